@@ -1,0 +1,47 @@
+"""Accounts: login and the documented user information."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from farm_protocol._model import Answer, Request
+
+
+class LoginRequest(Request):
+    """``POST /v1/login``: a password or an access key, whichever the user has.
+
+    Attributes:
+        label: what the new access key is for, shown to the user ("Envoy on studio-12"). A login
+            by password replaces the earlier key with the same label.
+    """
+
+    email: str = Field(max_length=320)
+    secret: str = Field(max_length=1024, repr=False)
+    label: str = Field(default="", max_length=200)
+
+
+class LoginAnswer(Answer):
+    """``access_key`` goes into ``Authorization: Bearer`` of all other calls."""
+
+    email: str
+    access_key: str = Field(repr=False)
+
+
+class UserInfo(Answer):
+    """``GET /v1/me``: the fields that the published client documents for `get_user_info`.
+
+    Attributes:
+        created: UTC, written without an offset, as published.
+        credits_available, credits_consumed: credits.
+        job_throughput_limit: most instances of one job.
+        max_throughput: most instances over all of the user's jobs.
+    """
+
+    created: datetime
+    credits_available: float
+    credits_consumed: float
+    email_address: str
+    job_throughput_limit: int
+    max_throughput: int
+    name: str
+    service_plan: str

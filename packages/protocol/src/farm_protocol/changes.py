@@ -1,0 +1,36 @@
+"""The change feed: how Envoy learns what happened, with a cursor that it keeps on disk."""
+
+from datetime import datetime
+
+from farm_protocol._model import Answer
+from farm_protocol.jobs import Job
+
+
+class Output(Answer):
+    """One result file of a job. ``path``: remote path. ``frame``: None when not of one frame."""
+
+    submission_id: str
+    job_id: str
+    frame: int | None
+    path: str
+    hash: str
+    size: int
+    created_at: datetime
+
+
+class Changes(Answer):
+    """``GET /v1/changes?after=<cursor>&wait=<seconds>``: what is new since ``after``.
+
+    Waits up to ``wait`` seconds (at most 30) for something to happen, then answers anyway. Outputs
+    come in the order in which they were written; a job appears once, as it stands now.
+
+    Attributes:
+        farm_id: changes when the farm's database is another one: start again from 0.
+        cursor: what to give as ``after`` next time.
+    """
+
+    farm_id: str
+    cursor: int
+    outputs: list[Output]
+    jobs: list[Job]
+    more: bool = False

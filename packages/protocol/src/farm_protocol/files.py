@@ -1,0 +1,80 @@
+"""Blobs (bytes named by their BLAKE3), manifests (remote path -> blob) and upload tickets."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from farm_protocol._model import Answer, Request
+from farm_protocol.paths import canonical
+
+BlobHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+RemotePath = Annotated[str, AfterValidator(canonical)]
+
+MAX_BATCH = 5000
+"""Most blobs or manifest entries in one request; a client sends more in several requests."""
+
+
+class BlobRef(Request):
+    """The bytes of one file: BLAKE3 in hex, and size in bytes."""
+
+    hash: BlobHash
+    size: int = Field(ge=0)
+
+
+class MissingRequest(Request):
+    """``POST /v1/blobs/missing``: which of these must be sent?"""
+
+    blobs: list[BlobRef] = Field(max_length=MAX_BATCH)
+
+
+class Ticket(Answer):
+    """Where one missing blob goes: ``PUT`` its bytes to ``url`` (relative to the farm's)."""
+
+    hash: str
+    url: str
+
+
+class MissingAnswer(Answer):
+    """One ticket for each blob that the account does not have yet."""
+
+    tickets: list[Ticket]
+
+
+class FileEntry(Request):
+    """One line of a manifest. ``mtime_ns``: the local file's, nanoseconds since the epoch."""
+
+    path: RemotePath
+    hash: BlobHash
+    size: int = Field(ge=0)
+    mtime_ns: int = 0
+
+
+class ManifestUpdate(Request):
+    """``PUT /v1/projects/{name}/files``: add or replace these paths; others stay.
+
+    Every blob must have been sent before, and every path must begin with the project's name.
+    """
+
+    files: list[FileEntry] = Field(max_length=MAX_BATCH)
+
+
+class Manifest(Answer):
+    """``GET /v1/projects/{name}/files``: all files of a project; empty for an unknown one."""
+
+    files: list[FileEntry]
+
+
+class ProjectSummary(Answer):
+    """One row of ``GET /v1/projects``. Sizes in bytes."""
+
+    name: str
+    num_files: int
+    total_size: int
+    updated_at: datetime
+
+
+class ProjectList(Answer):
+    """``GET /v1/projects``."""
+
+    projects: list[ProjectSummary]

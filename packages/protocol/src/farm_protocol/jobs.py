@@ -1,0 +1,145 @@
+"""Submissions and jobs: what is asked for, and how it stands."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field, JsonValue
+
+from farm_protocol._model import Answer, Request
+from farm_protocol.files import RemotePath
+
+
+class JobState(StrEnum):
+    """States of a job. `farm.jobs.transitions` holds the table of allowed changes."""
+
+    PENDING = "pending"
+    READY = "ready"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SUSPENDED = "suspended"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    BLOCKED = "blocked"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self in _FINAL
+
+
+_FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.STOPPED, JobState.BLOCKED})
+
+
+class JobSpec(Request):
+    """One job of a submission, as the published client describes it.
+
+    Attributes:
+        id: chosen by the sender; unique within the submission; what `dependencies` name.
+        app, app_version, operation: product short code, its version, and the operation.
+        path: remote path of the scene.
+        instances: most runners at a time; 0 means the plan's default.
+        machine_type: an id of the catalogue, "", "default_machine_cpu" or "default_machine_gpu".
+        params: the product's own parameters. Unknown ones are kept and shown as warnings.
+    """
+
+    id: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200)
+    app: str = Field(max_length=100)
+    app_version: str = Field(default="", max_length=100)
+    operation: str = Field(max_length=100)
+    path: str = Field(max_length=4096)
+    instances: int = Field(default=0, ge=0, le=100_000)
+    machine_type: str = Field(default="", max_length=200)
+    plugins: list[str] = []
+    params: dict[str, JsonValue] = {}
+    dependencies: list[str] = []
+
+
+class SubmissionSpec(Request):
+    """``POST /v1/submissions`` and, to validate only, ``POST /v1/submissions/check``.
+
+    Attributes:
+        id: chosen by the sender (a UUID); sending the same one again is harmless and answers the
+            submission as it stands, so that a lost answer can be asked for again.
+        project: the project's name: first segment of every remote path.
+        output_folder: remote folder of the results, inside the project.
+        pending_files: only for `check`: remote paths that will be uploaded before the submission
+            is sent, so that a scene on its way counts as present.
+    """
+
+    id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    project: str
+    name: str = Field(min_length=1, max_length=300)
+    output_folder: RemotePath
+    jobs: list[JobSpec] = Field(min_length=1, max_length=1000)
+    pending_files: list[str] = []
+
+
+class Job(Answer):
+    """How one job stands.
+
+    Attributes:
+        id: the farm's id of the job; unique everywhere.
+        sentence: one sentence that says what it waits for, or why it failed; "" when there is
+            nothing to say.
+        warnings: what was accepted but looks wrong, such as unknown parameters.
+        frames_*: counts; total = done + failed + running + the rest that waits.
+        credits: charged so far.
+        started_at, finished_at: UTC; None when that has not happened yet.
+    """
+
+    id: str
+    submission_id: str
+    project: str
+    submission_name: str
+    name: str
+    app: str
+    app_version: str
+    state: JobState
+    sentence: str
+    warnings: list[str]
+    frames_total: int
+    frames_done: int
+    frames_failed: int
+    frames_running: int
+    credits: float
+    output_folder: str
+    submitted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Submission(Answer):
+    """One `submit_project` of a project, holding its jobs in the order they were given."""
+
+    id: str
+    project: str
+    name: str
+    output_folder: str
+    submitted_at: datetime
+    jobs: list[Job]
+
+
+class SubmissionCheck(Answer):
+    """The answer of `check` when nothing is wrong."""
+
+    warnings: list[str] = []
+
+
+class JobList(Answer):
+    """``GET /v1/jobs``: newest submission first."""
+
+    jobs: list[Job]
+
+
+class JobLog(Answer):
+    """``GET /v1/jobs/{id}/log``: the runners' log, oldest line first.
+
+    Attributes:
+        text: from `after` on.
+        cursor: what to give as `after` next time.
+    """
+
+    text: str
+    cursor: int

@@ -1,0 +1,92 @@
+"""Remote paths: the only place that decides which ones are allowed.
+
+A remote path names a file on the farm as ``project/folder/file``: forward slashes, relative, its
+first segment the project's name. The published wire also writes it with a leading slash
+(``/project/file``); `canonical` takes both and returns the form without it.
+
+Both ends check with these functions: Envoy before it writes a download, the farm before it stores
+a manifest or stages a job. Names are judged by the strictest file system (Windows), since a
+project submitted on Linux may be downloaded there.
+"""
+
+import unicodedata
+from pathlib import Path, PurePosixPath
+
+MAX_SEGMENT_BYTES = 255
+MAX_PATH_BYTES = 4096
+
+_FORBIDDEN_CHARACTERS = frozenset('<>:"|?*\\')
+_RESERVED_STEMS = frozenset(
+    ["con", "prn", "aux", "nul", "conin$", "conout$"]
+    + [f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"]
+)
+
+
+class UnsafePathError(ValueError):
+    """A path or name that cannot be used. ``str()`` is a sentence that says why."""
+
+
+def check_segment(segment: str) -> str:
+    """Return ``segment`` if it can name a file or folder on every platform.
+
+    Raises:
+        UnsafePathError: it is empty, ``.`` or ``..``, too long, ends in a dot or a space, is a
+            reserved Windows name, or holds a separator, control or forbidden character.
+    """
+    if segment in ("", ".", ".."):
+        raise UnsafePathError(f"'{segment}' is not a valid file or folder name.")
+    try:
+        encoded = segment.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UnsafePathError(f"{segment!r} is not valid Unicode text.") from None
+    if len(encoded) > MAX_SEGMENT_BYTES:
+        raise UnsafePathError(f"'{segment[:40]}...' is longer than {MAX_SEGMENT_BYTES} bytes.")
+    for character in segment:
+        # Cc: control characters, NUL included. Cf is left alone: joiners are part of real names.
+        if unicodedata.category(character) == "Cc":
+            raise UnsafePathError(f"{segment!r} contains a control character.")
+        if character in _FORBIDDEN_CHARACTERS or character == "/":
+            raise UnsafePathError(f"'{segment}' contains the character {character!r}.")
+    if segment[-1] in ". ":
+        raise UnsafePathError(f"'{segment}' ends with a dot or a space.")
+    if segment.split(".", 1)[0].rstrip().casefold() in _RESERVED_STEMS:
+        raise UnsafePathError(f"'{segment}' is a reserved name on Windows.")
+    return segment
+
+
+def canonical(remote_path: str) -> str:
+    """Return the canonical form of a remote path: no leading slash, every segment checked.
+
+    Raises:
+        UnsafePathError: with a sentence that names the offending part.
+    """
+    text = remote_path.removeprefix("/")
+    if len(text.encode("utf-8", "replace")) > MAX_PATH_BYTES:
+        raise UnsafePathError(f"'{text[:60]}...' is longer than {MAX_PATH_BYTES} bytes.")
+    for segment in text.split("/"):
+        check_segment(segment)
+    return text
+
+
+def project_of(remote_path: str) -> str:
+    """Return the project's name: the first segment of a remote path."""
+    return canonical(remote_path).split("/", 1)[0]
+
+
+def local_target(folder: Path, relative: str) -> Path:
+    """Return where ``relative`` lands under ``folder``, refusing any escape.
+
+    Parameters:
+        folder: an existing or future folder; the only place below which the result may be.
+        relative: a remote-style relative path, for example ``sub/frame_0001.png``.
+
+    Raises:
+        UnsafePathError: the path is not canonical, or a symbolic link below ``folder`` leads out
+            of it.
+    """
+    target = folder / PurePosixPath(canonical(relative))
+    root = folder.resolve()
+    # resolve() follows the links of the part that exists; the rest is plain names by now.
+    if not target.parent.resolve().is_relative_to(root):
+        raise UnsafePathError(f"'{relative}' leads out of {folder} through a symbolic link.")
+    return target

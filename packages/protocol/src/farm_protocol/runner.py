@@ -1,0 +1,149 @@
+"""What a runner and the farm say to each other.
+
+A runner authenticates with ``Authorization: Bearer <runner token>``: a token for one job that
+expires. Every call about a claim answers 410 ``claim_lost`` when the claim is no longer the
+runner's; it must then kill its renderer and forget the claim.
+
+    GET  /v1/runner/job                      RunnerJob: what to render, with which files
+    POST /v1/runner/claims                   ClaimRequest -> Claim: frames to render, or none left
+    POST /v1/runner/claims/{id}/heartbeat    Heartbeat -> HeartbeatAnswer
+    PUT  /v1/runner/blobs/{hash}             bytes of a result
+    POST /v1/runner/claims/{id}/frames       FrameDone: one frame is finished and its blobs sent
+    POST /v1/runner/claims/{id}/log          LogChunk
+    POST /v1/runner/claims/{id}/finish       Finish
+"""
+
+from enum import StrEnum
+
+from pydantic import Field, JsonValue
+
+from farm_protocol._model import Answer, Request
+from farm_protocol.files import BlobHash, FileEntry, RemotePath
+
+CLAIM_TIMEOUT_SECONDS = 15.0
+"""A claim without a heartbeat for this long returns to the pool."""
+
+HEARTBEAT_SECONDS = 2.0
+"""How often a runner reports while it renders."""
+
+TOKEN_VARIABLE = "FARM_RUNNER_TOKEN"  # noqa: S105 - the variable's name, not a token
+"""The token travels to the runner in its environment: arguments are visible to other users."""
+
+
+class RunnerJob(Answer):
+    """The job that a runner's token is for.
+
+    Attributes:
+        template: name of the OpenJD template, as ``<app>_<operation>``.
+        scene: remote path of the scene.
+        parameters: the documented parameters after validation, defaults filled in.
+        plugins: ``<code>`` or ``<code>:<version>``.
+        files: the project's manifest: what to stage.
+        output_folder: remote folder that every output's path begins with.
+        disk_store: folder of the account's blobs when the runner shares the farm's disk, where
+            ``<first two hex digits>/<hash>`` is a blob to hard-link from; None: ``GET
+            /v1/runner/blobs/{hash}``.
+    """
+
+    job_id: str
+    name: str
+    app: str
+    app_version: str
+    operation: str
+    template: str
+    scene: str
+    parameters: dict[str, JsonValue]
+    plugins: list[str]
+    files: list[FileEntry]
+    output_folder: str
+    disk_store: str | None
+
+
+class ClaimRequest(Request):
+    """Asks for frames, telling what the last claim measured (None when not known).
+
+    Attributes:
+        startup_seconds: from starting the renderer to its first frame's start.
+        frame_seconds: mean time of a frame.
+    """
+
+    startup_seconds: float | None = None
+    frame_seconds: float | None = None
+
+
+class Claim(Answer):
+    """``claim_id`` None: nothing is left for this runner; it ends, for the given reason."""
+
+    claim_id: str | None
+    frames: list[int]
+    reason: str = ""
+
+
+class RunnerCommand(StrEnum):
+    """What the farm wants of a runner."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+class Heartbeat(Request):
+    """``frame``: being rendered now, None between frames."""
+
+    frame: int | None = None
+
+
+class HeartbeatAnswer(Answer):
+    """STOP: kill the renderer, then finish with the outcome ``stopped``."""
+
+    command: RunnerCommand
+
+
+class OutputFile(Request):
+    """One file of a frame, its blob sent before."""
+
+    path: RemotePath
+    hash: BlobHash
+    size: int = Field(ge=0)
+
+
+class FrameDone(Request):
+    """A frame whose files exist, decode and have been sent. Sending it twice is harmless.
+
+    Attributes:
+        seconds: machine time of this frame; the first frame's includes the renderer's start-up.
+    """
+
+    frame: int
+    seconds: float = Field(ge=0)
+    outputs: list[OutputFile] = Field(min_length=1)
+
+
+class LogChunk(Request):
+    """``offset``: characters of this claim's log sent before; makes a repeated chunk harmless."""
+
+    offset: int = Field(ge=0)
+    text: str = Field(max_length=1_000_000)
+
+
+class Outcome(StrEnum):
+    """How a claim ended. Frames without a FrameDone return to the pool or count as failed."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Finish(Request):
+    """The end of a claim.
+
+    Attributes:
+        sentence: why it failed, for people; "" when it did not.
+        exit_code: of the renderer; None when it was killed or never ran.
+        permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
+            frames now instead of retrying them.
+    """
+
+    outcome: Outcome
+    sentence: str = Field(default="", max_length=2000)
+    exit_code: int | None = None
+    permanent: bool = False
