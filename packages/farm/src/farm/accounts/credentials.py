@@ -1,0 +1,125 @@
+"""Passwords, access keys and runner tokens.
+
+Passwords are chosen by people, so they are stored as argon2id. Keys and tokens are 256 random
+bits, which nobody guesses: a plain SHA-256 hides them as well and costs nothing on every request.
+"""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import argon2
+from farm_protocol.account import LoginAnswer, LoginRequest
+from sqlalchemy import Connection
+
+from farm.accounts.plans import STANDARD
+from farm.db import accounts as rows
+from farm.db.accounts import AccountRow
+from farm.db.database import Database
+from farm.errors import ConflictError, InvalidRequestError, NotAuthenticatedError
+
+# OWASP's choice for argon2id with little memory: a login costs 19 MiB for some 20 ms.
+_hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+KEY_PREFIX = "ek_"
+"""Lets secret scanners recognise an access key that was committed by mistake."""
+
+MIN_PASSWORD = 8
+
+_WRONG = "The email or the password (or access key) is wrong."
+
+
+def new_secret(prefix: str = "") -> str:
+    """Return a new random key or token."""
+    return prefix + secrets.token_urlsafe(32)
+
+
+def hash_secret(secret: str) -> str:
+    """Return the form in which a key or token is stored."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def add_account(database: Database, email: str, password: str | None) -> str:
+    """Create an account and return its id.
+
+    Raises:
+        InvalidRequestError: not an email address, or a password under `MIN_PASSWORD` characters.
+        ConflictError: the address is taken.
+    """
+    address = email.strip().casefold()
+    errors: dict[str, list[str]] = {}
+    if "@" not in address[1:-1] or any(character.isspace() for character in address):
+        errors["email"] = [f"'{email}' is not an email address."]
+    if password is not None and len(password) < MIN_PASSWORD:
+        errors["password"] = [f"A password needs at least {MIN_PASSWORD} characters."]
+    if errors:
+        raise InvalidRequestError(errors)
+    password_hash = None if password is None else _hasher.hash(password)
+    with database.write() as connection:
+        if rows.by_email(connection, address) is not None:
+            raise ConflictError(f"There is already an account for {address}.")
+        account = AccountRow(
+            id=uuid4().hex,
+            email=address,
+            name=address.split("@")[0],
+            password_hash=password_hash,
+            plan=STANDARD.name,
+            active=True,
+            created_at=datetime.now(UTC),
+        )
+        rows.add(connection, account)
+    return account.id
+
+
+def issue_key(database: Database, account_id: str, label: str) -> str:
+    """Create an access key, replacing one with the same label, and return it: only now."""
+    key = new_secret(KEY_PREFIX)
+    with database.write() as connection:
+        rows.add_key(connection, account_id, hash_secret(key), label, datetime.now(UTC))
+    return key
+
+
+def login(database: Database, request: LoginRequest) -> LoginAnswer:
+    """Check a password or an access key; a password is answered with a new access key.
+
+    Raises:
+        NotAuthenticatedError: wrong, unknown or disabled; always the same sentence.
+    """
+    email = request.email.strip().casefold()
+    with database.read() as connection:
+        account = rows.by_email(connection, email)
+        owner = rows.by_key_hash(connection, hash_secret(request.secret))
+    if owner is not None and owner.email == email and owner.active:
+        return LoginAnswer(email=email, access_key=request.secret)
+    # An unknown user costs as much time as a wrong password, and so cannot be told from one.
+    known = account.password_hash if account and account.password_hash else _unknown_hash()
+    try:
+        _hasher.verify(known, request.secret)
+    except argon2.exceptions.VerifyMismatchError:
+        raise NotAuthenticatedError(_WRONG) from None
+    if account is None or not account.active:
+        raise NotAuthenticatedError(_WRONG)
+    if _hasher.check_needs_rehash(known):
+        with database.write() as connection:
+            rows.set_password_hash(connection, account.id, _hasher.hash(request.secret))
+    key = issue_key(database, account.id, request.label or "Envoy")
+    return LoginAnswer(email=email, access_key=key)
+
+
+def _unknown_hash() -> str:
+    global _unknown
+    if _unknown is None:
+        _unknown = _hasher.hash(secrets.token_urlsafe())
+    return _unknown
+
+
+_unknown: str | None = None
+
+
+def authenticate(connection: Connection, access_key: str) -> AccountRow:
+    """Return the account of an access key. Raises NotAuthenticatedError."""
+    account = rows.by_key_hash(connection, hash_secret(access_key))
+    if account is None or not account.active:
+        raise NotAuthenticatedError("The access key is not valid. Sign in again.")
+    return account

@@ -1,0 +1,68 @@
+"""Credits: balances, charges, and the documented user information."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import uuid4
+
+from farm_protocol.account import UserInfo
+from sqlalchemy import Connection
+
+from farm.accounts.plans import plan_named
+from farm.db import accounts as rows
+from farm.db.accounts import AccountRow
+from farm.errors import InsufficientCreditsError
+from farm.jobs.pricing import to_credits, to_micros
+
+
+def grant(connection: Connection, account_id: str, credits: Decimal, reason: str) -> None:
+    """Move credits to (or, negative, from) an account."""
+    rows.post(
+        connection,
+        account_id=account_id,
+        amount_micros=to_micros(credits),
+        kind="grant",
+        reference=f"grant:{uuid4().hex}",
+        reason=reason,
+        now=datetime.now(UTC),
+    )
+
+
+def charge_frame(
+    connection: Connection, account_id: str, job_id: str, frame: int, micros: int, now: datetime
+) -> None:
+    """Charge one frame's machine time. The ledger's unique reference makes twice impossible."""
+    rows.post(
+        connection,
+        account_id=account_id,
+        amount_micros=-micros,
+        kind="usage",
+        reference=f"frame:{job_id}:{frame}",
+        reason="machine time",
+        now=now,
+    )
+
+
+def require_positive(connection: Connection, account_id: str) -> None:
+    """Raise InsufficientCreditsError unless the balance is above 0."""
+    balance, _ = rows.totals(connection, account_id)
+    if balance <= 0:
+        raise InsufficientCreditsError(
+            f"The account has {to_credits(balance):.2f} credits; a submission needs more than 0. "
+            "Ask the farm's administrator to add credits."
+        )
+
+
+def user_info(connection: Connection, account: AccountRow) -> UserInfo:
+    """Return the documented fields of `get_user_info`."""
+    balance, consumed = rows.totals(connection, account.id)
+    plan = plan_named(account.plan)
+    return UserInfo(
+        created=account.created_at.replace(tzinfo=None, microsecond=0),
+        credits_available=float(to_credits(balance)),
+        credits_consumed=float(to_credits(consumed)),
+        email_address=account.email,
+        job_throughput_limit=plan.job_throughput_limit,
+        max_throughput=plan.max_throughput,
+        name=account.name,
+        service_plan=plan.name,
+    )

@@ -1,0 +1,26 @@
+"""Puts the routes together."""
+
+from fastapi import FastAPI
+
+from farm.api import account, blobs, catalogue, changes, errors, jobs, projects, runner, submissions
+from farm.api.context import Context
+
+
+def create_app(context: Context) -> FastAPI:
+    """Return the farm's API, working on the given parts."""
+    app = FastAPI(title="Render farm", version=context.version, docs_url=None, redoc_url=None)
+    app.state.context = context
+    errors.install(app)
+    for module in (account, catalogue, blobs, projects, submissions, jobs, changes, runner):
+        app.include_router(module.router, prefix="/v1")
+
+    @app.get("/v1/health")
+    async def health() -> dict[str, str]:
+        """Say who is here; needs no key."""
+        return {
+            "service": "farm",
+            "version": context.version,
+            "data_dir": str(context.data_dir),
+        }
+
+    return app

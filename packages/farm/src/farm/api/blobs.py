@@ -1,0 +1,34 @@
+"""Blobs: what is missing, bytes in, bytes out."""
+
+from farm_protocol.files import BlobHash, MissingAnswer, MissingRequest, Ticket
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
+
+from farm.api import transfer
+from farm.api.context import Account, InContext
+from farm.db import files
+
+router = APIRouter()
+
+
+@router.post("/blobs/missing")
+def post_missing(context: InContext, account: Account, request: MissingRequest) -> MissingAnswer:
+    """Return a ticket for each blob that the account does not have yet."""
+    with context.database.read() as connection:
+        known = files.known_blobs(connection, account.id, (blob.hash for blob in request.blobs))
+    wanted = dict.fromkeys(blob.hash for blob in request.blobs if blob.hash not in known)
+    return MissingAnswer(tickets=[Ticket(hash=each, url=f"/v1/blobs/{each}") for each in wanted])
+
+
+@router.put("/blobs/{blob_hash}", status_code=201)
+async def put_blob(
+    context: InContext, account: Account, blob_hash: BlobHash, request: Request
+) -> None:
+    """Receive a blob's bytes; they are checked against the hash."""
+    await transfer.receive(context, account.id, blob_hash, request)
+
+
+@router.get("/blobs/{blob_hash}")
+def get_blob(context: InContext, account: Account, blob_hash: BlobHash) -> FileResponse:
+    """Answer a blob's bytes."""
+    return transfer.send(context, account.id, blob_hash)

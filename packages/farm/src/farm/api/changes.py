@@ -1,0 +1,41 @@
+"""The change feed."""
+
+import time
+from typing import Annotated
+
+from farm_protocol.changes import Changes
+from fastapi import APIRouter, Query
+from starlette.concurrency import run_in_threadpool
+
+from farm.api.context import Account, InContext
+from farm.db import feed
+
+router = APIRouter()
+
+POLL_SECONDS = 5.0
+"""Looks again this often without being woken: another process may have written."""
+
+
+@router.get("/changes")
+async def get_changes(
+    context: InContext,
+    account: Account,
+    after: Annotated[int, Query(ge=0)] = 0,
+    wait: Annotated[float, Query(ge=0, le=30)] = 0,
+) -> Changes:
+    """Return what is new since ``after``; waits up to ``wait`` seconds for something."""
+
+    def look() -> Changes:
+        with context.database.read() as connection:
+            # A cursor from the future is one of another database: start again.
+            known = after <= feed.newest(connection, account.id)
+            return feed.after(connection, account.id, after if known else 0)
+
+    until = time.monotonic() + wait
+    while True:
+        seen = context.wakeup.count
+        found = await run_in_threadpool(look)
+        left = until - time.monotonic()
+        if found.jobs or found.outputs or left <= 0 or context.wakeup.closed:
+            return found
+        await context.wakeup.wait_async(seen, min(left, POLL_SECONDS))

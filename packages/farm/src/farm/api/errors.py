@@ -1,0 +1,59 @@
+"""Turns every error into the protocol's one shape. Nothing else makes error answers."""
+
+import logging
+
+from farm_protocol.errors import RETRY, STATUS, ErrorBody, ErrorCode
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from farm.errors import FarmError
+
+logger = logging.getLogger(__name__)
+
+
+def install(app: FastAPI) -> None:
+    """Let ``app`` answer all errors this way."""
+    app.add_exception_handler(FarmError, _farm_error)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def answer(
+    code: ErrorCode, message: str, errors: dict[str, list[str]] | None = None
+) -> JSONResponse:
+    """Return the answer for a code."""
+    body = ErrorBody(code=code, message=message, errors=errors or {}, retry=code in RETRY)
+    return JSONResponse(body.model_dump(), STATUS[code])
+
+
+async def _farm_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FarmError)
+    return answer(error.code, error.message, error.errors)
+
+
+async def _malformed(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors: dict[str, list[str]] = {}
+    for each in error.errors():
+        # The first part only says "body" or "query"; indexes read as in the rest of our errors.
+        parts = each["loc"][1:] if len(each["loc"]) > 1 else each["loc"]
+        name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+        errors.setdefault(name.lstrip("."), []).append(f"{each['msg']}.")
+    shown = " ".join(f"{name}: {texts[0]}" for name, texts in errors.items())
+    return answer(ErrorCode.INVALID_REQUEST, f"The request is not valid. {shown}", errors)
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND}.get(
+        error.status_code, ErrorCode.INVALID_REQUEST
+    )
+    return answer(code, f"{error.detail}.")
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    logger.exception("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
+    return answer(ErrorCode.INTERNAL, "The farm has made a mistake; its log says more.")

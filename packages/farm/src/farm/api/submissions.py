@@ -1,0 +1,36 @@
+"""Submissions: check, create, read."""
+
+from farm_protocol.jobs import Submission, SubmissionCheck, SubmissionSpec
+from fastapi import APIRouter
+
+from farm import submit
+from farm.api.context import Account, InContext
+from farm.db import jobs as rows
+from farm.errors import NotFoundError
+
+router = APIRouter()
+
+
+@router.post("/submissions/check")
+def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> SubmissionCheck:
+    """Say what is wrong with a submission before its files are sent."""
+    with context.database.read() as connection:
+        return submit.check(connection, context.catalogue, account, spec)
+
+
+@router.post("/submissions", status_code=201)
+def post_submission(context: InContext, account: Account, spec: SubmissionSpec) -> Submission:
+    """Submit; the same id again answers the submission as it stands."""
+    with context.database.write() as connection:
+        submission = submit.create(connection, context.catalogue, account, spec)
+    context.wakeup.notify()
+    return submission
+
+
+@router.get("/submissions/{submission_id}")
+def get_submission(context: InContext, account: Account, submission_id: str) -> Submission:
+    """Return a submission with its jobs."""
+    with context.database.read() as connection:
+        if rows.submission_owner(connection, submission_id) != account.id:
+            raise NotFoundError(f"There is no submission '{submission_id}'.")
+        return rows.submission(connection, submission_id)

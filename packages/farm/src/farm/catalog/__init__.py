@@ -1,0 +1,1 @@
+"""What this farm can run: products and machine types."""

@@ -1,0 +1,33 @@
+"""The farm's settings: read once, from arguments and ``FARM_...`` variables, then frozen."""
+
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one farm process. Each can be set as ``FARM_<NAME>``.
+
+    Attributes:
+        data_dir: database, blobs, work folders and logs.
+        host: address to listen on; only loopback until the farm speaks TLS.
+        port: 0 takes the port of the last run if it is free, else any free one.
+        embedded: started by an Envoy: announce the address on standard output, and end, once
+            nothing is left to do, after standard input was closed.
+        blender: path of a Blender; None looks for one on PATH, then for bpy.
+        local_slots: renderers at a time on this machine. One by default: a renderer uses all
+            cores, and two only wait for each other.
+        credits_per_hour: price of one instance.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="FARM_", frozen=True, extra="forbid")
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    embedded: bool = False
+    blender: str | None = None
+    local_slots: int = Field(default=1, ge=1)
+    credits_per_hour: Decimal = Field(default=Decimal("1"), ge=0)

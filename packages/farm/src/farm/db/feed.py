@@ -1,0 +1,107 @@
+"""The change feed, the runners' log, and the farm's identity."""
+
+from datetime import datetime
+from uuid import uuid4
+
+from farm_protocol.changes import Changes, Output
+from farm_protocol.jobs import JobLog
+from sqlalchemy import Connection, and_, func, insert, select
+
+from farm.db import jobs as job_rows
+from farm.db.tables import changes, farm_info, log_chunks, outputs
+
+_PAGE = 1000
+
+
+def farm_id(connection: Connection) -> str | None:
+    """Return the identity of this database, None before `ensure_farm_id`."""
+    return connection.execute(select(farm_info.c.farm_id)).scalar_one_or_none()
+
+
+def ensure_farm_id(connection: Connection) -> None:
+    """Give a new database its identity."""
+    if farm_id(connection) is None:
+        connection.execute(insert(farm_info).values(farm_id=uuid4().hex))
+
+
+def job_changed(connection: Connection, account_id: str, job_id: str) -> None:
+    """Tell the feed that a job is not as it was."""
+    connection.execute(insert(changes).values(account_id=account_id, job_id=job_id))
+
+
+def output_written(connection: Connection, account_id: str, job_id: str, path: str) -> None:
+    """Tell the feed of a new result file."""
+    connection.execute(
+        insert(changes).values(account_id=account_id, job_id=job_id, output_path=path)
+    )
+
+
+def newest(connection: Connection, account_id: str) -> int:
+    """Return the cursor of the account's newest change; 0 when there is none."""
+    newest = connection.execute(
+        select(func.max(changes.c.id)).where(changes.c.account_id == account_id)
+    ).scalar_one()
+    return newest or 0
+
+
+def after(connection: Connection, account_id: str, cursor: int) -> Changes:
+    """Return what happened after ``cursor``: one page, `Changes.more` when there are others."""
+    rows = connection.execute(
+        select(changes.c.id, changes.c.job_id, changes.c.output_path, outputs)
+        .outerjoin(
+            outputs,
+            and_(outputs.c.job_id == changes.c.job_id, outputs.c.path == changes.c.output_path),
+        )
+        .where(changes.c.account_id == account_id, changes.c.id > cursor)
+        .order_by(changes.c.id)
+        .limit(_PAGE)
+    ).all()
+    written = {
+        row.output_path: Output(
+            submission_id=row.submission_id,
+            job_id=row.job_id,
+            frame=row.frame,
+            path=row.output_path,
+            hash=row.hash,
+            size=row.size,
+            created_at=row.created_at,
+        )
+        for row in rows
+        if row.output_path is not None
+    }
+    return Changes(
+        farm_id=farm_id(connection) or "",
+        cursor=rows[-1].id if rows else cursor,
+        outputs=list(written.values()),
+        jobs=job_rows.by_ids(connection, {row.job_id for row in rows}) if rows else [],
+        more=len(rows) == _PAGE,
+    )
+
+
+def add_log(connection: Connection, job_id: str, claim_id: str, start: int, text: str) -> None:
+    """Keep a piece of a claim's log; a piece that is there already is left alone."""
+    there = connection.execute(
+        select(log_chunks.c.id).where(
+            log_chunks.c.claim_id == claim_id, log_chunks.c.start == start
+        )
+    ).first()
+    if there is None and text:
+        connection.execute(
+            insert(log_chunks).values(job_id=job_id, claim_id=claim_id, start=start, text=text)
+        )
+
+
+def read_log(connection: Connection, job_id: str, cursor: int) -> JobLog:
+    """Return a job's log after ``cursor``."""
+    rows = connection.execute(
+        select(log_chunks.c.id, log_chunks.c.text)
+        .where(log_chunks.c.job_id == job_id, log_chunks.c.id > cursor)
+        .order_by(log_chunks.c.id)
+        .limit(_PAGE)
+    ).all()
+    return JobLog(text="".join(row.text for row in rows), cursor=rows[-1].id if rows else cursor)
+
+
+def log_line(now: datetime, text: str) -> str:
+    """Return a line of the farm's own in a job's log."""
+    return f"{now:%Y-%m-%d %H:%M:%S} farm: {text}\n"

@@ -1,0 +1,142 @@
+"""Blobs, projects and manifests."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import uuid4
+
+from farm_protocol.files import FileEntry, ProjectSummary
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from farm.db.tables import blobs, manifest_entries, projects
+
+# SQLite takes at most 32766 values in one statement.
+_IN_LIMIT = 5000
+
+
+def known_blobs(connection: Connection, account_id: str, hashes: Iterable[str]) -> dict[str, int]:
+    """Return {hash: size} of those blobs that the account has."""
+    wanted = sorted(set(hashes))
+    found: dict[str, int] = {}
+    for start in range(0, len(wanted), _IN_LIMIT):
+        rows = connection.execute(
+            select(blobs.c.hash, blobs.c.size).where(
+                blobs.c.account_id == account_id,
+                blobs.c.hash.in_(wanted[start : start + _IN_LIMIT]),
+            )
+        )
+        found.update((row.hash, row.size) for row in rows)
+    return found
+
+
+def add_blob(
+    connection: Connection, account_id: str, blob_hash: str, size: int, now: datetime
+) -> None:
+    """Remember a blob; one that is known already stays as it is."""
+    if not known_blobs(connection, account_id, [blob_hash]):
+        connection.execute(
+            insert(blobs).values(account_id=account_id, hash=blob_hash, size=size, created_at=now)
+        )
+
+
+def project_id(connection: Connection, account_id: str, name: str) -> str | None:
+    """Return the id of an account's project, None when there is none."""
+    return connection.execute(
+        select(projects.c.id).where(projects.c.account_id == account_id, projects.c.name == name)
+    ).scalar_one_or_none()
+
+
+def ensure_project(connection: Connection, account_id: str, name: str, now: datetime) -> str:
+    """Return the id of the project, made now if need be, marked as changed now."""
+    existing = project_id(connection, account_id, name)
+    if existing is not None:
+        connection.execute(update(projects).where(projects.c.id == existing).values(updated_at=now))
+        return existing
+    new = uuid4().hex
+    connection.execute(
+        insert(projects).values(id=new, account_id=account_id, name=name, updated_at=now)
+    )
+    return new
+
+
+def put_entries(
+    connection: Connection, account_id: str, project: str, files: Sequence[FileEntry]
+) -> None:
+    """Add or replace manifest entries of a project (given by its id)."""
+    if not files:
+        return
+    connection.execute(
+        delete(manifest_entries).where(
+            manifest_entries.c.project_id == bindparam("of_project"),
+            manifest_entries.c.path == bindparam("of_path"),
+        ),
+        [{"of_project": project, "of_path": file.path} for file in files],
+    )
+    connection.execute(
+        insert(manifest_entries),
+        [
+            {
+                "project_id": project,
+                "account_id": account_id,
+                "path": file.path,
+                "hash": file.hash,
+                "size": file.size,
+                "mtime_ns": file.mtime_ns,
+            }
+            for file in files
+        ],
+    )
+
+
+def entries(connection: Connection, project: str) -> list[FileEntry]:
+    """Return a project's manifest, sorted by path."""
+    rows = connection.execute(
+        select(
+            manifest_entries.c.path,
+            manifest_entries.c.hash,
+            manifest_entries.c.size,
+            manifest_entries.c.mtime_ns,
+        )
+        .where(manifest_entries.c.project_id == project)
+        .order_by(manifest_entries.c.path)
+    )
+    return [
+        FileEntry(path=row.path, hash=row.hash, size=row.size, mtime_ns=row.mtime_ns)
+        for row in rows
+    ]
+
+
+def has_entry(connection: Connection, project: str, path: str) -> bool:
+    """Return whether the project's manifest holds this path."""
+    return (
+        connection.execute(
+            select(manifest_entries.c.path).where(
+                manifest_entries.c.project_id == project, manifest_entries.c.path == path
+            )
+        ).first()
+        is not None
+    )
+
+
+def summaries(connection: Connection, account_id: str) -> list[ProjectSummary]:
+    """Return an account's projects, newest first."""
+    rows = connection.execute(
+        select(
+            projects.c.name,
+            projects.c.updated_at,
+            func.count(manifest_entries.c.path).label("num_files"),
+            func.coalesce(func.sum(manifest_entries.c.size), 0).label("total_size"),
+        )
+        .outerjoin(manifest_entries, manifest_entries.c.project_id == projects.c.id)
+        .where(projects.c.account_id == account_id)
+        .group_by(projects.c.id, projects.c.name, projects.c.updated_at)
+        .order_by(projects.c.updated_at.desc())
+    )
+    return [
+        ProjectSummary(
+            name=row.name,
+            num_files=row.num_files,
+            total_size=int(row.total_size),
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    ]

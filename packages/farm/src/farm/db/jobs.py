@@ -1,0 +1,199 @@
+"""Submissions, jobs and frames, as the API shows them and as the scheduler needs them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from farm_protocol.files import FileEntry
+from farm_protocol.jobs import Job, JobState, Submission
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select
+
+from farm.db.tables import frames, job_dependencies, jobs, outputs, submissions
+from farm.jobs.pricing import to_credits
+from farm.jobs.retries import FrameState
+
+_SUBMISSION_COLUMNS = (
+    submissions.c.project,
+    submissions.c.name.label("submission_name"),
+    submissions.c.output_folder,
+)
+
+
+def insert_submission(connection: Connection, values: dict[str, Any]) -> None:
+    """Store a submission; its number follows the newest one's."""
+    number = connection.execute(select(func.coalesce(func.max(submissions.c.number), 0))).scalar()
+    connection.execute(insert(submissions).values(**values, number=(number or 0) + 1))
+
+
+def insert_job(
+    connection: Connection, values: dict[str, Any], numbers: Sequence[int], needs: Sequence[str]
+) -> None:
+    """Store a job with its frames and the ids of the jobs it needs."""
+    connection.execute(insert(jobs).values(**values))
+    connection.execute(
+        insert(frames),
+        [
+            {
+                "job_id": values["id"],
+                "number": number,
+                "position": position,
+                "state": FrameState.WAITING.value,
+                "failures": 0,
+                "losses": 0,
+                "seconds": 0.0,
+            }
+            for position, number in enumerate(numbers)
+        ],
+    )
+    if needs:
+        connection.execute(
+            insert(job_dependencies),
+            [{"job_id": values["id"], "needs_job_id": needed} for needed in needs],
+        )
+
+
+def submission_owner(connection: Connection, submission_id: str) -> str | None:
+    """Return the account that a submission belongs to, None when there is no such submission."""
+    return connection.execute(
+        select(submissions.c.account_id).where(submissions.c.id == submission_id)
+    ).scalar_one_or_none()
+
+
+def submission(connection: Connection, submission_id: str) -> Submission:
+    """Return a submission that exists, with its jobs."""
+    row = (
+        connection.execute(select(submissions).where(submissions.c.id == submission_id))
+        .mappings()
+        .one()
+    )
+    return Submission(
+        id=row["id"],
+        project=row["project"],
+        name=row["name"],
+        output_folder=row["output_folder"],
+        submitted_at=row["submitted_at"],
+        jobs=_read(connection, _job_query().where(jobs.c.submission_id == submission_id)),
+    )
+
+
+def of_account(connection: Connection, account_id: str, submission_id: str | None) -> list[Job]:
+    """Return an account's jobs, newest submission first; of one submission if it is given."""
+    query = _job_query().where(jobs.c.account_id == account_id)
+    if submission_id is not None:
+        query = query.where(jobs.c.submission_id == submission_id)
+    return _read(connection, query)
+
+
+def by_ids(connection: Connection, job_ids: Iterable[str]) -> list[Job]:
+    """Return these jobs."""
+    return _read(connection, _job_query().where(jobs.c.id.in_(list(job_ids))))
+
+
+def owned(connection: Connection, account_id: str, job_id: str) -> Job | None:
+    """Return the job if it is the account's."""
+    found = _read(
+        connection, _job_query().where(jobs.c.id == job_id, jobs.c.account_id == account_id)
+    )
+    return found[0] if found else None
+
+
+def row(connection: Connection, job_id: str) -> RowMapping:
+    """Return the whole row of a job that exists, with its submission's output folder."""
+    query = (
+        select(jobs, *_SUBMISSION_COLUMNS, submissions.c.project_id)
+        .join(submissions)
+        .where(jobs.c.id == job_id)
+    )
+    return connection.execute(query).mappings().one()
+
+
+def owns_output(connection: Connection, account_id: str, blob_hash: str) -> bool:
+    """Return whether the blob is a result of one of the account's jobs."""
+    found = connection.execute(
+        select(outputs.c.path)
+        .where(outputs.c.account_id == account_id, outputs.c.hash == blob_hash)
+        .limit(1)
+    )
+    return found.first() is not None
+
+
+def output_files(connection: Connection, job_ids: Sequence[str]) -> list[FileEntry]:
+    """Return the outputs of these jobs as files that a dependent job can be given."""
+    rows = connection.execute(
+        select(outputs.c.path, outputs.c.hash, outputs.c.size).where(outputs.c.job_id.in_(job_ids))
+    )
+    return [FileEntry(path=each.path, hash=each.hash, size=each.size) for each in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """One job that another needs."""
+
+    job_id: str
+    name: str
+    state: JobState
+
+
+def needed_by(connection: Connection, job_id: str) -> list[Dependency]:
+    """Return the jobs that ``job_id`` waits for."""
+    rows = connection.execute(
+        select(jobs.c.id, jobs.c.name, jobs.c.state)
+        .join(job_dependencies, job_dependencies.c.needs_job_id == jobs.c.id)
+        .where(job_dependencies.c.job_id == job_id)
+        .order_by(jobs.c.position)
+    )
+    return [Dependency(each.id, each.name, JobState(each.state)) for each in rows]
+
+
+def dependents_of(connection: Connection, job_id: str) -> list[str]:
+    """Return the ids of the jobs that wait for ``job_id``."""
+    rows = connection.execute(
+        select(job_dependencies.c.job_id).where(job_dependencies.c.needs_job_id == job_id)
+    )
+    return list(rows.scalars())
+
+
+def frame_numbers(connection: Connection, job_id: str, state: FrameState, limit: int) -> list[int]:
+    """Return up to ``limit`` frames of a job in this state, in the order they were asked for."""
+    rows = connection.execute(
+        select(frames.c.number)
+        .where(frames.c.job_id == job_id, frames.c.state == state.value)
+        .order_by(frames.c.position)
+        .limit(limit)
+    )
+    return list(rows.scalars())
+
+
+def _job_query() -> Select[Any]:
+    return (
+        select(jobs, *_SUBMISSION_COLUMNS)
+        .join(submissions)
+        .order_by(submissions.c.number.desc(), jobs.c.position)
+    )
+
+
+def _read(connection: Connection, query: Select[Any]) -> list[Job]:
+    return [
+        Job(
+            id=each["id"],
+            submission_id=each["submission_id"],
+            project=each["project"],
+            submission_name=each["submission_name"],
+            name=each["name"],
+            app=each["app"],
+            app_version=each["app_version"],
+            state=JobState(each["state"]),
+            sentence=each["sentence"],
+            warnings=each["warnings"],
+            frames_total=each["frames_total"],
+            frames_done=each["frames_done"],
+            frames_failed=each["frames_failed"],
+            frames_running=each["frames_running"],
+            credits=float(to_credits(each["credits_micros"])),
+            output_folder=each["output_folder"],
+            submitted_at=each["submitted_at"],
+            started_at=each["started_at"],
+            finished_at=each["finished_at"],
+        )
+        for each in connection.execute(query).mappings()
+    ]

@@ -1,0 +1,281 @@
+"""All tables. Everything is NOT NULL unless its comment says when it is not; times are UTC."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class Utc(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite forgets time zones, so they are taken off and put back here."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Store without an offset; refuse a moment whose offset is not known."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a datetime without a time zone cannot be stored")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return an aware datetime."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_ID = String(32)
+_HASH = String(64)
+# SQLite only counts up by itself in a column that is exactly INTEGER.
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _text(name: str, length: int | None = None) -> Column[str]:
+    return Column(name, String(length) if length else Text, nullable=False)
+
+
+farm_info = Table(
+    "farm_info",
+    metadata,
+    Column("farm_id", _ID, primary_key=True, comment="tells Envoy that its cursor still counts"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("email", String(320), nullable=False, unique=True, comment="case-folded"),
+    _text("name", 200),
+    Column("password_hash", Text, nullable=True, comment="argon2id; NULL: cannot log in by one"),
+    _text("plan", 50),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("account_id", ForeignKey(accounts.c.id), nullable=False),
+    Column("key_hash", _HASH, nullable=False, unique=True, comment="SHA-256 of a 256-bit secret"),
+    _text("label", 200),
+    Column("created_at", Utc, nullable=False),
+    Index(None, "account_id", "label"),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("account_id", ForeignKey(accounts.c.id), nullable=False),
+    Column("amount_micros", BigInteger, nullable=False, comment="millionths; negative: charged"),
+    _text("kind", 20),
+    Column("reference", String(200), nullable=False, unique=True, comment="charges happen once"),
+    _text("reason"),
+    Column("created_at", Utc, nullable=False),
+    Index(None, "account_id", "kind"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("account_id", ForeignKey(accounts.c.id), primary_key=True),
+    Column("hash", _HASH, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("account_id", ForeignKey(accounts.c.id), nullable=False),
+    _text("name", 255),
+    Column("updated_at", Utc, nullable=False),
+    UniqueConstraint("account_id", "name"),
+)
+
+manifest_entries = Table(
+    "manifest_entries",
+    metadata,
+    Column("project_id", ForeignKey(projects.c.id), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("account_id", _ID, nullable=False),
+    Column("hash", _HASH, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    ForeignKeyConstraint(["account_id", "hash"], [blobs.c.account_id, blobs.c.hash]),
+    Index(None, "account_id", "hash"),
+)
+
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("number", _SERIAL, nullable=False, unique=True, comment="order of arrival"),
+    Column("account_id", ForeignKey(accounts.c.id), nullable=False),
+    Column("project_id", ForeignKey(projects.c.id), nullable=False),
+    _text("project", 255),
+    _text("name", 300),
+    _text("output_folder"),
+    Column("submitted_at", Utc, nullable=False),
+    Index(None, "account_id", "number"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("submission_id", ForeignKey(submissions.c.id), nullable=False),
+    Column("account_id", ForeignKey(accounts.c.id), nullable=False),
+    Column("position", Integer, nullable=False, comment="within the submission"),
+    _text("client_id", 200),
+    _text("name", 200),
+    _text("app", 100),
+    _text("app_version", 100),
+    _text("operation", 100),
+    _text("template", 200),
+    _text("scene"),
+    Column("parameters", JSON, nullable=False),
+    Column("plugins", JSON, nullable=False),
+    Column("warnings", JSON, nullable=False),
+    Column("instances", Integer, nullable=False),
+    _text("machine_type", 200),
+    _text("credits_per_hour", 40),
+    Column("priority", Integer, nullable=False),
+    _text("state", 20),
+    _text("sentence"),
+    Column("frames_total", Integer, nullable=False),
+    Column("frames_done", Integer, nullable=False),
+    Column("frames_failed", Integer, nullable=False),
+    Column("frames_running", Integer, nullable=False),
+    Column("credits_micros", BigInteger, nullable=False),
+    Column("startup_seconds", Float, nullable=True, comment="NULL until measured"),
+    Column("frame_seconds", Float, nullable=True, comment="NULL until measured"),
+    Column("submitted_at", Utc, nullable=False),
+    Column("started_at", Utc, nullable=True, comment="NULL until its first claim"),
+    Column("finished_at", Utc, nullable=True, comment="NULL until its state is final"),
+    UniqueConstraint("submission_id", "position"),
+    Index(None, "state"),
+    Index(None, "account_id", "submitted_at"),
+)
+
+job_dependencies = Table(
+    "job_dependencies",
+    metadata,
+    Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
+    Column("needs_job_id", ForeignKey(jobs.c.id), primary_key=True),
+    Index(None, "needs_job_id"),
+)
+
+runners = Table(
+    "runners",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("job_id", ForeignKey(jobs.c.id), nullable=False),
+    Column("token_hash", _HASH, nullable=False, unique=True),
+    Column("expires_at", Utc, nullable=False),
+    Column("reference", Text, nullable=True, comment="the engine's; NULL until launched"),
+    Column("created_at", Utc, nullable=False),
+    Column("ended_at", Utc, nullable=True, comment="NULL while it lives"),
+    Index(None, "job_id", "ended_at"),
+    Index(None, "ended_at"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("runner_id", ForeignKey(runners.c.id), nullable=False),
+    Column("job_id", ForeignKey(jobs.c.id), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("heartbeat_at", Utc, nullable=False),
+    Column("current_frame", Integer, nullable=True, comment="NULL between frames"),
+    Column("seconds", Float, nullable=False, comment="machine time charged through this claim"),
+    Column("outcome", String(20), nullable=True, comment="NULL while it is open; 'lost' too"),
+    _text("sentence"),
+    Column("exit_code", Integer, nullable=True, comment="NULL: killed, or never ran"),
+    Column("ended_at", Utc, nullable=True, comment="NULL while it is open"),
+    Index(None, "runner_id", "ended_at"),
+    Index(None, "ended_at", "heartbeat_at"),
+)
+
+frames = Table(
+    "frames",
+    metadata,
+    Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, nullable=False, comment="order in which frames were asked for"),
+    _text("state", 10),
+    Column("failures", Integer, nullable=False),
+    Column("losses", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("claim_id", ForeignKey(claims.c.id), nullable=True, comment="NULL while it waits"),
+    Index(None, "job_id", "state", "position"),
+    Index(None, "claim_id"),
+)
+
+log_chunks = Table(
+    "log_chunks",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("job_id", ForeignKey(jobs.c.id), nullable=False),
+    Column("claim_id", ForeignKey(claims.c.id), nullable=False),
+    Column("start", Integer, nullable=False, comment="characters of the claim's log before it"),
+    _text("text"),
+    UniqueConstraint("claim_id", "start"),
+    Index(None, "job_id", "id"),
+)
+
+outputs = Table(
+    "outputs",
+    metadata,
+    Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("submission_id", ForeignKey(submissions.c.id), nullable=False),
+    Column("account_id", _ID, nullable=False),
+    Column("frame", Integer, nullable=True, comment="NULL when not of one frame"),
+    Column("hash", _HASH, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    ForeignKeyConstraint(["account_id", "hash"], [blobs.c.account_id, blobs.c.hash]),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("account_id", ForeignKey(accounts.c.id), nullable=False),
+    Column("job_id", ForeignKey(jobs.c.id), nullable=False),
+    Column("output_path", Text, nullable=True, comment="NULL: the job itself changed"),
+    Index(None, "account_id", "id"),
+    sqlite_autoincrement=True,  # an id must never come back: cursors point at it
+)

@@ -1,0 +1,1 @@
+"""Engines start and stop runners; see `farm.ports.Engine`."""

@@ -1,0 +1,80 @@
+"""The farm's errors: one root, one class a code of the protocol.
+
+    FarmError(code)
+        InvalidRequestError      fields that are wrong, several at once
+        NotAuthenticatedError    no or wrong key, password or runner token
+        InsufficientCreditsError
+        NotFoundError
+        ConflictError            cannot be done in the present state
+        ClaimLostError           a runner reports for a claim that is no longer its own
+        HashMismatchError        bytes that are not what their name says
+        StorageFullError
+
+`farm.api.errors` turns them into answers; nothing else does.
+"""
+
+from farm_protocol.errors import ErrorCode
+
+
+class FarmError(Exception):
+    """Root of the farm's errors. ``str()`` is a sentence that says what to do."""
+
+    code = ErrorCode.INTERNAL
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.errors: dict[str, list[str]] = {}
+
+
+class InvalidRequestError(FarmError):
+    """``errors``: sentences by field, such as ``{"jobs[0].frames": ["..."]}``."""
+
+    code = ErrorCode.INVALID_REQUEST
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        shown = [f"{field}: {text}" for field, texts in errors.items() for text in texts]
+        super().__init__("The request is not valid. " + " ".join(shown))
+        self.errors = errors
+
+
+class NotAuthenticatedError(FarmError):
+    """No account or runner belongs to the credentials."""
+
+    code = ErrorCode.NOT_AUTHENTICATED
+
+
+class InsufficientCreditsError(FarmError):
+    """The account's balance is not positive."""
+
+    code = ErrorCode.INSUFFICIENT_CREDITS
+
+
+class NotFoundError(FarmError):
+    """It does not exist, or is another user's: the answer is the same."""
+
+    code = ErrorCode.NOT_FOUND
+
+
+class ConflictError(FarmError):
+    """It cannot be done in the present state."""
+
+    code = ErrorCode.CONFLICT
+
+
+class ClaimLostError(FarmError):
+    """The claim has ended or was given away."""
+
+    code = ErrorCode.CLAIM_LOST
+
+
+class HashMismatchError(FarmError):
+    """The bytes received are not those that were announced."""
+
+    code = ErrorCode.HASH_MISMATCH
+
+
+class StorageFullError(FarmError):
+    """The store's disk is full."""
+
+    code = ErrorCode.STORAGE_FULL

@@ -1,0 +1,73 @@
+"""What becomes of frames whose claim ended without them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_FAILURES = 3
+"""A frame whose renderer failed this often is given up."""
+
+MAX_LOSSES = 10
+"""A frame whose runner vanished this often is given up: it probably kills the machine."""
+
+
+class FrameState(StrEnum):
+    """States of one frame of a job."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class ClaimEnd(StrEnum):
+    """How a claim ended, as far as its unfinished frames are concerned."""
+
+    FAILED = "failed"
+    LOST = "lost"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """An unfinished frame of a claim, with what has happened to it before."""
+
+    number: int
+    failures: int
+    losses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the frame is from now on."""
+
+    number: int
+    state: FrameState
+    failures: int
+    losses: int
+
+
+def judge_unfinished(
+    frames: Sequence[Attempted], end: ClaimEnd, *, frame_reached: bool, permanent: bool
+) -> list[Verdict]:
+    """Return a verdict for each unfinished frame of a claim that ended.
+
+    A renderer goes through a claim in order, so the first unfinished frame is the one it was at:
+    only that one is blamed. When no frame was reached at all (the scene did not even load), every
+    frame of the claim shares the blame; otherwise a scene of 1000 frames would be started 3000
+    times.
+
+    Parameters:
+        frames: in the order in which the claim renders them.
+        frame_reached: a frame of this claim was started or done.
+        permanent: the runner knows that trying again cannot help.
+    """
+    verdicts = []
+    for index, frame in enumerate(frames):
+        blamed = end is not ClaimEnd.STOPPED and (index == 0 or not frame_reached)
+        failures = frame.failures + (blamed and end is ClaimEnd.FAILED)
+        losses = frame.losses + (blamed and end is ClaimEnd.LOST)
+        given_up = permanent or failures >= MAX_FAILURES or losses >= MAX_LOSSES
+        state = FrameState.FAILED if given_up else FrameState.WAITING
+        verdicts.append(Verdict(frame.number, state, failures, losses))
+    return verdicts

@@ -1,0 +1,77 @@
+"""The one table of job states: which event leads from which state to which.
+
+Every change of a job's state, whoever asks for it, is looked up here; `farm.scheduler.writer`
+is the only module that writes the result down.
+"""
+
+from enum import StrEnum
+
+from farm_protocol.jobs import JobState
+
+
+class Event(StrEnum):
+    """What can happen to a job."""
+
+    DEPENDENCIES_MET = "dependencies_met"
+    DEPENDENCY_LOST = "dependency_lost"
+    CLAIMED = "claimed"
+    ALL_FRAMES_DONE = "all_frames_done"
+    FRAMES_GAVE_UP = "frames_gave_up"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    STOP = "stop"
+    RUNNERS_GONE = "runners_gone"
+    RETRY = "retry"
+
+
+class IllegalTransitionError(ValueError):
+    """The event makes no sense in this state. ``str()`` is a sentence for people."""
+
+
+_S = JobState
+_E = Event
+
+TABLE: dict[tuple[JobState, Event], JobState] = {
+    (_S.PENDING, _E.DEPENDENCIES_MET): _S.READY,
+    (_S.PENDING, _E.DEPENDENCY_LOST): _S.BLOCKED,
+    (_S.PENDING, _E.SUSPEND): _S.SUSPENDED,
+    (_S.PENDING, _E.STOP): _S.STOPPED,
+    (_S.READY, _E.CLAIMED): _S.RUNNING,
+    (_S.READY, _E.SUSPEND): _S.SUSPENDED,
+    # A runner still at work when its job was suspended may finish the last frame afterwards.
+    (_S.READY, _E.ALL_FRAMES_DONE): _S.COMPLETED,
+    (_S.READY, _E.FRAMES_GAVE_UP): _S.FAILED,
+    (_S.READY, _E.STOP): _S.STOPPING,
+    (_S.RUNNING, _E.CLAIMED): _S.RUNNING,
+    (_S.RUNNING, _E.ALL_FRAMES_DONE): _S.COMPLETED,
+    (_S.RUNNING, _E.FRAMES_GAVE_UP): _S.FAILED,
+    (_S.RUNNING, _E.SUSPEND): _S.SUSPENDED,
+    (_S.RUNNING, _E.STOP): _S.STOPPING,
+    (_S.SUSPENDED, _E.ALL_FRAMES_DONE): _S.COMPLETED,
+    (_S.SUSPENDED, _E.FRAMES_GAVE_UP): _S.FAILED,
+    (_S.SUSPENDED, _E.RESUME): _S.READY,
+    (_S.SUSPENDED, _E.STOP): _S.STOPPING,
+    (_S.STOPPING, _E.STOP): _S.STOPPING,
+    (_S.STOPPING, _E.RUNNERS_GONE): _S.STOPPED,
+    (_S.BLOCKED, _E.DEPENDENCIES_MET): _S.READY,
+    (_S.BLOCKED, _E.DEPENDENCY_LOST): _S.BLOCKED,
+    (_S.BLOCKED, _E.RETRY): _S.PENDING,
+    (_S.BLOCKED, _E.STOP): _S.STOPPED,
+    (_S.FAILED, _E.RETRY): _S.READY,
+    (_S.STOPPED, _E.RETRY): _S.READY,
+    # Asking twice for what is already so changes nothing.
+    (_S.STOPPED, _E.STOP): _S.STOPPED,
+    (_S.COMPLETED, _E.STOP): _S.COMPLETED,
+    (_S.FAILED, _E.STOP): _S.FAILED,
+    (_S.SUSPENDED, _E.SUSPEND): _S.SUSPENDED,
+}
+
+
+def next_state(state: JobState, event: Event) -> JobState:
+    """Return the state after ``event``. Raises IllegalTransitionError when it is not allowed."""
+    try:
+        return TABLE[state, event]
+    except KeyError:
+        raise IllegalTransitionError(
+            f"A job that is {state} cannot take the event '{event}'."
+        ) from None

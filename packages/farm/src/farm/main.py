@@ -1,0 +1,132 @@
+"""The composition root of the farm: the only file that names concrete parts.
+
+Read it from top to bottom and you know what a farm consists of.
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from farm import __version__
+from farm.api.app import create_app
+from farm.api.context import Context
+from farm.catalog.machines import Machines
+from farm.catalog.products import Installed, product_rows
+from farm.config import Settings
+from farm.db.opening import open_database
+from farm.engines.local import LocalEngine
+from farm.renderers import RendererError, find_renderers
+from farm.scheduler.loop import Scheduler
+from farm.server import FarmServer, listen, quiet_signals
+from farm.stores.disk import DiskStore
+from farm.submit import Catalogue
+from farm.wakeup import Wakeup
+
+logger = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The farm cannot start. ``str()`` is a sentence that says what to do."""
+
+
+def serve(settings: Settings) -> None:
+    """Run a farm until it is told to end.
+
+    Raises:
+        StartError: the data folder is in use, or the port is taken.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(settings.data_dir / "farm.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise StartError(
+            f"Another farm works on {settings.data_dir} ({_who(settings.data_dir)}). "
+            "Stop it first, or give this one a folder of its own with --data-dir."
+        ) from None
+    try:
+        listener = listen(settings.host, settings.port, settings.data_dir)
+    except OSError as error:
+        raise StartError(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Choose another port with --port."
+        ) from error
+    url = f"http://{settings.host}:{listener.getsockname()[1]}"
+
+    database = open_database(settings.data_dir)
+    store = DiskStore(settings.data_dir / "blobs")
+    catalogue = find_catalogue(settings)
+    wakeup = Wakeup()
+    engine = LocalEngine(
+        work_dir=settings.data_dir / "work",
+        log_dir=settings.data_dir / "logs",
+        blender=settings.blender,
+        on_exit=wakeup.notify,
+    )
+    slots = {machine.id: machine.slots for machine in catalogue.machines}
+    scheduler = Scheduler(database, engine, slots, wakeup)
+    scheduler.farm_url = url
+    app = create_app(
+        Context(
+            database=database,
+            store=store,
+            catalogue=catalogue,
+            wakeup=wakeup,
+            data_dir=settings.data_dir,
+            version=__version__,
+        )
+    )
+    server = FarmServer(app, database, scheduler, wakeup, on_ready=lambda: _announce(settings, url))
+    if settings.embedded:
+        quiet_signals()
+        threading.Thread(target=server.watch_parent, daemon=True).start()
+    server.run(sockets=[listener])
+    database.close()
+    lock.release()
+
+
+def find_catalogue(settings: Settings) -> Catalogue:
+    """Return what this machine can run, and as which machine type."""
+    missing = "No renderer was found: install Blender, or set FARM_BLENDER to its path."
+    try:
+        renderers = find_renderers(settings.blender)
+    except RendererError as error:
+        renderers, missing = [], str(error)
+    if not renderers:
+        logger.warning("%s", missing)
+    for each in renderers:
+        logger.info("found %s %s (%s)", each.app, each.version, each.how_found)
+    machine = Machines(
+        id="local-cpu",
+        name=f"This computer ({os.cpu_count()} CPUs)",
+        gpu=False,
+        slots=settings.local_slots,
+        credits_per_hour=settings.credits_per_hour,
+    )
+    products = product_rows([Installed(each.app, each.version) for each in renderers])
+    return Catalogue(products=products, machines=[machine], missing="" if products else missing)
+
+
+def _announce(settings: Settings, url: str) -> None:
+    """Tell whoever wants to find this farm where it is."""
+    who = {"url": url, "pid": os.getpid(), "version": __version__}
+    temporary = settings.data_dir / "farm.json.part"
+    temporary.write_text(json.dumps(who))
+    temporary.replace(settings.data_dir / "farm.json")
+    if settings.embedded:
+        print(json.dumps({"event": "ready", **who}), flush=True)
+    else:
+        print(f"The farm listens on {url}; its data is in {settings.data_dir}.", file=sys.stderr)
+
+
+def _who(data_dir: Path) -> str:
+    try:
+        who = json.loads((data_dir / "farm.json").read_text())
+        return f"process {who['pid']}, {who['url']}"
+    except (OSError, ValueError, KeyError):
+        return "it is just starting"

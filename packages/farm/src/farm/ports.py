@@ -1,0 +1,42 @@
+"""The seams where a concrete part can be exchanged. Narrow, and in domain types only."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """What an engine needs to start one runner.
+
+    Attributes:
+        token: the runner's secret; travels in the environment, never in arguments.
+        farm_url: where the runner reports to.
+    """
+
+    runner_id: str
+    job_id: str
+    machine_type: str
+    farm_url: str
+    token: str
+
+
+class Engine(Protocol):
+    """Starts and stops runners. Knows nothing of jobs, frames or results."""
+
+    def launch(self, request: LaunchRequest) -> str:
+        """Start a runner and return a reference that survives a restart of the farm.
+
+        Raises:
+            EngineError: the runner could not be started; trying again later is right.
+        """
+
+    def stop(self, reference: str) -> None:
+        """Ask the runner to end, and make sure that it does. Unknown references are fine."""
+
+    def alive(self, references: Collection[str]) -> set[str]:
+        """Return those of ``references`` whose runner still lives."""
+
+
+class EngineError(Exception):
+    """An engine could not start a runner. ``str()`` is a sentence for people."""

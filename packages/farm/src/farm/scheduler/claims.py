@@ -1,0 +1,249 @@
+"""What runners ask for and report. Every claim is fenced: only its runner, only while it is open.
+
+All functions work in the caller's write transaction and may be repeated: a runner that did not
+get the answer sends the same again.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+from farm_protocol.jobs import JobState
+from farm_protocol.runner import (
+    CLAIM_TIMEOUT_SECONDS,
+    Claim,
+    ClaimRequest,
+    Finish,
+    FrameDone,
+    Outcome,
+    OutputFile,
+    RunnerCommand,
+)
+from sqlalchemy import Connection, update
+
+from farm.accounts.credits import charge_frame
+from farm.db import claims as rows
+from farm.db import feed, files
+from farm.db import jobs as job_rows
+from farm.db.claims import ClaimRow, RunnerRow
+from farm.db.tables import jobs, outputs
+from farm.errors import ClaimLostError, InvalidRequestError
+from farm.jobs.chunks import MAX_CLAIM, claim_size
+from farm.jobs.pricing import machine_time_micros
+from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
+from farm.jobs.transitions import Event
+from farm.scheduler import writer
+
+_CLAIMABLE = frozenset({JobState.READY, JobState.RUNNING})
+
+
+def claim(
+    connection: Connection,
+    runner: RunnerRow,
+    request: ClaimRequest,
+    most_runners: int,
+    now: datetime,
+) -> Claim:
+    """Give the runner frames, or tell it why there are none and end it.
+
+    Parameters:
+        most_runners: how many runners the job may have at the same time.
+    """
+    for left_open in rows.open_claims(connection, runner_id=runner.id):
+        # It asks for the next one, so it knows nothing of this: the answer never arrived.
+        _end(connection, left_open, ClaimEnd.STOPPED, "stopped", "", now)
+    _remember_times(connection, runner.job_id, request)
+    row = job_rows.row(connection, runner.job_id)
+    if row["state"] not in _CLAIMABLE:
+        rows.end_runner(connection, runner.id, now)
+        return Claim(claim_id=None, frames=[], reason=f"The job is {row['state']}.")
+    waiting = (
+        row["frames_total"] - row["frames_done"] - row["frames_failed"] - row["frames_running"]
+    )
+    if waiting <= 0:
+        rows.end_runner(connection, runner.id, now)
+        return Claim(claim_id=None, frames=[], reason="No frame waits.")
+    size = claim_size(waiting, most_runners, row["startup_seconds"], row["frame_seconds"])
+    numbers = job_rows.frame_numbers(
+        connection, runner.job_id, FrameState.WAITING, min(size, MAX_CLAIM)
+    )
+    claim_id = uuid4().hex
+    rows.add_claim(connection, claim_id, runner, numbers, now)
+    writer.happen(connection, runner.job_id, Event.CLAIMED, now)
+    # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
+    return Claim(claim_id=claim_id, frames=sorted(numbers))
+
+
+def _remember_times(connection: Connection, job_id: str, request: ClaimRequest) -> None:
+    values = {
+        name: value
+        for name, value in request.model_dump().items()
+        if value is not None and value > 0
+    }
+    if values:
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+
+
+def heartbeat(
+    connection: Connection, runner: RunnerRow, claim_id: str, frame: int | None, now: datetime
+) -> RunnerCommand:
+    """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
+    rows.touch(connection, _own(connection, runner, claim_id).id, now, frame)
+    stopping = job_rows.row(connection, runner.job_id)["state"] == JobState.STOPPING
+    return RunnerCommand.STOP if stopping else RunnerCommand.CONTINUE
+
+
+def frame_done(
+    connection: Connection, runner: RunnerRow, claim_id: str, report: FrameDone, now: datetime
+) -> None:
+    """Store a finished frame, its files and its price.
+
+    Raises:
+        ClaimLostError: the claim is not this runner's any more; nothing is charged.
+        InvalidRequestError: not a frame of the claim, a file outside the job's output folder, or
+            one whose blob was not sent.
+    """
+    own = _own(connection, runner, claim_id)
+    state = rows.frame_state(connection, own, report.frame)
+    if state is None:
+        raise InvalidRequestError({"frame": [f"{report.frame} is not a frame of this claim."]})
+    if state is FrameState.DONE:
+        return
+    row = job_rows.row(connection, runner.job_id)
+    _check_outputs(connection, row["account_id"], row["output_folder"], report.outputs)
+    for file in report.outputs:
+        _store_output(
+            connection, row["id"], row["submission_id"], row["account_id"], report, file, now
+        )
+    # A runner cannot have worked for longer than it has held the claim.
+    seconds = min(report.seconds, max(0.0, (now - own.created_at).total_seconds() - own.seconds))
+    micros = machine_time_micros(seconds, Decimal(row["credits_per_hour"]))
+    charge_frame(connection, row["account_id"], row["id"], report.frame, micros, now)
+    rows.frame_finished(connection, own, report.frame, seconds, micros, now)
+    feed.job_changed(connection, row["account_id"], row["id"])
+    writer.settle(connection, row["id"], now)
+
+
+def _check_outputs(
+    connection: Connection, account_id: str, folder: str, produced: list[OutputFile]
+) -> None:
+    known = files.known_blobs(connection, account_id, [file.hash for file in produced])
+    for index, file in enumerate(produced):
+        if not file.path.startswith(f"{folder}/"):
+            raise InvalidRequestError(
+                {f"outputs[{index}].path": [f"'{file.path}' is not inside '{folder}'."]}
+            )
+        if known.get(file.hash) != file.size:
+            raise InvalidRequestError(
+                {f"outputs[{index}].hash": [f"The bytes of '{file.path}' were not sent."]}
+            )
+
+
+def _store_output(
+    connection: Connection,
+    job_id: str,
+    submission_id: str,
+    account_id: str,
+    report: FrameDone,
+    file: OutputFile,
+    now: datetime,
+) -> None:
+    values = {
+        "submission_id": submission_id,
+        "account_id": account_id,
+        "frame": report.frame,
+        "hash": file.hash,
+        "size": file.size,
+        "created_at": now,
+    }
+    replaced = connection.execute(
+        update(outputs)
+        .where(outputs.c.job_id == job_id, outputs.c.path == file.path)
+        .values(**values)
+    ).rowcount
+    if not replaced:
+        connection.execute(outputs.insert().values(job_id=job_id, path=file.path, **values))
+    feed.output_written(connection, account_id, job_id, file.path)
+
+
+def add_log(
+    connection: Connection, runner: RunnerRow, claim_id: str, offset: int, text: str
+) -> None:
+    """Keep a piece of the claim's log. Raises ClaimLostError."""
+    own = _own(connection, runner, claim_id)
+    feed.add_log(connection, own.job_id, own.id, offset, text)
+
+
+def finish(
+    connection: Connection, runner: RunnerRow, claim_id: str, report: Finish, now: datetime
+) -> None:
+    """The runner ends its claim. Raises ClaimLostError."""
+    own = _own(connection, runner, claim_id)
+    ends = {Outcome.STOPPED: ClaimEnd.STOPPED}
+    sentence = report.sentence or "The renderer ended without delivering every frame."
+    _end(
+        connection,
+        own,
+        # "completed" with frames missing is a failure whatever the runner believes.
+        ends.get(report.outcome, ClaimEnd.FAILED),
+        report.outcome.value,
+        sentence,
+        now,
+        exit_code=report.exit_code,
+        permanent=report.permanent,
+    )
+
+
+def expire_silent(connection: Connection, now: datetime) -> int:
+    """Take back the claims whose runner has been silent too long; return how many."""
+    since = now - timedelta(seconds=CLAIM_TIMEOUT_SECONDS)
+    silent = rows.open_claims(connection, silent_since=since)
+    for each in silent:
+        _end(connection, each, ClaimEnd.LOST, "lost", "Its runner fell silent.", now)
+    return len(silent)
+
+
+def runner_vanished(connection: Connection, runner: RunnerRow, now: datetime) -> None:
+    """The engine says that a runner is gone: take back its claim and end it."""
+    for each in rows.open_claims(connection, runner_id=runner.id):
+        _end(connection, each, ClaimEnd.LOST, "lost", "Its runner ended unexpectedly.", now)
+    rows.end_runner(connection, runner.id, now)
+
+
+def _own(connection: Connection, runner: RunnerRow, claim_id: str) -> ClaimRow:
+    own = rows.open_claim(connection, claim_id, runner.id)
+    if own is None:
+        raise ClaimLostError("This claim has ended or was given to another runner.")
+    return own
+
+
+def _end(
+    connection: Connection,
+    ended: ClaimRow,
+    end: ClaimEnd,
+    outcome: str,
+    sentence: str,
+    now: datetime,
+    *,
+    exit_code: int | None = None,
+    permanent: bool = False,
+) -> None:
+    left = rows.unfinished(connection, ended.id)
+    reached = ended.current_frame is not None or rows.done_count(connection, ended.id) > 0
+    rows.end_claim(
+        connection,
+        ended.id,
+        now,
+        outcome=outcome,
+        sentence=sentence if left else "",
+        exit_code=exit_code,
+    )
+    verdicts = judge_unfinished(left, end, frame_reached=reached, permanent=permanent)
+    told = sentence if left and end is not ClaimEnd.STOPPED else ""
+    writer.put_back(connection, ended.job_id, verdicts, told and f"Trying again: {told}", now)
+    if told:
+        line = feed.log_line(now, f"{told} ({len(left)} unfinished frames)")
+        feed.add_log(connection, ended.job_id, ended.id, -1, line)
+    if permanent and left:
+        writer.fail_waiting(connection, ended.job_id)
+    writer.settle(connection, ended.job_id, now)

@@ -1,0 +1,194 @@
+"""The scheduler's loop: reads, lets `plan` decide, applies. One a farm, in a thread."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from farm_protocol.jobs import JobState
+from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
+from sqlalchemy import select
+
+from farm.accounts.credentials import hash_secret, new_secret
+from farm.db import claims as rows
+from farm.db.claims import RunnerRow
+from farm.db.database import Database
+from farm.db.tables import jobs
+from farm.jobs.transitions import Event
+from farm.ports import Engine, EngineError, LaunchRequest
+from farm.scheduler import claims, writer
+from farm.scheduler.plan import plan
+from farm.scheduler.snapshot import read_snapshot
+from farm.wakeup import Wakeup
+
+logger = logging.getLogger(__name__)
+
+BUSY_SECONDS = 2.0
+"""Between two passes while runners live: a lost one is noticed soon."""
+
+IDLE_SECONDS = 10.0
+"""Between two passes while nothing runs; whatever happens through the API wakes the loop."""
+
+TOKEN_LIFE = timedelta(days=7)
+_LAUNCH_GRACE = timedelta(seconds=2 * CLAIM_TIMEOUT_SECONDS)
+_FIRST_BACK_OFF = 1.0
+_LONGEST_BACK_OFF = 60.0
+
+
+class Scheduler:
+    """Starts runners where `plan` wants them, and takes back the work of those that vanish."""
+
+    def __init__(
+        self, database: Database, engine: Engine, slots: Mapping[str, int], wakeup: Wakeup
+    ) -> None:
+        """Use these parts; nothing happens before `run`.
+
+        Parameters:
+            slots: capacity by machine type.
+            wakeup: told whenever something has changed; the loop waits on it, and tells it too.
+        """
+        self._database = database
+        self._engine = engine
+        self._slots = slots
+        self._wakeup = wakeup
+        self._stopping = threading.Event()
+        # Jobs whose runners end before they claim anything: (failures in a row, not before).
+        self._held_back: dict[str, tuple[int, float]] = {}
+        self.farm_url = ""
+
+    def run(self) -> None:
+        """Work until `stop`; an error of one pass is logged, and the next pass tries again."""
+        while not self._stopping.is_set():
+            seen = self._wakeup.count
+            try:
+                busy = self.tick()
+            except Exception:
+                logger.exception("a pass of the scheduler failed; the next one tries again")
+                busy = True
+            self._wakeup.wait(seen, BUSY_SECONDS if busy else IDLE_SECONDS)
+
+    def stop(self) -> None:
+        """Let `run` return soon."""
+        self._stopping.set()
+        self._wakeup.notify()
+
+    def stop_runners(self) -> None:
+        """Ask every runner to end: the farm is going down on purpose."""
+        with self._database.read() as connection:
+            living = rows.live_runners(connection)
+        for runner in living:
+            if runner.reference is not None:
+                self._engine.stop(runner.reference)
+
+    def runners_alive(self) -> bool:
+        """Return whether a runner that the engine started still lives."""
+        with self._database.read() as connection:
+            living = rows.live_runners(connection)
+        references = [each.reference for each in living if each.reference is not None]
+        return bool(self._engine.alive(references))
+
+    def tick(self) -> bool:
+        """Do one pass. Returns whether runners live or are wanted."""
+        now = datetime.now(UTC)
+        with self._database.read() as connection:
+            living = rows.live_runners(connection)
+            silent = rows.open_claims(
+                connection, silent_since=now - timedelta(seconds=CLAIM_TIMEOUT_SECONDS)
+            )
+            stopping = list(
+                connection.execute(
+                    select(jobs.c.id).where(jobs.c.state == JobState.STOPPING.value)
+                ).scalars()
+            )
+        gone = self._vanished(living, now)
+        if gone or silent:
+            self._take_back(gone, now)
+        if stopping:
+            self._finish_stops(stopping, now)
+        with self._database.read() as connection:
+            snapshot = read_snapshot(connection, self._slots, self._back_off())
+        launches = plan(snapshot)
+        for launch in launches:
+            for _ in range(launch.count):
+                self._launch(launch.job_id, launch.machine_type)
+        if gone or silent or stopping or launches:
+            self._wakeup.notify()
+        return bool(living or launches or self._held_back)
+
+    def _vanished(self, living: list[RunnerRow], now: datetime) -> list[RunnerRow]:
+        references = [each.reference for each in living if each.reference is not None]
+        alive = self._engine.alive(references) if references else set()
+        return [
+            each
+            for each in living
+            if (each.reference is not None and each.reference not in alive)
+            # Launched, perhaps, by a farm that crashed before it could note the reference.
+            or (each.reference is None and each.created_at < now - _LAUNCH_GRACE)
+        ]
+
+    def _take_back(self, gone: list[RunnerRow], now: datetime) -> None:
+        with self._database.write() as connection:
+            claims.expire_silent(connection, now)
+            for runner in gone:
+                if not rows.has_claimed(connection, runner.id):
+                    self._hold_back(runner.job_id)
+                claims.runner_vanished(connection, runner, now)
+
+    def _finish_stops(self, stopping: list[str], now: datetime) -> None:
+        with self._database.write() as connection:
+            for job_id in stopping:
+                living = rows.live_runners(connection, job_id)
+                for runner in living:
+                    if runner.reference is not None:
+                        self._engine.stop(runner.reference)
+                if not living:
+                    writer.happen(connection, job_id, Event.RUNNERS_GONE, now)
+
+    def _launch(self, job_id: str, machine_type: str) -> None:
+        now = datetime.now(UTC)
+        runner_id, token = uuid4().hex, new_secret()
+        with self._database.write() as connection:
+            # Stored before it starts: a runner that nobody knows of could not be stopped.
+            rows.add_runner(
+                connection,
+                runner_id=runner_id,
+                job_id=job_id,
+                token_hash=hash_secret(token),
+                now=now,
+                expires_at=now + TOKEN_LIFE,
+            )
+        request = LaunchRequest(
+            runner_id=runner_id,
+            job_id=job_id,
+            machine_type=machine_type,
+            farm_url=self.farm_url,
+            token=token,
+        )
+        try:
+            reference = self._engine.launch(request)
+        except EngineError as error:
+            self._hold_back(job_id)
+            with self._database.write() as connection:
+                rows.end_runner(connection, runner_id, now)
+                writer.say(connection, job_id, f"Waits: {error}")
+            return
+        with self._database.write() as connection:
+            rows.set_reference(connection, runner_id, reference)
+
+    def _hold_back(self, job_id: str) -> None:
+        failures = self._held_back.get(job_id, (0, 0.0))[0] + 1
+        seconds = min(_LONGEST_BACK_OFF, _FIRST_BACK_OFF * 2 ** (failures - 1))
+        self._held_back[job_id] = (failures, time.monotonic() + seconds)
+        logger.warning("a runner of job %s could not start; next try in %.0f s", job_id, seconds)
+
+    def _back_off(self) -> set[str]:
+        moment = time.monotonic()
+        # Forgotten once it has been quiet for as long as the longest back-off.
+        self._held_back = {
+            job_id: held
+            for job_id, held in self._held_back.items()
+            if moment < held[1] + _LONGEST_BACK_OFF
+        }
+        return {job_id for job_id, held in self._held_back.items() if moment < held[1]}

@@ -1,0 +1,159 @@
+"""The one writer of job and frame states.
+
+Everything that happens to a job comes through here as an event of `farm.jobs.transitions`, in the
+caller's transaction, together with its line in the change feed and what it means for dependents.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from farm_protocol.jobs import JobState
+from sqlalchemy import Connection, RowMapping, bindparam, update
+
+from farm.db import claims as claim_rows
+from farm.db import feed
+from farm.db import jobs as rows
+from farm.db.tables import frames, jobs
+from farm.jobs.dependencies import dependency_event
+from farm.jobs.frames import format_frames
+from farm.jobs.retries import FrameState, Verdict
+from farm.jobs.transitions import Event, next_state
+
+
+def happen(
+    connection: Connection, job_id: str, event: Event, now: datetime, sentence: str | None = None
+) -> JobState:
+    """Apply ``event`` to a job and return its new state.
+
+    Parameters:
+        sentence: what the job says from now on; None keeps the sentence that it has.
+
+    Raises:
+        IllegalTransitionError: the event makes no sense now.
+    """
+    row = rows.row(connection, job_id)
+    before = JobState(row["state"])
+    state = next_state(before, event)
+    values: dict[str, Any] = {"state": state.value}
+    if sentence is not None:
+        values["sentence"] = sentence
+    if event is Event.CLAIMED and row["started_at"] is None:
+        values["started_at"] = now
+    if state.is_final != before.is_final:
+        values["finished_at"] = now if state.is_final else None
+    if all(row[name] == value for name, value in values.items()):
+        return state
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+    feed.job_changed(connection, row["account_id"], job_id)
+    if state.is_final:
+        for dependent in rows.dependents_of(connection, job_id):
+            review_dependencies(connection, dependent, now)
+    return state
+
+
+def say(connection: Connection, job_id: str, sentence: str) -> None:
+    """Change what a job says of itself, when that is news."""
+    row = rows.row(connection, job_id)
+    if row["sentence"] != sentence:
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(sentence=sentence))
+        feed.job_changed(connection, row["account_id"], job_id)
+
+
+def review_dependencies(connection: Connection, job_id: str, now: datetime) -> None:
+    """Let a pending or blocked job go on, or block it, as the jobs that it needs stand."""
+    row = rows.row(connection, job_id)
+    if row["state"] not in (JobState.PENDING, JobState.BLOCKED):
+        return
+    needed = rows.needed_by(connection, job_id)
+    event = dependency_event(each.state for each in needed)
+    if event is Event.DEPENDENCIES_MET:
+        happen(connection, job_id, event, now, "")
+    elif event is Event.DEPENDENCY_LOST:
+        lost = next(
+            each for each in needed if each.state.is_final and each.state != JobState.COMPLETED
+        )
+        happen(connection, job_id, event, now, f"Blocked: '{lost.name}' {_came_to(lost.state)}.")
+    else:
+        waiting = [f"'{each.name}'" for each in needed if each.state is not JobState.COMPLETED]
+        say(connection, job_id, f"Waits for {', '.join(waiting)}.")
+
+
+def _came_to(state: JobState) -> str:
+    return {JobState.FAILED: "failed", JobState.STOPPED: "was stopped"}.get(state, "is blocked")
+
+
+def put_back(
+    connection: Connection, job_id: str, verdicts: Sequence[Verdict], sentence: str, now: datetime
+) -> None:
+    """Write down what becomes of the unfinished frames of a claim that ended."""
+    if not verdicts:
+        return
+    connection.execute(
+        update(frames)
+        .where(frames.c.job_id == job_id, frames.c.number == bindparam("of_number"))
+        .values(
+            state=bindparam("new_state"),
+            failures=bindparam("new_failures"),
+            losses=bindparam("new_losses"),
+            claim_id=None,
+        ),
+        [
+            {
+                "of_number": verdict.number,
+                "new_state": verdict.state.value,
+                "new_failures": verdict.failures,
+                "new_losses": verdict.losses,
+            }
+            for verdict in verdicts
+        ],
+    )
+    failed = sum(verdict.state is FrameState.FAILED for verdict in verdicts)
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(
+            frames_running=jobs.c.frames_running - len(verdicts),
+            frames_failed=jobs.c.frames_failed + failed,
+        )
+    )
+    row = rows.row(connection, job_id)
+    feed.job_changed(connection, row["account_id"], job_id)
+    if sentence and not JobState(row["state"]).is_final:
+        say(connection, job_id, sentence)
+
+
+def fail_waiting(connection: Connection, job_id: str) -> None:
+    """Give up the frames that nobody has begun: the job cannot succeed."""
+    given_up = connection.execute(
+        update(frames)
+        .where(frames.c.job_id == job_id, frames.c.state == FrameState.WAITING.value)
+        .values(state=FrameState.FAILED.value)
+    ).rowcount
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(frames_failed=jobs.c.frames_failed + given_up)
+    )
+
+
+def settle(connection: Connection, job_id: str, now: datetime) -> None:
+    """End the job if nothing of it is left to do."""
+    row = rows.row(connection, job_id)
+    state = JobState(row["state"])
+    left = row["frames_total"] - row["frames_done"] - row["frames_failed"]
+    if state.is_final or state in (JobState.PENDING, JobState.STOPPING) or left:
+        return
+    if row["frames_failed"]:
+        happen(connection, job_id, Event.FRAMES_GAVE_UP, now, _failure(connection, row))
+    else:
+        happen(connection, job_id, Event.ALL_FRAMES_DONE, now, "")
+
+
+def _failure(connection: Connection, row: RowMapping) -> str:
+    why = claim_rows.last_failure(connection, row["id"])
+    if row["frames_failed"] == row["frames_total"]:
+        return why or "No frame could be rendered."
+    numbers = rows.frame_numbers(connection, row["id"], FrameState.FAILED, row["frames_failed"])
+    which = f"frame {numbers[0]}" if len(numbers) == 1 else f"frames {format_frames(numbers)}"
+    return f"Failed: {which}. {why}".rstrip()

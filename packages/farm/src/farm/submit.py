@@ -1,0 +1,302 @@
+"""From a submission as it is sent to jobs with frames: check everything, then store it at once.
+
+`check` and `create` share one path, so that what passes the check is accepted later.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from farm_protocol.catalogue import ProductVersion
+from farm_protocol.jobs import JobSpec, JobState, Submission, SubmissionCheck, SubmissionSpec
+from farm_protocol.paths import UnsafePathError, canonical, check_segment, project_of
+from sqlalchemy import Connection
+
+from farm.accounts.credits import require_positive
+from farm.accounts.plans import plan_named
+from farm.catalog.machines import Machines, choose
+from farm.catalog.products import match_version
+from farm.db import feed, files
+from farm.db import jobs as rows
+from farm.db.accounts import AccountRow
+from farm.errors import ConflictError, InvalidRequestError
+from farm.jobs.dependencies import find_cycle
+from farm.jobs.frames import FrameSpecError, format_frames, parse_frames
+from farm.scheduler import writer
+from farm.templates import Template, load
+
+DEFAULT_PRIORITY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What jobs may ask for.
+
+    Attributes:
+        products: installed product versions.
+        missing: why there are none, for people ("No renderer was found: ...").
+    """
+
+    products: Sequence[ProductVersion]
+    machines: Sequence[Machines]
+    missing: str = ""
+
+
+@dataclass(slots=True)
+class _Compiled:
+    """A job that was checked, with all that its rows need."""
+
+    spec: JobSpec
+    scene: str = ""
+    version: str = ""
+    template: str = ""
+    machine: Machines | None = None
+    frames: list[int] = field(default_factory=list)
+    parameters: dict[str, object] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
+
+
+def check(
+    connection: Connection, catalogue: Catalogue, account: AccountRow, spec: SubmissionSpec
+) -> SubmissionCheck:
+    """Say whether `create` would accept this once `pending_files` have been sent.
+
+    Raises:
+        InvalidRequestError: all that is wrong, by field.
+        InsufficientCreditsError: the balance is not positive.
+    """
+    compiled = _compile(connection, catalogue, account, spec)
+    require_positive(connection, account.id)
+    return SubmissionCheck(warnings=[text for job in compiled for text in job.warnings])
+
+
+def create(
+    connection: Connection, catalogue: Catalogue, account: AccountRow, spec: SubmissionSpec
+) -> Submission:
+    """Store a submission with its jobs and return it; one that is there already is returned as is.
+
+    Raises:
+        InvalidRequestError, InsufficientCreditsError: as `check`.
+        ConflictError: the id is another user's.
+    """
+    owner = rows.submission_owner(connection, spec.id)
+    if owner is not None:
+        if owner != account.id:
+            raise ConflictError(f"The id '{spec.id}' is taken; choose a random UUID.")
+        return rows.submission(connection, spec.id)
+    compiled = _compile(connection, catalogue, account, spec)
+    require_positive(connection, account.id)
+    now = datetime.now(UTC)
+    rows.insert_submission(
+        connection,
+        {
+            "id": spec.id,
+            "account_id": account.id,
+            "project_id": files.ensure_project(connection, account.id, spec.project, now),
+            "project": spec.project,
+            "name": spec.name,
+            "output_folder": spec.output_folder,
+            "submitted_at": now,
+        },
+    )
+    ids = {job.spec.id: uuid4().hex for job in compiled}
+    limit = plan_named(account.plan).job_throughput_limit
+    for job in _needed_first(compiled):
+        values = _job_values(job, ids, spec.id, account.id, compiled.index(job), limit, now)
+        needs = [ids[needed] for needed in dict.fromkeys(job.spec.dependencies)]
+        rows.insert_job(connection, values, job.frames, needs)
+        feed.job_changed(connection, account.id, ids[job.spec.id])
+    for job in compiled:
+        if job.spec.dependencies:
+            writer.review_dependencies(connection, ids[job.spec.id], now)
+    return rows.submission(connection, spec.id)
+
+
+def _needed_first(compiled: Sequence[_Compiled]) -> list[_Compiled]:
+    # Foreign keys: a job is stored after those that it needs. There is no cycle by now.
+    ordered: list[_Compiled] = []
+    left = list(compiled)
+    done: set[str] = set()
+    while left:
+        free = [job for job in left if done.issuperset(job.spec.dependencies)]
+        ordered += free
+        done.update(job.spec.id for job in free)
+        left = [job for job in left if job.spec.id not in done]
+    return ordered
+
+
+def _job_values(
+    job: _Compiled,
+    ids: Mapping[str, str],
+    submission_id: str,
+    account_id: str,
+    position: int,
+    instance_limit: int,
+    now: datetime,
+) -> dict[str, object]:
+    assert job.machine is not None
+    return {
+        "id": ids[job.spec.id],
+        "submission_id": submission_id,
+        "account_id": account_id,
+        "position": position,
+        "client_id": job.spec.id,
+        "name": job.spec.name,
+        "app": job.spec.app,
+        "app_version": job.version,
+        "operation": job.spec.operation,
+        "template": job.template,
+        "scene": job.scene,
+        "parameters": job.parameters,
+        "plugins": job.spec.plugins,
+        "warnings": job.warnings,
+        "instances": job.spec.instances or instance_limit,
+        "machine_type": job.machine.id,
+        # The price of the day of submission holds for the whole job.
+        "credits_per_hour": str(job.machine.credits_per_hour),
+        "priority": DEFAULT_PRIORITY,
+        "state": (JobState.PENDING if job.spec.dependencies else JobState.READY).value,
+        "sentence": "",
+        "frames_total": len(job.frames),
+        "frames_done": 0,
+        "frames_failed": 0,
+        "frames_running": 0,
+        "credits_micros": 0,
+        "submitted_at": now,
+    }
+
+
+def _compile(
+    connection: Connection, catalogue: Catalogue, account: AccountRow, spec: SubmissionSpec
+) -> list[_Compiled]:
+    errors: dict[str, list[str]] = {}
+    try:
+        check_segment(spec.project)
+        if project_of(spec.output_folder) != spec.project or "/" not in spec.output_folder:
+            errors["output_folder"] = [f"It must lie inside the project '{spec.project}'."]
+    except UnsafePathError as error:
+        errors["project"] = [str(error)]
+    project = files.project_id(connection, account.id, spec.project)
+    pending = {path.removeprefix("/") for path in spec.pending_files}
+
+    def present(path: str) -> bool:
+        return path in pending or (
+            project is not None and files.has_entry(connection, project, path)
+        )
+
+    compiled = []
+    for index, job in enumerate(spec.jobs):
+        result, wrong = _compile_job(catalogue, spec.project, job)
+        if result.scene and not present(result.scene):
+            wrong["path"] = [
+                f"'{result.scene}' is neither among the files to upload nor on the farm; "
+                "add it to the project with add_files."
+            ]
+        errors.update({f"jobs[{index}].{name}": texts for name, texts in wrong.items()})
+        compiled.append(result)
+    _check_graph(spec.jobs, errors)
+    _check_overlap(compiled, errors)
+    if errors:
+        raise InvalidRequestError(errors)
+    return compiled
+
+
+def _compile_job(
+    catalogue: Catalogue, project: str, spec: JobSpec
+) -> tuple[_Compiled, dict[str, list[str]]]:
+    result = _Compiled(spec)
+    wrong: dict[str, list[str]] = {}
+    template = load(spec.app, spec.operation)
+    if template is None:
+        apps = sorted({row.app_type for row in catalogue.products})
+        field_name = "operation" if spec.app in apps else "app"
+        known = ", ".join(f"'{app}'" for app in apps) or catalogue.missing or "nothing"
+        wrong[field_name] = [
+            f"This farm cannot run the operation '{spec.operation}' of '{spec.app}'. "
+            f"It can run: {known}."
+        ]
+    else:
+        result.template = template.name
+        _check_parameters(template, spec, result, wrong)
+        _check_version(catalogue, spec, result, wrong)
+    for plugin in spec.plugins:
+        wrong.setdefault("plugins", []).append(f"This farm has no plug-in '{plugin}'.")
+    try:
+        result.machine = choose(
+            catalogue.machines, spec.machine_type, gpu=bool(result.parameters.get("gpu"))
+        )
+    except ValueError as error:
+        wrong["machine_type"] = [str(error)]
+    try:
+        result.scene = canonical(spec.path)
+        if project_of(result.scene) != project:
+            wrong["path"] = [f"'{spec.path}' must begin with the project's name: '{project}/...'."]
+            result.scene = ""
+    except UnsafePathError as error:
+        wrong["path"] = [str(error)]
+    return result, wrong
+
+
+def _check_version(
+    catalogue: Catalogue, spec: JobSpec, result: _Compiled, wrong: dict[str, list[str]]
+) -> None:
+    version = match_version(catalogue.products, spec.app, spec.app_version)
+    if version is None:
+        there = [row.version for row in catalogue.products if row.app_type == spec.app]
+        known = f"It has {', '.join(there)}." if there else catalogue.missing
+        asked = f" {spec.app_version}" if spec.app_version else ""
+        wrong["app_version"] = [f"This farm has no {spec.app}{asked}. {known}"]
+    else:
+        result.version = version
+
+
+def _check_parameters(
+    template: Template, spec: JobSpec, result: _Compiled, wrong: dict[str, list[str]]
+) -> None:
+    validated = template.validate(spec.params)
+    wrong.update(validated.errors)
+    result.parameters = dict(validated.values)
+    result.warnings = list(validated.warnings)
+    if template.frames not in validated.errors:
+        try:
+            result.frames = parse_frames(str(validated.values[template.frames]))
+        except FrameSpecError as error:
+            wrong[template.frames] = [str(error)]
+    if not wrong:
+        named = template.output_files(validated.values, result.frames)
+        result.files = {name for names in named.values() for name in names}
+        if len(result.files) < len(result.frames):
+            wrong["output_prefix"] = ["Several frames would be written to the same file."]
+
+
+def _check_graph(jobs: Sequence[JobSpec], errors: dict[str, list[str]]) -> None:
+    names = {job.id: job.name for job in jobs}
+    if len(names) < len(jobs):
+        errors["jobs"] = ["Two jobs have the same id."]
+    for index, job in enumerate(jobs):
+        unknown = [needed for needed in job.dependencies if needed not in names]
+        if unknown:
+            errors[f"jobs[{index}].dependencies"] = [
+                f"'{job.name}' depends on a job that is not part of this submission."
+            ]
+    cycle = find_cycle({job.id: job.dependencies for job in jobs})
+    if cycle:
+        shown = " -> ".join(f"'{names.get(each, each)}'" for each in cycle)
+        errors["jobs"] = [f"Jobs wait for each other in a circle: {shown}."]
+
+
+def _check_overlap(compiled: Sequence[_Compiled], errors: dict[str, list[str]]) -> None:
+    # Two jobs of one submission share the results folder; one would silently replace the other.
+    owner: dict[str, _Compiled] = {}
+    for index, job in enumerate(compiled):
+        clash = next((name for name in sorted(job.files) if name.casefold() in owner), None)
+        if clash is not None:
+            other = owner[clash.casefold()]
+            both = set(job.frames) & set(other.frames)
+            errors[f"jobs[{index}].output_prefix"] = [
+                f"'{job.spec.name}' and '{other.spec.name}' would both write '{clash}' "
+                f"(frames {format_frames(both)}). Give each job its own output_prefix."
+            ]
+        owner.update({name.casefold(): job for name in job.files})

@@ -1,0 +1,20 @@
+"""What each product and operation can do: parameters, their validation, and the files they make.
+
+A product is data: ``<app>_<operation>.yaml`` is an Open Job Description template whose lower-case
+parameters are the documented ones, ``<app>_<operation>.farm.yaml`` says what OpenJD has no field
+for. The server validates submissions with `load`, the runner hands the same template to an OpenJD
+session. No OpenJD code is imported here: decoding costs half a second and only runners need it.
+"""
+
+from farm.templates._parameters import Parameter, Validated
+from farm.templates._template import Template, TemplateError, available, load, load_named
+
+__all__ = [
+    "Parameter",
+    "Template",
+    "TemplateError",
+    "Validated",
+    "available",
+    "load",
+    "load_named",
+]

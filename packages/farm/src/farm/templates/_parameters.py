@@ -1,0 +1,130 @@
+"""One documented parameter: how a value that a job gives becomes the value that is rendered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import JsonValue
+
+ParameterType = Literal["string", "bool", "int", "float"]
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True}
+_WORDS |= {"false": False, "no": False, "off": False, "0": False}
+_MAX_TEXT = 20_000
+"""Longest text value in characters: far above any sensible frame list, far below a command line."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A documented parameter of a product.
+
+    Attributes:
+        name: as a job writes it.
+        type: of the validated value.
+        required: it has no default, so that a job must give it.
+        default: the value when a job does not give it; None when required.
+        choices: the allowed values; empty when any value is.
+        aliases: other words for a choice, in the folded form of `fold`.
+        refused: folded values that deserve an explanation, and the explanation.
+        description: help text for people.
+    """
+
+    name: str
+    type: ParameterType
+    required: bool
+    default: JsonValue
+    choices: tuple[str, ...]
+    description: str
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+    def parse(self, value: JsonValue) -> JsonValue:
+        """Return the value in this parameter's type, a choice in its own spelling.
+
+        Raises:
+            ValueError: with a sentence that names what is allowed.
+        """
+        match self.type:
+            case "bool":
+                return _parse_bool(value)
+            case "int" | "float":
+                return _parse_number(value, self.type)
+            case "string":
+                text = _parse_text(value)
+                return self._choose(text) if self.choices else text
+
+    def _choose(self, text: str) -> str:
+        folded = fold(text)
+        if not folded and isinstance(self.default, str):
+            return self.default
+        for choice in self.choices:
+            if fold(choice) == folded:
+                return choice
+        if folded in self.aliases:
+            return self.aliases[folded]
+        allowed = ", ".join(choice for choice in self.choices if choice)
+        why = self.refused.get(folded, "")
+        raise ValueError(f"'{_short(text)}' is not possible. {why}{' ' * bool(why)}Use {allowed}.")
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The result of `Template.validate`.
+
+    Attributes:
+        values: validated values, defaults filled in, unknown parameters as they came. Only usable
+            when there are no errors.
+        errors: parameter name -> sentences; empty when the job can be accepted.
+        warnings: sentences about what was accepted but looks wrong.
+    """
+
+    values: dict[str, JsonValue]
+    errors: dict[str, list[str]]
+    warnings: list[str]
+
+
+def fold(text: str) -> str:
+    """Return ``text`` as values are compared: ``Open-EXR`` and ``open_exr`` are the same word."""
+    return "".join(character for character in text.casefold() if character not in "-_ .")
+
+
+def _short(value: JsonValue) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _parse_bool(value: JsonValue) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str) and (word := value.strip().casefold()) in _WORDS:
+        return _WORDS[word]
+    raise ValueError(f"'{_short(value)}' is neither true nor false. Use true or false.")
+
+
+def _parse_number(value: JsonValue, kind: Literal["int", "float"]) -> int | float:
+    number: float | None = None
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = None
+    # The comparison is false for NaN as well.
+    if number is None or not abs(number) < 1e15 or (kind == "int" and number != int(number)):
+        wanted = "a whole number" if kind == "int" else "a number"
+        raise ValueError(f"'{_short(value)}' is not {wanted}.")
+    return int(number) if kind == "int" else number
+
+
+def _parse_text(value: JsonValue) -> str:
+    # Scripts write frames=5; a bool is an int for Python but never meant as a text.
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if abs(value) < 10**15 else None
+    if not isinstance(value, str):
+        raise ValueError("It must be a text.")  # noqa: TRY004 - one error type for all values
+    if len(value) > _MAX_TEXT:
+        raise ValueError(f"It is longer than {_MAX_TEXT} characters.")
+    if any(not character.isprintable() and character != " " for character in value):
+        raise ValueError("It contains control characters or characters that are not valid text.")
+    return value

@@ -1,0 +1,204 @@
+"""Templates: loading the YAML pairs, validating a job's parameters, naming its files."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from farm_protocol.paths import UnsafePathError, canonical
+from pydantic import JsonValue
+
+from farm.templates._parameters import Parameter, ParameterType, Validated, fold
+
+FOLDER = Path(__file__).parent
+_NAME = re.compile(r"[a-z0-9_]+\Z")
+_TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "string"}
+_TYPES |= {"INT": "int", "FLOAT": "float"}
+
+
+class TemplateError(ValueError):
+    """A template's file is wrong: a mistake of ours, found by the tests."""
+
+
+@dataclass(frozen=True)
+class OutputNames:
+    """How files are named: the parameters with the prefix and the format, format -> extension."""
+
+    prefix: str
+    format: str
+    extensions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Template:
+    """One operation of one product.
+
+    Attributes:
+        name: ``<app>_<operation>``, as `RunnerJob.template` names it.
+        parameters: the documented ones, in the documented order.
+        path: of the OpenJD template.
+        renderer: which renderer runs it, as `farm.renderers.Renderer.app` names it.
+        scripts: folder of the scripts that the template's command runs.
+        frames: name of the parameter that lists the frames.
+    """
+
+    name: str
+    app: str
+    operation: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    path: Path
+    renderer: str
+    scripts: Path
+    frames: str
+    outputs: OutputNames
+
+    def validate(self, params: Mapping[str, JsonValue]) -> Validated:
+        """Check a job's parameters, all of them, and fill in defaults.
+
+        The frame list itself is not parsed here (`farm.jobs.frames` does): only that it is there.
+        """
+        values: dict[str, JsonValue] = {}
+        errors: dict[str, list[str]] = {}
+        for parameter in self.parameters:
+            given = params.get(parameter.name)
+            if given is None or (parameter.required and given == ""):
+                if parameter.required:
+                    errors[parameter.name] = [f"{parameter.name} is required."]
+                values[parameter.name] = parameter.default
+                continue
+            try:
+                values[parameter.name] = parameter.parse(given)
+                if parameter.name == self.outputs.prefix:
+                    _check_prefix(str(values[parameter.name]))
+            except ValueError as error:
+                values[parameter.name] = parameter.default
+                errors[parameter.name] = [str(error)]
+        warnings = []
+        for name, value in params.items():
+            if name not in values:
+                values[name] = value
+                warnings.append(self._unknown(name))
+        return Validated(values, errors, warnings)
+
+    def _unknown(self, name: str) -> str:
+        known = [parameter.name for parameter in self.parameters]
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f" Did you mean '{close[0]}'?" if close else f" It knows {', '.join(known)}."
+        return f"'{name[:60]}' is not a parameter of {self.app} {self.operation}: ignored.{hint}"
+
+    def output_files(
+        self, values: Mapping[str, JsonValue], frames: Iterable[int]
+    ) -> dict[int, list[str]]:
+        """Return the files that each frame makes, relative to the output folder.
+
+        Parameters:
+            values: from a `validate` without errors.
+        """
+        prefix = str(values[self.outputs.prefix])
+        extension = self.outputs.extensions[str(values[self.outputs.format])]
+        return {frame: [f"{numbered(prefix, frame)}.{extension}"] for frame in frames}
+
+
+def numbered(prefix: str, frame: int) -> str:
+    """Return ``prefix`` with the frame number, as Blender writes it.
+
+    Blender's digits do not count the sign (frame -3 is ``-0003``, seen in 3.4.1), and the last run
+    of ``#`` in a prefix is where the number goes.
+    """
+    head, hashes, tail = _split(prefix)
+    digits = f"{abs(frame):0{len(hashes) or 4}d}"
+    return f"{head}{'-' if frame < 0 else ''}{digits}{tail}"
+
+
+def _split(prefix: str) -> tuple[str, str, str]:
+    match = re.search(r"(#+)([^#]*)\Z", prefix)
+    return (prefix[: match.start()], match[1], match[2]) if match else (prefix, "", "")
+
+
+def _check_prefix(prefix: str) -> None:
+    """Refuse a prefix that could name a file outside the output folder, or none that is usable."""
+    if prefix.startswith("/"):
+        raise ValueError(f"'{prefix}' begins with '/': it is relative to the output folder.")
+    head, hashes, tail = _split(prefix)
+    if "/" in tail and hashes:
+        raise ValueError(f"'{prefix}' has the frame number in a folder's name.")
+    try:
+        # The longest name that a frame number of Blender's range (7 digits and a sign) can give.
+        canonical(numbered(prefix, -1_000_000) + ".jpeg")
+    except UnsafePathError as error:
+        raise ValueError(str(error)) from None
+
+
+def available() -> list[tuple[str, str]]:
+    """Return (app, operation) of every template, sorted."""
+    names = sorted(file.name.removesuffix(".farm.yaml") for file in FOLDER.glob("*.farm.yaml"))
+    return [cast("tuple[str, str]", tuple(name.rsplit("_", 1))) for name in names]
+
+
+def load(app: str, operation: str) -> Template | None:
+    """Return the template of a product's operation; None when there is none."""
+    if (app, operation) not in available():
+        return None
+    return load_named(f"{app}_{operation}")
+
+
+@cache
+def load_named(name: str) -> Template:
+    """Return the template called ``<app>_<operation>``.
+
+    Raises:
+        TemplateError: there is none, or it is malformed.
+    """
+    path = FOLDER / f"{name}.yaml"
+    if not _NAME.match(name) or not path.is_file():
+        raise TemplateError(f"There is no template called '{name}'.")
+    job = yaml.safe_load(path.read_text(encoding="utf-8"))
+    notes = yaml.safe_load((FOLDER / f"{name}.farm.yaml").read_text(encoding="utf-8"))
+    app, operation = name.rsplit("_", 1)
+    try:
+        return Template(
+            name=name,
+            app=app,
+            operation=operation,
+            description=job["description"],
+            parameters=tuple(
+                _parameter(definition, notes)
+                for definition in job["parameterDefinitions"]
+                if definition["name"][0].islower()
+            ),
+            path=path,
+            renderer=notes["renderer"],
+            scripts=FOLDER / notes["scripts"],
+            frames=notes["frames"],
+            outputs=OutputNames(**notes["outputs"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
+
+
+def _parameter(definition: dict[str, Any], notes: dict[str, Any]) -> Parameter:
+    name = definition["name"]
+    kind = _TYPES[definition["type"]]
+    choices = tuple(definition.get("allowedValues", ()))
+    default = definition.get("default")
+    if definition.get("userInterface", {}).get("control") == "CHECK_BOX":
+        # jobtemplate-2023-09 has no BOOL: a check box of the texts "true" and "false" stands in.
+        kind, choices, default = "bool", (), {"true": True, "false": False, None: None}[default]
+    return Parameter(
+        name=name,
+        type=kind,
+        required="default" not in definition,
+        default=default,
+        choices=choices,
+        description=" ".join(definition.get("description", "").split()),
+        aliases={fold(word): to for word, to in notes["aliases"].get(name, {}).items()},
+        refused={
+            fold(word): " ".join(why.split())
+            for word, why in notes["refused"].get(name, {}).items()
+        },
+    )

@@ -1,0 +1,65 @@
+"""What render.py tells the runner, and the thread that ends it when the runner is gone.
+
+Each event is one line on standard output: ``farm_event: {"event": name, ...}``. Lines are written
+with one `os.write` each, so that Blender's own C-level output cannot land in the middle of one.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+PREFIX = "farm_event: "
+_WATCH_SECONDS = 0.5
+
+
+class SceneError(Exception):
+    """The scene cannot be rendered as asked. ``str()`` is a sentence for people.
+
+    Attributes:
+        permanent: another try, on another machine, would fail in the same way.
+    """
+
+    def __init__(self, sentence: str, permanent: bool = True) -> None:
+        """Keep the sentence and whether trying again cannot help."""
+        super().__init__(sentence)
+        self.permanent = permanent
+
+
+def emit(event: str, **details: object) -> None:
+    """Send one event to the runner."""
+    _write(PREFIX + json.dumps({"event": event, **details}))
+
+
+def progress(percent: float) -> None:
+    """Tell the OpenJD session how far the claim is."""
+    _write(f"openjd_progress: {percent:.1f}")
+
+
+def warn(sentence: str) -> None:
+    """Put a warning into the job's log."""
+    _write(f"Warning: {sentence}")
+
+
+def _write(line: str) -> None:
+    # Blender buffers its own output: flush first so that lines keep their order. A leading newline
+    # ends a line that Blender has left open; the runner drops the empty ones.
+    sys.stdout.flush()
+    os.write(1, f"\n{line}\n".encode("utf-8", "backslashreplace"))
+
+
+def die_with(parent: int) -> None:
+    """Start a thread that kills this process as soon as its parent is not ``parent`` any more.
+
+    A killed runner cannot stop its renderer, and a renderer without runner would keep the machine
+    busy for a claim that another runner has taken over meanwhile.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="watch-runner", daemon=True).start()

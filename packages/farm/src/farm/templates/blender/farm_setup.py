@@ -1,0 +1,149 @@
+"""Make the opened scene render what the job asks for, and nothing else.
+
+A .blend carries the output settings of the artist's machine. What the job decides is set here, what
+would make frames land elsewhere or be skipped is neutralised, and what belongs to the picture
+(compositing, sequencer, motion blur, border, stereo) stays.
+"""
+
+from typing import Any
+
+import bpy
+from farm_events import SceneError, warn
+
+_GPU_BACKENDS = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
+"""In the order of preference: OptiX is the faster one on the cards that know both."""
+
+
+def set_engine(scene: Any, engine: str) -> None:
+    """Set the render engine; "" keeps the scene's own, adapted to this Blender version."""
+    wanted = engine or scene.render.engine
+    # 4.2 to 4.5 call it EEVEE_NEXT, all others EEVEE; a scene from the other side has the other id.
+    names = ["BLENDER_EEVEE", "BLENDER_EEVEE_NEXT"]
+    candidates = [wanted, *names] if wanted in names else [wanted]
+    for candidate in candidates:
+        try:
+            scene.render.engine = candidate
+        except TypeError:
+            continue
+        return
+    raise SceneError(f"The render engine {wanted} is not part of Blender {bpy.app.version_string}.")
+
+
+def set_device(scene: Any, gpu: bool) -> None:
+    """Have Cycles render on the GPUs, or on the CPU. Other engines choose for themselves."""
+    if scene.render.engine != "CYCLES":
+        if gpu and bpy.app.background and scene.render.engine == "BLENDER_WORKBENCH":
+            warn("The Workbench engine decides by itself whether it uses the GPU.")
+        return
+    if not gpu:
+        # A scene saved with GPU would fall back silently; say what really happens.
+        scene.cycles.device = "CPU"
+        return
+    preferences = bpy.context.preferences.addons["cycles"].preferences
+    for backend in _GPU_BACKENDS:
+        try:
+            preferences.compute_device_type = backend
+        except TypeError:
+            continue  # not in this build
+        preferences.get_devices()
+        found = [device for device in preferences.devices if device.type == backend]
+        for device in preferences.devices:
+            device.use = device.type == backend
+        if found:
+            scene.cycles.device = "GPU"
+            warn(f"Rendering on {', '.join(device.name for device in found)} ({backend}).")
+            return
+    # Not permanent: another machine of the farm may have one.
+    raise SceneError(
+        "The job asks for a GPU, but this machine has none that Cycles can use.", False
+    )
+
+
+def set_output(scene: Any, file_format: str) -> None:
+    """Set the file format and switch off what would hide, skip or misplace a frame."""
+    render, image = scene.render, scene.render.image_settings
+    multilayer = file_format == "OPEN_EXR_MULTILAYER"
+    if hasattr(image, "media_type"):  # Blender 5.0
+        image.media_type = "MULTI_LAYER_IMAGE" if multilayer else "IMAGE"
+    try:
+        image.file_format = file_format
+    except TypeError:
+        version = bpy.app.version_string
+        raise SceneError(f"Blender {version} cannot write the format {file_format}.") from None
+    render.use_file_extension = True
+    # Both make a renderer skip a frame whose file is there, or leave an empty file behind.
+    render.use_overwrite, render.use_placeholder = True, False
+    # A fixed count was chosen for the artist's machine, not for this one.
+    render.threads_mode = "AUTO"
+    if render.use_border:
+        how = "cropped to it" if render.use_crop_to_border else "black around it"
+        warn(f"The scene has a render region: frames are {how}, as in Blender itself.")
+
+
+def check_camera(scene: Any) -> None:
+    """Refuse a scene without any camera. As Blender does, take another one if none is active."""
+    editor = scene.sequence_editor
+    if editor is not None and scene.render.use_sequencer and _strips(editor):
+        return  # the sequencer makes the picture; Blender itself reports a strip without camera
+    if scene.camera is not None or any(marker.camera for marker in scene.timeline_markers):
+        return
+    for thing in bpy.context.view_layer.objects:
+        if thing.type == "CAMERA":
+            warn(f"The scene '{scene.name}' has no active camera: rendering with '{thing.name}'.")
+            scene.camera = thing
+            return
+    raise SceneError(f"The scene '{scene.name}' has no camera, so there is nothing to render.")
+
+
+def picture_size(scene: Any) -> "tuple[int, int] | None":
+    """Return (width, height) of the frames in pixels; None where the scene makes it uncertain."""
+    render = scene.render
+    if (render.use_border and render.use_crop_to_border) or render.use_multiview:
+        return None
+    scale = render.resolution_percentage
+    return render.resolution_x * scale // 100, render.resolution_y * scale // 100
+
+
+def catch_file_nodes(scene: Any, folder: str) -> "dict[str, str]":
+    """Send the compositor's File Output nodes to ``folder``; return subfolder -> node's name.
+
+    They hold paths of the artist's machine, and write where they please.
+    """
+    tree = getattr(scene, "compositing_node_group", None) or getattr(scene, "node_tree", None)
+    if tree is None or not scene.render.use_compositing:
+        return {}
+    caught = {}
+    nodes = list(_file_nodes(tree, set()))
+    for number, node in enumerate(nodes):
+        subfolder = f"node{number}"
+        caught[subfolder] = node.label or node.name
+        path = f"{folder}/{subfolder}/"
+        if hasattr(node, "directory"):  # Blender 5.0
+            node.directory = path
+        else:
+            # Multi-layer files take the base path for their name, all others for a folder.
+            multi = node.format.file_format == "OPEN_EXR_MULTILAYER"
+            node.base_path = path + "layers_" if multi else path
+            _keep_inside(node)
+    return caught
+
+
+def _keep_inside(node: Any) -> None:
+    for slot in node.file_slots:
+        slot.path = "/".join(
+            part for part in slot.path.replace("\\", "/").split("/") if part != ".."
+        )
+
+
+def _file_nodes(tree: Any, seen: "set[str]") -> Any:
+    for node in tree.nodes:
+        if node.type == "OUTPUT_FILE" and not node.mute:
+            yield node
+        elif node.type == "GROUP" and node.node_tree and node.node_tree.name not in seen:
+            seen.add(node.node_tree.name)
+            yield from _file_nodes(node.node_tree, seen)
+
+
+def _strips(editor: Any) -> Any:
+    strips = getattr(editor, "strips", None)
+    return getattr(editor, "sequences", ()) if strips is None else strips

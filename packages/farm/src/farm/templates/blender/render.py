@@ -1,0 +1,219 @@
+"""Render frames of a .blend one by one, inside Blender 3.x to 5.x or a Python with bpy.
+
+    render.py -- --scene=FILE --project=FOLDER --output=FOLDER --partial=FOLDER --prefix=TEXT
+                 --format=ID --engine=ID --gpu=true|false --frames=RANGE --parent=PID
+
+Frames come as an OpenJD range (``-2,1-9:4``), are rendered in that order by one process, and appear
+in the output folder by a rename, never half-written. Events (see farm_events):
+
+    loaded         width, height (null when uncertain), engine, version
+    frame_started  frame
+    frame_written  frame, files (relative to the output folder), extra (of File Output nodes),
+                   seconds (of rendering and writing)
+    failed         sentence, permanent
+
+Exit code 0 only when every frame was written; 3 after `failed`. Not trusted: the runner looks.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import sys
+import time
+import traceback
+from typing import Any
+
+# Blender runs this file without its folder on the module path.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import bpy
+import farm_checks
+import farm_setup
+from farm_events import SceneError, die_with, emit, progress, warn
+
+FAILED = 3
+_LOW_DISK_BYTES = 16 * 1024 * 1024
+
+
+def main() -> int:
+    """Render; return the exit code."""
+    options = _arguments()
+    die_with(options.parent)
+    try:
+        scene = _open(options)
+        _render_all(scene, options, _frames(options.frames))
+    except SceneError as error:
+        emit("failed", sentence=str(error), permanent=error.permanent)
+        return FAILED
+    except Exception as error:
+        # An unforeseen case: the log gets all of it, the user the last line.
+        traceback.print_exc()
+        emit("failed", sentence=_explain(error, options.partial), permanent=False)
+        return FAILED
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    for name in ["scene", "project", "output", "partial", "prefix", "format", "engine", "gpu", "frames"]:
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    return parser.parse_args(sys.argv[sys.argv.index("--") + 1 :])
+
+
+def _frames(text: str) -> "list[int]":
+    frames: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(-?\d+)(?:-(-?\d+)(?::(-?\d+))?)?", part)
+        if match is None:
+            raise SceneError(f"The frame list '{text}' is malformed.")
+        first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+        frames.extend(range(first, last + (1 if step > 0 else -1), step))
+    return frames
+
+
+def _open(options: argparse.Namespace) -> Any:
+    """Open and check the scene and set it up. Raises SceneError."""
+    shown = os.path.relpath(options.scene, options.project)
+    if not os.path.isfile(options.scene):
+        raise SceneError(f"The scene {shown} is missing.")
+    try:
+        # use_scripts=False: Python inside the scene does not run by itself (see _check_drivers).
+        bpy.ops.wm.open_mainfile(filepath=options.scene, load_ui=False, use_scripts=False)
+    except RuntimeError as error:
+        raise SceneError(_unreadable(shown, str(error))) from None
+    scene = bpy.context.scene
+    farm_setup.check_camera(scene)
+    missing = farm_checks.missing_files(scene, options.project)
+    if missing:
+        raise SceneError(farm_checks.sentence(missing))
+    farm_setup.set_engine(scene, options.engine)
+    farm_setup.set_device(scene, options.gpu == "true")
+    farm_setup.set_output(scene, options.format)
+    width, height = farm_setup.picture_size(scene) or (None, None)
+    version, engine = bpy.app.version_string, scene.render.engine
+    emit("loaded", width=width, height=height, engine=engine, version=version)
+    return scene
+
+
+def _unreadable(shown: str, error: str) -> str:
+    """Say why a .blend does not open. The header names the version that wrote it."""
+    version = bpy.app.version_string
+    if "newer" in error.lower():
+        return f"{shown} was saved by a newer Blender than the farm's {version}."
+    lines = [line for line in error.replace("Error: ", "").splitlines() if line.strip()]
+    detail = lines[-1].strip() if lines else "no reason was given"
+    return (
+        f"Blender {version} cannot open {shown}: the file is damaged, is not a Blender file, or was"
+        f" saved by a newer Blender ({os.path.basename(detail) if '/' in detail else detail})."
+    )
+
+
+def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") -> None:
+    nodes_folder = os.path.join(options.partial, "nodes")
+    caught = farm_setup.catch_file_nodes(scene, nodes_folder)
+    for number, frame in enumerate(frames):
+        started = time.monotonic()
+        emit("frame_started", frame=frame)
+        scene.frame_set(frame)
+        if scene.frame_current != frame:
+            raise SceneError(f"Frame {frame} is outside of what Blender can render.")
+        _check_drivers()
+        files = _render(scene, options, frame)
+        extra = _collect_nodes(options, nodes_folder, caught)
+        seconds = time.monotonic() - started
+        emit("frame_written", frame=frame, files=files, extra=extra, seconds=seconds)
+        progress(100 * (number + 1) / len(frames))
+
+
+def _render(scene: Any, options: argparse.Namespace, frame: int) -> "list[str]":
+    """Render one frame with the scene's full pipeline; return its files."""
+    stem = os.path.join(options.partial, "frame")
+    # A name without '#' and digits: Blender adds the extension (and a view's suffix), no number.
+    scene.render.filepath = stem
+    try:
+        bpy.ops.render.render(write_still=True)
+    except RuntimeError as error:
+        raise _render_error(str(error), options.partial) from None
+    written = [name for name in os.listdir(options.partial) if name.startswith("frame")]
+    if not written:
+        raise SceneError(_explain(None, options.partial, f"Frame {frame} was not written"), False)
+    target = numbered(options.prefix, frame)
+    files = []
+    for name in sorted(written):
+        # "frame.png", or "frame_L.png" and "frame_R.png" of a scene with several views.
+        relative = target + name[len("frame") :]
+        _move(os.path.join(options.partial, name), os.path.join(options.output, relative))
+        files.append(relative)
+    return files
+
+
+def _render_error(error: str, folder: str) -> SceneError:
+    text = " ".join(error.replace("Error: ", "").split())
+    if "OpenImageDenoise" in text:
+        # Switching denoising off would give another picture than the artist's.
+        return SceneError("The scene uses denoising, which this Blender was built without.")
+    if "no camera" in text.lower():
+        return SceneError("The scene has no camera for this frame, so there is nothing to render.")
+    return SceneError(_explain(None, folder, f"Blender could not render: {text}"), False)
+
+
+def _check_drivers() -> None:
+    """Refuse drivers that Blender has blocked: it would render wrong pictures and exit with 0."""
+    if not bpy.app.autoexec_fail:
+        return
+    message = bpy.app.autoexec_fail_message
+    if message.lower().startswith("driver"):
+        raise SceneError(
+            f"The scene is animated by a Python expression that the farm does not run: {message}."
+            " Bake it to keyframes, or use a simple expression."
+        )
+    # A text block that registers itself is mostly a rig's panel, which no picture needs.
+    warn(f"A script inside the scene was not run: {message}.")
+
+
+def _collect_nodes(
+    options: argparse.Namespace, folder: str, caught: "dict[str, str]"
+) -> "list[str]":
+    """Move what File Output nodes wrote to ``<prefix><node>/``; return the files."""
+    files = []
+    for subfolder, name in caught.items():
+        safe = re.sub(r"[^\w.-]+", "_", name).strip("._") or "node"
+        root = os.path.join(folder, subfolder)
+        for parent, _, names in os.walk(root):
+            for file in sorted(names):
+                inside = os.path.relpath(os.path.join(parent, file), root).replace(os.sep, "/")
+                relative = f"{options.prefix.replace('#', '')}{safe}/{inside}"
+                _move(os.path.join(parent, file), os.path.join(options.output, relative))
+                files.append(relative)
+    return files
+
+
+def _move(source: str, target: str) -> None:
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.replace(source, target)
+
+
+def numbered(prefix: str, frame: int) -> str:
+    """Return ``prefix`` with the frame number, as `farm.templates` expects it.
+
+    Written twice because a renderer's Python cannot import the farm; a test compares the two.
+    """
+    match = re.search(r"(#+)([^#]*)\Z", prefix)
+    head, hashes, tail = (prefix[: match.start()], *match.groups()) if match else (prefix, "", "")
+    return f"{head}{'-' if frame < 0 else ''}{abs(frame):0{len(hashes) or 4}d}{tail}"
+
+
+def _explain(error: "Exception | None", folder: str, otherwise: str = "") -> str:
+    """Return a sentence; a full disk explains most failures to write."""
+    if shutil.disk_usage(folder).free < _LOW_DISK_BYTES:
+        return "The disk of the render machine is full."
+    return f"{otherwise or f'{type(error).__name__}: {error}'}."
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # Blender would ignore a plain return value; sys.exit also ends it without asking to save.
+    sys.exit(code)

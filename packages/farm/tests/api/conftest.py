@@ -1,0 +1,148 @@
+"""A farm's API over real HTTP on a real database, with an engine that starts nothing."""
+
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from farm.accounts.credentials import add_account, issue_key
+from farm.accounts.credits import grant
+from farm.api.app import create_app
+from farm.api.context import Context
+from farm.catalog.machines import Machines
+from farm.catalog.products import Installed, product_rows
+from farm.db.opening import open_database
+from farm.ports import LaunchRequest
+from farm.scheduler.loop import Scheduler
+from farm.server import FarmServer, listen
+from farm.stores.disk import DiskStore
+from farm.submit import Catalogue
+from farm.wakeup import Wakeup
+from farm_protocol.hashing import new_hasher
+
+
+class RecordingEngine:
+    """Keeps what it was asked for. Strict: a reference that it never gave is an error."""
+
+    def __init__(self) -> None:
+        self.launched: list[LaunchRequest] = []
+        self.living: set[str] = set()
+        self.given: set[str] = set()
+        self.stopped: set[str] = set()
+        self.changed = threading.Condition()
+
+    def launch(self, request: LaunchRequest) -> str:
+        with self.changed:
+            assert request.token
+            assert request.farm_url.startswith("http://127.0.0.1:")
+            self.launched.append(request)
+            reference = f"fake:{request.runner_id}"
+            self.given.add(reference)
+            self.living.add(reference)
+            self.changed.notify_all()
+            return reference
+
+    def stop(self, reference: str) -> None:
+        # Asked to end; a real one does so a little later.
+        assert reference in self.given
+        self.stopped.add(reference)
+
+    def alive(self, references: Collection[str]) -> set[str]:
+        assert self.given.issuperset(references)
+        return self.living & set(references)
+
+    def wait_for(self, count: int) -> LaunchRequest:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.launched) >= count, 10)
+            return self.launched[count - 1]
+
+
+@dataclass
+class Farm:
+    """A running farm and the ways into it."""
+
+    url: str
+    database: object
+    engine: RecordingEngine
+    wakeup: Wakeup
+    data_dir: Path
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def user(self, email: str, credits: str = "100", password: str | None = None) -> httpx.Client:
+        account = add_account(self.database, email, password)  # type: ignore[arg-type]
+        with self.database.write() as connection:  # type: ignore[attr-defined]
+            grant(connection, account, Decimal(credits), "test")
+        return self.client(issue_key(self.database, account, "test"))  # type: ignore[arg-type]
+
+    def client(self, secret: str) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {secret}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=40)
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> Iterator[Farm]:
+    database = open_database(tmp_path)
+    engine, wakeup = RecordingEngine(), Wakeup()
+    machine = Machines("local-cpu", "Test", gpu=False, slots=2, credits_per_hour=Decimal(3600))
+    catalogue = Catalogue(
+        products=product_rows([Installed("blender", "3.4.1"), Installed("blender", "4.5.15")]),
+        machines=[machine],
+    )
+    scheduler = Scheduler(database, engine, {"local-cpu": 2}, wakeup)
+    context = Context(
+        database=database,
+        store=DiskStore(tmp_path / "blobs"),
+        catalogue=catalogue,
+        wakeup=wakeup,
+        data_dir=tmp_path,
+        version="test",
+    )
+    listener = listen("127.0.0.1", 0, tmp_path)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    scheduler.farm_url = url
+    ready = threading.Event()
+    server = FarmServer(create_app(context), database, scheduler, wakeup, ready.set)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    assert ready.wait(10)
+    yield Farm(url, database, engine, wakeup, tmp_path)
+    engine.living.clear()
+    server.end()
+    thread.join(15)
+    assert not thread.is_alive()
+    database.close()
+
+
+def send(client: httpx.Client, path: str, data: bytes) -> dict[str, object]:
+    """Send a file's bytes and put it into its project's manifest, as Envoy does."""
+    hasher = new_hasher()
+    hasher.update(data)
+    entry = {"path": path, "hash": hasher.hexdigest(), "size": len(data), "mtime_ns": 1}
+    client.put(f"/v1/blobs/{entry['hash']}", content=data).raise_for_status()
+    project = path.split("/")[0]
+    client.put(f"/v1/projects/{project}/files", json={"files": [entry]}).raise_for_status()
+    return entry
+
+
+def spec(**changes: object) -> dict[str, object]:
+    """Return a submission of one job, with changes to that job."""
+    job = {
+        "id": "j1",
+        "name": "beauty",
+        "app": "blender",
+        "app_version": "3.4.1",
+        "operation": "render",
+        "path": "demo/scene.blend",
+        "params": {"frames": "1 4 1"},
+    }
+    return {
+        "id": uuid4().hex,
+        "project": "demo",
+        "name": "submission 1",
+        "output_folder": "demo/render_results/out",
+        "jobs": [job | changes],
+    }

@@ -1,0 +1,110 @@
+"""Blobs, manifests, and that nobody sees another's."""
+
+import httpx
+import pytest
+from farm_protocol.hashing import new_hasher
+
+from .conftest import Farm, send
+
+
+def digest(data: bytes) -> str:
+    hasher = new_hasher()
+    hasher.update(data)
+    return hasher.hexdigest()
+
+
+def test_only_missing_blobs_get_a_ticket(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/a.bin", b"one")
+    wanted = [{"hash": digest(data), "size": len(data)} for data in (b"one", b"two", b"two")]
+    tickets = ann.post("/v1/blobs/missing", json={"blobs": wanted}).json()["tickets"]
+    assert [ticket["hash"] for ticket in tickets] == [digest(b"two")]
+    ann.put(tickets[0]["url"], content=b"two").raise_for_status()
+    assert ann.post("/v1/blobs/missing", json={"blobs": wanted}).json()["tickets"] == []
+
+
+def test_bytes_are_not_believed(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    answer = ann.put(f"/v1/blobs/{digest(b'good')}", content=b"evil")
+    assert (answer.status_code, answer.json()["code"]) == (422, "hash_mismatch")
+    assert answer.json()["retry"] is True
+    assert ann.get(f"/v1/blobs/{digest(b'good')}").status_code == 404
+    assert not [each for each in (farm.data_dir / "blobs").rglob("*") if each.is_file()]
+
+
+def test_blobs_come_back_whole_and_in_parts(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    entry = send(ann, "demo/a.bin", b"0123456789")
+    assert ann.get(f"/v1/blobs/{entry['hash']}").content == b"0123456789"
+    part = ann.get(f"/v1/blobs/{entry['hash']}", headers={"Range": "bytes=4-"})
+    assert (part.status_code, part.content) == (206, b"456789")
+
+
+def test_a_manifest_grows_and_replaces(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/a.bin", b"one")
+    send(ann, "demo/b.bin", b"two")
+    newer = send(ann, "demo/a.bin", b"three")
+    files = ann.get("/v1/projects/demo/files").json()["files"]
+    assert [file["path"] for file in files] == ["demo/a.bin", "demo/b.bin"]
+    assert files[0]["hash"] == newer["hash"]
+    assert ann.get("/v1/projects").json()["projects"][0]["num_files"] == 2
+    assert ann.get("/v1/projects/nothing/files").json() == {"files": []}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["demo/../x", "/etc/passwd", "other/a.bin", "demo", "demo/con", "demo/a\x00b", "demo/a:b"],
+)
+def test_unsafe_paths_never_enter_a_manifest(farm: Farm, path: str) -> None:
+    ann = farm.user("ann@example.com")
+    entry = send(ann, "demo/ok.bin", b"one") | {"path": path}
+    answer = ann.put("/v1/projects/demo/files", json={"files": [entry]})
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == ["files[0].path"]
+
+
+def test_a_manifest_needs_its_bytes_first(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    entry = {"path": "demo/a.bin", "hash": digest(b"never sent"), "size": 10}
+    answer = ann.put("/v1/projects/demo/files", json={"files": [entry]})
+    assert list(answer.json()["errors"]) == ["files[0].hash"]
+
+
+def test_a_stranger_sees_nothing(farm: Farm) -> None:
+    ann, eve = farm.user("ann@example.com"), farm.user("eve@example.com")
+    entry = send(ann, "demo/a.bin", b"secret")
+    assert eve.get(f"/v1/blobs/{entry['hash']}").status_code == 404
+    assert eve.get("/v1/projects/demo/files").json() == {"files": []}
+    # Knowing the hash is not having the bytes.
+    assert eve.put("/v1/projects/demo/files", json={"files": [entry]}).status_code == 400
+    asked = {"blobs": [{"hash": entry["hash"], "size": entry["size"]}]}
+    assert len(eve.post("/v1/blobs/missing", json=asked).json()["tickets"]) == 1
+
+
+def test_login(farm: Farm) -> None:
+    farm.user("ann@example.com", password="correct horse")
+    nobody = httpx.Client(base_url=farm.url)
+
+    def login(email: str, secret: str) -> httpx.Response:
+        return nobody.post("/v1/login", json={"email": email, "secret": secret, "label": "here"})
+
+    good = login("Ann@Example.com", "correct horse")
+    key = good.json()["access_key"]
+    assert login("ann@example.com", key).json()["access_key"] == key
+    info = farm.client(key).get("/v1/me").json()
+    assert info["email_address"] == "ann@example.com"
+    assert (info["credits_available"], info["credits_consumed"]) == (100.0, 0.0)
+    wrong = [login("ann@example.com", "wrong"), login("who@example.com", "correct horse")]
+    assert [answer.status_code for answer in wrong] == [401, 401]
+    assert wrong[0].json() == wrong[1].json()
+    # A new login from the same place replaces its key.
+    assert login("ann@example.com", "correct horse").status_code == 200
+    assert farm.client(key).get("/v1/me").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/me", "/v1/jobs", "/v1/changes", "/v1/runner/job"])
+def test_no_key_no_answer(farm: Farm, path: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic x"}):
+        answer = httpx.get(farm.url + path, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")

@@ -1,0 +1,276 @@
+"""Claims over HTTP: fencing, charging once, retries, and what the feed tells."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from farm.db.tables import claims, ledger
+from farm_protocol.hashing import new_hasher
+from sqlalchemy import func, select, update
+
+from .conftest import Farm, send, spec
+
+
+@pytest.fixture
+def ann(farm: Farm) -> httpx.Client:
+    client = farm.user("ann@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    return client
+
+
+class FakeRunner:
+    """Speaks the protocol of `farm_protocol.runner` without rendering anything."""
+
+    def __init__(self, farm: Farm, number: int = 1) -> None:
+        self.request = farm.engine.wait_for(number)
+        self.http = farm.client(self.request.token)
+        self.claim_id = ""
+
+    def claim(self) -> list[int]:
+        answer = self.http.post("/v1/runner/claims", json={}).raise_for_status().json()
+        self.claim_id = answer["claim_id"]
+        frames: list[int] = answer["frames"]
+        return frames
+
+    def post(self, what: str, body: dict[str, Any]) -> httpx.Response:
+        return self.http.post(f"/v1/runner/claims/{self.claim_id}/{what}", json=body)
+
+    def done_refused(self, frame: int) -> httpx.Response:
+        output = {"path": "demo/render_results/out/x.png", "hash": "0" * 64, "size": 0}
+        return self.post("frames", {"frame": frame, "seconds": 0, "outputs": [output]})
+
+    def done(self, frame: int, seconds: float = 0.0, data: bytes = b"pixels") -> httpx.Response:
+        hasher = new_hasher()
+        hasher.update(data)
+        name = hasher.hexdigest()
+        self.http.put(f"/v1/runner/blobs/{name}", content=data).raise_for_status()
+        path = f"demo/render_results/out/frame_{frame:04d}.png"
+        outputs = [{"path": path, "hash": name, "size": len(data)}]
+        return self.post("frames", {"frame": frame, "seconds": seconds, "outputs": outputs})
+
+    def finish(self, outcome: str = "completed", **values: Any) -> httpx.Response:
+        return self.post("finish", {"outcome": outcome, **values})
+
+
+def job_of(client: httpx.Client) -> dict[str, Any]:
+    job: dict[str, Any] = client.get("/v1/jobs").json()["jobs"][0]
+    return job
+
+
+def wait_for(client: httpx.Client, wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Wait, on the change feed, until the job is as wanted."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        cursor = client.get("/v1/changes").json()["cursor"]
+        if wanted(job_of(client)):
+            return
+        client.get("/v1/changes", params={"after": cursor, "wait": 5})
+    raise AssertionError(job_of(client))
+
+
+def test_a_job_from_submission_to_its_outputs(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 3"}, instances=1))
+    runner = FakeRunner(farm)
+    given = runner.http.get("/v1/runner/job").json()
+    assert given["scene"] == "demo/scene.blend"
+    assert [file["path"] for file in given["files"]] == ["demo/scene.blend"]
+    frames = runner.claim()
+    assert job_of(ann)["state"] == "running"
+    for frame in frames:
+        assert runner.done(frame, data=b"frame %d" % frame).status_code == 204
+    assert runner.finish().status_code == 204
+    job = job_of(ann)
+    assert (job["state"], job["frames_done"], job["frames_running"]) == ("completed", 3, 0)
+    feed = ann.get("/v1/changes").json()
+    assert [output["frame"] for output in feed["outputs"]] == [1, 2, 3]
+    assert feed["jobs"][0]["state"] == "completed"
+    assert ann.get(f"/v1/blobs/{feed['outputs'][0]['hash']}").content == b"frame 1"
+    assert ann.get("/v1/changes", params={"after": feed["cursor"]}).json()["outputs"] == []
+    assert runner.claim() == []
+    assert runner.http.get("/v1/runner/job").status_code == 401
+
+
+def test_the_feed_wakes_a_waiting_reader(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+    runner.claim()
+    cursor = ann.get("/v1/changes").json()["cursor"]
+    answers: list[dict[str, Any]] = []
+
+    def wait() -> None:
+        query = {"after": cursor, "wait": 30}
+        answers.append(ann.get("/v1/changes", params=query).json())
+
+    reader = threading.Thread(target=wait)
+    reader.start()
+    runner.done(1)
+    reader.join(10)
+    assert [output["frame"] for output in answers[0]["outputs"]] == [1]
+
+
+def test_a_repeated_report_is_charged_once(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+    runner.claim()
+    with farm.database.write() as connection:  # type: ignore[attr-defined]
+        earlier = datetime.now(UTC) - timedelta(seconds=10)
+        connection.execute(update(claims).values(created_at=earlier))
+    assert [runner.done(1, seconds=4.0).status_code for _ in range(3)] == [204] * 3
+    assert job_of(ann)["credits"] == pytest.approx(4.0)
+    info = ann.get("/v1/me").json()
+    assert (info["credits_available"], info["credits_consumed"]) == (96.0, 4.0)
+    with farm.database.read() as connection:  # type: ignore[attr-defined]
+        usage = select(func.count()).select_from(ledger).where(ledger.c.kind == "usage")
+        assert connection.execute(usage).scalar() == 1
+
+
+def test_a_runner_cannot_charge_more_time_than_it_had(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.done(1, seconds=100_000)
+    assert job_of(ann)["credits"] < 60
+
+
+def test_a_lost_claim_goes_to_another_and_the_late_runner_is_fenced(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    late = FakeRunner(farm)
+    assert late.claim() == [1, 2, 3, 4]
+    late.done(1)
+    farm.engine.living.clear()
+    farm.wakeup.notify()
+    other = FakeRunner(farm, 2)
+    assert other.claim() == [2, 3, 4]
+    for answer in (late.done_refused(2), late.finish(), late.post("heartbeat", {})):
+        assert answer.status_code in (401, 410)
+    assert job_of(ann)["frames_done"] == 1
+
+
+def test_a_silent_claim_expires(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+    runner.claim()
+    with farm.database.write() as connection:  # type: ignore[attr-defined]
+        long_ago = datetime.now(UTC) - timedelta(seconds=60)
+        connection.execute(update(claims).values(heartbeat_at=long_ago))
+    farm.wakeup.notify()
+    wait_for(ann, lambda job: "silent" in job["sentence"])
+    assert runner.post("heartbeat", {}).status_code == 410
+    assert runner.done_refused(1).status_code == 410
+    # The same runner may go on: it was only slow.
+    assert runner.claim() == [1, 2, 3, 4]
+
+
+def test_a_frame_that_keeps_failing_is_given_up(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 3"}, instances=1))
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1, 2, 3]
+    runner.done(1)
+    runner.finish("failed", sentence="Blender was killed.", exit_code=-9)
+    assert job_of(ann)["sentence"] == "Trying again: Blender was killed."
+    for _ in range(2):
+        assert runner.claim() == [2, 3]
+        runner.post("heartbeat", {"frame": 2})
+        runner.finish("failed", sentence="Blender was killed.")
+    assert runner.claim() == [3]
+    runner.done(3)
+    runner.finish()
+    job = job_of(ann)
+    assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 2, 1)
+    assert job["sentence"] == "Failed: frame 2. Blender was killed."
+    assert runner.claim() == []
+    ann.post(f"/v1/jobs/{job['id']}/retry").raise_for_status()
+    second = FakeRunner(farm, 2)
+    assert second.claim() == [2]
+    second.done(2)
+    assert job_of(ann)["state"] == "completed"
+
+
+def test_a_permanent_failure_ends_the_job_at_once(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.post("log", {"offset": 0, "text": "hello\n"})
+    runner.post("log", {"offset": 0, "text": "hello\n"})
+    runner.finish("failed", sentence="The scene has no camera.", permanent=True)
+    job = job_of(ann)
+    assert (job["state"], job["sentence"]) == ("failed", "The scene has no camera.")
+    assert job["frames_failed"] == 4
+    log = ann.get(f"/v1/jobs/{job['id']}/log").json()["text"]
+    assert log.count("hello") == 1
+    assert "no camera" in log
+
+
+def test_completed_without_frames_is_not_believed(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+    for _ in range(3):
+        runner.claim()
+        runner.finish("completed")
+    assert job_of(ann)["state"] == "failed"
+    assert "without delivering" in job_of(ann)["sentence"]
+
+
+def test_outputs_stay_inside_the_results_folder(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+    runner.claim()
+    output = {"path": "demo/scene.blend", "hash": "0" * 64, "size": 1}
+    answer = runner.post("frames", {"frame": 1, "seconds": 0, "outputs": [output]})
+    assert list(answer.json()["errors"]) == ["outputs[0].path"]
+    output["path"] = "demo/render_results/out/frame_0001.png"
+    answer = runner.post("frames", {"frame": 1, "seconds": 0, "outputs": [output]})
+    assert list(answer.json()["errors"]) == ["outputs[0].hash"]
+    answer = runner.post("frames", {"frame": 99, "seconds": 0, "outputs": [output]})
+    assert list(answer.json()["errors"]) == ["frame"]
+
+
+def test_stop_suspend_resume(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+    runner.claim()
+    job_id = job_of(ann)["id"]
+    assert ann.post(f"/v1/jobs/{job_id}/suspend").json()["state"] == "suspended"
+    runner.done(1)
+    assert runner.post("heartbeat", {}).json()["command"] == "continue"
+    assert ann.post(f"/v1/jobs/{job_id}/resume").json()["state"] == "ready"
+    assert ann.post(f"/v1/jobs/{job_id}/resume").status_code == 409
+    assert ann.post(f"/v1/jobs/{job_id}/stop").json()["state"] == "stopping"
+    assert runner.post("heartbeat", {}).json()["command"] == "stop"
+    runner.finish("stopped")
+    assert runner.claim() == []
+    wait_for(ann, lambda job: job["state"] == "stopped")
+    eve = farm.user("eve@example.com")
+    assert eve.post(f"/v1/jobs/{job_id}/retry").status_code == 404
+    assert eve.get(f"/v1/jobs/{job_id}/log").status_code == 404
+
+
+def test_dependents_start_or_are_blocked(farm: Farm, ann: httpx.Client) -> None:
+    body = spec(params={"frames": "1"}, instances=1)
+    first = body["jobs"][0]  # type: ignore[index]
+    second = first | {"id": "b", "name": "b", "params": {"frames": "2"}, "dependencies": ["j1"]}
+    third = first | {"id": "c", "name": "c", "params": {"frames": "3"}, "dependencies": ["b"]}
+    body["jobs"] = [first, second, third]
+    ann.post("/v1/submissions", json=body)
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.done(1)
+    follower = FakeRunner(farm, 2)
+    # It works on what the first job has rendered.
+    staged = [file["path"] for file in follower.http.get("/v1/runner/job").json()["files"]]
+    assert "demo/render_results/out/frame_0001.png" in staged
+    follower.claim()
+    follower.finish("failed", sentence="No.", permanent=True)
+    states = {job["name"]: job["state"] for job in ann.get("/v1/jobs").json()["jobs"]}
+    assert states == {"beauty": "completed", "b": "failed", "c": "blocked"}
+    jobs = {job["name"]: job for job in ann.get("/v1/jobs").json()["jobs"]}
+    assert jobs["c"]["sentence"] == "Blocked: 'b' failed."
+    ann.post(f"/v1/jobs/{jobs['b']['id']}/retry").raise_for_status()
+    states = {job["name"]: job["state"] for job in ann.get("/v1/jobs").json()["jobs"]}
+    assert (states["b"], states["c"]) in {("ready", "pending"), ("running", "pending")}

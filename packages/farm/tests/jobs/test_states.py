@@ -1,0 +1,93 @@
+import pytest
+from farm.jobs.dependencies import dependency_event, find_cycle
+from farm.jobs.retries import (
+    MAX_FAILURES,
+    MAX_LOSSES,
+    Attempted,
+    ClaimEnd,
+    FrameState,
+    judge_unfinished,
+)
+from farm.jobs.transitions import TABLE, Event, IllegalTransitionError, next_state
+from farm_protocol.jobs import JobState
+from hypothesis import given
+from hypothesis import strategies as st
+
+fresh = [Attempted(number, 0, 0) for number in (5, 6, 7)]
+
+
+def test_every_state_is_reached_and_every_event_is_used() -> None:
+    assert set(TABLE.values()) >= set(JobState) - {JobState.PENDING}
+    assert {event for _, event in TABLE} == set(Event)
+
+
+def test_what_the_table_does_not_hold_is_refused() -> None:
+    for state in JobState:
+        for event in Event:
+            if (state, event) not in TABLE:
+                with pytest.raises(IllegalTransitionError):
+                    next_state(state, event)
+
+
+def test_a_completed_job_stays_completed() -> None:
+    assert {after for (state, _), after in TABLE.items() if state is JobState.COMPLETED} == {
+        JobState.COMPLETED
+    }
+
+
+@given(st.lists(st.sampled_from(list(Event)), max_size=30))
+def test_no_sequence_of_events_leaves_a_job_without_a_way_to_end(events: list[Event]) -> None:
+    state = JobState.READY
+    for event in events:
+        if (state, event) in TABLE:
+            state = TABLE[state, event]
+    stopped = next_state(state, Event.STOP)
+    if stopped is JobState.STOPPING:
+        stopped = next_state(stopped, Event.RUNNERS_GONE)
+    assert stopped.is_final
+
+
+def test_only_the_frame_it_was_at_is_blamed() -> None:
+    verdicts = judge_unfinished(fresh, ClaimEnd.FAILED, frame_reached=True, permanent=False)
+    assert [(each.failures, each.state) for each in verdicts] == [
+        (1, FrameState.WAITING),
+        (0, FrameState.WAITING),
+        (0, FrameState.WAITING),
+    ]
+
+
+def test_a_scene_that_does_not_load_fails_all_its_frames_together() -> None:
+    frames = fresh
+    for _ in range(MAX_FAILURES):
+        verdicts = judge_unfinished(frames, ClaimEnd.FAILED, frame_reached=False, permanent=False)
+        frames = [Attempted(each.number, each.failures, each.losses) for each in verdicts]
+    assert {each.state for each in verdicts} == {FrameState.FAILED}
+
+
+def test_a_stopped_claim_blames_nobody() -> None:
+    verdicts = judge_unfinished(fresh, ClaimEnd.STOPPED, frame_reached=True, permanent=False)
+    assert all((each.failures, each.losses) == (0, 0) for each in verdicts)
+
+
+def test_a_lost_runner_is_forgiven_more_often_than_a_failure() -> None:
+    frame = [Attempted(1, 0, MAX_LOSSES - 2)]
+    kept = judge_unfinished(frame, ClaimEnd.LOST, frame_reached=True, permanent=False)
+    assert kept[0].state is FrameState.WAITING
+    frame = [Attempted(1, 0, MAX_LOSSES - 1)]
+    given_up = judge_unfinished(frame, ClaimEnd.LOST, frame_reached=True, permanent=False)
+    assert given_up[0].state is FrameState.FAILED
+
+
+def test_a_permanent_failure_is_not_tried_again() -> None:
+    verdicts = judge_unfinished(fresh, ClaimEnd.FAILED, frame_reached=True, permanent=True)
+    assert {each.state for each in verdicts} == {FrameState.FAILED}
+
+
+def test_dependencies() -> None:
+    done, failed, running = JobState.COMPLETED, JobState.FAILED, JobState.RUNNING
+    assert dependency_event([]) is Event.DEPENDENCIES_MET
+    assert dependency_event([done, done]) is Event.DEPENDENCIES_MET
+    assert dependency_event([done, running]) is None
+    assert dependency_event([running, failed]) is Event.DEPENDENCY_LOST
+    assert find_cycle({"a": ["b"], "b": [], "c": ["a", "b"]}) == []
+    assert set(find_cycle({"a": ["b"], "b": ["a"]})) == {"a", "b"}
