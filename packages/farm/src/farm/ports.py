@@ -4,6 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+RUNNER_STOP_SECONDS = 10.0
+"""How long a runner that was asked to end may take to kill its renderer and say goodbye."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:

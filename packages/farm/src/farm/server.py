@@ -20,7 +20,7 @@ from sqlalchemy import select
 from farm.db import claims
 from farm.db.database import Database
 from farm.db.tables import jobs
-from farm.engines.local import STOP_SECONDS
+from farm.ports import RUNNER_STOP_SECONDS
 from farm.scheduler.loop import Scheduler
 from farm.wakeup import Wakeup
 
@@ -106,7 +106,7 @@ class FarmServer(uvicorn.Server):
         self._scheduler.stop()
         self._loop_thread.join()
         self._scheduler.stop_runners()
-        until = time.monotonic() + STOP_SECONDS + 2
+        until = time.monotonic() + RUNNER_STOP_SECONDS + 2
         while self._scheduler.runners_alive() and time.monotonic() < until:
             time.sleep(0.05)
         self._wakeup.close()

@@ -17,10 +17,7 @@ from pathlib import Path
 import psutil
 from farm_protocol.runner import TOKEN_VARIABLE
 
-from farm.ports import EngineError, LaunchRequest
-
-STOP_SECONDS = 10.0
-"""How long a runner may take to kill its renderer and say goodbye."""
+from farm.ports import RUNNER_STOP_SECONDS, EngineError, LaunchRequest
 
 
 class LocalEngine:
@@ -95,7 +92,7 @@ def _process(reference: str) -> psutil.Process | None:
 
 def _make_sure(process: psutil.Process) -> None:
     try:
-        process.wait(STOP_SECONDS)
+        process.wait(RUNNER_STOP_SECONDS)
     except psutil.TimeoutExpired:
         _signal(process, signal.SIGKILL)
 

@@ -124,7 +124,7 @@ def _check_prefix(prefix: str) -> None:
     """Refuse a prefix that could name a file outside the output folder, or none that is usable."""
     if prefix.startswith("/"):
         raise ValueError(f"'{prefix}' begins with '/': it is relative to the output folder.")
-    head, hashes, tail = _split(prefix)
+    _head, hashes, tail = _split(prefix)
     if "/" in tail and hashes:
         raise ValueError(f"'{prefix}' has the frame number in a folder's name.")
     try:

@@ -4,6 +4,7 @@ Each event is one line on standard output: ``farm_event: {"event": name, ...}``.
 with one `os.write` each, so that Blender's own C-level output cannot land in the middle of one.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -43,10 +44,15 @@ def warn(sentence: str) -> None:
     _write(f"Warning: {sentence}")
 
 
-def _write(line: str) -> None:
-    # Blender buffers its own output: flush first so that lines keep their order. A leading newline
-    # ends a line that Blender has left open; the runner drops the empty ones.
+def flush() -> None:
+    """Write out what Python and Blender's own code (C stdio) have buffered, to keep the order."""
     sys.stdout.flush()
+    ctypes.CDLL(None).fflush(None)
+
+
+def _write(line: str) -> None:
+    # A leading newline ends a line that Blender has left open; the runner drops the empty ones.
+    flush()
     os.write(1, f"\n{line}\n".encode("utf-8", "backslashreplace"))
 
 

@@ -30,7 +30,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bpy
 import farm_checks
 import farm_setup
-from farm_events import SceneError, die_with, emit, progress, warn
+from farm_events import SceneError, die_with, emit, flush, progress, warn
 
 FAILED = 3
 _LOW_DISK_BYTES = 16 * 1024 * 1024
@@ -56,7 +56,17 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    for name in ["scene", "project", "output", "partial", "prefix", "format", "engine", "gpu", "frames"]:
+    for name in [
+        "scene",
+        "project",
+        "output",
+        "partial",
+        "prefix",
+        "format",
+        "engine",
+        "gpu",
+        "frames",
+    ]:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--parent", type=int, required=True)
     return parser.parse_args(sys.argv[sys.argv.index("--") + 1 :])
@@ -82,7 +92,7 @@ def _open(options: argparse.Namespace) -> Any:
         # use_scripts=False: Python inside the scene does not run by itself (see _check_drivers).
         bpy.ops.wm.open_mainfile(filepath=options.scene, load_ui=False, use_scripts=False)
     except RuntimeError as error:
-        raise SceneError(_unreadable(shown, str(error))) from None
+        raise SceneError(_unreadable(shown, str(error).replace(options.scene, shown))) from None
     scene = bpy.context.scene
     farm_setup.check_camera(scene)
     missing = farm_checks.missing_files(scene, options.project)
@@ -106,7 +116,7 @@ def _unreadable(shown: str, error: str) -> str:
     detail = lines[-1].strip() if lines else "no reason was given"
     return (
         f"Blender {version} cannot open {shown}: the file is damaged, is not a Blender file, or was"
-        f" saved by a newer Blender ({os.path.basename(detail) if '/' in detail else detail})."
+        f" saved by a newer Blender ({detail.rstrip('.')})."
     )
 
 
@@ -121,7 +131,7 @@ def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") ->
             raise SceneError(f"Frame {frame} is outside of what Blender can render.")
         _check_drivers()
         files = _render(scene, options, frame)
-        extra = _collect_nodes(options, nodes_folder, caught)
+        extra = _collect_nodes(options, nodes_folder, caught, frame)
         seconds = time.monotonic() - started
         emit("frame_written", frame=frame, files=files, extra=extra, seconds=seconds)
         progress(100 * (number + 1) / len(frames))
@@ -174,7 +184,7 @@ def _check_drivers() -> None:
 
 
 def _collect_nodes(
-    options: argparse.Namespace, folder: str, caught: "dict[str, str]"
+    options: argparse.Namespace, folder: str, caught: "dict[str, str]", frame: int
 ) -> "list[str]":
     """Move what File Output nodes wrote to ``<prefix><node>/``; return the files."""
     files = []
@@ -184,6 +194,10 @@ def _collect_nodes(
         for parent, _, names in os.walk(root):
             for file in sorted(names):
                 inside = os.path.relpath(os.path.join(parent, file), root).replace(os.sep, "/")
+                stem, extension = os.path.splitext(inside)
+                if numbered("", abs(frame)) not in stem:
+                    # Blender 5 numbers them only on request: frames would replace each other.
+                    inside = f"{numbered(stem + '_', frame)}{extension}"
                 relative = f"{options.prefix.replace('#', '')}{safe}/{inside}"
                 _move(os.path.join(parent, file), os.path.join(options.output, relative))
                 files.append(relative)
@@ -214,6 +228,6 @@ def _explain(error: "Exception | None", folder: str, otherwise: str = "") -> str
 
 if __name__ == "__main__":
     code = main()
-    sys.stdout.flush()
-    # Blender would ignore a plain return value; sys.exit also ends it without asking to save.
-    sys.exit(code)
+    flush()
+    # Not sys.exit: bpy 4.5.15 was seen to hang for ever in its clean-up after a blocked driver.
+    os._exit(code)

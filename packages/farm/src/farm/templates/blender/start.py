@@ -53,7 +53,7 @@ def die_with_parent(parent: int) -> None:
 
 def command(kind: str, renderer: str, arguments: "list[str]") -> "list[str]":
     """Return the renderer's argument list."""
-    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "render.py")  # noqa: PTH118, PTH120, PTH100
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "render.py")
     if kind == "bpy":
         # -s -E: neither the user's packages nor PYTHON* variables change what is imported.
         return [renderer, "-s", "-u", script, "--", *arguments]
@@ -84,7 +84,7 @@ def main() -> None:
     renderer = command(options.kind, options.renderer, arguments)
     # Blender looks at its working folder for textures and writes crash reports there.
     os.chdir(options.home)
-    os.execve(renderer[0], renderer, environment(options.home))  # noqa: S606 - replaces this process
+    os.execve(renderer[0], renderer, environment(options.home))
 
 
 if __name__ == "__main__":

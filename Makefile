@@ -1,0 +1,39 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both do all their own set-up.
+
+python := .venv/bin/python
+
+.PHONY: help demo test test-long check bench clean
+
+help:
+	@echo "make demo       render the sample project and show where the frames are"
+	@echo "make test       all tests, real renders included"
+	@echo "make test-long  the slow, exhaustive ones too"
+	@echo "make check      formatting, lint, types, walls"
+	@echo "make bench      measure against bare Blender"
+
+demo:
+	@tools/setup.sh
+	@$(python) tools/demo.py $(ARGS)
+
+test: check
+	@tools/system_packages.sh tests
+	@$(python) -m pytest -m "not long" $(ARGS)
+
+test-long: check
+	@tools/system_packages.sh tests
+	@$(python) -m pytest $(ARGS)
+
+check:
+	@tools/setup.sh dev
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench:
+	@tools/setup.sh dev
+	@tools/system_packages.sh tests
+	@$(python) -m bench $(ARGS)
+
+clean:
+	rm -rf .venv .uv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

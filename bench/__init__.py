@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m bench`` measures the main job beside bare Blender, in one run."""

@@ -1,0 +1,221 @@
+"""HTTP to Envoy: the only module that knows `requests`, and the only one that translates.
+
+`Requestor.request` gives the plain answer; `Requestor.get` and `Requestor.post` give its JSON or
+raise one of the four errors of `gridmarkets.errors`.
+"""
+
+from __future__ import unicode_literals
+
+import json
+import time
+
+import requests
+
+from gridmarkets import errors
+from gridmarkets._compat import is_text, quote_segment, to_text
+from gridmarkets.version import __version__
+
+CONNECT_SECONDS = 5
+READ_SECONDS = {"GET": 30, "POST": 120}
+# Waits before the second and third attempt of a GET. A POST is never repeated: it may have
+# arrived although its answer did not.
+RETRY_WAITS = (0.1, 0.4)
+RETRY_STATUSES = (502, 503, 504)
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+
+_ERROR_BY_CODE = {
+    "invalid_request": errors.InvalidRequestError,
+    "not_authenticated": errors.AuthenticationError,
+    "insufficient_credits": errors.InsufficientCreditsError,
+}
+_ERROR_BY_STATUS = {
+    400: errors.InvalidRequestError,
+    401: errors.AuthenticationError,
+    402: errors.InsufficientCreditsError,
+}
+
+
+class Requestor(object):
+    """Requests to one Envoy.
+
+    Attributes:
+        url (text): where Envoy is, without a slash at the end.
+    """
+
+    def __init__(self, url):
+        url = to_text(url).strip().rstrip("/")
+        self.url = url if "://" in url else "http://" + url
+
+    def get(self, *segments, **options):
+        """Return the JSON of ``GET /<segments>``; ``params`` are (name, value) pairs."""
+        path = "/" + "/".join(quote_segment(segment) for segment in segments)
+        return self._json_of(self.request("GET", path, params=options.get("params")))
+
+    def post(self, path, body):
+        """Return the JSON of ``POST /<path>`` with ``body`` as JSON."""
+        return self._json_of(self.request("POST", "/" + path, body))
+
+    def request(self, method, url, body=None, params=None, timeout=None):
+        """Send one request and return the answer of `requests`, whatever its status.
+
+        Plug-ins use this for routes that this library has no method for.
+
+        Parameters:
+            method: "GET", "POST", ... in any case.
+            url: a whole URL, or a path of Envoy that starts with a slash.
+            body: sent as JSON unless None.
+            params: query, a list of (name, value).
+            timeout: seconds to wait for the answer; by default 30 for GET, 120 otherwise.
+
+        Raises:
+            APIError: Envoy is not running, did not answer in time, or broke off.
+        """
+        method = to_text(method).upper()
+        url = to_text(url)
+        if url.startswith("/"):
+            url = self.url + url
+        waits = RETRY_WAITS if method == "GET" else ()
+        for wait in waits:
+            try:
+                answer = self._send(method, url, body, params, timeout)
+                if answer.status_code not in RETRY_STATUSES:
+                    return answer
+            except errors.APIError as error:
+                if not error.retry:
+                    raise
+            time.sleep(wait)
+        return self._send(method, url, body, params, timeout)
+
+    def _send(self, method, url, body, params, timeout):
+        headers = {
+            "Accept": "application/json",
+            "User-Agent": "gridmarkets-envoy-client/" + __version__,
+        }
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode("utf-8")
+        seconds = timeout or READ_SECONDS.get(method, READ_SECONDS["POST"])
+        # A session a request: a connection kept open would be dead after Envoy restarted, and a
+        # POST that meets a dead connection must not be sent again.
+        session = requests.Session()
+        # The environment's proxies (and .netrc) are for other machines.
+        session.trust_env = not _is_local(self.url)
+        try:
+            return session.request(
+                method,
+                url,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=(CONNECT_SECONDS, seconds),
+                allow_redirects=False,
+            )
+        # requests lets some errors of unusable URLs through as plain ValueErrors.
+        except (requests.exceptions.RequestException, ValueError) as error:
+            raise self._transport_error(error, seconds)
+        finally:
+            session.close()
+
+    def _transport_error(self, error, seconds):
+        if _never_connected(error):
+            return errors.APIError(
+                "Envoy is not running at {0}. Start it with `envoy up`, then try again.".format(
+                    self.url
+                ),
+                retry=True,
+            )
+        if isinstance(error, requests.exceptions.Timeout):
+            # No retry: the user has waited long enough already.
+            return errors.APIError(
+                "Envoy at {0} did not answer within {1} seconds. It may be busy: "
+                "try again in a moment.".format(self.url, seconds)
+            )
+        if isinstance(error, requests.exceptions.ConnectionError):
+            return errors.APIError(
+                "Envoy at {0} closed the connection without an answer. See whether it is still "
+                "running (`envoy up` starts it), then try again.".format(self.url),
+                retry=True,
+            )
+        return errors.APIError("Envoy's address {0} cannot be used.".format(self.url))
+
+    def _json_of(self, answer):
+        """Return the JSON of a successful answer, or raise the error that it stands for."""
+        status = answer.status_code
+        body = _parse(answer)
+        if status >= 400:
+            raise _error_of(status, body, answer)
+        if 200 <= status < 300 and isinstance(body, (dict, list)):
+            return body
+        raise errors.APIError(
+            "What answers at {0} is not Envoy (status {1}). See whether another program uses "
+            "its port.".format(self.url, status),
+            http_status=status,
+        )
+
+
+def _is_local(url):
+    authority = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
+    host = authority if authority.endswith("]") else authority.rsplit(":", 1)[0]
+    return host.lower() in LOCAL_HOSTS or host.startswith("127.")
+
+
+def _never_connected(error):
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    # By name: the class lives in urllib3, which old versions of requests carry inside themselves.
+    return any(base.__name__ == "NewConnectionError" for base in type(reason).__mro__)
+
+
+def _parse(answer):
+    try:
+        return json.loads(answer.content.decode("utf-8"))
+    except ValueError:
+        return None
+
+
+def _error_of(status, body, answer):
+    body_fields = body if isinstance(body, dict) else {}
+    code = body_fields.get("code")
+    code = code if is_text(code) else None
+    kind = _ERROR_BY_CODE.get(code) or _ERROR_BY_STATUS.get(status, errors.APIError)
+    message = body_fields.get("message")
+    message = message if is_text(message) and message.strip() else None
+    details = {"http_status": status, "code": code, "retry": body_fields.get("retry") is True}
+    # Keyword names must be bytes on early Python 2.6.
+    details = dict((str(name), value) for name, value in details.items())
+    if kind is errors.InvalidRequestError:
+        field_errors = _field_errors(body)
+        return kind(message or _plain_text(answer, field_errors), errors=field_errors, **details)
+    if message is None and kind is errors.APIError:
+        message = "Envoy answered with status {0}. {1}".format(status, _plain_text(answer)).strip()
+    return kind(message or _plain_text(answer), **details)
+
+
+def _field_errors(body):
+    """Return field -> list of sentences, from any JSON that an Envoy ever answered with 400."""
+    if isinstance(body, dict):
+        body = body.get("errors", body)
+    if isinstance(body, dict):
+        return dict(
+            (to_text(field), _sentence_list(value))
+            for field, value in body.items()
+            if field not in ("code", "message", "retry")
+        )
+    return {"request": _sentence_list(body)} if body else {}
+
+
+def _sentence_list(value):
+    values = value if isinstance(value, list) else [value]
+    return [to_text(v) if is_text(v) else to_text(json.dumps(v)) for v in values]
+
+
+def _plain_text(answer, field_errors=None):
+    """Return the text of an answer if a person can read it; "" when it is JSON, HTML or long."""
+    if field_errors:
+        return ""
+    text = answer.content.decode("utf-8", "replace").strip()
+    if text[:1] == '"' and text[-1:] == '"':
+        text = text[1:-1]
+    return "" if len(text) > 500 or text[:1] in "<{[" else text

@@ -1,0 +1,115 @@
+"""The body of a submission: a project and its jobs in the words of Envoy's web service.
+
+Every mistake that can be seen without asking anyone is found here, all of them at once.
+"""
+
+from __future__ import unicode_literals
+
+import json
+
+from gridmarkets._compat import is_text, to_text
+from gridmarkets._files import remote_inside
+from gridmarkets.errors import InvalidRequestError
+
+
+def submission(project, skip_upload, skip_auto_download):
+    """Return the body of ``POST /project-submit``.
+
+    Raises:
+        InvalidRequestError: ``errors`` holds everything that is wrong, jobs by their position:
+            ``jobs[0].path``.
+    """
+    problems = {}
+    if not project.jobs:
+        problems["jobs"] = ["The project has no jobs: add one with add_jobs()."]
+    jobs = []
+    for index, job in enumerate(project.jobs):
+        found = {}
+        jobs.append(_job(job, project, found))
+        for field, sentences in found.items():
+            problems["jobs[{0}].{1}".format(index, field)] = sentences
+    params = _plain(project.params, problems)
+    params["project_name"] = project.name
+    params["submission_name"] = to_text(project.submission_name)
+    params["output_folder_name"] = project.output_folder_name
+    params["remote_output_folder"] = project.remote_output_folder
+    params["local_root"] = project.local_root
+    params["skip_auto_download"] = bool(skip_auto_download)
+    # The patterns are left out as well: an older Envoy knows no skip_auto_download.
+    watch_files = {} if skip_auto_download else _watch_files(project, problems)
+    groups = []
+    if not skip_upload:
+        try:
+            groups = project.file_groups()
+        except InvalidRequestError as error:
+            problems.update(error.errors)
+    if problems:
+        raise InvalidRequestError(errors=problems)
+    body = {
+        "project_request": {
+            "name": "{0} {1}".format(project.name, project.timestamp.isoformat(str(" "))[:19]),
+            "params": params,
+            "jobs": jobs,
+        },
+        "project_files": groups,
+        "watch_files": watch_files,
+    }
+    if skip_upload:
+        body["skip_upload"] = True
+    return body
+
+
+def _job(job, project, problems):
+    fields = {"id": job.id, "dependencies": [needed.id for needed in job.dependencies]}
+    for field in ("name", "app", "app_version", "operation", "path"):
+        value = getattr(job, field)
+        fields[field] = to_text(value) if is_text(value) else ""
+        if not is_text(value):
+            _add(problems, field, "The {0} must be text, not {1!r}.".format(field, value))
+        elif not fields[field].strip() and field != "app_version":
+            _add(problems, field, "The {0} is missing.".format(field))
+    if fields["path"]:
+        # Scripts on Windows join paths with backslashes; the farm never does.
+        fields["path"] = fields["path"].replace("\\", "/")
+        if not remote_inside(fields["path"], project.remote_root):
+            sentence = "'{0}' is not in the project: the path has to start with '{1}/'."
+            _add(problems, "path", sentence.format(fields["path"], project.name))
+    fields["params"] = _plain(job.params, problems)
+    # What older clients call the results folder.
+    fields["params"].setdefault("output_dir_name", project.output_folder_name)
+    if job.credits_budget is not None:
+        fields["params"]["credits_budget"] = dict(job.credits_budget)
+    for needed in job.dependencies:
+        if needed not in project.jobs:
+            sentence = "'{0}' is not a job of this project: add it with add_jobs()."
+            _add(problems, "dependencies", sentence.format(to_text(needed.name)))
+    return fields
+
+
+def _watch_files(project, problems):
+    wire = {}
+    for watch_file in project.watch_files:
+        pattern = watch_file.pattern_for(project.remote_output_folder)
+        folder = watch_file.absolute_download_path
+        if wire.setdefault(pattern, folder) != folder:
+            sentence = "'{0}' cannot be downloaded to two folders."
+            _add(problems, "watch_files", sentence.format(watch_file.pattern))
+    return wire
+
+
+def _plain(params, problems):
+    """Return parameters as JSON values, without those that are None."""
+    plain = {}
+    for name, value in params.items():
+        if value is None:
+            continue
+        try:
+            # There and back: paths become text, and what cannot be sent is found by its name.
+            plain[to_text(name)] = json.loads(json.dumps(value, default=to_text, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            _add(problems, name, "The value cannot be sent: {0}.".format(error))
+    return plain
+
+
+def _add(problems, field, sentence):
+    problems.setdefault(to_text(field), []).append(sentence)

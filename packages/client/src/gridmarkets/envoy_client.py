@@ -1,0 +1,242 @@
+"""The client: everything that is asked of Envoy goes through here."""
+
+from __future__ import unicode_literals
+
+from gridmarkets import _wire, errors
+from gridmarkets._compat import is_text, to_text
+from gridmarkets._requestor import Requestor
+from gridmarkets.product_resolver import ProductResolver
+from gridmarkets.version import __version__
+
+DEFAULT_URL = "http://localhost:8090"
+
+
+class EnvoyClient(object):
+    """Talks to the Envoy that runs on this machine.
+
+    Parameters:
+        email, access_key: credentials (a password serves as well as an access key). When given,
+            they are checked once, by the first call that needs an account. Without them, the
+            user who is signed in to Envoy is the one who submits.
+        url: where Envoy is.
+
+    Attributes:
+        email, access_key, url: as given; assignable.
+        version (text): version of this library.
+        http_client: has ``request(method, url)``, for routes without a method here.
+
+    Every method raises `APIError` when Envoy is not running or answers something unexpected, and
+    `AuthenticationError` when nobody is signed in or the credentials are wrong.
+    """
+
+    MACHINE_CATEGORY_CPU = "cpu"
+    MACHINE_CATEGORY_GPU = "gpu"
+    MACHINE_CATEGORY_ALL = "all"
+
+    def __init__(self, email=None, access_key=None, url=None):
+        self.email = email
+        self.access_key = access_key
+        self.http_client = Requestor(url or DEFAULT_URL)
+        self._checked_credentials = None
+
+    @property
+    def url(self):
+        return self.http_client.url
+
+    @url.setter
+    def url(self, url):
+        self.http_client = Requestor(url or DEFAULT_URL)
+        self._checked_credentials = None
+
+    @property
+    def version(self):
+        return __version__
+
+    def authenticate(self, email, password):
+        """Sign in, and remember the credentials for this object.
+
+        Parameters:
+            email: the account.
+            password: the account's password, or an access key.
+
+        Returns:
+            True.
+
+        Raises:
+            AuthenticationError: they are wrong. What was remembered before stays.
+        """
+        self._post_credentials(email, password)
+        self.email, self.access_key = email, password
+        return True
+
+    def validate_auth(self):
+        """Return True if the credentials of this object, or else Envoy's user, are accepted.
+
+        Raises:
+            AuthenticationError: they are not.
+        """
+        if self._has_credentials():
+            self._post_credentials(self.email, self.access_key)
+        else:
+            self._get("user-info")
+        return True
+
+    def validate_credits(self):
+        """Return True if the account has credits.
+
+        Raises:
+            InsufficientCreditsError: it has none.
+        """
+        self._sign_in()
+        answer = self._get("credits-info")
+        if _field(answer, "credits_available", (int, float)) <= 0:
+            raise errors.InsufficientCreditsError()
+        return True
+
+    def get_user_info(self):
+        """Return the user's details.
+
+        Returns:
+            dict with ``created`` (UTC), ``credits_available``, ``credits_consumed``,
+            ``email_address``, ``job_throughput_limit``, ``max_throughput`` (instances), ``name``
+            and ``service_plan``.
+        """
+        self._sign_in()
+        return _field(self._get("user-info"), "data", dict)
+
+    def get_product_resolver(self):
+        """Return a `ProductResolver` over the products that there are now."""
+        self._sign_in()
+        return ProductResolver(_list(self._get("products")))
+
+    def get_machines(
+        self, app, operation, category=MACHINE_CATEGORY_ALL, plugins=None, is_gpu=None
+    ):
+        """Return the machine types that can run a product.
+
+        Parameters:
+            app: product short code.
+            operation: "render", "sim", ...
+            category: one of the ``MACHINE_CATEGORY_`` constants.
+            plugins: list of plug-in codes that the job uses.
+            is_gpu: older way to say the category: True is GPU, False is CPU.
+
+        Returns:
+            list of ``{"id", "name", "gpu", "is_default"}``.
+        """
+        if isinstance(category, bool):
+            is_gpu = category
+        if is_gpu is not None:
+            category = self.MACHINE_CATEGORY_GPU if is_gpu else self.MACHINE_CATEGORY_CPU
+        if category not in (
+            self.MACHINE_CATEGORY_CPU,
+            self.MACHINE_CATEGORY_GPU,
+            self.MACHINE_CATEGORY_ALL,
+        ):
+            sentence = "The category must be 'cpu', 'gpu' or 'all', not {0!r}.".format(category)
+            raise errors.InvalidRequestError(sentence, errors={"category": [sentence]})
+        query = [("app", app), ("operation", operation), ("category", category)]
+        plugins = [plugins] if is_text(plugins) else plugins or []
+        query.extend(("plugins", plugin) for plugin in plugins)
+        self._sign_in()
+        # As bytes: requests on Python 2 would take non-ASCII text for ASCII.
+        params = [(name, to_text(value).encode("utf-8")) for name, value in query]
+        return _list(self._get("machines", params=params))
+
+    def submit_project(self, project, skip_upload=False, skip_auto_download=False):
+        """Upload a project's files and submit its jobs. Envoy does the work in the background.
+
+        Parameters:
+            project: a `Project` with at least one job.
+            skip_upload: True uses the files that were uploaded earlier.
+            skip_auto_download: True leaves the results on the farm.
+
+        Returns:
+            the project's name, which `get_project_status` takes.
+
+        Raises:
+            InvalidRequestError: the project or a job is wrong; its ``errors`` say what.
+            InsufficientCreditsError: there are no credits.
+        """
+        # What is wrong on this side is said first: it costs nothing to find out.
+        body = _wire.submission(project, skip_upload, skip_auto_download)
+        self.validate_credits()
+        return to_text(_field(self._post("project-submit", body), "ID", None))
+
+    def upload_project_files(self, project):
+        """Upload a project's files without submitting its jobs, in the background.
+
+        Returns:
+            the project's name.
+
+        Raises:
+            InvalidRequestError: there are no files, or some cannot be read.
+        """
+        groups = project.file_groups()
+        if not groups:
+            sentence = "The project has no files to upload: add some with add_files()."
+            raise errors.InvalidRequestError(sentence, errors={"files": [sentence]})
+        self._sign_in()
+        return to_text(_field(self._post("upload", {"upload": groups}), "ID", None))
+
+    def get_project_status(self, project_name):
+        """Return how the upload and submission of a project stand.
+
+        Returns:
+            dict with ``Code``, ``State``, ``Message``, ``BytesDone``, ``BytesTotal``, ``Speed``
+            and ``Details`` (one entry a file); empty details for a project that Envoy does not
+            know.
+        """
+        self._sign_in()
+        return _field(self._get("project-status", project_name), None, dict)
+
+    def _has_credentials(self):
+        return bool(self.email and self.access_key)
+
+    def _sign_in(self):
+        """Make sure that credentials given to this object were accepted once."""
+        if self._has_credentials() and self._checked_credentials != (self.email, self.access_key):
+            self._post_credentials(self.email, self.access_key)
+
+    def _post_credentials(self, email, secret):
+        body = {"Username": to_text(email or ""), "AccessKey": to_text(secret or "")}
+        self._post("auth", body)
+        self._checked_credentials = (email, secret)
+
+    def _get(self, *segments, **options):
+        return self._forgetting(self.http_client.get, *segments, **options)
+
+    def _post(self, path, body):
+        return self._forgetting(self.http_client.post, path, body)
+
+    def _forgetting(self, call, *arguments, **options):
+        """Call; when Envoy's session has ended, the next call signs in again."""
+        try:
+            return call(*arguments, **options)
+        except errors.AuthenticationError:
+            self._checked_credentials = None
+            raise
+
+
+def _field(answer, name, kind):
+    """Return a field of an answer (the answer itself for None), which has to be there.
+
+    Parameters:
+        kind: type or types that it must have; None means text.
+    """
+    value = answer
+    if name is not None:
+        value = answer.get(name) if isinstance(answer, dict) else None
+    is_right = is_text(value) if kind is None else isinstance(value, kind)
+    if not is_right:
+        raise errors.APIError(
+            "Envoy's answer cannot be understood{0}. See whether Envoy and this library "
+            "(version {1}) belong together.".format(
+                ": '{0}' is missing".format(name) if name else "", __version__
+            )
+        )
+    return value
+
+
+def _list(answer):
+    return _field({"answer": answer}, "answer", list)

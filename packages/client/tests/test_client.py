@@ -1,0 +1,410 @@
+"""EnvoyClient: what is sent, what is returned, and which error each failure becomes."""
+
+import json
+import os
+import socket
+import threading
+
+import gridmarkets
+import pytest
+from gridmarkets import (
+    APIError,
+    AuthenticationError,
+    EnvoyClient,
+    EnvoyError,
+    InsufficientCreditsError,
+    InvalidRequestError,
+    Job,
+    Project,
+    WatchFile,
+)
+
+
+@pytest.fixture
+def client(envoy):
+    return EnvoyClient(url=envoy.url)
+
+
+@pytest.fixture
+def project(folder):
+    project = Project(str(folder), submission_name="first", output_folder_name="results")
+    project.add_files("scene.blend")
+    project.add_jobs(a_job())
+    return project
+
+
+def a_job(**params):
+    params.setdefault("frames", "1 2 1")
+    return Job("beauty", "blender", "3.4.1", "render", "sample project/scene.blend", **params)
+
+
+def test_the_default_url_and_the_version():
+    client = EnvoyClient()
+    assert client.url == "http://localhost:8090"
+    assert client.version == gridmarkets.__version__ == "7.1.10"
+
+
+def test_authenticate_sends_the_documented_names_and_remembers(envoy, client):
+    client.authenticate("ärtist@example.com", "pässword")
+    assert envoy.sent("POST", "/auth") == [
+        {"Username": "ärtist@example.com", "AccessKey": "pässword"}
+    ]
+    assert (client.email, client.access_key) == ("ärtist@example.com", "pässword")
+
+
+def test_a_wrong_password_is_said_in_words(envoy, client):
+    envoy.answers["POST", "auth"] = (401, b"Invalid credentials")
+    with pytest.raises(AuthenticationError) as caught:
+        client.authenticate("artist@example.com", "wrong")
+    assert caught.value.http_status == 401
+    assert caught.value.user_message == str(caught.value) == "Invalid credentials"
+    assert client.email is None
+
+
+def test_validate_auth_asks_for_the_user_when_it_holds_no_credentials(envoy, client):
+    assert client.validate_auth() is True
+    envoy.answers["GET", "user-info"] = (401, {"code": "not_authenticated", "message": "Sign in."})
+    with pytest.raises(AuthenticationError, match="Sign in"):
+        client.validate_auth()
+
+
+def test_validate_auth_checks_its_credentials_each_time(envoy):
+    client = EnvoyClient("artist@example.com", "key", envoy.url)
+    assert client.validate_auth() is True
+    assert client.validate_auth() is True
+    assert envoy.paths() == ["/auth", "/auth"]
+
+
+@pytest.mark.parametrize("credits_left", [0, -3.5])
+def test_no_credits(envoy, client, credits_left):
+    assert client.validate_credits() is True
+    envoy.answers["GET", "credits-info"] = (200, {"credits_available": credits_left})
+    with pytest.raises(InsufficientCreditsError):
+        client.validate_credits()
+
+
+def test_user_info_has_the_documented_fields(client):
+    info = client.get_user_info()
+    assert info["credits_available"] == 1000.0
+    assert info["service_plan"] == "Standard"
+
+
+def test_the_resolver_reads_the_products(client):
+    resolver = client.get_product_resolver()
+    assert resolver.get_versions_by_type("blender") == ["3.4.1", "3.10.0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "query"),
+    [
+        ((), {}, {"category": "all"}),
+        ((EnvoyClient.MACHINE_CATEGORY_CPU, ["vray"]), {}, {"category": "cpu", "plugins": "vray"}),
+        ((), {"category": EnvoyClient.MACHINE_CATEGORY_GPU}, {"category": "gpu"}),
+        ((), {"is_gpu": True}, {"category": "gpu"}),
+        ((False,), {}, {"category": "cpu"}),
+    ],
+)
+def test_machines(envoy, client, arguments, options, query):
+    assert client.get_machines("c4d", "render", *arguments, **options)[0]["is_default"] is True
+    (sent,) = envoy.sent("GET", "/machines")
+    assert dict(sent) == dict(query, app="c4d", operation="render")
+
+
+def test_an_unknown_machine_category_is_refused(client):
+    with pytest.raises(InvalidRequestError, match="category"):
+        client.get_machines("c4d", "render", "quantum")
+
+
+@pytest.mark.parametrize("name", ["sample project", "größe/%2F?#", "東京"])
+def test_the_status_of_a_project_of_any_name(envoy, client, name):
+    assert client.get_project_status(name)["Details"] == {}
+    assert envoy.paths() == ["/project-status/" + name]
+
+
+def test_a_whole_submission(envoy, client, project, folder, tmp_path):
+    preparation = a_job(instances=5, machine_type="", plugins=None, gpu=False)
+    preparation.set_credits_budget(value=50.00, action=Job.CREDITS_BUDGET_ACTION_STOP)
+    project.jobs[0].add_dependencies(preparation)
+    project.add_jobs(preparation)
+    results = tmp_path / "my_results"
+    project.add_watch_files(WatchFile(f"{project.remote_output_folder}/.+", str(results)))
+
+    assert client.submit_project(project) == "project"
+
+    assert envoy.paths() == ["/credits-info", "/project-submit"]
+    (body,) = envoy.sent("POST", "/project-submit")
+    request = body["project_request"]
+    assert request["name"].startswith("sample project 2")
+    assert request["params"] == {
+        "project_name": "sample project",
+        "submission_name": "first",
+        "output_folder_name": "results",
+        "remote_output_folder": "/sample project/render_results/results",
+        "local_root": str(folder),
+        "skip_auto_download": False,
+    }
+    first, second = request["jobs"]
+    assert first["dependencies"] == [second["id"]]
+    assert second["params"] == {
+        "frames": "1 2 1",
+        "instances": 5,
+        "machine_type": "",
+        "gpu": False,
+        "credits_budget": {"value": 50.0, "action": "STOP"},
+        "output_dir_name": "results",
+    }
+    assert body["project_files"] == [
+        {"localRoot": str(folder), "remoteRoot": "/sample project", "files": ["scene.blend"]}
+    ]
+    assert body["watch_files"] == {"/sample project/render_results/results/.+": str(results)}
+    assert "skip_upload" not in body
+
+
+def test_skipping_the_upload_does_not_look_at_files(envoy, client, project, folder):
+    (folder / "scene.blend").unlink()
+    client.submit_project(project, True)
+    (body,) = envoy.sent("POST", "/project-submit")
+    assert body["skip_upload"] is True
+    assert body["project_files"] == []
+
+
+def test_skipping_the_download_sends_no_patterns(envoy, client, project):
+    project.add_watch_files(WatchFile(".+", "somewhere"))
+    client.submit_project(project, skip_auto_download=True)
+    (body,) = envoy.sent("POST", "/project-submit")
+    assert body["project_request"]["params"]["skip_auto_download"] is True
+    assert body["watch_files"] == {}
+
+
+def test_given_credentials_are_checked_once_before_the_first_submission(envoy, project):
+    client = EnvoyClient(email="artist@example.com", access_key="key", url=envoy.url)
+    client.submit_project(project)
+    client.submit_project(project)
+    assert envoy.paths().count("/auth") == 1
+    assert envoy.paths()[:3] == ["/auth", "/credits-info", "/project-submit"]
+    client.access_key = "another"
+    client.submit_project(project)
+    assert envoy.paths().count("/auth") == 2
+
+
+def test_after_envoy_forgot_the_user_the_next_call_signs_in_again(envoy, project):
+    client = EnvoyClient(email="artist@example.com", access_key="key", url=envoy.url)
+    client.get_user_info()
+    envoy.answers["GET", "user-info"] = (401, b"")
+    with pytest.raises(AuthenticationError):
+        client.get_user_info()
+    client.submit_project(project)
+    assert envoy.paths().count("/auth") == 2
+
+
+def test_nothing_is_submitted_without_credits(envoy, client, project):
+    envoy.answers["GET", "credits-info"] = (200, {"credits_available": 0.0})
+    with pytest.raises(InsufficientCreditsError):
+        client.submit_project(project)
+    assert envoy.paths() == ["/credits-info"]
+
+
+def test_uploading_only(envoy, client, project, folder):
+    project.add_folders("assets")
+    assert client.upload_project_files(project) == "project"
+    (body,) = envoy.sent("POST", "/upload")
+    assert body["upload"][0]["files"] == ["assets/deep/größe.png", "assets/wood.png", "scene.blend"]
+
+
+def test_an_upload_of_nothing_is_refused(client, folder):
+    with pytest.raises(InvalidRequestError, match="add_files"):
+        client.upload_project_files(Project(str(folder)))
+
+
+def test_everything_wrong_with_a_project_is_said_at_once(client, folder):
+    project = Project(str(folder))
+    project.add_files("missing.blend")
+    job = Job("", "blender", 3.4, "render", "elsewhere/scene.blend", curve=object())
+    job.add_dependencies(a_job())
+    project.add_jobs(job)
+    with pytest.raises(InvalidRequestError) as caught:
+        client.submit_project(project)
+    assert set(caught.value.errors) == {
+        "files",
+        "jobs[0].name",
+        "jobs[0].app_version",
+        "jobs[0].path",
+        "jobs[0].curve",
+        "jobs[0].dependencies",
+    }
+    assert "must be text, not 3.4" in str(caught.value)
+    assert "start with 'sample project/'" in str(caught.value)
+
+
+def test_a_project_without_jobs_is_refused(client, folder):
+    with pytest.raises(InvalidRequestError) as caught:
+        client.submit_project(Project(str(folder)))
+    assert "add_jobs" in caught.value.errors["jobs"][0]
+
+
+ONE_ROOT = (AuthenticationError, InsufficientCreditsError, InvalidRequestError, APIError)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (400, {"code": "invalid_request", "message": "Bad."}, InvalidRequestError, "Bad."),
+        (400, {"frames": "is missing"}, InvalidRequestError, "frames: is missing"),
+        (400, ["one", "two"], InvalidRequestError, "one"),
+        (400, "as text", InvalidRequestError, "as text"),
+        (400, {}, InvalidRequestError, "not valid"),
+        (400, b"", InvalidRequestError, "not valid"),
+        (401, b"who?", AuthenticationError, "who?"),
+        (
+            402,
+            {"code": "insufficient_credits", "message": "Top up."},
+            InsufficientCreditsError,
+            "T",
+        ),
+        (402, b"", InsufficientCreditsError, "credits"),
+        (403, {"code": "forbidden", "message": "Not yours."}, APIError, "Not yours."),
+        (404, b"<html>no</html>", APIError, "404"),
+        (409, {"code": "conflict", "message": "Busy."}, APIError, "Busy."),
+        (422, {"code": "hash_mismatch", "message": "Changed."}, APIError, "Changed."),
+        (429, b"slow down", APIError, "slow down"),
+        (500, b"\xff\xfe", APIError, "500"),
+        (503, {"code": "unavailable", "message": "Later.", "retry": True}, APIError, "Later."),
+        (302, b"", APIError, "not Envoy"),
+        (200, b"<html>", APIError, "not Envoy"),
+        (200, {"no": "ID"}, APIError, "'ID' is missing"),
+    ],
+)
+def test_each_answer_becomes_exactly_one_error(envoy, client, project, status, body, kind, words):
+    envoy.answers["POST", "project-submit"] = (status, body)
+    with pytest.raises(EnvoyError) as caught:
+        client.submit_project(project)
+    assert type(caught.value) is kind
+    assert [type(caught.value) is one for one in ONE_ROOT].count(True) == 1
+    assert words in caught.value.user_message == str(caught.value)
+    assert caught.value.http_status == (status if words[:1] != "'" else None)
+    assert caught.value.retry is (words == "Later.")
+    assert envoy.paths().count("/project-submit") == 1, "a POST is never repeated"
+
+
+def test_the_field_errors_of_envoy_arrive(envoy, client, project):
+    errors = {"jobs[0].frames": ["'1 0 0': the step must not be 0.", "Ünd so weiter."]}
+    envoy.answers["POST", "project-submit"] = (
+        400,
+        {"code": "invalid_request", "message": "It cannot be submitted.", "errors": errors},
+    )
+    with pytest.raises(InvalidRequestError) as caught:
+        client.submit_project(project)
+    assert caught.value.errors == errors
+    assert str(caught.value) == "It cannot be submitted."
+
+
+def test_when_envoy_is_not_running_the_message_says_how_to_start_it(project, unused_port):
+    client = EnvoyClient(url=f"http://localhost:{unused_port}")
+    for call in (client.get_user_info, lambda: client.authenticate("a", "b")):
+        with pytest.raises(APIError) as caught:
+            call()
+        assert f"Envoy is not running at http://localhost:{unused_port}" in str(caught.value)
+        assert "`envoy up`" in str(caught.value)
+        assert caught.value.http_status is None
+
+
+@pytest.fixture
+def unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Flaky:
+    """A server that closes its first two connections without a word, then answers."""
+
+    def __init__(self):
+        self.count = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            connection, _ = self.listener.accept()
+            with connection:
+                if connection.recv(65536) == b"stop":
+                    return
+                self.count += 1
+                if self.count > 2:
+                    content = json.dumps({"data": {"name": "me"}}).encode()
+                    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(content)}\r\n\r\n"
+                    connection.sendall(head.encode() + content)
+
+    def close(self):
+        with socket.create_connection(self.listener.getsockname()) as connection:
+            connection.sendall(b"stop")
+        self.thread.join()
+        self.listener.close()
+
+
+@pytest.fixture
+def flaky():
+    server = Flaky()
+    yield server
+    server.close()
+
+
+def test_a_get_survives_a_broken_connection(flaky):
+    assert EnvoyClient(url=flaky.url).get_user_info() == {"name": "me"}
+    assert flaky.count == 3
+
+
+def test_a_post_is_not_repeated_after_a_broken_connection(flaky):
+    with pytest.raises(APIError, match="closed the connection"):
+        EnvoyClient(url=flaky.url).authenticate("a", "b")
+    assert flaky.count == 1
+
+
+def test_a_silent_envoy_is_a_timeout_not_a_hang():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = EnvoyClient(url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(APIError, match="did not answer within"):
+            client.http_client.request("GET", "/user-info", timeout=0.1)
+
+
+def test_proxies_of_the_environment_are_not_for_envoy(envoy, client, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert client.get_user_info()["name"] == "Ärtist"
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[", "ftp://localhost", "http://local host"])
+def test_an_unusable_url_is_an_api_error(url):
+    with pytest.raises(APIError):
+        EnvoyClient(url=url).get_user_info()
+
+
+def test_the_http_client_of_old_plug_ins(envoy, client):
+    answer = client.http_client.request("get", client.url + "/products")
+    assert answer.status_code == 200
+    assert answer.json()[0]["app_type"] == "blender"
+    assert "blender" in answer.text
+
+
+def test_the_url_may_be_changed_later(envoy):
+    client = EnvoyClient()
+    client.url = envoy.url + "/"
+    assert client.url == envoy.url
+    assert client.validate_auth() is True
+
+
+def test_nothing_is_printed(client, project, capfd):
+    client.submit_project(project)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_relative_download_folders_are_sent_absolute(envoy, client, project, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    project.add_watch_files(WatchFile(".+", "out"))
+    client.submit_project(project)
+    (body,) = envoy.sent("POST", "/project-submit")
+    assert body["watch_files"] == {".+": os.path.join(str(tmp_path), "out")}

@@ -1,0 +1,306 @@
+"""Project, Job and WatchFile: names, folders, and which files are uploaded."""
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import PurePosixPath
+
+import gridmarkets
+import pytest
+from gridmarkets import EnvoyError, InvalidRequestError, Job, Project, WatchFile
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.fixture
+def project(folder):
+    return Project(str(folder))
+
+
+def test_the_public_names_are_frozen():
+    namespace = {}
+    exec("from gridmarkets import *", namespace)
+    assert set(namespace) - {"__builtins__"} == {
+        "APIError", "ApIError", "AuthenticationError", "EnvoyClient", "EnvoyError",
+        "InsufficientCreditsError", "InvalidRequestError", "Job", "ProductResolver", "Project",
+        "WatchFile", "__version__",
+    }  # fmt: skip
+    assert gridmarkets.errors.InvalidRequestError is InvalidRequestError
+    assert gridmarkets.envoy_client.EnvoyClient is gridmarkets.EnvoyClient
+    assert gridmarkets.job.Job is Job
+
+
+def test_the_stubs_say_what_the_modules_have(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "gridmarkets", "--ignore-missing-stub"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_names_default_to_the_folder_and_the_time(project, folder):
+    assert project.name == "sample project"
+    assert project.LocalRoot == project.local_root == str(folder)
+    assert project.RemoteRoot == project.remote_root == "/sample project"
+    assert str(project.timestamp.year) in project.submission_name
+    assert project.output_folder_name == project.submission_name
+    assert project.remote_output_folder == (
+        "/sample project/render_results/" + project.submission_name
+    )
+
+
+def test_documented_keywords(folder):
+    project = Project(
+        str(folder), name="other", submission_name="submission 1", output_folder_name="my_results"
+    )
+    assert project.RemoteRoot == "/other"
+    assert project.submission_name == "submission 1"
+    assert project.remote_output_folder == "/other/render_results/my_results"
+
+
+def test_what_old_plug_ins_assign(project):
+    project.remote_output_folder_name = "later"
+    assert project.remote_output_folder == "/sample project/render_results/later"
+    project.remote_output_folder = "/sample project/out"
+    assert project.remote_output_folder == "/sample project/out"
+    with pytest.raises(InvalidRequestError):
+        project.remote_output_folder = "/elsewhere"
+
+
+def test_a_submission_name_that_cannot_be_a_folder(folder):
+    project = Project(str(folder), submission_name="take 1/2: final?")
+    assert project.submission_name == "take 1/2: final?"
+    assert project.output_folder_name == "take 1-2- final-"
+
+
+@pytest.mark.parametrize("name", ["a/b", "a\\b", "..", ".", "a:b", "a\n", "a ", "what?"])
+def test_a_name_that_cannot_be_a_folder_is_refused(folder, name):
+    with pytest.raises(InvalidRequestError) as caught:
+        Project(str(folder), name=name)
+    assert list(caught.value.errors) == ["name"]
+
+
+def test_files_of_a_folder_and_a_whole_folder(project, folder):
+    project.add_files(project.LocalRoot, project.RemoteRoot, ["scene.blend", "./scene.blend"])
+    project.add_files(str(folder / "assets"), project.RemoteRoot + "/textures")
+    assert project.files == ["scene.blend", "textures/deep/größe.png", "textures/wood.png"]
+
+
+def test_the_same_by_keywords(project, folder):
+    project.add_files(
+        local_folder=str(folder / "assets"),
+        remote_folder=project.RemoteRoot,
+        files=[str(folder / "assets" / "wood.png")],
+    )
+    assert project.files == ["wood.png"]
+    with pytest.raises(TypeError):
+        project.add_files(local_folder=str(folder))
+    with pytest.raises(TypeError):
+        project.add_files("scene.blend", typo=1)
+
+
+def test_the_old_form(project, folder):
+    project.add_files("scene.blend", str(folder / "assets" / "wood.png"))
+    assert project.files == ["assets/wood.png", "scene.blend"]
+    project.add_folders("assets")
+    assert project.files == ["assets/deep/größe.png", "assets/wood.png", "scene.blend"]
+
+
+def test_a_local_folder_outside_the_project(project, folder):
+    library = folder.parent / "sample project2"
+    project.add_files(str(library), project.RemoteRoot + "/library")
+    assert project.files == ["library/secret.txt"]
+
+
+def test_a_file_added_in_many_ways_is_uploaded_once(project, folder):
+    project.add_files("scene.blend", "scene.blend")
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    project.add_files(str(folder / "assets"), project.RemoteRoot + "/assets")
+    assert len(project.files) == len(set(project.files)) == 3
+
+
+def test_two_files_for_one_remote_path_are_refused(project, folder):
+    (folder / "assets" / "scene.blend").write_text("another")
+    project.add_files("scene.blend")
+    project.add_files(str(folder / "assets"), project.RemoteRoot)
+    with pytest.raises(InvalidRequestError, match=r"would become .*/scene\.blend"):
+        project.file_groups()
+
+
+@pytest.mark.parametrize(
+    "path", ["../sample project2/secret.txt", "/etc/hostname", "assets/../../sample project2"]
+)
+def test_paths_outside_are_ignored(project, path):
+    project.add_files("scene.blend", path)
+    project.add_folders(path)
+    project.add_files(project.LocalRoot, project.RemoteRoot, [path])
+    assert project.files == ["scene.blend"]
+
+
+def test_a_neighbour_whose_name_begins_the_same_is_outside(project, folder):
+    project.add_files("scene.blend", str(folder) + "2/secret.txt")
+    assert project.files == ["scene.blend"]
+
+
+@pytest.mark.parametrize("remote", ["/elsewhere", "/sample project2", "/sample project/../x"])
+def test_a_remote_folder_outside_is_refused(project, folder, remote):
+    with pytest.raises(InvalidRequestError) as caught:
+        project.add_files(str(folder / "assets"), remote)
+    assert "remote_folder" in caught.value.errors
+
+
+def test_links_that_lead_out_do_not_leak(project, folder):
+    outside = folder.parent / "sample project2"
+    (folder / "assets" / "file link").symlink_to(outside / "secret.txt")
+    (folder / "assets" / "folder link").symlink_to(outside)
+    (folder / "assets" / "inner link").symlink_to(folder / "scene.blend")
+    (folder / "assets" / "circle").symlink_to(folder)
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    project.add_files("assets/file link", "assets/folder link/secret.txt")
+    project.add_files(str(folder / "assets" / "folder link"), project.RemoteRoot + "/x")
+    assert project.files == [
+        "assets/deep/größe.png",
+        "assets/inner link",
+        "assets/wood.png",
+        "scene.blend",
+    ]
+
+
+def test_a_project_folder_that_is_a_link_itself(folder, tmp_path):
+    (tmp_path / "short").symlink_to(folder)
+    project = Project(str(tmp_path / "short"))
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    assert "scene.blend" in project.files
+    assert project.RemoteRoot == "/short"
+
+
+def results_in(folder, name):
+    target = folder / name
+    target.mkdir(parents=True)
+    (target / "frame_0001.png").write_text("pixels")
+    return str(target)
+
+
+def test_downloaded_results_are_not_uploaded_again(project, folder):
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    before = project.files
+    project.add_watch_files(WatchFile(".+", results_in(folder, "out/my_results")))
+    assert project.files == before
+    # Named on purpose, they are.
+    project.add_files("out/my_results/frame_0001.png")
+    assert project.files == sorted([*before, "out/my_results/frame_0001.png"])
+
+
+def test_results_in_the_default_folder_are_not_uploaded_again(folder):
+    project = Project(str(folder), output_folder_name="my_results")
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    before = project.files
+    results_in(folder, "my_results")
+    results_in(folder, Project(str(folder)).output_folder_name)
+    assert project.files == before
+
+
+def test_a_project_that_downloads_into_itself_still_uploads(project, folder):
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    project.add_watch_files(WatchFile(".+", str(folder)), WatchFile("a", str(folder.parent)))
+    assert len(project.files) == 3
+
+
+def test_special_files_are_left_out(project, folder):
+    os.mkfifo(str(folder / "pipe"))
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    assert "pipe" not in project.files
+
+
+def test_paths_may_be_path_objects(folder):
+    project = Project(folder, name="p")
+    project.add_files(folder / "assets", project.RemoteRoot, [folder / "assets" / "wood.png"])
+    project.add_files(folder / "scene.blend")
+    assert project.files == ["scene.blend", "wood.png"]
+
+
+def test_a_windows_remote_folder_is_understood(project, folder):
+    project.add_files(str(folder / "assets"), project.RemoteRoot + "\\textures\\")
+    assert project.files[0].startswith("textures/")
+
+
+NAMES = st.sampled_from(["a", "b", "a2", "..", ".", "ä b", ""])
+
+
+@given(st.lists(NAMES, max_size=6), st.lists(st.sampled_from(["a", "b", "a2"]), max_size=3))
+def test_containment_agrees_with_pathlib(path, parents):
+    from gridmarkets._files import path_inside
+
+    folder = "/" + "/".join(parents)
+    full = os.path.normpath(os.path.join(folder, *path))
+    result = path_inside(os.path.join(folder, *path), folder)
+    assert (result is not None) == PurePosixPath(full).is_relative_to(folder)
+    if result is not None:
+        assert os.path.normpath(os.path.join(folder, result)) == os.path.normpath(full)
+
+
+def test_a_job_takes_documented_arguments():
+    job = Job("n", "c4d", "R19", "render", "p/s.c4d", frames="0 0 1", plugins=None)
+    assert (job.name, job.app, job.app_version, job.operation) == ("n", "c4d", "R19", "render")
+    assert job.params["frames"] == "0 0 1"
+    assert Job(name="n", app="hou", app_version="18", path="p/s.hip").operation == "render"
+    assert Job("n", "hou", "18").id != job.id
+
+
+def test_jobs_that_would_wait_for_each_other_are_refused():
+    first, second, third = (Job(name, "hou", "18", path="p/s.hip") for name in "abc")
+    second.add_dependencies(first, first)
+    third.add_dependencies(second)
+    assert second.dependencies == [first]
+    for needed in (third, first):
+        with pytest.raises(InvalidRequestError, match="wait for each other"):
+            first.add_dependencies(needed)
+
+
+@pytest.mark.parametrize(
+    ("value", "action"),
+    [
+        ("50", Job.CREDITS_BUDGET_ACTION_STOP),
+        (float("nan"), Job.CREDITS_BUDGET_ACTION_STOP),
+        (float("inf"), Job.CREDITS_BUDGET_ACTION_STOP),
+        (True, Job.CREDITS_BUDGET_ACTION_STOP),
+        (50, "EXPLODE"),
+        (50, None),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused(value, action):
+    job = Job("n", "hou", "18")
+    with pytest.raises(InvalidRequestError) as caught:
+        job.set_credits_budget(value=value, action=action)
+    assert "credits_budget" in caught.value.errors
+    assert job.credits_budget is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folder"), [("(unclosed", "out"), ("", "out"), ("a{2,1}", "out"), (".+", " ")]
+)
+def test_a_watch_that_makes_no_sense_is_refused(pattern, folder):
+    with pytest.raises(InvalidRequestError):
+        WatchFile(pattern, folder)
+
+
+@pytest.mark.parametrize("name", ["shot+lights", "v1.2 (final)", "a^b$[c]{2}"])
+def test_the_documented_pattern_matches_results_of_projects_with_odd_names(folder, name):
+    project = Project(str(folder), name=name, output_folder_name="r")
+    watch = WatchFile(f"{project.remote_output_folder}/.+", "out")
+    sent = watch.pattern_for(project.remote_output_folder)
+    assert re.match(sent + r"\Z", project.remote_output_folder + "/frame_0001.png")
+
+
+def test_errors_print_and_travel_whatever_they_say():
+    error = InvalidRequestError(errors={"jobs[0].näme": ["wröng"]}, http_status=400)
+    assert str(error) == error.user_message == "jobs[0].näme: wröng"
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.errors, copy.http_status, str(copy)) == (error.errors, 400, str(error))
+    for kind in (gridmarkets.APIError, gridmarkets.AuthenticationError, EnvoyError):
+        assert str(kind()).endswith(".")
+    assert gridmarkets.ApIError is gridmarkets.APIError

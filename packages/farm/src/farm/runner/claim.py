@@ -1,0 +1,270 @@
+"""One claim: the renderer at work, with heartbeat, log and results beside it.
+
+Threads: the caller's waits for the renderer; OpenJD's hands over its lines; ``heartbeat`` keeps the
+claim; ``results`` checks and sends finished frames while the renderer goes on; the log has its own.
+What one finds out (claim lost, stop, farm gone) it puts into `_Fate`, which kills the renderer.
+"""
+
+import json
+import queue
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from farm_protocol.runner import (
+    HEARTBEAT_SECONDS,
+    Claim,
+    Finish,
+    Outcome,
+    RunnerCommand,
+    RunnerJob,
+)
+
+from farm.renderers import Renderer
+from farm.runner.joblog import ClaimLog
+from farm.runner.report import (
+    GIVE_UP_SECONDS,
+    ClaimLostError,
+    Farm,
+    FarmGoneError,
+    NotWelcomeError,
+    ReportError,
+)
+from farm.runner.results import FrameFiles, Results
+from farm.runner.session import Ended, RenderSession, frame_range
+from farm.runner.verdict import Failure, judge
+from farm.runner.workplace import Workplace
+from farm.templates import Template
+
+EVENT_PREFIX = "farm_event: "
+_POLL_SECONDS = 0.1
+
+
+class End(Enum):
+    """Why a claim is over."""
+
+    FINISHED = auto()
+    """The farm knows the outcome; ask for another claim."""
+    LOST = auto()
+    """The claim is another's now; ask for another one."""
+    STOPPED = auto()
+    """The runner was told to end."""
+    GONE = auto()
+    """The farm does not answer, or does not want this runner any more."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a claim measured, for the next `ClaimRequest`; None when not known."""
+
+    startup_seconds: float | None = None
+    frame_seconds: float | None = None
+
+
+class _Fate:
+    """Why the renderer must end early; the first reason stays."""
+
+    def __init__(self) -> None:
+        self.end: End | None = None
+        self._lock = threading.Lock()
+
+    def decide(self, end: End) -> None:
+        with self._lock:
+            self.end = self.end or end
+
+    def of(self, error: ReportError) -> None:
+        self.decide(End.LOST if isinstance(error, ClaimLostError) else End.GONE)
+
+
+class ClaimRun:
+    """Works on one claim. Use once."""
+
+    def __init__(
+        self,
+        farm: Farm,
+        job: RunnerJob,
+        claim: Claim,
+        template: Template,
+        renderer: Renderer,
+        place: Workplace,
+        stopping: threading.Event,
+    ) -> None:
+        """Prepare; ``stopping`` is set when the runner itself is told to end."""
+        assert claim.claim_id is not None
+        self._farm, self._claim_id, self._frames = farm, claim.claim_id, claim.frames
+        self._job, self._template, self._renderer = job, template, renderer
+        self._place, self._stopping = place, stopping
+        self._fate = _Fate()
+        self._failure: Failure | None = None
+        self._frame: int | None = None
+        self._size: tuple[int, int] | None = None
+        self._started = self._mark = time.monotonic()
+        self._startup: float | None = None
+        self._render_seconds: list[float] = []
+        self._last_line = ""
+        self._over = threading.Event()
+        self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
+        self._log = ClaimLog(farm, self._claim_id)
+        expected = template.output_files(job.parameters, self._frames)
+        self._results = Results(farm, self._claim_id, place.output, job.output_folder, expected)
+
+    def run(self) -> tuple[End, Measured]:
+        """Render the claim's frames and report everything."""
+        beat = threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True)
+        results = threading.Thread(target=self._send_results, name="results", daemon=True)
+        beat.start()
+        results.start()
+        ended = self._render()
+        self._done.put(None)
+        results.join()
+        finish = self._finish(ended)
+        self._over.set()
+        beat.join()
+        measured = Measured(self._startup, _mean(self._render_seconds))
+        return self._tell(finish), measured
+
+    def _render(self) -> Ended:
+        self._place.clear()
+        session = RenderSession(
+            f"claim-{self._claim_id}",
+            self._template,
+            self._values(),
+            self._place.session,
+            self._line,
+        )
+        self._started = self._mark = time.monotonic()
+        session.start()
+        while not session.wait(_POLL_SECONDS):
+            if self._stopping.is_set():
+                self._fate.decide(End.STOPPED)
+            if self._fate.end is not None:
+                session.kill()
+        return session.close()
+
+    def _values(self) -> dict[str, str]:
+        """Return the template's parameters: the documented ones, and those that the runner fills.
+
+        Names that the template does not document are dropped: a job must not set ours.
+        """
+        given = {p.name: self._job.parameters.get(p.name) for p in self._template.parameters}
+        values = {name: _text(value) for name, value in given.items() if value is not None}
+        place = self._place
+        return values | {
+            "Python": sys.executable,
+            "Scripts": str(self._template.scripts),
+            "RendererKind": self._renderer.kind,
+            "Renderer": self._renderer.command[0],
+            "SceneFile": str(place.project / self._job.scene.lstrip("/")),
+            "ProjectFolder": str(place.project),
+            "OutputFolder": str(place.output),
+            "PartialFolder": str(place.partial),
+            "HomeFolder": str(place.home),
+            "FrameRange": frame_range(self._frames),
+            "FrameCount": str(len(self._frames)),
+        }
+
+    def _line(self, line: str) -> None:
+        """Take one line of the renderer. Runs in OpenJD's thread."""
+        if line.startswith(EVENT_PREFIX):
+            try:
+                self._event(json.loads(line.removeprefix(EVENT_PREFIX)))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                self._log.add(line)  # not ours after all
+        elif line.strip() and not line.startswith("openjd_"):
+            self._last_line = line.strip()
+            self._log.add(line)
+
+    def _event(self, event: dict[str, Any]) -> None:
+        now = time.monotonic()
+        match event["event"]:
+            case "loaded":
+                if event["width"] is not None:
+                    self._size = (int(event["width"]), int(event["height"]))
+            case "frame_started":
+                self._frame = int(event["frame"])
+                if self._startup is None:
+                    self._startup = now - self._started
+            case "frame_written":
+                # The first frame's time begins with the process: the farm meters all of it.
+                seconds, self._mark = now - self._mark, now
+                self._frame = None
+                self._render_seconds.append(float(event["seconds"]))
+                files, extra = [str(f) for f in event["files"]], [str(f) for f in event["extra"]]
+                frame = int(event["frame"])
+                self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")
+                self._done.put(FrameFiles(frame, files, extra, seconds, self._size))
+            case "failed":
+                self._failure = Failure(str(event["sentence"]), bool(event["permanent"]))
+
+    def _heartbeat(self) -> None:
+        answered = time.monotonic()
+        while not self._over.is_set() and self._fate.end is not End.LOST:
+            begin = time.monotonic()
+            try:
+                command = self._farm.heartbeat(self._claim_id, self._frame)
+                answered = time.monotonic()
+                if command is RunnerCommand.STOP:
+                    # Only the renderer ends: the farm will say whether there is another claim.
+                    self._fate.decide(End.FINISHED)
+            except FarmGoneError as error:
+                if time.monotonic() - answered > GIVE_UP_SECONDS:
+                    self._fate.of(error)
+            except (ClaimLostError, NotWelcomeError) as error:
+                self._fate.of(error)
+                return
+            except ReportError:
+                pass  # refused: the other calls will say why
+            self._over.wait(max(0.0, HEARTBEAT_SECONDS - (time.monotonic() - begin)))
+
+    def _send_results(self) -> None:
+        while (frame := self._done.get()) is not None:
+            if self._fate.end in (End.LOST, End.GONE):
+                continue
+            try:
+                self._results.send(frame)
+            except ReportError as error:
+                self._fate.of(error)
+
+    def _finish(self, ended: Ended) -> Finish:
+        if self._fate.end is not None:
+            return Finish(outcome=Outcome.STOPPED, exit_code=ended.exit_code)
+        left = [frame for frame in self._frames if frame not in self._results.sent]
+        failure = self._failure or self._results.failure
+        return judge(ended, failure, left, self._frame, self._last_line)
+
+    def _tell(self, finish: Finish) -> End:
+        if self._fate.end in (End.LOST, End.GONE):
+            threading.Thread(target=self._log.close, daemon=True).start()
+            return self._fate.end
+        if finish.sentence:
+            self._log.add(finish.sentence)
+        self._log.close()
+        try:
+            self._farm.finish(self._claim_id, finish)
+        except ReportError as error:
+            return End.LOST if isinstance(error, ClaimLostError) else End.GONE
+        return End.STOPPED if self._fate.end is End.STOPPED else End.FINISHED
+
+
+def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
+    """End a claim for which no renderer could be started, the reason in the log as well.
+
+    Raises:
+        farm.runner.report.ReportError: the farm could not be told.
+    """
+    log = ClaimLog(farm, claim_id)
+    log.add(failure.sentence)
+    log.close()
+    farm.finish(claim_id, judge(Ended(None, None), failure, [], None, ""))
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -1,0 +1,62 @@
+"""The log of one claim, sent while it grows: at most about a second late."""
+
+import threading
+
+from farm_protocol.runner import LogChunk
+
+from farm.runner.report import Farm, RefusedError, ReportError
+
+SEND_SECONDS = 0.5
+_CHUNK = 200_000
+"""Characters in one call."""
+_LIMIT = 5_000_000
+"""Characters of one claim: a scene that prints in a loop must not fill the farm's disk."""
+
+
+class ClaimLog:
+    """Collects lines and sends them from a thread of its own."""
+
+    def __init__(self, farm: Farm, claim_id: str) -> None:
+        """Start sending the log of a claim."""
+        self._farm = farm
+        self._claim_id = claim_id
+        self._lock = threading.Lock()
+        self._unsent: list[str] = []
+        self._sent = 0
+        self._total = 0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._send, name="log", daemon=True)
+        self._thread.start()
+
+    def add(self, line: str) -> None:
+        """Append one line."""
+        # A lone surrogate of an odd file name cannot travel as UTF-8.
+        text = line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
+        with self._lock:
+            if self._total > _LIMIT:
+                return
+            self._total += len(text)
+            if self._total > _LIMIT:
+                text = "The log of this claim is too long: the rest is left out.\n"
+            self._unsent.append(text)
+
+    def close(self) -> None:
+        """Send the rest and wait until it has arrived or cannot."""
+        self._closing.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        closing = False
+        while not closing:
+            closing = self._closing.wait(SEND_SECONDS)
+            with self._lock:
+                text, self._unsent = "".join(self._unsent), []
+            for begin in range(0, len(text), _CHUNK):
+                part = text[begin : begin + _CHUNK]
+                try:
+                    self._farm.log(self._claim_id, LogChunk(offset=self._sent, text=part))
+                except RefusedError:
+                    pass  # a log that the farm does not want must not cost the frames
+                except ReportError:
+                    return  # the claim's other threads find out by themselves
+                self._sent += len(part)

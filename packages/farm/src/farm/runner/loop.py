@@ -1,0 +1,112 @@
+"""A runner's life: read the job, stage its files once, then claim after claim."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm_protocol.runner import ClaimRequest, RunnerJob
+
+from farm.renderers import Renderer, RendererError, choose, iter_renderers
+from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
+from farm.runner.report import Farm, NotWelcomeError, RefusedError, ReportError
+from farm.runner.stage import InterruptedStageError, StageError, explain, stage
+from farm.runner.verdict import Failure
+from farm.runner.workplace import Workplace
+from farm.templates import Template, TemplateError, load_named
+
+log = logging.getLogger("farm.runner")
+
+OK, FAILED = 0, 1
+"""Exit codes of a runner: nothing left to do or told to end; could not work or lost the farm."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    template: Template
+    renderer: Renderer
+
+
+def work(farm: Farm, work_dir: Path, blender: str | None, stopping: threading.Event) -> int:
+    """Work on the job of the farm's token until nothing is left; return an exit code.
+
+    Parameters:
+        work_dir: existing or future folder; the runner makes and removes one of its own in it.
+        blender: configured renderer; None to find one.
+        stopping: set from outside to end soon.
+    """
+    place: Workplace | None = None
+    try:
+        job = farm.job()
+        try:
+            place = Workplace.create(work_dir, job.job_id)
+            ready: _Ready | Failure = _prepare(farm, job, place, blender, stopping)
+        except OSError as error:
+            ready = Failure(explain(error, f"The work folder {work_dir} is not usable"), False)
+        if isinstance(ready, Failure) or place is None:
+            return _give_up(farm, ready if isinstance(ready, Failure) else Failure("", False))
+        return _claims(farm, job, ready, place, stopping)
+    except InterruptedStageError:
+        return OK
+    except NotWelcomeError as error:
+        # The usual end of a job that was stopped or deleted while this runner was between claims.
+        log.info("The farm does not want this runner any more: %s", error)
+        return OK
+    except (ReportError, RefusedError) as error:
+        log.error("%s", error)  # noqa: TRY400 - a sentence, not a bug
+        return FAILED
+    finally:
+        if place is not None:
+            place.remove()
+
+
+def _prepare(
+    farm: Farm, job: RunnerJob, place: Workplace, blender: str | None, stopping: threading.Event
+) -> _Ready | Failure:
+    """Stage the project and find the renderer; what goes wrong becomes the first claim's end."""
+    try:
+        template = load_named(job.template)
+        renderer = choose(iter_renderers(blender), template.renderer, job.app_version)
+    except (TemplateError, RendererError) as error:
+        return Failure(str(error), False)
+    if renderer is None:
+        return Failure(
+            "No Blender was found on the render machine: install Blender, or give its path.", False
+        )
+    log.info("%s %s, %s.", renderer.app, renderer.version, renderer.how_found)
+    try:
+        stage(job.files, place.project, farm, job.disk_store, stopping)
+    except StageError as error:
+        return Failure(str(error), error.permanent)
+    return _Ready(template, renderer)
+
+
+def _give_up(farm: Farm, failure: Failure) -> int:
+    """Tell the farm through a claim, its only ear: the job's owner must read the reason."""
+    log.error("%s", failure.sentence)
+    claim = farm.claim(ClaimRequest())
+    if claim.claim_id is not None:
+        finish_unrendered(farm, claim.claim_id, failure)
+    return FAILED
+
+
+def _claims(
+    farm: Farm, job: RunnerJob, ready: _Ready, place: Workplace, stopping: threading.Event
+) -> int:
+    measured = Measured()
+    while not stopping.is_set():
+        claim = farm.claim(
+            ClaimRequest(
+                startup_seconds=measured.startup_seconds, frame_seconds=measured.frame_seconds
+            )
+        )
+        if claim.claim_id is None:
+            log.info("Nothing left: %s", claim.reason)
+            return OK
+        log.info("Claim %s: %d frames.", claim.claim_id, len(claim.frames))
+        run = ClaimRun(farm, job, claim, ready.template, ready.renderer, place, stopping)
+        end, measured = run.run()
+        log.info("Claim %s: %s.", claim.claim_id, end.name.lower())
+        if end is End.GONE:
+            return FAILED
+    return OK

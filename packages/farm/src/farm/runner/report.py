@@ -1,0 +1,201 @@
+"""Speak to the farm: every call of `farm_protocol.runner`, repeated until it is answered.
+
+Errors:
+
+    ReportError
+        ClaimLostError     410: the claim is another runner's now
+        NotWelcomeError    401, 403: the token is no longer valid
+        RefusedError       any other answer that repeating cannot change
+        FarmGoneError      no answer for `GIVE_UP_SECONDS`
+
+All calls are idempotent, so a call whose answer got lost is simply made again: the embedded farm
+may restart at any time, and a render must outlive that.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+from farm_protocol.errors import ErrorBody
+from farm_protocol.files import BlobHash
+from farm_protocol.hashing import CHUNK_BYTES
+from farm_protocol.runner import (
+    Claim,
+    ClaimRequest,
+    Finish,
+    FrameDone,
+    Heartbeat,
+    HeartbeatAnswer,
+    LogChunk,
+    RunnerCommand,
+    RunnerJob,
+)
+from pydantic import BaseModel, ValidationError
+
+GIVE_UP_SECONDS = 300.0
+HURRY_SECONDS = 3.0
+"""How long calls are repeated once the runner has been told to end."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_RETRY_STATUS = frozenset({408, 422, 425, 429, 500, 502, 503, 504, 507})
+"""422 is ``hash_mismatch``: bytes damaged on the way, which are sent again."""
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ReportError(Exception):
+    """The farm could not be told, or not asked. ``str()`` is a sentence."""
+
+
+class ClaimLostError(ReportError):
+    """The claim has gone back to the pool: forget it."""
+
+
+class NotWelcomeError(ReportError):
+    """The runner's token is not accepted (any more)."""
+
+
+class RefusedError(ReportError):
+    """The farm refuses this call for good."""
+
+
+class FarmGoneError(ReportError):
+    """The farm has not answered for too long."""
+
+
+class Farm:
+    """The farm's runner API. Safe to use from several threads."""
+
+    def __init__(self, url: str, token: str, give_up: float = GIVE_UP_SECONDS) -> None:
+        """Prepare calls to ``url`` with a job's ``token``; connects with the first call."""
+        self._http = httpx.Client(
+            base_url=url.rstrip("/") + "/v1/runner/",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=_TIMEOUT,
+        )
+        self._give_up = give_up
+        self._hurry = threading.Event()
+
+    def hurry(self) -> None:
+        """From now on give up soon: the runner is about to end."""
+        self._hurry.set()
+
+    def close(self) -> None:
+        """Close connections."""
+        self._http.close()
+
+    def job(self) -> RunnerJob:
+        """Return the job of the token."""
+        return self._read(RunnerJob, lambda: self._http.get("job"))
+
+    def claim(self, request: ClaimRequest) -> Claim:
+        """Ask for frames."""
+        return self._read(Claim, lambda: self._post("claims", request))
+
+    def heartbeat(self, claim_id: str, frame: int | None) -> RunnerCommand:
+        """Tell that the claim is alive; tried once, since the next one follows soon.
+
+        Raises:
+            FarmGoneError: no answer this time.
+        """
+        path = f"claims/{claim_id}/heartbeat"
+        try:
+            response = self._post(path, Heartbeat(frame=frame))
+            return HeartbeatAnswer.model_validate_json(_checked(response).content).command
+        except (httpx.HTTPError, _RetryLaterError, ValidationError) as error:
+            raise FarmGoneError(f"The farm does not answer: {error}") from error
+
+    def upload(self, blob_hash: BlobHash, path: Path) -> None:
+        """Send the bytes of a result."""
+        headers = {"Content-Length": str(path.stat().st_size)}
+
+        def put() -> httpx.Response:
+            return self._http.put(f"blobs/{blob_hash}", content=_chunks(path), headers=headers)
+
+        self._insist(put)
+
+    def download(self, blob_hash: BlobHash, target: Path) -> None:
+        """Fetch a blob into ``target``, which is overwritten. The caller verifies it."""
+
+        def get() -> httpx.Response:
+            with self._http.stream("GET", f"blobs/{blob_hash}") as response:
+                if response.is_error:
+                    response.read()
+                    return response
+                with target.open("wb") as file:
+                    for chunk in response.iter_bytes(CHUNK_BYTES):
+                        file.write(chunk)
+                return response
+
+        self._insist(get)
+
+    def frame_done(self, claim_id: str, done: FrameDone) -> None:
+        """Report a finished frame whose blobs were sent."""
+        self._insist(lambda: self._post(f"claims/{claim_id}/frames", done))
+
+    def log(self, claim_id: str, chunk: LogChunk) -> None:
+        """Append to the claim's log."""
+        self._insist(lambda: self._post(f"claims/{claim_id}/log", chunk))
+
+    def finish(self, claim_id: str, finish: Finish) -> None:
+        """End the claim."""
+        self._insist(lambda: self._post(f"claims/{claim_id}/finish", finish))
+
+    def _post(self, path: str, body: BaseModel) -> httpx.Response:
+        headers = {"Content-Type": "application/json"}
+        return self._http.post(path, content=body.model_dump_json(), headers=headers)
+
+    def _read(self, model: type[Model], call: Callable[[], httpx.Response]) -> Model:
+        return model.model_validate_json(self._insist(call).content)
+
+    def _insist(self, call: Callable[[], httpx.Response]) -> httpx.Response:
+        """Make a call until it is answered for good."""
+        begin, pause = time.monotonic(), _FIRST_PAUSE
+        while True:
+            try:
+                return _checked(call())
+            except (httpx.HTTPError, _RetryLaterError) as error:
+                patience = HURRY_SECONDS if self._hurry.is_set() else self._give_up
+                if time.monotonic() - begin + pause > patience:
+                    raise FarmGoneError(f"The farm does not answer: {error}") from error
+            # Spread out, so that a restarted farm does not meet all runners at once.
+            self._hurry.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311 - not a secret
+            if self._hurry.is_set():
+                time.sleep(_FIRST_PAUSE)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+class _RetryLaterError(Exception):
+    """An answer that may be another one next time."""
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    if not response.is_error:
+        return response
+    sentence = _sentence(response)
+    if response.status_code == 410:
+        raise ClaimLostError(sentence)
+    if response.status_code in (401, 403):
+        raise NotWelcomeError(sentence)
+    if response.status_code in _RETRY_STATUS:
+        raise _RetryLaterError(sentence)
+    raise RefusedError(sentence)
+
+
+def _sentence(response: httpx.Response) -> str:
+    try:
+        return ErrorBody.model_validate_json(response.content).message
+    except ValidationError:
+        return f"The farm answered with status {response.status_code}."
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk

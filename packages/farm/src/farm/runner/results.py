@@ -1,0 +1,107 @@
+"""Finished frames on their way to the farm: checked, hashed, sent, reported."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from farm_protocol.hashing import hash_file
+from farm_protocol.paths import UnsafePathError, local_target
+from farm_protocol.runner import FrameDone, OutputFile
+
+from farm.runner.outputs import OutputError, check_image
+from farm.runner.report import Farm, RefusedError
+from farm.runner.verdict import Failure
+
+
+@dataclass(frozen=True)
+class FrameFiles:
+    """What the renderer says it has written.
+
+    Attributes:
+        files: relative to the output folder; the frame's own.
+        extra: further images of the frame, from File Output nodes.
+        seconds: machine time.
+        size: expected (width, height) of ``files`` in pixels; None when uncertain.
+    """
+
+    frame: int
+    files: list[str]
+    extra: list[str]
+    seconds: float
+    size: tuple[int, int] | None
+
+
+class Results:
+    """Sends the frames of one claim. A bad frame is remembered and does not stop the others.
+
+    Attributes:
+        sent: frames that the farm has.
+        failure: of the first frame that could not be sent; None so far.
+    """
+
+    def __init__(
+        self,
+        farm: Farm,
+        claim_id: str,
+        folder: Path,
+        remote_folder: str,
+        expected: Mapping[int, Sequence[str]],
+    ) -> None:
+        """Prepare; ``expected`` are the files of each frame as the template names them."""
+        self._farm, self._claim_id = farm, claim_id
+        self._folder, self._remote_folder, self._expected = folder, remote_folder, expected
+        self.sent: set[int] = set()
+        self.failure: Failure | None = None
+
+    def send(self, frame: FrameFiles) -> None:
+        """Check, send and report one frame; afterwards its files are removed.
+
+        Raises:
+            farm.runner.report.ReportError: the claim is lost or the farm gone.
+        """
+        try:
+            paths = self._check(frame)
+            outputs = [self._upload(name, path) for name, path in paths.items()]
+            done = FrameDone(frame=frame.frame, seconds=frame.seconds, outputs=outputs)
+            self._farm.frame_done(self._claim_id, done)
+        except OutputError as error:
+            self._fail(Failure(str(error), False))
+        except RefusedError as error:
+            self._fail(Failure(f"The farm refuses frame {frame.frame}: {error}", False))
+        except OSError as error:
+            self._fail(Failure(f"Frame {frame.frame} cannot be read: {error.strerror}.", False))
+        else:
+            self.sent.add(frame.frame)
+            for path in paths.values():
+                path.unlink(missing_ok=True)
+
+    def _check(self, frame: FrameFiles) -> dict[str, Path]:
+        expected = self._expected.get(frame.frame)
+        if expected is None:
+            raise OutputError(f"The renderer wrote frame {frame.frame}, which was not asked for.")
+        for name in expected:
+            if not any(_is_file_of(name, given) for given in frame.files):
+                raise OutputError(f"{name} was not written although the frame was rendered.")
+        paths = {}
+        for name in [*frame.files, *frame.extra]:
+            try:
+                paths[name] = local_target(self._folder, name)
+            except UnsafePathError as error:
+                raise OutputError(f"A result has a name that is not allowed: {error}") from None
+            check_image(paths[name], name, frame.size if name in frame.files else None)
+        return paths
+
+    def _upload(self, name: str, path: Path) -> OutputFile:
+        digest, size = hash_file(path)
+        self._farm.upload(digest, path)
+        return OutputFile(path=f"{self._remote_folder}/{name}", hash=digest, size=size)
+
+    def _fail(self, failure: Failure) -> None:
+        self.failure = self.failure or failure
+
+
+def _is_file_of(expected: str, given: str) -> bool:
+    """Whether ``given`` is the expected file, or one view of it (``frame_0001_L.png``)."""
+    wanted, found = PurePosixPath(expected), PurePosixPath(given)
+    same_place = (found.parent, found.suffix) == (wanted.parent, wanted.suffix)
+    return same_place and (found.stem == wanted.stem or found.stem.startswith(wanted.stem + "_"))

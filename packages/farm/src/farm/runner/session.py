@@ -1,0 +1,189 @@
+"""One renderer process, run as a task of an OpenJD session. The only user of openjd here.
+
+A claim is one session with one task: the chunk of all its frames. An OpenJD session that has seen
+a failure can do nothing any more (openjd-sessions 0.14), so a new one for each claim keeps all
+claims alike; it costs 10 ms.
+
+A sandbox belongs into `farm.templates`' start.py, around the renderer's own command line, where the
+folders it may see are known.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from farm.templates import Template
+
+_EXTENSIONS = ["TASK_CHUNKING"]
+_OUTPUT_MARK = "openjd_log_content"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the renderer ended.
+
+    Attributes:
+        exit_code: None when it never ran or was killed by a signal.
+        signal: that killed it; None otherwise.
+    """
+
+    exit_code: int | None
+    signal: int | None
+
+
+class RenderSession:
+    """A renderer at work. Use once: `start`, then `wait`; `kill` at any time from any thread."""
+
+    def __init__(
+        self,
+        session_id: str,
+        template: Template,
+        values: Mapping[str, str],
+        folder: Path,
+        on_line: Callable[[str], None],
+    ) -> None:
+        """Prepare a session.
+
+        Parameters:
+            values: all parameters of the template as texts; ``FrameRange`` and ``FrameCount`` give
+                the one chunk that is rendered.
+            folder: where the session makes its working folder.
+            on_line: called with each line of the renderer's output, from another thread; must be
+                quick.
+        """
+        from openjd.model import (
+            RevisionExtensions,
+            SpecificationRevision,
+            StepParameterSpaceIterator,
+            create_job,
+            decode_job_template,
+            preprocess_job_parameters,
+        )
+        from openjd.sessions import Session
+
+        job_template = decode_job_template(
+            template=yaml.safe_load(template.path.read_text(encoding="utf-8")),
+            supported_extensions=_EXTENSIONS,
+        )
+        parameters = preprocess_job_parameters(
+            job_template=job_template,
+            job_parameter_values=dict(values),
+            job_template_dir=Path(),
+            current_working_dir=Path(),
+            allow_job_template_dir_walk_up=True,
+        )
+        job = create_job(job_template=job_template, job_parameter_values=parameters)
+        self._step = job.steps[0]
+        self._task = StepParameterSpaceIterator(space=self._step.parameterSpace)[0]
+        self._ended = threading.Event()
+        self._killed = False
+        self._lock = threading.Lock()
+        self._handler = _LineHandler(session_id, on_line)
+        # Before the session: it logs from its constructor on.
+        self._logger = logging.getLogger("openjd.sessions")
+        self._logger.propagate = False
+        self._logger.addHandler(self._handler)
+        self._session = Session(
+            session_id=session_id,
+            job_parameter_values=parameters,
+            session_root_directory=folder,
+            callback=self._changed,
+            revision_extensions=RevisionExtensions(
+                spec_rev=SpecificationRevision.v2023_09, supported_extensions=_EXTENSIONS
+            ),
+        )
+
+    def start(self) -> None:
+        """Start the renderer. Returns when it runs or has failed to start."""
+        with self._lock:
+            if self._killed:
+                self._ended.set()
+                return
+            self._session.run_task(
+                step_script=self._step.script,
+                task_parameter_values=self._task,
+                log_task_banner=False,
+            )
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the renderer; return whether it has ended."""
+        return self._ended.wait(timeout)
+
+    def kill(self) -> None:
+        """Kill the renderer and all it started; harmless when it has ended."""
+        with self._lock:
+            self._killed = True
+            if self._ended.is_set():
+                return
+            try:
+                self._session.cancel_action(time_limit=timedelta(0))
+            except RuntimeError:
+                return  # it ended meanwhile, or never started
+
+    def close(self) -> Ended:
+        """Clean up after the end; return how the renderer ended."""
+        status = self._session.action_status
+        self._session.cleanup()
+        self._logger.removeHandler(self._handler)
+        return _ended(None if status is None else status.exit_code)
+
+    def _changed(self, _session_id: str, status: Any) -> None:
+        from openjd.sessions import ActionState
+
+        if status.state is not ActionState.RUNNING:
+            self._ended.set()
+
+
+def frame_range(frames: Sequence[int]) -> str:
+    """Return frames as an OpenJD range expression, in their order: ``1-5:2,20``.
+
+    Runs of equal steps are folded: an argument of ten thousand numbers is no command line.
+    """
+    parts = []
+    begin = 0
+    while begin < len(frames):
+        end, step = begin, 1
+        if begin + 1 < len(frames) and frames[begin + 1] > frames[begin]:
+            step = frames[begin + 1] - frames[begin]
+            while end + 1 < len(frames) and frames[end + 1] - frames[end] == step:
+                end += 1
+        if end - begin < 2 and step != 1:
+            end = begin  # two numbers are no range
+        first, last = frames[begin], frames[end]
+        parts.append(str(first) if first == last else f"{first}-{last}" + f":{step}" * (step != 1))
+        begin = end + 1
+    return ",".join(parts)
+
+
+class _LineHandler(logging.Handler):
+    """Passes on what the renderer prints, and why it could not start."""
+
+    def __init__(self, session_id: str, on_line: Callable[[str], None]) -> None:
+        super().__init__()
+        self._session_id = session_id
+        self._on_line = on_line
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "session_id", None) != self._session_id:
+            return
+        from openjd.sessions import LogContent
+
+        content = getattr(record, _OUTPUT_MARK, None)
+        if content == LogContent.COMMAND_OUTPUT or "failed to start" in record.getMessage():
+            self._on_line(record.getMessage())
+
+
+def _ended(code: int | None) -> Ended:
+    if code is None or os.name != "posix":
+        return Ended(code, None)
+    # Popen says -9; a shell in between (openjd's own script, before its exec) would say 137.
+    if code < 0:
+        return Ended(None, -code)
+    return Ended(None, code - 128) if code > 128 else Ended(code, None)

@@ -1,0 +1,144 @@
+"""Bring a project's files into the work folder, each at its remote path.
+
+From a store on the same disk a file is linked, not copied, when that is safe: a scene may carry
+programs, and a process that may write to a hard link changes the stored blob itself. Blobs are mode
+0444, which stops everyone but their owner's chmod and root. So: as root, or when a blob is
+writable, the file is cloned (reflink) or copied. Against the owner's own chmod only a sandbox with
+a read-only bind of the project helps; until then scenes run with Python switched off.
+"""
+
+import errno
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from farm_protocol.files import FileEntry
+from farm_protocol.hashing import hash_file
+from farm_protocol.paths import UnsafePathError, local_target
+
+from farm.runner.report import Farm, RefusedError
+
+_DOWNLOADS = 4
+_FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
+
+
+class StageError(Exception):
+    """The project could not be brought here. ``str()`` is a sentence for people.
+
+    Attributes:
+        permanent: another try would fail in the same way.
+    """
+
+    def __init__(self, sentence: str, permanent: bool = False) -> None:
+        """Keep the sentence and whether trying again cannot help."""
+        super().__init__(sentence)
+        self.permanent = permanent
+
+
+class InterruptedStageError(Exception):
+    """The runner was told to end while it staged."""
+
+
+def stage(
+    files: Sequence[FileEntry],
+    folder: Path,
+    farm: Farm,
+    disk_store: str | None,
+    stopping: threading.Event,
+) -> None:
+    """Put every file of a manifest below ``folder``.
+
+    Parameters:
+        disk_store: folder of the account's blobs on this disk; None to download them.
+        stopping: when set, `InterruptedStageError` is raised before the next file.
+
+    Raises:
+        StageError: the disk is full, a blob is missing or damaged, or a path is not allowed.
+        farm.runner.report.ReportError: the farm is gone.
+    """
+    store = Path(disk_store) if disk_store is not None else None
+
+    def one(entry: FileEntry) -> None:
+        if stopping.is_set():
+            raise InterruptedStageError
+        try:
+            target = local_target(folder, entry.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if store is None:
+                _download(entry, target, farm)
+            else:
+                _from_store(entry, store / entry.hash[:2] / entry.hash, target)
+        except UnsafePathError as error:
+            raise StageError(f"The project has a path that is not allowed: {error}", True) from None
+        except OSError as error:
+            raise StageError(explain(error, f"{entry.path} could not be staged")) from error
+
+    if store is not None:
+        for entry in files:
+            one(entry)
+        return
+    with ThreadPoolExecutor(_DOWNLOADS) as pool:
+        # list(): raises the first error, and leaving the block waits for the rest.
+        list(pool.map(one, files))
+
+
+def explain(error: OSError, otherwise: str) -> str:
+    """Return a sentence about an error of the file system."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk of the render machine is full."
+    return f"{otherwise}: {error.strerror or error}."
+
+
+def _from_store(entry: FileEntry, blob: Path, target: Path) -> None:
+    try:
+        status = blob.stat()
+    except FileNotFoundError:
+        raise StageError(f"The farm's store has lost the bytes of {entry.path}.", True) from None
+    # Not hashed: the farm verified it when it came, and a copy's price would be paid twice.
+    if status.st_size != entry.size:
+        raise StageError(f"The farm's store has damaged bytes of {entry.path}.", True)
+    if _link_is_safe(status):
+        try:
+            os.link(blob, target)
+        except OSError as error:
+            # Another disk, too many links, or a file system without them.
+            if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP):
+                raise
+        else:
+            return
+    if not _clone(blob, target):
+        shutil.copyfile(blob, target)
+
+
+def _link_is_safe(status: os.stat_result) -> bool:
+    writable = status.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+    return not writable and hasattr(os, "geteuid") and os.geteuid() != 0
+
+
+def _clone(source: Path, target: Path) -> bool:
+    """Share the bytes by copy-on-write where the file system can (btrfs, XFS)."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    with source.open("rb") as blob, target.open("wb") as file:
+        try:
+            fcntl.ioctl(file.fileno(), _FICLONE, blob.fileno())
+        except OSError:
+            return False
+    return True
+
+
+def _download(entry: FileEntry, target: Path, farm: Farm) -> None:
+    for _attempt in range(2):
+        try:
+            farm.download(entry.hash, target)
+        except RefusedError as error:
+            raise StageError(f"{entry.path} cannot be fetched: {error}", True) from error
+        if hash_file(target) == (entry.hash, entry.size):
+            return
+    raise StageError(f"{entry.path} arrived damaged, twice.")

@@ -1,0 +1,77 @@
+"""How did a claim end? Pure: from what was seen to what the farm is told."""
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from farm_protocol.runner import Finish, Outcome
+
+from farm.runner.session import Ended
+
+_SENTENCE = 2000
+"""Most characters of a sentence: the protocol's limit."""
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A reason to fail. ``permanent``: trying again cannot help."""
+
+    sentence: str
+    permanent: bool
+
+
+def judge(
+    ended: Ended,
+    failure: Failure | None,
+    left: Sequence[int],
+    rendering: int | None,
+    last_line: str,
+) -> Finish:
+    """Return what to tell the farm. Exit code 0 alone is never believed.
+
+    Parameters:
+        failure: what the renderer or the check of a frame said; None when nothing.
+        left: frames of the claim that were not delivered.
+        rendering: the frame that was being rendered at the end; None between frames.
+        last_line: last line of the renderer's output, a hint when it said nothing clear.
+    """
+    if failure is None:
+        failure = _crash(ended, left, rendering, last_line)
+    if failure is None:
+        return Finish(outcome=Outcome.COMPLETED, exit_code=ended.exit_code)
+    sentence = failure.sentence
+    if len(sentence) > _SENTENCE:
+        sentence = sentence[: _SENTENCE - 3] + "..."
+    return Finish(
+        outcome=Outcome.FAILED,
+        sentence=sentence,
+        exit_code=ended.exit_code,
+        permanent=failure.permanent,
+    )
+
+
+def _crash(
+    ended: Ended, left: Sequence[int], rendering: int | None, last_line: str
+) -> Failure | None:
+    where = f" while it rendered frame {rendering}" if rendering is not None else ""
+    if ended.signal is not None:
+        why = " It may have run out of memory." if ended.signal == signal.SIGKILL else ""
+        name = _signal_name(ended.signal)
+        return Failure(f"The renderer was ended by {name}{where}.{why}", False)
+    hint = f" Its last words: {last_line[:500]}" if last_line else ""
+    if ended.exit_code is None:
+        return Failure(f"The renderer could not be started.{hint}", False)
+    if ended.exit_code != 0:
+        return Failure(f"The renderer ended with exit code {ended.exit_code}{where}.{hint}", False)
+    if left:
+        frames = ", ".join(map(str, left[:_SHOWN])) + (" ..." if len(left) > _SHOWN else "")
+        return Failure(f"The renderer ended without an error but without frame {frames}.", False)
+    return None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

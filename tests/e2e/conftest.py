@@ -1,0 +1,237 @@
+"""Real processes: Envoy, its embedded farm, runners, Blender; the real client library."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import OpenImageIO as oiio
+import psutil
+import pytest
+import sqlalchemy as sa
+from farm.db.tables import ledger
+from gridmarkets import EnvoyClient, Job, Project, WatchFile
+
+ROOT = Path(__file__).parent.parent.parent
+SAMPLE = ROOT / "examples" / "sample_project"
+EMAIL, PASSWORD = "ann@example.com", "correct horse"
+PATIENCE = 120.0
+
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+    """Return the first true answer of ``look``: for processes that no event tells us about."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"not within {patience:.0f} s: {what}")
+
+
+class Studio:
+    """One artist's machine: a folder, an Envoy and what it starts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.results = folder / "my_results"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://localhost:{self.port}"
+        self.envoy: subprocess.Popen[bytes] | None = None
+
+    # -- processes ---------------------------------------------------------------------------
+
+    def up(self) -> None:
+        """Start Envoy and wait until its farm answers too."""
+        command = [sys.executable, "-m", "envoy", "up", "--port", str(self.port)]
+        with (self.folder / "envoy.log").open("ab") as log:
+            self.envoy = subprocess.Popen(
+                [*command, "--data-dir", str(self.data)], stdout=log, stderr=subprocess.STDOUT
+            )
+        until(self._answers, "Envoy and its farm answer")
+
+    def _answers(self) -> bool:
+        assert self.envoy is not None
+        assert self.envoy.poll() is None, (self.folder / "envoy.log").read_text()
+        with suppress(httpx.TransportError):
+            return bool(self.get("/envoy/health")["farm_url"])
+        return False
+
+    def down(self) -> None:
+        """Stop Envoy as Ctrl-C does; everything must end with it."""
+        if self.envoy is not None and self.envoy.poll() is None:
+            self.envoy.send_signal(signal.SIGINT)
+            assert self.envoy.wait(30) == 0
+
+    def kill_envoy(self) -> None:
+        """kill -9."""
+        assert self.envoy is not None
+        self.envoy.kill()
+        self.envoy.wait()
+
+    def farm_process(self) -> psutil.Process:
+        """Return the embedded farm's process."""
+        who = json.loads((self.data / "farm" / "farm.json").read_text())
+        return psutil.Process(who["pid"])
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """Return living processes of this studio whose command line holds all words."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                line = " ".join(process.cmdline())
+                alive = process.status() != psutil.STATUS_ZOMBIE
+                if alive and str(self.folder) in line and all(word in line for word in words):
+                    found.append(process)
+        return found
+
+    def kill(self, *words: str) -> None:
+        """kill -9 of the first process with these words, once there is one."""
+        process = until(lambda: self.processes(*words), f"a process with {words}")[0]
+        os.kill(process.pid, signal.SIGKILL)
+
+    # -- the artist --------------------------------------------------------------------------
+
+    def add_user(self, email: str = EMAIL, credits: str = "100") -> str:
+        """Create an account on the embedded farm and return its access key."""
+        command = [sys.executable, "-m", "farm", "users", "add", email, "--credits", credits]
+        command += ["--password-stdin", "--data-dir", str(self.data / "farm")]
+        done = subprocess.run(
+            command, input=f"{PASSWORD}\n", capture_output=True, text=True, check=True
+        )
+        return done.stdout.splitlines()[-1]
+
+    def client(self, email: str = EMAIL, password: str = PASSWORD) -> EnvoyClient:
+        """Return a signed-in client."""
+        client = EnvoyClient(url=self.url)
+        client.authenticate(email, password)
+        return client
+
+    def project(self, scene: Path | None = None, name: str = "sample_project") -> Project:
+        """Return the sample project with all its files, or a project of one scene."""
+        if scene is not None:
+            project = Project(str(scene.parent), name=name, submission_name="s")
+            project.add_files(str(scene.parent), project.RemoteRoot, [scene.name])
+        else:
+            project = Project(str(SAMPLE), name=name, submission_name="s")
+            project.add_files(str(SAMPLE), project.RemoteRoot)
+        pattern = f"{project.remote_output_folder}/.+"
+        project.add_watch_files(WatchFile(pattern, str(self.results)))
+        return project
+
+    def job(self, scene: str = "sample_project/scene.blend", **changes: Any) -> Job:
+        """Return a render job of six frames."""
+        values: dict[str, Any] = {
+            "name": "beauty",
+            "app": "blender",
+            "app_version": "",
+            "operation": "render",
+            "path": scene,
+            "instances": 1,
+            "machine_type": "",
+            "frames": "1 6",
+            "output_prefix": "frame_",
+        }
+        return Job(**(values | changes))
+
+    def submit(self, frames: str = "1 6") -> None:
+        """Submit the sample project."""
+        project = self.project()
+        project.add_jobs(self.job(frames=frames))
+        self.client().submit_project(project)
+
+    # -- what can be seen --------------------------------------------------------------------
+
+    def get(self, path: str) -> Any:
+        """Return what Envoy answers."""
+        return httpx.get(self.url + path, timeout=10, trust_env=False).raise_for_status().json()
+
+    def activity(self) -> dict[str, Any]:
+        """Return the newest submission as Envoy tells it; {} while Envoy is away."""
+        with suppress(httpx.TransportError):
+            submissions = self.get("/envoy/activity")["submissions"]
+            return dict(submissions[0]) if submissions else {}
+        return {}
+
+    def job_now(self) -> dict[str, Any]:
+        """Return the newest submission's first job; {} before it is on the farm."""
+        jobs = self.activity().get("jobs", [])
+        return dict(jobs[0]) if jobs else {}
+
+    def frames(self) -> list[Path]:
+        """Return the frames that have arrived, without temporary files."""
+        if not self.results.is_dir():
+            return []
+        return sorted(each for each in self.results.iterdir() if not each.name.startswith("."))
+
+    def wait_for_frames(self, count: int) -> None:
+        """Wait until so many frames have arrived."""
+        until(lambda: len(self.frames()) >= count, f"{count} frames in the results folder")
+
+    def wait_for_job(self, state: str) -> dict[str, Any]:
+        """Wait until the job is in this state, and return it."""
+        return until(
+            lambda: self.job_now() if self.job_now().get("state") == state else {},
+            f"the job is {state}: {self.job_now()}",
+        )
+
+    def assert_complete(self, count: int) -> None:
+        """Every frame is there once, decodes, and was charged once."""
+        self.wait_for_job("completed")
+        until(lambda: self.activity()["downloads"]["files_done"] >= count, "all is downloaded")
+        assert [path.name for path in self.frames()] == [
+            f"frame_{number:04d}.png" for number in range(1, count + 1)
+        ]
+        for path in self.frames():
+            image = oiio.ImageBuf(str(path))
+            assert image.read(force=True), image.geterror()
+            assert not oiio.ImageBufAlgo.isConstantColor(image, threshold=0.01)
+        assert not [each for each in self.results.iterdir() if each.name.startswith(".")]
+        assert self.job_now()["frames_done"] == count
+        charged = self.charges()
+        assert len(charged) == count
+        assert set(charged.values()) == {1}
+        info = self.client().get_user_info()
+        assert info["credits_consumed"] == pytest.approx(self.job_now()["credits"])
+        assert info["credits_available"] == pytest.approx(100 - info["credits_consumed"])
+
+    def charges(self) -> Counter[str]:
+        """Return how often each frame stands in the ledger."""
+        engine = sa.create_engine(f"sqlite:///{self.data / 'farm' / 'farm.sqlite'}")
+        with engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(ledger.c.reference).where(ledger.c.kind == "usage")
+            ).scalars()
+            return Counter(row.rpartition(":")[2] for row in rows)
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Studio]:
+    """A fresh studio with Envoy up and one user, taken down and checked for leftovers."""
+    if shutil.which("blender") is None and "FARM_BLENDER" not in os.environ:
+        pytest.skip("no blender on PATH: real renders cannot be tested")
+    studio = Studio(tmp_path)
+    studio.up()
+    studio.add_user()
+    try:
+        yield studio
+        studio.down()
+        until(lambda: not studio.processes(), "nothing is left running", 10)
+    finally:
+        for process in studio.processes():
+            with suppress(psutil.Error):
+                process.kill()

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Install the Debian packages that the named parts need, where that is possible: as root, with apt.
+#
+#   tools/system_packages.sh tests    a Blender, so that real renders are tested
+#   tools/system_packages.sh bpy      the libraries that Blender from PyPI loads
+set -eu
+
+case $1 in
+    tests) packages="blender"; present() { command -v blender >/dev/null; } ;;
+    bpy)
+        packages="libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libice6 libgl1"
+        present() { ldconfig -p | grep -q libxkbcommon.so.0 && ldconfig -p | grep -q libGL.so.1 &&
+            ldconfig -p | grep -q libXi.so.6 && ldconfig -p | grep -q libSM.so.6; }
+        ;;
+    *) echo "unknown part: $1" >&2; exit 2 ;;
+esac
+
+if present; then
+    exit 0
+elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "Installing $packages ..."
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+else
+    echo "Not root, or no apt: please install $packages yourself."
+fi
