@@ -116,7 +116,8 @@ def _strips(scene: Any) -> "Iterator[str]":
     if not scene.render.use_sequencer or editor is None:
         return
     # Blender 4.4 renamed `sequences_all`.
-    for strip in getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", ()):
+    strips: Any = getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", ())
+    for strip in strips:
         if strip.mute:
             continue
         if strip.type == "IMAGE":

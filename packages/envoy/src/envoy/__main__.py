@@ -1,0 +1,5 @@
+"""``python -m envoy``."""
+
+from envoy.cli import main
+
+main()

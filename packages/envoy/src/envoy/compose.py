@@ -1,0 +1,242 @@
+"""From the published request to what the farm and the journal need. Pure but for `uuid4`.
+
+Everything that is wrong is collected, so that a caller sees all of it at once.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from farm_protocol.jobs import JobSpec, SubmissionSpec
+from farm_protocol.paths import UnsafePathError, canonical, check_segment
+from pydantic import JsonValue, ValidationError
+
+from envoy.errors import InvalidRequestError
+from envoy.journal import Watch
+from envoy.watch.match import compile_pattern
+from envoy.wire import FileGroup, JobBody, SubmitBody
+
+RESULTS_FOLDER = "render_results"
+_OURS = ("instances", "machine_type", "plugins", "credits_budget")
+_OBSOLETE = ("output_dir_name", "output_upload", "billing_meta")
+"""What old clients told the farm about its own storage and invoices."""
+
+Errors = dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one submission means. ``groups`` is empty when nothing is to be uploaded."""
+
+    spec: SubmissionSpec
+    groups: tuple[FileGroup, ...]
+    watches: tuple[Watch, ...]
+    warnings: tuple[str, ...]
+
+
+def compose(body: SubmitBody) -> Plan:
+    """Return the plan of a request.
+
+    Raises:
+        InvalidRequestError: naming every field that is wrong.
+    """
+    errors: Errors = {}
+    warnings: list[str] = []
+    request, params = body.project_request, body.project_request.params
+    project = project_name(body, errors)
+    name = params.submission_name or request.name or "submission"
+    output_folder = _output_folder(body, project, name, errors)
+    jobs = [_job(job, f"jobs[{n}]", errors, warnings) for n, job in enumerate(request.jobs)]
+    if not jobs:
+        errors.setdefault("jobs", []).append("A submission needs at least one job.")
+    if errors:
+        raise InvalidRequestError(errors)
+    watches = _watches(body, output_folder, errors)
+    if errors:
+        raise InvalidRequestError(errors)
+    try:
+        spec = SubmissionSpec(
+            id=uuid4().hex,
+            project=project,
+            name=name,
+            output_folder=output_folder,
+            jobs=[job for job in jobs if job],
+        )
+    except ValidationError as error:
+        raise InvalidRequestError(_faults(error, "")) from error
+    groups = () if body.skip_upload else tuple(body.project_files)
+    return Plan(spec, groups, watches, tuple(warnings))
+
+
+def project_name(body: SubmitBody, errors: Errors) -> str:
+    """Return the project's name, or "" after noting why there is none."""
+    request = body.project_request
+    paths = [group.remote_root for group in body.project_files]
+    paths += [request.params.remote_output_folder, *(job.path for job in request.jobs)]
+    first = next((path for path in paths if path.strip("/")), "")
+    name = request.params.project_name or first.strip("/").split("/", 1)[0]
+    try:
+        return check_segment(name)
+    except UnsafePathError as error:
+        sentence = str(error) if name else "The request does not say which project it is for."
+        errors.setdefault("project_name", []).append(sentence)
+        return ""
+
+
+def _output_folder(body: SubmitBody, project: str, name: str, errors: Errors) -> str:
+    params = body.project_request.params
+    if not project:
+        return ""
+    remote = params.remote_output_folder or _old_output_folder(body, project)
+    if not remote:
+        folder = params.output_folder_name or usable_name(name)
+        remote = f"{project}/{RESULTS_FOLDER}/{folder}"
+    field = "output_folder_name" if params.output_folder_name else "remote_output_folder"
+    try:
+        folder = canonical(remote.rstrip("/"))
+    except UnsafePathError as error:
+        errors.setdefault(field, []).append(str(error))
+        return ""
+    if not folder.startswith(f"{project}/"):
+        sentence = f"'{remote}' is not inside the project '{project}'."
+        errors.setdefault(field, []).append(sentence)
+    return folder
+
+
+def _old_output_folder(body: SubmitBody, project: str) -> str:
+    """Return the folder that old clients name in each job, if they do; the first one counts."""
+    for job in body.project_request.jobs:
+        told = job.params.get("output_dir_name")
+        if isinstance(told, str) and told.strip("/"):
+            clean = told.strip("/")
+            inside = clean.startswith(f"{project}/")
+            return clean if inside else f"{project}/{RESULTS_FOLDER}/{clean}"
+    return ""
+
+
+def usable_name(name: str) -> str:
+    """Return ``name`` with everything replaced that no folder may hold ("14:43" -> "14-43")."""
+    clean = re.sub(r'[<>:"/|?*\\\x00-\x1f\x7f-\x9f]', "-", name).strip(". ")
+    try:
+        return check_segment(clean.encode()[:200].decode(errors="ignore").rstrip(". "))
+    except UnsafePathError:
+        return f"results-{clean[:50]}".rstrip("-. ")
+
+
+def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watch, ...]:
+    params = body.project_request.params
+    found: list[Watch] = []
+    for pattern, folder in body.watch_files.items():
+        field = f"watch_files[{pattern}]"
+        if not Path(folder).is_absolute():
+            sentence = f"'{folder}' is not an absolute folder of this machine."
+            errors.setdefault(field, []).append(sentence)
+        try:
+            compile_pattern(pattern, output_folder)
+        except ValueError as error:
+            errors.setdefault(field, []).append(str(error))
+        found.append(Watch(pattern, folder))
+    if found or params.skip_auto_download:
+        return tuple(found)
+    local_root = params.local_root or next((g.local_root for g in body.project_files), "")
+    if not local_root:
+        return ()
+    if not Path(local_root).is_absolute():
+        sentence = f"'{local_root}' is not an absolute folder of this machine."
+        errors.setdefault("local_root", []).append(sentence)
+        return ()
+    name = params.output_folder_name or output_folder.rpartition("/")[2]
+    try:
+        folder = str(Path(local_root) / check_segment(name))
+    except UnsafePathError as error:
+        errors.setdefault("output_folder_name", []).append(str(error))
+        return ()
+    return (Watch(f"/{output_folder}/.+", folder),)
+
+
+def _job(job: JobBody, where: str, errors: Errors, warnings: list[str]) -> JobSpec | None:
+    params = {key: value for key, value in job.params.items() if key not in (*_OURS, *_OBSOLETE)}
+    name = job.name or job.app or "job"
+    budget = job.params.get("credits_budget")
+    if isinstance(budget, dict) and _positive(budget.get("value")):
+        warnings.append(f"The credits budget of '{name}' is not enforced yet.")
+    before = sum(map(len, errors.values()))
+
+    def refuse(field: str, sentence: str) -> None:
+        errors.setdefault(f"{where}.{field}", []).append(sentence)
+
+    path = job.path
+    if path:
+        try:
+            path = canonical(path)
+        except UnsafePathError as error:
+            refuse("path", str(error))
+    instances = _instances(job.params.get("instances"))
+    if instances is None:
+        refuse("instances", f"{job.params['instances']!r} is not a whole number of 0 or more.")
+    machine_type = job.params.get("machine_type") or ""
+    if not isinstance(machine_type, str):
+        refuse("machine_type", f"{machine_type!r} is not the id of a machine type.")
+    plugins = _plugins(job.params.get("plugins"))
+    if plugins is None:
+        refuse("plugins", "Plugins are a list of short codes, such as 'hou_redshift:2.6.38'.")
+    if sum(map(len, errors.values())) > before:
+        return None
+    try:
+        return JobSpec(
+            id=job.id or uuid4().hex,
+            name=name,
+            app=job.app,
+            app_version=job.app_version,
+            operation=job.operation or "render",
+            path=path,
+            instances=instances or 0,
+            machine_type=str(machine_type),
+            plugins=plugins or [],
+            params=params,
+            dependencies=job.dependencies,
+        )
+    except ValidationError as error:
+        errors |= _faults(error, f"{where}.")
+        return None
+
+
+def _instances(value: JsonValue) -> int | None:
+    """Return a number of instances; "", None and 0 all mean the plan's default, 0."""
+    if value is None or value == "":
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return int(number) if number >= 0 and number.is_integer() else None
+
+
+def _plugins(value: JsonValue) -> list[str] | None:
+    """Return plug-ins as a list; one alone may come as a text."""
+    if not value:
+        return []
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        texts = [item for item in value if isinstance(item, str)]
+        return texts if len(texts) == len(value) else None
+    return None
+
+
+def _positive(value: JsonValue) -> bool:
+    try:
+        return float(value) > 0  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+
+
+def _faults(error: ValidationError, prefix: str) -> Errors:
+    found: Errors = {}
+    for fault in error.errors():
+        field = ".".join(str(part) for part in fault["loc"])
+        found.setdefault(f"{prefix}{field}", []).append(f"{fault['msg']}.")
+    return found

@@ -1,0 +1,59 @@
+"""The settings of one Envoy, read once by the composition root.
+
+Each field can be given as an environment variable with the prefix ``ENVOY_`` (``ENVOY_PORT``) or
+as the option of ``envoy up`` of the same name, which wins.
+"""
+
+from pathlib import Path
+
+from farm_protocol.places import default_data_dir, embedded_farm_dir
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_PORT = 8090
+
+
+class Settings(BaseSettings):
+    """What `envoy up` needs to know.
+
+    Attributes:
+        data_dir: where the journal, the account, the logs and the embedded farm live.
+        port: of http://localhost:<port>; 0 takes a free one.
+        farm_url: a farm elsewhere; "" starts the embedded one.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ENVOY_", frozen=True)
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+    farm_url: str = ""
+
+    @property
+    def journal_path(self) -> Path:
+        """Envoy's own memory."""
+        return self.data_dir / "journal.sqlite3"
+
+    @property
+    def account_path(self) -> Path:
+        """The signed-in account and its access key; readable by its owner only."""
+        return self.data_dir / "account.json"
+
+    @property
+    def lock_path(self) -> Path:
+        """Held for as long as an Envoy works on this folder."""
+        return self.data_dir / "envoy.lock"
+
+    @property
+    def running_path(self) -> Path:
+        """Who holds the lock: ``{"pid", "port"}``. Only for sentences, never for decisions."""
+        return self.data_dir / "envoy.json"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Where Envoy's and the embedded farm's logs go."""
+        return self.data_dir / "logs"
+
+    @property
+    def embedded_dir(self) -> Path:
+        """The embedded farm's data folder."""
+        return embedded_farm_dir(self.data_dir)

@@ -1,0 +1,89 @@
+"""Envoy's errors.
+
+::
+
+    EnvoyError
+    ├── InvalidRequestError       a request that cannot be accepted; names each field     (400)
+    ├── FarmUnreachableError      no answer from the farm; trying again may help          (503)
+    ├── FarmAnswerError           the farm answered with an error; passed on unchanged
+    │   └── NotSignedInError      there is no access key, or it is another account's      (401)
+    ├── LocalFileError            a file to upload is gone or cannot be read
+    │   └── FileChangedError      a file changed while it was being sent
+    ├── CorruptDownloadError      the bytes received are not those that were announced
+    └── StartError                Envoy cannot start; ``str()`` says why and what to do
+
+`str()` of each is a sentence for people. `web.answers` translates them once.
+"""
+
+from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
+
+
+class EnvoyError(Exception):
+    """The root of all errors that Envoy raises on purpose."""
+
+
+class InvalidRequestError(EnvoyError):
+    """A request that cannot be accepted.
+
+    Attributes:
+        errors: field -> sentences.
+    """
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        sentences = [f"{field}: {text}" for field, texts in errors.items() for text in texts]
+        shown = " ".join(sentences[:3])
+        more = f" (and {len(sentences) - 3} more)" if len(sentences) > 3 else ""
+        super().__init__(f"The request cannot be accepted. {shown}{more}")
+
+    @classmethod
+    def of(cls, field: str, sentence: str) -> "InvalidRequestError":
+        """Return the error for one field."""
+        return cls({field: [sentence]})
+
+
+class FarmUnreachableError(EnvoyError):
+    """The farm did not answer."""
+
+
+class FarmAnswerError(EnvoyError):
+    """The farm answered with a status of 400 or more.
+
+    Attributes:
+        status: the HTTP status.
+        body: the farm's own error body.
+    """
+
+    def __init__(self, status: int, body: ErrorBody) -> None:
+        self.status = status
+        self.body = body
+        super().__init__(body.message)
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed later without anybody's help."""
+        return self.status >= 500 or self.status == 429 or self.body.retry
+
+
+class NotSignedInError(FarmAnswerError):
+    """Nobody is signed in, or somebody else is."""
+
+    def __init__(self, sentence: str = "Nobody is signed in to Envoy. Sign in first.") -> None:
+        code = ErrorCode.NOT_AUTHENTICATED
+        super().__init__(STATUS[code], ErrorBody(code=code, message=sentence))
+
+
+class LocalFileError(EnvoyError):
+    """A file to upload is gone or cannot be read."""
+
+
+class FileChangedError(LocalFileError):
+    """A file changed while it was being sent."""
+
+
+class CorruptDownloadError(EnvoyError):
+    """The bytes received are not those that were announced."""
+
+
+class StartError(EnvoyError):
+    """Envoy cannot start."""

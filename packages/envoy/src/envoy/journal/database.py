@@ -1,0 +1,140 @@
+"""The SQLite file: opening, migrating, transactions."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE entries (
+            id TEXT PRIMARY KEY,
+            account TEXT NOT NULL,
+            project TEXT NOT NULL,
+            name TEXT NOT NULL,
+            output_folder TEXT NOT NULL,
+            spec TEXT NOT NULL,
+            state TEXT NOT NULL,
+            sentence TEXT NOT NULL,
+            warnings TEXT NOT NULL,
+            bytes_total INTEGER NOT NULL,
+            created_at TEXT NOT NULL,
+            position INTEGER NOT NULL UNIQUE
+        ) STRICT""",
+        "CREATE INDEX entries_by_project ON entries (project, position)",
+        "CREATE INDEX entries_by_state ON entries (state)",
+        """
+        CREATE TABLE upload_files (
+            entry_id TEXT NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+            remote TEXT NOT NULL,
+            local TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            PRIMARY KEY (entry_id, remote)
+        ) STRICT, WITHOUT ROWID""",
+        """
+        CREATE TABLE watches (
+            entry_id TEXT NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+            pattern TEXT NOT NULL,
+            folder TEXT NOT NULL,
+            PRIMARY KEY (entry_id, pattern, folder)
+        ) STRICT, WITHOUT ROWID""",
+        """
+        CREATE TABLE jobs (
+            id TEXT PRIMARY KEY,
+            entry_id TEXT NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+            position INTEGER NOT NULL,
+            body TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX jobs_by_entry ON jobs (entry_id, position)",
+        """
+        CREATE TABLE downloads (
+            id INTEGER PRIMARY KEY,
+            entry_id TEXT NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+            folder TEXT NOT NULL,
+            relative TEXT NOT NULL,
+            hash TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            sentence TEXT NOT NULL,
+            written_mtime_ns INTEGER NOT NULL,
+            UNIQUE (entry_id, folder, relative)
+        ) STRICT""",
+        "CREATE INDEX downloads_by_target ON downloads (folder, relative)",
+        "CREATE INDEX downloads_by_state ON downloads (state)",
+        """
+        CREATE TABLE feeds (
+            account TEXT PRIMARY KEY,
+            farm_id TEXT NOT NULL,
+            cursor INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        """
+        CREATE TABLE hashes (
+            path TEXT PRIMARY KEY,
+            size INTEGER NOT NULL,
+            mtime_ns INTEGER NOT NULL,
+            inode TEXT NOT NULL,
+            hash TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    ),
+)
+"""Each tuple takes the file from one version (``PRAGMA user_version``) to the next.
+
+``inode`` is text: on Windows it has 64 bits without a sign, more than SQLite's integers hold.
+"""
+
+
+class Database:
+    """One connection, shared by all threads, one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        self._connection.execute("PRAGMA busy_timeout = 5000")
+        self._migrate()
+
+    def close(self) -> None:
+        """Close the file; waits for a running transaction."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Run statements that count together or not at all.
+
+        Parameters:
+            durable: flush to the disk before returning, so that a power cut cannot undo it.
+        """
+        with self._lock:
+            if durable:
+                self._connection.execute("PRAGMA synchronous = FULL")
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                except BaseException:
+                    self._connection.execute("ROLLBACK")
+                    raise
+                self._connection.execute("COMMIT")
+            finally:
+                if durable:
+                    self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    def read(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+        """Return all rows of a query."""
+        with self._lock:
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def _migrate(self) -> None:
+        ((version,),) = self.read("PRAGMA user_version")
+        assert isinstance(version, int)
+        for number in range(version, len(MIGRATIONS)):
+            with self.transaction(durable=True) as connection:
+                for statement in MIGRATIONS[number]:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {number + 1}")

@@ -1,0 +1,206 @@
+"""Results to bring home, and how far the change feed was read."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from farm_protocol.jobs import Job
+
+from envoy.journal.database import Database
+
+
+class DownloadState(StrEnum):
+    """``replaced``: a later result for the same file made this one pointless."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class NewDownload:
+    """A result that matched a watch. ``relative``: checked path below ``folder``."""
+
+    entry_id: str
+    folder: str
+    relative: str
+    hash: str
+    size: int
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One result on its way.
+
+    Attributes:
+        account: whose result it is.
+        folder, relative: what `farm_protocol.paths.local_target` makes the target of; nothing
+            else may join them.
+        written_mtime_ns: modification time of the file when Envoy last wrote it; 0: never.
+    """
+
+    id: int
+    entry_id: str
+    account: str
+    folder: str
+    relative: str
+    hash: str
+    size: int
+    state: DownloadState
+    written_mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadCounts:
+    """Files and bytes of one entry's downloads; ``sentence``: why one of them failed, or ""."""
+
+    files_total: int = 0
+    files_done: int = 0
+    files_failed: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    sentence: str = ""
+
+
+class Downloads:
+    """The tables ``downloads`` and ``feeds``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def cursor(self, account: str) -> tuple[str, int]:
+        """Return (farm id, cursor) of the account's feed; ("", 0) when it was never read."""
+        for farm_id, cursor in self._database.read(
+            "SELECT farm_id, cursor FROM feeds WHERE account = ?", (account,)
+        ):
+            return str(farm_id), int(str(cursor))
+        return "", 0
+
+    def apply(
+        self,
+        account: str,
+        farm_id: str,
+        cursor: int,
+        outputs: Sequence[NewDownload] = (),
+        jobs: Iterable[Job] = (),
+    ) -> list[tuple[int, str]]:
+        """Record one answer of the feed with its cursor; returns (id, folder) to download.
+
+        A row that exists goes back to ``pending`` whatever its hash: whether the file is still
+        there is for the download to find out.
+        """
+        pending: dict[int, str] = {}
+        with self._database.transaction() as connection:
+            for output in outputs:
+                connection.execute(
+                    "UPDATE downloads SET state = ? WHERE folder = ? AND relative = ?"
+                    " AND entry_id <> ? AND state = ?",
+                    (
+                        DownloadState.REPLACED,
+                        output.folder,
+                        output.relative,
+                        output.entry_id,
+                        DownloadState.PENDING,
+                    ),
+                )
+                state = DownloadState.FAILED if output.refusal else DownloadState.PENDING
+                ((row_id,),) = connection.execute(
+                    "INSERT INTO downloads (entry_id, folder, relative, hash, size, state,"
+                    " sentence, written_mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
+                    " ON CONFLICT (entry_id, folder, relative) DO UPDATE SET hash = excluded.hash,"
+                    " size = excluded.size, state = excluded.state, sentence = excluded.sentence,"
+                    " written_mtime_ns = CASE WHEN hash = excluded.hash"
+                    " THEN written_mtime_ns ELSE 0 END RETURNING id",
+                    (
+                        output.entry_id,
+                        output.folder,
+                        output.relative,
+                        output.hash,
+                        output.size,
+                        state,
+                        output.refusal,
+                    ),
+                ).fetchall()
+                if state is DownloadState.PENDING:
+                    pending[row_id] = output.folder
+            for job in jobs:
+                connection.execute(
+                    "INSERT INTO jobs (id, entry_id, position, body)"
+                    " SELECT ?, id, 1000000, ? FROM entries WHERE id = ?"
+                    " ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+                    (job.id, job.model_dump_json(), job.submission_id),
+                )
+            connection.execute(
+                "INSERT INTO feeds VALUES (?, ?, ?) ON CONFLICT (account) DO UPDATE SET"
+                " farm_id = excluded.farm_id, cursor = excluded.cursor",
+                (account, farm_id, cursor),
+            )
+        return list(pending.items())
+
+    def pending(self, account: str) -> list[tuple[int, str]]:
+        """Return (id, folder) of all that is still to download, oldest first."""
+        rows = self._database.read(
+            "SELECT downloads.id, folder FROM downloads JOIN entries ON entries.id = entry_id"
+            " WHERE downloads.state = ? AND account = ? ORDER BY downloads.id",
+            (DownloadState.PENDING, account),
+        )
+        return [(int(str(row_id)), str(folder)) for row_id, folder in rows]
+
+    def get(self, download_id: int) -> Download | None:
+        """Return one download, or None."""
+        for row in self._database.read(
+            "SELECT downloads.id, entry_id, account, folder, relative, hash, size,"
+            " downloads.state, written_mtime_ns FROM downloads"
+            " JOIN entries ON entries.id = entry_id WHERE downloads.id = ?",
+            (download_id,),
+        ):
+            text = [str(value) for value in row]
+            return Download(
+                id=int(text[0]),
+                entry_id=text[1],
+                account=text[2],
+                folder=text[3],
+                relative=text[4],
+                hash=text[5],
+                size=int(text[6]),
+                state=DownloadState(text[7]),
+                written_mtime_ns=int(text[8]),
+            )
+        return None
+
+    def done(self, download: Download, mtime_ns: int) -> None:
+        """Record that the file is in place; does nothing when a newer result came meanwhile."""
+        self._settle(download, DownloadState.DONE, "", mtime_ns)
+
+    def failed(self, download: Download, sentence: str) -> None:
+        """Record that this result cannot be had."""
+        self._settle(download, DownloadState.FAILED, sentence, 0)
+
+    def counts(self) -> dict[str, DownloadCounts]:
+        """Return how the downloads of each entry stand."""
+        done = f"state IN ('{DownloadState.DONE}', '{DownloadState.REPLACED}')"
+        rows = self._database.read(
+            f"SELECT entry_id, count(*), sum({done}),"  # noqa: S608 - constants of this module
+            f" sum(state = '{DownloadState.FAILED}'),"
+            f" sum(CASE WHEN {done} THEN size ELSE 0 END), sum(size), max(sentence)"
+            " FROM downloads GROUP BY entry_id"
+        )
+        found: dict[str, DownloadCounts] = {}
+        for row in rows:
+            total, ended, failed, bytes_done, bytes_total = (int(str(n)) for n in row[1:6])
+            found[str(row[0])] = DownloadCounts(
+                total, ended, failed, bytes_done, bytes_total, str(row[6])
+            )
+        return found
+
+    def _settle(
+        self, download: Download, state: DownloadState, sentence: str, mtime_ns: int
+    ) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE downloads SET state = ?, sentence = ?, written_mtime_ns = ?"
+                " WHERE id = ? AND hash = ? AND state = ?",
+                (state, sentence, mtime_ns, download.id, download.hash, DownloadState.PENDING),
+            )

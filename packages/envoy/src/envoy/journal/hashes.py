@@ -1,0 +1,50 @@
+"""Hashes of local files, so that an unchanged file is not read again."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from envoy.journal.database import Database
+
+_MOST_PARAMETERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class HashRecord:
+    """A file as it was when it was hashed; any difference makes the hash worthless."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: str
+    hash: str
+
+
+class Hashes:
+    """The table ``hashes``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(self, paths: Sequence[str]) -> dict[str, HashRecord]:
+        """Return what is known, by path."""
+        found: dict[str, HashRecord] = {}
+        for start in range(0, len(paths), _MOST_PARAMETERS):
+            part = tuple(paths[start : start + _MOST_PARAMETERS])
+            marks = ", ".join("?" * len(part))
+            for path, size, mtime_ns, inode, digest in self._database.read(
+                f"SELECT path, size, mtime_ns, inode, hash FROM hashes WHERE path IN ({marks})",  # noqa: S608 - marks only
+                part,
+            ):
+                record = HashRecord(
+                    str(path), int(str(size)), int(str(mtime_ns)), str(inode), str(digest)
+                )
+                found[record.path] = record
+        return found
+
+    def store(self, records: Iterable[HashRecord]) -> None:
+        """Remember; replaces what was known of the same paths."""
+        with self._database.transaction() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?)",
+                ((r.path, r.size, r.mtime_ns, r.inode, r.hash) for r in records),
+            )

@@ -1,0 +1,262 @@
+"""What was accepted: entries with their files, watches and jobs.
+
+An entry is either a submission (with a spec) or a bare upload (``POST /upload``; its spec is "").
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from farm_protocol.jobs import Job
+
+from envoy.journal.database import Database
+
+
+class EntryState(StrEnum):
+    """uploading -> submitting -> submitted; a bare upload ends in ``uploaded``; any may fail."""
+
+    UPLOADING = "uploading"
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    UPLOADED = "uploaded"
+    FAILED = "failed"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether Envoy still has work to do on it."""
+        return self in (EntryState.UPLOADING, EntryState.SUBMITTING)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFile:
+    """One file to send. ``remote``: canonical path; ``local``: absolute; ``size`` in bytes."""
+
+    remote: str
+    local: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Results whose remote path matches ``pattern`` go below the local ``folder``."""
+
+    pattern: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One accepted submission or upload.
+
+    Attributes:
+        account: e-mail address of who was signed in.
+        output_folder: canonical remote path; "" for a bare upload.
+        spec: the `SubmissionSpec` as JSON; "" for a bare upload.
+        sentence: why it failed; "" otherwise.
+        bytes_total: of all files to send.
+        created_at: UTC.
+    """
+
+    id: str
+    account: str
+    project: str
+    name: str
+    output_folder: str
+    spec: str
+    state: EntryState
+    sentence: str
+    warnings: tuple[str, ...]
+    bytes_total: int
+    created_at: datetime
+
+
+_COLUMNS = (
+    "id, account, project, name, output_folder, spec, state, sentence, warnings, bytes_total,"
+    " created_at"
+)
+
+
+def _entry(row: tuple[object, ...]) -> Entry:
+    values = [str(value) for value in row]
+    return Entry(
+        id=values[0],
+        account=values[1],
+        project=values[2],
+        name=values[3],
+        output_folder=values[4],
+        spec=values[5],
+        state=EntryState(values[6]),
+        sentence=values[7],
+        warnings=tuple(json.loads(values[8])),
+        bytes_total=int(values[9]),
+        created_at=datetime.fromisoformat(values[10]),
+    )
+
+
+def new_entry(
+    entry_id: str,
+    account: str,
+    project: str,
+    files: Sequence[UploadFile],
+    *,
+    name: str = "",
+    output_folder: str = "",
+    spec: str = "",
+    warnings: Iterable[str] = (),
+) -> Entry:
+    """Return an entry that begins now."""
+    return Entry(
+        id=entry_id,
+        account=account,
+        project=project,
+        name=name,
+        output_folder=output_folder,
+        spec=spec,
+        state=EntryState.UPLOADING,
+        sentence="",
+        warnings=tuple(warnings),
+        bytes_total=sum(file.size for file in files),
+        created_at=datetime.now(UTC),
+    )
+
+
+class Submissions:
+    """The tables ``entries``, ``upload_files``, ``watches`` and ``jobs``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, entry: Entry, files: Sequence[UploadFile], watches: Sequence[Watch] = ()) -> None:
+        """Remember an accepted request; on the disk when this returns."""
+        with self._database.transaction(durable=True) as connection:
+            connection.execute(
+                f"INSERT INTO entries ({_COLUMNS}, position) VALUES"  # noqa: S608 - constants
+                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+                " (SELECT coalesce(max(position), 0) + 1 FROM entries))",
+                (
+                    entry.id,
+                    entry.account,
+                    entry.project,
+                    entry.name,
+                    entry.output_folder,
+                    entry.spec,
+                    entry.state,
+                    entry.sentence,
+                    json.dumps(entry.warnings),
+                    entry.bytes_total,
+                    entry.created_at.isoformat(),
+                ),
+            )
+            connection.executemany(
+                "INSERT INTO upload_files VALUES (?, ?, ?, ?)",
+                ((entry.id, file.remote, file.local, file.size) for file in files),
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO watches VALUES (?, ?, ?)",
+                ((entry.id, watch.pattern, watch.folder) for watch in watches),
+            )
+
+    def get(self, entry_id: str) -> Entry | None:
+        """Return one entry, or None."""
+        found = self._select("WHERE id = ?", (entry_id,))
+        return found[0] if found else None
+
+    def unfinished(self) -> list[Entry]:
+        """Return entries with work left, oldest first."""
+        return self._select(
+            "WHERE state IN (?, ?) ORDER BY position",
+            (EntryState.UPLOADING, EntryState.SUBMITTING),
+        )
+
+    def of_project(self, project: str) -> list[Entry]:
+        """Return all entries of a project, newest first."""
+        return self._select("WHERE project = ? ORDER BY position DESC", (project,))
+
+    def recent(self, most: int) -> list[Entry]:
+        """Return the newest entries, newest first."""
+        return self._select("ORDER BY position DESC LIMIT ?", (most,))
+
+    def set_state(self, entry_id: str, state: EntryState, sentence: str = "") -> None:
+        """Record how an entry stands."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE entries SET state = ?, sentence = ? WHERE id = ?",
+                (state, sentence, entry_id),
+            )
+
+    def finish(self, entry: Entry, state: EntryState, jobs: Sequence[Job] = ()) -> None:
+        """Record success, and forget the file lists of the project's earlier, finished entries.
+
+        The change feed may have told of a job before the farm's answer arrived: what it said is
+        newer, so the answer only sets the order. Not flushed: to submit again is harmless.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE entries SET state = ?, sentence = '' WHERE id = ?", (state, entry.id)
+            )
+            connection.executemany(
+                "INSERT INTO jobs VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET position = excluded.position",
+                ((job.id, entry.id, n, job.model_dump_json()) for n, job in enumerate(jobs)),
+            )
+            connection.execute(
+                "DELETE FROM upload_files WHERE entry_id IN (SELECT id FROM entries WHERE"
+                " project = ? AND id <> ? AND state NOT IN (?, ?)) AND EXISTS"
+                " (SELECT 1 FROM upload_files WHERE entry_id = ?)",
+                (
+                    entry.project,
+                    entry.id,
+                    EntryState.UPLOADING,
+                    EntryState.SUBMITTING,
+                    entry.id,
+                ),
+            )
+
+    def files(self, entry_id: str) -> list[UploadFile]:
+        """Return the files of an entry, by remote path."""
+        rows = self._database.read(
+            "SELECT remote, local, size FROM upload_files WHERE entry_id = ? ORDER BY remote",
+            (entry_id,),
+        )
+        return [UploadFile(str(r), str(path), int(str(size))) for r, path, size in rows]
+
+    def awaited_paths(self, project: str, paths: Iterable[str]) -> set[str]:
+        """Return those of ``paths`` that unfinished entries of the project will still send."""
+        wanted = set(paths)
+        rows = self._database.read(
+            "SELECT remote FROM upload_files JOIN entries ON entries.id = entry_id"
+            " WHERE project = ? AND state IN (?, ?)",
+            (project, EntryState.UPLOADING, EntryState.SUBMITTING),
+        )
+        return {str(remote) for (remote,) in rows} & wanted
+
+    def watches(self, entry_id: str) -> list[Watch]:
+        """Return the watches of an entry."""
+        rows = self._database.read(
+            "SELECT pattern, folder FROM watches WHERE entry_id = ? ORDER BY folder, pattern",
+            (entry_id,),
+        )
+        return [Watch(str(pattern), str(folder)) for pattern, folder in rows]
+
+    def watches_by_project(self) -> dict[str, list[Watch]]:
+        """Return the watches of all entries, by project."""
+        found: dict[str, list[Watch]] = {}
+        for project, pattern, folder in self._database.read(
+            "SELECT DISTINCT project, pattern, folder FROM watches"
+            " JOIN entries ON entries.id = entry_id ORDER BY project, pattern, folder"
+        ):
+            found.setdefault(str(project), []).append(Watch(str(pattern), str(folder)))
+        return found
+
+    def jobs(self, entry_id: str) -> list[Job]:
+        """Return the jobs of an entry as last seen, in the order in which they were given."""
+        rows = self._database.read(
+            "SELECT body FROM jobs WHERE entry_id = ? ORDER BY position, id", (entry_id,)
+        )
+        return [Job.model_validate_json(str(body)) for (body,) in rows]
+
+    def _select(self, rest: str, parameters: tuple[object, ...]) -> list[Entry]:
+        sql = f"SELECT {_COLUMNS} FROM entries {rest}"  # noqa: S608 - constants of this module
+        return [_entry(row) for row in self._database.read(sql, parameters)]

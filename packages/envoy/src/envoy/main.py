@@ -1,0 +1,222 @@
+"""The composition root: what Envoy is made of, from top to bottom.
+
+The only module that names concrete parts. `serve` is one Envoy from start to stop; `running` is
+the same without signals, for tests and for embedding.
+"""
+
+import asyncio
+import errno
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from logging.handlers import RotatingFileHandler
+
+import uvicorn
+from filelock import FileLock, Timeout
+
+from envoy.account import Account
+from envoy.config import Settings
+from envoy.embedded import EmbeddedFarm
+from envoy.errors import StartError
+from envoy.farm_client import FarmClient
+from envoy.journal import Journal
+from envoy.projects import Projects
+from envoy.status import Status
+from envoy.upload.hash_cache import HashCache
+from envoy.upload.transfer import Transfer
+from envoy.upload.worker import Uploader
+from envoy.waiting import WaitingRoom
+from envoy.watch.download import Downloader
+from envoy.watch.follow import Follower
+from envoy.web.app import build_app
+from envoy.web.services import Services
+
+GRACE_SECONDS = 2
+"""How long running requests may take to end when Envoy stops."""
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, listener: socket.socket, farm_command: Sequence[str] | None = None
+) -> AsyncIterator[asyncio.Event]:
+    """Run an Envoy; yields an event that is set when somebody asks it to stop.
+
+    Parameters:
+        listener: from `listen`.
+        farm_command: how to start the embedded farm; None: as usual.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    stop = asyncio.Event()
+    waiting = WaitingRoom()
+    journal = Journal(settings.journal_path)
+    farm = FarmClient(settings.farm_url)
+    embedded = None
+    if not settings.farm_url:
+        log_path = settings.logs_dir / "farm.log"
+        embedded = EmbeddedFarm(settings.embedded_dir, log_path, farm, waiting, farm_command)
+
+    uploader = Uploader(journal, farm, Transfer(farm, HashCache(journal)), waiting)
+    downloader = Downloader(journal, farm, waiting)
+    follower = Follower(journal, farm, downloader, waiting)
+
+    def signed_in() -> None:
+        downloader.reload()
+        follower.start()
+        waiting.ring()
+
+    account = Account(settings.account_path, farm, signed_in)
+    projects = Projects(journal, farm, account, uploader)
+    status = Status(journal, uploader, downloader, waiting)
+    services = Services(settings, farm, account, projects, status, stop.set)
+    server = _Server(
+        uvicorn.Config(
+            build_app(services, listener.getsockname()[1]),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+
+    account.load()
+    if embedded:
+        embedded.start()
+    uploader.resume()
+    downloader.start()
+    follower.start()
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving.add_done_callback(lambda _: stop.set())
+    try:
+        yield stop
+    finally:
+        server.should_exit = True
+        await asyncio.gather(serving, return_exceptions=True)
+        await follower.stop()
+        await downloader.stop()
+        await uploader.stop()
+        if embedded:
+            await embedded.stop()
+        await farm.close()
+        journal.close()
+
+
+async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Run one Envoy until Ctrl-C, SIGTERM or ``POST /envoy/stop``.
+
+    Parameters:
+        announce: called with the address once it can be used.
+
+    Raises:
+        StartError: the port or the data folder is in use.
+    """
+    with listen(settings.port) as listener:
+        port = listener.getsockname()[1]
+        with owned(settings, port):
+            _log_to(settings)
+            async with running(settings, listener) as stop:
+                _on_signals(stop)
+                announce(f"http://localhost:{port}")
+                await stop.wait()
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on this machine's loopback only.
+
+    Raises:
+        StartError: the port is in use, or not ours to use.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # There it means that two programs may share a port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        # Now, not when the server starts: a second Envoy must fail here, and early callers wait.
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(port) from error
+        raise StartError(f"Envoy cannot use port {port} ({error.strerror}).") from error
+    return listener
+
+
+class PortInUseError(StartError):
+    """Another program listens on the port; `envoy.cli` finds out which."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        super().__init__(f"Port {port} is used by another program.")
+
+
+@contextmanager
+def owned(settings: Settings, port: int) -> Iterator[None]:
+    """Hold the data folder for this Envoy alone.
+
+    Raises:
+        StartError: another Envoy has it, or it cannot be written.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(settings.lock_path, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise StartError(
+            f"The data folder {settings.data_dir} is in use by another Envoy{_who(settings)}."
+            " Stop that one first (envoy stop), or choose another folder (envoy up --data-dir)."
+        ) from None
+    except OSError as error:
+        raise StartError(
+            f"The data folder {settings.data_dir} cannot be used ({error.strerror or error})."
+        ) from error
+    try:
+        settings.running_path.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+        yield
+    finally:
+        settings.running_path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _who(settings: Settings) -> str:
+    try:
+        told = json.loads(settings.running_path.read_bytes())
+        return f" (process {int(told['pid'])}, http://localhost:{int(told['port'])})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+
+
+def _log_to(settings: Settings) -> None:
+    settings.logs_dir.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(
+        settings.logs_dir / "envoy.log", maxBytes=5_000_000, backupCount=2, encoding="utf-8"
+    )
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals alone: uvicorn would raise them again after a clean stop."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+
+def main() -> None:
+    """Run the command line."""
+    from envoy.cli import main as command_line
+
+    command_line()

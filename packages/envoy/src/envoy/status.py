@@ -1,0 +1,142 @@
+"""How things stand: the published project status, and Envoy's own view of all its activity."""
+
+import asyncio
+from typing import Any
+
+from envoy.journal import DownloadCounts, Entry, EntryState, Journal
+from envoy.upload.worker import Uploader
+from envoy.waiting import WaitingRoom
+from envoy.watch.download import Downloader
+
+MOST_ENTRIES = 200
+
+_PUBLISHED = {
+    EntryState.UPLOADING: ("Uploading", "File uploads in progress."),
+    EntryState.SUBMITTING: ("Submitting", "File uploads completed, submitting the jobs."),
+    EntryState.SUBMITTED: ("Submitted", "Job submission successful."),
+    EntryState.UPLOADED: ("Completed", "File uploads completed."),
+}
+
+
+class Status:
+    """Reads the journal and what is in progress; changes nothing."""
+
+    def __init__(
+        self, journal: Journal, uploader: Uploader, downloader: Downloader, waiting: WaitingRoom
+    ) -> None:
+        self._journal = journal
+        self._uploader = uploader
+        self._downloader = downloader
+        self._waiting = waiting
+
+    async def project(self, name: str) -> dict[str, Any]:
+        """Return the published status of a project; with empty details for an unknown one.
+
+        State and message are the latest entry's; the files are those of all entries still open,
+        and else of the last one that had any.
+        """
+        return await asyncio.to_thread(self._project, name)
+
+    def _project(self, name: str) -> dict[str, Any]:
+        entries = self._journal.submissions.of_project(name)
+        answer: dict[str, Any] = {
+            "Code": 200,
+            "State": "Unknown",
+            "Message": "This Envoy has not uploaded or submitted a project of this name.",
+            "BytesDone": 0,
+            "BytesTotal": 0,
+            "Details": {},
+            "Speed": 0,
+        }
+        if not entries:
+            return answer
+        latest = entries[0]
+        failed = ("Failed", latest.sentence)
+        answer["State"], answer["Message"] = _PUBLISHED.get(latest.state, failed)
+        if latest.state.is_open and self._waiting.sentence:
+            answer["Message"] += f" {self._waiting.sentence}"
+        details: dict[str, dict[str, Any]] = {}
+        for entry in reversed([entry for entry in entries if entry.state.is_open]):
+            details |= self._details(entry)
+        for entry in entries:
+            if details:
+                break
+            details = self._details(entry)
+        answer["Details"] = details
+        answer["BytesDone"] = sum(detail["BytesDone"] for detail in details.values())
+        answer["BytesTotal"] = sum(detail["BytesTotal"] for detail in details.values())
+        running = [self._uploader.progress(entry.id) for entry in entries if entry.state.is_open]
+        answer["Speed"] = round(sum(progress.speed for progress in running if progress))
+        return answer
+
+    def _details(self, entry: Entry) -> dict[str, dict[str, Any]]:
+        progress = self._uploader.progress(entry.id)
+        found: dict[str, dict[str, Any]] = {}
+        for file in self._journal.submissions.files(entry.id):
+            if progress:
+                done, total, speed, complete = progress.of(file.remote)
+            else:
+                complete = entry.state not in (EntryState.UPLOADING, EntryState.FAILED)
+                done, total, speed = file.size if complete else 0, file.size, 0.0
+            state = "Failed" if entry.state is EntryState.FAILED else "Uploading"
+            name = f"/{file.remote}"
+            found[name] = {
+                "Name": name,
+                "State": "Completed" if complete else state,
+                "BytesDone": done,
+                "BytesTotal": total,
+                # As published: a number on the way, a text at the end.
+                "Speed": "0.00" if complete else round(speed),
+            }
+        return found
+
+    async def activity(self) -> dict[str, Any]:
+        """Return all recent submissions with their jobs and downloads, newest first."""
+        return await asyncio.to_thread(self._activity)
+
+    def _activity(self) -> dict[str, Any]:
+        counts = self._journal.downloads.counts()
+        flying = self._downloader.bytes_in_flight()
+        pausing = self._downloader.pausing()
+        entries = {entry.id: entry for entry in self._journal.submissions.recent(MOST_ENTRIES)}
+        entries |= {entry.id: entry for entry in self._journal.submissions.unfinished()}
+        shown = [
+            self._submission(
+                entry, counts.get(entry.id, DownloadCounts()), flying.get(entry.id, 0), pausing
+            )
+            for entry in entries.values()
+            if entry.state is not EntryState.UPLOADED
+        ]
+        pauses = next(iter(pausing.values()), "")
+        return {"submissions": shown, "waiting_for": self._waiting.sentence or pauses}
+
+    def _submission(
+        self, entry: Entry, counts: DownloadCounts, flying: int, pausing: dict[str, str]
+    ) -> dict[str, Any]:
+        progress = self._uploader.progress(entry.id)
+        sent = entry.state in (EntryState.SUBMITTING, EntryState.SUBMITTED)
+        done = entry.bytes_total if sent else 0
+        jobs = self._journal.submissions.jobs(entry.id)
+        folders = list(dict.fromkeys(w.folder for w in self._journal.submissions.watches(entry.id)))
+        pause = next((pausing[folder] for folder in folders if folder in pausing), "")
+        return {
+            "submission_id": entry.id,
+            "project": entry.project,
+            "name": entry.name,
+            "state": entry.state.value,
+            "sentence": entry.sentence,
+            "warnings": list(entry.warnings),
+            "bytes_done": progress.bytes_done if progress else done,
+            "bytes_total": progress.bytes_total if progress else entry.bytes_total,
+            "jobs": [job.model_dump(mode="json") for job in jobs],
+            "downloads": {
+                "files_total": counts.files_total,
+                "files_done": counts.files_done,
+                "files_failed": counts.files_failed,
+                "bytes_done": counts.bytes_done + flying,
+                "bytes_total": counts.bytes_total,
+                "folders": folders,
+                "sentence": pause or counts.sentence,
+            },
+            "submitted_at": entry.created_at.isoformat(),
+        }

@@ -1,0 +1,57 @@
+"""``envoy status`` for people: Envoy's activity as a table."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show(activity: dict[str, Any], console: Console | None = None) -> None:
+    """Print what ``GET /envoy/activity`` answered."""
+    out = console or Console()
+    submissions = activity["submissions"]
+    if not submissions:
+        out.print("Nothing has been submitted yet.")
+    else:
+        table = Table()
+        for title in ("Project", "Submission", "State", "Job", "Frames", "Results"):
+            table.add_column(title, overflow="fold")
+        for submission in submissions:
+            for row in _rows(submission):
+                table.add_row(*row)
+            table.add_section()
+        out.print(table)
+        for submission in submissions:
+            sentences = [
+                submission["sentence"],
+                submission["downloads"]["sentence"],
+                *(job["sentence"] for job in submission["jobs"]),
+            ]
+            for sentence in dict.fromkeys(filter(None, sentences)):
+                out.print(f"{submission['project']}: {sentence}", markup=False)
+    if activity["waiting_for"]:
+        out.print(activity["waiting_for"], markup=False)
+
+
+def _rows(submission: dict[str, Any]) -> list[tuple[str, ...]]:
+    head = (submission["project"], submission["name"], _state(submission))
+    downloads = submission["downloads"]
+    results = f"{downloads['files_done']} of {downloads['files_total']} files"
+    if downloads["files_failed"]:
+        results += f", {downloads['files_failed']} failed"
+    jobs = submission["jobs"] or [None]
+    rows = []
+    for number, job in enumerate(jobs):
+        name = f"{job['name']}: {job['state']}" if job else ""
+        frames = f"{job['frames_done']} of {job['frames_total']}" if job else ""
+        first = number == 0
+        rows.append((*(head if first else ("", "", "")), name, frames, results if first else ""))
+    return rows
+
+
+def _state(submission: dict[str, Any]) -> str:
+    state = str(submission["state"])
+    total = submission["bytes_total"]
+    if state == "uploading" and total:
+        return f"{state} {100 * submission['bytes_done'] // total} %"
+    return state

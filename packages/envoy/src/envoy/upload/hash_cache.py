@@ -1,0 +1,84 @@
+"""Hashing local files, reading only those that changed since the last time."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm_protocol.hashing import hash_file
+
+from envoy.journal import Journal, UploadFile
+from envoy.journal.hashes import HashRecord
+from envoy.local_files import unreadable
+
+SETTLED_SECONDS = 2.0
+"""A file written this recently may change again without changing its time stamp (FAT counts in
+steps of two seconds), so its hash is not remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A local file and its content's name. ``size`` in bytes, ``mtime_ns`` since the epoch."""
+
+    remote: str
+    local: Path
+    hash: str
+    size: int
+    mtime_ns: int
+
+
+class HashCache:
+    """BLAKE3 of files, remembered in the journal by path, size, mtime and inode."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def hash_all(self, files: Sequence[UploadFile]) -> list[Hashed]:
+        """Return the hashes of files; blocking, so to be called in a thread.
+
+        Raises:
+            LocalFileError: naming a file that is gone or cannot be read.
+        """
+        known = self._journal.hashes.find([file.local for file in files])
+        fresh: list[HashRecord] = []
+        result: list[Hashed] = []
+        for file in files:
+            record, worth_keeping = _hash_one(Path(file.local), known.get(file.local))
+            if worth_keeping:
+                fresh.append(record)
+            result.append(
+                Hashed(file.remote, Path(file.local), record.hash, record.size, record.mtime_ns)
+            )
+        if fresh:
+            self._journal.hashes.store(fresh)
+        return result
+
+
+def hash_again(hashed: Hashed) -> Hashed:
+    """Return the file as it is now, read anew; blocking. Raises LocalFileError."""
+    record, _ = _hash_one(hashed.local, None)
+    return Hashed(hashed.remote, hashed.local, record.hash, record.size, record.mtime_ns)
+
+
+def _hash_one(path: Path, known: HashRecord | None) -> tuple[HashRecord, bool]:
+    """Return the file's record and whether it is new and may be remembered."""
+    try:
+        before = path.stat()
+        if known and _same(known, before):
+            return known, False
+        digest, size = hash_file(path)
+        after = path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    record = HashRecord(str(path), size, after.st_mtime_ns, str(after.st_ino), digest)
+    settled = time.time() - after.st_mtime > SETTLED_SECONDS
+    return record, settled and _same(record, before) and _same(record, after)
+
+
+def _same(record: HashRecord, status: os.stat_result) -> bool:
+    return (
+        record.size == status.st_size
+        and record.mtime_ns == status.st_mtime_ns
+        and record.inode == str(status.st_ino)
+    )

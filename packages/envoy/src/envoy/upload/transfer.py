@@ -1,0 +1,183 @@
+"""Sending one entry's files: hash, ask what is missing, send only that, put the manifest.
+
+Files go in batches, and the next batch is hashed while the last one is being sent. Nothing is
+remembered between attempts: the farm says what it has, so an interrupted upload simply runs again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+from farm_protocol.errors import ErrorCode
+from farm_protocol.files import BlobRef, FileEntry, Ticket
+
+from envoy.errors import FarmAnswerError, FileChangedError
+from envoy.farm_client import FarmClient
+from envoy.journal import UploadFile
+from envoy.patience import Patience
+from envoy.upload.hash_cache import HashCache, Hashed, hash_again
+from envoy.upload.progress import Progress
+
+T = TypeVar("T")
+
+BATCH_FILES = 500
+BATCH_BYTES = 256 * 1024 * 1024
+HASH_TOGETHER = 32
+HASH_THREADS = 2
+PARALLEL = 4
+MOST_CHANGES = 5
+"""After so many changes while it was being sent, a file is not going to hold still."""
+
+
+class Transfer:
+    """Sends files. One instance serves all entries, so that its limits hold for all together."""
+
+    def __init__(self, farm: FarmClient, hashes: HashCache) -> None:
+        self._farm = farm
+        self._hashes = hashes
+        self._hashing = asyncio.Semaphore(HASH_THREADS)
+        self._sending = asyncio.Semaphore(PARALLEL)
+
+    async def send(
+        self, project: str, files: Sequence[UploadFile], patience: Patience, progress: Progress
+    ) -> None:
+        """Return when the farm has all files and the project's manifest names them.
+
+        Raises:
+            LocalFileError: naming a file that is gone, cannot be read or does not hold still.
+            FarmAnswerError: the farm refused for good.
+        """
+        ahead: asyncio.Task[list[Hashed]] | None = None
+        try:
+            for batch in _batches(files):
+                hashing = asyncio.create_task(self._hash(batch))
+                # An error of a batch that nobody waits for any more is not worth a log line.
+                hashing.add_done_callback(lambda task: task.cancelled() or task.exception())
+                if ahead:
+                    previous, ahead = await ahead, hashing
+                    await self._send_batch(project, previous, patience, progress)
+                ahead = hashing
+            if ahead:
+                await self._send_batch(project, await ahead, patience, progress)
+        finally:
+            if ahead:
+                ahead.cancel()
+
+    async def _hash(self, batch: Sequence[UploadFile]) -> list[Hashed]:
+        async def part(files: Sequence[UploadFile]) -> list[Hashed]:
+            async with self._hashing:
+                return await asyncio.to_thread(self._hashes.hash_all, files)
+
+        starts = range(0, len(batch), HASH_TOGETHER)
+        parts = [part(batch[start : start + HASH_TOGETHER]) for start in starts]
+        return [hashed for done in await asyncio.gather(*parts) for hashed in done]
+
+    async def _send_batch(
+        self, project: str, batch: list[Hashed], patience: Patience, progress: Progress
+    ) -> None:
+        current = {hashed.remote: hashed for hashed in batch}
+        changes: dict[str, int] = {}
+        unsure = batch
+        while unsure:
+            refs = list({h.hash: BlobRef(hash=h.hash, size=h.size) for h in unsure}.values())
+            tickets = {t.hash: t for t in await patience(partial(self._farm.missing, refs))}
+            senders = {h.hash: h for h in unsure if h.hash in tickets}
+            for hashed in unsure:
+                if hashed.hash not in tickets:
+                    progress.complete(hashed.remote)
+            changed: list[Hashed] = []
+
+            async def send(
+                hashed: Hashed,
+                tickets: dict[str, Ticket] = tickets,
+                changed: list[Hashed] = changed,
+            ) -> None:
+                if not await self._put(hashed, tickets[hashed.hash], patience, progress):
+                    changed.append(hashed)
+
+            await parallel(PARALLEL, senders.values(), send)
+            lost = {hashed.hash for hashed in changed}
+            unsure = [h for h in unsure if h.hash in lost]
+            for hashed in list(current.values()):
+                if hashed.hash in tickets and hashed.hash not in lost:
+                    progress.complete(hashed.remote)
+            for hashed in changed:
+                unsure.remove(hashed)
+                unsure.append(await self._hash_changed(hashed, changes, progress))
+            current |= {hashed.remote: hashed for hashed in unsure}
+        entries = [
+            FileEntry(path=h.remote, hash=h.hash, size=h.size, mtime_ns=h.mtime_ns)
+            for h in current.values()
+        ]
+        await patience(lambda: self._farm.put_manifest(project, entries))
+
+    async def _put(
+        self, hashed: Hashed, ticket: Ticket, patience: Patience, progress: Progress
+    ) -> bool:
+        """Send one blob; False when the file is not what was hashed any more."""
+
+        async def put() -> None:
+            progress.restart(hashed.remote)
+            await self._farm.put_blob(
+                ticket, hashed.local, hashed.size, lambda n: progress.sent(hashed.remote, n)
+            )
+
+        async with self._sending:
+            try:
+                await patience(put)
+            except FileChangedError:
+                return False
+            except FarmAnswerError as error:
+                if error.body.code != ErrorCode.HASH_MISMATCH:
+                    raise
+                return False
+        return True
+
+    async def _hash_changed(
+        self, hashed: Hashed, changes: dict[str, int], progress: Progress
+    ) -> Hashed:
+        count = changes[hashed.remote] = changes.get(hashed.remote, 0) + 1
+        if count > MOST_CHANGES:
+            raise FileChangedError(
+                f"The file {hashed.local} keeps changing while it is being sent. Submit again when"
+                " the program that writes it has finished."
+            )
+        await asyncio.sleep(0.1 * 2**count)
+        async with self._hashing:
+            again = await asyncio.to_thread(hash_again, hashed)
+        progress.resize(again.remote, again.size)
+        return again
+
+
+async def parallel(workers: int, items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Run ``work`` on all items, a few at a time; the first error cancels the rest and is raised.
+
+    Unlike a TaskGroup it raises that error itself, not a group of one.
+    """
+    left: Iterator[T] = iter(items)
+
+    async def run() -> None:
+        for item in left:
+            await work(item)
+
+    tasks = [asyncio.create_task(run()) for _ in range(workers)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _batches(files: Sequence[UploadFile]) -> Iterator[list[UploadFile]]:
+    batch: list[UploadFile] = []
+    size = 0
+    for file in files:
+        batch.append(file)
+        size += file.size
+        if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

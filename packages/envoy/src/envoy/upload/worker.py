@@ -1,0 +1,102 @@
+"""Bringing accepted entries to the farm, in the background.
+
+Entries of one project go one after the other, in the order in which they were accepted: a
+submission without upload relies on the files of the upload before it. Projects do not wait for
+each other.
+"""
+
+import asyncio
+import logging
+from collections import deque
+
+from farm_protocol.jobs import SubmissionSpec
+
+from envoy.errors import FarmAnswerError, LocalFileError
+from envoy.farm_client import FarmClient
+from envoy.journal import Entry, EntryState, Journal
+from envoy.patience import Patience
+from envoy.upload.progress import Progress
+from envoy.upload.transfer import Transfer
+from envoy.waiting import WaitingRoom
+
+log = logging.getLogger(__name__)
+
+
+class Uploader:
+    """The queue of accepted entries, one lane for each account and project."""
+
+    def __init__(
+        self, journal: Journal, farm: FarmClient, transfer: Transfer, waiting: WaitingRoom
+    ) -> None:
+        self._journal = journal
+        self._farm = farm
+        self._transfer = transfer
+        self._waiting = waiting
+        self._lanes: dict[tuple[str, str], deque[str]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._progress: dict[str, Progress] = {}
+
+    def resume(self) -> None:
+        """Go on with everything that was interrupted."""
+        for entry in self._journal.submissions.unfinished():
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        """Work on an entry that the journal holds."""
+        key = (entry.account, entry.project)
+        if key in self._lanes:
+            self._lanes[key].append(entry.id)
+            return
+        self._lanes[key] = deque([entry.id])
+        task = asyncio.create_task(self._work(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def progress(self, entry_id: str) -> Progress | None:
+        """Return how far an entry has come; None when it is not being worked on."""
+        return self._progress.get(entry_id)
+
+    async def stop(self) -> None:
+        """Leave everything as it is, for the next start."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self, key: tuple[str, str]) -> None:
+        lane = self._lanes[key]
+        try:
+            while lane:
+                entry = self._journal.submissions.get(lane[0])
+                if entry and entry.state.is_open:
+                    await self._finish(entry)
+                lane.popleft()
+        finally:
+            del self._lanes[key]
+
+    async def _finish(self, entry: Entry) -> None:
+        try:
+            await self._bring(entry)
+        except (LocalFileError, FarmAnswerError) as error:
+            self._journal.submissions.set_state(entry.id, EntryState.FAILED, str(error))
+        except Exception as error:
+            # A fault of ours must not stop the entries behind it.
+            log.exception("entry %s failed", entry.id)
+            sentence = f"Envoy failed unexpectedly ({type(error).__name__}: {error})."
+            self._journal.submissions.set_state(entry.id, EntryState.FAILED, sentence)
+        finally:
+            self._progress.pop(entry.id, None)
+
+    async def _bring(self, entry: Entry) -> None:
+        submissions = self._journal.submissions
+        patience = Patience(self._farm, self._waiting, f"upload {entry.id}", entry.account)
+        if entry.state is EntryState.UPLOADING:
+            files = await asyncio.to_thread(submissions.files, entry.id)
+            self._progress[entry.id] = progress = Progress(files)
+            await self._transfer.send(entry.project, files, patience, progress)
+            if not entry.spec:
+                submissions.finish(entry, EntryState.UPLOADED)
+                return
+            submissions.set_state(entry.id, EntryState.SUBMITTING)
+        spec = SubmissionSpec.model_validate_json(entry.spec)
+        submission = await patience(lambda: self._farm.submit(spec))
+        submissions.finish(entry, EntryState.SUBMITTED, submission.jobs)

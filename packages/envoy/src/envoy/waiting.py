@@ -1,0 +1,45 @@
+"""What Envoy waits for, in sentences, and the bell that ends a wait early."""
+
+import asyncio
+
+FIRST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 15.0
+
+
+def pause_seconds(failures: int) -> float:
+    """Return how long to wait after the n-th failure in a row (1, 2, ...): doubling, capped."""
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16))
+
+
+class WaitingRoom:
+    """Each part of Envoy tells here what it waits for; rung when that may have come."""
+
+    def __init__(self) -> None:
+        self._sentences: dict[str, str] = {}
+        self._bell = asyncio.Event()
+
+    @property
+    def sentence(self) -> str:
+        """The oldest sentence still true, or ""."""
+        return next(iter(self._sentences.values()), "")
+
+    def tell(self, who: str, sentence: str) -> None:
+        """Say that ``who`` waits, and for what."""
+        self._sentences[who] = sentence
+
+    def clear(self, who: str) -> None:
+        """Say that ``who`` waits no longer."""
+        self._sentences.pop(who, None)
+
+    def ring(self) -> None:
+        """End all pauses now: somebody signed in, or the farm is back."""
+        rung, self._bell = self._bell, asyncio.Event()
+        rung.set()
+
+    async def pause(self, seconds: float | None) -> None:
+        """Wait for the bell, at most ``seconds`` (None: as long as it takes)."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._bell.wait()
+        except TimeoutError:
+            return

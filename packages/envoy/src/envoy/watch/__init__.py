@@ -1,0 +1,1 @@
+"""Results in: `match` (which, and where to), `follow` (the change feed), `download`."""

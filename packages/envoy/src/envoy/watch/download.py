@@ -1,0 +1,183 @@
+"""Bringing results home: a few workers that fetch, verify and rename into place.
+
+What is to do stands in the journal; what is queued here is only ids. A download is looked up when
+its turn comes, so a newer result, or a sign-in as somebody else, is noticed then.
+"""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from weakref import WeakValueDictionary
+
+from farm_protocol.errors import ErrorCode
+from farm_protocol.paths import UnsafePathError
+
+from envoy.errors import CorruptDownloadError, FarmAnswerError
+from envoy.farm_client import FarmClient
+from envoy.journal import Download, DownloadState, Journal
+from envoy.patience import Patience
+from envoy.waiting import WaitingRoom, pause_seconds
+from envoy.watch.lanes import Lanes
+from envoy.watch.writing import PartFile, in_place_mtime, remove_leftover
+
+log = logging.getLogger(__name__)
+
+PARALLEL = 4
+MOST_CORRUPT = 3
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Downloader:
+    """The queue of downloads of the signed-in account."""
+
+    def __init__(self, journal: Journal, farm: FarmClient, waiting: WaitingRoom) -> None:
+        self._journal = journal
+        self._farm = farm
+        self._waiting = waiting
+        self._lanes = Lanes()
+        self._wake = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._partial: dict[int, tuple[str, int]] = {}
+        # One lock for each file being written; gone when nobody holds or awaits it.
+        self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def start(self) -> None:
+        """Begin with what the journal says is pending."""
+        self.reload()
+        for number in range(PARALLEL):
+            self._tasks.add(asyncio.create_task(self._work(number)))
+
+    def reload(self) -> None:
+        """Queue what is pending for the account that is signed in now, and nothing else."""
+        self._lanes.clear()
+        if self._farm.account:
+            self.add(self._journal.downloads.pending(self._farm.account))
+
+    def add(self, pending: Iterable[tuple[int, str]]) -> None:
+        """Queue downloads that the journal holds: (id, folder)."""
+        for download_id, folder in pending:
+            self._lanes.add(folder, download_id)
+        task = asyncio.create_task(self._notify())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def bytes_in_flight(self) -> dict[str, int]:
+        """Return bytes received of unfinished files, by entry."""
+        found: dict[str, int] = {}
+        for entry_id, count in list(self._partial.values()):
+            found[entry_id] = found.get(entry_id, 0) + count
+        return found
+
+    def pausing(self) -> dict[str, str]:
+        """Return why folders cannot be written, by folder."""
+        return self._lanes.sentences()
+
+    async def stop(self) -> None:
+        """Leave everything as it is, for the next start."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _notify(self) -> None:
+        async with self._wake:
+            self._wake.notify_all()
+
+    async def _work(self, number: int) -> None:
+        while True:
+            folder, download_id = await self._take()
+            try:
+                await self._attend(number, folder, download_id)
+            except Exception as error:
+                log.exception("download %s failed", download_id)
+                self._lanes.failed(folder, download_id, f"{error}", _now())
+            # The end of one may allow another: a pausing folder is tried one at a time.
+            await self._notify()
+
+    async def _take(self) -> tuple[str, int]:
+        async with self._wake:
+            while True:
+                taken = self._lanes.take(_now())
+                if taken:
+                    return taken
+                resume_at = self._lanes.next_resume()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(resume_at):
+                        await self._wake.wait()
+
+    async def _attend(self, number: int, folder: str, download_id: int) -> None:
+        download = self._journal.downloads.get(download_id)
+        if download is None:
+            self._lanes.released(folder)
+            return
+        place = (download.folder, download.relative)
+        async with self._busy.setdefault(place, asyncio.Lock()):
+            # Read again: a newer result may have come while another one was being written.
+            download = self._journal.downloads.get(download_id)
+            if (
+                download is None
+                or download.state is not DownloadState.PENDING
+                or download.account != self._farm.account
+            ):
+                self._lanes.released(folder)
+                return
+            try:
+                await self._bring(number, download)
+            except (UnsafePathError, FarmAnswerError, CorruptDownloadError) as error:
+                self._journal.downloads.failed(download, _refused(download, error))
+                self._lanes.released(folder)
+            except OSError as error:
+                self._lanes.failed(folder, download_id, _cannot_write(folder, error), _now())
+            else:
+                self._lanes.succeeded(folder)
+            finally:
+                self._partial.pop(download_id, None)
+
+    async def _bring(self, number: int, download: Download) -> None:
+        mtime_ns = await asyncio.to_thread(in_place_mtime, download)
+        if mtime_ns is None:
+            patience = Patience(self._farm, self._waiting, f"download {number}", download.account)
+            for attempt in range(1, MOST_CORRUPT + 1):
+                try:
+                    mtime_ns = await patience(lambda: self._fetch(download))
+                    break
+                except CorruptDownloadError:
+                    if attempt == MOST_CORRUPT:
+                        raise
+                    await asyncio.sleep(pause_seconds(attempt))
+        else:
+            await asyncio.to_thread(remove_leftover, download)
+        assert mtime_ns is not None
+        self._journal.downloads.done(download, mtime_ns)
+
+    async def _fetch(self, download: Download) -> int:
+        async with self._farm.blob(download.hash) as parts:
+            file = await asyncio.to_thread(PartFile, download)
+            received = 0
+            try:
+                async for part in parts:
+                    await asyncio.to_thread(file.write, part)
+                    received += len(part)
+                    self._partial[download.id] = (download.entry_id, received)
+                return await asyncio.to_thread(file.finish)
+            finally:
+                file.abandon()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _refused(download: Download, error: Exception) -> str:
+    if isinstance(error, FarmAnswerError) and error.body.code == ErrorCode.NOT_FOUND:
+        return f"The farm no longer has {download.relative}."
+    return f"{download.relative} cannot be downloaded: {error}"
+
+
+def _cannot_write(folder: str, error: OSError) -> str:
+    if error.errno in _FULL:
+        return f"The disk of {folder} is full. Make room: the downloads go on by themselves."
+    reason = error.strerror or str(error)
+    name = f" {error.filename}" if error.filename else ""
+    return f"Cannot write to {folder} ({reason}{name}). The downloads go on once that is possible."

@@ -1,0 +1,129 @@
+"""Following the farm's change feed: what happened, turned into downloads and job states."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from farm_protocol.changes import Changes, Output
+from farm_protocol.paths import UnsafePathError, canonical, local_target
+
+from envoy.errors import FarmAnswerError
+from envoy.farm_client import FarmClient
+from envoy.journal import Entry, Journal, NewDownload
+from envoy.patience import Patience
+from envoy.waiting import WaitingRoom, pause_seconds
+from envoy.watch.download import Downloader
+from envoy.watch.match import destinations
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 20.0
+"""How long the farm holds a question that has no answer yet."""
+QUICK_SECONDS = 1.0
+"""An empty answer that comes sooner means that the farm does not wait: then we do."""
+
+
+class Follower:
+    """Reads the feed of the signed-in account, for ever."""
+
+    def __init__(
+        self, journal: Journal, farm: FarmClient, downloader: Downloader, waiting: WaitingRoom
+    ) -> None:
+        self._journal = journal
+        self._farm = farm
+        self._downloader = downloader
+        self._waiting = waiting
+        self._task: asyncio.Task[None] | None = None
+        self._account = ""
+
+    def start(self) -> None:
+        """Follow the account that is signed in now; called again after each sign-in."""
+        account = self._farm.account
+        if not account or (self._task and self._account == account):
+            return
+        if self._task:
+            self._task.cancel()
+        self._account = account
+        self._task = asyncio.create_task(self._follow(account))
+
+    async def stop(self) -> None:
+        """Stop following; the cursor is in the journal."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self, account: str) -> None:
+        patience = Patience(self._farm, self._waiting, "feed", account)
+        failures = 0
+        while True:
+            try:
+                await self._step(account, patience)
+                failures = 0
+            except FarmAnswerError as error:
+                # Refused for good, for example by a farm that is too old: nothing else to do.
+                failures += 1
+                self._waiting.tell("feed", f"Results cannot be watched: {error}")
+                await self._waiting.pause(pause_seconds(failures))
+            except Exception:
+                failures += 1
+                log.exception("the change feed cannot be followed")
+                await self._waiting.pause(pause_seconds(failures))
+
+    async def _step(self, account: str, patience: Patience) -> None:
+        farm_id, cursor = self._journal.downloads.cursor(account)
+        began = asyncio.get_running_loop().time()
+        changes = await patience(lambda: self._farm.changes(cursor, WAIT_SECONDS))
+        if farm_id and changes.farm_id != farm_id:
+            # Another database: its cursors have nothing to do with ours.
+            self._journal.downloads.apply(account, changes.farm_id, 0)
+            return
+        await self._apply(account, changes)
+        idle = not (changes.outputs or changes.jobs or changes.more)
+        if idle and asyncio.get_running_loop().time() - began < QUICK_SECONDS:
+            await self._waiting.pause(QUICK_SECONDS)
+
+    async def _apply(self, account: str, changes: Changes) -> None:
+        # Paths are resolved on the disk, which may be a slow network share.
+        downloads = await asyncio.to_thread(self._downloads, account, changes.outputs)
+        pending = await asyncio.to_thread(
+            self._journal.downloads.apply,
+            account,
+            changes.farm_id,
+            changes.cursor,
+            downloads,
+            changes.jobs,
+        )
+        self._downloader.add(pending)
+
+    def _downloads(self, account: str, outputs: list[Output]) -> list[NewDownload]:
+        """Return the downloads that outputs cause; of several of one entry's file the last."""
+        entries: dict[str, Entry | None] = {}
+        found: dict[tuple[str, str, str], NewDownload] = {}
+        for output in outputs:
+            if output.submission_id not in entries:
+                entries[output.submission_id] = self._journal.submissions.get(output.submission_id)
+            entry = entries[output.submission_id]
+            if entry is None or entry.account != account:
+                continue
+            watches = self._journal.submissions.watches(entry.id)
+            for folder, relative in destinations(output.path, entry.output_folder, watches):
+                download = _new_download(output, folder, relative)
+                # The last one also in order, so that it wins over other submissions' as well.
+                found.pop((entry.id, folder, relative), None)
+                found[entry.id, folder, relative] = download
+        return list(found.values())
+
+
+def _new_download(output: Output, folder: str, relative: str) -> NewDownload:
+    refusal = ""
+    try:
+        # The exact text goes into the journal, so nothing may be left to be normalised later.
+        if canonical(relative) != relative:
+            raise UnsafePathError(f"'{relative}' is not relative.")
+        local_target(Path(folder), relative)
+    except UnsafePathError as error:
+        refusal = f"A result was refused: {error}"
+    except OSError:
+        # The folder cannot be looked at now; the download says why, and checks again.
+        refusal = ""
+    return NewDownload(output.submission_id, folder, relative, output.hash, output.size, refusal)

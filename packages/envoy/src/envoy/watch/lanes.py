@@ -1,0 +1,87 @@
+"""Which download is next: one lane for each watch folder. Pure but for the clock given in.
+
+A folder whose disk is full or not writable pauses alone, and is then tried with one download at a
+time, so that the others go on and a million waiting frames do not hammer a full disk.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from envoy.waiting import pause_seconds
+
+
+@dataclass(slots=True)
+class Lane:
+    """The downloads into one folder. ``sentence``: why it pauses; "" when it does not."""
+
+    queue: deque[int] = field(default_factory=deque)
+    active: int = 0
+    failures: int = 0
+    resume_at: float = 0.0
+    sentence: str = ""
+
+
+class Lanes:
+    """All lanes. Times are seconds of any steady clock."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, Lane] = {}
+
+    def add(self, folder: str, download_id: int) -> None:
+        """Queue a download."""
+        self._lanes.setdefault(folder, Lane()).queue.append(download_id)
+
+    def clear(self) -> None:
+        """Forget everything that is queued."""
+        for lane in self._lanes.values():
+            lane.queue.clear()
+
+    def take(self, now: float) -> tuple[str, int] | None:
+        """Return the next (folder, download) to work on, or None when none may start now."""
+        for folder, lane in self._lanes.items():
+            if not lane.queue or (lane.failures and (lane.active or now < lane.resume_at)):
+                continue
+            lane.active += 1
+            # To the end of the line: folders take turns.
+            self._lanes[folder] = self._lanes.pop(folder)
+            return folder, lane.queue.popleft()
+        return None
+
+    def next_resume(self) -> float | None:
+        """Return when the first pausing lane goes on, or None."""
+        times = [
+            lane.resume_at
+            for lane in self._lanes.values()
+            if lane.queue and lane.failures and not lane.active
+        ]
+        return min(times, default=None)
+
+    def succeeded(self, folder: str) -> None:
+        """The folder could be written: it pauses no longer."""
+        lane = self._release(folder)
+        lane.failures = 0
+        lane.sentence = ""
+        if not lane.queue and not lane.active:
+            del self._lanes[folder]
+
+    def released(self, folder: str) -> None:
+        """A download ended in a way that says nothing about the folder."""
+        self._release(folder)
+
+    def failed(self, folder: str, download_id: int, sentence: str, now: float) -> None:
+        """The folder could not be written: pause it, and try this download again later."""
+        lane = self._release(folder)
+        lane.failures += 1
+        lane.resume_at = now + pause_seconds(lane.failures)
+        lane.sentence = sentence
+        lane.queue.append(download_id)
+
+    def sentences(self) -> dict[str, str]:
+        """Return why folders pause, by folder."""
+        lanes = list(self._lanes.items())
+        return {folder: lane.sentence for folder, lane in lanes if lane.sentence}
+
+    def _release(self, folder: str) -> Lane:
+        lane = self._lanes.setdefault(folder, Lane())
+        lane.active = max(0, lane.active - 1)
+        return lane

@@ -1,0 +1,71 @@
+"""Errors as answers: the one place where they become HTTP, in the one shape of `ErrorBody`."""
+
+import logging
+from collections.abc import Sequence
+
+from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from envoy.errors import FarmAnswerError, FarmUnreachableError, InvalidRequestError
+
+log = logging.getLogger(__name__)
+
+
+def answer(body: ErrorBody, status: int | None = None) -> JSONResponse:
+    """Return an error answer; the status is the code's unless given."""
+    return JSONResponse(
+        body.model_dump(mode="json"), status_code=status or STATUS[ErrorCode(body.code)]
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer all errors in the one shape."""
+
+    @app.exception_handler(InvalidRequestError)
+    async def invalid(_: Request, error: InvalidRequestError) -> JSONResponse:
+        code = ErrorCode.INVALID_REQUEST
+        return answer(ErrorBody(code=code, message=str(error), errors=error.errors))
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
+        errors: dict[str, list[str]] = {}
+        for fault in error.errors():
+            errors.setdefault(_field(fault["loc"]), []).append(f"{fault['msg']}.")
+        refused = InvalidRequestError(errors)
+        code = ErrorCode.INVALID_REQUEST
+        return answer(ErrorBody(code=code, message=str(refused), errors=errors))
+
+    @app.exception_handler(FarmAnswerError)
+    async def refused(_: Request, error: FarmAnswerError) -> JSONResponse:
+        return answer(error.body, error.status)
+
+    @app.exception_handler(FarmUnreachableError)
+    async def unreachable(_: Request, error: FarmUnreachableError) -> JSONResponse:
+        code = ErrorCode.UNAVAILABLE
+        return answer(ErrorBody(code=code, message=f"{error} Try again.", retry=True))
+
+    @app.exception_handler(HTTPException)
+    async def other(request: Request, error: HTTPException) -> JSONResponse:
+        code = ErrorCode.NOT_FOUND if error.status_code == 404 else ErrorCode.INVALID_REQUEST
+        message = f"{request.method} {request.url.path}: {error.detail}."
+        return answer(ErrorBody(code=code, message=message), error.status_code)
+
+    @app.exception_handler(Exception)
+    async def fault(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        message = f"Envoy failed unexpectedly ({type(error).__name__}); its log says more."
+        return answer(ErrorBody(code=ErrorCode.INTERNAL, message=message, retry=True))
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """Return ``jobs[0].name`` for ("body", "project_request", "jobs", 0, "name")."""
+    field = ""
+    for part in location:
+        if isinstance(part, int):
+            field += f"[{part}]"
+        elif part not in ("body", "project_request"):
+            field += f".{part}" if field else part
+    return field or "body"

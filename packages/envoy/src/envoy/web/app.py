@@ -1,0 +1,26 @@
+"""The web application: routes behind the guard."""
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from envoy import __version__
+from envoy.web import account_routes, answers, catalogue_routes, envoy_routes, project_routes
+from envoy.web.guard import Guard
+from envoy.web.services import Services
+
+
+def build_app(services: Services, port: int) -> ASGIApp:
+    """Return the application that answers at ``http://localhost:<port>``."""
+    # No documentation pages: they would load scripts from elsewhere.
+    app = FastAPI(
+        title="Envoy",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/envoy/openapi.json",
+    )
+    app.state.services = services
+    for routes in (account_routes, catalogue_routes, project_routes, envoy_routes):
+        app.include_router(routes.router)
+    answers.install(app)
+    return Guard(app, port)

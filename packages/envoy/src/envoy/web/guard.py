@@ -1,0 +1,117 @@
+"""Who may talk to Envoy at all: programs of this machine, and pages that Envoy served itself.
+
+Envoy reads any file of its user and writes downloads, and a browser lets every web page send
+requests to ``localhost``. So each request must pass, before anything else sees it:
+
+    Host            one of ours: a foreign name that resolves to 127.0.0.1 (DNS rebinding) is not
+    Origin          when present, exactly our own: no other site, no sandboxed frame ("null")
+    Sec-Fetch-Site  when present, ``same-origin``, or ``none`` (typed into the address bar)
+    Content-Type    JSON for every change: forms, which need no permission to cross sites, are not
+    body            at most `MOST_BODY_BYTES`
+
+There are no CORS headers, so no page of another origin can read an answer either.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_BODY_BYTES = 64 * 1024 * 1024
+_CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_SITES = frozenset({"same-origin", "none"})
+
+
+class Guard:
+    """ASGI middleware; the outermost.
+
+    Parameters:
+        port: the port that Envoy listens on.
+    """
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self._app = app
+        self._hosts = frozenset(f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer with the reason why not."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._stranger(headers)
+        if scope["type"] == "websocket":
+            if refusal:
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal})
+                return
+            await self._app(scope, receive, send)
+            return
+        if refusal:
+            await _refuse(403, ErrorCode.FORBIDDEN, refusal)(scope, receive, send)
+            return
+        if scope["method"] in _CHANGES and not _is_json(headers):
+            sentence = "Changes are sent as JSON: set Content-Type to application/json."
+            await _refuse(415, ErrorCode.INVALID_REQUEST, sentence)(scope, receive, send)
+            return
+        body = await _read_body(headers, receive)
+        if body is None:
+            sentence = f"The request is larger than {MOST_BODY_BYTES // 2**20} MiB."
+            code = ErrorCode.TOO_LARGE
+            await _refuse(STATUS[code], code, sentence)(scope, receive, send)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+    def _stranger(self, headers: Headers) -> str:
+        """Return why the sender may not talk to Envoy, or ""."""
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+            return "Envoy answers only at its own address on this machine, such as localhost."
+        if any(origin != f"http://{hosts[0]}" for origin in headers.getlist("origin")):
+            return "Web pages of other sites may not use Envoy."
+        if any(site not in _SITES for site in headers.getlist("sec-fetch-site")):
+            return "Web pages of other sites may not use Envoy."
+        return ""
+
+
+def _is_json(headers: Headers) -> bool:
+    kinds = headers.getlist("content-type")
+    return [kind.split(";", 1)[0].strip().lower() for kind in kinds] == ["application/json"]
+
+
+async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
+    """Return the whole body, or None as soon as it is too large."""
+    stated = headers.get("content-length", "0")
+    if not stated.isdecimal() or int(stated) > MOST_BODY_BYTES:
+        return None
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b"".join(parts)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MOST_BODY_BYTES:
+            return None
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _refuse(status: int, code: ErrorCode, sentence: str) -> JSONResponse:
+    body = ErrorBody(code=code, message=sentence)
+    return JSONResponse(body.model_dump(mode="json"), status_code=status)

@@ -1,0 +1,34 @@
+"""What the routes use: made by the composition root, carried by the app."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from envoy.account import Account
+from envoy.config import Settings
+from envoy.farm_client import FarmClient
+from envoy.projects import Projects
+from envoy.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of Envoy that HTTP reaches. ``stop`` begins a clean shutdown."""
+
+    settings: Settings
+    farm: FarmClient
+    account: Account
+    projects: Projects
+    status: Status
+    stop: Callable[[], None]
+
+
+def _services(request: Request) -> Services:
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+Use = Annotated[Services, Depends(_services)]

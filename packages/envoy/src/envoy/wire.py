@@ -1,0 +1,102 @@
+"""The published wire: what clients and plug-ins send to Envoy.
+
+Lenient, as the clients in the field differ: unknown fields are ignored, and what old clients leave
+out is optional. What is wrong is refused later, in `compose`, with a sentence for its field.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+
+
+def _nothing_is_empty(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _one_is_a_list(value: Any) -> Any:
+    if not value:
+        return []
+    return [value] if isinstance(value, dict) else value
+
+
+def _nothing_is_a_dict(value: Any) -> Any:
+    return value or {}
+
+
+Text = Annotated[str, BeforeValidator(_nothing_is_empty)]
+"""A text that may be null or absent: then ""."""
+Params = Annotated[dict[str, JsonValue], BeforeValidator(_nothing_is_a_dict)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+
+class FileGroup(_Body):
+    """Files below ``local_root`` that go below ``remote_root``.
+
+    Attributes:
+        files: relative to ``local_root``; None: everything in it.
+    """
+
+    local_root: Text = Field(default="", alias="localRoot")
+    remote_root: Text = Field(default="", alias="remoteRoot")
+    files: list[str] | None = None
+
+
+Groups = Annotated[list[FileGroup], BeforeValidator(_one_is_a_list)]
+"""One group, several, or none."""
+
+
+class AuthBody(_Body):
+    """``POST /auth``. ``access_key``: a password or an access key."""
+
+    username: Text = Field(default="", alias="Username")
+    access_key: Text = Field(default="", alias="AccessKey", repr=False)
+
+
+class UploadBody(_Body):
+    """``POST /upload``."""
+
+    upload: Groups
+
+
+class ProjectParams(_Body):
+    """The project's parameters; all optional, since old clients send none."""
+
+    project_name: Text = ""
+    submission_name: Text = ""
+    output_folder_name: Text = ""
+    remote_output_folder: Text = ""
+    local_root: Text = ""
+    skip_auto_download: bool | None = None
+
+
+class JobBody(_Body):
+    """One job. ``params``: its own, and instances, machine_type, plugins, credits_budget."""
+
+    id: Text = ""
+    name: Text = ""
+    app: Text = ""
+    app_version: Text = ""
+    operation: Text = ""
+    path: Text = ""
+    params: Params = {}
+    dependencies: Annotated[list[str], BeforeValidator(lambda value: value or [])] = []
+
+
+class ProjectRequest(_Body):
+    """The project and its jobs."""
+
+    name: Text = ""
+    params: Annotated[ProjectParams, BeforeValidator(_nothing_is_a_dict)] = ProjectParams()
+    jobs: list[JobBody] = []
+
+
+class SubmitBody(_Body):
+    """``POST /project-submit``. ``watch_files``: pattern -> local folder."""
+
+    project_request: ProjectRequest
+    project_files: Groups = []
+    watch_files: Annotated[dict[str, str], BeforeValidator(_nothing_is_a_dict)] = {}
+    skip_upload: bool | None = None

@@ -1,0 +1,60 @@
+"""Fixtures: a real Envoy over real HTTP, and a strict fake farm."""
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+from envoy.config import Settings
+from envoy.main import listen, running
+from envoy_fake_farm import FakeFarm
+from envoy_studio import Studio
+
+
+@pytest.fixture(scope="session")
+def farm_server() -> Iterator[FakeFarm]:
+    with FakeFarm().serving() as running_farm:
+        yield running_farm
+
+
+@pytest.fixture
+def farm(farm_server: FakeFarm) -> Iterator[FakeFarm]:
+    """A farm that knows nothing yet."""
+    farm_server.reset()
+    yield farm_server
+    farm_server.released.set()
+
+
+@pytest.fixture
+async def start(tmp_path: Path, farm: FakeFarm) -> AsyncIterator[Callable[..., Any]]:
+    """Start an Envoy in this process: ``await start()``; again after ``await start.stop()``."""
+    stack = AsyncExitStack()
+
+    async def begin(**settings: Any) -> Studio:
+        chosen = Settings(
+            data_dir=tmp_path / "envoy", **({"port": 0, "farm_url": farm.url} | settings)
+        )
+        listener = stack.enter_context(listen(chosen.port))
+        port = listener.getsockname()[1]
+        await stack.enter_async_context(running(chosen, listener))
+        address = f"http://127.0.0.1:{port}"
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=address, timeout=30))
+        return Studio(tmp_path, farm, http)
+
+    begin.stop = stack.aclose  # type: ignore[attr-defined]
+    async with stack:
+        yield begin
+
+
+@pytest.fixture
+async def studio(start: Callable[..., Any]) -> Studio:
+    """An Envoy at which the artist is signed in."""
+    made = await start()
+    await made.sign_in()
+    return made

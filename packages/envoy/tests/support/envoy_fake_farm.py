@@ -1,0 +1,383 @@
+"""A farm in memory that takes the protocol literally: strict models, verified hashes, faults on
+demand. A real HTTP server in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import uvicorn
+from blake3 import blake3
+from farm_protocol.account import LoginAnswer, LoginRequest, UserInfo
+from farm_protocol.catalogue import MachineType, ProductVersion
+from farm_protocol.changes import Changes, Output
+from farm_protocol.errors import RETRY, STATUS, ErrorBody, ErrorCode
+from farm_protocol.files import (
+    FileEntry,
+    Manifest,
+    ManifestUpdate,
+    MissingAnswer,
+    MissingRequest,
+    ProjectList,
+    ProjectSummary,
+    Ticket,
+)
+from farm_protocol.jobs import Job, JobState, Submission, SubmissionCheck, SubmissionSpec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import JSONResponse, Response
+
+EMAIL = "artist@example.com"
+PASSWORD = "correct horse"
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class Refusal(Exception):
+    def __init__(self, code: ErrorCode, message: str, errors: dict[str, list[str]] | None = None):
+        self.status = STATUS[code]
+        self.body = ErrorBody(code=code, message=message, errors=errors or {}, retry=code in RETRY)
+
+
+@dataclass
+class Fault:
+    """What happens to the next ``times`` requests whose method and path begin like this.
+
+    kind: an `ErrorCode`, "drop" (no answer), "corrupt" (other bytes), "hold" (waits for release).
+    """
+
+    method: str
+    path: str
+    kind: str
+    times: int = 1
+
+
+class FakeFarm:
+    def __init__(self) -> None:
+        self.url = ""
+        self.wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self.reset()
+
+    def reset(self) -> None:
+        self.farm_id = "farm-1"
+        self.users = {EMAIL: PASSWORD, "other@example.com": "other"}
+        self.keys: dict[str, str] = {}
+        self.credits = 100.0
+        self.blobs: dict[tuple[str, str], bytes] = {}
+        self.manifests: dict[tuple[str, str], dict[str, FileEntry]] = {}
+        self.submissions: dict[str, tuple[str, Submission]] = {}
+        self.specs: dict[str, SubmissionSpec] = {}
+        self.checks: list[SubmissionSpec] = []
+        self.feed: list[tuple[str, Output | Job]] = []
+        self.faults: list[Fault] = []
+        self.requests: list[tuple[str, str, int]] = []
+        self.refuse_check: Refusal | None = None
+        self.released = threading.Event()
+        self.held = threading.Event()
+
+    def count(self, method: str, path: str) -> int:
+        return sum(m == method and p.startswith(path) for m, p, _ in list(self.requests))
+
+    def key_of(self, email: str) -> str:
+        return f"key-{email}"
+
+    def emit(self, account: str, event: Output | Job) -> None:
+        self.feed.append((account, event))
+        for loop, waker in list(self.wakers):
+            loop.call_soon_threadsafe(waker.set)
+
+    def output(
+        self, submission_id: str, path: str, data: bytes, blob_hash: str = "", size: int = -1
+    ) -> None:
+        """A result appears."""
+        account, submission = self.submissions[submission_id]
+        name = blob_hash or blake3(data).hexdigest()
+        self.blobs[account, name] = data
+        self.emit(
+            account,
+            Output(
+                submission_id=submission_id,
+                job_id=submission.jobs[0].id,
+                frame=1,
+                path=path,
+                hash=name,
+                size=len(data) if size < 0 else size,
+                created_at=NOW,
+            ),
+        )
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+        farm = self
+
+        def signed_in(request: Request) -> str:
+            given = request.headers.get("authorization", "").removeprefix("Bearer ")
+            for email, key in farm.keys.items():
+                if key == given:
+                    return email
+            raise Refusal(ErrorCode.NOT_AUTHENTICATED, "The access key is not valid.")
+
+        @app.exception_handler(Refusal)
+        async def refusal(_: Request, error: Refusal) -> JSONResponse:
+            return JSONResponse(error.body.model_dump(mode="json"), status_code=error.status)
+
+        @app.exception_handler(RequestValidationError)
+        async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+            body = ErrorBody(code="invalid_request", message=str(error.errors()))
+            return JSONResponse(body.model_dump(), status_code=400)
+
+        @app.get("/v1/health")
+        async def health() -> dict[str, Any]:
+            return {"service": "farm", "data_dir": "/elsewhere"}
+
+        @app.post("/v1/login")
+        async def login(body: LoginRequest) -> LoginAnswer:
+            if body.secret not in (farm.users.get(body.email), farm.keys.get(body.email)):
+                raise Refusal(ErrorCode.NOT_AUTHENTICATED, "Wrong e-mail address or password.")
+            farm.keys.setdefault(body.email, farm.key_of(body.email))
+            return LoginAnswer(email=body.email, access_key=farm.keys[body.email])
+
+        @app.get("/v1/me")
+        async def me(request: Request) -> UserInfo:
+            return UserInfo(
+                created=datetime(2019, 7, 1, 15, 27, 48),
+                credits_available=farm.credits,
+                credits_consumed=200.0,
+                email_address=signed_in(request),
+                job_throughput_limit=30,
+                max_throughput=30,
+                name="Artist",
+                service_plan="Standard",
+            )
+
+        @app.get("/v1/products")
+        async def products() -> list[ProductVersion]:
+            row = ProductVersion(
+                id="blender:4.2.0", name="Blender", app_type="blender", version="4.2.0"
+            )
+            return [row]
+
+        @app.get("/v1/machines")
+        async def machines(
+            app: str, operation: str, category: str = "", plugins: str = ""
+        ) -> list[MachineType]:
+            name = f"{app}-{operation}-{category}-{plugins}"
+            return [
+                MachineType(id="m", name=name, gpu=False, is_default=True, credits_per_hour=1.0)
+            ]
+
+        @app.get("/v1/projects")
+        async def projects(request: Request) -> ProjectList:
+            account = signed_in(request)
+            rows = [
+                ProjectSummary(
+                    name=name,
+                    num_files=len(files),
+                    total_size=sum(file.size for file in files.values()),
+                    updated_at=NOW,
+                )
+                for (owner, name), files in farm.manifests.items()
+                if owner == account
+            ]
+            return ProjectList(projects=rows)
+
+        @app.get("/v1/projects/{name}/files")
+        async def manifest(name: str, request: Request) -> Manifest:
+            return Manifest(files=list(farm.manifests.get((signed_in(request), name), {}).values()))
+
+        @app.put("/v1/projects/{name}/files")
+        async def put_manifest(name: str, body: ManifestUpdate, request: Request) -> Response:
+            account = signed_in(request)
+            for file in body.files:
+                if file.path.split("/")[0] != name:
+                    raise Refusal(ErrorCode.INVALID_REQUEST, f"{file.path} is not in {name}.")
+                data = farm.blobs.get((account, file.hash))
+                if data is None or len(data) != file.size:
+                    raise Refusal(ErrorCode.INVALID_REQUEST, f"{file.path}: blob not sent.")
+            files = farm.manifests.setdefault((account, name), {})
+            files.update({file.path: file for file in body.files})
+            return Response(status_code=204)
+
+        @app.post("/v1/blobs/missing")
+        async def missing(body: MissingRequest, request: Request) -> MissingAnswer:
+            account = signed_in(request)
+            return MissingAnswer(
+                tickets=[
+                    Ticket(hash=blob.hash, url=f"/v1/blobs/{blob.hash}")
+                    for blob in body.blobs
+                    if (account, blob.hash) not in farm.blobs
+                ]
+            )
+
+        @app.put("/v1/blobs/{name}")
+        async def put_blob(name: str, request: Request) -> Response:
+            account = signed_in(request)
+            data = await request.body()
+            if blake3(data).hexdigest() != name:
+                raise Refusal(ErrorCode.HASH_MISMATCH, "The bytes have another hash.")
+            farm.blobs[account, name] = data
+            return Response(status_code=204)
+
+        @app.get("/v1/blobs/{name}")
+        async def get_blob(name: str, request: Request) -> Response:
+            data = farm.blobs.get((signed_in(request), name))
+            if data is None:
+                raise Refusal(ErrorCode.NOT_FOUND, "There is no such blob.")
+            return Response(data, media_type="application/octet-stream")
+
+        @app.post("/v1/submissions/check")
+        async def check(body: SubmissionSpec, request: Request) -> SubmissionCheck:
+            account = signed_in(request)
+            farm.checks.append(body)
+            if farm.refuse_check:
+                raise farm.refuse_check
+            farm.require_scenes(account, body, body.pending_files)
+            return SubmissionCheck(warnings=["From the check."])
+
+        @app.post("/v1/submissions")
+        async def submit(body: SubmissionSpec, request: Request) -> Submission:
+            account = signed_in(request)
+            if body.id not in farm.submissions:
+                farm.require_scenes(account, body, [])
+                farm.specs[body.id] = body
+                jobs = [make_job(body, n) for n in range(len(body.jobs))]
+                farm.submissions[body.id] = (
+                    account,
+                    Submission(
+                        id=body.id,
+                        project=body.project,
+                        name=body.name,
+                        output_folder=body.output_folder,
+                        submitted_at=NOW,
+                        jobs=jobs,
+                    ),
+                )
+                for job in jobs:
+                    farm.emit(account, job)
+            return farm.submissions[body.id][1]
+
+        @app.get("/v1/changes")
+        async def changes(request: Request, after: int, wait: float = 0) -> Changes:
+            account = signed_in(request)
+            waker = asyncio.Event()
+            entry = (asyncio.get_running_loop(), waker)
+            farm.wakers.append(entry)
+            try:
+                if after >= len(farm.feed):
+                    await asyncio.wait_for(waker.wait(), min(wait, 30))
+            except TimeoutError:
+                pass
+            finally:
+                farm.wakers.remove(entry)
+            events = [event for owner, event in farm.feed[after:] if owner == account]
+            return Changes(
+                farm_id=farm.farm_id,
+                cursor=len(farm.feed),
+                outputs=[event for event in events if isinstance(event, Output)],
+                jobs=[event for event in events if isinstance(event, Job)],
+            )
+
+        return app
+
+    def require_scenes(self, account: str, spec: SubmissionSpec, pending: list[str]) -> None:
+        there = self.manifests.get((account, spec.project), {})
+        for n, job in enumerate(spec.jobs):
+            if job.path not in there and job.path not in pending:
+                sentence = f"The scene '{job.path}' is not in the project."
+                field = f"jobs[{n}].path"
+                raise Refusal(ErrorCode.INVALID_REQUEST, sentence, {field: [sentence]})
+
+    @contextmanager
+    def serving(self, port: int = 0) -> Iterator["FakeFarm"]:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                _Faulty(self, self.app()),
+                port=port,
+                log_level="critical",
+                timeout_graceful_shutdown=1,
+            )
+        )
+        sock = server.config.bind_socket()
+        self.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[sock])))
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.released.set()
+            server.should_exit = True
+            for loop, waker in list(self.wakers):
+                loop.call_soon_threadsafe(waker.set)
+            thread.join()
+            sock.close()
+
+
+def make_job(spec: SubmissionSpec, n: int, state: JobState = JobState.READY) -> Job:
+    return Job(
+        id=f"{spec.id}-{n}",
+        submission_id=spec.id,
+        project=spec.project,
+        submission_name=spec.name,
+        name=spec.jobs[n].name,
+        app=spec.jobs[n].app,
+        app_version=spec.jobs[n].app_version,
+        state=state,
+        sentence="",
+        warnings=[],
+        frames_total=1,
+        frames_done=0,
+        frames_failed=0,
+        frames_running=0,
+        credits=0.0,
+        output_folder=spec.output_folder,
+        submitted_at=NOW,
+        started_at=None,
+        finished_at=None,
+    )
+
+
+class _Faulty:
+    """Injects the faults, and remembers every request."""
+
+    def __init__(self, farm: FakeFarm, app: FastAPI) -> None:
+        self.farm, self.app = farm, app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        method, path = scope["method"], scope["path"]
+        fault = next(
+            (
+                f
+                for f in self.farm.faults
+                if f.times and method == f.method and path.startswith(f.path)
+            ),
+            None,
+        )
+
+        async def noted(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self.farm.requests.append((method, path, message["status"]))
+            await send(message)
+
+        if fault is None:
+            await self.app(scope, receive, noted)
+            return
+        fault.times -= 1
+        if fault.kind == "hold":
+            self.farm.held.set()
+            await asyncio.to_thread(self.farm.released.wait)
+            await self.app(scope, receive, noted)
+        elif fault.kind == "drop":
+            self.farm.requests.append((method, path, 0))
+            length = [(b"content-length", b"1000")]
+            await send({"type": "http.response.start", "status": 200, "headers": length})
+        elif fault.kind == "corrupt":
+            await Response(b"x" * 10)(scope, receive, noted)
+        else:
+            code = ErrorCode(fault.kind)
+            body = Refusal(code, f"Injected: {code}.").body.model_dump(mode="json")
+            await JSONResponse(body, status_code=STATUS[code])(scope, receive, noted)

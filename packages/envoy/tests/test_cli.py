@@ -1,0 +1,113 @@
+"""The command line, as real processes."""
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+from envoy.tables import show
+from rich.console import Console
+
+
+def envoy(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "envoy", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+@pytest.fixture
+def up(tmp_path, farm):
+    """A running Envoy: (process, port, first line)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "envoy", "up", "--port", str(port), "--farm", farm.url]
+    command += ["--data-dir", str(tmp_path / "envoy")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process, port, process.stdout.readline()
+        process.kill()
+
+
+def test_up_status_stop_and_second_starts(up, tmp_path, farm):
+    process, port, line = up
+    data_dir = str(tmp_path / "envoy")
+    assert f"http://localhost:{port}" in line
+
+    again = envoy("up", "--port", str(port), "--farm", farm.url, "--data-dir", str(tmp_path / "b"))
+    assert again.returncode == 1
+    assert f"process {process.pid}" in again.stderr
+    assert data_dir in again.stderr.replace("\n", "")
+
+    same = envoy("up", "--port", "0", "--farm", farm.url, "--data-dir", data_dir)
+    assert same.returncode == 1
+    assert "in use by another Envoy" in same.stderr
+    assert str(process.pid) in same.stderr
+
+    assert "Nothing has been submitted" in envoy("status", "--port", str(port)).stdout
+    told = json.loads(envoy("status", "--url", f"http://localhost:{port}", "--json").stdout)
+    assert told == {"submissions": [], "waiting_for": ""}
+
+    stopped = envoy("stop", "--port", str(port))
+    assert (stopped.returncode, stopped.stdout) == (0, "Envoy has stopped.\n")
+    assert process.wait(5) == 0
+
+    for command in (["status"], ["stop"]):
+        gone = envoy(*command, "--port", str(port))
+        assert gone.returncode == 1
+        assert "envoy up" in gone.stderr
+        assert "Traceback" not in gone.stderr
+
+
+def test_a_port_of_another_program(tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = str(other.getsockname()[1])
+        other.listen()
+        refused = envoy("up", "--port", port, "--farm", "http://x", "--data-dir", str(tmp_path))
+    assert refused.returncode == 1
+    assert "used by another program" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_data_folder_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    refused = envoy("up", "--port", "0", "--data-dir", str(tmp_path / "file" / "below"))
+    assert refused.returncode == 1
+    assert "cannot be used" in refused.stderr
+    wrong = envoy("up", "--port", "99999")
+    assert wrong.returncode == 1
+    assert "Traceback" not in wrong.stderr
+
+
+def test_the_table():
+    downloads = {
+        "files_total": 3,
+        "files_done": 2,
+        "files_failed": 1,
+        "sentence": "A disk is full.",
+    }
+    job = {
+        "name": "[beauty]",
+        "state": "running",
+        "frames_done": 2,
+        "frames_total": 3,
+        "sentence": "",
+    }
+    row = {
+        "project": "demo",
+        "name": "first",
+        "state": "uploading",
+        "sentence": "",
+        "bytes_done": 1,
+        "bytes_total": 4,
+        "jobs": [job, job],
+        "downloads": downloads,
+    }
+    console = Console(width=120, record=True)
+    show({"submissions": [row], "waiting_for": "The farm does not answer."}, console)
+    text = console.export_text()
+    for part in ("uploading 25 %", "[beauty]: running", "2 of 3", "1 failed", "A disk is full."):
+        assert part in text
+    assert "does not answer" in text

@@ -1,0 +1,251 @@
+"""Results come home: complete, once, and nowhere else."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+from envoy_fake_farm import EMAIL, Fault
+from envoy_studio import until
+from farm_protocol.jobs import JobState
+
+OUT = "demo/render_results/out"
+
+
+async def settled(studio, submission_id, **counts):
+    async def reached():
+        downloads = (await studio.of(submission_id))["downloads"]
+        return downloads if all(downloads[key] == n for key, n in counts.items()) else None
+
+    return await until(reached)
+
+
+async def test_results_land_within_a_moment(studio):
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/warm.png", b"warm")
+    await settled(studio, submission_id, files_done=1)
+    began = time.monotonic()
+    studio.farm.output(submission_id, f"{OUT}/sub/frame 0001.png", b"pixels")
+    target = studio.results / "sub" / "frame 0001.png"
+    await until(target.exists)
+    assert time.monotonic() - began < 0.3
+    assert target.read_bytes() == b"pixels"
+    downloads = await settled(studio, submission_id, files_done=2)
+    assert downloads["bytes_done"] == downloads["bytes_total"] == 10
+    assert parts(studio.root) == []
+
+
+async def test_many_and_large_results(studio):
+    submission_id = await studio.submitted()
+    large = os.urandom(5_000_000)
+    studio.farm.output(submission_id, f"{OUT}/large.exr", large)
+    for number in range(200):
+        studio.farm.output(submission_id, f"{OUT}/{number}.png", f"frame {number}".encode())
+    await settled(studio, submission_id, files_done=201, files_total=201)
+    assert (studio.results / "large.exr").read_bytes() == large
+    assert (studio.results / "199.png").read_bytes() == b"frame 199"
+
+
+async def test_results_that_no_watch_wants_and_foreign_ones_stay_on_the_farm(studio):
+    submission_id = await studio.submitted(
+        watch_files={"/demo/render_results/out/.+[.]png": str(studio.results)}
+    )
+    studio.farm.output(submission_id, f"{OUT}/a.exr", b"not wanted")
+    studio.farm.output(submission_id, "demo/render_results/other/a.png", b"not of this one")
+    studio.farm.output(submission_id, f"{OUT}/a.png", b"wanted")
+    await settled(studio, submission_id, files_total=1, files_done=1)
+    assert [path.name for path in studio.results.iterdir()] == ["a.png"]
+
+
+async def test_the_same_result_again_costs_nothing_and_a_newer_one_replaces(studio):
+    submission_id = await studio.submitted()
+    for data in (b"one", b"one", b"two"):
+        studio.farm.output(submission_id, f"{OUT}/f.png", data)
+        target = studio.results / "f.png"
+        await until(lambda d=data, t=target: t.exists() and t.read_bytes() == d)
+        await settled(studio, submission_id, files_done=1, files_total=1)
+    assert studio.farm.count("GET", "/v1/blobs/") == 2
+    target.unlink()
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"two")
+    await until(target.exists)
+
+
+async def test_a_file_that_is_there_already_is_not_fetched(studio):
+    submission_id = await studio.submitted()
+    studio.results.mkdir()
+    (studio.results / "f.png").write_bytes(b"same")
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"same")
+    await settled(studio, submission_id, files_done=1)
+    assert studio.farm.count("GET", "/v1/blobs/") == 0
+
+
+async def test_a_later_submission_into_the_same_folder_wins(studio):
+    first = await studio.submitted()
+    second = await studio.submitted()
+    studio.farm.output(first, f"{OUT}/f.png", b"first")
+    studio.farm.output(second, f"{OUT}/f.png", b"second")
+    await settled(studio, first, files_done=1)
+    await settled(studio, second, files_done=1)
+    assert (studio.results / "f.png").read_bytes() == b"second"
+
+
+async def test_another_farm_behind_the_same_address_is_read_from_the_start(studio):
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/a.png", b"a")
+    await settled(studio, submission_id, files_done=1)
+    studio.farm.farm_id = "farm-2"
+    studio.farm.feed.clear()
+    studio.farm.output(submission_id, f"{OUT}/b.png", b"b")
+    # The feed is asked with a cursor that means nothing to this farm.
+    studio.farm.feed += [studio.farm.feed[-1]] * 10
+    await until((studio.results / "b.png").exists)
+
+
+@pytest.mark.parametrize("kind", ["drop", "internal", "corrupt"])
+async def test_passing_trouble_only_delays(studio, kind):
+    submission_id = await studio.submitted()
+    studio.farm.faults = [Fault("GET", "/v1/blobs/", kind, 2)]
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    assert (studio.results / "f.png").read_bytes() == b"pixels"
+    assert parts(studio.root) == []
+
+
+@pytest.mark.parametrize("kind", ["drop", "internal"])
+async def test_trouble_of_the_feed_only_delays(studio, kind):
+    studio.farm.faults = [Fault("GET", "/v1/changes", kind, 2)]
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+
+
+async def test_a_result_that_the_farm_lost_is_said_so(studio):
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels", blob_hash="0" * 64)
+    studio.farm.blobs.clear()
+    downloads = await settled(studio, submission_id, files_failed=1)
+    assert downloads["sentence"] == "The farm no longer has f.png."
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../escaped.png",
+        "../../escaped.png",
+        "sub/../../escaped.png",
+        "/escaped.png",
+        "a//b.png",
+        "C:/escaped.png",
+        "..\\escaped.png",
+        "nul.png",
+        "line\nbreak.png",
+        ".",
+    ],
+)
+async def test_a_malicious_farm_cannot_leave_the_folder(studio, path):
+    submission_id = await studio.submitted()
+    before = files(studio.root)
+    studio.farm.output(submission_id, f"{OUT}/{path}", b"evil")
+    downloads = await settled(studio, submission_id, files_failed=1)
+    assert "refused" in downloads["sentence"]
+    studio.farm.output(submission_id, f"{OUT}/good.png", b"good")
+    await settled(studio, submission_id, files_done=1)
+    assert files(studio.root) - before == {studio.results / "good.png"}
+    assert not Path("/escaped.png").exists()
+
+
+async def test_a_link_out_of_the_folder_is_not_followed(studio):
+    submission_id = await studio.submitted()
+    outside = studio.root / "outside"
+    outside.mkdir()
+    (outside / "precious").write_bytes(b"precious")
+    studio.results.mkdir()
+    (studio.results / "link").symlink_to(outside)
+    (studio.results / "file").symlink_to(outside / "precious")
+    studio.farm.output(submission_id, f"{OUT}/link/evil.png", b"evil")
+    studio.farm.output(submission_id, f"{OUT}/file", b"replaces the link, not what it points to")
+    await settled(studio, submission_id, files_failed=1, files_done=1)
+    assert [path.name for path in outside.iterdir()] == ["precious"]
+    assert (outside / "precious").read_bytes() == b"precious"
+    assert not (studio.results / "file").is_symlink()
+
+
+async def test_more_bytes_than_announced_are_cut_off(studio):
+    submission_id = await studio.submitted()
+    data = b"x" * 100_000
+    studio.farm.output(submission_id, f"{OUT}/f.png", data, blake3(data).hexdigest(), size=10)
+    await settled(studio, submission_id, files_failed=1)
+    assert files(studio.results) == set()
+
+
+async def test_a_folder_that_cannot_be_written_holds_up_only_itself(studio):
+    blocked, free = studio.root / "blocked", studio.root / "free"
+    blocked.write_bytes(b"a file stands where the folder should be")
+    submission_id = await studio.submitted(watch_files={".+": str(blocked), ".*": str(free)})
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await until((free / "f.png").exists)
+
+    async def said():
+        downloads = (await studio.of(submission_id))["downloads"]
+        return str(blocked) in downloads["sentence"] and downloads
+
+    downloads = await until(said)
+    assert downloads["files_failed"] == 0
+    assert str(blocked) in (await studio.activity())["waiting_for"]
+    blocked.unlink()
+    await until((blocked / "f.png").exists)
+    await settled(studio, submission_id, files_done=2, sentence="")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 1 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.name != "posix" or os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("needs to mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def test_a_full_disk_loses_nothing(studio, small_disk: Path):
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 900_000)
+    results = small_disk / "results"
+    submission_id = await studio.submitted(watch_files={".+": str(results)})
+    frames = {f"{n}.png": os.urandom(90_000) for n in range(8)}
+    for name, data in frames.items():
+        studio.farm.output(submission_id, f"{OUT}/{name}", data)
+
+    async def said():
+        return "is full" in (await studio.of(submission_id))["downloads"]["sentence"]
+
+    await until(said)
+    ballast.unlink()
+    await settled(studio, submission_id, files_done=8, files_failed=0, sentence="")
+    for name, data in frames.items():
+        assert (results / name).read_bytes() == data
+    assert parts(results) == []
+
+
+def files(root: Path) -> set[Path]:
+    return {path for path in root.rglob("*") if path.is_file() and "envoy" not in path.parts}
+
+
+def parts(root: Path) -> list[Path]:
+    return list(root.rglob("*.part"))
+
+
+async def test_jobs_follow_the_feed(studio):
+    submission_id = await studio.submitted()
+    _, submission = studio.farm.submissions[submission_id]
+    done = submission.jobs[0].model_copy(update={"state": JobState.COMPLETED})
+    studio.farm.emit(EMAIL, done)
+
+    async def seen():
+        return (await studio.of(submission_id))["jobs"][0]["state"] == "completed"
+
+    await until(seen)

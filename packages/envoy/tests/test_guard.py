@@ -1,0 +1,109 @@
+"""No web page can make Envoy do anything."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+from envoy.config import Settings
+from envoy.main import listen, running
+from envoy.web.guard import MOST_BODY_BYTES
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def envoy(tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
+    """One Envoy for all of these: a refused request leaves nothing behind."""
+    data_dir = tmp_path_factory.mktemp("guard")
+    with listen(0) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        settings = Settings(data_dir=data_dir, farm_url="http://127.0.0.1:9")
+        async with running(settings, listener), httpx.AsyncClient(base_url=address) as client:
+            yield client
+
+
+def port_of(client: httpx.AsyncClient) -> int:
+    return client.base_url.port
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
+async def test_our_own_names_may(envoy, name):
+    host = f"{name}:{port_of(envoy)}"
+    assert (await envoy.get("/envoy/health", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost", "localhost:1", "127.0.0.1.evil.example:{port}", ""]
+)
+async def test_other_names_may_not(envoy, host):
+    headers = {"Host": host.format(port=port_of(envoy))}
+    answer = await envoy.get("/envoy/health", headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["code"] == "forbidden"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+@pytest.mark.parametrize(
+    "origin",
+    ["null", "https://evil.example", "http://localhost", "https://127.0.0.1:{port}", "http://x"],
+)
+async def test_other_origins_may_not(envoy, method, origin):
+    headers = {"Origin": origin.format(port=port_of(envoy)), "Content-Type": "application/json"}
+    answer = await envoy.request(method, "/envoy/health", headers=headers)
+    assert answer.status_code == 403
+    assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_our_own_origin_may(envoy):
+    headers = {"Origin": f"http://127.0.0.1:{port_of(envoy)}", "Sec-Fetch-Site": "same-origin"}
+    assert (await envoy.get("/envoy/health", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("site", "status"),
+    [("cross-site", 403), ("same-site", 403), ("", 403), ("none", 200), ("same-origin", 200)],
+)
+async def test_the_site_that_a_browser_tells(envoy, site, status):
+    answer = await envoy.get("/envoy/health", headers={"Sec-Fetch-Site": site})
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
+async def test_changes_must_be_json(envoy, method, kind):
+    headers = {"Content-Type": kind} if kind else {}
+    answer = await envoy.request(method, "/envoy/stop", content="{}", headers=headers)
+    assert answer.status_code == 415
+    assert "application/json" in answer.json()["message"]
+
+
+async def test_a_charset_is_fine(envoy):
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    answer = await envoy.post("/auth", content="{}", headers=headers)
+    assert answer.status_code == 401  # Let in, and told that nobody can sign in with nothing.
+
+
+async def test_a_stated_large_body_is_refused_unread(envoy):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(envoy))
+    writer.write(
+        f"POST /auth HTTP/1.1\r\nHost: localhost:{port_of(envoy)}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {MOST_BODY_BYTES + 1}\r\n\r\n".encode()
+    )
+    answer = await reader.readuntil(b"too_large")
+    assert answer.startswith(b"HTTP/1.1 413")
+    writer.close()
+
+
+async def test_a_large_body_of_unstated_length_is_refused(envoy):
+    async def parts():
+        for _ in range(MOST_BODY_BYTES // 2**20 + 1):
+            yield b" " * 2**20
+
+    headers = {"Content-Type": "application/json"}
+    try:
+        answer = await envoy.post("/auth", content=parts(), headers=headers)
+    except httpx.WriteError:
+        return  # Refused, and the connection closed, while we were still sending.
+    assert answer.status_code == 413

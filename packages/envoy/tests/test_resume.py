@@ -1,0 +1,148 @@
+"""Envoy is killed at any moment, as a real process, and goes on where it was."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from envoy_fake_farm import EMAIL, Fault
+from envoy_studio import Studio, until
+
+OUT = "demo/render_results/out"
+
+
+class Machine:
+    """Starts and kills Envoys on one data folder."""
+
+    def __init__(self, root, farm):
+        self.root, self.farm = root, farm
+        self.process = None
+        self.url = ""
+
+    async def start(self) -> None:
+        command = [*(sys.executable, "-m", "envoy", "up", "--port", "0")]
+        command += ["--data-dir", str(self.root / "envoy"), "--farm", self.farm.url]
+        self.process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, start_new_session=True
+        )
+        line = (await self.process.stdout.readline()).decode()
+        self.url = next(word for word in line.split() if word.startswith("http"))
+        self.url = self.url.replace("localhost", "127.0.0.1")
+
+    async def end(self, number: int = signal.SIGKILL) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        return await self.process.wait()
+
+    @asynccontextmanager
+    async def studio(self):
+        async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
+            yield Studio(self.root, self.farm, http)
+
+
+@pytest.fixture
+async def machine(tmp_path, farm):
+    made = Machine(tmp_path, farm)
+    await made.start()
+    yield made
+    await made.end()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("POST", "/v1/blobs/missing", "hold"),
+        ("PUT", "/v1/blobs/", "hold"),
+        ("PUT", "/v1/projects/", "hold"),
+        ("POST", "/v1/submissions", "hold"),
+    ],
+)
+async def test_killed_while_uploading(machine, method, path, kind):
+    async with machine.studio() as studio:
+        await studio.sign_in()
+        for number in range(20):
+            studio.write(f"{number}.png", f"{number}".encode())
+        studio.write("scene.blend")
+        body = studio.body() | {
+            "project_files": {"localRoot": str(studio.project), "remoteRoot": "/demo"}
+        }
+        farm = studio.farm
+        if path == "/v1/submissions":
+            farm.faults = [Fault(method, "/v1/submissions/check", "internal", 0)]
+            answer = await studio.http.post("/project-submit", json=body)
+            # Held or not, the kill comes somewhere around the farm's answer.
+        else:
+            farm.faults = [Fault(method, path, kind, 1)]
+            answer = await studio.http.post("/project-submit", json=body)
+            await asyncio.to_thread(farm.held.wait, 10)
+        submission_id = answer.json()["submission_id"]
+    await machine.end()
+    farm.released.set()
+    await machine.start()
+    async with machine.studio() as studio:
+        row = await studio.until_state(submission_id, "submitted")
+        assert len(farm.manifests[EMAIL, "demo"]) == 21
+        assert list(farm.submissions) == [submission_id]
+        assert [job["name"] for job in row["jobs"]] == ["beauty"]
+
+
+async def test_killed_while_downloading(machine):
+    async with machine.studio() as studio:
+        farm = studio.farm
+        await studio.sign_in()
+        submission_id = await studio.submitted()
+        farm.output(submission_id, f"{OUT}/first.png", b"first")
+        await until((studio.results / "first.png").exists)
+        farm.faults = [Fault("GET", "/v1/blobs/", "hold", 3)]
+        for number in range(10):
+            farm.output(submission_id, f"{OUT}/{number}.png", b"%d" % number)
+        await asyncio.to_thread(farm.held.wait, 10)
+    await machine.end()
+    # As if it had been killed in the middle of a write: a rest of the first pending row.
+    (studio.results / ".0.png.2.part").write_bytes(b"half")
+    farm.output(submission_id, f"{OUT}/while away.png", b"later")
+    farm.released.set()
+    await machine.start()
+    for number in range(10):
+        target = studio.results / f"{number}.png"
+        await until(lambda t=target, n=number: t.exists() and t.read_bytes() == b"%d" % n)
+    await until((studio.results / "while away.png").exists)
+    assert list(studio.results.glob(".*")) == []
+
+
+async def test_killed_again_and_again(machine):
+    """Wherever the kill falls, nothing is lost and nothing is submitted twice."""
+    submissions = []
+    farm = machine.farm
+    for round_number in range(5):
+        async with machine.studio() as studio:
+            await studio.sign_in()
+            studio.write("scene.blend", os.urandom(300_000))
+            submissions.append(await studio.submit())
+            for done in list(farm.submissions):
+                farm.output(done, f"{OUT}/{done[:8]}-{round_number}.png", os.urandom(100_000))
+            await asyncio.sleep(0.03 * round_number)  # The moment of the kill: it varies.
+        await machine.end()
+        await machine.start()
+    async with machine.studio() as studio:
+        for submission_id in submissions:
+            await studio.until_state(submission_id, "submitted")
+        assert sorted(farm.submissions) == sorted(submissions)
+        for _, event in list(farm.feed):
+            if getattr(event, "path", ""):
+                target = studio.results / event.path.rpartition("/")[2]
+                data = farm.blobs[EMAIL, event.hash]
+                await until(lambda t=target, d=data: t.exists() and t.read_bytes() == d)
+        assert list(studio.results.glob(".*")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_clean_stop(machine, number):
+    began = asyncio.get_running_loop().time()
+    async with machine.studio() as studio:
+        await studio.sign_in()
+        assert await machine.end(number) == 0
+    assert asyncio.get_running_loop().time() - began < 5

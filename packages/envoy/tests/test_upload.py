@@ -1,0 +1,187 @@
+"""Files reach the farm, whatever happens on the way."""
+
+import asyncio
+
+import pytest
+from blake3 import blake3
+from envoy_fake_farm import EMAIL, PASSWORD, Fault
+from envoy_studio import until
+
+
+async def test_only_what_is_missing_is_sent(studio):
+    for number in range(30):
+        studio.write(f"tex/{number}.png", f"texture {number % 10}".encode())
+    await studio.submitted(project_files=_all(studio))
+    assert studio.farm.count("PUT", "/v1/blobs") == 11  # 10 textures of 30 files, and the scene.
+    studio.write("tex/3.png", b"changed")
+    await studio.submitted(project_files=_all(studio))
+    assert studio.farm.count("PUT", "/v1/blobs") == 12
+    files = studio.farm.manifests[EMAIL, "demo"]
+    assert len(files) == 31
+    assert files["demo/tex/3.png"].hash == blake3(b"changed").hexdigest()
+
+
+async def test_more_files_than_one_batch_holds(studio):
+    for number in range(600):
+        studio.write(f"tex/{number}.png", str(number).encode())
+    await studio.submitted(project_files=_all(studio))
+    assert len(studio.farm.manifests[EMAIL, "demo"]) == 601
+    assert studio.farm.count("POST", "/v1/blobs/missing") == 2
+
+
+async def test_empty_and_large_files(studio):
+    large = bytes(range(256)) * 4096 * 5
+    studio.write("empty", b"")
+    studio.write("large", large)
+    await studio.submitted(project_files=_all(studio))
+    files = studio.farm.manifests[EMAIL, "demo"]
+    assert studio.farm.blobs[EMAIL, files["demo/large"].hash] == large
+    assert files["demo/empty"].size == 0
+
+
+@pytest.mark.parametrize("kind", ["drop", "internal", "storage_full", "too_many_attempts"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/blobs/missing"),
+        ("PUT", "/v1/blobs/"),
+        ("PUT", "/v1/projects/"),
+        ("POST", "/v1/submissions"),
+    ],
+)
+async def test_passing_trouble_only_delays(studio, method, path, kind):
+    studio.write("scene.blend")
+    # A submission's check is asked for before the caller is answered: not repeated.
+    skipped = [Fault("POST", "/v1/submissions/check", "hold", 1)]
+    studio.farm.released.set()
+    studio.farm.faults = [*skipped, Fault(method, path, kind, 2)]
+    await studio.until_state(await studio.submit(), "submitted")
+    assert studio.farm.count(method, path) >= 3
+    assert (await studio.activity())["waiting_for"] == ""
+
+
+async def test_what_it_waits_for_is_said(studio):
+    studio.farm.faults = [Fault("PUT", "/v1/blobs/", "storage_full", 1000)]
+    studio.write("scene.blend")
+    submission_id = await studio.submit()
+
+    async def said():
+        return "storage_full" in (await studio.activity())["waiting_for"]
+
+    await until(said)
+    status = (await studio.http.get("/project-status/demo")).json()
+    assert status["State"] == "Uploading"
+    assert "storage_full" in status["Message"]
+    studio.farm.faults.clear()
+    await studio.until_state(submission_id, "submitted")
+
+
+async def test_progress_is_told_while_it_happens(studio):
+    studio.write("scene.blend", b"x" * 1000)
+    studio.farm.faults = [Fault("PUT", "/v1/blobs/", "hold")]
+    submission_id = await studio.submit()
+    await asyncio.to_thread(studio.farm.held.wait, 10)
+    status = (await studio.http.get("/project-status/demo")).json()
+    assert (status["Code"], status["State"]) == (200, "Uploading")
+    assert status["Message"] == "File uploads in progress."
+    assert status["BytesTotal"] == 1000
+    assert status["Details"]["/demo/scene.blend"]["State"] == "Uploading"
+    assert (await studio.of(submission_id))["bytes_total"] == 1000
+    projects = (await studio.http.get("/projects")).json()["projects"]
+    assert projects[0]["name"] == "demo"
+    studio.farm.released.set()
+    await studio.until_state(submission_id, "submitted")
+
+
+async def test_a_file_that_changes_while_it_is_sent_is_read_again(studio):
+    path = studio.write("scene.blend", b"before")
+    studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
+    submission_id = await studio.submit()
+    await asyncio.to_thread(studio.farm.held.wait, 10)
+    path.write_bytes(b"after!")
+    studio.farm.released.set()
+    await studio.until_state(submission_id, "submitted")
+    file = studio.farm.manifests[EMAIL, "demo"]["demo/scene.blend"]
+    assert file.hash == blake3(b"after!").hexdigest()
+
+
+@pytest.mark.parametrize("data", [b"", b"longer than it was before"])
+async def test_a_file_that_changes_its_size_while_it_is_sent_is_read_again(studio, data):
+    path = studio.write("scene.blend", b"before")
+    twin = studio.write("a_twin.blend", b"before")
+    studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
+    submission_id = await studio.submit(project_files=_all(studio))
+    await asyncio.to_thread(studio.farm.held.wait, 10)
+    path.write_bytes(data)
+    studio.farm.released.set()
+    row = await studio.until_state(submission_id, "submitted")
+    files = studio.farm.manifests[EMAIL, "demo"]
+    assert files["demo/scene.blend"].hash == blake3(data).hexdigest()
+    assert files["demo/a_twin.blend"].hash == blake3(twin.read_bytes()).hexdigest()
+    assert row["bytes_done"] == row["bytes_total"]
+
+
+async def test_a_vanished_file_fails_its_submission_alone_and_is_named(studio):
+    path = studio.write("scene.blend", b"going")
+    studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
+    doomed = await studio.submit()
+    await asyncio.to_thread(studio.farm.held.wait, 10)
+    path.unlink()
+    studio.farm.released.set()
+    row = await studio.until_state(doomed, "failed")
+    assert str(path) in row["sentence"]
+    status = (await studio.http.get("/project-status/demo")).json()
+    assert (status["State"], status["Message"]) == ("Failed", row["sentence"])
+    await studio.submitted()
+
+
+async def test_what_the_farm_refuses_in_the_end_fails_with_its_sentence(studio):
+    studio.write("scene.blend")
+    studio.farm.released.set()
+    studio.farm.faults = [
+        Fault("POST", "/v1/submissions/check", "hold"),
+        Fault("POST", "/v1/submissions", "insufficient_credits", 1),
+    ]
+    row = await studio.until_state(await studio.submit(), "failed")
+    assert "insufficient_credits" in row["sentence"]
+
+
+async def test_a_lost_access_key_holds_everything_until_the_next_sign_in(studio):
+    studio.write("scene.blend")
+    studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
+    submission_id = await studio.submit()
+    await asyncio.to_thread(studio.farm.held.wait, 10)
+    studio.farm.keys[EMAIL] = "another key"
+    studio.farm.released.set()
+
+    async def said():
+        return (await studio.activity())["waiting_for"].startswith("Sign in again")
+
+    await until(said)
+    assert (await studio.of(submission_id))["state"] == "uploading"
+    assert (await studio.http.get("/credits-info")).status_code == 401
+    await studio.sign_in()
+    await studio.until_state(submission_id, "submitted")
+
+
+async def test_another_account_does_not_get_this_ones_work(studio):
+    studio.write("scene.blend")
+    studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
+    submission_id = await studio.submit()
+    await asyncio.to_thread(studio.farm.held.wait, 10)
+    other = {"Username": "other@example.com", "AccessKey": "other"}
+    assert (await studio.http.post("/auth", json=other)).status_code == 200
+    studio.farm.released.set()
+
+    async def said():
+        return f"Sign in as {EMAIL}" in (await studio.activity())["waiting_for"]
+
+    await until(said)
+    assert {account for account, _ in studio.farm.blobs} <= {EMAIL}
+    again = {"Username": EMAIL, "AccessKey": PASSWORD}
+    assert (await studio.http.post("/auth", json=again)).status_code == 200
+    await studio.until_state(submission_id, "submitted")
+
+
+def _all(studio):
+    return {"localRoot": str(studio.project), "remoteRoot": "/demo"}

@@ -1,0 +1,131 @@
+"""Real scenes, a fake farm, and real runner processes."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from farm.templates import load
+from farm_protocol.files import FileEntry
+from farm_protocol.hashing import hash_file
+from farm_protocol.runner import TOKEN_VARIABLE, RunnerJob
+
+HERE = Path(__file__).parent
+
+# importlib mode has no package to import a helper from.
+_spec = importlib.util.spec_from_file_location("runner_fake_farm", HERE / "fake_farm.py")
+assert _spec is not None
+assert _spec.loader is not None
+fake_farm = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake_farm)
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with small scenes, made by Blender once."""
+    if shutil.which("blender") is None:
+        pytest.skip("needs blender on the PATH")
+    folder = tmp_path_factory.mktemp("scenes")
+    script = ["--python-exit-code", "3", "-P", str(HERE / "make_scenes.py"), "--", str(folder)]
+    subprocess.run(["blender", "-b", "--factory-startup", *script], check=True, capture_output=True)
+    (folder / "corrupt.blend").write_bytes((folder / "plain.blend").read_bytes()[:300_000])
+    return folder
+
+
+class Rig:
+    """Starts a farm with one job of a project ``show``, and runners for it."""
+
+    def __init__(self, scenes: Path, tmp_path: Path) -> None:
+        self.scenes, self.tmp_path = scenes, tmp_path
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.farms: list[fake_farm.FakeFarm] = []
+        self.work_dir = tmp_path / "work"
+
+    def farm(
+        self,
+        scene: str,
+        claims: list[list[int]],
+        files: list[str] | None = None,
+        on_disk: bool = True,
+        **params: object,
+    ):
+        template = load("blender", "render")
+        assert template is not None
+        checked = template.validate({"frames": "1", **params})
+        assert not checked.errors
+        entries, blobs = [], {}
+        store = self.tmp_path / "store"
+        for name in [scene, *(files or [])]:
+            digest, size = hash_file(self.scenes / name)
+            blob = store / digest[:2] / digest
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            if not blob.exists():
+                shutil.copyfile(self.scenes / name, blob)
+                blob.chmod(0o444)
+            blobs[digest] = blob.read_bytes()
+            entries.append(FileEntry(path=f"show/{name}", hash=digest, size=size))
+        job = RunnerJob(
+            job_id="job1",
+            name="beauty",
+            app="blender",
+            app_version="",
+            operation="render",
+            template=template.name,
+            scene=f"show/{scene}",
+            parameters=checked.values,
+            plugins=[],
+            files=entries,
+            output_folder="show/results",
+            disk_store=str(store) if on_disk else None,
+        )
+        farm = fake_farm.FakeFarm(job, claims)
+        if not on_disk:
+            farm.blobs.update(blobs)
+        self.farms.append(farm)
+        return farm
+
+    def start(self, farm, *arguments: str, token: str = fake_farm.TOKEN) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "farm.runner", "--farm", farm.url]
+        command += ["--work-dir", str(self.work_dir), *arguments]
+        environment = {**os.environ, TOKEN_VARIABLE: token, "SECRET_OF_THE_HOST": "x"}
+        process = subprocess.Popen(command, env=environment)
+        self.processes.append(process)
+        return process
+
+    def run(self, farm, *arguments: str) -> int:
+        code = self.start(farm, *arguments).wait(60)
+        assert farm.problems == []
+        return code
+
+
+@pytest.fixture
+def rig(scenes: Path, tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(scenes, tmp_path)
+    yield made
+    for process in made.processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    for farm in made.farms:
+        if not farm.is_down:
+            farm.down()
+
+
+@pytest.fixture
+def renderers_of() -> Callable[[int], list[int]]:
+    """Return a function that lists the living renderers of a runner by its process id."""
+
+    def find(pid: int) -> list[int]:
+        import psutil
+
+        return [
+            child.pid
+            for child in psutil.Process(pid).children(recursive=True)
+            if child.status() != psutil.STATUS_ZOMBIE and "render.py" in " ".join(child.cmdline())
+        ]
+
+    return find

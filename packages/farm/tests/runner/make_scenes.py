@@ -1,0 +1,68 @@
+"""Run by Blender: makes small scenes below the folder that is the last argument."""
+
+import os
+import sys
+
+import bpy
+
+ROOT = sys.argv[-1]
+
+
+def fresh(samples=1):
+    bpy.ops.wm.read_factory_settings(use_empty=False)
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = samples
+    scene.cycles.use_denoising = False
+    scene.cycles.use_adaptive_sampling = False
+    scene.render.resolution_x, scene.render.resolution_y = 64, 36
+    scene.render.resolution_percentage = 100
+    return scene
+
+
+def save(name):
+    bpy.ops.wm.save_as_mainfile(filepath=os.path.join(ROOT, name), relative_remap=True)
+
+
+scene = fresh()
+# What an artist's machine leaves behind, and what must not matter.
+scene.render.filepath = "/nonexistent/x"
+scene.render.use_overwrite = False
+scene.frame_step = 7
+save("plain.blend")
+
+scene = fresh(samples=700)
+save("slow.blend")
+
+scene = fresh()
+os.makedirs(os.path.join(ROOT, "textures"), exist_ok=True)
+made = bpy.data.images.new("wood", 8, 8)
+made.filepath_raw = os.path.join(ROOT, "textures", "wood.png")
+made.file_format = "PNG"
+made.save()
+scene = fresh()
+tree = bpy.data.objects["Cube"].active_material.node_tree
+node = tree.nodes.new("ShaderNodeTexImage")
+node.image = bpy.data.images.load(os.path.join(ROOT, "textures", "wood.png"))
+tree.links.new(node.outputs[0], tree.nodes["Principled BSDF"].inputs[0])
+save("texture.blend")
+save("library.blend")
+
+# links library.blend's cube, which in turn needs the texture
+scene = fresh()
+with bpy.data.libraries.load(os.path.join(ROOT, "library.blend"), link=True) as (source, target):
+    target.objects = ["Cube"]
+scene.collection.objects.link(target.objects[0])
+save("linked.blend")
+
+scene = fresh()
+bpy.data.objects.remove(bpy.data.objects["Camera"])
+save("nocamera.blend")
+
+scene = fresh()
+scene.use_nodes = True
+tree = scene.node_tree
+file_node = tree.nodes.new("CompositorNodeOutputFile")
+file_node.base_path = "/nonexistent/passes"
+tree.links.new(tree.nodes["Render Layers"].outputs[0], file_node.inputs[0])
+save("filenode.blend")

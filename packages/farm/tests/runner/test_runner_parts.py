@@ -1,0 +1,154 @@
+"""The runner's parts that need no renderer."""
+
+import os
+import struct
+from pathlib import Path
+
+import OpenImageIO as oiio
+import pytest
+from farm.runner.outputs import OutputError, check_image
+from farm.runner.session import Ended, frame_range
+from farm.runner.stage import StageError, stage
+from farm.runner.verdict import Failure, judge
+from farm_protocol.files import FileEntry
+from farm_protocol.hashing import hash_file
+from farm_protocol.runner import Outcome
+from hypothesis import given
+from hypothesis import strategies as st
+
+EXTENSIONS = ["png", "jpg", "exr", "tif", "bmp", "tga", "webp", "hdr", "dpx", "cin", "rgb"]
+
+
+def write_image(path: Path, width: int = 64, height: int = 36) -> None:
+    image = oiio.ImageBuf(oiio.ImageSpec(width, height, 3, "uint8"))
+    oiio.ImageBufAlgo.noise(image, "uniform", 0.0, 1.0)
+    # OpenImageIO writes no Cineon: Blender does, see below.
+    assert image.write(str(path)), image.geterror()
+
+
+@pytest.mark.parametrize("extension", [e for e in EXTENSIONS if e != "cin"])
+def test_whole_images_pass_and_truncated_ones_do_not(tmp_path, extension):
+    path = tmp_path / f"frame_0001.{extension}"
+    write_image(path)
+    check_image(path, path.name, (64, 36))
+    whole = path.read_bytes()
+    for part in (0, 20, len(whole) // 2, len(whole) * 9 // 10):
+        path.write_bytes(whole[:part])
+        with pytest.raises(OutputError, match=r"frame_0001"):
+            check_image(path, path.name, (64, 36))
+
+
+def test_a_truncated_cineon_file_is_found_by_its_declared_size(tmp_path):
+    path = tmp_path / "a.cin"
+    header = bytearray(2048)
+    struct.pack_into(">IIIIII", header, 0, 0x802A5FD7, 2048, 1024, 1024, 0, 2048 + 400)
+    path.write_bytes(bytes(header) + bytes(100))
+    with pytest.raises(OutputError):
+        check_image(path, "a.cin", None)
+
+
+def test_a_wrong_size_is_named(tmp_path):
+    path = tmp_path / "a.png"
+    write_image(path, 32, 18)
+    with pytest.raises(OutputError, match="32x18 pixels instead of 64x36"):
+        check_image(path, "a.png", (64, 36))
+    check_image(path, "a.png", None)
+
+
+@given(st.lists(st.integers(-300, 300), min_size=1, unique=True))
+def test_frame_range_keeps_every_frame_in_order(frames):
+    import importlib.util
+
+    from openjd.model import IntRangeExpr
+
+    text = frame_range(frames)
+    assert sorted(IntRangeExpr.from_str(text)) == sorted(frames)
+    # render.py has its own small parser; it needs bpy, so only its function is taken.
+    spec = importlib.util.find_spec("farm.templates")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    source = Path(spec.submodule_search_locations[0], "blender", "render.py").read_text()
+    begin = source.index("def _frames(")
+    scope: dict = {"re": __import__("re"), "SceneError": ValueError}
+    exec(source[begin : source.index("\n\n\n", begin)], scope)
+    assert scope["_frames"](text) == frames
+
+
+def test_a_long_regular_range_stays_short():
+    assert frame_range(range(1, 10_000, 3)) == "1-9997:3"
+    assert frame_range([5]) == "5"
+    assert frame_range([-2, 1, 5, 9]) == "-2,1-9:4" or frame_range([-2, 1, 5, 9])
+
+
+@pytest.mark.parametrize(
+    ("ended", "failure", "left", "outcome", "said"),
+    [
+        (Ended(0, None), None, [], Outcome.COMPLETED, ""),
+        (Ended(0, None), None, [3], Outcome.FAILED, "without frame 3"),
+        (Ended(0, None), Failure("Bad.", True), [], Outcome.FAILED, "Bad."),
+        (Ended(1, None), None, [], Outcome.FAILED, "exit code 1"),
+        (Ended(None, 9), None, [3], Outcome.FAILED, "SIGKILL while it rendered frame 3"),
+        (Ended(None, 11), None, [3], Outcome.FAILED, "SIGSEGV"),
+        (Ended(None, None), None, [3], Outcome.FAILED, "could not be started"),
+    ],
+)
+def test_the_verdict(ended, failure, left, outcome, said):
+    finish = judge(ended, failure, left, 3, "the last line")
+    assert finish.outcome is outcome
+    assert said in finish.sentence
+    assert finish.permanent is (failure is not None and failure.permanent)
+
+
+def test_a_long_sentence_is_cut_to_the_protocols_limit():
+    assert len(judge(Ended(1, None), Failure("x" * 5000, False), [], None, "").sentence) == 2000
+
+
+@pytest.fixture
+def blob(tmp_path: Path):
+    source = tmp_path / "bytes"
+    source.write_bytes(b"hello")
+    digest, size = hash_file(source)
+    path = tmp_path / "store" / digest[:2] / digest
+    path.parent.mkdir(parents=True)
+    source.rename(path)
+    path.chmod(0o444)
+    return path, FileEntry(path="show/a/b.txt", hash=digest, size=size)
+
+
+class Never:
+    def is_set(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_staging_links_only_where_the_blob_is_safe(tmp_path, blob, monkeypatch, user):
+    path, entry = blob
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    project = tmp_path / "project"
+    stage([entry], project, None, str(tmp_path / "store"), Never())
+    staged = project / "show" / "a" / "b.txt"
+    assert staged.read_bytes() == b"hello"
+    assert staged.samefile(path) is (user != 0), "root ignores mode 0444"
+
+
+def test_a_writable_blob_is_copied(tmp_path, blob, monkeypatch):
+    path, entry = blob
+    path.chmod(0o644)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    project = tmp_path / "project"
+    stage([entry], project, None, str(tmp_path / "store"), Never())
+    (project / "show" / "a" / "b.txt").write_bytes(b"other")
+    assert path.read_bytes() == b"hello"
+
+
+def test_a_full_disk_is_said_plainly(tmp_path, blob, monkeypatch):
+    _, entry = blob
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("farm.runner.stage.shutil.copyfile", full)
+    monkeypatch.setattr("farm.runner.stage._clone", lambda *_: False)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(StageError, match="The disk of the render machine is full"):
+        stage([entry], tmp_path / "project", None, str(tmp_path / "store"), Never())

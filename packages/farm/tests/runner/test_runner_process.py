@@ -1,0 +1,215 @@
+"""A real runner process, a real Blender, a fake farm."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import OpenImageIO as oiio
+import psutil
+import pytest
+from farm_protocol.runner import Outcome
+
+
+def decode(farm, frame: int, tmp_path: Path) -> tuple[str, tuple[int, int]]:
+    (output,) = farm.frames[frame].outputs
+    path = tmp_path / Path(output.path).name
+    path.write_bytes(farm.blobs[output.hash])
+    image = oiio.ImageBuf(str(path))
+    assert image.read(0, 0, True)
+    return output.path, (image.spec().width, image.spec().height)
+
+
+def test_renders_reports_and_cleans_up(rig, tmp_path):
+    farm = rig.farm("texture.blend", [[-3, 1], [5]], files=["textures/wood.png"])
+    assert rig.run(farm) == 0
+    assert farm.finishes.keys() == {"c1", "c2"}
+    assert all(finish.outcome is Outcome.COMPLETED for finish in farm.finishes.values())
+    found = {frame: decode(farm, frame, tmp_path) for frame in farm.frames}
+    assert found == {
+        -3: ("show/results/frame_-0003.png", (64, 36)),
+        1: ("show/results/frame_0001.png", (64, 36)),
+        5: ("show/results/frame_0005.png", (64, 36)),
+    }
+    assert farm.frames[-3].seconds > farm.frames[1].seconds, "the first one includes the start-up"
+    first, second, third = farm.requests
+    assert first.startup_seconds is None
+    assert second.startup_seconds is not None
+    assert second.startup_seconds > 0.2
+    assert second.frame_seconds is not None
+    assert third.frame_seconds is not None
+    assert "frame_0005.png" in farm.log
+    assert list(rig.work_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file_format", "name"),
+    [("jpg", "a/b_0002.jpg"), ("exr", "a/b_0002.exr"), ("TIFF", "a/b_0002.tif")],
+)
+def test_formats_and_prefix(rig, tmp_path, file_format, name):
+    params = {"output_format": file_format, "output_prefix": "a/b_", "engine": "cycles"}
+    farm = rig.farm("plain.blend", [[2]], on_disk=False, **params)
+    assert rig.run(farm) == 0
+    assert farm.finishes["c1"].outcome is Outcome.COMPLETED
+    assert decode(farm, 2, tmp_path) == (f"show/results/{name}", (64, 36))
+
+
+def test_file_output_nodes_land_beside_the_frames(rig):
+    farm = rig.farm("filenode.blend", [[1]])
+    assert rig.run(farm) == 0
+    assert [output.path for output in farm.frames[1].outputs] == [
+        "show/results/frame_0001.png",
+        "show/results/frame_File_Output/Image0001.png",
+    ]
+
+
+def test_each_frame_is_reported_while_the_next_one_renders(rig):
+    farm = rig.farm("slow.blend", [[1, 2, 3]])
+    runner = rig.start(farm)
+    farm.wait(lambda: 1 in farm.frames)
+    assert not farm.finishes
+    assert runner.wait(60) == 0
+    assert sorted(farm.frame_times.values()) == [farm.frame_times[f] for f in (1, 2, 3)]
+    assert farm.frame_times[3] - farm.frame_times[1] > 0.3
+    assert farm.beats
+
+
+@pytest.mark.parametrize(
+    ("scene", "files", "said"),
+    [
+        ("texture.blend", [], "missing: show/textures/wood.png."),
+        ("linked.blend", ["textures/wood.png"], "missing: show/library.blend."),
+        ("linked.blend", ["library.blend"], "missing: show/textures/wood.png."),
+        ("corrupt.blend", [], "cannot open show/corrupt.blend"),
+        ("nocamera.blend", [], "no camera"),
+    ],
+)
+def test_a_broken_scene_fails_for_good_with_its_reason(rig, scene, files, said):
+    farm = rig.farm(scene, [[1, 2]], files=files)
+    assert rig.run(farm) == 0
+    finish = farm.finishes["c1"]
+    assert finish.outcome is Outcome.FAILED
+    assert finish.permanent
+    assert finish.exit_code == 3
+    assert said in finish.sentence
+    assert finish.sentence in farm.log
+    assert not farm.frames
+
+
+def test_a_job_without_gpu_machine_says_so(rig):
+    farm = rig.farm("plain.blend", [[1]], gpu=True)
+    rig.run(farm)
+    assert "GPU" in farm.finishes["c1"].sentence
+    assert not farm.finishes["c1"].permanent
+
+
+def test_a_killed_renderer_fails_the_claim_and_the_next_one_works(rig, renderers_of):
+    farm = rig.farm("slow.blend", [[1, 2, 3, 4, 5, 6], [9]])
+    runner = rig.start(farm)
+    farm.wait(lambda: 1 in farm.frames)
+    for pid in renderers_of(runner.pid):
+        os.kill(pid, signal.SIGKILL)
+    assert runner.wait(60) == 0
+    finish = farm.finishes["c1"]
+    assert finish.outcome is Outcome.FAILED
+    assert not finish.permanent
+    assert finish.exit_code is None
+    assert "SIGKILL" in finish.sentence
+    assert 6 not in farm.frames
+    assert farm.finishes["c2"].outcome is Outcome.COMPLETED
+    assert 9 in farm.frames
+
+
+def test_no_renderer_outlives_its_runner(rig, renderers_of):
+    farm = rig.farm("slow.blend", [list(range(1, 100))])
+    runner = rig.start(farm)
+    farm.wait(lambda: 1 in farm.frames)
+    renderers = [psutil.Process(pid) for pid in renderers_of(runner.pid)]
+    assert renderers
+    for renderer in renderers:
+        environment = renderer.environ()
+        assert "SECRET_OF_THE_HOST" not in environment
+        assert not any("TOKEN" in name for name in environment)
+    runner.kill()
+    gone, alive = psutil.wait_procs(renderers, timeout=5)
+    assert not alive
+
+
+def test_the_farm_may_be_away_for_a_while(rig):
+    farm = rig.farm("slow.blend", [[1, 2, 3]])
+    runner = rig.start(farm)
+    farm.wait(lambda: 1 in farm.frames)
+    farm.down()
+    threading.Timer(3.0, farm.up).start()
+    assert runner.wait(60) == 0
+    assert farm.frames.keys() == {1, 2, 3}
+    assert farm.finishes["c1"].outcome is Outcome.COMPLETED
+    assert all(f"frame_000{frame}.png" in farm.log for frame in (1, 2, 3))
+
+
+def test_stop_kills_the_renderer_and_finishes(rig):
+    farm = rig.farm("slow.blend", [list(range(1, 100))])
+    runner = rig.start(farm)
+    farm.wait(lambda: 1 in farm.frames)
+    farm.stop = True
+    begin = time.monotonic()
+    assert runner.wait(30) == 0
+    assert time.monotonic() - begin < 5
+    assert farm.finishes["c1"].outcome is Outcome.STOPPED
+    assert 99 not in farm.frames
+
+
+def test_a_lost_claim_is_forgotten_and_another_one_asked_for(rig):
+    farm = rig.farm("slow.blend", [list(range(1, 100)), [200]])
+    runner = rig.start(farm)
+    farm.wait(lambda: 1 in farm.frames)
+    farm.lost.add("c1")
+    assert runner.wait(30) == 0
+    assert farm.finishes.keys() == {"c2"}
+    assert 200 in farm.frames
+
+
+def test_sigterm_stops_quickly_and_leaves_nothing(rig, renderers_of):
+    farm = rig.farm("slow.blend", [list(range(1, 100))])
+    runner = rig.start(farm)
+    farm.wait(lambda: 1 in farm.frames)
+    renderers = [psutil.Process(pid) for pid in renderers_of(runner.pid)]
+    runner.terminate()
+    assert runner.wait(10) == 0
+    assert farm.finishes["c1"].outcome is Outcome.STOPPED
+    assert list(rig.work_dir.iterdir()) == []
+    assert not psutil.wait_procs(renderers, timeout=1)[1]
+
+
+def test_a_blob_that_the_store_lost(rig, tmp_path):
+    farm = rig.farm("plain.blend", [[1]])
+    for blob in (tmp_path / "store").glob("*/*"):
+        blob.unlink()
+    assert rig.run(farm) == 1
+    assert "lost the bytes of show/plain.blend" in farm.finishes["c1"].sentence
+
+
+def test_a_configured_blender_that_is_not_one(rig):
+    farm = rig.farm("plain.blend", [[1]])
+    assert rig.run(farm, "--blender", "/bin/true") == 1
+    assert "'/bin/true' does not answer" in farm.finishes["c1"].sentence
+
+
+def test_a_wrong_token_ends_the_runner(rig):
+    farm = rig.farm("plain.blend", [[1]])
+    assert rig.start(farm, token="another").wait(30) == 0
+    assert not farm.requests
+
+
+def test_the_runner_needs_nothing_of_the_server(rig):
+    import sys
+
+    # Before the first use, nothing heavy either: a runner's start counts for every claim.
+    code = (
+        "import sys, farm.runner.__main__; heavy = {'fastapi', 'sqlalchemy', 'openjd', 'uvicorn',"
+        " 'OpenImageIO', 'farm.api', 'farm.scheduler', 'farm.db'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

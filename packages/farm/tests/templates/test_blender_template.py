@@ -1,0 +1,219 @@
+"""The Blender template: what a job may say, and what comes of it."""
+
+import importlib.util
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+from farm.templates import Parameter, Template, TemplateError, available, load, load_named
+from farm_protocol.paths import canonical
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@pytest.fixture(scope="module")
+def template() -> Template:
+    found = load("blender", "render")
+    assert found is not None
+    return found
+
+
+def blender() -> Template:
+    found = load("blender", "render")
+    assert found is not None
+    return found
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def test_the_documented_table(template):
+    assert [(p.name, p.type, p.required, p.default) for p in template.parameters] == [
+        ("frames", "string", True, None),
+        ("output_prefix", "string", False, "frame_"),
+        ("output_format", "string", False, "PNG"),
+        ("engine", "string", False, ""),
+        ("gpu", "bool", False, False),
+    ]
+    assert all(p.description.endswith(".") for p in template.parameters)
+
+
+def test_it_is_a_valid_openjd_template(template):
+    from openjd.model import decode_job_template
+
+    content = yaml.safe_load(template.path.read_text())
+    decoded = decode_job_template(template=content, supported_extensions=["TASK_CHUNKING"])
+    assert decoded.steps[0].name == "render"
+
+
+def test_the_words_next_door_fit_the_template(template):
+    by_name = {p.name: p for p in template.parameters}
+    for parameter in template.parameters:
+        assert set(parameter.aliases.values()) <= set(parameter.choices)
+        for word in parameter.refused:
+            assert word not in parameter.aliases
+    assert set(template.outputs.extensions) == set(by_name["output_format"].choices)
+    assert (template.scripts / "start.py").is_file()
+
+
+def test_lookup():
+    assert ("blender", "render") in available()
+    assert load("blender", "render") is load("blender", "render")
+    assert load("blender", "sim") is None
+    assert load("../blender", "render") is None
+    with pytest.raises(TemplateError):
+        load_named("../blender_render")
+
+
+@pytest.mark.parametrize(
+    ("name", "given_value", "value"),
+    [
+        ("frames", 5, "5"),
+        ("frames", "1 10 2, 20", "1 10 2, 20"),
+        ("output_format", "jpg", "JPEG"),
+        ("output_format", "Exr", "OPEN_EXR"),
+        ("output_format", "open-exr multilayer", "OPEN_EXR_MULTILAYER"),
+        ("output_format", ".tif", "TIFF"),
+        ("output_format", "png", "PNG"),
+        ("output_format", "", "PNG"),
+        ("output_format", None, "PNG"),
+        ("engine", "eevee", "BLENDER_EEVEE"),
+        ("engine", "BLENDER_EEVEE_NEXT", "BLENDER_EEVEE"),
+        ("engine", "Cycles", "CYCLES"),
+        ("engine", "workbench", "BLENDER_WORKBENCH"),
+        ("engine", "", ""),
+        ("gpu", "true", True),
+        ("gpu", "False", False),
+        ("gpu", 1, True),
+        ("gpu", 0, False),
+        ("gpu", None, False),
+        ("output_prefix", "beauty/shot_####", "beauty/shot_####"),
+    ],
+)
+def test_accepted(template, name, given_value, value):
+    checked = template.validate({"frames": "1", name: given_value})
+    assert checked.errors == {}
+    assert checked.warnings == []
+    assert checked.values[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "given_value", "said"),
+    [
+        ("frames", None, "required"),
+        ("frames", "", "required"),
+        ("frames", [1, 2], "must be a text"),
+        ("frames", True, "must be a text"),
+        ("output_format", "mp4", "Video formats cannot be rendered"),
+        ("output_format", "gif", "Use PNG, JPEG, OPEN_EXR"),
+        ("engine", "luxcore", "Use CYCLES, BLENDER_EEVEE, BLENDER_WORKBENCH."),
+        ("engine", "blender_render", "no longer exists"),
+        ("gpu", "maybe", "Use true or false"),
+        ("gpu", 2, "Use true or false"),
+        ("output_prefix", "../x_", "'..'"),
+        ("output_prefix", "/x_", "relative"),
+        ("output_prefix", "a\\b", "character"),
+        ("output_prefix", "C:x", "character"),
+        ("output_prefix", "####/x", "folder"),
+        ("output_prefix", "x" * 300, "longer"),
+        ("output_prefix", "a\nb", "control"),
+    ],
+)
+def test_refused(template, name, given_value, said):
+    errors = template.validate({"frames": "1", name: given_value}).errors
+    assert errors.keys() == {name}
+    assert said in errors[name][0]
+    assert errors[name][0].endswith(".")
+
+
+def test_all_errors_at_once_and_unknown_parameters_kept(template):
+    checked = template.validate(
+        {"gpu": "x", "output_format": "y", "output_prefixx": 3, "Python": "z"}
+    )
+    assert checked.errors.keys() == {"frames", "gpu", "output_format"}
+    assert checked.values["output_prefixx"] == 3
+    assert len(checked.warnings) == 2
+    assert "Did you mean 'output_prefix'?" in checked.warnings[0]
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["frames", "output_prefix", "output_format", "engine", "gpu", "other"]),
+        json_values,
+    )
+)
+def test_any_value_is_either_valid_or_explained(params):
+    template = blender()
+    checked = template.validate(params)
+    known = {p.name: p for p in template.parameters}
+    assert set(checked.errors) <= set(known)
+    assert all(text for texts in checked.errors.values() for text in texts)
+    if checked.errors:
+        return
+    again = template.validate(checked.values)
+    assert again.errors == {}
+    # NaN in an unknown parameter is not equal to itself.
+    assert {n: again.values[n] for n in known} == {n: checked.values[n] for n in known}
+
+
+@given(st.text(max_size=40), st.integers(-1_048_574, 1_048_574))
+def test_an_accepted_prefix_names_safe_and_distinct_files(prefix, frame):
+    template = blender()
+    checked = template.validate({"frames": "1", "output_prefix": prefix})
+    if checked.errors:
+        return
+    files = template.output_files(checked.values, [frame, frame + 1])
+    (name,) = files[frame]
+    assert canonical(name) == name
+    assert ".." not in PurePosixPath(name).parts
+    assert files[frame] != files[frame + 1]
+
+
+def test_file_names_are_blenders(template):
+    values = template.validate({"frames": "1"}).values
+    # Seen in Blender 3.4.1: the sign is not one of the four digits.
+    assert template.output_files(values, [-3, 5, 12345]) == {
+        -3: ["frame_-0003.png"],
+        5: ["frame_0005.png"],
+        12345: ["frame_12345.png"],
+    }
+    values = template.validate({"frames": "1", "output_prefix": "a/s_###_b"}).values
+    assert template.output_files(values, [7]) == {7: ["a/s_007_b.png"]}
+
+
+@given(st.text(alphabet="ab#_/", max_size=12), st.integers(-99_999, 99_999))
+def test_render_py_names_files_in_the_same_way(prefix, frame):
+    from farm.templates._template import numbered
+
+    # The script imports bpy: take the one function out of it.
+    source = (blender().scripts / "render.py").read_text()
+    begin = source.index("def numbered(")
+    scope: dict = {"re": __import__("re")}
+    exec(source[begin : source.index("\n\n\n", begin)], scope)
+    assert scope["numbered"](prefix, frame) == numbered(prefix, frame)
+
+
+def test_importing_templates_loads_no_openjd():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from farm.templates import load; load('blender', 'render');"
+        "assert not [m for m in sys.modules if m.startswith('openjd')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_surface():
+    import farm.templates
+
+    assert set(farm.templates.__all__) == {
+        "Parameter", "Template", "TemplateError", "Validated", "available", "load", "load_named",
+    }  # fmt: skip
+    assert Parameter.__dataclass_params__.frozen
+    assert importlib.util.find_spec("farm.templates") is not None
+    assert Path(blender().path).is_file()
