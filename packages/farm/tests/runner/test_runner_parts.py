@@ -32,7 +32,7 @@ def test_whole_images_pass_and_truncated_ones_do_not(tmp_path, extension):
     write_image(path)
     check_image(path, path.name, (64, 36))
     whole = path.read_bytes()
-    for part in (0, 20, len(whole) // 2, len(whole) * 9 // 10):
+    for part in (0, 20, len(whole) // 2, len(whole) * 9 // 10, len(whole) - 1):
         path.write_bytes(whole[:part])
         with pytest.raises(OutputError, match=r"frame_0001"):
             check_image(path, path.name, (64, 36))

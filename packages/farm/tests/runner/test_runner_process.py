@@ -133,7 +133,7 @@ def test_no_renderer_outlives_its_runner(rig, renderers_of):
         assert "SECRET_OF_THE_HOST" not in environment
         assert not any("TOKEN" in name for name in environment)
     runner.kill()
-    gone, alive = psutil.wait_procs(renderers, timeout=5)
+    _, alive = psutil.wait_procs(renderers, timeout=5)
     assert not alive
 
 

@@ -7,6 +7,7 @@ rendering, and report to its successor.
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,7 @@ class LocalEngine:
         self._on_exit = on_exit
         work_dir.mkdir(parents=True, exist_ok=True)
         log_dir.mkdir(parents=True, exist_ok=True)
+        self._sweep()
 
     def launch(self, request: LaunchRequest) -> str:
         """See `farm.ports.Engine.launch`."""
@@ -61,7 +63,8 @@ class LocalEngine:
             raise EngineError(f"A runner could not be started: {error}.") from error
         # Before anybody waits for it: until then even a process that has ended keeps its id.
         reference = f"{process.pid}:{psutil.Process(process.pid).create_time()}"
-        threading.Thread(target=self._reap, args=[process], daemon=True).start()
+        folder = self._work_dir / request.runner_id
+        threading.Thread(target=self._reap, args=[process, folder], daemon=True).start()
         return reference
 
     def stop(self, reference: str) -> None:
@@ -75,9 +78,18 @@ class LocalEngine:
         """See `farm.ports.Engine.alive`."""
         return {each for each in references if _process(each) is not None}
 
-    def _reap(self, process: subprocess.Popen[bytes]) -> None:
+    def _reap(self, process: subprocess.Popen[bytes], folder: Path) -> None:
         process.wait()
         self._on_exit()
+        # A runner tidies up after itself, unless it was killed.
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove the work folders of runners that died while no farm was there to see it."""
+        lines = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
+        for folder in self._work_dir.iterdir():
+            if not any(str(folder) in line for line in lines):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _process(reference: str) -> psutil.Process | None:

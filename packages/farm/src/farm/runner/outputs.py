@@ -1,15 +1,20 @@
 """Is a rendered file whole? Decoded to the last pixel: a truncated file has a good header.
 
-OpenImageIO reads every format of the Blender template. Its DPX and Cineon readers accept truncated
-files (3.0.21), so that the file size in those formats' headers is compared too.
+OpenImageIO reads every format of the Blender template. Some of its readers accept truncated files
+(3.0.21): JPEG and, short of its last bytes, PNG, whose ends are looked at; DPX and Cineon, whose
+headers tell the file's size.
 """
 
+import os
 import struct
 from pathlib import Path
+from typing import Any
 
 _SIZE_FIELD = {".dpx": 16, ".cin": 20}
 """Offset of the 32-bit file size: SMPTE 268M (DPX) and Kodak's Cineon 4.5 description."""
 _BIG_ENDIAN_MAGIC = (b"SDPX", b"\x80\x2a\x5f\xd7")
+_ENDING = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
+"""Last bytes: JPEG's end marker, and PNG's last chunk, which has the same checksum everywhere."""
 
 
 class OutputError(Exception):
@@ -31,11 +36,19 @@ def check_image(path: Path, name: str, size: tuple[int, int] | None) -> None:
 
     if not path.is_file() or path.stat().st_size == 0:
         raise OutputError(f"{name} is missing or empty although the renderer reported it.")
-    image = oiio.ImageBuf(str(path))
-    for part in range(max(1, image.nsubimages)):
-        # Through one ImageBuf a part; force=True decodes now instead of on first use.
+    try:
+        _decode(oiio, path, name, size)
+    finally:
+        # The library keeps files open and remembers headers by name; a retry writes the same name.
+        oiio.ImageCache(True).invalidate(str(path), True)
+    _check_end(path, name)
+
+
+def _decode(oiio: Any, path: Path, name: str, size: tuple[int, int] | None) -> None:
+    for part in range(max(1, oiio.ImageBuf(str(path)).nsubimages)):
         buffer = oiio.ImageBuf(str(path), part, 0)
-        if not buffer.read(part, 0, True):
+        # force=True decodes all pixels now instead of on first use.
+        if not buffer.read(part, 0, True) or buffer.has_error:
             reason = " ".join(buffer.geterror().replace(str(path), name).split()).rstrip(".")
             raise OutputError(f"{name} is not a complete image: {reason or 'it is damaged'}.")
         spec = buffer.spec()
@@ -44,17 +57,23 @@ def check_image(path: Path, name: str, size: tuple[int, int] | None) -> None:
             raise OutputError(
                 f"{name} has {found[0]}x{found[1]} pixels instead of {size[0]}x{size[1]}."
             )
-    _check_declared_size(path, name)
 
 
-def _check_declared_size(path: Path, name: str) -> None:
-    offset = _SIZE_FIELD.get(path.suffix)
-    if offset is None:
-        return
+def _check_end(path: Path, name: str) -> None:
+    """Find truncated files of the formats whose reader does not."""
+    size = path.stat().st_size
+    whole = True
     with path.open("rb") as file:
-        header = file.read(offset + 4)
-    order = ">" if header[:4] in _BIG_ENDIAN_MAGIC else "<"
-    (declared,) = struct.unpack_from(f"{order}I", header, offset)
-    # All ones means "undefined" in both formats.
-    if declared != 0xFFFFFFFF and path.stat().st_size < declared:
+        if path.suffix in _SIZE_FIELD:
+            offset = _SIZE_FIELD[path.suffix]
+            header = file.read(offset + 4)
+            order = ">" if header[:4] in _BIG_ENDIAN_MAGIC else "<"
+            (declared,) = struct.unpack_from(f"{order}I", header, offset)
+            # All ones means "undefined" in both formats.
+            whole = declared == 0xFFFFFFFF or size >= declared
+        elif path.suffix in _ENDING:
+            ending = _ENDING[path.suffix]
+            file.seek(-len(ending), os.SEEK_END)
+            whole = file.read() == ending
+    if not whole:
         raise OutputError(f"{name} is not a complete image: it ends too early.")

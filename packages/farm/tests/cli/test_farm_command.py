@@ -1,0 +1,114 @@
+"""The command ``farm``, as a user runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+
+def farm(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "farm", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def add(
+    folder: Path, email: str, *more: str, password: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    options = {"input": f"{password}\n"} if password else {}
+    return farm("users", "add", email, "--data-dir", str(folder), *more, **options)
+
+
+def serve(folder: Path, *more: str) -> "tuple[subprocess.Popen[str], str]":
+    command = [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", str(folder)]
+    process = subprocess.Popen(
+        [*command, *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    ready = json.loads(process.stdout.readline())
+    assert (ready["event"], ready["pid"]) == ("ready", process.pid)
+    return process, ready["url"]
+
+
+def test_a_new_user_can_sign_in_with_password_and_key(tmp_path: Path) -> None:
+    process, url = serve(tmp_path)
+    done = add(
+        tmp_path, "ann@example.com", "--credits", "12.5", "--password-stdin", password="long enough"
+    )
+    assert done.returncode == 0, done.stderr
+    key = done.stdout.splitlines()[-1]
+    me = httpx.get(f"{url}/v1/me", headers={"Authorization": f"Bearer {key}"}).json()
+    assert (me["email_address"], me["credits_available"]) == ("ann@example.com", 12.5)
+    login = httpx.post(
+        f"{url}/v1/login", json={"email": "ann@example.com", "secret": "long enough"}
+    )
+    assert login.status_code == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+
+
+def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
+    assert add(tmp_path, "ann@example.com").returncode == 0
+    for done, word in (
+        (add(tmp_path, "Ann@example.com"), "already an account"),
+        (add(tmp_path, "nonsense"), "not an email"),
+        (add(tmp_path, "bob@example.com", "--credits", "many"), "--credits"),
+        (add(tmp_path, "bob@example.com", "--password-stdin", password="short"), "at least 8"),
+    ):
+        assert done.returncode == 1
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_one_farm_a_folder(tmp_path: Path) -> None:
+    process, url = serve(tmp_path)
+    second = farm("serve", "--data-dir", str(tmp_path))
+    assert second.returncode == 1
+    assert url in second.stderr
+    assert str(process.pid) in second.stderr
+    taken = farm("serve", "--data-dir", str(tmp_path / "b"), "--port", url.rpartition(":")[2])
+    assert taken.returncode == 1
+    assert "--port" in taken.stderr
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15) == 0
+
+
+def test_the_port_is_kept_and_an_idle_farm_ends_with_its_envoy(tmp_path: Path) -> None:
+    process, url = serve(tmp_path)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process, again = serve(tmp_path)
+    assert again == url
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(15) == 0
+
+
+def test_without_a_renderer_the_farm_runs_and_says_so(tmp_path: Path) -> None:
+    environment = {**os.environ, "FARM_BLENDER": str(tmp_path / "no blender")}
+    command = [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", str(tmp_path)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    url = json.loads(process.stdout.readline())["url"]
+    key = add(tmp_path, "ann@example.com", "--credits", "1").stdout.splitlines()[-1]
+    job = {"id": "a", "name": "a", "app": "blender", "operation": "render", "path": "p/a.blend"}
+    answer = httpx.post(
+        f"{url}/v1/submissions/check",
+        headers={"Authorization": f"Bearer {key}"},
+        json={
+            "id": "0" * 32,
+            "project": "p",
+            "name": "n",
+            "output_folder": "p/out",
+            "pending_files": ["p/a.blend"],
+            "jobs": [job | {"params": {"frames": "1"}}],
+        },
+    )
+    assert "no blender" in answer.json()["errors"]["jobs[0].app_version"][0]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
