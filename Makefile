@@ -1,6 +1,7 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both do all their own set-up.
 
 python := .venv/bin/python
+in_blender := packages/farm/src/farm/templates/blender
 
 .PHONY: help demo test test-long check bench clean
 
@@ -28,6 +29,7 @@ check:
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
+	@MYPYPATH=$(in_blender) .venv/bin/mypy $(patsubst $(in_blender)/%.py,-m %,$(wildcard $(in_blender)/*.py))
 	@.venv/bin/lint-imports
 
 bench:

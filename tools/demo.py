@@ -85,9 +85,7 @@ def ensure_renderer() -> None:
         subprocess.run([ROOT / "tools" / "setup.sh", "bpy"], check=True)
         renderers = find_renderers()
     if not renderers:
-        raise DemoError(
-            "bpy was installed but does not import: install Blender instead."
-        )
+        raise DemoError("bpy was installed but does not import: install Blender instead.")
     console.print(f"renderer: {renderers[0].app} {renderers[0].version} ({renderers[0].how_found})")
 
 

@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 python=
 for candidate in python3.11 python3.12 python3.13 python3; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        python=$(command -v "$candidate")
+        # Not the name on PATH, which may be a shim: uv compares it with what .venv was made from.
+        python=$("$candidate" -c 'import sys; print(sys.executable)')
         break
     fi
 done

@@ -36,7 +36,7 @@ def until(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"not within {patience:.0f} s: {what}")
 
 

@@ -99,6 +99,6 @@ def test_choosing():
     have = [make("3.4.1"), make("4.5.1"), make("4.5.15")]
     assert choose(have, "blender", "4.5.15") is have[2]
     assert choose(have, "blender", "4.5.9") is have[1]
-    assert choose(have, "blender", "9.9.9") is have[0]
+    assert choose(have, "blender", "9.9.9") is None
     assert choose(have, "blender", "") is have[0]
     assert choose(have, "maya", "") is None

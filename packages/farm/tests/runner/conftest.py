@@ -91,6 +91,9 @@ class Rig:
     def start(self, farm, *arguments: str, token: str = fake_farm.TOKEN) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "farm.runner", "--farm", farm.url]
         command += ["--work-dir", str(self.work_dir), *arguments]
+        # To run this suite with another Blender, or with a Python that has bpy.
+        if (other := os.environ.get("TEST_BLENDER")) and "--blender" not in arguments:
+            command += ["--blender", other]
         environment = {**os.environ, TOKEN_VARIABLE: token, "SECRET_OF_THE_HOST": "x"}
         process = subprocess.Popen(command, env=environment)
         self.processes.append(process)

@@ -31,7 +31,7 @@ scene.render.use_overwrite = False
 scene.frame_step = 7
 save("plain.blend")
 
-scene = fresh(samples=700)
+scene = fresh(samples=400)
 save("slow.blend")
 
 scene = fresh()

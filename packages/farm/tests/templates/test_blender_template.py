@@ -7,7 +7,7 @@ import pytest
 import yaml
 from farm.templates import Parameter, Template, TemplateError, available, load, load_named
 from farm_protocol.paths import canonical
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -140,6 +140,7 @@ def test_all_errors_at_once_and_unknown_parameters_kept(template):
     assert "Did you mean 'output_prefix'?" in checked.warnings[0]
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["frames", "output_prefix", "output_format", "engine", "gpu", "other"]),
@@ -160,6 +161,7 @@ def test_any_value_is_either_valid_or_explained(params):
     assert {n: again.values[n] for n in known} == {n: checked.values[n] for n in known}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.integers(-1_048_574, 1_048_574))
 def test_an_accepted_prefix_names_safe_and_distinct_files(prefix, frame):
     template = blender()
@@ -185,6 +187,7 @@ def test_file_names_are_blenders(template):
     assert template.output_files(values, [7]) == {7: ["a/s_007_b.png"]}
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab#_/", max_size=12), st.integers(-99_999, 99_999))
 def test_render_py_names_files_in_the_same_way(prefix, frame):
     from farm.templates._template import numbered

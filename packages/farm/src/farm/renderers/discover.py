@@ -74,12 +74,13 @@ def iter_renderers(blender: str | None = None) -> Iterator[Renderer]:
 
 
 def choose(renderers: Iterable[Renderer], app: str, version: str) -> Renderer | None:
-    """Return the best renderer for a product version: the same, the same series, else the first.
+    """Return the renderer for a product version: the same, else one of the same series (3.4).
+
+    None when there is none: another series may draw another picture, so it is never taken.
 
     Parameters:
         version: as submitted; "" when any will do.
     """
-    first: Renderer | None = None
     same_series: Renderer | None = None
     for renderer in renderers:
         if renderer.app != app:
@@ -88,8 +89,7 @@ def choose(renderers: Iterable[Renderer], app: str, version: str) -> Renderer | 
             return renderer
         if renderer.version.split(".")[:2] == version.split(".")[:2]:
             same_series = same_series or renderer
-        first = first or renderer
-    return same_series or first
+    return same_series
 
 
 def _configured(text: str) -> Renderer:

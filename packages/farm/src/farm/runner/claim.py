@@ -6,6 +6,7 @@ What one finds out (claim lost, stop, farm gone) it puts into `_Fate`, which kil
 """
 
 import json
+import logging
 import queue
 import sys
 import threading
@@ -36,9 +37,12 @@ from farm.runner.report import (
 )
 from farm.runner.results import FrameFiles, Results
 from farm.runner.session import Ended, RenderSession, frame_range
+from farm.runner.stage import explain
 from farm.runner.verdict import Failure, judge
 from farm.runner.workplace import Workplace
 from farm.templates import Template
+
+log = logging.getLogger("farm.runner")
 
 EVENT_PREFIX = "farm_event: "
 _POLL_SECONDS = 0.1
@@ -118,7 +122,16 @@ class ClaimRun:
         results = threading.Thread(target=self._send_results, name="results", daemon=True)
         beat.start()
         results.start()
-        ended = self._render()
+        try:
+            ended = self._render()
+        except OSError as error:
+            self._failure = Failure(explain(error, "The renderer could not be started"), False)
+            ended = Ended(None, None)
+        except Exception as error:
+            # A mistake of ours must end the claim with a reason, not let it run into its timeout.
+            log.exception("Claim %s", self._claim_id)
+            self._failure = Failure(f"The runner failed: {error!r}.", False)
+            ended = Ended(None, None)
         self._done.put(None)
         results.join()
         finish = self._finish(ended)

@@ -71,7 +71,8 @@ def _prepare(
         return Failure(str(error), False)
     if renderer is None:
         return Failure(
-            "No Blender was found on the render machine: install Blender, or give its path.", False
+            f"The render machine has no {job.app} {job.app_version}: install it, or give its path.",
+            False,
         )
     log.info("%s %s, %s.", renderer.app, renderer.version, renderer.how_found)
     try:

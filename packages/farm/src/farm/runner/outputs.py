@@ -45,7 +45,10 @@ def check_image(path: Path, name: str, size: tuple[int, int] | None) -> None:
 
 
 def _decode(oiio: Any, path: Path, name: str, size: tuple[int, int] | None) -> None:
-    for part in range(max(1, oiio.ImageBuf(str(path)).nsubimages)):
+    whole = oiio.ImageBuf(str(path))
+    parts = max(1, whole.nsubimages)
+    whole.geterror()  # an error that nobody asks for is printed; the parts below tell it again
+    for part in range(parts):
         buffer = oiio.ImageBuf(str(path), part, 0)
         # force=True decodes all pixels now instead of on first use.
         if not buffer.read(part, 0, True) or buffer.has_error:
