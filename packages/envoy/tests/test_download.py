@@ -153,7 +153,7 @@ async def test_a_malicious_farm_cannot_leave_the_folder(studio, path):
     studio.farm.output(submission_id, f"{OUT}/good.png", b"good")
     await settled(studio, submission_id, files_done=1)
     assert files(studio.root) - before == {studio.results / "good.png"}
-    assert not Path("/escaped.png").exists()
+    assert Path("/escaped.png") not in files(Path("/"), "*")
 
 
 async def test_a_link_out_of_the_folder_is_not_followed(studio):
@@ -231,8 +231,8 @@ async def test_a_full_disk_loses_nothing(studio, small_disk: Path):
     assert parts(results) == []
 
 
-def files(root: Path) -> set[Path]:
-    return {path for path in root.rglob("*") if path.is_file() and "envoy" not in path.parts}
+def files(root: Path, pattern: str = "**/*") -> set[Path]:
+    return {path for path in root.glob(pattern) if path.is_file() and "envoy" not in path.parts}
 
 
 def parts(root: Path) -> list[Path]:
@@ -249,3 +249,21 @@ async def test_jobs_follow_the_feed(studio):
         return (await studio.of(submission_id))["jobs"][0]["state"] == "completed"
 
     await until(seen)
+
+
+async def test_a_locked_out_account_does_not_hold_up_another(studio):
+    first = await studio.submitted()
+    studio.farm.faults = [Fault("GET", "/v1/blobs/", "not_authenticated", 6)]
+    for number in range(6):
+        studio.farm.output(first, f"{OUT}/{number}.png", b"%d" % number)
+    await until(lambda: studio.farm.count("GET", "/v1/blobs/") >= 4)
+    other = {"Username": "other@example.com", "AccessKey": "other"}
+    assert (await studio.http.post("/auth", json=other)).status_code == 200
+    studio.farm.faults.clear()
+    theirs = studio.root / "theirs"
+    second = await studio.submitted(watch_files={".+": str(theirs)})
+    studio.farm.output(second, f"{OUT}/mine.png", b"mine")
+    await until((theirs / "mine.png").exists)
+    assert not studio.results.exists()
+    await studio.sign_in()
+    await settled(studio, first, files_done=6)

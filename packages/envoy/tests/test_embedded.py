@@ -35,8 +35,9 @@ class Handler(BaseHTTPRequestHandler):
 server = HTTPServer(("127.0.0.1", 0), Handler)
 url = f"http://127.0.0.1:{server.server_port}"
 os.makedirs(folder, exist_ok=True)
-with open(os.path.join(folder, "farm.json"), "w") as file:
+with open(os.path.join(folder, "farm.json.new"), "w") as file:
     json.dump({"url": url, "pid": os.getpid()}, file)
+os.replace(os.path.join(folder, "farm.json.new"), os.path.join(folder, "farm.json"))
 threading.Thread(target=lambda: (sys.stdin.read(), STAY or os._exit(0)), daemon=True).start()
 print("some other line")
 print(json.dumps({"event": "ready", "url": url, "pid": os.getpid()}), flush=True)
@@ -99,7 +100,6 @@ async def test_adopted_and_stopped(tmp_path):
         stdout=subprocess.DEVNULL,
     )
     await until((tmp_path / "farm" / "farm.json").exists)
-    await asyncio.sleep(0)
     async with envoy(tmp_path, [sys.executable, "-c", "raise SystemExit(3)"]) as http:
         assert (await http.get("/products")).json() == []
         assert farm_pid(tmp_path) == orphan.pid

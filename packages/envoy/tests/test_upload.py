@@ -52,8 +52,7 @@ async def test_empty_and_large_files(studio):
 async def test_passing_trouble_only_delays(studio, method, path, kind):
     studio.write("scene.blend")
     # A submission's check is asked for before the caller is answered: not repeated.
-    skipped = [Fault("POST", "/v1/submissions/check", "hold", 1)]
-    studio.farm.released.set()
+    skipped = [Fault("POST", "/v1/submissions/check", "pass")]
     studio.farm.faults = [*skipped, Fault(method, path, kind, 2)]
     await studio.until_state(await studio.submit(), "submitted")
     assert studio.farm.count(method, path) >= 3
@@ -137,9 +136,8 @@ async def test_a_vanished_file_fails_its_submission_alone_and_is_named(studio):
 
 async def test_what_the_farm_refuses_in_the_end_fails_with_its_sentence(studio):
     studio.write("scene.blend")
-    studio.farm.released.set()
     studio.farm.faults = [
-        Fault("POST", "/v1/submissions/check", "hold"),
+        Fault("POST", "/v1/submissions/check", "pass"),
         Fault("POST", "/v1/submissions", "insufficient_credits", 1),
     ]
     row = await studio.until_state(await studio.submit(), "failed")

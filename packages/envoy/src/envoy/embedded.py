@@ -137,6 +137,7 @@ class EmbeddedFarm:
 
     async def _launch(self) -> tuple[str, Callable[[], Awaitable[None]]]:
         """Start a farm; returns its address once it answers, and how to await its end."""
+        self._waiting.tell(_WHO, "The farm on this machine is starting.")
         self._folder.mkdir(parents=True, exist_ok=True)
         log = _open_log(self._log_path)
         try:

@@ -6,7 +6,8 @@
     ├── InvalidRequestError       a request that cannot be accepted; names each field     (400)
     ├── FarmUnreachableError      no answer from the farm; trying again may help          (503)
     ├── FarmAnswerError           the farm answered with an error; passed on unchanged
-    │   └── NotSignedInError      there is no access key, or it is another account's      (401)
+    │   └── NotSignedInError      there is no access key                                (401)
+    │       └── OtherAccountError     there is one, but it is another account's
     ├── LocalFileError            a file to upload is gone or cannot be read
     │   └── FileChangedError      a file changed while it was being sent
     ├── CorruptDownloadError      the bytes received are not those that were announced
@@ -71,6 +72,10 @@ class NotSignedInError(FarmAnswerError):
     def __init__(self, sentence: str = "Nobody is signed in to Envoy. Sign in first.") -> None:
         code = ErrorCode.NOT_AUTHENTICATED
         super().__init__(STATUS[code], ErrorBody(code=code, message=sentence))
+
+
+class OtherAccountError(NotSignedInError):
+    """Somebody else is signed in than the one whose work this is."""
 
 
 class LocalFileError(EnvoyError):

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from farm_protocol.errors import ErrorCode
 
-from envoy.errors import FarmAnswerError, FarmUnreachableError, NotSignedInError
+from envoy.errors import FarmAnswerError, FarmUnreachableError, NotSignedInError, OtherAccountError
 from envoy.farm_client import FarmClient
 from envoy.waiting import WaitingRoom, pause_seconds
 
@@ -22,18 +22,30 @@ class Patience:
     Parameters:
         who: key in the waiting room, one for each independent activity.
         account: e-mail address on whose behalf the calls are made.
+        waits_for_account: when somebody else signs in, wait for the account to come back; else
+            raise `OtherAccountError`, for work that would hold up theirs.
     """
 
-    def __init__(self, farm: FarmClient, waiting: WaitingRoom, who: str, account: str) -> None:
+    def __init__(
+        self,
+        farm: FarmClient,
+        waiting: WaitingRoom,
+        who: str,
+        account: str,
+        *,
+        waits_for_account: bool = True,
+    ) -> None:
         self._farm = farm
         self._waiting = waiting
         self._who = who
         self._account = account
+        self._waits_for_account = waits_for_account
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
         """Return what ``call`` returns, however long that takes.
 
         Raises:
+            OtherAccountError: see ``waits_for_account``.
             FarmAnswerError: the farm refused, and asking again would not help.
         """
         failures = 0
@@ -44,6 +56,8 @@ class Patience:
                     self._check_account()
                     return await call()
                 except NotSignedInError as error:
+                    if isinstance(error, OtherAccountError) and not self._waits_for_account:
+                        raise
                     sentence = str(error)
                 except FarmAnswerError as error:
                     if error.status == 401:
@@ -65,7 +79,7 @@ class Patience:
 
     def _check_account(self) -> None:
         if self._farm.account != self._account:
-            raise NotSignedInError(f"Sign in as {self._account} to go on with its uploads.")
+            raise OtherAccountError(f"Sign in as {self._account} to go on with its uploads.")
 
 
 def sign_in_again(error: FarmAnswerError) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def show(activity: dict[str, Any], console: Console | None = None) -> None:
@@ -18,7 +19,8 @@ def show(activity: dict[str, Any], console: Console | None = None) -> None:
             table.add_column(title, overflow="fold")
         for submission in submissions:
             for row in _rows(submission):
-                table.add_row(*row)
+                # Text, not markup: names are other people's, and may hold brackets.
+                table.add_row(*(Text(cell) for cell in row))
             table.add_section()
         out.print(table)
         for submission in submissions:

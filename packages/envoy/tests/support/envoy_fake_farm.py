@@ -45,7 +45,8 @@ class Refusal(Exception):
 class Fault:
     """What happens to the next ``times`` requests whose method and path begin like this.
 
-    kind: an `ErrorCode`, "drop" (no answer), "corrupt" (other bytes), "hold" (waits for release).
+    kind: an `ErrorCode`, "drop" (no answer), "corrupt" (other bytes), "hold" (waits for release),
+    "lose answer" (does it, then waits for release), "pass" (nothing: for what comes before).
     """
 
     method: str
@@ -367,10 +368,18 @@ class _Faulty:
             await self.app(scope, receive, noted)
             return
         fault.times -= 1
+
+        async def late(message: Any) -> None:
+            self.farm.held.set()
+            await asyncio.to_thread(self.farm.released.wait)
+            await noted(message)
+
         if fault.kind == "hold":
             self.farm.held.set()
             await asyncio.to_thread(self.farm.released.wait)
             await self.app(scope, receive, noted)
+        elif fault.kind in ("pass", "lose answer"):
+            await self.app(scope, receive, noted if fault.kind == "pass" else late)
         elif fault.kind == "drop":
             self.farm.requests.append((method, path, 0))
             length = [(b"content-length", b"1000")]

@@ -118,20 +118,21 @@ class Transfer:
         """Send one blob; False when the file is not what was hashed any more."""
 
         async def put() -> None:
-            progress.restart(hashed.remote)
-            await self._farm.put_blob(
-                ticket, hashed.local, hashed.size, lambda n: progress.sent(hashed.remote, n)
-            )
+            # Held for one attempt only: who waits for a sign-in must not hold up the others.
+            async with self._sending:
+                progress.restart(hashed.remote)
+                await self._farm.put_blob(
+                    ticket, hashed.local, hashed.size, lambda n: progress.sent(hashed.remote, n)
+                )
 
-        async with self._sending:
-            try:
-                await patience(put)
-            except FileChangedError:
-                return False
-            except FarmAnswerError as error:
-                if error.body.code != ErrorCode.HASH_MISMATCH:
-                    raise
-                return False
+        try:
+            await patience(put)
+        except FileChangedError:
+            return False
+        except FarmAnswerError as error:
+            if error.body.code != ErrorCode.HASH_MISMATCH:
+                raise
+            return False
         return True
 
     async def _hash_changed(

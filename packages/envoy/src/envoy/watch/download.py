@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from farm_protocol.errors import ErrorCode
 from farm_protocol.paths import UnsafePathError
 
-from envoy.errors import CorruptDownloadError, FarmAnswerError
+from envoy.errors import CorruptDownloadError, FarmAnswerError, OtherAccountError
 from envoy.farm_client import FarmClient
 from envoy.journal import Download, DownloadState, Journal
 from envoy.patience import Patience
@@ -124,6 +124,9 @@ class Downloader:
                 return
             try:
                 await self._bring(number, download)
+            except OtherAccountError:
+                # Still pending in the journal: queued again when its account signs in.
+                self._lanes.released(folder)
             except (UnsafePathError, FarmAnswerError, CorruptDownloadError) as error:
                 self._journal.downloads.failed(download, _refused(download, error))
                 self._lanes.released(folder)
@@ -137,7 +140,13 @@ class Downloader:
     async def _bring(self, number: int, download: Download) -> None:
         mtime_ns = await asyncio.to_thread(in_place_mtime, download)
         if mtime_ns is None:
-            patience = Patience(self._farm, self._waiting, f"download {number}", download.account)
+            patience = Patience(
+                self._farm,
+                self._waiting,
+                f"download {number}",
+                download.account,
+                waits_for_account=False,
+            )
             for attempt in range(1, MOST_CORRUPT + 1):
                 try:
                     mtime_ns = await patience(lambda: self._fetch(download))

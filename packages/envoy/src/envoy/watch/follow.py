@@ -117,10 +117,10 @@ class Follower:
 def _new_download(output: Output, folder: str, relative: str) -> NewDownload:
     refusal = ""
     try:
+        local_target(Path(folder), relative)
         # The exact text goes into the journal, so nothing may be left to be normalised later.
         if canonical(relative) != relative:
-            raise UnsafePathError(f"'{relative}' is not relative.")
-        local_target(Path(folder), relative)
+            refusal = f"A result was refused: '{relative}' is not a relative path."
     except UnsafePathError as error:
         refusal = f"A result was refused: {error}"
     except OSError:

@@ -33,6 +33,7 @@ class Lanes:
 
     def clear(self) -> None:
         """Forget everything that is queued."""
+        self._lanes = {folder: lane for folder, lane in self._lanes.items() if lane.active}
         for lane in self._lanes.values():
             lane.queue.clear()
 
@@ -66,7 +67,9 @@ class Lanes:
 
     def released(self, folder: str) -> None:
         """A download ended in a way that says nothing about the folder."""
-        self._release(folder)
+        lane = self._release(folder)
+        if not lane.queue and not lane.active:
+            del self._lanes[folder]
 
     def failed(self, folder: str, download_id: int, sentence: str, now: float) -> None:
         """The folder could not be written: pause it, and try this download again later."""
