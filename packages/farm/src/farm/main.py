@@ -61,27 +61,31 @@ def serve(settings: Settings) -> None:
     database = open_database(settings.data_dir)
     store = DiskStore(settings.data_dir / "blobs")
     catalogue = find_catalogue(settings)
-    wakeup = Wakeup()
+    work, changes = Wakeup(), Wakeup()
     engine = LocalEngine(
         work_dir=settings.data_dir / "work",
         log_dir=settings.data_dir / "logs",
         blender=settings.blender,
-        on_exit=wakeup.notify,
+        on_exit=work.notify,
     )
     slots = {machine.id: machine.slots for machine in catalogue.machines}
-    scheduler = Scheduler(database, engine, slots, wakeup)
+    scheduler = Scheduler(database, engine, slots, work, changes)
     scheduler.farm_url = url
     app = create_app(
         Context(
             database=database,
             store=store,
             catalogue=catalogue,
-            wakeup=wakeup,
+            work=work,
+            changes=changes,
+            expect_work=scheduler.expect_work,
             data_dir=settings.data_dir,
             version=__version__,
         )
     )
-    server = FarmServer(app, database, scheduler, wakeup, on_ready=lambda: _announce(settings, url))
+    server = FarmServer(
+        app, database, scheduler, changes, on_ready=lambda: _announce(settings, url)
+    )
     if settings.embedded:
         quiet_signals()
         threading.Thread(target=server.watch_parent, daemon=True).start()

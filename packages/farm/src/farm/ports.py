@@ -27,6 +27,9 @@ class LaunchRequest:
 class Engine(Protocol):
     """Starts and stops runners. Knows nothing of jobs, frames or results."""
 
+    def prepare(self) -> None:
+        """A launch is likely soon: do now what makes it faster. Doing nothing is right too."""
+
     def launch(self, request: LaunchRequest) -> str:
         """Start a runner and return a reference that survives a restart of the farm.
 

@@ -67,7 +67,7 @@ class FarmServer(uvicorn.Server):
         app: FastAPI,
         database: Database,
         scheduler: Scheduler,
-        wakeup: Wakeup,
+        changes: Wakeup,
         on_ready: Callable[[], None],
     ) -> None:
         """Put the parts together; `run` starts them."""
@@ -77,7 +77,7 @@ class FarmServer(uvicorn.Server):
         super().__init__(config)
         self._database = database
         self._scheduler = scheduler
-        self._wakeup = wakeup
+        self._changes = changes
         self._on_ready = on_ready
         self._loop_thread = threading.Thread(target=scheduler.run, name="scheduler")
         self._ending = False
@@ -109,7 +109,7 @@ class FarmServer(uvicorn.Server):
         until = time.monotonic() + RUNNER_STOP_SECONDS + 2
         while self._scheduler.runners_alive() and time.monotonic() < until:
             time.sleep(0.05)
-        self._wakeup.close()
+        self._changes.close()
         self.should_exit = True
 
     def watch_parent(self) -> None:

@@ -46,6 +46,9 @@ class RecordingEngine:
             self.changed.notify_all()
             return reference
 
+    def prepare(self) -> None:
+        """Nothing to make faster."""
+
     def stop(self, reference: str) -> None:
         # Asked to end; a real one does so a little later.
         assert reference in self.given
@@ -86,18 +89,20 @@ class Farm:
 @pytest.fixture
 def farm(tmp_path: Path) -> Iterator[Farm]:
     database = open_database(tmp_path)
-    engine, wakeup = RecordingEngine(), Wakeup()
+    engine, work, changes = RecordingEngine(), Wakeup(), Wakeup()
     machine = Machines("local-cpu", "Test", gpu=False, slots=2, credits_per_hour=Decimal(3600))
     catalogue = Catalogue(
         products=product_rows([Installed("blender", "3.4.1"), Installed("blender", "4.5.15")]),
         machines=[machine],
     )
-    scheduler = Scheduler(database, engine, {"local-cpu": 2}, wakeup)
+    scheduler = Scheduler(database, engine, {"local-cpu": 2}, work, changes)
     context = Context(
         database=database,
         store=DiskStore(tmp_path / "blobs"),
         catalogue=catalogue,
-        wakeup=wakeup,
+        work=work,
+        changes=changes,
+        expect_work=scheduler.expect_work,
         data_dir=tmp_path,
         version="test",
     )
@@ -105,11 +110,11 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     scheduler.farm_url = url
     ready = threading.Event()
-    server = FarmServer(create_app(context), database, scheduler, wakeup, ready.set)
+    server = FarmServer(create_app(context), database, scheduler, changes, ready.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     assert ready.wait(10)
-    yield Farm(url, database, engine, wakeup, tmp_path)
+    yield Farm(url, database, engine, work, tmp_path)
     engine.living.clear()
     server.end()
     thread.join(15)

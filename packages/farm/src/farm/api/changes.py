@@ -33,9 +33,9 @@ async def get_changes(
 
     until = time.monotonic() + wait
     while True:
-        seen = context.wakeup.count
+        seen = context.changes.count
         found = await run_in_threadpool(look)
         left = until - time.monotonic()
-        if found.jobs or found.outputs or left <= 0 or context.wakeup.closed:
+        if found.jobs or found.outputs or left <= 0 or context.changes.closed:
             return found
-        await context.wakeup.wait_async(seen, min(left, POLL_SECONDS))
+        await context.changes.wait_async(seen, min(left, POLL_SECONDS))

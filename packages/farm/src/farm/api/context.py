@@ -1,5 +1,6 @@
 """What every route may use, and who is asking."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,14 +22,27 @@ from farm.wakeup import Wakeup
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts that `farm.main` has put together."""
+    """The parts that `farm.main` has put together.
+
+    Attributes:
+        work: tells the scheduler that there may be something to do.
+        changes: tells readers of the feed that there is something new.
+        expect_work: tells the scheduler that a submission is on its way.
+    """
 
     database: Database
     store: DiskStore
     catalogue: Catalogue
-    wakeup: Wakeup
+    work: Wakeup
+    changes: Wakeup
+    expect_work: Callable[[], None]
     data_dir: Path
     version: str
+
+    def notify(self) -> None:
+        """Tell both: a job has changed in a way that may leave something to do."""
+        self.changes.notify()
+        self.work.notify()
 
     def machine(self, machine_type: str) -> Machines | None:
         """Return the machine type with this id, None when it was taken away."""

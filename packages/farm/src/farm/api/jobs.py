@@ -55,5 +55,5 @@ def post_action(context: InContext, account: Account, job_id: str, action: Actio
     """Stop, suspend, resume or retry a job."""
     with context.database.write() as connection:
         actions.act(connection, account.id, job_id, Event(action.value), datetime.now(UTC))
-    context.wakeup.notify()
+    context.notify()
     return get_job(context, account, job_id)

@@ -61,7 +61,7 @@ def post_claim(context: InContext, runner: Runner, request: ClaimRequest) -> Cla
         slots = machine.slots if machine else 1
         most_runners = max(1, min(row["instances"], plan.job_throughput_limit, slots))
         claim = claims.claim(connection, runner, request, most_runners, datetime.now(UTC))
-    context.wakeup.notify()
+    context.notify()
     return claim
 
 
@@ -94,7 +94,7 @@ def post_frame(context: InContext, runner: Runner, claim_id: str, report: FrameD
     """Report a finished frame."""
     with context.database.write() as connection:
         claims.frame_done(connection, runner, claim_id, report, datetime.now(UTC))
-    context.wakeup.notify()
+    context.changes.notify()
 
 
 @router.post("/claims/{claim_id}/log", status_code=204)
@@ -109,7 +109,7 @@ def post_finish(context: InContext, runner: Runner, claim_id: str, report: Finis
     """End the claim."""
     with context.database.write() as connection:
         claims.finish(connection, runner, claim_id, report, datetime.now(UTC))
-    context.wakeup.notify()
+    context.notify()
 
 
 def _account_id(context: InContext, runner: Runner) -> str:

@@ -15,7 +15,9 @@ router = APIRouter()
 def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> SubmissionCheck:
     """Say what is wrong with a submission before its files are sent."""
     with context.database.read() as connection:
-        return submit.check(connection, context.catalogue, account, spec)
+        checked = submit.check(connection, context.catalogue, account, spec)
+    context.expect_work()
+    return checked
 
 
 @router.post("/submissions", status_code=201)
@@ -23,7 +25,7 @@ def post_submission(context: InContext, account: Account, spec: SubmissionSpec) 
     """Submit; the same id again answers the submission as it stands."""
     with context.database.write() as connection:
         submission = submit.create(connection, context.catalogue, account, spec)
-    context.wakeup.notify()
+    context.notify()
     return submission
 
 

@@ -6,23 +6,33 @@ rendering, and report to its successor.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import psutil
-from farm_protocol.runner import TOKEN_VARIABLE
 
 from farm.ports import RUNNER_STOP_SECONDS, EngineError, LaunchRequest
 
+SPARE_SECONDS = 600.0
+"""A spare runner that nobody needed for this long is let go: it takes 70 MB. Long enough for an
+artist who looks at a frame, changes the scene and submits again."""
+
 
 class LocalEngine:
-    """Starts ``python -m farm.runner`` processes."""
+    """Starts ``python -m farm.runner`` processes, and keeps a spare one when work is in sight.
+
+    A runner reads the job's token from its standard input: arguments and the environment of a
+    process can be looked at. Until then it imports and looks for renderers, which takes longer
+    than a small frame.
+    """
 
     def __init__(
         self, work_dir: Path, log_dir: Path, blender: str | None, on_exit: Callable[[], None]
@@ -39,33 +49,68 @@ class LocalEngine:
         self._log_dir = log_dir
         self._blender = blender
         self._on_exit = on_exit
+        self._spare: subprocess.Popen[bytes] | None = None
+        self._timer = threading.Timer(0, lambda: None)
+        self._lock = threading.Lock()
         work_dir.mkdir(parents=True, exist_ok=True)
         log_dir.mkdir(parents=True, exist_ok=True)
-        self._sweep()
+        _sweep(work_dir)
+
+    def prepare(self) -> None:
+        """See `farm.ports.Engine.prepare`."""
+        with self._lock:
+            if self._spare is None or self._spare.poll() is not None:
+                try:
+                    self._spare = self._start()
+                except OSError:
+                    return  # `launch` will say why.
+            self._timer.cancel()
+            self._timer = threading.Timer(SPARE_SECONDS, self._let_go, [self._spare])
+            self._timer.daemon = True
+            self._timer.start()
 
     def launch(self, request: LaunchRequest) -> str:
         """See `farm.ports.Engine.launch`."""
-        command = [sys.executable, "-m", "farm.runner", "--farm", request.farm_url]
-        command += ["--work-dir", str(self._work_dir / request.runner_id)]
-        if self._blender is not None:
-            command += ["--blender", self._blender]
+        order = json.dumps({"farm": request.farm_url, "token": request.token})
         try:
-            with (self._log_dir / f"runner-{request.runner_id}.log").open("wb") as log:
-                process = subprocess.Popen(
-                    command,
-                    env={**os.environ, TOKEN_VARIABLE: request.token},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            process = self._take_spare() or self._start()
+            # Before anybody waits for it: until then even a process that has ended keeps its id.
+            reference = f"{process.pid}:{psutil.Process(process.pid).create_time()}"
+            assert process.stdin is not None
+            with process.stdin as orders:
+                orders.write(f"{order}\n".encode())
         except OSError as error:
             raise EngineError(f"A runner could not be started: {error}.") from error
-        # Before anybody waits for it: until then even a process that has ended keeps its id.
-        reference = f"{process.pid}:{psutil.Process(process.pid).create_time()}"
-        folder = self._work_dir / request.runner_id
-        threading.Thread(target=self._reap, args=[process, folder], daemon=True).start()
+        threading.Thread(target=self._reap, args=[process], daemon=True).start()
         return reference
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "farm.runner", "--work-dir", str(self._work_dir)]
+        if self._blender is not None:
+            command += ["--blender", self._blender]
+        descriptor, _ = tempfile.mkstemp(dir=self._log_dir, prefix="runner-", suffix=".log")
+        with os.fdopen(descriptor, "wb") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _take_spare(self) -> "subprocess.Popen[bytes] | None":
+        with self._lock:
+            spare, self._spare = self._spare, None
+        return spare if spare is not None and spare.poll() is None else None
+
+    def _let_go(self, spare: "subprocess.Popen[bytes]") -> None:
+        with self._lock:
+            if self._spare is not spare:
+                return
+            self._spare = None
+        assert spare.stdin is not None
+        spare.stdin.close()  # Nothing to read: it ends.
+        spare.wait()
 
     def stop(self, reference: str) -> None:
         """See `farm.ports.Engine.stop`."""
@@ -78,18 +123,19 @@ class LocalEngine:
         """See `farm.ports.Engine.alive`."""
         return {each for each in references if _process(each) is not None}
 
-    def _reap(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+    def _reap(self, process: "subprocess.Popen[bytes]") -> None:
         process.wait()
         self._on_exit()
         # A runner tidies up after itself, unless it was killed.
-        shutil.rmtree(folder, ignore_errors=True)
+        _sweep(self._work_dir)
 
-    def _sweep(self) -> None:
-        """Remove the work folders of runners that died while no farm was there to see it."""
-        lines = [" ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"])]
-        for folder in self._work_dir.iterdir():
-            if not any(str(folder) in line for line in lines):
-                shutil.rmtree(folder, ignore_errors=True)
+
+def _sweep(work_dir: Path) -> None:
+    """Remove the folders of runners that are no more: ``<job>-<process id>-<random>``."""
+    for folder in work_dir.iterdir():
+        pid = folder.name.split("-")[-2] if folder.name.count("-") >= 2 else ""
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _process(reference: str) -> psutil.Process | None:

@@ -6,7 +6,7 @@ from farm_protocol.runner import LogChunk
 
 from farm.runner.report import Farm, RefusedError, ReportError
 
-SEND_SECONDS = 0.5
+SEND_SECONDS = 1.0
 _CHUNK = 200_000
 """Characters in one call."""
 _LIMIT = 5_000_000

@@ -2,12 +2,13 @@
 
 import logging
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from farm_protocol.runner import ClaimRequest, RunnerJob
 
-from farm.renderers import Renderer, RendererError, choose, iter_renderers
+from farm.renderers import Renderer, RendererError, choose
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
 from farm.runner.report import Farm, NotWelcomeError, RefusedError, ReportError
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
@@ -27,12 +28,14 @@ class _Ready:
     renderer: Renderer
 
 
-def work(farm: Farm, work_dir: Path, blender: str | None, stopping: threading.Event) -> int:
+def work(
+    farm: Farm, work_dir: Path, renderers: Iterable[Renderer], stopping: threading.Event
+) -> int:
     """Work on the job of the farm's token until nothing is left; return an exit code.
 
     Parameters:
         work_dir: existing or future folder; the runner makes and removes one of its own in it.
-        blender: configured renderer; None to find one.
+        renderers: that this machine has; may raise RendererError when it is looked through.
         stopping: set from outside to end soon.
     """
     place: Workplace | None = None
@@ -40,7 +43,7 @@ def work(farm: Farm, work_dir: Path, blender: str | None, stopping: threading.Ev
         job = farm.job()
         try:
             place = Workplace.create(work_dir, job.job_id)
-            ready: _Ready | Failure = _prepare(farm, job, place, blender, stopping)
+            ready: _Ready | Failure = _prepare(farm, job, place, renderers, stopping)
         except OSError as error:
             ready = Failure(explain(error, f"The work folder {work_dir} is not usable"), False)
         if isinstance(ready, Failure) or place is None:
@@ -61,12 +64,16 @@ def work(farm: Farm, work_dir: Path, blender: str | None, stopping: threading.Ev
 
 
 def _prepare(
-    farm: Farm, job: RunnerJob, place: Workplace, blender: str | None, stopping: threading.Event
+    farm: Farm,
+    job: RunnerJob,
+    place: Workplace,
+    renderers: Iterable[Renderer],
+    stopping: threading.Event,
 ) -> _Ready | Failure:
     """Stage the project and find the renderer; what goes wrong becomes the first claim's end."""
     try:
         template = load_named(job.template)
-        renderer = choose(iter_renderers(blender), template.renderer, job.app_version)
+        renderer = choose(renderers, template.renderer, job.app_version)
     except (TemplateError, RendererError) as error:
         return Failure(str(error), False)
     if renderer is None:

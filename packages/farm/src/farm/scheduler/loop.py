@@ -41,21 +41,29 @@ class Scheduler:
     """Starts runners where `plan` wants them, and takes back the work of those that vanish."""
 
     def __init__(
-        self, database: Database, engine: Engine, slots: Mapping[str, int], wakeup: Wakeup
+        self,
+        database: Database,
+        engine: Engine,
+        slots: Mapping[str, int],
+        wakeup: Wakeup,
+        changes: Wakeup,
     ) -> None:
         """Use these parts; nothing happens before `run`.
 
         Parameters:
             slots: capacity by machine type.
-            wakeup: told whenever something has changed; the loop waits on it, and tells it too.
+            wakeup: told whenever there may be something to do.
+            changes: to tell when a job has changed.
         """
         self._database = database
         self._engine = engine
         self._slots = slots
         self._wakeup = wakeup
+        self._changes = changes
         self._stopping = threading.Event()
         # Jobs whose runners end before they claim anything: (failures in a row, not before).
         self._held_back: dict[str, tuple[int, float]] = {}
+        self._was_busy = False
         self.farm_url = ""
 
     def run(self) -> None:
@@ -81,6 +89,10 @@ class Scheduler:
         for runner in living:
             if runner.reference is not None:
                 self._engine.stop(runner.reference)
+
+    def expect_work(self) -> None:
+        """A submission is on its way: let the engine get ready for it."""
+        self._engine.prepare()
 
     def runners_alive(self) -> bool:
         """Return whether a runner that the engine started still lives."""
@@ -113,8 +125,14 @@ class Scheduler:
         for launch in launches:
             for _ in range(launch.count):
                 self._launch(launch.job_id, launch.machine_type)
+        started = {launch.job_id for launch in launches}
+        if any(job.waiting and not job.runners and job.id not in started for job in snapshot.jobs):
+            self._engine.prepare()  # For when a machine becomes free.
+        elif self._was_busy and not living and not launches:
+            self._engine.prepare()  # Who has just rendered often renders again.
+        self._was_busy = bool(living or launches)
         if gone or silent or stopping or launches:
-            self._wakeup.notify()
+            self._changes.notify()
         return bool(living or launches or self._held_back)
 
     def _vanished(self, living: list[RunnerRow], now: datetime) -> list[RunnerRow]:
