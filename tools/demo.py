@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 ROOT = Path(__file__).parent.parent
-FOLDER = ROOT / ".demo"
+DEFAULT_FOLDER = ROOT / ".demo"
 FRAMES = 24
 EMAIL, PASSWORD = "artist@example.com", "demo-password"
 BPY_MEGABYTES = 370
@@ -39,20 +39,23 @@ def main() -> int:
     """Run the demo and return the exit code."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.split("\n")[0])
     parser.add_argument("--keep", action="store_true", help="leave Envoy running at the end")
+    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="for data and results")
     parser.add_argument("--port", type=int, default=0, help="Envoy's port; default: a free one")
     options = parser.parse_args()
     started = time.monotonic()
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    results = FOLDER / "my_results"
+    folder: Path = options.folder.resolve()
+    for leftover in ("data", "my_results"):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
+    results = folder / "my_results"
     results.mkdir(parents=True)
     envoy: subprocess.Popen[bytes] | None = None
     try:
         ensure_renderer()
         port = options.port or free_port()
-        envoy = start_envoy(port)
-        create_account()
+        envoy = start_envoy(port, folder)
+        create_account(folder)
         submit(port, results)
-        follow(port)
+        follow(port, folder)
         show_frames(results)
         console.print(f"done in {time.monotonic() - started:.1f} s")
     except DemoError as error:
@@ -89,11 +92,11 @@ def ensure_renderer() -> None:
     console.print(f"renderer: {renderers[0].app} {renderers[0].version} ({renderers[0].how_found})")
 
 
-def start_envoy(port: int) -> "subprocess.Popen[bytes]":
+def start_envoy(port: int, folder: Path) -> "subprocess.Popen[bytes]":
     """Start Envoy with its embedded farm, and wait until it answers."""
     command = [sys.executable, "-m", "envoy", "up", "--port", str(port)]
-    command += ["--data-dir", str(FOLDER / "data")]
-    log = (FOLDER / "envoy.log").open("wb")
+    command += ["--data-dir", str(folder / "data")]
+    log = (folder / "envoy.log").open("wb")
     # A session of its own: Ctrl-C reaches the demo, which then stops Envoy in order.
     process = subprocess.Popen(
         command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -101,7 +104,7 @@ def start_envoy(port: int) -> "subprocess.Popen[bytes]":
     until = time.monotonic() + 60
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise DemoError(f"Envoy ended: {(FOLDER / 'envoy.log').read_text()}")
+            raise DemoError(f"Envoy ended: {(folder / 'envoy.log').read_text()}")
         try:
             health = httpx.get(f"http://localhost:{port}/envoy/health", timeout=5).json()
         except httpx.TransportError:
@@ -111,13 +114,13 @@ def start_envoy(port: int) -> "subprocess.Popen[bytes]":
             console.print(f"envoy:    http://localhost:{port}, farm: {health['farm_url']}")
             return process
         time.sleep(0.05)
-    raise DemoError(f"Envoy does not answer; see {FOLDER / 'envoy.log'}.")
+    raise DemoError(f"Envoy does not answer; see {folder / 'envoy.log'}.")
 
 
-def create_account() -> None:
+def create_account(folder: Path) -> None:
     """Create the demo's account on the embedded farm."""
     command = [sys.executable, "-m", "farm", "users", "add", EMAIL, "--credits", "100"]
-    command += ["--password-stdin", "--data-dir", str(FOLDER / "data" / "farm")]
+    command += ["--password-stdin", "--data-dir", str(folder / "data" / "farm")]
     subprocess.run(command, input=f"{PASSWORD}\n".encode(), check=True, stdout=subprocess.DEVNULL)
     console.print(f"account:  {EMAIL} with 100 credits")
 
@@ -136,7 +139,7 @@ def submit(port: int, results: Path) -> None:
         raise DemoError("The example could not submit; its message stands above.")
 
 
-def follow(port: int) -> None:
+def follow(port: int, folder: Path) -> None:
     """Show upload, frames and download until all is over."""
     bars = Progress(
         TextColumn("{task.description:<9}"),
@@ -176,7 +179,7 @@ def follow(port: int) -> None:
             if files["files_done"] >= FRAMES and all(job["state"] == "completed" for job in jobs):
                 return
             time.sleep(0.1)
-    raise DemoError(f"Not finished after {PATIENCE_SECONDS} s; see {FOLDER / 'data' / 'logs'}.")
+    raise DemoError(f"Not finished after {PATIENCE_SECONDS} s; see {folder / 'data' / 'logs'}.")
 
 
 def show_frames(results: Path) -> None:

@@ -43,6 +43,9 @@ class Engine(Protocol):
     def alive(self, references: Collection[str]) -> set[str]:
         """Return those of ``references`` whose runner still lives."""
 
+    def close(self) -> None:
+        """Give up what `prepare` has made. Runners live on."""
+
 
 class EngineError(Exception):
     """An engine could not start a runner. ``str()`` is a sentence for people."""

@@ -49,6 +49,9 @@ class RecordingEngine:
     def prepare(self) -> None:
         """Nothing to make faster."""
 
+    def close(self) -> None:
+        """Nothing prepared."""
+
     def stop(self, reference: str) -> None:
         # Asked to end; a real one does so a little later.
         assert reference in self.given

@@ -84,6 +84,13 @@ class LocalEngine:
         threading.Thread(target=self._reap, args=[process], daemon=True).start()
         return reference
 
+    def close(self) -> None:
+        """See `farm.ports.Engine.close`."""
+        spare = self._take_spare()
+        if spare is not None:
+            spare.kill()  # It has nothing yet, and may be busy importing.
+            spare.wait()
+
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "farm.runner", "--work-dir", str(self._work_dir)]
         if self._blender is not None:

@@ -84,6 +84,7 @@ class Scheduler:
 
     def stop_runners(self) -> None:
         """Ask every runner to end: the farm is going down on purpose."""
+        self._engine.close()
         with self._database.read() as connection:
             living = rows.live_runners(connection)
         for runner in living:

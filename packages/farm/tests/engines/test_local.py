@@ -1,0 +1,117 @@
+"""The local engine with real runner processes, against a farm that turns every runner away."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+from farm.engines import local
+from farm.engines.local import LocalEngine
+from farm.ports import LaunchRequest
+
+
+class Door(BaseHTTPRequestHandler):
+    """Notes who knocks; answers 401 once the test opens it."""
+
+    def do_GET(self) -> None:
+        self.server.tokens.append(self.headers["Authorization"])  # type: ignore[attr-defined]
+        self.server.knocked.release()  # type: ignore[attr-defined]
+        self.server.open.wait(30)  # type: ignore[attr-defined]
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def door() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server.tokens, server.knocked = [], threading.Semaphore(0)  # type: ignore[attr-defined]
+    server.open = threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.open.set()  # type: ignore[attr-defined]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class House:
+    """An engine, and a count of the runners that have ended."""
+
+    def __init__(self, folder: Path, door: ThreadingHTTPServer) -> None:
+        self.folder = folder
+        self.ended = threading.Semaphore(0)
+        self.url = f"http://127.0.0.1:{door.server_port}"
+        self.engine = LocalEngine(folder / "work", folder / "logs", None, self.ended.release)
+
+    def launch(self, token: str) -> str:
+        return self.engine.launch(LaunchRequest("r1", "j1", "local-cpu", self.url, token))
+
+
+@pytest.fixture
+def house(tmp_path: Path, door: ThreadingHTTPServer) -> House:
+    return House(tmp_path, door)
+
+
+def test_a_runner_from_launch_to_end(house: House, door: ThreadingHTTPServer) -> None:
+    reference = house.launch("secret-token")
+    assert door.knocked.acquire(timeout=30)  # type: ignore[attr-defined]
+    assert door.tokens == ["Bearer secret-token"]  # type: ignore[attr-defined]
+    process = psutil.Process(int(reference.split(":")[0]))
+    assert house.engine.alive([reference, "1:0.0", "999999:1.0"]) == {reference}
+    # The secret can be seen neither in its arguments nor in its environment.
+    assert "secret-token" not in " ".join(process.cmdline())
+    assert "secret-token" not in str(process.environ())
+    door.open.set()  # type: ignore[attr-defined]
+    assert house.ended.acquire(timeout=30)
+    assert house.engine.alive([reference]) == set()
+
+
+def test_stop_ends_a_runner_and_forgives_unknown_ones(
+    house: House, door: ThreadingHTTPServer
+) -> None:
+    reference = house.launch("t")
+    assert door.knocked.acquire(timeout=30)  # type: ignore[attr-defined]
+    house.engine.stop(reference)
+    house.engine.stop(reference)
+    house.engine.stop("1:0.0")
+    door.open.set()  # type: ignore[attr-defined]
+    assert house.ended.acquire(timeout=30)
+    assert house.engine.alive([reference]) == set()
+
+
+def test_a_spare_runner_is_used_and_let_go(
+    house: House, door: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.engine.prepare()
+    (spare,) = psutil.Process().children()
+    house.engine.prepare()
+    assert psutil.Process().children() == [spare]
+    assert house.launch("t").split(":")[0] == str(spare.pid)
+    assert door.knocked.acquire(timeout=30)  # type: ignore[attr-defined]
+    door.open.set()  # type: ignore[attr-defined]
+    assert house.ended.acquire(timeout=30)
+    monkeypatch.setattr(local, "SPARE_SECONDS", 0.1)
+    house.engine.prepare()
+    (spare,) = psutil.Process().children()
+    assert spare.wait(30) in (0, None)
+    house.engine.prepare()
+    house.engine.close()
+    assert psutil.Process().children() == []
+
+
+def test_folders_of_dead_runners_are_removed(tmp_path: Path, door: ThreadingHTTPServer) -> None:
+    gone = max(psutil.pids()) + 100_000
+    dead = tmp_path / "work" / f"job-{gone}-abc"
+    living = tmp_path / "work" / f"job-{psutil.Process().pid}-abc"
+    for folder in (dead, living):
+        (folder / "deep").mkdir(parents=True)
+    House(tmp_path, door)
+    assert not dead.exists()
+    assert living.exists()

@@ -1,0 +1,321 @@
+"""The reference names what the code has, and nothing that it has not; links and commands work."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import farm_protocol.runner
+import httpx
+import pytest
+import typer
+import yaml
+from envoy import cli as envoy_cli
+from envoy.config import Settings as EnvoySettings
+from envoy.web.app import build_app
+from farm import cli as farm_cli
+from farm.api.app import create_app
+from farm.config import Settings as FarmSettings
+from farm.runner import __main__ as runner_main
+from farm.templates import available, load
+from farm_protocol.errors import RETRY, STATUS, ErrorCode
+from pydantic_core import PydanticUndefined
+from starlette.types import ASGIApp
+
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "ARCHITECTURE.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(DOCS.rglob("*.md")),
+]
+SETTINGS_PAGE = read(REFERENCE / "settings.md")
+SETTINGS = [("FARM_", FarmSettings), ("ENVOY_", EnvoySettings)]
+NOT_SETTINGS = {farm_protocol.runner.TOKEN_VARIABLE, "ENVOY_URL", "ENVOY_EMAIL", "ENVOY_PASSWORD"}
+"""Variables in these pages that are not settings: the runner's token, and the example's own."""
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INDENTED = re.compile(r"(?:^|\n\n)((?:    .*\n?)+)")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_CODE = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_CALL = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`\s?]*)`")
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+# Routes
+
+
+def openapi(app: ASGIApp, address: str) -> dict[str, Any]:
+    """Return what an app says of itself, asked as anybody would ask."""
+
+    async def ask() -> Any:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport) as http:
+            return (await http.get(address)).raise_for_status().json()
+
+    described: dict[str, Any] = asyncio.run(ask())
+    return described
+
+
+def farm_described() -> dict[str, Any]:
+    context: Any = SimpleNamespace(version="0")
+    return openapi(create_app(context), "http://farm/openapi.json")
+
+
+def envoy_described() -> dict[str, Any]:
+    services: Any = None
+    return openapi(build_app(services, 8090), "http://localhost:8090/envoy/openapi.json")
+
+
+def calls(described: dict[str, Any]) -> set[str]:
+    return {
+        f"{method.upper()} {path}"
+        for path, operations in described["paths"].items()
+        for method in operations
+    }
+
+
+def models(described: dict[str, Any]) -> set[str]:
+    # FastAPI announces its own two for malformed requests; ours answer `ErrorBody` instead.
+    return set(described["components"]["schemas"]) - {
+        "HTTPValidationError",
+        "ValidationError",
+        "JsonValue",
+    }
+
+
+@pytest.mark.parametrize(
+    ("describe", "page"), [(farm_described, "farm-api.md"), (envoy_described, "envoy-api.md")]
+)
+def test_every_route_and_model_is_named_and_no_other_route(describe: Any, page: str) -> None:
+    described = describe()
+    text = read(REFERENCE / page)
+    assert {" ".join(call) for call in _CALL.findall(text)} == calls(described)
+    missing = {model for model in models(described) if not re.search(rf"\b{model}\b", text)}
+    assert not missing, f"{page} does not name {missing}"
+
+
+def test_other_pages_name_only_routes_that_exist() -> None:
+    known = calls(farm_described()) | calls(envoy_described())
+    for page in PAGES:
+        text = _COMMENT.sub("", read(page))
+        named = {" ".join(call) for call in _CALL.findall(text)}
+        assert named <= known, name(page)
+
+
+# Settings and commands
+
+
+@pytest.mark.parametrize(("prefix", "settings"), SETTINGS)
+def test_every_setting_stands_in_the_table_with_its_default(prefix: str, settings: Any) -> None:
+    rows = table_rows(SETTINGS_PAGE)
+    for field, info in settings.model_fields.items():
+        cells = rows.get(f"`{prefix}{field.upper()}`")
+        assert cells, f"{prefix}{field.upper()} is not in settings.md"
+        if info.default is not PydanticUndefined:
+            shown = {None: "none", "": "empty"}.get(info.default, f"`{info.default}`".lower())
+            assert shown in cells[2], f"{prefix}{field.upper()}: the default is {info.default!r}"
+
+
+def test_no_page_names_a_variable_that_does_not_exist() -> None:
+    known = {f"{prefix}{field.upper()}" for prefix, all_ in SETTINGS for field in all_.model_fields}
+    for page in PAGES:
+        named = set(re.findall(r"\b(?:FARM|ENVOY)_[A-Z_]*[A-Z]\b", read(page)))
+        assert named <= known | NOT_SETTINGS, name(page)
+
+
+def commands(command: Any, path: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each command that can be called, with its options."""
+    children = getattr(command, "commands", None)
+    if children:
+        for child_name, child in children.items():
+            yield from commands(child, f"{path} {child_name}")
+        return
+    options = (option for parameter in command.params for option in parameter.opts)
+    yield path, [option for option in options if option.startswith("--")]
+
+
+COMMANDS = [
+    *commands(typer.main.get_command(envoy_cli.app), "envoy"),
+    *commands(typer.main.get_command(farm_cli.app), "farm"),
+    (
+        "python -m farm.runner",
+        re.findall(r'add_argument\(\s*"(--[\w-]+)"', read(Path(str(runner_main.__file__)))),
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "options"), COMMANDS)
+def test_every_command_has_a_section_with_its_options(command: str, options: list[str]) -> None:
+    sections = dict(re.findall(r"^## `(.+?)`\n(.*?)(?=^## |\Z)", SETTINGS_PAGE, re.M | re.S))
+    assert command in sections
+    assert set(re.findall(r"`(--[\w-]+)`", sections[command])) == set(options)
+
+
+def test_the_table_of_options_agrees_with_the_commands() -> None:
+    options = dict(COMMANDS)
+    for variable, cells in table_rows(SETTINGS_PAGE).items():
+        given = re.findall(r"`(--[\w-]+)`", cells[1])
+        command = "envoy up" if variable.startswith("`ENVOY_") else "farm serve"
+        if given and variable.startswith(("`ENVOY_", "`FARM_")):
+            assert set(given) <= set(options[command]), variable
+
+
+# Error codes
+
+
+def test_every_error_code_stands_with_its_status_and_retry() -> None:
+    rows = table_rows(read(REFERENCE / "error-codes.md"))
+    codes = {row.strip("`") for row, cells in rows.items() if len(cells) == 5 and row[:1] == "`"}
+    assert codes == {code.value for code in ErrorCode}
+    for code in ErrorCode:
+        cells = rows[f"`{code.value}`"]
+        assert cells[1] == str(STATUS[code]), code
+        assert cells[2] == ("yes" if code in RETRY else "no"), code
+
+
+def test_pages_name_only_codes_and_states_that_exist() -> None:
+    text = read(REFERENCE / "farm-api.md")
+    errors = {cell for row in table_rows(text).values() if len(row) == 4 for cell in row[3:]}
+    named = set(re.findall(r"`([a-z_]+)`", " ".join(errors)))
+    assert named <= {code.value for code in ErrorCode}
+
+
+# Products
+
+
+@pytest.mark.parametrize(("app", "operation"), available())
+def test_every_parameter_of_a_product_stands_with_default_and_values(
+    app: str, operation: str
+) -> None:
+    template = load(app, operation)
+    assert template is not None
+    rows = table_rows(read(REFERENCE / f"{app}.md").partition("## Parameters")[2])
+    documented = [row.strip("`") for row in rows if row.startswith("`")]
+    assert documented == [parameter.name for parameter in template.parameters]
+    for parameter in template.parameters:
+        cells = rows[f"`{parameter.name}`"]
+        assert cells[1] == {"string": "text"}.get(parameter.type, parameter.type)
+        default = "required" if parameter.required else f"`{parameter.default}`".lower()
+        assert cells[2].lower() == ("empty" if default == "``" else default)
+        if parameter.choices:
+            assert re.findall(r"`(\w+)`", cells[3]) == [each for each in parameter.choices if each]
+
+
+# Links, commands, the example
+
+
+def table_rows(text: str) -> dict[str, list[str]]:
+    """Return the cells of every table row, by the first cell."""
+    rows = (line.strip().strip("|").split("|") for line in text.splitlines() if line[:1] == "|")
+    return {row[0].strip(): [cell.strip() for cell in row] for row in rows}
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", read(page)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    text = _FENCE.sub("", _COMMENT.sub("", read(page)))
+    for link in _LINK.findall(text):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} in {name(page)}"
+        if page.is_relative_to(DOCS):
+            assert target.is_relative_to(DOCS), f"{link} leaves the site"
+        if anchor:
+            assert anchor in anchors(target), f"{link} in {name(page)}"
+
+
+def test_every_page_stands_in_the_navigation() -> None:
+    site = yaml.safe_load(read(ROOT / "mkdocs.yml"))
+
+    def files(entry: Any) -> Iterator[str]:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            for child in entry.values() if isinstance(entry, dict) else entry:
+                yield from files(child)
+
+    listed = list(files(site["nav"]))
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+
+
+def code(page: Path) -> str:
+    """Return all code of a page, a piece a line."""
+    text = _COMMENT.sub("", read(page))
+    fences = [body for _, body in _FENCE.findall(text)]
+    rest = _FENCE.sub("", text)
+    return "\n".join([*fences, *_INDENTED.findall(rest), *_CODE.findall(rest)])
+
+
+def test_every_make_target_exists_and_is_documented() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", read(ROOT / "Makefile"), re.MULTILINE))
+    for page in PAGES:
+        named = set(re.findall(r"\bmake ([a-z-]+)", code(page)))
+        assert named <= targets, name(page)
+    contributing = set(re.findall(r"\bmake ([a-z-]+)", code(ROOT / "CONTRIBUTING.md")))
+    assert targets - {"help"} <= contributing
+
+
+def test_every_command_line_names_a_command_that_exists() -> None:
+    known = [command for command, _ in COMMANDS]
+    pattern = re.compile(r"(?:^|[|] |`|\n)((?:envoy|farm) (?:users )?[a-z]+)\b")
+    for page in PAGES:
+        for command in pattern.findall(code(page)):
+            assert command in known, f"{command} in {name(page)}"
+
+
+def test_paths_of_the_repository_in_code_exist() -> None:
+    starts = ("packages/", "tests/", "tools/", "examples/", "bench/", "docs/")
+    for page in PAGES:
+        for piece in _CODE.findall(_FENCE.sub("", _COMMENT.sub("", read(page)))):
+            if piece.startswith(starts) and not re.search(r"[<>*{} ]", piece):
+                assert (ROOT / piece).exists(), f"{piece} in {name(page)}"
+
+
+def test_modules_in_the_architecture_exist() -> None:
+    sources = [ROOT / "packages" / each / "src" for each in ("client", "envoy", "farm", "protocol")]
+    folders = [*sources, *(folder for source in sources for folder in source.iterdir())]
+    for piece in _CODE.findall(read(ROOT / "ARCHITECTURE.md")):
+        if re.fullmatch(r"[\w/]+/[\w/]+\.py", piece):
+            found = any((folder / piece).exists() for folder in folders)
+            assert found or (ROOT / piece).exists(), piece
+
+
+def test_the_readme_shows_the_example_as_it_is() -> None:
+    ((_, shown),) = [
+        each for each in _FENCE.findall(read(ROOT / "README.md")) if each[0] == "python"
+    ]
+    example = read(ROOT / "examples" / "render_and_download.py")
+    body = [line.strip() for line in example.splitlines() if line.strip()]
+    wanted = [line.strip() for line in shown.splitlines() if line.strip()]
+    start = body.index(wanted[0])
+    assert body[start : start + len(wanted)] == wanted
+
+
+def test_the_example_of_a_wrong_request_is_the_real_sentence() -> None:
+    from farm.jobs.frames import FrameSpecError, parse_frames
+
+    with pytest.raises(FrameSpecError) as caught:
+        parse_frames("1 0 0")
+    assert str(caught.value) in read(REFERENCE / "error-codes.md")
