@@ -1,15 +1,12 @@
-"""Render the sample project on the farm; the frames arrive in my_results/ by themselves.
-
-envoy up
-python examples/render_and_download.py [results folder]
-"""
+"""Render the sample project; the frames arrive by themselves in my_results."""
 
 from __future__ import print_function
 
 import os
 import sys
 
-from gridmarkets import EnvoyClient, EnvoyError, Job, Project, WatchFile
+from gridmarkets import APIError, AuthenticationError, InsufficientCreditsError
+from gridmarkets import EnvoyClient, InvalidRequestError, Job, Project, WatchFile
 
 EXAMPLES = os.path.dirname(os.path.abspath(__file__))
 RESULTS = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "my_results")
@@ -19,7 +16,7 @@ def main():
     client = EnvoyClient(url=os.environ.get("ENVOY_URL", "http://localhost:8090"))
     client.authenticate(
         os.environ.get("ENVOY_EMAIL", "artist@example.com"),
-        os.environ.get("ENVOY_PASSWORD", "artist"),
+        os.environ.get("ENVOY_PASSWORD", "artist-password"),
     )
 
     # The project: its scene, and everything that the scene refers to.
@@ -55,5 +52,5 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except EnvoyError as error:
+    except (APIError, AuthenticationError, InsufficientCreditsError, InvalidRequestError) as error:
         sys.exit(str(error))
