@@ -52,7 +52,8 @@ class StandIn:
     Attributes:
         url: where it listens.
         requests: (method, path, body or query) of every request, in order.
-        answers: (method, first path segment) -> (status, JSON value or bytes), to be changed.
+        answers: (method, first path segment) -> (status, JSON value or bytes), or a function of
+            (path, body or query) that returns these; to be changed.
         problems: what was not as the contract says.
     """
 
@@ -115,7 +116,8 @@ class StandIn:
         self.requests.append((handler.command, unquote(parts.path), data))
         if key not in self.answers:
             self.problems.append(f"no such route: {key}")
-        status, body = self.answers.get(key, (404, b"no such route"))
+        answer = self.answers.get(key, (404, b"no such route"))
+        status, body = answer(unquote(parts.path), data) if callable(answer) else answer
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(content)))
@@ -126,9 +128,7 @@ class StandIn:
 
     def check_shape(self, route, body):
         try:
-            {"auth": check_auth, "upload": check_upload, "project-submit": check_submission}[route](
-                body
-            )
+            SHAPES[route](body)
         except (AssertionError, KeyError, TypeError) as error:
             self.problems.append(f"{route}: {error!r} in {json.dumps(body)[:500]}")
 
@@ -147,7 +147,8 @@ def check_upload(body):
 def check_groups(groups):
     assert isinstance(groups, list)
     for group in groups:
-        assert set(group) == {"localRoot", "remoteRoot", "files"}
+        assert set(group) == {"localRoot", "remoteRoot", "files", "named"}
+        assert set(group["named"]) <= set(group["files"])
         assert group["remoteRoot"].startswith("/")
         assert group["files"] == sorted(set(group["files"]))
         for name in group["files"]:
@@ -184,6 +185,18 @@ def check_submission(body):
         }  # fmt: skip
         assert set(job["dependencies"]) <= set(ids)
         assert None not in job["params"].values()
+
+
+def check_action(body):
+    assert body == {}
+
+
+SHAPES = {
+    "auth": check_auth,
+    "upload": check_upload,
+    "project-submit": check_submission,
+    "envoy": check_action,
+}
 
 
 @pytest.fixture

@@ -154,7 +154,12 @@ def test_a_whole_submission(envoy, client, project, folder, tmp_path):
         "output_dir_name": "results",
     }
     assert body["project_files"] == [
-        {"localRoot": str(folder), "remoteRoot": "/sample project", "files": ["scene.blend"]}
+        {
+            "localRoot": str(folder),
+            "remoteRoot": "/sample project",
+            "files": ["scene.blend"],
+            "named": ["scene.blend"],
+        }
     ]
     assert body["watch_files"] == {"/sample project/render_results/results/.+": str(results)}
     assert "skip_upload" not in body

@@ -106,6 +106,23 @@ async def test_adopted_and_stopped(tmp_path):
     assert await orphan.wait() == -signal.SIGTERM
 
 
+@pytest.mark.skipif(os.name != "posix", reason="processes are not adopted elsewhere")
+async def test_a_call_outlives_the_end_of_an_adopted_farm(tmp_path):
+    orphan = await asyncio.create_subprocess_exec(
+        *command(tmp_path / "farm", stay=True),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    await until((tmp_path / "farm" / "farm.json").exists)
+    async with envoy(tmp_path, command(tmp_path / "farm")) as http:
+        assert (await http.get("/products")).json() == []
+        orphan.kill()
+        await orphan.wait()
+        # Nobody has noticed yet: the call finds nobody, and waits for the next farm.
+        assert (await http.get("/products")).json() == []
+        assert farm_pid(tmp_path) != orphan.pid
+
+
 async def test_a_farm_of_another_folder_is_not_adopted(tmp_path):
     other = await asyncio.create_subprocess_exec(
         *command(tmp_path / "other", stay=True),

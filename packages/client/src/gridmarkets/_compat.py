@@ -2,6 +2,7 @@
 
 from __future__ import unicode_literals
 
+import os
 import sys
 
 PY2 = sys.version_info[0] == 2
@@ -67,6 +68,23 @@ def is_utf8(text):
     except UnicodeError:
         return False
     return True
+
+
+def list_folder(folder):
+    """Return ``[(name, is_link, is_folder, is_file)]`` of a folder; the last two follow links.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if hasattr(os, "scandir"):  # One system call a folder, where listdir needs three a name.
+        entries = os.scandir(folder)  # novm
+        return [(e.name, e.is_symlink(), e.is_dir(), e.is_file()) for e in entries]
+    found = []
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        # Only Python 2, and only for names that it cannot decode: `path` would not exist.
+        found.append((name, os.path.islink(path), os.path.isdir(path), os.path.isfile(path)))
+    return found
 
 
 def quote_segment(text):

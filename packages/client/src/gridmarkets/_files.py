@@ -10,7 +10,7 @@ import logging
 import os
 import re
 
-from gridmarkets._compat import is_utf8, to_text
+from gridmarkets._compat import is_utf8, list_folder, to_text
 from gridmarkets.errors import InvalidRequestError
 
 log = logging.getLogger("gridmarkets")
@@ -20,20 +20,23 @@ log = logging.getLogger("gridmarkets")
 GENERATED_NAME = re.compile(r"submission \d{4}-\d\d-\d\d \d\d-\d\d-\d\d-\d{3}$")
 
 
-def path_inside(path, folder):
+def path_inside(path, folder, rules=os.path):
     """Return ``path`` relative to ``folder`` ("" for the folder itself), or None if outside.
 
     Compares whole names, as the platform compares them: ``/proj2`` is not inside ``/proj``.
     Symbolic links are not followed; pass real paths to have them followed.
+
+    Parameters:
+        rules: the platform's path module: `posixpath` or `ntpath`.
     """
-    path = os.path.abspath(path)
-    folder = os.path.abspath(folder)
-    if os.path.normcase(path) == os.path.normcase(folder):
+    path = rules.abspath(path)
+    folder = rules.abspath(folder)
+    if rules.normcase(path) == rules.normcase(folder):
         return ""
-    prefix = folder if folder.endswith(os.sep) else folder + os.sep
-    if not os.path.normcase(path).startswith(os.path.normcase(prefix)):
+    prefix = folder if folder.endswith(rules.sep) else folder + rules.sep
+    if not rules.normcase(path).startswith(rules.normcase(prefix)):
         return None
-    return path[len(prefix) :].replace(os.sep, "/")
+    return path[len(prefix) :].replace(rules.sep, "/")
 
 
 def remote_inside(path, folder):
@@ -77,7 +80,9 @@ class FileSet(object):
             self._entries.append((local_folder, remote_folder, below))
 
     def groups(self, result_folders):
-        """Return ``[{"localRoot", "remoteRoot", "files"}]``, each file once, in a fixed order.
+        """Return ``[{"localRoot", "remoteRoot", "files", "named"}]``, each file once, sorted.
+
+        ``named`` are those of ``files`` that were added one by one, not found in a folder.
 
         Parameters:
             result_folders: folders that hold downloaded results; not read when they lie inside
@@ -92,29 +97,33 @@ class FileSet(object):
         groups = {}
         taken = {}
         for local_folder, remote_folder, below in self._entries:
-            files = groups.setdefault((local_folder, remote_folder), [])
+            files, named = groups.setdefault((local_folder, remote_folder), ([], set()))
             for name in self._expand(local_folder, below, skip, problems):
+                if name == below:
+                    named.add(name)
                 remote = remote_folder + "/" + name
-                local = os.path.abspath(os.path.join(local_folder, name))
                 if not is_utf8(name):
                     problems.append("The name {0!r} is not valid Unicode text.".format(name))
                 elif remote not in taken:
-                    taken[remote] = local
+                    taken[remote] = (local_folder, name)
                     files.append(name)
-                elif taken[remote] != local and (
-                    os.path.realpath(taken[remote]) != os.path.realpath(local)
-                ):
-                    problems.append(
-                        "Both '{0}' and '{1}' would become '{2}'.".format(
-                            taken[remote], local, remote
+                elif taken[remote] != (local_folder, name):
+                    local, other = os.path.join(local_folder, name), os.path.join(*taken[remote])
+                    if os.path.realpath(local) != os.path.realpath(other):
+                        problems.append(
+                            "Both '{0}' and '{1}' would become '{2}'.".format(other, local, remote)
                         )
-                    )
         if problems:
             raise InvalidRequestError("\n".join(problems), errors={"files": problems})
         return [
-            {"localRoot": key[0], "remoteRoot": key[1], "files": sorted(groups[key])}
+            {
+                "localRoot": key[0],
+                "remoteRoot": key[1],
+                "files": sorted(groups[key][0]),
+                "named": sorted(groups[key][1].intersection(groups[key][0])),
+            }
             for key in sorted(groups)
-            if groups[key]
+            if groups[key][0]
         ]
 
     def _expand(self, local_folder, below, skip, problems):
@@ -129,38 +138,41 @@ class FileSet(object):
             problems.append("'{0}' does not exist.".format(path))
             return []
         found = []
-        self._walk(path, local_folder, skip, [os.path.realpath(path)], found, problems)
+        start = below + "/" if below else ""
+        self._walk(path, start, local_folder, skip, [os.path.realpath(path)], found, problems)
         return found
 
-    def _walk(self, folder, base, skip, parents, found, problems):
+    def _walk(self, folder, start, base, skip, parents, found, problems):
         """Collect the regular files below ``folder``, relative to ``base``.
 
         Parameters:
+            start: what the relative path of everything in ``folder`` begins with.
             parents: real paths of this folder and those above it, to notice links in a circle.
         """
         try:
-            # By repr: Python 2 cannot compare the names that it could not decode with the others.
-            names = sorted(os.listdir(folder), key=repr)
+            entries = list_folder(folder)
         except (IOError, OSError) as error:
             problems.append("'{0}' cannot be read: {1}.".format(folder, error.strerror))
             return
-        for name in names:
+        # By repr: Python 2 cannot compare the names that it could not decode with the others.
+        for name, is_link, is_folder, is_file in sorted(entries, key=repr):
             if isinstance(name, bytes):
                 # Only Python 2, and only for names that it cannot decode.
                 problems.append("The name {0!r} is not valid Unicode text.".format(name))
                 continue
-            path = os.path.join(folder, name)
-            real = os.path.join(parents[-1], name)
-            if os.path.islink(path):
-                real = os.path.realpath(path)
-                if self._leads_out(path, base):
-                    log.warning("%s leads out of the project folder and is ignored.", path)
-                    continue
-            if os.path.isdir(path):
+            if is_link and self._leads_out(os.path.join(folder, name), base):
+                log.warning(
+                    "%s leads out of the project folder and is ignored.", os.path.join(folder, name)
+                )
+                continue
+            if is_file:
+                found.append(start + name)
+            elif is_folder:
+                path = os.path.join(folder, name)
+                real = os.path.realpath(path) if is_link else os.path.join(parents[-1], name)
                 if real not in parents and not self._holds_results(path, real, skip):
-                    self._walk(path, base, skip, parents + [real], found, problems)  # noqa: RUF005
-            elif os.path.isfile(path):
-                found.append(path_inside(path, base))
+                    inner = start + name + "/"
+                    self._walk(path, inner, base, skip, parents + [real], found, problems)  # noqa: RUF005
 
     def _holds_results(self, path, real, skip):
         if os.path.normcase(real) in skip:

@@ -7,6 +7,8 @@ raise one of the four errors of `gridmarkets.errors`.
 from __future__ import unicode_literals
 
 import json
+import os
+import threading
 import time
 
 import requests
@@ -45,15 +47,15 @@ class Requestor(object):
     def __init__(self, url):
         url = to_text(url).strip().rstrip("/")
         self.url = url if "://" in url else "http://" + url
+        self._local = threading.local()
 
     def get(self, *segments, **options):
         """Return the JSON of ``GET /<segments>``; ``params`` are (name, value) pairs."""
-        path = "/" + "/".join(quote_segment(segment) for segment in segments)
-        return self._json_of(self.request("GET", path, params=options.get("params")))
+        return self._json_of(self.request("GET", _path(segments), params=options.get("params")))
 
-    def post(self, path, body):
-        """Return the JSON of ``POST /<path>`` with ``body`` as JSON."""
-        return self._json_of(self.request("POST", "/" + path, body))
+    def post(self, segments, body):
+        """Return the JSON of ``POST /<segments>`` with ``body`` as JSON."""
+        return self._json_of(self.request("POST", _path(segments), body))
 
     def request(self, method, url, body=None, params=None, timeout=None):
         """Send one request and return the answer of `requests`, whatever its status.
@@ -96,11 +98,11 @@ class Requestor(object):
             headers["Content-Type"] = "application/json"
             data = json.dumps(body).encode("utf-8")
         seconds = timeout or READ_SECONDS.get(method, READ_SECONDS["POST"])
-        # A session a request: a connection kept open would be dead after Envoy restarted, and a
-        # POST that meets a dead connection must not be sent again.
-        session = requests.Session()
-        # The environment's proxies (and .netrc) are for other machines.
-        session.trust_env = not _is_local(self.url)
+        session = self._session()
+        if method != "GET":
+            # A kept connection may be dead by now (Envoy restarted), which is noticed only after
+            # the request was sent; and this one must not be sent again.
+            session.close()
         try:
             return session.request(
                 method,
@@ -114,8 +116,16 @@ class Requestor(object):
         # requests lets some errors of unusable URLs through as plain ValueErrors.
         except (requests.exceptions.RequestException, ValueError) as error:
             raise self._transport_error(error, seconds)
-        finally:
-            session.close()
+
+    def _session(self):
+        """Return this thread's own session: `requests` does not promise to be thread-safe."""
+        # A forked child must not write into its parent's connections.
+        if getattr(self._local, "pid", None) != os.getpid():
+            self._local.pid = os.getpid()
+            self._local.session = requests.Session()
+            # The environment's proxies (and .netrc) are for other machines.
+            self._local.session.trust_env = not _is_local(self.url)
+        return self._local.session
 
     def _transport_error(self, error, seconds):
         if _never_connected(error):
@@ -152,6 +162,10 @@ class Requestor(object):
             "its port.".format(self.url, status),
             http_status=status,
         )
+
+
+def _path(segments):
+    return "/" + "/".join(quote_segment(segment) for segment in segments)
 
 
 def _is_local(url):

@@ -2,7 +2,7 @@
 
 from __future__ import unicode_literals
 
-from gridmarkets import _wire, errors
+from gridmarkets import _waiting, _wire, errors
 from gridmarkets._compat import is_text, to_text
 from gridmarkets._requestor import Requestor
 from gridmarkets.product_resolver import ProductResolver
@@ -161,7 +161,7 @@ class EnvoyClient(object):
         # What is wrong on this side is said first: it costs nothing to find out.
         body = _wire.submission(project, skip_upload, skip_auto_download)
         self.validate_credits()
-        return to_text(_field(self._post("project-submit", body), "ID", None))
+        return to_text(_field(self._post(["project-submit"], body), "ID", None))
 
     def upload_project_files(self, project):
         """Upload a project's files without submitting its jobs, in the background.
@@ -177,7 +177,7 @@ class EnvoyClient(object):
             sentence = "The project has no files to upload: add some with add_files()."
             raise errors.InvalidRequestError(sentence, errors={"files": [sentence]})
         self._sign_in()
-        return to_text(_field(self._post("upload", {"upload": groups}), "ID", None))
+        return to_text(_field(self._post(["upload"], {"upload": groups}), "ID", None))
 
     def get_project_status(self, project_name):
         """Return how the upload and submission of a project stand.
@@ -190,6 +190,125 @@ class EnvoyClient(object):
         self._sign_in()
         return _field(self._get("project-status", project_name), None, dict)
 
+    # Beyond the published contract; an Envoy that lacks them is told apart in `_on_new_envoy`.
+
+    def wait_for_project(self, project_name, timeout=None, on_progress=None):
+        """Wait until everything of a project's newest submission is over, downloads included.
+
+        Parameters:
+            timeout: seconds to wait at most; None waits as long as it takes.
+            on_progress: called with the progress whenever it has changed.
+
+        Returns:
+            dict, the last progress: ``project``, ``submission``, ``state`` ("completed",
+            "failed" or "stopped"; on the way "uploading", "submitting" or "submitted"),
+            ``message``, ``bytes_done``, ``bytes_total`` (of the upload), ``frames_done``,
+            ``frames_total``, ``files_done``, ``files_total`` (of the download) and ``jobs`` as
+            in `get_jobs`. A failed job is no exception: look at ``state``.
+
+        Raises:
+            InvalidRequestError: this Envoy has submitted no project of that name.
+            APIError: it took longer than ``timeout`` (``code`` is "timeout"); or Envoy could
+                not be reached for half a minute.
+        """
+        return _waiting.wait_for_project(
+            lambda: self._beyond("wait_for_project", "projects", project_name, "progress"),
+            project_name,
+            timeout,
+            on_progress,
+        )
+
+    def get_jobs(self, project_name):
+        """Return the jobs of all submissions of a project, newest submission first.
+
+        Returns:
+            list of dict: ``id``, ``name``, ``app``, ``app_version``, ``operation``, ``state``
+            ("uploading" and "submitting" before the farm has it, then "pending", "ready",
+            "running", "completed", "failed", "suspended", "stopping", "stopped", "blocked"),
+            ``message`` (what it waits for, or why it failed), ``frames_done``,
+            ``frames_failed``, ``frames_total``, ``credits`` and ``submission`` (its name).
+            Empty for a project that Envoy does not know.
+        """
+        answer = self._beyond("get_jobs", "projects", project_name, "jobs")
+        return _field(answer, "jobs", list)
+
+    def stop_job(self, job):
+        """Stop a job: what renders is killed, nothing more starts.
+
+        Parameters:
+            job: an id of `get_jobs`, or a `Job` that was submitted.
+
+        Returns:
+            the job as in `get_jobs`.
+
+        Raises:
+            APIError: there is no such job, its files are still being uploaded, or it makes no
+                sense in the job's present state.
+        """
+        return self._act("stop", job)
+
+    def suspend_job(self, job):
+        """Suspend a job: running tasks finish, nothing more starts. See `stop_job`."""
+        return self._act("suspend", job)
+
+    def resume_job(self, job):
+        """Let a suspended job go on. See `stop_job`."""
+        return self._act("resume", job)
+
+    def retry_job(self, job):
+        """Render the failed or stopped frames of a job again. See `stop_job`."""
+        return self._act("retry", job)
+
+    def get_job_log(self, job):
+        """Return what the renderers of a job have printed so far, as text. See `stop_job`."""
+        texts, cursor = [], 0
+        while True:
+            answer = self._beyond(
+                "get_job_log", "jobs", _job_id(job), "log", params=[("after", cursor)]
+            )
+            text = _field(answer, "text", None)
+            if not text:
+                return "".join(texts)
+            texts.append(text)
+            cursor = _field(answer, "cursor", int)
+
+    def get_results(self, project_name):
+        """Return the result files of a project, newest submission first.
+
+        Returns:
+            list of dict: ``name`` (remote path), ``size`` (bytes), ``frame`` (None when it is
+            not of one frame), ``job_id``, ``state`` ("remote": on the farm only, "waiting" for
+            its download, "downloaded", "failed"), ``local_path`` (None when it is not
+            downloaded) and ``submission``.
+        """
+        answer = self._beyond("get_results", "projects", project_name, "results")
+        return _field(answer, "results", list)
+
+    def _act(self, action, job):
+        segments = ("envoy", "jobs", _job_id(job), action)
+        return self._on_new_envoy(
+            action + "_job", lambda: self._forgetting(self.http_client.post, segments, {})
+        )
+
+    def _beyond(self, name, *segments, **options):
+        return self._on_new_envoy(name, lambda: self._get("envoy", *segments, **options))
+
+    def _on_new_envoy(self, name, call):
+        """Return the answer (a dict) of a call that is not part of the published contract."""
+        self._sign_in()
+        try:
+            return _field(call(), None, dict)
+        except errors.APIError as error:
+            # Envoy's own "not found" has a code; that of a service without the route has none.
+            if error.http_status in (404, 405, 501) and error.code is None:
+                raise errors.APIError(
+                    "The Envoy at {0} is too old for {1}(). Update it, then try again.".format(
+                        self.url, name
+                    ),
+                    http_status=error.http_status,
+                )
+            raise
+
     def _has_credentials(self):
         return bool(self.email and self.access_key)
 
@@ -200,14 +319,14 @@ class EnvoyClient(object):
 
     def _post_credentials(self, email, secret):
         body = {"Username": to_text(email or ""), "AccessKey": to_text(secret or "")}
-        self._post("auth", body)
+        self._post(["auth"], body)
         self._checked_credentials = (email, secret)
 
     def _get(self, *segments, **options):
         return self._forgetting(self.http_client.get, *segments, **options)
 
-    def _post(self, path, body):
-        return self._forgetting(self.http_client.post, path, body)
+    def _post(self, segments, body):
+        return self._forgetting(self.http_client.post, segments, body)
 
     def _forgetting(self, call, *arguments, **options):
         """Call; when Envoy's session has ended, the next call signs in again."""
@@ -236,6 +355,10 @@ def _field(answer, name, kind):
             )
         )
     return value
+
+
+def _job_id(job):
+    return to_text(getattr(job, "id", job))
 
 
 def _list(answer):

@@ -160,7 +160,8 @@ class Project(object):
         """Return the files to upload, read from disk now.
 
         Returns:
-            list of ``{"localRoot", "remoteRoot", "files"}``, files relative to both roots.
+            list of ``{"localRoot", "remoteRoot", "files", "named"}``, files relative to both
+            roots; those in ``named`` were added one by one, not found in a folder.
 
         Raises:
             InvalidRequestError: files do not exist, cannot be read, or get in each other's way.

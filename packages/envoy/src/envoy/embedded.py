@@ -120,9 +120,9 @@ class EmbeddedFarm:
         self._adopted = found
 
         async def gone() -> None:
-            # No event says that a process which is not our child has ended.
-            while await self._is_ours(found.url):  # noqa: ASYNC110
-                await asyncio.sleep(LOOK_SECONDS)
+            # No event says that a process which is not our child has ended; a failed call hints.
+            while await self._is_ours(found.url):
+                await self._farm.missed(LOOK_SECONDS)
 
         return found.url, gone
 

@@ -4,6 +4,7 @@
 
     EnvoyError
     ├── InvalidRequestError       a request that cannot be accepted; names each field     (400)
+    ├── NotOnFarmError            a job that is to be acted on before it was submitted    (409)
     ├── FarmUnreachableError      no answer from the farm; trying again may help          (503)
     ├── FarmAnswerError           the farm answered with an error; passed on unchanged
     │   └── NotSignedInError      there is no access key                                (401)
@@ -41,6 +42,10 @@ class InvalidRequestError(EnvoyError):
     def of(cls, field: str, sentence: str) -> "InvalidRequestError":
         """Return the error for one field."""
         return cls({field: [sentence]})
+
+
+class NotOnFarmError(EnvoyError):
+    """A job cannot be acted on yet: its files are still on their way."""
 
 
 class FarmUnreachableError(EnvoyError):

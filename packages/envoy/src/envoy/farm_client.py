@@ -7,7 +7,7 @@ answer is an error; nothing here tries again (see `patience`).
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from farm_protocol.account import LoginAnswer, LoginRequest, UserInfo
 from farm_protocol.catalogue import MachineType, ProductVersion
-from farm_protocol.changes import Changes
+from farm_protocol.changes import Changes, Output, OutputList
 from farm_protocol.errors import ErrorBody, ErrorCode
 from farm_protocol.files import (
     BlobRef,
@@ -27,7 +27,7 @@ from farm_protocol.files import (
     ProjectList,
     Ticket,
 )
-from farm_protocol.jobs import Submission, SubmissionCheck, SubmissionSpec
+from farm_protocol.jobs import Job, JobLog, Submission, SubmissionCheck, SubmissionSpec
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from envoy.errors import (
@@ -42,6 +42,8 @@ T = TypeVar("T")
 PART_BYTES = 1024 * 1024
 START_SECONDS = 20.0
 """How long a call waits for an embedded farm that is starting."""
+AGAIN_SECONDS = 0.1
+"""Until a call that found no embedded farm at its address tries again."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PRODUCTS = TypeAdapter(list[ProductVersion])
 _MACHINES = TypeAdapter(list[MachineType])
@@ -65,6 +67,8 @@ class FarmClient:
             verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if loopback else True,
         )
         self._ready = asyncio.Event()
+        self._is_embedded = not url
+        self._missed = asyncio.Event()
         self._access_key = ""
         self.account = ""
         self.url = ""
@@ -77,6 +81,13 @@ class FarmClient:
             self._ready.set()
         else:
             self._ready.clear()
+
+    async def missed(self, seconds: float) -> None:
+        """Return as soon as a call finds nobody at the farm's address, or after ``seconds``."""
+        self._missed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._missed.wait()
 
     def act_for(self, account: str, access_key: str) -> None:
         """Make all later calls on behalf of this account."""
@@ -188,6 +199,26 @@ class FarmClient:
         """Submit; harmless to repeat with the same id."""
         return await self._call("POST", "/v1/submissions", Submission, json=spec)
 
+    async def act(self, job_id: str, action: str) -> Job:
+        """Stop, suspend, resume or retry a job; returns how it stands then."""
+        return await self._call("POST", f"/v1/jobs/{quote(job_id, safe='')}/{action}", Job)
+
+    async def job_log(self, job_id: str, after: int) -> JobLog:
+        """Return the next piece of a job's log after the cursor ``after``."""
+        path = f"/v1/jobs/{quote(job_id, safe='')}/log"
+        return await self._call("GET", path, JobLog, params=[("after", str(after))])
+
+    async def outputs(self, job_id: str) -> list[Output]:
+        """Return all result files of a job."""
+        path = f"/v1/jobs/{quote(job_id, safe='')}/outputs"
+        found: list[Output] = []
+        while True:
+            after = found[-1].path if found else ""
+            page = await self._call("GET", path, OutputList, params=[("after", after)])
+            found += page.outputs
+            if not page.more:
+                return found
+
     async def changes(self, after: int, wait: float) -> Changes:
         """Return what is new since the cursor ``after``, waiting up to ``wait`` seconds."""
         params = [("after", str(after)), ("wait", f"{wait:g}")]
@@ -225,19 +256,28 @@ class FarmClient:
         headers = self._authorization() if signed else {}
         if json is not None:
             headers["Content-Type"] = "application/json"
-        try:
-            response = await self._http.request(
-                method,
-                await self._address() + path,
-                content=None if json is None else json.model_dump_json(),
-                params=list(params) or None,
-                headers=headers,
-                timeout=limits or httpx.USE_CLIENT_DEFAULT,
-            )
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise _unreachable(error) from error
-        _check(response)
-        return response
+        until = asyncio.get_running_loop().time() + START_SECONDS
+        while True:
+            try:
+                response = await self._http.request(
+                    method,
+                    await self._address() + path,
+                    content=None if json is None else json.model_dump_json(),
+                    params=list(params) or None,
+                    headers=headers,
+                    timeout=limits or httpx.USE_CLIENT_DEFAULT,
+                )
+            except httpx.ConnectError as error:
+                # Nothing was sent. An embedded farm that has just ended is started again at once.
+                if not self._is_embedded or asyncio.get_running_loop().time() > until:
+                    raise _unreachable(error) from error
+                self._missed.set()
+                await asyncio.sleep(AGAIN_SECONDS)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise _unreachable(error) from error
+            else:
+                _check(response)
+                return response
 
     def _authorization(self) -> dict[str, str]:
         if not self._access_key:

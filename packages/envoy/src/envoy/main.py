@@ -24,6 +24,7 @@ from envoy.config import Settings
 from envoy.embedded import EmbeddedFarm
 from envoy.errors import StartError
 from envoy.farm_client import FarmClient
+from envoy.jobs import Jobs
 from envoy.journal import Journal
 from envoy.projects import Projects
 from envoy.status import Status
@@ -71,8 +72,9 @@ async def running(
 
     account = Account(settings.account_path, farm, signed_in)
     projects = Projects(journal, farm, account, uploader)
-    status = Status(journal, uploader, downloader, waiting)
-    services = Services(settings, farm, account, projects, status, stop.set)
+    jobs = Jobs(journal, farm)
+    status = Status(journal, uploader, follower, downloader, waiting)
+    services = Services(settings, farm, account, projects, jobs, status, stop.set)
     server = _Server(
         uvicorn.Config(
             build_app(services, listener.getsockname()[1]),

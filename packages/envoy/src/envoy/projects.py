@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from envoy.errors import InvalidRequestError
 from envoy.farm_client import FarmClient
 from envoy.journal import Entry, Journal, UploadFile, Watch
 from envoy.journal.submissions import new_entry
+from envoy.upload.own_results import without_own_results
 from envoy.upload.scan import Group, scan
 from envoy.upload.worker import Uploader
 from envoy.wire import FileGroup, SubmitBody, UploadBody
@@ -45,7 +47,7 @@ class Projects:
             check_segment(project)
         except UnsafePathError as error:
             raise InvalidRequestError.of("upload[0].remoteRoot", str(error)) from error
-        files = await _scan(body.upload, project, "upload")
+        files = await self._scan(body.upload, project, "upload")
         await self._accept(new_entry(uuid4().hex, account, project, files), files)
         return project
 
@@ -62,7 +64,7 @@ class Projects:
         account = self._account.required()
         plan = compose(body)
         spec = plan.spec
-        files = await _scan(plan.groups, spec.project, "project_files")
+        files = await self._scan(plan.groups, spec.project, "project_files")
         scenes = {job.path for job in spec.jobs}
         coming = {file.remote for file in files} & scenes
         coming |= self._journal.submissions.awaited_paths(spec.project, scenes)
@@ -79,6 +81,21 @@ class Projects:
         )
         await self._accept(entry, files, plan.watches)
         return spec.project, spec.id
+
+    async def _scan(
+        self, groups: Sequence[FileGroup], project: str, field: str
+    ) -> list[UploadFile]:
+        return await asyncio.to_thread(self._scan_now, groups, project, field)
+
+    def _scan_now(self, groups: Sequence[FileGroup], project: str, field: str) -> list[UploadFile]:
+        files = scan([_group(group) for group in groups], project, field)
+        roots = {Path(group.local_root) for group in groups}
+        named = {
+            str(Path(group.local_root, name))
+            for group in groups
+            for name in (group.named if group.named is not None else group.files or ())
+        }
+        return without_own_results(files, roots, named, self._journal)
 
     async def _accept(
         self, entry: Entry, files: list[UploadFile], watches: Sequence[Watch] = ()
@@ -134,11 +151,6 @@ def _time_text(mtime_ns: int) -> str:
     except (OverflowError, OSError, ValueError):
         moment = datetime.fromtimestamp(0, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S")
-
-
-async def _scan(groups: Sequence[FileGroup], project: str, field: str) -> list[UploadFile]:
-    wanted = [_group(group) for group in groups]
-    return await asyncio.to_thread(scan, wanted, project, field)
 
 
 def _group(group: FileGroup) -> Group:

@@ -3,10 +3,14 @@
 import asyncio
 from typing import Any
 
+from farm_protocol.jobs import JobState
+
+from envoy.jobs import jobs_of
 from envoy.journal import DownloadCounts, Entry, EntryState, Journal
 from envoy.upload.worker import Uploader
 from envoy.waiting import WaitingRoom
 from envoy.watch.download import Downloader
+from envoy.watch.follow import Follower
 
 MOST_ENTRIES = 200
 
@@ -22,10 +26,16 @@ class Status:
     """Reads the journal and what is in progress; changes nothing."""
 
     def __init__(
-        self, journal: Journal, uploader: Uploader, downloader: Downloader, waiting: WaitingRoom
+        self,
+        journal: Journal,
+        uploader: Uploader,
+        follower: Follower,
+        downloader: Downloader,
+        waiting: WaitingRoom,
     ) -> None:
         self._journal = journal
         self._uploader = uploader
+        self._follower = follower
         self._downloader = downloader
         self._waiting = waiting
 
@@ -90,6 +100,35 @@ class Status:
             }
         return found
 
+    async def progress(self, name: str) -> dict[str, Any]:
+        """Return how far a project's newest submission has come, to the last downloaded file.
+
+        The latest upload counts when nothing was submitted. For an unknown project the state is
+        "unknown" and everything else is empty.
+        """
+        return await asyncio.to_thread(self._progress, name)
+
+    def _progress(self, name: str) -> dict[str, Any]:
+        # Asked first: what the feed tells meanwhile only makes the answer more careful.
+        is_behind = self._follower.is_behind
+        entries = self._journal.submissions.of_project(name)
+        entry = next((entry for entry in entries if entry.spec), entries[0] if entries else None)
+        if entry is None:
+            return _shown_progress(name, "", "unknown", "", [], DownloadCounts(), (0, 0))
+        jobs = jobs_of(self._journal, entry) if entry.spec else []
+        counts = self._journal.downloads.counts(entry.id).get(entry.id, DownloadCounts())
+        state, message = _overall(entry, jobs, counts, is_behind)
+        if entry.state.is_open and self._waiting.sentence:
+            message = self._waiting.sentence
+        return _shown_progress(name, entry.name, state, message, jobs, counts, self._bytes(entry))
+
+    def _bytes(self, entry: Entry) -> tuple[int, int]:
+        progress = self._uploader.progress(entry.id)
+        if progress:
+            return progress.bytes_done, progress.bytes_total
+        is_sent = entry.state not in (EntryState.UPLOADING, EntryState.FAILED)
+        return entry.bytes_total if is_sent else 0, entry.bytes_total
+
     async def activity(self) -> dict[str, Any]:
         """Return all recent submissions with their jobs and downloads, newest first."""
         return await asyncio.to_thread(self._activity)
@@ -113,9 +152,7 @@ class Status:
     def _submission(
         self, entry: Entry, counts: DownloadCounts, flying: int, pausing: dict[str, str]
     ) -> dict[str, Any]:
-        progress = self._uploader.progress(entry.id)
-        sent = entry.state in (EntryState.SUBMITTING, EntryState.SUBMITTED)
-        done = entry.bytes_total if sent else 0
+        bytes_done, bytes_total = self._bytes(entry)
         jobs = self._journal.submissions.jobs(entry.id)
         folders = list(dict.fromkeys(w.folder for w in self._journal.submissions.watches(entry.id)))
         pause = next((pausing[folder] for folder in folders if folder in pausing), "")
@@ -126,8 +163,8 @@ class Status:
             "state": entry.state.value,
             "sentence": entry.sentence,
             "warnings": list(entry.warnings),
-            "bytes_done": progress.bytes_done if progress else done,
-            "bytes_total": progress.bytes_total if progress else entry.bytes_total,
+            "bytes_done": bytes_done,
+            "bytes_total": bytes_total,
             "jobs": [job.model_dump(mode="json") for job in jobs],
             "downloads": {
                 "files_total": counts.files_total,
@@ -140,3 +177,53 @@ class Status:
             },
             "submitted_at": entry.created_at.isoformat(),
         }
+
+
+def _overall(
+    entry: Entry, jobs: list[dict[str, Any]], counts: DownloadCounts, is_behind: bool
+) -> tuple[str, str]:
+    """Return the state of a submission as one word, and what there is to say about it.
+
+    Parameters:
+        is_behind: results may exist that the journal does not know of yet.
+    """
+    if entry.state is EntryState.UPLOADED:
+        return "completed", ""
+    if entry.state is not EntryState.SUBMITTED:
+        return entry.state.value, entry.sentence
+    told = [f"'{job['name']}': {job['message']}" for job in jobs if job["message"]]
+    states = {JobState(job["state"]) for job in jobs}
+    if not all(state.is_final for state in states):
+        return "submitted", " ".join(told)
+    missing = counts.files_total - counts.files_done - counts.files_failed
+    if missing or is_behind:
+        return "submitted", "The last results are being downloaded."
+    if counts.files_failed:
+        told.append(f"{counts.files_failed} results cannot be downloaded: {counts.sentence}")
+    if states & {JobState.FAILED, JobState.BLOCKED} or counts.files_failed:
+        return "failed", " ".join(told)
+    return ("stopped" if JobState.STOPPED in states else "completed"), " ".join(told)
+
+
+def _shown_progress(
+    project: str,
+    submission: str,
+    state: str,
+    message: str,
+    jobs: list[dict[str, Any]],
+    counts: DownloadCounts,
+    sent: tuple[int, int],
+) -> dict[str, Any]:
+    return {
+        "project": project,
+        "submission": submission,
+        "state": state,
+        "message": message,
+        "bytes_done": sent[0],
+        "bytes_total": sent[1],
+        "frames_done": sum(job["frames_done"] for job in jobs),
+        "frames_total": sum(job["frames_total"] for job in jobs),
+        "files_done": counts.files_done,
+        "files_total": counts.files_total,
+        "jobs": jobs,
+    }

@@ -37,11 +37,14 @@ class FileGroup(_Body):
 
     Attributes:
         files: relative to ``local_root``; None: everything in it.
+        named: those of ``files`` that the script named one by one; the others were found in
+            folders that it added. None: not told (older clients), all count as named.
     """
 
     local_root: Text = Field(default="", alias="localRoot")
     remote_root: Text = Field(default="", alias="remoteRoot")
     files: list[str] | None = None
+    named: list[str] | None = None
 
 
 Groups = Annotated[list[FileGroup], BeforeValidator(_one_is_a_list)]

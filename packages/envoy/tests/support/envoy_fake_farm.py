@@ -13,7 +13,7 @@ import uvicorn
 from blake3 import blake3
 from farm_protocol.account import LoginAnswer, LoginRequest, UserInfo
 from farm_protocol.catalogue import MachineType, ProductVersion
-from farm_protocol.changes import Changes, Output
+from farm_protocol.changes import Changes, Output, OutputList
 from farm_protocol.errors import RETRY, STATUS, ErrorBody, ErrorCode
 from farm_protocol.files import (
     FileEntry,
@@ -25,13 +25,26 @@ from farm_protocol.files import (
     ProjectSummary,
     Ticket,
 )
-from farm_protocol.jobs import Job, JobState, Submission, SubmissionCheck, SubmissionSpec
+from farm_protocol.jobs import (
+    Job,
+    JobLog,
+    JobState,
+    Submission,
+    SubmissionCheck,
+    SubmissionSpec,
+)
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse, Response
 
 EMAIL = "artist@example.com"
 PASSWORD = "correct horse"
+STATES = {
+    "stop": JobState.STOPPED,
+    "suspend": JobState.SUSPENDED,
+    "resume": JobState.READY,
+    "retry": JobState.READY,
+}
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -72,6 +85,7 @@ class FakeFarm:
         self.specs: dict[str, SubmissionSpec] = {}
         self.checks: list[SubmissionSpec] = []
         self.feed: list[tuple[str, Output | Job]] = []
+        self.logs: dict[str, list[str]] = {}
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, int]] = []
         self.refuse_check: Refusal | None = None
@@ -259,6 +273,33 @@ class FakeFarm:
                     farm.emit(account, job)
             return farm.submissions[body.id][1]
 
+        @app.post("/v1/jobs/{job_id}/{action}")
+        async def act(job_id: str, action: str, request: Request) -> Job:
+            job = farm.job(signed_in(request), job_id)
+            if action not in STATES:
+                raise Refusal(ErrorCode.INVALID_REQUEST, f"There is no action '{action}'.")
+            if job.state is JobState.COMPLETED:
+                raise Refusal(ErrorCode.CONFLICT, f"'{job.name}' is completed.")
+            return farm.change(job_id, state=STATES[action])
+
+        @app.get("/v1/jobs/{job_id}/log")
+        async def job_log(job_id: str, request: Request, after: int = 0) -> JobLog:
+            farm.job(signed_in(request), job_id)
+            lines = farm.logs.get(job_id, [])
+            return JobLog(text="".join(lines[after : after + 1]), cursor=min(after + 1, len(lines)))
+
+        @app.get("/v1/jobs/{job_id}/outputs")
+        async def outputs(job_id: str, request: Request, after: str = "") -> OutputList:
+            account = signed_in(request)
+            farm.job(account, job_id)
+            found = {
+                event.path: event
+                for owner, event in farm.feed
+                if owner == account and isinstance(event, Output) and event.job_id == job_id
+            }
+            paths = sorted(path for path in found if path > after)
+            return OutputList(outputs=[found[p] for p in paths[:1]], more=len(paths) > 1)
+
         @app.get("/v1/changes")
         async def changes(request: Request, after: int, wait: float = 0) -> Changes:
             account = signed_in(request)
@@ -281,6 +322,23 @@ class FakeFarm:
             )
 
         return app
+
+    def job(self, account: str, job_id: str) -> Job:
+        for owner, submission in self.submissions.values():
+            for job in submission.jobs:
+                if (owner, job.id) == (account, job_id):
+                    return job
+        raise Refusal(ErrorCode.NOT_FOUND, f"There is no job '{job_id}'.")
+
+    def change(self, job_id: str, **values: Any) -> Job:
+        """Something happens to a job."""
+        for account, submission in self.submissions.values():
+            for n, job in enumerate(submission.jobs):
+                if job.id == job_id:
+                    submission.jobs[n] = job.model_copy(update=values)
+                    self.emit(account, submission.jobs[n])
+                    return submission.jobs[n]
+        raise AssertionError(job_id)
 
     def require_scenes(self, account: str, spec: SubmissionSpec, pending: list[str]) -> None:
         there = self.manifests.get((account, spec.project), {})
@@ -318,12 +376,14 @@ class FakeFarm:
 def make_job(spec: SubmissionSpec, n: int, state: JobState = JobState.READY) -> Job:
     return Job(
         id=f"{spec.id}-{n}",
+        client_id=spec.jobs[n].id,
         submission_id=spec.id,
         project=spec.project,
         submission_name=spec.name,
         name=spec.jobs[n].name,
         app=spec.jobs[n].app,
         app_version=spec.jobs[n].app_version,
+        operation=spec.jobs[n].operation,
         state=state,
         sentence="",
         warnings=[],

@@ -274,3 +274,21 @@ def test_dependents_start_or_are_blocked(farm: Farm, ann: httpx.Client) -> None:
     ann.post(f"/v1/jobs/{jobs['b']['id']}/retry").raise_for_status()
     states = {job["name"]: job["state"] for job in ann.get("/v1/jobs").json()["jobs"]}
     assert (states["b"], states["c"]) in {("ready", "pending"), ("running", "pending")}
+
+
+def test_the_outputs_of_a_job_come_in_pages(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1"}, instances=1))
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1]
+    blob = send(ann, "demo/pixels.png", b"pixels")
+    wanted = [f"demo/render_results/out/frame_0001/part {n:04d}.png" for n in range(1001)]
+    files = [{"path": path, "hash": blob["hash"], "size": blob["size"]} for path in wanted]
+    runner.post("frames", {"frame": 1, "seconds": 0, "outputs": files}).raise_for_status()
+    address = f"/v1/jobs/{job_of(ann)['id']}/outputs"
+    first = ann.get(address).json()
+    assert first["more"]
+    second = ann.get(address, params={"after": first["outputs"][-1]["path"]}).json()
+    assert not second["more"]
+    assert [each["path"] for each in first["outputs"] + second["outputs"]] == wanted
+    assert {each["frame"] for each in first["outputs"]} == {1}
+    assert farm.user("stranger@example.com").get(address).status_code == 404

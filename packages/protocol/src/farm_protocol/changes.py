@@ -18,6 +18,17 @@ class Output(Answer):
     created_at: datetime
 
 
+class OutputList(Answer):
+    """``GET /v1/jobs/{id}/outputs?after=<path>``: a job's result files, by remote path.
+
+    Attributes:
+        more: ask again with ``after`` set to the last path.
+    """
+
+    outputs: list[Output]
+    more: bool = False
+
+
 class Changes(Answer):
     """``GET /v1/changes?after=<cursor>&wait=<seconds>``: what is new since ``after``.
 

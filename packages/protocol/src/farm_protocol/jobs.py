@@ -81,6 +81,7 @@ class Job(Answer):
 
     Attributes:
         id: the farm's id of the job; unique everywhere.
+        client_id: the id that its sender gave it (`JobSpec.id`).
         sentence: one sentence that says what it waits for, or why it failed; "" when there is
             nothing to say.
         warnings: what was accepted but looks wrong, such as unknown parameters.
@@ -90,12 +91,14 @@ class Job(Answer):
     """
 
     id: str
+    client_id: str = ""
     submission_id: str
     project: str
     submission_name: str
     name: str
     app: str
     app_version: str
+    operation: str = ""
     state: JobState
     sentence: str
     warnings: list[str]

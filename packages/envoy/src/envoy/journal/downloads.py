@@ -170,6 +170,25 @@ class Downloads:
             )
         return None
 
+    def of_entry(self, entry_id: str) -> list[tuple[str, str, str, DownloadState]]:
+        """Return (hash, folder, relative, state) of an entry's downloads."""
+        rows = self._database.read(
+            "SELECT hash, folder, relative, state FROM downloads WHERE entry_id = ?", (entry_id,)
+        )
+        return [(str(h), str(f), str(r), DownloadState(str(state))) for h, f, r, state in rows]
+
+    def folders(self) -> list[str]:
+        """Return the local folders that results were ever to be downloaded to."""
+        return [str(f) for (f,) in self._database.read("SELECT DISTINCT folder FROM watches")]
+
+    def written(self, folder: str) -> dict[str, int]:
+        """Return the files that Envoy has written in a folder: relative path -> mtime in ns."""
+        rows = self._database.read(
+            "SELECT relative, written_mtime_ns FROM downloads WHERE folder = ? AND state = ?",
+            (folder, DownloadState.DONE),
+        )
+        return {str(relative): int(str(mtime_ns)) for relative, mtime_ns in rows}
+
     def done(self, download: Download, mtime_ns: int) -> None:
         """Record that the file is in place; does nothing when a newer result came meanwhile."""
         self._settle(download, DownloadState.DONE, "", mtime_ns)
@@ -178,14 +197,16 @@ class Downloads:
         """Record that this result cannot be had."""
         self._settle(download, DownloadState.FAILED, sentence, 0)
 
-    def counts(self) -> dict[str, DownloadCounts]:
-        """Return how the downloads of each entry stand."""
+    def counts(self, entry_id: str | None = None) -> dict[str, DownloadCounts]:
+        """Return how the downloads of each entry stand, or of one entry that has any."""
         done = f"state IN ('{DownloadState.DONE}', '{DownloadState.REPLACED}')"
+        where = "" if entry_id is None else " WHERE entry_id = ?"
         rows = self._database.read(
             f"SELECT entry_id, count(*), sum({done}),"  # noqa: S608 - constants of this module
             f" sum(state = '{DownloadState.FAILED}'),"
             f" sum(CASE WHEN {done} THEN size ELSE 0 END), sum(size), max(sentence)"
-            " FROM downloads GROUP BY entry_id"
+            f" FROM downloads{where} GROUP BY entry_id",
+            () if entry_id is None else (entry_id,),
         )
         found: dict[str, DownloadCounts] = {}
         for row in rows:

@@ -257,6 +257,18 @@ class Submissions:
         )
         return [Job.model_validate_json(str(body)) for (body,) in rows]
 
+    def farm_id(self, job_id: str) -> str:
+        """Return the farm's id of a job that is named by either id; "" when it is not known.
+
+        Of several jobs with the client's id (the same script ran again) the newest one counts.
+        """
+        rows = self._database.read(
+            "SELECT jobs.id FROM jobs JOIN entries ON entries.id = entry_id WHERE jobs.id = ?"
+            " OR json_extract(body, '$.client_id') = ? ORDER BY entries.position DESC LIMIT 1",
+            (job_id, job_id),
+        )
+        return str(rows[0][0]) if rows else ""
+
     def _select(self, rest: str, parameters: tuple[object, ...]) -> list[Entry]:
         sql = f"SELECT {_COLUMNS} FROM entries {rest}"  # noqa: S608 - constants of this module
         return [_entry(row) for row in self._database.read(sql, parameters)]

@@ -35,6 +35,8 @@ class Follower:
         self._waiting = waiting
         self._task: asyncio.Task[None] | None = None
         self._account = ""
+        self.is_behind = True
+        """Whether the farm may have told news that the journal does not hold yet."""
 
     def start(self) -> None:
         """Follow the account that is signed in now; called again after each sign-in."""
@@ -44,6 +46,7 @@ class Follower:
         if self._task:
             self._task.cancel()
         self._account = account
+        self.is_behind = True
         self._task = asyncio.create_task(self._follow(account))
 
     async def stop(self) -> None:
@@ -77,6 +80,7 @@ class Follower:
             # Another database: its cursors have nothing to do with ours.
             self._journal.downloads.apply(account, changes.farm_id, 0)
             return
+        self.is_behind = changes.more
         await self._apply(account, changes)
         idle = not (changes.outputs or changes.jobs or changes.more)
         if idle and asyncio.get_running_loop().time() - began < QUICK_SECONDS:

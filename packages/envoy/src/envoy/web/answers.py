@@ -9,7 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from envoy.errors import FarmAnswerError, FarmUnreachableError, InvalidRequestError
+from envoy.errors import (
+    FarmAnswerError,
+    FarmUnreachableError,
+    InvalidRequestError,
+    NotOnFarmError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +46,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(FarmAnswerError)
     async def refused(_: Request, error: FarmAnswerError) -> JSONResponse:
         return answer(error.body, error.status)
+
+    @app.exception_handler(NotOnFarmError)
+    async def too_early(_: Request, error: NotOnFarmError) -> JSONResponse:
+        return answer(ErrorBody(code=ErrorCode.CONFLICT, message=str(error), retry=True))
 
     @app.exception_handler(FarmUnreachableError)
     async def unreachable(_: Request, error: FarmUnreachableError) -> JSONResponse:

@@ -4,7 +4,14 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from envoy import __version__
-from envoy.web import account_routes, answers, catalogue_routes, envoy_routes, project_routes
+from envoy.web import (
+    account_routes,
+    answers,
+    catalogue_routes,
+    envoy_routes,
+    job_routes,
+    project_routes,
+)
 from envoy.web.guard import Guard
 from envoy.web.services import Services
 
@@ -20,7 +27,7 @@ def build_app(services: Services, port: int) -> ASGIApp:
         openapi_url="/envoy/openapi.json",
     )
     app.state.services = services
-    for routes in (account_routes, catalogue_routes, project_routes, envoy_routes):
+    for routes in (account_routes, catalogue_routes, project_routes, job_routes, envoy_routes):
         app.include_router(routes.router)
     answers.install(app)
     return Guard(app, port)

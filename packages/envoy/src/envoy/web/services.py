@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from envoy.account import Account
 from envoy.config import Settings
 from envoy.farm_client import FarmClient
+from envoy.jobs import Jobs
 from envoy.projects import Projects
 from envoy.status import Status
 
@@ -21,6 +22,7 @@ class Services:
     farm: FarmClient
     account: Account
     projects: Projects
+    jobs: Jobs
     status: Status
     stop: Callable[[], None]
 

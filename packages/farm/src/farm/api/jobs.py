@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from farm_protocol.changes import OutputList
 from farm_protocol.jobs import Job, JobList, JobLog
 from fastapi import APIRouter
 
@@ -14,6 +15,8 @@ from farm.jobs.transitions import Event
 from farm.scheduler import actions
 
 router = APIRouter()
+
+OUTPUTS_PAGE = 1000
 
 
 class Action(StrEnum):
@@ -48,6 +51,15 @@ def get_log(context: InContext, account: Account, job_id: str, after: int = 0) -
     get_job(context, account, job_id)
     with context.database.read() as connection:
         return feed.read_log(connection, job_id, after)
+
+
+@router.get("/jobs/{job_id}/outputs")
+def get_outputs(context: InContext, account: Account, job_id: str, after: str = "") -> OutputList:
+    """Return the job's result files, a page at a time."""
+    get_job(context, account, job_id)
+    with context.database.read() as connection:
+        found = rows.outputs_of(connection, job_id, after, OUTPUTS_PAGE)
+    return OutputList(outputs=found, more=len(found) == OUTPUTS_PAGE)
 
 
 @router.post("/jobs/{job_id}/{action}")

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from farm_protocol.changes import Output
 from farm_protocol.files import FileEntry
 from farm_protocol.jobs import Job, JobState, Submission
-from sqlalchemy import Connection, RowMapping, Select, func, insert, select
+from sqlalchemy import Connection, Row, RowMapping, Select, func, insert, select
 
 from farm.db.tables import frames, job_dependencies, jobs, outputs, submissions
 from farm.jobs.pricing import to_credits
@@ -117,6 +118,30 @@ def owns_output(connection: Connection, account_id: str, blob_hash: str) -> bool
     return found.first() is not None
 
 
+def outputs_of(connection: Connection, job_id: str, after: str, limit: int) -> list[Output]:
+    """Return up to ``limit`` result files of a job whose path comes after ``after``."""
+    rows = connection.execute(
+        select(outputs)
+        .where(outputs.c.job_id == job_id, outputs.c.path > after)
+        .order_by(outputs.c.path)
+        .limit(limit)
+    )
+    return [output(each) for each in rows]
+
+
+def output(row: Row[Any]) -> Output:
+    """Return a result file from its row of ``outputs``."""
+    return Output(
+        submission_id=row.submission_id,
+        job_id=row.job_id,
+        frame=row.frame,
+        path=row.path,
+        hash=row.hash,
+        size=row.size,
+        created_at=row.created_at,
+    )
+
+
 def output_files(connection: Connection, job_ids: Sequence[str]) -> list[FileEntry]:
     """Return the outputs of these jobs as files that a dependent job can be given."""
     rows = connection.execute(
@@ -176,12 +201,14 @@ def _read(connection: Connection, query: Select[Any]) -> list[Job]:
     return [
         Job(
             id=each["id"],
+            client_id=each["client_id"],
             submission_id=each["submission_id"],
             project=each["project"],
             submission_name=each["submission_name"],
             name=each["name"],
             app=each["app"],
             app_version=each["app_version"],
+            operation=each["operation"],
             state=JobState(each["state"]),
             sentence=each["sentence"],
             warnings=each["warnings"],

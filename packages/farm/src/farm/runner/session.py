@@ -142,7 +142,7 @@ class RenderSession:
 
 
 def frame_range(frames: Sequence[int]) -> str:
-    """Return frames as an OpenJD range expression, in their order: ``1-5:2,20``.
+    """Return ascending frames, as claims hold them, as an OpenJD range expression: ``1-5:2,20``.
 
     Runs of equal steps are folded: an argument of ten thousand numbers is no command line.
     """
@@ -150,7 +150,7 @@ def frame_range(frames: Sequence[int]) -> str:
     begin = 0
     while begin < len(frames):
         end, step = begin, 1
-        if begin + 1 < len(frames) and frames[begin + 1] > frames[begin]:
+        if begin + 1 < len(frames):
             step = frames[begin + 1] - frames[begin]
             while end + 1 < len(frames) and frames[end + 1] - frames[end] == step:
                 end += 1

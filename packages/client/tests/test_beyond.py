@@ -1,0 +1,143 @@
+"""Waiting for projects, controlling jobs: what the library adds to the published contract."""
+
+import threading
+
+import pytest
+from gridmarkets import APIError, EnvoyClient, InvalidRequestError, Job
+
+JOB = {"id": "f1", "name": "beauty", "state": "running", "message": ""}
+
+
+@pytest.fixture
+def client(envoy):
+    return EnvoyClient(url=envoy.url)
+
+
+def progress(state, **values):
+    return dict({"project": "größe", "state": state, "jobs": [], "frames_done": 0}, **values)
+
+
+def one_after_the_other(*answers):
+    left = list(answers)
+
+    def answer(path, query):
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return answer
+
+
+def test_wait_for_project_tells_each_change_once(envoy, client):
+    envoy.answers["GET", "envoy"] = one_after_the_other(
+        (200, progress("uploading")),
+        (200, progress("uploading")),
+        (200, progress("submitted", frames_done=1)),
+        (503, {"code": "unavailable", "message": "The farm restarts.", "retry": True}),
+        (200, progress("completed", frames_done=2)),
+    )
+    seen = []
+    last = client.wait_for_project("größe", timeout=60, on_progress=seen.append)
+    assert last["state"] == "completed"
+    assert [each["state"] for each in seen] == ["uploading", "submitted", "completed"]
+    assert set(envoy.paths()) == {"/envoy/projects/größe/progress"}
+
+
+@pytest.mark.parametrize("state", ["failed", "stopped"])
+def test_a_project_that_did_not_succeed_is_returned_as_it_is(envoy, client, state):
+    envoy.answers["GET", "envoy"] = (200, progress(state, message="No camera."))
+    assert client.wait_for_project("p")["message"] == "No camera."
+
+
+def test_wait_for_project_gives_up_in_time(envoy, client):
+    envoy.answers["GET", "envoy"] = (200, progress("submitted"))
+    with pytest.raises(APIError, match=r"within 0\.2 seconds") as caught:
+        client.wait_for_project("p", timeout=0.2)
+    assert (caught.value.code, caught.value.retry) == ("timeout", True)
+
+
+def test_wait_for_a_project_that_nobody_submitted(envoy, client):
+    envoy.answers["GET", "envoy"] = (200, progress("unknown"))
+    with pytest.raises(InvalidRequestError, match="no project 'p'"):
+        client.wait_for_project("p")
+
+
+def test_wait_without_envoy_ends(client):
+    client.url = "http://localhost:1"
+    with pytest.raises(APIError, match="envoy up"):
+        client.get_jobs("p")
+
+
+def test_jobs_and_results(envoy, client):
+    envoy.answers["GET", "envoy"] = (200, {"jobs": [JOB], "results": [{"name": "/p/a.png"}]})
+    assert client.get_jobs("p q") == [JOB]
+    assert client.get_results("p q") == [{"name": "/p/a.png"}]
+    assert envoy.paths() == ["/envoy/projects/p q/jobs", "/envoy/projects/p q/results"]
+
+
+@pytest.mark.parametrize("action", ["stop", "suspend", "resume", "retry"])
+def test_actions(envoy, client, action):
+    envoy.answers["POST", "envoy"] = (200, JOB)
+    job = Job("beauty", "blender", "3.4.1", path="p/s.blend")
+    act = getattr(client, action + "_job")
+    assert act("f1") == act(job) == JOB
+    assert envoy.paths() == [f"/envoy/jobs/f1/{action}", f"/envoy/jobs/{job.id}/{action}"]
+
+
+def test_an_action_that_makes_no_sense_says_why(envoy, client):
+    body = {"code": "conflict", "message": "'beauty' is completed; it cannot stop."}
+    envoy.answers["POST", "envoy"] = (409, body)
+    with pytest.raises(APIError, match="is completed") as caught:
+        client.stop_job("f1")
+    assert caught.value.http_status == 409
+
+
+def test_a_log_of_several_pieces(envoy, client):
+    pieces = {"0": "öne\n", "7": "two\n", "9": ""}
+    cursors = {"0": 7, "7": 9, "9": 9}
+
+    def answer(path, query):
+        (after,) = (value for name, value in query if name == "after")
+        return 200, {"text": pieces[after], "cursor": cursors[after]}
+
+    envoy.answers["GET", "envoy"] = answer
+    assert client.get_job_log("f1") == "öne\ntwo\n"
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_an_older_envoy_is_told_apart(envoy, client, status):
+    envoy.answers["GET", "envoy"] = envoy.answers["POST", "envoy"] = (status, b"404 page not found")
+    calls = {
+        "wait_for_project": client.wait_for_project,
+        "get_jobs": client.get_jobs,
+        "get_results": client.get_results,
+        "get_job_log": client.get_job_log,
+        "stop_job": client.stop_job,
+        "suspend_job": client.suspend_job,
+        "resume_job": client.resume_job,
+        "retry_job": client.retry_job,
+    }
+    for name, call in calls.items():
+        with pytest.raises(APIError, match=rf"too old for {name}\(\)"):
+            call("x")
+
+
+def test_what_envoy_does_not_find_is_not_called_old(envoy, client):
+    envoy.answers["POST", "envoy"] = (404, {"code": "not_found", "message": "There is no job."})
+    with pytest.raises(APIError, match="There is no job"):
+        client.stop_job("x")
+
+
+def test_one_client_in_many_threads(envoy, client):
+    envoy.answers["GET", "envoy"] = lambda path, query: (200, {"jobs": [{"id": path}]})
+    failures = []
+
+    def ask(name):
+        for _ in range(20):
+            if client.get_jobs(name) != [{"id": f"/envoy/projects/{name}/jobs"}]:
+                failures.append(name)
+
+    threads = [threading.Thread(target=ask, args=[f"p{n}"]) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []

@@ -1,0 +1,50 @@
+"""Jobs of a project: progress, results, logs, stop and go. What the client adds to the contract."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from farm_protocol.jobs import JobLog
+from fastapi import APIRouter, Query
+
+from envoy.web.services import Use
+
+router = APIRouter(prefix="/envoy")
+
+
+class Action(StrEnum):
+    """What may be done to a job."""
+
+    STOP = "stop"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    RETRY = "retry"
+
+
+@router.get("/projects/{name}/progress")
+async def progress(name: str, use: Use) -> dict[str, Any]:
+    """Return how far the project's newest submission has come, downloads included."""
+    return await use.status.progress(name)
+
+
+@router.get("/projects/{name}/jobs")
+async def jobs(name: str, use: Use) -> dict[str, Any]:
+    """Return ``{"jobs": [...]}``, newest submission first; none for an unknown project."""
+    return {"jobs": await use.jobs.of_project(name)}
+
+
+@router.get("/projects/{name}/results")
+async def results(name: str, use: Use) -> dict[str, Any]:
+    """Return ``{"results": [...]}``: each result file on the farm, and where it is here."""
+    return {"results": await use.jobs.results(name)}
+
+
+@router.get("/jobs/{job_id}/log")
+async def log(job_id: str, use: Use, after: Annotated[int, Query(ge=0)] = 0) -> JobLog:
+    """Return the next piece of a job's log."""
+    return await use.jobs.log(job_id, after)
+
+
+@router.post("/jobs/{job_id}/{action}")
+async def act(job_id: str, action: Action, use: Use) -> dict[str, Any]:
+    """Stop, suspend, resume or retry a job; returns the job."""
+    return await use.jobs.act(job_id, action.value)
