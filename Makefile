@@ -30,6 +30,9 @@ check:
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
 	@MYPYPATH=$(in_blender) .venv/bin/mypy $(patsubst $(in_blender)/%.py,-m %,$(wildcard $(in_blender)/*.py))
+	@.venv/bin/mypy --strict packages/client/tests/typed_usage.py
+	@.venv/bin/basedpyright --level error
+	@.venv/bin/vermin -q --violations --no-tips -t=2.6- -t=3.3- packages/client/src/gridmarkets/*.py
 	@.venv/bin/lint-imports
 
 bench:

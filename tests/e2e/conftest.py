@@ -222,9 +222,14 @@ class Studio:
 @pytest.fixture
 def studio(tmp_path: Path) -> Iterator[Studio]:
     """A fresh studio with Envoy up and one user, taken down and checked for leftovers."""
+    yield from a_studio(tmp_path)
+
+
+def a_studio(folder: Path) -> Iterator[Studio]:
+    """Yield a studio as the fixture `studio` does; for fixtures of a wider scope."""
     if shutil.which("blender") is None and "FARM_BLENDER" not in os.environ:
         pytest.skip("no blender on PATH: real renders cannot be tested")
-    studio = Studio(tmp_path)
+    studio = Studio(folder)
     studio.up()
     studio.add_user()
     try:

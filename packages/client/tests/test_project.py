@@ -1,11 +1,12 @@
 """Project, Job and WatchFile: names, folders, and which files are uploaded."""
 
+import ntpath
 import os
 import pickle
 import re
 import subprocess
 import sys
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 
 import gridmarkets
 import pytest
@@ -304,3 +305,48 @@ def test_errors_print_and_travel_whatever_they_say():
     for kind in (gridmarkets.APIError, gridmarkets.AuthenticationError, EnvoyError):
         assert str(kind()).endswith(".")
     assert gridmarkets.ApIError is gridmarkets.APIError
+
+
+WINDOWS = [
+    ("C:\\proj\\a\\b.png", "C:\\proj", "a/b.png"),
+    ("c:/PROJ/A/b.png", "C:\\proj", "A/b.png"),
+    ("C:\\proj", "c:\\Proj\\", ""),
+    ("C:\\proj2\\a.png", "C:\\proj", None),
+    ("C:\\proj\\..\\other\\a.png", "C:\\proj", None),
+    ("D:\\proj\\a.png", "C:\\proj", None),
+    ("C:\\a.png", "C:\\", "a.png"),
+    ("\\\\server\\share\\proj\\a.png", "\\\\SERVER\\Share\\proj", "a.png"),
+    ("\\\\server\\other\\proj\\a.png", "\\\\server\\share\\proj", None),
+    ("\\\\server\\share\\a.png", "C:\\proj", None),
+    ("C:\\proj\\größe\\東京.png", "C:\\proj", "größe/東京.png"),
+]
+
+
+@pytest.mark.parametrize(("path", "folder", "expected"), WINDOWS)
+def test_containment_on_windows(path, folder, expected):
+    from gridmarkets._files import path_inside
+
+    assert path_inside(path, folder, ntpath) == expected
+
+
+WINDOWS_NAMES = st.lists(st.sampled_from(["a", "B", "a2", "..", "ä b"]), max_size=5)
+
+
+@given(WINDOWS_NAMES, st.lists(st.sampled_from(["a", "B", "a2"]), max_size=3), st.booleans())
+def test_containment_on_windows_agrees_with_pathlib(path, parents, shout):
+    from gridmarkets._files import path_inside
+
+    folder = "C:\\" + "\\".join(parents)
+    full = ntpath.normpath(ntpath.join(folder, *path))
+    result = path_inside(ntpath.join(folder.upper() if shout else folder, *path), folder, ntpath)
+    assert (result is not None) == PureWindowsPath(full).is_relative_to(folder)
+    if result is not None:
+        assert "\\" not in result
+        assert PureWindowsPath(folder, result) == PureWindowsPath(full)
+
+
+@pytest.mark.parametrize("path", ["sample project\\scene.blend", "\\sample project\\scene.blend"])
+def test_a_windows_job_path_is_understood(path):
+    from gridmarkets._files import remote_inside
+
+    assert remote_inside(path, "/sample project") == "scene.blend"

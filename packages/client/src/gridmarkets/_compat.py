@@ -13,10 +13,13 @@ if PY2:  # pragma: no cover - covered by the interpreters of the smoke test
     text_type = unicode  # noqa: F821
 
     class Text(text_type):
-        """Text of which ``'{0}/.+'.format(text)`` works, as documented, with any name.
+        """Text of which ``'{0}/.+'.format(text)`` and ``text + '/größe'`` work with any name.
 
-        Python 2 would encode it as ASCII there, because that literal is a byte string.
+        Python 2 would convert by ASCII there, because those literals are byte strings.
         """
+
+        def __add__(self, other):
+            return Text(text_type.__add__(self, to_text(other)))
 
         def __format__(self, spec):
             text = text_type.__format__(self, text_type(spec))
@@ -26,7 +29,7 @@ if PY2:  # pragma: no cover - covered by the interpreters of the smoke test
             return self.encode("utf-8")
 
     string_types = (str, unicode)  # noqa: F821
-    integer_types = (int, long)  # noqa: F821
+    integer_types = (int, long)  # noqa: F821  # novm
 else:
     from urllib.parse import quote as _quote  # novm
 
