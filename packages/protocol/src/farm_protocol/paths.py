@@ -9,13 +9,15 @@ a manifest or stages a job. Names are judged by the strictest file system (Windo
 project submitted on Linux may be downloaded there.
 """
 
+import re
 import unicodedata
 from pathlib import Path, PurePosixPath
 
 MAX_SEGMENT_BYTES = 255
 MAX_PATH_BYTES = 4096
 
-_FORBIDDEN_CHARACTERS = frozenset('<>:"|?*\\')
+# Control characters are Unicode's Cc. Its Cf is left alone: joiners are part of real names.
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\/]')
 _RESERVED_STEMS = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$"]
     + [f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"]
@@ -41,12 +43,10 @@ def check_segment(segment: str) -> str:
         raise UnsafePathError(f"{segment!r} is not valid Unicode text.") from None
     if len(encoded) > MAX_SEGMENT_BYTES:
         raise UnsafePathError(f"'{segment[:40]}...' is longer than {MAX_SEGMENT_BYTES} bytes.")
-    for character in segment:
-        # Cc: control characters, NUL included. Cf is left alone: joiners are part of real names.
-        if unicodedata.category(character) == "Cc":
+    if found := _FORBIDDEN.search(segment):
+        if unicodedata.category(found[0]) == "Cc":
             raise UnsafePathError(f"{segment!r} contains a control character.")
-        if character in _FORBIDDEN_CHARACTERS or character == "/":
-            raise UnsafePathError(f"'{segment}' contains the character {character!r}.")
+        raise UnsafePathError(f"'{segment}' contains the character {found[0]!r}.")
     if segment[-1] in ". ":
         raise UnsafePathError(f"'{segment}' ends with a dot or a space.")
     if segment.split(".", 1)[0].rstrip().casefold() in _RESERVED_STEMS:
