@@ -15,7 +15,7 @@ from pydantic import JsonValue, ValidationError
 from envoy.errors import InvalidRequestError
 from envoy.journal import Watch
 from envoy.watch.match import compile_pattern
-from envoy.wire import FileGroup, JobBody, SubmitBody
+from envoy.wire import FileGroup, JobBody, Params, SubmitBody
 
 RESULTS_FOLDER = "render_results"
 _OURS = ("instances", "machine_type", "plugins", "credits_budget")
@@ -47,7 +47,10 @@ def compose(body: SubmitBody) -> Plan:
     project = project_name(body, errors)
     name = params.submission_name or request.name or "submission"
     output_folder = _output_folder(body, project, name, errors)
-    jobs = [_job(job, f"jobs[{n}]", errors, warnings) for n, job in enumerate(request.jobs)]
+    jobs = [
+        _job(job, params.shared, f"jobs[{n}]", errors, warnings)
+        for n, job in enumerate(request.jobs)
+    ]
     if not jobs:
         errors.setdefault("jobs", []).append("A submission needs at least one job.")
     if errors:
@@ -155,8 +158,11 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
     return (Watch(f"/{output_folder}/.+", folder),)
 
 
-def _job(job: JobBody, where: str, errors: Errors, warnings: list[str]) -> JobSpec | None:
-    params = {key: value for key, value in job.params.items() if key not in (*_OURS, *_OBSOLETE)}
+def _job(
+    job: JobBody, shared: Params, where: str, errors: Errors, warnings: list[str]
+) -> JobSpec | None:
+    given = shared | job.params
+    params = {key: value for key, value in given.items() if key not in (*_OURS, *_OBSOLETE)}
     name = job.name or job.app or "job"
     budget = job.params.get("credits_budget")
     if isinstance(budget, dict) and _positive(budget.get("value")):

@@ -65,7 +65,13 @@ class UploadBody(_Body):
 
 
 class ProjectParams(_Body):
-    """The project's parameters; all optional, since old clients send none."""
+    """The project's parameters; all optional, since old clients send none.
+
+    Others, such as Houdini's ``project_env``, are `shared` by all jobs.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue]
 
     project_name: Text = ""
     submission_name: Text = ""
@@ -73,6 +79,11 @@ class ProjectParams(_Body):
     remote_output_folder: Text = ""
     local_root: Text = ""
     skip_auto_download: bool | None = None
+
+    @property
+    def shared(self) -> dict[str, JsonValue]:
+        """Parameters that count for each job that does not give its own."""
+        return self.__pydantic_extra__
 
 
 class JobBody(_Body):
