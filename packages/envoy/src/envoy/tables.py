@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +15,7 @@ def show(activity: dict[str, Any], console: Console | None = None) -> None:
     if not submissions:
         out.print("Nothing has been submitted yet.")
     else:
-        table = Table()
+        table = Table(box=box.SIMPLE_HEAD)
         for title in ("Project", "Submission", "State", "Job", "Frames", "Results"):
             table.add_column(title, overflow="fold")
         for submission in submissions:
