@@ -16,7 +16,7 @@ class WatchFile(object):
     """A pattern of remote paths and the local folder that matching results are downloaded to.
 
     Parameters:
-        pattern: a regular expression over whole remote paths; usually
+        pattern: a regular expression for remote paths, matched from their beginning; usually
             ``'{0}/.+'.format(project.remote_output_folder)``.
         download_path: local folder. It is created when the first result arrives.
 
