@@ -90,8 +90,8 @@ class Farm:
 
 
 @pytest.fixture
-def farm(tmp_path: Path) -> Iterator[Farm]:
-    database = open_database(tmp_path)
+def farm(tmp_path: Path, database_url: str | None) -> Iterator[Farm]:
+    database = open_database(tmp_path, database_url)
     engine, work, changes = RecordingEngine(), Wakeup(), Wakeup()
     machine = Machines("local-cpu", "Test", gpu=False, slots=2, credits_per_hour=Decimal(3600))
     catalogue = Catalogue(
