@@ -19,6 +19,7 @@ from psycopg import sql
 
 START_SECONDS = 30.0
 _USER = "farm"
+_INITDB = ("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8")
 
 # Stands between: it stops the server and removes the folder as soon as its standard input closes,
 # which the end of our process does in any case.
@@ -41,8 +42,7 @@ class TemporaryPostgres:
             os.chown(self._folder, pwd.getpwnam(user).pw_uid, -1)
         data = self._folder / "data"
         made = subprocess.run(
-            [programs / "initdb", "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8"]
-            + ["--locale=C.UTF-8", "--no-sync"],
+            [programs / "initdb", "-D", data, "-U", _USER, "--no-sync", *_INITDB],
             user=user,
             cwd=self._folder,
             capture_output=True,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from farm.db.database import Database
 from farm.db.opening import open_database
+
 from tools.temporary_postgres import NoPostgresError, TemporaryPostgres
 
 
@@ -21,7 +22,9 @@ def postgres() -> Iterator[TemporaryPostgres]:
 
 
 @pytest.fixture(scope="session")
-def migrated(postgres: TemporaryPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def migrated(
+    postgres: TemporaryPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """Name of a database that holds the farm's empty tables and no farm's identity."""
     with postgres.database() as name:
         database = Database(postgres.url(name))
@@ -31,25 +34,34 @@ def migrated(postgres: TemporaryPostgres, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """FARM_DATABASE_URL of a farm whose database is new: None (SQLite), then PostgreSQL."""
+def server(request: pytest.FixtureRequest) -> TemporaryPostgres | None:
+    """Where this test's databases are: None for SQLite, then PostgreSQL."""
     if request.param == "sqlite":
-        yield None
-        return
-    server: TemporaryPostgres = request.getfixturevalue("postgres")
-    with server.database(request.getfixturevalue("migrated")) as name:
-        yield server.url(name)
+        return None
+    found: TemporaryPostgres = request.getfixturevalue("postgres")
+    return found
 
 
 @pytest.fixture
-def empty_url(request: pytest.FixtureRequest, database_url: str | None) -> Iterator[str | None]:
-    """The same without a table in it."""
-    if database_url is None:
+def database_url(
+    request: pytest.FixtureRequest, server: TemporaryPostgres | None
+) -> Iterator[str | None]:
+    """FARM_DATABASE_URL of a farm whose database is new; None: SQLite in its folder."""
+    if server is None:
         yield None
-        return
-    server: TemporaryPostgres = request.getfixturevalue("postgres")
-    with server.database() as name:
-        yield server.url(name)
+    else:
+        with server.database(request.getfixturevalue("migrated")) as name:
+            yield server.url(name)
+
+
+@pytest.fixture
+def empty_url(server: TemporaryPostgres | None) -> Iterator[str | None]:
+    """The same without a table in it."""
+    if server is None:
+        yield None
+    else:
+        with server.database() as name:
+            yield server.url(name)
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
-"""A real farm that kills itself at a chosen commit: ``fragile_farm.py WHEN NUMBER DATA_DIR``.
+"""Real farm processes that kill themselves at a chosen commit.
+
+Reads a line ``{"data_dir", "database_url", "when", "number"}``, runs such a farm in a process of
+its own, writes its process id, and when it has ended its exit code (negative: a signal); then the
+next line. A fork of what is imported already starts in a moment.
 
 ``before 3`` dies with the third writing transaction complete but not committed, ``after 3`` right
-after its commit, before anybody was told; ``never 0`` is an ordinary farm. Only what stands
-outside the farm's core differs from ``farm serve``: it claims to have a renderer, and instead of
-starting a runner it leaves the order in the folder ``orders``, where the test's runners look.
+after its commit, before anybody was told; ``never`` is an ordinary farm. Only what stands outside
+the farm's core differs from ``farm serve``: it claims to have a renderer, and instead of starting
+a runner it leaves the order in the folder ``orders``, where the test's runners look.
 """
 
 import contextlib
@@ -12,6 +16,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -80,7 +85,8 @@ def catalogue(_settings: Settings) -> Catalogue:
     return Catalogue(product_rows([Installed("blender", "4.5.15")]), [machine])
 
 
-def main(when: str, number: str, data_dir: str) -> None:
+def serve(order: dict[str, Any]) -> None:
+    """Be the farm."""
     replaced: dict[str, Callable[..., object]] = {
         "LocalEngine": FolderEngine,
         "find_catalogue": catalogue,
@@ -89,8 +95,23 @@ def main(when: str, number: str, data_dir: str) -> None:
         setattr(farm.main, name, value)
     # A runner that was noted and never started is missed after this long, instead of 30 s.
     loop._LAUNCH_GRACE = timedelta(seconds=1)
-    die_at(when, int(number))
-    farm.main.serve(Settings(data_dir=Path(data_dir), embedded=True))
+    die_at(order["when"], order["number"])
+    farm.main.serve(Settings(data_dir=Path(order["data_dir"]), database_url=order["database_url"]))
 
 
-main(*sys.argv[1:])
+def main() -> None:
+    """Start one farm for each line."""
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            try:
+                serve(json.loads(line))
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        print(child, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+main()

@@ -80,9 +80,7 @@ def test_the_feed_never_skips_a_change(open_again: Callable[[], Database]) -> No
                 time.sleep(chance.random() * 0.004)  # Commits in another order, if it can.
 
     following = threading.Thread(target=follow)
-    writers = [
-        threading.Thread(target=write, args=(open_again(), seed)) for seed in range(WRITERS)
-    ]
+    writers = [threading.Thread(target=write, args=(open_again(), seed)) for seed in range(WRITERS)]
     for thread in (following, *writers):
         thread.start()
     for thread in writers:
@@ -153,9 +151,14 @@ def test_a_failed_transaction_leaves_nothing_and_ids_never_come_back(
     account, job = add_job(database)
     with database.write() as connection:
         feed.job_changed(connection, account, job)
-    with pytest.raises(IntegrityError), database.write() as connection:
-        feed.job_changed(connection, account, job)
-        connection.execute(insert(changes).values(account_id="nobody", job_id="none"))
+
+    def fail_half_way() -> None:
+        with database.write() as connection:
+            feed.job_changed(connection, account, job)
+            connection.execute(insert(changes).values(account_id="nobody", job_id="none"))
+
+    with pytest.raises(IntegrityError):
+        fail_half_way()
     with database.read() as connection:
         assert connection.execute(select(func.count()).select_from(changes)).scalar_one() == 1
         newest = feed.newest(connection, account)

@@ -95,8 +95,7 @@ def entries(connection: Connection, project: str) -> list[FileEntry]:
             manifest_entries.c.hash,
             manifest_entries.c.size,
             manifest_entries.c.mtime_ns,
-        )
-        .where(manifest_entries.c.project_id == project)
+        ).where(manifest_entries.c.project_id == project)
     )
     # Sorted here: databases differ in how they order letters.
     return [
