@@ -27,6 +27,7 @@ from sqlalchemy import func, select
 
 from tools.temporary_postgres import TemporaryPostgres
 
+ROOT = Path(__file__).parents[4]
 FRAGILE_FARM = Path(__file__).parent / "fragile_farm.py"
 PATIENCE_SECONDS = 60.0
 
@@ -39,6 +40,7 @@ class Farms:
 
     def __init__(self) -> None:
         environment = {key: text for key, text in os.environ.items() if key[:5] != "FARM_"}
+        environment["PYTHONPATH"] = str(ROOT)
         self._maker = subprocess.Popen(
             [sys.executable, str(FRAGILE_FARM)],
             env=environment,
