@@ -11,9 +11,22 @@ granted would not show what the last writer has done.
 
 import contextlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, event
+from sqlalchemy import (
+    ARRAY,
+    URL,
+    Connection,
+    Engine,
+    Integer,
+    Select,
+    cast,
+    column,
+    event,
+    func,
+    select,
+)
 
 READING = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 """Options of a reading connection: all its statements see one state, as in SQLite."""
@@ -71,3 +84,13 @@ def own(engine: Engine) -> Connection | None:
             if time.monotonic() > until:
                 return None
             time.sleep(0.05)
+
+
+def numbered(numbers: Sequence[int]) -> Select[tuple[int, int]]:
+    """Return a query for the numbers and their positions (from 0), sent as one value."""
+    each = (
+        func.unnest(cast(list(numbers), ARRAY(Integer)))
+        .table_valued(column("number", Integer), with_ordinality="position")
+        .render_derived()
+    )
+    return select(each.c.number, cast(each.c.position - 1, Integer))

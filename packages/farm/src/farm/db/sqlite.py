@@ -1,8 +1,10 @@
 """What only SQLite needs: its settings, and transactions that say at once that they will write."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Integer, Select, column, event, func, select
 
 BUSY_TIMEOUT_MS = 30_000
 
@@ -28,3 +30,11 @@ def prepare(engine: Engine) -> None:
         # is locked"; one that will write says so at once.
         writes = connection.get_execution_options().get("farm_writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def numbered(numbers: Sequence[int]) -> Select[tuple[int, int]]:
+    """Return a query for the numbers and their positions (from 0), sent as one value."""
+    each = func.json_each(json.dumps(list(numbers))).table_valued(
+        column("value", Integer), column("key", Integer)
+    )
+    return select(each.c.value, each.c.key)
