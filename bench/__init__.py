@@ -1,1 +1,1 @@
-"""Benchmarks: ``python -m bench`` measures the main job beside bare Blender, in one run."""
+"""Benchmarks: ``python -m bench``, or ``python -m bench NAME...`` for some of them."""

@@ -4,12 +4,15 @@ import logging
 import sys
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from farm_protocol.places import default_data_dir, embedded_farm_dir
 
 from farm.errors import FarmError
+
+if TYPE_CHECKING:
+    from farm.db.database import Database
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 users = typer.Typer(no_args_is_help=True)
@@ -66,7 +69,6 @@ def users_add(
     """Create an account and print its access key: only this once."""
     from farm.accounts.credentials import add_account, issue_key
     from farm.accounts.credits import grant
-    from farm.db.opening import open_database
 
     try:
         amount = Decimal(credits)
@@ -75,7 +77,7 @@ def users_add(
     if not amount.is_finite() or amount < 0 or amount > 10**9:
         _fail(f"--credits: '{credits}' is not an amount of credits.")
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
-    database = open_database(_folder(data_dir))
+    database = _database(data_dir)
     try:
         account_id = add_account(database, email, password)
         if amount:
@@ -94,7 +96,19 @@ def _folder(data_dir: Path | None) -> Path:
     return data_dir if data_dir is not None else embedded_farm_dir(default_data_dir())
 
 
-def _fail(sentence: str) -> None:
+def _database(data_dir: Path | None) -> "Database":
+    """Open the database that the farm of this folder works on, or end with a sentence."""
+    from farm.config import Settings
+    from farm.db.opening import open_database
+
+    folder = _folder(data_dir)
+    try:
+        return open_database(folder, Settings(data_dir=folder).database_url)
+    except FarmError as error:
+        _fail(error.message)
+
+
+def _fail(sentence: str) -> NoReturn:
     print(sentence, file=sys.stderr)
     raise SystemExit(1)
 

@@ -20,6 +20,8 @@ class Settings(BaseSettings):
         local_slots: renderers at a time on this machine. One by default: a renderer uses all
             cores, and two only wait for each other.
         credits_per_hour: price of one instance.
+        database_url: ``postgresql://...``; None is the SQLite file of the data folder. May hold
+            a password: never logged.
     """
 
     model_config = SettingsConfigDict(env_prefix="FARM_", frozen=True, extra="forbid")
@@ -31,3 +33,4 @@ class Settings(BaseSettings):
     blender: str | None = None
     local_slots: int = Field(default=1, ge=1)
     credits_per_hour: Decimal = Field(default=Decimal("1"), ge=0)
+    database_url: str | None = Field(default=None, repr=False)

@@ -9,6 +9,7 @@
         ClaimLostError           a runner reports for a claim that is no longer its own
         HashMismatchError        bytes that are not what their name says
         StorageFullError
+        CannotOpenDatabaseError  only at start: never an answer of the API
 
 `farm.api.errors` turns them into answers; nothing else does.
 """
@@ -78,3 +79,7 @@ class StorageFullError(FarmError):
     """The store's disk is full."""
 
     code = ErrorCode.STORAGE_FULL
+
+
+class CannotOpenDatabaseError(FarmError):
+    """The farm's database cannot be opened: a wrong address, no driver, no answer."""

@@ -18,8 +18,10 @@ from farm.api.context import Context
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.config import Settings
+from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.engines.local import LocalEngine
+from farm.errors import CannotOpenDatabaseError
 from farm.renderers import RendererError, find_renderers
 from farm.scheduler.loop import Scheduler
 from farm.server import FarmServer, listen, quiet_signals
@@ -38,7 +40,7 @@ def serve(settings: Settings) -> None:
     """Run a farm until it is told to end.
 
     Raises:
-        StartError: the data folder is in use, or the port is taken.
+        StartError: the data folder or the database is in use or unusable, or the port is taken.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(settings.data_dir / "farm.lock")
@@ -58,7 +60,7 @@ def serve(settings: Settings) -> None:
         ) from error
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
 
-    database = open_database(settings.data_dir)
+    database = _open_database(settings)
     store = DiskStore(settings.data_dir / "blobs")
     catalogue = find_catalogue(settings)
     work, changes = Wakeup(), Wakeup()
@@ -92,6 +94,20 @@ def serve(settings: Settings) -> None:
     server.run(sockets=[listener])
     database.close()
     lock.release()
+
+
+def _open_database(settings: Settings) -> Database:
+    try:
+        database = open_database(settings.data_dir, settings.database_url)
+    except CannotOpenDatabaseError as error:
+        raise StartError(error.message) from error
+    if not database.own():
+        database.close()
+        raise StartError(
+            "Another farm works on the database of FARM_DATABASE_URL. "
+            "Stop it first, or give this one a database of its own."
+        )
+    return database
 
 
 def find_catalogue(settings: Settings) -> Catalogue:

@@ -8,6 +8,15 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
+
+
+@pytest.fixture
+def on_database(database_url: str | None, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    """Let the commands of this test work on SQLite, then on PostgreSQL."""
+    if database_url is not None:
+        monkeypatch.setenv("FARM_DATABASE_URL", database_url)
+    return database_url
 
 
 def farm(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
@@ -33,6 +42,7 @@ def serve(folder: Path, *more: str) -> "tuple[subprocess.Popen[str], str]":
     return process, ready["url"]
 
 
+@pytest.mark.usefixtures("on_database")
 def test_a_new_user_can_sign_in_with_password_and_key(tmp_path: Path) -> None:
     process, url = serve(tmp_path)
     done = add(
@@ -63,7 +73,7 @@ def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_one_farm_a_folder(tmp_path: Path) -> None:
+def test_one_farm_a_folder_and_a_database(tmp_path: Path, on_database: str | None) -> None:
     process, url = serve(tmp_path)
     second = farm("serve", "--data-dir", str(tmp_path))
     assert second.returncode == 1
@@ -72,8 +82,23 @@ def test_one_farm_a_folder(tmp_path: Path) -> None:
     taken = farm("serve", "--data-dir", str(tmp_path / "b"), "--port", url.rpartition(":")[2])
     assert taken.returncode == 1
     assert "--port" in taken.stderr
+    if on_database is not None:
+        again = farm("serve", "--data-dir", str(tmp_path / "c"))
+        assert again.returncode == 1
+        assert "FARM_DATABASE_URL" in again.stderr
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 0
+
+
+def test_a_database_that_does_not_answer_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FARM_DATABASE_URL", "postgresql://farm:secret@/farm?host=/nowhere")
+    for done in (farm("serve", "--data-dir", str(tmp_path)), add(tmp_path, "ann@example.com")):
+        assert done.returncode == 1
+        assert "/nowhere" in done.stderr
+        assert "secret" not in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_the_port_is_kept_and_an_idle_farm_ends_with_its_envoy(tmp_path: Path) -> None:

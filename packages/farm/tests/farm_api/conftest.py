@@ -34,6 +34,7 @@ class RecordingEngine:
         self.given: set[str] = set()
         self.stopped: set[str] = set()
         self.changed = threading.Condition()
+        self.closed = False
 
     def launch(self, request: LaunchRequest) -> str:
         with self.changed:
@@ -50,12 +51,15 @@ class RecordingEngine:
         """Nothing to make faster."""
 
     def close(self) -> None:
-        """Nothing prepared."""
+        """The farm ends: runners obey at once."""
+        self.closed = True
 
     def stop(self, reference: str) -> None:
         # Asked to end; a real one does so a little later.
         assert reference in self.given
         self.stopped.add(reference)
+        if self.closed:
+            self.living.discard(reference)
 
     def alive(self, references: Collection[str]) -> set[str]:
         assert self.given.issuperset(references)
@@ -90,8 +94,8 @@ class Farm:
 
 
 @pytest.fixture
-def farm(tmp_path: Path) -> Iterator[Farm]:
-    database = open_database(tmp_path)
+def farm(tmp_path: Path, database_url: str | None) -> Iterator[Farm]:
+    database = open_database(tmp_path, database_url)
     engine, work, changes = RecordingEngine(), Wakeup(), Wakeup()
     machine = Machines("local-cpu", "Test", gpu=False, slots=2, credits_per_hour=Decimal(3600))
     catalogue = Catalogue(
@@ -118,7 +122,6 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
     thread.start()
     assert ready.wait(10)
     yield Farm(url, database, engine, work, tmp_path)
-    engine.living.clear()
     server.end()
     thread.join(15)
     assert not thread.is_alive()

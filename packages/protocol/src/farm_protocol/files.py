@@ -11,6 +11,10 @@ from farm_protocol.paths import canonical
 BlobHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RemotePath = Annotated[str, AfterValidator(canonical)]
 
+# What a database column holds: 64 bits with a sign.
+_LARGEST = 2**63 - 1
+FileSize = Annotated[int, Field(ge=0, le=_LARGEST)]
+
 MAX_BATCH = 5000
 """Most blobs or manifest entries in one request; a client sends more in several requests."""
 
@@ -19,7 +23,7 @@ class BlobRef(Request):
     """The bytes of one file: BLAKE3 in hex, and size in bytes."""
 
     hash: BlobHash
-    size: int = Field(ge=0)
+    size: FileSize
 
 
 class MissingRequest(Request):
@@ -46,8 +50,8 @@ class FileEntry(Request):
 
     path: RemotePath
     hash: BlobHash
-    size: int = Field(ge=0)
-    mtime_ns: int = 0
+    size: FileSize
+    mtime_ns: int = Field(default=0, ge=-_LARGEST, le=_LARGEST)
 
 
 class ManifestUpdate(Request):

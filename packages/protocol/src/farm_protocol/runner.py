@@ -14,11 +14,15 @@ runner's; it must then kill its renderer and forget the claim.
 """
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field, JsonValue
 
 from farm_protocol._model import Answer, Request
-from farm_protocol.files import BlobHash, FileEntry, RemotePath
+from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath
+
+Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+"""A whole number as the farm's database keeps it."""
 
 CLAIM_TIMEOUT_SECONDS = 15.0
 """A claim without a heartbeat for this long returns to the pool."""
@@ -89,7 +93,7 @@ class RunnerCommand(StrEnum):
 class Heartbeat(Request):
     """``frame``: being rendered now, None between frames."""
 
-    frame: int | None = None
+    frame: Int32 | None = None
 
 
 class HeartbeatAnswer(Answer):
@@ -103,7 +107,7 @@ class OutputFile(Request):
 
     path: RemotePath
     hash: BlobHash
-    size: int = Field(ge=0)
+    size: FileSize
 
 
 class FrameDone(Request):
@@ -113,7 +117,7 @@ class FrameDone(Request):
         seconds: machine time of this frame; the first frame's includes the renderer's start-up.
     """
 
-    frame: int
+    frame: Int32
     seconds: float = Field(ge=0)
     outputs: list[OutputFile] = Field(min_length=1)
 
@@ -121,7 +125,7 @@ class FrameDone(Request):
 class LogChunk(Request):
     """``offset``: characters of this claim's log sent before; makes a repeated chunk harmless."""
 
-    offset: int = Field(ge=0)
+    offset: Int32 = Field(ge=0)
     text: str = Field(max_length=1_000_000)
 
 
@@ -145,5 +149,5 @@ class Finish(Request):
 
     outcome: Outcome
     sentence: str = Field(default="", max_length=2000)
-    exit_code: int | None = None
+    exit_code: Int32 | None = None
     permanent: bool = False

@@ -20,7 +20,7 @@ POLL_SECONDS = 5.0
 async def get_changes(
     context: InContext,
     account: Account,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     wait: Annotated[float, Query(ge=0, le=30)] = 0,
 ) -> Changes:
     """Return what is new since ``after``; waits up to ``wait`` seconds for something."""

@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated
 
 from farm_protocol.changes import OutputList
 from farm_protocol.jobs import Job, JobList, JobLog
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from farm.api.context import Account, InContext
 from farm.db import feed
@@ -46,7 +47,12 @@ def get_job(context: InContext, account: Account, job_id: str) -> Job:
 
 
 @router.get("/jobs/{job_id}/log")
-def get_log(context: InContext, account: Account, job_id: str, after: int = 0) -> JobLog:
+def get_log(
+    context: InContext,
+    account: Account,
+    job_id: str,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+) -> JobLog:
     """Return what the job's runners have logged."""
     get_job(context, account, job_id)
     with context.database.read() as connection:

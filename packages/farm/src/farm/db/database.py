@@ -1,4 +1,4 @@
-"""Opening the database: transactions, SQLite's settings, migrations."""
+"""Opening the database: transactions, one writer at a time, migrations."""
 
 import threading
 from collections.abc import Iterator
@@ -8,26 +8,38 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, create_engine, make_url
 
-BUSY_TIMEOUT_MS = 30_000
+from farm.db import postgres, sqlite
 
 
 class Database:
-    """A farm's database.
+    """A farm's database: SQLite or PostgreSQL.
 
     ``with database.write() as connection`` is one transaction: committed at the end, rolled back
-    by an exception. Writers of one process take turns here rather than by SQLite's polling;
-    other processes (``farm users add``) wait for its lock.
+    by an exception. There is one writer at a time, on both databases and over all processes:
+    what a writer has read stays true until it has written, and the ids that it is given become
+    visible in their order. Writers of one process take turns here; other processes
+    (``farm users add``) wait for the database's lock.
     """
 
     def __init__(self, url: str) -> None:
         """Open ``url`` (SQLAlchemy's form, such as ``sqlite:////data/farm.sqlite``)."""
-        self.url = url
-        self._engine = create_engine(url, pool_size=20, max_overflow=40)
+        parsed = make_url(url)
+        self._on_postgres = parsed.get_backend_name() == "postgresql"
+        self.url = postgres.with_driver(parsed) if self._on_postgres else parsed
         self._turn = threading.Lock()
-        if self._engine.dialect.name == "sqlite":
-            _prepare_sqlite(self._engine)
+        self._owner: Connection | None = None
+        options: dict[str, Any] = {"pool_size": 20, "max_overflow": 40}
+        if self._on_postgres:
+            # A server that was started again in between is noticed before it can fail a request.
+            self._engine = create_engine(self.url, pool_pre_ping=True, **options)
+            self._reading = postgres.READING
+            postgres.prepare(self._engine)
+        else:
+            self._engine = create_engine(self.url, **options)
+            self._reading = {}
+            sqlite.prepare(self._engine)
 
     @classmethod
     def in_folder(cls, data_dir: Path) -> "Database":
@@ -38,7 +50,10 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a read transaction: everything in it sees one state."""
-        with self._engine.connect() as connection, connection.begin():
+        with (
+            self._engine.connect().execution_options(**self._reading) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
@@ -51,6 +66,16 @@ class Database:
         ):
             yield connection
 
+    def own(self) -> bool:
+        """Keep other farms off this database until `close`; returns whether that was possible.
+
+        A SQLite file belongs to a data folder, which is locked already.
+        """
+        if self._on_postgres and self._owner is None:
+            self._owner = postgres.own(self._engine)
+            return self._owner is not None
+        return True
+
     def migrate(self) -> None:
         """Bring the tables to this version of the farm."""
         config = Config()
@@ -61,25 +86,6 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        if self._owner is not None:
+            self._owner.close()
         self._engine.dispose()
-
-
-def _prepare_sqlite(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def connect(connection: Any, _record: Any) -> None:
-        # The driver's own transaction handling is switched off; see begin() below.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        # FULL: what a runner or Envoy was told is stored survives a power cut.
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # A transaction that starts by reading and then writes can fail half-way with "database
-        # is locked"; one that will write says so at once.
-        writes = connection.get_execution_options().get("farm_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -95,13 +95,12 @@ def entries(connection: Connection, project: str) -> list[FileEntry]:
             manifest_entries.c.hash,
             manifest_entries.c.size,
             manifest_entries.c.mtime_ns,
-        )
-        .where(manifest_entries.c.project_id == project)
-        .order_by(manifest_entries.c.path)
+        ).where(manifest_entries.c.project_id == project)
     )
+    # Sorted here: databases differ in how they order letters.
     return [
         FileEntry(path=row.path, hash=row.hash, size=row.size, mtime_ns=row.mtime_ns)
-        for row in rows
+        for row in sorted(rows, key=lambda row: row.path)
     ]
 
 

@@ -31,6 +31,10 @@ BUSY_SECONDS = 2.0
 IDLE_SECONDS = 10.0
 """Between two passes while nothing runs; whatever happens through the API wakes the loop."""
 
+REST_SHARE = 4.0
+"""How long the loop rests after a pass, in lengths of the pass: it takes a fifth of a core at
+most, and a wish that arrives while it rests waits for some milliseconds."""
+
 TOKEN_LIFE = timedelta(days=7)
 _LAUNCH_GRACE = timedelta(seconds=2 * CLAIM_TIMEOUT_SECONDS)
 _FIRST_BACK_OFF = 1.0
@@ -70,11 +74,14 @@ class Scheduler:
         """Work until `stop`; an error of one pass is logged, and the next pass tries again."""
         while not self._stopping.is_set():
             seen = self._wakeup.count
+            start = time.monotonic()
             try:
                 busy = self.tick()
             except Exception:
                 logger.exception("a pass of the scheduler failed; the next one tries again")
                 busy = True
+            # Under load every call wakes the loop: one pass then answers several of them.
+            self._stopping.wait((time.monotonic() - start) * REST_SHARE)
             self._wakeup.wait(seen, BUSY_SECONDS if busy else IDLE_SECONDS)
 
     def stop(self) -> None:

@@ -1,6 +1,7 @@
 """Templates: loading the YAML pairs, validating a job's parameters, naming its files."""
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -115,6 +116,7 @@ def numbered(prefix: str, frame: int) -> str:
     return f"{head}{'-' if frame < 0 else ''}{digits}{tail}"
 
 
+@functools.lru_cache(maxsize=64)  # Asked for each frame of a job, of a few prefixes.
 def _split(prefix: str) -> tuple[str, str, str]:
     match = re.search(r"(#+)([^#]*)\Z", prefix)
     return (prefix[: match.start()], match[1], match[2]) if match else (prefix, "", "")

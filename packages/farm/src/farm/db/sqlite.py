@@ -1,0 +1,40 @@
+"""What only SQLite needs: its settings, and transactions that say at once that they will write."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Integer, Select, column, event, func, select
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+def prepare(engine: Engine) -> None:
+    """Set up every connection that the engine will make."""
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        # The driver's own transaction handling is switched off; see begin() below.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        # FULL: what a runner or Envoy was told is stored survives a power cut.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that starts by reading and then writes can fail half-way with "database
+        # is locked"; one that will write says so at once.
+        writes = connection.get_execution_options().get("farm_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def numbered(numbers: Sequence[int]) -> Select[tuple[int, int]]:
+    """Return a query for the numbers and their positions (from 0), sent as one value."""
+    each = func.json_each(json.dumps(list(numbers))).table_valued(
+        column("value", Integer), column("key", Integer)
+    )
+    return select(each.c.value, each.c.key)

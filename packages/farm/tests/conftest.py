@@ -1,0 +1,78 @@
+"""Databases for tests: each test that asks for one runs on SQLite and on PostgreSQL."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from farm.db.database import Database
+from farm.db.opening import open_database
+
+from tools.temporary_postgres import NoPostgresError, TemporaryPostgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[TemporaryPostgres]:
+    """The server of this session."""
+    try:
+        server = TemporaryPostgres()
+    except NoPostgresError as error:
+        pytest.skip(f"not tested on PostgreSQL: {error}")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(
+    postgres: TemporaryPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Name of a database that holds the farm's empty tables and no farm's identity."""
+    with postgres.database() as name:
+        database = Database(postgres.url(name))
+        database.migrate()
+        database.close()
+        yield name
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def server(request: pytest.FixtureRequest) -> TemporaryPostgres | None:
+    """Where this test's databases are: None for SQLite, then PostgreSQL."""
+    if request.param == "sqlite":
+        return None
+    found: TemporaryPostgres = request.getfixturevalue("postgres")
+    return found
+
+
+@pytest.fixture
+def database_url(
+    request: pytest.FixtureRequest, server: TemporaryPostgres | None
+) -> Iterator[str | None]:
+    """FARM_DATABASE_URL of a farm whose database is new; None: SQLite in its folder."""
+    if server is None:
+        yield None
+    else:
+        with server.database(request.getfixturevalue("migrated")) as name:
+            yield server.url(name)
+
+
+@pytest.fixture
+def empty_url(server: TemporaryPostgres | None) -> Iterator[str | None]:
+    """The same without a table in it."""
+    if server is None:
+        yield None
+    else:
+        with server.database() as name:
+            yield server.url(name)
+
+
+@pytest.fixture
+def open_again(tmp_path: Path, database_url: str | None) -> Iterator[Callable[[], Database]]:
+    """Open the test's database, as often as wanted: each is like another process."""
+    opened: list[Database] = []
+
+    def open_one() -> Database:
+        opened.append(open_database(tmp_path, database_url))
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        each.close()

@@ -1,0 +1,206 @@
+"""Writers in several processes at once, on both databases."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from farm.accounts.credentials import add_account
+from farm.db import feed, files
+from farm.db import jobs as job_rows
+from farm.db.database import Database
+from farm.db.opening import open_database
+from farm.db.tables import changes
+from farm.errors import CannotOpenDatabaseError
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
+
+WRITERS, TRANSACTIONS = 4, 25
+
+
+def add_job(database: Database) -> tuple[str, str]:
+    """Store what a change must belong to; return the account's id and the job's."""
+    account = add_account(database, "ann@example.com", None)
+    now = datetime.now(UTC)
+    with database.write() as connection:
+        project = files.ensure_project(connection, account, "demo", now)
+        names = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
+        counts = ("frames_done", "frames_failed", "frames_running", "credits_micros", "position")
+        job_rows.insert_submission(
+            connection,
+            {
+                "id": "s" * 32,
+                "account_id": account,
+                "project_id": project,
+                "project": "demo",
+                "name": "s",
+                "output_folder": "demo/out",
+                "submitted_at": now,
+            },
+        )
+        job = dict.fromkeys(names, "x") | dict.fromkeys(counts, 0)
+        job |= {"id": "j" * 32, "submission_id": "s" * 32, "account_id": account}
+        job |= {"parameters": {}, "plugins": [], "warnings": [], "instances": 1, "priority": 1}
+        job |= {"machine_type": "", "credits_per_hour": "1", "state": "ready", "sentence": ""}
+        job_rows.insert_job(connection, job | {"frames_total": 1, "submitted_at": now}, [1], [])
+    return account, "j" * 32
+
+
+def test_the_feed_never_skips_a_change(open_again: Callable[[], Database]) -> None:
+    # A change has its id before it is committed; a reader must not pass it by in between.
+    reader = open_again()
+    account, job = add_job(reader)
+    done = threading.Event()
+    seen: list[int] = []
+
+    def follow() -> None:
+        cursor = 0
+        while True:
+            last_look = done.is_set()
+            with reader.read() as connection:
+                found = feed.after(connection, account, cursor)
+                fresh = connection.execute(
+                    select(changes.c.id)
+                    .where(changes.c.id > cursor, changes.c.id <= found.cursor)
+                    .order_by(changes.c.id)
+                ).scalars()
+                seen.extend(fresh)
+            cursor = found.cursor
+            if last_look:
+                return
+
+    def write(database: Database, seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(TRANSACTIONS):
+            with database.write() as connection:
+                feed.job_changed(connection, account, job)
+                time.sleep(chance.random() * 0.004)  # Commits in another order, if it can.
+
+    following = threading.Thread(target=follow)
+    writers = [threading.Thread(target=write, args=(open_again(), seed)) for seed in range(WRITERS)]
+    for thread in (following, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    done.set()
+    following.join()
+    with reader.read() as connection:
+        stored = list(connection.execute(select(changes.c.id).order_by(changes.c.id)).scalars())
+    assert len(stored) == WRITERS * TRANSACTIONS
+    assert seen == stored
+
+
+def test_what_a_writer_has_read_stays_true(open_again: Callable[[], Database]) -> None:
+    # Each takes the next number after the highest: two that read the same one would clash.
+    first = open_again()
+    account, _ = add_job(first)
+    now = datetime.now(UTC)
+    failures: list[Exception] = []
+
+    def submit(database: Database, writer: int) -> None:
+        for count in range(TRANSACTIONS):
+            try:
+                with database.write() as connection:
+                    project = files.ensure_project(connection, account, f"p{count}", now)
+                    job_rows.insert_submission(
+                        connection,
+                        {
+                            "id": f"{writer:016d}{count:016d}",
+                            "account_id": account,
+                            "project_id": project,
+                            "project": "p",
+                            "name": "s",
+                            "output_folder": "p/out",
+                            "submitted_at": now,
+                        },
+                    )
+            except IntegrityError as error:
+                failures.append(error)
+
+    threads = [
+        threading.Thread(target=submit, args=(open_again(), writer)) for writer in range(WRITERS)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    with first.read() as connection:
+        assert len(files.summaries(connection, account)) == TRANSACTIONS + 1
+
+
+def test_a_reader_sees_one_state(open_again: Callable[[], Database]) -> None:
+    first, second = open_again(), open_again()
+    account, job = add_job(first)
+    with first.read() as connection:
+        before = feed.newest(connection, account)
+        with second.write() as other:
+            feed.job_changed(other, account, job)
+        assert feed.newest(connection, account) == before
+    with first.read() as connection:
+        assert feed.newest(connection, account) > before
+
+
+def test_a_failed_transaction_leaves_nothing_and_ids_never_come_back(
+    open_again: Callable[[], Database],
+) -> None:
+    database = open_again()
+    account, job = add_job(database)
+    with database.write() as connection:
+        feed.job_changed(connection, account, job)
+
+    def fail_half_way() -> None:
+        with database.write() as connection:
+            feed.job_changed(connection, account, job)
+            connection.execute(insert(changes).values(account_id="nobody", job_id="none"))
+
+    with pytest.raises(IntegrityError):
+        fail_half_way()
+    with database.read() as connection:
+        assert connection.execute(select(func.count()).select_from(changes)).scalar_one() == 1
+        newest = feed.newest(connection, account)
+    with database.write() as connection:
+        connection.execute(changes.delete())
+        feed.job_changed(connection, account, job)
+        assert feed.newest(connection, account) > newest
+
+
+def test_texts_and_numbers_come_back_as_they_were(open_again: Callable[[], Database]) -> None:
+    database = open_again()
+    text = "Größe \N{SNOWMAN} 'quoted' %s {x} \\n\n"
+    account, job = add_job(database)
+    with database.write() as connection:
+        project = files.ensure_project(connection, account, text.strip(), datetime.now(UTC))
+        files.add_blob(connection, account, "0" * 64, 2**59, datetime.now(UTC))
+        names = ("b/Z", "a/ä", "a/z", "A/z", "a/Z")
+        entries = [
+            files.FileEntry(path=f"demo/{name}", hash="0" * 64, size=2**59, mtime_ns=-5)
+            for name in names
+        ]
+        files.put_entries(connection, account, project, entries)
+    with database.read() as connection:
+        shown = {each.name: each for each in files.summaries(connection, account)}
+        assert shown[text.strip()].total_size == 5 * 2**59
+        found = files.entries(connection, project)
+        assert [each.path for each in found] == sorted(each.path for each in entries)
+        assert job_rows.by_ids(connection, [job])[0].warnings == []
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("nonsense", "postgresql://user@host"),
+        ("mysql://user:secret@host/farm", "postgresql://user@host"),
+        ("postgresql://farm:secret@/farm?host=/nowhere", "/nowhere"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(
+    tmp_path: Path, url: str, word: str
+) -> None:
+    with pytest.raises(CannotOpenDatabaseError) as caught:
+        open_database(tmp_path, url)
+    assert word in caught.value.message
+    assert "secret" not in caught.value.message

@@ -1,0 +1,76 @@
+"""A farm without renderers, for crash tests and benchmarks: whoever started it plays the runners.
+
+Only what stands outside the farm's core differs from ``farm serve``: it claims to have a Blender,
+and instead of starting a runner it leaves the order in the folder ``orders`` of its data folder.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Collection
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import farm.main
+from farm.catalog.machines import Machines
+from farm.catalog.products import Installed, product_rows
+from farm.config import Settings
+from farm.ports import LaunchRequest
+from farm.submit import Catalogue
+
+
+class FolderEngine:
+    """An engine whose runners are files: a runner lives as long as its order is there."""
+
+    def __init__(self, work_dir: Path, **_: Any) -> None:
+        self._orders = work_dir.parent / "orders"
+        self._orders.mkdir(exist_ok=True)
+
+    def prepare(self) -> None:
+        """Nothing to prepare."""
+
+    def launch(self, request: LaunchRequest) -> str:
+        """Leave ``<runner id>.json`` with the farm's address and the token."""
+        order = {"farm": request.farm_url, "token": request.token}
+        part = self._orders / f"{request.runner_id}.part"
+        part.write_text(json.dumps(order))
+        part.rename(self._orders / f"{request.runner_id}.json")
+        return request.runner_id
+
+    def stop(self, reference: str) -> None:
+        """Take the order away."""
+        (self._orders / f"{reference}.json").unlink(missing_ok=True)
+
+    def alive(self, references: Collection[str]) -> set[str]:
+        """Return those whose order is there."""
+        return {each for each in references if (self._orders / f"{each}.json").exists()}
+
+    def close(self) -> None:
+        """Nothing prepared."""
+
+
+def serve(data_dir: Path, database_url: str | None, slots: int) -> None:
+    """Be such a farm until SIGTERM, with a machine for ``slots`` runners at one credit a second."""
+    machine = Machines("local-cpu", "Bare", False, slots, credits_per_hour=Decimal(3600))
+    products = product_rows([Installed("blender", "4.5.15")])
+    replaced: dict[str, Callable[..., object]] = {
+        "LocalEngine": FolderEngine,
+        "find_catalogue": lambda _settings: Catalogue(products, [machine]),
+    }
+    for name, value in replaced.items():
+        setattr(farm.main, name, value)
+    farm.main.serve(Settings(data_dir=data_dir, database_url=database_url))
+
+
+def main() -> None:
+    """Serve as the arguments say."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--database-url")
+    parser.add_argument("--slots", type=int, default=8)
+    options = parser.parse_args()
+    serve(options.data_dir, options.database_url, options.slots)
+
+
+if __name__ == "__main__":
+    main()
