@@ -160,6 +160,8 @@ def test_links_that_lead_out_do_not_leak(project, folder):
     (folder / "assets" / "folder link").symlink_to(outside)
     (folder / "assets" / "inner link").symlink_to(folder / "scene.blend")
     (folder / "assets" / "circle").symlink_to(folder)
+    (folder / "assets" / "itself").symlink_to("itself")
+    (folder / "assets" / "lost").symlink_to("nothing")
     project.add_files(project.LocalRoot, project.RemoteRoot)
     project.add_files("assets/file link", "assets/folder link/secret.txt")
     project.add_files(str(folder / "assets" / "folder link"), project.RemoteRoot + "/x")

@@ -81,13 +81,19 @@ def list_folder(folder):
     """
     if hasattr(os, "scandir"):  # One system call a folder, where listdir needs three a name.
         entries = os.scandir(folder)  # novm
-        return [(e.name, e.is_symlink(), e.is_dir(), e.is_file()) for e in entries]
-    found = []
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        # Only Python 2, and only for names that it cannot decode: `path` would not exist.
-        found.append((name, os.path.islink(path), os.path.isdir(path), os.path.isfile(path)))
-    return found
+        return [
+            _looked_at(folder, entry.name)
+            if entry.is_symlink()  # Its is_dir() raises for one that leads to itself.
+            else (entry.name, False, entry.is_dir(), entry.is_file())
+            for entry in entries
+        ]
+    return [_looked_at(folder, name) for name in os.listdir(folder)]
+
+
+def _looked_at(folder, name):
+    # Python 2 cannot join names that it could not decode; the caller refuses those.
+    path = os.path.join(folder, name) if isinstance(name, text_type) else name
+    return name, os.path.islink(path), os.path.isdir(path), os.path.isfile(path)
 
 
 def quote_segment(text):
