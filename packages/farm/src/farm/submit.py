@@ -108,9 +108,8 @@ def create(
         needs = [ids[needed] for needed in dict.fromkeys(job.spec.dependencies)]
         rows.insert_job(connection, values, job.frames, needs)
         feed.job_changed(connection, account.id, ids[job.spec.id])
-    for job in compiled:
-        if job.spec.dependencies:
-            writer.review_dependencies(connection, ids[job.spec.id], now)
+    if any(job.spec.dependencies for job in compiled):
+        writer.review_dependencies(connection, spec.id, now)
     return rows.submission(connection, spec.id)
 
 

@@ -1,28 +1,18 @@
 """Jobs: read them, read their log, act on them."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
 
-from farm_protocol.jobs import Job, JobList, JobLog
+from farm_protocol.jobs import Job, JobList, JobLog, Submission
 from fastapi import APIRouter
 
 from farm.api.context import Account, InContext
 from farm.db import feed
 from farm.db import jobs as rows
 from farm.errors import NotFoundError
-from farm.jobs.transitions import Event
 from farm.scheduler import actions
+from farm.scheduler.actions import Action
 
 router = APIRouter()
-
-
-class Action(StrEnum):
-    """What a user may do to a job: the last part of the address."""
-
-    STOP = "stop"
-    SUSPEND = "suspend"
-    RESUME = "resume"
-    RETRY = "retry"
 
 
 @router.get("/jobs")
@@ -52,8 +42,35 @@ def get_log(context: InContext, account: Account, job_id: str, after: int = 0) -
 
 @router.post("/jobs/{job_id}/{action}")
 def post_action(context: InContext, account: Account, job_id: str, action: Action) -> Job:
-    """Stop, suspend, resume or retry a job."""
+    """Do something to a job."""
+    get_job(context, account, job_id)
     with context.database.write() as connection:
-        actions.act(connection, account.id, job_id, Event(action.value), datetime.now(UTC))
+        actions.act(connection, job_id, action, datetime.now(UTC))
     context.notify()
     return get_job(context, account, job_id)
+
+
+@router.post("/submissions/{submission_id}/{action}")
+def post_submission_action(
+    context: InContext, account: Account, submission_id: str, action: Action
+) -> Submission:
+    """Do something to the jobs of a submission to which it can be done."""
+    with context.database.write() as connection:
+        if rows.submission_owner(connection, submission_id) != account.id:
+            raise NotFoundError(f"There is no submission '{submission_id}'.")
+        job_ids = rows.ids(connection, submission_id=submission_id)
+        actions.act_on_many(connection, job_ids, action, datetime.now(UTC))
+        submission = rows.submission(connection, submission_id)
+    context.notify()
+    return submission
+
+
+@router.post("/jobs/{action}")
+def post_action_on_all(context: InContext, account: Account, action: Action) -> JobList:
+    """Do something to all of the user's jobs to which it can be done."""
+    with context.database.write() as connection:
+        job_ids = rows.ids(connection, account_id=account.id)
+        actions.act_on_many(connection, job_ids, action, datetime.now(UTC))
+        job_list = JobList(jobs=rows.of_account(connection, account.id, None))
+    context.notify()
+    return job_list

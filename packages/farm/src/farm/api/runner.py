@@ -31,7 +31,7 @@ def get_job(context: InContext, runner: Runner) -> RunnerJob:
     """Return the job that the runner was started for, with the files to stage."""
     with context.database.read() as connection:
         row = rows.row(connection, runner.job_id)
-        needed = [each.job_id for each in rows.needed_by(connection, runner.job_id)]
+        needed = rows.needed_by(connection, runner.job_id)
         manifest = {file.path: file for file in files.entries(connection, row["project_id"])}
         # A job that follows another works on its results.
         manifest.update({file.path: file for file in rows.output_files(connection, needed)})

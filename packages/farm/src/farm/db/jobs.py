@@ -1,7 +1,6 @@
 """Submissions, jobs and frames, as the API shows them and as the scheduler needs them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from farm_protocol.files import FileEntry
@@ -9,6 +8,7 @@ from farm_protocol.jobs import Job, JobState, Submission
 from sqlalchemy import Connection, RowMapping, Select, func, insert, select
 
 from farm.db.tables import frames, job_dependencies, jobs, outputs, submissions
+from farm.jobs.dependencies import Node
 from farm.jobs.pricing import to_credits
 from farm.jobs.retries import FrameState
 
@@ -84,6 +84,18 @@ def of_account(connection: Connection, account_id: str, submission_id: str | Non
     return _read(connection, query)
 
 
+def ids(
+    connection: Connection, *, account_id: str | None = None, submission_id: str | None = None
+) -> list[str]:
+    """Return the ids of an account's jobs, or of a submission's, in their order."""
+    query = select(jobs.c.id).join(submissions).order_by(submissions.c.number, jobs.c.position)
+    if account_id is not None:
+        query = query.where(jobs.c.account_id == account_id)
+    if submission_id is not None:
+        query = query.where(jobs.c.submission_id == submission_id)
+    return list(connection.execute(query).scalars())
+
+
 def by_ids(connection: Connection, job_ids: Iterable[str]) -> list[Job]:
     """Return these jobs."""
     return _read(connection, _job_query().where(jobs.c.id.in_(list(job_ids))))
@@ -125,32 +137,45 @@ def output_files(connection: Connection, job_ids: Sequence[str]) -> list[FileEnt
     return [FileEntry(path=each.path, hash=each.hash, size=each.size) for each in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
-    """One job that another needs."""
-
-    job_id: str
-    name: str
-    state: JobState
-
-
-def needed_by(connection: Connection, job_id: str) -> list[Dependency]:
-    """Return the jobs that ``job_id`` waits for."""
+def needed_by(connection: Connection, job_id: str) -> list[str]:
+    """Return the ids of the jobs that ``job_id`` waits for."""
     rows = connection.execute(
-        select(jobs.c.id, jobs.c.name, jobs.c.state)
-        .join(job_dependencies, job_dependencies.c.needs_job_id == jobs.c.id)
-        .where(job_dependencies.c.job_id == job_id)
-        .order_by(jobs.c.position)
-    )
-    return [Dependency(each.id, each.name, JobState(each.state)) for each in rows]
-
-
-def dependents_of(connection: Connection, job_id: str) -> list[str]:
-    """Return the ids of the jobs that wait for ``job_id``."""
-    rows = connection.execute(
-        select(job_dependencies.c.job_id).where(job_dependencies.c.needs_job_id == job_id)
+        select(job_dependencies.c.needs_job_id).where(job_dependencies.c.job_id == job_id)
     )
     return list(rows.scalars())
+
+
+def has_dependents(connection: Connection, job_id: str) -> bool:
+    """Return whether a job waits for this one."""
+    found = select(job_dependencies.c.job_id).where(job_dependencies.c.needs_job_id == job_id)
+    return connection.execute(found.limit(1)).first() is not None
+
+
+def graph(connection: Connection, submission_id: str) -> list[Node]:
+    """Return the jobs of a submission with what each of them needs, in their order."""
+    edges = connection.execute(
+        select(job_dependencies.c.job_id, job_dependencies.c.needs_job_id)
+        .join(jobs, jobs.c.id == job_dependencies.c.job_id)
+        .where(jobs.c.submission_id == submission_id)
+    )
+    needs: dict[str, list[str]] = {}
+    for job_id, needed in edges:
+        needs.setdefault(job_id, []).append(needed)
+    found = connection.execute(
+        select(jobs.c.id, jobs.c.name, jobs.c.state)
+        .where(jobs.c.submission_id == submission_id)
+        .order_by(jobs.c.position)
+    ).all()
+    place = {each.id: index for index, each in enumerate(found)}
+    return [
+        Node(
+            id=each.id,
+            name=each.name,
+            state=JobState(each.state),
+            needs=sorted(needs.get(each.id, ()), key=place.__getitem__),
+        )
+        for each in found
+    ]
 
 
 def frame_numbers(connection: Connection, job_id: str, state: FrameState, limit: int) -> list[int]:

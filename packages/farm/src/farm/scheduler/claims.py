@@ -118,7 +118,7 @@ def frame_done(
     # A runner cannot have worked for longer than it has held the claim.
     seconds = min(report.seconds, max(0.0, (now - own.created_at).total_seconds() - own.seconds))
     micros = machine_time_micros(seconds, Decimal(row["credits_per_hour"]))
-    charge_frame(connection, row["account_id"], row["id"], report.frame, micros, now)
+    charge_frame(connection, row["account_id"], own.id, report.frame, micros, now)
     rows.frame_finished(connection, own, report.frame, seconds, micros, now)
     feed.job_changed(connection, row["account_id"], row["id"])
     writer.settle(connection, row["id"], now)
