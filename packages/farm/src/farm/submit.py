@@ -163,6 +163,8 @@ def _job_values(
         "frames_failed": 0,
         "frames_running": 0,
         "credits_micros": 0,
+        "test_frames": 0,
+        "licence_failures": 0,
         "submitted_at": now,
     }
 

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 from farm.db.tables import claims, ledger
+from farm.scheduler.loop import BUSY_SECONDS
+from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
 from sqlalchemy import func, select, update
 
 from .conftest import Farm, send, spec
@@ -95,9 +97,71 @@ def test_a_lost_claim_goes_to_another_and_the_late_runner_is_fenced(
     farm.wakeup.notify()
     other = FakeRunner(farm, 2)
     assert other.claim() == [2, 3, 4]
+    before = ann.get("/v1/me").json()["credits_available"]
     for answer in (late.done_refused(2), late.finish(), late.post("heartbeat", {})):
-        assert answer.status_code in (401, 410)
+        assert answer.status_code == 401
+    assert late.http.post("/v1/runner/claims", json={}).status_code == 401
+    assert late.http.put(f"/v1/runner/blobs/{'0' * 64}", content=b"x").status_code == 401
     assert job_of(ann)["frames_done"] == 1
+    assert ann.get("/v1/me").json()["credits_available"] == before
+
+
+def test_a_runner_that_was_only_silent_has_lost_its_claim_all_the_same(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=2, params={"frames": "1 2"}))
+    late, other = FakeRunner(farm), FakeRunner(farm, 2)
+    assert late.claim() == [1]
+    silence(farm, 13)
+    wait_for(ann, lambda job: "silent" in job["sentence"])
+    assert other.claim() == [1]
+    before = ann.get("/v1/me").json()["credits_available"]
+    data = b"pixels of the late one"
+    upload = late.http.put(f"/v1/runner/blobs/{'0' * 64}", content=data)
+    for answer in (
+        upload,
+        late.done_refused(1),
+        late.finish("failed", sentence="No.", permanent=True),
+        late.post("heartbeat", {}),
+        late.post("log", {"offset": 0, "text": "late"}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (410, "claim_lost")
+    # Neither with the name of the other's claim.
+    late.claim_id = other.claim_id
+    assert late.done_refused(1).status_code == late.finish().status_code == 410
+    job = job_of(ann)
+    assert (job["frames_done"], job["frames_failed"], job["frames_running"]) == (0, 0, 1)
+    assert ann.get("/v1/me").json()["credits_available"] == before
+    other.done(1)
+    assert late.claim() == [2]  # It may go on: it was only slow.
+
+
+def test_a_runner_that_stays_silent_is_ended_for_it_holds_a_slot(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    frozen = FakeRunner(farm)
+    frozen.claim()
+    silence(farm, 60)
+    wait_for(ann, lambda job: "silent" in job["sentence"])
+    with farm.database.write() as connection:
+        connection.execute(update(claims).values(ended_at=datetime.now(UTC) - timedelta(minutes=1)))
+    farm.wakeup.notify()
+    assert FakeRunner(farm, 2).claim() == [1, 2, 3, 4]
+    assert farm.engine.stopped == {f"fake:{frozen.request.runner_id}"}
+
+
+def silence(farm: Farm, seconds: float) -> None:
+    """Let the last heartbeat of all open claims be as long ago as this."""
+    with farm.database.write() as connection:
+        then = datetime.now(UTC) - timedelta(seconds=seconds)
+        connection.execute(update(claims).values(heartbeat_at=then))
+    farm.wakeup.notify()
+
+
+def test_a_lost_runner_is_noticed_within_15_seconds() -> None:
+    assert CLAIM_TIMEOUT_SECONDS + BUSY_SECONDS < 15
+    assert CLAIM_TIMEOUT_SECONDS >= 5 * HEARTBEAT_SECONDS  # and not by a hiccup
 
 
 def test_a_silent_claim_expires(farm: Farm, ann: httpx.Client) -> None:
@@ -186,8 +250,9 @@ def test_stop_suspend_resume(farm: Farm, ann: httpx.Client) -> None:
     job_id = job_of(ann)["id"]
     assert ann.post(f"/v1/jobs/{job_id}/suspend").json()["state"] == "suspended"
     runner.done(1)
-    assert runner.post("heartbeat", {}).json()["command"] == "continue"
+    assert runner.beat(2) == "yield"
     assert ann.post(f"/v1/jobs/{job_id}/resume").json()["state"] == "ready"
+    assert runner.beat(2) == "continue"
     assert ann.post(f"/v1/jobs/{job_id}/resume").json()["state"] == "ready"
     assert ann.post(f"/v1/jobs/{job_id}/stop").json()["state"] == "stopping"
     assert runner.post("heartbeat", {}).json()["command"] == "stop"

@@ -20,8 +20,9 @@ from pydantic import Field, JsonValue
 from farm_protocol._model import Answer, Request
 from farm_protocol.files import BlobHash, FileEntry, RemotePath
 
-CLAIM_TIMEOUT_SECONDS = 15.0
-"""A claim without a heartbeat for this long returns to the pool."""
+CLAIM_TIMEOUT_SECONDS = 12.0
+"""A claim without a heartbeat for this long returns to the pool. The farm looks every 2 s: a lost
+runner is noticed within 15 s."""
 
 HEARTBEAT_SECONDS = 2.0
 """How often a runner reports while it renders."""
@@ -63,12 +64,14 @@ class ClaimRequest(Request):
     """Asks for frames, telling what the last claim measured (None when not known).
 
     Attributes:
+        host: name of the machine that the runner is on; "" when not known.
         startup_seconds: from starting the renderer to its first frame's start.
         frame_seconds: mean time of a frame.
     """
 
     startup_seconds: float | None = None
     frame_seconds: float | None = None
+    host: str = Field(default="", max_length=255)
 
 
 class Claim(Answer):
@@ -80,9 +83,14 @@ class Claim(Answer):
 
 
 class RunnerCommand(StrEnum):
-    """What the farm wants of a runner."""
+    """What the farm wants of a runner.
+
+    YIELD: let the frame that is being rendered finish, then end the claim with the outcome
+    ``stopped`` and ask for another one; there may be none.
+    """
 
     CONTINUE = "continue"
+    YIELD = "yield"
     STOP = "stop"
 
 

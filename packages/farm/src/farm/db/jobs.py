@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, select
 from farm.db.tables import frames, job_dependencies, jobs, outputs, submissions
 from farm.jobs.dependencies import Node
 from farm.jobs.pricing import to_credits
+from farm.jobs.progress import Progress
 from farm.jobs.retries import FrameState
 
 _SUBMISSION_COLUMNS = (
@@ -117,6 +118,24 @@ def row(connection: Connection, job_id: str) -> RowMapping:
         .where(jobs.c.id == job_id)
     )
     return connection.execute(query).mappings().one()
+
+
+def state(connection: Connection, job_id: str) -> JobState:
+    """Return the state of a job that exists."""
+    return JobState(
+        connection.execute(select(jobs.c.state).where(jobs.c.id == job_id)).scalar_one()
+    )
+
+
+def progress(row: RowMapping) -> Progress:
+    """Return how far a job is, from its whole row."""
+    return Progress(
+        total=row["frames_total"],
+        done=row["frames_done"],
+        failed=row["frames_failed"],
+        running=row["frames_running"],
+        test_frames=row["test_frames"],
+    )
 
 
 def owns_output(connection: Connection, account_id: str, blob_hash: str) -> bool:

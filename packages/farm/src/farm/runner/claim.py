@@ -109,6 +109,7 @@ class ClaimRun:
         self._started = self._mark = time.monotonic()
         self._startup: float | None = None
         self._render_seconds: list[float] = []
+        self._yielding = False
         self._last_line = ""
         self._over = threading.Event()
         self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
@@ -210,6 +211,9 @@ class ClaimRun:
                 frame = int(event["frame"])
                 self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")
                 self._done.put(FrameFiles(frame, files, extra, seconds, self._size))
+                if self._yielding:
+                    # The next frame has hardly begun: nothing is lost with the renderer.
+                    self._fate.decide(End.FINISHED)
             case "failed":
                 self._failure = Failure(str(event["sentence"]), bool(event["permanent"]))
 
@@ -220,7 +224,11 @@ class ClaimRun:
             try:
                 command = self._farm.heartbeat(self._claim_id, self._frame)
                 answered = time.monotonic()
-                if command is RunnerCommand.STOP:
+                if command is RunnerCommand.YIELD:
+                    self._yielding = True
+                    if self._frame is None:
+                        self._fate.decide(End.FINISHED)
+                elif command is RunnerCommand.STOP:
                     # Only the renderer ends: the farm will say whether there is another claim.
                     self._fate.decide(End.FINISHED)
             except FarmGoneError as error:

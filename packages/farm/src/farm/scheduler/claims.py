@@ -27,7 +27,7 @@ from farm.db import feed, files
 from farm.db import jobs as job_rows
 from farm.db.claims import ClaimRow, RunnerRow
 from farm.db.tables import jobs, outputs
-from farm.errors import ClaimLostError, InvalidRequestError
+from farm.errors import ClaimLostError, InvalidRequestError, NotAuthenticatedError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.pricing import machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
@@ -48,22 +48,34 @@ def claim(
 
     Parameters:
         most_runners: how many runners the job may have at the same time.
+
+    Raises:
+        NotAuthenticatedError: the runner was given up a moment ago.
     """
+    alive = rows.live_runner(connection, runner.id)
+    if alive is None:
+        raise NotAuthenticatedError("This runner was given up; its token is not valid any more.")
     for left_open in rows.open_claims(connection, runner_id=runner.id):
         # It asks for the next one, so it knows nothing of this: the answer never arrived.
         _end(connection, left_open, ClaimEnd.STOPPED, "stopped", "", now)
     _remember_times(connection, runner.job_id, request)
+    if request.host and request.host != alive.host:
+        rows.set_host(connection, runner.id, request.host)
     row = job_rows.row(connection, runner.job_id)
+    progress = job_rows.progress(row)
+    reason = ""
     if row["state"] not in _CLAIMABLE:
+        reason = f"The job is {row['state']}."
+    elif alive.yielding:
+        reason = "It makes room for another job."
+    elif progress.claimable <= 0:
+        reason = "No frame waits."
+    if reason:
         rows.end_runner(connection, runner.id, now)
-        return Claim(claim_id=None, frames=[], reason=f"The job is {row['state']}.")
-    waiting = (
-        row["frames_total"] - row["frames_done"] - row["frames_failed"] - row["frames_running"]
+        return Claim(claim_id=None, frames=[], reason=reason)
+    size = claim_size(
+        progress.claimable, most_runners, row["startup_seconds"], row["frame_seconds"]
     )
-    if waiting <= 0:
-        rows.end_runner(connection, runner.id, now)
-        return Claim(claim_id=None, frames=[], reason="No frame waits.")
-    size = claim_size(waiting, most_runners, row["startup_seconds"], row["frame_seconds"])
     numbers = job_rows.frame_numbers(
         connection, runner.job_id, FrameState.WAITING, min(size, MAX_CLAIM)
     )
@@ -77,7 +89,7 @@ def claim(
 def _remember_times(connection: Connection, job_id: str, request: ClaimRequest) -> None:
     values = {
         name: value
-        for name, value in request.model_dump().items()
+        for name, value in request.model_dump(exclude={"host"}).items()
         if value is not None and value > 0
     }
     if values:
@@ -88,9 +100,15 @@ def heartbeat(
     connection: Connection, runner: RunnerRow, claim_id: str, frame: int | None, now: datetime
 ) -> RunnerCommand:
     """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
-    rows.touch(connection, _own(connection, runner, claim_id).id, now, frame)
-    stopping = job_rows.row(connection, runner.job_id)["state"] == JobState.STOPPING
-    return RunnerCommand.STOP if stopping else RunnerCommand.CONTINUE
+    own = _own(connection, runner, claim_id)
+    rows.touch(connection, own.id, now, frame)
+    state = job_rows.state(connection, runner.job_id)
+    if state is JobState.STOPPING:
+        return RunnerCommand.STOP
+    alive = rows.live_runner(connection, runner.id)
+    if own.recalled or state is JobState.SUSPENDED or alive is None or alive.yielding:
+        return RunnerCommand.YIELD
+    return RunnerCommand.CONTINUE
 
 
 def frame_done(
@@ -229,7 +247,7 @@ def _end(
     permanent: bool = False,
 ) -> None:
     left = rows.unfinished(connection, ended.id)
-    reached = ended.current_frame is not None or rows.done_count(connection, ended.id) > 0
+    reached = ended.current_frame is not None or ended.frames_done > 0
     rows.end_claim(
         connection,
         ended.id,

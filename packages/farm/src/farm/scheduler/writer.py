@@ -105,7 +105,7 @@ def review_dependencies(connection: Connection, submission_id: str, now: datetim
         for each in review(rows.graph(connection, submission_id)):
             row = rows.row(connection, each.job_id)
             _change(connection, row, each.event, now, each.sentence)
-            if each.event is Event.DEPENDENCIES_MET and not _left(row):
+            if each.event is Event.DEPENDENCIES_MET and not rows.progress(row).left:
                 # Its last frame was done before it had to wait again.
                 _change(connection, rows.row(connection, each.job_id), *_end(connection, row, now))
                 ended = True
@@ -169,14 +169,9 @@ def settle(connection: Connection, job_id: str, now: datetime) -> None:
     """End the job if nothing of it is left to do."""
     row = rows.row(connection, job_id)
     state = JobState(row["state"])
-    if state.is_final or state in (JobState.PENDING, JobState.STOPPING) or _left(row):
+    if state.is_final or state in (JobState.PENDING, JobState.STOPPING) or rows.progress(row).left:
         return
     happen(connection, job_id, *_end(connection, row, now))
-
-
-def _left(row: RowMapping) -> int:
-    left: int = row["frames_total"] - row["frames_done"] - row["frames_failed"]
-    return left
 
 
 def _end(connection: Connection, row: RowMapping, now: datetime) -> tuple[Event, datetime, str]:
