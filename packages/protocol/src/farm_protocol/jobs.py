@@ -76,6 +76,19 @@ class SubmissionSpec(Request):
     pending_files: list[str] = []
 
 
+class JobChange(Request):
+    """What can be changed of a job at any time; None leaves it as it is.
+
+    Attributes:
+        priority: higher comes first; a submission starts with 50.
+        instances: most runners at a time; 0 means the plan's limit. When it shrinks, surplus
+            runners end after the frame they are at.
+    """
+
+    priority: int | None = Field(default=None, ge=0, le=100)
+    instances: int | None = Field(default=None, ge=0, le=100_000)
+
+
 class Job(Answer):
     """How one job stands.
 
@@ -85,6 +98,8 @@ class Job(Answer):
             nothing to say.
         warnings: what was accepted but looks wrong, such as unknown parameters.
         frames_*: counts; total = done + failed + running + the rest that waits.
+        priority: higher comes first.
+        instances: most runners at a time.
         credits: charged so far.
         started_at, finished_at: UTC; None when that has not happened yet.
     """
@@ -103,6 +118,9 @@ class Job(Answer):
     frames_done: int
     frames_failed: int
     frames_running: int
+    priority: int = 50
+    instances: int = 0
+    machine_type: str = ""
     credits: float
     output_folder: str
     submitted_at: datetime

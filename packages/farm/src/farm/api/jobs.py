@@ -2,12 +2,15 @@
 
 from datetime import UTC, datetime
 
-from farm_protocol.jobs import Job, JobList, JobLog, Submission
+from farm_protocol.jobs import Job, JobChange, JobList, JobLog, Submission
 from fastapi import APIRouter
+from sqlalchemy import Connection
 
+from farm.accounts.plans import plan_named
 from farm.api.context import Account, InContext
 from farm.db import feed
 from farm.db import jobs as rows
+from farm.db.accounts import AccountRow
 from farm.errors import NotFoundError
 from farm.scheduler import actions
 from farm.scheduler.actions import Action
@@ -50,15 +53,47 @@ def post_action(context: InContext, account: Account, job_id: str, action: Actio
     return get_job(context, account, job_id)
 
 
+@router.patch("/jobs/{job_id}")
+def patch_job(context: InContext, account: Account, job_id: str, change: JobChange) -> Job:
+    """Change a job's priority or instances."""
+    get_job(context, account, job_id)
+    with context.database.write() as connection:
+        actions.change(connection, [job_id], change, _instance_limit(account))
+    context.notify()
+    return get_job(context, account, job_id)
+
+
+@router.patch("/submissions/{submission_id}")
+def patch_submission(
+    context: InContext, account: Account, submission_id: str, change: JobChange
+) -> Submission:
+    """Change the priority or instances of all jobs of a submission."""
+    with context.database.write() as connection:
+        job_ids = _job_ids(connection, account, submission_id)
+        actions.change(connection, job_ids, change, _instance_limit(account))
+        submission = rows.submission(connection, submission_id)
+    context.notify()
+    return submission
+
+
+@router.patch("/jobs")
+def patch_all(context: InContext, account: Account, change: JobChange) -> JobList:
+    """Change the priority or instances of all of the user's jobs."""
+    with context.database.write() as connection:
+        job_ids = rows.ids(connection, account_id=account.id)
+        actions.change(connection, job_ids, change, _instance_limit(account))
+        job_list = JobList(jobs=rows.of_account(connection, account.id, None))
+    context.notify()
+    return job_list
+
+
 @router.post("/submissions/{submission_id}/{action}")
 def post_submission_action(
     context: InContext, account: Account, submission_id: str, action: Action
 ) -> Submission:
     """Do something to the jobs of a submission to which it can be done."""
     with context.database.write() as connection:
-        if rows.submission_owner(connection, submission_id) != account.id:
-            raise NotFoundError(f"There is no submission '{submission_id}'.")
-        job_ids = rows.ids(connection, submission_id=submission_id)
+        job_ids = _job_ids(connection, account, submission_id)
         actions.act_on_many(connection, job_ids, action, datetime.now(UTC))
         submission = rows.submission(connection, submission_id)
     context.notify()
@@ -74,3 +109,13 @@ def post_action_on_all(context: InContext, account: Account, action: Action) -> 
         job_list = JobList(jobs=rows.of_account(connection, account.id, None))
     context.notify()
     return job_list
+
+
+def _job_ids(connection: Connection, account: AccountRow, submission_id: str) -> list[str]:
+    if rows.submission_owner(connection, submission_id) != account.id:
+        raise NotFoundError(f"There is no submission '{submission_id}'.")
+    return rows.ids(connection, submission_id=submission_id)
+
+
+def _instance_limit(account: AccountRow) -> int:
+    return plan_named(account.plan).job_throughput_limit

@@ -13,6 +13,29 @@ from farm.jobs.pricing import to_credits
 from farm.jobs.progress import Progress
 from farm.jobs.retries import FrameState
 
+_JOB_COLUMNS = (
+    jobs.c.id,
+    jobs.c.submission_id,
+    jobs.c.name,
+    jobs.c.app,
+    jobs.c.app_version,
+    jobs.c.state,
+    jobs.c.sentence,
+    jobs.c.warnings,
+    jobs.c.frames_total,
+    jobs.c.frames_done,
+    jobs.c.frames_failed,
+    jobs.c.frames_running,
+    jobs.c.priority,
+    jobs.c.instances,
+    jobs.c.machine_type,
+    jobs.c.credits_micros,
+    jobs.c.submitted_at,
+    jobs.c.started_at,
+    jobs.c.finished_at,
+)
+"""What `Job` shows. The parameters are left out: reading them costs more than all the rest."""
+
 _SUBMISSION_COLUMNS = (
     submissions.c.project,
     submissions.c.name.label("submission_name"),
@@ -210,7 +233,7 @@ def frame_numbers(connection: Connection, job_id: str, state: FrameState, limit:
 
 def _job_query() -> Select[Any]:
     return (
-        select(jobs, *_SUBMISSION_COLUMNS)
+        select(*_JOB_COLUMNS, *_SUBMISSION_COLUMNS)
         .join(submissions)
         .order_by(submissions.c.number.desc(), jobs.c.position)
     )
@@ -233,6 +256,9 @@ def _read(connection: Connection, query: Select[Any]) -> list[Job]:
             frames_done=each["frames_done"],
             frames_failed=each["frames_failed"],
             frames_running=each["frames_running"],
+            priority=each["priority"],
+            instances=each["instances"],
+            machine_type=each["machine_type"],
             credits=float(to_credits(each["credits_micros"])),
             output_folder=each["output_folder"],
             submitted_at=each["submitted_at"],

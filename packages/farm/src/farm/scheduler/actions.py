@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from farm_protocol.jobs import JobState
+from farm_protocol.jobs import JobChange, JobState
 from sqlalchemy import Connection, update
 
+from farm.db import claims as claim_rows
 from farm.db import feed
 from farm.db import jobs as rows
 from farm.db.tables import frames, jobs
@@ -87,6 +88,30 @@ def act_on_many(
         return
     able = [job_id for job_id in job_ids if _put_back(connection, job_id, action)]
     writer.happen_to_many(connection, able, _EVENTS[action], now, "")
+
+
+def change(
+    connection: Connection, job_ids: Sequence[str], asked: JobChange, instance_limit: int
+) -> None:
+    """Change priority and instances, also while the jobs run.
+
+    Parameters:
+        instance_limit: what 0 instances mean.
+    """
+    for job_id in job_ids:
+        row = rows.row(connection, job_id)
+        values: dict[str, int] = {}
+        if asked.priority is not None:
+            values["priority"] = asked.priority
+        if asked.instances is not None:
+            values["instances"] = asked.instances or instance_limit
+        if all(row[name] == value for name, value in values.items()):
+            continue
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+        feed.job_changed(connection, row["account_id"], job_id)
+        if values.get("instances", 0) > row["instances"]:
+            # Its frames may all have been given out already; more runners need their part.
+            claim_rows.recall(connection, job_id)
 
 
 def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
