@@ -151,6 +151,40 @@ class JobList(Answer):
     jobs: list[Job]
 
 
+class Task(Answer):
+    """One claim of frames by one runner: what it did, and how it ended.
+
+    Attributes:
+        id: also what `GET /v1/jobs/{job_id}/log` takes as ``task``.
+        host: the machine; "" when not known.
+        frames: as text ("1-24, 30"); long lists are cut.
+        outcome: "running", "completed", "failed", "lost", "stopped" or "no_licence".
+        sentence: why it ended without all its frames; "" when there is nothing to say.
+        exit_code: of the renderer; None while it runs, when it was killed or never ran.
+        marker: the line of the renderer's output that condemned it; "" when another reason did.
+        ended_at: UTC; None while it runs.
+    """
+
+    id: str
+    runner_id: str
+    host: str
+    frames: str
+    frames_total: int
+    frames_done: int
+    outcome: str
+    sentence: str
+    exit_code: int | None
+    marker: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class TaskList(Answer):
+    """``GET /v1/jobs/{job_id}/tasks``: newest first."""
+
+    tasks: list[Task]
+
+
 class JobLog(Answer):
     """``GET /v1/jobs/{id}/log``: the runners' log, oldest line first.
 

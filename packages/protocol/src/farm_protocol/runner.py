@@ -134,11 +134,15 @@ class LogChunk(Request):
 
 
 class Outcome(StrEnum):
-    """How a claim ended. Frames without a FrameDone return to the pool or count as failed."""
+    """How a claim ended. Frames without a FrameDone return to the pool or count as failed.
+
+    NO_LICENCE: the renderer got no licence; nothing counts as failed, the job tries again later.
+    """
 
     COMPLETED = "completed"
     FAILED = "failed"
     STOPPED = "stopped"
+    NO_LICENCE = "no_licence"
 
 
 class Finish(Request):
@@ -149,9 +153,11 @@ class Finish(Request):
         exit_code: of the renderer; None when it was killed or never ran.
         permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
             frames now instead of retrying them.
+        marker: the line of the renderer's output that condemned it; "" when another reason did.
     """
 
     outcome: Outcome
     sentence: str = Field(default="", max_length=2000)
     exit_code: int | None = None
     permanent: bool = False
+    marker: str = Field(default="", max_length=2000)

@@ -1,14 +1,15 @@
 """Jobs: read them, read their log, act on them."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 
-from farm_protocol.jobs import Job, JobChange, JobList, JobLog, Submission
-from fastapi import APIRouter
+from farm_protocol.jobs import Job, JobChange, JobList, JobLog, Submission, TaskList
+from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
 from farm.accounts.plans import plan_named
 from farm.api.context import Account, InContext
-from farm.db import feed
+from farm.db import feed, tasks
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
 from farm.errors import NotFoundError
@@ -36,11 +37,27 @@ def get_job(context: InContext, account: Account, job_id: str) -> Job:
 
 
 @router.get("/jobs/{job_id}/log")
-def get_log(context: InContext, account: Account, job_id: str, after: int = 0) -> JobLog:
-    """Return what the job's runners have logged."""
+def get_log(
+    context: InContext, account: Account, job_id: str, after: int = 0, task: str | None = None
+) -> JobLog:
+    """Return what the job's runners have logged, or one of its tasks."""
     get_job(context, account, job_id)
     with context.database.read() as connection:
-        return feed.read_log(connection, job_id, after)
+        return feed.read_log(connection, job_id, after, task)
+
+
+@router.get("/jobs/{job_id}/tasks")
+def get_tasks(
+    context: InContext,
+    account: Account,
+    job_id: str,
+    failed: bool = False,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> TaskList:
+    """Return the job's tasks, newest first; only those that went wrong if asked."""
+    get_job(context, account, job_id)
+    with context.database.read() as connection:
+        return TaskList(tasks=tasks.tasks(connection, job_id, limit, failed=failed))
 
 
 @router.post("/jobs/{job_id}/{action}")

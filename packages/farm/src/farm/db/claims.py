@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from farm.db.tables import accounts, claims, frames, jobs, runners
 from farm.jobs.frames import format_frames
@@ -314,6 +314,23 @@ def unfinished(connection: Connection, claim_id: str) -> list[Attempted]:
         .order_by(frames.c.number)
     )
     return [Attempted(row.number, row.failures, row.losses) for row in rows]
+
+
+def forgive(connection: Connection, job_id: str) -> None:
+    """Begin to count the failures of a job's frames anew; those that were given up wait again."""
+    again = connection.execute(
+        update(frames)
+        .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
+        .values(state=FrameState.WAITING.value, claim_id=None)
+    ).rowcount
+    connection.execute(
+        update(frames)
+        .where(frames.c.job_id == job_id, or_(frames.c.failures > 0, frames.c.losses > 0))
+        .values(failures=0, losses=0)
+    )
+    connection.execute(
+        update(jobs).where(jobs.c.id == job_id).values(frames_failed=jobs.c.frames_failed - again)
+    )
 
 
 def end_claim(connection: Connection, claim_id: str, now: datetime, **values: Any) -> None:

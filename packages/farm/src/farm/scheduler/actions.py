@@ -12,13 +12,13 @@ from farm_protocol.jobs import JobChange, JobState
 from sqlalchemy import Connection, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed
+from farm.db import feed, tasks
 from farm.db import jobs as rows
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
 from farm.jobs.retries import FrameState
 from farm.jobs.transitions import Event, IllegalTransitionError, next_state
-from farm.scheduler import writer
+from farm.scheduler import setbacks, writer
 
 
 class Action(StrEnum):
@@ -122,6 +122,8 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
         over = next_state(state, _EVENTS[action]) is not state
     except IllegalTransitionError:
         return False
+    setbacks.forget_pause(connection, job_id)
+    tasks.forget_host_failures(connection, job_id)
     which = frames.c.state == FrameState.FAILED.value
     if action is Action.RESTART_UNSTARTED:
         which &= (frames.c.failures == 0) & (frames.c.losses == 0)

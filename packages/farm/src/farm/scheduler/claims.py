@@ -32,7 +32,7 @@ from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.pricing import machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
 from farm.jobs.transitions import Event
-from farm.scheduler import writer
+from farm.scheduler import setbacks, writer
 
 _CLAIMABLE = frozenset({JobState.READY, JobState.RUNNING})
 
@@ -70,6 +70,9 @@ def claim(
         reason = "It makes room for another job."
     elif progress.claimable <= 0:
         reason = "No frame waits."
+    else:
+        host = request.host or alive.host
+        reason = setbacks.refusal(connection, row, host, now)
     if reason:
         rows.end_runner(connection, runner.id, now)
         return Claim(claim_id=None, frames=[], reason=reason)
@@ -138,6 +141,7 @@ def frame_done(
     micros = machine_time_micros(seconds, Decimal(row["credits_per_hour"]))
     charge_frame(connection, row["account_id"], own.id, report.frame, micros, now)
     rows.frame_finished(connection, own, report.frame, seconds, micros, now)
+    setbacks.frame_done(connection, row, own)
     feed.job_changed(connection, row["account_id"], row["id"])
     writer.settle(connection, row["id"], now)
 
@@ -197,7 +201,7 @@ def finish(
 ) -> None:
     """The runner ends its claim. Raises ClaimLostError."""
     own = _own(connection, runner, claim_id)
-    ends = {Outcome.STOPPED: ClaimEnd.STOPPED}
+    ends = {Outcome.STOPPED: ClaimEnd.STOPPED, Outcome.NO_LICENCE: ClaimEnd.NO_LICENCE}
     sentence = report.sentence or "The renderer ended without delivering every frame."
     _end(
         connection,
@@ -208,7 +212,8 @@ def finish(
         sentence,
         now,
         exit_code=report.exit_code,
-        permanent=report.permanent,
+        permanent=report.permanent and report.outcome is not Outcome.NO_LICENCE,
+        marker=report.marker,
     )
 
 
@@ -245,6 +250,7 @@ def _end(
     *,
     exit_code: int | None = None,
     permanent: bool = False,
+    marker: str = "",
 ) -> None:
     left = rows.unfinished(connection, ended.id)
     reached = ended.current_frame is not None or ended.frames_done > 0
@@ -255,10 +261,15 @@ def _end(
         outcome=outcome,
         sentence=sentence if left else "",
         exit_code=exit_code,
+        marker=marker,
     )
     verdicts = judge_unfinished(left, end, frame_reached=reached, permanent=permanent)
     told = sentence if left and end is not ClaimEnd.STOPPED else ""
     writer.put_back(connection, ended.job_id, verdicts, told and f"Trying again: {told}", now)
+    if left and end is ClaimEnd.NO_LICENCE:
+        setbacks.no_licence(connection, ended.job_id, sentence, now)
+    elif left and end in (ClaimEnd.FAILED, ClaimEnd.LOST) and not permanent:
+        setbacks.claim_failed(connection, ended, now)
     if told:
         line = feed.log_line(now, f"{told} ({len(left)} unfinished frames)")
         feed.add_log(connection, ended.job_id, ended.id, -1, line)
