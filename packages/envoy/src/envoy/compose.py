@@ -18,7 +18,7 @@ from envoy.watch.match import compile_pattern
 from envoy.wire import FileGroup, JobBody, SubmitBody
 
 RESULTS_FOLDER = "render_results"
-_OURS = ("instances", "machine_type", "plugins", "credits_budget")
+_OURS = ("instances", "machine_type", "plugins", "credits_budget", "test_frames_first")
 _OBSOLETE = ("output_dir_name", "output_upload", "billing_meta")
 """What old clients told the farm about its own storage and invoices."""
 
@@ -178,6 +178,10 @@ def _job(job: JobBody, where: str, errors: Errors, warnings: list[str]) -> JobSp
     machine_type = job.params.get("machine_type") or ""
     if not isinstance(machine_type, str):
         refuse("machine_type", f"{machine_type!r} is not the id of a machine type.")
+    test_first = _yes_or_no(job.params.get("test_frames_first"))
+    if test_first is None:
+        given = job.params["test_frames_first"]
+        refuse("test_frames_first", f"{given!r} is neither true nor false.")
     plugins = _plugins(job.params.get("plugins"))
     if plugins is None:
         refuse("plugins", "Plugins are a list of short codes, such as 'hou_redshift:2.6.38'.")
@@ -196,6 +200,7 @@ def _job(job: JobBody, where: str, errors: Errors, warnings: list[str]) -> JobSp
             plugins=plugins or [],
             params=params,
             dependencies=job.dependencies,
+            test_frames_first=bool(test_first),
         )
     except ValidationError as error:
         errors |= _faults(error, f"{where}.")
@@ -213,6 +218,12 @@ def _instances(value: JsonValue) -> int | None:
     except ValueError:
         return None
     return int(number) if number >= 0 and number.is_integer() else None
+
+
+def _yes_or_no(value: JsonValue) -> bool | None:
+    """Return a switch; "" and None mean off. Plug-ins send texts. None: it is none of these."""
+    words = {"": False, "none": False, "false": False, "0": False, "true": True, "1": True}
+    return words.get(str(value).strip().lower())
 
 
 def _plugins(value: JsonValue) -> list[str] | None:

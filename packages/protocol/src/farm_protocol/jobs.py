@@ -40,6 +40,8 @@ class JobSpec(Request):
         path: remote path of the scene.
         instances: most runners at a time; 0 means the plan's default.
         machine_type: an id of the catalogue, "", "default_machine_cpu" or "default_machine_gpu".
+        test_frames_first: render the first, the middle and the last frame, and the others only when
+            these have succeeded.
         params: the product's own parameters. Unknown ones are kept and shown as warnings.
     """
 
@@ -54,6 +56,7 @@ class JobSpec(Request):
     plugins: list[str] = []
     params: dict[str, JsonValue] = {}
     dependencies: list[str] = []
+    test_frames_first: bool = False
 
 
 class SubmissionSpec(Request):

@@ -34,6 +34,11 @@ class Progress:
         return self.testing and self.failed > 0
 
     @property
+    def over(self) -> bool:
+        """Whether nothing more will be done."""
+        return not self.left or (self.test_failed and not self.running)
+
+    @property
     def claimable(self) -> int:
         """Frames that may be given out now."""
         if self.test_failed:

@@ -127,6 +127,8 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
     which = frames.c.state == FrameState.FAILED.value
     if action is Action.RESTART_UNSTARTED:
         which &= (frames.c.failures == 0) & (frames.c.losses == 0)
+        # Whoever wants the rest wants it in spite of a test frame that failed.
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(test_frames=0))
     again = connection.execute(
         update(frames)
         .where(frames.c.job_id == job_id, which)

@@ -105,7 +105,7 @@ def review_dependencies(connection: Connection, submission_id: str, now: datetim
         for each in review(rows.graph(connection, submission_id)):
             row = rows.row(connection, each.job_id)
             _change(connection, row, each.event, now, each.sentence)
-            if each.event is Event.DEPENDENCIES_MET and not rows.progress(row).left:
+            if each.event is Event.DEPENDENCIES_MET and rows.progress(row).over:
                 # Its last frame was done before it had to wait again.
                 _change(connection, rows.row(connection, each.job_id), *_end(connection, row, now))
                 ended = True
@@ -169,15 +169,20 @@ def settle(connection: Connection, job_id: str, now: datetime) -> None:
     """End the job if nothing of it is left to do."""
     row = rows.row(connection, job_id)
     state = JobState(row["state"])
-    if state.is_final or state in (JobState.PENDING, JobState.STOPPING) or rows.progress(row).left:
+    if state.is_final or state in (JobState.PENDING, JobState.STOPPING):
+        return
+    if not rows.progress(row).over:
         return
     happen(connection, job_id, *_end(connection, row, now))
 
 
 def _end(connection: Connection, row: RowMapping, now: datetime) -> tuple[Event, datetime, str]:
-    if row["frames_failed"]:
-        return Event.FRAMES_GAVE_UP, now, _failure(connection, row)
-    return Event.ALL_FRAMES_DONE, now, ""
+    if not row["frames_failed"]:
+        return Event.ALL_FRAMES_DONE, now, ""
+    sentence = _failure(connection, row)
+    if rows.progress(row).left:
+        fail_waiting(connection, row["id"])
+    return Event.FRAMES_GAVE_UP, now, sentence
 
 
 def _failure(connection: Connection, row: RowMapping) -> str:
@@ -186,4 +191,6 @@ def _failure(connection: Connection, row: RowMapping) -> str:
         return why or "No frame could be rendered."
     numbers = rows.frame_numbers(connection, row["id"], FrameState.FAILED, row["frames_failed"])
     which = f"frame {numbers[0]}" if len(numbers) == 1 else f"frames {format_frames(numbers)}"
+    if left := rows.progress(row).left:
+        return f"Failed: test {which}; the other {left} were not started. {why}".rstrip()
     return f"Failed: {which}. {why}".rstrip()
