@@ -224,6 +224,7 @@ async def test_what_is_wrong_is_named(studio, change, field):
         ({"params": {"instances": "many"}}, "jobs[0].instances"),
         ({"params": {"instances": -1}}, "jobs[0].instances"),
         ({"params": {"plugins": [1]}}, "jobs[0].plugins"),
+        ({"params": {"test_frames_first": "maybe"}}, "jobs[0].test_frames_first"),
     ],
 )
 async def test_what_is_wrong_with_a_job_is_named(studio, job, field):

@@ -18,7 +18,7 @@ from envoy.watch.match import compile_pattern
 from envoy.wire import FileGroup, JobBody, Params, SubmitBody
 
 RESULTS_FOLDER = "render_results"
-_OURS = ("instances", "machine_type", "plugins", "credits_budget")
+_OURS = ("instances", "machine_type", "plugins", "credits_budget", "test_frames_first")
 _OBSOLETE = ("output_dir_name", "output_upload", "billing_meta")
 """What old clients told the farm about its own storage and invoices."""
 
@@ -164,7 +164,7 @@ def _job(
     given = shared | job.params
     params = {key: value for key, value in given.items() if key not in (*_OURS, *_OBSOLETE)}
     name = job.name or job.app or "job"
-    budget = job.params.get("credits_budget")
+    budget = given.get("credits_budget")
     if isinstance(budget, dict) and _positive(budget.get("value")):
         warnings.append(f"The credits budget of '{name}' is not enforced yet.")
     before = sum(map(len, errors.values()))
@@ -178,13 +178,16 @@ def _job(
             path = canonical(path)
         except UnsafePathError as error:
             refuse("path", str(error))
-    instances = _instances(job.params.get("instances"))
+    instances = _instances(given.get("instances"))
     if instances is None:
-        refuse("instances", f"{job.params['instances']!r} is not a whole number of 0 or more.")
-    machine_type = job.params.get("machine_type") or ""
+        refuse("instances", f"{given['instances']!r} is not a whole number of 0 or more.")
+    machine_type = given.get("machine_type") or ""
     if not isinstance(machine_type, str):
         refuse("machine_type", f"{machine_type!r} is not the id of a machine type.")
-    plugins = _plugins(job.params.get("plugins"))
+    test_first = _yes_or_no(given.get("test_frames_first"))
+    if test_first is None:
+        refuse("test_frames_first", f"{given['test_frames_first']!r} is neither true nor false.")
+    plugins = _plugins(given.get("plugins"))
     if plugins is None:
         refuse("plugins", "Plugins are a list of short codes, such as 'hou_redshift:2.6.38'.")
     if sum(map(len, errors.values())) > before:
@@ -202,6 +205,7 @@ def _job(
             plugins=plugins or [],
             params=params,
             dependencies=job.dependencies,
+            test_frames_first=bool(test_first),
         )
     except ValidationError as error:
         errors |= _faults(error, f"{where}.")
@@ -219,6 +223,12 @@ def _instances(value: JsonValue) -> int | None:
     except ValueError:
         return None
     return int(number) if number >= 0 and number.is_integer() else None
+
+
+def _yes_or_no(value: JsonValue) -> bool | None:
+    """Return a switch; "" and None mean off. Plug-ins send texts. None: it is none of these."""
+    words = {"": False, "none": False, "false": False, "0": False, "true": True, "1": True}
+    return words.get(str(value).strip().lower())
 
 
 def _plugins(value: JsonValue) -> list[str] | None:

@@ -22,7 +22,7 @@ from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
 from farm.errors import ConflictError, InvalidRequestError
 from farm.jobs.dependencies import find_cycle
-from farm.jobs.frames import FrameSpecError, format_frames, parse_frames
+from farm.jobs.frames import FrameSpecError, format_frames, parse_frames, with_test_frames
 from farm.scheduler import writer
 from farm.templates import Template, load
 
@@ -106,11 +106,13 @@ def create(
     for job in _needed_first(compiled):
         values = _job_values(job, ids, spec.id, account.id, compiled.index(job), limit, now)
         needs = [ids[needed] for needed in dict.fromkeys(job.spec.dependencies)]
-        rows.insert_job(connection, values, job.frames, needs)
+        frames = job.frames
+        if job.spec.test_frames_first:
+            frames, values["test_frames"] = with_test_frames(frames)
+        rows.insert_job(connection, values, frames, needs)
         feed.job_changed(connection, account.id, ids[job.spec.id])
-    for job in compiled:
-        if job.spec.dependencies:
-            writer.review_dependencies(connection, ids[job.spec.id], now)
+    if any(job.spec.dependencies for job in compiled):
+        writer.review_dependencies(connection, spec.id, now)
     return rows.submission(connection, spec.id)
 
 
@@ -164,6 +166,8 @@ def _job_values(
         "frames_failed": 0,
         "frames_running": 0,
         "credits_micros": 0,
+        "test_frames": 0,
+        "licence_failures": 0,
         "submitted_at": now,
     }
 

@@ -1,18 +1,18 @@
 """Claims over HTTP: fencing, charging once, retries, and what the feed tells."""
 
 import threading
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from farm.db.tables import claims, ledger
-from farm_protocol.hashing import new_hasher
+from farm.scheduler.loop import BUSY_SECONDS
+from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
 from sqlalchemy import func, select, update
 
 from .conftest import Farm, send, spec
+from .runners import FakeRunner, job_of, wait_for
 
 
 @pytest.fixture
@@ -20,56 +20,6 @@ def ann(farm: Farm) -> httpx.Client:
     client = farm.user("ann@example.com")
     send(client, "demo/scene.blend", b"BLENDER-v304")
     return client
-
-
-class FakeRunner:
-    """Speaks the protocol of `farm_protocol.runner` without rendering anything."""
-
-    def __init__(self, farm: Farm, number: int = 1) -> None:
-        self.request = farm.engine.wait_for(number)
-        self.http = farm.client(self.request.token)
-        self.claim_id = ""
-
-    def claim(self) -> list[int]:
-        answer = self.http.post("/v1/runner/claims", json={}).raise_for_status().json()
-        self.claim_id = answer["claim_id"]
-        frames: list[int] = answer["frames"]
-        return frames
-
-    def post(self, what: str, body: dict[str, Any]) -> httpx.Response:
-        return self.http.post(f"/v1/runner/claims/{self.claim_id}/{what}", json=body)
-
-    def done_refused(self, frame: int) -> httpx.Response:
-        output = {"path": "demo/render_results/out/x.png", "hash": "0" * 64, "size": 0}
-        return self.post("frames", {"frame": frame, "seconds": 0, "outputs": [output]})
-
-    def done(self, frame: int, seconds: float = 0.0, data: bytes = b"pixels") -> httpx.Response:
-        hasher = new_hasher()
-        hasher.update(data)
-        name = hasher.hexdigest()
-        self.http.put(f"/v1/runner/blobs/{name}", content=data).raise_for_status()
-        path = f"demo/render_results/out/frame_{frame:04d}.png"
-        outputs = [{"path": path, "hash": name, "size": len(data)}]
-        return self.post("frames", {"frame": frame, "seconds": seconds, "outputs": outputs})
-
-    def finish(self, outcome: str = "completed", **values: Any) -> httpx.Response:
-        return self.post("finish", {"outcome": outcome, **values})
-
-
-def job_of(client: httpx.Client) -> dict[str, Any]:
-    job: dict[str, Any] = client.get("/v1/jobs").json()["jobs"][0]
-    return job
-
-
-def wait_for(client: httpx.Client, wanted: Callable[[dict[str, Any]], bool]) -> None:
-    """Wait, on the change feed, until the job is as wanted."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        cursor = client.get("/v1/changes").json()["cursor"]
-        if wanted(job_of(client)):
-            return
-        client.get("/v1/changes", params={"after": cursor, "wait": 5})
-    raise AssertionError(job_of(client))
 
 
 def test_a_job_from_submission_to_its_outputs(farm: Farm, ann: httpx.Client) -> None:
@@ -147,9 +97,71 @@ def test_a_lost_claim_goes_to_another_and_the_late_runner_is_fenced(
     farm.wakeup.notify()
     other = FakeRunner(farm, 2)
     assert other.claim() == [2, 3, 4]
+    before = ann.get("/v1/me").json()["credits_available"]
     for answer in (late.done_refused(2), late.finish(), late.post("heartbeat", {})):
-        assert answer.status_code in (401, 410)
+        assert answer.status_code == 401
+    assert late.http.post("/v1/runner/claims", json={}).status_code == 401
+    assert late.http.put(f"/v1/runner/blobs/{'0' * 64}", content=b"x").status_code == 401
     assert job_of(ann)["frames_done"] == 1
+    assert ann.get("/v1/me").json()["credits_available"] == before
+
+
+def test_a_runner_that_was_only_silent_has_lost_its_claim_all_the_same(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=2, params={"frames": "1 2"}))
+    late, other = FakeRunner(farm), FakeRunner(farm, 2)
+    assert late.claim() == [1]
+    silence(farm, 13)
+    wait_for(ann, lambda job: "silent" in job["sentence"])
+    assert other.claim() == [1]
+    before = ann.get("/v1/me").json()["credits_available"]
+    data = b"pixels of the late one"
+    upload = late.http.put(f"/v1/runner/blobs/{'0' * 64}", content=data)
+    for answer in (
+        upload,
+        late.done_refused(1),
+        late.finish("failed", sentence="No.", permanent=True),
+        late.post("heartbeat", {}),
+        late.post("log", {"offset": 0, "text": "late"}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (410, "claim_lost")
+    # Neither with the name of the other's claim.
+    late.claim_id = other.claim_id
+    assert late.done_refused(1).status_code == late.finish().status_code == 410
+    job = job_of(ann)
+    assert (job["frames_done"], job["frames_failed"], job["frames_running"]) == (0, 0, 1)
+    assert ann.get("/v1/me").json()["credits_available"] == before
+    other.done(1)
+    assert late.claim() == [2]  # It may go on: it was only slow.
+
+
+def test_a_runner_that_stays_silent_is_ended_for_it_holds_a_slot(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    frozen = FakeRunner(farm)
+    frozen.claim()
+    silence(farm, 60)
+    wait_for(ann, lambda job: "silent" in job["sentence"])
+    with farm.database.write() as connection:
+        connection.execute(update(claims).values(ended_at=datetime.now(UTC) - timedelta(minutes=1)))
+    farm.wakeup.notify()
+    assert FakeRunner(farm, 2).claim() == [1, 2, 3, 4]
+    assert farm.engine.stopped == {f"fake:{frozen.request.runner_id}"}
+
+
+def silence(farm: Farm, seconds: float) -> None:
+    """Let the last heartbeat of all open claims be as long ago as this."""
+    with farm.database.write() as connection:
+        then = datetime.now(UTC) - timedelta(seconds=seconds)
+        connection.execute(update(claims).values(heartbeat_at=then))
+    farm.wakeup.notify()
+
+
+def test_a_lost_runner_is_noticed_within_15_seconds() -> None:
+    assert CLAIM_TIMEOUT_SECONDS + BUSY_SECONDS < 15
+    assert CLAIM_TIMEOUT_SECONDS >= 5 * HEARTBEAT_SECONDS  # and not by a hiccup
 
 
 def test_a_silent_claim_expires(farm: Farm, ann: httpx.Client) -> None:
@@ -238,9 +250,10 @@ def test_stop_suspend_resume(farm: Farm, ann: httpx.Client) -> None:
     job_id = job_of(ann)["id"]
     assert ann.post(f"/v1/jobs/{job_id}/suspend").json()["state"] == "suspended"
     runner.done(1)
-    assert runner.post("heartbeat", {}).json()["command"] == "continue"
+    assert runner.beat(2) == "yield"
     assert ann.post(f"/v1/jobs/{job_id}/resume").json()["state"] == "ready"
-    assert ann.post(f"/v1/jobs/{job_id}/resume").status_code == 409
+    assert runner.beat(2) == "continue"
+    assert ann.post(f"/v1/jobs/{job_id}/resume").json()["state"] == "ready"
     assert ann.post(f"/v1/jobs/{job_id}/stop").json()["state"] == "stopping"
     assert runner.post("heartbeat", {}).json()["command"] == "stop"
     runner.finish("stopped")
@@ -249,31 +262,6 @@ def test_stop_suspend_resume(farm: Farm, ann: httpx.Client) -> None:
     eve = farm.user("eve@example.com")
     assert eve.post(f"/v1/jobs/{job_id}/retry").status_code == 404
     assert eve.get(f"/v1/jobs/{job_id}/log").status_code == 404
-
-
-def test_dependents_start_or_are_blocked(farm: Farm, ann: httpx.Client) -> None:
-    body = spec(params={"frames": "1"}, instances=1)
-    first = body["jobs"][0]  # type: ignore[index]
-    second = first | {"id": "b", "name": "b", "params": {"frames": "2"}, "dependencies": ["j1"]}
-    third = first | {"id": "c", "name": "c", "params": {"frames": "3"}, "dependencies": ["b"]}
-    body["jobs"] = [first, second, third]
-    ann.post("/v1/submissions", json=body)
-    runner = FakeRunner(farm)
-    runner.claim()
-    runner.done(1)
-    follower = FakeRunner(farm, 2)
-    # It works on what the first job has rendered.
-    staged = [file["path"] for file in follower.http.get("/v1/runner/job").json()["files"]]
-    assert "demo/render_results/out/frame_0001.png" in staged
-    follower.claim()
-    follower.finish("failed", sentence="No.", permanent=True)
-    states = {job["name"]: job["state"] for job in ann.get("/v1/jobs").json()["jobs"]}
-    assert states == {"beauty": "completed", "b": "failed", "c": "blocked"}
-    jobs = {job["name"]: job for job in ann.get("/v1/jobs").json()["jobs"]}
-    assert jobs["c"]["sentence"] == "Blocked: 'b' failed."
-    ann.post(f"/v1/jobs/{jobs['b']['id']}/retry").raise_for_status()
-    states = {job["name"]: job["state"] for job in ann.get("/v1/jobs").json()["jobs"]}
-    assert (states["b"], states["c"]) in {("ready", "pending"), ("running", "pending")}
 
 
 def test_the_outputs_of_a_job_come_in_pages(farm: Farm, ann: httpx.Client) -> None:

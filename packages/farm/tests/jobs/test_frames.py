@@ -1,5 +1,11 @@
 import pytest
-from farm.jobs.frames import MAX_FRAMES, FrameSpecError, format_frames, parse_frames
+from farm.jobs.frames import (
+    MAX_FRAMES,
+    FrameSpecError,
+    format_frames,
+    parse_frames,
+    with_test_frames,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,3 +70,16 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 def test_short_text_for_people() -> None:
     assert format_frames([1, 2, 3, 9, 12, 11]) == "1-3, 9, 11-12"
     assert format_frames(range(0, 40, 2), limit=2) == "0, 2, ..."
+
+
+def test_first_middle_and_last_go_in_front() -> None:
+    assert with_test_frames([1, 2, 3]) == ([1, 2, 3], 0)
+    assert with_test_frames([1, 2, 3, 4]) == ([1, 3, 4, 2], 3)
+    assert with_test_frames(list(range(10, 110, 10)))[0][:4] == [10, 60, 100, 20]
+
+
+@given(st.lists(st.integers(), min_size=4, max_size=40, unique=True))
+def test_no_frame_is_lost_by_going_in_front(frames: list[int]) -> None:
+    ordered, count = with_test_frames(frames)
+    assert sorted(ordered) == sorted(frames)
+    assert {ordered[0], ordered[count - 1]} == {frames[0], frames[-1]}

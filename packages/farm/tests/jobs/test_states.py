@@ -1,5 +1,4 @@
 import pytest
-from farm.jobs.dependencies import dependency_event, find_cycle
 from farm.jobs.retries import (
     MAX_FAILURES,
     MAX_LOSSES,
@@ -29,10 +28,10 @@ def test_what_the_table_does_not_hold_is_refused() -> None:
                     next_state(state, event)
 
 
-def test_a_completed_job_stays_completed() -> None:
-    assert {after for (state, _), after in TABLE.items() if state is JobState.COMPLETED} == {
-        JobState.COMPLETED
-    }
+def test_a_completed_job_stays_completed_until_it_is_started_over() -> None:
+    after = {event: to for (state, event), to in TABLE.items() if state is JobState.COMPLETED}
+    assert after.pop(Event.RESTART) is JobState.PENDING
+    assert set(after.values()) == {JobState.COMPLETED}
 
 
 @given(st.lists(st.sampled_from(list(Event)), max_size=30))
@@ -81,13 +80,3 @@ def test_a_lost_runner_is_forgiven_more_often_than_a_failure() -> None:
 def test_a_permanent_failure_is_not_tried_again() -> None:
     verdicts = judge_unfinished(fresh, ClaimEnd.FAILED, frame_reached=True, permanent=True)
     assert {each.state for each in verdicts} == {FrameState.FAILED}
-
-
-def test_dependencies() -> None:
-    done, failed, running = JobState.COMPLETED, JobState.FAILED, JobState.RUNNING
-    assert dependency_event([]) is Event.DEPENDENCIES_MET
-    assert dependency_event([done, done]) is Event.DEPENDENCIES_MET
-    assert dependency_event([done, running]) is None
-    assert dependency_event([running, failed]) is Event.DEPENDENCY_LOST
-    assert find_cycle({"a": ["b"], "b": [], "c": ["a", "b"]}) == []
-    assert set(find_cycle({"a": ["b"], "b": ["a"]})) == {"a", "b"}

@@ -39,6 +39,7 @@ class FakeFarm:
         self.problems: list[str] = []
         self.lost: set[str] = set()
         self.stop = False
+        self.yields = False
         self.changed = threading.Condition()
         self._given = 0
         self._server: ThreadingHTTPServer | None = None
@@ -104,6 +105,8 @@ class FakeFarm:
     def _heartbeat(self, claim: str, body: bytes) -> str:
         self.beats.append(Heartbeat.model_validate_json(body).frame)
         command = RunnerCommand.STOP if self.stop else RunnerCommand.CONTINUE
+        if self.yields:
+            command = RunnerCommand.YIELD
         return HeartbeatAnswer(command=command).model_dump_json()
 
     def _frames(self, claim: str, body: bytes) -> str:

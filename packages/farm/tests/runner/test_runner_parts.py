@@ -10,12 +10,14 @@ from farm.runner.outputs import OutputError, check_image
 from farm.runner.session import Ended, frame_range
 from farm.runner.stage import StageError, stage
 from farm.runner.verdict import Failure, judge
+from farm.templates import load_named
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import Outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+SYMPTOMS = load_named("blender_render").symptoms
 EXTENSIONS = ["png", "jpg", "exr", "tif", "bmp", "tga", "webp", "hdr", "dpx", "cin", "rgb"]
 
 
@@ -96,14 +98,15 @@ def test_a_long_regular_range_stays_short():
     ],
 )
 def test_the_verdict(ended, failure, left, outcome, said):
-    finish = judge(ended, failure, left, 3, "the last line")
+    finish = judge(ended, failure, left, 3, "the last line", SYMPTOMS)
     assert finish.outcome is outcome
     assert said in finish.sentence
     assert finish.permanent is (failure is not None and failure.permanent)
 
 
 def test_a_long_sentence_is_cut_to_the_protocols_limit():
-    assert len(judge(Ended(1, None), Failure("x" * 5000, False), [], None, "").sentence) == 2000
+    long = Failure("x" * 5000, False)
+    assert len(judge(Ended(1, None), long, [], None, "", SYMPTOMS).sentence) == 2000
 
 
 @pytest.fixture

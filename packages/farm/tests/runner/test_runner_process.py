@@ -160,6 +160,22 @@ def test_stop_kills_the_renderer_and_finishes(rig):
     assert 99 not in farm.frames
 
 
+def test_a_runner_that_yields_finishes_its_frame_and_asks_again(rig):
+    farm = rig.farm("slow.blend", [list(range(1, 100)), [200]])
+    runner = rig.start(farm)
+    farm.wait(lambda: 1 in farm.frames)
+    farm.yields = True
+    farm.wait(lambda: "c1" in farm.finishes)
+    farm.yields = False
+    assert runner.wait(60) == 0
+    finish = farm.finishes["c1"]
+    assert (finish.outcome, finish.sentence) == (Outcome.STOPPED, "")
+    rendered = sorted(frame for frame in farm.frames if frame != 200)
+    assert rendered == list(range(1, len(rendered) + 1))
+    assert 1 <= len(rendered) < 99
+    assert 200 in farm.frames
+
+
 def test_a_lost_claim_is_forgotten_and_another_one_asked_for(rig):
     farm = rig.farm("slow.blend", [list(range(1, 100)), [200]])
     runner = rig.start(farm)

@@ -38,6 +38,8 @@ def test_the_documented_table(template):
         ("output_format", "string", False, "PNG"),
         ("engine", "string", False, ""),
         ("gpu", "bool", False, False),
+        ("frame_timeout", "int", False, 0),
+        ("silence_timeout", "int", False, 0),
     ]
     assert all(p.description.endswith(".") for p in template.parameters)
 
@@ -215,7 +217,8 @@ def test_the_public_surface():
     import farm.templates
 
     assert set(farm.templates.__all__) == {
-        "Parameter", "Template", "TemplateError", "Validated", "available", "load", "load_named",
+        "Parameter", "Symptoms", "Template", "TemplateError", "Timeout", "Validated",
+        "available", "load", "load_named",
     }  # fmt: skip
     assert Parameter.__dataclass_params__.frozen
     assert importlib.util.find_spec("farm.templates") is not None

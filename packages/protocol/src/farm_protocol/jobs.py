@@ -40,6 +40,8 @@ class JobSpec(Request):
         path: remote path of the scene.
         instances: most runners at a time; 0 means the plan's default.
         machine_type: an id of the catalogue, "", "default_machine_cpu" or "default_machine_gpu".
+        test_frames_first: render the first, the middle and the last frame, and the others only when
+            these have succeeded.
         params: the product's own parameters. Unknown ones are kept and shown as warnings.
     """
 
@@ -54,6 +56,7 @@ class JobSpec(Request):
     plugins: list[str] = []
     params: dict[str, JsonValue] = {}
     dependencies: list[str] = []
+    test_frames_first: bool = False
 
 
 class SubmissionSpec(Request):
@@ -76,6 +79,19 @@ class SubmissionSpec(Request):
     pending_files: list[str] = []
 
 
+class JobChange(Request):
+    """What can be changed of a job at any time; None leaves it as it is.
+
+    Attributes:
+        priority: higher comes first; a submission starts with 50.
+        instances: most runners at a time; 0 means the plan's limit. When it shrinks, surplus
+            runners end after the frame they are at.
+    """
+
+    priority: int | None = Field(default=None, ge=0, le=100)
+    instances: int | None = Field(default=None, ge=0, le=100_000)
+
+
 class Job(Answer):
     """How one job stands.
 
@@ -86,6 +102,8 @@ class Job(Answer):
             nothing to say.
         warnings: what was accepted but looks wrong, such as unknown parameters.
         frames_*: counts; total = done + failed + running + the rest that waits.
+        priority: higher comes first.
+        instances: most runners at a time.
         credits: charged so far.
         started_at, finished_at: UTC; None when that has not happened yet.
     """
@@ -106,6 +124,9 @@ class Job(Answer):
     frames_done: int
     frames_failed: int
     frames_running: int
+    priority: int = 50
+    instances: int = 0
+    machine_type: str = ""
     credits: float
     output_folder: str
     submitted_at: datetime
@@ -134,6 +155,40 @@ class JobList(Answer):
     """``GET /v1/jobs``: newest submission first."""
 
     jobs: list[Job]
+
+
+class Task(Answer):
+    """One claim of frames by one runner: what it did, and how it ended.
+
+    Attributes:
+        id: also what `GET /v1/jobs/{job_id}/log` takes as ``task``.
+        host: the machine; "" when not known.
+        frames: as text ("1-24, 30"); long lists are cut.
+        outcome: "running", "completed", "failed", "lost", "stopped" or "no_licence".
+        sentence: why it ended without all its frames; "" when there is nothing to say.
+        exit_code: of the renderer; None while it runs, when it was killed or never ran.
+        marker: the line of the renderer's output that condemned it; "" when another reason did.
+        ended_at: UTC; None while it runs.
+    """
+
+    id: str
+    runner_id: str
+    host: str
+    frames: str
+    frames_total: int
+    frames_done: int
+    outcome: str
+    sentence: str
+    exit_code: int | None
+    marker: str
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class TaskList(Answer):
+    """``GET /v1/jobs/{job_id}/tasks``: newest first."""
+
+    tasks: list[Task]
 
 
 class JobLog(Answer):

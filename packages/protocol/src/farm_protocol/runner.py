@@ -24,8 +24,9 @@ from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 """A whole number as the farm's database keeps it."""
 
-CLAIM_TIMEOUT_SECONDS = 15.0
-"""A claim without a heartbeat for this long returns to the pool."""
+CLAIM_TIMEOUT_SECONDS = 12.0
+"""A claim without a heartbeat for this long returns to the pool. The farm looks every 2 s: a lost
+runner is noticed within 15 s."""
 
 HEARTBEAT_SECONDS = 2.0
 """How often a runner reports while it renders."""
@@ -67,12 +68,14 @@ class ClaimRequest(Request):
     """Asks for frames, telling what the last claim measured (None when not known).
 
     Attributes:
+        host: name of the machine that the runner is on; "" when not known.
         startup_seconds: from starting the renderer to its first frame's start.
         frame_seconds: mean time of a frame.
     """
 
     startup_seconds: float | None = None
     frame_seconds: float | None = None
+    host: str = Field(default="", max_length=255)
 
 
 class Claim(Answer):
@@ -84,9 +87,14 @@ class Claim(Answer):
 
 
 class RunnerCommand(StrEnum):
-    """What the farm wants of a runner."""
+    """What the farm wants of a runner.
+
+    YIELD: let the frame that is being rendered finish, then end the claim with the outcome
+    ``stopped`` and ask for another one; there may be none.
+    """
 
     CONTINUE = "continue"
+    YIELD = "yield"
     STOP = "stop"
 
 
@@ -130,11 +138,15 @@ class LogChunk(Request):
 
 
 class Outcome(StrEnum):
-    """How a claim ended. Frames without a FrameDone return to the pool or count as failed."""
+    """How a claim ended. Frames without a FrameDone return to the pool or count as failed.
+
+    NO_LICENCE: the renderer got no licence; nothing counts as failed, the job tries again later.
+    """
 
     COMPLETED = "completed"
     FAILED = "failed"
     STOPPED = "stopped"
+    NO_LICENCE = "no_licence"
 
 
 class Finish(Request):
@@ -145,9 +157,11 @@ class Finish(Request):
         exit_code: of the renderer; None when it was killed or never ran.
         permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
             frames now instead of retrying them.
+        marker: the line of the renderer's output that condemned it; "" when another reason did.
     """
 
     outcome: Outcome
     sentence: str = Field(default="", max_length=2000)
     exit_code: Int32 | None = None
     permanent: bool = False
+    marker: str = Field(default="", max_length=2000)

@@ -28,15 +28,18 @@ def grant(connection: Connection, account_id: str, credits: Decimal, reason: str
 
 
 def charge_frame(
-    connection: Connection, account_id: str, job_id: str, frame: int, micros: int, now: datetime
+    connection: Connection, account_id: str, claim_id: str, frame: int, micros: int, now: datetime
 ) -> None:
-    """Charge one frame's machine time. The ledger's unique reference makes twice impossible."""
+    """Charge one frame's machine time. The ledger's unique reference makes twice impossible.
+
+    A frame that is rendered anew on its user's wish belongs to another claim, and costs again.
+    """
     rows.post(
         connection,
         account_id=account_id,
         amount_micros=-micros,
         kind="usage",
-        reference=f"frame:{job_id}:{frame}",
+        reference=f"frame:{claim_id}:{frame}",
         reason="machine time",
         now=now,
     )

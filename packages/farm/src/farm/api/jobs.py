@@ -1,32 +1,25 @@
 """Jobs: read them, read their log, act on them."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated
 
 from farm_protocol.changes import OutputList
-from farm_protocol.jobs import Job, JobList, JobLog
+from farm_protocol.jobs import Job, JobChange, JobList, JobLog, Submission, TaskList
 from fastapi import APIRouter, Query
+from sqlalchemy import Connection
 
+from farm.accounts.plans import plan_named
 from farm.api.context import Account, InContext
-from farm.db import feed
+from farm.db import feed, tasks
 from farm.db import jobs as rows
+from farm.db.accounts import AccountRow
 from farm.errors import NotFoundError
-from farm.jobs.transitions import Event
 from farm.scheduler import actions
+from farm.scheduler.actions import Action
 
 router = APIRouter()
 
 OUTPUTS_PAGE = 1000
-
-
-class Action(StrEnum):
-    """What a user may do to a job: the last part of the address."""
-
-    STOP = "stop"
-    SUSPEND = "suspend"
-    RESUME = "resume"
-    RETRY = "retry"
 
 
 @router.get("/jobs")
@@ -52,11 +45,26 @@ def get_log(
     account: Account,
     job_id: str,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    task: str | None = None,
 ) -> JobLog:
-    """Return what the job's runners have logged."""
+    """Return what the job's runners have logged, or one of its tasks."""
     get_job(context, account, job_id)
     with context.database.read() as connection:
-        return feed.read_log(connection, job_id, after)
+        return feed.read_log(connection, job_id, after, task)
+
+
+@router.get("/jobs/{job_id}/tasks")
+def get_tasks(
+    context: InContext,
+    account: Account,
+    job_id: str,
+    failed: bool = False,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> TaskList:
+    """Return the job's tasks, newest first; only those that went wrong if asked."""
+    get_job(context, account, job_id)
+    with context.database.read() as connection:
+        return TaskList(tasks=tasks.tasks(connection, job_id, limit, failed=failed))
 
 
 @router.get("/jobs/{job_id}/outputs")
@@ -70,8 +78,77 @@ def get_outputs(context: InContext, account: Account, job_id: str, after: str = 
 
 @router.post("/jobs/{job_id}/{action}")
 def post_action(context: InContext, account: Account, job_id: str, action: Action) -> Job:
-    """Stop, suspend, resume or retry a job."""
+    """Do something to a job."""
+    get_job(context, account, job_id)
     with context.database.write() as connection:
-        actions.act(connection, account.id, job_id, Event(action.value), datetime.now(UTC))
+        actions.act(connection, job_id, action, datetime.now(UTC))
     context.notify()
     return get_job(context, account, job_id)
+
+
+@router.patch("/jobs/{job_id}")
+def patch_job(context: InContext, account: Account, job_id: str, change: JobChange) -> Job:
+    """Change a job's priority or instances."""
+    get_job(context, account, job_id)
+    with context.database.write() as connection:
+        actions.change(connection, [job_id], change, _instance_limit(account))
+    context.notify()
+    return get_job(context, account, job_id)
+
+
+@router.patch("/submissions/{submission_id}")
+def patch_submission(
+    context: InContext, account: Account, submission_id: str, change: JobChange
+) -> Submission:
+    """Change the priority or instances of all jobs of a submission."""
+    with context.database.write() as connection:
+        job_ids = _job_ids(connection, account, submission_id)
+        actions.change(connection, job_ids, change, _instance_limit(account))
+        submission = rows.submission(connection, submission_id)
+    context.notify()
+    return submission
+
+
+@router.patch("/jobs")
+def patch_all(context: InContext, account: Account, change: JobChange) -> JobList:
+    """Change the priority or instances of all of the user's jobs."""
+    with context.database.write() as connection:
+        job_ids = rows.ids(connection, account_id=account.id)
+        actions.change(connection, job_ids, change, _instance_limit(account))
+        job_list = JobList(jobs=rows.of_account(connection, account.id, None))
+    context.notify()
+    return job_list
+
+
+@router.post("/submissions/{submission_id}/{action}")
+def post_submission_action(
+    context: InContext, account: Account, submission_id: str, action: Action
+) -> Submission:
+    """Do something to the jobs of a submission to which it can be done."""
+    with context.database.write() as connection:
+        job_ids = _job_ids(connection, account, submission_id)
+        actions.act_on_many(connection, job_ids, action, datetime.now(UTC))
+        submission = rows.submission(connection, submission_id)
+    context.notify()
+    return submission
+
+
+@router.post("/jobs/{action}")
+def post_action_on_all(context: InContext, account: Account, action: Action) -> JobList:
+    """Do something to all of the user's jobs to which it can be done."""
+    with context.database.write() as connection:
+        job_ids = rows.ids(connection, account_id=account.id)
+        actions.act_on_many(connection, job_ids, action, datetime.now(UTC))
+        job_list = JobList(jobs=rows.of_account(connection, account.id, None))
+    context.notify()
+    return job_list
+
+
+def _job_ids(connection: Connection, account: AccountRow, submission_id: str) -> list[str]:
+    if rows.submission_owner(connection, submission_id) != account.id:
+        raise NotFoundError(f"There is no submission '{submission_id}'.")
+    return rows.ids(connection, submission_id=submission_id)
+
+
+def _instance_limit(account: AccountRow) -> int:
+    return plan_named(account.plan).job_throughput_limit

@@ -20,7 +20,9 @@ from farm.accounts.plans import plan_named
 from farm.api import transfer
 from farm.api.context import InContext, Runner
 from farm.db import accounts, files
+from farm.db import claims as claim_rows
 from farm.db import jobs as rows
+from farm.errors import ClaimLostError
 from farm.scheduler import claims
 
 router = APIRouter(prefix="/runner")
@@ -31,7 +33,7 @@ def get_job(context: InContext, runner: Runner) -> RunnerJob:
     """Return the job that the runner was started for, with the files to stage."""
     with context.database.read() as connection:
         row = rows.row(connection, runner.job_id)
-        needed = [each.job_id for each in rows.needed_by(connection, runner.job_id)]
+        needed = rows.needed_by(connection, runner.job_id)
         manifest = {file.path: file for file in files.entries(connection, row["project_id"])}
         # A job that follows another works on its results.
         manifest.update({file.path: file for file in rows.output_files(connection, needed)})
@@ -79,7 +81,10 @@ def post_heartbeat(
 async def put_blob(
     context: InContext, runner: Runner, blob_hash: BlobHash, request: Request
 ) -> None:
-    """Receive the bytes of a result."""
+    """Receive the bytes of a result. Only who holds a claim can have one."""
+    with context.database.read() as connection:
+        if not claim_rows.open_claims(connection, runner_id=runner.id):
+            raise ClaimLostError("This runner holds no claim: what it rendered is not wanted.")
     await transfer.receive(context, _account_id(context, runner), blob_hash, request)
 
 

@@ -1,30 +1,39 @@
 """Runners and their claims."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
-from farm.db.tables import claims, frames, jobs, runners
-from farm.jobs.retries import Attempted, FrameState
+from farm.db.tables import accounts, claims, frames, jobs, runners
+from farm.jobs.frames import format_frames
+from farm.jobs.retries import Attempted, ClaimEnd, FrameState
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerRow:
-    """One runner. ``reference``: the engine's, None until it was launched."""
+    """One runner.
+
+    Attributes:
+        reference: the engine's; None until it was launched.
+        host: "" until its first claim.
+        yielding: it shall end after the frame it is at.
+    """
 
     id: str
     job_id: str
     reference: str | None
     created_at: datetime
     expires_at: datetime
+    host: str
+    yielding: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
-    """One open claim."""
+    """One open claim. ``recalled``: it shall end after the frame it is at."""
 
     id: str
     runner_id: str
@@ -33,6 +42,8 @@ class ClaimRow:
     heartbeat_at: datetime
     current_frame: int | None
     seconds: float
+    frames_done: int
+    recalled: bool
 
 
 _RUNNER = (
@@ -41,6 +52,8 @@ _RUNNER = (
     runners.c.reference,
     runners.c.created_at,
     runners.c.expires_at,
+    runners.c.host,
+    runners.c.yielding,
 )
 _CLAIM = (
     claims.c.id,
@@ -50,6 +63,8 @@ _CLAIM = (
     claims.c.heartbeat_at,
     claims.c.current_frame,
     claims.c.seconds,
+    claims.c.frames_done,
+    claims.c.recalled,
 )
 
 
@@ -70,8 +85,16 @@ def add_runner(
             token_hash=token_hash,
             created_at=now,
             expires_at=expires_at,
+            host="",
+            yielding=False,
         )
     )
+
+
+def note_served(connection: Connection, job_id: str, now: datetime) -> None:
+    """Remember when the job's user was last given a runner."""
+    owner = select(jobs.c.account_id).where(jobs.c.id == job_id).scalar_subquery()
+    connection.execute(update(accounts).where(accounts.c.id == owner).values(served_at=now))
 
 
 def set_reference(connection: Connection, runner_id: str, reference: str) -> None:
@@ -94,6 +117,63 @@ def live_runners(connection: Connection, job_id: str | None = None) -> list[Runn
     if job_id is not None:
         query = query.where(runners.c.job_id == job_id)
     return [RunnerRow(*row) for row in connection.execute(query)]
+
+
+def live_runner(connection: Connection, runner_id: str) -> RunnerRow | None:
+    """Return the runner as it is now, None when it has ended."""
+    row = connection.execute(
+        select(*_RUNNER).where(runners.c.id == runner_id, runners.c.ended_at.is_(None))
+    ).one_or_none()
+    return None if row is None else RunnerRow(*row)
+
+
+def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerRow]:
+    """Return living runners that lost their claim before a moment and asked for no other."""
+    newest = (
+        select(claims.c.runner_id, func.max(claims.c.created_at).label("newest"))
+        .join(runners, runners.c.id == claims.c.runner_id)
+        .where(runners.c.ended_at.is_(None))
+        .group_by(claims.c.runner_id)
+        .subquery()
+    )
+    query = (
+        select(*_RUNNER)
+        .join(newest, newest.c.runner_id == runners.c.id)
+        .join(
+            claims,
+            and_(claims.c.runner_id == runners.c.id, claims.c.created_at == newest.c.newest),
+        )
+        .where(claims.c.outcome == ClaimEnd.LOST.value, claims.c.ended_at < lost_before)
+    )
+    return [RunnerRow(*row) for row in connection.execute(query)]
+
+
+def set_host(connection: Connection, runner_id: str, host: str) -> None:
+    """Remember which machine a runner is on."""
+    connection.execute(update(runners).where(runners.c.id == runner_id).values(host=host))
+
+
+def set_yielding(connection: Connection, runner_ids: Collection[str]) -> bool:
+    """Let these living runners yield, and no others; return whether that changed anything."""
+    changed = 0
+    for row in connection.execute(
+        select(runners.c.id, runners.c.yielding).where(runners.c.ended_at.is_(None))
+    ).all():
+        if row.yielding != (row.id in runner_ids):
+            changed += 1
+            connection.execute(
+                update(runners).where(runners.c.id == row.id).values(yielding=not row.yielding)
+            )
+    return changed > 0
+
+
+def recall(connection: Connection, job_id: str) -> None:
+    """Want back what the job's open claims have not begun: it is to be shared anew."""
+    connection.execute(
+        update(claims)
+        .where(claims.c.job_id == job_id, claims.c.ended_at.is_(None))
+        .values(recalled=True)
+    )
 
 
 def has_claimed(connection: Connection, runner_id: str) -> bool:
@@ -157,8 +237,13 @@ def add_claim(
             job_id=runner.job_id,
             created_at=now,
             heartbeat_at=now,
+            frames=format_frames(numbers),
+            frames_total=len(numbers),
+            frames_done=0,
+            recalled=False,
             seconds=0.0,
             sentence="",
+            marker="",
         )
     )
     connection.execute(
@@ -204,7 +289,11 @@ def frame_finished(
     connection.execute(
         update(claims)
         .where(claims.c.id == claim.id)
-        .values(seconds=claims.c.seconds + seconds, heartbeat_at=now)
+        .values(
+            seconds=claims.c.seconds + seconds,
+            frames_done=claims.c.frames_done + 1,
+            heartbeat_at=now,
+        )
     )
     connection.execute(
         update(jobs)
@@ -227,13 +316,21 @@ def unfinished(connection: Connection, claim_id: str) -> list[Attempted]:
     return [Attempted(row.number, row.failures, row.losses) for row in rows]
 
 
-def done_count(connection: Connection, claim_id: str) -> int:
-    """Return how many frames the claim has finished."""
-    return connection.execute(
-        select(func.count())
-        .select_from(frames)
-        .where(frames.c.claim_id == claim_id, frames.c.state == FrameState.DONE.value)
-    ).scalar_one()
+def forgive(connection: Connection, job_id: str) -> None:
+    """Begin to count the failures of a job's frames anew; those that were given up wait again."""
+    again = connection.execute(
+        update(frames)
+        .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
+        .values(state=FrameState.WAITING.value, claim_id=None)
+    ).rowcount
+    connection.execute(
+        update(frames)
+        .where(frames.c.job_id == job_id, or_(frames.c.failures > 0, frames.c.losses > 0))
+        .values(failures=0, losses=0)
+    )
+    connection.execute(
+        update(jobs).where(jobs.c.id == job_id).values(frames_failed=jobs.c.frames_failed - again)
+    )
 
 
 def end_claim(connection: Connection, claim_id: str, now: datetime, **values: Any) -> None:

@@ -91,14 +91,19 @@ def add_log(connection: Connection, job_id: str, claim_id: str, start: int, text
         )
 
 
-def read_log(connection: Connection, job_id: str, cursor: int) -> JobLog:
-    """Return a job's log after ``cursor``."""
-    rows = connection.execute(
+def read_log(
+    connection: Connection, job_id: str, cursor: int, claim_id: str | None = None
+) -> JobLog:
+    """Return a job's log after ``cursor``, of one claim if it is given."""
+    query = (
         select(log_chunks.c.id, log_chunks.c.text)
         .where(log_chunks.c.job_id == job_id, log_chunks.c.id > cursor)
         .order_by(log_chunks.c.id)
         .limit(_PAGE)
-    ).all()
+    )
+    if claim_id is not None:
+        query = query.where(log_chunks.c.claim_id == claim_id)
+    rows = connection.execute(query).all()
     return JobLog(text="".join(row.text for row in rows), cursor=rows[-1].id if rows else cursor)
 
 

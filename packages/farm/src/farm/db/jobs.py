@@ -1,7 +1,6 @@
 """Submissions, jobs and frames, as the API shows them and as the scheduler needs them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from farm_protocol.changes import Output
@@ -11,8 +10,33 @@ from sqlalchemy import Connection, Row, RowMapping, Select, func, insert, litera
 
 from farm.db import postgres, sqlite
 from farm.db.tables import frames, job_dependencies, jobs, outputs, submissions
+from farm.jobs.dependencies import Node
 from farm.jobs.pricing import to_credits
+from farm.jobs.progress import Progress
 from farm.jobs.retries import FrameState
+
+_JOB_COLUMNS = (
+    jobs.c.id,
+    jobs.c.submission_id,
+    jobs.c.name,
+    jobs.c.app,
+    jobs.c.app_version,
+    jobs.c.state,
+    jobs.c.sentence,
+    jobs.c.warnings,
+    jobs.c.frames_total,
+    jobs.c.frames_done,
+    jobs.c.frames_failed,
+    jobs.c.frames_running,
+    jobs.c.priority,
+    jobs.c.instances,
+    jobs.c.machine_type,
+    jobs.c.credits_micros,
+    jobs.c.submitted_at,
+    jobs.c.started_at,
+    jobs.c.finished_at,
+)
+"""What `Job` shows. The parameters are left out: reading them costs more than all the rest."""
 
 _SUBMISSION_COLUMNS = (
     submissions.c.project,
@@ -83,6 +107,18 @@ def of_account(connection: Connection, account_id: str, submission_id: str | Non
     return _read(connection, query)
 
 
+def ids(
+    connection: Connection, *, account_id: str | None = None, submission_id: str | None = None
+) -> list[str]:
+    """Return the ids of an account's jobs, or of a submission's, in their order."""
+    query = select(jobs.c.id).join(submissions).order_by(submissions.c.number, jobs.c.position)
+    if account_id is not None:
+        query = query.where(jobs.c.account_id == account_id)
+    if submission_id is not None:
+        query = query.where(jobs.c.submission_id == submission_id)
+    return list(connection.execute(query).scalars())
+
+
 def by_ids(connection: Connection, job_ids: Iterable[str]) -> list[Job]:
     """Return these jobs."""
     return _read(connection, _job_query().where(jobs.c.id.in_(list(job_ids))))
@@ -104,6 +140,24 @@ def row(connection: Connection, job_id: str) -> RowMapping:
         .where(jobs.c.id == job_id)
     )
     return connection.execute(query).mappings().one()
+
+
+def state(connection: Connection, job_id: str) -> JobState:
+    """Return the state of a job that exists."""
+    return JobState(
+        connection.execute(select(jobs.c.state).where(jobs.c.id == job_id)).scalar_one()
+    )
+
+
+def progress(row: RowMapping) -> Progress:
+    """Return how far a job is, from its whole row."""
+    return Progress(
+        total=row["frames_total"],
+        done=row["frames_done"],
+        failed=row["frames_failed"],
+        running=row["frames_running"],
+        test_frames=row["test_frames"],
+    )
 
 
 def owns_output(connection: Connection, account_id: str, blob_hash: str) -> bool:
@@ -148,32 +202,45 @@ def output_files(connection: Connection, job_ids: Sequence[str]) -> list[FileEnt
     return [FileEntry(path=each.path, hash=each.hash, size=each.size) for each in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class Dependency:
-    """One job that another needs."""
-
-    job_id: str
-    name: str
-    state: JobState
-
-
-def needed_by(connection: Connection, job_id: str) -> list[Dependency]:
-    """Return the jobs that ``job_id`` waits for."""
+def needed_by(connection: Connection, job_id: str) -> list[str]:
+    """Return the ids of the jobs that ``job_id`` waits for."""
     rows = connection.execute(
-        select(jobs.c.id, jobs.c.name, jobs.c.state)
-        .join(job_dependencies, job_dependencies.c.needs_job_id == jobs.c.id)
-        .where(job_dependencies.c.job_id == job_id)
-        .order_by(jobs.c.position)
-    )
-    return [Dependency(each.id, each.name, JobState(each.state)) for each in rows]
-
-
-def dependents_of(connection: Connection, job_id: str) -> list[str]:
-    """Return the ids of the jobs that wait for ``job_id``."""
-    rows = connection.execute(
-        select(job_dependencies.c.job_id).where(job_dependencies.c.needs_job_id == job_id)
+        select(job_dependencies.c.needs_job_id).where(job_dependencies.c.job_id == job_id)
     )
     return list(rows.scalars())
+
+
+def has_dependents(connection: Connection, job_id: str) -> bool:
+    """Return whether a job waits for this one."""
+    found = select(job_dependencies.c.job_id).where(job_dependencies.c.needs_job_id == job_id)
+    return connection.execute(found.limit(1)).first() is not None
+
+
+def graph(connection: Connection, submission_id: str) -> list[Node]:
+    """Return the jobs of a submission with what each of them needs, in their order."""
+    edges = connection.execute(
+        select(job_dependencies.c.job_id, job_dependencies.c.needs_job_id)
+        .join(jobs, jobs.c.id == job_dependencies.c.job_id)
+        .where(jobs.c.submission_id == submission_id)
+    )
+    needs: dict[str, list[str]] = {}
+    for job_id, needed in edges:
+        needs.setdefault(job_id, []).append(needed)
+    found = connection.execute(
+        select(jobs.c.id, jobs.c.name, jobs.c.state)
+        .where(jobs.c.submission_id == submission_id)
+        .order_by(jobs.c.position)
+    ).all()
+    place = {each.id: index for index, each in enumerate(found)}
+    return [
+        Node(
+            id=each.id,
+            name=each.name,
+            state=JobState(each.state),
+            needs=sorted(needs.get(each.id, ()), key=place.__getitem__),
+        )
+        for each in found
+    ]
 
 
 def frame_numbers(connection: Connection, job_id: str, state: FrameState, limit: int) -> list[int]:
@@ -189,7 +256,7 @@ def frame_numbers(connection: Connection, job_id: str, state: FrameState, limit:
 
 def _job_query() -> Select[Any]:
     return (
-        select(jobs, *_SUBMISSION_COLUMNS)
+        select(*_JOB_COLUMNS, *_SUBMISSION_COLUMNS)
         .join(submissions)
         .order_by(submissions.c.number.desc(), jobs.c.position)
     )
@@ -214,6 +281,9 @@ def _read(connection: Connection, query: Select[Any]) -> list[Job]:
             frames_done=each["frames_done"],
             frames_failed=each["frames_failed"],
             frames_running=each["frames_running"],
+            priority=each["priority"],
+            instances=each["instances"],
+            machine_type=each["machine_type"],
             credits=float(to_credits(each["credits_micros"])),
             output_folder=each["output_folder"],
             submitted_at=each["submitted_at"],

@@ -78,6 +78,7 @@ accounts = Table(
     _text("plan", 50),
     Column("active", Boolean, nullable=False),
     Column("created_at", Utc, nullable=False),
+    Column("served_at", Utc, nullable=True, comment="last start of a runner; NULL until the first"),
 )
 
 access_keys = Table(
@@ -180,6 +181,9 @@ jobs = Table(
     Column("credits_micros", BigInteger, nullable=False),
     Column("startup_seconds", Float, nullable=True, comment="NULL until measured"),
     Column("frame_seconds", Float, nullable=True, comment="NULL until measured"),
+    Column("test_frames", Integer, nullable=False, comment="must be done before the rest; 0: none"),
+    Column("licence_failures", Integer, nullable=False, comment="in a row"),
+    Column("not_before", Utc, nullable=True, comment="NULL unless it waits for a licence"),
     Column("submitted_at", Utc, nullable=False),
     Column("started_at", Utc, nullable=True, comment="NULL until its first claim"),
     Column("finished_at", Utc, nullable=True, comment="NULL until its state is final"),
@@ -204,6 +208,8 @@ runners = Table(
     Column("token_hash", _HASH, nullable=False, unique=True),
     Column("expires_at", Utc, nullable=False),
     Column("reference", Text, nullable=True, comment="the engine's; NULL until launched"),
+    Column("host", String(255), nullable=False, comment="'' until its first claim"),
+    Column("yielding", Boolean, nullable=False, comment="ends after the frame it is at"),
     Column("created_at", Utc, nullable=False),
     Column("ended_at", Utc, nullable=True, comment="NULL while it lives"),
     Index(None, "job_id", "ended_at"),
@@ -219,13 +225,27 @@ claims = Table(
     Column("created_at", Utc, nullable=False),
     Column("heartbeat_at", Utc, nullable=False),
     Column("current_frame", Integer, nullable=True, comment="NULL between frames"),
+    Column("frames", Text, nullable=False, comment="as text, for people: '1-24, 30'"),
+    Column("frames_total", Integer, nullable=False),
+    Column("frames_done", Integer, nullable=False),
+    Column("recalled", Boolean, nullable=False, comment="its rest is wanted back"),
     Column("seconds", Float, nullable=False, comment="machine time charged through this claim"),
     Column("outcome", String(20), nullable=True, comment="NULL while it is open; 'lost' too"),
     _text("sentence"),
     Column("exit_code", Integer, nullable=True, comment="NULL: killed, or never ran"),
+    Column("marker", Text, nullable=False, comment="the line of output that condemned it, or ''"),
     Column("ended_at", Utc, nullable=True, comment="NULL while it is open"),
     Index(None, "runner_id", "ended_at"),
     Index(None, "ended_at", "heartbeat_at"),
+    Index(None, "job_id", "created_at"),
+)
+
+host_failures = Table(
+    "host_failures",
+    metadata,
+    Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
+    Column("host", String(255), primary_key=True),
+    Column("failures", Integer, nullable=False, comment="of its claims, in a row"),
 )
 
 frames = Table(

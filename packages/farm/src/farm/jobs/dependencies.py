@@ -1,11 +1,37 @@
-"""Dependencies between the jobs of a submission."""
+"""Dependencies between the jobs of a submission: who may start, who waits, who is blocked by whom.
 
-from collections.abc import Iterable, Mapping
+Everything is decided for a whole submission at once: a chain of a thousand jobs is one pass.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from farm_protocol.jobs import JobState
 
-from farm.jobs.transitions import Event
+from farm.jobs.transitions import Event, next_state
+
+_SHOWN = 5
+"""Most jobs that a sentence names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A job of a submission. ``needs``: ids of the jobs it waits for, all of the submission."""
+
+    id: str
+    name: str
+    state: JobState
+    needs: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a waiting job's dependencies mean for it now."""
+
+    job_id: str
+    event: Event
+    sentence: str
 
 
 def find_cycle(needs: Mapping[str, Iterable[str]]) -> list[str]:
@@ -19,13 +45,52 @@ def find_cycle(needs: Mapping[str, Iterable[str]]) -> list[str]:
 
 
 _LOST = frozenset({JobState.FAILED, JobState.STOPPED, JobState.BLOCKED})
+_WAITING = frozenset({JobState.PENDING, JobState.BLOCKED})
 
 
-def dependency_event(needed: Iterable[JobState]) -> Event | None:
-    """Return what a waiting job's dependencies mean for it: met, lost, or None (still waiting)."""
-    states = list(needed)
-    if any(state in _LOST for state in states):
-        return Event.DEPENDENCY_LOST
-    if all(state is JobState.COMPLETED for state in states):
-        return Event.DEPENDENCIES_MET
-    return None
+def review(nodes: Iterable[Node]) -> list[Review]:
+    """Return a verdict for each pending or blocked job, needed ones first.
+
+    A job that waits is let go when all that it needs completed. It is blocked as soon as one of
+    them has failed, was stopped, or is itself blocked; it then names the job where it began.
+    Otherwise it waits (again). Jobs in any other state have been let go, or are their user's
+    business (suspended): nothing happens to them.
+
+    Parameters:
+        nodes: all jobs of a submission, without a cycle.
+    """
+    known = {node.id: node for node in nodes}
+    states = {node.id: node.state for node in known.values()}
+    roots: dict[str, str] = {}
+    reviews = []
+    for job_id in TopologicalSorter(
+        {key: node.needs for key, node in known.items()}
+    ).static_order():
+        node = known[job_id]
+        if node.state not in _WAITING:
+            continue
+        lost = next((needed for needed in node.needs if states[needed] in _LOST), None)
+        if lost is not None:
+            roots[job_id] = roots.get(lost, lost)
+            sentence = _blocked(known[roots[job_id]], known[lost])
+            event = Event.DEPENDENCY_LOST
+        else:
+            waits_for = [known[n].name for n in node.needs if states[n] is not JobState.COMPLETED]
+            sentence = f"Waits for {_names(waits_for)}." if waits_for else ""
+            event = Event.DEPENDENCY_WAITS if waits_for else Event.DEPENDENCIES_MET
+        states[job_id] = next_state(node.state, event)
+        reviews.append(Review(job_id, event, sentence))
+    return reviews
+
+
+def _blocked(root: Node, lost: Node) -> str:
+    came_to = "failed" if root.state is JobState.FAILED else "was stopped"
+    between = f" ('{lost.name}' needs it)" if lost is not root else ""
+    return f"Blocked: '{root.name}' {came_to}{between}."
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = [f"'{name}'" for name in names[:_SHOWN]]
+    if len(names) > _SHOWN:
+        shown.append(f"{len(names) - _SHOWN} more")
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))

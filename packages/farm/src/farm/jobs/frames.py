@@ -1,12 +1,15 @@
 """Frame specifications: the documented text ``start [end] [step],[start [end] [step]],...``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MAX_FRAMES = 1_000_000
 """Most frames of one job."""
 
 MAX_FRAME_NUMBER = 1_048_574
 """Blender's own limit (MAXFRAME), in both directions; the widest of the supported products."""
+
+
+_TEST_FRAMES = 3
 
 
 class FrameSpecError(ValueError):
@@ -61,6 +64,18 @@ def _parse_part(part: str) -> range:
 def _is_ascii_integer(word: str) -> bool:
     digits = word.removeprefix("-")
     return digits.isascii() and digits.isdigit()
+
+
+def with_test_frames(frames: Sequence[int]) -> tuple[list[int], int]:
+    """Return the frames, the first, middle and last one in front, and how many of them these are.
+
+    Of three frames or fewer each would be one: they stay as they are, and there are none.
+    """
+    if len(frames) <= _TEST_FRAMES:
+        return list(frames), 0
+    places = [0, len(frames) // 2, len(frames) - 1]
+    rest = [frame for place, frame in enumerate(frames) if place not in places]
+    return [frames[place] for place in places] + rest, _TEST_FRAMES
 
 
 def format_frames(frames: Iterable[int], limit: int = 8) -> str:

@@ -26,6 +26,10 @@ class ClaimEnd(StrEnum):
     FAILED = "failed"
     LOST = "lost"
     STOPPED = "stopped"
+    NO_LICENCE = "no_licence"
+
+
+_BLAMING = frozenset({ClaimEnd.FAILED, ClaimEnd.LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def judge_unfinished(
     """
     verdicts = []
     for index, frame in enumerate(frames):
-        blamed = end is not ClaimEnd.STOPPED and (index == 0 or not frame_reached)
+        blamed = end in _BLAMING and (index == 0 or not frame_reached)
         failures = frame.failures + (blamed and end is ClaimEnd.FAILED)
         losses = frame.losses + (blamed and end is ClaimEnd.LOST)
         given_up = permanent or failures >= MAX_FAILURES or losses >= MAX_LOSSES

@@ -14,6 +14,7 @@ class Event(StrEnum):
 
     DEPENDENCIES_MET = "dependencies_met"
     DEPENDENCY_LOST = "dependency_lost"
+    DEPENDENCY_WAITS = "dependency_waits"
     CLAIMED = "claimed"
     ALL_FRAMES_DONE = "all_frames_done"
     FRAMES_GAVE_UP = "frames_gave_up"
@@ -22,18 +23,25 @@ class Event(StrEnum):
     STOP = "stop"
     RUNNERS_GONE = "runners_gone"
     RETRY = "retry"
+    RESTART = "restart"
 
 
 class IllegalTransitionError(ValueError):
     """The event makes no sense in this state. ``str()`` is a sentence for people."""
 
 
+ASKED_FOR = frozenset({Event.SUSPEND, Event.RESUME, Event.STOP, Event.RETRY, Event.RESTART})
+"""What users ask for; the rest happens by itself."""
+
 _S = JobState
 _E = Event
+
+_LIVE = (_S.PENDING, _S.READY, _S.RUNNING, _S.SUSPENDED, _S.BLOCKED)
 
 TABLE: dict[tuple[JobState, Event], JobState] = {
     (_S.PENDING, _E.DEPENDENCIES_MET): _S.READY,
     (_S.PENDING, _E.DEPENDENCY_LOST): _S.BLOCKED,
+    (_S.PENDING, _E.DEPENDENCY_WAITS): _S.PENDING,
     (_S.PENDING, _E.SUSPEND): _S.SUSPENDED,
     (_S.PENDING, _E.STOP): _S.STOPPED,
     (_S.READY, _E.CLAIMED): _S.RUNNING,
@@ -49,21 +57,27 @@ TABLE: dict[tuple[JobState, Event], JobState] = {
     (_S.RUNNING, _E.STOP): _S.STOPPING,
     (_S.SUSPENDED, _E.ALL_FRAMES_DONE): _S.COMPLETED,
     (_S.SUSPENDED, _E.FRAMES_GAVE_UP): _S.FAILED,
-    (_S.SUSPENDED, _E.RESUME): _S.READY,
+    # PENDING, not READY: the writer then looks whether what it needs has completed.
+    (_S.SUSPENDED, _E.RESUME): _S.PENDING,
     (_S.SUSPENDED, _E.STOP): _S.STOPPING,
     (_S.STOPPING, _E.STOP): _S.STOPPING,
     (_S.STOPPING, _E.RUNNERS_GONE): _S.STOPPED,
     (_S.BLOCKED, _E.DEPENDENCIES_MET): _S.READY,
     (_S.BLOCKED, _E.DEPENDENCY_LOST): _S.BLOCKED,
-    (_S.BLOCKED, _E.RETRY): _S.PENDING,
+    (_S.BLOCKED, _E.DEPENDENCY_WAITS): _S.PENDING,
     (_S.BLOCKED, _E.STOP): _S.STOPPED,
-    (_S.FAILED, _E.RETRY): _S.READY,
-    (_S.STOPPED, _E.RETRY): _S.READY,
-    # Asking twice for what is already so changes nothing.
-    (_S.STOPPED, _E.STOP): _S.STOPPED,
-    (_S.COMPLETED, _E.STOP): _S.COMPLETED,
-    (_S.FAILED, _E.STOP): _S.FAILED,
+    # PENDING, not READY, for the same reason.
+    (_S.FAILED, _E.RETRY): _S.PENDING,
+    (_S.STOPPED, _E.RETRY): _S.PENDING,
+    (_S.FAILED, _E.RESTART): _S.PENDING,
+    (_S.STOPPED, _E.RESTART): _S.PENDING,
+    (_S.COMPLETED, _E.RESTART): _S.PENDING,
+    # Asking for what is already so changes nothing: a second click does no harm.
+    **{(state, _E.STOP): state for state in (_S.STOPPED, _S.COMPLETED, _S.FAILED)},
     (_S.SUSPENDED, _E.SUSPEND): _S.SUSPENDED,
+    **{(state, _E.RESUME): state for state in (_S.PENDING, _S.READY, _S.RUNNING, _S.BLOCKED)},
+    **{(state, _E.RETRY): state for state in (*_LIVE, _S.COMPLETED)},
+    **{(state, _E.RESTART): state for state in _LIVE},
 }
 
 

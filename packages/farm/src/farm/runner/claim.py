@@ -38,7 +38,8 @@ from farm.runner.report import (
 from farm.runner.results import FrameFiles, Results
 from farm.runner.session import Ended, RenderSession, frame_range
 from farm.runner.stage import explain
-from farm.runner.verdict import Failure, judge
+from farm.runner.verdict import Failure, condemn, failed, judge
+from farm.runner.watchdog import Watchdog, limit_of
 from farm.runner.workplace import Workplace
 from farm.templates import Template
 
@@ -104,11 +105,14 @@ class ClaimRun:
         self._place, self._stopping = place, stopping
         self._fate = _Fate()
         self._failure: Failure | None = None
+        self._condemned = False
         self._frame: int | None = None
         self._size: tuple[int, int] | None = None
         self._started = self._mark = time.monotonic()
         self._startup: float | None = None
         self._render_seconds: list[float] = []
+        self._yielding = False
+        self._watchdog: Watchdog | None = None
         self._last_line = ""
         self._over = threading.Event()
         self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
@@ -150,11 +154,19 @@ class ClaimRun:
             self._line,
         )
         self._started = self._mark = time.monotonic()
+        template, given = self._template, self._job.parameters
+        self._watchdog = Watchdog(
+            limit_of(template.frame_timeout, given),
+            limit_of(template.silence_timeout, given),
+            self._started,
+        )
         session.start()
         while not session.wait(_POLL_SECONDS):
             if self._stopping.is_set():
                 self._fate.decide(End.STOPPED)
-            if self._fate.end is not None:
+            if failure := self._watchdog.overdue(time.monotonic(), self._frame):
+                self._condemn(failure)
+            if self._fate.end is not None or self._condemned:
                 session.kill()
         return session.close()
 
@@ -180,8 +192,15 @@ class ClaimRun:
             "FrameCount": str(len(self._frames)),
         }
 
+    def _condemn(self, failure: Failure) -> None:
+        """The renderer must be ended: whatever it writes from now on does not count."""
+        self._failure = self._failure or failure
+        self._condemned = True
+
     def _line(self, line: str) -> None:
         """Take one line of the renderer. Runs in OpenJD's thread."""
+        if self._watchdog is not None:
+            self._watchdog.heard(time.monotonic())
         if line.startswith(EVENT_PREFIX):
             try:
                 self._event(json.loads(line.removeprefix(EVENT_PREFIX)))
@@ -190,8 +209,12 @@ class ClaimRun:
         elif line.strip() and not line.startswith("openjd_"):
             self._last_line = line.strip()
             self._log.add(line)
+            if failure := condemn(line, self._template.symptoms):
+                self._condemn(failure)
 
     def _event(self, event: dict[str, Any]) -> None:
+        if self._condemned:
+            return
         now = time.monotonic()
         match event["event"]:
             case "loaded":
@@ -204,12 +227,17 @@ class ClaimRun:
             case "frame_written":
                 # The first frame's time begins with the process: the farm meters all of it.
                 seconds, self._mark = now - self._mark, now
+                if self._watchdog is not None:
+                    self._watchdog.frame_written(now)
                 self._frame = None
                 self._render_seconds.append(float(event["seconds"]))
                 files, extra = [str(f) for f in event["files"]], [str(f) for f in event["extra"]]
                 frame = int(event["frame"])
                 self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")
                 self._done.put(FrameFiles(frame, files, extra, seconds, self._size))
+                if self._yielding:
+                    # The next frame has hardly begun: nothing is lost with the renderer.
+                    self._fate.decide(End.FINISHED)
             case "failed":
                 self._failure = Failure(str(event["sentence"]), bool(event["permanent"]))
 
@@ -220,7 +248,11 @@ class ClaimRun:
             try:
                 command = self._farm.heartbeat(self._claim_id, self._frame)
                 answered = time.monotonic()
-                if command is RunnerCommand.STOP:
+                if command is RunnerCommand.YIELD:
+                    self._yielding = True
+                    if self._frame is None:
+                        self._fate.decide(End.FINISHED)
+                elif command is RunnerCommand.STOP:
                     # Only the renderer ends: the farm will say whether there is another claim.
                     self._fate.decide(End.FINISHED)
             except FarmGoneError as error:
@@ -247,7 +279,8 @@ class ClaimRun:
             return Finish(outcome=Outcome.STOPPED, exit_code=ended.exit_code)
         left = [frame for frame in self._frames if frame not in self._results.sent]
         failure = self._failure or self._results.failure
-        return judge(ended, failure, left, self._frame, self._last_line)
+        symptoms = self._template.symptoms
+        return judge(ended, failure, left, self._frame, self._last_line, symptoms)
 
     def _tell(self, finish: Finish) -> End:
         if self._fate.end in (End.LOST, End.GONE):
@@ -272,7 +305,7 @@ def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
     log = ClaimLog(farm, claim_id)
     log.add(failure.sentence)
     log.close()
-    farm.finish(claim_id, judge(Ended(None, None), failure, [], None, ""))
+    farm.finish(claim_id, failed(failure, None))
 
 
 def _text(value: object) -> str:

@@ -1,6 +1,7 @@
 """A runner's life: read the job, stage its files once, then claim after claim."""
 
 import logging
+import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from farm.runner.workplace import Workplace
 from farm.templates import Template, TemplateError, load_named
 
 log = logging.getLogger("farm.runner")
+
+_HOST = socket.gethostname()[:255]
 
 OK, FAILED = 0, 1
 """Exit codes of a runner: nothing left to do or told to end; could not work or lost the farm."""
@@ -92,7 +95,7 @@ def _prepare(
 def _give_up(farm: Farm, failure: Failure) -> int:
     """Tell the farm through a claim, its only ear: the job's owner must read the reason."""
     log.error("%s", failure.sentence)
-    claim = farm.claim(ClaimRequest())
+    claim = farm.claim(ClaimRequest(host=_HOST))
     if claim.claim_id is not None:
         finish_unrendered(farm, claim.claim_id, failure)
     return FAILED
@@ -105,7 +108,9 @@ def _claims(
     while not stopping.is_set():
         claim = farm.claim(
             ClaimRequest(
-                startup_seconds=measured.startup_seconds, frame_seconds=measured.frame_seconds
+                startup_seconds=measured.startup_seconds,
+                frame_seconds=measured.frame_seconds,
+                host=_HOST,
             )
         )
         if claim.claim_id is None:

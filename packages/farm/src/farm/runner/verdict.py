@@ -2,23 +2,44 @@
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from farm_protocol.runner import Finish, Outcome
 
 from farm.runner.session import Ended
+from farm.templates import Symptoms
 
 _SENTENCE = 2000
 """Most characters of a sentence: the protocol's limit."""
+_MARKER = 500
+"""Most characters of a line that is quoted."""
 _SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A reason to fail. ``permanent``: trying again cannot help."""
+    """A reason to fail.
+
+    Attributes:
+        permanent: trying again cannot help.
+        no_licence: the renderer got no licence: nothing of the job's own went wrong.
+        marker: the line of the renderer's output that says so; "" when another reason does.
+    """
 
     sentence: str
     permanent: bool
+    no_licence: bool = False
+    marker: str = ""
+
+
+def condemn(line: str, symptoms: Symptoms) -> Failure | None:
+    """Return what a line of the renderer's output means; None when nothing."""
+    marker = line.strip()[:_MARKER]
+    if symptoms.no_licence.search(line):
+        return Failure(f"The renderer got no licence: {marker}", False, True, marker)
+    if symptoms.failed.search(line):
+        return Failure(f"The renderer reported an error: {marker}", False, False, marker)
+    return None
 
 
 def judge(
@@ -27,6 +48,7 @@ def judge(
     left: Sequence[int],
     rendering: int | None,
     last_line: str,
+    symptoms: Symptoms,
 ) -> Finish:
     """Return what to tell the farm. Exit code 0 alone is never believed.
 
@@ -38,16 +60,24 @@ def judge(
     """
     if failure is None:
         failure = _crash(ended, left, rendering, last_line)
+        if failure is not None and ended.exit_code in symptoms.no_licence_codes:
+            failure = replace(failure, no_licence=True)
     if failure is None:
         return Finish(outcome=Outcome.COMPLETED, exit_code=ended.exit_code)
+    return failed(failure, ended.exit_code)
+
+
+def failed(failure: Failure, exit_code: int | None) -> Finish:
+    """Return what to tell the farm about a failure."""
     sentence = failure.sentence
     if len(sentence) > _SENTENCE:
         sentence = sentence[: _SENTENCE - 3] + "..."
     return Finish(
-        outcome=Outcome.FAILED,
+        outcome=Outcome.NO_LICENCE if failure.no_licence else Outcome.FAILED,
         sentence=sentence,
-        exit_code=ended.exit_code,
+        exit_code=exit_code,
         permanent=failure.permanent,
+        marker=failure.marker,
     )
 
 

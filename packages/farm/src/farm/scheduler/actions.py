@@ -1,56 +1,153 @@
-"""What a user may do to a job. Each may be repeated; each works in the caller's transaction."""
+"""What a user may do to jobs: to one, to a submission, to all. Each may be repeated.
 
+All functions work in the caller's write transaction, so that of two clicks at the same moment the
+second finds what the first has done, and changes nothing.
+"""
+
+from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 
-from farm_protocol.jobs import JobState
+from farm_protocol.jobs import JobChange, JobState
 from sqlalchemy import Connection, update
 
+from farm.db import claims as claim_rows
+from farm.db import feed, tasks
 from farm.db import jobs as rows
 from farm.db.tables import frames, jobs
-from farm.errors import ConflictError, NotFoundError
+from farm.errors import ConflictError
 from farm.jobs.retries import FrameState
-from farm.jobs.transitions import Event, IllegalTransitionError
-from farm.scheduler import writer
+from farm.jobs.transitions import Event, IllegalTransitionError, next_state
+from farm.scheduler import setbacks, writer
 
 
-def act(connection: Connection, account_id: str, job_id: str, event: Event, now: datetime) -> None:
-    """Apply STOP, SUSPEND, RESUME or RETRY.
+class Action(StrEnum):
+    """What a user may do to a job; also the last part of the call's address.
 
-    STOP kills what runs. SUSPEND lets running frames finish and starts no new ones. RETRY puts
-    failed frames back, and lets the jobs that were blocked by this one wait again.
-
-    Raises:
-        NotFoundError: no such job of this account.
-        ConflictError: it makes no sense in the job's present state.
+    STOP kills what runs. SUSPEND lets frames that are being rendered finish and starts no others.
+    RESUME goes on. RETRY puts failed frames back. RETRY_ALL renders every frame anew; of a job
+    that is not over it only puts failed frames back. RESTART_UNSTARTED puts back the frames that
+    were never tried, and no others.
     """
-    job = rows.owned(connection, account_id, job_id)
-    if job is None:
-        raise NotFoundError(f"There is no job '{job_id}'.")
-    try:
-        writer.happen(connection, job_id, event, now, _SENTENCES[event])
-    except IllegalTransitionError:
-        raise ConflictError(f"'{job.name}' is {job.state}; it cannot {event}.") from None
-    if event is Event.RETRY:
-        _retry(connection, job_id, now)
+
+    STOP = "stop"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    RETRY = "retry"
+    RETRY_ALL = "retry_all"
+    RESTART_UNSTARTED = "restart_unstarted"
 
 
-_SENTENCES = {
-    Event.STOP: "Stopped by its user.",
-    Event.SUSPEND: "Suspended by its user.",
-    Event.RESUME: "",
-    Event.RETRY: "",
+_EVENTS = {
+    Action.STOP: Event.STOP,
+    Action.SUSPEND: Event.SUSPEND,
+    Action.RESUME: Event.RESUME,
+    Action.RETRY: Event.RETRY,
+    Action.RETRY_ALL: Event.RESTART,
+    Action.RESTART_UNSTARTED: Event.RETRY,
 }
 
 
-def _retry(connection: Connection, job_id: str, now: datetime) -> None:
-    connection.execute(
+def act(
+    connection: Connection,
+    job_id: str,
+    action: Action,
+    now: datetime,
+    *,
+    who: str = "its user",
+) -> None:
+    """Do something to one job.
+
+    Parameters:
+        who: named in the sentence of a job that is stopped or suspended.
+
+    Raises:
+        ConflictError: it makes no sense in the job's present state.
+    """
+    row = rows.row(connection, job_id)
+    try:
+        next_state(JobState(row["state"]), _EVENTS[action])
+    except IllegalTransitionError:
+        words = action.value.replace("_", " ")
+        raise ConflictError(f"'{row['name']}' is {row['state']}: cannot {words} it.") from None
+    act_on_many(connection, [job_id], action, now, who=who)
+
+
+def act_on_many(
+    connection: Connection,
+    job_ids: Sequence[str],
+    action: Action,
+    now: datetime,
+    *,
+    who: str = "its user",
+) -> None:
+    """Do something to those of the jobs to which it can be done; the others stay as they are."""
+    said = {Action.STOP: f"Stopped by {who}.", Action.SUSPEND: f"Suspended by {who}."}
+    if action in (Action.STOP, Action.SUSPEND, Action.RESUME):
+        writer.happen_to_many(connection, job_ids, _EVENTS[action], now, said.get(action, ""))
+        return
+    able = [job_id for job_id in job_ids if _put_back(connection, job_id, action)]
+    writer.happen_to_many(connection, able, _EVENTS[action], now, "")
+
+
+def change(
+    connection: Connection, job_ids: Sequence[str], asked: JobChange, instance_limit: int
+) -> None:
+    """Change priority and instances, also while the jobs run.
+
+    Parameters:
+        instance_limit: what 0 instances mean.
+    """
+    for job_id in job_ids:
+        row = rows.row(connection, job_id)
+        values: dict[str, int] = {}
+        if asked.priority is not None:
+            values["priority"] = asked.priority
+        if asked.instances is not None:
+            values["instances"] = asked.instances or instance_limit
+        if all(row[name] == value for name, value in values.items()):
+            continue
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+        feed.job_changed(connection, row["account_id"], job_id)
+        if values.get("instances", 0) > row["instances"]:
+            # Its frames may all have been given out already; more runners need their part.
+            claim_rows.recall(connection, job_id)
+
+
+def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
+    """Let frames wait again; return whether there is a reason to let the job go on."""
+    row = rows.row(connection, job_id)
+    state = JobState(row["state"])
+    try:
+        over = next_state(state, _EVENTS[action]) is not state
+    except IllegalTransitionError:
+        return False
+    setbacks.forget_pause(connection, job_id)
+    tasks.forget_host_failures(connection, job_id)
+    which = frames.c.state == FrameState.FAILED.value
+    if action is Action.RESTART_UNSTARTED:
+        which &= (frames.c.failures == 0) & (frames.c.losses == 0)
+        # Whoever wants the rest wants it in spite of a test frame that failed.
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(test_frames=0))
+    again = connection.execute(
         update(frames)
-        .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
+        .where(frames.c.job_id == job_id, which)
         .values(state=FrameState.WAITING.value, failures=0, losses=0, claim_id=None)
-    )
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(frames_failed=0))
-    writer.review_dependencies(connection, job_id, now)
-    for dependent in rows.dependents_of(connection, job_id):
-        if rows.row(connection, dependent)["state"] == JobState.BLOCKED:
-            writer.happen(connection, dependent, Event.RETRY, now, "")
-            _retry(connection, dependent, now)
+    ).rowcount
+    done = 0
+    if action is Action.RETRY_ALL and over:
+        done = connection.execute(
+            update(frames)
+            .where(frames.c.job_id == job_id, frames.c.state == FrameState.DONE.value)
+            .values(state=FrameState.WAITING.value, failures=0, losses=0, seconds=0, claim_id=None)
+        ).rowcount
+    if again or done:
+        connection.execute(
+            update(jobs)
+            .where(jobs.c.id == job_id)
+            .values(
+                frames_failed=jobs.c.frames_failed - again, frames_done=jobs.c.frames_done - done
+            )
+        )
+        feed.job_changed(connection, row["account_id"], job_id)
+    return state is not JobState.FAILED or bool(again or done)

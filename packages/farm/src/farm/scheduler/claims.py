@@ -27,12 +27,12 @@ from farm.db import feed, files
 from farm.db import jobs as job_rows
 from farm.db.claims import ClaimRow, RunnerRow
 from farm.db.tables import jobs, outputs
-from farm.errors import ClaimLostError, InvalidRequestError
+from farm.errors import ClaimLostError, InvalidRequestError, NotAuthenticatedError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.pricing import machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
 from farm.jobs.transitions import Event
-from farm.scheduler import writer
+from farm.scheduler import setbacks, writer
 
 _CLAIMABLE = frozenset({JobState.READY, JobState.RUNNING})
 
@@ -48,22 +48,37 @@ def claim(
 
     Parameters:
         most_runners: how many runners the job may have at the same time.
+
+    Raises:
+        NotAuthenticatedError: the runner was given up a moment ago.
     """
+    alive = rows.live_runner(connection, runner.id)
+    if alive is None:
+        raise NotAuthenticatedError("This runner was given up; its token is not valid any more.")
     for left_open in rows.open_claims(connection, runner_id=runner.id):
         # It asks for the next one, so it knows nothing of this: the answer never arrived.
         _end(connection, left_open, ClaimEnd.STOPPED, "stopped", "", now)
     _remember_times(connection, runner.job_id, request)
+    if request.host and request.host != alive.host:
+        rows.set_host(connection, runner.id, request.host)
     row = job_rows.row(connection, runner.job_id)
+    progress = job_rows.progress(row)
+    reason = ""
     if row["state"] not in _CLAIMABLE:
+        reason = f"The job is {row['state']}."
+    elif alive.yielding:
+        reason = "It makes room for another job."
+    elif progress.claimable <= 0:
+        reason = "No frame waits."
+    else:
+        host = request.host or alive.host
+        reason = setbacks.refusal(connection, row, host, now)
+    if reason:
         rows.end_runner(connection, runner.id, now)
-        return Claim(claim_id=None, frames=[], reason=f"The job is {row['state']}.")
-    waiting = (
-        row["frames_total"] - row["frames_done"] - row["frames_failed"] - row["frames_running"]
+        return Claim(claim_id=None, frames=[], reason=reason)
+    size = claim_size(
+        progress.claimable, most_runners, row["startup_seconds"], row["frame_seconds"]
     )
-    if waiting <= 0:
-        rows.end_runner(connection, runner.id, now)
-        return Claim(claim_id=None, frames=[], reason="No frame waits.")
-    size = claim_size(waiting, most_runners, row["startup_seconds"], row["frame_seconds"])
     numbers = job_rows.frame_numbers(
         connection, runner.job_id, FrameState.WAITING, min(size, MAX_CLAIM)
     )
@@ -77,7 +92,7 @@ def claim(
 def _remember_times(connection: Connection, job_id: str, request: ClaimRequest) -> None:
     values = {
         name: value
-        for name, value in request.model_dump().items()
+        for name, value in request.model_dump(exclude={"host"}).items()
         if value is not None and value > 0
     }
     if values:
@@ -88,9 +103,15 @@ def heartbeat(
     connection: Connection, runner: RunnerRow, claim_id: str, frame: int | None, now: datetime
 ) -> RunnerCommand:
     """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
-    rows.touch(connection, _own(connection, runner, claim_id).id, now, frame)
-    stopping = job_rows.row(connection, runner.job_id)["state"] == JobState.STOPPING
-    return RunnerCommand.STOP if stopping else RunnerCommand.CONTINUE
+    own = _own(connection, runner, claim_id)
+    rows.touch(connection, own.id, now, frame)
+    state = job_rows.state(connection, runner.job_id)
+    if state is JobState.STOPPING:
+        return RunnerCommand.STOP
+    alive = rows.live_runner(connection, runner.id)
+    if own.recalled or state is JobState.SUSPENDED or alive is None or alive.yielding:
+        return RunnerCommand.YIELD
+    return RunnerCommand.CONTINUE
 
 
 def frame_done(
@@ -118,8 +139,9 @@ def frame_done(
     # A runner cannot have worked for longer than it has held the claim.
     seconds = min(report.seconds, max(0.0, (now - own.created_at).total_seconds() - own.seconds))
     micros = machine_time_micros(seconds, Decimal(row["credits_per_hour"]))
-    charge_frame(connection, row["account_id"], row["id"], report.frame, micros, now)
+    charge_frame(connection, row["account_id"], own.id, report.frame, micros, now)
     rows.frame_finished(connection, own, report.frame, seconds, micros, now)
+    setbacks.frame_done(connection, row, own)
     feed.job_changed(connection, row["account_id"], row["id"])
     writer.settle(connection, row["id"], now)
 
@@ -179,7 +201,7 @@ def finish(
 ) -> None:
     """The runner ends its claim. Raises ClaimLostError."""
     own = _own(connection, runner, claim_id)
-    ends = {Outcome.STOPPED: ClaimEnd.STOPPED}
+    ends = {Outcome.STOPPED: ClaimEnd.STOPPED, Outcome.NO_LICENCE: ClaimEnd.NO_LICENCE}
     sentence = report.sentence or "The renderer ended without delivering every frame."
     _end(
         connection,
@@ -190,7 +212,8 @@ def finish(
         sentence,
         now,
         exit_code=report.exit_code,
-        permanent=report.permanent,
+        permanent=report.permanent and report.outcome is not Outcome.NO_LICENCE,
+        marker=report.marker,
     )
 
 
@@ -227,9 +250,10 @@ def _end(
     *,
     exit_code: int | None = None,
     permanent: bool = False,
+    marker: str = "",
 ) -> None:
     left = rows.unfinished(connection, ended.id)
-    reached = ended.current_frame is not None or rows.done_count(connection, ended.id) > 0
+    reached = ended.current_frame is not None or ended.frames_done > 0
     rows.end_claim(
         connection,
         ended.id,
@@ -237,10 +261,15 @@ def _end(
         outcome=outcome,
         sentence=sentence if left else "",
         exit_code=exit_code,
+        marker=marker,
     )
     verdicts = judge_unfinished(left, end, frame_reached=reached, permanent=permanent)
     told = sentence if left and end is not ClaimEnd.STOPPED else ""
     writer.put_back(connection, ended.job_id, verdicts, told and f"Trying again: {told}", now)
+    if left and end is ClaimEnd.NO_LICENCE:
+        setbacks.no_licence(connection, ended.job_id, sentence, now)
+    elif left and end in (ClaimEnd.FAILED, ClaimEnd.LOST) and not permanent:
+        setbacks.claim_failed(connection, ended, now)
     if told:
         line = feed.log_line(now, f"{told} ({len(left)} unfinished frames)")
         feed.add_log(connection, ended.job_id, ended.id, -1, line)

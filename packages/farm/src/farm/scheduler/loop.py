@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -19,7 +19,7 @@ from farm.db.tables import jobs
 from farm.jobs.transitions import Event
 from farm.ports import Engine, EngineError, LaunchRequest
 from farm.scheduler import claims, writer
-from farm.scheduler.plan import plan
+from farm.scheduler.plan import Decision, Snapshot, plan
 from farm.scheduler.snapshot import read_snapshot
 from farm.wakeup import Wakeup
 
@@ -37,8 +37,11 @@ most, and a wish that arrives while it rests waits for some milliseconds."""
 
 TOKEN_LIFE = timedelta(days=7)
 _LAUNCH_GRACE = timedelta(seconds=2 * CLAIM_TIMEOUT_SECONDS)
-_FIRST_BACK_OFF = 1.0
-_LONGEST_BACK_OFF = 60.0
+_STUCK_GRACE = timedelta(seconds=30)
+"""How long a runner that fell silent and lost its claim may take to come back."""
+
+_FIRST_BACK_OFF = timedelta(seconds=1)
+_LONGEST_BACK_OFF = timedelta(seconds=60)
 
 
 class Scheduler:
@@ -51,6 +54,7 @@ class Scheduler:
         slots: Mapping[str, int],
         wakeup: Wakeup,
         changes: Wakeup,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Use these parts; nothing happens before `run`.
 
@@ -64,9 +68,10 @@ class Scheduler:
         self._slots = slots
         self._wakeup = wakeup
         self._changes = changes
+        self._clock = clock
         self._stopping = threading.Event()
         # Jobs whose runners end before they claim anything: (failures in a row, not before).
-        self._held_back: dict[str, tuple[int, float]] = {}
+        self._held_back: dict[str, tuple[int, datetime]] = {}
         self._was_busy = False
         self.farm_url = ""
 
@@ -111,37 +116,48 @@ class Scheduler:
 
     def tick(self) -> bool:
         """Do one pass. Returns whether runners live or are wanted."""
-        now = datetime.now(UTC)
+        now = self._clock()
         with self._database.read() as connection:
             living = rows.live_runners(connection)
             silent = rows.open_claims(
                 connection, silent_since=now - timedelta(seconds=CLAIM_TIMEOUT_SECONDS)
             )
+            stuck = rows.stuck_runners(connection, now - _STUCK_GRACE) if living else []
             stopping = list(
                 connection.execute(
                     select(jobs.c.id).where(jobs.c.state == JobState.STOPPING.value)
                 ).scalars()
             )
         gone = self._vanished(living, now)
-        if gone or silent:
+        if gone or silent or stuck:
             self._take_back(gone, now)
         if stopping:
             self._finish_stops(stopping, now)
         with self._database.read() as connection:
-            snapshot = read_snapshot(connection, self._slots, self._back_off())
-        launches = plan(snapshot)
-        for launch in launches:
+            snapshot = read_snapshot(connection, self._slots, self._back_off(now), now)
+        decision = plan(snapshot)
+        self._let_yield(snapshot, decision)
+        for launch in decision.launches:
             for _ in range(launch.count):
                 self._launch(launch.job_id, launch.machine_type)
-        started = {launch.job_id for launch in launches}
+        self._prepare(snapshot, decision, bool(living))
+        if gone or silent or stuck or stopping or decision.launches:
+            self._changes.notify()
+        return bool(living or decision.launches or self._held_back)
+
+    def _let_yield(self, snapshot: Snapshot, decision: Decision) -> None:
+        yielding = {runner.id for job in snapshot.jobs for runner in job.runners if runner.yielding}
+        if yielding != decision.yields:
+            with self._database.write() as connection:
+                rows.set_yielding(connection, decision.yields)
+
+    def _prepare(self, snapshot: Snapshot, decision: Decision, living: bool) -> None:
+        started = {launch.job_id for launch in decision.launches}
         if any(job.waiting and not job.runners and job.id not in started for job in snapshot.jobs):
             self._engine.prepare()  # For when a machine becomes free.
-        elif self._was_busy and not living and not launches:
+        elif self._was_busy and not living and not started:
             self._engine.prepare()  # Who has just rendered often renders again.
-        self._was_busy = bool(living or launches)
-        if gone or silent or stopping or launches:
-            self._changes.notify()
-        return bool(living or launches or self._held_back)
+        self._was_busy = living or bool(started)
 
     def _vanished(self, living: list[RunnerRow], now: datetime) -> list[RunnerRow]:
         references = [each.reference for each in living if each.reference is not None]
@@ -157,9 +173,14 @@ class Scheduler:
     def _take_back(self, gone: list[RunnerRow], now: datetime) -> None:
         with self._database.write() as connection:
             claims.expire_silent(connection, now)
+            for runner in rows.stuck_runners(connection, now - _STUCK_GRACE):
+                # It holds a slot and does nothing with it.
+                if runner.reference is not None:
+                    self._engine.stop(runner.reference)
+                claims.runner_vanished(connection, runner, now)
             for runner in gone:
                 if not rows.has_claimed(connection, runner.id):
-                    self._hold_back(runner.job_id)
+                    self._hold_back(runner.job_id, now)
                 claims.runner_vanished(connection, runner, now)
 
     def _finish_stops(self, stopping: list[str], now: datetime) -> None:
@@ -173,10 +194,11 @@ class Scheduler:
                     writer.happen(connection, job_id, Event.RUNNERS_GONE, now)
 
     def _launch(self, job_id: str, machine_type: str) -> None:
-        now = datetime.now(UTC)
+        now = self._clock()
         runner_id, token = uuid4().hex, new_secret()
         with self._database.write() as connection:
             # Stored before it starts: a runner that nobody knows of could not be stopped.
+            rows.note_served(connection, job_id, now)
             rows.add_runner(
                 connection,
                 runner_id=runner_id,
@@ -195,7 +217,7 @@ class Scheduler:
         try:
             reference = self._engine.launch(request)
         except EngineError as error:
-            self._hold_back(job_id)
+            self._hold_back(job_id, now)
             with self._database.write() as connection:
                 rows.end_runner(connection, runner_id, now)
                 writer.say(connection, job_id, f"Waits: {error}")
@@ -203,18 +225,19 @@ class Scheduler:
         with self._database.write() as connection:
             rows.set_reference(connection, runner_id, reference)
 
-    def _hold_back(self, job_id: str) -> None:
-        failures = self._held_back.get(job_id, (0, 0.0))[0] + 1
-        seconds = min(_LONGEST_BACK_OFF, _FIRST_BACK_OFF * 2 ** (failures - 1))
-        self._held_back[job_id] = (failures, time.monotonic() + seconds)
-        logger.warning("a runner of job %s could not start; next try in %.0f s", job_id, seconds)
+    def _hold_back(self, job_id: str, now: datetime) -> None:
+        failures = self._held_back.get(job_id, (0, now))[0] + 1
+        pause = min(_LONGEST_BACK_OFF, _FIRST_BACK_OFF * 2.0 ** min(failures - 1, 30))
+        self._held_back[job_id] = (failures, now + pause)
+        logger.warning(
+            "a runner of job %s could not start; next try in %.0f s", job_id, pause.total_seconds()
+        )
 
-    def _back_off(self) -> set[str]:
-        moment = time.monotonic()
+    def _back_off(self, now: datetime) -> set[str]:
         # Forgotten once it has been quiet for as long as the longest back-off.
         self._held_back = {
             job_id: held
             for job_id, held in self._held_back.items()
-            if moment < held[1] + _LONGEST_BACK_OFF
+            if now < held[1] + _LONGEST_BACK_OFF
         }
-        return {job_id for job_id, held in self._held_back.items() if moment < held[1]}
+        return {job_id for job_id, held in self._held_back.items() if now < held[1]}

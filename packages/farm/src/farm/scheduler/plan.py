@@ -1,8 +1,39 @@
-"""Which runners should be started now: a pure function from a snapshot to a list of launches."""
+"""Which runners there should be: a pure function from a snapshot to launches and yields.
 
+The rule. All slots are dealt out anew in every pass, one by one, as if no runner lived. Each goes
+to the job of the highest priority; among the jobs of one priority to the user who has been dealt
+the fewest slots of that machine type; among such users, first to one who holds a runner already,
+then to the one who was served least recently; among one user's jobs to one that is being rendered,
+then to the one submitted first. Only who has had a turn (`farm.jobs.turns`) stands back behind a
+user who has nothing. No limit is exceeded: the machine type's capacity, the user's throughput, the
+job's instances, its frames.
+
+A job that was dealt more than it has gets new runners, as far as there is room. One that has more
+runners than it was dealt keeps them until each has finished the frame it is at: they yield, and
+are never killed. So with one slot, a user who waits gets it after one turn and one frame.
+"""
+
+import heapq
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerView:
+    """A living runner.
+
+    Attributes:
+        idle: it was launched and has not claimed yet.
+        turn_over: it has begun a frame, and has worked for as long as a turn.
+        yielding: it was told to end after the frame it is at.
+    """
+
+    id: str
+    idle: bool = False
+    turn_over: bool = False
+    yielding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,9 +43,9 @@ class JobView:
     Attributes:
         order: place in the queue of equals: the order of submission.
         most_runners: the job's instances, after the user's limit for one job.
-        waiting: frames that could be claimed now; 0 when the job may not start any.
+        waiting: frames that could be claimed now.
+        startable: it may be worked on; if not, its runners are to end.
         runners: alive, whether they have claimed or not.
-        idle_runners: those among them that were launched and have not claimed yet.
     """
 
     id: str
@@ -24,8 +55,16 @@ class JobView:
     order: tuple[int, int]
     most_runners: int
     waiting: int
-    runners: int
-    idle_runners: int
+    startable: bool = True
+    runners: Sequence[RunnerView] = ()
+
+    @property
+    def useful(self) -> int:
+        """Most runners that the job can do with now."""
+        if not self.startable:
+            return 0
+        busy = sum(not runner.idle for runner in self.runners)
+        return min(self.most_runners, busy + self.waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +74,13 @@ class Snapshot:
     Attributes:
         slots: capacity by machine type.
         max_throughput: most runners by account, over all its jobs.
+        served: when a runner was last started for an account, as a timestamp; absent: never.
     """
 
     jobs: Sequence[JobView]
     slots: Mapping[str, int]
     max_throughput: Mapping[str, int]
+    served: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +92,32 @@ class Launch:
     count: int
 
 
-def plan(snapshot: Snapshot) -> list[Launch]:
-    """Return the launches that are due: higher priority first, then by time of submission.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done.
 
-    A running job is never pre-empted. Capacity of the machine type, the user's throughput, the
-    job's instances and its waiting frames all hold at once.
+    Attributes:
+        yields: ids of the runners that shall end after the frame they are at; all others go on.
     """
+
+    launches: Sequence[Launch]
+    yields: frozenset[str]
+
+
+def plan(snapshot: Snapshot) -> Decision:
+    """Return the launches and yields that are due; see the module's text."""
+    dealt = _deal(snapshot)
     on_machine: Counter[str] = Counter()
     of_account: Counter[str] = Counter()
     for job in snapshot.jobs:
-        on_machine[job.machine_type] += job.runners
-        of_account[job.account_id] += job.runners
+        on_machine[job.machine_type] += len(job.runners)
+        of_account[job.account_id] += len(job.runners)
+    jobs = {job.id: job for job in snapshot.jobs}
     launches = []
-    for job in sorted(snapshot.jobs, key=lambda job: (-job.priority, job.order)):
+    for job_id, wanted in dealt.items():
+        job = jobs[job_id]
         count = min(
-            job.most_runners - job.runners,
-            # A runner on its way will claim frames of those that wait.
-            job.waiting - job.idle_runners,
+            wanted - len(job.runners),
             snapshot.slots.get(job.machine_type, 0) - on_machine[job.machine_type],
             snapshot.max_throughput.get(job.account_id, 0) - of_account[job.account_id],
         )
@@ -75,4 +125,85 @@ def plan(snapshot: Snapshot) -> list[Launch]:
             launches.append(Launch(job.id, job.machine_type, count))
             on_machine[job.machine_type] += count
             of_account[job.account_id] += count
-    return launches
+    yields = frozenset(
+        runner.id for job in snapshot.jobs for runner in _surplus(job, dealt.get(job.id, 0))
+    )
+    return Decision(launches, yields)
+
+
+def _surplus(job: JobView, dealt: int) -> Sequence[RunnerView]:
+    """Return the runners to let go: those that lose least, then those that have worked longest."""
+    willing = sorted(job.runners, key=lambda runner: (not runner.idle, not runner.turn_over))
+    return willing[: max(0, len(willing) - dealt)]
+
+
+class _Queue:
+    """What one user wants of one machine type, at one priority: jobs in their order."""
+
+    def __init__(self, jobs: Sequence[JobView]) -> None:
+        ordered = sorted(jobs, key=lambda job: job.order)
+        kept = [(job, min(len(job.runners), job.useful)) for job in ordered]
+        more = [(job, job.useful - count) for job, count in kept]
+        # Reversed: the head is at the end, where it is cheap to take.
+        self._wanted = [(job, count) for job, count in [*kept, *more] if count > 0][::-1]
+
+    @property
+    def head(self) -> JobView | None:
+        return self._wanted[-1][0] if self._wanted else None
+
+    def take(self) -> JobView:
+        job, count = self._wanted.pop()
+        if count > 1:
+            self._wanted.append((job, count - 1))
+        return job
+
+
+_Seat = tuple[str, str]
+"""A user on a machine type: (account, machine type)."""
+
+_Place = tuple[int, int, float, tuple[int, int], _Seat]
+"""Who comes next: the smallest."""
+
+
+def _deal(snapshot: Snapshot) -> dict[str, int]:
+    """Deal out all slots; return how many each job gets, in the order in which jobs come first."""
+    slots = Counter(snapshot.slots)
+    throughput = Counter(snapshot.max_throughput)
+    held: Counter[_Seat] = Counter()
+    in_turn: set[_Seat] = set()
+    for job in snapshot.jobs:
+        seat = (job.account_id, job.machine_type)
+        held[seat] += len(job.runners)
+        if any(not runner.turn_over for runner in job.runners):
+            in_turn.add(seat)
+    dealt: dict[str, int] = {}
+    of_seat: Counter[_Seat] = Counter()
+
+    def place(seat: _Seat, head: JobView) -> _Place:
+        count = of_seat[seat]
+        holds = held[seat] > count
+        stands_back = holds and count == 0 and seat not in in_turn
+        rank = 2 if stands_back else 0 if holds else 1
+        return (count, rank, snapshot.served.get(seat[0], float("-inf")), head.order, seat)
+
+    by_priority = sorted(snapshot.jobs, key=lambda job: -job.priority)
+    for _, group in groupby(by_priority, key=lambda job: job.priority):
+        of: dict[_Seat, list[JobView]] = {}
+        for job in group:
+            of.setdefault((job.account_id, job.machine_type), []).append(job)
+        queues = {seat: _Queue(jobs) for seat, jobs in of.items()}
+        heap = [place(seat, queue.head) for seat, queue in queues.items() if queue.head]
+        heapq.heapify(heap)
+        while heap:
+            seat = heapq.heappop(heap)[-1]
+            account, machine = seat
+            if slots[machine] <= 0 or throughput[account] <= 0:
+                continue
+            job = queues[seat].take()
+            dealt[job.id] = dealt.get(job.id, 0) + 1
+            slots[machine] -= 1
+            throughput[account] -= 1
+            of_seat[seat] += 1
+            if head := queues[seat].head:
+                heapq.heappush(heap, place(seat, head))
+    return dealt

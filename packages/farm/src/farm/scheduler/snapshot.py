@@ -1,19 +1,22 @@
 """Reads what `plan` decides on."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from farm_protocol.jobs import JobState
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, or_, select
 
 from farm.accounts.plans import plan_named
 from farm.db.tables import accounts, claims, jobs, runners, submissions
-from farm.scheduler.plan import JobView, Snapshot
+from farm.jobs.progress import Progress
+from farm.jobs.turns import turn_seconds
+from farm.scheduler.plan import JobView, RunnerView, Snapshot
 
 _STARTABLE = (JobState.READY.value, JobState.RUNNING.value)
 
 
 def read_snapshot(
-    connection: Connection, slots: Mapping[str, int], held_back: Collection[str]
+    connection: Connection, slots: Mapping[str, int], held_back: Collection[str], now: datetime
 ) -> Snapshot:
     """Return the snapshot of this moment.
 
@@ -21,49 +24,87 @@ def read_snapshot(
         slots: capacity by machine type.
         held_back: ids of jobs that get no new runner now (their last ones could not start).
     """
-    has_claimed = select(claims.c.id).where(claims.c.runner_id == runners.c.id).exists()
-    alive = (
-        select(
-            runners.c.job_id,
-            func.count().label("runners"),
-            func.count().filter(~has_claimed).label("idle"),
-        )
-        .where(runners.c.ended_at.is_(None))
-        .group_by(runners.c.job_id)
-        .subquery()
-    )
+    alive = select(runners.c.job_id).where(runners.c.ended_at.is_(None))
     rows = connection.execute(
         select(
-            jobs,
+            jobs.c.id,
+            jobs.c.account_id,
+            jobs.c.machine_type,
+            jobs.c.priority,
+            jobs.c.position,
+            jobs.c.instances,
+            jobs.c.state,
+            jobs.c.frames_total,
+            jobs.c.frames_done,
+            jobs.c.frames_failed,
+            jobs.c.frames_running,
+            jobs.c.test_frames,
+            jobs.c.not_before,
+            jobs.c.startup_seconds,
             submissions.c.number,
             accounts.c.plan,
-            func.coalesce(alive.c.runners, 0).label("runners"),
-            func.coalesce(alive.c.idle, 0).label("idle"),
+            accounts.c.served_at,
         )
         .join(submissions, jobs.c.submission_id == submissions.c.id)
         .join(accounts, jobs.c.account_id == accounts.c.id)
-        .outerjoin(alive, alive.c.job_id == jobs.c.id)
-        .where(or_(jobs.c.state.in_(_STARTABLE), alive.c.runners.is_not(None)))
+        .where(or_(jobs.c.state.in_(_STARTABLE), jobs.c.id.in_(alive)))
     ).all()
-    return Snapshot(
-        jobs=[
+    turns = {row.id: turn_seconds(row.startup_seconds) for row in rows}
+    living = _runners(connection, turns, now)
+    plans = {row.account_id: plan_named(row.plan) for row in rows}
+    views = []
+    for row in rows:
+        progress = Progress(
+            row.frames_total,
+            row.frames_done,
+            row.frames_failed,
+            row.frames_running,
+            row.test_frames,
+        )
+        held = row.id in held_back or (row.not_before is not None and row.not_before > now)
+        views.append(
             JobView(
                 id=row.id,
                 account_id=row.account_id,
                 machine_type=row.machine_type,
                 priority=row.priority,
                 order=(row.number, row.position),
-                most_runners=min(row.instances, plan_named(row.plan).job_throughput_limit),
-                waiting=(
-                    row.frames_total - row.frames_done - row.frames_failed - row.frames_running
-                    if row.state in _STARTABLE and row.id not in held_back
-                    else 0
-                ),
-                runners=row.runners,
-                idle_runners=row.idle,
+                most_runners=min(row.instances, plans[row.account_id].job_throughput_limit),
+                waiting=0 if held else progress.claimable,
+                startable=row.state in _STARTABLE,
+                runners=living.get(row.id, ()),
             )
-            for row in rows
-        ],
+        )
+    return Snapshot(
+        jobs=views,
         slots=slots,
-        max_throughput={row.account_id: plan_named(row.plan).max_throughput for row in rows},
+        max_throughput={account: plan.max_throughput for account, plan in plans.items()},
+        served={row.account_id: row.served_at.timestamp() for row in rows if row.served_at},
     )
+
+
+def _runners(
+    connection: Connection, turns: Mapping[str, float], now: datetime
+) -> dict[str, list[RunnerView]]:
+    """Return the living runners of each job, oldest first."""
+    claimed = select(claims.c.id).where(claims.c.runner_id == runners.c.id)
+    begun = claimed.where(or_(claims.c.frames_done > 0, claims.c.current_frame.is_not(None)))
+    rows = connection.execute(
+        select(
+            runners.c.id,
+            runners.c.job_id,
+            runners.c.created_at,
+            runners.c.yielding,
+            claimed.exists().label("claimed"),
+            begun.exists().label("begun"),
+        )
+        .where(runners.c.ended_at.is_(None))
+        .order_by(runners.c.created_at, runners.c.id)
+    )
+    living: dict[str, list[RunnerView]] = {}
+    for row in rows:
+        worked = (now - row.created_at).total_seconds()
+        over = bool(row.begun) and worked >= turns.get(row.job_id, 0.0)
+        view = RunnerView(row.id, idle=not row.claimed, turn_over=over, yielding=row.yielding)
+        living.setdefault(row.job_id, []).append(view)
+    return living

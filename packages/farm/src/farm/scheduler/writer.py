@@ -15,16 +15,16 @@ from farm.db import claims as claim_rows
 from farm.db import feed
 from farm.db import jobs as rows
 from farm.db.tables import frames, jobs
-from farm.jobs.dependencies import dependency_event
+from farm.jobs.dependencies import review
 from farm.jobs.frames import format_frames
 from farm.jobs.retries import FrameState, Verdict
-from farm.jobs.transitions import Event, next_state
+from farm.jobs.transitions import ASKED_FOR, Event, IllegalTransitionError, next_state
 
 
 def happen(
     connection: Connection, job_id: str, event: Event, now: datetime, sentence: str | None = None
 ) -> JobState:
-    """Apply ``event`` to a job and return its new state.
+    """Apply ``event`` to a job and to those that wait for it; return the job's new state.
 
     Parameters:
         sentence: what the job says from now on; None keeps the sentence that it has.
@@ -34,7 +34,48 @@ def happen(
     """
     row = rows.row(connection, job_id)
     before = JobState(row["state"])
+    state = _change(connection, row, event, now, sentence)
+    if state is not before and (
+        state is JobState.PENDING
+        or ((state.is_final or before.is_final) and rows.has_dependents(connection, job_id))
+    ):
+        review_dependencies(connection, row["submission_id"], now)
+        state = JobState(rows.row(connection, job_id)["state"])
+    return state
+
+
+def happen_to_many(
+    connection: Connection,
+    job_ids: Sequence[str],
+    event: Event,
+    now: datetime,
+    sentence: str | None = None,
+) -> list[str]:
+    """Apply ``event`` to those of the jobs to which it can happen; return these.
+
+    What it means for dependents is looked at once a submission, afterwards.
+    """
+    happened, submissions = [], set()
+    for job_id in job_ids:
+        row = rows.row(connection, job_id)
+        try:
+            _change(connection, row, event, now, sentence)
+        except IllegalTransitionError:
+            continue
+        happened.append(job_id)
+        submissions.add(row["submission_id"])
+    for submission_id in sorted(submissions):
+        review_dependencies(connection, submission_id, now)
+    return happened
+
+
+def _change(
+    connection: Connection, row: RowMapping, event: Event, now: datetime, sentence: str | None
+) -> JobState:
+    before = JobState(row["state"])
     state = next_state(before, event)
+    if state is before and event in ASKED_FOR:
+        return state  # It is so already, and says why.
     values: dict[str, Any] = {"state": state.value}
     if sentence is not None:
         values["sentence"] = sentence
@@ -42,13 +83,9 @@ def happen(
         values["started_at"] = now
     if state.is_final != before.is_final:
         values["finished_at"] = now if state.is_final else None
-    if all(row[name] == value for name, value in values.items()):
-        return state
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
-    feed.job_changed(connection, row["account_id"], job_id)
-    if state.is_final:
-        for dependent in rows.dependents_of(connection, job_id):
-            review_dependencies(connection, dependent, now)
+    if any(row[name] != value for name, value in values.items()):
+        connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(**values))
+        feed.job_changed(connection, row["account_id"], row["id"])
     return state
 
 
@@ -60,27 +97,18 @@ def say(connection: Connection, job_id: str, sentence: str) -> None:
         feed.job_changed(connection, row["account_id"], job_id)
 
 
-def review_dependencies(connection: Connection, job_id: str, now: datetime) -> None:
-    """Let a pending or blocked job go on, or block it, as the jobs that it needs stand."""
-    row = rows.row(connection, job_id)
-    if row["state"] not in (JobState.PENDING, JobState.BLOCKED):
-        return
-    needed = rows.needed_by(connection, job_id)
-    event = dependency_event(each.state for each in needed)
-    if event is Event.DEPENDENCIES_MET:
-        happen(connection, job_id, event, now, "")
-    elif event is Event.DEPENDENCY_LOST:
-        lost = next(
-            each for each in needed if each.state.is_final and each.state != JobState.COMPLETED
-        )
-        happen(connection, job_id, event, now, f"Blocked: '{lost.name}' {_came_to(lost.state)}.")
-    else:
-        waiting = [f"'{each.name}'" for each in needed if each.state is not JobState.COMPLETED]
-        say(connection, job_id, f"Waits for {', '.join(waiting)}.")
-
-
-def _came_to(state: JobState) -> str:
-    return {JobState.FAILED: "failed", JobState.STOPPED: "was stopped"}.get(state, "is blocked")
+def review_dependencies(connection: Connection, submission_id: str, now: datetime) -> None:
+    """Let the waiting jobs of a submission go on, or block them, as what they need stands."""
+    ended = True
+    while ended:
+        ended = False
+        for each in review(rows.graph(connection, submission_id)):
+            row = rows.row(connection, each.job_id)
+            _change(connection, row, each.event, now, each.sentence)
+            if each.event is Event.DEPENDENCIES_MET and rows.progress(row).over:
+                # Its last frame was done before it had to wait again.
+                _change(connection, rows.row(connection, each.job_id), *_end(connection, row, now))
+                ended = True
 
 
 def put_back(
@@ -141,13 +169,20 @@ def settle(connection: Connection, job_id: str, now: datetime) -> None:
     """End the job if nothing of it is left to do."""
     row = rows.row(connection, job_id)
     state = JobState(row["state"])
-    left = row["frames_total"] - row["frames_done"] - row["frames_failed"]
-    if state.is_final or state in (JobState.PENDING, JobState.STOPPING) or left:
+    if state.is_final or state in (JobState.PENDING, JobState.STOPPING):
         return
-    if row["frames_failed"]:
-        happen(connection, job_id, Event.FRAMES_GAVE_UP, now, _failure(connection, row))
-    else:
-        happen(connection, job_id, Event.ALL_FRAMES_DONE, now, "")
+    if not rows.progress(row).over:
+        return
+    happen(connection, job_id, *_end(connection, row, now))
+
+
+def _end(connection: Connection, row: RowMapping, now: datetime) -> tuple[Event, datetime, str]:
+    if not row["frames_failed"]:
+        return Event.ALL_FRAMES_DONE, now, ""
+    sentence = _failure(connection, row)
+    if rows.progress(row).left:
+        fail_waiting(connection, row["id"])
+    return Event.FRAMES_GAVE_UP, now, sentence
 
 
 def _failure(connection: Connection, row: RowMapping) -> str:
@@ -156,4 +191,6 @@ def _failure(connection: Connection, row: RowMapping) -> str:
         return why or "No frame could be rendered."
     numbers = rows.frame_numbers(connection, row["id"], FrameState.FAILED, row["frames_failed"])
     which = f"frame {numbers[0]}" if len(numbers) == 1 else f"frames {format_frames(numbers)}"
+    if left := rows.progress(row).left:
+        return f"Failed: test {which}; the other {left} were not started. {why}".rstrip()
     return f"Failed: {which}. {why}".rstrip()

@@ -7,12 +7,22 @@ session. No OpenJD code is imported here: decoding costs half a second and only 
 """
 
 from farm.templates._parameters import Parameter, Validated
-from farm.templates._template import Template, TemplateError, available, load, load_named
+from farm.templates._template import (
+    Symptoms,
+    Template,
+    TemplateError,
+    Timeout,
+    available,
+    load,
+    load_named,
+)
 
 __all__ = [
     "Parameter",
+    "Symptoms",
     "Template",
     "TemplateError",
+    "Timeout",
     "Validated",
     "available",
     "load",

@@ -35,6 +35,29 @@ class OutputNames:
 
 
 @dataclass(frozen=True)
+class Timeout:
+    """``seconds`` of a product, and the parameter with which a job may set its own."""
+
+    seconds: float
+    parameter: str
+
+
+@dataclass(frozen=True)
+class Symptoms:
+    """How a renderer's output and exit code tell what went wrong.
+
+    Attributes:
+        failed: a line in which it is found condemns the claim, whatever the exit code says.
+        no_licence: a line that says that there was no licence.
+        no_licence_codes: exit codes that say so.
+    """
+
+    failed: re.Pattern[str]
+    no_licence: re.Pattern[str]
+    no_licence_codes: frozenset[int]
+
+
+@dataclass(frozen=True)
 class Template:
     """One operation of one product.
 
@@ -45,6 +68,8 @@ class Template:
         renderer: which renderer runs it, as `farm.renderers.Renderer.app` names it.
         scripts: folder of the scripts that the template's command runs.
         frames: name of the parameter that lists the frames.
+        frame_timeout: how long one frame may take.
+        silence_timeout: how long the renderer may print nothing.
     """
 
     name: str
@@ -57,6 +82,9 @@ class Template:
     scripts: Path
     frames: str
     outputs: OutputNames
+    symptoms: Symptoms
+    frame_timeout: Timeout
+    silence_timeout: Timeout
 
     def validate(self, params: Mapping[str, JsonValue]) -> Validated:
         """Check a job's parameters, all of them, and fill in defaults.
@@ -76,6 +104,11 @@ class Template:
                 values[parameter.name] = parameter.parse(given)
                 if parameter.name == self.outputs.prefix:
                     _check_prefix(str(values[parameter.name]))
+                elif parameter.name in (
+                    self.frame_timeout.parameter,
+                    self.silence_timeout.parameter,
+                ):
+                    _check_seconds(values[parameter.name])
             except ValueError as error:
                 values[parameter.name] = parameter.default
                 errors[parameter.name] = [str(error)]
@@ -136,6 +169,11 @@ def _check_prefix(prefix: str) -> None:
         raise ValueError(str(error)) from None
 
 
+def _check_seconds(value: JsonValue) -> None:
+    if not isinstance(value, int | float) or value < 0:
+        raise ValueError(f"'{value}' is not a number of seconds: 0 keeps the product's limit.")
+
+
 def available() -> list[tuple[str, str]]:
     """Return (app, operation) of every template, sorted."""
     names = sorted(file.name.removesuffix(".farm.yaml") for file in FOLDER.glob("*.farm.yaml"))
@@ -178,9 +216,21 @@ def load_named(name: str) -> Template:
             scripts=FOLDER / notes["scripts"],
             frames=notes["frames"],
             outputs=OutputNames(**notes["outputs"]),
+            symptoms=Symptoms(
+                failed=_any_of(notes["failures"]["markers"]),
+                no_licence=_any_of(notes["failures"]["no_licence"]["markers"]),
+                no_licence_codes=frozenset(notes["failures"]["no_licence"]["exit_codes"]),
+            ),
+            frame_timeout=Timeout(**notes["timeouts"]["frame"]),
+            silence_timeout=Timeout(**notes["timeouts"]["silence"]),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, re.error) as error:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
+
+
+def _any_of(patterns: list[str]) -> re.Pattern[str]:
+    """Return one expression for all; without any, one that is never found."""
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
 
 
 def _parameter(definition: dict[str, Any], notes: dict[str, Any]) -> Parameter:

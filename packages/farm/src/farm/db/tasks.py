@@ -1,0 +1,98 @@
+"""Claims as their user sees them: tasks. And what is known of the hosts that had them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from farm_protocol.jobs import Task
+from sqlalchemy import Connection, Select, delete, insert, or_, select, update
+
+from farm.db.tables import claims, host_failures, jobs, runners
+
+RUNNING = "running"
+
+_BAD = ("failed", "lost", "no_licence", "completed")
+
+
+def tasks(connection: Connection, job_id: str, limit: int, *, failed: bool) -> list[Task]:
+    """Return a job's tasks, newest first.
+
+    Parameters:
+        limit: most of them.
+        failed: only those that did not end as they should.
+    """
+    query: Select[tuple[object, ...]] = (
+        select(claims, runners.c.host)
+        .join(runners, runners.c.id == claims.c.runner_id)
+        .where(claims.c.job_id == job_id)
+        .order_by(claims.c.created_at.desc(), claims.c.id)
+        .limit(limit)
+    )
+    if failed:
+        query = query.where(claims.c.outcome.in_(_BAD), claims.c.sentence != "")
+    return [
+        Task(
+            id=row.id,
+            runner_id=row.runner_id,
+            host=row.host,
+            frames=row.frames,
+            frames_total=row.frames_total,
+            frames_done=row.frames_done,
+            outcome=row.outcome or RUNNING,
+            sentence=row.sentence,
+            exit_code=row.exit_code,
+            marker=row.marker,
+            started_at=row.created_at,
+            ended_at=row.ended_at,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def host_of(connection: Connection, runner_id: str) -> str:
+    """Return the host of a runner, "" when it is not known."""
+    query = select(runners.c.host).where(runners.c.id == runner_id)
+    host: str = connection.execute(query).scalar_one()
+    return host
+
+
+def failures_by_host(connection: Connection, job_id: str) -> Mapping[str, int]:
+    """Return how many claims of a job failed in a row, by host."""
+    rows = connection.execute(
+        select(host_failures.c.host, host_failures.c.failures).where(
+            host_failures.c.job_id == job_id
+        )
+    )
+    return {row.host: row.failures for row in rows}
+
+
+def add_host_failure(connection: Connection, job_id: str, host: str) -> int:
+    """Count a failed claim; return how many failed in a row on that host."""
+    there = (host_failures.c.job_id == job_id) & (host_failures.c.host == host)
+    query = select(host_failures.c.failures).where(there)
+    count: int = (connection.execute(query).scalar_one_or_none() or 0) + 1
+    if count == 1:
+        connection.execute(insert(host_failures).values(job_id=job_id, host=host, failures=1))
+    else:
+        connection.execute(update(host_failures).where(there).values(failures=count))
+    return count
+
+
+def forget_host_failures(connection: Connection, job_id: str, host: str | None = None) -> None:
+    """Begin to count anew: for one host, or for all."""
+    query = delete(host_failures).where(host_failures.c.job_id == job_id)
+    connection.execute(query if host is None else query.where(host_failures.c.host == host))
+
+
+def known_hosts(connection: Connection, machine_type: str, since: datetime) -> set[str]:
+    """Return the hosts that run runners of a machine type, or ran some since a moment."""
+    found = connection.execute(
+        select(runners.c.host)
+        .distinct()
+        .join(jobs, jobs.c.id == runners.c.job_id)
+        .where(
+            or_(runners.c.ended_at.is_(None), runners.c.ended_at > since),
+            runners.c.host != "",
+            jobs.c.machine_type == machine_type,
+        )
+    )
+    return set(found.scalars())

@@ -1,0 +1,47 @@
+"""How far a job is, from the counts of its frames."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts of a job's frames.
+
+    Attributes:
+        test_frames: how many must be done before the others may start; they are the first to be
+            given out. 0: no such condition.
+    """
+
+    total: int
+    done: int
+    failed: int
+    running: int
+    test_frames: int = 0
+
+    @property
+    def left(self) -> int:
+        """Frames that are neither done nor failed."""
+        return self.total - self.done - self.failed
+
+    @property
+    def testing(self) -> bool:
+        """Whether the test frames are still to be rendered: no other frame has been started."""
+        return self.done < self.test_frames
+
+    @property
+    def test_failed(self) -> bool:
+        """Whether a test frame was given up: the rest is not started."""
+        return self.testing and self.failed > 0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be done."""
+        return not self.left or (self.test_failed and not self.running)
+
+    @property
+    def claimable(self) -> int:
+        """Frames that may be given out now."""
+        if self.test_failed:
+            return 0
+        until = self.test_frames if self.testing else self.total
+        return until - self.done - self.failed - self.running

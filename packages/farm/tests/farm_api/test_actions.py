@@ -1,0 +1,184 @@
+"""Actions over HTTP: on a job, a submission and everything; twice; at the same moment."""
+
+import threading
+from collections import Counter
+
+import httpx
+import pytest
+
+from .conftest import Farm, send, spec
+from .runners import FakeRunner, job_of, jobs_of, wait_for
+
+
+@pytest.fixture
+def ann(farm: Farm) -> httpx.Client:
+    client = farm.user("ann@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    return client
+
+
+def submit(client: httpx.Client, **changes: object) -> str:
+    """Submit one job and return its id."""
+    answer = client.post("/v1/submissions", json=spec(**changes)).raise_for_status()
+    job_id: str = answer.json()["jobs"][0]["id"]
+    return job_id
+
+
+def failed_after_one(farm: Farm, ann: httpx.Client) -> str:
+    """Make a job of four frames: 1 done, 2 failed, 3 and 4 never begun, the job failed."""
+    job_id = submit(ann, instances=1)
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.done(1)
+    runner.beat(2)
+    runner.finish("failed", sentence="No camera.", permanent=True)
+    assert runner.claim() == []
+    assert job_of(ann)["state"] == "failed"
+    assert job_of(ann)["frames_failed"] == 3
+    return job_id
+
+
+def test_retry_puts_all_failed_frames_back(farm: Farm, ann: httpx.Client) -> None:
+    job_id = failed_after_one(farm, ann)
+    for _ in range(2):  # A double click.
+        job = ann.post(f"/v1/jobs/{job_id}/retry").raise_for_status().json()
+        assert (job["state"], job["frames_done"], job["frames_failed"]) == ("ready", 1, 0)
+    assert FakeRunner(farm, 2).claim() == [2, 3, 4]
+
+
+def test_retry_all_renders_and_charges_everything_anew(farm: Farm, ann: httpx.Client) -> None:
+    job_id = submit(ann, params={"frames": "1 2"}, instances=1)
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.done(1, data=b"first")
+    runner.done(2)
+    assert job_of(ann)["state"] == "completed"
+    assert ann.post(f"/v1/jobs/{job_id}/retry").json()["state"] == "completed"  # None failed.
+    for _ in range(2):
+        job = ann.post(f"/v1/jobs/{job_id}/retry_all").raise_for_status().json()
+        assert (job["state"], job["frames_done"], job["finished_at"]) == ("ready", 0, None)
+    assert runner.done(1).status_code == 400  # The claim has no such frame any more.
+    assert runner.claim() == [1, 2]
+    assert runner.done(1, data=b"second").status_code == 204
+    # Of a job that is being rendered, a late click throws nothing away.
+    assert ann.post(f"/v1/jobs/{job_id}/retry_all").json()["frames_done"] == 1
+    runner.done(2)
+    assert job_of(ann)["state"] == "completed"
+    newest = ann.get("/v1/changes").json()["outputs"]
+    assert ann.get(f"/v1/blobs/{newest[0]['hash']}").content == b"second"
+
+
+def test_restart_unstarted_leaves_failed_frames_failed(farm: Farm, ann: httpx.Client) -> None:
+    job_id = failed_after_one(farm, ann)
+    for _ in range(2):
+        job = ann.post(f"/v1/jobs/{job_id}/restart_unstarted").raise_for_status().json()
+        assert (job["state"], job["frames_failed"]) == ("ready", 1)
+    runner = FakeRunner(farm, 2)
+    assert runner.claim() == [3, 4]
+    runner.done(3)
+    runner.done(4)
+    job = job_of(ann)
+    assert (job["state"], job["frames_failed"]) == ("failed", 1)
+    # Nothing is left that was never tried: it stays as it is.
+    assert ann.post(f"/v1/jobs/{job_id}/restart_unstarted").json()["state"] == "failed"
+
+
+def test_a_second_click_keeps_the_reason(farm: Farm, ann: httpx.Client) -> None:
+    job_id = failed_after_one(farm, ann)
+    assert ann.post(f"/v1/jobs/{job_id}/stop").json()["sentence"].startswith("Failed: frames 2-4.")
+    assert ann.post(f"/v1/jobs/{job_id}/suspend").status_code == 409
+    assert "cannot suspend it" in ann.post(f"/v1/jobs/{job_id}/suspend").json()["message"]
+
+
+def test_a_submission_and_everything(farm: Farm, ann: httpx.Client) -> None:
+    body = spec(params={"frames": "1"}, instances=1)
+    first = body["jobs"][0]  # type: ignore[index]
+    body["jobs"] = [
+        first,
+        first | {"id": "b", "name": "b", "params": {"frames": "2"}, "dependencies": ["j1"]},
+    ]
+    ann.post("/v1/submissions", json=body).raise_for_status()
+    submit(ann, name="other", instances=1)
+    eve = farm.user("eve@example.com")
+    eve.post("/v1/projects/demo/files", json={})
+    address = f"/v1/submissions/{body['id']}"
+    assert eve.post(f"{address}/stop").status_code == 404
+    assert eve.patch(address, json={"priority": 1}).status_code == 404
+    assert eve.post("/v1/jobs/stop").json()["jobs"] == []
+
+    def states() -> dict[str, str]:
+        return {name: job["state"] for name, job in jobs_of(ann).items()}
+
+    ann.post(f"{address}/suspend").raise_for_status()
+    assert states() == {"beauty": "suspended", "b": "suspended", "other": "ready"}
+    ann.post("/v1/jobs/resume").raise_for_status()
+    assert states() == {"beauty": "ready", "b": "pending", "other": "ready"}
+    ann.patch(address, json={"priority": 70}).raise_for_status()
+    assert Counter(job["priority"] for job in jobs_of(ann).values()) == {70: 2, 50: 1}
+    for _ in range(2):
+        ann.post("/v1/jobs/stop").raise_for_status()
+    assert set(states().values()) <= {"stopping", "stopped"}
+    farm.engine.living.clear()
+    farm.wakeup.notify()
+    for name in ("beauty", "other"):
+        wait_for(ann, lambda _, name=name: states()[name] == "stopped")
+    ann.post(f"{address}/retry").raise_for_status()
+    assert states() == {"beauty": "ready", "b": "pending", "other": "stopped"}
+
+
+def test_two_clicks_at_the_same_moment(farm: Farm, ann: httpx.Client) -> None:
+    job_id = failed_after_one(farm, ann)
+    answers: list[int] = []
+    barrier = threading.Barrier(6)
+
+    def click(action: str) -> None:
+        barrier.wait()
+        answers.append(ann.post(f"/v1/jobs/{job_id}/{action}").status_code)
+
+    actions = ["retry", "retry_all", "restart_unstarted"] * 2
+    clicks = [threading.Thread(target=click, args=[action]) for action in actions]
+    for each in clicks:
+        each.start()
+    for each in clicks:
+        each.join()
+    assert answers == [200] * 6
+    job = job_of(ann)
+    assert job["state"] == "ready"
+    assert job["frames_done"] + job["frames_failed"] <= 2
+    ann.post(f"/v1/jobs/{job_id}/retry")
+    rest = [frame for frame in (1, 2, 3, 4) if frame > job["frames_done"]]
+    assert FakeRunner(farm, 2).claim() == rest
+
+
+def test_instances_and_priority_change_while_it_runs(farm: Farm, ann: httpx.Client) -> None:
+    job_id = submit(ann, params={"frames": "1 40"}, instances=1)
+    first = FakeRunner(farm)
+    assert len(first.claim()) == 40
+    job = ann.patch(f"/v1/jobs/{job_id}", json={"instances": 2, "priority": 80}).json()
+    assert (job["instances"], job["priority"]) == (2, 80)
+    # It held all frames: what it has not begun is shared anew.
+    assert first.beat(1) == "yield"
+    first.done(1)
+    first.finish("stopped")
+    assert len(first.claim()) < 39
+    second = FakeRunner(farm, 2)
+    assert second.claim()
+    assert first.beat(5) == second.beat(25) == "continue"
+    ann.patch(f"/v1/jobs/{job_id}", json={"instances": 1}).raise_for_status()
+    wait_for(ann, lambda _: "yield" in (first.beat(5), second.beat(25)))
+    assert sorted([first.beat(5), second.beat(25)]) == ["continue", "yield"]
+    leaving = first if first.beat(5) == "yield" else second
+    leaving.finish("stopped")
+    assert leaving.claim() == []
+    assert leaving.reason == "It makes room for another job."
+    assert ann.patch(f"/v1/jobs/{job_id}", json={"instances": 0}).json()["instances"] == 30
+
+
+@pytest.mark.parametrize("body", [{"priority": 101}, {"instances": -1}, {"colour": "red"}])
+def test_a_change_that_makes_no_sense_names_its_field(
+    farm: Farm, ann: httpx.Client, body: dict[str, object]
+) -> None:
+    job_id = submit(ann)
+    answer = ann.patch(f"/v1/jobs/{job_id}", json=body)
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == list(body)

@@ -1,0 +1,98 @@
+"""Jobs that wait for each other, over HTTP."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from .conftest import Farm, send, spec
+from .runners import FakeRunner, jobs_of
+
+
+@pytest.fixture
+def ann(farm: Farm) -> httpx.Client:
+    client = farm.user("ann@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    return client
+
+
+def graph(**needs: list[str]) -> dict[str, object]:
+    """Return a submission of one-frame jobs, each needing others by name."""
+    body = spec(instances=1)
+    first: dict[str, Any] = body["jobs"][0]  # type: ignore[index]
+    body["jobs"] = [
+        first | {"id": name, "name": name, "params": {"frames": str(n)}, "dependencies": needed}
+        for n, (name, needed) in enumerate(needs.items(), 1)
+    ]
+    return body
+
+
+def states(client: httpx.Client) -> dict[str, str]:
+    return {name: job["state"] for name, job in jobs_of(client).items()}
+
+
+def test_dependents_start_or_are_blocked(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=graph(a=[], b=["a"], c=["b"])).raise_for_status()
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.done(1)
+    follower = FakeRunner(farm, 2)
+    # It works on what the first job has rendered.
+    staged = [file["path"] for file in follower.http.get("/v1/runner/job").json()["files"]]
+    assert "demo/render_results/out/frame_0001.png" in staged
+    follower.claim()
+    follower.finish("failed", sentence="No.", permanent=True)
+    assert states(ann) == {"a": "completed", "b": "failed", "c": "blocked"}
+    assert jobs_of(ann)["c"]["sentence"] == "Blocked: 'b' failed."
+    ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/retry").raise_for_status()
+    assert states(ann)["c"] == "pending"
+    assert jobs_of(ann)["c"]["sentence"] == "Waits for 'b'."
+
+
+def test_a_diamond_is_blocked_through_and_through_and_comes_back(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=graph(d=["b", "c"], b=["a"], c=["a"], a=[]))
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.finish("failed", sentence="No camera.", permanent=True)
+    assert states(ann) == {"a": "failed", "b": "blocked", "c": "blocked", "d": "blocked"}
+    assert jobs_of(ann)["d"]["sentence"] == "Blocked: 'a' failed ('b' needs it)."
+    # One of two reasons goes away: the other one stays, and is named.
+    ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/stop").raise_for_status()
+    ann.post(f"/v1/jobs/{jobs_of(ann)['a']['id']}/retry").raise_for_status()
+    assert jobs_of(ann)["c"]["sentence"] == "Waits for 'a'."
+    assert jobs_of(ann)["d"]["sentence"] == "Blocked: 'b' was stopped."
+    # What was stopped while it waited does not start before its turn.
+    assert ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/retry").json()["state"] == "pending"
+    assert states(ann)["d"] == "pending"
+
+
+def test_a_suspended_job_waits_for_what_it_needs_when_it_goes_on(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=graph(a=[], b=["a"]))
+    b = jobs_of(ann)["b"]["id"]
+    assert ann.post(f"/v1/jobs/{b}/suspend").json()["state"] == "suspended"
+    assert ann.post(f"/v1/jobs/{b}/resume").json()["state"] == "pending"
+    ann.post(f"/v1/jobs/{b}/suspend")
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.done(4)
+    runner.done(1)
+    assert states(ann) == {"a": "completed", "b": "suspended"}
+    assert ann.post(f"/v1/jobs/{b}/resume").json()["state"] == "ready"
+
+
+def test_a_chain_of_hundreds_is_blocked_and_let_go_at_once(farm: Farm, ann: httpx.Client) -> None:
+    names = [f"j{number}" for number in range(300)]
+    needs = {name: names[index - 1 : index] for index, name in enumerate(names)}
+    ann.post("/v1/submissions", json=graph(**needs)).raise_for_status()
+    first = jobs_of(ann)["j0"]["id"]
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.finish("failed", sentence="No.", permanent=True)
+    assert sorted(states(ann).values()) == ["blocked"] * 299 + ["failed"]
+    assert jobs_of(ann)["j299"]["sentence"] == "Blocked: 'j0' failed ('j298' needs it)."
+    ann.post(f"/v1/jobs/{first}/retry").raise_for_status()
+    assert sorted(states(ann).values())[:299] == ["pending"] * 299

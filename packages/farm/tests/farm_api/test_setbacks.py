@@ -1,0 +1,125 @@
+"""Bad machines, missing licences, and what is kept of every task, over HTTP."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from farm.db.tables import jobs
+from sqlalchemy import select, update
+
+from .conftest import Farm, send, spec
+from .runners import FakeRunner, job_of
+
+
+@pytest.fixture
+def ann(farm: Farm) -> httpx.Client:
+    client = farm.user("ann@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    return client
+
+
+def fail(runner: FakeRunner, times: int) -> None:
+    for _ in range(times):
+        frames = runner.claim()
+        runner.beat(frames[0])
+        runner.finish("failed", sentence="The driver crashed.", exit_code=139)
+
+
+def test_a_bad_host_is_avoided_and_its_failures_are_forgiven(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 4"}, instances=2))
+    bad, good = FakeRunner(farm, 1, host="node1"), FakeRunner(farm, 2, host="node2")
+    assert good.claim() == [1]
+    fail(bad, 3)
+    assert bad.claim() == []
+    assert bad.reason == "'node1' failed 3 times in a row: another machine shall do this job."
+    job = job_of(ann)
+    assert job["sentence"] == "Waits for another machine: 'node1' failed 3 times in a row."
+    assert (job["state"], job["frames_failed"]) == ("running", 0)
+    good.done(1)
+    while frames := good.claim():
+        for frame in frames:
+            good.done(frame)
+    assert job_of(ann)["state"] == "completed"
+
+
+def test_the_only_host_is_never_avoided_and_the_job_ends(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 2"}, instances=1))
+    runner = FakeRunner(farm, host="node1")
+    fail(runner, 6)
+    assert runner.claim() == []
+    job = job_of(ann)
+    assert (job["state"], job["frames_failed"]) == ("failed", 2)
+    assert job["sentence"] == "The driver crashed."
+
+
+def test_a_job_without_a_licence_waits_longer_each_time(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 2"}, instances=1))
+    line = "FOUNDRY LICENSE ERROR REPORT"
+
+    def pause() -> float:
+        with farm.database.read() as connection:
+            until = connection.execute(select(jobs.c.not_before)).scalar_one()
+        return (until - datetime.now(UTC)).total_seconds()
+
+    def let_it_pass() -> None:
+        with farm.database.write() as connection:
+            now = datetime.now(UTC) - timedelta(seconds=1)
+            connection.execute(update(jobs).values(not_before=now))
+        farm.wakeup.notify()
+
+    runner = FakeRunner(farm)
+    for number, seconds in enumerate((30, 60, 120, 240), 2):
+        assert runner.claim() == [1, 2]
+        runner.finish("no_licence", sentence=f"No licence: {line}.", marker=line, exit_code=100)
+        assert seconds - 5 < pause() <= seconds
+        job = job_of(ann)
+        assert (job["state"], job["frames_failed"]) == ("running", 0)
+        assert job["sentence"].startswith(f"Waits for a licence. No licence: {line}. Next try at ")
+        assert runner.claim() == []
+        assert runner.reason == "The job waits for a licence."
+        let_it_pass()
+        runner = FakeRunner(farm, number)
+    assert runner.claim() == [1, 2]
+    runner.done(1)
+    assert job_of(ann)["sentence"] == ""
+    runner.finish("no_licence", sentence="Lost it.")
+    assert 25 < pause() <= 30
+
+
+def test_every_task_keeps_how_it_ended(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    job_id = job_of(ann)["id"]
+    runner = FakeRunner(farm, host="node1")
+    runner.claim()
+    runner.done(1)
+    runner.post("log", {"offset": 0, "text": "Error: out of memory\n"})
+    runner.finish("failed", sentence="It broke.", exit_code=11, marker="Error: out of memory")
+    broken = runner.claim_id
+    runner.claim()
+    runner.post("log", {"offset": 0, "text": "all is well\n"})
+    address = f"/v1/jobs/{job_id}/tasks"
+    newest, first = ann.get(address).json()["tasks"]
+    assert (newest["outcome"], newest["ended_at"], newest["frames"]) == ("running", None, "2-4")
+    assert first | {"started_at": "", "ended_at": "", "runner_id": ""} == {
+        "id": broken,
+        "runner_id": "",
+        "host": "node1",
+        "frames": "1-4",
+        "frames_total": 4,
+        "frames_done": 1,
+        "outcome": "failed",
+        "sentence": "It broke.",
+        "exit_code": 11,
+        "marker": "Error: out of memory",
+        "started_at": "",
+        "ended_at": "",
+    }
+    assert [task["id"] for task in ann.get(address, params={"failed": True}).json()["tasks"]] == [
+        broken
+    ]
+    log = ann.get(f"/v1/jobs/{job_id}/log", params={"task": broken}).json()["text"]
+    assert "out of memory" in log
+    assert "all is well" not in log
+    eve = farm.user("eve@example.com")
+    assert eve.get(address).status_code == 404
+    assert eve.get(f"/v1/jobs/{job_id}/log", params={"task": broken}).status_code == 404

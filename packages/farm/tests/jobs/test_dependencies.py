@@ -1,0 +1,97 @@
+"""Who may start, who waits, who is blocked by whom: any graph, against a slow and simple model."""
+
+from farm.jobs.dependencies import Node, find_cycle, review
+from farm.jobs.transitions import Event, next_state
+from farm_protocol.jobs import JobState
+from hypothesis import given
+from hypothesis import strategies as st
+
+LOST = {JobState.FAILED, JobState.STOPPED, JobState.BLOCKED}
+WAITING = {JobState.PENDING, JobState.BLOCKED}
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Node]:
+    """Any graph without a circle, its jobs in any order and any state."""
+    count = draw(st.integers(1, 8))
+    nodes = [
+        Node(
+            str(index),
+            f"job {index}",
+            draw(st.sampled_from(list(JobState))),
+            [str(each) for each in range(index) if draw(st.booleans())],
+        )
+        for index in range(count)
+    ]
+    return draw(st.permutations(nodes))
+
+
+def settled(nodes: list[Node]) -> dict[str, JobState]:
+    """Return the states as they must come to be: the rule applied until nothing changes."""
+    states = {node.id: node.state for node in nodes}
+    while True:
+        before = dict(states)
+        for node in nodes:
+            if node.state not in WAITING:
+                continue
+            needed = [states[each] for each in node.needs]
+            if any(state in LOST for state in needed):
+                states[node.id] = JobState.BLOCKED
+            elif all(state is JobState.COMPLETED for state in needed):
+                states[node.id] = JobState.READY
+            else:
+                states[node.id] = JobState.PENDING
+        if states == before:
+            return states
+
+
+def chain(*states: JobState) -> list[Node]:
+    """Jobs that each need the one before."""
+    return [
+        Node(str(index), f"job {index}", state, [str(index - 1)] if index else [])
+        for index, state in enumerate(states)
+    ]
+
+
+@given(graphs())
+def test_every_waiting_job_comes_to_where_the_graph_says(nodes: list[Node]) -> None:
+    states = {node.id: node.state for node in nodes}
+    for each in review(nodes):
+        states[each.job_id] = next_state(states[each.job_id], each.event)
+    # The model starts from states that may contradict each other; twice is as good as once.
+    assert states == settled([Node(n.id, n.name, states[n.id], n.needs) for n in nodes])
+    assert all(states[n.id] is n.state for n in nodes if n.state not in WAITING)
+
+
+@given(graphs())
+def test_a_blocked_job_names_one_that_failed_or_was_stopped(nodes: list[Node]) -> None:
+    ended = {n.name for n in nodes if n.state in (JobState.FAILED, JobState.STOPPED)}
+    for each in review(nodes):
+        if each.event is Event.DEPENDENCY_LOST:
+            assert each.sentence.split("'")[1] in ended
+
+
+def test_what_a_job_says() -> None:
+    running, pending = JobState.RUNNING, JobState.PENDING
+    assert review(chain(running, pending))[0].sentence == "Waits for 'job 0'."
+    assert [each.sentence for each in review(chain(JobState.FAILED, pending, pending))] == [
+        "Blocked: 'job 0' failed.",
+        "Blocked: 'job 0' failed ('job 1' needs it).",
+    ]
+    assert review(chain(JobState.STOPPED, pending))[0].sentence == "Blocked: 'job 0' was stopped."
+    many = [Node(str(n), f"job {n}", running, []) for n in range(9)]
+    last = Node("z", "z", pending, [node.id for node in many])
+    sentence = review([last, *many])[0].sentence
+    assert sentence == "Waits for 'job 0', 'job 1', 'job 2', 'job 3', 'job 4' and 4 more."
+
+
+def test_a_chain_of_a_thousand_jobs_is_one_pass() -> None:
+    jobs = chain(JobState.FAILED, *[JobState.PENDING] * 999)
+    reviews = review(list(reversed(jobs)))
+    assert [each.job_id for each in reviews] == [str(index) for index in range(1, 1000)]
+    assert {each.event for each in reviews} == {Event.DEPENDENCY_LOST}
+
+
+def test_circles_are_found() -> None:
+    assert find_cycle({"a": ["b"], "b": [], "c": ["a", "b"]}) == []
+    assert set(find_cycle({"a": ["b"], "b": ["a"]})) == {"a", "b"}

@@ -1,0 +1,29 @@
+from farm.jobs.hosts import MAX_HOST_FAILURES, avoided
+from farm.jobs.licences import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, licence_pause
+from hypothesis import given
+from hypothesis import strategies as st
+
+hosts = st.sampled_from("abcd")
+
+
+def test_a_host_is_avoided_after_failing_three_times_in_a_row() -> None:
+    bad = MAX_HOST_FAILURES
+    assert avoided({"a": bad - 1, "b": 0}, {"a", "b"}) == frozenset()
+    assert avoided({"a": bad}, {"a", "b"}) == {"a"}
+    assert avoided({"a": bad}, {"a"}) == frozenset()
+    assert avoided({"a": bad, "b": bad}, {"a", "b"}) == frozenset()
+    assert avoided({"a": bad, "b": bad}, {"a", "b", "c"}) == {"a", "b"}
+
+
+@given(st.dictionaries(hosts, st.integers(0, 9)), st.sets(hosts))
+def test_somebody_is_always_left(failures: dict[str, int], known: set[str]) -> None:
+    away = avoided(failures, known)
+    assert not away or known - away
+
+
+def test_a_licence_is_asked_for_less_and_less_often() -> None:
+    pauses = [licence_pause(count) for count in range(1, 50)]
+    assert pauses[0] == FIRST_PAUSE_SECONDS
+    assert pauses[1] == 2 * FIRST_PAUSE_SECONDS
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS

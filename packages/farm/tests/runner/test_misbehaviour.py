@@ -1,0 +1,59 @@
+"""Renderers that hang, get no licence, or lie: a program in Blender's place does it on demand."""
+
+from pathlib import Path
+
+import pytest
+from farm_protocol.runner import Outcome
+
+VERSION = 'if [ "$1" = "--version" ]; then echo "Blender 3.4.1"; exit 0; fi\n'
+EVENT = """echo 'farm_event: {"event": "frame_started", "frame": 1}'\n"""
+
+
+@pytest.fixture
+def pretend(tmp_path: Path):
+    """Return a function that makes such a program from lines of shell."""
+
+    def make(script: str) -> str:
+        program = tmp_path / "blender"
+        program.write_text(f"#!/bin/sh\n{VERSION}{script}\n")
+        program.chmod(0o755)
+        return str(program)
+
+    return make
+
+
+def test_a_renderer_that_says_nothing_is_ended(rig, pretend):
+    farm = rig.farm("plain.blend", [[1]], silence_timeout=1)
+    rig.run(farm, "--blender", pretend(EVENT + "exec sleep 100"))
+    finish = farm.finishes["c1"]
+    assert finish.outcome is Outcome.FAILED
+    assert finish.sentence == (
+        "The renderer printed nothing for 1 s (silence_timeout) while it rendered frame 1."
+    )
+    assert finish.sentence in farm.log
+
+
+def test_a_frame_that_takes_too_long_is_ended_however_much_it_says(rig, pretend):
+    farm = rig.farm("plain.blend", [[1]], frame_timeout=1)
+    talk = "while true; do echo Sample; sleep 0.1; done"
+    rig.run(farm, "--blender", pretend(EVENT + talk))
+    assert farm.finishes["c1"].sentence == "Frame 1 was not done within 1 s (frame_timeout)."
+    assert not farm.finishes["c1"].permanent
+
+
+def test_without_a_licence_nothing_has_failed(rig, pretend):
+    farm = rig.farm("plain.blend", [[1]])
+    line = "error: Could not obtain a license (-88)"
+    rig.run(farm, "--blender", pretend(f"echo '{line}'\nexec sleep 100"))
+    finish = farm.finishes["c1"]
+    assert (finish.outcome, finish.marker) == (Outcome.NO_LICENCE, line)
+    assert line in farm.log
+
+
+def test_an_exit_code_of_0_does_not_clear_a_line_that_condemns(rig, pretend):
+    farm = rig.farm("plain.blend", [[1]])
+    line = "Error: Build without OpenImageDenoiser"
+    rig.run(farm, "--blender", pretend(f"echo '{line}'\nexit 0"))
+    finish = farm.finishes["c1"]
+    assert (finish.outcome, finish.marker) == (Outcome.FAILED, line)
+    assert finish.sentence == f"The renderer reported an error: {line}"

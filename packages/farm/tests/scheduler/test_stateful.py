@@ -1,0 +1,403 @@
+"""Whatever users, runners, the clock and crashes do: nothing is lost, nothing done twice.
+
+Random submissions with random graphs, actions, failures, lost and frozen runners, clock jumps and
+crashes, on the real scheduler and database. After every step the invariants hold; in the end
+everybody works on, and everything must come to an end.
+"""
+
+import importlib.util
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from farm.db import claims as claim_rows
+from farm.db.tables import claims, frames, job_dependencies, jobs, runners
+from farm.errors import ClaimLostError, ConflictError
+from farm.jobs.dependencies import find_cycle
+from farm.scheduler import actions
+from farm.scheduler.actions import Action
+from farm_protocol.jobs import JobChange, JobState
+from farm_protocol.runner import Finish, Outcome, RunnerCommand
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+from sqlalchemy import select
+
+# importlib mode has no package to import a helper from.
+_spec = importlib.util.spec_from_file_location(
+    "scheduler_world", Path(__file__).parent / "world.py"
+)
+assert _spec is not None
+assert _spec.loader is not None
+world = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = world
+_spec.loader.exec_module(world)
+
+LOST = {JobState.FAILED, JobState.STOPPED, JobState.BLOCKED}
+pick = st.integers(0, 1000)
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """A few jobs in any order, each needing some of the others, without a circle."""
+    count = draw(st.integers(1, 5))
+    made = [
+        {
+            "id": f"j{number}",
+            "dependencies": [f"j{n}" for n in range(number) if draw(st.booleans())],
+            "frames": draw(st.integers(1, 9)),
+            "instances": draw(st.integers(0, 4)),
+            "test_frames_first": draw(st.booleans()),
+        }
+        for number in range(count)
+    ]
+    return draw(st.permutations(made))
+
+
+class Farm(RuleBasedStateMachine):
+    """What can happen to a farm."""
+
+    @initialize(slots=st.integers(1, 5), hosts=st.integers(1, 3))
+    def begin(self, slots: int, hosts: int) -> None:
+        self.world = world.World(slots, hosts)
+        self.delivered: Counter[tuple[str, int]] = Counter()
+        self.started_over: set[str] = set()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        try:
+            self.everybody_works_on()
+        finally:
+            self.world.close()
+
+    # Users
+
+    @rule(user=st.integers(0, 2), graph=graphs())
+    def submit(self, user: int, graph: list[dict[str, Any]]) -> None:
+        self.world.submit(user, [dict(job) for job in graph])
+
+    def job_ids(self) -> list[str]:
+        with self.world.database.read() as connection:
+            return list(connection.execute(select(jobs.c.id).order_by(jobs.c.id)).scalars())
+
+    @rule(which=pick, action=st.sampled_from(list(Action)))
+    def act(self, which: int, action: Action) -> None:
+        ids = self.job_ids()
+        if not ids:
+            return
+        job_id = ids[which % len(ids)]
+        for click in range(2):  # The second one changes nothing.
+            before = self.rows()
+            try:
+                with self.world.database.write() as connection:
+                    actions.act(connection, job_id, action, self.world.now)
+            except ConflictError:
+                assert self.rows() == before
+            self.note_started_over(before)
+            if click:
+                assert self.rows() == before
+
+    @rule(action=st.sampled_from(list(Action)), which=pick)
+    def act_on_everything_of_a_user(self, action: Action, which: int) -> None:
+        before = self.rows()
+        user = self.world.users[which % 3]
+        ids = [job_id for job_id, row in before.items() if row["account_id"] == user.id]
+        with self.world.database.write() as connection:
+            actions.act_on_many(connection, ids, action, self.world.now)
+        self.note_started_over(before)
+
+    def note_started_over(self, before: dict[str, Any]) -> None:
+        """Frames of a job that was started over may be delivered once more."""
+        for job_id, row in self.rows().items():
+            if row["frames_done"] < before[job_id]["frames_done"]:
+                self.started_over.add(job_id)
+                for key in [key for key in self.delivered if key[0] == job_id]:
+                    del self.delivered[key]
+
+    @rule(which=pick, priority=st.integers(0, 100), instances=st.integers(0, 5))
+    def change(self, which: int, priority: int, instances: int) -> None:
+        ids = self.job_ids()
+        if ids:
+            asked = JobChange(priority=priority, instances=instances)
+            with self.world.database.write() as connection:
+                actions.change(connection, [ids[which % len(ids)]], asked, 3)
+
+    # The farm
+
+    @rule()
+    def tick(self) -> None:
+        self.world.scheduler.tick()
+
+    @rule(seconds=st.sampled_from([0.1, 2, 13, 50, 100, 2000]))
+    def pass_time(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+
+    @rule(slots=st.integers(1, 5))
+    def crash(self, slots: int) -> None:
+        self.world.slots = slots
+        self.world.crash()
+
+    # Runners
+
+    def process(self, which: int) -> tuple[str, Any]:
+        processes = self.world.engine.processes
+        reference = sorted(processes)[which % len(processes)]
+        return reference, processes[reference]
+
+    def some(self) -> bool:
+        return bool(self.world.engine.processes)
+
+    @precondition(some)
+    @rule(which=pick, steps=st.integers(1, 8))
+    def work(self, which: int, steps: int) -> None:
+        """A runner does the next things that it has to do."""
+        reference, process = self.process(which)
+        for _ in range(steps):
+            if not process.frozen and reference in self.world.engine.processes:
+                self.step(reference, process)
+
+    @rule()
+    def all_work(self) -> None:
+        """An ordinary moment: a pass of the farm, and every runner does one thing."""
+        self.world.scheduler.tick()
+        for reference, process in list(self.world.engine.processes.items()):
+            if not process.frozen:
+                self.step(reference, process)
+        self.world.pass_time(1)
+
+    @precondition(some)
+    @rule(which=pick, how=st.sampled_from(["failed", "permanent", "no_licence", "begun"]))
+    def fail(self, which: int, how: str) -> None:
+        _, process = self.process(which)
+        runner = self.world.runner(process)
+        if process.frozen or process.claim is None or runner is None:
+            return
+        report = Finish(
+            outcome=Outcome.NO_LICENCE if how == "no_licence" else Outcome.FAILED,
+            sentence="It broke.",
+            permanent=how == "permanent",
+        )
+        try:
+            if how == "begun":
+                self.world.beat(process, runner)
+            self.world.finish(process, runner, report)
+        except ClaimLostError:
+            assert self.claim_is_over(process)
+        process.claim = None
+
+    @precondition(some)
+    @rule(which=pick)
+    def vanish(self, which: int) -> None:
+        reference, _ = self.process(which)
+        del self.world.engine.processes[reference]
+
+    @precondition(some)
+    @rule(which=pick)
+    def freeze_or_thaw(self, which: int) -> None:
+        _, process = self.process(which)
+        process.frozen = not process.frozen
+
+    def claim_is_over(self, process: Any) -> bool:
+        with self.world.database.read() as connection:
+            query = select(claims.c.ended_at).where(claims.c.id == process.claim.claim_id)
+            return connection.execute(query).scalar_one() is not None
+
+    def step(self, reference: str, process: Any) -> None:
+        if process.claim is None:
+            self.claim(reference, process)
+            return
+        runner = self.world.runner(process)
+        if runner is None:
+            del self.world.engine.processes[reference]
+            return
+        try:
+            command = self.world.beat(process, runner)
+            if command is RunnerCommand.STOP:
+                self.world.finish(process, runner, Finish(outcome=Outcome.STOPPED))
+                process.claim = None
+                return
+            if process.left:
+                self.deliver(process, runner)
+            if command is RunnerCommand.YIELD or not process.left:
+                stopped = Outcome.STOPPED if process.left else Outcome.COMPLETED
+                self.world.finish(process, runner, Finish(outcome=stopped))
+                process.claim = None
+        except ClaimLostError:
+            assert self.claim_is_over(process)
+            process.claim = None
+
+    def claim(self, reference: str, process: Any) -> None:
+        claim = self.world.claim(reference)
+        if claim is None:
+            return
+        row = self.rows()[process.request.job_id]
+        assert row["state"] == "running"
+        assert (
+            row["not_before"] is None
+            or row["licence_failures"] == 0
+            or (row["not_before"] <= self.world.now)
+        )
+
+    def deliver(self, process: Any, runner: Any) -> None:
+        frame = process.left.pop(0)
+        before = self.rows()[runner.job_id]["frames_done"]
+        try:
+            self.world.done(process, runner, frame)
+        except world.InvalidRequestError:
+            return  # The job was started over: the frame is no longer this claim's.
+        if self.rows()[runner.job_id]["frames_done"] > before:
+            self.delivered[runner.job_id, frame] += 1
+            assert self.delivered[runner.job_id, frame] == 1, "done twice"
+
+    # What must always hold
+
+    def rows(self) -> dict[str, Any]:
+        with self.world.database.read() as connection:
+            found = connection.execute(select(jobs)).mappings()
+            return {row["id"]: dict(row) for row in found}
+
+    @invariant()
+    def no_frame_is_lost(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        with self.world.database.read() as connection:
+            all_frames = connection.execute(select(frames)).all()
+            open_claims = {each.id: each for each in claim_rows.open_claims(connection)}
+            living = set(
+                connection.execute(
+                    select(runners.c.id).where(runners.c.ended_at.is_(None))
+                ).scalars()
+            )
+        states: dict[str, Counter[str]] = {job_id: Counter() for job_id in self.rows()}
+        for frame in all_frames:
+            states[frame.job_id][frame.state] += 1
+            if frame.state == "running":
+                assert open_claims[frame.claim_id].job_id == frame.job_id
+        assert {each.runner_id for each in open_claims.values()} <= living
+        for job_id, row in self.rows().items():
+            count = states[job_id]
+            assert row["frames_total"] == sum(count.values())
+            assert row["frames_done"] == count["done"]
+            assert row["frames_failed"] == count["failed"]
+            assert row["frames_running"] == count["running"]
+
+    @invariant()
+    def states_are_what_the_frames_and_the_graph_say(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        rows = self.rows()
+        needs: dict[str, list[str]] = {job_id: [] for job_id in rows}
+        with self.world.database.read() as connection:
+            for job_id, needed in connection.execute(select(job_dependencies)):
+                needs[job_id].append(needed)
+        assert not find_cycle(needs)
+        for job_id, row in rows.items():
+            state = JobState(row["state"])
+            needed = [JobState(rows[each]["state"]) for each in needs[job_id]]
+            left = row["frames_total"] - row["frames_done"] - row["frames_failed"]
+            if state is JobState.BLOCKED:
+                assert any(each in LOST for each in needed)
+                assert row["sentence"].startswith("Blocked: '")
+            elif state is JobState.PENDING:
+                assert not any(each in LOST for each in needed)
+                assert not all(each is JobState.COMPLETED for each in needed)
+                assert row["sentence"].startswith("Waits for '")
+            elif state is JobState.COMPLETED:
+                assert (left, row["frames_failed"]) == (0, 0)
+            elif state is JobState.FAILED:
+                assert (left, row["frames_failed"] > 0) == (0, True)
+                assert row["sentence"]
+            elif state in (JobState.READY, JobState.RUNNING):
+                assert left > 0
+                if not self.started_over.intersection(needs[job_id]):
+                    assert all(each is JobState.COMPLETED for each in needed)
+
+    # The end
+
+    def everybody_works_on(self) -> None:
+        """Nobody suspends or fails any more: everything comes to an end.
+
+        Runners that hang with a claim go on hanging: the farm must get rid of them itself.
+        """
+        for process in self.world.engine.processes.values():
+            process.frozen = process.frozen and process.claim is not None
+        with self.world.database.write() as connection:
+            actions.act_on_many(connection, self.job_ids(), Action.RESUME, self.world.now)
+        for _ in range(400):
+            self.world.scheduler.tick()
+            for reference, process in list(self.world.engine.processes.items()):
+                if not process.frozen:
+                    self.step(reference, process)
+            self.world.pass_time(10)
+            if all(JobState(row["state"]).is_final for row in self.rows().values()):
+                break
+        self.no_frame_is_lost()
+        self.states_are_what_the_frames_and_the_graph_say()
+        for row in self.rows().values():
+            assert JobState(row["state"]).is_final, (row["state"], row["sentence"])
+
+
+COMMON = {
+    "deadline": None,
+    "suppress_health_check": list(HealthCheck),
+    "print_blob": True,
+}
+
+TestFarm = Farm.TestCase
+TestFarm.settings = settings(max_examples=12, stateful_step_count=30, **COMMON)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+class TestFarmLong(Farm.TestCase):
+    """The same for longer."""
+
+    settings = settings(max_examples=500, stateful_step_count=100, **COMMON)
+
+
+def test_ten_thousand_frames_do_not_starve_another_users_one() -> None:
+    """The real scheduler with one slot: frames of 10 s, a pass every 2 s."""
+    farm = world.World(slots=1)
+    try:
+        farm.submit(0, [{"id": "endless", "frames": 10_000}])
+        farm.scheduler.tick()
+        begun: dict[str, Any] = {}
+
+        def seconds(count: int) -> None:
+            for _ in range(count):
+                farm.pass_time(1)
+                if count % 2 == 0:
+                    farm.scheduler.tick()
+                for reference, process in list(farm.engine.processes.items()):
+                    if process.claim is None:
+                        farm.claim(reference)
+                        begun[reference] = farm.now
+                        continue
+                    runner = farm.runner(process)
+                    command = farm.beat(process, runner)
+                    if (farm.now - begun[reference]).total_seconds() >= 10:
+                        farm.done(process, runner, process.left.pop(0))
+                        begun[reference] = farm.now
+                        if command is RunnerCommand.YIELD or not process.left:
+                            farm.finish(process, runner, Finish(outcome=Outcome.STOPPED))
+                            process.claim = None
+
+        seconds(120)
+        short = farm.submit(1, [{"id": "short", "frames": 1}]).jobs[0].id
+        asked = farm.now
+        while farm.state(short) is not JobState.COMPLETED:
+            seconds(2)
+            assert (farm.now - asked).total_seconds() < 40
+        seconds(40)
+        assert farm.engine.launched == 3  # The first user's renderer was started once more.
+    finally:
+        farm.close()

@@ -1,0 +1,225 @@
+"""The real scheduler on a real database, with processes, time and crashes that a test controls."""
+
+import shutil
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+from farm.accounts import plans
+from farm.accounts.credentials import add_account, hash_secret
+from farm.accounts.credits import grant
+from farm.accounts.plans import Plan, plan_named
+from farm.catalog.machines import Machines
+from farm.catalog.products import Installed, product_rows
+from farm.db import accounts, files
+from farm.db import claims as claim_rows
+from farm.db import jobs as job_rows
+from farm.db.claims import RunnerRow
+from farm.db.database import Database
+from farm.db.opening import open_database
+from farm.db.tables import accounts as account_table
+from farm.errors import InvalidRequestError
+from farm.ports import LaunchRequest
+from farm.scheduler import claims
+from farm.scheduler.loop import Scheduler
+from farm.submit import Catalogue, create
+from farm.wakeup import Wakeup
+from farm_protocol.jobs import JobSpec, JobState, Submission, SubmissionSpec
+from farm_protocol.runner import Claim, ClaimRequest, Finish, FrameDone, OutputFile, RunnerCommand
+from sqlalchemy import update
+
+PLAN = Plan("Small", job_throughput_limit=3, max_throughput=4)
+BLOB = "ab" * 32
+_MEMORY = Path("/dev/shm")
+
+
+__all__ = ["InvalidRequestError", "Process", "World"]
+
+
+@cache
+def _template() -> Path:
+    """Return a database file with the tables, two users and a blob: made once, then copied."""
+    folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
+    plans.PLANS[PLAN.name] = PLAN
+    database = open_database(folder)
+    for name in ("ann", "bob", "cid"):
+        account_id = add_account(database, f"{name}@example.com", None)
+        with database.write() as connection:
+            grant(connection, account_id, Decimal(1000), "test")
+            files.add_blob(connection, account_id, BLOB, 3, datetime.now(UTC))
+    with database.write() as connection:
+        connection.execute(update(account_table).values(plan=PLAN.name))
+    database.close()
+    return folder
+
+
+@dataclass
+class Process:
+    """A runner's process, as the engine knows it."""
+
+    request: LaunchRequest
+    host: str
+    frozen: bool = False
+    claim: Claim | None = None
+    left: list[int] = field(default_factory=list)
+
+
+class StrictEngine:
+    """Starts nothing, but complains about every runner that should not be. Survives the farm."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.processes: dict[str, Process] = {}
+        self.launched = 0
+
+    def prepare(self) -> None:
+        """Nothing to make faster."""
+
+    def close(self) -> None:
+        """Nothing prepared."""
+
+    def launch(self, request: LaunchRequest) -> str:
+        self.world.check_limits(request)
+        self.launched += 1
+        reference = f"process {self.launched}"
+        host = f"host{self.launched % self.world.hosts}"
+        self.processes[reference] = Process(request, host)
+        return reference
+
+    def stop(self, reference: str) -> None:
+        self.processes.pop(reference, None)
+
+    def alive(self, references: Collection[str]) -> set[str]:
+        return set(references) & set(self.processes)
+
+
+class World:
+    """A farm with three users and a clock of its own."""
+
+    def __init__(self, slots: int, hosts: int = 1) -> None:
+        self.folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
+        shutil.copytree(_template(), self.folder, dirs_exist_ok=True)
+        self.now = datetime(2030, 1, 1, tzinfo=UTC)
+        self.slots, self.hosts = slots, hosts
+        self.engine = StrictEngine(self)
+        self.open()
+        with self.database.read() as connection:
+            found = [
+                accounts.by_email(connection, f"{name}@example.com")
+                for name in ("ann", "bob", "cid")
+            ]
+        self.users = [account for account in found if account is not None]
+
+    def open(self) -> None:
+        """Start the farm, or start it again after a crash: only the database and engine stay."""
+        self.database = Database.in_folder(self.folder)
+        slots = {"local-cpu": self.slots}
+        self.scheduler = Scheduler(
+            self.database, self.engine, slots, Wakeup(), Wakeup(), clock=lambda: self.now
+        )
+        self.scheduler.farm_url = "http://127.0.0.1:1"
+        machine = Machines("local-cpu", "Test", False, self.slots, Decimal(1))
+        self.catalogue = Catalogue(product_rows([Installed("blender", "3.4.1")]), [machine])
+
+    def crash(self) -> None:
+        """Forget everything that is not written down."""
+        self.database.close()
+        self.open()
+
+    def close(self) -> None:
+        self.database.close()
+        shutil.rmtree(self.folder)
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def check_limits(self, request: LaunchRequest) -> None:
+        """Fail when this runner is one too many. It is in the database already."""
+        with self.database.read() as connection:
+            living = claim_rows.live_runners(connection)
+            row = job_rows.row(connection, request.job_id)
+            owners = [job_rows.row(connection, each.job_id)["account_id"] for each in living]
+        assert len(living) <= self.slots, "machine type"
+        assert owners.count(row["account_id"]) <= PLAN.max_throughput, "user's throughput"
+        of_job = sum(each.job_id == request.job_id for each in living)
+        assert of_job <= min(row["instances"], PLAN.job_throughput_limit), "instances"
+
+    def submit(self, user: int, jobs: list[dict[str, object]]) -> Submission:
+        """Submit jobs: each has an id, dependencies, frames (a count) and whatever it changes."""
+        specs = [
+            JobSpec(
+                name=str(job["id"]),
+                app="blender",
+                operation="render",
+                path="demo/scene.blend",
+                params={"frames": f"1 {job.pop('frames')}", "output_prefix": f"{job['id']}_"},
+                **job,  # type: ignore[arg-type]
+            )
+            for job in jobs
+        ]
+        spec = SubmissionSpec(
+            id=uuid4().hex,
+            project="demo",
+            name="test",
+            output_folder="demo/out",
+            jobs=specs,
+            pending_files=["demo/scene.blend"],
+        )
+        with self.database.write() as connection:
+            return create(connection, self.catalogue, self.users[user], spec)
+
+    def runner(self, process: Process) -> RunnerRow | None:
+        """Return whom the farm takes the process for: None when its token is worth nothing."""
+        with self.database.read() as connection:
+            token = hash_secret(process.request.token)
+            return claim_rows.runner_by_token(connection, token, self.now)
+
+    def claim(self, reference: str) -> Claim | None:
+        """Let a process ask for frames; one that gets none ends."""
+        process = self.engine.processes[reference]
+        runner = self.runner(process)
+        claim = None
+        if runner is not None:
+            with self.database.write() as connection:
+                row = job_rows.row(connection, runner.job_id)
+                plan = plan_named(accounts.by_id(connection, row["account_id"]).plan)
+                most = max(1, min(row["instances"], plan.job_throughput_limit, self.slots))
+                request = ClaimRequest(host=process.host)
+                claim = claims.claim(connection, runner, request, most, self.now)
+        if claim is None or claim.claim_id is None:
+            del self.engine.processes[reference]
+            return None
+        process.claim, process.left = claim, list(claim.frames)
+        return claim
+
+    def state(self, job_id: str) -> JobState:
+        with self.database.read() as connection:
+            return job_rows.state(connection, job_id)
+
+    def beat(self, process: Process, runner: RunnerRow) -> RunnerCommand:
+        assert process.claim is not None
+        assert process.claim.claim_id is not None
+        frame = process.left[0] if process.left else None
+        with self.database.write() as connection:
+            return claims.heartbeat(connection, runner, process.claim.claim_id, frame, self.now)
+
+    def done(self, process: Process, runner: RunnerRow, frame: int) -> None:
+        assert process.claim is not None
+        assert process.claim.claim_id is not None
+        path = f"demo/out/{runner.job_id}_{frame}.png"
+        report = FrameDone(
+            frame=frame, seconds=1, outputs=[OutputFile(path=path, hash=BLOB, size=3)]
+        )
+        with self.database.write() as connection:
+            claims.frame_done(connection, runner, process.claim.claim_id, report, self.now)
+
+    def finish(self, process: Process, runner: RunnerRow, report: Finish) -> None:
+        assert process.claim is not None
+        assert process.claim.claim_id is not None
+        with self.database.write() as connection:
+            claims.finish(connection, runner, process.claim.claim_id, report, self.now)
