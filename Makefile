@@ -10,7 +10,7 @@ help:
 	@echo "make test       all tests, real renders included"
 	@echo "make test-long  the slow, exhaustive ones too"
 	@echo "make check      formatting, lint, types, walls"
-	@echo "make bench      measure against bare Blender"
+	@echo "make bench      measure against bare Blender, and what the farm bears"
 
 demo:
 	@tools/setup.sh
