@@ -216,7 +216,10 @@ def _queue(database: Database, users: list[str], first: int, end: int) -> None:
     """Store jobs of one frame, as `farm.submit` does."""
     now = datetime.now(UTC)
     texts = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
-    zeros = ("frames_done", "frames_failed", "frames_running", "credits_micros", "position")
+    zeros = (
+        *("frames_done", "frames_failed", "frames_running", "credits_micros", "position"),
+        *("test_frames", "licence_failures"),
+    )
     with database.write() as connection:
         projects = {user: files.ensure_project(connection, user, "demo", now) for user in users}
         for number in range(first, end):

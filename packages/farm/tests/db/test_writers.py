@@ -28,7 +28,10 @@ def add_job(database: Database) -> tuple[str, str]:
     with database.write() as connection:
         project = files.ensure_project(connection, account, "demo", now)
         names = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
-        counts = ("frames_done", "frames_failed", "frames_running", "credits_micros", "position")
+        counts = (
+            *("frames_done", "frames_failed", "frames_running", "credits_micros", "position"),
+            *("test_frames", "licence_failures"),
+        )
         job_rows.insert_submission(
             connection,
             {

@@ -16,6 +16,8 @@ from farm.jobs.progress import Progress
 from farm.jobs.retries import FrameState
 
 _JOB_COLUMNS = (
+    jobs.c.client_id,
+    jobs.c.operation,
     jobs.c.id,
     jobs.c.submission_id,
     jobs.c.name,
