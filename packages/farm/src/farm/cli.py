@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from farm_protocol.places import default_data_dir, embedded_farm_dir
 
+from farm import cli_jobs
 from farm.errors import FarmError
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+
+
+app.add_typer(cli_jobs.jobs, name="jobs", help="Jobs of all users: look at them, act on them.")
+app.command("workers")(cli_jobs.workers)
 
 
 @app.callback()

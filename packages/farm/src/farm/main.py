@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -86,7 +87,7 @@ def serve(settings: Settings) -> None:
         )
     )
     server = FarmServer(
-        app, database, scheduler, changes, on_ready=lambda: _announce(settings, url)
+        app, database, scheduler, changes, on_ready=lambda: _announce(settings, url, slots)
     )
     if settings.embedded:
         quiet_signals()
@@ -132,11 +133,11 @@ def find_catalogue(settings: Settings) -> Catalogue:
     return Catalogue(products=products, machines=[machine], missing="" if products else missing)
 
 
-def _announce(settings: Settings, url: str) -> None:
+def _announce(settings: Settings, url: str, slots: Mapping[str, int]) -> None:
     """Tell whoever wants to find this farm where it is."""
     who = {"url": url, "pid": os.getpid(), "version": __version__}
     temporary = settings.data_dir / "farm.json.part"
-    temporary.write_text(json.dumps(who))
+    temporary.write_text(json.dumps({**who, "slots": dict(slots)}))
     temporary.replace(settings.data_dir / "farm.json")
     if settings.embedded:
         print(json.dumps({"event": "ready", **who}), flush=True)

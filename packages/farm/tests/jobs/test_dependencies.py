@@ -95,3 +95,13 @@ def test_a_chain_of_a_thousand_jobs_is_one_pass() -> None:
 def test_circles_are_found() -> None:
     assert find_cycle({"a": ["b"], "b": [], "c": ["a", "b"]}) == []
     assert set(find_cycle({"a": ["b"], "b": ["a"]})) == {"a", "b"}
+
+
+@given(graphs())
+def test_a_second_look_finds_nothing_new(nodes: list[Node]) -> None:
+    known = {node.id: node for node in nodes}
+    for each in review(nodes):
+        node = known[each.job_id]
+        state = next_state(node.state, each.event)
+        known[node.id] = Node(node.id, node.name, state, node.needs, each.sentence)
+    assert review(known[node.id] for node in nodes) == []

@@ -44,6 +44,11 @@ def newest(connection: Connection, account_id: str) -> int:
     return newest or 0
 
 
+def newest_of_all(connection: Connection) -> int:
+    """Return the number of the newest change of any account; 0 when there is none."""
+    return connection.execute(select(func.max(changes.c.id))).scalar_one() or 0
+
+
 def after(connection: Connection, account_id: str, cursor: int) -> Changes:
     """Return what happened after ``cursor``: one page, `Changes.more` when there are others."""
     rows = connection.execute(

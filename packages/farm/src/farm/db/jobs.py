@@ -229,7 +229,7 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
     for job_id, needed in edges:
         needs.setdefault(job_id, []).append(needed)
     found = connection.execute(
-        select(jobs.c.id, jobs.c.name, jobs.c.state)
+        select(jobs.c.id, jobs.c.name, jobs.c.state, jobs.c.sentence)
         .where(jobs.c.submission_id == submission_id)
         .order_by(jobs.c.position)
     ).all()
@@ -240,6 +240,7 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
             name=each.name,
             state=JobState(each.state),
             needs=sorted(needs.get(each.id, ()), key=place.__getitem__),
+            sentence=each.sentence,
         )
         for each in found
     ]

@@ -17,12 +17,18 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A job of a submission. ``needs``: ids of the jobs it waits for, all of the submission."""
+    """A job of a submission.
+
+    Attributes:
+        needs: ids of the jobs it waits for, all of the submission.
+        sentence: what it says now.
+    """
 
     id: str
     name: str
     state: JobState
     needs: Sequence[str]
+    sentence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,7 @@ _WAITING = frozenset({JobState.PENDING, JobState.BLOCKED})
 
 
 def review(nodes: Iterable[Node]) -> list[Review]:
-    """Return a verdict for each pending or blocked job, needed ones first.
+    """Return a verdict for each pending or blocked job for which it is news, needed ones first.
 
     A job that waits is let go when all that it needs completed. It is blocked as soon as one of
     them has failed, was stopped, or is itself blocked; it then names the job where it began.
@@ -79,7 +85,8 @@ def review(nodes: Iterable[Node]) -> list[Review]:
             sentence = f"Waits for {_names(waits_for)}." if waits_for else ""
             event = Event.DEPENDENCY_WAITS if waits_for else Event.DEPENDENCIES_MET
         states[job_id] = next_state(node.state, event)
-        reviews.append(Review(job_id, event, sentence))
+        if states[job_id] is not node.state or sentence != node.sentence:
+            reviews.append(Review(job_id, event, sentence))
     return reviews
 
 

@@ -99,7 +99,7 @@ def _runners(
             begun.exists().label("begun"),
         )
         .where(runners.c.ended_at.is_(None))
-        .order_by(runners.c.created_at, runners.c.id)
+        .order_by(runners.c.created_at, runners.c.reference, runners.c.id)
     )
     living: dict[str, list[RunnerView]] = {}
     for row in rows:

@@ -1,0 +1,333 @@
+"""``farm jobs`` and ``farm workers``: look at the queue and act on it, as the administrator.
+
+They work on the data folder, also while the farm runs: it looks every few seconds, and its runners
+with every heartbeat.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from farm_protocol.jobs import JobChange
+from farm_protocol.places import default_data_dir, embedded_farm_dir
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy import Connection
+
+from farm.accounts.plans import plan_named
+from farm.db import accounts, feed, overview, tasks
+from farm.db import jobs as rows
+from farm.db.database import Database
+from farm.db.opening import open_database
+from farm.errors import FarmError
+from farm.scheduler import actions
+from farm.scheduler.actions import Action
+
+jobs = typer.Typer(no_args_is_help=True)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="The farm's data folder. Default: that of the farm embedded in Envoy.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+JobId = Annotated[str, typer.Argument(help="The job's id, or the beginning of it.")]
+Some = Annotated[str | None, typer.Argument(help="A job's id, or the beginning of it.")]
+OfSubmission = Annotated[
+    str | None, typer.Option("--submission", help="All jobs of the submission with this id.")
+]
+OfUser = Annotated[str | None, typer.Option("--user", help="All jobs of this user (email).")]
+
+_WIDE = 200
+_WHO = "the farm's administrator"
+
+
+@jobs.command("list")
+def list_jobs(
+    user: Annotated[str | None, typer.Option("--user", help="Only this user's (email).")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show the jobs of all users, newest first (at most 1000)."""
+    with _database(data_dir) as database, database.read() as connection:
+        lines = overview.job_lines(connection, user=user and user.casefold(), over=all_)
+    if as_json:
+        _print_json([asdict(line) for line in lines])
+        return
+    if not lines:
+        print("There are no jobs." if all_ else "No job waits or runs. --all shows those that did.")
+        return
+    _print_table(
+        ("Job", "User", "Project", "Name", "State", "Priority", "Runners", "Frames"),
+        (
+            (
+                line.id[:8],
+                line.user,
+                line.project,
+                line.name,
+                line.state,
+                str(line.priority),
+                f"{line.runners} of {line.instances}",
+                _frames(line.frames_done, line.frames_total, line.frames_failed),
+            )
+            for line in lines
+        ),
+    )
+    for line in lines:
+        if line.sentence:
+            print(f"{line.id[:8]} {line.name}: {line.sentence}")
+
+
+@jobs.command("show")
+def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show a job and its newest tasks."""
+    with _database(data_dir) as database, database.read() as connection:
+        job_id = _one(connection, job)
+        found = rows.by_ids(connection, [job_id])[0]
+        newest = tasks.tasks(connection, job_id, 20, failed=False)
+    if as_json:
+        _print_json({**found.model_dump(), "tasks": [task.model_dump() for task in newest]})
+        return
+    _print_table(("", found.name), [(key, str(value)) for key, value in found])
+    _print_table(
+        ("Task", "Host", "Frames", "Done", "Outcome", "Exit", "Says"),
+        (
+            (
+                task.id[:8],
+                task.host,
+                task.frames,
+                f"{task.frames_done} of {task.frames_total}",
+                task.outcome,
+                "" if task.exit_code is None else str(task.exit_code),
+                task.sentence,
+            )
+            for task in newest
+        ),
+    )
+
+
+@jobs.command("log")
+def show_log(
+    job: JobId,
+    task: Annotated[str | None, typer.Option("--task", help="Only the task with this id.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print what a job's runners have logged."""
+    with _database(data_dir) as database:
+        with database.read() as connection:
+            job_id = _one(connection, job)
+        cursor = 0
+        while True:
+            with database.read() as connection:
+                page = feed.read_log(connection, job_id, cursor, task)
+            print(page.text, end="")
+            if page.cursor == cursor:
+                return
+            cursor = page.cursor
+
+
+def _action(action: Action, about: str) -> None:
+    """Add the command for an action."""
+
+    def command(
+        job: Some = None,
+        submission: OfSubmission = None,
+        user: OfUser = None,
+        as_json: AsJson = False,
+        data_dir: DataDir = None,
+    ) -> None:
+        def apply(connection: Connection, chosen: list[str]) -> None:
+            now = datetime.now(UTC)
+            if job is not None:
+                actions.act(connection, chosen[0], action, now, who=_WHO)
+            else:
+                actions.act_on_many(connection, chosen, action, now, who=_WHO)
+
+        _apply(data_dir, job, submission, user, as_json, apply)
+
+    jobs.command(action.value.replace("_", "-"), help=about)(command)
+
+
+_action(Action.STOP, "Stop: kill what runs.")
+_action(Action.SUSPEND, "Suspend: let running frames finish, start no others.")
+_action(Action.RESUME, "Resume what was suspended.")
+_action(Action.RETRY, "Put failed frames back.")
+_action(Action.RETRY_ALL, "Render every frame anew.")
+_action(Action.RESTART_UNSTARTED, "Put back the frames that were never tried, and no others.")
+
+
+@jobs.command("change")
+def change_jobs(
+    job: Some = None,
+    submission: OfSubmission = None,
+    user: OfUser = None,
+    priority: Annotated[int | None, typer.Option(help="0 to 100; higher comes first.")] = None,
+    instances: Annotated[
+        int | None, typer.Option(help="Most runners at a time; 0: the plan's limit.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Change priority or instances, also of jobs that run."""
+    try:
+        asked = JobChange(priority=priority, instances=instances)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        _fail(f"--{fault['loc'][0]}: {fault['msg']}.")
+
+    def apply(connection: Connection, chosen: list[str]) -> None:
+        for job_id in chosen:
+            owner = accounts.by_id(connection, rows.row(connection, job_id)["account_id"])
+            limit = plan_named(owner.plan).job_throughput_limit
+            actions.change(connection, [job_id], asked, limit)
+
+    _apply(data_dir, job, submission, user, as_json, apply)
+
+
+def workers(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show the living runners, and how many slots each machine type has."""
+    with _database(data_dir) as database, database.read() as connection:
+        lines = overview.worker_lines(connection)
+    slots = _slots(_folder(data_dir))
+    in_use = {name: sum(line.machine_type == name for line in lines) for name in slots}
+    if as_json:
+        machines = [
+            {"machine_type": name, "slots": count, "in_use": in_use[name]}
+            for name, count in slots.items()
+        ]
+        _print_json({"machines": machines, "workers": [asdict(line) for line in lines]})
+        return
+    for name, count in slots.items():
+        print(f"{name}: {in_use[name]} of {count} slots in use.")
+    if not slots:
+        print("The farm does not run.")
+    if not lines:
+        print("No runner lives.")
+        return
+    _print_table(
+        ("Runner", "Host", "Machine", "User", "Job", "Since", "Claim", "Frame", "Frames done"),
+        (
+            (
+                line.id[:8] + (" (yields)" if line.yielding else ""),
+                line.host,
+                line.machine_type,
+                line.user,
+                f"{line.job} ({line.job_id[:8]})",
+                f"{line.since:%Y-%m-%d %H:%M:%S}",
+                f"{line.frames}: {line.claim_done} of {line.claim_total}" if line.frames else "",
+                "" if line.current_frame is None else str(line.current_frame),
+                str(line.frames_done),
+            )
+            for line in lines
+        ),
+    )
+
+
+def _apply(
+    data_dir: Path | None,
+    job: str | None,
+    submission: str | None,
+    user: str | None,
+    as_json: bool,
+    what: Callable[[Connection, list[str]], None],
+) -> None:
+    if sum(each is not None for each in (job, submission, user)) != 1:
+        _fail("Name either one job, or --submission, or --user.")
+    with _database(data_dir) as database, database.write() as connection:
+        chosen = _chosen(connection, job, submission, user)
+        what(connection, chosen)
+        after = rows.by_ids(connection, chosen)
+    if as_json:
+        _print_json([each.model_dump() for each in after])
+        return
+    for each in after:
+        print(f"{each.id[:8]} {each.name}: {each.state}. {each.sentence}".rstrip())
+
+
+def _chosen(
+    connection: Connection, job: str | None, submission: str | None, user: str | None
+) -> list[str]:
+    if job is not None:
+        return [_one(connection, job)]
+    if submission is not None:
+        if rows.submission_owner(connection, submission) is None:
+            _fail(f"There is no submission '{submission}'.")
+        return rows.ids(connection, submission_id=submission)
+    account = accounts.by_email(connection, (user or "").casefold())
+    if account is None:
+        _fail(f"There is no user '{user}'.")
+    return rows.ids(connection, account_id=account.id)
+
+
+def _one(connection: Connection, prefix: str) -> str:
+    found = overview.jobs_beginning_with(connection, prefix) if prefix else []
+    if not found:
+        _fail(f"There is no job '{prefix}'.")
+    if len(found) > 1:
+        _fail(f"Several jobs begin with '{prefix}': give more of the id.")
+    return found[0]
+
+
+@contextmanager
+def _database(data_dir: Path | None) -> Iterator[Database]:
+    """Open the data folder's database; an error of the farm becomes a sentence."""
+    database = open_database(_folder(data_dir))
+    try:
+        yield database
+    except FarmError as error:
+        _fail(error.message)
+    finally:
+        database.close()
+
+
+def _folder(data_dir: Path | None) -> Path:
+    return data_dir if data_dir is not None else embedded_farm_dir(default_data_dir())
+
+
+def _slots(folder: Path) -> dict[str, int]:
+    """Return the slots of each machine type as the running farm announces them."""
+    try:
+        announced: dict[str, int] = json.loads((folder / "farm.json").read_text())["slots"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return announced
+
+
+def _frames(done: int, total: int, failed: int) -> str:
+    return f"{done} of {total}" + (f", {failed} failed" if failed else "")
+
+
+def _print_json(what: Any) -> None:
+    print(json.dumps(what, indent=2, default=_json))
+
+
+def _json(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _print_table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
+    table = Table()
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for line in lines:
+        # Text, not markup: names are other people's, and may hold brackets.
+        table.add_row(*(Text(cell) for cell in line))
+    # Into a file or a pipe it goes unfolded.
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
+    raise SystemExit(1)

@@ -1,0 +1,160 @@
+"""``farm jobs`` and ``farm workers``, beside a farm that runs."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from farm.accounts.credentials import add_account, issue_key
+from farm.accounts.credits import grant
+from farm.db.opening import open_database
+from farm_protocol.hashing import new_hasher
+
+SILENT = (
+    '#!/bin/sh\nif [ "$1" = "--version" ]; then echo "Blender 3.4.1"; exit; fi\nexec sleep 600\n'
+)
+
+
+class Place:
+    """A farm with a renderer that never ends, one user, and the command line."""
+
+    def __init__(self, folder: Path, url: str, client: httpx.Client) -> None:
+        self.folder, self.url, self.client = folder, url, client
+
+    def farm(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "farm", *arguments, "--data-dir", str(self.folder)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    def read(self, *arguments: str) -> Any:
+        done = self.farm(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def submit(self, name: str) -> str:
+        job = {
+            "id": "j1",
+            "name": name,
+            "app": "blender",
+            "operation": "render",
+            "path": "demo/scene.blend",
+            "params": {"frames": "1 4"},
+        }
+        spec = {
+            "id": uuid4().hex,
+            "project": "demo",
+            "name": f"{name} 1",
+            "output_folder": "demo/out",
+            "jobs": [job],
+        }
+        answer = self.client.post("/v1/submissions", json=spec).raise_for_status()
+        job_id: str = answer.json()["jobs"][0]["id"]
+        return job_id
+
+    def wait(self, job_id: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait, on the change feed, until a job is as wanted; the feed must tell of it."""
+        cursor = 0
+        for _ in range(20):
+            job: dict[str, Any] = self.client.get(f"/v1/jobs/{job_id}").json()
+            if wanted(job):
+                return job
+            answer = self.client.get("/v1/changes", params={"after": cursor, "wait": 20})
+            cursor = answer.json()["cursor"]
+        raise AssertionError(job)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    blender = tmp_path / "blender"
+    blender.write_text(SILENT)
+    blender.chmod(0o755)
+    folder = tmp_path / "farm"
+    database = open_database(folder)
+    account = add_account(database, "ann@example.com", None)
+    with database.write() as connection:
+        grant(connection, account, Decimal(10), "test")
+    key = issue_key(database, account, "test")
+    database.close()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"FARM_BLENDER": str(blender), "PATH": "/usr/bin:/bin"},
+    )
+    assert process.stdout is not None
+    url = json.loads(process.stdout.readline())["url"]
+    client = httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=40, trust_env=False
+    )
+    hasher = new_hasher()
+    hasher.update(b"BLENDER")
+    entry = {"path": "demo/scene.blend", "hash": hasher.hexdigest(), "size": 7, "mtime_ns": 1}
+    client.put(f"/v1/blobs/{entry['hash']}", content=b"BLENDER").raise_for_status()
+    client.put("/v1/projects/demo/files", json={"files": [entry]}).raise_for_status()
+    yield Place(folder, url, client)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
+    first, second = place.submit("beauty [v2]"), place.submit("other")
+    place.wait(first, lambda job: job["state"] == "running")
+    listed = {line["id"]: line for line in place.read("jobs", "list")}
+    assert listed[first]["user"] == "ann@example.com"
+    assert (listed[first]["runners"], listed[second]["runners"]) == (1, 0)
+    assert "beauty [v2]" in place.farm("jobs", "list").stdout
+    overview = place.read("workers")
+    assert overview["machines"] == [{"machine_type": "local-cpu", "slots": 1, "in_use": 1}]
+    (worker,) = overview["workers"]
+    assert (worker["job_id"], worker["frames"], worker["claim_total"]) == (first, "1-4", 4)
+    assert worker["host"]
+    assert "1 of 1 slots in use" in place.farm("workers").stdout
+
+    changed = place.read("jobs", "change", second[:12], "--priority", "90", "--instances", "2")
+    assert (changed[0]["priority"], changed[0]["instances"]) == (90, 2)
+    # The farm notices by itself, and readers of the feed hear of it.
+    assert "stopping" in place.farm("jobs", "stop", first).stdout
+    job = place.wait(first, lambda job: job["state"] == "stopped")
+    assert job["sentence"] == "Stopped by the farm's administrator."
+    place.wait(second, lambda job: job["state"] == "running")
+    shown = place.read("jobs", "show", first)
+    assert shown["tasks"][0]["outcome"] in ("stopped", "lost")
+    assert place.farm("jobs", "log", second).returncode == 0
+
+    place.read("jobs", "suspend", "--user", "Ann@example.com")
+    place.wait(second, lambda job: job["state"] == "suspended")
+    assert {line["id"] for line in place.read("jobs", "list")} == {second}
+    assert {line["id"] for line in place.read("jobs", "list", "--all")} == {first, second}
+    for _ in range(2):
+        place.read("jobs", "resume", second)
+    submission = listed[first]["submission_id"]
+    assert place.read("jobs", "retry", "--submission", submission)[0]["state"] == "ready"
+    place.read("jobs", "stop", "--user", "ann@example.com")
+    for job_id in (first, second):
+        place.wait(job_id, lambda job: job["state"] == "stopped")
+
+
+def test_mistakes_are_told_in_a_sentence(place: Place) -> None:
+    job = place.submit("beauty")
+    for arguments, words in (
+        (["jobs", "stop"], "either one job"),
+        (["jobs", "stop", job, "--user", "ann@example.com"], "either one job"),
+        (["jobs", "show", "zzz"], "There is no job 'zzz'."),
+        (["jobs", "stop", "--user", "eve@example.com"], "There is no user"),
+        (["jobs", "stop", "--submission", "x"], "There is no submission 'x'."),
+        (["jobs", "change", job, "--priority", "101"], "--priority"),
+    ):
+        done = place.farm(*arguments)
+        assert (done.returncode, done.stdout) == (1, ""), arguments
+        assert words in done.stderr
+    place.read("jobs", "stop", job)
+    place.wait(job, lambda job: job["state"] == "stopped")
+    done = place.farm("jobs", "suspend", job)
+    assert (done.returncode, done.stderr) == (1, "'beauty' is stopped: cannot suspend it.\n")
