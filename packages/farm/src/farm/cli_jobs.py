@@ -23,6 +23,7 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from farm.accounts.plans import plan_named
+from farm.config import Settings
 from farm.db import accounts, feed, overview, tasks
 from farm.db import jobs as rows
 from farm.db.database import Database
@@ -283,7 +284,11 @@ def _one(connection: Connection, prefix: str) -> str:
 @contextmanager
 def _database(data_dir: Path | None) -> Iterator[Database]:
     """Open the data folder's database; an error of the farm becomes a sentence."""
-    database = open_database(_folder(data_dir))
+    folder = _folder(data_dir)
+    try:
+        database = open_database(folder, Settings(data_dir=folder).database_url)
+    except FarmError as error:
+        _fail(error.message)
     try:
         yield database
     except FarmError as error:

@@ -75,7 +75,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     blender.write_text(SILENT)
     blender.chmod(0o755)
     folder = tmp_path / "farm"
-    database = open_database(folder)
+    database = open_database(folder, None)
     account = add_account(database, "ann@example.com", None)
     with database.write() as connection:
         grant(connection, account, Decimal(10), "test")

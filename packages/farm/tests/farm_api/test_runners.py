@@ -12,7 +12,7 @@ from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
 from sqlalchemy import func, select, update
 
 from .conftest import Farm, send, spec
-from .runners import FakeRunner, job_of, wait_for
+from .runners import FakeRunner, job_of, until, wait_for
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_stop_suspend_resume(farm: Farm, ann: httpx.Client) -> None:
     runner.done(1)
     assert runner.beat(2) == "yield"
     assert ann.post(f"/v1/jobs/{job_id}/resume").json()["state"] == "ready"
-    assert runner.beat(2) == "continue"
+    until(lambda: runner.beat(2) == "continue")
     assert ann.post(f"/v1/jobs/{job_id}/resume").json()["state"] == "ready"
     assert ann.post(f"/v1/jobs/{job_id}/stop").json()["state"] == "stopping"
     assert runner.post("heartbeat", {}).json()["command"] == "stop"

@@ -46,7 +46,7 @@ def _template() -> Path:
     """Return a database file with the tables, two users and a blob: made once, then copied."""
     folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
     plans.PLANS[PLAN.name] = PLAN
-    database = open_database(folder)
+    database = open_database(folder, None)
     for name in ("ann", "bob", "cid"):
         account_id = add_account(database, f"{name}@example.com", None)
         with database.write() as connection:
