@@ -218,7 +218,7 @@ def _queue(database: Database, users: list[str], first: int, end: int) -> None:
     texts = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
     zeros = (
         *("frames_done", "frames_failed", "frames_running", "credits_micros", "position"),
-        *("test_frames", "licence_failures"),
+        *("test_frames", "licence_failures", "budget_micros"),
     )
     with database.write() as connection:
         projects = {user: files.ensure_project(connection, user, "demo", now) for user in users}
@@ -232,5 +232,12 @@ def _queue(database: Database, users: list[str], first: int, end: int) -> None:
             job |= {"id": name, "submission_id": name, "account_id": user, "submitted_at": now}
             job |= {"parameters": {"frames": "1"}, "plugins": [], "warnings": []}
             job |= {"instances": 1, "priority": 50, "machine_type": "local-cpu"}
-            job |= {"credits_per_hour": "1", "state": "ready", "sentence": "", "frames_total": 1}
+            job |= {"budget_acted": False, "suspended_for": ""}
+            job |= {
+                "credits_per_hour": "1",
+                "state": "ready",
+                "sentence": "",
+                "budget_action": "",
+                "frames_total": 1,
+            }
             job_rows.insert_job(connection, job, [1], [])

@@ -19,7 +19,7 @@ import OpenImageIO as oiio
 import psutil
 import pytest
 import sqlalchemy as sa
-from farm.db.tables import ledger
+from farm.db.tables import ledger_entries
 from gridmarkets import EnvoyClient, Job, Project, WatchFile
 
 ROOT = Path(__file__).parent.parent.parent
@@ -214,7 +214,9 @@ class Studio:
         engine = sa.create_engine(f"sqlite:///{self.data / 'farm' / 'farm.sqlite'}")
         with engine.connect() as connection:
             rows = connection.execute(
-                sa.select(ledger.c.reference).where(ledger.c.kind == "usage")
+                sa.select(ledger_entries.c.reference).where(
+                    ledger_entries.c.reference.like("frame:%")
+                )
             ).scalars()
             return Counter(row.rpartition(":")[2] for row in rows)
 

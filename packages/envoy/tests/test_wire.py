@@ -148,7 +148,9 @@ async def test_an_old_client_sends_no_project_params(studio):
     assert spec.output_folder == "demo/render_results/old_out"
     assert spec.jobs[0].params == {"frames": "1 2 1"}
     assert row["downloads"]["folders"] == [str(studio.project / "old_out")]
-    assert any("budget" in warning for warning in row["warnings"])
+    budget = spec.jobs[0].budget
+    assert budget is not None
+    assert (budget.value, budget.action) == (50, "STOP")
 
 
 async def test_an_old_client_names_nothing_at_all(studio):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from farm_protocol.jobs import JobSpec, SubmissionSpec
+from farm_protocol.jobs import Budget, BudgetAction, JobSpec, SubmissionSpec
 from farm_protocol.paths import UnsafePathError, canonical, check_segment
 from pydantic import JsonValue, ValidationError
 
@@ -47,10 +47,7 @@ def compose(body: SubmitBody) -> Plan:
     project = project_name(body, errors)
     name = params.submission_name or request.name or "submission"
     output_folder = _output_folder(body, project, name, errors)
-    jobs = [
-        _job(job, params.shared, f"jobs[{n}]", errors, warnings)
-        for n, job in enumerate(request.jobs)
-    ]
+    jobs = [_job(job, params.shared, f"jobs[{n}]", errors) for n, job in enumerate(request.jobs)]
     if not jobs:
         errors.setdefault("jobs", []).append("A submission needs at least one job.")
     if errors:
@@ -158,15 +155,10 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
     return (Watch(f"/{output_folder}/.+", folder),)
 
 
-def _job(
-    job: JobBody, shared: Params, where: str, errors: Errors, warnings: list[str]
-) -> JobSpec | None:
+def _job(job: JobBody, shared: Params, where: str, errors: Errors) -> JobSpec | None:
     given = shared | job.params
     params = {key: value for key, value in given.items() if key not in (*_OURS, *_OBSOLETE)}
     name = job.name or job.app or "job"
-    budget = given.get("credits_budget")
-    if isinstance(budget, dict) and _positive(budget.get("value")):
-        warnings.append(f"The credits budget of '{name}' is not enforced yet.")
     before = sum(map(len, errors.values()))
 
     def refuse(field: str, sentence: str) -> None:
@@ -187,6 +179,10 @@ def _job(
     test_first = _yes_or_no(given.get("test_frames_first"))
     if test_first is None:
         refuse("test_frames_first", f"{given['test_frames_first']!r} is neither true nor false.")
+    try:
+        budget = _budget(given.get("credits_budget"))
+    except ValueError as error:
+        refuse("credits_budget", str(error))
     plugins = _plugins(given.get("plugins"))
     if plugins is None:
         refuse("plugins", "Plugins are a list of short codes, such as 'hou_redshift:2.6.38'.")
@@ -203,6 +199,7 @@ def _job(
             instances=instances or 0,
             machine_type=str(machine_type),
             plugins=plugins or [],
+            budget=budget,
             params=params,
             dependencies=job.dependencies,
             test_frames_first=bool(test_first),
@@ -243,11 +240,19 @@ def _plugins(value: JsonValue) -> list[str] | None:
     return None
 
 
-def _positive(value: JsonValue) -> bool:
+def _budget(value: JsonValue) -> Budget | None:
+    """Return a budget; one of 0 or less is none. Raises ValueError with a sentence."""
+    if not value:
+        return None
     try:
-        return float(value) > 0  # type: ignore[arg-type]
+        if isinstance(value, dict) and float(value.get("value") or 0) <= 0:  # type: ignore[arg-type]
+            return None
+        return Budget.model_validate(value)
     except (TypeError, ValueError):
-        return False
+        actions = ", ".join(BudgetAction)
+        raise ValueError(
+            f"A budget has a value, a number of credits, and an action: {actions}."
+        ) from None
 
 
 def _faults(error: ValidationError, prefix: str) -> Errors:

@@ -23,6 +23,7 @@ from farm.db.accounts import AccountRow
 from farm.errors import ConflictError, InvalidRequestError
 from farm.jobs.dependencies import find_cycle
 from farm.jobs.frames import FrameSpecError, format_frames, parse_frames, with_test_frames
+from farm.jobs.pricing import to_micros
 from farm.scheduler import writer
 from farm.templates import Template, load
 
@@ -139,6 +140,7 @@ def _job_values(
     now: datetime,
 ) -> dict[str, object]:
     assert job.machine is not None
+    budget = job.spec.budget
     return {
         "id": ids[job.spec.id],
         "submission_id": submission_id,
@@ -166,6 +168,10 @@ def _job_values(
         "frames_failed": 0,
         "frames_running": 0,
         "credits_micros": 0,
+        "budget_micros": to_micros(budget.value) if budget else 0,
+        "budget_action": budget.action.value if budget else "",
+        "budget_acted": False,
+        "suspended_for": "",
         "test_frames": 0,
         "licence_failures": 0,
         "submitted_at": now,

@@ -19,8 +19,9 @@ import httpx
 import pytest
 from farm.accounts.credentials import add_account, issue_key
 from farm.accounts.credits import grant
+from farm.db import ledger
 from farm.db.opening import open_database
-from farm.db.tables import claims, frames, ledger, runners
+from farm.db.tables import claims, frames, ledger_entries, ledger_postings, runners
 from farm.jobs.pricing import to_credits
 from farm_protocol.hashing import new_hasher
 from sqlalchemy import func, select
@@ -288,10 +289,13 @@ def check_tables(folder: Path, url: str | None, consumed: float) -> None:
         states = connection.execute(select(frames.c.state)).scalars().all()
         assert list(states) == ["done"] * 6
         charges = connection.execute(
-            select(ledger.c.reference, ledger.c.amount_micros).where(ledger.c.kind == "usage")
+            select(ledger_entries.c.reference, ledger_postings.c.amount_micros)
+            .join(ledger_postings)
+            .where(ledger_entries.c.kind == "usage", ledger_postings.c.account_id.is_not(None))
         ).all()
         assert sorted(each.reference.split(":")[2] for each in charges) == list("123456")
         assert float(to_credits(-sum(each.amount_micros for each in charges))) == consumed
+        assert ledger.faults(connection) == []
         left = [
             connection.execute(
                 select(func.count()).select_from(table).where(table.c.ended_at.is_(None))

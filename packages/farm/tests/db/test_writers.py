@@ -30,7 +30,7 @@ def add_job(database: Database) -> tuple[str, str]:
         names = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
         counts = (
             *("frames_done", "frames_failed", "frames_running", "credits_micros", "position"),
-            *("test_frames", "licence_failures"),
+            *("test_frames", "licence_failures", "budget_micros"),
         )
         job_rows.insert_submission(
             connection,
@@ -47,7 +47,14 @@ def add_job(database: Database) -> tuple[str, str]:
         job = dict.fromkeys(names, "x") | dict.fromkeys(counts, 0)
         job |= {"id": "j" * 32, "submission_id": "s" * 32, "account_id": account}
         job |= {"parameters": {}, "plugins": [], "warnings": [], "instances": 1, "priority": 1}
-        job |= {"machine_type": "", "credits_per_hour": "1", "state": "ready", "sentence": ""}
+        job |= {"budget_acted": False, "suspended_for": ""}
+        job |= {
+            "machine_type": "",
+            "credits_per_hour": "1",
+            "state": "ready",
+            "sentence": "",
+            "budget_action": "",
+        }
         job_rows.insert_job(connection, job | {"frames_total": 1, "submitted_at": now}, [1], [])
     return account, "j" * 32
 

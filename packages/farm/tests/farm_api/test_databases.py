@@ -11,7 +11,7 @@ from farm.accounts.credentials import hash_secret
 from farm.accounts.credits import grant
 from farm.db import accounts
 from farm.db.opening import open_database
-from farm.db.tables import ledger
+from farm.db.tables import ledger_entries
 from sqlalchemy import func, select
 
 from .conftest import Farm, send, spec
@@ -78,7 +78,7 @@ def test_runners_at_once_share_a_job_while_another_process_writes(
     job = ann.get("/v1/jobs").json()["jobs"][0]
     assert (job["state"], job["frames_done"], job["frames_running"]) == ("completed", FRAMES, 0)
     with open_database(farm.data_dir, database_url).read() as connection:
-        usage = select(func.count()).select_from(ledger).where(ledger.c.kind == "usage")
+        usage = select(func.count()).where(ledger_entries.c.kind == "usage")
         assert connection.execute(usage).scalar_one() == FRAMES
     info = ann.get("/v1/me").json()
     assert info["credits_consumed"] == pytest.approx(job["credits"])

@@ -1,6 +1,7 @@
 """Submissions and jobs: what is asked for, and how it stands."""
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from pydantic import Field, JsonValue
@@ -31,6 +32,25 @@ class JobState(StrEnum):
 _FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.STOPPED, JobState.BLOCKED})
 
 
+class BudgetAction(StrEnum):
+    """What happens when a job has cost its budget.
+
+    STOP kills what runs. SUSPEND lets frames that are being rendered finish and starts no others.
+    ALERT tells the user, and nothing else.
+    """
+
+    STOP = "STOP"
+    SUSPEND = "SUSPEND"
+    ALERT = "ALERT"
+
+
+class Budget(Request):
+    """What a job may cost, in credits."""
+
+    value: Decimal = Field(gt=0, le=10**9)
+    action: BudgetAction
+
+
 class JobSpec(Request):
     """One job of a submission, as the published client describes it.
 
@@ -42,6 +62,7 @@ class JobSpec(Request):
         machine_type: an id of the catalogue, "", "default_machine_cpu" or "default_machine_gpu".
         test_frames_first: render the first, the middle and the last frame, and the others only when
             these have succeeded.
+        budget: None: no limit.
         params: the product's own parameters. Unknown ones are kept and shown as warnings.
     """
 
@@ -54,6 +75,7 @@ class JobSpec(Request):
     instances: int = Field(default=0, ge=0, le=100_000)
     machine_type: str = Field(default="", max_length=200)
     plugins: list[str] = []
+    budget: Budget | None = None
     params: dict[str, JsonValue] = {}
     dependencies: list[str] = []
     test_frames_first: bool = False

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from farm.accounts.plans import plan_named
 from farm.db import accounts as rows
+from farm.db import ledger, metering
 from farm.db.accounts import AccountRow
 from farm.errors import InsufficientCreditsError
 from farm.jobs.pricing import to_credits, to_micros
@@ -16,38 +17,46 @@ from farm.jobs.pricing import to_credits, to_micros
 
 def grant(connection: Connection, account_id: str, credits: Decimal, reason: str) -> None:
     """Move credits to (or, negative, from) an account."""
-    rows.post(
+    ledger.post(
         connection,
         account_id=account_id,
         amount_micros=to_micros(credits),
-        kind="grant",
+        kind=ledger.GRANT,
         reference=f"grant:{uuid4().hex}",
         reason=reason,
         now=datetime.now(UTC),
     )
 
 
-def charge_frame(
-    connection: Connection, account_id: str, claim_id: str, frame: int, micros: int, now: datetime
+def charge(
+    connection: Connection, account_id: str, reference: str, micros: int, now: datetime
 ) -> None:
-    """Charge one frame's machine time. The ledger's unique reference makes twice impossible.
+    """Charge machine time. The ledger's unique reference makes twice impossible.
 
-    A frame that is rendered anew on its user's wish belongs to another claim, and costs again.
+    Parameters:
+        reference: ``frame:<claim>:<number>``, so that a frame that is rendered anew on its user's
+            wish costs again; or ``rest:<claim>`` for work that was stopped.
     """
-    rows.post(
+    ledger.post(
         connection,
         account_id=account_id,
         amount_micros=-micros,
-        kind="usage",
-        reference=f"frame:{claim_id}:{frame}",
+        kind=ledger.USAGE,
+        reference=reference,
         reason="machine time",
         now=now,
     )
 
 
+def available(connection: Connection, account: AccountRow) -> tuple[int, int]:
+    """Return (balance, consumed) in micros, with what is metered and not posted yet."""
+    metered = sum(metering.by_job(connection, account_id=account.id).values())
+    return account.balance_micros - metered, account.consumed_micros + metered
+
+
 def require_positive(connection: Connection, account_id: str) -> None:
     """Raise InsufficientCreditsError unless the balance is above 0."""
-    balance, _ = rows.totals(connection, account_id)
+    balance, _ = available(connection, rows.by_id(connection, account_id))
     if balance <= 0:
         raise InsufficientCreditsError(
             f"The account has {to_credits(balance):.2f} credits; a submission needs more than 0. "
@@ -57,7 +66,7 @@ def require_positive(connection: Connection, account_id: str) -> None:
 
 def user_info(connection: Connection, account: AccountRow) -> UserInfo:
     """Return the documented fields of `get_user_info`."""
-    balance, consumed = rows.totals(connection, account.id)
+    balance, consumed = available(connection, account)
     plan = plan_named(account.plan)
     return UserInfo(
         created=account.created_at.replace(tzinfo=None, microsecond=0),

@@ -1,17 +1,22 @@
-"""Accounts, access keys and the ledger."""
+"""Accounts and access keys."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from farm.db.tables import access_keys, accounts, ledger
+from farm.db.tables import access_keys, accounts
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """One account. ``password_hash`` None: cannot log in by password."""
+    """One account.
+
+    Attributes:
+        password_hash: None: cannot log in by password.
+        balance_micros, consumed_micros: posted in the ledger; see `farm.db.ledger`.
+    """
 
     id: str
     email: str
@@ -20,6 +25,8 @@ class AccountRow:
     plan: str
     active: bool
     created_at: datetime
+    balance_micros: int = 0
+    consumed_micros: int = 0
 
 
 _COLUMNS = (
@@ -30,6 +37,8 @@ _COLUMNS = (
     accounts.c.plan,
     accounts.c.active,
     accounts.c.created_at,
+    accounts.c.balance_micros,
+    accounts.c.consumed_micros,
 )
 
 
@@ -65,6 +74,8 @@ def add(connection: Connection, account: AccountRow) -> None:
             plan=account.plan,
             active=account.active,
             created_at=account.created_at,
+            balance_micros=0,
+            consumed_micros=0,
         )
     )
 
@@ -90,38 +101,3 @@ def add_key(
             id=uuid4().hex, account_id=account_id, key_hash=key_hash, label=label, created_at=now
         )
     )
-
-
-def post(
-    connection: Connection,
-    *,
-    account_id: str,
-    amount_micros: int,
-    kind: str,
-    reference: str,
-    reason: str,
-    now: datetime,
-) -> None:
-    """Append to the ledger. A reference that is there already is an integrity error."""
-    connection.execute(
-        insert(ledger).values(
-            account_id=account_id,
-            amount_micros=amount_micros,
-            kind=kind,
-            reference=reference,
-            reason=reason,
-            created_at=now,
-        )
-    )
-
-
-def totals(connection: Connection, account_id: str) -> tuple[int, int]:
-    """Return (balance, consumed), both in micros; consumed is positive."""
-    consumed = func.sum(ledger.c.amount_micros).filter(ledger.c.kind == "usage")
-    balance, used = connection.execute(
-        select(
-            func.coalesce(func.sum(ledger.c.amount_micros), 0),
-            func.coalesce(consumed, 0),
-        ).where(ledger.c.account_id == account_id)
-    ).one()
-    return int(balance), -int(used)

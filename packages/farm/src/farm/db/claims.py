@@ -41,7 +41,7 @@ class ClaimRow:
     created_at: datetime
     heartbeat_at: datetime
     current_frame: int | None
-    seconds: float
+    metered_at: datetime
     frames_done: int
     recalled: bool
 
@@ -62,7 +62,7 @@ _CLAIM = (
     claims.c.created_at,
     claims.c.heartbeat_at,
     claims.c.current_frame,
-    claims.c.seconds,
+    claims.c.metered_at,
     claims.c.frames_done,
     claims.c.recalled,
 )
@@ -242,6 +242,7 @@ def add_claim(
             frames_done=0,
             recalled=False,
             seconds=0.0,
+            metered_at=now,
             sentence="",
             marker="",
         )
@@ -278,9 +279,9 @@ def frame_state(connection: Connection, claim: ClaimRow, number: int) -> FrameSt
 
 
 def frame_finished(
-    connection: Connection, claim: ClaimRow, number: int, seconds: float, micros: int, now: datetime
+    connection: Connection, claim: ClaimRow, number: int, seconds: float, now: datetime
 ) -> None:
-    """A running frame of the claim is done, and cost ``seconds`` and ``micros``."""
+    """A running frame of the claim is done, and cost ``seconds``."""
     connection.execute(
         update(frames)
         .where(frames.c.job_id == claim.job_id, frames.c.number == number)
@@ -289,11 +290,7 @@ def frame_finished(
     connection.execute(
         update(claims)
         .where(claims.c.id == claim.id)
-        .values(
-            seconds=claims.c.seconds + seconds,
-            frames_done=claims.c.frames_done + 1,
-            heartbeat_at=now,
-        )
+        .values(frames_done=claims.c.frames_done + 1, heartbeat_at=now)
     )
     connection.execute(
         update(jobs)
@@ -301,8 +298,23 @@ def frame_finished(
         .values(
             frames_done=jobs.c.frames_done + 1,
             frames_running=jobs.c.frames_running - 1,
-            credits_micros=jobs.c.credits_micros + micros,
         )
+    )
+
+
+def charged(
+    connection: Connection, claim: ClaimRow, seconds: float, micros: int, now: datetime
+) -> None:
+    """The claim's time up to now was posted in the ledger, as the cost of its job."""
+    connection.execute(
+        update(claims)
+        .where(claims.c.id == claim.id)
+        .values(seconds=claims.c.seconds + seconds, metered_at=now)
+    )
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == claim.job_id)
+        .values(credits_micros=jobs.c.credits_micros + micros)
     )
 
 

@@ -8,7 +8,7 @@ from farm_protocol.files import FileEntry
 from farm_protocol.jobs import Job, JobState, Submission
 from sqlalchemy import Connection, Row, RowMapping, Select, func, insert, literal, select
 
-from farm.db import postgres, sqlite
+from farm.db import metering, postgres, sqlite
 from farm.db.tables import frames, job_dependencies, jobs, outputs, submissions
 from farm.jobs.dependencies import Node
 from farm.jobs.pricing import to_credits
@@ -266,6 +266,9 @@ def _job_query() -> Select[Any]:
 
 
 def _read(connection: Connection, query: Select[Any]) -> list[Job]:
+    found = connection.execute(query).mappings().all()
+    running = [each["id"] for each in found if each["frames_running"]]
+    metered = metering.by_job(connection, job_ids=running) if running else {}
     return [
         Job(
             id=each["id"],
@@ -287,11 +290,11 @@ def _read(connection: Connection, query: Select[Any]) -> list[Job]:
             priority=each["priority"],
             instances=each["instances"],
             machine_type=each["machine_type"],
-            credits=float(to_credits(each["credits_micros"])),
+            credits=float(to_credits(each["credits_micros"] + metered.get(each["id"], 0))),
             output_folder=each["output_folder"],
             submitted_at=each["submitted_at"],
             started_at=each["started_at"],
             finished_at=each["finished_at"],
         )
-        for each in connection.execute(query).mappings()
+        for each in found
     ]

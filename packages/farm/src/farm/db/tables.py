@@ -77,6 +77,8 @@ accounts = Table(
     Column("password_hash", Text, nullable=True, comment="argon2id; NULL: cannot log in by one"),
     _text("plan", 50),
     Column("active", Boolean, nullable=False),
+    Column("balance_micros", BigInteger, nullable=False, comment="derived from the ledger"),
+    Column("consumed_micros", BigInteger, nullable=False, comment="derived from the ledger"),
     Column("created_at", Utc, nullable=False),
     Column("served_at", Utc, nullable=True, comment="last start of a runner; NULL until the first"),
 )
@@ -92,17 +94,41 @@ access_keys = Table(
     Index(None, "account_id", "label"),
 )
 
-ledger = Table(
-    "ledger",
+ledger_entries = Table(
+    "ledger_entries",
     metadata,
     Column("id", _SERIAL, primary_key=True),
-    Column("account_id", ForeignKey(accounts.c.id), nullable=False),
-    Column("amount_micros", BigInteger, nullable=False, comment="millionths; negative: charged"),
     _text("kind", 20),
     Column("reference", String(200), nullable=False, unique=True, comment="charges happen once"),
     _text("reason"),
     Column("created_at", Utc, nullable=False),
-    Index(None, "account_id", "kind"),
+)
+"""One movement of credits; its postings sum to 0. Append-only: triggers refuse anything else."""
+
+ledger_postings = Table(
+    "ledger_postings",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("entry_id", ForeignKey(ledger_entries.c.id), nullable=False),
+    Column("account_id", ForeignKey(accounts.c.id), nullable=True, comment="NULL: the farm's own"),
+    Column("amount_micros", BigInteger, nullable=False, comment="millionths of a credit"),
+    Index(None, "account_id", "entry_id"),
+    Index(None, "entry_id"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    Column("account_id", ForeignKey(accounts.c.id), nullable=False),
+    _text("subject", 200),
+    _text("text"),
+    Column("created_at", Utc, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Utc, nullable=False, comment="next attempt"),
+    Column("sent_at", Utc, nullable=True, comment="NULL until sent or given up"),
+    _text("error"),
+    Index(None, "sent_at", "not_before"),
 )
 
 blobs = Table(
@@ -178,7 +204,12 @@ jobs = Table(
     Column("frames_done", Integer, nullable=False),
     Column("frames_failed", Integer, nullable=False),
     Column("frames_running", Integer, nullable=False),
+    # Posted in the ledger; what is metered and not posted yet comes on top: `farm.db.metering`.
     Column("credits_micros", BigInteger, nullable=False),
+    Column("budget_micros", BigInteger, nullable=False, comment="0: none"),
+    Column("budget_action", String(10), nullable=False, comment="'' without a budget"),
+    Column("budget_acted", Boolean, nullable=False, comment="a budget acts once"),
+    Column("suspended_for", String(10), nullable=False, comment="'credits', or '' by its user"),
     Column("startup_seconds", Float, nullable=True, comment="NULL until measured"),
     Column("frame_seconds", Float, nullable=True, comment="NULL until measured"),
     Column("test_frames", Integer, nullable=False, comment="must be done before the rest; 0: none"),
@@ -230,6 +261,7 @@ claims = Table(
     Column("frames_done", Integer, nullable=False),
     Column("recalled", Boolean, nullable=False, comment="its rest is wanted back"),
     Column("seconds", Float, nullable=False, comment="machine time charged through this claim"),
+    Column("metered_at", Utc, nullable=False, comment="its time up to here has been posted"),
     Column("outcome", String(20), nullable=True, comment="NULL while it is open; 'lost' too"),
     _text("sentence"),
     Column("exit_code", Integer, nullable=True, comment="NULL: killed, or never ran"),

@@ -85,6 +85,9 @@ def act_on_many(
     said = {Action.STOP: f"Stopped by {who}.", Action.SUSPEND: f"Suspended by {who}."}
     if action in (Action.STOP, Action.SUSPEND, Action.RESUME):
         writer.happen_to_many(connection, job_ids, _EVENTS[action], now, said.get(action, ""))
+        if action is Action.SUSPEND:
+            # Also of a job that stands still for credits: now a top-up does not wake it.
+            connection.execute(update(jobs).where(jobs.c.id.in_(job_ids)).values(suspended_for=""))
         return
     able = [job_id for job_id in job_ids if _put_back(connection, job_id, action)]
     writer.happen_to_many(connection, able, _EVENTS[action], now, "")

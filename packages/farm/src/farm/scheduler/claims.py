@@ -19,13 +19,14 @@ from farm_protocol.runner import (
     OutputFile,
     RunnerCommand,
 )
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, RowMapping, update
 
-from farm.accounts.credits import charge_frame
+from farm.accounts.credits import charge
 from farm.db import claims as rows
 from farm.db import feed, files
 from farm.db import jobs as job_rows
 from farm.db.claims import ClaimRow, RunnerRow
+from farm.db.metering import metered_seconds
 from farm.db.tables import jobs, outputs
 from farm.errors import ClaimLostError, InvalidRequestError, NotAuthenticatedError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
@@ -136,14 +137,22 @@ def frame_done(
         _store_output(
             connection, row["id"], row["submission_id"], row["account_id"], report, file, now
         )
-    # A runner cannot have worked for longer than it has held the claim.
-    seconds = min(report.seconds, max(0.0, (now - own.created_at).total_seconds() - own.seconds))
-    micros = machine_time_micros(seconds, Decimal(row["credits_per_hour"]))
-    charge_frame(connection, row["account_id"], own.id, report.frame, micros, now)
-    rows.frame_finished(connection, own, report.frame, seconds, micros, now)
+    seconds = _charge(connection, own, row, f"frame:{own.id}:{report.frame}", now)
+    rows.frame_finished(connection, own, report.frame, seconds, now)
     setbacks.frame_done(connection, row, own)
     feed.job_changed(connection, row["account_id"], row["id"])
     writer.settle(connection, row["id"], now)
+
+
+def _charge(
+    connection: Connection, own: ClaimRow, row: RowMapping, reference: str, now: datetime
+) -> float:
+    """Charge the claim's time since its last charge, by the farm's clock; return the seconds."""
+    seconds = metered_seconds(own.metered_at, now)
+    micros = machine_time_micros(seconds, Decimal(row["credits_per_hour"]))
+    charge(connection, row["account_id"], reference, micros, now)
+    rows.charged(connection, own, seconds, micros, now)
+    return seconds
 
 
 def _check_outputs(
@@ -202,6 +211,10 @@ def finish(
     """The runner ends its claim. Raises ClaimLostError."""
     own = _own(connection, runner, claim_id)
     ends = {Outcome.STOPPED: ClaimEnd.STOPPED, Outcome.NO_LICENCE: ClaimEnd.NO_LICENCE}
+    if report.outcome is Outcome.STOPPED and rows.unfinished(connection, own.id):
+        # It worked until it was told to stop. Failures and lost runners are the farm's loss.
+        row = job_rows.row(connection, own.job_id)
+        _charge(connection, own, row, f"rest:{own.id}", now)
     sentence = report.sentence or "The renderer ended without delivering every frame."
     _end(
         connection,

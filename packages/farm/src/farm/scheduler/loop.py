@@ -19,7 +19,7 @@ from farm.db.database import Database
 from farm.db.tables import jobs
 from farm.jobs.transitions import Event
 from farm.ports import Engine, EngineError, LaunchRequest
-from farm.scheduler import claims, writer
+from farm.scheduler import claims, money, writer
 from farm.scheduler.plan import Decision, Snapshot, plan
 from farm.scheduler.snapshot import read_snapshot
 from farm.wakeup import Wakeup
@@ -136,6 +136,7 @@ class Scheduler:
             self._take_back(gone, now)
         if stopping:
             self._finish_stops(stopping, now)
+        money.review(self._database, now)
         with self._database.read() as connection:
             snapshot = read_snapshot(connection, self._slots, self._back_off(now), now)
         decision = plan(snapshot)

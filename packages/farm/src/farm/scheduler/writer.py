@@ -79,6 +79,8 @@ def _change(
     values: dict[str, Any] = {"state": state.value}
     if sentence is not None:
         values["sentence"] = sentence
+    if before is JobState.SUSPENDED and state is not before:
+        values["suspended_for"] = ""
     if event is Event.CLAIMED and row["started_at"] is None:
         values["started_at"] = now
     if state.is_final != before.is_final:

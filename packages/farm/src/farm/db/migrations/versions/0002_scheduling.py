@@ -12,23 +12,28 @@ branch_labels = None
 depends_on = None
 
 
-def _add(table: str, name: str, kind: sa.types.TypeEngine[Any], fill: str) -> None:
+def _add(
+    table: str, name: str, kind: sa.types.TypeEngine[Any], fill: str, comment: str | None = None
+) -> None:
     """Add a NOT NULL column; rows that are there already get ``fill``."""
-    op.add_column(table, sa.Column(name, kind, nullable=False, server_default=sa.text(fill)))
+    default = sa.text(fill)
+    op.add_column(
+        table, sa.Column(name, kind, nullable=False, server_default=default, comment=comment)
+    )
 
 
 def upgrade() -> None:
-    op.add_column('accounts', sa.Column('served_at', farm.db.tables.Utc(), nullable=True))
-    _add('jobs', 'test_frames', sa.Integer(), '0')
-    _add('jobs', 'licence_failures', sa.Integer(), '0')
-    op.add_column('jobs', sa.Column('not_before', farm.db.tables.Utc(), nullable=True))
-    _add('runners', 'host', sa.String(length=255), "''")
-    _add('runners', 'yielding', sa.Boolean(), 'false')
-    _add('claims', 'frames', sa.Text(), "''")
+    op.add_column('accounts', sa.Column('served_at', farm.db.tables.Utc(), nullable=True, comment='last start of a runner; NULL until the first'))
+    _add('jobs', 'test_frames', sa.Integer(), '0', 'must be done before the rest; 0: none')
+    _add('jobs', 'licence_failures', sa.Integer(), '0', 'in a row')
+    op.add_column('jobs', sa.Column('not_before', farm.db.tables.Utc(), nullable=True, comment='NULL unless it waits for a licence'))
+    _add('runners', 'host', sa.String(length=255), "''", "'' until its first claim")
+    _add('runners', 'yielding', sa.Boolean(), 'false', 'ends after the frame it is at')
+    _add('claims', 'frames', sa.Text(), "''", "as text, for people: '1-24, 30'")
     _add('claims', 'frames_total', sa.Integer(), '0')
     _add('claims', 'frames_done', sa.Integer(), '0')
-    _add('claims', 'recalled', sa.Boolean(), 'false')
-    _add('claims', 'marker', sa.Text(), "''")
+    _add('claims', 'recalled', sa.Boolean(), 'false', 'its rest is wanted back')
+    _add('claims', 'marker', sa.Text(), "''", "the line of output that condemned it, or ''")
     op.create_index(op.f('ix_claims_job_id_created_at'), 'claims', ['job_id', 'created_at'])
     op.create_table('host_failures',
     sa.Column('job_id', sa.String(length=32), nullable=False),

@@ -1,0 +1,139 @@
+"""The ledger: every movement of credits, with both of its sides, for ever.
+
+An entry has postings that sum to 0: one of a user's account and one of the farm's own. Nothing is
+changed or removed (triggers in the database refuse it); a mistake is corrected by another entry.
+What an account holds follows from its postings. It is also kept in ``accounts``, in the same
+transaction, because every submission and every pass of the scheduler asks for it; `faults`
+compares the two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, case, func, insert, select, update
+
+from farm.db.tables import accounts, jobs, ledger_entries, ledger_postings
+
+USAGE = "usage"
+GRANT = "grant"
+
+
+def post(
+    connection: Connection,
+    *,
+    account_id: str,
+    amount_micros: int,
+    kind: str,
+    reference: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Move ``amount_micros`` from the farm to an account (negative: the other way).
+
+    Parameters:
+        kind: `USAGE` or `GRANT`.
+        reference: unique; one that is there already is an integrity error.
+    """
+    entry_id = connection.execute(
+        insert(ledger_entries)
+        .values(kind=kind, reference=reference, reason=reason, created_at=now)
+        .returning(ledger_entries.c.id)
+    ).scalar_one()
+    connection.execute(
+        insert(ledger_postings),
+        [
+            {"entry_id": entry_id, "account_id": account_id, "amount_micros": amount_micros},
+            {"entry_id": entry_id, "account_id": None, "amount_micros": -amount_micros},
+        ],
+    )
+    consumed = -amount_micros if kind == USAGE else 0
+    connection.execute(
+        update(accounts)
+        .where(accounts.c.id == account_id)
+        .values(
+            balance_micros=accounts.c.balance_micros + amount_micros,
+            consumed_micros=accounts.c.consumed_micros + consumed,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One entry, as an account sees it."""
+
+    id: int
+    kind: str
+    amount_micros: int
+    reference: str
+    reason: str
+    created_at: datetime
+
+
+def history(
+    connection: Connection, account_id: str, before: int | None, limit: int
+) -> list[Movement]:
+    """Return an account's movements, newest first, those before entry ``before`` if it is given."""
+    query = (
+        select(
+            ledger_entries.c.id,
+            ledger_entries.c.kind,
+            ledger_postings.c.amount_micros,
+            ledger_entries.c.reference,
+            ledger_entries.c.reason,
+            ledger_entries.c.created_at,
+        )
+        .join(ledger_entries)
+        .where(ledger_postings.c.account_id == account_id)
+        .order_by(ledger_postings.c.entry_id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(ledger_postings.c.entry_id < before)
+    return [Movement(*row) for row in connection.execute(query)]
+
+
+def faults(connection: Connection) -> Sequence[str]:
+    """Return a sentence for everything that does not add up; nothing when all is well."""
+    found = []
+    amount = func.coalesce(func.sum(ledger_postings.c.amount_micros), 0)
+    unbalanced = connection.execute(
+        select(ledger_entries.c.id, amount.label("off"))
+        .outerjoin(ledger_postings, ledger_postings.c.entry_id == ledger_entries.c.id)
+        .group_by(ledger_entries.c.id)
+        .having((amount != 0) | (func.count(ledger_postings.c.id) < 2))
+    )
+    found += [f"The postings of entry {row.id} sum to {row.off} micros." for row in unbalanced]
+    used = func.coalesce(
+        func.sum(case((ledger_entries.c.kind == USAGE, -ledger_postings.c.amount_micros), else_=0)),
+        0,
+    )
+    sums = connection.execute(
+        select(accounts.c.email, accounts.c.balance_micros, accounts.c.consumed_micros)
+        .add_columns(amount.label("balance"), used.label("consumed"))
+        .outerjoin(ledger_postings, ledger_postings.c.account_id == accounts.c.id)
+        .outerjoin(ledger_entries, ledger_entries.c.id == ledger_postings.c.entry_id)
+        .group_by(accounts.c.id)
+    ).all()
+    for row in sums:
+        if (row.balance_micros, row.consumed_micros) != (row.balance, row.consumed):
+            found.append(
+                f"{row.email}: the account says {row.balance_micros} micros and"
+                f" {row.consumed_micros} consumed, the ledger {row.balance} and {row.consumed}."
+            )
+    by_jobs = dict(
+        connection.execute(
+            select(accounts.c.email, func.coalesce(func.sum(jobs.c.credits_micros), 0))
+            .outerjoin(jobs, jobs.c.account_id == accounts.c.id)
+            .group_by(accounts.c.id)
+        )
+        .tuples()
+        .all()
+    )
+    for row in sums:
+        if row.consumed != by_jobs[row.email]:
+            found.append(
+                f"{row.email}: the jobs say that they cost {by_jobs[row.email]} micros,"
+                f" the ledger {row.consumed}."
+            )
+    return found

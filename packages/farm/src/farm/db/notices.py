@@ -1,0 +1,71 @@
+"""Notices to users, on their way out by email: stored with what they tell, sent later."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from farm.db.tables import accounts, notices
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One that is due."""
+
+    id: int
+    email: str
+    subject: str
+    text: str
+    attempts: int
+    created_at: datetime
+
+
+def add(connection: Connection, account_id: str, subject: str, text: str, now: datetime) -> None:
+    """Tell a user something; sent after the transaction has been committed, never without it."""
+    connection.execute(
+        insert(notices).values(
+            account_id=account_id,
+            subject=subject[:200],
+            text=text,
+            created_at=now,
+            attempts=0,
+            not_before=now,
+            error="",
+        )
+    )
+
+
+def due(connection: Connection, now: datetime, limit: int) -> Sequence[Notice]:
+    """Return what is to be sent now, oldest first."""
+    rows = connection.execute(
+        select(
+            notices.c.id,
+            accounts.c.email,
+            notices.c.subject,
+            notices.c.text,
+            notices.c.attempts,
+            notices.c.created_at,
+        )
+        .join(accounts)
+        .where(notices.c.sent_at.is_(None), notices.c.not_before <= now)
+        .order_by(notices.c.id)
+        .limit(limit)
+    )
+    return [Notice(*row) for row in rows]
+
+
+def settled(connection: Connection, notice_id: int, now: datetime, error: str = "") -> None:
+    """It was sent, or (with an error) is given up."""
+    connection.execute(
+        update(notices).where(notices.c.id == notice_id).values(sent_at=now, error=error)
+    )
+
+
+def postponed(connection: Connection, notice_id: int, not_before: datetime, error: str) -> None:
+    """It could not be sent; to be tried again."""
+    connection.execute(
+        update(notices)
+        .where(notices.c.id == notice_id)
+        .values(not_before=not_before, error=error, attempts=notices.c.attempts + 1)
+    )
