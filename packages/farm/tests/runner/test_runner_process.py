@@ -72,7 +72,7 @@ def test_each_frame_is_reported_while_the_next_one_renders(rig):
     assert not farm.finishes
     assert runner.wait(60) == 0
     assert sorted(farm.frame_times.values()) == [farm.frame_times[f] for f in (1, 2, 3)]
-    assert farm.frame_times[3] - farm.frame_times[1] > 0.3
+    assert farm.frame_times[3] - farm.frame_times[1] > 0.1
     assert farm.beats
 
 
