@@ -2,8 +2,9 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -22,6 +23,10 @@ class Settings(BaseSettings):
         credits_per_hour: price of one instance.
         database_url: ``postgresql://...``; None is the SQLite file of the data folder. May hold
             a password: never logged.
+        smtp_host: mail server that tells users what happened to their jobs; "": nobody is told.
+        smtp_security: ``tls`` from the first byte, or ``starttls``.
+        smtp_user, smtp_password: "": without signing in. The password is never logged.
+        smtp_sender: address that messages come from.
     """
 
     model_config = SettingsConfigDict(env_prefix="FARM_", frozen=True, extra="forbid")
@@ -34,3 +39,9 @@ class Settings(BaseSettings):
     local_slots: int = Field(default=1, ge=1)
     credits_per_hour: Decimal = Field(default=Decimal("1"), ge=0)
     database_url: str | None = Field(default=None, repr=False)
+    smtp_host: str = ""
+    smtp_port: int = Field(default=25, ge=1, le=65535)
+    smtp_security: Literal["none", "starttls", "tls"] = "none"
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_sender: str = "farm@localhost"

@@ -3,6 +3,7 @@
     FarmError(code)
         InvalidRequestError      fields that are wrong, several at once
         NotAuthenticatedError    no or wrong key, password or runner token
+        TooManyAttemptsError     passwords were guessed at; says how long to wait
         InsufficientCreditsError
         NotFoundError
         ConflictError            cannot be done in the present state
@@ -43,6 +44,16 @@ class NotAuthenticatedError(FarmError):
     """No account or runner belongs to the credentials."""
 
     code = ErrorCode.NOT_AUTHENTICATED
+
+
+class TooManyAttemptsError(FarmError):
+    """Too many wrong passwords in a row. ``seconds``: until one is looked at again."""
+
+    code = ErrorCode.TOO_MANY_ATTEMPTS
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Too many wrong passwords. Try again in {seconds} seconds.")
+        self.seconds = seconds
 
 
 class InsufficientCreditsError(FarmError):

@@ -23,6 +23,7 @@ from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.engines.local import LocalEngine
 from farm.errors import CannotOpenDatabaseError
+from farm.mail import Mailer, Smtp
 from farm.renderers import RendererError, find_renderers
 from farm.scheduler.loop import Scheduler
 from farm.server import FarmServer, listen, quiet_signals
@@ -86,13 +87,16 @@ def serve(settings: Settings) -> None:
             version=__version__,
         )
     )
+    mailer = Mailer(database, _mail_server(settings), changes)
     server = FarmServer(
         app, database, scheduler, changes, on_ready=lambda: _announce(settings, url, slots)
     )
     if settings.embedded:
         quiet_signals()
         threading.Thread(target=server.watch_parent, daemon=True).start()
+    mailer.start()
     server.run(sockets=[listener])
+    mailer.stop()
     database.close()
     lock.release()
 
@@ -131,6 +135,19 @@ def find_catalogue(settings: Settings) -> Catalogue:
     )
     products = product_rows([Installed(each.app, each.version) for each in renderers])
     return Catalogue(products=products, machines=[machine], missing="" if products else missing)
+
+
+def _mail_server(settings: Settings) -> Smtp | None:
+    if not settings.smtp_host:
+        return None
+    return Smtp(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value(),
+        sender=settings.smtp_sender,
+    )
 
 
 def _announce(settings: Settings, url: str, slots: Mapping[str, int]) -> None:

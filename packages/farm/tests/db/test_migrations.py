@@ -1,9 +1,13 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from farm.db import accounts, ledger
+from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.db.tables import metadata
+from sqlalchemy import text
 
 
 def test_the_migrations_lead_to_the_tables(tmp_path: Path, empty_url: str | None) -> None:
@@ -23,3 +27,43 @@ def test_opening_again_keeps_what_is_there(tmp_path: Path, database_url: str | N
             names.add(feed.farm_id(connection))
         database.close()
     assert len(names) == 1
+
+
+def test_a_ledger_of_one_side_gets_its_other_side(tmp_path: Path, empty_url: str | None) -> None:
+    database = Database(empty_url or f"sqlite:///{tmp_path / 'farm.sqlite'}")
+    database.migrate("0002")
+    now = datetime(2026, 1, 2, 3, 4, 5)
+    with database.write() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO accounts (id, email, name, plan, active, created_at)"
+                " VALUES ('a', 'ann@example.com', 'ann', 'Standard', true, :now)"
+            ),
+            {"now": now},
+        )
+        for reference, kind, amount in (("g", "grant", 100), ("f", "usage", 0)):
+            connection.execute(
+                text(
+                    "INSERT INTO ledger (account_id, amount_micros, kind, reference, reason,"
+                    " created_at) VALUES ('a', :amount, :kind, :reference, 'why', :now)"
+                ),
+                {"amount": amount, "kind": kind, "reference": reference, "now": now},
+            )
+    database.migrate()
+    with database.write() as connection:
+        assert ledger.faults(connection) == []
+        ledger.post(
+            connection,
+            account_id="a",
+            amount_micros=5,
+            kind=ledger.GRANT,
+            reference="new",
+            reason="",
+            now=datetime.now(UTC),
+        )
+        told = ledger.history(connection, "a", None, 10)
+        assert [each.reference for each in told] == ["new", "f", "g"]
+        account = accounts.by_email(connection, "ann@example.com")
+        assert account is not None
+        assert account.balance_micros == 105
+    database.close()

@@ -1,7 +1,7 @@
 """A farm's API over real HTTP on a real database, with an engine that starts nothing."""
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -80,6 +80,7 @@ class Farm:
     engine: RecordingEngine
     wakeup: Wakeup
     data_dir: Path
+    routes: Sequence[tuple[str, str]] = ()
     keys: dict[str, str] = field(default_factory=dict)
 
     def user(self, email: str, credits: str = "100", password: str | None = None) -> httpx.Client:
@@ -117,11 +118,14 @@ def farm(tmp_path: Path, database_url: str | None) -> Iterator[Farm]:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     scheduler.farm_url = url
     ready = threading.Event()
-    server = FarmServer(create_app(context), database, scheduler, changes, ready.set)
+    app = create_app(context)
+    server = FarmServer(app, database, scheduler, changes, ready.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     assert ready.wait(10)
-    yield Farm(url, database, engine, work, tmp_path)
+    paths = app.openapi()["paths"]
+    routes = [(method.upper(), path) for path, methods in paths.items() for method in methods]
+    yield Farm(url, database, engine, work, tmp_path, sorted(routes))
     server.end()
     thread.join(15)
     assert not thread.is_alive()

@@ -52,14 +52,6 @@ class FakeRunner:
         return self.post("finish", {"outcome": outcome, **values})
 
 
-def until(look: Callable[[], bool]) -> None:
-    """Wait until the scheduler has seen what just happened; no event says so."""
-    deadline = time.monotonic() + 20
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def job_of(client: httpx.Client) -> dict[str, Any]:
     job: dict[str, Any] = client.get("/v1/jobs").json()["jobs"][0]
     return job

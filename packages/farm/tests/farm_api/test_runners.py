@@ -10,9 +10,10 @@ from farm.db.tables import claims, ledger_entries
 from farm.scheduler.loop import BUSY_SECONDS
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
 from sqlalchemy import func, select, update
+from waiting import until
 
 from .conftest import Farm, send, spec
-from .runners import FakeRunner, job_of, until, wait_for
+from .runners import FakeRunner, job_of, wait_for
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import argon2
 from farm_protocol.account import LoginAnswer, LoginRequest
 from sqlalchemy import Connection
 
+from farm.accounts.attempts import Attempts
 from farm.accounts.plans import STANDARD
 from farm.db import accounts as rows
 from farm.db.accounts import AccountRow
@@ -80,11 +81,17 @@ def issue_key(database: Database, account_id: str, label: str) -> str:
     return key
 
 
-def login(database: Database, request: LoginRequest) -> LoginAnswer:
+def login(
+    database: Database, request: LoginRequest, attempts: Attempts, address: str
+) -> LoginAnswer:
     """Check a password or an access key; a password is answered with a new access key.
+
+    Parameters:
+        address: where the request comes from.
 
     Raises:
         NotAuthenticatedError: wrong, unknown or disabled; always the same sentence.
+        TooManyAttemptsError: passwords are not looked at for a while.
     """
     email = request.email.strip().casefold()
     with database.read() as connection:
@@ -92,14 +99,18 @@ def login(database: Database, request: LoginRequest) -> LoginAnswer:
         owner = rows.by_key_hash(connection, hash_secret(request.secret))
     if owner is not None and owner.email == email and owner.active:
         return LoginAnswer(email=email, access_key=request.secret)
+    attempts.check(email, address)
     # An unknown user costs as much time as a wrong password, and so cannot be told from one.
     known = account.password_hash if account and account.password_hash else _unknown_hash()
     try:
         _hasher.verify(known, request.secret)
     except argon2.exceptions.VerifyMismatchError:
+        attempts.failed(email, address)
         raise NotAuthenticatedError(_WRONG) from None
     if account is None or not account.active:
+        attempts.failed(email, address)
         raise NotAuthenticatedError(_WRONG)
+    attempts.succeeded(email)
     if _hasher.check_needs_rehash(known):
         with database.write() as connection:
             rows.set_password_hash(connection, account.id, _hasher.hash(request.secret))

@@ -1,7 +1,7 @@
 """Login and the user's own data."""
 
 from farm_protocol.account import LoginAnswer, LoginRequest, UserInfo
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from farm.accounts.credentials import login
 from farm.accounts.credits import user_info
@@ -11,9 +11,10 @@ router = APIRouter()
 
 
 @router.post("/login")
-def post_login(context: InContext, request: LoginRequest) -> LoginAnswer:
+def post_login(context: InContext, caller: Request, request: LoginRequest) -> LoginAnswer:
     """Exchange a password for an access key, or check an access key."""
-    answer = login(context.database, request)
+    address = caller.client.host if caller.client else ""
+    answer = login(context.database, request, context.attempts, address)
     context.expect_work()  # Scripts sign in right before they submit.
     return answer
 

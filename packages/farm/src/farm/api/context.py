@@ -1,13 +1,14 @@
 """What every route may use, and who is asking."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate, hash_secret
 from farm.catalog.machines import Machines
 from farm.db import claims
@@ -28,6 +29,7 @@ class Context:
         work: tells the scheduler that there may be something to do.
         changes: tells readers of the feed that there is something new.
         expect_work: tells the scheduler that a submission is on its way.
+        attempts: failed logins.
     """
 
     database: Database
@@ -38,6 +40,7 @@ class Context:
     expect_work: Callable[[], None]
     data_dir: Path
     version: str
+    attempts: Attempts = field(default_factory=Attempts)
 
     def notify(self) -> None:
         """Tell both: a job has changed in a way that may leave something to do."""

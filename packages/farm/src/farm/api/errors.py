@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from farm.errors import FarmError
+from farm.errors import FarmError, TooManyAttemptsError
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,10 @@ def answer(
 
 async def _farm_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FarmError)
-    return answer(error.code, error.message, error.errors)
+    response = answer(error.code, error.message, error.errors)
+    if isinstance(error, TooManyAttemptsError):
+        response.headers["Retry-After"] = str(error.seconds)
+    return response
 
 
 async def _malformed(_request: Request, error: Exception) -> JSONResponse:

@@ -76,13 +76,13 @@ class Database:
             return self._owner is not None
         return True
 
-    def migrate(self) -> None:
-        """Bring the tables to this version of the farm."""
+    def migrate(self, version: str = "head") -> None:
+        """Bring the tables to this version of the farm, or to an earlier one."""
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self.write() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, version)
 
     def close(self) -> None:
         """Close all connections."""

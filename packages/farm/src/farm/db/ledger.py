@@ -121,15 +121,17 @@ def faults(connection: Connection) -> Sequence[str]:
                 f"{row.email}: the account says {row.balance_micros} micros and"
                 f" {row.consumed_micros} consumed, the ledger {row.balance} and {row.consumed}."
             )
-    by_jobs = dict(
-        connection.execute(
-            select(accounts.c.email, func.coalesce(func.sum(jobs.c.credits_micros), 0))
+    by_jobs = {
+        row.email: row.cost
+        for row in connection.execute(
+            select(
+                accounts.c.email,
+                func.coalesce(func.sum(jobs.c.credits_micros), 0).label("cost"),
+            )
             .outerjoin(jobs, jobs.c.account_id == accounts.c.id)
             .group_by(accounts.c.id)
         )
-        .tuples()
-        .all()
-    )
+    }
     for row in sums:
         if row.consumed != by_jobs[row.email]:
             found.append(

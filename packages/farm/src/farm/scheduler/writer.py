@@ -12,7 +12,7 @@ from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, RowMapping, bindparam, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed
+from farm.db import feed, notices
 from farm.db import jobs as rows
 from farm.db.tables import frames, jobs
 from farm.jobs.dependencies import review
@@ -88,7 +88,30 @@ def _change(
     if any(row[name] != value for name, value in values.items()):
         connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(**values))
         feed.job_changed(connection, row["account_id"], row["id"])
+    if state.is_final and not before.is_final and event is not Event.RUNNERS_GONE:
+        _tell_when_over(connection, row["submission_id"], now)
     return state
+
+
+def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -> None:
+    """Tell the user when the last job of a submission has ended; who stops one knows it."""
+    submission = rows.submission(connection, submission_id)
+    if not all(job.state.is_final for job in submission.jobs):
+        return
+    done = sum(job.state is JobState.COMPLETED for job in submission.jobs)
+    outcome = "is done" if done == len(submission.jobs) else "has ended, but not all of it is done"
+    lines = [
+        f"{job.name}: {job.state.value}, {job.frames_done} of {job.frames_total} frames,"
+        f" {job.credits:.2f} credits. {job.sentence}".rstrip()
+        for job in submission.jobs
+    ]
+    notices.add(
+        connection,
+        rows.submission_owner(connection, submission_id) or "",
+        f"'{submission.project}' {outcome}",
+        "\n".join([f"{submission.project}, {submission.name}:", *lines, ""]),
+        now,
+    )
 
 
 def say(connection: Connection, job_id: str, sentence: str) -> None:

@@ -1,0 +1,246 @@
+"""What jobs cost, and what follows: metering, budgets, empty accounts, the ledger's own rules."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from farm.accounts.credits import grant
+from farm.db import accounts, ledger, notices
+from farm.db.tables import accounts as account_table
+from farm.db.tables import claims, ledger_entries, ledger_postings
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import DBAPIError
+from waiting import until
+
+from .conftest import Farm, send, spec
+from .runners import FakeRunner, job_of, wait_for
+
+# The machine costs one credit a second.
+
+
+@pytest.fixture
+def ann(farm: Farm) -> httpx.Client:
+    client = farm.user("ann@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    return client
+
+
+def worked(farm: Farm, seconds: float) -> None:
+    """Let the open claims have begun so long ago."""
+    with farm.database.write() as connection:  # type: ignore[attr-defined]
+        then = datetime.now(UTC) - timedelta(seconds=seconds)
+        connection.execute(
+            update(claims).where(claims.c.ended_at.is_(None)).values(metered_at=then)
+        )
+
+
+def started(farm: Farm, ann: httpx.Client, **changes: Any) -> FakeRunner:
+    ann.post("/v1/submissions", json=spec(instances=1, **changes)).raise_for_status()
+    runner = FakeRunner(farm)
+    assert runner.claim()
+    return runner
+
+
+def money(ann: httpx.Client) -> tuple[float, float]:
+    me = ann.get("/v1/me").json()
+    return me["credits_available"], me["credits_consumed"]
+
+
+def top_up(farm: Farm, email: str, credits: int) -> None:
+    with farm.database.write() as connection:  # type: ignore[attr-defined]
+        account = accounts.by_email(connection, email)
+        assert account is not None
+        grant(connection, account.id, Decimal(credits), "top-up")
+    farm.wakeup.notify()
+
+
+def adds_up(farm: Farm) -> None:
+    with farm.database.read() as connection:  # type: ignore[attr-defined]
+        assert ledger.faults(connection) == []
+
+
+def test_time_counts_from_the_heartbeat_on_and_is_posted_with_the_frame(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    runner = started(farm, ann)
+    worked(farm, 30)
+    runner.beat(1)
+    assert job_of(ann)["credits"] == pytest.approx(30, abs=5)
+    available, consumed = money(ann)
+    assert consumed == pytest.approx(30, abs=5)
+    assert available == pytest.approx(100 - consumed)
+    with farm.database.read() as connection:  # type: ignore[attr-defined]
+        posted = select(ledger_entries.c.id).where(ledger_entries.c.kind == "usage")
+        assert connection.execute(posted).all() == []
+    runner.done(1)
+    runner.finish("failed")
+    assert job_of(ann)["credits"] == pytest.approx(30, abs=5)
+    assert money(ann)[1] == pytest.approx(job_of(ann)["credits"])
+    adds_up(farm)
+
+
+@pytest.mark.parametrize(("outcome", "cost"), [("failed", 0), ("stopped", 30)])
+def test_time_that_ends_in_a_failure_is_the_farms_loss(
+    farm: Farm, ann: httpx.Client, outcome: str, cost: float
+) -> None:
+    runner = started(farm, ann)
+    worked(farm, 30)
+    runner.beat(1)
+    runner.finish(outcome)
+    assert job_of(ann)["credits"] == pytest.approx(cost, abs=5 if cost else 0)
+    assert money(ann)[1] == pytest.approx(job_of(ann)["credits"])
+    adds_up(farm)
+
+
+def test_a_lost_runner_costs_what_it_delivered(farm: Farm, ann: httpx.Client) -> None:
+    runner = started(farm, ann)
+    worked(farm, 10)
+    runner.done(1)
+    worked(farm, 30)
+    runner.beat(2)
+    farm.engine.living.clear()
+    farm.wakeup.notify()
+    wait_for(ann, lambda job: job["frames_running"] == 0)
+    assert job_of(ann)["credits"] == pytest.approx(10, abs=5)
+    adds_up(farm)
+
+
+def test_a_clock_that_was_set_back_gives_nothing_back(farm: Farm, ann: httpx.Client) -> None:
+    runner = started(farm, ann)
+    worked(farm, -3600)
+    assert money(ann) == (100, 0)
+    runner.done(1)
+    assert job_of(ann)["credits"] == 0
+    adds_up(farm)
+
+
+@pytest.mark.parametrize(("action", "state"), [("STOP", "stopping"), ("SUSPEND", "suspended")])
+def test_a_budget_acts_at_the_metered_amount(
+    farm: Farm, ann: httpx.Client, action: str, state: str
+) -> None:
+    runner = started(farm, ann, budget={"value": 20, "action": action})
+    runner.beat(1)
+    assert job_of(ann)["state"] == "running"
+    worked(farm, 21)
+    runner.beat(1)
+    farm.wakeup.notify()
+    wait_for(ann, lambda job: job["state"] == state)
+    assert "budget of 20 credits" in job_of(ann)["sentence"]
+    assert runner.beat(1) == ("stop" if action == "STOP" else "yield")
+    assert len(told(farm)) == 1
+
+
+def test_a_budget_acts_once(farm: Farm, ann: httpx.Client) -> None:
+    runner = started(farm, ann, budget={"value": 20, "action": "SUSPEND"})
+    worked(farm, 21)
+    runner.beat(1)
+    farm.wakeup.notify()
+    wait_for(ann, lambda job: job["state"] == "suspended")
+    ann.post(f"/v1/jobs/{job_of(ann)['id']}/resume").raise_for_status()
+    until(lambda: runner.beat(1) == "continue")
+    worked(farm, 22)
+    runner.beat(1)
+    farm.wakeup.notify()
+    runner.done(1)
+    assert job_of(ann)["state"] in ("ready", "running")
+    assert len(told(farm)) == 1
+
+
+def test_an_alert_tells_and_lets_the_job_go_on(farm: Farm, ann: httpx.Client) -> None:
+    runner = started(farm, ann, budget={"value": 20, "action": "ALERT"})
+    worked(farm, 21)
+    runner.beat(1)
+    farm.wakeup.notify()
+    wait_for(ann, lambda job: "budget" in job["sentence"])
+    assert job_of(ann)["state"] == "running"
+    assert runner.beat(1) == "continue"
+    (notice,) = told(farm)
+    assert notice.email == "ann@example.com"
+    assert "20 credits" in notice.text
+
+
+def told(farm: Farm) -> list[notices.Notice]:
+    with farm.database.read() as connection:  # type: ignore[attr-defined]
+        return list(notices.due(connection, datetime.now(UTC), 10))
+
+
+@pytest.mark.parametrize("value", [0, -5])
+def test_a_budget_is_more_than_nothing(ann: httpx.Client, value: float) -> None:
+    answer = ann.post("/v1/submissions", json=spec(budget={"value": value, "action": "STOP"}))
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
+def test_an_empty_account_stands_still_until_a_top_up(farm: Farm) -> None:
+    bob = farm.user("bob@example.com", credits="10")
+    send(bob, "demo/scene.blend", b"BLENDER-v304")
+    by_hand = spec(instances=1)
+    bob.post("/v1/submissions", json=by_hand).raise_for_status()
+    other = job_of(bob)["id"]
+    runner = FakeRunner(farm)
+    runner.claim()
+    bob.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    bob.post(f"/v1/jobs/{job_of(bob)['id']}/suspend").raise_for_status()
+    worked(farm, 30)
+    runner.beat(1)
+    farm.wakeup.notify()
+
+    def state(job_id: str) -> str:
+        return str(bob.get(f"/v1/jobs/{job_id}").json()["state"])
+
+    until(lambda: state(other) == "suspended")
+    assert "no credits" in bob.get(f"/v1/jobs/{other}").json()["sentence"]
+    assert runner.beat(1) == "yield"
+    runner.done(1)  # What is being rendered may finish.
+    assert money(bob)[0] < 0
+    assert bob.post("/v1/submissions", json=spec()).json()["code"] == "insufficient_credits"
+    top_up(farm, "bob@example.com", 5)
+    assert money(bob)[0] < 0  # Repaid first.
+    assert state(other) == "suspended"
+    top_up(farm, "bob@example.com", 100)
+    until(lambda: state(other) != "suspended")
+    # What the user suspended is for the user to resume.
+    assert job_of(bob)["state"] == "suspended"
+    adds_up(farm)
+
+
+def test_a_top_up_does_not_wake_what_its_user_wants_to_rest(farm: Farm) -> None:
+    bob = farm.user("bob@example.com", credits="10")
+    send(bob, "demo/scene.blend", b"BLENDER-v304")
+    runner = started(farm, bob)
+    worked(farm, 30)
+    runner.beat(1)
+    farm.wakeup.notify()
+    wait_for(bob, lambda job: job["state"] == "suspended")
+    bob.post(f"/v1/jobs/{job_of(bob)['id']}/suspend").raise_for_status()
+    runner.finish("failed")
+    top_up(farm, "bob@example.com", 100)
+    # A job that was submitted later runs by now, so the scheduler has looked.
+    bob.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    assert FakeRunner(farm, 2).claim()
+    assert [job["state"] for job in bob.get("/v1/jobs").json()["jobs"]] == ["running", "suspended"]
+
+
+def test_the_ledger_only_grows(farm: Farm, ann: httpx.Client) -> None:
+    started(farm, ann).done(1)
+    for statement in (
+        update(ledger_entries).values(reason="never happened"),
+        update(ledger_postings).values(amount_micros=0),
+        delete(ledger_entries),
+        delete(ledger_postings),
+    ):
+        with (
+            pytest.raises(DBAPIError, match="append-only"),
+            farm.database.write() as connection,  # type: ignore[attr-defined]
+        ):
+            connection.execute(statement)
+    adds_up(farm)
+
+
+def test_what_does_not_add_up_is_named(farm: Farm, ann: httpx.Client) -> None:
+    with farm.database.write() as connection:  # type: ignore[attr-defined]
+        connection.execute(update(account_table).values(balance_micros=1))
+    with farm.database.read() as connection:  # type: ignore[attr-defined]
+        (fault,) = ledger.faults(connection)
+    assert "ann@example.com" in fault

@@ -1,0 +1,167 @@
+"""Every route of the farm, walked by somebody else: nothing is seen, stopped, fetched or paid."""
+
+from typing import Any
+
+import httpx
+import pytest
+from farm_protocol.hashing import new_hasher
+
+from .conftest import Farm, send, spec
+from .runners import FakeRunner, job_of
+
+OPEN = {"POST /v1/login", "GET /v1/health"}
+"""What needs no key."""
+
+RUNNERS = "/v1/runner/"
+
+EMPTY: dict[str, Any] = {
+    "GET /v1/blobs/{blob_hash}": 404,
+    "POST /v1/blobs/missing": None,
+    "PUT /v1/blobs/{blob_hash}": None,
+    "GET /v1/projects": {"projects": []},
+    "GET /v1/projects/{name}/files": {"files": []},
+    "PUT /v1/projects/{name}/files": 400,  # A blob that only another user has is not there.
+    "POST /v1/submissions/check": 400,  # So is a scene.
+    "POST /v1/submissions": 409,  # The id is taken.
+    "GET /v1/submissions/{submission_id}": 404,
+    "PATCH /v1/submissions/{submission_id}": 404,
+    "POST /v1/submissions/{submission_id}/{action}": 404,
+    "GET /v1/jobs": {"jobs": []},
+    "PATCH /v1/jobs": {"jobs": []},
+    "POST /v1/jobs/{action}": {"jobs": []},
+    "GET /v1/jobs/{job_id}": 404,
+    "PATCH /v1/jobs/{job_id}": 404,
+    "GET /v1/jobs/{job_id}/log": 404,
+    "GET /v1/jobs/{job_id}/tasks": 404,
+    "GET /v1/jobs/{job_id}/outputs": 404,
+    "POST /v1/jobs/{job_id}/{action}": 404,
+    "GET /v1/changes": None,
+    "GET /v1/me": None,
+    "GET /v1/products": None,  # The same for everybody.
+    "GET /v1/machines": None,
+}
+"""What a stranger gets: a status, or an answer; None: looked at below."""
+
+
+class House:
+    """What Ann has: a project with a file, a job with a result, a runner at work."""
+
+    def __init__(self, farm: Farm) -> None:
+        self.ann = farm.user("ann@example.com")
+        self.blob = str(send(self.ann, "demo/scene.blend", b"BLENDER-v304 secret")["hash"])
+        self.spec = spec(instances=1)
+        self.ann.post("/v1/submissions", json=self.spec).raise_for_status()
+        self.runner = FakeRunner(farm)
+        self.runner.claim()
+        self.runner.done(1, data=b"secret pixels")
+        self.runner.post("log", {"offset": 0, "text": "secret words"})
+        hasher = new_hasher()
+        hasher.update(b"secret pixels")
+        self.result = hasher.hexdigest()
+
+    def address(self, path: str, blob: str = "") -> str:
+        return path.format(
+            blob_hash=blob or self.result,
+            name="demo",
+            submission_id=self.spec["id"],
+            job_id=job_of(self.ann)["id"],
+            claim_id=self.runner.claim_id,
+            action="stop",
+        )
+
+    def body(self, method: str, path: str) -> Any:
+        entry = {"path": "demo/stolen.blend", "hash": self.blob, "size": 19, "mtime_ns": 1}
+        return {
+            ("POST", "/v1/blobs/missing"): {"blobs": [{"hash": self.blob, "size": 19}]},
+            ("PUT", "/v1/projects/{name}/files"): {"files": [entry]},
+            ("POST", "/v1/submissions/check"): spec(),
+            ("POST", "/v1/submissions"): self.spec,
+            ("PATCH", "/v1/jobs"): {"priority": 90},
+            ("PATCH", "/v1/jobs/{job_id}"): {"priority": 90},
+            ("PATCH", "/v1/submissions/{submission_id}"): {"priority": 90},
+        }.get((method, path))
+
+
+@pytest.fixture
+def house(farm: Farm) -> House:
+    return House(farm)
+
+
+def call(client: httpx.Client, house: House, method: str, path: str) -> httpx.Response:
+    body = house.body(method, path)
+    if method == "PUT" and "{blob_hash}" in path:
+        return client.put(house.address(path), content=b"other bytes")
+    query = {"app": "blender", "operation": "render"} if path.endswith("/machines") else None
+    return client.request(method, house.address(path), json=body, params=query)
+
+
+def test_every_route_is_known_to_this_test(farm: Farm) -> None:
+    mine = {" ".join(route) for route in farm.routes}
+    known = set(EMPTY) | OPEN
+    assert {route for route in mine if RUNNERS not in route} == known
+
+
+def test_a_stranger_gets_nothing(farm: Farm, house: House) -> None:
+    before = job_of(house.ann)
+    eve = farm.user("eve@example.com")
+    for method, path in farm.routes:
+        expected = EMPTY.get(f"{method} {path}")
+        if expected is None:
+            continue
+        answer = call(eve, house, method, path)
+        if isinstance(expected, int):
+            assert answer.status_code == expected, (method, path, answer.text)
+        else:
+            assert answer.json() == expected, (method, path)
+        assert "secret" not in answer.text
+    after = job_of(house.ann)
+    assert (after["state"], after["priority"]) == (before["state"], before["priority"])
+    changes = eve.get("/v1/changes").json()
+    assert (changes["jobs"], changes["outputs"]) == ([], [])
+    me = eve.get("/v1/me").json()
+    assert (me["email_address"], me["credits_available"]) == ("eve@example.com", 100)
+    # The farm asks for bytes that another user has sent: it does not even say that it has them.
+    missing = {"blobs": [{"hash": house.blob, "size": 19}]}
+    assert len(eve.post("/v1/blobs/missing", json=missing).json()["tickets"]) == 1
+    # And other bytes under that name are refused.
+    answer = eve.put(f"/v1/blobs/{house.blob}", content=b"poison")
+    assert answer.json()["code"] == "hash_mismatch"
+    assert house.ann.get(f"/v1/blobs/{house.blob}").content == b"BLENDER-v304 secret"
+
+
+def test_without_a_key_there_is_nothing(farm: Farm, house: House) -> None:
+    clients = {
+        "no key": httpx.Client(base_url=farm.url),
+        "a wrong key": farm.client("ek_wrong"),
+        "a runner's token": farm.client(house.runner.request.token),
+    }
+    for method, path in farm.routes:
+        if f"{method} {path}" in OPEN or RUNNERS in path:
+            continue
+        for who, client in clients.items():
+            answer = call(client, house, method, path)
+            assert answer.status_code == 401, (who, method, path, answer.text)
+
+
+def test_runners_routes_take_no_users_key_and_no_other_runners_token(
+    farm: Farm, house: House
+) -> None:
+    bob = farm.user("bob@example.com")
+    send(bob, "demo/scene.blend", b"BLENDER-v304 bob")
+    bob.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    other = FakeRunner(farm, 2)
+    other.claim()
+    for method, path in farm.routes:
+        if RUNNERS not in path:
+            continue
+        assert call(house.ann, house, method, path).status_code == 401, path
+        assert call(httpx.Client(base_url=farm.url), house, method, path).status_code == 401, path
+    output = {"path": "demo/render_results/out/x.png", "hash": house.blob, "size": 19}
+    bodies = {"frames": {"frame": 2, "seconds": 0, "outputs": [output]}, "heartbeat": {}}
+    bodies |= {"log": {"offset": 0, "text": "x"}, "finish": {"outcome": "stopped"}}
+    for what, body in bodies.items():
+        address = f"/v1/runner/claims/{house.runner.claim_id}/{what}"
+        assert other.http.post(address, json=body).json()["code"] == "claim_lost", what
+    for blob in (house.blob, house.result):
+        assert other.http.get(f"/v1/runner/blobs/{blob}").status_code == 404
+    assert house.runner.beat(2) == "continue"

@@ -1,0 +1,189 @@
+"""The outbox, against a real SMTP server on loopback."""
+
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, Envelope, Session
+from farm.accounts.credentials import add_account
+from farm.db import notices
+from farm.db.database import Database
+from farm.db.opening import open_database
+from farm.mail import MOST_AGE, Mailer, Smtp
+from farm.wakeup import Wakeup
+from waiting import until
+
+
+class Inbox:
+    """A mail server's handler. ``answers``: what it says next, instead of accepting."""
+
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+        self.answers: list[str] = []
+
+    async def handle_RCPT(
+        self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.answers:
+            return self.answers.pop(0)
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:
+        assert isinstance(envelope.content, bytes)
+        self.messages.append(
+            message_from_bytes(envelope.content, policy=policy.default)  # type: ignore[arg-type]
+        )
+        return "250 OK"
+
+
+@pytest.fixture
+def inbox() -> Inbox:
+    return Inbox()
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def server(inbox: Inbox, port: int) -> Iterator[Controller]:
+    controller = Controller(inbox, hostname="127.0.0.1", port=port)
+    yield controller
+    if controller.server is not None:
+        controller.stop()
+
+
+class Clock:
+    """The farm's clock, in the hands of a test."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Post:
+    """A database with one user, and the mailer on it."""
+
+    def __init__(self, folder: Path, smtp: Smtp | None) -> None:
+        self.database: Database = open_database(folder, None)
+        self.account = add_account(self.database, "ann@example.com", None)
+        self.clock = Clock()
+        self.news = Wakeup()
+        self.mailer = Mailer(self.database, smtp, self.news, self.clock)
+        self.mailer.start()
+
+    def tell(self, subject: str, text: str = "It is done.\n") -> None:
+        with self.database.write() as connection:
+            notices.add(connection, self.account, subject, text, self.clock())
+        self.news.notify()
+
+    def left(self) -> list[notices.Notice]:
+        with self.database.read() as connection:
+            return list(notices.due(connection, datetime.max.replace(tzinfo=UTC), 100))
+
+    def close(self) -> None:
+        self.mailer.stop()
+        self.database.close()
+
+
+@pytest.fixture
+def post(tmp_path: Path, port: int) -> Iterator[Post]:
+    post = Post(tmp_path, Smtp("127.0.0.1", port, sender="farm@example.com"))
+    yield post
+    post.close()
+
+
+def test_a_notice_arrives_once(post: Post, server: Controller, inbox: Inbox) -> None:
+    server.start()
+    post.tell("'größe' is\r\nBcc: eve@example.com done", "beauty: 24 of 24 frames ☃\n")
+    until(lambda: bool(inbox.messages))
+    until(lambda: not post.left())
+    post.news.notify()
+    post.tell("second")
+    until(lambda: len(inbox.messages) == 2)
+    first = inbox.messages[0]
+    assert (first["From"], first["To"]) == ("farm@example.com", "ann@example.com")
+    # No line of a job's name becomes a header.
+    assert first["Subject"] == "'größe' is Bcc: eve@example.com done"
+    assert first["Bcc"] is None
+    assert first.get_content().replace("\r\n", "\n") == "beauty: 24 of 24 frames ☃\n"
+
+
+def test_a_server_that_is_down_is_waited_for(post: Post, server: Controller, inbox: Inbox) -> None:
+    post.tell("early")
+    until(lambda: any(notice.attempts for notice in post.left()))
+    server.start()
+    post.clock.now += timedelta(minutes=1)
+    post.news.notify()
+    until(lambda: bool(inbox.messages))
+    until(lambda: not post.left())
+
+
+def test_a_refused_user_does_not_hold_up_others(
+    post: Post, server: Controller, inbox: Inbox
+) -> None:
+    inbox.answers = ["550 no such user", "450 later"]
+    for subject in ("refused", "later", "fine"):
+        post.tell(subject)
+    server.start()
+    post.clock.now += timedelta(minutes=1)
+    post.news.notify()
+    until(lambda: len(inbox.messages) == 1)
+    assert inbox.messages[0]["Subject"] == "fine"
+    until(lambda: [notice.subject for notice in post.left()] == ["later"])
+    post.clock.now += timedelta(minutes=1)
+    post.news.notify()
+    until(lambda: len(inbox.messages) == 2)
+
+
+def test_old_news_is_given_up(post: Post) -> None:
+    post.tell("old")
+    until(lambda: any(notice.attempts for notice in post.left()))
+    post.clock.now += MOST_AGE + timedelta(minutes=1)
+    post.news.notify()
+    until(lambda: not post.left())
+
+
+def test_signing_in(tmp_path: Path, inbox: Inbox, port: int) -> None:
+    given: list[tuple[bytes, bytes]] = []
+
+    def check(_server: Any, _session: Any, _envelope: Any, _method: Any, data: Any) -> AuthResult:
+        given.append((data.login, data.password))
+        return AuthResult(success=True)
+
+    server = Controller(
+        inbox,
+        hostname="127.0.0.1",
+        port=port,
+        authenticator=check,
+        auth_required=True,
+        auth_require_tls=False,
+    )
+    server.start()
+    smtp = Smtp("127.0.0.1", port, user="farm", password="pass word")
+    assert "pass word" not in repr(smtp)
+    post = Post(tmp_path, smtp)
+    post.tell("signed")
+    until(lambda: bool(inbox.messages))
+    assert given[0] == (b"farm", b"pass word")
+    post.close()
+    server.stop()
+
+
+def test_without_a_mail_server_nothing_is_tried(tmp_path: Path) -> None:
+    post = Post(tmp_path, None)
+    post.tell("nobody hears it")
+    assert len(post.left()) == 1
+    post.close()
