@@ -1,25 +1,28 @@
 """Whatever users, runners, the clock and crashes do: nothing is lost, nothing done twice.
 
-Random submissions with random graphs, actions, failures, lost and frozen runners, clock jumps and
-crashes, on the real scheduler and database. After every step the invariants hold; in the end
-everybody works on, and everything must come to an end.
+Random submissions with random graphs, actions, failures, lost and frozen runners, clock jumps,
+crashes, budgets and empty accounts, on the real scheduler and database. After every step the
+invariants hold; in the end everybody works on, and everything must come to an end.
 """
 
 import importlib.util
 import sys
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from farm.accounts.credits import available, grant
+from farm.db import accounts, ledger, metering
 from farm.db import claims as claim_rows
 from farm.db import jobs as job_rows
 from farm.db.tables import claims, frames, job_dependencies, jobs, runners
-from farm.errors import ClaimLostError, ConflictError
+from farm.errors import ClaimLostError, ConflictError, InsufficientCreditsError
 from farm.jobs.dependencies import find_cycle
 from farm.scheduler import actions
 from farm.scheduler.actions import Action
-from farm_protocol.jobs import JobChange, JobState
+from farm_protocol.jobs import Budget, BudgetAction, JobChange, JobState
 from farm_protocol.runner import Finish, Outcome, RunnerCommand
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -46,6 +49,11 @@ LOST = {JobState.FAILED, JobState.STOPPED, JobState.BLOCKED}
 pick = st.integers(0, 1000)
 
 
+budgets = st.none() | st.builds(
+    Budget, value=st.integers(1, 20).map(Decimal), action=st.sampled_from(BudgetAction)
+)
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
     """A few jobs in any order, each needing some of the others, without a circle."""
@@ -57,6 +65,7 @@ def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
             "frames": draw(st.integers(1, 9)),
             "instances": draw(st.integers(0, 4)),
             "test_frames_first": draw(st.booleans()),
+            "budget": draw(budgets),
         }
         for number in range(count)
     ]
@@ -84,7 +93,22 @@ class Farm(RuleBasedStateMachine):
 
     @rule(user=st.integers(0, 2), graph=graphs())
     def submit(self, user: int, graph: list[dict[str, Any]]) -> None:
-        self.world.submit(user, [dict(job) for job in graph])
+        try:
+            self.world.submit(user, [dict(job) for job in graph])
+        except InsufficientCreditsError:
+            assert self.available(user) <= 0
+
+    def available(self, user: int) -> int:
+        with self.world.database.read() as connection:
+            account = accounts.by_id(connection, self.world.users[user].id)
+            return available(connection, account)[0]
+
+    @rule(user=st.integers(0, 2), credits=st.sampled_from([-5000, -1000, -5, 5, 1000, 5000]))
+    def move_credits(self, user: int, credits: int) -> None:
+        before = self.available(user)
+        with self.world.database.write() as connection:
+            grant(connection, self.world.users[user].id, Decimal(credits), "moved")
+        assert self.available(user) == before + credits * 1_000_000
 
     def job_ids(self) -> list[str]:
         # In an order that is the same each time: ids are random.
@@ -138,6 +162,17 @@ class Farm(RuleBasedStateMachine):
     @rule()
     def tick(self) -> None:
         self.world.scheduler.tick()
+        # Nobody is left at work whose account is empty, and nobody waits for credits who has some.
+        has_credits = {user.id: self.available(n) > 0 for n, user in enumerate(self.world.users)}
+        with self.world.database.read() as connection:
+            metered = metering.by_job(connection)
+        for job_id, row in self.rows().items():
+            if row["state"] in (JobState.READY, JobState.RUNNING):
+                assert has_credits[row["account_id"]]
+                spent = row["credits_micros"] + metered.get(job_id, 0)
+                assert row["budget_acted"] or not 0 < row["budget_micros"] <= spent
+            if row["state"] == JobState.SUSPENDED and row["suspended_for"]:
+                assert not has_credits[row["account_id"]]
 
     @rule(seconds=st.sampled_from([0.1, 2, 13, 50, 100, 2000]))
     def pass_time(self, seconds: float) -> None:
@@ -300,6 +335,23 @@ class Farm(RuleBasedStateMachine):
             assert row["frames_running"] == count["running"]
 
     @invariant()
+    def the_ledger_adds_up(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        with self.world.database.read() as connection:
+            assert ledger.faults(connection) == []
+            metered = metering.by_job(connection)
+            for user in self.world.users:
+                account = accounts.by_id(connection, user.id)
+                movements = ledger.history(connection, user.id, None, 100_000)
+                usage = [each for each in movements if each.kind == ledger.USAGE]
+                assert all(each.amount_micros <= 0 for each in usage)
+                delivered = Counter(each.reference for each in usage)
+                assert set(delivered.values()) <= {1}
+                assert account.consumed_micros == -sum(each.amount_micros for each in usage)
+        assert all(micros >= 0 for micros in metered.values())
+
+    @invariant()
     def states_are_what_the_frames_and_the_graph_say(self) -> None:
         if not hasattr(self, "world"):
             return
@@ -340,10 +392,14 @@ class Farm(RuleBasedStateMachine):
         for process in self.world.engine.processes.values():
             process.frozen = process.frozen and process.claim is not None
         with self.world.database.write() as connection:
-            actions.act_on_many(connection, self.job_ids(), Action.RESUME, self.world.now)
+            for user in self.world.users:
+                grant(connection, user.id, Decimal(10**6), "enough for everything")
         quiet = 0
         while quiet < 200:  # 2000 s: longer than any pause.
             before = self.rows()
+            with self.world.database.write() as connection:
+                # Also what a budget suspends meanwhile.
+                actions.act_on_many(connection, self.job_ids(), Action.RESUME, self.world.now)
             self.world.scheduler.tick()
             for reference, process in list(self.world.engine.processes.items()):
                 if not process.frozen:
@@ -380,6 +436,9 @@ class TestFarmLong(Farm.TestCase):
 def test_ten_thousand_frames_do_not_starve_another_users_one() -> None:
     """The real scheduler with one slot: frames of 10 s, a pass every 2 s."""
     farm = world.World(slots=1)
+    with farm.database.write() as connection:
+        for user in farm.users:
+            grant(connection, user.id, Decimal(10**6), "enough for everything")
     try:
         farm.submit(0, [{"id": "endless", "frames": 10_000}])
         farm.scheduler.tick()

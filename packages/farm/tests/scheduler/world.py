@@ -123,7 +123,8 @@ class World:
             self.database, self.engine, slots, Wakeup(), Wakeup(), clock=lambda: self.now
         )
         self.scheduler.farm_url = "http://127.0.0.1:1"
-        machine = Machines("local-cpu", "Test", False, self.slots, Decimal(1))
+        # A credit a second: budgets and accounts are used up while the test runs.
+        machine = Machines("local-cpu", "Test", False, self.slots, Decimal(3600))
         self.catalogue = Catalogue(product_rows([Installed("blender", "3.4.1")]), [machine])
 
     def crash(self) -> None:
