@@ -52,6 +52,20 @@ class FakeRunner:
         return self.post("finish", {"outcome": outcome, **values})
 
 
+def given(farm: Farm, runner: FakeRunner, number: int, frames: list[int]) -> FakeRunner:
+    """Return who claims ``frames``: the runner, or the ``number``-th of the farm.
+
+    A runner that is alive while nothing is left to do may be asked to leave; another one is
+    started when there is something again.
+    """
+    if runner.claim() == frames:
+        return runner
+    assert "room" in runner.reason
+    other = FakeRunner(farm, number)
+    assert other.claim() == frames
+    return other
+
+
 def job_of(client: httpx.Client) -> dict[str, Any]:
     job: dict[str, Any] = client.get("/v1/jobs").json()["jobs"][0]
     return job
