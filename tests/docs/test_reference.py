@@ -280,7 +280,7 @@ def test_every_make_target_exists_and_is_documented() -> None:
 
 def test_every_command_line_names_a_command_that_exists() -> None:
     known = [command for command, _ in COMMANDS]
-    pattern = re.compile(r"(?:^|[|] |`|\n)((?:envoy|farm) (?:users |jobs )?[a-z-]+)\b")
+    pattern = re.compile(r"(?:^|[|] |`|\n)((?:envoy|farm) (?:users |jobs |credits )?[a-z-]+)\b")
     for page in PAGES:
         for command in pattern.findall(code(page)):
             assert command in known, f"{command} in {name(page)}"

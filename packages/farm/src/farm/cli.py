@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from farm_protocol.places import default_data_dir, embedded_farm_dir
 
-from farm import cli_jobs
+from farm import cli_credits, cli_jobs
 from farm.errors import FarmError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ DataDir = Annotated[
 
 
 app.add_typer(cli_jobs.jobs, name="jobs", help="Jobs of all users: look at them, act on them.")
+app.add_typer(cli_credits.credits_, name="credits", help="Credits of all users.")
 app.command("workers")(cli_jobs.workers)
 
 

@@ -5,44 +5,26 @@ with every heartbeat.
 """
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 from farm_protocol.jobs import JobChange
-from farm_protocol.places import default_data_dir, embedded_farm_dir
 from pydantic import ValidationError
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from sqlalchemy import Connection
 
 from farm.accounts.plans import plan_named
-from farm.config import Settings
+from farm.cli_common import AsJson, DataDir, fail, farm_folder, opened, print_json, print_table
 from farm.db import accounts, feed, overview, tasks
 from farm.db import jobs as rows
-from farm.db.database import Database
-from farm.db.opening import open_database
-from farm.errors import FarmError
 from farm.scheduler import actions
 from farm.scheduler.actions import Action
 
 jobs = typer.Typer(no_args_is_help=True)
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir",
-        help="The farm's data folder. Default: that of the farm embedded in Envoy.",
-        show_default=False,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 JobId = Annotated[str, typer.Argument(help="The job's id, or the beginning of it.")]
 Some = Annotated[str | None, typer.Argument(help="A job's id, or the beginning of it.")]
 OfSubmission = Annotated[
@@ -50,7 +32,6 @@ OfSubmission = Annotated[
 ]
 OfUser = Annotated[str | None, typer.Option("--user", help="All jobs of this user (email).")]
 
-_WIDE = 200
 _WHO = "the farm's administrator"
 
 
@@ -62,15 +43,15 @@ def list_jobs(
     data_dir: DataDir = None,
 ) -> None:
     """Show the jobs of all users, newest first (at most 1000)."""
-    with _database(data_dir) as database, database.read() as connection:
+    with opened(data_dir) as database, database.read() as connection:
         lines = overview.job_lines(connection, user=user and user.casefold(), over=all_)
     if as_json:
-        _print_json([asdict(line) for line in lines])
+        print_json([asdict(line) for line in lines])
         return
     if not lines:
         print("There are no jobs." if all_ else "No job waits or runs. --all shows those that did.")
         return
-    _print_table(
+    print_table(
         ("Job", "User", "Project", "Name", "State", "Priority", "Runners", "Frames"),
         (
             (
@@ -94,15 +75,15 @@ def list_jobs(
 @jobs.command("show")
 def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Show a job and its newest tasks."""
-    with _database(data_dir) as database, database.read() as connection:
+    with opened(data_dir) as database, database.read() as connection:
         job_id = _one(connection, job)
         found = rows.by_ids(connection, [job_id])[0]
         newest = tasks.tasks(connection, job_id, 20, failed=False)
     if as_json:
-        _print_json({**found.model_dump(), "tasks": [task.model_dump() for task in newest]})
+        print_json({**found.model_dump(), "tasks": [task.model_dump() for task in newest]})
         return
-    _print_table(("", found.name), [(key, str(value)) for key, value in found])
-    _print_table(
+    print_table(("", found.name), [(key, str(value)) for key, value in found])
+    print_table(
         ("Task", "Host", "Frames", "Done", "Outcome", "Exit", "Says"),
         (
             (
@@ -126,7 +107,7 @@ def show_log(
     data_dir: DataDir = None,
 ) -> None:
     """Print what a job's runners have logged."""
-    with _database(data_dir) as database:
+    with opened(data_dir) as database:
         with database.read() as connection:
             job_id = _one(connection, job)
         cursor = 0
@@ -186,7 +167,7 @@ def change_jobs(
         asked = JobChange(priority=priority, instances=instances)
     except ValidationError as error:
         fault = error.errors()[0]
-        _fail(f"--{fault['loc'][0]}: {fault['msg']}.")
+        fail(f"--{fault['loc'][0]}: {fault['msg']}.")
 
     def apply(connection: Connection, chosen: list[str]) -> None:
         for job_id in chosen:
@@ -199,16 +180,16 @@ def change_jobs(
 
 def workers(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Show the living runners, and how many slots each machine type has."""
-    with _database(data_dir) as database, database.read() as connection:
+    with opened(data_dir) as database, database.read() as connection:
         lines = overview.worker_lines(connection)
-    slots = _slots(_folder(data_dir))
+    slots = _slots(farm_folder(data_dir))
     in_use = {name: sum(line.machine_type == name for line in lines) for name in slots}
     if as_json:
         machines = [
             {"machine_type": name, "slots": count, "in_use": in_use[name]}
             for name, count in slots.items()
         ]
-        _print_json({"machines": machines, "workers": [asdict(line) for line in lines]})
+        print_json({"machines": machines, "workers": [asdict(line) for line in lines]})
         return
     for name, count in slots.items():
         print(f"{name}: {in_use[name]} of {count} slots in use.")
@@ -217,7 +198,7 @@ def workers(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     if not lines:
         print("No runner lives.")
         return
-    _print_table(
+    print_table(
         ("Runner", "Host", "Machine", "User", "Job", "Since", "Claim", "Frame", "Frames done"),
         (
             (
@@ -245,13 +226,13 @@ def _apply(
     what: Callable[[Connection, list[str]], None],
 ) -> None:
     if sum(each is not None for each in (job, submission, user)) != 1:
-        _fail("Name either one job, or --submission, or --user.")
-    with _database(data_dir) as database, database.write() as connection:
+        fail("Name either one job, or --submission, or --user.")
+    with opened(data_dir) as database, database.write() as connection:
         chosen = _chosen(connection, job, submission, user)
         what(connection, chosen)
         after = rows.by_ids(connection, chosen)
     if as_json:
-        _print_json([each.model_dump() for each in after])
+        print_json([each.model_dump() for each in after])
         return
     for each in after:
         print(f"{each.id[:8]} {each.name}: {each.state}. {each.sentence}".rstrip())
@@ -264,41 +245,21 @@ def _chosen(
         return [_one(connection, job)]
     if submission is not None:
         if rows.submission_owner(connection, submission) is None:
-            _fail(f"There is no submission '{submission}'.")
+            fail(f"There is no submission '{submission}'.")
         return rows.ids(connection, submission_id=submission)
     account = accounts.by_email(connection, (user or "").casefold())
     if account is None:
-        _fail(f"There is no user '{user}'.")
+        fail(f"There is no user '{user}'.")
     return rows.ids(connection, account_id=account.id)
 
 
 def _one(connection: Connection, prefix: str) -> str:
     found = overview.jobs_beginning_with(connection, prefix) if prefix else []
     if not found:
-        _fail(f"There is no job '{prefix}'.")
+        fail(f"There is no job '{prefix}'.")
     if len(found) > 1:
-        _fail(f"Several jobs begin with '{prefix}': give more of the id.")
+        fail(f"Several jobs begin with '{prefix}': give more of the id.")
     return found[0]
-
-
-@contextmanager
-def _database(data_dir: Path | None) -> Iterator[Database]:
-    """Open the data folder's database; an error of the farm becomes a sentence."""
-    folder = _folder(data_dir)
-    try:
-        database = open_database(folder, Settings(data_dir=folder).database_url)
-    except FarmError as error:
-        _fail(error.message)
-    try:
-        yield database
-    except FarmError as error:
-        _fail(error.message)
-    finally:
-        database.close()
-
-
-def _folder(data_dir: Path | None) -> Path:
-    return data_dir if data_dir is not None else embedded_farm_dir(default_data_dir())
 
 
 def _slots(folder: Path) -> dict[str, int]:
@@ -312,27 +273,3 @@ def _slots(folder: Path) -> dict[str, int]:
 
 def _frames(done: int, total: int, failed: int) -> str:
     return f"{done} of {total}" + (f", {failed} failed" if failed else "")
-
-
-def _print_json(what: Any) -> None:
-    print(json.dumps(what, indent=2, default=_json))
-
-
-def _json(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _print_table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
-    table = Table()
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    for line in lines:
-        # Text, not markup: names are other people's, and may hold brackets.
-        table.add_row(*(Text(cell) for cell in line))
-    # Into a file or a pipe it goes unfolded.
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
-
-
-def _fail(sentence: str) -> NoReturn:
-    print(sentence, file=sys.stderr)
-    raise SystemExit(1)

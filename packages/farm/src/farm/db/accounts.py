@@ -55,6 +55,12 @@ def by_id(connection: Connection, account_id: str) -> AccountRow:
     )
 
 
+def everybody(connection: Connection) -> list[AccountRow]:
+    """Return all accounts, by email."""
+    rows = connection.execute(select(*_COLUMNS).order_by(accounts.c.email))
+    return [AccountRow(*row) for row in rows]
+
+
 def by_key_hash(connection: Connection, key_hash: str) -> AccountRow | None:
     """Return the account that this access key (hashed) belongs to."""
     row = connection.execute(

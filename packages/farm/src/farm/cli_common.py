@@ -1,0 +1,80 @@
+"""What the commands that look into a farm share: its database, tables, JSON, and sentences."""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from farm_protocol.places import default_data_dir, embedded_farm_dir
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from farm.config import Settings
+from farm.db.database import Database
+from farm.db.opening import open_database
+from farm.errors import FarmError
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="The farm's data folder. Default: that of the farm embedded in Envoy.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+_WIDE = 200
+
+
+@contextmanager
+def opened(data_dir: Path | None) -> Iterator[Database]:
+    """Open the data folder's database; an error of the farm becomes a sentence."""
+    folder = farm_folder(data_dir)
+    try:
+        database = open_database(folder, Settings(data_dir=folder).database_url)
+    except FarmError as error:
+        fail(error.message)
+    try:
+        yield database
+    except FarmError as error:
+        fail(error.message)
+    finally:
+        database.close()
+
+
+def farm_folder(data_dir: Path | None) -> Path:
+    """Return the data folder that is meant."""
+    return data_dir if data_dir is not None else embedded_farm_dir(default_data_dir())
+
+
+def print_json(what: Any) -> None:
+    """Print for programs. Times are ISO 8601; exact amounts are texts."""
+    print(json.dumps(what, indent=2, default=_json))
+
+
+def _json(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def print_table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
+    """Print for people."""
+    table = Table()
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for line in lines:
+        # Text, not markup: names are other people's, and may hold brackets.
+        table.add_row(*(Text(cell) for cell in line))
+    # Into a file or a pipe it goes unfolded.
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+def fail(sentence: str) -> NoReturn:
+    """End the command with a sentence."""
+    print(sentence, file=sys.stderr)
+    raise SystemExit(1)

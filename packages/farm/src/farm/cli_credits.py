@@ -1,0 +1,170 @@
+"""``farm credits``: what accounts have, where it came from and went, and whether it adds up.
+
+They work on the data folder, also while the farm runs: it looks every few seconds, so that a
+top-up lets jobs go on that stood still for want of credits.
+"""
+
+from dataclasses import asdict, dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection
+
+from farm.accounts.credits import available, grant
+from farm.cli_common import AsJson, DataDir, fail, opened, print_json, print_table
+from farm.db import accounts, ledger
+from farm.db.accounts import AccountRow
+from farm.jobs.pricing import MICROS_PER_CREDIT, to_credits
+
+credits_ = typer.Typer(no_args_is_help=True)
+
+Email = Annotated[str, typer.Argument(help="The user's address.")]
+
+MOST = 10**9
+"""Credits that can be moved at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What an account has, in credits. ``not_posted``: metered, and counted in the others."""
+
+    email: str
+    available: Decimal
+    consumed: Decimal
+    not_posted: Decimal
+
+
+@credits_.command("show")
+def show(
+    email: Annotated[str | None, typer.Argument(help="Only this user's.")] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what accounts have, and have consumed, up to now."""
+    with opened(data_dir) as database, database.read() as connection:
+        chosen = [_account(connection, email)] if email else accounts.everybody(connection)
+        lines = []
+        for account in chosen:
+            balance, consumed = available(connection, account)
+            not_posted = to_credits(account.balance_micros - balance)
+            lines.append(
+                _Line(account.email, to_credits(balance), to_credits(consumed), not_posted)
+            )
+    if as_json:
+        print_json([asdict(line) for line in lines])
+        return
+    if not lines:
+        print("There are no users.")
+        return
+    print_table(
+        ("User", "Available", "Consumed", "Not posted yet"),
+        (
+            (line.email, *map(_amount, (line.available, line.consumed, line.not_posted)))
+            for line in lines
+        ),
+    )
+
+
+# A negative amount begins with a dash, like an option.
+@credits_.command("move", context_settings={"ignore_unknown_options": True})
+def move(
+    email: Email,
+    amount: Annotated[str, typer.Argument(help="Credits to give; negative: to take.")],
+    reason: Annotated[str, typer.Option(help="Why; its user reads it in the history.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Give credits to an account, or take them from it."""
+    moved = _parsed(amount)
+    if not reason.strip():
+        fail("--reason: say why, in a few words; it stays in the account's history.")
+    with opened(data_dir) as database, database.write() as connection:
+        account = _account(connection, email)
+        grant(connection, account.id, moved, reason.strip())
+        balance, _ = available(connection, accounts.by_id(connection, account.id))
+    if as_json:
+        print_json(
+            {"email": account.email, "moved": moved, "available": to_credits(balance)},
+        )
+        return
+    print(f"{account.email}: {_signed(moved)} credits; available: {_amount(to_credits(balance))}.")
+
+
+@credits_.command("history")
+def history(
+    email: Email,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 50,
+    before: Annotated[
+        int | None, typer.Option(help="Only those older than the movement with this number.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show an account's movements, newest first."""
+    with opened(data_dir) as database, database.read() as connection:
+        account = _account(connection, email)
+        found = ledger.history(connection, account.id, before, limit)
+    if as_json:
+        print_json([{**asdict(each), "credits": to_credits(each.amount_micros)} for each in found])
+        return
+    if not found:
+        print("There are no movements.")
+        return
+    print_table(
+        ("No.", "When (UTC)", "Kind", "Credits", "Reason", "Reference"),
+        (
+            (
+                str(each.id),
+                f"{each.created_at:%Y-%m-%d %H:%M:%S}",
+                each.kind,
+                _signed(to_credits(each.amount_micros)),
+                each.reason,
+                each.reference,
+            )
+            for each in found
+        ),
+    )
+
+
+@credits_.command("check")
+def check(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Check that accounts, jobs and the ledger agree. The exit status is 1 if they do not."""
+    with opened(data_dir) as database, database.read() as connection:
+        found = list(ledger.faults(connection))
+    if as_json:
+        print_json({"faults": found})
+    else:
+        print("\n".join(found) or "Accounts, jobs and the ledger agree.")
+    if found:
+        raise SystemExit(1)
+
+
+def _account(connection: Connection, email: str) -> AccountRow:
+    account = accounts.by_email(connection, email.strip().casefold())
+    if account is None:
+        fail(f"There is no user '{email}'.")
+    return account
+
+
+def _parsed(amount: str) -> Decimal:
+    """Return a signed amount, or end with what is wrong with it."""
+    try:
+        moved = Decimal(amount)
+    except InvalidOperation:
+        moved = Decimal("NaN")
+    if not moved.is_finite():
+        fail(f"AMOUNT: '{amount}' is not an amount of credits.")
+    if not 0 < abs(moved) <= MOST:
+        fail(f"AMOUNT: give more than 0 and at most {MOST} credits, or as many less than 0.")
+    if moved * MICROS_PER_CREDIT % 1:
+        fail("AMOUNT: a credit has six decimals, and no more.")
+    return moved
+
+
+def _amount(credits: Decimal) -> str:
+    return f"{credits:,.6f}".rstrip("0").rstrip(".")
+
+
+def _signed(credits: Decimal) -> str:
+    return f"{credits:+,.6f}".rstrip("0").rstrip(".")

@@ -1,0 +1,101 @@
+"""``farm credits``, as an administrator types it."""
+
+import json
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from farm.accounts.credentials import add_account
+from farm.db.opening import open_database
+from farm.db.tables import accounts
+from sqlalchemy import update
+
+
+class Office:
+    """A farm's data folder with two users, and the command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        database = open_database(folder, None)
+        for name in ("ann", "bob"):
+            add_account(database, f"{name}@example.com", None)
+        database.close()
+
+    def farm(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "farm", "credits", *arguments]
+        command += ["--data-dir", str(self.folder)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    def read(self, *arguments: str) -> Any:
+        done = self.farm(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+def test_credits_are_given_and_taken_exactly(office: Office) -> None:
+    assert office.read("move", "Ann@example.com", "0.3", "--reason", "gift")["available"] == "0.3"
+    told = office.farm("move", "ann@example.com", "-0.100001", "--reason", "mistake")
+    assert told.stdout == "ann@example.com: -0.100001 credits; available: 0.199999.\n"
+    ann, bob = office.read("show")
+    assert (ann["email"], ann["available"], ann["consumed"]) == ("ann@example.com", "0.199999", "0")
+    assert Decimal(bob["available"]) == 0
+    assert "0.199999" in office.farm("show", "ann@example.com").stdout
+    assert [line["email"] for line in office.read("show", "bob@example.com")] == ["bob@example.com"]
+
+
+def test_the_history_says_why_and_has_pages(office: Office) -> None:
+    for number in (1, 2, 3):
+        office.read("move", "ann@example.com", str(number), "--reason", f"[b]{number}[/b]")
+    office.read("move", "bob@example.com", "9", "--reason", "other")
+    newest, second = office.read("history", "ann@example.com", "--limit", "2")
+    assert [(newest["credits"], newest["reason"]), second["credits"]] == [("3", "[b]3[/b]"), "2"]
+    (first,) = office.read("history", "ann@example.com", "--before", str(second["id"]))
+    assert first["credits"] == "1"
+    table = office.farm("history", "ann@example.com").stdout
+    assert "[b]3[/b]" in table
+    assert "+3" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("eve@example.com", "1", "--reason", "x"), "no user 'eve@example.com'"),
+        (("ann@example.com", "much", "--reason", "x"), "'much' is not an amount"),
+        (("ann@example.com", "NaN", "--reason", "x"), "'NaN' is not an amount"),
+        (("ann@example.com", "0", "--reason", "x"), "more than 0"),
+        (("ann@example.com", "-1e10", "--reason", "x"), "at most 1000000000"),
+        (("ann@example.com", "0.0000001", "--reason", "x"), "six decimals"),
+        (("ann@example.com", "1", "--reason", "  "), "--reason"),
+        (("ann@example.com", "1"), "--reason"),
+    ],
+)
+def test_what_is_wrong_moves_nothing_and_is_told(
+    office: Office, arguments: tuple[str, ...], sentence: str
+) -> None:
+    done = office.farm("move", *arguments)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert office.read("history", "ann@example.com") == []
+
+
+def test_the_check_names_the_account_that_does_not_add_up(office: Office) -> None:
+    office.read("move", "ann@example.com", "5", "--reason", "x")
+    assert office.read("check") == {"faults": []}
+    database = open_database(office.folder, None)
+    with database.write() as connection:
+        connection.execute(
+            update(accounts).where(accounts.c.email == "ann@example.com").values(balance_micros=6)
+        )
+    database.close()
+    done = office.farm("check")
+    assert done.returncode == 1
+    assert "ann@example.com" in done.stdout
+    assert "bob@example.com" not in done.stdout
