@@ -222,6 +222,27 @@ def test_a_top_up_does_not_wake_what_its_user_wants_to_rest(farm: Farm) -> None:
     assert [job["state"] for job in bob.get("/v1/jobs").json()["jobs"]] == ["running", "suspended"]
 
 
+def test_users_read_their_own_movements_page_by_page(farm: Farm, ann: httpx.Client) -> None:
+    farm.user("bob@example.com", credits="7")
+    runner = started(farm, ann)
+    runner.done(1)
+    runner.done(2)
+    top_up(farm, "ann@example.com", 5)
+    first = ann.get("/v1/me/credits", params={"limit": 3}).json()
+    assert first["more"]
+    last = first["movements"][-1]["id"]
+    second = ann.get("/v1/me/credits", params={"limit": 3, "before": last}).json()
+    assert not second["more"]
+    moved = first["movements"] + second["movements"]
+    assert [each["kind"] for each in moved] == ["grant", "usage", "usage", "grant"]
+    assert (moved[0]["credits"], moved[0]["reason"]) == ("5", "top-up")
+    assert moved[1]["reference"].endswith(":2")
+    spent = -sum(Decimal(each["credits"]) for each in moved[1:3])
+    assert float(spent) == pytest.approx(job_of(ann)["credits"])
+    answer = ann.get("/v1/me/credits", params={"limit": 0})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+
+
 def test_the_ledger_only_grows(farm: Farm, ann: httpx.Client) -> None:
     started(farm, ann).done(1)
     for statement in (

@@ -37,6 +37,7 @@ EMPTY: dict[str, Any] = {
     "POST /v1/jobs/{job_id}/{action}": 404,
     "GET /v1/changes": None,
     "GET /v1/me": None,
+    "GET /v1/me/credits": None,
     "GET /v1/products": None,  # The same for everybody.
     "GET /v1/machines": None,
 }
@@ -120,6 +121,8 @@ def test_a_stranger_gets_nothing(farm: Farm, house: House) -> None:
     assert (changes["jobs"], changes["outputs"]) == ([], [])
     me = eve.get("/v1/me").json()
     assert (me["email_address"], me["credits_available"]) == ("eve@example.com", 100)
+    moved = eve.get("/v1/me/credits").json()["movements"]
+    assert [(each["kind"], float(each["credits"])) for each in moved] == [("grant", 100)]
     # The farm asks for bytes that another user has sent: it does not even say that it has them.
     missing = {"blobs": [{"hash": house.blob, "size": 19}]}
     assert len(eve.post("/v1/blobs/missing", json=missing).json()["tickets"]) == 1

@@ -1,6 +1,7 @@
 """Accounts: login and the documented user information."""
 
 from datetime import datetime
+from decimal import Decimal
 
 from pydantic import Field
 
@@ -45,3 +46,27 @@ class UserInfo(Answer):
     max_throughput: int
     name: str
     service_plan: str
+
+
+class CreditMovement(Answer):
+    """One movement of the user's credits.
+
+    Attributes:
+        kind: "grant" (moved by an administrator) or "usage" (machine time).
+        credits: exactly, written as a text; negative: taken from the account.
+        reference: unique.
+    """
+
+    id: int
+    kind: str
+    credits: Decimal
+    reference: str
+    reason: str
+    created_at: datetime
+
+
+class CreditHistory(Answer):
+    """``GET /v1/me/credits``: newest first. ``more``: ask again, before the last one's id."""
+
+    movements: list[CreditMovement]
+    more: bool

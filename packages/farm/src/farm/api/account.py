@@ -1,11 +1,21 @@
 """Login and the user's own data."""
 
-from farm_protocol.account import LoginAnswer, LoginRequest, UserInfo
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from farm_protocol.account import (
+    CreditHistory,
+    CreditMovement,
+    LoginAnswer,
+    LoginRequest,
+    UserInfo,
+)
+from fastapi import APIRouter, Query, Request
 
 from farm.accounts.credentials import login
 from farm.accounts.credits import user_info
 from farm.api.context import Account, InContext
+from farm.db import ledger
+from farm.jobs.pricing import to_credits
 
 router = APIRouter()
 
@@ -24,3 +34,30 @@ def get_me(context: InContext, account: Account) -> UserInfo:
     """Return the user's data, plan and credits."""
     with context.database.read() as connection:
         return user_info(connection, account)
+
+
+@router.get("/me/credits")
+def get_my_credits(
+    context: InContext,
+    account: Account,
+    before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> CreditHistory:
+    """Return the movements of the user's credits, newest first, a page at a time."""
+    with context.database.read() as connection:
+        # One more than asked for, to know whether there are more.
+        found = ledger.history(connection, account.id, before, limit + 1)
+    return CreditHistory(
+        movements=[
+            CreditMovement(
+                id=each.id,
+                kind=each.kind,
+                credits=to_credits(each.amount_micros),
+                reference=each.reference,
+                reason=each.reason,
+                created_at=each.created_at,
+            )
+            for each in found[:limit]
+        ],
+        more=len(found) > limit,
+    )
