@@ -265,3 +265,24 @@ def test_what_does_not_add_up_is_named(farm: Farm, ann: httpx.Client) -> None:
     with farm.database.read() as connection:  # type: ignore[attr-defined]
         (fault,) = ledger.faults(connection)
     assert "ann@example.com" in fault
+
+
+def test_jobs_of_a_disabled_user_stand_still_until_it_is_enabled(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    runner = started(farm, ann)
+    set_active(farm, False)
+    assert ann.get("/v1/jobs").status_code == 401
+    until(lambda: runner.beat(1) == "yield")
+    runner.finish("stopped")
+    assert runner.claim() == []
+    set_active(farm, True)
+    assert FakeRunner(farm, 2).claim() == [1, 2, 3, 4]
+
+
+def set_active(farm: Farm, active: bool) -> None:
+    with farm.database.write() as connection:  # type: ignore[attr-defined]
+        account = accounts.by_email(connection, "ann@example.com")
+        assert account is not None
+        accounts.set_active(connection, account.id, active=active)
+    farm.wakeup.notify()

@@ -1,4 +1,4 @@
-from farm.jobs.budget import FOR_CREDITS, JobMoney, consequences
+from farm.jobs.budget import DISABLED, FOR_CREDITS, JobMoney, Standing, consequences
 from farm_protocol.jobs import BudgetAction, JobState
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,14 +12,17 @@ MONEY = st.builds(
     budget=st.integers(0, 20),
     budget_action=st.sampled_from(BudgetAction),
     budget_acted=st.booleans(),
-    suspended_for=st.sampled_from(["", FOR_CREDITS]),
+    suspended_for=st.sampled_from(["", FOR_CREDITS, DISABLED]),
 )
 
 
-@given(st.lists(MONEY, unique_by=lambda job: job.id), st.integers(-5, 5), st.integers(-5, 5))
-def test_consequences(jobs: list[JobMoney], a: int, b: int) -> None:
-    balances = {"a": a, "b": b}
-    due = consequences(jobs, balances)
+STANDING = st.builds(Standing, balance=st.integers(-5, 5), active=st.booleans())
+
+
+@given(st.lists(MONEY, unique_by=lambda job: job.id), STANDING, STANDING)
+def test_consequences(jobs: list[JobMoney], a: Standing, b: Standing) -> None:
+    accounts = {"a": a, "b": b}
+    due = consequences(jobs, accounts)
     by_id = {job.id: job for job in jobs}
     for job_id in due.budget_reached:
         job = by_id[job_id]
@@ -27,16 +30,22 @@ def test_consequences(jobs: list[JobMoney], a: int, b: int) -> None:
         assert not job.budget_acted
         # What is over is not stopped any more, but its user may still want to know.
         assert job.budget_action is BudgetAction.ALERT or not job.state.is_final
-    for job_id in due.out_of_credits:
+    for job_id, obstacle in due.held:
+        standing = accounts[by_id[job_id].account_id]
         assert by_id[job_id].state in (JobState.READY, JobState.RUNNING)
-        assert balances[by_id[job_id].account_id] <= 0
-    for job_id in due.credits_back:
-        assert by_id[job_id].suspended_for == FOR_CREDITS
-        assert balances[by_id[job_id].account_id] > 0
-    # Nobody goes on with an empty account, and nobody waits for credits who has some.
+        assert obstacle == (FOR_CREDITS if standing.active else DISABLED)
+        assert standing.balance <= 0 or not standing.active
+    for job_id in due.released:
+        standing = accounts[by_id[job_id].account_id]
+        assert by_id[job_id].suspended_for
+        assert standing.active
+        assert standing.balance > 0
+    # Nobody goes on who must not, and nobody stands still who need not.
+    held = dict(due.held)
     for job in jobs:
         acted = job.id in due.budget_reached and job.budget_action is not BudgetAction.ALERT
-        if job.state in (JobState.READY, JobState.RUNNING) and balances[job.account_id] <= 0:
-            assert acted or job.id in due.out_of_credits
-        if job.state is JobState.SUSPENDED and job.suspended_for and balances[job.account_id] > 0:
-            assert acted or job.id in due.credits_back
+        may_work = accounts[job.account_id].active and accounts[job.account_id].balance > 0
+        if job.state in (JobState.READY, JobState.RUNNING) and not may_work:
+            assert acted or job.id in held
+        if job.state is JobState.SUSPENDED and job.suspended_for and may_work:
+            assert acted or job.id in due.released

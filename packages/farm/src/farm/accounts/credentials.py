@@ -18,7 +18,12 @@ from farm.accounts.plans import STANDARD
 from farm.db import accounts as rows
 from farm.db.accounts import AccountRow
 from farm.db.database import Database
-from farm.errors import ConflictError, InvalidRequestError, NotAuthenticatedError
+from farm.errors import (
+    ConflictError,
+    InvalidRequestError,
+    NotAuthenticatedError,
+    NotFoundError,
+)
 
 # OWASP's choice for argon2id with little memory: a login costs 19 MiB for some 20 ms.
 _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -79,6 +84,42 @@ def issue_key(database: Database, account_id: str, label: str) -> str:
     with database.write() as connection:
         rows.add_key(connection, account_id, hash_secret(key), label, datetime.now(UTC))
     return key
+
+
+def reset_password(database: Database, email: str, password: str) -> None:
+    """Set a password and withdraw all access keys: whoever has one signs in again.
+
+    Raises:
+        NotFoundError: no such account.
+        InvalidRequestError: a password under `MIN_PASSWORD` characters.
+    """
+    _check_password(password)
+    password_hash = _hasher.hash(password)
+    with database.write() as connection:
+        account = _known(connection, email)
+        rows.set_password_hash(connection, account.id, password_hash)
+        rows.remove_keys(connection, account.id)
+
+
+def rotate_key(database: Database, email: str) -> str:
+    """Withdraw all access keys and return a new one: only now. Raises NotFoundError."""
+    with database.write() as connection:
+        account = _known(connection, email)
+        rows.remove_keys(connection, account.id)
+    return issue_key(database, account.id, "rotated")
+
+
+def _known(connection: Connection, email: str) -> AccountRow:
+    account = rows.by_email(connection, email.strip().casefold())
+    if account is None:
+        raise NotFoundError(f"There is no user '{email}'.")
+    return account
+
+
+def _check_password(password: str) -> None:
+    if len(password) < MIN_PASSWORD:
+        sentence = f"A password needs at least {MIN_PASSWORD} characters."
+        raise InvalidRequestError({"password": [sentence]})
 
 
 def login(

@@ -107,3 +107,23 @@ def add_key(
             id=uuid4().hex, account_id=account_id, key_hash=key_hash, label=label, created_at=now
         )
     )
+
+
+def remove_keys(connection: Connection, account_id: str) -> None:
+    """Withdraw all access keys of an account."""
+    connection.execute(delete(access_keys).where(access_keys.c.account_id == account_id))
+
+
+def key_labels(connection: Connection, account_id: str) -> list[str]:
+    """Return the labels of an account's access keys, oldest first."""
+    rows = connection.execute(
+        select(access_keys.c.label)
+        .where(access_keys.c.account_id == account_id)
+        .order_by(access_keys.c.created_at)
+    )
+    return list(rows.scalars())
+
+
+def set_active(connection: Connection, account_id: str, *, active: bool) -> None:
+    """Let an account in, or lock it out."""
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(active=active))

@@ -209,7 +209,7 @@ jobs = Table(
     Column("budget_micros", BigInteger, nullable=False, comment="0: none"),
     Column("budget_action", String(10), nullable=False, comment="'' without a budget"),
     Column("budget_acted", Boolean, nullable=False, comment="a budget acts once"),
-    Column("suspended_for", String(10), nullable=False, comment="'credits', or '' by its user"),
+    Column("suspended_for", String(10), nullable=False, comment="'' by its user"),
     Column("startup_seconds", Float, nullable=True, comment="NULL until measured"),
     Column("frame_seconds", Float, nullable=True, comment="NULL until measured"),
     Column("test_frames", Integer, nullable=False, comment="must be done before the rest; 0: none"),

@@ -1,4 +1,4 @@
-"""What follows from what jobs have cost: budgets that are used up, accounts that are empty."""
+"""What follows from what jobs have cost and how their accounts stand: what stops, and goes on."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,6 +8,22 @@ from farm_protocol.jobs import BudgetAction, JobState
 _STARTABLE = frozenset({JobState.READY, JobState.RUNNING})
 _STOPPABLE = _STARTABLE | {JobState.SUSPENDED}
 FOR_CREDITS = "credits"
+DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An account. ``balance``: in micros, less what is metered."""
+
+    balance: int
+    active: bool
+
+    @property
+    def obstacle(self) -> str:
+        """Why its jobs must stand still: `DISABLED`, `FOR_CREDITS`, or ""."""
+        if not self.active:
+            return DISABLED
+        return FOR_CREDITS if self.balance <= 0 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +34,7 @@ class JobMoney:
         spent: posted and metered.
         budget: 0: none.
         budget_acted: a budget acts once; whoever resumes its job afterwards means it.
-        suspended_for: `FOR_CREDITS`, or "" when its user wanted it so or it is not suspended.
+        suspended_for: an `obstacle`, or "" when its user wanted it so or it is not suspended.
     """
 
     id: str
@@ -33,20 +49,22 @@ class JobMoney:
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """Ids of the jobs whose budget acts, that stand still for credits, and that go on again."""
+    """Jobs whose budget acts; (job, obstacle) that stand still from now on; that go on again."""
 
-    budget_reached: tuple[str, ...]
-    out_of_credits: tuple[str, ...]
-    credits_back: tuple[str, ...]
+    budget_reached: tuple[str, ...] = ()
+    held: tuple[tuple[str, str], ...] = ()
+    released: tuple[str, ...] = ()
 
 
-def consequences(jobs: Iterable[JobMoney], balances: Mapping[str, int]) -> Consequences:
+def consequences(jobs: Iterable[JobMoney], accounts: Mapping[str, Standing]) -> Consequences:
     """Return what is due now.
 
     Parameters:
-        balances: of each account that has one of the jobs, less what is metered.
+        accounts: each account that has one of the jobs.
     """
-    reached, empty, back = [], [], []
+    reached: list[str] = []
+    held: list[tuple[str, str]] = []
+    released: list[str] = []
     for job in jobs:
         if 0 < job.budget <= job.spent and not job.budget_acted:
             if job.budget_action is BudgetAction.ALERT:
@@ -54,12 +72,9 @@ def consequences(jobs: Iterable[JobMoney], balances: Mapping[str, int]) -> Conse
             elif job.state in _STOPPABLE:
                 reached.append(job.id)
                 continue
-        if job.state in _STARTABLE and balances[job.account_id] <= 0:
-            empty.append(job.id)
-        elif (
-            job.state is JobState.SUSPENDED
-            and job.suspended_for == FOR_CREDITS
-            and balances[job.account_id] > 0
-        ):
-            back.append(job.id)
-    return Consequences(tuple(reached), tuple(empty), tuple(back))
+        obstacle = accounts[job.account_id].obstacle
+        if job.state in _STARTABLE and obstacle:
+            held.append((job.id, obstacle))
+        elif job.state is JobState.SUSPENDED and job.suspended_for and not obstacle:
+            released.append(job.id)
+    return Consequences(tuple(reached), tuple(held), tuple(released))

@@ -1,4 +1,4 @@
-"""Lets budgets act, and jobs of empty accounts stand still until there are credits again.
+"""Lets budgets act, and jobs of empty or disabled accounts stand still while they are that.
 
 Looked at with every pass of the scheduler, which comes at least every two seconds while runners
 live; their time is metered by their heartbeats, every two seconds as well.
@@ -13,7 +13,14 @@ from farm.db import jobs as job_rows
 from farm.db import metering, notices
 from farm.db.database import Database
 from farm.db.tables import accounts, jobs
-from farm.jobs.budget import FOR_CREDITS, Consequences, JobMoney, consequences
+from farm.jobs.budget import (
+    DISABLED,
+    FOR_CREDITS,
+    Consequences,
+    JobMoney,
+    Standing,
+    consequences,
+)
 from farm.jobs.pricing import to_credits
 from farm.jobs.transitions import Event
 from farm.scheduler import writer
@@ -24,7 +31,7 @@ _STARTABLE = (JobState.READY.value, JobState.RUNNING.value)
 def review(database: Database, now: datetime) -> None:
     """Do what is due."""
     with database.read() as connection:
-        nothing = _read(connection) == Consequences((), (), ())
+        nothing = _read(connection) == Consequences()
     if nothing:
         return
     with database.write() as connection:
@@ -32,14 +39,19 @@ def review(database: Database, now: datetime) -> None:
         due = _read(connection)
         for job_id in due.budget_reached:
             _act(connection, job_id, now)
-        for job_id in due.out_of_credits:
-            sentence = "Suspended: the account has no credits left. It goes on after a top-up."
-            writer.happen(connection, job_id, Event.SUSPEND, now, sentence)
+        for job_id, obstacle in due.held:
+            writer.happen(connection, job_id, Event.SUSPEND, now, _SENTENCES[obstacle])
             connection.execute(
-                update(jobs).where(jobs.c.id == job_id).values(suspended_for=FOR_CREDITS)
+                update(jobs).where(jobs.c.id == job_id).values(suspended_for=obstacle)
             )
-        for job_id in due.credits_back:
+        for job_id in due.released:
             writer.happen(connection, job_id, Event.RESUME, now, "")
+
+
+_SENTENCES = {
+    FOR_CREDITS: "Suspended: the account has no credits left. It goes on after a top-up.",
+    DISABLED: "Suspended: the account is disabled.",
+}
 
 
 def _read(connection: Connection) -> Consequences:
@@ -55,6 +67,7 @@ def _read(connection: Connection) -> Consequences:
             jobs.c.budget_acted,
             jobs.c.suspended_for,
             accounts.c.balance_micros,
+            accounts.c.active,
         )
         .join(accounts, accounts.c.id == jobs.c.account_id)
         .where(
@@ -86,7 +99,7 @@ def _read(connection: Connection) -> Consequences:
             )
             for row in rows
         ),
-        balances,
+        {row.account_id: Standing(balances[row.account_id], active=row.active) for row in rows},
     )
 
 

@@ -66,7 +66,7 @@ def upgrade() -> None:
     _add('jobs', 'budget_micros', sa.BigInteger(), '0', '0: none')
     _add('jobs', 'budget_action', sa.String(length=10), "''", "'' without a budget")
     _add('jobs', 'budget_acted', sa.Boolean(), 'false', 'a budget acts once')
-    _add('jobs', 'suspended_for', sa.String(length=10), "''", "'credits', or '' by its user")
+    _add('jobs', 'suspended_for', sa.String(length=10), "''", "'' by its user")
     now = datetime.now(UTC).replace(tzinfo=None).isoformat(sep=' ')
     _add('claims', 'metered_at', farm.db.tables.Utc(), f"'{now}'", 'its time up to here has been posted')
     _carry_over()

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from farm.accounts.plans import plan_named
-from farm.cli_common import AsJson, DataDir, fail, farm_folder, opened, print_json, print_table
+from farm.cli._common import AsJson, DataDir, fail, farm_folder, opened, print_json, print_table
 from farm.db import accounts, feed, overview, tasks
 from farm.db import jobs as rows
 from farm.scheduler import actions

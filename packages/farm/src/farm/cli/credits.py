@@ -5,24 +5,28 @@ top-up lets jobs go on that stood still for want of credits.
 """
 
 from dataclasses import asdict, dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated
 
 import typer
-from sqlalchemy import Connection
 
 from farm.accounts.credits import available, grant
-from farm.cli_common import AsJson, DataDir, fail, opened, print_json, print_table
+from farm.cli._common import (
+    AsJson,
+    DataDir,
+    account_of,
+    amount_of,
+    fail,
+    opened,
+    print_json,
+    print_table,
+)
 from farm.db import accounts, ledger
-from farm.db.accounts import AccountRow
-from farm.jobs.pricing import MICROS_PER_CREDIT, to_credits
+from farm.jobs.pricing import to_credits
 
 credits_ = typer.Typer(no_args_is_help=True)
 
 Email = Annotated[str, typer.Argument(help="The user's address.")]
-
-MOST = 10**9
-"""Credits that can be moved at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ def show(
 ) -> None:
     """Show what accounts have, and have consumed, up to now."""
     with opened(data_dir) as database, database.read() as connection:
-        chosen = [_account(connection, email)] if email else accounts.everybody(connection)
+        chosen = [account_of(connection, email)] if email else accounts.everybody(connection)
         lines = []
         for account in chosen:
             balance, consumed = available(connection, account)
@@ -76,11 +80,13 @@ def move(
     data_dir: DataDir = None,
 ) -> None:
     """Give credits to an account, or take them from it."""
-    moved = _parsed(amount)
+    moved = amount_of(amount, "AMOUNT")
+    if moved == 0:
+        fail("AMOUNT: give more than 0, or less to take credits.")
     if not reason.strip():
         fail("--reason: say why, in a few words; it stays in the account's history.")
     with opened(data_dir) as database, database.write() as connection:
-        account = _account(connection, email)
+        account = account_of(connection, email)
         grant(connection, account.id, moved, reason.strip())
         balance, _ = available(connection, accounts.by_id(connection, account.id))
     if as_json:
@@ -103,7 +109,7 @@ def history(
 ) -> None:
     """Show an account's movements, newest first."""
     with opened(data_dir) as database, database.read() as connection:
-        account = _account(connection, email)
+        account = account_of(connection, email)
         found = ledger.history(connection, account.id, before, limit)
     if as_json:
         print_json([{**asdict(each), "credits": to_credits(each.amount_micros)} for each in found])
@@ -138,28 +144,6 @@ def check(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         print("\n".join(found) or "Accounts, jobs and the ledger agree.")
     if found:
         raise SystemExit(1)
-
-
-def _account(connection: Connection, email: str) -> AccountRow:
-    account = accounts.by_email(connection, email.strip().casefold())
-    if account is None:
-        fail(f"There is no user '{email}'.")
-    return account
-
-
-def _parsed(amount: str) -> Decimal:
-    """Return a signed amount, or end with what is wrong with it."""
-    try:
-        moved = Decimal(amount)
-    except InvalidOperation:
-        moved = Decimal("NaN")
-    if not moved.is_finite():
-        fail(f"AMOUNT: '{amount}' is not an amount of credits.")
-    if not 0 < abs(moved) <= MOST:
-        fail(f"AMOUNT: give more than 0 and at most {MOST} credits, or as many less than 0.")
-    if moved * MICROS_PER_CREDIT % 1:
-        fail("AMOUNT: a credit has six decimals, and no more.")
-    return moved
 
 
 def _amount(credits: Decimal) -> str:

@@ -4,7 +4,9 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -13,11 +15,15 @@ from farm_protocol.places import default_data_dir, embedded_farm_dir
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy import Connection
 
 from farm.config import Settings
+from farm.db import accounts
+from farm.db.accounts import AccountRow
 from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.errors import FarmError
+from farm.jobs.pricing import MICROS_PER_CREDIT
 
 DataDir = Annotated[
     Path | None,
@@ -29,6 +35,8 @@ DataDir = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
+MOST_CREDITS = 10**9
+"""That can be moved at a time."""
 _WIDE = 200
 
 
@@ -58,7 +66,9 @@ def print_json(what: Any) -> None:
     print(json.dumps(what, indent=2, default=_json))
 
 
-def _json(value: Any) -> str:
+def _json(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
@@ -72,6 +82,33 @@ def print_table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
         table.add_row(*(Text(cell) for cell in line))
     # Into a file or a pipe it goes unfolded.
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+def account_of(connection: Connection, email: str) -> AccountRow:
+    """Return a user, or end with a sentence when there is none."""
+    account = accounts.by_email(connection, email.strip().casefold())
+    if account is None:
+        fail(f"There is no user '{email}'.")
+    return account
+
+
+def amount_of(text: str, field: str) -> Decimal:
+    """Return a signed amount of credits, or end with what is wrong with it.
+
+    Parameters:
+        field: its name in the sentence.
+    """
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite():
+        fail(f"{field}: '{text}' is not an amount of credits.")
+    if abs(amount) > MOST_CREDITS:
+        fail(f"{field}: at most {MOST_CREDITS} credits at a time.")
+    if amount * MICROS_PER_CREDIT % 1:
+        fail(f"{field}: a credit has six decimals, and no more.")
+    return amount
 
 
 def fail(sentence: str) -> NoReturn:

@@ -1,0 +1,107 @@
+"""``farm users``, as an administrator types it, beside a farm that runs."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+EMAIL, PASSWORD = "ann@example.com", "correct horse"
+
+
+class Office:
+    """A running farm with one user, and the command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        command = [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", folder]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.url = json.loads(self.process.stdout.readline())["url"]
+        self.farm("add", EMAIL, "--password-stdin", given=PASSWORD)
+
+    def farm(self, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "farm", "users", *arguments]
+        command += ["--data-dir", str(self.folder)]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=60, input=f"{given}\n"
+        )
+
+    def users(self) -> Any:
+        return json.loads(self.farm("list", "--json").stdout)
+
+    def login(self, secret: str) -> httpx.Response:
+        return httpx.post(f"{self.url}/v1/login", json={"email": EMAIL, "secret": secret})
+
+    def key(self, secret: str = PASSWORD) -> str:
+        return str(self.login(secret).raise_for_status().json()["access_key"])
+
+    def me(self, key: str) -> int:
+        headers = {"Authorization": f"Bearer {key}"}
+        return httpx.get(f"{self.url}/v1/me", headers=headers).status_code
+
+
+@pytest.fixture
+def office(
+    tmp_path: Path, database_url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Office]:
+    if database_url is not None:
+        monkeypatch.setenv("FARM_DATABASE_URL", database_url)
+    office = Office(tmp_path)
+    yield office
+    office.process.terminate()
+    office.process.wait(30)
+
+
+def test_the_list(office: Office) -> None:
+    office.farm("add", "[b]ob@example.com", "--credits", "5")
+    lines = {line["email"]: line for line in office.users()}
+    assert lines[EMAIL]["has_password"]
+    assert lines[EMAIL]["keys"] == ["first key"]
+    assert lines["[b]ob@example.com"]["available"] == "5"
+    assert not lines["[b]ob@example.com"]["has_password"]
+    assert "[b]ob@example.com" in office.farm("list").stdout
+
+
+def test_a_disabled_user_is_out_at_once(office: Office) -> None:
+    key = office.key()
+    assert office.me(key) == 200
+    assert "disabled" in office.farm("disable", EMAIL).stdout
+    assert office.me(key) == 401
+    assert office.login(PASSWORD).status_code == 401
+    assert office.login(key).status_code == 401
+    assert not office.users()[0]["active"]
+    office.farm("enable", EMAIL)
+    assert office.me(key) == 200
+
+
+def test_a_new_password_ends_all_sessions(office: Office) -> None:
+    key = office.key()
+    done = office.farm("password", EMAIL, "--password-stdin", given="another horse")
+    assert done.returncode == 0, done.stderr
+    assert office.me(key) == 401
+    assert office.login(PASSWORD).status_code == 401
+    assert office.me(office.key("another horse")) == 200
+    short = office.farm("password", EMAIL, "--password-stdin", given="short")
+    assert (short.returncode, "at least 8" in short.stderr) == (1, True)
+    assert office.me(office.key("another horse")) == 200
+
+
+def test_a_rotated_key_is_the_only_one(office: Office) -> None:
+    old = office.key()
+    new = office.farm("rotate-key", EMAIL).stdout.splitlines()[-1]
+    assert (office.me(old), office.me(new)) == (401, 200)
+    assert office.users()[0]["keys"] == ["rotated"]
+
+
+@pytest.mark.parametrize("command", ["disable", "enable", "rotate-key"])
+def test_an_unknown_user_is_told(office: Office, command: str) -> None:
+    done = office.farm(command, "nobody@example.com")
+    assert done.returncode == 1
+    assert done.stderr == "There is no user 'nobody@example.com'.\n"
