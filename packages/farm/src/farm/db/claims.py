@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from farm.db.tables import accounts, claims, frames, jobs, runners
 from farm.jobs.frames import format_frames
@@ -67,6 +67,26 @@ _CLAIM = (
     claims.c.recalled,
 )
 
+# Built once: runners ask so often that building these costs more than running them.
+_LIVE_RUNNER = select(*_RUNNER).where(
+    runners.c.id == bindparam("of_runner"), runners.c.ended_at.is_(None)
+)
+_BY_TOKEN = select(*_RUNNER).where(
+    runners.c.token_hash == bindparam("of_token"),
+    runners.c.ended_at.is_(None),
+    runners.c.expires_at > bindparam("now"),
+)
+_OPEN_CLAIM = select(*_CLAIM).where(
+    claims.c.id == bindparam("of_claim"),
+    claims.c.runner_id == bindparam("of_runner"),
+    claims.c.ended_at.is_(None),
+)
+_UNFINISHED = (
+    select(frames.c.number, frames.c.failures, frames.c.losses)
+    .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
+    .order_by(frames.c.number)
+)
+
 
 def add_runner(
     connection: Connection,
@@ -121,9 +141,7 @@ def live_runners(connection: Connection, job_id: str | None = None) -> list[Runn
 
 def live_runner(connection: Connection, runner_id: str) -> RunnerRow | None:
     """Return the runner as it is now, None when it has ended."""
-    row = connection.execute(
-        select(*_RUNNER).where(runners.c.id == runner_id, runners.c.ended_at.is_(None))
-    ).one_or_none()
+    row = connection.execute(_LIVE_RUNNER, {"of_runner": runner_id}).one_or_none()
     return None if row is None else RunnerRow(*row)
 
 
@@ -188,13 +206,7 @@ def has_claimed(connection: Connection, runner_id: str) -> bool:
 
 def runner_by_token(connection: Connection, token_hash: str, now: datetime) -> RunnerRow | None:
     """Return the living runner that a token belongs to."""
-    row = connection.execute(
-        select(*_RUNNER).where(
-            runners.c.token_hash == token_hash,
-            runners.c.ended_at.is_(None),
-            runners.c.expires_at > now,
-        )
-    ).one_or_none()
+    row = connection.execute(_BY_TOKEN, {"of_token": token_hash, "now": now}).one_or_none()
     return None if row is None else RunnerRow(*row)
 
 
@@ -212,13 +224,8 @@ def open_claims(
 
 def open_claim(connection: Connection, claim_id: str, runner_id: str) -> ClaimRow | None:
     """Return the claim if it is open and this runner's."""
-    row = connection.execute(
-        select(*_CLAIM).where(
-            claims.c.id == claim_id,
-            claims.c.runner_id == runner_id,
-            claims.c.ended_at.is_(None),
-        )
-    ).one_or_none()
+    of = {"of_claim": claim_id, "of_runner": runner_id}
+    row = connection.execute(_OPEN_CLAIM, of).one_or_none()
     return None if row is None else ClaimRow(*row)
 
 
@@ -320,11 +327,7 @@ def charged(
 
 def unfinished(connection: Connection, claim_id: str) -> list[Attempted]:
     """Return the claim's frames that are not done, in the order it renders them."""
-    rows = connection.execute(
-        select(frames.c.number, frames.c.failures, frames.c.losses)
-        .where(frames.c.claim_id == claim_id, frames.c.state == FrameState.RUNNING.value)
-        .order_by(frames.c.number)
-    )
+    rows = connection.execute(_UNFINISHED, {"of_claim": claim_id})
     return [Attempted(row.number, row.failures, row.losses) for row in rows]
 
 

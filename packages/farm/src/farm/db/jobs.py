@@ -6,7 +6,7 @@ from typing import Any
 from farm_protocol.changes import Output
 from farm_protocol.files import FileEntry
 from farm_protocol.jobs import Job, JobState, Submission
-from sqlalchemy import Connection, Row, RowMapping, Select, func, insert, literal, select
+from sqlalchemy import Connection, Row, RowMapping, Select, bindparam, func, insert, literal, select
 
 from farm.db import metering, postgres, sqlite
 from farm.db.tables import frames, job_dependencies, jobs, outputs, submissions
@@ -136,19 +136,21 @@ def owned(connection: Connection, account_id: str, job_id: str) -> Job | None:
 
 def row(connection: Connection, job_id: str) -> RowMapping:
     """Return the whole row of a job that exists, with its submission's output folder."""
-    query = (
-        select(jobs, *_SUBMISSION_COLUMNS, submissions.c.project_id)
-        .join(submissions)
-        .where(jobs.c.id == job_id)
-    )
-    return connection.execute(query).mappings().one()
+    return connection.execute(_ROW, {"of_job": job_id}).mappings().one()
+
+
+# Built once: runners ask so often that building these costs more than running them.
+_ROW = (
+    select(jobs, *_SUBMISSION_COLUMNS, submissions.c.project_id)
+    .join(submissions)
+    .where(jobs.c.id == bindparam("of_job"))
+)
+_STATE = select(jobs.c.state).where(jobs.c.id == bindparam("of_job"))
 
 
 def state(connection: Connection, job_id: str) -> JobState:
     """Return the state of a job that exists."""
-    return JobState(
-        connection.execute(select(jobs.c.state).where(jobs.c.id == job_id)).scalar_one()
-    )
+    return JobState(connection.execute(_STATE, {"of_job": job_id}).scalar_one())
 
 
 def progress(row: RowMapping) -> Progress:
