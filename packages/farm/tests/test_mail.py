@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -12,7 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, Session
 from farm.accounts.credentials import add_account
-from farm.db import notices
+from farm.db import accounts, notices
 from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.mail import MOST_AGE, Mailer, Smtp
@@ -26,6 +27,7 @@ class Inbox:
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
         self.answers: list[str] = []
+        self.refused = ""
 
     async def handle_RCPT(
         self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -36,6 +38,9 @@ class Inbox:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Session, envelope: Envelope) -> str:
+        if self.refused:
+            answer, self.refused = self.refused, ""
+            return answer
         assert isinstance(envelope.content, bytes)
         self.messages.append(
             message_from_bytes(envelope.content, policy=policy.default)  # type: ignore[arg-type]
@@ -57,7 +62,8 @@ def port() -> int:
 
 @pytest.fixture
 def server(inbox: Inbox, port: int) -> Iterator[Controller]:
-    controller = Controller(inbox, hostname="127.0.0.1", port=port)
+    # As many servers still are: addresses are ASCII.
+    controller = Controller(inbox, hostname="127.0.0.1", port=port, enable_SMTPUTF8=False)
     yield controller
     if controller.server is not None:
         controller.stop()
@@ -146,6 +152,35 @@ def test_a_refused_user_does_not_hold_up_others(
     post.clock.now += timedelta(minutes=1)
     post.news.notify()
     until(lambda: len(inbox.messages) == 2)
+
+
+def test_a_message_that_is_refused_does_not_hold_up_others(
+    post: Post, server: Controller, inbox: Inbox
+) -> None:
+    inbox.refused = "554 looks like spam"
+    for subject in ("first", "second", "third"):
+        post.tell(subject)
+    server.start()
+    post.clock.now += timedelta(minutes=1)
+    post.news.notify()
+    until(lambda: [each["Subject"] for each in inbox.messages] == ["second", "third"])
+    until(lambda: not post.left())
+
+
+def test_an_address_that_no_server_takes_does_not_hold_up_others(
+    post: Post, server: Controller, inbox: Inbox
+) -> None:
+    server.start()
+    good = post.account
+    with post.database.write() as connection:
+        account = accounts.by_id(connection, good)
+        # Older farms took such addresses.
+        for number, email in enumerate(("größe@example.com", "ann@[")):
+            accounts.add(connection, replace(account, id=f"bad{number}", email=email))
+    for post.account in ("bad0", "bad1", good):
+        post.tell("told")
+    until(lambda: len(inbox.messages) == 1)
+    until(lambda: not post.left())
 
 
 def test_old_news_is_given_up(post: Post) -> None:

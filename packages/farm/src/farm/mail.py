@@ -111,25 +111,35 @@ class Mailer:
             self._postpone(due, str(error) or type(error).__name__)
 
     def _send(self, server: smtplib.SMTP, sender: str, notice: Notice) -> None:
-        message = EmailMessage()
-        message["From"] = sender
-        message["To"] = notice.email
-        # A header has one line, whatever a job is called.
-        message["Subject"] = " ".join(notice.subject.split())
-        message["Date"] = format_datetime(notice.created_at)
-        message["Message-ID"] = f"<notice-{notice.id}@{sender.rpartition('@')[2]}>"
-        message.set_content(notice.text)
+        """Send one; what is wrong with it must not hold up the others.
+
+        Raises:
+            OSError, smtplib.SMTPServerDisconnected: the server is gone, for all of them.
+        """
         try:
-            server.send_message(message)
-        except smtplib.SMTPRecipientsRefused as error:
-            code, said = next(iter(error.recipients.values()))
-            reason = f"{code} {said.decode(errors='replace')}"
-            if code < 500:
-                self._postpone([notice], reason)
+            server.send_message(_message(sender, notice))
+        except (OSError, smtplib.SMTPServerDisconnected) as error:
+            # A refusal of one message is an OSError as well: every SMTPException is.
+            if isinstance(error, smtplib.SMTPRecipientsRefused):
+                self._refused(notice, *next(iter(error.recipients.values())))
+            elif isinstance(error, smtplib.SMTPResponseException):
+                self._refused(notice, error.smtp_code, error.smtp_error)
+            elif isinstance(error, smtplib.SMTPNotSupportedError):
+                self._settle(notice, str(error))
             else:
-                self._settle(notice, reason)
+                raise
+        except (ValueError, LookupError, AttributeError) as error:
+            # An address or a text that no message can be made of.
+            self._settle(notice, f"{type(error).__name__}: {error}")
         else:
             self._settle(notice)
+
+    def _refused(self, notice: Notice, code: int, said: bytes | str) -> None:
+        reason = f"{code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
+        if code < 500:
+            self._postpone([notice], reason)
+        else:
+            self._settle(notice, reason)
 
     def _settle(self, notice: Notice, error: str = "") -> None:
         if error:
@@ -144,6 +154,18 @@ class Mailer:
             with self._database.write() as connection:
                 notices.postponed(connection, notice.id, now + pause, error)
         logger.warning("%d notices cannot be sent now: %s", len(due), error)
+
+
+def _message(sender: str, notice: Notice) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = notice.email
+    # A header has one line, whatever a job is called.
+    message["Subject"] = " ".join(notice.subject.split())
+    message["Date"] = format_datetime(notice.created_at)
+    message["Message-ID"] = f"<notice-{notice.id}@{sender.rpartition('@')[2]}>"
+    message.set_content(notice.text)
+    return message
 
 
 def _connect(smtp: Smtp) -> smtplib.SMTP:

@@ -273,7 +273,8 @@ def test_jobs_of_a_disabled_user_stand_still_until_it_is_enabled(
     runner = started(farm, ann)
     set_active(farm, False)
     assert ann.get("/v1/jobs").status_code == 401
-    until(lambda: runner.beat(1) == "yield")
+    # Not even the frame that is being rendered may go on.
+    until(lambda: runner.beat(1) == "stop")
     runner.finish("stopped")
     assert runner.claim() == []
     set_active(farm, True)

@@ -31,16 +31,18 @@ class Attempts:
         self._failures: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def check(self, account: str, address: str) -> None:
-        """Raise TooManyAttemptsError while one of the two has to wait."""
+    def begin(self, account: str, address: str) -> None:
+        """A password is about to be looked at. Counts as a failure until it has `succeeded`.
+
+        Counted beforehand, so that many guesses at once are no way around.
+
+        Raises:
+            TooManyAttemptsError: the account or the address has to wait.
+        """
         with self._lock:
             wait = max(self._wait("account", account), self._wait("address", address))
-        if wait > 0:
-            raise TooManyAttemptsError(int(wait) + 1)
-
-    def failed(self, account: str, address: str) -> None:
-        """A password was wrong."""
-        with self._lock:
+            if wait > 0:
+                raise TooManyAttemptsError(int(wait) + 1)
             for who in (("account", account), ("address", address)):
                 failures, _ = self._known(who)
                 self._failures[who] = (failures + 1, self._clock())
@@ -48,10 +50,13 @@ class Attempts:
             while len(self._failures) > MOST_KNOWN:
                 self._failures.popitem(last=False)
 
-    def succeeded(self, account: str) -> None:
-        """A password was right. Its address may still be guessing at others."""
+    def succeeded(self, account: str, address: str) -> None:
+        """The password was right. Its address may still be guessing at others."""
         with self._lock:
             self._failures.pop(("account", account), None)
+            failures, at = self._known(("address", address))
+            if failures:
+                self._failures["address", address] = (failures - 1, at)
 
     def _known(self, who: tuple[str, str]) -> tuple[int, float]:
         failures, at = self._failures.get(who, (0, 0.0))

@@ -5,6 +5,7 @@ bits, which nobody guesses: a plain SHA-256 hides them as well and costs nothing
 """
 
 import hashlib
+import re
 import secrets
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -33,6 +34,9 @@ KEY_PREFIX = "ek_"
 
 MIN_PASSWORD = 8
 
+# Narrower than what mail allows: nothing that could name a second recipient or break a header.
+_ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\\x00-\x1f\x7f]+@[^@\s,;:<>()\[\]\"\\\x00-\x1f\x7f]+")
+
 _WRONG = "The email or the password (or access key) is wrong."
 
 
@@ -55,7 +59,7 @@ def add_account(database: Database, email: str, password: str | None) -> str:
     """
     address = email.strip().casefold()
     errors: dict[str, list[str]] = {}
-    if "@" not in address[1:-1] or any(character.isspace() for character in address):
+    if not _ADDRESS.fullmatch(address):
         errors["email"] = [f"'{email}' is not an email address."]
     if password is not None and len(password) < MIN_PASSWORD:
         errors["password"] = [f"A password needs at least {MIN_PASSWORD} characters."]
@@ -103,10 +107,12 @@ def reset_password(database: Database, email: str, password: str) -> None:
 
 def rotate_key(database: Database, email: str) -> str:
     """Withdraw all access keys and return a new one: only now. Raises NotFoundError."""
+    key = new_secret(KEY_PREFIX)
     with database.write() as connection:
         account = _known(connection, email)
         rows.remove_keys(connection, account.id)
-    return issue_key(database, account.id, "rotated")
+        rows.add_key(connection, account.id, hash_secret(key), "rotated", datetime.now(UTC))
+    return key
 
 
 def _known(connection: Connection, email: str) -> AccountRow:
@@ -140,22 +146,25 @@ def login(
         owner = rows.by_key_hash(connection, hash_secret(request.secret))
     if owner is not None and owner.email == email and owner.active:
         return LoginAnswer(email=email, access_key=request.secret)
-    attempts.check(email, address)
+    attempts.begin(email, address)
     # An unknown user costs as much time as a wrong password, and so cannot be told from one.
     known = account.password_hash if account and account.password_hash else _unknown_hash()
     try:
         _hasher.verify(known, request.secret)
     except argon2.exceptions.VerifyMismatchError:
-        attempts.failed(email, address)
         raise NotAuthenticatedError(_WRONG) from None
-    if account is None or not account.active:
-        attempts.failed(email, address)
-        raise NotAuthenticatedError(_WRONG)
-    attempts.succeeded(email)
-    if _hasher.check_needs_rehash(known):
-        with database.write() as connection:
-            rows.set_password_hash(connection, account.id, _hasher.hash(request.secret))
-    key = issue_key(database, account.id, request.label or "Envoy")
+    rehashed = _hasher.hash(request.secret) if _hasher.check_needs_rehash(known) else None
+    key = new_secret(KEY_PREFIX)
+    with database.write() as connection:
+        # Looked at again: a reset or a lock-out meanwhile must not be slipped past.
+        now = rows.by_email(connection, email)
+        if now is None or not now.active or now.password_hash != known:
+            raise NotAuthenticatedError(_WRONG)
+        if rehashed is not None:
+            rows.set_password_hash(connection, now.id, rehashed)
+        label = request.label or "Envoy"
+        rows.add_key(connection, now.id, hash_secret(key), label, datetime.now(UTC))
+    attempts.succeeded(email, address)
     return LoginAnswer(email=email, access_key=key)
 
 

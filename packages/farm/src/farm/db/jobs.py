@@ -145,12 +145,18 @@ _ROW = (
     .join(submissions)
     .where(jobs.c.id == bindparam("of_job"))
 )
-_STATE = select(jobs.c.state).where(jobs.c.id == bindparam("of_job"))
+_STATE = select(jobs.c.state, jobs.c.suspended_for).where(jobs.c.id == bindparam("of_job"))
 
 
 def state(connection: Connection, job_id: str) -> JobState:
     """Return the state of a job that exists."""
-    return JobState(connection.execute(_STATE, {"of_job": job_id}).scalar_one())
+    return state_and_obstacle(connection, job_id)[0]
+
+
+def state_and_obstacle(connection: Connection, job_id: str) -> tuple[JobState, str]:
+    """Return the state of a job that exists, and what it is suspended for."""
+    row = connection.execute(_STATE, {"of_job": job_id}).one()
+    return JobState(row.state), row.suspended_for
 
 
 def progress(row: RowMapping) -> Progress:

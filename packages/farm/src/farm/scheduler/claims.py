@@ -29,6 +29,7 @@ from farm.db.claims import ClaimRow, RunnerRow
 from farm.db.metering import metered_seconds
 from farm.db.tables import jobs, outputs
 from farm.errors import ClaimLostError, InvalidRequestError, NotAuthenticatedError
+from farm.jobs.budget import DISABLED
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.pricing import machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
@@ -106,8 +107,8 @@ def heartbeat(
     """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
     own = _own(connection, runner, claim_id)
     rows.touch(connection, own.id, now, frame)
-    state = job_rows.state(connection, runner.job_id)
-    if state is JobState.STOPPING:
+    state, obstacle = job_rows.state_and_obstacle(connection, runner.job_id)
+    if state is JobState.STOPPING or obstacle == DISABLED:
         return RunnerCommand.STOP
     alive = rows.live_runner(connection, runner.id)
     if own.recalled or state is JobState.SUSPENDED or alive is None or alive.yielding:
