@@ -7,11 +7,13 @@ import tempfile
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from farm.accounts.credentials import add_account
+from farm.accounts.credits import grant
 from farm.db import files
 from farm.db import jobs as job_rows
 from farm.db.database import Database
@@ -201,6 +203,9 @@ def planning(console: Console, runs: int) -> None:
             scheduler = Scheduler(database, _NoEngine(), {"local-cpu": 0}, Wakeup(), Wakeup())
             there = 0
             users = [add_account(database, f"u{each}@example.com", None) for each in range(50)]
+            with database.write() as connection:
+                for user in users:
+                    grant(connection, user, Decimal(1000), "bench")
             for count in counts:
                 _queue(database, users, there, count)
                 there = count
