@@ -118,18 +118,12 @@ class Mailer:
         """
         try:
             server.send_message(_message(sender, notice))
-        except (OSError, smtplib.SMTPServerDisconnected) as error:
-            # A refusal of one message is an OSError as well: every SMTPException is.
-            if isinstance(error, smtplib.SMTPRecipientsRefused):
-                self._refused(notice, *next(iter(error.recipients.values())))
-            elif isinstance(error, smtplib.SMTPResponseException):
-                self._refused(notice, error.smtp_code, error.smtp_error)
-            elif isinstance(error, smtplib.SMTPNotSupportedError):
-                self._settle(notice, str(error))
-            else:
-                raise
-        except (ValueError, LookupError, AttributeError) as error:
-            # An address or a text that no message can be made of.
+        except smtplib.SMTPRecipientsRefused as error:
+            self._refused(notice, *next(iter(error.recipients.values())))
+        except smtplib.SMTPResponseException as error:
+            self._refused(notice, error.smtp_code, error.smtp_error)
+        except (smtplib.SMTPNotSupportedError, ValueError, LookupError, AttributeError) as error:
+            # An address or a text that no message can be made of, or none that this server takes.
             self._settle(notice, f"{type(error).__name__}: {error}")
         else:
             self._settle(notice)

@@ -122,7 +122,8 @@ class FrameDone(Request):
     """A frame whose files exist, decode and have been sent. Sending it twice is harmless.
 
     Attributes:
-        seconds: machine time of this frame; the first frame's includes the renderer's start-up.
+        seconds: machine time of this frame as the runner saw it; the first frame's includes the
+            renderer's start-up. The farm charges by its own clock.
     """
 
     frame: Int32

@@ -170,16 +170,6 @@ def progress(row: RowMapping) -> Progress:
     )
 
 
-def owns_output(connection: Connection, account_id: str, blob_hash: str) -> bool:
-    """Return whether the blob is a result of one of the account's jobs."""
-    found = connection.execute(
-        select(outputs.c.path)
-        .where(outputs.c.account_id == account_id, outputs.c.hash == blob_hash)
-        .limit(1)
-    )
-    return found.first() is not None
-
-
 def outputs_of(connection: Connection, job_id: str, after: str, limit: int) -> list[Output]:
     """Return up to ``limit`` result files of a job whose path comes after ``after``."""
     rows = connection.execute(
