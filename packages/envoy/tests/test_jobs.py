@@ -1,5 +1,7 @@
 """Progress, jobs, results and actions: what the client offers beyond the published contract."""
 
+import asyncio
+
 from envoy_fake_farm import EMAIL, Fault
 from envoy_studio import until
 from farm_protocol.jobs import JobState
@@ -28,9 +30,11 @@ async def test_an_unknown_project_has_nothing(studio):
 
 async def test_progress_from_the_upload_to_the_last_file(studio):
     await studio.sign_in()
-    studio.farm.faults = [Fault("PUT", "/v1/blobs", "hold")]
+    # Held before the first byte: one that is on its way counts at once.
+    studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     studio.write("scene.blend", b"x" * 100)
     submission_id = await studio.submit()
+    await asyncio.to_thread(studio.farm.held.wait, 10)
     progress = await get(studio, "progress")
     assert (progress["state"], progress["bytes_done"], progress["bytes_total"]) == (
         "uploading",

@@ -60,7 +60,7 @@ class Progress:
 
     @property
     def bytes_done(self) -> int:
-        """Bytes that the farm has."""
+        """Bytes that the farm has, or that are on their way to it."""
         return self._bytes_complete + sum(list(self._partial.values()))
 
     @property
