@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 import psutil
-from farm.accounts.credentials import add_account, issue_key
-from farm.accounts.credits import grant
+from farm.accounts.users import create
 from farm.db.opening import open_database
 from farm_protocol.hashing import new_hasher
+from farm_protocol.users import NewUser
 
 from tools.temporary_postgres import TemporaryPostgres
 
@@ -47,10 +47,8 @@ class Barehouse:
         self._farm = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         self.url = self._await_address()
         database = open_database(folder, url)
-        account = add_account(database, "bench@example.com", None)
-        with database.write() as connection:
-            grant(connection, account, Decimal(10**6), "bench")
-        headers = {"Authorization": f"Bearer {issue_key(database, account, 'bench')}"}
+        new = NewUser(email="bench@example.com", credits=Decimal(10**6))
+        headers = {"Authorization": f"Bearer {create(database, new).access_key}"}
         database.close()
         self.http = httpx.Client(
             base_url=self.url, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False

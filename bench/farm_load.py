@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from farm.accounts.credentials import add_account
-from farm.accounts.credits import grant
+from farm.accounts.users import create
 from farm.db import files
 from farm.db import jobs as job_rows
 from farm.db.database import Database
@@ -21,6 +20,7 @@ from farm.db.opening import open_database
 from farm.ports import LaunchRequest
 from farm.scheduler.loop import Scheduler
 from farm.wakeup import Wakeup
+from farm_protocol.users import NewUser
 from rich.console import Console
 from rich.table import Table
 
@@ -202,10 +202,10 @@ def planning(console: Console, runs: int) -> None:
             database = open_database(Path(folder), url)
             scheduler = Scheduler(database, _NoEngine(), {"local-cpu": 0}, Wakeup(), Wakeup())
             there = 0
-            users = [add_account(database, f"u{each}@example.com", None) for each in range(50)]
-            with database.write() as connection:
-                for user in users:
-                    grant(connection, user, Decimal(1000), "bench")
+            users = [
+                create(database, NewUser(email=f"u{each}@example.com", credits=Decimal(1000))).id
+                for each in range(50)
+            ]
             for count in counts:
                 _queue(database, users, there, count)
                 there = count

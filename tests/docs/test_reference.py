@@ -280,7 +280,8 @@ def test_every_make_target_exists_and_is_documented() -> None:
 
 def test_every_command_line_names_a_command_that_exists() -> None:
     known = [command for command, _ in COMMANDS]
-    pattern = re.compile(r"(?:^|[|] |`|\n)((?:envoy|farm) (?:users |jobs |credits )?[a-z-]+)\b")
+    words = r"(?:envoy|farm) (?:(?:users|jobs|credits|plans) )?[a-z-]+"
+    pattern = re.compile(rf"(?:^|[|] |`|\n)({words})\b")
     for page in PAGES:
         for command in pattern.findall(code(page)):
             assert command in known, f"{command} in {name(page)}"

@@ -1,6 +1,7 @@
 """The outbox, against a real SMTP server on loopback."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, Session
-from farm.accounts.credentials import add_account
+from farm.accounts.users import create
 from farm.db import accounts, notices
 from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.mail import MOST_AGE, Mailer, Smtp
 from farm.wakeup import Wakeup
+from farm_protocol.users import NewUser
 from waiting import until
 
 
@@ -84,7 +87,7 @@ class Post:
 
     def __init__(self, folder: Path, smtp: Smtp | None) -> None:
         self.database: Database = open_database(folder, None)
-        self.account = add_account(self.database, "ann@example.com", None)
+        self.account = create(self.database, NewUser(email="ann@example.com")).id
         self.clock = Clock()
         self.news = Wakeup()
         self.mailer = Mailer(self.database, smtp, self.news, self.clock)
@@ -215,6 +218,68 @@ def test_signing_in(tmp_path: Path, inbox: Inbox, port: int) -> None:
     assert given[0] == (b"farm", b"pass word")
     post.close()
     server.stop()
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+    """Return who signs certificates, known to this machine for the length of a test."""
+    authority = trustme.CA()
+    known = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(known)
+    monkeypatch.setenv("SSL_CERT_FILE", str(known))
+    return authority
+
+
+def encrypted(inbox: Inbox, port: int, security: str, authority: trustme.CA) -> Controller:
+    """Return a mail server that takes nothing in clear."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    if security == "tls":
+        return Controller(inbox, hostname="127.0.0.1", port=port, ssl_context=context)
+    return Controller(
+        inbox, hostname="127.0.0.1", port=port, tls_context=context, require_starttls=True
+    )
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_an_encrypted_connection(
+    tmp_path: Path, inbox: Inbox, port: int, security: str, authority: trustme.CA
+) -> None:
+    server = encrypted(inbox, port, security, authority)
+    server.start()
+    post = Post(tmp_path, Smtp("127.0.0.1", port, security))
+    post.tell("secret")
+    until(lambda: bool(inbox.messages))
+    until(lambda: not post.left())
+    post.close()
+    server.stop()
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+@pytest.mark.usefixtures("authority")
+def test_a_server_that_nobody_vouches_for_is_told_nothing(
+    tmp_path: Path, inbox: Inbox, port: int, security: str
+) -> None:
+    server = encrypted(inbox, port, security, trustme.CA())
+    server.start()
+    post = Post(tmp_path, Smtp("127.0.0.1", port, security))
+    post.tell("secret")
+    until(lambda: any(notice.attempts for notice in post.left()))
+    assert inbox.messages == []
+    post.close()
+    server.stop()
+
+
+def test_who_wants_no_emails_gets_none(post: Post, server: Controller, inbox: Inbox) -> None:
+    server.start()
+    with post.database.write() as connection:
+        accounts.change(connection, post.account, email_notices=False)
+    post.tell("unwanted")
+    with post.database.write() as connection:
+        accounts.change(connection, post.account, email_notices=True)
+    post.tell("wanted")
+    until(lambda: bool(inbox.messages))
+    assert [message["Subject"] for message in inbox.messages] == ["wanted"]
 
 
 def test_without_a_mail_server_nothing_is_tried(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@
         NotAuthenticatedError    no or wrong key, password or runner token
         TooManyAttemptsError     passwords were guessed at; says how long to wait
         InsufficientCreditsError
+        ForbiddenError           an administrator's route, and somebody else
         NotFoundError
         ConflictError            cannot be done in the present state
         ClaimLostError           a runner reports for a claim that is no longer its own
@@ -60,6 +61,12 @@ class InsufficientCreditsError(FarmError):
     """The account's balance is not positive."""
 
     code = ErrorCode.INSUFFICIENT_CREDITS
+
+
+class ForbiddenError(FarmError):
+    """The account's role does not allow it."""
+
+    code = ErrorCode.FORBIDDEN
 
 
 class NotFoundError(FarmError):

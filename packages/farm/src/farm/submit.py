@@ -14,7 +14,6 @@ from farm_protocol.paths import UnsafePathError, canonical, check_segment, proje
 from sqlalchemy import Connection
 
 from farm.accounts.credits import require_positive
-from farm.accounts.plans import plan_named
 from farm.catalog.machines import Machines, choose
 from farm.catalog.products import match_version
 from farm.db import feed, files
@@ -103,7 +102,7 @@ def create(
         },
     )
     ids = {job.spec.id: uuid4().hex for job in compiled}
-    limit = plan_named(account.plan).job_throughput_limit
+    limit = account.plan.job_throughput_limit
     for job in _needed_first(compiled):
         values = _job_values(job, ids, spec.id, account.id, compiled.index(job), limit, now)
         needs = [ids[needed] for needed in dict.fromkeys(job.spec.dependencies)]

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from farm.accounts.credentials import add_account
+from farm.accounts.users import create
 from farm.db.opening import open_database
 from farm.db.tables import accounts
+from farm_protocol.users import NewUser
 from sqlalchemy import update
 
 
@@ -21,7 +22,7 @@ class Office:
         self.folder = folder
         database = open_database(folder, None)
         for name in ("ann", "bob"):
-            add_account(database, f"{name}@example.com", None)
+            create(database, NewUser(email=f"{name}@example.com"))
         database.close()
 
     def farm(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -71,7 +72,7 @@ def test_the_history_says_why_and_has_pages(office: Office) -> None:
         (("ann@example.com", "much", "--reason", "x"), "'much' is not an amount"),
         (("ann@example.com", "NaN", "--reason", "x"), "'NaN' is not an amount"),
         (("ann@example.com", "0", "--reason", "x"), "more than 0"),
-        (("ann@example.com", "-1e10", "--reason", "x"), "at most 1000000000"),
+        (("ann@example.com", "-1e10", "--reason", "x"), "At most 1000000000"),
         (("ann@example.com", "0.0000001", "--reason", "x"), "six decimals"),
         (("ann@example.com", "1", "--reason", "  "), "--reason"),
         (("ann@example.com", "1"), "--reason"),

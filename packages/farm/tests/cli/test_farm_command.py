@@ -66,7 +66,7 @@ def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
         (add(tmp_path, "Ann@example.com"), "already an account"),
         (add(tmp_path, "nonsense"), "not an email"),
         (add(tmp_path, "bob@example.com", "--credits", "many"), "--credits"),
-        (add(tmp_path, "bob@example.com", "--password-stdin", password="short"), "at least 8"),
+        (add(tmp_path, "bob@example.com", "--password-stdin", password="short"), "8 to 1024"),
     ):
         assert done.returncode == 1
         assert word in done.stderr

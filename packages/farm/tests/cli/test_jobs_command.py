@@ -12,11 +12,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from farm.accounts.credentials import add_account, issue_key
-from farm.accounts.credits import grant
+from farm.accounts.users import create
 from farm.db.opening import open_database
 from farm_protocol.hashing import new_hasher
+from farm_protocol.users import NewUser
+from waiting import until
 
+EMAIL = "ann@example.com"
 SILENT = (
     '#!/bin/sh\nif [ "$1" = "--version" ]; then echo "Blender 3.4.1"; exit; fi\nexec sleep 600\n'
 )
@@ -76,10 +78,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
     blender.chmod(0o755)
     folder = tmp_path / "farm"
     database = open_database(folder, None)
-    account = add_account(database, "ann@example.com", None)
-    with database.write() as connection:
-        grant(connection, account, Decimal(10), "test")
-    key = issue_key(database, account, "test")
+    created = create(database, NewUser(email="ann@example.com", credits=Decimal(10)))
+    key = created.access_key
     database.close()
     process = subprocess.Popen(
         [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", str(folder)],
@@ -139,6 +139,22 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     place.read("jobs", "stop", "--user", "ann@example.com")
     for job_id in (first, second):
         place.wait(job_id, lambda job: job["state"] == "stopped")
+
+
+def test_jobs_of_a_disabled_user_stand_still_and_go_on(place: Place) -> None:
+    job = place.submit("beauty")
+    place.wait(job, lambda job: job["state"] == "running")
+
+    place.farm("users", "disable", EMAIL)
+    # The user's own key is worth nothing now.
+    until(lambda: place.read("workers")["workers"] == [])
+    shown = place.read("jobs", "show", job)
+    assert (shown["state"], shown["sentence"]) == (
+        "suspended",
+        "Suspended: the account is disabled.",
+    )
+    place.farm("users", "enable", EMAIL)
+    place.wait(job, lambda job: job["state"] == "running")
 
 
 def test_mistakes_are_told_in_a_sentence(place: Place) -> None:

@@ -17,13 +17,13 @@ from typing import Any
 
 import httpx
 import pytest
-from farm.accounts.credentials import add_account, issue_key
-from farm.accounts.credits import grant
+from farm.accounts.users import create
 from farm.db import ledger
 from farm.db.opening import open_database
 from farm.db.tables import claims, frames, ledger_entries, ledger_postings, runners
 from farm.jobs.pricing import to_credits
 from farm_protocol.hashing import new_hasher
+from farm_protocol.users import NewUser
 from sqlalchemy import func, select
 
 from tools.temporary_postgres import TemporaryPostgres
@@ -274,12 +274,9 @@ def run_scenario(farms: Farms, folder: Path, url: str | None, when: str, number:
 def add_user(folder: Path, url: str | None) -> str:
     """Do what ``farm users add`` does, beside the running farm."""
     database = open_database(folder, url)
-    account = add_account(database, "ann@example.com", None)
-    with database.write() as connection:
-        grant(connection, account, Decimal(100), "test")
-    key = issue_key(database, account, "test")
+    created = create(database, NewUser(email="ann@example.com", credits=Decimal(100)))
     database.close()
-    return key
+    return created.access_key
 
 
 def check_tables(folder: Path, url: str | None, consumed: float) -> None:

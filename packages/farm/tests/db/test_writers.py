@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from farm.accounts.credentials import add_account
+from farm.accounts.users import create
 from farm.db import feed, files
 from farm.db import jobs as job_rows
 from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.db.tables import changes
 from farm.errors import CannotOpenDatabaseError
+from farm_protocol.users import NewUser
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 
@@ -23,7 +24,7 @@ WRITERS, TRANSACTIONS = 4, 25
 
 def add_job(database: Database) -> tuple[str, str]:
     """Store what a change must belong to; return the account's id and the job's."""
-    account = add_account(database, "ann@example.com", None)
+    account = create(database, NewUser(email="ann@example.com")).id
     now = datetime.now(UTC)
     with database.write() as connection:
         project = files.ensure_project(connection, account, "demo", now)

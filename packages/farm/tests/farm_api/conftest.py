@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from farm.accounts.credentials import add_account, issue_key
-from farm.accounts.credits import grant
+from farm.accounts.users import create
 from farm.api.app import create_app
 from farm.api.context import Context
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
+from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.ports import LaunchRequest
 from farm.scheduler.loop import Scheduler
@@ -23,6 +23,7 @@ from farm.stores.disk import DiskStore
 from farm.submit import Catalogue
 from farm.wakeup import Wakeup
 from farm_protocol.hashing import new_hasher
+from farm_protocol.users import NewUser, Role
 
 
 class RecordingEngine:
@@ -76,18 +77,22 @@ class Farm:
     """A running farm and the ways into it."""
 
     url: str
-    database: object
+    database: Database
     engine: RecordingEngine
     wakeup: Wakeup
     data_dir: Path
     routes: Sequence[tuple[str, str]] = ()
     keys: dict[str, str] = field(default_factory=dict)
 
-    def user(self, email: str, credits: str = "100", password: str | None = None) -> httpx.Client:
-        account = add_account(self.database, email, password)  # type: ignore[arg-type]
-        with self.database.write() as connection:  # type: ignore[attr-defined]
-            grant(connection, account, Decimal(credits), "test")
-        return self.client(issue_key(self.database, account, "test"))  # type: ignore[arg-type]
+    def user(
+        self,
+        email: str,
+        credits: str = "100",
+        password: str | None = None,
+        role: Role = Role.ARTIST,
+    ) -> httpx.Client:
+        new = NewUser(email=email, password=password, credits=Decimal(credits), role=role)
+        return self.client(create(self.database, new).access_key)
 
     def client(self, secret: str) -> httpx.Client:
         headers = {"Authorization": f"Bearer {secret}"}

@@ -281,9 +281,19 @@ def test_jobs_of_a_disabled_user_stand_still_until_it_is_enabled(
     assert FakeRunner(farm, 2).claim() == [1, 2, 3, 4]
 
 
+def test_a_suspended_job_of_a_disabled_user_does_not_finish_its_frame(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    runner = started(farm, ann)
+    ann.post(f"/v1/jobs/{job_of(ann)['id']}/suspend").raise_for_status()
+    assert runner.beat(1) == "yield"
+    set_active(farm, False)
+    assert runner.beat(1) == "stop"
+
+
 def set_active(farm: Farm, active: bool) -> None:
     with farm.database.write() as connection:  # type: ignore[attr-defined]
         account = accounts.by_email(connection, "ann@example.com")
         assert account is not None
-        accounts.set_active(connection, account.id, active=active)
+        accounts.change(connection, account.id, active=active)
     farm.wakeup.notify()

@@ -40,6 +40,18 @@ EMPTY: dict[str, Any] = {
     "GET /v1/me/credits": None,
     "GET /v1/products": None,  # The same for everybody.
     "GET /v1/machines": None,
+    "PATCH /v1/me": None,
+    "GET /v1/users": 403,  # Administrators only.
+    "POST /v1/users": 403,
+    "GET /v1/users/{email}": 403,
+    "PATCH /v1/users/{email}": 403,
+    "GET /v1/users/{email}/credits": 403,
+    "POST /v1/users/{email}/credits": 403,
+    "POST /v1/users/{email}/key": 403,
+    "POST /v1/users/{email}/password": 403,
+    "GET /v1/plans": 403,
+    "PUT /v1/plans/{name}": 403,
+    "DELETE /v1/plans/{name}": 403,
 }
 """What a stranger gets: a status, or an answer; None: looked at below."""
 
@@ -68,6 +80,7 @@ class House:
             job_id=job_of(self.ann)["id"],
             claim_id=self.runner.claim_id,
             action="stop",
+            email="ann@example.com",
         )
 
     def body(self, method: str, path: str) -> Any:
@@ -77,6 +90,11 @@ class House:
             ("PUT", "/v1/projects/{name}/files"): {"files": [entry]},
             ("POST", "/v1/submissions/check"): spec(),
             ("POST", "/v1/submissions"): self.spec,
+            ("POST", "/v1/users"): {"email": "mallory@example.com", "role": "admin"},
+            ("PATCH", "/v1/users/{email}"): {"active": False},
+            ("POST", "/v1/users/{email}/credits"): {"credits": -5, "reason": "mine"},
+            ("POST", "/v1/users/{email}/password"): {"password": "another horse"},
+            ("PUT", "/v1/plans/{name}"): {"job_throughput_limit": 1, "max_throughput": 1},
             ("PATCH", "/v1/jobs"): {"priority": 90},
             ("PATCH", "/v1/jobs/{job_id}"): {"priority": 90},
             ("PATCH", "/v1/submissions/{submission_id}"): {"priority": 90},
@@ -119,6 +137,8 @@ def test_a_stranger_gets_nothing(farm: Farm, house: House) -> None:
     assert (after["state"], after["priority"]) == (before["state"], before["priority"])
     changes = eve.get("/v1/changes").json()
     assert (changes["jobs"], changes["outputs"]) == ([], [])
+    assert eve.patch("/v1/me", json={"name": "Eve"}).json()["name"] == "Eve"
+    assert house.ann.get("/v1/me").json()["name"] == "ann"
     me = eve.get("/v1/me").json()
     assert (me["email_address"], me["credits_available"]) == ("eve@example.com", 100)
     moved = eve.get("/v1/me/credits").json()["movements"]

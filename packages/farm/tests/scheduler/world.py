@@ -10,10 +10,9 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
-from farm.accounts import plans
-from farm.accounts.credentials import add_account, hash_secret
-from farm.accounts.credits import grant
-from farm.accounts.plans import Plan, plan_named
+from farm.accounts.credentials import hash_secret
+from farm.accounts.plans import set_plan
+from farm.accounts.users import create as create_user
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.db import accounts, files
@@ -22,7 +21,7 @@ from farm.db import jobs as job_rows
 from farm.db.claims import RunnerRow
 from farm.db.database import Database
 from farm.db.opening import open_database
-from farm.db.tables import accounts as account_table
+from farm.db.plans import Plan
 from farm.errors import InvalidRequestError
 from farm.ports import LaunchRequest
 from farm.scheduler import claims
@@ -31,7 +30,7 @@ from farm.submit import Catalogue, create
 from farm.wakeup import Wakeup
 from farm_protocol.jobs import JobSpec, JobState, Submission, SubmissionSpec
 from farm_protocol.runner import Claim, ClaimRequest, Finish, FrameDone, OutputFile, RunnerCommand
-from sqlalchemy import update
+from farm_protocol.users import NewUser
 
 PLAN = Plan("Small", job_throughput_limit=3, max_throughput=4)
 BLOB = "ab" * 32
@@ -45,15 +44,14 @@ __all__ = ["InvalidRequestError", "Process", "World"]
 def _template() -> Path:
     """Return a database file with the tables, two users and a blob: made once, then copied."""
     folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
-    plans.PLANS[PLAN.name] = PLAN
     database = open_database(folder, None)
-    for name in ("ann", "bob", "cid"):
-        account_id = add_account(database, f"{name}@example.com", None)
-        with database.write() as connection:
-            grant(connection, account_id, Decimal(1000), "test")
-            files.add_blob(connection, account_id, BLOB, 3, datetime.now(UTC))
     with database.write() as connection:
-        connection.execute(update(account_table).values(plan=PLAN.name))
+        set_plan(connection, PLAN)
+    for name in ("ann", "bob", "cid"):
+        new = NewUser(email=f"{name}@example.com", credits=Decimal(1000), plan=PLAN.name)
+        account_id = create_user(database, new).id
+        with database.write() as connection:
+            files.add_blob(connection, account_id, BLOB, 3, datetime.now(UTC))
     database.close()
     return folder
 
@@ -187,11 +185,10 @@ class World:
         claim = None
         if runner is not None:
             with self.database.write() as connection:
-                row = job_rows.row(connection, runner.job_id)
-                plan = plan_named(accounts.by_id(connection, row["account_id"]).plan)
-                most = max(1, min(row["instances"], plan.job_throughput_limit, self.slots))
                 request = ClaimRequest(host=process.host)
-                claim = claims.claim(connection, runner, request, most, self.now)
+                claim = claims.claim(
+                    connection, runner, request, {"local-cpu": self.slots}, self.now
+                )
         if claim is None or claim.claim_id is None:
             del self.engine.processes[reference]
             return None

@@ -8,23 +8,16 @@ import hashlib
 import re
 import secrets
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import argon2
 from farm_protocol.account import LoginAnswer, LoginRequest
 from sqlalchemy import Connection
 
 from farm.accounts.attempts import Attempts
-from farm.accounts.plans import STANDARD
 from farm.db import accounts as rows
 from farm.db.accounts import AccountRow
 from farm.db.database import Database
-from farm.errors import (
-    ConflictError,
-    InvalidRequestError,
-    NotAuthenticatedError,
-    NotFoundError,
-)
+from farm.errors import InvalidRequestError, NotAuthenticatedError, NotFoundError
 
 # OWASP's choice for argon2id with little memory: a login costs 19 MiB for some 20 ms.
 _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -32,10 +25,12 @@ _hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 KEY_PREFIX = "ek_"
 """Lets secret scanners recognise an access key that was committed by mistake."""
 
-MIN_PASSWORD = 8
+MIN_PASSWORD, MAX_PASSWORD = 8, 1024
 
 # Narrower than what mail allows: nothing that could name a second recipient or break a header.
 _ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\\x00-\x1f\x7f]+@[^@\s,;:<>()\[\]\"\\\x00-\x1f\x7f]+")
+
+_LONGEST_ADDRESS = 320
 
 _WRONG = "The email or the password (or access key) is wrong."
 
@@ -50,44 +45,26 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def add_account(database: Database, email: str, password: str | None) -> str:
-    """Create an account and return its id.
+def check_new(email: str, password: str | None) -> str:
+    """Return the address in the form in which it is stored.
 
     Raises:
-        InvalidRequestError: not an email address, or a password under `MIN_PASSWORD` characters.
-        ConflictError: the address is taken.
+        InvalidRequestError: not an email address, or a password that is too short or too long.
     """
     address = email.strip().casefold()
     errors: dict[str, list[str]] = {}
-    if not _ADDRESS.fullmatch(address):
+    if len(address) > _LONGEST_ADDRESS or not _ADDRESS.fullmatch(address):
         errors["email"] = [f"'{email}' is not an email address."]
-    if password is not None and len(password) < MIN_PASSWORD:
-        errors["password"] = [f"A password needs at least {MIN_PASSWORD} characters."]
+    if password is not None and (wrong := _wrong_password(password)):
+        errors["password"] = [wrong]
     if errors:
         raise InvalidRequestError(errors)
-    password_hash = None if password is None else _hasher.hash(password)
-    with database.write() as connection:
-        if rows.by_email(connection, address) is not None:
-            raise ConflictError(f"There is already an account for {address}.")
-        account = AccountRow(
-            id=uuid4().hex,
-            email=address,
-            name=address.split("@")[0],
-            password_hash=password_hash,
-            plan=STANDARD.name,
-            active=True,
-            created_at=datetime.now(UTC),
-        )
-        rows.add(connection, account)
-    return account.id
+    return address
 
 
-def issue_key(database: Database, account_id: str, label: str) -> str:
-    """Create an access key, replacing one with the same label, and return it: only now."""
-    key = new_secret(KEY_PREFIX)
-    with database.write() as connection:
-        rows.add_key(connection, account_id, hash_secret(key), label, datetime.now(UTC))
-    return key
+def hash_password(password: str) -> str:
+    """Return the form in which a password is stored. Takes some 20 ms, on purpose."""
+    return _hasher.hash(password)
 
 
 def reset_password(database: Database, email: str, password: str) -> None:
@@ -95,12 +72,12 @@ def reset_password(database: Database, email: str, password: str) -> None:
 
     Raises:
         NotFoundError: no such account.
-        InvalidRequestError: a password under `MIN_PASSWORD` characters.
+        InvalidRequestError: a password that is too short or too long.
     """
     _check_password(password)
     password_hash = _hasher.hash(password)
     with database.write() as connection:
-        account = _known(connection, email)
+        account = known(connection, email)
         rows.set_password_hash(connection, account.id, password_hash)
         rows.remove_keys(connection, account.id)
 
@@ -109,13 +86,14 @@ def rotate_key(database: Database, email: str) -> str:
     """Withdraw all access keys and return a new one: only now. Raises NotFoundError."""
     key = new_secret(KEY_PREFIX)
     with database.write() as connection:
-        account = _known(connection, email)
+        account = known(connection, email)
         rows.remove_keys(connection, account.id)
         rows.add_key(connection, account.id, hash_secret(key), "rotated", datetime.now(UTC))
     return key
 
 
-def _known(connection: Connection, email: str) -> AccountRow:
+def known(connection: Connection, email: str) -> AccountRow:
+    """Return the account of an address. Raises NotFoundError."""
     account = rows.by_email(connection, email.strip().casefold())
     if account is None:
         raise NotFoundError(f"There is no user '{email}'.")
@@ -123,9 +101,14 @@ def _known(connection: Connection, email: str) -> AccountRow:
 
 
 def _check_password(password: str) -> None:
-    if len(password) < MIN_PASSWORD:
-        sentence = f"A password needs at least {MIN_PASSWORD} characters."
-        raise InvalidRequestError({"password": [sentence]})
+    if wrong := _wrong_password(password):
+        raise InvalidRequestError({"password": [wrong]})
+
+
+def _wrong_password(password: str) -> str:
+    if MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        return ""
+    return f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters."
 
 
 def login(
@@ -148,17 +131,17 @@ def login(
         return LoginAnswer(email=email, access_key=request.secret)
     attempts.begin(email, address)
     # An unknown user costs as much time as a wrong password, and so cannot be told from one.
-    known = account.password_hash if account and account.password_hash else _unknown_hash()
+    stored = account.password_hash if account and account.password_hash else _unknown_hash()
     try:
-        _hasher.verify(known, request.secret)
+        _hasher.verify(stored, request.secret)
     except argon2.exceptions.VerifyMismatchError:
         raise NotAuthenticatedError(_WRONG) from None
-    rehashed = _hasher.hash(request.secret) if _hasher.check_needs_rehash(known) else None
+    rehashed = _hasher.hash(request.secret) if _hasher.check_needs_rehash(stored) else None
     key = new_secret(KEY_PREFIX)
     with database.write() as connection:
         # Looked at again: a reset or a lock-out meanwhile must not be slipped past.
         now = rows.by_email(connection, email)
-        if now is None or not now.active or now.password_hash != known:
+        if now is None or not now.active or now.password_hash != stored:
             raise NotAuthenticatedError(_WRONG)
         if rehashed is not None:
             rows.set_password_hash(connection, now.id, rehashed)

@@ -7,12 +7,34 @@ from uuid import uuid4
 from farm_protocol.account import UserInfo
 from sqlalchemy import Connection
 
-from farm.accounts.plans import plan_named
 from farm.db import accounts as rows
 from farm.db import ledger, metering
 from farm.db.accounts import AccountRow
-from farm.errors import InsufficientCreditsError
-from farm.jobs.pricing import to_credits, to_micros
+from farm.errors import InsufficientCreditsError, InvalidRequestError
+from farm.jobs.pricing import MICROS_PER_CREDIT, to_credits, to_micros
+
+MOST_CREDITS = 10**9
+"""That can be moved at a time."""
+
+
+def check_amount(amount: Decimal, field: str) -> None:
+    """Refuse what is no amount of credits. Raises InvalidRequestError, which names ``field``."""
+    wrong = ""
+    if not amount.is_finite():
+        wrong = f"'{amount}' is not an amount of credits."
+    elif abs(amount) > MOST_CREDITS:
+        wrong = f"At most {MOST_CREDITS} credits at a time."
+    elif amount * MICROS_PER_CREDIT % 1:
+        wrong = "A credit has six decimals, and no more."
+    if wrong:
+        raise InvalidRequestError({field: [wrong]})
+
+
+def check_movement(amount: Decimal, field: str) -> None:
+    """Refuse an amount that cannot be moved, and 0. Raises InvalidRequestError."""
+    check_amount(amount, field)
+    if amount == 0:
+        raise InvalidRequestError({field: ["Give more than 0, or less to take credits."]})
 
 
 def grant(connection: Connection, account_id: str, credits: Decimal, reason: str) -> None:
@@ -67,14 +89,13 @@ def require_positive(connection: Connection, account_id: str) -> None:
 def user_info(connection: Connection, account: AccountRow) -> UserInfo:
     """Return the documented fields of `get_user_info`."""
     balance, consumed = available(connection, account)
-    plan = plan_named(account.plan)
     return UserInfo(
         created=account.created_at.replace(tzinfo=None, microsecond=0),
         credits_available=float(to_credits(balance)),
         credits_consumed=float(to_credits(consumed)),
         email_address=account.email,
-        job_throughput_limit=plan.job_throughput_limit,
-        max_throughput=plan.max_throughput,
+        job_throughput_limit=account.plan.job_throughput_limit,
+        max_throughput=account.plan.max_throughput,
         name=account.name,
-        service_plan=plan.name,
+        service_plan=account.plan.name,
     )

@@ -1,27 +1,77 @@
-"""Service plans: how much of the farm one user may take at a time."""
+"""Service plans: the rules about changing them. A change counts at once, for running jobs too."""
 
-from dataclasses import dataclass
+from farm_protocol.users import Plan as PlanInUse
+from sqlalchemy import Connection
+
+from farm.db import plans as rows
+from farm.db.plans import Plan
+from farm.errors import ConflictError, InvalidRequestError, NotFoundError
+
+STANDARD = "Standard"
+"""What a new account gets. It is always there."""
+
+MOST = 1_000_000
+"""Of a limit: more than any farm has."""
+
+_LONGEST_NAME = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Limits of a user.
+def set_plan(connection: Connection, plan: Plan) -> None:
+    """Make or change a plan. Raises InvalidRequestError."""
+    errors: dict[str, list[str]] = {}
+    name = plan.name
+    if not name.strip() or name != name.strip() or len(name) > _LONGEST_NAME:
+        errors["name"] = [f"A plan needs a name of at most {_LONGEST_NAME} characters."]
+    elif not name.isprintable() or "/" in name:
+        errors["name"] = ["A plan's name has neither control characters nor '/'."]
+    limits = {
+        "job_throughput_limit": plan.job_throughput_limit,
+        "max_throughput": plan.max_throughput,
+    }
+    for field, limit in limits.items():
+        if not 1 <= limit <= MOST:
+            errors[field] = [f"{limit} is not a limit: give 1 to {MOST} instances."]
+    if errors:
+        raise InvalidRequestError(errors)
+    rows.put(connection, plan)
 
-    Attributes:
-        job_throughput_limit: most instances of one job.
-        max_throughput: most instances over all of the user's jobs.
+
+def existing(connection: Connection, name: str) -> Plan:
+    """Return a plan. Raises NotFoundError, which names the plans that there are."""
+    plan = rows.named(connection, name)
+    if plan is None:
+        known = ", ".join(f"'{each.name}'" for each in rows.everything(connection))
+        raise NotFoundError(f"There is no plan '{name}'. There are: {known}.")
+    return plan
+
+
+def remove_plan(connection: Connection, name: str) -> None:
+    """Remove a plan.
+
+    Raises:
+        NotFoundError: there is none of this name.
+        ConflictError: users have it, or it is the one that new users get.
     """
+    existing(connection, name)
+    if name == STANDARD:
+        raise ConflictError(f"'{STANDARD}' is the plan of new users: it cannot be removed.")
+    count = rows.users(connection).get(name, 0)
+    if count:
+        raise ConflictError(
+            f"'{name}' is the plan of {count} user{'s' * (count > 1)}: give them another one first."
+        )
+    rows.remove(connection, name)
 
-    name: str
-    job_throughput_limit: int
-    max_throughput: int
 
-
-STANDARD = Plan("Standard", job_throughput_limit=30, max_throughput=30)
-
-PLANS = {plan.name: plan for plan in (STANDARD,)}
-
-
-def plan_named(name: str) -> Plan:
-    """Return the plan; an account whose plan was withdrawn falls back to the standard one."""
-    return PLANS.get(name, STANDARD)
+def described(connection: Connection) -> list[PlanInUse]:
+    """Return all plans, and how many users have each."""
+    users = rows.users(connection)
+    return [
+        PlanInUse(
+            name=plan.name,
+            job_throughput_limit=plan.job_throughput_limit,
+            max_throughput=plan.max_throughput,
+            users=users.get(plan.name, 0),
+        )
+        for plan in rows.everything(connection)
+    ]

@@ -9,8 +9,11 @@ from farm_protocol.account import (
     LoginRequest,
     UserInfo,
 )
+from farm_protocol.users import MyChange, User, UserChange
 from fastapi import APIRouter, Query, Request
+from sqlalchemy import Connection
 
+from farm.accounts import users
 from farm.accounts.credentials import login
 from farm.accounts.credits import user_info
 from farm.api.context import Account, InContext
@@ -36,6 +39,14 @@ def get_me(context: InContext, account: Account) -> UserInfo:
         return user_info(connection, account)
 
 
+@router.patch("/me")
+def patch_me(context: InContext, account: Account, change: MyChange) -> User:
+    """Change what users decide for themselves."""
+    with context.database.write() as connection:
+        wanted = UserChange(name=change.name, email_notices=change.email_notices)
+        return users.describe(connection, users.change(connection, account, wanted))
+
+
 @router.get("/me/credits")
 def get_my_credits(
     context: InContext,
@@ -45,8 +56,15 @@ def get_my_credits(
 ) -> CreditHistory:
     """Return the movements of the user's credits, newest first, a page at a time."""
     with context.database.read() as connection:
-        # One more than asked for, to know whether there are more.
-        found = ledger.history(connection, account.id, before, limit + 1)
+        return credit_history(connection, account.id, before, limit)
+
+
+def credit_history(
+    connection: Connection, account_id: str, before: int | None, limit: int
+) -> CreditHistory:
+    """Return a page of an account's movements."""
+    # One more than asked for, to know whether there are more.
+    found = ledger.history(connection, account_id, before, limit + 1)
     return CreditHistory(
         movements=[
             CreditMovement(

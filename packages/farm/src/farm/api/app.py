@@ -2,7 +2,18 @@
 
 from fastapi import FastAPI
 
-from farm.api import account, blobs, catalogue, changes, errors, jobs, projects, runner, submissions
+from farm.api import (
+    account,
+    blobs,
+    catalogue,
+    changes,
+    errors,
+    jobs,
+    projects,
+    runner,
+    submissions,
+    users,
+)
 from farm.api.context import Context
 
 
@@ -11,7 +22,7 @@ def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="Render farm", version=context.version, docs_url=None, redoc_url=None)
     app.state.context = context
     errors.install(app)
-    for module in (account, catalogue, blobs, projects, submissions, jobs, changes, runner):
+    for module in (account, users, catalogue, blobs, projects, submissions, jobs, changes, runner):
         app.include_router(module.router, prefix="/v1")
 
     @app.get("/v1/health")

@@ -7,7 +7,8 @@ from farm_protocol.changes import Changes
 from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 
-from farm.api.context import Account, InContext
+from farm.accounts.credentials import authenticate
+from farm.api.context import InContext, Secret
 from farm.db import feed
 
 router = APIRouter()
@@ -19,7 +20,7 @@ POLL_SECONDS = 5.0
 @router.get("/changes")
 async def get_changes(
     context: InContext,
-    account: Account,
+    secret: Secret,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     wait: Annotated[float, Query(ge=0, le=30)] = 0,
 ) -> Changes:
@@ -27,6 +28,8 @@ async def get_changes(
 
     def look() -> Changes:
         with context.database.read() as connection:
+            # Each time: a key that is withdrawn while this waits is told nothing any more.
+            account = authenticate(connection, secret)
             # A cursor from the future is one of another database: start again.
             known = after <= feed.newest(connection, account.id)
             return feed.after(connection, account.id, after if known else 0)

@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+from farm_protocol.users import Role
 from fastapi import Depends, Header, Request
 
 from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate, hash_secret
-from farm.catalog.machines import Machines
 from farm.db import claims
 from farm.db.accounts import AccountRow
 from farm.db.claims import RunnerRow
 from farm.db.database import Database
-from farm.errors import NotAuthenticatedError
+from farm.errors import ForbiddenError, NotAuthenticatedError
 from farm.stores.disk import DiskStore
 from farm.submit import Catalogue
 from farm.wakeup import Wakeup
@@ -47,9 +47,10 @@ class Context:
         self.changes.notify()
         self.work.notify()
 
-    def machine(self, machine_type: str) -> Machines | None:
-        """Return the machine type with this id, None when it was taken away."""
-        return next((each for each in self.catalogue.machines if each.id == machine_type), None)
+    @property
+    def slots(self) -> dict[str, int]:
+        """Return the capacity by machine type."""
+        return {each.id: each.slots for each in self.catalogue.machines}
 
 
 def _context(request: Request) -> Context:
@@ -67,7 +68,10 @@ def _bearer(authorization: Annotated[str, Header()] = "") -> str:
     return secret
 
 
-def _account(context: InContext, secret: Annotated[str, Depends(_bearer)]) -> AccountRow:
+Secret = Annotated[str, Depends(_bearer)]
+
+
+def _account(context: InContext, secret: Secret) -> AccountRow:
     with context.database.read() as connection:
         return authenticate(connection, secret)
 
@@ -75,7 +79,16 @@ def _account(context: InContext, secret: Annotated[str, Depends(_bearer)]) -> Ac
 Account = Annotated[AccountRow, Depends(_account)]
 
 
-def _runner(context: InContext, secret: Annotated[str, Depends(_bearer)]) -> RunnerRow:
+def _admin(account: Account) -> AccountRow:
+    if account.role is not Role.ADMIN:
+        raise ForbiddenError("Only an administrator of the farm may do this.")
+    return account
+
+
+Admin = Annotated[AccountRow, Depends(_admin)]
+
+
+def _runner(context: InContext, secret: Secret) -> RunnerRow:
     with context.database.read() as connection:
         runner = claims.runner_by_token(connection, hash_secret(secret), datetime.now(UTC))
     if runner is None:

@@ -8,7 +8,6 @@ from farm_protocol.jobs import Job, JobChange, JobList, JobLog, Submission, Task
 from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
-from farm.accounts.plans import plan_named
 from farm.api.context import Account, InContext
 from farm.db import feed, tasks
 from farm.db import jobs as rows
@@ -151,4 +150,4 @@ def _job_ids(connection: Connection, account: AccountRow, submission_id: str) ->
 
 
 def _instance_limit(account: AccountRow) -> int:
-    return plan_named(account.plan).job_throughput_limit
+    return account.plan.job_throughput_limit

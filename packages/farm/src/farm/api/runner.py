@@ -16,11 +16,10 @@ from farm_protocol.runner import (
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 
-from farm.accounts.plans import plan_named
 from farm.api import transfer
 from farm.api.context import InContext, Runner
-from farm.db import accounts, files
 from farm.db import claims as claim_rows
+from farm.db import files
 from farm.db import jobs as rows
 from farm.errors import ClaimLostError
 from farm.scheduler import claims
@@ -57,12 +56,7 @@ def get_job(context: InContext, runner: Runner) -> RunnerJob:
 def post_claim(context: InContext, runner: Runner, request: ClaimRequest) -> Claim:
     """Claim frames."""
     with context.database.write() as connection:
-        row = rows.row(connection, runner.job_id)
-        plan = plan_named(accounts.by_id(connection, row["account_id"]).plan)
-        machine = context.machine(row["machine_type"])
-        slots = machine.slots if machine else 1
-        most_runners = max(1, min(row["instances"], plan.job_throughput_limit, slots))
-        claim = claims.claim(connection, runner, request, most_runners, datetime.now(UTC))
+        claim = claims.claim(connection, runner, request, context.slots, datetime.now(UTC))
     context.notify()
     return claim
 

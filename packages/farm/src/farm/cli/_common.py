@@ -12,18 +12,19 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from farm_protocol.places import default_data_dir, embedded_farm_dir
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
+from farm.accounts.credits import check_amount
 from farm.config import Settings
 from farm.db import accounts
 from farm.db.accounts import AccountRow
 from farm.db.database import Database
 from farm.db.opening import open_database
-from farm.errors import FarmError
-from farm.jobs.pricing import MICROS_PER_CREDIT
+from farm.errors import FarmError, InvalidRequestError
 
 DataDir = Annotated[
     Path | None,
@@ -35,8 +36,6 @@ DataDir = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-MOST_CREDITS = 10**9
-"""That can be moved at a time."""
 _WIDE = 200
 
 
@@ -51,7 +50,7 @@ def opened(data_dir: Path | None) -> Iterator[Database]:
     try:
         yield database
     except FarmError as error:
-        fail(error.message)
+        fail(sentence(error))
     finally:
         database.close()
 
@@ -62,11 +61,13 @@ def farm_folder(data_dir: Path | None) -> Path:
 
 
 def print_json(what: Any) -> None:
-    """Print for programs. Times are ISO 8601; exact amounts are texts."""
+    """Print for programs: dataclasses, models. Times are ISO 8601; exact amounts are texts."""
     print(json.dumps(what, indent=2, default=_json))
 
 
 def _json(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return value.isoformat() if isinstance(value, datetime) else str(value)
@@ -101,14 +102,18 @@ def amount_of(text: str, field: str) -> Decimal:
     try:
         amount = Decimal(text)
     except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite():
         fail(f"{field}: '{text}' is not an amount of credits.")
-    if abs(amount) > MOST_CREDITS:
-        fail(f"{field}: at most {MOST_CREDITS} credits at a time.")
-    if amount * MICROS_PER_CREDIT % 1:
-        fail(f"{field}: a credit has six decimals, and no more.")
+    try:
+        check_amount(amount, field)
+    except InvalidRequestError as error:
+        fail(sentence(error))
     return amount
+
+
+def sentence(error: FarmError) -> str:
+    """Return what a person is told: what is wrong with which field, or the error's sentence."""
+    wrong = [f"{field}: {text}" for field, texts in error.errors.items() for text in texts]
+    return "\n".join(wrong) or error.message
 
 
 def fail(sentence: str) -> NoReturn:

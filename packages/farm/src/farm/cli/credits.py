@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from farm.accounts.credits import available, grant
+from farm.accounts.credits import available, check_movement, grant
 from farm.cli._common import (
     AsJson,
     DataDir,
@@ -81,11 +81,10 @@ def move(
 ) -> None:
     """Give credits to an account, or take them from it."""
     moved = amount_of(amount, "AMOUNT")
-    if moved == 0:
-        fail("AMOUNT: give more than 0, or less to take credits.")
     if not reason.strip():
         fail("--reason: say why, in a few words; it stays in the account's history.")
     with opened(data_dir) as database, database.write() as connection:
+        check_movement(moved, "AMOUNT")
         account = account_of(connection, email)
         grant(connection, account.id, moved, reason.strip())
         balance, _ = available(connection, accounts.by_id(connection, account.id))

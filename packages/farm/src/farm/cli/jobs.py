@@ -16,7 +16,6 @@ from farm_protocol.jobs import JobChange
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
-from farm.accounts.plans import plan_named
 from farm.cli._common import AsJson, DataDir, fail, farm_folder, opened, print_json, print_table
 from farm.db import accounts, feed, overview, tasks
 from farm.db import jobs as rows
@@ -172,7 +171,7 @@ def change_jobs(
     def apply(connection: Connection, chosen: list[str]) -> None:
         for job_id in chosen:
             owner = accounts.by_id(connection, rows.row(connection, job_id)["account_id"])
-            limit = plan_named(owner.plan).job_throughput_limit
+            limit = owner.plan.job_throughput_limit
             actions.change(connection, [job_id], asked, limit)
 
     _apply(data_dir, job, submission, user, as_json, apply)

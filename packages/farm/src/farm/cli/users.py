@@ -1,31 +1,30 @@
 """``farm users``: who may use the farm.
 
 They work on the data folder, also while the farm runs: a withdrawn key is refused at once, jobs of
-a disabled user are suspended within seconds.
+a disabled user are suspended within seconds, and so do the limits of another plan count.
 """
 
 import sys
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
+from farm_protocol.users import NewUser, Role, User, UserChange
 
 from farm.accounts import credentials
-from farm.accounts.credits import available, grant
+from farm.accounts.plans import STANDARD
+from farm.accounts.users import create, describe
 from farm.cli._common import (
     AsJson,
     DataDir,
     account_of,
     amount_of,
-    fail,
     opened,
     print_json,
     print_table,
 )
 from farm.db import accounts
-from farm.jobs.pricing import to_credits
+from farm.scheduler.limits import change_user
 
 users = typer.Typer(no_args_is_help=True)
 
@@ -35,100 +34,127 @@ PasswordStdin = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One user. ``keys``: labels of the access keys."""
-
-    email: str
-    name: str
-    plan: str
-    active: bool
-    has_password: bool
-    keys: list[str]
-    available: Decimal
-    created_at: datetime
-
-
 @users.command("add")
 def add(
     email: Email,
     credits: Annotated[str, typer.Option(help="Credits to start with.")] = "0",
+    plan: Annotated[str, typer.Option(help="One of farm plans list.")] = STANDARD,
+    role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.ARTIST,
     password_stdin: PasswordStdin = False,
     data_dir: DataDir = None,
 ) -> None:
     """Create an account and print its access key: only this once."""
     amount = amount_of(credits, "--credits")
-    if amount < 0:
-        fail(f"--credits: '{credits}' is less than nothing.")
     password = _read_password() if password_stdin else None
+    new = NewUser(email=email, password=password, credits=amount, plan=plan, role=role)
     with opened(data_dir) as database:
-        account_id = credentials.add_account(database, email, password)
-        if amount:
-            with database.write() as connection:
-                grant(connection, account_id, amount, "opening balance")
-        key = credentials.issue_key(database, account_id, "first key")
+        created = create(database, new)
     print(f"Account {email.strip().casefold()} with {amount} credits. Its access key, shown once:")
-    print(key)
+    print(created.access_key)
 
 
 @users.command("list")
 def list_users(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Show all users."""
     with opened(data_dir) as database, database.read() as connection:
-        lines = []
-        for account in accounts.everybody(connection):
-            balance, _ = available(connection, account)
-            lines.append(
-                _Line(
-                    email=account.email,
-                    name=account.name,
-                    plan=account.plan,
-                    active=account.active,
-                    has_password=account.password_hash is not None,
-                    keys=accounts.key_labels(connection, account.id),
-                    available=to_credits(balance),
-                    created_at=account.created_at,
-                )
-            )
+        found = [describe(connection, account) for account in accounts.everybody(connection)]
     if as_json:
-        print_json(lines)
+        print_json(found)
         return
-    if not lines:
+    if not found:
         print("There are no users. farm users add makes one.")
         return
     print_table(
-        ("User", "Plan", "State", "Credits", "Password", "Access keys", "Since (UTC)"),
+        ("User", "Role", "Plan", "State", "Credits", "Password", "Access keys", "Since (UTC)"),
         (
             (
-                line.email,
-                line.plan,
-                "active" if line.active else "disabled",
-                f"{line.available:,.2f}",
-                "yes" if line.has_password else "no",
-                ", ".join(line.keys),
-                f"{line.created_at:%Y-%m-%d}",
+                user.email,
+                user.role.value,
+                user.plan,
+                _state(user),
+                f"{user.available:,.2f}",
+                _yes(user.has_password),
+                ", ".join(user.keys),
+                f"{user.created_at:%Y-%m-%d}",
             )
-            for line in lines
+            for user in found
         ),
     )
+
+
+@users.command("show")
+def show(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show a user: plan and limits, role, credits, access keys."""
+    with opened(data_dir) as database, database.read() as connection:
+        account = account_of(connection, email)
+        user = describe(connection, account)
+    if as_json:
+        print_json(user)
+        return
+    plan = account.plan
+    limits = f"{plan.job_throughput_limit} instances a job, {plan.max_throughput} in all"
+    print_table(
+        ("User", user.email),
+        (
+            ("Name", user.name),
+            ("Role", user.role.value),
+            ("State", _state(user)),
+            ("Plan", f"{plan.name}: {limits}"),
+            ("Credits", f"{user.available:,.6f}"),
+            ("Consumed", f"{user.consumed:,.6f}"),
+            ("Emails", _yes(user.email_notices)),
+            ("Password", _yes(user.has_password)),
+            ("Access keys", ", ".join(user.keys)),
+            ("Since (UTC)", f"{user.created_at:%Y-%m-%d %H:%M:%S}"),
+        ),
+    )
+
+
+@users.command("plan")
+def plan(
+    email: Email,
+    name: Annotated[str, typer.Argument(help="One of farm plans list.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Give a user another plan. It counts at once, for running jobs too."""
+    user = _change(data_dir, email, UserChange(plan=name))
+    print(f"{user.email} has the plan '{user.plan}'.")
+
+
+@users.command("role")
+def role(
+    email: Email,
+    role: Annotated[Role, typer.Argument(help="What the user may do.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Make a user an administrator, who may manage users over the farm's API, or an artist."""
+    user = _change(data_dir, email, UserChange(role=role))
+    print(f"{user.email} is {'an' if user.role.value[0] in 'aeiou' else 'a'} {user.role.value}.")
+
+
+@users.command("emails")
+def emails(
+    email: Email,
+    switch: Annotated[Literal["on", "off"], typer.Argument(help="Whether to send any.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Switch a user's emails on or off: budgets that were reached, jobs that ended."""
+    user = _change(data_dir, email, UserChange(email_notices=switch == "on"))
+    print(f"{user.email} gets {'emails' if user.email_notices else 'no emails'}.")
 
 
 @users.command("disable")
 def disable(email: Email, data_dir: DataDir = None) -> None:
     """Lock a user out. Keys and password stop working, jobs stand still; nothing is removed."""
-    with opened(data_dir) as database, database.write() as connection:
-        account = account_of(connection, email)
-        accounts.set_active(connection, account.id, active=False)
-    print(f"{account.email} is disabled. Jobs are suspended within seconds.")
+    user = _change(data_dir, email, UserChange(active=False))
+    print(f"{user.email} is disabled. Jobs are suspended within seconds.")
 
 
 @users.command("enable")
 def enable(email: Email, data_dir: DataDir = None) -> None:
     """Let a disabled user in again; jobs that stood still for that go on."""
-    with opened(data_dir) as database, database.write() as connection:
-        account = account_of(connection, email)
-        accounts.set_active(connection, account.id, active=True)
-    print(f"{account.email} is active.")
+    user = _change(data_dir, email, UserChange(active=True))
+    print(f"{user.email} is active.")
 
 
 @users.command("password")
@@ -151,6 +177,20 @@ def rotate_key(email: Email, data_dir: DataDir = None) -> None:
         key = credentials.rotate_key(database, email)
     print("All earlier keys are withdrawn. The new access key, shown once:")
     print(key)
+
+
+def _change(data_dir: Path | None, email: str, wanted: UserChange) -> User:
+    with opened(data_dir) as database, database.write() as connection:
+        changed = change_user(connection, account_of(connection, email), wanted)
+        return describe(connection, changed)
+
+
+def _state(user: User) -> str:
+    return "active" if user.active else "disabled"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _read_password() -> str:

@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, insert, select, update
+from farm_protocol.users import Role
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
+from farm.db import plans
+from farm.db.plans import Plan
 from farm.db.tables import access_keys, accounts
+from farm.db.tables import plans as plans_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +20,7 @@ class AccountRow:
 
     Attributes:
         password_hash: None: cannot log in by password.
+        email_notices: whether its user wants to be told by email.
         balance_micros, consumed_micros: posted in the ledger; see `farm.db.ledger`.
     """
 
@@ -22,51 +28,65 @@ class AccountRow:
     email: str
     name: str
     password_hash: str | None
-    plan: str
+    plan: Plan
     active: bool
     created_at: datetime
+    role: Role = Role.ARTIST
+    email_notices: bool = True
     balance_micros: int = 0
     consumed_micros: int = 0
 
 
-_COLUMNS = (
+_COLUMNS: Select[Any] = select(
+    *plans.COLUMNS,
     accounts.c.id,
     accounts.c.email,
     accounts.c.name,
     accounts.c.password_hash,
-    accounts.c.plan,
     accounts.c.active,
     accounts.c.created_at,
+    accounts.c.role,
+    accounts.c.email_notices,
     accounts.c.balance_micros,
     accounts.c.consumed_micros,
-)
+).join_from(accounts, plans_table, accounts.c.plan == plans_table.c.name)
+
+
+def _account(row: Row[Any]) -> AccountRow:
+    values = tuple(row)
+    plan = Plan(*values[:3])
+    account_id, email, name, password_hash, active, created_at, role, *rest = values[3:]
+    return AccountRow(
+        account_id, email, name, password_hash, plan, active, created_at, Role(role), *rest
+    )
 
 
 def by_email(connection: Connection, email: str) -> AccountRow | None:
     """Return the account with this (case-folded) email."""
-    row = connection.execute(select(*_COLUMNS).where(accounts.c.email == email)).one_or_none()
-    return None if row is None else AccountRow(*row)
+    row = connection.execute(_COLUMNS.where(accounts.c.email == email)).one_or_none()
+    return None if row is None else _account(row)
 
 
 def by_id(connection: Connection, account_id: str) -> AccountRow:
     """Return an account that exists."""
-    return AccountRow(
-        *connection.execute(select(*_COLUMNS).where(accounts.c.id == account_id)).one()
-    )
+    return _account(connection.execute(_COLUMNS.where(accounts.c.id == account_id)).one())
 
 
 def everybody(connection: Connection) -> list[AccountRow]:
     """Return all accounts, by email."""
-    rows = connection.execute(select(*_COLUMNS).order_by(accounts.c.email))
-    return [AccountRow(*row) for row in rows]
+    return [_account(row) for row in connection.execute(_COLUMNS.order_by(accounts.c.email))]
 
 
 def by_key_hash(connection: Connection, key_hash: str) -> AccountRow | None:
     """Return the account that this access key (hashed) belongs to."""
-    row = connection.execute(
-        select(*_COLUMNS).join(access_keys).where(access_keys.c.key_hash == key_hash)
-    ).one_or_none()
-    return None if row is None else AccountRow(*row)
+    row = connection.execute(_BY_KEY, {"key_hash": key_hash}).one_or_none()
+    return None if row is None else _account(row)
+
+
+# Asked with every call of the API: built once.
+_BY_KEY = _COLUMNS.join(access_keys, access_keys.c.account_id == accounts.c.id).where(
+    access_keys.c.key_hash == bindparam("key_hash")
+)
 
 
 def add(connection: Connection, account: AccountRow) -> None:
@@ -77,8 +97,10 @@ def add(connection: Connection, account: AccountRow) -> None:
             email=account.email,
             name=account.name,
             password_hash=account.password_hash,
-            plan=account.plan,
+            plan=account.plan.name,
+            role=account.role.value,
             active=account.active,
+            email_notices=account.email_notices,
             created_at=account.created_at,
             balance_micros=0,
             consumed_micros=0,
@@ -124,6 +146,6 @@ def key_labels(connection: Connection, account_id: str) -> list[str]:
     return list(rows.scalars())
 
 
-def set_active(connection: Connection, account_id: str, *, active: bool) -> None:
-    """Let an account in, or lock it out."""
-    connection.execute(update(accounts).where(accounts.c.id == account_id).values(active=active))
+def change(connection: Connection, account_id: str, **values: str | bool) -> None:
+    """Set ``name``, ``plan``, ``role``, ``active`` or ``email_notices`` of an account."""
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))

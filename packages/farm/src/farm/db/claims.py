@@ -194,6 +194,16 @@ def recall(connection: Connection, job_id: str) -> None:
     )
 
 
+def recall_all(connection: Connection, account_id: str) -> None:
+    """Do the same for all jobs of an account."""
+    own = select(jobs.c.id).where(jobs.c.account_id == account_id)
+    connection.execute(
+        update(claims)
+        .where(claims.c.job_id.in_(own), claims.c.ended_at.is_(None))
+        .values(recalled=True)
+    )
+
+
 def has_claimed(connection: Connection, runner_id: str) -> bool:
     """Return whether the runner has ever been given frames."""
     return (

@@ -9,7 +9,7 @@ from farm_protocol.jobs import Job, JobState, Submission
 from sqlalchemy import Connection, Row, RowMapping, Select, bindparam, func, insert, literal, select
 
 from farm.db import metering, postgres, sqlite
-from farm.db.tables import frames, job_dependencies, jobs, outputs, submissions
+from farm.db.tables import accounts, frames, job_dependencies, jobs, outputs, submissions
 from farm.jobs.dependencies import Node
 from farm.jobs.pricing import to_credits
 from farm.jobs.progress import Progress
@@ -145,18 +145,22 @@ _ROW = (
     .join(submissions)
     .where(jobs.c.id == bindparam("of_job"))
 )
-_STATE = select(jobs.c.state, jobs.c.suspended_for).where(jobs.c.id == bindparam("of_job"))
+_STATE = (
+    select(jobs.c.state, accounts.c.active)
+    .join_from(jobs, accounts, jobs.c.account_id == accounts.c.id)
+    .where(jobs.c.id == bindparam("of_job"))
+)
 
 
 def state(connection: Connection, job_id: str) -> JobState:
     """Return the state of a job that exists."""
-    return state_and_obstacle(connection, job_id)[0]
+    return state_and_access(connection, job_id)[0]
 
 
-def state_and_obstacle(connection: Connection, job_id: str) -> tuple[JobState, str]:
-    """Return the state of a job that exists, and what it is suspended for."""
+def state_and_access(connection: Connection, job_id: str) -> tuple[JobState, bool]:
+    """Return the state of a job that exists, and whether its user is let in."""
     row = connection.execute(_STATE, {"of_job": job_id}).one()
-    return JobState(row.state), row.suspended_for
+    return JobState(row.state), row.active
 
 
 def progress(row: RowMapping) -> Progress:

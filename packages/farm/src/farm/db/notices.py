@@ -22,7 +22,13 @@ class Notice:
 
 
 def add(connection: Connection, account_id: str, subject: str, text: str, now: datetime) -> None:
-    """Tell a user something; sent after the transaction has been committed, never without it."""
+    """Tell a user something; sent after the transaction has been committed, never without it.
+
+    Nothing is kept for a user who wants no emails.
+    """
+    wanted = select(accounts.c.email_notices).where(accounts.c.id == account_id)
+    if not connection.execute(wanted).scalar_one():
+        return
     connection.execute(
         insert(notices).values(
             account_id=account_id,

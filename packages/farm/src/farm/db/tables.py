@@ -68,6 +68,14 @@ farm_info = Table(
     Column("farm_id", _ID, primary_key=True, comment="tells Envoy that its cursor still counts"),
 )
 
+plans = Table(
+    "plans",
+    metadata,
+    Column("name", String(50), primary_key=True),
+    Column("job_throughput_limit", Integer, nullable=False, comment="instances of one job"),
+    Column("max_throughput", Integer, nullable=False, comment="instances of a user"),
+)
+
 accounts = Table(
     "accounts",
     metadata,
@@ -75,8 +83,11 @@ accounts = Table(
     Column("email", String(320), nullable=False, unique=True, comment="case-folded"),
     _text("name", 200),
     Column("password_hash", Text, nullable=True, comment="argon2id; NULL: cannot log in by one"),
-    _text("plan", 50),
+    # No foreign key: SQLite cannot add one to a table that others refer to. `farm.accounts` checks.
+    Column("plan", String(50), nullable=False, comment="name of a row of plans"),
+    Column("role", String(10), nullable=False, comment="artist or admin"),
     Column("active", Boolean, nullable=False),
+    Column("email_notices", Boolean, nullable=False, comment="whether it wants any"),
     Column("balance_micros", BigInteger, nullable=False, comment="derived from the ledger"),
     Column("consumed_micros", BigInteger, nullable=False, comment="derived from the ledger"),
     Column("created_at", Utc, nullable=False),

@@ -4,6 +4,7 @@ All functions work in the caller's write transaction and may be repeated: a runn
 get the answer sends the same again.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
@@ -22,14 +23,13 @@ from farm_protocol.runner import (
 from sqlalchemy import Connection, RowMapping, update
 
 from farm.accounts.credits import charge
+from farm.db import accounts, feed, files
 from farm.db import claims as rows
-from farm.db import feed, files
 from farm.db import jobs as job_rows
 from farm.db.claims import ClaimRow, RunnerRow
 from farm.db.metering import metered_seconds
 from farm.db.tables import jobs, outputs
 from farm.errors import ClaimLostError, InvalidRequestError, NotAuthenticatedError
-from farm.jobs.budget import DISABLED
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.pricing import machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
@@ -43,13 +43,13 @@ def claim(
     connection: Connection,
     runner: RunnerRow,
     request: ClaimRequest,
-    most_runners: int,
+    slots: Mapping[str, int],
     now: datetime,
 ) -> Claim:
     """Give the runner frames, or tell it why there are none and end it.
 
     Parameters:
-        most_runners: how many runners the job may have at the same time.
+        slots: capacity by machine type.
 
     Raises:
         NotAuthenticatedError: the runner was given up a moment ago.
@@ -64,9 +64,12 @@ def claim(
     if request.host and request.host != alive.host:
         rows.set_host(connection, runner.id, request.host)
     row = job_rows.row(connection, runner.job_id)
+    account = accounts.by_id(connection, row["account_id"])
     progress = job_rows.progress(row)
     reason = ""
-    if row["state"] not in _CLAIMABLE:
+    if not account.active:
+        reason = "The account is disabled."
+    elif row["state"] not in _CLAIMABLE:
         reason = f"The job is {row['state']}."
     elif alive.yielding:
         reason = "It makes room for another job."
@@ -78,6 +81,8 @@ def claim(
     if reason:
         rows.end_runner(connection, runner.id, now)
         return Claim(claim_id=None, frames=[], reason=reason)
+    limit = account.plan.job_throughput_limit
+    most_runners = max(1, min(row["instances"], limit, slots.get(row["machine_type"], 1)))
     size = claim_size(
         progress.claimable, most_runners, row["startup_seconds"], row["frame_seconds"]
     )
@@ -107,8 +112,8 @@ def heartbeat(
     """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
     own = _own(connection, runner, claim_id)
     rows.touch(connection, own.id, now, frame)
-    state, obstacle = job_rows.state_and_obstacle(connection, runner.job_id)
-    if state is JobState.STOPPING or obstacle == DISABLED:
+    state, let_in = job_rows.state_and_access(connection, runner.job_id)
+    if state is JobState.STOPPING or not let_in:
         return RunnerCommand.STOP
     alive = rows.live_runner(connection, runner.id)
     if own.recalled or state is JobState.SUSPENDED or alive is None or alive.yielding:

@@ -6,8 +6,7 @@ from datetime import datetime
 from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, or_, select
 
-from farm.accounts.plans import plan_named
-from farm.db.tables import accounts, claims, jobs, runners, submissions
+from farm.db.tables import accounts, claims, jobs, plans, runners, submissions
 from farm.jobs.progress import Progress
 from farm.jobs.turns import turn_seconds
 from farm.scheduler.plan import JobView, RunnerView, Snapshot
@@ -42,16 +41,17 @@ def read_snapshot(
             jobs.c.not_before,
             jobs.c.startup_seconds,
             submissions.c.number,
-            accounts.c.plan,
+            plans.c.job_throughput_limit,
+            plans.c.max_throughput,
             accounts.c.served_at,
         )
         .join(submissions, jobs.c.submission_id == submissions.c.id)
         .join(accounts, jobs.c.account_id == accounts.c.id)
+        .join(plans, accounts.c.plan == plans.c.name)
         .where(or_(jobs.c.state.in_(_STARTABLE), jobs.c.id.in_(alive)))
     ).all()
     turns = {row.id: turn_seconds(row.startup_seconds) for row in rows}
     living = _runners(connection, turns, now)
-    plans = {row.account_id: plan_named(row.plan) for row in rows}
     views = []
     for row in rows:
         progress = Progress(
@@ -69,7 +69,7 @@ def read_snapshot(
                 machine_type=row.machine_type,
                 priority=row.priority,
                 order=(row.number, row.position),
-                most_runners=min(row.instances, plans[row.account_id].job_throughput_limit),
+                most_runners=min(row.instances, row.job_throughput_limit),
                 waiting=0 if held else progress.claimable,
                 startable=row.state in _STARTABLE,
                 runners=living.get(row.id, ()),
@@ -78,7 +78,7 @@ def read_snapshot(
     return Snapshot(
         jobs=views,
         slots=slots,
-        max_throughput={account: plan.max_throughput for account, plan in plans.items()},
+        max_throughput={row.account_id: row.max_throughput for row in rows},
         served={row.account_id: row.served_at.timestamp() for row in rows if row.served_at},
     )
 

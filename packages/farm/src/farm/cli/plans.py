@@ -1,0 +1,56 @@
+"""``farm plans``: how much of the farm its users may take at a time.
+
+They work on the data folder, also while the farm runs: it looks every few seconds, and runners that
+become too many end after the frame they are at.
+"""
+
+from typing import Annotated
+
+import typer
+
+from farm.accounts.plans import described, remove_plan
+from farm.cli._common import AsJson, DataDir, opened, print_json, print_table
+from farm.db.plans import Plan
+from farm.scheduler.limits import set_plan
+
+plans = typer.Typer(no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The plan's name.")]
+
+
+@plans.command("list")
+def list_plans(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show all plans, and how many users have each."""
+    with opened(data_dir) as database, database.read() as connection:
+        found = described(connection)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("Plan", "Instances of a job", "Instances of a user", "Users"),
+        (
+            (plan.name, str(plan.job_throughput_limit), str(plan.max_throughput), str(plan.users))
+            for plan in found
+        ),
+    )
+
+
+@plans.command("set")
+def set_(
+    name: Name,
+    job_throughput_limit: Annotated[int, typer.Option(help="Most instances of one job.")],
+    max_throughput: Annotated[int, typer.Option(help="Most instances over all jobs of a user.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Make a plan, or change one: that counts at once, for running jobs too."""
+    with opened(data_dir) as database, database.write() as connection:
+        set_plan(connection, Plan(name, job_throughput_limit, max_throughput))
+    print(f"'{name}': {job_throughput_limit} instances a job, {max_throughput} a user.")
+
+
+@plans.command("remove")
+def remove(name: Name, data_dir: DataDir = None) -> None:
+    """Remove a plan that no user has."""
+    with opened(data_dir) as database, database.write() as connection:
+        remove_plan(connection, name)
+    print(f"'{name}' is removed.")

@@ -1,0 +1,37 @@
+"""Limits that change while jobs run: the planner reads them anew, claims must be shared anew."""
+
+from farm_protocol.users import UserChange
+from sqlalchemy import Connection
+
+from farm.accounts import plans, users
+from farm.db import accounts as rows
+from farm.db import claims
+from farm.db import plans as plan_rows
+from farm.db.accounts import AccountRow
+from farm.db.plans import Plan
+
+
+def set_plan(connection: Connection, plan: Plan) -> None:
+    """Make or change a plan. Raises InvalidRequestError."""
+    before = plan_rows.named(connection, plan.name)
+    plans.set_plan(connection, plan)
+    if before is not None and _grew(before, plan):
+        for account in rows.everybody(connection):
+            if account.plan.name == plan.name:
+                claims.recall_all(connection, account.id)
+
+
+def change_user(connection: Connection, account: AccountRow, wanted: UserChange) -> AccountRow:
+    """Change an account, and return it as it is then. Raises NotFoundError (the plan)."""
+    changed = users.change(connection, account, wanted)
+    if _grew(account.plan, changed.plan):
+        claims.recall_all(connection, account.id)
+    return changed
+
+
+def _grew(before: Plan, after: Plan) -> bool:
+    # All frames may have been given out to the few runners that there could be.
+    return (
+        after.job_throughput_limit > before.job_throughput_limit
+        or after.max_throughput > before.max_throughput
+    )

@@ -1,0 +1,123 @@
+"""Administration: users, their plans and credits. Only for accounts whose role is ``admin``."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from pydantic import Field
+
+from farm_protocol._model import Answer, Request
+
+
+class Role(StrEnum):
+    """What an account may do: its own work, or also everything under ``/v1/users``."""
+
+    ARTIST = "artist"
+    ADMIN = "admin"
+
+
+class Plan(Answer):
+    """A service plan.
+
+    Attributes:
+        job_throughput_limit: most instances of one job.
+        max_throughput: most instances over all of a user's jobs.
+        users: how many accounts have it.
+    """
+
+    name: str
+    job_throughput_limit: int
+    max_throughput: int
+    users: int = 0
+
+
+class PlanList(Answer):
+    """``GET /v1/plans``: by name."""
+
+    plans: list[Plan]
+
+
+class PlanLimits(Request):
+    """``PUT /v1/plans/{name}``: makes or changes a plan. It counts at once, also while jobs run."""
+
+    job_throughput_limit: int
+    max_throughput: int
+
+
+class User(Answer):
+    """An account.
+
+    Attributes:
+        has_password: whether it can log in by one.
+        keys: labels of its access keys, oldest first.
+        available, consumed: credits up to now, exactly, written as texts.
+    """
+
+    email: str
+    name: str
+    plan: str
+    role: Role
+    active: bool
+    email_notices: bool
+    has_password: bool
+    keys: list[str]
+    available: Decimal
+    consumed: Decimal
+    created_at: datetime
+
+
+class UserList(Answer):
+    """``GET /v1/users``: by email."""
+
+    users: list[User]
+
+
+class NewUser(Request):
+    """``POST /v1/users``. Without a password the user signs in with the access key."""
+
+    email: str
+    password: str | None = Field(default=None, repr=False)
+    credits: Decimal = Decimal(0)
+    plan: str | None = None
+    role: Role = Role.ARTIST
+
+
+class UserWithKey(Answer):
+    """A user, and an access key that is shown only now."""
+
+    user: User
+    access_key: str = Field(repr=False)
+
+
+class UserChange(Request):
+    """``PATCH /v1/users/{email}``: what is left out stays.
+
+    Attributes:
+        active: False locks the user out: keys and password stop working, jobs stand still.
+    """
+
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    plan: str | None = None
+    role: Role | None = None
+    active: bool | None = None
+    email_notices: bool | None = None
+
+
+class NewPassword(Request):
+    """``POST /v1/users/{email}/password``: all access keys of the user stop working."""
+
+    password: str = Field(repr=False)
+
+
+class CreditMove(Request):
+    """``POST /v1/users/{email}/credits``: gives credits, or takes them when negative."""
+
+    credits: Decimal
+    reason: str = Field(max_length=500)
+
+
+class MyChange(Request):
+    """``PATCH /v1/me``: what users decide for themselves; what is left out stays."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    email_notices: bool | None = None
