@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from bench import client_calls, farm_load, main_job, tasks
+from bench import claim_load, client_calls, farm_load, main_job, tasks
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     benchmarks: dict[str, Callable[[], None]] = {
         "main_job": lambda: main_job.run(console, options.runs, options.idle_seconds),
         "client": lambda: client_calls.run(console, options.runs),
-        "claims": lambda: farm_load.claims(console, options.runs),
+        "claims": lambda: claim_load.claims(console, options.runs),
         "big_job": lambda: farm_load.big_job(console, options.runs),
         "planning": lambda: farm_load.planning(console, options.runs),
         "tasks": lambda: tasks.run(console, options.runs, options.tasks),
