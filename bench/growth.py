@@ -17,7 +17,7 @@ class Growing:
         """Return the next figure as a text: ``31 ms``, then ``290 ms (x9.4)``."""
         before, self._before = self._before, figure
         shown = self._show(figure)
-        return f"{shown} (x{figure / before:.2g})" if before else shown
+        return f"{shown} (x{figure / before:.2g})" if before and before > 0 else shown
 
 
 def milliseconds(seconds: float) -> str:
