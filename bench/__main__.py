@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from bench import client_calls, farm_load, main_job
+from bench import claim_load, client_calls, farm_load, main_job, tasks
 
 
 def main() -> None:
@@ -18,7 +18,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--idle-seconds", type=float, default=30)
-    known = ("main_job", "client", "claims", "big_job", "planning")
+    parser.add_argument("--tasks", type=int, default=10_000, help="of the benchmark 'tasks'")
+    known = ("main_job", "client", "claims", "big_job", "planning", "tasks")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
     options = parser.parse_args()
     console = Console(width=110)
@@ -29,9 +30,10 @@ def main() -> None:
     benchmarks: dict[str, Callable[[], None]] = {
         "main_job": lambda: main_job.run(console, options.runs, options.idle_seconds),
         "client": lambda: client_calls.run(console, options.runs),
-        "claims": lambda: farm_load.claims(console, options.runs),
+        "claims": lambda: claim_load.claims(console, options.runs),
         "big_job": lambda: farm_load.big_job(console, options.runs),
         "planning": lambda: farm_load.planning(console, options.runs),
+        "tasks": lambda: tasks.run(console, options.runs, options.tasks),
     }
     unknown = [name for name in options.names if name not in benchmarks]
     if unknown:

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,13 @@ def database_url(kind: str) -> Iterator[str | None]:
 
 
 class Barehouse:
-    """A running `tools.bare_farm` with one user and a scene."""
+    """A running farm with one user and a scene."""
 
-    def __init__(self, folder: Path, url: str | None) -> None:
-        command = [sys.executable, "-m", "tools.bare_farm", "--data-dir", str(folder)]
+    def __init__(
+        self, folder: Path, url: str | None, program: Sequence[str] = ("tools.bare_farm",)
+    ) -> None:
+        """Start ``python -m program --data-dir folder``, by default a farm without renderers."""
+        command = [sys.executable, "-m", *program, "--data-dir", str(folder)]
         command += ["--database-url", url] if url else []
         self.folder = folder
         self._farm = subprocess.Popen(command, stderr=subprocess.DEVNULL)

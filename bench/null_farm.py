@@ -1,0 +1,60 @@
+"""A real farm whose local engine starts real runners, with `bench.null_renderer` for a Blender."""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import farm.main
+from farm.config import Settings
+from farm.engines.local import LocalEngine
+
+
+class SharedResultsEngine(LocalEngine):
+    """Starts `bench.null_runner` instead of ``farm.runner``."""
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "bench.null_runner", "--work-dir", str(self._work_dir)]
+        command += ["--blender", str(self._blender)]
+        descriptor, _ = tempfile.mkstemp(dir=self._log_dir, prefix="runner-", suffix=".log")
+        with os.fdopen(descriptor, "wb") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+
+def install_renderer(folder: Path, image: bool) -> Path:
+    """Write a program that is `bench.null_renderer`, as the setting FARM_BLENDER wants one."""
+    program = folder / "null-renderer"
+    script = Path(__file__).with_name("null_renderer.py")
+    # -S -E: nothing but the standard library, so that starting it takes 10 ms.
+    program.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -S -E "{script}" --image={"yes" if image else "no"}'
+        ' "$@"\n'
+    )
+    program.chmod(0o755)
+    return program
+
+
+def main() -> None:
+    """Serve as the arguments say."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--blender", required=True)
+    parser.add_argument("--shared-results", action="store_true")
+    options = parser.parse_args()
+    if options.shared_results:
+        engine: Callable[..., object] = SharedResultsEngine
+        setattr(farm.main, "LocalEngine", engine)  # noqa: B010 - as tools.bare_farm does
+    farm.main.serve(Settings(data_dir=options.data_dir, blender=options.blender))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""A runner that reports frames without their files, to see what the files cost.
+
+The protocol wants at least one file a frame: every frame names the same tiny blob, sent once a
+claim. Nothing is decoded, hashed or sent for the single frame; all else is `farm.runner`.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import farm.runner.claim
+from farm.runner.__main__ import main
+from farm.runner.report import Farm
+from farm.runner.results import FrameFiles
+from farm.runner.verdict import Failure
+from farm_protocol.hashing import hash_file
+from farm_protocol.runner import FrameDone, OutputFile
+
+
+class SharedResults:
+    """In the place of `farm.runner.results.Results`."""
+
+    def __init__(
+        self,
+        farm: Farm,
+        claim_id: str,
+        folder: Path,
+        remote_folder: str,
+        expected: Mapping[int, Sequence[str]],
+    ) -> None:
+        self._farm, self._claim_id = farm, claim_id
+        self._folder, self._remote_folder, self._expected = folder, remote_folder, expected
+        self._blob: tuple[str, int] | None = None
+        self.sent: set[int] = set()
+        self.failure: Failure | None = None
+
+    def send(self, frame: FrameFiles) -> None:
+        """Report one frame."""
+        if self._blob is None:
+            self._blob = self._send_blob()
+        digest, size = self._blob
+        outputs = [
+            OutputFile(path=f"{self._remote_folder}/{name}", hash=digest, size=size)
+            for name in self._expected[frame.frame]
+        ]
+        done = FrameDone(frame=frame.frame, seconds=frame.seconds, outputs=outputs)
+        self._farm.frame_done(self._claim_id, done)
+        self.sent.add(frame.frame)
+
+    def _send_blob(self) -> tuple[str, int]:
+        path = self._folder / "shared"
+        path.write_bytes(b"the file of all frames")
+        digest, size = hash_file(path)
+        self._farm.upload(digest, path)
+        return digest, size
+
+
+if __name__ == "__main__":
+    setattr(farm.runner.claim, "Results", SharedResults)  # noqa: B010 - a type of its own
+    sys.exit(main())
