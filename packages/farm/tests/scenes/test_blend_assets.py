@@ -152,7 +152,7 @@ def test_a_changed_byte_never_does_more_than_that(project, tmp_path):
         part = tmp_path / str(number)
         part.write_bytes(data)
         with contextlib.suppress(UnreadableBlendError):
-            missing_assets(DEEP, project | {DEEP: part}, seconds=10)
+            missing_assets(DEEP, project | {DEEP: part}, seconds=2)
 
 
 def test_a_file_that_sends_its_reader_in_circles_is_given_up(tmp_path):
