@@ -93,3 +93,12 @@ save("scenes/shot.blend", compress=True)
 
 bpy.ops.wm.read_factory_settings(use_empty=False)
 save("scenes/nothing.blend")
+
+if bpy.app.version >= (5, 0):
+    bpy.ops.wm.read_factory_settings(use_empty=False)
+    save("scenes/packed_link.blend")
+    library = place("libs/mid.blend")
+    with bpy.data.libraries.load(library, link=True, relative=True, pack=True) as (_, target):
+        target.objects = ["Mid"]
+    bpy.context.scene.collection.objects.link(target.objects[0])
+    save("scenes/packed_link.blend")

@@ -72,6 +72,14 @@ def test_a_scene_without_dependencies_misses_nothing(project):
     assert missing_assets("demo/scenes/nothing.blend", project) == []
 
 
+def test_a_library_that_is_packed_into_the_scene_is_no_dependency(project):
+    scene = "demo/scenes/packed_link.blend"
+    if scene not in project:
+        pytest.skip("needs Blender 5.0 or newer")
+    files = {remote: blob for remote, blob in project.items() if not remote.startswith("demo/libs")}
+    assert missing_assets(scene, files) == []
+
+
 @pytest.mark.parametrize(
     ("gone", "used_by", "path", "kind"),
     [
@@ -161,6 +169,18 @@ def test_a_file_that_sends_its_reader_in_circles_is_given_up(tmp_path):
     blend.write_bytes(b"BLENDER-v304" + struct.pack("<4siQii", b"TEST", -24, 1, 0, 0))
     with pytest.raises(UnreadableBlendError, match="in 1 seconds"):
         missing_assets("a/b.blend", {"a/b.blend": blend}, seconds=1)
+
+
+def test_paths_outside_the_project_are_not_opened(project, tmp_path):
+    # A library by this name exists on this disk, and is none of the project's business.
+    files = {remote: blob for remote, blob in project.items() if remote != MID}
+    elsewhere = tmp_path / "libs" / "mid.blend"
+    elsewhere.parent.mkdir()
+    shutil.copyfile(project[MID], elsewhere)
+    scene = tmp_path / "scenes" / "shot.blend"
+    scene.parent.mkdir()
+    shutil.copyfile(project[SHOT], scene)
+    assert {each.used_by for each in missing_assets(SHOT, files | {SHOT: scene})} == {SHOT}
 
 
 def test_a_file_that_is_no_scene_is_unreadable(tmp_path):

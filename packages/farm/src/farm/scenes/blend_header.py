@@ -8,8 +8,8 @@ A .blend begins with one of two headers::
 Compressed, the header is the first thing inside a gzip stream (until 2.93) or a Zstandard frame
 (since 3.0). The version is that of the release without its patch number: 3.4.1 saves ``304``.
 
-A Blender opens files of older Blenders. Of newer ones it loses what it does not know, and before
-4.5 it cannot open those of 5.0 at all.
+A Blender opens files of older Blenders. Of newer ones it loses what it does not know: 4.5 opens a
+file of 5.0 so, and 3.4 cannot open it at all.
 """
 
 import io

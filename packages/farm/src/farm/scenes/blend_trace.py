@@ -6,10 +6,10 @@ Reading is done by blender-asset-tracer (BAT). It trusts what it reads: a damage
 can send it round in circles, or into all memory and disk. So it works in a process that has
 limits, and that its starter can end; see `farm.scenes.blend_assets`.
 
-BAT 1.23 reads files of Blender 2.4 to 5.0, plain, gzip and Zstandard. Its own walk through
-libraries is not used: it opens whatever path a scene names, anywhere on this disk, and follows only
-some of the ways in which one data-block needs another. Here a library is opened only when the
-project has it, and everything in it counts.
+BAT 1.23 was tried with files of Blender 3.4, 4.5 and 5.0, plain and compressed. Its own walk
+through libraries is not used: it opens whatever path a scene names, anywhere on this disk, and
+follows only some of the ways in which one data-block needs another. Here a library is opened only
+when the project has it, and everything in it counts.
 """
 
 import contextlib
