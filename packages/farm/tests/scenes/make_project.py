@@ -60,6 +60,9 @@ def displace(image):
     bpy.data.objects["Cube"].modifiers.new("displace", "DISPLACE").texture = texture
 
 
+with open(place("version.txt"), "w") as file:
+    file.write("{}.{}".format(*bpy.app.version))
+
 draw("textures/wood.png", "textures/metal.png", "textures/packed.png")
 draw("seq/water_0003.png", "seq/water_0004.png", "tiles/rock.1001.png")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from farm.scenes.blend_assets import AssetKind, UnreadableBlendError, missing_assets
+from farm.scenes.blend_header import saved_by
 from farm_protocol.hashing import hash_file
 
 SHOT, MID, DEEP = "demo/scenes/shot.blend", "demo/libs/mid.blend", "demo/libs/deep.blend"
@@ -56,6 +57,11 @@ OUTSIDE = {
     )
 }
 SMOKE = {(SHOT, "//smoke_0001.vdb"): (AssetKind.VOLUME, "demo/scenes/smoke_0001.vdb", None)}
+
+
+@pytest.mark.parametrize("blend", [SHOT, DEEP])
+def test_a_real_scene_tells_who_saved_it(project, blend):
+    assert str(saved_by(project[blend])) == project["demo/version.txt"].read_text()
 
 
 def test_only_what_is_not_there_is_missing(project):

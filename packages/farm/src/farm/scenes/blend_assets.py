@@ -92,7 +92,8 @@ def missing_assets(
     Raises:
         UnreadableBlendError: the scene or one of its libraries is damaged, of an unknown format,
             or too large to be looked through within the limits.
-        OSError: no process can be started.
+        OSError, subprocess.CalledProcessError: the reader cannot be started, or is broken itself;
+            its error output is this process's.
     """
     manifest = Manifest(files)
     missing = []
@@ -126,7 +127,6 @@ def _usages(scene: str, files: Mapping[str, Path], seconds: float) -> list[Usage
                 command,
                 input=question.encode(),
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
                 timeout=seconds,
                 env={"TMPDIR": folder, "TEMP": folder},
                 check=True,
@@ -136,7 +136,9 @@ def _usages(scene: str, files: Mapping[str, Path], seconds: float) -> list[Usage
                 scene,
                 f"{scene} and its libraries could not be looked through in {seconds:.0f} seconds.",
             ) from None
-        except subprocess.CalledProcessError:
+        except subprocess.CalledProcessError as error:
+            if error.returncode > 0:  # not ended by a signal: the scene is not to blame
+                raise
             raise UnreadableBlendError(
                 scene, f"{scene} cannot be looked through: it is damaged or needs too much memory."
             ) from None

@@ -14,6 +14,7 @@ when the project has it, and everything in it counts.
 
 import contextlib
 import json
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -136,6 +137,7 @@ def _limit() -> None:
 def main() -> None:
     """Read a question, answer it: ``{"usages": [...]}`` or ``{"path": ..., "reason": ...}``."""
     _limit()
+    logging.disable()  # BAT's, about what it finds odd in a scene; errors are answered
     # Of pointers that lead nowhere real files have a few; what they would lead to is not used.
     blendfile.set_strict_pointer_mode(False)
     question = json.load(sys.stdin)
@@ -144,6 +146,8 @@ def main() -> None:
         found = list(islice(usages(question["scene"], blends), _MAX_USAGES + 1))
     except TraceError as error:
         answer: dict[str, object] = {"path": error.path, "reason": str(error)}
+    except MemoryError as error:
+        answer = {"path": question["scene"], "reason": type(error).__name__}
     else:
         answer = {"usages": [asdict(usage) for usage in found]}
         if len(found) > _MAX_USAGES:
