@@ -8,5 +8,6 @@ claim      one claim: renderer, heartbeat, log and results side by side
 stage      the project's files from the store into the work folder
 session    the renderer, inside an OpenJD session (the only user of openjd)
 outputs    is a rendered file whole?
+health     does it look like a picture? On the numbers of image_statistics
 report     the farm's API (the only user of HTTP)
 """

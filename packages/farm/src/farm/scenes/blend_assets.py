@@ -1,0 +1,152 @@
+"""Which files a .blend needs that its project does not have.
+
+Blender renders without a word when a texture is missing, and exits with 0: magenta is all that
+tells. So it is asked before: each file that the scene or a library of it names is looked for among
+the project's remote paths, exactly as written. What is packed into a .blend is not looked for.
+
+What is found is a hint, not a proof. Everything in a library counts, also what the scene does not
+link; a cache may never have been baked; a script may know better. And BAT does not see everything:
+OSL scripts, and the settings of add-ons, for example.
+
+* `farm.scenes.asset_paths` says which remote path is meant, and what counts as found
+* `farm.scenes.blend_trace` reads the .blend files, in a process of its own
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from farm.scenes.asset_paths import Manifest, expected_path
+from farm.scenes.usages import AssetKind, Usage
+
+__all__ = ["AssetKind", "MissingAsset", "UnreadableBlendError", "missing_assets"]
+
+_SECONDS = 60.0
+"""A scene of 5,000 objects with a material each (140 MB) takes 2."""
+
+
+@dataclass(frozen=True)
+class MissingAsset:
+    """A file that is named and not there. ``str()`` is a sentence for people.
+
+    Attributes:
+        path: as the .blend says it.
+        used_by: remote path of the .blend that says it.
+        kind: what names it.
+        data_block: name of the data-block that names it.
+        expected: the remote path that is meant; None when it is outside the project: on the
+            artist's own machine, or above the project's folder.
+        similar: a remote path of the project that differs only in upper and lower case; mostly
+            None.
+    """
+
+    path: str
+    used_by: str
+    kind: AssetKind
+    data_block: str
+    expected: str | None
+    similar: str | None
+
+    def __str__(self) -> str:
+        who = f"{self.used_by} needs '{self.path}' ({self.kind} '{self.data_block}')"
+        if self.similar:
+            return f"{who}. The project only has {self.similar}, whose upper and lower case differ."
+        if self.expected:
+            return f"{who}, but the project has no {self.expected}."
+        if self.path.startswith("//"):
+            return f"{who}, which is outside the project."
+        return (
+            f"{who}, which is a path of the computer it was made on. Make it relative, and add "
+            "the file to the project."
+        )
+
+
+class UnreadableBlendError(Exception):
+    """A .blend cannot be looked through: nothing is known about what it needs.
+
+    ``path``: its remote path. ``str()``: a sentence for people.
+    """
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def missing_assets(
+    scene: str, files: Mapping[str, Path], seconds: float = _SECONDS
+) -> list[MissingAsset]:
+    """Return what a scene and the libraries that it links need and the project does not have.
+
+    Reads the .blend files only, never writes to them, and blocks until it is done.
+
+    Parameters:
+        scene: remote path of a .blend, without a leading slash; one of ``files``.
+        files: every file of the project: where its bytes lie on this disk, by remote path.
+        seconds: when to give up.
+
+    Raises:
+        UnreadableBlendError: the scene or one of its libraries is damaged, of an unknown format,
+            or too large to be looked through within the limits.
+        OSError, subprocess.CalledProcessError: the reader cannot be started, or is broken itself;
+            its error output is this process's.
+    """
+    manifest = Manifest(files)
+    missing = []
+    for usage in _usages(scene, files, seconds):
+        expected = expected_path(usage.path, usage.used_by)
+        if expected and manifest.has(expected, usage.is_sequence):
+            continue
+        missing.append(
+            MissingAsset(
+                path=usage.path,
+                used_by=usage.used_by,
+                kind=usage.kind,
+                data_block=usage.data_block,
+                expected=expected,
+                similar=manifest.similar(expected, usage.is_sequence) if expected else None,
+            )
+        )
+    return missing
+
+
+def _usages(scene: str, files: Mapping[str, Path], seconds: float) -> list[Usage]:
+    # Also shot.blend1: a backup can be linked like any other. Other names cannot.
+    names = [path for path in files if ".blend" in path.rpartition("/")[2].lower()]
+    blends = {name: str(files[name].absolute()) for name in [scene, *names]}
+    question = json.dumps({"scene": scene, "blends": blends})
+    command = [sys.executable, "-I", "-m", "farm.scenes.blend_trace"]
+    # Where compressed files are expanded: a process that is killed leaves them behind.
+    with tempfile.TemporaryDirectory(prefix="blend-") as folder:
+        try:
+            done = subprocess.run(
+                command,
+                input=question.encode(),
+                stdout=subprocess.PIPE,
+                timeout=seconds,
+                env={"TMPDIR": folder, "TEMP": folder},
+                check=True,
+            )
+        except subprocess.TimeoutExpired:
+            raise UnreadableBlendError(
+                scene,
+                f"{scene} and its libraries could not be looked through in {seconds:.0f} seconds.",
+            ) from None
+        except subprocess.CalledProcessError as error:
+            if error.returncode > 0:  # not ended by a signal: the scene is not to blame
+                raise
+            raise UnreadableBlendError(
+                scene, f"{scene} cannot be looked through: it is damaged or needs too much memory."
+            ) from None
+    answer: dict[str, Any] = json.loads(done.stdout)
+    if "reason" in answer:
+        raise UnreadableBlendError(
+            answer["path"],
+            f"{answer['path']} cannot be looked through: it is damaged, or no .blend of a known "
+            f"version ({answer['reason']}).",
+        )
+    return [Usage(**{**each, "kind": AssetKind(each["kind"])}) for each in answer["usages"]]

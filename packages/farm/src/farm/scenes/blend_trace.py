@@ -1,0 +1,159 @@
+"""The files that a .blend and the libraries that it links name: a program of its own.
+
+    python -m farm.scenes.blend_trace     {"scene": ..., "blends": {...}}: stdin, answer: stdout
+
+Reading is done by blender-asset-tracer (BAT). It trusts what it reads: a damaged or hostile file
+can send it round in circles, or into all memory and disk. So it works in a process that has
+limits, and that its starter can end; see `farm.scenes.blend_assets`.
+
+BAT 1.23 was tried with files of Blender 3.4, 4.5 and 5.0, plain and compressed. Its own walk
+through libraries is not used: it opens whatever path a scene names, anywhere on this disk, and
+follows only some of the ways in which one data-block needs another. Here a library is opened only
+when the project has it, and everything in it counts.
+"""
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+from blender_asset_tracer import blendfile, trace
+from blender_asset_tracer.trace import blocks2assets
+from blender_asset_tracer.trace.result import BlockUsage
+
+from farm.scenes.asset_paths import expected_path
+from farm.scenes.usages import AssetKind, Usage
+
+_MAX_MEMORY = 6 * 1024**3
+_MAX_UNPACKED = 8 * 1024**3
+"""Bytes of address space, and of the file into which BAT expands a compressed .blend."""
+_MAX_USAGES = 100_000
+
+
+_KINDS = {
+    b"IM": AssetKind.IMAGE,
+    b"LI": AssetKind.LIBRARY,
+    b"VF": AssetKind.FONT,
+    b"SO": AssetKind.SOUND,
+    b"MC": AssetKind.MOVIE_CLIP,
+    b"SC": AssetKind.STRIP,
+    b"VO": AssetKind.VOLUME,
+    b"LA": AssetKind.LIGHT_PROFILE,
+    b"CF": AssetKind.CACHE,
+    b"ME": AssetKind.CACHE,
+    b"OB": AssetKind.CACHE,
+}
+
+
+class TraceError(Exception):
+    """A .blend cannot be read. ``path``: its remote path. ``str()``: what is the matter."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
+
+
+def usages(scene: str, blends: Mapping[str, Path]) -> Iterator[Usage]:
+    """Yield what a scene and its libraries name, each file once for each .blend.
+
+    Parameters:
+        scene: remote path of a .blend.
+        blends: where the .blend files lie on this disk, by remote path; ``scene`` is one of them.
+
+    Raises:
+        TraceError: one of them cannot be read. Libraries that are not in ``blends`` are left out.
+    """
+    waiting, seen = [scene], {scene}
+    while waiting:
+        blend = waiting.pop(0)
+        for usage in dict.fromkeys(_usages_of(blend, blends[blend])):
+            yield usage
+            library = expected_path(usage.path, blend)
+            if usage.kind is not AssetKind.LIBRARY or library is None or library in seen:
+                continue
+            if library in blends:
+                seen.add(library)
+                waiting.append(library)
+
+
+def _usages_of(remote_path: str, path: Path) -> Iterator[Usage]:
+    try:
+        with contextlib.closing(blendfile.BlendFile(path)) as opened:
+            # Names of disk caches are made from it. BAT reads through the file that is open.
+            opened.filepath = Path(remote_path)
+            linked = {each.get(b"lib") for each in opened.find_blocks_from_code(b"ID")}
+            for block in trace.asset_holding_blocks(opened.blocks):
+                # Blender opens a library only for the data-blocks that are linked from it. One
+                # that is here without them was packed into this file.
+                if block.code != b"LI" or block.addr_old in linked:
+                    yield from _usages_in(block, remote_path)
+    except TraceError:
+        raise
+    # Damage shows as any of a dozen exceptions, BAT's and Python's.
+    except Exception as error:
+        raise TraceError(remote_path, type(error).__name__) from error
+
+
+def _usages_in(block: blendfile.BlendFileBlock, remote_path: str) -> Iterator[Usage]:
+    for found in blocks2assets.iter_assets(block):
+        # Modifiers also show images and caches of others, which have their own turn, where it is
+        # known whether they are packed.
+        if len(found.block.code) == 2 and found.block.code != block.code:
+            continue
+        if found.asset_path:
+            name = (block.id_name or b"")[2:]
+            yield Usage(
+                path=_as_written(found),
+                used_by=remote_path,
+                kind=_KINDS.get(block.code, AssetKind.CACHE),
+                data_block=name.decode("utf-8", "replace"),
+                is_sequence=found.is_sequence,
+            )
+
+
+def _as_written(found: BlockUsage) -> str:
+    """Return the path with its backslashes. BAT replaces them, and ``\\\\server`` is not ``//``."""
+    path: bytes = found.asset_path
+    if found.path_full_field is not None:
+        written = found.block.get(found.path_full_field.name.name_only, default=None)
+        if isinstance(written, bytes) and written.replace(b"\\", b"/") == path:
+            path = written
+    return path.decode("utf-8", "replace")
+
+
+def _limit() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limits; the starter's patience remains
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_UNPACKED, _MAX_UNPACKED))
+
+
+def main() -> None:
+    """Read a question, answer it: ``{"usages": [...]}`` or ``{"path": ..., "reason": ...}``."""
+    _limit()
+    logging.disable()  # BAT's, about what it finds odd in a scene; errors are answered
+    # Of pointers that lead nowhere real files have a few; what they would lead to is not used.
+    blendfile.set_strict_pointer_mode(False)
+    question = json.load(sys.stdin)
+    blends = {remote: Path(path) for remote, path in question["blends"].items()}
+    try:
+        found = list(islice(usages(question["scene"], blends), _MAX_USAGES + 1))
+    except TraceError as error:
+        answer: dict[str, object] = {"path": error.path, "reason": str(error)}
+    except MemoryError as error:
+        answer = {"path": question["scene"], "reason": type(error).__name__}
+    else:
+        answer = {"usages": [asdict(usage) for usage in found]}
+        if len(found) > _MAX_USAGES:
+            answer = {"path": question["scene"], "reason": f"more than {_MAX_USAGES} files"}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""What a real scene needs and its project does not have; damaged and hostile scenes."""
+
+import contextlib
+import os
+import random
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+import zstandard
+from farm.scenes.blend_assets import AssetKind, UnreadableBlendError, missing_assets
+from farm.scenes.blend_header import saved_by
+from farm_protocol.hashing import hash_file
+
+SHOT, MID, DEEP = "demo/scenes/shot.blend", "demo/libs/mid.blend", "demo/libs/deep.blend"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Remote path to blob: read-only, named by hash, as in the farm's store."""
+    # To run this with another Blender, or with a Python that has bpy.
+    program = os.environ.get("TEST_BLENDER") or shutil.which("blender")
+    if program is None:
+        pytest.skip("needs blender on the PATH")
+    folder, blobs = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("blobs")
+    script = str(Path(__file__).with_name("make_project.py"))
+    if "python" in Path(program).name:
+        command = [program, script, str(folder)]
+    else:
+        command = [program, "-b", "--factory-startup", "--python-exit-code", "3", "-P", script]
+        command += ["--", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    files = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".blend1":
+            blob = blobs / hash_file(path)[0]
+            shutil.copyfile(path, blob)
+            blob.chmod(0o444)
+            files[f"demo/{path.relative_to(folder).as_posix()}"] = blob
+    return files
+
+
+def said(missing):
+    return {(each.used_by, each.path): (each.kind, each.expected, each.similar) for each in missing}
+
+
+OUTSIDE = {
+    (SHOT, path): (AssetKind.IMAGE, None, None)
+    for path in (
+        "/home/artist/wood.png",
+        "C:\\textures\\wood.png",
+        "\\\\server\\share\\wood.png",
+        "textures/wood.png",
+        "//../../wood.png",
+    )
+}
+SMOKE = {(SHOT, "//smoke_0001.vdb"): (AssetKind.VOLUME, "demo/scenes/smoke_0001.vdb", None)}
+
+
+@pytest.mark.parametrize("blend", [SHOT, DEEP])
+def test_a_real_scene_tells_who_saved_it(project, blend):
+    assert str(saved_by(project[blend])) == project["demo/version.txt"].read_text()
+
+
+def test_only_what_is_not_there_is_missing(project):
+    assert said(missing_assets(SHOT, project)) == OUTSIDE | SMOKE
+
+
+def test_blobs_are_only_read(project):
+    before = {path: path.read_bytes() for path in project.values()}
+    missing_assets(SHOT, project)
+    assert {path: path.read_bytes() for path in project.values()} == before
+
+
+def test_a_scene_without_dependencies_misses_nothing(project):
+    assert missing_assets("demo/scenes/nothing.blend", project) == []
+
+
+def test_a_library_that_is_packed_into_the_scene_is_no_dependency(project):
+    scene = "demo/scenes/packed_link.blend"
+    if scene not in project:
+        pytest.skip("needs Blender 5.0 or newer")
+    files = {remote: blob for remote, blob in project.items() if not remote.startswith("demo/libs")}
+    assert missing_assets(scene, files) == []
+
+
+@pytest.mark.parametrize(
+    ("gone", "used_by", "path", "kind"),
+    [
+        ("demo/textures/wood.png", SHOT, "//../textures/wood.png", AssetKind.IMAGE),
+        ("demo/textures/wood.png", SHOT, "//..\\textures\\wood.png", AssetKind.IMAGE),
+        ("demo/tiles/rock.1001.png", SHOT, "//../tiles/rock.<UDIM>.png", AssetKind.IMAGE),
+        (MID, SHOT, "//../libs/mid.blend", AssetKind.LIBRARY),
+        (DEEP, MID, "//deep.blend", AssetKind.LIBRARY),
+        # Only the library of the library names it.
+        ("demo/textures/metal.png", DEEP, "//../textures/metal.png", AssetKind.IMAGE),
+    ],
+)
+def test_a_missing_file_is_told_with_who_needs_it(project, gone, used_by, path, kind):
+    files = {remote: blob for remote, blob in project.items() if remote != gone}
+    found = said(missing_assets(SHOT, files))
+    assert found[used_by, path][0] is kind
+    new = {key: expected for key, (_, expected, _) in found.items() if expected == gone}
+    # Of tiles no single file is expected.
+    assert new or "<UDIM>" in path
+    assert found.keys() - OUTSIDE.keys() - SMOKE.keys() >= {(used_by, path)}
+
+
+def test_a_sequence_is_missing_when_its_last_frame_is_gone(project):
+    def water(files):
+        return (SHOT, "//../seq/water_0001.png") in said(missing_assets(SHOT, files))
+
+    one = {remote: blob for remote, blob in project.items() if not remote.endswith("_0003.png")}
+    none = {remote: blob for remote, blob in one.items() if not remote.endswith("_0004.png")}
+    assert not water(one)
+    assert water(none)
+
+
+def test_packed_images_and_what_stands_in_the_library_itself_are_no_dependency(project):
+    files = {remote: blob for remote, blob in project.items() if "packed" not in remote}
+    assert said(missing_assets(SHOT, files)) == OUTSIDE | SMOKE
+
+
+def test_a_file_whose_case_differs_is_named(project):
+    files = dict(project)
+    files["demo/Textures/Wood.PNG"] = files.pop("demo/textures/wood.png")
+    missing = missing_assets(SHOT, files)
+    key = (SHOT, "//../textures/wood.png")
+    assert said(missing)[key][2] == "demo/Textures/Wood.PNG"
+    assert any("upper and lower case" in str(each) for each in missing)
+
+
+def test_every_missing_file_has_a_sentence(project):
+    files = {remote: blob for remote, blob in project.items() if remote != DEEP}
+    for each in missing_assets(SHOT, files):
+        assert str(each).startswith(f"{each.used_by} needs '{each.path}' ({each.kind} '")
+        assert str(each).endswith(".")
+
+
+@pytest.mark.parametrize("broken", [SHOT, MID, DEEP])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+def test_a_truncated_scene_or_library_is_not_one_without_dependencies(
+    project, tmp_path, broken, share
+):
+    data = project[broken].read_bytes()
+    part = tmp_path / "blob"
+    part.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(UnreadableBlendError, match=broken) as caught:
+        missing_assets(SHOT, project | {broken: part})
+    assert caught.value.path == broken
+
+
+def test_a_changed_byte_never_does_more_than_that(project, tmp_path):
+    # Plain, or nearly every change is found by the checksum of the compression.
+    original = project[DEEP].read_bytes()
+    if original.startswith(b"\x28\xb5\x2f\xfd"):
+        with zstandard.ZstdDecompressor().stream_reader(original, read_across_frames=True) as plain:
+            original = plain.read()
+    generator = random.Random(7)
+    for number in range(12):
+        data = bytearray(original)
+        for _ in range(200):
+            data[generator.randrange(len(data))] = generator.randrange(256)
+        part = tmp_path / str(number)
+        part.write_bytes(data)
+        with contextlib.suppress(UnreadableBlendError):
+            missing_assets(DEEP, project | {DEEP: part}, seconds=2)
+
+
+def test_a_file_that_sends_its_reader_in_circles_is_given_up(tmp_path):
+    blend = tmp_path / "blob"
+    # A block whose length leads back to its own beginning.
+    blend.write_bytes(b"BLENDER-v304" + struct.pack("<4siQii", b"TEST", -24, 1, 0, 0))
+    with pytest.raises(UnreadableBlendError, match="in 1 seconds"):
+        missing_assets("a/b.blend", {"a/b.blend": blend}, seconds=1)
+
+
+def test_paths_outside_the_project_are_not_opened(project, tmp_path):
+    # A library by this name exists on this disk, and is none of the project's business.
+    files = {remote: blob for remote, blob in project.items() if remote != MID}
+    elsewhere = tmp_path / "libs" / "mid.blend"
+    elsewhere.parent.mkdir()
+    shutil.copyfile(project[MID], elsewhere)
+    scene = tmp_path / "scenes" / "shot.blend"
+    scene.parent.mkdir()
+    shutil.copyfile(project[SHOT], scene)
+    assert {each.used_by for each in missing_assets(SHOT, files | {SHOT: scene})} == {SHOT}
+
+
+def test_a_file_that_is_no_scene_is_unreadable(tmp_path):
+    blend = tmp_path / "blob"
+    blend.write_bytes(b"a picture, say")
+    with pytest.raises(UnreadableBlendError, match=r"a/b\.blend cannot be looked through"):
+        missing_assets("a/b.blend", {"a/b.blend": blend})
