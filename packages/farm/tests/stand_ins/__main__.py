@@ -5,7 +5,6 @@ import io
 import sys
 from pathlib import Path
 
-
 # Python put this folder there; its modules are members of a package.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
