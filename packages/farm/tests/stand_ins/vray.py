@@ -7,12 +7,12 @@ error [C]. ``-frames`` puts the frame number before the extension, with the scen
 
 Lines: ``Starting frame N``, ``Rendering image...: N%``, ``Successfully written image file "..."``,
 ``Frame took ...`` [S]. Unless ``-progressUseCR=0`` progress ends with a carriage return, unless
-``-progressUseColor=0`` it is coloured [D]; ``-showProgress=0`` silences it, ``-verboseLevel`` below 3
-the other lines [D].
+``-progressUseColor=0`` it is coloured [D]; ``-showProgress=0`` silences it, ``-verboseLevel`` below
+3 the other lines [D].
 
-Failures print ``error: ...`` [S] and end with 1 [C]. A texture that cannot be found is printed as an
-error, and the render goes on [C]. Without a licence ``Could not obtain a license (-88)`` [S]; it
-stalls then when the scene also has a ``hang-at``. ``-display`` other than 0 fails, as on a node
+Failures print ``error: ...`` [S] and end with 1 [C]. A texture that cannot be found is printed as
+an error, and the render goes on [C]. Without a licence ``Could not obtain a license (-88)`` [S]; it
+stalls then when the scene also has a ``hang-at`` [S]. ``-display`` other than 0 fails, as on a node
 without X. ``-remapPathFile`` maps the paths of textures only [C].
 """
 
@@ -35,6 +35,7 @@ from stand_ins._vrscene import Plugin, VrsceneError, parse
 
 VERSION = "V-Ray Standalone, version 6.20.01 for x64, V-Ray core version is 6.20.01"
 
+_RANGE = re.compile(r"(-?\d+)(?:-(-?\d+)(?:,([1-9]\d*))?)?")
 _NUMBER = r"\d+"
 _SWITCH = r"[01]"
 _OPTIONS = {
@@ -43,7 +44,7 @@ _OPTIONS = {
     "camera": r".+",
     "imgWidth": r"[1-9]\d*",
     "imgHeight": r"[1-9]\d*",
-    "frames": r"(-?\d+(--?\d+(,[1-9]\d*)?)?)(;(-?\d+(--?\d+(,[1-9]\d*)?)?))*",
+    "frames": rf"{_RANGE.pattern}(;{_RANGE.pattern})*",
     "noFrameNumbers": _SWITCH,
     "skipExistingFrames": _SWITCH,
     "numThreads": _NUMBER,
@@ -63,7 +64,6 @@ _OPTIONS = {
     "lowThreadPriority": _SWITCH,
 }
 """Option -> what its value looks like [D]."""
-_RANGE = re.compile(r"(-?\d+)(?:-(-?\d+)(?:,(\d+))?)?")
 
 
 @dataclass
@@ -161,11 +161,11 @@ def _render(given: _Arguments, plugins: dict[str, Plugin], orders: Orders) -> in
     camera = given.values.get("camera")
     if not views or (camera is not None and camera not in plugins):
         raise _error(f'Camera "{camera}" not found' if views else "No RenderView in the scene")
-    (output, *_) = [*_of_kind(plugins, "SettingsOutput"), Plugin("SettingsOutput")]
-    settings = output.parameters
+    outputs = _of_kind(plugins, "SettingsOutput")
+    settings = outputs[0].parameters if outputs else {}
     size = (
-        given.number("imgWidth", int(settings.get("img_width", "640"))),
-        given.number("imgHeight", int(settings.get("img_height", "480"))),
+        given.number("imgWidth", _integer(settings, "img_width", 640)),
+        given.number("imgHeight", _integer(settings, "img_height", 480)),
     )
     target = given.values.get("imgFile") or _scene_target(settings)
     if target and Path(target).suffix[1:] not in FORMATS:
@@ -173,7 +173,7 @@ def _render(given: _Arguments, plugins: dict[str, Plugin], orders: Orders) -> in
     _load_textures(given, plugins)
     if orders.error_exit_0:
         print("error: Could not compile a shader")
-    padding = int(settings.get("anim_frame_padding", "4"))
+    padding = _integer(settings, "anim_frame_padding", 4)
     for frame in _frames(given, settings):
         given.say(f"Starting frame {frame}")
         path = target
@@ -181,6 +181,13 @@ def _render(given: _Arguments, plugins: dict[str, Plugin], orders: Orders) -> in
             path = _numbered(target, frame, padding)
         _frame(given, path, size, frame, orders)
     return 0
+
+
+def _integer(settings: dict[str, str], name: str, default: int) -> int:
+    text = settings.get(name, str(default))
+    if not re.fullmatch(r"-?\d+", text):
+        raise _error(f'Parameter "{name}" is no integer: {text}')
+    return int(text)
 
 
 def _scene_target(settings: dict[str, str]) -> str:
@@ -191,7 +198,7 @@ def _scene_target(settings: dict[str, str]) -> str:
 
 def _frames(given: _Arguments, settings: dict[str, str]) -> list[int]:
     if "frames" not in given.values:
-        return [int(settings.get("frame_start", "0"))]
+        return [_integer(settings, "frame_start", 0)]
     frames: list[int] = []
     for part in given.values["frames"].split(";"):
         match = _RANGE.fullmatch(part)
