@@ -52,7 +52,7 @@ def install(folder: Path, *products: str) -> dict[str, Path]:
 
 def _write(path: Path, function: str) -> Path:
     # exec: signals meet the stand-in itself. -s -E: nothing of the user's changes what is imported.
-    command = [sys.executable, "-s", "-E", "-B", str(Path(__file__).resolve().parent), function]
+    command = [sys.executable, "-s", "-E", str(Path(__file__).resolve().parent), function]
     path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
     path.chmod(0o755)
     return path

@@ -1,6 +1,8 @@
-"""Small scenes that the stand-ins read: 32x24 pixels, frames 1 to 10."""
+"""Small scenes for the stand-ins, 32x24 pixels and frames 1 to 10; and finding what they drew."""
 
 from pathlib import Path
+
+from stand_ins._common import FORMATS
 
 SIZE = (32, 24)
 """(width, height) of the scenes, in pixels."""
@@ -34,12 +36,7 @@ Write {
 }
 push $N1
 Write {
- file nowhere/c.%04d.exr
- name Folderless
-}
-push $N1
-Write {
- file out/d.%04d.exr
+ file out/c.%04d.exr
  name Disabled
  disable true
 }
@@ -107,3 +104,9 @@ def write_scene(folder: Path, product: str, *orders: str, extra: str = "") -> Pa
     path = folder / name
     path.write_text(f"{text}{comments}{extra}")
     return path
+
+
+def images(folder: Path) -> list[str]:
+    """Return the images anywhere below a folder: their paths in it, sorted."""
+    found = (path for path in folder.rglob("*") if path.suffix[1:] in FORMATS)
+    return sorted(str(path.relative_to(folder)) for path in found)

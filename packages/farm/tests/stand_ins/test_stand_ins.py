@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import OpenImageIO as oiio
@@ -11,9 +10,7 @@ import pytest
 from farm.runner.outputs import OutputError, check_image
 
 from stand_ins import PROGRAMS, install
-from stand_ins.scenes import SIZE, write_scene
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
+from stand_ins.scenes import SIZE, images, write_scene
 
 COMMANDS = {
     "nuke": ("-F", "1-3", "-m", "2", "-X", "Write1", "--sro", "-V", "2", "-x", "scene.nk"),
@@ -57,37 +54,6 @@ NO_LICENCE = {
 every_product = pytest.mark.parametrize("product", PROGRAMS)
 
 
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """All programs, in a folder with a name that shells dislike."""
-    return install(tmp_path_factory.mktemp("it's a bin"))
-
-
-@pytest.fixture
-def run(programs: dict[str, Path], tmp_path: Path) -> Run:
-    """Run a product's program in the test's folder, in which is a folder out."""
-    (tmp_path / "out").mkdir()
-
-    def run(product: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [programs[product], *arguments],
-            cwd=tmp_path,
-            env={},
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-        )
-
-    return run
-
-
-def files(folder: Path) -> list[str]:
-    """Return the images below a folder, sorted."""
-    found = (path for path in folder.rglob("*") if path.suffix in (".png", ".exr", ".jpg", ".tif"))
-    return sorted(str(path.relative_to(folder)) for path in found)
-
-
 def frame(folder: Path, number: int) -> Path:
     return folder / "out" / f"a.{number:04d}.png"
 
@@ -97,7 +63,7 @@ def test_frames_are_rendered(run, tmp_path, product):
     write_scene(tmp_path, product, "seconds 0.001")
     done = run(product, *COMMANDS[product])
     assert done.returncode == 0, done.stdout
-    assert files(tmp_path) == ["out/a.0001.png", "out/a.0002.png", "out/a.0003.png"]
+    assert images(tmp_path) == ["out/a.0001.png", "out/a.0002.png", "out/a.0003.png"]
     for text in SAYS[product]:
         assert text in done.stdout
     pictures = [oiio.ImageBuf(str(frame(tmp_path, number))) for number in (1, 2, 3)]
@@ -113,7 +79,7 @@ def test_a_frame_that_fails(run, tmp_path, product):
     write_scene(tmp_path, product, "fail-at 3")
     done = run(product, *COMMANDS[product])
     code, marker = FAILS[product]
-    assert (done.returncode, files(tmp_path)) == (code, ["out/a.0001.png", "out/a.0002.png"])
+    assert (done.returncode, images(tmp_path)) == (code, ["out/a.0001.png", "out/a.0002.png"])
     assert marker in done.stdout
 
 
@@ -121,7 +87,7 @@ def test_a_frame_that_fails(run, tmp_path, product):
 def test_a_failure_with_exit_code_0(run, tmp_path, product):
     write_scene(tmp_path, product, "error-exit-0")
     done = run(product, *COMMANDS[product])
-    assert (done.returncode, len(files(tmp_path))) == (0, 3)
+    assert (done.returncode, len(images(tmp_path))) == (0, 3)
     assert FAILS[product][1].splitlines()[-1] in done.stdout
 
 
@@ -133,7 +99,7 @@ def test_a_frame_that_is_only_said_to_be_there(run, tmp_path, product):
     write_scene(tmp_path, product, "lie-at 2")
     done = run(product, *COMMANDS[product])
     assert (done.returncode, done.stdout) == (0, honest.stdout)
-    assert files(tmp_path) == ["out/a.0001.png", "out/a.0003.png"]
+    assert images(tmp_path) == ["out/a.0001.png", "out/a.0003.png"]
 
 
 @every_product
@@ -151,7 +117,7 @@ def test_frames_that_are_no_good(run, tmp_path, product):
 def test_a_crash(run, tmp_path, product):
     write_scene(tmp_path, product, "crash-at 2")
     done = run(product, *COMMANDS[product])
-    assert (done.returncode, files(tmp_path)) == (-signal.SIGSEGV, ["out/a.0001.png"])
+    assert (done.returncode, images(tmp_path)) == (-signal.SIGSEGV, ["out/a.0001.png"])
     assert ("Fatal Error" in done.stdout) == (product == "maya")
 
 
@@ -171,7 +137,7 @@ def test_a_hanging_program_can_be_ended(programs, tmp_path, product):
         rest = process.stdout.read()
         assert process.wait() == -signal.SIGTERM
     assert b"0002" not in rest
-    assert files(tmp_path) == ["out/a.0001.png"]
+    assert images(tmp_path) == ["out/a.0001.png"]
 
 
 @every_product
@@ -179,7 +145,7 @@ def test_no_licence(run, tmp_path, product):
     write_scene(tmp_path, product, "licence")
     done = run(product, *COMMANDS[product])
     code, marker = NO_LICENCE[product]
-    assert (done.returncode, files(tmp_path)) == (code, [])
+    assert (done.returncode, images(tmp_path)) == (code, [])
     assert marker in done.stdout
 
 
@@ -217,8 +183,9 @@ def test_cinema_4d_waits_for_an_answer_about_its_licence(programs, tmp_path):
         assert process.stdin is not None
         assert process.stdout is not None
         for _ in range(2):  # an answer does not help
-            while process.stdout.read(1) != b":" or not process.stdout.peek().startswith(b" "):
-                pass
+            read = b""
+            while not read.endswith(b"Please select: "):
+                read += process.stdout.read(1)
             assert process.poll() is None
             process.stdin.write(b"1\n")
             process.stdin.flush()
