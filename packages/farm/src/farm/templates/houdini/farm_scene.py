@@ -78,13 +78,17 @@ def set_take(node: Any, name: str) -> None:
     if name:
         take = hou.takes.findTake(name)
         if take is None:
-            listed = ", ".join(sorted(take.name() for take in hou.takes.takes()))
+            listed = ", ".join(_take_names(hou.takes.rootTake()))
             raise SceneError(f"The scene has no take '{name}'. It has: {listed}.")
         hou.takes.setCurrentTake(take)
     # Else Houdini refuses to change what the take does not include, as the output path.
     hou.hscript("takeautomode on")
     if own is not None:
         set_value(own, "_current_")
+
+
+def _take_names(take: Any) -> "list[str]":
+    return [take.name(), *(name for child in take.children() for name in _take_names(child))]
 
 
 def set_parms(node: Any, values: "dict[str, Any]", project: str) -> None:
