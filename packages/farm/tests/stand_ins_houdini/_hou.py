@@ -46,6 +46,8 @@ def install() -> Scene:
     )
     for name, value in names.items():
         setattr(module, name, value)
+        if isinstance(value, type):
+            value.__module__ = "hou"  # as tracebacks show it
     sys.modules["hou"] = module
     return scene
 

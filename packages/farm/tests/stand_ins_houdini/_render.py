@@ -149,7 +149,7 @@ def _write(scene: Scene, node: Any, frame: int, path: str, description: bool) ->
     for one in paths:
         try:
             _images.write(one, width, height, frame, share)
-        except (OSError, ValueError):
+        except OSError:
             raise _errors.OperationFailed(f"Failed to create file {one}") from None
     if tells:
         say("ALF_PROGRESS 100%")

@@ -27,7 +27,7 @@ class Kind:
     ) -> None:
         """``output`` names the parameter of the output path; ``renders``: has `render`."""
         self.category, self.parms, self.output = category, parms, output
-        self.renders = renders and bool(output)
+        self.renders = renders and bool(output or category == "Driver")
 
 
 KINDS: "dict[str, Kind]" = {

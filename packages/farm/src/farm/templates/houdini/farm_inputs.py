@@ -10,14 +10,13 @@ import re
 from typing import Any
 
 import hou
-from farm_nodes import PATH_PARMS
+from farm_nodes import PATH_PARMS, base_type
 
 _SHOWN = 10
 """Most missing files that one sentence lists."""
 
 _NOT_FILES = re.compile(r"(op|opdef|oplib|temp|anon|https?|ftp|shop|mat):|\*|\?")
 _TILES = re.compile(r"<udim>|<uvtile>|%\(udim\)d|%\(uvtile\)d|\$\{?SF\d*\}?", re.IGNORECASE)
-_OUTPUTS = {*PATH_PARMS.values(), "soho_diskfile", "ar_ass_file", "RS_archive_file"}
 
 
 def missing_files(project: str, redirected: "set[str]") -> "list[str]":
@@ -48,8 +47,10 @@ def sentence(missing: "list[str]") -> str:
 
 
 def _is_output(parm: Any) -> bool:
-    category = parm.node().type().category().name()
-    return category == "Driver" or parm.name() in _OUTPUTS
+    node = parm.node()
+    # Render nodes elsewhere, as caches in geometry networks, are known by their type.
+    is_output = parm.name() == PATH_PARMS.get(base_type(node))
+    return is_output or node.type().category().name() == "Driver"
 
 
 def _expanded(parm: Any, text: str) -> str:
