@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 from typing import Any
 
 from stand_ins_houdini import _errors, _images, _types
@@ -174,4 +175,8 @@ def _size(scene: Scene, node: Any) -> "tuple[int, int]":
 
 def _call(scene: Scene, node: Any, event: Event) -> None:
     for callback in scene.callbacks.get(node.path(), []):
-        callback(node, event, (scene.frame - 1) / 24)
+        try:
+            callback(node, event, (scene.frame - 1) / 24)
+        except Exception:
+            # A callback's mistake does not end a render. Our choice.
+            traceback.print_exc()

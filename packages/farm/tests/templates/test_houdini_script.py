@@ -432,6 +432,13 @@ def test_gaps_in_a_simulation(houdini):
     assert run.files == ["g.1.bgeo.sc", "g.3.bgeo.sc", "g.4.bgeo.sc"]
 
 
+def test_output_upload_that_selects_nothing_of_a_simulation(houdini):
+    houdini.write()
+    run = houdini.render("1-3", whole="true", upload=["*.tif"])
+    assert "output_upload asks for *.tif only" in run.failure
+    assert houdini.delivered() == []
+
+
 # Takes, parameters, environment
 
 
@@ -462,7 +469,7 @@ def test_an_unknown_take(houdini):
 
 def test_parameters(houdini):
     houdini.write()
-    parms = {"/obj/cam1/resx": 100, "/obj/cam1/res": [80, 40], "vm_samplesx": 9, "take": "Main"}
+    parms = {"/obj/cam1/resx": 100, "/obj/cam1/res": [80, 40], "vm_samplesx": 9}
     run = houdini.render("1", parms=parms)
     loaded = run.of("loaded")[0]
     assert (loaded["width"], loaded["height"]) == (80, 40)

@@ -49,8 +49,8 @@ def sentence(missing: "list[str]") -> str:
 def _is_output(parm: Any) -> bool:
     node = parm.node()
     # Render nodes elsewhere, as caches in geometry networks, are known by their type.
-    is_output = parm.name() == PATH_PARMS.get(base_type(node))
-    return is_output or node.type().category().name() == "Driver"
+    is_output = bool(parm.name() == PATH_PARMS.get(base_type(node)))
+    return is_output or bool(node.type().category().name() == "Driver")
 
 
 def _expanded(parm: Any, text: str) -> str:

@@ -166,7 +166,7 @@ def _render_each(node: Any, outputs: Outputs, frames: "list[int]") -> None:
 
 def _render_whole(node: Any, outputs: Outputs, frames: "list[int]", step: int) -> None:
     """Render a range by one call. Frames appear one after the other, or all at the end."""
-    waiting = list(frames)
+    waiting, broken = list(frames), []  # type: list[int], list[Exception]
     mark = time.monotonic()
 
     def tell(frame: int, files: "list[str]", extra: "list[str]") -> None:
@@ -178,18 +178,25 @@ def _render_whole(node: Any, outputs: Outputs, frames: "list[int]", step: int) -
         if waiting:
             emit("frame_started", frame=waiting[0])
 
-    def sweep(_node: Any = None, event: Any = None, _time: float = 0.0) -> None:
+    def sweep(_node: Any, event: Any, _time: float) -> None:
         # In order, up to the first gap: a file beyond it may still be open. The last frame waits
         # for the end, when also the files that belong to no single frame are whole.
-        if event in (None, hou.ropRenderEventType.PostFrame):
+        if event != hou.ropRenderEventType.PostFrame or broken:
+            return
+        try:
             while len(waiting) > 1 and outputs.written(waiting[0]):
                 tell(waiting[0], *outputs.deliver(waiting[0]))
+        except Exception as error:
+            # Houdini would print it and go on; it is raised when the render is over.
+            broken.append(error)
 
     emit("frame_started", frame=frames[0])
     if outputs.one_per_frame and hasattr(node, "addRenderEventCallback"):
         node.addRenderEventCallback(sweep)
-    farm_nodes.render(node, frames[0], frames[-1], step)
     last = frames[-1]
+    farm_nodes.render(node, frames[0], last, step)
+    if broken:
+        raise broken[0]
     missing = [frame for frame in waiting if not outputs.written(frame)]
     for frame in [frame for frame in waiting if frame != last and frame not in missing]:
         # One file for all frames goes with the last one.
