@@ -16,6 +16,8 @@ A ``.hip`` is JSON in miniature; `_scene.Scene` describes it. ``stand_in`` in it
     wrong_size  this frame: the image is smaller than asked for
     at_end      true: files appear only after the last frame, as with a renderer in one process
     aov         text: each image has a companion ``<stem>.<text><extension>``
+    no_beauty   this frame: only its companions are written
+    error_at    this frame: nothing is written, and only the node knows why
     no_devices  true: a GPU renderer finds no device
 
 A stage for husk is a ``.usda`` with the same orders in a comment: ``# stand-in: {"fail_at": 3}``.

@@ -140,7 +140,11 @@ def _write(scene: Scene, node: Any, frame: int, path: str, description: bool) ->
     tells = progress is not None and progress.eval() == 1
     if tells:
         say("ALF_PROGRESS 50%")
-    paths = [path]
+    paths = [
+        path.replace("%(UDIM)d", tile) for tile in ("1001", "1002")[: 1 + ("%(UDIM)d" in path)]
+    ]
+    if orders.get("no_beauty") == frame:
+        paths = []
     deep = node.parm("vm_dcmfilename")
     if deep is not None and deep.evalAsString() and not description:
         paths.append(deep.evalAsString())

@@ -318,6 +318,22 @@ def test_further_images_of_a_frame_go_with_it(houdini):
     ]
 
 
+def test_further_images_alone_are_no_frame(houdini):
+    houdini.write(stand_in={"aov": "depth", "no_beauty": 2})
+    run = houdini.render("1-2")
+    assert run.failure == "Frame 2 was not written."
+    assert houdini.delivered() == ["shot.0001.depth.png", "shot.0001.png"]
+
+
+def test_tiles_of_a_frame(houdini):
+    houdini.write(out__m=node("ifd", vm_picture="$HIP/bake.%(UDIM)d.$F2.png"))
+    run = houdini.render("1-2", "/out/m")
+    assert [event["files"] for event in run.of("frame_written")] == [
+        ["bake.1001.01.png", "bake.1002.01.png"],
+        ["bake.1001.02.png", "bake.1002.02.png"],
+    ]
+
+
 def test_project_param_output(houdini):
     houdini.write(
         out__mantra1=node(

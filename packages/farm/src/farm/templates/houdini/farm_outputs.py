@@ -16,6 +16,9 @@ _EXTENSION = re.compile(
     r"(\.(?:bgeo|geo|bjson|json|ass|rs|sim)\.(?:sc|gz|bz2|lzma)|\.[A-Za-z][A-Za-z0-9]*)\Z"
 )
 _FRAME = re.compile(r"\$\{?F+\d*\}?|#+|%0?\d*d|<F+\d*>")
+_RENDERERS_OWN = re.compile(r"%\([^)]*\)\w|%\d*\w|<[^>]+>")
+"""What the renderer, not Houdini, replaces in a name: tiles and views."""
+
 _VIEWERS = ("", "ip", "md")
 """Output "paths" that are a viewer, not a file."""
 
@@ -60,10 +63,6 @@ class Outputs:
     def written(self, frame: int) -> bool:
         """Whether the frame's own file is there: named as the scene names it, or longer."""
         return bool(self._main.files_of(frame))
-
-    def anything(self) -> bool:
-        """Whether any file of the node itself is there."""
-        return bool(self._main.files())
 
     def deliver(self, frame: int) -> "tuple[list[str], list[str]]":
         """Move the files that carry the frame's name. Return (files, extra), output-relative.
@@ -154,7 +153,8 @@ class _Redirect:
     def files_of(self, frame: int) -> "list[str]":
         """Return the files with the frame's name; some renderers add an extension to it."""
         name = os.path.basename(self.parm.evalAsStringAtFrame(frame))
-        return [file for file in self.files() if file == name or file.startswith(f"{name}.")]
+        pattern = ".+".join(re.escape(part) for part in _RENDERERS_OWN.split(name))
+        return [file for file in self.files() if re.fullmatch(rf"{pattern}(\..+)?", file)]
 
 
 def _path_parm(node: Any, name: str) -> Any:

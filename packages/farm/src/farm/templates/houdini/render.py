@@ -156,7 +156,7 @@ def _render_each(node: Any, outputs: Outputs, frames: "list[int]") -> None:
         started = time.monotonic()
         emit("frame_started", frame=frame)
         farm_nodes.render(node, frame, frame, 1)
-        if not outputs.anything():
+        if not outputs.written(frame):
             raise _not_written(node, outputs, [frame])
         files, extra = outputs.deliver_all()
         seconds = time.monotonic() - started
