@@ -1,7 +1,9 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both do all their own set-up.
 
 python := .venv/bin/python
-in_blender := packages/farm/src/farm/templates/blender
+templates := packages/farm/src/farm/templates
+# Each renderer's scripts are a world of their own: their modules share names.
+modules_in = $(patsubst $(templates)/$(1)/%.py,-m %,$(wildcard $(templates)/$(1)/*.py))
 
 .PHONY: help demo test test-long check bench clean
 
@@ -29,10 +31,13 @@ check:
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
-	@MYPYPATH=$(in_blender) .venv/bin/mypy $(patsubst $(in_blender)/%.py,-m %,$(wildcard $(in_blender)/*.py))
+	@MYPYPATH=$(templates)/blender:$(templates)/_shared .venv/bin/mypy $(call modules_in,blender)
+	@MYPYPATH=$(templates)/houdini:$(templates)/_shared .venv/bin/mypy $(call modules_in,houdini)
 	@.venv/bin/mypy --strict packages/client/tests/typed_usage.py
 	@.venv/bin/basedpyright --level error
 	@.venv/bin/vermin -q --violations --no-tips -t=2.6- -t=3.3- packages/client/src/gridmarkets/*.py
+	@.venv/bin/vermin -q --violations --no-tips -t=3.7- $(templates)/_shared/*.py $(templates)/houdini/*.py \
+		packages/farm/tests/stand_ins_houdini/*.py
 	@.venv/bin/lint-imports
 
 bench:

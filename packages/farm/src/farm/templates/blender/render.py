@@ -24,7 +24,8 @@ import time
 import traceback
 from typing import Any
 
-# Blender runs this file without its folder on the module path.
+# Blender runs this file without its folder on the module path; `_shared` lies beside it.
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "_shared"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import bpy

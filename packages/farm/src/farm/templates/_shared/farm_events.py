@@ -1,7 +1,8 @@
-"""What render.py tells the runner, and the thread that ends it when the runner is gone.
+"""What a render.py tells the runner, and the thread that ends it when the runner is gone.
 
 Each event is one line on standard output: ``farm_event: {"event": name, ...}``. Lines are written
-with one `os.write` each, so that Blender's own C-level output cannot land in the middle of one.
+with one `os.write` each, so that the renderer's own C-level output cannot land in the middle of
+one. Used inside every renderer's Python, 3.7 or newer.
 """
 
 import ctypes
@@ -45,13 +46,13 @@ def warn(sentence: str) -> None:
 
 
 def flush() -> None:
-    """Write out what Python and Blender's own code (C stdio) have buffered, to keep the order."""
+    """Write out what Python and the renderer's own code (C stdio) buffered, to keep the order."""
     sys.stdout.flush()
     ctypes.CDLL(None).fflush(None)
 
 
 def _write(line: str) -> None:
-    # A leading newline ends a line that Blender has left open; the runner drops the empty ones.
+    # A leading newline ends a line that was left open; the runner drops the empty ones.
     flush()
     os.write(1, f"\n{line}\n".encode("utf-8", "backslashreplace"))
 

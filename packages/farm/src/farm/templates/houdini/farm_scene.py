@@ -1,0 +1,133 @@
+"""The scene as a whole: environment, loading, take, and parameters that the job sets."""
+
+import os
+import re
+from typing import Any
+
+import hou
+from farm_events import SceneError, warn
+
+_KEPT = re.compile(r"HIP\w*|HFS|HH|HOME|TMPDIR|PATH|F+|FPS|LD_\w*|PYTHON\w*")
+"""Variables that Houdini or the farm sets; a job's values would break this machine's."""
+
+_READ_AT_START = {
+    "HOUDINI_PATH",
+    "HOUDINI_OTLSCAN_PATH",
+    "HOUDINI_DSO_PATH",
+    "HOUDINI_PACKAGE_DIR",
+    "HOUDINI_USER_PREF_DIR",
+    "HSITE",
+}
+
+
+def set_environment(
+    variables: "dict[str, Any]", project: str, gpu: bool, loaded: bool = False
+) -> None:
+    """Set the job's environment variables, for Houdini and for the programs that it starts.
+
+    Parameters:
+        project: folder of the files; remote paths among the values become paths below it.
+        loaded: whether the scene is open; its own variables are then replaced.
+    """
+    given = {"HOUDINI_OCL_DEVICETYPE": "GPU" if gpu else "CPU"}
+    for name, value in variables.items():
+        if not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise SceneError(f"'{name}' in project_env is not a name of an environment variable.")
+        if _KEPT.fullmatch(name):
+            if not loaded:
+                warn(f"The variable {name} of project_env is set by the farm itself.")
+            continue
+        if name in _READ_AT_START and not loaded:
+            warn(f"Houdini reads {name} when it starts: project_env sets it too late.")
+        given[name] = str(local(value, project))
+    for name, text in given.items():
+        os.environ[name] = text
+        hou.putenv(name, text)
+    if loaded:
+        hou.hscript("varchange")  # nodes look again at the variables that they use
+
+
+def load(scene: str, project: str) -> None:
+    """Open the .hip. Its warnings are printed; only what Houdini cannot read is an error."""
+    shown = os.path.relpath(scene, project)
+    if not os.path.isfile(scene):
+        raise SceneError(f"The scene {shown} is missing.")
+    try:
+        hou.hipFile.load(scene, suppress_save_prompt=True, ignore_load_warnings=False)
+    except hou.LoadWarning as warning:
+        # The scene is open all the same; asking to ignore warnings would hide their text.
+        for line in warning.instanceMessage().splitlines():
+            if line.strip():
+                warn(line.strip())
+    except hou.OperationFailed as error:
+        text = " ".join(error.instanceMessage().replace(scene, shown).split()).rstrip(".")
+        if "licen" in text.lower():
+            raise
+        version = hou.applicationVersionString()
+        raise SceneError(
+            f"Houdini {version} cannot open {shown}: the file is damaged, is not a Houdini scene,"
+            f" or was saved by a newer Houdini ({text or 'no reason was given'})."
+        ) from None
+
+
+def set_take(node: Any, name: str) -> None:
+    """Make a take the one that is rendered and edited; "" is the node's own choice."""
+    own = node.parm("take")
+    if not name and own is not None and own.evalAsString() != "_current_":
+        name = own.evalAsString()
+    if name:
+        take = hou.takes.findTake(name)
+        if take is None:
+            listed = ", ".join(_take_names(hou.takes.rootTake()))
+            raise SceneError(f"The scene has no take '{name}'. It has: {listed}.")
+        hou.takes.setCurrentTake(take)
+    # Else Houdini refuses to change what the take does not include, as the output path.
+    hou.hscript("takeautomode on")
+    if own is not None:
+        set_value(own, "_current_")
+
+
+def _take_names(take: Any) -> "list[str]":
+    return [take.name(), *(name for child in take.children() for name in _take_names(child))]
+
+
+def set_parms(node: Any, values: "dict[str, Any]", project: str) -> None:
+    """Set project_param, in the given order. Raises SceneError for what does not exist."""
+    for path, value in values.items():
+        full = path if "/" in path else f"{node.path()}/{path}"
+        if isinstance(value, list):
+            found = hou.parmTuple(full)
+            if found is not None and len(found) == len(value):
+                for parm, part in zip(found, value):  # noqa: B905 - Python 3.7
+                    set_value(parm, local(part, project))
+                continue
+        else:
+            found = hou.parm(full)
+            if found is not None:
+                set_value(found, local(value, project))
+                continue
+        raise SceneError(f"The scene has no parameter {full} that could be {value!r}.")
+
+
+def set_value(parm: Any, value: Any) -> None:
+    """Set a parameter, also one with an expression or a lock. Raises SceneError."""
+    try:
+        if parm.isLocked():
+            parm.lock(False)
+        # An expression would go on to hide the value.
+        parm.deleteAllKeyframes()
+        parm.set(int(value) if isinstance(value, bool) else value)
+    except (TypeError, hou.Error) as error:
+        text = error.instanceMessage() if isinstance(error, hou.Error) else str(error)
+        raise SceneError(
+            f"The parameter {parm.path()} cannot be set to {value!r}: {text.rstrip('.')}."
+        ) from None
+
+
+def local(value: Any, project: str) -> Any:
+    """Return the path on this machine if ``value`` is a remote path of the project."""
+    if isinstance(value, str) and value.startswith("/"):
+        root = value.lstrip("/").split("/", 1)[0]
+        if root and os.path.isdir(os.path.join(project, root)):
+            return os.path.join(project, value.lstrip("/"))
+    return value
