@@ -56,7 +56,9 @@ class Peer:
         """Make the environment where it is not made yet."""
         uv = shutil.which("uv") or str(_SCRIPT.parent.parent / ".uv" / "bin" / "uv")
         options = ["--script", str(_SCRIPT)]
-        subprocess.run([uv, "sync", "--quiet", "--frozen", *options], check=True)
+        # The farm's own Python, so that both run on the same one.
+        make = [uv, "sync", "--quiet", "--frozen", "--python", sys.executable, *options]
+        subprocess.run(make, check=True)
         found = subprocess.run(
             [uv, "python", "find", *options], check=True, capture_output=True, text=True
         )

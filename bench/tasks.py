@@ -68,14 +68,23 @@ def run(console: Console, runs: int, tasks: int) -> None:
             name = f"openjd run, {which}, {chunk:,} a process"
             whole[f"openjd run, {which}"] = _add(table, name, again)
         details.append(_explain(which, _middle(found), _flush_seconds() if image else None))
-    for count in (few // 2, few):
-        # Grows linearly, so this is all that is to be known: 10,000 tasks take ten times as long.
-        name = "openjd run, a process each"
-        whole[name] = _add(table, name, _repeat(most, lambda count=count: peer.sleep(count)))
+    name = "openjd run, a process each"
+    half, alone = (
+        _add(table, name, _repeat(most, lambda count=count: peer.sleep(count)))
+        for count in (few // 2, few)
+    )
     console.print(table)
+    console.print(
+        "no files: the farm's frames all name one small blob, sent once a claim, and openjd's "
+        "renderer writes nothing."
+    )
+    each = (alone.seconds - half.seconds) / (alone.tasks - half.tasks)
+    console.print(
+        f"a process each: {half.tasks:,} and {alone.tasks:,} tasks show {each * 1000:.1f} ms for "
+        f"one more; {tasks:,} would take {alone.seconds + each * (tasks - alone.tasks):.0f} s."
+    )
     for which in ("a file each", "no files"):
         farm, openjd = whole[f"farm, {which}"], whole[f"openjd run, {which}"]
-        alone = whole["openjd run, a process each"]
         console.print(
             f"{which}: the farm does {_ratio(farm, openjd):.2f} times the tasks a second of "
             f"`openjd run` on the same template, {_ratio(farm, alone):.2f} times those of "
