@@ -13,6 +13,8 @@ class Workplace:
 
     Attributes:
         project: the staged files, each at its remote path.
+        written: all that the renderer writes, ``output`` and ``partial``: one folder, since a
+            sandbox mounts it, and a file cannot be renamed from one mount to another.
         output: finished files of the current claim.
         partial: files being written.
         home: HOME and temporary files of the renderer.
@@ -21,6 +23,7 @@ class Workplace:
 
     root: Path
     project: Path
+    written: Path
     output: Path
     partial: Path
     home: Path
@@ -34,7 +37,16 @@ class Workplace:
         root = Path(
             tempfile.mkdtemp(prefix=f"{job_id[:40]}-{os.getpid()}-", dir=work_dir.resolve())
         )
-        place = cls(root, *(root / name for name in ("project", "output", "partial", "home", "s")))
+        written = root / "written"
+        place = cls(
+            root=root,
+            project=root / "project",
+            written=written,
+            output=written / "output",
+            partial=written / "partial",
+            home=root / "home",
+            session=root / "s",
+        )
         for folder in (place.project, place.home, place.session):
             folder.mkdir()
         place.clear()
@@ -42,8 +54,9 @@ class Workplace:
 
     def clear(self) -> None:
         """Forget what the last claim left behind."""
-        for folder in (self.output, self.partial):
-            shutil.rmtree(folder, ignore_errors=True)
+        # All of it: what the renderer has put there in place of our folders may be a link.
+        shutil.rmtree(self.written, ignore_errors=True)
+        for folder in (self.written, self.output, self.partial):
             folder.mkdir()
 
     def remove(self) -> None:

@@ -64,6 +64,7 @@ def claim(
     if request.host and request.host != alive.host:
         rows.set_host(connection, runner.id, request.host)
     row = job_rows.row(connection, runner.job_id)
+    writer.warn(connection, row, request.warnings)
     progress = job_rows.progress(row)
     reason = ""
     if row["state"] not in _CLAIMABLE:
@@ -94,7 +95,7 @@ def claim(
 def _remember_times(connection: Connection, job_id: str, request: ClaimRequest) -> None:
     values = {
         name: value
-        for name, value in request.model_dump(exclude={"host"}).items()
+        for name, value in request.model_dump(exclude={"host", "warnings"}).items()
         if value is not None and value > 0
     }
     if values:
