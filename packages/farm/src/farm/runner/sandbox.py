@@ -168,6 +168,8 @@ def _system(bwrap: str, view: View) -> list[str]:
     for path in map(str, paths):
         line += ["--ro-bind-try", path, path]
     line += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - its own
+    # Blender lists its mounts, and complains in the log when it cannot.
+    line += ["--symlink", "/proc/self/mounts", "/etc/mtab"]
     for device in view.devices:
         line += ["--dev-bind", str(device), str(device)]
     return line
