@@ -125,7 +125,7 @@ class ClaimRun:
         self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
         self._log = ClaimLog(farm, self._claim_id)
         expected = template.output_files(job.parameters, self._frames)
-        self._results = Results(farm, self._claim_id, place.output, job.output_folder, expected)
+        self._results = Results(farm, self._claim_id, place, job.output_folder, expected)
 
     def run(self) -> tuple[End, Measured]:
         """Render the claim's frames and report everything."""

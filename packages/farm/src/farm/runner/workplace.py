@@ -17,6 +17,7 @@ class Workplace:
             sandbox mounts it, and a file cannot be renamed from one mount to another.
         output: finished files of the current claim.
         partial: files being written.
+        taken: finished files that the runner has taken away from the renderer.
         home: HOME and temporary files of the renderer.
         session: OpenJD's own files.
     """
@@ -26,6 +27,7 @@ class Workplace:
     written: Path
     output: Path
     partial: Path
+    taken: Path
     home: Path
     session: Path
 
@@ -44,6 +46,7 @@ class Workplace:
             written=written,
             output=written / "output",
             partial=written / "partial",
+            taken=root / "taken",
             home=root / "home",
             session=root / "s",
         )
@@ -55,8 +58,9 @@ class Workplace:
     def clear(self) -> None:
         """Forget what the last claim left behind."""
         # All of it: what the renderer has put there in place of our folders may be a link.
-        shutil.rmtree(self.written, ignore_errors=True)
-        for folder in (self.written, self.output, self.partial):
+        for folder in (self.written, self.taken):
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.written, self.output, self.partial, self.taken):
             folder.mkdir()
 
     def remove(self) -> None:
