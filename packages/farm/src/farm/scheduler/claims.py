@@ -64,7 +64,6 @@ def claim(
     if request.host and request.host != alive.host:
         rows.set_host(connection, runner.id, request.host)
     row = job_rows.row(connection, runner.job_id)
-    writer.warn(connection, row, request.warnings)
     progress = job_rows.progress(row)
     reason = ""
     if row["state"] not in _CLAIMABLE:
@@ -87,6 +86,7 @@ def claim(
     )
     claim_id = uuid4().hex
     rows.add_claim(connection, claim_id, runner, numbers, now)
+    writer.warn(connection, row, request.warnings)
     writer.happen(connection, runner.job_id, Event.CLAIMED, now)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
     return Claim(claim_id=claim_id, frames=sorted(numbers))
