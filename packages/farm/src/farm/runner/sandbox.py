@@ -103,9 +103,12 @@ def probe() -> str:
 
 
 def complaint(mode: Mode) -> str:
-    """Return what is wrong with this machine in a mode, as a sentence; "" when nothing is."""
-    reason = "" if mode == "off" else probe()
-    return _unsandboxed(mode, reason) if reason else ""
+    """Return what an operator must know of this machine, as a sentence; "" when all is well."""
+    if mode == "off" or not (reason := probe()):
+        return ""
+    if mode == "required":
+        return _unsandboxed(mode, reason)
+    return f"{_trouble(reason)}: scenes run with the rights of the farm's user."
 
 
 def set_up(
@@ -276,7 +279,10 @@ def _trial(line: list[str], trouble: str) -> str:
 
 
 def _unsandboxed(mode: Mode, reason: str) -> str:
-    trouble = f"This render machine has no working sandbox ({reason.rstrip('.')})"
     if mode == "required":
-        return f"{trouble}, and this farm requires one (FARM_SANDBOX=required)."
-    return f"{trouble}: the scene ran with the rights of the farm's user."
+        return f"{_trouble(reason)}, and this farm requires one (FARM_SANDBOX=required)."
+    return f"{_trouble(reason)}: the scene ran with the rights of the farm's user."
+
+
+def _trouble(reason: str) -> str:
+    return f"This render machine has no working sandbox ({reason.rstrip('.')})"
