@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from farm.runner.sandbox import probe
+from farm.runner.sandbox import View, command, probe
+from farm.runner.workplace import Workplace
 from farm_protocol.runner import Outcome
 from waiting import until
 
@@ -218,6 +219,35 @@ def test_a_python_with_bpy_finds_all_of_itself_inside(rig, tmp_path):
     farm = rig.farm("plain.blend", [[1]])
     rig.run(farm, "--blender", str(python), "--sandbox", "required")
     assert f"imported {module}" in farm.log
+
+
+@needs_sandbox
+def test_a_renderer_in_a_folder_of_its_own_behind_a_link(rig, tmp_path):
+    home = tmp_path / "opt" / "blender-4.2"
+    home.mkdir(parents=True)
+    (home / "startup").write_text("found its own files\n")
+    program = home / "blender"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = "--version" ] && echo "Blender 4.2.0"\n'
+        'cat "$(dirname "$(readlink -f "$0")")/startup"\n'
+    )
+    program.chmod(0o755)
+    link = tmp_path / "blender"
+    link.symlink_to(program)
+    farm = rig.farm("plain.blend", [[1]])
+    rig.run(farm, "--blender", str(link), "--sandbox", "required")
+    assert "found its own files" in farm.log
+
+
+@needs_sandbox
+@pytest.mark.parametrize("network", [True, False])
+def test_the_network_is_there_for_templates_that_ask_for_it(tmp_path, network):
+    place = Workplace.create(tmp_path / "work", "job1")
+    prefix = command(str(shutil.which("bwrap")), place, View(readable=(), network=network))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        code = f"import socket; socket.create_connection({listener.getsockname()!r}, 5)"
+        done = subprocess.run([*prefix, "/usr/bin/python3", "-c", code], capture_output=True)
+    assert (done.returncode == 0) is network, done.stderr
 
 
 LYING = """#!/bin/sh
