@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from farm.runner.sandbox import Mode
+
 
 class Settings(BaseSettings):
     """Settings of one farm process. Each can be set as ``FARM_<NAME>``.
@@ -18,6 +20,8 @@ class Settings(BaseSettings):
         embedded: started by an Envoy: announce the address on standard output, and end, once
             nothing is left to do, after standard input was closed.
         blender: path of a Blender; None looks for one on PATH, then for bpy.
+        sandbox: whether renderers run in bubblewrap; ``auto``: where it works, and jobs tell where
+            it does not; ``required``: a machine without it refuses the work.
         local_slots: renderers at a time on this machine. One by default: a renderer uses all
             cores, and two only wait for each other.
         credits_per_hour: price of one instance.
@@ -36,6 +40,7 @@ class Settings(BaseSettings):
     port: int = Field(default=0, ge=0, le=65535)
     embedded: bool = False
     blender: str | None = None
+    sandbox: Mode = "auto"
     local_slots: int = Field(default=1, ge=1)
     credits_per_hour: Decimal = Field(default=Decimal("1"), ge=0)
     database_url: str | None = Field(default=None, repr=False)

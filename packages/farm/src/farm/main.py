@@ -25,6 +25,7 @@ from farm.engines.local import LocalEngine
 from farm.errors import CannotOpenDatabaseError
 from farm.mail import Mailer, Smtp
 from farm.renderers import RendererError, find_renderers
+from farm.runner.sandbox import complaint
 from farm.scheduler.loop import Scheduler
 from farm.server import FarmServer, listen, quiet_signals
 from farm.stores.disk import DiskStore
@@ -65,11 +66,14 @@ def serve(settings: Settings) -> None:
     database = _open_database(settings)
     store = DiskStore(settings.data_dir / "blobs")
     catalogue = find_catalogue(settings)
+    if trouble := complaint(settings.sandbox):
+        logger.warning("%s", trouble)
     work, changes = Wakeup(), Wakeup()
     engine = LocalEngine(
         work_dir=settings.data_dir / "work",
         log_dir=settings.data_dir / "logs",
         blender=settings.blender,
+        sandbox=settings.sandbox,
         on_exit=work.notify,
     )
     slots = {machine.id: machine.slots for machine in catalogue.machines}

@@ -20,8 +20,8 @@ class FakeRunner:
         self.claim_id = ""
         self.reason = ""
 
-    def claim(self) -> list[int]:
-        body = {"host": self.host} if self.host else {}
+    def claim(self, **said: Any) -> list[int]:
+        body = said | ({"host": self.host} if self.host else {})
         answer = self.http.post("/v1/runner/claims", json=body).raise_for_status().json()
         self.claim_id, self.reason = answer["claim_id"], answer["reason"]
         frames: list[int] = answer["frames"]

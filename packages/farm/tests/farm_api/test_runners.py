@@ -276,3 +276,28 @@ def test_the_outputs_of_a_job_come_in_pages(farm: Farm, ann: httpx.Client) -> No
     assert [each["path"] for each in first["outputs"] + second["outputs"]] == wanted
     assert {each["frame"] for each in first["outputs"]} == {1}
     assert farm.user("stranger@example.com").get(address).status_code == 404
+
+
+def test_what_runners_warn_of_stands_in_the_job_once(farm: Farm, ann: httpx.Client) -> None:
+    params = {"frames": "1 3", "sampels": 1}
+    ann.post("/v1/submissions", json=spec(params=params, instances=1))
+    (known,) = job_of(ann)["warnings"]
+    runner = FakeRunner(farm)
+
+    def feed_after_claim(*warnings: str) -> list[str]:
+        cursor = ann.get("/v1/changes").json()["cursor"]
+        assert runner.claim(warnings=warnings)
+        runner.finish("stopped")
+        (job,) = ann.get("/v1/changes", params={"after": cursor}).json()["jobs"]
+        warned: list[str] = job["warnings"]
+        return warned
+
+    assert feed_after_claim("No sandbox.") == [known, "No sandbox."]
+    assert feed_after_claim("No sandbox.", "Old driver.", "Old driver.") == [
+        known,
+        "No sandbox.",
+        "Old driver.",
+    ]
+    assert len(feed_after_claim("No sandbox.")) == 3
+    too_long = runner.http.post("/v1/runner/claims", json={"warnings": ["x" * 2001]})
+    assert too_long.status_code == 400

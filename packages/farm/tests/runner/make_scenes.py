@@ -66,3 +66,10 @@ file_node = tree.nodes.new("CompositorNodeOutputFile")
 file_node.base_path = "/nonexistent/passes"
 tree.links.new(tree.nodes["Render Layers"].outputs[0], file_node.inputs[0])
 save("filenode.blend")
+
+# A text block that runs by itself where scripts may: what it does lies beside the scene.
+scene = fresh()
+text = bpy.data.texts.new("hostile.py")
+text.write("import bpy\nexec(open(bpy.path.abspath('//hostile.py')).read())\n")
+text.use_module = True
+save("hostile.blend")

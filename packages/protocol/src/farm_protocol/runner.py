@@ -71,11 +71,14 @@ class ClaimRequest(Request):
         host: name of the machine that the runner is on; "" when not known.
         startup_seconds: from starting the renderer to its first frame's start.
         frame_seconds: mean time of a frame.
+        warnings: sentences about this machine that the job's owner must know; the job shows each
+            once.
     """
 
     startup_seconds: float | None = None
     frame_seconds: float | None = None
     host: str = Field(default="", max_length=255)
+    warnings: list[Annotated[str, Field(max_length=2000)]] = Field(default=[], max_length=20)
 
 
 class Claim(Answer):

@@ -35,7 +35,12 @@ class LocalEngine:
     """
 
     def __init__(
-        self, work_dir: Path, log_dir: Path, blender: str | None, on_exit: Callable[[], None]
+        self,
+        work_dir: Path,
+        log_dir: Path,
+        blender: str | None,
+        sandbox: str,
+        on_exit: Callable[[], None],
     ) -> None:
         """Prepare the folders.
 
@@ -43,11 +48,13 @@ class LocalEngine:
             work_dir: where runners stage files and renderers write.
             log_dir: gets one file a runner with what it prints.
             blender: configured path of a Blender, None to look for one.
+            sandbox: ``auto``, ``required`` or ``off``, see `farm.runner.sandbox`.
             on_exit: called from a thread whenever a runner has ended.
         """
         self._work_dir = work_dir
         self._log_dir = log_dir
         self._blender = blender
+        self._sandbox = sandbox
         self._on_exit = on_exit
         self._spare: subprocess.Popen[bytes] | None = None
         self._timer = threading.Timer(0, lambda: None)
@@ -93,6 +100,7 @@ class LocalEngine:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "farm.runner", "--work-dir", str(self._work_dir)]
+        command += ["--sandbox", self._sandbox]
         if self._blender is not None:
             command += ["--blender", self._blender]
         descriptor, _ = tempfile.mkstemp(dir=self._log_dir, prefix="runner-", suffix=".log")

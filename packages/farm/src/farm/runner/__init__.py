@@ -1,11 +1,13 @@
 """The runner: one process that works on one job, claim after claim.
 
-python -m farm.runner --farm URL --work-dir DIR [--blender PATH]     token: FARM_RUNNER_TOKEN
+python -m farm.runner --farm URL --work-dir DIR [--blender PATH] [--sandbox MODE]
+                                                                     token: FARM_RUNNER_TOKEN
 
 __main__   arguments, environment, signals
 loop       the job: stage once, then claim after claim
 claim      one claim: renderer, heartbeat, log and results side by side
 stage      the project's files from the store into the work folder
+sandbox    bubblewrap around the renderer
 session    the renderer, inside an OpenJD session (the only user of openjd)
 outputs    is a rendered file whole?
 health     does it look like a picture? On the numbers of image_statistics

@@ -13,12 +13,14 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
+from typing import get_args
 
 from farm_protocol.runner import TOKEN_VARIABLE
 
 from farm.renderers import Renderer, RendererError, iter_renderers
 from farm.runner.loop import work
 from farm.runner.report import Farm
+from farm.runner.sandbox import Mode
 
 _WRONG_USE = 2
 
@@ -31,6 +33,12 @@ def main() -> int:
     )
     parser.add_argument("--work-dir", required=True, type=Path, help="where to put the job's files")
     parser.add_argument("--blender", help="a Blender, or a Python with bpy, to use and no other")
+    parser.add_argument(
+        "--sandbox",
+        choices=get_args(Mode),
+        default="auto",
+        help="whether renderers run in bubblewrap: where it works, always, or never",
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -56,7 +64,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        return work(farm, options.work_dir, renderers, stopping)
+        return work(farm, options.work_dir, renderers, options.sandbox, stopping)
     finally:
         farm.close()
 

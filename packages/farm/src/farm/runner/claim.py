@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any
 
 from farm_protocol.runner import (
@@ -96,13 +97,19 @@ class ClaimRun:
         template: Template,
         renderer: Renderer,
         place: Workplace,
+        sandbox: Path | None,
         stopping: threading.Event,
     ) -> None:
-        """Prepare; ``stopping`` is set when the runner itself is told to end."""
+        """Prepare.
+
+        Parameters:
+            sandbox: file of `farm.runner.sandbox`, None to run without one.
+            stopping: set when the runner itself is told to end.
+        """
         assert claim.claim_id is not None
         self._farm, self._claim_id, self._frames = farm, claim.claim_id, claim.frames
         self._job, self._template, self._renderer = job, template, renderer
-        self._place, self._stopping = place, stopping
+        self._place, self._sandbox, self._stopping = place, sandbox, stopping
         self._fate = _Fate()
         self._failure: Failure | None = None
         self._condemned = False
@@ -118,7 +125,7 @@ class ClaimRun:
         self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
         self._log = ClaimLog(farm, self._claim_id)
         expected = template.output_files(job.parameters, self._frames)
-        self._results = Results(farm, self._claim_id, place.output, job.output_folder, expected)
+        self._results = Results(farm, self._claim_id, place, job.output_folder, expected)
 
     def run(self) -> tuple[End, Measured]:
         """Render the claim's frames and report everything."""
@@ -188,6 +195,7 @@ class ClaimRun:
             "OutputFolder": str(place.output),
             "PartialFolder": str(place.partial),
             "HomeFolder": str(place.home),
+            "Sandbox": str(self._sandbox or ""),
             "FrameRange": frame_range(self._frames),
             "FrameCount": str(len(self._frames)),
         }

@@ -12,6 +12,7 @@ from farm_protocol.runner import ClaimRequest, RunnerJob
 from farm.renderers import Renderer, RendererError, choose
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
 from farm.runner.report import Farm, NotWelcomeError, RefusedError, ReportError
+from farm.runner.sandbox import Mode, Sandbox, SandboxError, set_up
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
 from farm.runner.verdict import Failure
 from farm.runner.workplace import Workplace
@@ -29,16 +30,22 @@ OK, FAILED = 0, 1
 class _Ready:
     template: Template
     renderer: Renderer
+    sandbox: Sandbox
 
 
 def work(
-    farm: Farm, work_dir: Path, renderers: Iterable[Renderer], stopping: threading.Event
+    farm: Farm,
+    work_dir: Path,
+    renderers: Iterable[Renderer],
+    sandbox: Mode,
+    stopping: threading.Event,
 ) -> int:
     """Work on the job of the farm's token until nothing is left; return an exit code.
 
     Parameters:
         work_dir: existing or future folder; the runner makes and removes one of its own in it.
         renderers: that this machine has; may raise RendererError when it is looked through.
+        sandbox: whether renderers run in one.
         stopping: set from outside to end soon.
     """
     place: Workplace | None = None
@@ -46,7 +53,7 @@ def work(
         job = farm.job()
         try:
             place = Workplace.create(work_dir, job.job_id)
-            ready: _Ready | Failure = _prepare(farm, job, place, renderers, stopping)
+            ready: _Ready | Failure = _prepare(farm, job, place, renderers, sandbox, stopping)
         except OSError as error:
             ready = Failure(explain(error, f"The work folder {work_dir} is not usable"), False)
         if isinstance(ready, Failure) or place is None:
@@ -71,9 +78,13 @@ def _prepare(
     job: RunnerJob,
     place: Workplace,
     renderers: Iterable[Renderer],
+    mode: Mode,
     stopping: threading.Event,
 ) -> _Ready | Failure:
-    """Stage the project and find the renderer; what goes wrong becomes the first claim's end."""
+    """Find the renderer, set up its sandbox, stage the project.
+
+    What goes wrong becomes the first claim's end.
+    """
     try:
         template = load_named(job.template)
         renderer = choose(renderers, template.renderer, job.app_version)
@@ -86,10 +97,14 @@ def _prepare(
         )
     log.info("%s %s, %s.", renderer.app, renderer.version, renderer.how_found)
     try:
+        gpu = job.parameters.get(template.gpu) is True
+        sandbox = set_up(mode, place, renderer, template, gpu)
         stage(job.files, place.project, farm, job.disk_store, stopping)
     except StageError as error:
         return Failure(str(error), error.permanent)
-    return _Ready(template, renderer)
+    except SandboxError as error:
+        return Failure(str(error), False)
+    return _Ready(template, renderer, sandbox)
 
 
 def _give_up(farm: Farm, failure: Failure) -> int:
@@ -105,19 +120,23 @@ def _claims(
     farm: Farm, job: RunnerJob, ready: _Ready, place: Workplace, stopping: threading.Event
 ) -> int:
     measured = Measured()
+    sandbox = ready.sandbox
     while not stopping.is_set():
         claim = farm.claim(
             ClaimRequest(
                 startup_seconds=measured.startup_seconds,
                 frame_seconds=measured.frame_seconds,
                 host=_HOST,
+                warnings=[sandbox.warning] if sandbox.warning else [],
             )
         )
         if claim.claim_id is None:
             log.info("Nothing left: %s", claim.reason)
             return OK
         log.info("Claim %s: %d frames.", claim.claim_id, len(claim.frames))
-        run = ClaimRun(farm, job, claim, ready.template, ready.renderer, place, stopping)
+        run = ClaimRun(
+            farm, job, claim, ready.template, ready.renderer, place, sandbox.file, stopping
+        )
         end, measured = run.run()
         log.info("Claim %s: %s.", claim.claim_id, end.name.lower())
         if end is End.GONE:

@@ -5,7 +5,9 @@ OpenImageIO reads every format of the Blender template. Some of its readers acce
 headers tell the file's size.
 """
 
+import errno
 import os
+import stat
 import struct
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,42 @@ _SIZE_FIELD = {".dpx": 16, ".cin": 20}
 _BIG_ENDIAN_MAGIC = (b"SDPX", b"\x80\x2a\x5f\xd7")
 _ENDING = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 """Last bytes: JPEG's end marker, and PNG's last chunk, which has the same checksum everywhere."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 class OutputError(Exception):
     """A result cannot be used. ``str()`` is a sentence for people."""
+
+
+def take(output: Path, name: str, target: Path) -> None:
+    """Move a file that the renderer has written to where the renderer cannot reach it.
+
+    The renderer may be a scene's program, which still runs, and has no right to what the runner may
+    read: it can put a link in the place of any of its files and folders. No link is followed.
+
+    Parameters:
+        output: that the renderer writes into, and may have replaced; but not the folder around it.
+        name: of a file below it, in canonical form.
+        target: on the same disk.
+
+    Raises:
+        OutputError: there is no such file, or something else in its place.
+    """
+    *parents, last = [output.name, *name.split("/")]
+    inside = os.open(output.parent, _FOLDER)
+    try:
+        for part in parents:
+            outside, inside = inside, os.open(part, _FOLDER, dir_fd=inside)
+            os.close(outside)
+        os.rename(last, target, src_dir_fd=inside)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        raise OutputError(f"{name} is missing although the renderer reported it.") from None
+    finally:
+        os.close(inside)
+    if not stat.S_ISREG(target.lstat().st_mode):
+        raise OutputError(f"{name} is no file: the scene has put something else in its place.")
 
 
 def check_image(path: Path, name: str, size: tuple[int, int] | None) -> None:

@@ -1,16 +1,18 @@
 """Finished frames on their way to the farm: checked, hashed, sent, reported."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from farm_protocol.hashing import hash_file
-from farm_protocol.paths import UnsafePathError, local_target
+from farm_protocol.paths import UnsafePathError, canonical
 from farm_protocol.runner import FrameDone, OutputFile
 
-from farm.runner.outputs import OutputError, check_image
+from farm.runner.outputs import OutputError, check_image, take
 from farm.runner.report import Farm, RefusedError
 from farm.runner.verdict import Failure
+from farm.runner.workplace import Workplace
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,14 @@ class Results:
         self,
         farm: Farm,
         claim_id: str,
-        folder: Path,
+        place: Workplace,
         remote_folder: str,
         expected: Mapping[int, Sequence[str]],
     ) -> None:
         """Prepare; ``expected`` are the files of each frame as the template names them."""
         self._farm, self._claim_id = farm, claim_id
-        self._folder, self._remote_folder, self._expected = folder, remote_folder, expected
+        self._place, self._remote_folder, self._expected = place, remote_folder, expected
+        self._numbers = itertools.count()
         self.sent: set[int] = set()
         self.failure: Failure | None = None
 
@@ -85,9 +88,13 @@ class Results:
         paths = {}
         for name in [*frame.files, *frame.extra]:
             try:
-                paths[name] = local_target(self._folder, name)
+                inside = canonical(name)
             except UnsafePathError as error:
                 raise OutputError(f"A result has a name that is not allowed: {error}") from None
+            # A number of ours: names of two folders may be equal. The suffix tells the format.
+            path = self._place.taken / f"{next(self._numbers)}{PurePosixPath(name).suffix}"
+            take(self._place.output, inside, path)
+            paths[name] = path
             check_image(paths[name], name, frame.size if name in frame.files else None)
         return paths
 

@@ -4,8 +4,8 @@ A claim is one session with one task: the chunk of all its frames. An OpenJD ses
 a failure can do nothing any more (openjd-sessions 0.14), so a new one for each claim keeps all
 claims alike; it costs 10 ms.
 
-A sandbox belongs into `farm.templates`' start.py, around the renderer's own command line, where the
-folders it may see are known.
+The sandbox is around the renderer's own command line, not around OpenJD's: the template's start.py
+puts it there.
 """
 
 import logging

@@ -13,16 +13,21 @@ class Workplace:
 
     Attributes:
         project: the staged files, each at its remote path.
+        written: all that the renderer writes, ``output`` and ``partial``: one folder, since a
+            sandbox mounts it, and a file cannot be renamed from one mount to another.
         output: finished files of the current claim.
         partial: files being written.
+        taken: finished files that the runner has taken away from the renderer.
         home: HOME and temporary files of the renderer.
         session: OpenJD's own files.
     """
 
     root: Path
     project: Path
+    written: Path
     output: Path
     partial: Path
+    taken: Path
     home: Path
     session: Path
 
@@ -34,7 +39,17 @@ class Workplace:
         root = Path(
             tempfile.mkdtemp(prefix=f"{job_id[:40]}-{os.getpid()}-", dir=work_dir.resolve())
         )
-        place = cls(root, *(root / name for name in ("project", "output", "partial", "home", "s")))
+        written = root / "written"
+        place = cls(
+            root=root,
+            project=root / "project",
+            written=written,
+            output=written / "output",
+            partial=written / "partial",
+            taken=root / "taken",
+            home=root / "home",
+            session=root / "s",
+        )
         for folder in (place.project, place.home, place.session):
             folder.mkdir()
         place.clear()
@@ -42,8 +57,10 @@ class Workplace:
 
     def clear(self) -> None:
         """Forget what the last claim left behind."""
-        for folder in (self.output, self.partial):
+        # All of it: what the renderer has put there in place of our folders may be a link.
+        for folder in (self.written, self.taken):
             shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.written, self.output, self.partial, self.taken):
             folder.mkdir()
 
     def remove(self) -> None:

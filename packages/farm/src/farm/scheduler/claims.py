@@ -91,6 +91,7 @@ def claim(
     )
     claim_id = uuid4().hex
     rows.add_claim(connection, claim_id, runner, numbers, now)
+    writer.warn(connection, row, request.warnings)
     writer.happen(connection, runner.job_id, Event.CLAIMED, now)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
     return Claim(claim_id=claim_id, frames=sorted(numbers))
@@ -99,7 +100,7 @@ def claim(
 def _remember_times(connection: Connection, job_id: str, request: ClaimRequest) -> None:
     values = {
         name: value
-        for name, value in request.model_dump(exclude={"host"}).items()
+        for name, value in request.model_dump(exclude={"host", "warnings"}).items()
         if value is not None and value > 0
     }
     if values:

@@ -122,6 +122,20 @@ def say(connection: Connection, job_id: str, sentence: str) -> None:
         feed.job_changed(connection, row["account_id"], job_id)
 
 
+def warn(connection: Connection, row: RowMapping, sentences: Sequence[str]) -> None:
+    """Add warnings to a job, each once, when they are news.
+
+    Parameters:
+        row: the job's whole row.
+    """
+    known: list[str] = row["warnings"]
+    news = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
+    if news:
+        values = {"warnings": known + news}
+        connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(values))
+        feed.job_changed(connection, row["account_id"], row["id"])
+
+
 def review_dependencies(connection: Connection, submission_id: str, now: datetime) -> None:
     """Let the waiting jobs of a submission go on, or block them, as what they need stands."""
     ended = True

@@ -70,6 +70,8 @@ class Template:
         frames: name of the parameter that lists the frames.
         frame_timeout: how long one frame may take.
         silence_timeout: how long the renderer may print nothing.
+        network: whether the renderer needs the network, which a sandbox otherwise takes away.
+        gpu: name of the parameter that says whether a job uses GPUs; "" when none does.
     """
 
     name: str
@@ -85,6 +87,8 @@ class Template:
     symptoms: Symptoms
     frame_timeout: Timeout
     silence_timeout: Timeout
+    network: bool
+    gpu: str
 
     def validate(self, params: Mapping[str, JsonValue]) -> Validated:
         """Check a job's parameters, all of them, and fill in defaults.
@@ -223,6 +227,8 @@ def load_named(name: str) -> Template:
             ),
             frame_timeout=Timeout(**notes["timeouts"]["frame"]),
             silence_timeout=Timeout(**notes["timeouts"]["silence"]),
+            network=notes["sandbox"]["network"],
+            gpu=notes["sandbox"]["gpu"],
         )
     except (KeyError, TypeError, re.error) as error:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error

@@ -1,6 +1,7 @@
 """Become the renderer: the one command of the Blender template, for both kinds of Blender.
 
-    python start.py --kind=blender|bpy --renderer=PROGRAM --home=FOLDER -- ARGUMENTS OF render.py
+    python start.py --kind=blender|bpy --renderer=PROGRAM --home=FOLDER --sandbox=FILE
+                    -- ARGUMENTS OF render.py
 
 It replaces itself (exec) by Blender or by a Python with bpy, so that signals and exit codes are the
 renderer's own. Only the standard library, any Python 3.10 or newer.
@@ -8,6 +9,7 @@ renderer's own. Only the standard library, any Python 3.10 or newer.
 
 import argparse
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -31,6 +33,7 @@ PYTHON_FAILED = 3
 """Exit code of an exception in render.py, which Blender would otherwise answer with 0."""
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_FIRST_PROCESS = 1
 
 
 def environment(home: str) -> "dict[str, str]":
@@ -49,6 +52,19 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit("The runner ended before the renderer could start.")
+
+
+def sandbox(file: str) -> "list[str]":
+    """Return the command line to put in front of the renderer's: a JSON list in ``file``.
+
+    Parameters:
+        file: "" for no sandbox.
+    """
+    if not file:
+        return []
+    with open(file, encoding="utf-8") as content:
+        prefix: list[str] = json.load(content)
+    return prefix
 
 
 def command(kind: str, renderer: str, arguments: "list[str]") -> "list[str]":
@@ -77,11 +93,15 @@ def main() -> None:
     parser.add_argument("--kind", choices=["blender", "bpy"], required=True)
     parser.add_argument("--renderer", required=True)
     parser.add_argument("--home", required=True)
+    parser.add_argument("--sandbox", required=True)
     split = sys.argv.index("--")
     options = parser.parse_args(sys.argv[1:split])
     die_with_parent(parent)
-    arguments = [f"--parent={parent}", *sys.argv[split + 1 :]]
-    renderer = command(options.kind, options.renderer, arguments)
+    prefix = sandbox(options.sandbox)
+    # In a sandbox the renderer is a child of bubblewrap's first process, which dies with this one.
+    seen = _FIRST_PROCESS if prefix else parent
+    arguments = [f"--parent={seen}", *sys.argv[split + 1 :]]
+    renderer = [*prefix, *command(options.kind, options.renderer, arguments)]
     # Blender looks at its working folder for textures and writes crash reports there.
     os.chdir(options.home)
     os.execve(renderer[0], renderer, environment(options.home))

@@ -1,0 +1,288 @@
+"""The sandbox, against scenes that attack: real Blender, bubblewrap, runner processes."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import venv
+from pathlib import Path
+
+import psutil
+import pytest
+from farm.runner.sandbox import View, command, probe
+from farm.runner.workplace import Workplace
+from farm_protocol.runner import Outcome
+from waiting import until
+
+needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
+
+# Blender as the farm starts it, but the scene is opened once with its scripts switched on.
+CARELESS = """#!/bin/sh
+[ "$1" = "--version" ] && exec {blender} --version
+exec {blender} -b --python-expr 'import bpy, sys
+scene = next(each for each in sys.argv if each.startswith("--scene="))
+bpy.ops.wm.open_mainfile(filepath=scene[8:], use_scripts=True)' "$@"
+"""
+
+HOSTILE = """
+import os, socket, subprocess, sys
+
+def tell(*words):
+    sys.stdout.flush()
+    os.write(1, ("\\nhostile: " + " ".join(map(str, words)) + "\\n").encode())
+
+def attempt(what, function):
+    try:
+        tell(what, "worked", function())
+    except OSError as error:
+        tell(what, "failed", error)
+
+for path in {paths!r}:
+    attempt("reading", lambda: open(path).read())
+attempt("listing", lambda: os.listdir({work_dir!r}))
+attempt("connecting", lambda: socket.create_connection(("127.0.0.1", {port}), 5))
+attempt("writing", lambda: open(__import__("bpy").data.filepath, "r+b"))
+attempt("chmod", lambda: os.chmod(__import__("bpy").data.filepath, 0o666))
+code = "import os, sys; os.fork() and sys.exit(); os.execl('/bin/sleep', {name!r}, '600')"
+subprocess.run(["/usr/bin/python3", "-c", code], start_new_session=True, check=True,
+    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+tell("daemon started")
+"""
+
+
+def named(name: str) -> list[psutil.Process]:
+    """Return the living processes that call themselves ``name``."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cmdline()[:1] == [name] and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+class Attack:
+    """A job whose scene attacks, and what it is after."""
+
+    def __init__(self, rig, tmp_path: Path) -> None:
+        self.rig = rig
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+        self.daemon = f"hostile-{os.getpid()}-{tmp_path.name}"
+        home = tmp_path / "home"
+        other_job = rig.work_dir / "job2-1-abc" / "project"
+        for folder in (home, other_job):
+            folder.mkdir(parents=True)
+            (folder / "file").write_text("SECRET")
+        self.store = tmp_path / "store"
+        (tmp_path / "farm.sqlite").write_text("SECRET")
+        targets = [home / "file", other_job / "file", tmp_path / "farm.sqlite"]
+        script = HOSTILE.format(
+            paths=[*map(str, targets), "/etc/passwd"],
+            work_dir=str(rig.work_dir),
+            port=self.listener.getsockname()[1],
+            name=self.daemon,
+        )
+        (rig.scenes / "hostile.py").write_text(script)
+        self.blender = tmp_path / "careless"
+        self.blender.write_text(CARELESS.format(blender=shutil.which("blender")))
+        self.blender.chmod(0o755)
+
+    def run(self, mode: str):
+        farm = self.rig.farm("hostile.blend", [[1, 2]], files=["hostile.py"])
+        self.rig.run(farm, "--blender", str(self.blender), "--sandbox", mode)
+        # The attack happened, and the frames were rendered after it all the same.
+        assert "hostile: daemon started" in farm.log
+        assert farm.frames.keys() == {1, 2}
+        assert farm.finishes["c1"].outcome is Outcome.COMPLETED
+        return farm
+
+    def was_called(self) -> bool:
+        try:
+            self.listener.accept()[0].close()
+        except BlockingIOError:
+            return False
+        return True
+
+
+@pytest.fixture
+def attack(rig, tmp_path, monkeypatch):
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("needs /usr/bin/python3")
+    made = Attack(rig, tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    yield made
+    made.listener.close()
+    for process in named(made.daemon):
+        process.kill()
+
+
+@needs_sandbox
+def test_a_hostile_scene_reads_reaches_and_leaves_nothing(attack):
+    farm = attack.run("required")
+    assert "SECRET" not in farm.log
+    assert "root:" not in farm.log
+    (worked,) = re.findall(r"hostile: (.* worked .*)", farm.log)
+    assert re.fullmatch(r"listing worked \['job1-[^']+'\]", worked)
+    assert not attack.was_called()
+    until(lambda: not named(attack.daemon))
+    assert all(
+        path.stat().st_mode & 0o222 == 0 for path in attack.store.rglob("*") if path.is_file()
+    )
+    assert farm.requests[0].warnings == []
+
+
+def test_the_same_attack_works_without_a_sandbox(attack):
+    farm = attack.run("off")
+    assert farm.log.count("SECRET") == 3
+    assert attack.was_called()
+    assert named(attack.daemon)
+    assert farm.requests[0].warnings == []
+
+
+@needs_sandbox
+def test_nothing_in_a_sandbox_outlives_a_killed_runner(rig, renderers_of):
+    farm = rig.farm("slow.blend", [list(range(1, 100))])
+    runner = rig.start(farm, "--sandbox", "required")
+    farm.wait(lambda: 1 in farm.frames)
+    inside = [psutil.Process(pid) for pid in renderers_of(runner.pid)]
+    assert {process.name() for process in inside} >= {"bwrap", "blender"}
+    os.kill(runner.pid, signal.SIGKILL)
+    assert not psutil.wait_procs(inside, timeout=10)[1]
+
+
+@pytest.fixture
+def without_bwrap(tmp_path, monkeypatch):
+    """A PATH with Blender and nothing else."""
+    if shutil.which("blender") is None:
+        pytest.skip("needs blender on the PATH")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "blender").symlink_to(str(shutil.which("blender")))
+    monkeypatch.setenv("PATH", str(folder))
+
+
+@pytest.mark.usefixtures("without_bwrap")
+def test_required_without_bubblewrap_refuses_the_work(rig):
+    farm = rig.farm("plain.blend", [[1]])
+    assert rig.run(farm, "--sandbox", "required") == 1
+    finish = farm.finishes["c1"]
+    assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
+    assert finish.sentence == (
+        "This render machine has no working sandbox (bubblewrap is not installed),"
+        " and this farm requires one (FARM_SANDBOX=required)."
+    )
+    assert not farm.frames
+
+
+@pytest.mark.usefixtures("without_bwrap")
+def test_auto_without_bubblewrap_renders_with_a_warning(rig):
+    farm = rig.farm("plain.blend", [[1]])
+    assert rig.run(farm) == 0
+    assert farm.frames.keys() == {1}
+    assert farm.requests[0].warnings == [
+        "This render machine has no working sandbox (bubblewrap is not installed):"
+        " the scene ran with the rights of the farm's user."
+    ]
+
+
+@needs_sandbox
+def test_a_renderer_that_needs_more_than_its_folder_is_told_apart(rig, tmp_path):
+    real = tmp_path / "elsewhere"
+    real.write_text(f'#!/bin/sh\nexec {shutil.which("blender")} "$@"\n')
+    script = tmp_path / "blender"
+    script.write_text(f'#!/bin/sh\nexec {real} "$@"\n')
+    for program in (real, script):
+        program.chmod(0o755)
+    farm = rig.farm("plain.blend", [[1]])
+    assert rig.run(farm, "--blender", str(script)) == 0
+    assert farm.frames.keys() == {1}
+    (warning,) = farm.requests[0].warnings
+    assert f"({script} does not start in bubblewrap: " in warning
+
+
+@needs_sandbox
+def test_a_python_with_bpy_finds_all_of_itself_inside(rig, tmp_path):
+    venv.create(tmp_path / "venv", symlinks=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True)
+    module = Path(packages.stdout.strip()) / "bpy"
+    module.mkdir()
+    (module / "__init__.py").write_text(
+        "import sqlite3, types\nprint('imported', __file__)\n"
+        "app = types.SimpleNamespace(version_string='4.5.0')\n"
+    )
+    farm = rig.farm("plain.blend", [[1]])
+    rig.run(farm, "--blender", str(python), "--sandbox", "required")
+    assert f"imported {module}" in farm.log
+
+
+@needs_sandbox
+def test_a_renderer_in_a_folder_of_its_own_behind_a_link(rig, tmp_path):
+    home = tmp_path / "opt" / "blender-4.2"
+    home.mkdir(parents=True)
+    (home / "startup").write_text("found its own files\n")
+    program = home / "blender"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = "--version" ] && echo "Blender 4.2.0"\n'
+        'cat "$(dirname "$(readlink -f "$0")")/startup"\n'
+    )
+    program.chmod(0o755)
+    link = tmp_path / "blender"
+    link.symlink_to(program)
+    farm = rig.farm("plain.blend", [[1]])
+    rig.run(farm, "--blender", str(link), "--sandbox", "required")
+    assert "found its own files" in farm.log
+
+
+@needs_sandbox
+@pytest.mark.parametrize("network", [True, False])
+def test_the_network_is_there_for_templates_that_ask_for_it(tmp_path, network):
+    place = Workplace.create(tmp_path / "work", "job1")
+    prefix = command(str(shutil.which("bwrap")), place, View(readable=(), network=network))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        code = f"import socket; socket.create_connection({listener.getsockname()!r}, 5)"
+        done = subprocess.run([*prefix, "/usr/bin/python3", "-c", code], capture_output=True)
+    assert (done.returncode == 0) is network, done.stderr
+
+
+LYING = """#!/bin/sh
+[ "$1" = "--version" ] && echo "Blender 3.4.1" && exit 0
+for each; do case $each in --output=*) output=${{each#--output=}};; esac; done
+{trick}
+echo 'farm_event: {{"event": "loaded", "width": null, "height": null}}'
+echo 'farm_event: {{"event": "frame_started", "frame": 1}}'
+echo 'farm_event: {{"event": "frame_written", "frame": 1, "files": ["a/frame_0001.png"],
+ "extra": [], "seconds": 1}}' | tr -d '\\n'
+echo
+"""
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        'mkdir "$output/a"; ln -s {there}/frame_0001.png "$output/a/"',
+        'ln -s {there} "$output/a"',
+        'rmdir "$output"; mkdir {there}/a; ln -s {there} "$output"',
+        'mkdir "$output/a"; mkfifo "$output/a/frame_0001.png"',
+        'mkdir -p "$output/a/frame_0001.png"',
+    ],
+)
+def test_a_result_that_is_a_link_to_somebody_elses_picture_is_not_sent(rig, tmp_path, trick):
+    there = tmp_path / "another_users_pictures"
+    there.mkdir()
+    picture = there / "frame_0001.png"
+    shutil.copyfile(rig.scenes / "textures" / "wood.png", picture)
+    program = tmp_path / "lying"
+    program.write_text(LYING.format(trick=trick.format(there=there)))
+    program.chmod(0o755)
+    farm = rig.farm("plain.blend", [[1]], output_prefix="a/frame_")
+    rig.run(farm, "--blender", str(program))
+    assert farm.finishes["c1"].outcome is Outcome.FAILED
+    assert "a/frame_0001.png" in farm.finishes["c1"].sentence
+    assert not farm.blobs
+    assert picture.is_file()
