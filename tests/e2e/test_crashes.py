@@ -4,6 +4,7 @@ import os
 import signal
 
 import pytest
+from waiting import until_dead
 
 from .conftest import Studio, until
 
@@ -48,7 +49,7 @@ def test_a_runner_dies(studio: Studio, when: str) -> None:
     renderers = studio.processes("render.py")
     studio.kill("-m farm.runner")
     # Its renderer does not live on unseen.
-    until(lambda: not any(each.is_running() for each in renderers), "the renderer ends too", 10)
+    until_dead(renderers)
     studio.assert_complete(FRAMES)
 
 

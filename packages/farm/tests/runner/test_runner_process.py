@@ -11,6 +11,7 @@ import OpenImageIO as oiio
 import psutil
 import pytest
 from farm_protocol.runner import Outcome
+from waiting import until_dead
 
 
 def decode(farm, frame: int, tmp_path: Path) -> tuple[str, tuple[int, int]]:
@@ -132,8 +133,7 @@ def test_no_renderer_outlives_its_runner(rig, renderers_of):
         assert "SECRET_OF_THE_HOST" not in environment
         assert not any("TOKEN" in name for name in environment)
     runner.kill()
-    _, alive = psutil.wait_procs(renderers, timeout=5)
-    assert not alive
+    until_dead(renderers, 5)
 
 
 def test_the_farm_may_be_away_for_a_while(rig):
@@ -195,7 +195,7 @@ def test_sigterm_stops_quickly_and_leaves_nothing(rig, renderers_of):
     assert runner.wait(10) == 0
     assert farm.finishes["c1"].outcome is Outcome.STOPPED
     assert list(rig.work_dir.iterdir()) == []
-    assert not psutil.wait_procs(renderers, timeout=1)[1]
+    until_dead(renderers, 1)
 
 
 def test_a_blob_that_the_store_lost(rig, tmp_path):

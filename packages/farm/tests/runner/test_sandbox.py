@@ -14,7 +14,7 @@ import pytest
 from farm.runner.sandbox import View, command, probe
 from farm.runner.workplace import Workplace
 from farm_protocol.runner import Outcome
-from waiting import until
+from waiting import until, until_dead
 
 needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
 
@@ -151,7 +151,7 @@ def test_nothing_in_a_sandbox_outlives_a_killed_runner(rig, renderers_of):
     inside = [psutil.Process(pid) for pid in renderers_of(runner.pid)]
     assert {process.name() for process in inside} >= {"bwrap", "blender"}
     os.kill(runner.pid, signal.SIGKILL)
-    assert not psutil.wait_procs(inside, timeout=10)[1]
+    until_dead(inside)
 
 
 @pytest.fixture

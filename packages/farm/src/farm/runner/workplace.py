@@ -3,8 +3,12 @@
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+_TRIES = 20
+_PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,19 @@ class Workplace:
         """Forget what the last claim left behind."""
         # All of it: what the renderer has put there in place of our folders may be a link.
         for folder in (self.written, self.taken):
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         for folder in (self.written, self.output, self.partial, self.taken):
             folder.mkdir()
 
     def remove(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        _remove(self.root)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, also while a renderer ends: those in a sandbox die just after bubblewrap."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_PAUSE_SECONDS)
