@@ -268,15 +268,18 @@ def _check_parameters(
     wrong.update(validated.errors)
     result.parameters = dict(validated.values)
     result.warnings = list(validated.warnings)
-    if template.frames not in validated.errors:
+    listed = str(validated.values[template.frames] or "")
+    if template.frames not in validated.errors and (listed or not template.whole):
         try:
-            result.frames = parse_frames(str(validated.values[template.frames]))
+            result.frames = parse_frames(listed)
         except FrameSpecError as error:
             wrong[template.frames] = [str(error)]
+    if template.whole:
+        result.frames = [min(result.frames, default=1)]
     if not wrong:
         named = template.output_files(validated.values, result.frames)
         result.files = {name for names in named.values() for name in names}
-        if len(result.files) < len(result.frames):
+        if template.outputs is not None and len(result.files) < len(result.frames):
             wrong["output_prefix"] = ["Several frames would be written to the same file."]
 
 

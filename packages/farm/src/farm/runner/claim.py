@@ -8,7 +8,6 @@ What one finds out (claim lost, stop, farm gone) it puts into `_Fate`, which kil
 import json
 import logging
 import queue
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from farm_protocol.runner import (
 
 from farm.renderers import Renderer
 from farm.runner.joblog import ClaimLog
+from farm.runner.parameters import frames_of, values_of
 from farm.runner.report import (
     GIVE_UP_SECONDS,
     ClaimLostError,
@@ -37,7 +37,7 @@ from farm.runner.report import (
     ReportError,
 )
 from farm.runner.results import FrameFiles, Results
-from farm.runner.session import Ended, RenderSession, frame_range
+from farm.runner.session import Ended, RenderSession
 from farm.runner.stage import explain
 from farm.runner.verdict import Failure, condemn, failed, judge
 from farm.runner.watchdog import Watchdog, limit_of
@@ -107,7 +107,8 @@ class ClaimRun:
             stopping: set when the runner itself is told to end.
         """
         assert claim.claim_id is not None
-        self._farm, self._claim_id, self._frames = farm, claim.claim_id, claim.frames
+        self._farm, self._claim_id = farm, claim.claim_id
+        self._frames = frames_of(job, template, claim.frames)
         self._job, self._template, self._renderer = job, template, renderer
         self._place, self._sandbox, self._stopping = place, sandbox, stopping
         self._fate = _Fate()
@@ -125,7 +126,14 @@ class ClaimRun:
         self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
         self._log = ClaimLog(farm, self._claim_id)
         expected = template.output_files(job.parameters, self._frames)
-        self._results = Results(farm, self._claim_id, place, job.output_folder, expected)
+        self._results = Results(
+            farm,
+            self._claim_id,
+            place,
+            job.output_folder,
+            expected,
+            claim.frames[0] if template.whole else None,
+        )
 
     def run(self) -> tuple[End, Measured]:
         """Render the claim's frames and report everything."""
@@ -146,6 +154,8 @@ class ClaimRun:
         self._done.put(None)
         results.join()
         finish = self._finish(ended)
+        if finish.outcome is Outcome.COMPLETED:
+            finish = self._complete(ended) or finish
         self._over.set()
         beat.join()
         measured = Measured(self._startup, _mean(self._render_seconds))
@@ -156,7 +166,9 @@ class ClaimRun:
         session = RenderSession(
             f"claim-{self._claim_id}",
             self._template,
-            self._values(),
+            values_of(
+                self._job, self._template, self._renderer, self._place, self._sandbox, self._frames
+            ),
             self._place.session,
             self._line,
         )
@@ -176,29 +188,6 @@ class ClaimRun:
             if self._fate.end is not None or self._condemned:
                 session.kill()
         return session.close()
-
-    def _values(self) -> dict[str, str]:
-        """Return the template's parameters: the documented ones, and those that the runner fills.
-
-        Names that the template does not document are dropped: a job must not set ours.
-        """
-        given = {p.name: self._job.parameters.get(p.name) for p in self._template.parameters}
-        values = {name: _text(value) for name, value in given.items() if value is not None}
-        place = self._place
-        return values | {
-            "Python": sys.executable,
-            "Scripts": str(self._template.scripts),
-            "RendererKind": self._renderer.kind,
-            "Renderer": self._renderer.command[0],
-            "SceneFile": str(place.project / self._job.scene.lstrip("/")),
-            "ProjectFolder": str(place.project),
-            "OutputFolder": str(place.output),
-            "PartialFolder": str(place.partial),
-            "HomeFolder": str(place.home),
-            "Sandbox": str(self._sandbox or ""),
-            "FrameRange": frame_range(self._frames),
-            "FrameCount": str(len(self._frames)),
-        }
 
     def _condemn(self, failure: Failure) -> None:
         """The renderer must be ended: whatever it writes from now on does not count."""
@@ -290,6 +279,14 @@ class ClaimRun:
         symptoms = self._template.symptoms
         return judge(ended, failure, left, self._frame, self._last_line, symptoms)
 
+    def _complete(self, ended: Ended) -> Finish | None:
+        """Report what belongs together; return the outcome when that did not work."""
+        try:
+            self._results.complete()
+        except ReportError as error:
+            self._fate.of(error)
+        return self._finish(ended) if self._results.failure or self._fate.end else None
+
     def _tell(self, finish: Finish) -> End:
         if self._fate.end in (End.LOST, End.GONE):
             threading.Thread(target=self._log.close, daemon=True).start()
@@ -314,10 +311,6 @@ def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
     log.add(failure.sentence)
     log.close()
     farm.finish(claim_id, failed(failure, None))
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _mean(values: Sequence[float]) -> float | None:

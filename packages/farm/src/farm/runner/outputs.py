@@ -17,6 +17,14 @@ _SIZE_FIELD = {".dpx": 16, ".cin": 20}
 _BIG_ENDIAN_MAGIC = (b"SDPX", b"\x80\x2a\x5f\xd7")
 _ENDING = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
 """Last bytes: JPEG's end marker, and PNG's last chunk, which has the same checksum everywhere."""
+IMAGES = frozenset(
+    f".{extension}"
+    for extension in (
+        *("png", "jpg", "jpeg", "exr", "tif", "tiff", "bmp", "tga", "webp", "hdr", "dpx", "cin"),
+        *("rgb", "sgi", "iff"),
+    )
+)
+"""Suffixes of the formats whose wholeness can be judged."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -53,6 +61,22 @@ def take(output: Path, name: str, target: Path) -> None:
         os.close(inside)
     if not stat.S_ISREG(target.lstat().st_mode):
         raise OutputError(f"{name} is no file: the scene has put something else in its place.")
+
+
+def check_file(path: Path, name: str, size: tuple[int, int] | None) -> None:
+    """Check a result: an image by decoding it, anything else by not being empty.
+
+    Parameters:
+        name: how people know the file.
+        size: expected (width, height) of an image in pixels; None to take any.
+
+    Raises:
+        OutputError: it is missing, empty, or an image that is not whole or has another size.
+    """
+    if path.suffix.lower() in IMAGES:
+        check_image(path, name, size)
+    elif not path.is_file() or path.stat().st_size == 0:
+        raise OutputError(f"{name} is missing or empty although the renderer reported it.")
 
 
 def check_image(path: Path, name: str, size: tuple[int, int] | None) -> None:

@@ -9,7 +9,7 @@ from farm_protocol.hashing import hash_file
 from farm_protocol.paths import UnsafePathError, canonical
 from farm_protocol.runner import FrameDone, OutputFile
 
-from farm.runner.outputs import OutputError, check_image, take
+from farm.runner.outputs import OutputError, check_file, take
 from farm.runner.report import Farm, RefusedError
 from farm.runner.verdict import Failure
 from farm.runner.workplace import Workplace
@@ -48,8 +48,18 @@ class Results:
         place: Workplace,
         remote_folder: str,
         expected: Mapping[int, Sequence[str]],
+        whole: int | None = None,
     ) -> None:
-        """Prepare; ``expected`` are the files of each frame as the template names them."""
+        """Prepare.
+
+        Parameters:
+            expected: the files of each frame as the template names them; [] when it does not.
+            whole: the one frame that the farm knows of a job that is done as a whole; its files
+                are reported by `complete`.
+        """
+        self._whole = whole
+        self._collected: dict[str, OutputFile] = {}
+        self._seconds = 0.0
         self._farm, self._claim_id = farm, claim_id
         self._place, self._remote_folder, self._expected = place, remote_folder, expected
         self._numbers = itertools.count()
@@ -65,8 +75,12 @@ class Results:
         try:
             paths = self._check(frame)
             outputs = [self._upload(name, path) for name, path in paths.items()]
-            done = FrameDone(frame=frame.frame, seconds=frame.seconds, outputs=outputs)
-            self._farm.frame_done(self._claim_id, done)
+            if self._whole is None:
+                done = FrameDone(frame=frame.frame, seconds=frame.seconds, outputs=outputs)
+                self._farm.frame_done(self._claim_id, done)
+            else:
+                self._collected |= {each.path: each for each in outputs}
+                self._seconds += frame.seconds
         except OutputError as error:
             self._fail(Failure(str(error), False))
         except RefusedError as error:
@@ -78,10 +92,30 @@ class Results:
             for path in paths.values():
                 path.unlink(missing_ok=True)
 
+    def complete(self) -> None:
+        """Report the files of a job that is done as a whole.
+
+        Raises:
+            farm.runner.report.ReportError: the claim is lost or the farm gone.
+        """
+        if self._whole is None:
+            return
+        outputs = list(self._collected.values())
+        if not outputs:
+            self._fail(Failure("The renderer ended without an error but wrote no file.", False))
+            return
+        done = FrameDone(frame=self._whole, seconds=self._seconds, outputs=outputs)
+        try:
+            self._farm.frame_done(self._claim_id, done)
+        except RefusedError as error:
+            self._fail(Failure(f"The farm refuses the results: {error}", False))
+
     def _check(self, frame: FrameFiles) -> dict[str, Path]:
         expected = self._expected.get(frame.frame)
         if expected is None:
             raise OutputError(f"The renderer wrote frame {frame.frame}, which was not asked for.")
+        if not expected and not frame.files and self._whole is None:
+            raise OutputError(f"Frame {frame.frame} was rendered without a file.")
         for name in expected:
             if not any(_is_file_of(name, given) for given in frame.files):
                 raise OutputError(f"{name} was not written although the frame was rendered.")
@@ -95,7 +129,7 @@ class Results:
             path = self._place.taken / f"{next(self._numbers)}{PurePosixPath(name).suffix}"
             take(self._place.output, inside, path)
             paths[name] = path
-            check_image(paths[name], name, frame.size if name in frame.files else None)
+            check_file(paths[name], name, frame.size if name in frame.files else None)
         return paths
 
     def _upload(self, name: str, path: Path) -> OutputFile:

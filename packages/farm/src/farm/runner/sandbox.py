@@ -21,7 +21,7 @@ from typing import Literal
 
 from farm.renderers import Renderer
 from farm.runner.workplace import Workplace
-from farm.templates import Template
+from farm.templates import SHARED, Template
 
 log = logging.getLogger("farm.runner")
 
@@ -152,7 +152,7 @@ def command(bwrap: str, place: Workplace, view: View) -> list[str]:
     for folder in view.hidden:
         line += ["--tmpfs", str(folder)]
     # Parents first: a mount hides what was mounted below its place before.
-    for path in sorted({*view.readable, place.project}):
+    for path in sorted({*view.readable, place.project, place.orders}):
         line += ["--ro-bind", str(path), str(path)]
     for path, target in view.links:
         line += ["--symlink", str(target), str(path)]
@@ -193,11 +193,13 @@ def _view(place: Workplace, renderer: Renderer, template: Template, gpu: bool) -
         own = [resolved if alone else folder]
         if program != resolved and not _seen(program, [*SYSTEM, *own]):
             links.append((program, resolved))
+    if template.drive is not None:
+        own += _interpreter_folders(Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix))
     devices = Path("/dev")
     return View(
         readable=tuple(
             path
-            for path in dict.fromkeys([*own, template.scripts])
+            for path in dict.fromkeys([*own, template.scripts, SHARED])
             if path.exists() and not _seen(path, SYSTEM)
         ),
         links=tuple(links),
@@ -234,6 +236,10 @@ def _python_folders(python: Path) -> list[Path]:
     except (subprocess.SubprocessError, ValueError) as error:
         log.warning("%s did not say where bpy is: %s", python, error)
         return []
+    return [*_interpreter_folders(python, prefix, base_prefix), origin.parent.parent]
+
+
+def _interpreter_folders(python: Path, prefix: Path, base_prefix: Path) -> list[Path]:
     # A virtual environment's python is a link, often to a link: each must lead somewhere.
     hops = [python]
     while hops[-1].is_symlink():
@@ -241,7 +247,7 @@ def _python_folders(python: Path) -> list[Path]:
     prefixes = [prefix, base_prefix, *(hop.parent.parent for hop in hops)]
     # Not all of a prefix: people keep other things there, such as a farm's data.
     parts = ("bin", "lib", "lib64", "pyvenv.cfg")
-    return [*(each / part for each in prefixes for part in parts), origin.parent.parent]
+    return [each / part for each in prefixes for part in parts]
 
 
 def _seen(path: Path, folders: Iterable[Path]) -> bool:

@@ -23,6 +23,7 @@ class Workplace:
         partial: files being written.
         taken: finished files that the runner has taken away from the renderer.
         home: HOME and temporary files of the renderer.
+        orders: what the runner tells a driver; the renderer cannot write there.
         session: OpenJD's own files.
     """
 
@@ -33,6 +34,7 @@ class Workplace:
     partial: Path
     taken: Path
     home: Path
+    orders: Path
     session: Path
 
     @classmethod
@@ -52,9 +54,10 @@ class Workplace:
             partial=written / "partial",
             taken=root / "taken",
             home=root / "home",
+            orders=root / "orders",
             session=root / "s",
         )
-        for folder in (place.project, place.home, place.session):
+        for folder in (place.project, place.home, place.orders, place.session):
             folder.mkdir()
         place.clear()
         return place

@@ -8,6 +8,7 @@ session. No OpenJD code is imported here: decoding costs half a second and only 
 
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._template import (
+    SHARED,
     Symptoms,
     Template,
     TemplateError,
@@ -18,6 +19,7 @@ from farm.templates._template import (
 )
 
 __all__ = [
+    "SHARED",
     "Parameter",
     "Symptoms",
     "Template",

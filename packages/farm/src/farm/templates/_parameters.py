@@ -1,12 +1,14 @@
 """One documented parameter: how a value that a job gives becomes the value that is rendered."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from farm_protocol.paths import UnsafePathError, canonical
 from pydantic import JsonValue
 
-ParameterType = Literal["string", "bool", "int", "float"]
+ParameterType = Literal["string", "path", "list", "object", "bool", "int", "float"]
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
@@ -49,6 +51,10 @@ class Parameter:
                 return _parse_bool(value)
             case "int" | "float":
                 return _parse_number(value, self.type)
+            case "path":
+                return _parse_path(value)
+            case "list" | "object":
+                return _parse_structure(value, self.type)
             case "string":
                 text = _parse_text(value)
                 return self._choose(text) if self.choices else text
@@ -91,6 +97,31 @@ def fold(text: str) -> str:
 def _short(value: JsonValue) -> str:
     text = str(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _parse_path(value: JsonValue) -> str:
+    text = _parse_text(value).lstrip("/")
+    if not text:
+        return ""
+    try:
+        return canonical(text)
+    except UnsafePathError as error:
+        raise ValueError(str(error)) from None
+
+
+def _parse_structure(value: JsonValue, kind: Literal["list", "object"]) -> JsonValue:
+    wanted = "a list of texts" if kind == "list" else "an object of names and values"
+    if isinstance(value, str):
+        # As a form or a command line gives it.
+        try:
+            value = json.loads(value) if value else ([] if kind == "list" else {})
+        except ValueError:
+            value = [value] if kind == "list" else value
+    if kind == "list" and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return value
+    if kind == "object" and isinstance(value, dict):
+        return value
+    raise ValueError(f"'{_short(value)}' is not {wanted}.")
 
 
 def _parse_bool(value: JsonValue) -> bool:

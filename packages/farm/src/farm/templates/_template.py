@@ -13,11 +13,14 @@ import yaml
 from farm_protocol.paths import UnsafePathError, canonical
 from pydantic import JsonValue
 
+from farm.templates._drive import Drive, load_drive
 from farm.templates._parameters import Parameter, ParameterType, Validated, fold
 
 FOLDER = Path(__file__).parent
+SHARED = FOLDER / "_shared"
+"""Scripts that several templates use."""
 _NAME = re.compile(r"[a-z0-9_]+\Z")
-_TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "string"}
+_TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "path"}
 _TYPES |= {"INT": "int", "FLOAT": "float"}
 
 
@@ -68,10 +71,15 @@ class Template:
         renderer: which renderer runs it, as `farm.renderers.Renderer.app` names it.
         scripts: folder of the scripts that the template's command runs.
         frames: name of the parameter that lists the frames.
+        outputs: how files are named; None when only the scene knows.
         frame_timeout: how long one frame may take.
         silence_timeout: how long the renderer may print nothing.
         network: whether the renderer needs the network, which a sandbox otherwise takes away.
         gpu: name of the parameter that says whether a job uses GPUs; "" when none does.
+        whole: all frames belong together: one renderer does all of them, and all anew after a
+            failure. For the farm such a job has one frame.
+        drive: how the program is driven; None when a script of its own does so.
+        declared: names of all parameters, those that the runner fills as well.
     """
 
     name: str
@@ -83,12 +91,15 @@ class Template:
     renderer: str
     scripts: Path
     frames: str
-    outputs: OutputNames
+    outputs: OutputNames | None
     symptoms: Symptoms
     frame_timeout: Timeout
     silence_timeout: Timeout
     network: bool
     gpu: str
+    whole: bool
+    drive: Drive | None
+    declared: frozenset[str]
 
     def validate(self, params: Mapping[str, JsonValue]) -> Validated:
         """Check a job's parameters, all of them, and fill in defaults.
@@ -106,7 +117,7 @@ class Template:
                 continue
             try:
                 values[parameter.name] = parameter.parse(given)
-                if parameter.name == self.outputs.prefix:
+                if self.outputs and parameter.name == self.outputs.prefix:
                     _check_prefix(str(values[parameter.name]))
                 elif parameter.name in (
                     self.frame_timeout.parameter,
@@ -134,12 +145,26 @@ class Template:
     ) -> dict[int, list[str]]:
         """Return the files that each frame makes, relative to the output folder.
 
+        None at all when only the scene knows them.
+
         Parameters:
             values: from a `validate` without errors.
         """
+        if self.outputs is None:
+            return {frame: [] for frame in frames}
         prefix = str(values[self.outputs.prefix])
-        extension = self.outputs.extensions[str(values[self.outputs.format])]
+        extension = self.extension(values)
+        if self.whole:
+            # The one file comes with the last frame.
+            *rest, last = frames
+            return {**{frame: [] for frame in rest}, last: [f"{prefix}.{extension}"]}
         return {frame: [f"{numbered(prefix, frame)}.{extension}"] for frame in frames}
+
+    def extension(self, values: Mapping[str, JsonValue]) -> str:
+        """Return the extension of a job's files; "" when only the scene knows."""
+        if self.outputs is None:
+            return ""
+        return self.outputs.extensions[str(values[self.outputs.format])]
 
 
 def numbered(prefix: str, frame: int) -> str:
@@ -219,7 +244,7 @@ def load_named(name: str) -> Template:
             renderer=notes["renderer"],
             scripts=FOLDER / notes["scripts"],
             frames=notes["frames"],
-            outputs=OutputNames(**notes["outputs"]),
+            outputs=OutputNames(**notes["outputs"]) if "outputs" in notes else None,
             symptoms=Symptoms(
                 failed=_any_of(notes["failures"]["markers"]),
                 no_licence=_any_of(notes["failures"]["no_licence"]["markers"]),
@@ -229,6 +254,9 @@ def load_named(name: str) -> Template:
             silence_timeout=Timeout(**notes["timeouts"]["silence"]),
             network=notes["sandbox"]["network"],
             gpu=notes["sandbox"]["gpu"],
+            whole=notes.get("whole", False),
+            drive=load_drive(notes["drive"]) if "drive" in notes else None,
+            declared=frozenset(each["name"] for each in job["parameterDefinitions"]),
         )
     except (KeyError, TypeError, re.error) as error:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
@@ -242,11 +270,15 @@ def _any_of(patterns: list[str]) -> re.Pattern[str]:
 def _parameter(definition: dict[str, Any], notes: dict[str, Any]) -> Parameter:
     name = definition["name"]
     kind = _TYPES[definition["type"]]
+    kind = notes.get("structures", {}).get(name, kind)
     choices = tuple(definition.get("allowedValues", ()))
     default = definition.get("default")
     if definition.get("userInterface", {}).get("control") == "CHECK_BOX":
         # jobtemplate-2023-09 has no BOOL: a check box of the texts "true" and "false" stands in.
         kind, choices, default = "bool", (), {"true": True, "false": False, None: None}[default]
+    if kind in ("list", "object"):
+        # OpenJD has neither: they travel as JSON texts.
+        default = [] if kind == "list" else {}
     return Parameter(
         name=name,
         type=kind,
@@ -254,9 +286,9 @@ def _parameter(definition: dict[str, Any], notes: dict[str, Any]) -> Parameter:
         default=default,
         choices=choices,
         description=" ".join(definition.get("description", "").split()),
-        aliases={fold(word): to for word, to in notes["aliases"].get(name, {}).items()},
+        aliases={fold(word): to for word, to in notes.get("aliases", {}).get(name, {}).items()},
         refused={
             fold(word): " ".join(why.split())
-            for word, why in notes["refused"].get(name, {}).items()
+            for word, why in notes.get("refused", {}).get(name, {}).items()
         },
     )

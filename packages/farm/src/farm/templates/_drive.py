@@ -1,0 +1,184 @@
+"""How a program is driven whose command line is all that we know of it. Pure: data in, data out.
+
+The part ``drive`` of ``<app>_<operation>.farm.yaml`` says what `Drive` holds. For a claim it
+becomes the orders for ``_shared/drive.py``, which starts the program, reads its lines and gives
+each frame's files the documented name. A program is started once for each run of evenly spaced
+frames: that is what all of them understand.
+"""
+
+import re
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_UNSET = ("", "0", "0.0", "false")
+"""Values with which a job leaves something to the scene."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """Some arguments that belong together.
+
+    Attributes:
+        texts: with ``{names}`` of parameters and of the `Fields`.
+        optional: left out as a whole when a parameter in them is not set.
+        when: parameter that must be set; "" for none.
+    """
+
+    texts: tuple[str, ...]
+    optional: bool = False
+    when: str = ""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Expressions for the program's lines of output; "" when it prints no such line.
+
+    Attributes:
+        started: a frame begins; the group ``frame`` is its number, if the line tells it.
+        written: a frame's files are complete, likewise.
+        progress: the group ``percent`` tells how far a frame is.
+    """
+
+    started: str = ""
+    written: str = ""
+    progress: str = ""
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One program's command line, output and files.
+
+    Attributes:
+        command: after the program itself.
+        writes: name of a frame's file as the program makes it, below the partial folder.
+        stems: what other files of a frame begin with -> parameter with the prefix that they get.
+        size: parameters with width and height in pixels, () when there are none.
+        environment: variables of the program, beside the few harmless ones.
+        words: parameter -> its values as the program spells them.
+        setup: shell script beside the program that must be sourced first, where it exists.
+    """
+
+    command: tuple[Argument, ...]
+    writes: str
+    lines: Lines
+    stems: Mapping[str, str]
+    size: tuple[str, ...]
+    environment: Mapping[str, str]
+    words: Mapping[str, Mapping[str, str]]
+    setup: str
+
+    def orders(
+        self,
+        values: Mapping[str, str],
+        frames: Sequence[int],
+        names: Mapping[int, Sequence[str]],
+        extension: str,
+    ) -> dict[str, Any]:
+        """Return the orders for ``_shared/drive.py``.
+
+        Parameters:
+            values: all parameters as texts, those that the runner fills as well.
+            frames: ascending.
+            names: the files of each frame, relative to the output folder.
+            extension: of the files.
+        """
+        values = {
+            name: self.words.get(name, {}).get(value, value) for name, value in values.items()
+        }
+        width, height = (values[name] for name in self.size) if self.size else ("0", "0")
+        return {
+            "program": values["Renderer"],
+            "runs": [
+                {"arguments": self._arguments(values, run, extension), "frames": list(run)}
+                for run in even_runs(frames)
+            ],
+            "files": {
+                str(frame): [
+                    [self._written(values, frame, extension), name] for name in names[frame]
+                ]
+                for frame in frames
+            },
+            "stems": {stem: values[name].replace("#", "") for stem, name in self.stems.items()},
+            "started": self.lines.started,
+            "written": self.lines.written,
+            "progress": self.lines.progress,
+            "size": [int(width), int(height)] if int(width) and int(height) else None,
+            "setup": self.setup,
+            "environment": {name: _fill(text, values) for name, text in self.environment.items()},
+            "partial": values["PartialFolder"],
+            "output": values["OutputFolder"],
+        }
+
+    def _arguments(self, values: Mapping[str, str], run: range, extension: str) -> list[str]:
+        fields = {
+            **values,
+            "first": str(run[0]),
+            "last": str(run[-1]),
+            "step": str(run.step),
+            "count": str(len(run)),
+            "extension": extension,
+        }
+        arguments: list[str] = []
+        for item in self.command:
+            names = [item.when] if item.when else []
+            if item.optional:
+                names += [name for text in item.texts for name in _names(text) if name in values]
+            if all(values[name] not in _UNSET for name in names):
+                arguments += [_fill(text, fields) for text in item.texts]
+        return arguments
+
+    def _written(self, values: Mapping[str, str], frame: int, extension: str) -> str:
+        digits = f"{'-' if frame < 0 else ''}{abs(frame):04d}"
+        fields = {**values, "number": digits, "printf": f"{frame:04d}", "extension": extension}
+        return _fill(self.writes, fields)
+
+
+def even_runs(frames: Sequence[int]) -> Iterable[range]:
+    """Split ascending frames into as few evenly spaced runs as reading from the left gives."""
+    begin = 0
+    while begin < len(frames):
+        end = begin + 1
+        step = frames[end] - frames[begin] if end < len(frames) else 1
+        while end < len(frames) and frames[end] - frames[end - 1] == step:
+            end += 1
+        if end - begin == 2 and step != 1:
+            end = begin + 1  # two numbers are no range
+            step = 1
+        yield range(frames[begin], frames[end - 1] + 1, step)
+        begin = end
+
+
+def load_drive(notes: Mapping[str, Any]) -> Drive:
+    """Return what a template's ``drive`` says. Raises KeyError, TypeError, re.error."""
+    lines = Lines(**notes["lines"])
+    for pattern in (lines.started, lines.written, lines.progress):
+        re.compile(pattern)
+    return Drive(
+        command=tuple(_argument(item) for item in notes["command"]),
+        writes=notes["writes"],
+        lines=lines,
+        stems=notes.get("stems", {}),
+        size=tuple(notes.get("size", ())),
+        environment=notes.get("environment", {}),
+        words=notes.get("words", {}),
+        setup=notes.get("setup", ""),
+    )
+
+
+def _argument(item: Any) -> Argument:
+    """A text; or ``{optional: [...]}``; or ``{when: parameter, use: [...]}``."""
+    if isinstance(item, str):
+        return Argument((item,))
+    if "optional" in item:
+        return Argument(tuple(item["optional"]), optional=True)
+    return Argument(tuple(item["use"]), when=item["when"])
+
+
+def _names(text: str) -> list[str]:
+    return [name for _, name, _, _ in string.Formatter().parse(text) if name]
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    return text.format_map(values)

@@ -1,0 +1,198 @@
+"""Drive a program by its command line: start it, read its lines, name its files.
+
+    python drive.py --orders=FILE --parent=PID
+
+The orders (JSON) are made by `farm.templates`, see `_drive.py` there. Tells the runner what
+`farm_events` lists. The exit code is the program's; 128 and the signal's number when one ended it.
+Not trusted: the runner looks at the files.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from farm_events import die_with, emit, progress
+from farm_start import die_with_parent
+
+
+class Claim:
+    """The frames that are asked for, and which of them are there."""
+
+    def __init__(self, orders: "dict[str, Any]") -> None:
+        """Take the orders."""
+        self._orders = orders
+        self._done: set[int] = set()
+        self._total = len(orders["files"])
+        self._frame: int | None = None
+        self._waiting: list[int] = []
+        self._mark = time.monotonic()
+        self._patterns = {
+            name: re.compile(orders[name])
+            for name in ("started", "written", "progress")
+            if orders[name]
+        }
+
+    def begin(self, frames: "list[int]") -> None:
+        """A process begins with these frames."""
+        self._waiting = list(frames)
+        self._frame = None
+        self._go_on()
+
+    def line(self, text: str) -> None:
+        """Take a line of the program."""
+        if match := self._match("started", text):
+            self._start(self._number(match))
+        if (match := self._match("progress", text)) and self._frame is not None:
+            part = min(100.0, float(match["percent"])) / 100
+            progress(100 * (len(self._done) + part) / self._total)
+        if match := self._match("written", text):
+            frame = self._number(match)
+            self._deliver(self._frame if frame is None else frame)
+
+    def end(self, code: int) -> None:
+        """The process has ended; only a good end vouches for the frame that it was at."""
+        if code == 0:
+            for frame in list(self._waiting):
+                self._deliver(frame)
+
+    def _go_on(self) -> None:
+        # A program that does not say which frame it begins takes them in order.
+        if "started" not in self._patterns:
+            self._start(None)
+
+    def _match(self, name: str, text: str) -> "re.Match[str] | None":
+        pattern = self._patterns.get(name)
+        return pattern.search(text) if pattern else None
+
+    def _number(self, match: "re.Match[str]") -> "int | None":
+        return int(match["frame"]) if "frame" in match.re.groupindex else None
+
+    def _start(self, frame: "int | None") -> None:
+        if frame is None:
+            # The line does not say which: they come in order.
+            after = [each for each in self._waiting if self._frame is None or each > self._frame]
+            frame = after[0] if after else None
+        if frame is None or frame == self._frame or frame not in self._waiting:
+            return
+        if self._frame is not None and "written" not in self._patterns:
+            self._deliver(self._frame)
+        self._frame = frame
+        emit("frame_started", frame=frame)
+
+    def _deliver(self, frame: "int | None") -> None:
+        """Move a frame's files to their place and tell the runner; without a file, do nothing."""
+        if frame is None or frame not in self._waiting:
+            return
+        partial, output = self._orders["partial"], self._orders["output"]
+        files = []
+        for written, name in self._orders["files"][str(frame)]:
+            if not os.path.exists(os.path.join(partial, written)):
+                return
+            _move(os.path.join(partial, written), os.path.join(output, name))
+            files.append(name)
+        extra = []
+        for path, name in _others(partial, self._orders["stems"], frame):
+            _move(path, os.path.join(output, name))
+            extra.append(name)
+        now = time.monotonic()
+        emit("frame_written", frame=frame, files=files, extra=extra, seconds=now - self._mark)
+        self._mark = now
+        self._waiting.remove(frame)
+        self._done.add(frame)
+        if frame == self._frame:
+            self._frame = None
+        progress(100 * len(self._done) / self._total)
+        self._go_on()
+
+
+def main() -> int:
+    """Run the program for each run of frames; return the first exit code that is not 0."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--orders", required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    options = parser.parse_args()
+    die_with(options.parent)
+    with open(options.orders, encoding="utf-8") as file:
+        orders = json.load(file)
+    width, height = orders["size"] or (None, None)
+    emit("loaded", width=width, height=height)
+    claim = Claim(orders)
+    for run in orders["runs"]:
+        claim.begin(run["frames"])
+        command = [*_set_up(orders["program"], orders["setup"]), *run["arguments"]]
+        code = _run(command, orders["environment"], claim)
+        claim.end(code)
+        if code:
+            return code
+    return 0
+
+
+def _set_up(program: str, setup: str) -> "list[str]":
+    """Return how the program is started: behind the script that prepares its environment."""
+    script = os.path.join(os.path.dirname(os.path.realpath(program)), setup)
+    if not setup or not os.path.exists(script):
+        return [program]
+    return ["/bin/sh", "-c", '. "$0" && exec "$@"', script, program]
+
+
+def _run(command: "list[str]", environment: "dict[str, str]", claim: Claim) -> int:
+    print(" ".join(command), flush=True)
+    parent = os.getpid()
+    process = subprocess.Popen(
+        command,
+        # Closed: a program that asks for something must not wait for an answer.
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **environment},
+        preexec_fn=lambda: die_with_parent(parent),
+    )
+    assert process.stdout is not None
+    for line in _lines(process.stdout):
+        print(line, flush=True)
+        claim.line(line)
+    code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _lines(stream: BinaryIO) -> "Iterator[str]":
+    """Yield lines as they come; a carriage return ends one too, as progress bars write it."""
+    rest = b""
+    while data := os.read(stream.fileno(), 65536):
+        *whole, rest = re.split(rb"[\r\n]+", rest + data)
+        yield from (_text(each) for each in whole if each)
+    if rest:
+        yield _text(rest)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "backslashreplace")
+
+
+def _others(folder: str, stems: "dict[str, str]", frame: int) -> "Iterator[tuple[str, str]]":
+    """Yield further files of a frame, passes for example, and the names that they get."""
+    for parent, _, names in os.walk(folder):
+        for name in sorted(names):
+            inside = os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, "/")
+            stem = next((each for each in stems if inside.startswith(each)), None)
+            # The last number of a name is the frame's; "pass-0003" may be frame 3 behind a dash.
+            found = re.findall(r"-?[0-9]+", os.path.splitext(name)[0])
+            if stem is not None and found and int(found[-1]) in (frame, -abs(frame)):
+                yield os.path.join(parent, name), stems[stem] + inside[len(stem) :].lstrip("_./")
+
+
+def _move(source: str, target: str) -> None:
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.replace(source, target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Become a program: the one command of most templates.
+
+    python start.py --home=FOLDER --sandbox=FILE [--pass=VARIABLE ...] -- COMMAND ARGUMENTS
+
+``{parent}`` in the command becomes the id of the process that it must live with.
+"""
+
+import argparse
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from farm_start import become
+
+
+def main() -> None:
+    """Parse the arguments and become the program."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--home", required=True)
+    parser.add_argument("--sandbox", required=True)
+    parser.add_argument("--pass", dest="passed", action="append", default=[])
+    split = sys.argv.index("--")
+    options = parser.parse_args(sys.argv[1:split])
+    become(sys.argv[split + 1 :], options.home, options.sandbox, tuple(options.passed))
+
+
+if __name__ == "__main__":
+    main()
