@@ -42,7 +42,7 @@ from farm.runner.stage import explain
 from farm.runner.verdict import Failure, condemn, failed, judge
 from farm.runner.watchdog import Watchdog, limit_of
 from farm.runner.workplace import Workplace
-from farm.templates import Template
+from farm.templates import SceneError, Template
 
 log = logging.getLogger("farm.runner")
 
@@ -143,6 +143,9 @@ class ClaimRun:
         results.start()
         try:
             ended = self._render()
+        except SceneError as error:
+            self._failure = Failure(str(error), permanent=True)
+            ended = Ended(None, None)
         except OSError as error:
             self._failure = Failure(explain(error, "The renderer could not be started"), False)
             ended = Ended(None, None)

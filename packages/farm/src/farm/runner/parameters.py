@@ -34,6 +34,10 @@ def values_of(
     """Return all parameters of the template, as texts.
 
     Names that the template does not document are dropped: a job must not set ours.
+
+    Raises:
+        farm.templates.SceneError: the scene cannot be rendered as asked.
+        OSError: the scene cannot be read.
     """
     given = {p.name: job.parameters.get(p.name) for p in template.parameters}
     values = {name: _text(value) for name, value in given.items() if value is not None}
@@ -45,6 +49,7 @@ def values_of(
         "Renderer": renderer.command[0],
         "SceneFile": str(place.project / job.scene.lstrip("/")),
         "ProjectFolder": str(place.project),
+        "ProjectRoot": str(place.project / job.scene.lstrip("/").split("/")[0]),
         "OutputFolder": str(place.output),
         "PartialFolder": str(place.partial),
         "HomeFolder": str(place.home),
@@ -56,7 +61,9 @@ def values_of(
         names = template.output_files(job.parameters, frames)
         extension = template.extension(job.parameters)
         orders = place.orders / "orders.json"
-        told = template.drive.orders(values, frames, names, extension)
+        scene = Path(values["SceneFile"])
+        found = template.read_scene(scene, place.partial, values) if template.read_scene else None
+        told = template.drive.orders(values, frames, names, extension, found)
         orders.write_text(json.dumps(told), encoding="utf-8")
         values["Orders"] = str(orders)
     return {name: value for name, value in values.items() if name in template.declared}

@@ -6,6 +6,7 @@ for. The server validates submissions with `load`, the runner hands the same tem
 session. No OpenJD code is imported here: decoding costs half a second and only runners need it.
 """
 
+from farm.templates._drive import SceneError
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._template import (
     SHARED,
@@ -21,6 +22,7 @@ from farm.templates._template import (
 __all__ = [
     "SHARED",
     "Parameter",
+    "SceneError",
     "Symptoms",
     "Template",
     "TemplateError",

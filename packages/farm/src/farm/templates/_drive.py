@@ -10,6 +10,7 @@ import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 _UNSET = ("", "0", "0.0", "false")
@@ -46,13 +47,55 @@ class Lines:
     progress: str = ""
 
 
+class SceneError(Exception):
+    """A scene cannot be rendered as asked. ``str()`` is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """What a scene says about its files, see `Template.read_scene`.
+
+    Attributes:
+        scene: the scene to render: the given one, or one beside it that writes where it should.
+        values: parameters that the scene determines.
+        patterns: (name below the partial folder, name below the output folder) of each file of a
+            frame, with ``####`` in place of its number.
+    """
+
+    scene: Path
+    values: Mapping[str, str]
+    patterns: tuple[tuple[str, str], ...]
+
+    def files(self, frame: int) -> list[list[Any]]:
+        """Return the names of a frame's files: those that the program may give, and the wanted."""
+        return [
+            [
+                [_digits(written, frame, sign_first) for sign_first in (False, True)],
+                _digits(name, frame, sign_first=True),
+            ]
+            for written, name in self.patterns
+        ]
+
+
+def _digits(pattern: str, frame: int, sign_first: bool) -> str:
+    """Put a frame's number in place of the last ``#`` run.
+
+    Programs differ in whether the sign counts as a digit: ``-003`` or ``-0003``.
+    """
+    head, hashes, tail = re.split(r"(#+)(?=[^#]*$)", pattern)
+    if sign_first:
+        return f"{head}{'-' * (frame < 0)}{abs(frame):0{len(hashes)}d}{tail}"
+    return f"{head}{frame:0{len(hashes)}d}{tail}"
+
+
 @dataclass(frozen=True)
 class Drive:
     """One program's command line, output and files.
 
     Attributes:
         command: after the program itself.
-        writes: name of a frame's file as the program makes it, below the partial folder.
+        writes: names that a frame's file may have as the program makes it, below the partial
+            folder; () when a module for the product's scenes tells them.
         stems: what other files of a frame begin with -> parameter with the prefix that they get.
         size: parameters with width and height in pixels, () when there are none.
         environment: variables of the program, beside the few harmless ones.
@@ -61,7 +104,7 @@ class Drive:
     """
 
     command: tuple[Argument, ...]
-    writes: str
+    writes: tuple[str, ...]
     lines: Lines
     stems: Mapping[str, str]
     size: tuple[str, ...]
@@ -75,6 +118,7 @@ class Drive:
         frames: Sequence[int],
         names: Mapping[int, Sequence[str]],
         extension: str,
+        found: "SceneFiles | None" = None,
     ) -> dict[str, Any]:
         """Return the orders for ``_shared/drive.py``.
 
@@ -83,7 +127,10 @@ class Drive:
             frames: ascending.
             names: the files of each frame, relative to the output folder.
             extension: of the files.
+            found: what the scene itself says, where only it knows.
         """
+        if found is not None:
+            values = {**values, "SceneFile": str(found.scene), **found.values}
         values = {
             name: self.words.get(name, {}).get(value, value) for name, value in values.items()
         }
@@ -95,9 +142,9 @@ class Drive:
                 for run in even_runs(frames)
             ],
             "files": {
-                str(frame): [
-                    [self._written(values, frame, extension), name] for name in names[frame]
-                ]
+                str(frame): found.files(frame)
+                if found is not None
+                else [[self._written(values, frame, extension), name] for name in names[frame]]
                 for frame in frames
             },
             "stems": {stem: values[name].replace("#", "") for stem, name in self.stems.items()},
@@ -129,10 +176,10 @@ class Drive:
                 arguments += [_fill(text, fields) for text in item.texts]
         return arguments
 
-    def _written(self, values: Mapping[str, str], frame: int, extension: str) -> str:
+    def _written(self, values: Mapping[str, str], frame: int, extension: str) -> list[str]:
         digits = f"{'-' if frame < 0 else ''}{abs(frame):04d}"
         fields = {**values, "number": digits, "printf": f"{frame:04d}", "extension": extension}
-        return _fill(self.writes, fields)
+        return [_fill(text, fields) for text in self.writes]
 
 
 def even_runs(frames: Sequence[int]) -> Iterable[range]:
@@ -157,7 +204,7 @@ def load_drive(notes: Mapping[str, Any]) -> Drive:
         re.compile(pattern)
     return Drive(
         command=tuple(_argument(item) for item in notes["command"]),
-        writes=notes["writes"],
+        writes=tuple(notes["writes"]),
         lines=lines,
         stems=notes.get("stems", {}),
         size=tuple(notes.get("size", ())),

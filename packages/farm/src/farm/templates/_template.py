@@ -3,7 +3,7 @@
 import difflib
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,15 +13,20 @@ import yaml
 from farm_protocol.paths import UnsafePathError, canonical
 from pydantic import JsonValue
 
-from farm.templates._drive import Drive, load_drive
+from farm.templates import _nuke
+from farm.templates._drive import Drive, SceneFiles, load_drive
 from farm.templates._parameters import Parameter, ParameterType, Validated, fold
 
 FOLDER = Path(__file__).parent
 SHARED = FOLDER / "_shared"
 """Scripts that several templates use."""
 _NAME = re.compile(r"[a-z0-9_]+\Z")
-_TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "path"}
+_TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "string"}
 _TYPES |= {"INT": "int", "FLOAT": "float"}
+
+
+_SCENES = {"nuke": _nuke.read_scene}
+"""Modules for scenes that alone know the names of their files."""
 
 
 class TemplateError(ValueError):
@@ -79,6 +84,9 @@ class Template:
         whole: all frames belong together: one renderer does all of them, and all anew after a
             failure. For the farm such a job has one frame.
         drive: how the program is driven; None when a script of its own does so.
+        prefixes: parameters that files' names begin with.
+        read_scene: (scene, partial folder, parameters) -> the names of its files, for a driven
+            program whose scenes alone know them; may raise SceneError and OSError.
         declared: names of all parameters, those that the runner fills as well.
     """
 
@@ -99,6 +107,8 @@ class Template:
     gpu: str
     whole: bool
     drive: Drive | None
+    prefixes: frozenset[str]
+    read_scene: Callable[[Path, Path, Mapping[str, str]], SceneFiles] | None
     declared: frozenset[str]
 
     def validate(self, params: Mapping[str, JsonValue]) -> Validated:
@@ -117,7 +127,7 @@ class Template:
                 continue
             try:
                 values[parameter.name] = parameter.parse(given)
-                if self.outputs and parameter.name == self.outputs.prefix:
+                if parameter.name in self.prefixes and values[parameter.name]:
                     _check_prefix(str(values[parameter.name]))
                 elif parameter.name in (
                     self.frame_timeout.parameter,
@@ -256,10 +266,17 @@ def load_named(name: str) -> Template:
             gpu=notes["sandbox"]["gpu"],
             whole=notes.get("whole", False),
             drive=load_drive(notes["drive"]) if "drive" in notes else None,
+            prefixes=_prefixes(notes),
+            read_scene=_SCENES[notes["scene_module"]] if "scene_module" in notes else None,
             declared=frozenset(each["name"] for each in job["parameterDefinitions"]),
         )
     except (KeyError, TypeError, re.error) as error:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
+
+
+def _prefixes(notes: Mapping[str, Any]) -> frozenset[str]:
+    main = [notes["outputs"]["prefix"]] if "outputs" in notes else []
+    return frozenset([*main, *notes.get("prefixes", ())])
 
 
 def _any_of(patterns: list[str]) -> re.Pattern[str]:
@@ -270,7 +287,7 @@ def _any_of(patterns: list[str]) -> re.Pattern[str]:
 def _parameter(definition: dict[str, Any], notes: dict[str, Any]) -> Parameter:
     name = definition["name"]
     kind = _TYPES[definition["type"]]
-    kind = notes.get("structures", {}).get(name, kind)
+    kind = notes.get("types", {}).get(name, kind)
     choices = tuple(definition.get("allowedValues", ()))
     default = definition.get("default")
     if definition.get("userInterface", {}).get("control") == "CHECK_BOX":

@@ -93,11 +93,15 @@ class Claim:
             return
         partial, output = self._orders["partial"], self._orders["output"]
         files = []
-        for written, name in self._orders["files"][str(frame)]:
-            if not os.path.exists(os.path.join(partial, written)):
+        found = []
+        for names, wanted in self._orders["files"][str(frame)]:
+            written = [name for name in names if os.path.exists(os.path.join(partial, name))]
+            if not written:
                 return
-            _move(os.path.join(partial, written), os.path.join(output, name))
-            files.append(name)
+            found.append((written[0], wanted))
+        for written_name, wanted in found:
+            _move(os.path.join(partial, written_name), os.path.join(output, wanted))
+            files.append(wanted)
         extra = []
         for path, name in _others(partial, self._orders["stems"], frame):
             _move(path, os.path.join(output, name))

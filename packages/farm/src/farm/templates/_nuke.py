@@ -1,0 +1,126 @@
+"""Nuke scripts: which files they write is only said in them. Pure text work, no Nuke.
+
+A script's Write nodes name their own files, so they are given others below the partial folder, in a
+copy beside the script (its relative paths still hold). Only the text of the knobs is touched.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from farm_protocol.paths import UnsafePathError, check_segment
+
+from farm.templates._drive import SceneError, SceneFiles
+
+_NODE = re.compile(r"^(?P<indent>[ \t]*)(?P<kind>[A-Z]\w*) \{[ \t]*$")
+_KNOB = re.compile(r"^[ \t]*(?P<name>[a-z_]\w*)[ \t]+(?P<value>.*?)[ \t]*$")
+_ON = ("true", "1", "on", "yes")
+_MOVIES = (".mov", ".mp4", ".avi", ".mxf", ".mkv", ".gif")
+_FRAME = re.compile(r"#+|%(?:0(?P<digits>\d+))?d")
+_EXTENSIONS = {"exr": "exr", "jpeg": "jpg", "png": "png", "targa": "tga", "tiff": "tif"}
+_EXTENSIONS |= {"dpx": "dpx", "cin": "cin", "hdr": "hdr", "sgi": "sgi", "": "exr"}
+
+
+@dataclass
+class _Write:
+    """A Write node. ``file_line``: where its file stands; None when it has none."""
+
+    first: int
+    knobs: dict[str, str]
+    file_line: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.knobs.get("name", "")
+
+
+def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFiles:
+    """Return what a script writes, and make the copy that writes below ``partial``.
+
+    Parameters:
+        values: ``write_nodes``: names, separated by commas; "" for all that are not disabled.
+
+    Raises:
+        SceneError: it is no script, has no such Write node, or writes what cannot be split.
+        OSError: it cannot be read, or the copy not written.
+    """
+    try:
+        lines = scene.read_text(encoding="utf-8").splitlines(keepends=True)
+    except UnicodeDecodeError:
+        raise SceneError(f"{scene.name} is not a Nuke script: it is no text.") from None
+    found = [each for each in _writes(lines) if each.name]
+    chosen = _choose(found, values.get("write_nodes", ""))
+    patterns = []
+    for node in chosen:
+        base = _base_name(node)
+        folder = f"{node.name}/" if len(chosen) > 1 else ""
+        (partial / node.name).mkdir(parents=True, exist_ok=True)
+        patterns.append((f"{node.name}/{base}", f"{folder}{base}"))
+        target = f' file "{partial / node.name / base}"\n'
+        if node.file_line is None:
+            lines[node.first] += target
+        else:
+            lines[node.file_line] = target
+    copy = scene.with_name(f".farm-{scene.name}")
+    copy.write_text("".join(lines), encoding="utf-8")
+    names = ",".join(node.name for node in chosen)
+    return SceneFiles(copy, {"write_nodes": names}, tuple(patterns))
+
+
+def _writes(lines: list[str]) -> Iterator[_Write]:
+    node: _Write | None = None
+    indent = ""
+    for number, line in enumerate(lines):
+        if node is None:
+            if (match := _NODE.match(line)) and match["kind"] == "Write":
+                node, indent = _Write(number, {}), match["indent"]
+        elif line.rstrip() == indent + "}":
+            yield node
+            node = None
+        elif match := _KNOB.match(line):
+            node.knobs.setdefault(match["name"], match["value"].strip('"'))
+            if match["name"] == "file" and node.file_line is None:
+                node.file_line = number
+
+
+def _choose(found: list[_Write], wanted: str) -> list[_Write]:
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    if not names:
+        chosen = [each for each in found if each.knobs.get("disable", "") not in _ON]
+        if not chosen:
+            raise SceneError("The script has no Write node that is not disabled.")
+        return chosen
+    known = {each.name: each for each in found}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        there = ", ".join(known) or "none"
+        raise SceneError(f"The script has no Write node '{unknown[0]}'. It has: {there}.")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _base_name(node: _Write) -> str:
+    """Return the name of a node's files, with ``#`` in place of the frame's number."""
+    name = PurePosixPath(node.knobs.get("file", "").replace("\\", "/")).name
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in _MOVIES:
+        raise SceneError(
+            f"The Write node '{node.name}' writes a movie, which cannot be rendered frame by frame:"
+            " write images, and make the movie from them afterwards (ffmpeg, transcode)."
+        )
+    frames = list(_FRAME.finditer(name))
+    if not name or "[" in name or "]" in name or not suffix:
+        # An expression: only Nuke knows what it becomes.
+        extension = _EXTENSIONS.get(node.knobs.get("file_type", "").strip(), "exr")
+        return f"{node.name}.####.{extension}"
+    if frames:
+        digits = frames[-1]["digits"]
+        count = int(digits) if digits else len(frames[-1][0].replace("%d", "#"))
+        name = name[: frames[-1].start()] + "#" * max(1, count) + name[frames[-1].end() :]
+    else:
+        name = f"{PurePosixPath(name).stem}.####{PurePosixPath(name).suffix}"
+    try:
+        check_segment(name)
+    except UnsafePathError as error:
+        raise SceneError(f"The Write node '{node.name}' names a bad file: {error}") from None
+    return name

@@ -1,0 +1,262 @@
+"""Nuke, Maya, Cinema 4D and V-Ray: jobs of each, with strict stand-ins, through the real runner."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from farm.renderers import Renderer
+from farm.runner.loop import work
+from farm.runner.report import Farm
+from farm.templates import load
+from farm_protocol.files import FileEntry
+from farm_protocol.hashing import hash_file
+from farm_protocol.runner import Finish, Outcome, RunnerJob
+from stand_ins import install
+from stand_ins.scenes import SIZE, write_scene
+
+from .conftest import fake_farm
+
+PRODUCTS = ("nuke", "maya", "c4d", "vray")
+SIZED = ("maya", "c4d", "vray")
+"""Products whose jobs say how large frames are."""
+FORMATS = {"maya": "png", "c4d": "png", "vray": "exr"}
+
+
+class Desk:
+    """Runs jobs of one product."""
+
+    def __init__(self, folder: Path, product: str) -> None:
+        self.folder, self.product = folder, product
+        self.program = install(folder / "bin it's", product)[product]
+        (folder / "project").mkdir()
+
+    def run(
+        self,
+        *orders: str,
+        claims: list[list[int]],
+        extra: str = "",
+        sandbox: str = "off",
+        **params: object,
+    ) -> "fake_farm.FakeFarm":
+        """Render a scene with orders for the stand-in; return the farm that was told of it."""
+        scene = write_scene(self.folder / "project", self.product, *orders, extra=extra)
+        template = load(self.product, "render")
+        assert template is not None
+        checked = template.validate({"frames": "1 10", **params})
+        assert not checked.errors, checked.errors
+        store, entries = self.folder / "store", []
+        for path in sorted((self.folder / "project").iterdir()):
+            digest, size = hash_file(path)
+            blob = store / digest[:2] / digest
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            blob.write_bytes(path.read_bytes())
+            entries.append(FileEntry(path=f"show/{path.name}", hash=digest, size=size))
+        job = RunnerJob(
+            job_id="job1",
+            name="beauty",
+            app=self.product,
+            app_version="",
+            operation="render",
+            template=template.name,
+            scene=f"show/{scene.name}",
+            parameters=checked.values,
+            plugins=[],
+            files=entries,
+            output_folder="show/results",
+            disk_store=str(store),
+        )
+        farm = fake_farm.FakeFarm(job, claims)
+        renderer = Renderer(self.product, "1.0.0", "program", (str(self.program),), "a stand-in")
+        try:
+            runner = Farm(farm.url, fake_farm.TOKEN)
+            work(runner, self.folder / "work", [renderer], sandbox, threading.Event())
+            runner.close()
+        finally:
+            farm.down()
+        assert farm.problems == []
+        assert list((self.folder / "work").iterdir()) == []
+        return farm
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Callable[[str], Desk]:
+    return lambda product: Desk(tmp_path, product)
+
+
+def names(farm: "fake_farm.FakeFarm") -> dict[int, list[str]]:
+    return {
+        frame: [output.path.removeprefix("show/results/") for output in done.outputs]
+        for frame, done in sorted(farm.frames.items())
+    }
+
+
+def end(farm: "fake_farm.FakeFarm") -> Finish:
+    (finish,) = farm.finishes.values()
+    return finish
+
+
+@pytest.mark.parametrize("product", SIZED)
+def test_frames_get_the_documented_names(desk: Callable[[str], Desk], product: str) -> None:
+    farm = desk(product).run(
+        claims=[[1, 2, 3, 5, 7], [10]],
+        output_prefix="deep/shot_###_x",
+        output_format=FORMATS[product],
+        output_width=48,
+        output_height=30,
+    )
+    assert [finish.outcome for finish in farm.finishes.values()] == [Outcome.COMPLETED] * 2, (
+        farm.log
+    )
+    suffix = FORMATS[product]
+    for frame, files in names(farm).items():
+        assert files[0] == f"deep/shot_{frame:03d}_x.{suffix}"
+    assert list(names(farm)) == [1, 2, 3, 5, 7, 10]
+
+
+def test_nuke_files_keep_the_names_of_their_nodes(desk: Callable[[str], Desk]) -> None:
+    farm = desk("nuke").run(claims=[[1, 3, 5], [6]])
+    assert {finish.outcome for finish in farm.finishes.values()} == {Outcome.COMPLETED}, farm.log
+    assert names(farm) == {
+        frame: [f"Write1/a.{frame:04d}.png", f"Write2/b.{frame:04d}.exr"] for frame in (1, 3, 5, 6)
+    }
+
+
+def test_one_nuke_node_writes_into_the_results_themselves(desk: Callable[[str], Desk]) -> None:
+    farm = desk("nuke").run(claims=[[2]], write_nodes=" Write2 ")
+    assert names(farm) == {2: ["b.0002.exr"]}
+
+
+def test_a_nuke_node_that_is_not_there_is_told(desk: Callable[[str], Desk]) -> None:
+    farm = desk("nuke").run(claims=[[2]], write_nodes="Nowhere")
+    there = "Write1, Write2, Disabled"
+    assert end(farm).sentence == f"The script has no Write node 'Nowhere'. It has: {there}."
+    assert end(farm).permanent
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_negative_frames(desk: Callable[[str], Desk], product: str) -> None:
+    farm = desk(product).run(claims=[[-3, -1, 1]], frames="-3 1 2")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert list(names(farm)) == [-3, -1, 1]
+    assert "-0003" in names(farm)[-3][0]
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_without_a_licence_nothing_has_failed(desk: Callable[[str], Desk], product: str) -> None:
+    farm = desk(product).run("licence", claims=[[1, 2]])
+    assert end(farm).outcome is Outcome.NO_LICENCE, farm.log
+    assert farm.frames == {}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize(
+    ("order", "delivered"),
+    [
+        ("fail-at 3", {1, 2}),
+        ("crash-at 3", {1, 2}),
+        ("lie-at 3", {1, 2, 4}),
+        ("truncate 3", {1, 2, 4}),
+    ],
+)
+def test_what_goes_wrong_is_noticed(
+    desk: Callable[[str], Desk], product: str, order: str, delivered: set[int]
+) -> None:
+    farm = desk(product).run(order, claims=[[1, 2, 3, 4]])
+    assert end(farm).outcome is Outcome.FAILED, farm.log
+    assert end(farm).sentence
+    # A program that says only in the end that a frame is whole may lose what it had.
+    assert set(farm.frames) <= delivered
+    if order.startswith(("lie", "truncate")):
+        assert set(farm.frames) == delivered, farm.log
+        assert "3" in end(farm).sentence
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_an_error_that_ends_with_0_is_an_error(desk: Callable[[str], Desk], product: str) -> None:
+    farm = desk(product).run("error-exit-0", "seconds 0.1", claims=[[1, 2]])
+    assert end(farm).outcome is Outcome.FAILED, farm.log
+    assert end(farm).marker in farm.log
+
+
+@pytest.mark.parametrize("product", SIZED)
+def test_a_frame_of_another_size_is_refused(desk: Callable[[str], Desk], product: str) -> None:
+    width, height = SIZE
+    farm = desk(product).run(
+        "wrong-size 3", claims=[[2, 3, 4]], output_width=width, output_height=height
+    )
+    assert end(farm).outcome is Outcome.FAILED
+    assert set(farm.frames) == {2, 4}
+    assert f"instead of {width}x{height}" in end(farm).sentence
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_program_that_hangs_is_ended(desk: Callable[[str], Desk], product: str) -> None:
+    farm = desk(product).run("hang-at 2", claims=[[1, 2, 3]], silence_timeout=2)
+    assert end(farm).outcome is Outcome.FAILED
+    assert "printed nothing for 2 s (silence_timeout)" in end(farm).sentence
+
+
+def test_c4d_passes_come_with_their_frame(desk: Callable[[str], Desk]) -> None:
+    farm = desk("c4d").run(claims=[[1, 2]], output_multipass_prefix="passes/p_", take="close")
+    assert names(farm) == {
+        frame: [f"frame_{frame:04d}.png", f"passes/p_diffuse{frame:04d}.png"] for frame in (1, 2)
+    }
+
+
+@pytest.mark.parametrize(
+    ("product", "params", "word"),
+    [
+        ("c4d", {"take": "far"}, "far"),
+        ("maya", {"camera": "far"}, "Camera far"),
+    ],
+)
+def test_what_the_scene_does_not_have_fails(
+    desk: Callable[[str], Desk], product: str, params: dict[str, str], word: str
+) -> None:
+    farm = desk(product).run(claims=[[1]], **params)
+    assert end(farm).outcome is Outcome.FAILED
+    assert word in end(farm).sentence
+
+
+def test_vray_takes_its_own_parameters(desk: Callable[[str], Desk]) -> None:
+    place = desk("vray")
+    (place.folder / "project" / "remap.xml").write_text(
+        "<RemapPaths><RemapItem><From>/a</From><To>/b</To></RemapItem></RemapPaths>"
+    )
+    sampler = "SettingsImageSampler SettingsImageSampler {\n  type=0;\n}\n"
+    farm = place.run(
+        claims=[[1]],
+        extra=sampler,
+        rt_engine=5,
+        sampling_type="progressive",
+        remap_file="/show/remap.xml",
+    )
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert "SettingsImageSampler::type=3" in farm.log
+    assert "-rtEngine=5" in farm.log
+    assert "remap.xml" in farm.log
+
+
+@pytest.mark.parametrize(
+    ("product", "params", "field"),
+    [
+        ("vray", {"rt_engine": 2}, "rt_engine"),
+        ("vray", {"remap_file": "../../etc/passwd"}, "remap_file"),
+        ("maya", {"output_format": "psd"}, "output_format"),
+        ("c4d", {"output_multipass_prefix": "/etc/p"}, "output_multipass_prefix"),
+        ("c4d", {"output_width": "wide"}, "output_width"),
+        ("nuke", {"gpu": "maybe"}, "gpu"),
+    ],
+)
+def test_wrong_parameters_are_named(product: str, params: dict[str, object], field: str) -> None:
+    template = load(product, "render")
+    assert template is not None
+    assert list(template.validate({"frames": "1", **params}).errors) == [field]
+
+
+def test_a_nuke_script_that_writes_a_movie_is_refused(desk: Callable[[str], Desk]) -> None:
+    movie = "Write {\n file out/x.mov\n name Movie\n}\n"
+    farm = desk("nuke").run(claims=[[1]], extra=movie)
+    assert "'Movie' writes a movie" in end(farm).sentence
+    assert end(farm).permanent
