@@ -54,9 +54,13 @@ def values_of(
         "PartialFolder": str(place.partial),
         "HomeFolder": str(place.home),
         "Sandbox": str(sandbox or ""),
+        "Whole": _text(template.whole),
         "FrameRange": frame_range(frames),
         "FrameCount": str(len(frames)),
     }
+    for name, members in template.objects.items():
+        set_ = {member: values[parameter] for member, parameter in members.items()}
+        values[name] = json.dumps({member: value for member, value in set_.items() if value})
     if template.drive is not None:
         names = template.output_files(job.parameters, frames)
         extension = template.extension(job.parameters)

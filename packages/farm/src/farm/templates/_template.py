@@ -84,6 +84,8 @@ class Template:
         whole: all frames belong together: one renderer does all of them, and all anew after a
             failure. For the farm such a job has one frame.
         drive: how the program is driven; None when a script of its own does so.
+        objects: parameter of ours -> name -> documented parameter, of those that are handed over
+            together, as one JSON object.
         prefixes: parameters that files' names begin with.
         read_scene: (scene, partial folder, parameters) -> the names of its files, for a driven
             program whose scenes alone know them; may raise SceneError and OSError.
@@ -108,6 +110,7 @@ class Template:
     whole: bool
     drive: Drive | None
     prefixes: frozenset[str]
+    objects: Mapping[str, Mapping[str, str]]
     read_scene: Callable[[Path, Path, Mapping[str, str]], SceneFiles] | None
     declared: frozenset[str]
 
@@ -233,18 +236,22 @@ def load_named(name: str) -> Template:
     Raises:
         TemplateError: there is none, or it is malformed.
     """
-    path = FOLDER / f"{name}.yaml"
-    if not _NAME.match(name) or not path.is_file():
+    if not _NAME.match(name) or not (FOLDER / f"{name}.farm.yaml").is_file():
         raise TemplateError(f"There is no template called '{name}'.")
-    job = yaml.safe_load(path.read_text(encoding="utf-8"))
-    notes = yaml.safe_load((FOLDER / f"{name}.farm.yaml").read_text(encoding="utf-8"))
+    notes = _read(f"{name}.farm.yaml")
+    like = notes.get("like", name)
+    if like != name:
+        # The same program and parameters, done in another way.
+        notes = {**_read(f"{like}.farm.yaml"), **notes}
+    path = FOLDER / f"{like}.yaml"
+    job = _read(path.name)
     app, operation = name.rsplit("_", 1)
     try:
         return Template(
             name=name,
             app=app,
             operation=operation,
-            description=job["description"],
+            description=notes.get("description", job["description"]),
             parameters=tuple(
                 _parameter(definition, notes)
                 for definition in job["parameterDefinitions"]
@@ -267,11 +274,17 @@ def load_named(name: str) -> Template:
             whole=notes.get("whole", False),
             drive=load_drive(notes["drive"]) if "drive" in notes else None,
             prefixes=_prefixes(notes),
+            objects=notes.get("objects", {}),
             read_scene=_SCENES[notes["scene_module"]] if "scene_module" in notes else None,
             declared=frozenset(each["name"] for each in job["parameterDefinitions"]),
         )
     except (KeyError, TypeError, re.error) as error:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
+
+
+def _read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+    return content
 
 
 def _prefixes(notes: Mapping[str, Any]) -> frozenset[str]:

@@ -1,0 +1,150 @@
+"""Houdini jobs through the real runner: hython is a strict stand-in."""
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from farm.renderers import Renderer
+from farm.runner.loop import work
+from farm.runner.report import Farm
+from farm.templates import load
+from farm_protocol.files import FileEntry
+from farm_protocol.hashing import hash_file
+from farm_protocol.runner import Finish, Outcome, RunnerJob
+from stand_ins_houdini import install
+
+from .conftest import fake_farm
+
+MANTRA = {"type": "ifd", "parms": {"vm_picture": "$HIP/render/shot.$F4.png"}}
+CAMERA = {"type": "cam", "parms": {"resx": 64, "resy": 36}}
+CACHE = {"type": "geometry", "parms": {"sopoutput": "$HIP/geo/smoke.$F4.bgeo.sc"}}
+
+
+def run(
+    folder: Path,
+    nodes: Mapping[str, Any],
+    claims: list[list[int]],
+    operation: str = "render",
+    stand_in: Mapping[str, Any] | None = None,
+    **params: object,
+) -> "fake_farm.FakeFarm":
+    scene = folder / "shot.hip"
+    scene.write_text(json.dumps({"nodes": nodes, "stand_in": stand_in or {}}))
+    template = load("hou", operation)
+    assert template is not None
+    checked = template.validate({"frames": "1 10", **params})
+    assert not checked.errors, checked.errors
+    digest, size = hash_file(scene)
+    blob = folder / "store" / digest[:2] / digest
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(scene.read_bytes())
+    job = RunnerJob(
+        job_id="job1",
+        name="fx",
+        app="hou",
+        app_version="",
+        operation=operation,
+        template=template.name,
+        scene="show/shot.hip",
+        parameters=checked.values,
+        plugins=[],
+        files=[FileEntry(path="show/shot.hip", hash=digest, size=size)],
+        output_folder="show/results",
+        disk_store=str(folder / "store"),
+    )
+    farm = fake_farm.FakeFarm(job, claims)
+    hython = install(folder / "bin")["hython"]
+    renderer = Renderer("hou", "20.5.332", "program", (str(hython),), "a stand-in")
+    try:
+        runner = Farm(farm.url, fake_farm.TOKEN)
+        work(runner, folder / "work", [renderer], "off", threading.Event())
+        runner.close()
+    finally:
+        farm.down()
+    assert farm.problems == []
+    return farm
+
+
+def end(farm: "fake_farm.FakeFarm") -> Finish:
+    (finish,) = farm.finishes.values()
+    return finish
+
+
+def names(farm: "fake_farm.FakeFarm", frame: int) -> list[str]:
+    return [each.path.removeprefix("show/results/") for each in farm.frames[frame].outputs]
+
+
+def test_a_render_splits_and_delivers_frame_by_frame(tmp_path: Path) -> None:
+    nodes = {"/out/mantra1": MANTRA, "/obj/cam1": CAMERA}
+    farm = run(tmp_path, nodes, [[1, 2, 3], [7]], rop_nodepath="/out/mantra1", rop_nodetype="ifd")
+    assert {each.outcome for each in farm.finishes.values()} == {Outcome.COMPLETED}, farm.log
+    assert {frame: names(farm, frame) for frame in farm.frames} == {
+        frame: [f"shot.{frame:04d}.png"] for frame in (1, 2, 3, 7)
+    }
+
+
+@pytest.mark.parametrize("operation", ["sim", "batch"])
+def test_a_simulation_is_one_piece_of_work(tmp_path: Path, operation: str) -> None:
+    # The farm knows one frame; the range is the job's own.
+    farm = run(tmp_path, {"/out/cache": CACHE}, [[1]], operation, frames="1 5")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert list(farm.frames) == [1]
+    assert names(farm, 1) == [f"smoke.{frame:04d}.bgeo.sc" for frame in range(1, 6)]
+
+
+def test_a_simulation_that_breaks_delivers_nothing(tmp_path: Path) -> None:
+    farm = run(tmp_path, {"/out/cache": CACHE}, [[1]], "sim", frames="1 5", stand_in={"fail_at": 3})
+    assert end(farm).outcome is Outcome.FAILED
+    assert farm.frames == {}
+
+
+def test_the_documented_parameters_reach_houdini(tmp_path: Path) -> None:
+    farm = run(
+        tmp_path,
+        {"/out/mantra1": MANTRA, "/obj/cam1": CAMERA},
+        [[2]],
+        disk_output_path="beauty it's.$F4.png",
+        disk_output_ext="exr",
+        output_upload=["*.exr"],
+        project_env={"JOB": "/show"},
+        project_param={"/obj/cam1/resx": 48},
+    )
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert names(farm, 2) == ["beauty it's.0002.exr"]
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"output_upload": {"a": 1}}, "output_upload"),
+        ({"project_env": ["JOB"]}, "project_env"),
+        ({"project_param": "no json"}, "project_param"),
+    ],
+)
+def test_wrong_structures_are_named(params: dict[str, object], field: str) -> None:
+    template = load("hou", "render")
+    assert template is not None
+    assert list(template.validate({"frames": "1", **params}).errors) == [field]
+
+
+@pytest.mark.parametrize(
+    ("orders", "outcome"),
+    [
+        ({"licence": True}, Outcome.NO_LICENCE),
+        ({"fail_at": 2}, Outcome.FAILED),
+        ({"lie_at": 2}, Outcome.FAILED),
+        ({"truncate": 2}, Outcome.FAILED),
+        ({"crash_at": 2}, Outcome.FAILED),
+        ({"no_devices": True}, Outcome.FAILED),
+    ],
+)
+def test_what_goes_wrong_is_noticed(
+    tmp_path: Path, orders: dict[str, object], outcome: Outcome
+) -> None:
+    nodes = {"/out/mantra1": MANTRA, "/obj/cam1": CAMERA}
+    farm = run(tmp_path, nodes, [[1, 2, 3]], stand_in=orders)
+    assert end(farm).outcome is outcome, farm.log
+    assert 2 not in farm.frames
