@@ -218,7 +218,7 @@ def test_the_public_surface():
 
     assert set(farm.templates.__all__) == {
         "Parameter", "Symptoms", "Template", "TemplateError", "Timeout", "Validated",
-        "SHARED", "available", "load", "load_named",
+        "SHARED", "SceneError", "available", "load", "load_named",
     }  # fmt: skip
     assert Parameter.__dataclass_params__.frozen
     assert importlib.util.find_spec("farm.templates") is not None
