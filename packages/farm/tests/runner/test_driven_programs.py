@@ -1,21 +1,17 @@
 """Nuke, Maya, Cinema 4D and V-Ray: jobs of each, with strict stand-ins, through the real runner."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from farm.renderers import Renderer
-from farm.runner.loop import work
-from farm.runner.report import Farm
 from farm.templates import load
-from farm_protocol.files import FileEntry
-from farm_protocol.hashing import hash_file
-from farm_protocol.runner import Finish, Outcome, RunnerJob
+from farm_protocol.runner import Outcome
 from stand_ins import install
 from stand_ins.scenes import SIZE, write_scene
 
 from .conftest import fake_farm
+from .in_process import end, names, run_job
 
 PRODUCTS = ("nuke", "maya", "c4d", "vray")
 SIZED = ("maya", "c4d", "vray")
@@ -36,64 +32,18 @@ class Desk:
         *orders: str,
         claims: list[list[int]],
         extra: str = "",
-        sandbox: str = "off",
         **params: object,
     ) -> "fake_farm.FakeFarm":
         """Render a scene with orders for the stand-in; return the farm that was told of it."""
         scene = write_scene(self.folder / "project", self.product, *orders, extra=extra)
-        template = load(self.product, "render")
-        assert template is not None
-        checked = template.validate({"frames": "1 10", **params})
-        assert not checked.errors, checked.errors
-        store, entries = self.folder / "store", []
-        for path in sorted((self.folder / "project").iterdir()):
-            digest, size = hash_file(path)
-            blob = store / digest[:2] / digest
-            blob.parent.mkdir(parents=True, exist_ok=True)
-            blob.write_bytes(path.read_bytes())
-            entries.append(FileEntry(path=f"show/{path.name}", hash=digest, size=size))
-        job = RunnerJob(
-            job_id="job1",
-            name="beauty",
-            app=self.product,
-            app_version="",
-            operation="render",
-            template=template.name,
-            scene=f"show/{scene.name}",
-            parameters=checked.values,
-            plugins=[],
-            files=entries,
-            output_folder="show/results",
-            disk_store=str(store),
-        )
-        farm = fake_farm.FakeFarm(job, claims)
         renderer = Renderer(self.product, "1.0.0", "program", (str(self.program),), "a stand-in")
-        try:
-            runner = Farm(farm.url, fake_farm.TOKEN)
-            work(runner, self.folder / "work", [renderer], sandbox, threading.Event())
-            runner.close()
-        finally:
-            farm.down()
-        assert farm.problems == []
-        assert list((self.folder / "work").iterdir()) == []
-        return farm
+        given = {"frames": "1 10", **params}
+        return run_job(self.folder, renderer, "render", scene.name, claims, given)
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Callable[[str], Desk]:
     return lambda product: Desk(tmp_path, product)
-
-
-def names(farm: "fake_farm.FakeFarm") -> dict[int, list[str]]:
-    return {
-        frame: [output.path.removeprefix("show/results/") for output in done.outputs]
-        for frame, done in sorted(farm.frames.items())
-    }
-
-
-def end(farm: "fake_farm.FakeFarm") -> Finish:
-    (finish,) = farm.finishes.values()
-    return finish
 
 
 @pytest.mark.parametrize("product", SIZED)

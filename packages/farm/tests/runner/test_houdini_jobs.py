@@ -1,22 +1,18 @@
 """Houdini jobs through the real runner: hython is a strict stand-in."""
 
 import json
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from farm.renderers import Renderer
-from farm.runner.loop import work
-from farm.runner.report import Farm
 from farm.templates import load
-from farm_protocol.files import FileEntry
-from farm_protocol.hashing import hash_file
-from farm_protocol.runner import Finish, Outcome, RunnerJob
+from farm_protocol.runner import Outcome
 from stand_ins_houdini import install
 
 from .conftest import fake_farm
+from .in_process import end, names, run_job
 
 MANTRA = {"type": "ifd", "parms": {"vm_picture": "$HIP/render/shot.$F4.png"}}
 CAMERA = {"type": "cam", "parms": {"resx": 64, "resy": 36}}
@@ -31,59 +27,20 @@ def run(
     stand_in: Mapping[str, Any] | None = None,
     **params: object,
 ) -> "fake_farm.FakeFarm":
-    scene = folder / "shot.hip"
+    scene = folder / "project" / "shot.hip"
+    scene.parent.mkdir()
     scene.write_text(json.dumps({"nodes": nodes, "stand_in": stand_in or {}}))
-    template = load("hou", operation)
-    assert template is not None
-    checked = template.validate({"frames": "1 10", **params})
-    assert not checked.errors, checked.errors
-    digest, size = hash_file(scene)
-    blob = folder / "store" / digest[:2] / digest
-    blob.parent.mkdir(parents=True)
-    blob.write_bytes(scene.read_bytes())
-    job = RunnerJob(
-        job_id="job1",
-        name="fx",
-        app="hou",
-        app_version="",
-        operation=operation,
-        template=template.name,
-        scene="show/shot.hip",
-        parameters=checked.values,
-        plugins=[],
-        files=[FileEntry(path="show/shot.hip", hash=digest, size=size)],
-        output_folder="show/results",
-        disk_store=str(folder / "store"),
-    )
-    farm = fake_farm.FakeFarm(job, claims)
     hython = install(folder / "bin")["hython"]
     renderer = Renderer("hou", "20.5.332", "program", (str(hython),), "a stand-in")
-    try:
-        runner = Farm(farm.url, fake_farm.TOKEN)
-        work(runner, folder / "work", [renderer], "off", threading.Event())
-        runner.close()
-    finally:
-        farm.down()
-    assert farm.problems == []
-    return farm
-
-
-def end(farm: "fake_farm.FakeFarm") -> Finish:
-    (finish,) = farm.finishes.values()
-    return finish
-
-
-def names(farm: "fake_farm.FakeFarm", frame: int) -> list[str]:
-    return [each.path.removeprefix("show/results/") for each in farm.frames[frame].outputs]
+    given = {"frames": "1 10", **params}
+    return run_job(folder, renderer, operation, scene.name, claims, given)
 
 
 def test_a_render_splits_and_delivers_frame_by_frame(tmp_path: Path) -> None:
     nodes = {"/out/mantra1": MANTRA, "/obj/cam1": CAMERA}
     farm = run(tmp_path, nodes, [[1, 2, 3], [7]], rop_nodepath="/out/mantra1", rop_nodetype="ifd")
     assert {each.outcome for each in farm.finishes.values()} == {Outcome.COMPLETED}, farm.log
-    assert {frame: names(farm, frame) for frame in farm.frames} == {
-        frame: [f"shot.{frame:04d}.png"] for frame in (1, 2, 3, 7)
-    }
+    assert names(farm) == {frame: [f"shot.{frame:04d}.png"] for frame in (1, 2, 3, 7)}
 
 
 @pytest.mark.parametrize("operation", ["sim", "batch"])
@@ -92,7 +49,7 @@ def test_a_simulation_is_one_piece_of_work(tmp_path: Path, operation: str) -> No
     farm = run(tmp_path, {"/out/cache": CACHE}, [[1]], operation, frames="1 5")
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert list(farm.frames) == [1]
-    assert names(farm, 1) == [f"smoke.{frame:04d}.bgeo.sc" for frame in range(1, 6)]
+    assert names(farm)[1] == [f"smoke.{frame:04d}.bgeo.sc" for frame in range(1, 6)]
 
 
 def test_a_simulation_that_breaks_delivers_nothing(tmp_path: Path) -> None:
@@ -113,7 +70,7 @@ def test_the_documented_parameters_reach_houdini(tmp_path: Path) -> None:
         project_param={"/obj/cam1/resx": 48},
     )
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
-    assert names(farm, 2) == ["beauty it's.0002.exr"]
+    assert names(farm)[2] == ["beauty it's.0002.exr"]
 
 
 @pytest.mark.parametrize(

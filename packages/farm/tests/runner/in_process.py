@@ -1,0 +1,82 @@
+"""A job of any product through the real runner, in this process, against the fake farm."""
+
+import shutil
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from farm.renderers import Renderer
+from farm.runner.loop import work
+from farm.runner.report import Farm
+from farm.templates import load
+from farm_protocol.files import FileEntry
+from farm_protocol.hashing import hash_file
+from farm_protocol.runner import Finish, RunnerJob
+
+from .conftest import fake_farm
+
+
+def run_job(
+    folder: Path,
+    renderer: Renderer,
+    operation: str,
+    scene: str,
+    claims: list[list[int]],
+    parameters: dict[str, object],
+) -> "fake_farm.FakeFarm":
+    """Render a job of the project in ``folder/project``; return the farm that was told of it.
+
+    Parameters:
+        scene: its path in the project.
+    """
+    template = load(renderer.app, operation)
+    assert template is not None
+    checked = template.validate(parameters)
+    assert not checked.errors, checked.errors
+    project, store = folder / "project", folder / "store"
+    job = RunnerJob(
+        job_id="job1",
+        name="beauty",
+        app=renderer.app,
+        app_version="",
+        operation=operation,
+        template=template.name,
+        scene=f"show/{scene}",
+        parameters=checked.values,
+        plugins=[],
+        files=[_store(store, path, project) for path in sorted(project.rglob("*"))],
+        output_folder="show/results",
+        disk_store=str(store),
+    )
+    farm = fake_farm.FakeFarm(job, claims)
+    try:
+        runner = Farm(farm.url, fake_farm.TOKEN)
+        work(runner, folder / "work", [renderer], "off", threading.Event())
+        runner.close()
+    finally:
+        farm.down()
+    assert farm.problems == []
+    assert list((folder / "work").iterdir()) == []
+    return farm
+
+
+def _store(store: Path, path: Path, project: Path) -> FileEntry:
+    digest, size = hash_file(path)
+    blob = store / digest[:2] / digest
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, blob)
+    return FileEntry(path=f"show/{path.relative_to(project)}", hash=digest, size=size)
+
+
+def end(farm: "fake_farm.FakeFarm") -> Finish:
+    """Return how the only claim ended."""
+    (finish,) = farm.finishes.values()
+    return finish
+
+
+def names(farm: "fake_farm.FakeFarm") -> dict[int, Sequence[str]]:
+    """Return the files of each frame, by their names in the output folder."""
+    return {
+        frame: [output.path.removeprefix("show/results/") for output in done.outputs]
+        for frame, done in sorted(farm.frames.items())
+    }
