@@ -8,6 +8,7 @@ session. No OpenJD code is imported here: decoding costs half a second and only 
 
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._template import (
+    SceneFormat,
     Symptoms,
     Template,
     TemplateError,
@@ -19,6 +20,7 @@ from farm.templates._template import (
 
 __all__ = [
     "Parameter",
+    "SceneFormat",
     "Symptoms",
     "Template",
     "TemplateError",

@@ -5,6 +5,7 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,12 @@ _TYPES |= {"INT": "int", "FLOAT": "float"}
 
 class TemplateError(ValueError):
     """A template's file is wrong: a mistake of ours, found by the tests."""
+
+
+class SceneFormat(StrEnum):
+    """Formats of scene files that the farm itself can read something in."""
+
+    BLEND = "blend"
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Template:
         path: of the OpenJD template.
         renderer: which renderer runs it, as `farm.renderers.Renderer.app` names it.
         scripts: folder of the scripts that the template's command runs.
+        scene: format of the scenes; None: only the renderer can read them.
         frames: name of the parameter that lists the frames.
         frame_timeout: how long one frame may take.
         silence_timeout: how long the renderer may print nothing.
@@ -80,6 +88,7 @@ class Template:
     path: Path
     renderer: str
     scripts: Path
+    scene: SceneFormat | None
     frames: str
     outputs: OutputNames
     symptoms: Symptoms
@@ -214,6 +223,7 @@ def load_named(name: str) -> Template:
             path=path,
             renderer=notes["renderer"],
             scripts=FOLDER / notes["scripts"],
+            scene=SceneFormat(notes["scene"]) if "scene" in notes else None,
             frames=notes["frames"],
             outputs=OutputNames(**notes["outputs"]),
             symptoms=Symptoms(
@@ -224,7 +234,7 @@ def load_named(name: str) -> Template:
             frame_timeout=Timeout(**notes["timeouts"]["frame"]),
             silence_timeout=Timeout(**notes["timeouts"]["silence"]),
         )
-    except (KeyError, TypeError, re.error) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
 
 
