@@ -66,3 +66,10 @@ file_node = tree.nodes.new("CompositorNodeOutputFile")
 file_node.base_path = "/nonexistent/passes"
 tree.links.new(tree.nodes["Render Layers"].outputs[0], file_node.inputs[0])
 save("filenode.blend")
+
+# lit at frames 1 and 3, black between them
+scene = fresh()
+for frame, exposure in ((1, 1.0), (2, 0.0), (3, 1.0)):
+    scene.cycles.film_exposure = exposure
+    scene.cycles.keyframe_insert("film_exposure", frame=frame)
+save("blackout.blend")

@@ -21,8 +21,8 @@ class OutputError(Exception):
     """A result cannot be used. ``str()`` is a sentence for people."""
 
 
-def check_image(path: Path, name: str, size: tuple[int, int] | None) -> None:
-    """Decode an image.
+def check_image(path: Path, name: str, size: tuple[int, int] | None) -> Any:
+    """Decode an image, and return its first part as an ``OpenImageIO.ImageBuf``.
 
     Parameters:
         name: how people know the file.
@@ -37,17 +37,19 @@ def check_image(path: Path, name: str, size: tuple[int, int] | None) -> None:
     if not path.is_file() or path.stat().st_size == 0:
         raise OutputError(f"{name} is missing or empty although the renderer reported it.")
     try:
-        _decode(oiio, path, name, size)
+        first = _decode(oiio, path, name, size)
     finally:
         # The library keeps files open and remembers headers by name; a retry writes the same name.
         oiio.ImageCache(True).invalidate(str(path), True)
     _check_end(path, name)
+    return first
 
 
-def _decode(oiio: Any, path: Path, name: str, size: tuple[int, int] | None) -> None:
+def _decode(oiio: Any, path: Path, name: str, size: tuple[int, int] | None) -> Any:
     whole = oiio.ImageBuf(str(path))
     parts = max(1, whole.nsubimages)
     whole.geterror()  # an error that nobody asks for is printed; the parts below tell it again
+    first = None
     for part in range(parts):
         buffer = oiio.ImageBuf(str(path), part, 0)
         # force=True decodes all pixels now instead of on first use.
@@ -60,6 +62,8 @@ def _decode(oiio: Any, path: Path, name: str, size: tuple[int, int] | None) -> N
             raise OutputError(
                 f"{name} has {found[0]}x{found[1]} pixels instead of {size[0]}x{size[1]}."
             )
+        first = first or buffer
+    return first
 
 
 def _check_end(path: Path, name: str) -> None:
