@@ -235,6 +235,14 @@ def test_images_of_a_file_are_told_apart(tmp_path, suffix, kind):
     assert codes_of(((1, 0, 0.5, 1), 0, 8), ((0.9, 0.7, 0.9, 1), 8, 64)) == []
 
 
+def test_dithered_black_is_black(tmp_path):
+    # As Blender writes it into 8 bits: some of its pixels are a step brighter.
+    lifted = (1 / 255, 1 / 255, 1 / 255, 1)
+    path = tmp_path / "frame.png"
+    assert codes(draw(path, (BLACK, 0, 64), (lifted, 0, 16), kind="uint8")) == [FlagCode.EMPTY]
+    assert codes(draw(path, (lifted, 0, 64), kind="uint8")) == [FlagCode.ONE_COLOUR]
+
+
 def test_values_that_are_not_finite_are_counted(tmp_path):
     nan, infinite = (math.nan, 0.5, 0.5, 1), (0.5, math.inf, 0.5, 1)
     path = draw(

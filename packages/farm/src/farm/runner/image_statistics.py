@@ -46,8 +46,9 @@ class Channel:
 
     @property
     def is_zero(self) -> bool:
-        """Whether all values are 0, as far as 8 bits can tell."""
-        return max(abs(self.minimum), abs(self.maximum)) < _STEP / 2
+        """Whether all values are 0, as far as 8 bits can tell; dithering lifts some by a step."""
+        peak = max(abs(self.minimum), abs(self.maximum))
+        return peak <= _STEP * 1.01 and abs(self.mean) < _STEP / 2
 
 
 @dataclass(frozen=True)
