@@ -94,6 +94,7 @@ def test_the_table():
         "frames_done": 2,
         "frames_total": 3,
         "sentence": "",
+        "warnings": ["The scene lacks [wood.png]."],
     }
     row = {
         "project": "demo",
@@ -110,4 +111,5 @@ def test_the_table():
     text = console.export_text()
     for part in ("uploading 25 %", "[beauty]: running", "2 of 3", "1 failed", "A disk is full."):
         assert part in text
+    assert text.count("demo: The scene lacks [wood.png].") == 1
     assert "does not answer" in text

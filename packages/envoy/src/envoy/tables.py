@@ -29,6 +29,7 @@ def show(activity: dict[str, Any], console: Console | None = None) -> None:
                 submission["sentence"],
                 submission["downloads"]["sentence"],
                 *(job["sentence"] for job in submission["jobs"]),
+                *(warning for job in submission["jobs"] for warning in job["warnings"]),
             ]
             for sentence in dict.fromkeys(filter(None, sentences)):
                 out.print(f"{submission['project']}: {sentence}", markup=False)

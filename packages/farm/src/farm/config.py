@@ -25,6 +25,8 @@ class Settings(BaseSettings):
         local_slots: renderers at a time on this machine. One by default: a renderer uses all
             cores, and two only wait for each other.
         credits_per_hour: price of one instance.
+        missing_files: what happens to a submission whose scenes need files that the project does
+            not have; see `farm.asset_checks`.
         database_url: ``postgresql://...``; None is the SQLite file of the data folder. May hold
             a password: never logged.
         smtp_host: mail server that tells users what happened to their jobs; "": nobody is told.
@@ -43,6 +45,7 @@ class Settings(BaseSettings):
     sandbox: Mode = "auto"
     local_slots: int = Field(default=1, ge=1)
     credits_per_hour: Decimal = Field(default=Decimal("1"), ge=0)
+    missing_files: Literal["refuse", "warn", "off"] = "warn"
     database_url: str | None = Field(default=None, repr=False)
     smtp_host: str = ""
     smtp_port: int = Field(default=25, ge=1, le=65535)

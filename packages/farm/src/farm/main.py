@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from farm import __version__
 from farm.api.app import create_app
 from farm.api.context import Context
+from farm.asset_checks import AssetChecks
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.config import Settings
@@ -87,6 +88,7 @@ def serve(settings: Settings) -> None:
             work=work,
             changes=changes,
             expect_work=scheduler.expect_work,
+            assets=AssetChecks(database, store, settings.missing_files, changes.notify),
             data_dir=settings.data_dir,
             version=__version__,
         )

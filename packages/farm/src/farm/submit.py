@@ -6,6 +6,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 from farm_protocol.catalogue import ProductVersion
@@ -23,8 +24,10 @@ from farm.errors import ConflictError, InvalidRequestError
 from farm.jobs.dependencies import find_cycle
 from farm.jobs.frames import FrameSpecError, format_frames, parse_frames, with_test_frames
 from farm.jobs.pricing import to_micros
+from farm.scene_checks import saved_too_new
 from farm.scheduler import writer
-from farm.templates import Template, load
+from farm.stores.disk import DiskStore
+from farm.templates import Template, load, load_named
 
 DEFAULT_PRIORITY = 50
 
@@ -59,7 +62,11 @@ class _Compiled:
 
 
 def check(
-    connection: Connection, catalogue: Catalogue, account: AccountRow, spec: SubmissionSpec
+    connection: Connection,
+    catalogue: Catalogue,
+    store: DiskStore,
+    account: AccountRow,
+    spec: SubmissionSpec,
 ) -> SubmissionCheck:
     """Say whether `create` would accept this once `pending_files` have been sent.
 
@@ -67,13 +74,17 @@ def check(
         InvalidRequestError: all that is wrong, by field.
         InsufficientCreditsError: the balance is not positive.
     """
-    compiled = _compile(connection, catalogue, account, spec)
+    compiled = _compile(connection, catalogue, store, account, spec)
     require_positive(connection, account.id)
     return SubmissionCheck(warnings=[text for job in compiled for text in job.warnings])
 
 
 def create(
-    connection: Connection, catalogue: Catalogue, account: AccountRow, spec: SubmissionSpec
+    connection: Connection,
+    catalogue: Catalogue,
+    store: DiskStore,
+    account: AccountRow,
+    spec: SubmissionSpec,
 ) -> Submission:
     """Store a submission with its jobs and return it; one that is there already is returned as is.
 
@@ -86,7 +97,7 @@ def create(
         if owner != account.id:
             raise ConflictError(f"The id '{spec.id}' is taken; choose a random UUID.")
         return rows.submission(connection, spec.id)
-    compiled = _compile(connection, catalogue, account, spec)
+    compiled = _compile(connection, catalogue, store, account, spec)
     require_positive(connection, account.id)
     now = datetime.now(UTC)
     rows.insert_submission(
@@ -178,7 +189,11 @@ def _job_values(
 
 
 def _compile(
-    connection: Connection, catalogue: Catalogue, account: AccountRow, spec: SubmissionSpec
+    connection: Connection,
+    catalogue: Catalogue,
+    store: DiskStore,
+    account: AccountRow,
+    spec: SubmissionSpec,
 ) -> list[_Compiled]:
     errors: dict[str, list[str]] = {}
     try:
@@ -190,19 +205,21 @@ def _compile(
     project = files.project_id(connection, account.id, spec.project)
     pending = {path.removeprefix("/") for path in spec.pending_files}
 
-    def present(path: str) -> bool:
-        return path in pending or (
-            project is not None and files.has_entry(connection, project, path)
-        )
+    def blob_of(path: str) -> str | None:
+        return files.entry_hash(connection, project, path) if project is not None else None
 
     compiled = []
     for index, job in enumerate(spec.jobs):
         result, wrong = _compile_job(catalogue, spec.project, job)
-        if result.scene and not present(result.scene):
-            wrong["path"] = [
-                f"'{result.scene}' is neither among the files to upload nor on the farm; "
-                "add it to the project with add_files."
-            ]
+        if result.scene and result.scene not in pending:
+            blob = blob_of(result.scene)
+            if blob is None:
+                wrong["path"] = [
+                    f"'{result.scene}' is neither among the files to upload nor on the farm; "
+                    "add it to the project with add_files."
+                ]
+            elif result.version:
+                _check_scene(catalogue, store.path(account.id, blob), result, wrong)
         errors.update({f"jobs[{index}].{name}": texts for name, texts in wrong.items()})
         compiled.append(result)
     _check_graph(spec.jobs, errors)
@@ -259,6 +276,16 @@ def _check_version(
         wrong["app_version"] = [f"This farm has no {spec.app}{asked}. {known}"]
     else:
         result.version = version
+
+
+def _check_scene(
+    catalogue: Catalogue, file: Path, result: _Compiled, wrong: dict[str, list[str]]
+) -> None:
+    there = [row.version for row in catalogue.products if row.app_type == result.spec.app]
+    scene_format = load_named(result.template).scene
+    reason = saved_too_new(result.scene, file, scene_format, result.version, there)
+    if reason:
+        wrong["app_version"] = [reason]
 
 
 def _check_parameters(

@@ -12,6 +12,7 @@ import pytest
 from farm.accounts.users import create
 from farm.api.app import create_app
 from farm.api.context import Context
+from farm.asset_checks import AssetChecks, Mode
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.db.database import Database
@@ -100,7 +101,13 @@ class Farm:
 
 
 @pytest.fixture
-def farm(tmp_path: Path, database_url: str | None) -> Iterator[Farm]:
+def missing_files() -> Mode:
+    """FARM_MISSING_FILES. Most scenes of these tests are no scenes, so nobody looks into them."""
+    return "off"
+
+
+@pytest.fixture
+def farm(tmp_path: Path, database_url: str | None, missing_files: Mode) -> Iterator[Farm]:
     database = open_database(tmp_path, database_url)
     engine, work, changes = RecordingEngine(), Wakeup(), Wakeup()
     machine = Machines("local-cpu", "Test", gpu=False, slots=2, credits_per_hour=Decimal(3600))
@@ -109,13 +116,15 @@ def farm(tmp_path: Path, database_url: str | None) -> Iterator[Farm]:
         machines=[machine],
     )
     scheduler = Scheduler(database, engine, {"local-cpu": 2}, work, changes)
+    store = DiskStore(tmp_path / "blobs")
     context = Context(
         database=database,
-        store=DiskStore(tmp_path / "blobs"),
+        store=store,
         catalogue=catalogue,
         work=work,
         changes=changes,
         expect_work=scheduler.expect_work,
+        assets=AssetChecks(database, store, missing_files, changes.notify),
         data_dir=tmp_path,
         version="test",
     )

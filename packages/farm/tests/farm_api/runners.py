@@ -39,14 +39,17 @@ class FakeRunner:
         output = {"path": "demo/render_results/out/x.png", "hash": "0" * 64, "size": 0}
         return self.post("frames", {"frame": frame, "seconds": 0, "outputs": [output]})
 
-    def done(self, frame: int, seconds: float = 0.0, data: bytes = b"pixels") -> httpx.Response:
+    def done(
+        self, frame: int, seconds: float = 0.0, data: bytes = b"pixels", **values: Any
+    ) -> httpx.Response:
         hasher = new_hasher()
         hasher.update(data)
         name = hasher.hexdigest()
         self.http.put(f"/v1/runner/blobs/{name}", content=data).raise_for_status()
         path = f"demo/render_results/out/frame_{frame:04d}.png"
         outputs = [{"path": path, "hash": name, "size": len(data)}]
-        return self.post("frames", {"frame": frame, "seconds": seconds, "outputs": outputs})
+        body = {"frame": frame, "seconds": seconds, "outputs": outputs}
+        return self.post("frames", body | values)
 
     def finish(self, outcome: str = "completed", **values: Any) -> httpx.Response:
         return self.post("finish", {"outcome": outcome, **values})

@@ -33,6 +33,7 @@ EMPTY: dict[str, Any] = {
     "PATCH /v1/jobs/{job_id}": 404,
     "GET /v1/jobs/{job_id}/log": 404,
     "GET /v1/jobs/{job_id}/tasks": 404,
+    "GET /v1/jobs/{job_id}/frames": 404,
     "GET /v1/jobs/{job_id}/outputs": 404,
     "POST /v1/jobs/{job_id}/{action}": 404,
     "GET /v1/changes": None,

@@ -73,3 +73,10 @@ text = bpy.data.texts.new("hostile.py")
 text.write("import bpy\nexec(open(bpy.path.abspath('//hostile.py')).read())\n")
 text.use_module = True
 save("hostile.blend")
+
+# lit at frames 1 and 3, black between them
+scene = fresh()
+for frame, exposure in ((1, 1.0), (2, 0.0), (3, 1.0)):
+    scene.cycles.film_exposure = exposure
+    scene.cycles.keyframe_insert("film_exposure", frame=frame)
+save("blackout.blend")

@@ -1,6 +1,11 @@
 """The two base models: strict for what we receive as a request, lenient for what we read back."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+"""A whole number as the farm's database keeps it."""
 
 
 class Request(BaseModel):

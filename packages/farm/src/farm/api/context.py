@@ -11,6 +11,7 @@ from fastapi import Depends, Header, Request
 
 from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate, hash_secret
+from farm.asset_checks import AssetChecks
 from farm.db import claims
 from farm.db.accounts import AccountRow
 from farm.db.claims import RunnerRow
@@ -29,6 +30,7 @@ class Context:
         work: tells the scheduler that there may be something to do.
         changes: tells readers of the feed that there is something new.
         expect_work: tells the scheduler that a submission is on its way.
+        assets: looks for the files that scenes need.
         attempts: failed logins.
     """
 
@@ -38,6 +40,7 @@ class Context:
     work: Wakeup
     changes: Wakeup
     expect_work: Callable[[], None]
+    assets: AssetChecks
     data_dir: Path
     version: str
     attempts: Attempts = field(default_factory=Attempts)

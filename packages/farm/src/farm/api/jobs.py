@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from farm_protocol.changes import OutputList
+from farm_protocol.frames import FrameList
 from farm_protocol.jobs import Job, JobChange, JobList, JobLog, Submission, TaskList
 from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
 from farm.api.context import Account, InContext
-from farm.db import feed, tasks
+from farm.db import feed, frame_flags, tasks
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
 from farm.errors import NotFoundError
@@ -64,6 +65,21 @@ def get_tasks(
     get_job(context, account, job_id)
     with context.database.read() as connection:
         return TaskList(tasks=tasks.tasks(connection, job_id, limit, failed=failed))
+
+
+@router.get("/jobs/{job_id}/frames")
+def get_frames(
+    context: InContext,
+    account: Account,
+    job_id: str,
+    after: Annotated[int | None, Query(ge=-(2**31), lt=2**31)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    flagged: bool = False,
+) -> FrameList:
+    """Return the job's frames by number, a page at a time; only those with flags if asked."""
+    get_job(context, account, job_id)
+    with context.database.read() as connection:
+        return frame_flags.page(connection, job_id, after, limit, flagged=flagged)
 
 
 @router.get("/jobs/{job_id}/outputs")

@@ -4,8 +4,9 @@ from farm_protocol.jobs import Submission, SubmissionCheck, SubmissionSpec
 from fastapi import APIRouter
 
 from farm import submit
-from farm.api.context import Account, InContext
+from farm.api.context import Account, Context, InContext
 from farm.db import jobs as rows
+from farm.db.accounts import AccountRow
 from farm.errors import NotFoundError
 
 router = APIRouter()
@@ -15,7 +16,9 @@ router = APIRouter()
 def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> SubmissionCheck:
     """Say what is wrong with a submission before its files are sent."""
     with context.database.read() as connection:
-        checked = submit.check(connection, context.catalogue, account, spec)
+        checked = submit.check(connection, context.catalogue, context.store, account, spec)
+    context.assets.require(account.id, spec)
+    context.assets.expect(account.id, spec)
     context.expect_work()
     return checked
 
@@ -23,10 +26,22 @@ def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> Su
 @router.post("/submissions", status_code=201)
 def post_submission(context: InContext, account: Account, spec: SubmissionSpec) -> Submission:
     """Submit; the same id again answers the submission as it stands."""
+    if context.assets.refuses:
+        _require_files(context, account, spec)
     with context.database.write() as connection:
-        submission = submit.create(connection, context.catalogue, account, spec)
+        submission = submit.create(connection, context.catalogue, context.store, account, spec)
     context.notify()
+    context.assets.note(account.id, spec, submission)
     return submission
+
+
+def _require_files(context: Context, account: AccountRow, spec: SubmissionSpec) -> None:
+    """Look for the files of a new submission; outside of the write turn, which others wait for."""
+    with context.database.read() as connection:
+        if rows.submission_owner(connection, spec.id) is not None:
+            return
+        submit.check(connection, context.catalogue, context.store, account, spec)
+    context.assets.require(account.id, spec)
 
 
 @router.get("/submissions/{submission_id}")

@@ -104,16 +104,18 @@ def entries(connection: Connection, project: str) -> list[FileEntry]:
     ]
 
 
+def entry_hash(connection: Connection, project: str, path: str) -> str | None:
+    """Return the hash of this path in the project's manifest; None when it is not there."""
+    return connection.execute(
+        select(manifest_entries.c.hash).where(
+            manifest_entries.c.project_id == project, manifest_entries.c.path == path
+        )
+    ).scalar_one_or_none()
+
+
 def has_entry(connection: Connection, project: str, path: str) -> bool:
     """Return whether the project's manifest holds this path."""
-    return (
-        connection.execute(
-            select(manifest_entries.c.path).where(
-                manifest_entries.c.project_id == project, manifest_entries.c.path == path
-            )
-        ).first()
-        is not None
-    )
+    return entry_hash(connection, project, path) is not None
 
 
 def summaries(connection: Connection, account_id: str) -> list[ProjectSummary]:

@@ -306,6 +306,18 @@ frames = Table(
     Index(None, "claim_id"),
 )
 
+frame_flags = Table(
+    "frame_flags",
+    metadata,
+    Column("job_id", _ID, primary_key=True),
+    Column("frame", Integer, primary_key=True, autoincrement=False),
+    Column("code", String(40), primary_key=True),
+    _text("certainty", 10),
+    _text("sentence"),
+    ForeignKeyConstraint(["job_id", "frame"], [frames.c.job_id, frames.c.number]),
+)
+"""What looks wrong about frames that are done."""
+
 log_chunks = Table(
     "log_chunks",
     metadata,

@@ -298,7 +298,8 @@ class ClaimRun:
             self._log.add(finish.sentence)
         self._log.close()
         try:
-            self._farm.finish(self._claim_id, finish)
+            told = finish.model_copy(update={"flags": self._results.noticed})
+            self._farm.finish(self._claim_id, told)
         except ReportError as error:
             return End.LOST if isinstance(error, ClaimLostError) else End.GONE
         return End.STOPPED if self._fate.end is End.STOPPED else End.FINISHED

@@ -21,8 +21,8 @@ frames is a dip to black: these stay hints.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+
+from farm_protocol.frames import Certainty, FlagCode, FrameFlag
 
 from farm.runner.image_statistics import ImageStatistics
 
@@ -35,34 +35,7 @@ _PLAIN = 0.05
 """The same for a frame that is plainly a picture beside one that is empty."""
 
 
-class FlagCode(StrEnum):
-    """What is the matter with a frame. The codes are stable."""
-
-    NON_FINITE = "non_finite"
-    EMPTY = "empty"
-    ONE_COLOUR = "one_colour"
-    MISSING_TEXTURE = "missing_texture"
-    OUTLIER = "outlier"
-
-
-class Certainty(StrEnum):
-    """Whether a flag means that the frame is bad, or that somebody should look at it."""
-
-    CERTAIN = "certain"
-    HINT = "hint"
-
-
-@dataclass(frozen=True)
-class Flag:
-    """Something about one frame. ``sentence`` is for people."""
-
-    frame: int
-    code: FlagCode
-    certainty: Certainty
-    sentence: str
-
-
-def flags(frame: int, image: ImageStatistics) -> list[Flag]:
+def flags(frame: int, image: ImageStatistics) -> list[FrameFlag]:
     """Return what one frame tells by itself; nothing for a healthy one."""
     found = []
     nan = sum(each.nan for each in image.channels)
@@ -72,19 +45,19 @@ def flags(frame: int, image: ImageStatistics) -> list[Flag]:
             f"{count} {word}" for count, word in ((nan, "NaN"), (infinite, "infinite")) if count
         )
         text = f"Frame {frame} is damaged: it has {amount} values among its colours."
-        found.append(Flag(frame, FlagCode.NON_FINITE, Certainty.CERTAIN, text))
+        found.append(_flag(frame, FlagCode.NON_FINITE, Certainty.CERTAIN, text))
     elif image.emptiness:
         text = f"Frame {frame} is empty: every pixel is {image.emptiness}. In a fade that is right."
-        found.append(Flag(frame, FlagCode.EMPTY, Certainty.HINT, text))
+        found.append(_flag(frame, FlagCode.EMPTY, Certainty.HINT, text))
     elif all(each.is_even for each in image.channels):
         text = f"Frame {frame} has one colour only: every pixel is the same."
-        found.append(Flag(frame, FlagCode.ONE_COLOUR, Certainty.HINT, text))
+        found.append(_flag(frame, FlagCode.ONE_COLOUR, Certainty.HINT, text))
     if image.magenta >= _MAGENTA_SHARE:
         text = (
             f"Frame {frame} may lack a texture: {image.magenta:.0%} of it are magenta, which is "
             "what a missing one looks like."
         )
-        found.append(Flag(frame, FlagCode.MISSING_TEXTURE, Certainty.HINT, text))
+        found.append(_flag(frame, FlagCode.MISSING_TEXTURE, Certainty.HINT, text))
     return found
 
 
@@ -107,7 +80,7 @@ class Neighbours:
         self._known: dict[int, ImageStatistics] = {}
         self._seen: set[int] = set()
 
-    def add(self, frame: int, image: ImageStatistics) -> list[Flag]:
+    def add(self, frame: int, image: ImageStatistics) -> list[FrameFlag]:
         """Tell about a frame, and return what is known by it now, of it or of its neighbours.
 
         A certain flag replaces the hint of the same frame and code that `flags` gave.
@@ -128,7 +101,7 @@ class Neighbours:
                 self._known.pop(old, None)
         return found
 
-    def _compare(self, place: int) -> list[Flag]:
+    def _compare(self, place: int) -> list[FrameFlag]:
         before, image, after = (self._known[place + step] for step in (-1, 0, 1))
         frame = self._order[place]
         names = f"{self._order[place - 1]} and {self._order[place + 1]}"
@@ -138,8 +111,12 @@ class Neighbours:
             return []
         if not image.emptiness:
             text = f"Frame {frame} looks different from frames {names}, which look alike."
-            return [Flag(frame, FlagCode.OUTLIER, Certainty.HINT, text)]
+            return [_flag(frame, FlagCode.OUTLIER, Certainty.HINT, text)]
         if least <= _PLAIN or before.emptiness or after.emptiness:
             return []
         text = f"Frame {frame} is empty: every pixel is {image.emptiness}, unlike frames {names}."
-        return [Flag(frame, FlagCode.EMPTY, Certainty.CERTAIN, text)]
+        return [_flag(frame, FlagCode.EMPTY, Certainty.CERTAIN, text)]
+
+
+def _flag(frame: int, code: FlagCode, certainty: Certainty, sentence: str) -> FrameFlag:
+    return FrameFlag(frame=frame, code=code, certainty=certainty, sentence=sentence)

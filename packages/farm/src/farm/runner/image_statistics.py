@@ -4,21 +4,19 @@ Measured is what people look at: the red, green, blue and alpha of the first lay
 Depth is infinite by right. Magenta is a hue here, not a value: under light and a view transform
 (1, 0, 1) becomes anything between (0.05, 0, 0.05) and (0.6, 0.2, 0.6).
 
-A frame of 1920x1080 takes about 0.15 s, half of it for decoding.
+A frame of 1920x1080 takes about 0.07 s, one of 64x36 pixels 0.006 s.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from farm.runner.outputs import OutputError
 
 _STEP = 1 / 255
 _ACROSS, _DOWN = 16, 9
 _SAMPLES = 8
-"""The signature is a picture of 16x9 cells, each the mean of 8x8 samples."""
+"""The signature is a picture of 16x9 cells, each the mean of 8x8 samples; of fewer in an image
+that has not as many pixels."""
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of linear red, green and blue: ITU-R BT.709."""
 
@@ -48,8 +46,9 @@ class Channel:
 
     @property
     def is_zero(self) -> bool:
-        """Whether all values are 0, as far as 8 bits can tell."""
-        return max(abs(self.minimum), abs(self.maximum)) < _STEP / 2
+        """Whether all values are 0, as far as 8 bits can tell; dithering lifts some by a step."""
+        peak = max(abs(self.minimum), abs(self.maximum))
+        return peak <= _STEP * 1.01 and abs(self.mean) < _STEP / 2
 
 
 @dataclass(frozen=True)
@@ -86,27 +85,24 @@ class ImageStatistics:
         return "black" if alpha is None or alpha.is_even else None
 
 
-def measure(path: Path, name: str) -> ImageStatistics:
-    """Return the statistics of an image file that `farm.runner.outputs.check_image` has passed.
+def measure(image: Any) -> ImageStatistics | None:
+    """Return the statistics of a picture as `farm.runner.outputs.check_image` has decoded it.
 
     Parameters:
-        name: how people know the file.
+        image: an ``OpenImageIO.ImageBuf`` whose pixels are in memory.
 
-    Raises:
-        OutputError: it cannot be read after all.
+    Returns:
+        None for a deep image, whose pixels are lists of samples: nobody looks at one as it is.
     """
+    if image.deep:
+        return None
     # 20 MB of libraries: only when the first frame is there.
     import OpenImageIO as oiio
 
-    image = oiio.ImageBuf(str(path))
     begin, end, names = _seen_channels(image.spec().channelnames)
-    # Only these: an EXR may have a hundred channels.
-    read = image.read(0, 0, begin, end, True, oiio.TypeDesc("float"))
-    # The library keeps files open and remembers headers by name; a retry writes the same name.
-    oiio.ImageCache(True).invalidate(str(path), True)
-    if not read or image.has_error:
-        reason = " ".join(image.geterror().replace(str(path), name).split())
-        raise OutputError(f"{name} cannot be measured: {reason}")
+    if (begin, end) != (0, image.nchannels):
+        # Only these: an EXR may have a hundred channels.
+        image = oiio.ImageBufAlgo.channels(image, tuple(range(begin, end)))
     found = oiio.ImageBufAlgo.computePixelStats(image)
     channels = tuple(
         Channel(
@@ -148,7 +144,8 @@ def _sampled(image: Any, names: Sequence[str]) -> tuple[float, tuple[float, ...]
     has_colour = list(names[:3]) == ["R", "G", "B"]
     sums = [0.0] * (_ACROSS * _DOWN)
     magenta = 0
-    columns, rows = _ACROSS * _SAMPLES, _DOWN * _SAMPLES
+    wide, high = _samples(roi.width, _ACROSS), _samples(roi.height, _DOWN)
+    columns, rows = _ACROSS * wide, _DOWN * high
     for row in range(rows):
         y = roi.ybegin + (2 * row + 1) * roi.height // (2 * rows)
         for column in range(columns):
@@ -160,9 +157,14 @@ def _sampled(image: Any, names: Sequence[str]) -> tuple[float, tuple[float, ...]
             else:
                 light = pixel[0]
             if 0 < light < math.inf:
-                sums[row // _SAMPLES * _ACROSS + column // _SAMPLES] += light
-    means = (total / _SAMPLES**2 for total in sums)
+                sums[row // high * _ACROSS + column // wide] += light
+    means = (total / (wide * high) for total in sums)
     return magenta / (columns * rows), tuple(mean / (1 + mean) for mean in means)
+
+
+def _samples(pixels: int, cells: int) -> int:
+    """Return how many samples a cell has along one side of the image."""
+    return max(1, min(_SAMPLES, math.ceil(pixels / cells)))
 
 
 def _is_magenta(red: float, green: float, blue: float) -> bool:

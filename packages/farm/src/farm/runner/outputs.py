@@ -63,8 +63,10 @@ def take(output: Path, name: str, target: Path) -> None:
         raise OutputError(f"{name} is no file: the scene has put something else in its place.")
 
 
-def check_file(path: Path, name: str, size: tuple[int, int] | None) -> None:
+def check_file(path: Path, name: str, size: tuple[int, int] | None) -> Any:
     """Check a result: an image by decoding it, anything else by not being empty.
+
+    Returns the image's first part as an ``OpenImageIO.ImageBuf``, None of anything else.
 
     Parameters:
         name: how people know the file.
@@ -74,13 +76,14 @@ def check_file(path: Path, name: str, size: tuple[int, int] | None) -> None:
         OutputError: it is missing, empty, or an image that is not whole or has another size.
     """
     if path.suffix.lower() in IMAGES:
-        check_image(path, name, size)
-    elif not path.is_file() or path.stat().st_size == 0:
+        return check_image(path, name, size)
+    if not path.is_file() or path.stat().st_size == 0:
         raise OutputError(f"{name} is missing or empty although the renderer reported it.")
+    return None
 
 
-def check_image(path: Path, name: str, size: tuple[int, int] | None) -> None:
-    """Decode an image.
+def check_image(path: Path, name: str, size: tuple[int, int] | None) -> Any:
+    """Decode an image, and return its first part as an ``OpenImageIO.ImageBuf``.
 
     Parameters:
         name: how people know the file.
@@ -95,17 +98,19 @@ def check_image(path: Path, name: str, size: tuple[int, int] | None) -> None:
     if not path.is_file() or path.stat().st_size == 0:
         raise OutputError(f"{name} is missing or empty although the renderer reported it.")
     try:
-        _decode(oiio, path, name, size)
+        first = _decode(oiio, path, name, size)
     finally:
         # The library keeps files open and remembers headers by name; a retry writes the same name.
         oiio.ImageCache(True).invalidate(str(path), True)
     _check_end(path, name)
+    return first
 
 
-def _decode(oiio: Any, path: Path, name: str, size: tuple[int, int] | None) -> None:
+def _decode(oiio: Any, path: Path, name: str, size: tuple[int, int] | None) -> Any:
     whole = oiio.ImageBuf(str(path))
     parts = max(1, whole.nsubimages)
     whole.geterror()  # an error that nobody asks for is printed; the parts below tell it again
+    first = None
     for part in range(parts):
         buffer = oiio.ImageBuf(str(path), part, 0)
         # force=True decodes all pixels now instead of on first use.
@@ -118,6 +123,8 @@ def _decode(oiio: Any, path: Path, name: str, size: tuple[int, int] | None) -> N
             raise OutputError(
                 f"{name} has {found[0]}x{found[1]} pixels instead of {size[0]}x{size[1]}."
             )
+        first = first or buffer
+    return first
 
 
 def _check_end(path: Path, name: str) -> None:

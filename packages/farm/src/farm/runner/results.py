@@ -1,18 +1,25 @@
-"""Finished frames on their way to the farm: checked, hashed, sent, reported."""
+"""Finished frames on their way to the farm: checked, measured, hashed, sent, reported."""
 
 import itertools
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from farm_protocol.frames import FlagCode, FrameFlag
 from farm_protocol.hashing import hash_file
 from farm_protocol.paths import UnsafePathError, canonical
 from farm_protocol.runner import FrameDone, OutputFile
 
+from farm.runner.health import Neighbours, flags
+from farm.runner.image_statistics import ImageStatistics, measure
 from farm.runner.outputs import OutputError, check_file, take
 from farm.runner.report import Farm, RefusedError
 from farm.runner.verdict import Failure
 from farm.runner.workplace import Workplace
+
+log = logging.getLogger("farm.runner")
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,13 @@ class Results:
         self._numbers = itertools.count()
         self.sent: set[int] = set()
         self.failure: Failure | None = None
+        self._neighbours = Neighbours(list(expected))
+        self._noticed: dict[tuple[int, FlagCode], FrameFlag] = {}
+
+    @property
+    def noticed(self) -> list[FrameFlag]:
+        """What looks wrong about frames that the farm has, and could not be told with a frame."""
+        return [flag for flag in self._noticed.values() if flag.frame in self.sent]
 
     def send(self, frame: FrameFiles) -> None:
         """Check, send and report one frame; afterwards its files are removed.
@@ -73,14 +87,18 @@ class Results:
             farm.runner.report.ReportError: the claim is lost or the farm gone.
         """
         try:
-            paths = self._check(frame)
+            paths, images = self._check(frame)
+            self._notice(frame.frame, images)
             outputs = [self._upload(name, path) for name, path in paths.items()]
-            if self._whole is None:
-                done = FrameDone(frame=frame.frame, seconds=frame.seconds, outputs=outputs)
-                self._farm.frame_done(self._claim_id, done)
-            else:
+            if self._whole is not None:
                 self._collected |= {each.path: each for each in outputs}
                 self._seconds += frame.seconds
+            else:
+                noticed = list(self._noticed.values())
+                done = FrameDone(
+                    frame=frame.frame, seconds=frame.seconds, outputs=outputs, flags=noticed
+                )
+                self._farm.frame_done(self._claim_id, done)
         except OutputError as error:
             self._fail(Failure(str(error), False))
         except RefusedError as error:
@@ -89,6 +107,8 @@ class Results:
             self._fail(Failure(f"Frame {frame.frame} cannot be read: {error.strerror}.", False))
         else:
             self.sent.add(frame.frame)
+            if self._whole is None:
+                self._noticed.clear()
             for path in paths.values():
                 path.unlink(missing_ok=True)
 
@@ -104,13 +124,25 @@ class Results:
         if not outputs:
             self._fail(Failure("The renderer ended without an error but wrote no file.", False))
             return
-        done = FrameDone(frame=self._whole, seconds=self._seconds, outputs=outputs)
+        # The farm knows one frame; the sentences name the right ones.
+        noticed = {
+            flag.code: flag.model_copy(update={"frame": self._whole})
+            for flag in reversed(self._noticed.values())
+        }
+        self._noticed.clear()
+        done = FrameDone(
+            frame=self._whole,
+            seconds=self._seconds,
+            outputs=outputs,
+            flags=list(noticed.values()),
+        )
         try:
             self._farm.frame_done(self._claim_id, done)
         except RefusedError as error:
             self._fail(Failure(f"The farm refuses the results: {error}", False))
 
-    def _check(self, frame: FrameFiles) -> dict[str, Path]:
+    def _check(self, frame: FrameFiles) -> tuple[dict[str, Path], list[ImageStatistics]]:
+        """Return the frame's files by name, and the numbers of those that are its own picture."""
         expected = self._expected.get(frame.frame)
         if expected is None:
             raise OutputError(f"The renderer wrote frame {frame.frame}, which was not asked for.")
@@ -119,7 +151,7 @@ class Results:
         for name in expected:
             if not any(_is_file_of(name, given) for given in frame.files):
                 raise OutputError(f"{name} was not written although the frame was rendered.")
-        paths = {}
+        paths, images = {}, []
         for name in [*frame.files, *frame.extra]:
             try:
                 inside = canonical(name)
@@ -129,8 +161,18 @@ class Results:
             path = self._place.taken / f"{next(self._numbers)}{PurePosixPath(name).suffix}"
             take(self._place.output, inside, path)
             paths[name] = path
-            check_file(paths[name], name, frame.size if name in frame.files else None)
-        return paths
+            own = name in frame.files
+            image = check_file(path, name, frame.size if own else None)
+            if image is not None and own and (measured := _measured(image, name)):
+                images.append(measured)
+        return paths, images
+
+    def _notice(self, frame: int, images: list[ImageStatistics]) -> None:
+        """Remember what looks wrong; of several views of a frame, the first one that does."""
+        found = [flag for image in reversed(images) for flag in flags(frame, image)]
+        if images:
+            found += self._neighbours.add(frame, images[0])
+        self._noticed.update({(flag.frame, flag.code): flag for flag in found})
 
     def _upload(self, name: str, path: Path) -> OutputFile:
         digest, size = hash_file(path)
@@ -146,3 +188,12 @@ def _is_file_of(expected: str, given: str) -> bool:
     wanted, found = PurePosixPath(expected), PurePosixPath(given)
     same_place = (found.parent, found.suffix) == (wanted.parent, wanted.suffix)
     return same_place and (found.stem == wanted.stem or found.stem.startswith(wanted.stem + "_"))
+
+
+def _measured(image: Any, name: str) -> ImageStatistics | None:
+    try:
+        return measure(image)
+    except Exception:
+        # Whole as it is, the frame counts; what it looks like is only a remark.
+        log.exception("%s cannot be measured", name)
+        return None

@@ -24,7 +24,7 @@ from typing import Any
 from farm.scenes.asset_paths import Manifest, expected_path
 from farm.scenes.usages import AssetKind, Usage
 
-__all__ = ["AssetKind", "MissingAsset", "UnreadableBlendError", "missing_assets"]
+__all__ = ["AssetKind", "MissingAsset", "UnreadableBlendError", "is_blend", "missing_assets"]
 
 _SECONDS = 60.0
 """A scene of 5,000 objects with a material each (140 MB) takes 2."""
@@ -77,6 +77,12 @@ class UnreadableBlendError(Exception):
         self.path = path
 
 
+def is_blend(path: str) -> bool:
+    """Return whether a file of this name may be linked as a .blend: only such files are read."""
+    # Also shot.blend1: a backup can be linked like any other.
+    return ".blend" in path.rpartition("/")[2].lower()
+
+
 def missing_assets(
     scene: str, files: Mapping[str, Path], seconds: float = _SECONDS
 ) -> list[MissingAsset]:
@@ -115,8 +121,7 @@ def missing_assets(
 
 
 def _usages(scene: str, files: Mapping[str, Path], seconds: float) -> list[Usage]:
-    # Also shot.blend1: a backup can be linked like any other. Other names cannot.
-    names = [path for path in files if ".blend" in path.rpartition("/")[2].lower()]
+    names = [path for path in files if is_blend(path)]
     blends = {name: str(files[name].absolute()) for name in [scene, *names]}
     question = json.dumps({"scene": scene, "blends": blends})
     command = [sys.executable, "-I", "-m", "farm.scenes.blend_trace"]

@@ -12,7 +12,7 @@ from farm_protocol.jobs import JobChange, JobState
 from sqlalchemy import Connection, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, tasks
+from farm.db import feed, frame_flags, tasks
 from farm.db import jobs as rows
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
@@ -144,6 +144,8 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
             .where(frames.c.job_id == job_id, frames.c.state == FrameState.DONE.value)
             .values(state=FrameState.WAITING.value, failures=0, losses=0, seconds=0, claim_id=None)
         ).rowcount
+    if done:
+        frame_flags.forget(connection, job_id)
     if again or done:
         connection.execute(
             update(jobs)

@@ -34,7 +34,7 @@ from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.pricing import machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
 from farm.jobs.transitions import Event
-from farm.scheduler import setbacks, writer
+from farm.scheduler import frame_health, setbacks, writer
 
 _CLAIMABLE = frozenset({JobState.READY, JobState.RUNNING})
 
@@ -146,6 +146,7 @@ def frame_done(
         )
     seconds = _charge(connection, own, row, f"frame:{own.id}:{report.frame}", now)
     rows.frame_finished(connection, own, report.frame, seconds, now)
+    frame_health.note(connection, own, report.flags)
     setbacks.frame_done(connection, row, own)
     feed.job_changed(connection, row["account_id"], row["id"])
     writer.settle(connection, row["id"], now)
@@ -222,6 +223,7 @@ def finish(
         # It worked until it was told to stop. Failures and lost runners are the farm's loss.
         row = job_rows.row(connection, own.job_id)
         _charge(connection, own, row, f"rest:{own.id}", now)
+    frame_health.note(connection, own, report.flags)
     sentence = report.sentence or "The renderer ended without delivering every frame."
     _end(
         connection,

@@ -12,9 +12,10 @@ from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, RowMapping, bindparam, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, notices
+from farm.db import feed, frame_flags, notices
 from farm.db import jobs as rows
 from farm.db.tables import frames, jobs
+from farm.jobs import frame_health
 from farm.jobs.dependencies import review
 from farm.jobs.frames import format_frames
 from farm.jobs.retries import FrameState, Verdict
@@ -217,11 +218,17 @@ def settle(connection: Connection, job_id: str, now: datetime) -> None:
 
 def _end(connection: Connection, row: RowMapping, now: datetime) -> tuple[Event, datetime, str]:
     if not row["frames_failed"]:
-        return Event.ALL_FRAMES_DONE, now, ""
+        return Event.ALL_FRAMES_DONE, now, completed_sentence(connection, row)
     sentence = _failure(connection, row)
     if rows.progress(row).left:
         fail_waiting(connection, row["id"])
     return Event.FRAMES_GAVE_UP, now, sentence
+
+
+def completed_sentence(connection: Connection, row: RowMapping) -> str:
+    """Return what a job says that has all its frames: which of them look wrong; mostly ""."""
+    noticed = frame_flags.summary(connection, row["id"], frame_health.MOST_SENTENCES)
+    return frame_health.completed(row["frames_total"], noticed.flagged, noticed.sentences)
 
 
 def _failure(connection: Connection, row: RowMapping) -> str:

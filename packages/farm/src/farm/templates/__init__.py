@@ -10,6 +10,7 @@ from farm.templates._drive import SceneError
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._template import (
     SHARED,
+    SceneFormat,
     Symptoms,
     Template,
     TemplateError,
@@ -23,6 +24,7 @@ __all__ = [
     "SHARED",
     "Parameter",
     "SceneError",
+    "SceneFormat",
     "Symptoms",
     "Template",
     "TemplateError",

@@ -5,6 +5,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +32,12 @@ _SCENES = {"nuke": _nuke.read_scene}
 
 class TemplateError(ValueError):
     """A template's file is wrong: a mistake of ours, found by the tests."""
+
+
+class SceneFormat(StrEnum):
+    """Formats of scene files that the farm itself can read something in."""
+
+    BLEND = "blend"
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class Template:
         path: of the OpenJD template.
         renderer: which renderer runs it, as `farm.renderers.Renderer.app` names it.
         scripts: folder of the scripts that the template's command runs.
+        scene: format of the scenes; None: only the renderer can read them.
         frames: name of the parameter that lists the frames.
         outputs: how files are named; None when only the scene knows.
         frame_timeout: how long one frame may take.
@@ -100,6 +108,7 @@ class Template:
     path: Path
     renderer: str
     scripts: Path
+    scene: SceneFormat | None
     frames: str
     outputs: OutputNames | None
     symptoms: Symptoms
@@ -260,6 +269,7 @@ def load_named(name: str) -> Template:
             path=path,
             renderer=notes["renderer"],
             scripts=FOLDER / notes["scripts"],
+            scene=SceneFormat(notes["scene"]) if "scene" in notes else None,
             frames=notes["frames"],
             outputs=OutputNames(**notes["outputs"]) if "outputs" in notes else None,
             symptoms=Symptoms(
@@ -278,7 +288,7 @@ def load_named(name: str) -> Template:
             read_scene=_SCENES[notes["scene_module"]] if "scene_module" in notes else None,
             declared=frozenset(each["name"] for each in job["parameterDefinitions"]),
         )
-    except (KeyError, TypeError, re.error) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
 
 

@@ -1,0 +1,123 @@
+"""Frames as their user sees them, with what was noticed about their pictures."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from farm_protocol.frames import Flag, Frame, FrameFlag, FrameList
+from sqlalchemy import Connection, delete, func, insert, select
+
+from farm.db.tables import frame_flags, frames
+from farm.jobs.retries import FrameState
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many frames of a job have flags, and what the first flags say, certain ones first."""
+
+    flagged: int
+    sentences: list[str]
+
+
+def add(connection: Connection, claim_id: str, job_id: str, noticed: Iterable[FrameFlag]) -> bool:
+    """Keep what was noticed about frames that a claim has delivered; return whether there is any.
+
+    A flag replaces the one with the same frame and code. Flags of other frames are dropped: these
+    were put back, or are another claim's.
+    """
+    flags = {(flag.frame, flag.code): flag for flag in noticed}
+    if not flags:
+        return False
+    delivered = set(
+        connection.execute(
+            select(frames.c.number).where(
+                frames.c.claim_id == claim_id, frames.c.state == FrameState.DONE.value
+            )
+        ).scalars()
+    )
+    kept = [flag for flag in flags.values() if flag.frame in delivered]
+    for flag in kept:
+        same = (frame_flags.c.job_id == job_id) & (frame_flags.c.frame == flag.frame)
+        connection.execute(delete(frame_flags).where(same, frame_flags.c.code == flag.code.value))
+        connection.execute(
+            insert(frame_flags).values(
+                job_id=job_id,
+                frame=flag.frame,
+                code=flag.code.value,
+                certainty=flag.certainty.value,
+                sentence=flag.sentence,
+            )
+        )
+    return bool(kept)
+
+
+def forget(connection: Connection, job_id: str) -> None:
+    """Drop the flags of a job: its frames are rendered anew."""
+    connection.execute(delete(frame_flags).where(frame_flags.c.job_id == job_id))
+
+
+def summary(connection: Connection, job_id: str, most: int) -> Summary:
+    """Return what is noticed about a job, with up to ``most`` sentences."""
+    of_job = frame_flags.c.job_id == job_id
+    flagged = connection.execute(
+        select(func.count(frame_flags.c.frame.distinct())).where(of_job)
+    ).scalar_one()
+    if not flagged:
+        return Summary(0, [])
+    sentences = connection.execute(
+        select(frame_flags.c.sentence)
+        .where(of_job)
+        # "certain" comes before "hint".
+        .order_by(frame_flags.c.certainty, frame_flags.c.frame, frame_flags.c.code)
+        .limit(most)
+    )
+    return Summary(flagged, list(sentences.scalars()))
+
+
+def page(
+    connection: Connection, job_id: str, after: int | None, limit: int, *, flagged: bool
+) -> FrameList:
+    """Return frames of a job by number.
+
+    Parameters:
+        after: number of the last frame of the page before; None begins.
+        limit: most of them.
+        flagged: only those with flags.
+    """
+    query = (
+        select(frames.c.number, frames.c.state, frames.c.seconds, frames.c.failures)
+        .where(frames.c.job_id == job_id)
+        .order_by(frames.c.number)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(frames.c.number > after)
+    if flagged:
+        flags_of_job = select(frame_flags.c.frame).where(frame_flags.c.job_id == job_id)
+        query = query.where(frames.c.number.in_(flags_of_job))
+    found = connection.execute(query).all()
+    flags: dict[int, list[Flag]] = {}
+    if found:
+        rows = connection.execute(
+            select(frame_flags)
+            .where(
+                frame_flags.c.job_id == job_id,
+                frame_flags.c.frame.between(found[0].number, found[-1].number),
+            )
+            .order_by(frame_flags.c.certainty, frame_flags.c.code)
+        )
+        for row in rows:
+            flag = Flag(code=row.code, certainty=row.certainty, sentence=row.sentence)
+            flags.setdefault(row.frame, []).append(flag)
+    return FrameList(
+        frames=[
+            Frame(
+                number=row.number,
+                state=row.state,
+                seconds=row.seconds,
+                failures=row.failures,
+                flags=flags.get(row.number, []),
+            )
+            for row in found
+        ],
+        more=len(found) == limit,
+    )

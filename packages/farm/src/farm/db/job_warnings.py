@@ -1,0 +1,22 @@
+"""Warnings that a job gets after it was submitted."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select, update
+
+from farm.db import feed
+from farm.db.tables import jobs
+
+
+def add(connection: Connection, job_id: str, texts: Sequence[str]) -> None:
+    """Give a job that exists these warnings, each once, and tell the feed."""
+    row = connection.execute(
+        select(jobs.c.account_id, jobs.c.warnings).where(jobs.c.id == job_id)
+    ).one()
+    new = [text for text in texts if text not in row.warnings]
+    if not new:
+        return
+    connection.execute(
+        update(jobs).where(jobs.c.id == job_id).values(warnings=[*row.warnings, *new])
+    )
+    feed.job_changed(connection, row.account_id, job_id)

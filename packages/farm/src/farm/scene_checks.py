@@ -1,0 +1,48 @@
+"""What a scene's own file says against rendering it, before anything is rendered."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from farm.scenes.blend_header import BlendVersion, saved_by
+from farm.templates import SceneFormat
+
+_SERIES = re.compile(r"(\d+)\.(\d+)")
+
+
+def saved_too_new(
+    scene: str, file: Path, scene_format: SceneFormat | None, chosen: str, there: Sequence[str]
+) -> str | None:
+    """Return why the chosen version of a product should not open a scene; None when it may.
+
+    A file that cannot be read, or whose header says nothing, is left to the renderer: its own
+    error is clear.
+
+    Parameters:
+        scene: remote path, for people.
+        file: where the scene's bytes lie.
+        chosen: version that the job gets.
+        there: all versions of the product that this farm has.
+    """
+    if scene_format is not SceneFormat.BLEND:
+        return None
+    try:
+        saved = saved_by(file)
+    except OSError:
+        return None
+    opens = _series(chosen)
+    if saved is None or opens is None or saved <= opens:
+        return None
+    newer = [version for version in there if (_series(version) or opens) >= saved]
+    choice = f"Choose {' or '.join(newer)}, which this farm has, or save" if newer else "Save"
+    return (
+        f"'{scene}' was saved by Blender {saved}; Blender {chosen} is older and would lose what it "
+        f"does not know, or not open it at all. {choice} the scene with Blender "
+        f"{opens} or an earlier one."
+    )
+
+
+def _series(version: str) -> BlendVersion | None:
+    # The releases of a series (4.5.1, 4.5.15) share one file format.
+    found = _SERIES.match(version)
+    return BlendVersion(int(found[1]), int(found[2])) if found else None

@@ -1,0 +1,69 @@
+"""Frames of a job, and what is noticed about their pictures.
+
+GET /v1/jobs/{job_id}/frames    FrameList
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from farm_protocol._model import Answer, Int32, Request
+
+
+class FlagCode(StrEnum):
+    """What may be the matter with a frame. `farm.runner.health` says when."""
+
+    NON_FINITE = "non_finite"
+    EMPTY = "empty"
+    ONE_COLOUR = "one_colour"
+    MISSING_TEXTURE = "missing_texture"
+    OUTLIER = "outlier"
+
+
+class Certainty(StrEnum):
+    """Whether a flag means that the frame is bad, or that somebody should look at it."""
+
+    CERTAIN = "certain"
+    HINT = "hint"
+
+
+class FrameFlag(Request):
+    """Something that a runner noticed about one frame. ``sentence`` is for people."""
+
+    frame: Int32
+    code: FlagCode
+    certainty: Certainty
+    sentence: str = Field(max_length=500)
+
+
+class Flag(Answer):
+    """A flag as a frame shows it; codes and certainties may become more than `FrameFlag` has."""
+
+    code: str
+    certainty: str
+    sentence: str
+
+
+class Frame(Answer):
+    """How one frame of a job stands.
+
+    Attributes:
+        state: "waiting", "running", "done" or "failed".
+        seconds: machine time that it was charged; 0 until it is done.
+        failures: how often its renderer failed at it since it was last put back.
+        flags: what looks wrong about its picture; empty while it is not done. A flagged frame is
+            done like any other.
+    """
+
+    number: int
+    state: str
+    seconds: float
+    failures: int
+    flags: list[Flag] = []
+
+
+class FrameList(Answer):
+    """One page of frames by number. ``more``: others follow the last of them."""
+
+    frames: list[Frame]
+    more: bool
