@@ -2,10 +2,15 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Paths = Annotated[
+    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
+"""One path, or several."""
 
 
 class Settings(BaseSettings):
@@ -18,6 +23,8 @@ class Settings(BaseSettings):
         embedded: started by an Envoy: announce the address on standard output, and end, once
             nothing is left to do, after standard input was closed.
         blender: path of a Blender; None looks for one on PATH, then for bpy.
+        programs: product -> paths of its programs, which are then the only ones of it.
+        catalogue: the studio's own products, plug-ins and machine types; None: only ours.
         local_slots: renderers at a time on this machine. One by default: a renderer uses all
             cores, and two only wait for each other.
         credits_per_hour: price of one instance.
@@ -36,6 +43,8 @@ class Settings(BaseSettings):
     port: int = Field(default=0, ge=0, le=65535)
     embedded: bool = False
     blender: str | None = None
+    programs: dict[str, Paths] = {}
+    catalogue: Path | None = None
     local_slots: int = Field(default=1, ge=1)
     credits_per_hour: Decimal = Field(default=Decimal("1"), ge=0)
     database_url: str | None = Field(default=None, repr=False)

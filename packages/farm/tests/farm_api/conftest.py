@@ -12,6 +12,7 @@ import pytest
 from farm.accounts.users import create
 from farm.api.app import create_app
 from farm.api.context import Context
+from farm.catalog import Catalogue
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.db.database import Database
@@ -20,7 +21,6 @@ from farm.ports import LaunchRequest
 from farm.scheduler.loop import Scheduler
 from farm.server import FarmServer, listen
 from farm.stores.disk import DiskStore
-from farm.submit import Catalogue
 from farm.wakeup import Wakeup
 from farm_protocol.hashing import new_hasher
 from farm_protocol.users import NewUser, Role

@@ -15,7 +15,7 @@ router = APIRouter()
 def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> SubmissionCheck:
     """Say what is wrong with a submission before its files are sent."""
     with context.database.read() as connection:
-        checked = submit.check(connection, context.catalogue, account, spec)
+        checked = submit.check(connection, context.offers(connection), account, spec)
     context.expect_work()
     return checked
 
@@ -24,7 +24,7 @@ def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> Su
 def post_submission(context: InContext, account: Account, spec: SubmissionSpec) -> Submission:
     """Submit; the same id again answers the submission as it stands."""
     with context.database.write() as connection:
-        submission = submit.create(connection, context.catalogue, account, spec)
+        submission = submit.create(connection, context.offers(connection), account, spec)
     context.notify()
     return submission
 

@@ -3,13 +3,12 @@
 import logging
 import socket
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm_protocol.runner import ClaimRequest, RunnerJob
+from farm_protocol.runner import ClaimRequest, Program, RunnerJob
 
-from farm.renderers import Renderer, RendererError, choose
+from farm.renderers import Discovery, Renderer, RendererError, choose
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
 from farm.runner.report import Farm, NotWelcomeError, RefusedError, ReportError
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
@@ -31,14 +30,12 @@ class _Ready:
     renderer: Renderer
 
 
-def work(
-    farm: Farm, work_dir: Path, renderers: Iterable[Renderer], stopping: threading.Event
-) -> int:
+def work(farm: Farm, work_dir: Path, discovery: Discovery, stopping: threading.Event) -> int:
     """Work on the job of the farm's token until nothing is left; return an exit code.
 
     Parameters:
         work_dir: existing or future folder; the runner makes and removes one of its own in it.
-        renderers: that this machine has; may raise RendererError when it is looked through.
+        discovery: the programs that this machine has.
         stopping: set from outside to end soon.
     """
     place: Workplace | None = None
@@ -46,12 +43,13 @@ def work(
         job = farm.job()
         try:
             place = Workplace.create(work_dir, job.job_id)
-            ready: _Ready | Failure = _prepare(farm, job, place, renderers, stopping)
+            ready: _Ready | Failure = _prepare(farm, job, place, discovery, stopping)
         except OSError as error:
             ready = Failure(explain(error, f"The work folder {work_dir} is not usable"), False)
         if isinstance(ready, Failure) or place is None:
-            return _give_up(farm, ready if isinstance(ready, Failure) else Failure("", False))
-        return _claims(farm, job, ready, place, stopping)
+            failure = ready if isinstance(ready, Failure) else Failure("", False)
+            return _give_up(farm, failure, _programs(discovery))
+        return _claims(farm, job, ready, place, _programs(discovery), stopping)
     except InterruptedStageError:
         return OK
     except NotWelcomeError as error:
@@ -70,13 +68,13 @@ def _prepare(
     farm: Farm,
     job: RunnerJob,
     place: Workplace,
-    renderers: Iterable[Renderer],
+    discovery: Discovery,
     stopping: threading.Event,
 ) -> _Ready | Failure:
     """Stage the project and find the renderer; what goes wrong becomes the first claim's end."""
     try:
         template = load_named(job.template)
-        renderer = choose(renderers, template.renderer, job.app_version)
+        renderer = choose(discovery.of(template.renderer), template.renderer, job.app_version)
     except (TemplateError, RendererError) as error:
         return Failure(str(error), False)
     if renderer is None:
@@ -92,17 +90,30 @@ def _prepare(
     return _Ready(template, renderer)
 
 
-def _give_up(farm: Farm, failure: Failure) -> int:
+def _give_up(farm: Farm, failure: Failure, programs: list[Program]) -> int:
     """Tell the farm through a claim, its only ear: the job's owner must read the reason."""
     log.error("%s", failure.sentence)
-    claim = farm.claim(ClaimRequest(host=_HOST))
+    claim = farm.claim(ClaimRequest(host=_HOST, programs=programs))
     if claim.claim_id is not None:
         finish_unrendered(farm, claim.claim_id, failure)
     return FAILED
 
 
+def _programs(discovery: Discovery) -> list[Program]:
+    """Return what to report: nothing is started for it that the job did not need."""
+    return [
+        Program(app=each.app, version=each.version, plugins=list(each.plugins))
+        for each in discovery.found()
+    ]
+
+
 def _claims(
-    farm: Farm, job: RunnerJob, ready: _Ready, place: Workplace, stopping: threading.Event
+    farm: Farm,
+    job: RunnerJob,
+    ready: _Ready,
+    place: Workplace,
+    programs: list[Program],
+    stopping: threading.Event,
 ) -> int:
     measured = Measured()
     while not stopping.is_set():
@@ -111,8 +122,10 @@ def _claims(
                 startup_seconds=measured.startup_seconds,
                 frame_seconds=measured.frame_seconds,
                 host=_HOST,
+                programs=programs,
             )
         )
+        programs = []  # The farm remembers.
         if claim.claim_id is None:
             log.info("Nothing left: %s", claim.reason)
             return OK
