@@ -100,15 +100,21 @@ class Farm:
 
 
 @pytest.fixture
-def farm(tmp_path: Path, database_url: str | None) -> Iterator[Farm]:
-    database = open_database(tmp_path, database_url)
-    engine, work, changes = RecordingEngine(), Wakeup(), Wakeup()
+def catalogue() -> Catalogue:
+    """What the farm offers; a module may have its own."""
     machine = Machines("local-cpu", "Test", gpu=False, slots=2, credits_per_hour=Decimal(3600))
-    catalogue = Catalogue(
+    return Catalogue(
         products=product_rows([Installed("blender", "3.4.1"), Installed("blender", "4.5.15")]),
         machines=[machine],
     )
-    scheduler = Scheduler(database, engine, {"local-cpu": 2}, work, changes)
+
+
+@pytest.fixture
+def farm(tmp_path: Path, database_url: str | None, catalogue: Catalogue) -> Iterator[Farm]:
+    database = open_database(tmp_path, database_url)
+    engine, work, changes = RecordingEngine(), Wakeup(), Wakeup()
+    slots = {each.id: each.slots for each in catalogue.machines}
+    scheduler = Scheduler(database, engine, slots, work, changes)
     context = Context(
         database=database,
         store=DiskStore(tmp_path / "blobs"),
