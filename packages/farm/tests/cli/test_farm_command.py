@@ -145,7 +145,11 @@ def test_a_configured_program_that_does_not_answer_is_told(tmp_path: Path) -> No
     key = add(tmp_path, "ann@example.com", "--credits", "1").stdout.splitlines()[-1]
     command = [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", str(tmp_path)]
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=-2, env=environment
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
     )
     assert process.stdout is not None
     lines = []
