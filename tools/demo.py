@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 import OpenImageIO as oiio
-from farm.renderers import RendererError, find_renderers
+from farm.renderers import Discovery, RendererError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -76,8 +76,9 @@ def main() -> int:
 
 def ensure_renderer() -> None:
     """Find a renderer, or install one."""
+    named = os.environ.get("FARM_BLENDER")
     try:
-        renderers = find_renderers(os.environ.get("FARM_BLENDER"))
+        renderers = list(Discovery({"blender": [named]} if named else None).of("blender"))
     except RendererError as error:
         raise DemoError(str(error)) from error
     if not renderers:
@@ -86,7 +87,7 @@ def ensure_renderer() -> None:
         )
         subprocess.run([ROOT / "tools" / "system_packages.sh", "bpy"], check=True)
         subprocess.run([ROOT / "tools" / "setup.sh", "bpy"], check=True)
-        renderers = find_renderers()
+        renderers = list(Discovery().of("blender"))
     if not renderers:
         raise DemoError("bpy was installed but does not import: install Blender instead.")
     console.print(f"renderer: {renderers[0].app} {renderers[0].version} ({renderers[0].how_found})")

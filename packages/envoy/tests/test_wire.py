@@ -53,9 +53,11 @@ async def test_user_products_and_machines(studio):
     assert user["max_throughput"] == 30
     rows = (await studio.http.get("/products")).json()
     assert rows[0]["app_type"] == "blender"
-    query = {"app": "c4d", "operation": "render", "category": "gpu", "plugins": "arnold"}
+    query: dict[str, str | list[str]]
+    query = {"app": "c4d", "operation": "render", "category": "gpu"}
+    query |= {"plugins": ["arnold", "vray:6.20"]}
     machines = (await studio.http.get("/machines", params=query)).json()
-    assert machines[0]["name"] == "c4d-render-gpu-arnold"
+    assert machines[0]["name"] == "c4d-render-gpu-arnold-vray:6.20"
 
 
 async def test_an_unknown_project_has_no_files_and_no_details(studio):

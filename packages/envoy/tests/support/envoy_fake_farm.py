@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import uvicorn
 from blake3 import blake3
@@ -33,7 +33,7 @@ from farm_protocol.jobs import (
     SubmissionCheck,
     SubmissionSpec,
 )
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import JSONResponse, Response
 
@@ -176,9 +176,12 @@ class FakeFarm:
 
         @app.get("/v1/machines")
         async def machines(
-            app: str, operation: str, category: str = "", plugins: str = ""
+            app: str,
+            operation: str,
+            category: str = "",
+            plugins: Annotated[tuple[str, ...], Query()] = (),
         ) -> list[MachineType]:
-            name = f"{app}-{operation}-{category}-{plugins}"
+            name = "-".join([app, operation, category, *plugins])
             return [
                 MachineType(id="m", name=name, gpu=False, is_default=True, credits_per_hour=1.0)
             ]

@@ -2,12 +2,17 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from farm.runner.sandbox import Mode
+
+Paths = Annotated[
+    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
+"""One path, or several."""
 
 
 class Settings(BaseSettings):
@@ -22,6 +27,8 @@ class Settings(BaseSettings):
         blender: path of a Blender; None looks for one on PATH, then for bpy.
         sandbox: whether renderers run in bubblewrap; ``auto``: where it works, and jobs tell where
             it does not; ``required``: a machine without it refuses the work.
+        programs: product -> paths of its programs, which are then the only ones of it.
+        catalogue: the studio's own products, plug-ins and machine types; None: only ours.
         local_slots: renderers at a time on this machine. One by default: a renderer uses all
             cores, and two only wait for each other.
         credits_per_hour: price of one instance.
@@ -43,6 +50,8 @@ class Settings(BaseSettings):
     embedded: bool = False
     blender: str | None = None
     sandbox: Mode = "auto"
+    programs: dict[str, Paths] = {}
+    catalogue: Path | None = None
     local_slots: int = Field(default=1, ge=1)
     credits_per_hour: Decimal = Field(default=Decimal("1"), ge=0)
     missing_files: Literal["refuse", "warn", "off"] = "warn"

@@ -6,31 +6,37 @@ Read it from top to bottom and you know what a farm consists of.
 import json
 import logging
 import os
+import socket
 import sys
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
+from farm_protocol.runner import Program
 from filelock import FileLock, Timeout
 
 from farm import __version__
 from farm.api.app import create_app
 from farm.api.context import Context
 from farm.asset_checks import AssetChecks
-from farm.catalog.machines import Machines
-from farm.catalog.products import Installed, product_rows
+from farm.catalog import Catalogue
+from farm.catalog.definitions import CatalogueError, load_definitions
+from farm.catalog.hardware import local_machines
+from farm.catalog.machines import with_definitions
+from farm.catalog.products import Installed, listed, merged, product_rows
 from farm.config import Settings
+from farm.db import hosts
 from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.engines.local import LocalEngine
 from farm.errors import CannotOpenDatabaseError
 from farm.mail import Mailer, Smtp
-from farm.renderers import RendererError, find_renderers
+from farm.renderers import Discovery, programs
 from farm.runner.sandbox import complaint
 from farm.scheduler.loop import Scheduler
 from farm.server import FarmServer, listen, quiet_signals
 from farm.stores.disk import DiskStore
-from farm.submit import Catalogue
 from farm.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)
@@ -44,7 +50,8 @@ def serve(settings: Settings) -> None:
     """Run a farm until it is told to end.
 
     Raises:
-        StartError: the data folder or the database is in use or unusable, or the port is taken.
+        StartError: the data folder or the database is in use or unusable, the port is taken, or
+            the studio's catalogue or a setting is wrong.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = FileLock(settings.data_dir / "farm.lock")
@@ -69,11 +76,12 @@ def serve(settings: Settings) -> None:
     catalogue = find_catalogue(settings)
     if trouble := complaint(settings.sandbox):
         logger.warning("%s", trouble)
+    _remember_programs(database, catalogue)
     work, changes = Wakeup(), Wakeup()
     engine = LocalEngine(
         work_dir=settings.data_dir / "work",
         log_dir=settings.data_dir / "logs",
-        blender=settings.blender,
+        programs=configured_programs(settings),
         sandbox=settings.sandbox,
         on_exit=work.notify,
     )
@@ -121,26 +129,61 @@ def _open_database(settings: Settings) -> Database:
     return database
 
 
+def configured_programs(settings: Settings) -> dict[str, list[str]]:
+    """Return product -> paths that the settings name.
+
+    Raises:
+        StartError: a product that nobody knows.
+    """
+    for product in settings.programs:
+        if product not in programs():
+            known = ", ".join(programs())
+            raise StartError(f"FARM_PROGRAMS names the product '{product}'; known are {known}.")
+    named = {"blender": [settings.blender]} if settings.blender else {}
+    return {**settings.programs, **named}
+
+
 def find_catalogue(settings: Settings) -> Catalogue:
-    """Return what this machine can run, and as which machine type."""
-    missing = "No renderer was found: install Blender, or set FARM_BLENDER to its path."
+    """Return what this machine can run, and as which machine types.
+
+    Raises:
+        StartError: the studio's catalogue is wrong, or FARM_PROGRAMS.
+    """
     try:
-        renderers = find_renderers(settings.blender)
-    except RendererError as error:
-        renderers, missing = [], str(error)
-    if not renderers:
-        logger.warning("%s", missing)
+        definitions = load_definitions(settings.catalogue)
+    except CatalogueError as error:
+        raise StartError(str(error)) from error
+    renderers, problems = Discovery(configured_programs(settings)).all()
+    for sentence in problems.values():
+        logger.error("%s", sentence)
     for each in renderers:
         logger.info("found %s %s (%s)", each.app, each.version, each.how_found)
-    machine = Machines(
-        id="local-cpu",
-        name=f"This computer ({os.cpu_count()} CPUs)",
-        gpu=False,
-        slots=settings.local_slots,
-        credits_per_hour=settings.credits_per_hour,
+    installed = [Installed(each.app, each.version, each.plugins) for each in renderers]
+    products = merged(
+        [*product_rows(installed, definitions), *product_rows(listed(definitions), definitions)]
     )
-    products = product_rows([Installed(each.app, each.version) for each in renderers])
-    return Catalogue(products=products, machines=[machine], missing="" if products else missing)
+    missing = "No renderer was found: install Blender, or set FARM_BLENDER to its path."
+    if not products:
+        logger.warning("%s", missing)
+    price = settings.credits_per_hour
+    return Catalogue(
+        products=products,
+        machines=with_definitions(local_machines(settings.local_slots, price), definitions, price),
+        missing="" if products else " ".join(problems.values()) or missing,
+        definitions=definitions,
+        problems=problems,
+        installed=installed,
+    )
+
+
+def _remember_programs(database: Database, catalogue: Catalogue) -> None:
+    """Tell of this machine as runners tell of theirs, so that `farm workers` shows it."""
+    found = [
+        Program(app=each.app, version=each.version, plugins=list(each.plugins))
+        for each in catalogue.installed
+    ]
+    with database.write() as connection:
+        hosts.replace(connection, socket.gethostname()[:255], found, datetime.now(UTC))
 
 
 def _mail_server(settings: Settings) -> Smtp | None:

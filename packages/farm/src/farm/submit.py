@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from farm_protocol.catalogue import ProductVersion
 from farm_protocol.jobs import JobSpec, JobState, Submission, SubmissionCheck, SubmissionSpec
 from farm_protocol.paths import UnsafePathError, canonical, check_segment, project_of
 from sqlalchemy import Connection
 
 from farm.accounts.credits import require_positive
+from farm.catalog import Catalogue
 from farm.catalog.machines import Machines, choose
-from farm.catalog.products import match_version
+from farm.catalog.matching import check_plugins, find_version, unknown_operation
 from farm.db import feed, files
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
@@ -27,23 +27,9 @@ from farm.jobs.pricing import to_micros
 from farm.scene_checks import saved_too_new
 from farm.scheduler import writer
 from farm.stores.disk import DiskStore
-from farm.templates import Template, load, load_named
+from farm.templates import Template, load_named
 
 DEFAULT_PRIORITY = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Catalogue:
-    """What jobs may ask for.
-
-    Attributes:
-        products: installed product versions.
-        missing: why there are none, for people ("No renderer was found: ...").
-    """
-
-    products: Sequence[ProductVersion]
-    machines: Sequence[Machines]
-    missing: str = ""
 
 
 @dataclass(slots=True)
@@ -169,7 +155,7 @@ def _job_values(
         "instances": job.spec.instances or instance_limit,
         "machine_type": job.machine.id,
         # The price of the day of submission holds for the whole job.
-        "credits_per_hour": str(job.machine.credits_per_hour),
+        "credits_per_hour": str(job.machine.price(job.spec.app)),
         "priority": DEFAULT_PRIORITY,
         "state": (JobState.PENDING if job.spec.dependencies else JobState.READY).value,
         "sentence": "",
@@ -234,24 +220,19 @@ def _compile_job(
 ) -> tuple[_Compiled, dict[str, list[str]]]:
     result = _Compiled(spec)
     wrong: dict[str, list[str]] = {}
-    template = load(spec.app, spec.operation)
-    if template is None:
-        apps = sorted({row.app_type for row in catalogue.products})
-        field_name = "operation" if spec.app in apps else "app"
-        known = ", ".join(f"'{app}'" for app in apps) or catalogue.missing or "nothing"
-        wrong[field_name] = [
-            f"This farm cannot run the operation '{spec.operation}' of '{spec.app}'. "
-            f"It can run: {known}."
-        ]
+    name = catalogue.definitions.template(spec.app, spec.operation)
+    if name is None:
+        wrong.update(unknown_operation(catalogue, spec))
     else:
-        result.template = template.name
-        _check_parameters(template, spec, result, wrong)
+        result.template = name
+        _check_parameters(load_named(name), spec, result, wrong)
         _check_version(catalogue, spec, result, wrong)
-    for plugin in spec.plugins:
-        wrong.setdefault("plugins", []).append(f"This farm has no plug-in '{plugin}'.")
+    needs_gpu = catalogue.definitions.need_gpu(spec.app, spec.plugins)
     try:
         result.machine = choose(
-            catalogue.machines, spec.machine_type, gpu=bool(result.parameters.get("gpu"))
+            catalogue.machines,
+            spec.machine_type,
+            gpu=needs_gpu or bool(result.parameters.get("gpu")),
         )
     except ValueError as error:
         wrong["machine_type"] = [str(error)]
@@ -268,14 +249,15 @@ def _compile_job(
 def _check_version(
     catalogue: Catalogue, spec: JobSpec, result: _Compiled, wrong: dict[str, list[str]]
 ) -> None:
-    version = match_version(catalogue.products, spec.app, spec.app_version)
-    if version is None:
-        there = [row.version for row in catalogue.products if row.app_type == spec.app]
-        known = f"It has {', '.join(there)}." if there else catalogue.missing
-        asked = f" {spec.app_version}" if spec.app_version else ""
-        wrong["app_version"] = [f"This farm has no {spec.app}{asked}. {known}"]
-    else:
-        result.version = version
+    try:
+        found = find_version(catalogue, spec)
+    except ValueError as error:
+        wrong["app_version"] = [str(error)]
+        return
+    result.version = found.version
+    result.warnings += [found.warning] if found.warning else []
+    if refused := check_plugins(catalogue, spec, found.version):
+        wrong["plugins"] = refused
 
 
 def _check_scene(

@@ -112,6 +112,73 @@ def test_the_port_is_kept_and_an_idle_farm_ends_with_its_envoy(tmp_path: Path) -
     assert process.wait(15) == 0
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("FARM_PROGRAMS", '{"paint": "/bin/true"}', ["FARM_PROGRAMS", "'paint'", "nuke"]),
+        ("FARM_PROGRAMS", "nuke=/bin/true", ["programs"]),
+        ("FARM_PROGRAMS", '{"nuke": 3}', ["FARM_PROGRAMS", "list"]),
+        ("FARM_CATALOGUE", "/no/such/file.yaml", ["/no/such/file.yaml", "No such file"]),
+        ("FARM_LOCAL_SLOTS", "0", ["FARM_LOCAL_SLOTS", "greater than"]),
+    ],
+)
+def test_settings_that_are_wrong_stop_it_with_a_sentence(
+    tmp_path: Path, variable: str, value: str, words: list[str]
+) -> None:
+    done = farm("serve", "--data-dir", str(tmp_path), env={**os.environ, variable: value})
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_a_configured_program_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    catalogue = tmp_path / "studio.yaml"
+    catalogue.write_text(
+        "products: {nuke: {operations: {render: blender_render}, versions: ['14.0v5']}}"
+    )
+    environment = {
+        **os.environ,
+        "FARM_PROGRAMS": '{"nuke": "/bin/true"}',
+        "FARM_CATALOGUE": str(catalogue),
+    }
+    key = add(tmp_path, "ann@example.com", "--credits", "1").stdout.splitlines()[-1]
+    command = [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", str(tmp_path)]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+    )
+    assert process.stdout is not None
+    lines = []
+    while not lines or b'"ready"' not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1]
+    url = json.loads(lines[-1])["url"]
+    sentence = "The configured nuke '/bin/true' does not answer '--version' as nuke does."
+    assert any(sentence.encode() in line for line in lines)
+    job = {"id": "a", "name": "a", "app": "nuke", "operation": "render", "path": "p/a.nk"}
+    answer = httpx.post(
+        f"{url}/v1/submissions/check",
+        headers={"Authorization": f"Bearer {key}"},
+        json={
+            "id": "0" * 32,
+            "project": "p",
+            "name": "n",
+            "output_folder": "p/out",
+            "pending_files": ["p/a.nk"],
+            "jobs": [job | {"app_version": "15.1", "params": {"frames": "1"}}],
+        },
+    )
+    refusal = answer.json()["errors"]["jobs[0].app_version"][0]
+    assert "14.0v5" in refusal
+    assert sentence in refusal
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+
+
 def test_without_a_renderer_the_farm_runs_and_says_so(tmp_path: Path) -> None:
     environment = {**os.environ, "FARM_BLENDER": str(tmp_path / "no blender")}
     command = [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", str(tmp_path)]

@@ -115,7 +115,12 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     (worker,) = overview["workers"]
     assert (worker["job_id"], worker["frames"], worker["claim_total"]) == (first, "1-4", 4)
     assert worker["host"]
-    assert "1 of 1 slots in use" in place.farm("workers").stdout
+    (host,) = [each for each in overview["hosts"] if each["host"] == worker["host"]]
+    (program,) = [each for each in host["programs"] if each["app"] == "blender"]
+    assert (program["version"], program["plugins"]) == ("3.4.1", [])
+    shown = place.farm("workers").stdout
+    assert "1 of 1 slots in use" in shown
+    assert "blender 3.4.1" in shown
 
     changed = place.read("jobs", "change", second[:12], "--priority", "90", "--instances", "2")
     assert (changed[0]["priority"], changed[0]["instances"]) == (90, 2)

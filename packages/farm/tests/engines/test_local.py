@@ -41,6 +41,9 @@ def door() -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
+PROGRAMS = {"nuke": ["/opt/a/Nuke15.1", "/opt/b/Nuke14.0"], "maya": ["/opt/my maya/Render"]}
+
+
 class House:
     """An engine, and a count of the runners that have ended."""
 
@@ -49,7 +52,7 @@ class House:
         self.ended = threading.Semaphore(0)
         self.url = f"http://127.0.0.1:{door.server_port}"
         self.engine = LocalEngine(
-            folder / "work", folder / "logs", None, "auto", self.ended.release
+            folder / "work", folder / "logs", PROGRAMS, "auto", self.ended.release
         )
 
     def launch(self, token: str) -> str:
@@ -67,6 +70,12 @@ def test_a_runner_from_launch_to_end(house: House, door: ThreadingHTTPServer) ->
     assert door.tokens == ["Bearer secret-token"]  # type: ignore[attr-defined]
     process = psutil.Process(int(reference.split(":")[0]))
     assert house.engine.alive([reference, "1:0.0", "999999:1.0"]) == {reference}
+    given = process.cmdline()
+    assert [given[at + 1] for at, word in enumerate(given) if word == "--program"] == [
+        "nuke=/opt/a/Nuke15.1",
+        "nuke=/opt/b/Nuke14.0",
+        "maya=/opt/my maya/Render",
+    ]
     # The secret can be seen neither in its arguments nor in its environment.
     assert "secret-token" not in " ".join(process.cmdline())
     assert "secret-token" not in str(process.environ())

@@ -13,6 +13,7 @@ from farm.accounts.users import create
 from farm.api.app import create_app
 from farm.api.context import Context
 from farm.asset_checks import AssetChecks, Mode
+from farm.catalog import Catalogue
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.db.database import Database
@@ -21,7 +22,6 @@ from farm.ports import LaunchRequest
 from farm.scheduler.loop import Scheduler
 from farm.server import FarmServer, listen
 from farm.stores.disk import DiskStore
-from farm.submit import Catalogue
 from farm.wakeup import Wakeup
 from farm_protocol.hashing import new_hasher
 from farm_protocol.users import NewUser, Role
@@ -107,15 +107,23 @@ def missing_files() -> Mode:
 
 
 @pytest.fixture
-def farm(tmp_path: Path, database_url: str | None, missing_files: Mode) -> Iterator[Farm]:
-    database = open_database(tmp_path, database_url)
-    engine, work, changes = RecordingEngine(), Wakeup(), Wakeup()
+def catalogue() -> Catalogue:
+    """What the farm offers; a module may have its own."""
     machine = Machines("local-cpu", "Test", gpu=False, slots=2, credits_per_hour=Decimal(3600))
-    catalogue = Catalogue(
+    return Catalogue(
         products=product_rows([Installed("blender", "3.4.1"), Installed("blender", "4.5.15")]),
         machines=[machine],
     )
-    scheduler = Scheduler(database, engine, {"local-cpu": 2}, work, changes)
+
+
+@pytest.fixture
+def farm(
+    tmp_path: Path, database_url: str | None, missing_files: Mode, catalogue: Catalogue
+) -> Iterator[Farm]:
+    database = open_database(tmp_path, database_url)
+    engine, work, changes = RecordingEngine(), Wakeup(), Wakeup()
+    slots = {each.id: each.slots for each in catalogue.machines}
+    scheduler = Scheduler(database, engine, slots, work, changes)
     store = DiskStore(tmp_path / "blobs")
     context = Context(
         database=database,

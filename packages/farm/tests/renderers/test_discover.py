@@ -6,7 +6,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from farm.renderers import Renderer, RendererError, choose, find_renderers
+from farm.renderers import Discovery, Renderer, RendererError, choose
 
 
 def program(path: Path, prints: str, code: int = 0) -> Path:
@@ -14,6 +14,10 @@ def program(path: Path, prints: str, code: int = 0) -> Path:
     path.write_text(f"#!/bin/sh\necho '{prints}'\nexit {code}\n")
     path.chmod(0o755)
     return path
+
+
+def blenders(configured: str | None = None) -> list[Renderer]:
+    return list(Discovery({"blender": [configured]} if configured else None).of("blender"))
 
 
 @pytest.fixture
@@ -38,55 +42,54 @@ def python_with_bpy(tmp_path: Path) -> Path:
 
 def test_blender_on_the_path(path_folder):
     program(path_folder / "blender", "Blender 3.4.1")
-    found = find_renderers()
-    assert found[0] == Renderer(
+    assert blenders()[0] == Renderer(
         "blender", "3.4.1", "blender", (str(path_folder / "blender"),), "on the PATH"
     )
 
 
 def test_a_python_with_bpy_comes_after_blender(path_folder, python_with_bpy):
-    (path_folder / "python3").symlink_to(python_with_bpy)
     program(path_folder / "blender", "Blender 3.4.1")
     # A link into a virtual environment is not the environment: use its own name.
-    (path_folder / "python3").unlink()
     program(path_folder / "python3", "")
     (path_folder / "python3").write_text(f'#!/bin/sh\nexec {python_with_bpy} "$@"\n')
-    assert [(r.kind, r.version) for r in find_renderers()][:2] == [
+    assert [(r.kind, r.version) for r in blenders()][:2] == [
         ("blender", "3.4.1"),
         ("bpy", "4.5.15"),
     ]
 
 
-def test_a_bpy_that_does_not_import_is_no_renderer(path_folder, python_with_bpy, monkeypatch):
+def test_a_bpy_that_does_not_import_is_no_renderer(path_folder, python_with_bpy):
     next(python_with_bpy.parent.parent.glob("lib/python*/site-packages/bpy.py")).write_text("1/0")
     with pytest.raises(RendererError):
-        find_renderers(str(python_with_bpy))
+        blenders(str(python_with_bpy))
 
 
 def test_a_broken_blender_on_the_path_is_passed_over(path_folder):
-    program(path_folder / "blender", "cannot open display", 1)
-    assert [r for r in find_renderers() if r.kind == "blender"] == []
+    program(path_folder / "blender", "Blender 3.4.1", 1)
+    assert [r for r in blenders() if r.kind == "blender"] == []
 
 
 def test_a_configured_one_is_the_only_one(path_folder, tmp_path, python_with_bpy):
     program(path_folder / "blender", "Blender 3.4.1")
     other = program(tmp_path / "other" / "blender-4.2", "Blender 4.2.3 LTS")
-    (found,) = find_renderers(str(other))
+    (found,) = blenders(str(other))
     assert (found.version, found.command) == ("4.2.3", (str(other),))
-    (found,) = find_renderers(str(python_with_bpy))
+    (found,) = blenders(str(python_with_bpy))
     assert (found.version, found.kind) == ("4.5.15", "bpy")
 
 
 @pytest.mark.parametrize("text", ["/no/such/blender", "/bin/true"])
-def test_a_configured_one_that_does_not_work_is_an_error(text):
-    with pytest.raises(RendererError, match=f"The configured Blender '{text}'"):
-        find_renderers(text)
+def test_a_configured_one_that_does_not_work_is_an_error_each_time(text):
+    discovery = Discovery({"blender": [text]})
+    for _ in range(2):
+        with pytest.raises(RendererError, match=f"The configured blender '{text}'"):
+            list(discovery.of("blender"))
 
 
 def test_the_real_one():
     if shutil.which("blender") is None:
         pytest.skip("needs blender on the PATH")
-    found = find_renderers()[0]
+    found = blenders()[0]
     assert found.version.count(".") == 2
     assert Path(found.command[0]).is_absolute()
     assert sys.executable

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from farm.renderers import Renderer
+from farm.renderers import Discovery
 from farm.runner.loop import work
 from farm.runner.report import Farm
 from farm.templates import load
@@ -18,7 +18,8 @@ from .conftest import fake_farm
 
 def run_job(
     folder: Path,
-    renderer: Renderer,
+    app: str,
+    program: Path,
     operation: str,
     scene: str,
     claims: list[list[int]],
@@ -27,9 +28,10 @@ def run_job(
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
     Parameters:
+        program: of the product, or what stands in for it.
         scene: its path in the project.
     """
-    template = load(renderer.app, operation)
+    template = load(app, operation)
     assert template is not None
     checked = template.validate(parameters)
     assert not checked.errors, checked.errors
@@ -37,7 +39,7 @@ def run_job(
     job = RunnerJob(
         job_id="job1",
         name="beauty",
-        app=renderer.app,
+        app=app,
         app_version="",
         operation=operation,
         template=template.name,
@@ -51,7 +53,8 @@ def run_job(
     farm = fake_farm.FakeFarm(job, claims)
     try:
         runner = Farm(farm.url, fake_farm.TOKEN)
-        work(runner, folder / "work", [renderer], "off", threading.Event())
+        there = Discovery({app: [str(program)]})
+        work(runner, folder / "work", there, "off", threading.Event())
         runner.close()
     finally:
         farm.down()

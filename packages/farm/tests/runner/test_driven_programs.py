@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from farm.renderers import Renderer
 from farm.templates import load
 from farm_protocol.runner import Outcome
 from stand_ins import install
@@ -36,9 +35,8 @@ class Desk:
     ) -> "fake_farm.FakeFarm":
         """Render a scene with orders for the stand-in; return the farm that was told of it."""
         scene = write_scene(self.folder / "project", self.product, *orders, extra=extra)
-        renderer = Renderer(self.product, "1.0.0", "program", (str(self.program),), "a stand-in")
         given = {"frames": "1 10", **params}
-        return run_job(self.folder, renderer, "render", scene.name, claims, given)
+        return run_job(self.folder, self.product, self.program, "render", scene.name, claims, given)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from farm.renderers import Renderer
 from farm.templates import load
 from farm_protocol.runner import Outcome
 from stand_ins_houdini import install
@@ -31,9 +30,8 @@ def run(
     scene.parent.mkdir()
     scene.write_text(json.dumps({"nodes": nodes, "stand_in": stand_in or {}}))
     hython = install(folder / "bin")["hython"]
-    renderer = Renderer("hou", "20.5.332", "program", (str(hython),), "a stand-in")
     given = {"frames": "1 10", **params}
-    return run_job(folder, renderer, operation, scene.name, claims, given)
+    return run_job(folder, "hou", hython, operation, scene.name, claims, given)
 
 
 def test_a_render_splits_and_delivers_frame_by_frame(tmp_path: Path) -> None:

@@ -212,6 +212,25 @@ def test_a_configured_blender_that_is_not_one(rig):
     assert "'/bin/true' does not answer" in farm.finishes["c1"].sentence
 
 
+def test_a_runner_tells_of_the_programs_that_it_had_to_ask(rig, tmp_path):
+    broken = tmp_path / "Nuke15.1"
+    broken.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    broken.chmod(0o755)
+    farm = rig.farm("plain.blend", [[1], [2]])
+    assert rig.run(farm, "--program", f"nuke={broken}") == 0
+    first, *others = [request.programs for request in farm.requests]
+    assert [each.app for each in first] == ["blender"]
+    assert first[0].version.count(".") == 2
+    assert len(others) == 2
+    assert not any(others)
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_product_that_nobody_knows_is_wrong_use(rig):
+    farm = rig.farm("plain.blend", [[1]])
+    assert rig.run(farm, "--program", "paint=/bin/true") == 2
+
+
 def test_a_wrong_token_ends_the_runner(rig):
     farm = rig.farm("plain.blend", [[1]])
     assert rig.start(farm, token="another").wait(30) == 0

@@ -13,6 +13,7 @@ from uuid import uuid4
 from farm.accounts.credentials import hash_secret
 from farm.accounts.plans import set_plan
 from farm.accounts.users import create as create_user
+from farm.catalog import Catalogue
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.db import accounts, files
@@ -26,7 +27,7 @@ from farm.errors import InvalidRequestError
 from farm.ports import LaunchRequest
 from farm.scheduler import claims
 from farm.scheduler.loop import Scheduler
-from farm.submit import Catalogue, create
+from farm.submit import create
 from farm.wakeup import Wakeup
 from farm_protocol.jobs import JobSpec, JobState, Submission, SubmissionSpec
 from farm_protocol.runner import Claim, ClaimRequest, Finish, FrameDone, OutputFile, RunnerCommand

@@ -66,10 +66,24 @@ class RunnerJob(Answer):
     disk_store: str | None
 
 
+class Program(Request):
+    """A program that a runner's machine has.
+
+    Attributes:
+        app: the product's short code.
+        plugins: ``<code>:<version>`` of what it can load.
+    """
+
+    app: str = Field(max_length=100)
+    version: str = Field(max_length=100)
+    plugins: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=100)
+
+
 class ClaimRequest(Request):
     """Asks for frames, telling what the last claim measured (None when not known).
 
     Attributes:
+        programs: of this machine, as far as the runner had to look; told with its first claim.
         host: name of the machine that the runner is on; "" when not known.
         startup_seconds: from starting the renderer to its first frame's start.
         frame_seconds: mean time of a frame.
@@ -81,6 +95,7 @@ class ClaimRequest(Request):
     frame_seconds: float | None = None
     host: str = Field(default="", max_length=255)
     warnings: list[Annotated[str, Field(max_length=2000)]] = Field(default=[], max_length=20)
+    programs: list[Program] = Field(default=[], max_length=1000)
 
 
 class Claim(Answer):

@@ -1,9 +1,9 @@
 """Products and machine types."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from farm_protocol.catalogue import MachineType, ProductVersion
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from farm.api.context import Account, InContext
 from farm.catalog.machines import machine_rows
@@ -14,7 +14,8 @@ router = APIRouter()
 @router.get("/products")
 def get_products(context: InContext, _account: Account) -> list[ProductVersion]:
     """Return what the farm can run now."""
-    return list(context.catalogue.products)
+    with context.database.read() as connection:
+        return list(context.offers(connection).products)
 
 
 @router.get("/machines")
@@ -24,14 +25,17 @@ def get_machines(
     app: str = "",
     operation: str = "",
     category: Literal["cpu", "gpu", "all"] = "all",
+    plugins: Annotated[list[str] | None, Query()] = None,
 ) -> list[MachineType]:
     """Return the machine types for a product and operation (all, when these are left out)."""
-    runnable = any(
-        app in ("", row.app_type) and operation in ("", *row.operations)
-        for row in context.catalogue.products
+    with context.database.read() as connection:
+        offered = context.offers(connection)
+    return machine_rows(
+        offered.machines,
+        offered.products,
+        offered.definitions,
+        app=app,
+        operation=operation,
+        category=category,
+        plugins=plugins or [],
     )
-    return [
-        row
-        for row in machine_rows(context.catalogue.machines)
-        if runnable and category in ("all", "gpu" if row.gpu else "cpu")
-    ]

@@ -8,17 +8,18 @@ from typing import Annotated
 
 from farm_protocol.users import Role
 from fastapi import Depends, Header, Request
+from sqlalchemy import Connection
 
 from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate, hash_secret
 from farm.asset_checks import AssetChecks
-from farm.db import claims
+from farm.catalog import Catalogue
+from farm.db import claims, hosts
 from farm.db.accounts import AccountRow
 from farm.db.claims import RunnerRow
 from farm.db.database import Database
 from farm.errors import ForbiddenError, NotAuthenticatedError
 from farm.stores.disk import DiskStore
-from farm.submit import Catalogue
 from farm.wakeup import Wakeup
 
 
@@ -29,6 +30,7 @@ class Context:
     Attributes:
         work: tells the scheduler that there may be something to do.
         changes: tells readers of the feed that there is something new.
+        catalogue: what the farm has without its render nodes; see `offers`.
         expect_work: tells the scheduler that a submission is on its way.
         assets: looks for the files that scenes need.
         attempts: failed logins.
@@ -49,6 +51,10 @@ class Context:
         """Tell both: a job has changed in a way that may leave something to do."""
         self.changes.notify()
         self.work.notify()
+
+    def offers(self, connection: Connection) -> Catalogue:
+        """Return what jobs may ask for now: render nodes that reported lately count, too."""
+        return self.catalogue.with_hosts(hosts.recent(connection, datetime.now(UTC)).values())
 
     @property
     def slots(self) -> dict[str, int]:

@@ -19,7 +19,7 @@ from fastapi.responses import FileResponse
 from farm.api import transfer
 from farm.api.context import InContext, Runner
 from farm.db import claims as claim_rows
-from farm.db import files
+from farm.db import files, hosts
 from farm.db import jobs as rows
 from farm.errors import ClaimLostError
 from farm.scheduler import claims
@@ -56,7 +56,10 @@ def get_job(context: InContext, runner: Runner) -> RunnerJob:
 def post_claim(context: InContext, runner: Runner, request: ClaimRequest) -> Claim:
     """Claim frames."""
     with context.database.write() as connection:
-        claim = claims.claim(connection, runner, request, context.slots, datetime.now(UTC))
+        now = datetime.now(UTC)
+        claim = claims.claim(connection, runner, request, context.slots, now)
+        if request.host and request.programs:
+            hosts.report(connection, request.host, request.programs, now)
     context.notify()
     return claim
 

@@ -16,7 +16,8 @@ router = APIRouter()
 def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> SubmissionCheck:
     """Say what is wrong with a submission before its files are sent."""
     with context.database.read() as connection:
-        checked = submit.check(connection, context.catalogue, context.store, account, spec)
+        offers = context.offers(connection)
+        checked = submit.check(connection, offers, context.store, account, spec)
     context.assets.require(account.id, spec)
     context.assets.expect(account.id, spec)
     context.expect_work()
@@ -29,7 +30,8 @@ def post_submission(context: InContext, account: Account, spec: SubmissionSpec) 
     if context.assets.refuses:
         _require_files(context, account, spec)
     with context.database.write() as connection:
-        submission = submit.create(connection, context.catalogue, context.store, account, spec)
+        offers = context.offers(connection)
+        submission = submit.create(connection, offers, context.store, account, spec)
     context.notify()
     context.assets.note(account.id, spec, submission)
     return submission

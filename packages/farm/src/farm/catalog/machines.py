@@ -1,10 +1,14 @@
 """Machine types: what a runner runs on, how many there are, what they cost."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Literal
 
-from farm_protocol.catalogue import MachineType
+from farm_protocol.catalogue import MachineType, ProductVersion
+
+from farm.catalog.definitions import Definitions
+from farm.catalog.products import takes
 
 DEFAULT_CPU = "default_machine_cpu"
 DEFAULT_GPU = "default_machine_gpu"
@@ -12,26 +16,92 @@ DEFAULT_GPU = "default_machine_gpu"
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """One machine type and its capacity. ``slots``: most runners on it at a time."""
+    """One machine type and its capacity.
+
+    Attributes:
+        slots: most runners on it at a time.
+        credits_per_hour: price of one instance.
+        prices: the price for jobs of some products, by short code.
+    """
 
     id: str
     name: str
     gpu: bool
     slots: int
     credits_per_hour: Decimal
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def price(self, app: str) -> Decimal:
+        """Return credits per hour of one instance for a job of a product."""
+        return self.prices.get(app, self.credits_per_hour)
 
 
-def machine_rows(machines: Sequence[Machines]) -> list[MachineType]:
-    """Return the rows of ``GET /v1/machines``; the first of each kind is its default."""
+def with_definitions(
+    found: Sequence[Machines], definitions: Definitions, credits_per_hour: Decimal
+) -> list[Machines]:
+    """Return the machine types that were found, changed and added to as the catalogue says.
+
+    Parameters:
+        credits_per_hour: price of those that are added without one.
+    """
+    machines = {each.id: each for each in found}
+    for machine_id, entry in definitions.machines.items():
+        old = machines.get(machine_id) or Machines(
+            machine_id, machine_id, False, 1, credits_per_hour
+        )
+        machines[machine_id] = replace(
+            old, **{name: value for name, value in entry if value is not None}
+        )
+    return [
+        replace(
+            each,
+            prices={
+                app: product.credits_per_hour[each.id]
+                for app, product in definitions.products.items()
+                if each.id in product.credits_per_hour
+            },
+        )
+        for each in machines.values()
+    ]
+
+
+def machine_rows(
+    machines: Sequence[Machines],
+    products: Sequence[ProductVersion],
+    definitions: Definitions,
+    *,
+    app: str = "",
+    operation: str = "",
+    category: Literal["cpu", "gpu", "all"] = "all",
+    plugins: Sequence[str] = (),
+) -> list[MachineType]:
+    """Return the rows of ``GET /v1/machines``; the first of each kind is its default.
+
+    Parameters:
+        products: what can be run now.
+        app, operation: "": of any.
+        plugins: ``<code>`` or ``<code>:<version>``, which must all fit one version of the product.
+    """
+    runnable = any(
+        not row.is_plugin
+        and app in ("", row.app_type)
+        and operation in ("", *row.operations)
+        and takes(row, plugins)
+        for row in products
+    )
+    if not runnable:
+        return []
+    needs_gpu = definitions.need_gpu(app, plugins)
     return [
         MachineType(
             id=each.id,
             name=each.name,
             gpu=each.gpu,
             is_default=each is _first(machines, each.gpu),
-            credits_per_hour=float(each.credits_per_hour),
+            credits_per_hour=float(each.price(app)),
         )
         for each in machines
+        if category in ("all", "gpu" if each.gpu else "cpu") and (each.gpu or not needs_gpu)
     ]
 
 

@@ -1,10 +1,9 @@
-"""``farm jobs`` and ``farm workers``: look at the queue and act on it, as the administrator.
+"""``farm jobs``: look at the queue and act on it, as the administrator.
 
 They work on the data folder, also while the farm runs: it looks every few seconds, and its runners
 with every heartbeat.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from farm_protocol.jobs import JobChange
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
-from farm.cli._common import AsJson, DataDir, fail, farm_folder, opened, print_json, print_table
+from farm.cli._common import AsJson, DataDir, fail, opened, print_json, print_table
 from farm.db import accounts, feed, overview, tasks
 from farm.db import jobs as rows
 from farm.scheduler import actions
@@ -177,45 +176,6 @@ def change_jobs(
     _apply(data_dir, job, submission, user, as_json, apply)
 
 
-def workers(as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Show the living runners, and how many slots each machine type has."""
-    with opened(data_dir) as database, database.read() as connection:
-        lines = overview.worker_lines(connection)
-    slots = _slots(farm_folder(data_dir))
-    in_use = {name: sum(line.machine_type == name for line in lines) for name in slots}
-    if as_json:
-        machines = [
-            {"machine_type": name, "slots": count, "in_use": in_use[name]}
-            for name, count in slots.items()
-        ]
-        print_json({"machines": machines, "workers": [asdict(line) for line in lines]})
-        return
-    for name, count in slots.items():
-        print(f"{name}: {in_use[name]} of {count} slots in use.")
-    if not slots:
-        print("The farm does not run.")
-    if not lines:
-        print("No runner lives.")
-        return
-    print_table(
-        ("Runner", "Host", "Machine", "User", "Job", "Since", "Claim", "Frame", "Frames done"),
-        (
-            (
-                line.id[:8] + (" (yields)" if line.yielding else ""),
-                line.host,
-                line.machine_type,
-                line.user,
-                f"{line.job} ({line.job_id[:8]})",
-                f"{line.since:%Y-%m-%d %H:%M:%S}",
-                f"{line.frames}: {line.claim_done} of {line.claim_total}" if line.frames else "",
-                "" if line.current_frame is None else str(line.current_frame),
-                str(line.frames_done),
-            )
-            for line in lines
-        ),
-    )
-
-
 def _apply(
     data_dir: Path | None,
     job: str | None,
@@ -259,15 +219,6 @@ def _one(connection: Connection, prefix: str) -> str:
     if len(found) > 1:
         fail(f"Several jobs begin with '{prefix}': give more of the id.")
     return found[0]
-
-
-def _slots(folder: Path) -> dict[str, int]:
-    """Return the slots of each machine type as the running farm announces them."""
-    try:
-        announced: dict[str, int] = json.loads((folder / "farm.json").read_text())["slots"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return announced
 
 
 def _frames(done: int, total: int, failed: int) -> str:

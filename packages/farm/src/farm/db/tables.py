@@ -291,6 +291,16 @@ host_failures = Table(
     Column("failures", Integer, nullable=False, comment="of its claims, in a row"),
 )
 
+host_programs = Table(
+    "host_programs",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("app", String(100), primary_key=True),
+    Column("version", String(100), primary_key=True),
+    Column("plugins", JSON, nullable=False, comment="'<code>:<version>' of each"),
+    Column("reported_at", Utc, nullable=False, comment="by a runner, or by the farm for its own"),
+)
+
 frames = Table(
     "frames",
     metadata,

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -38,7 +38,7 @@ class LocalEngine:
         self,
         work_dir: Path,
         log_dir: Path,
-        blender: str | None,
+        programs: Mapping[str, Sequence[str]],
         sandbox: str,
         on_exit: Callable[[], None],
     ) -> None:
@@ -47,13 +47,13 @@ class LocalEngine:
         Parameters:
             work_dir: where runners stage files and renderers write.
             log_dir: gets one file a runner with what it prints.
-            blender: configured path of a Blender, None to look for one.
+            programs: product -> configured paths; the others are looked for.
             sandbox: ``auto``, ``required`` or ``off``, see `farm.runner.sandbox`.
             on_exit: called from a thread whenever a runner has ended.
         """
         self._work_dir = work_dir
         self._log_dir = log_dir
-        self._blender = blender
+        self._programs = programs
         self._sandbox = sandbox
         self._on_exit = on_exit
         self._spare: subprocess.Popen[bytes] | None = None
@@ -101,8 +101,9 @@ class LocalEngine:
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "farm.runner", "--work-dir", str(self._work_dir)]
         command += ["--sandbox", self._sandbox]
-        if self._blender is not None:
-            command += ["--blender", self._blender]
+        for product, paths in self._programs.items():
+            for path in paths:
+                command += ["--program", f"{product}={path}"]
         descriptor, _ = tempfile.mkstemp(dir=self._log_dir, prefix="runner-", suffix=".log")
         with os.fdopen(descriptor, "wb") as log:
             return subprocess.Popen(

@@ -1,11 +1,20 @@
 """Which renderers this machine has. A leaf package: it imports nothing of ours."""
 
-from farm.renderers.discover import (
-    Renderer,
-    RendererError,
-    choose,
-    find_renderers,
-    iter_renderers,
-)
+from farm.renderers.discover import Discovery
+from farm.renderers.places import Places
+from farm.renderers.programs import programs, series
+from farm.renderers.renderer import Renderer, RendererError, choose
+from farm.renderers.versions import UNKNOWN, begins_with, version_key
 
-__all__ = ["Renderer", "RendererError", "choose", "find_renderers", "iter_renderers"]
+__all__ = [
+    "UNKNOWN",
+    "Discovery",
+    "Places",
+    "Renderer",
+    "RendererError",
+    "begins_with",
+    "choose",
+    "programs",
+    "series",
+    "version_key",
+]

@@ -1,165 +1,189 @@
-"""Find Blender: a configured one, else ``blender`` on the PATH, else a Python that has ``bpy``.
+"""Find programs: those that the configuration names, else on the PATH and in vendors' folders.
 
-Always asked in a subprocess: importing bpy costs a second and 270 MB, and a broken one can take the
-whole process with it.
+A `Discovery` looks no further than somebody reads: a program is started, to ask for its version,
+when its turn comes, and never one of another product. What it found it keeps.
 """
 
-import importlib.metadata
-import re
+import contextlib
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
-from typing import Literal
 
-_ASK_SECONDS = 60.0
-"""A first start from a cold network disk is slow; a healthy one answers in about a second."""
-
-_VERSION_LINE = re.compile(r"^Blender (\d+\.\d+\.\d+)", re.MULTILINE)
-_IMPORT = "import bpy; print('Blender', bpy.app.version_string)"
-_HAS_BPY = "import importlib.metadata as m; print(m.version('bpy'))"
-
-
-class RendererError(Exception):
-    """A renderer that was asked for cannot be used. ``str()`` is a sentence for people."""
+from farm.renderers.ask import ask
+from farm.renderers.blender_python import ask_bpy, iter_bpy
+from farm.renderers.places import Places, is_executable
+from farm.renderers.plugins import find_plugins
+from farm.renderers.programs import Program, programs, version_in
+from farm.renderers.renderer import Renderer, RendererError
 
 
-@dataclass(frozen=True)
-class Renderer:
-    """A renderer that was started once and answered.
+class Discovery:
+    """The programs of this machine. May be used from several threads."""
 
-    Attributes:
-        app: short product code, as in the catalogue.
-        version: three numbers, such as ``3.4.1``.
-        kind: ``blender`` is Blender's executable, ``bpy`` a Python that can import it.
-        command: absolute path of the program.
-        how_found: for people, such as "on the PATH".
-    """
+    def __init__(
+        self,
+        configured: Mapping[str, Sequence[str]] | None = None,
+        places: Places | None = None,
+    ) -> None:
+        """Look for nothing yet.
 
-    app: str
-    version: str
-    kind: Literal["blender", "bpy"]
-    command: tuple[str, ...]
-    how_found: str
+        Parameters:
+            configured: product -> paths of programs; they are then the only ones of this product:
+                who names one means it. A Python that has bpy is a Blender, too.
+            places: where to look; None: this machine.
+        """
+        self._configured = dict(configured or {})
+        self._places = places or Places.here()
+        self._sights = {app: _Sight(self._look(app, data)) for app, data in programs().items()}
 
+    def of(self, app: str) -> Iterator[Renderer]:
+        """Yield a product's programs in the order of preference; nothing for an unknown product.
 
-def find_renderers(blender: str | None = None) -> list[Renderer]:
-    """Return every renderer found, in the order of preference; see `iter_renderers`."""
-    return list(iter_renderers(blender))
+        Raises:
+            RendererError: a configured path does not work. Again whenever it is asked for.
+        """
+        yield from self._sights.get(app, ())
 
+    def found(self) -> list[Renderer]:
+        """Return what has been found so far, without looking any further."""
+        return [renderer for sight in self._sights.values() for renderer in sight.found]
 
-def iter_renderers(blender: str | None = None) -> Iterator[Renderer]:
-    """Yield renderers in the order of preference, looking no further than is asked for.
+    def warm_up(self) -> None:
+        """Look for the program that is most likely to be wanted, before somebody waits for it."""
+        for app in self._sights:
+            # A configured one that does not work is told to whoever wants it.
+            with contextlib.suppress(RendererError):
+                if next(self.of(app), None) is not None:
+                    return
 
-    Parameters:
-        blender: a configured path: of a Blender or of a Python that has bpy. Then it is the only
-            one: who names a Blender means it.
+    def all(self) -> tuple[list[Renderer], dict[str, str]]:
+        """Look for everything, all products at a time.
 
-    Raises:
-        RendererError: the configured path does not work.
-    """
-    if blender:
-        yield _configured(blender)
-        return
-    found = shutil.which("blender")
-    if found and (renderer := _ask_blender(found, "on the PATH")):
-        yield renderer
-    if renderer := _own_bpy():
-        yield renderer
-    python = shutil.which("python3")
-    if python and not _same(python, sys.executable) and (renderer := _other_bpy(python)):
-        yield renderer
+        Returns:
+            what was found, and product -> why its configured programs cannot be used.
+        """
+        found: list[Renderer] = []
+        wrong: dict[str, str] = {}
+        with ThreadPoolExecutor(len(self._sights)) as pool:
+            asked = {app: pool.submit(list, self.of(app)) for app in self._sights}
+        for app, answer in asked.items():
+            try:
+                found += answer.result()
+            except RendererError as error:
+                wrong[app] = str(error)
+        return found, wrong
 
+    def _look(self, app: str, data: Program) -> Iterator[Renderer]:
+        if app in self._configured:
+            for text in self._configured[app]:
+                yield self._named(app, data, text)
+            return
+        seen: set[Path] = set()
+        for path, how in self._candidates(data):
+            # The same program under another name, such as /bin and /usr/bin.
+            if path.resolve() not in seen:
+                seen.add(path.resolve())
+                if (renderer := self._ask(app, data, path, how)) is not None:
+                    yield renderer
+        if data.python:
+            yield from iter_bpy(self._places)
 
-def choose(renderers: Iterable[Renderer], app: str, version: str) -> Renderer | None:
-    """Return the renderer for a product version: the same, else one of the same series (3.4).
+    def _candidates(self, data: Program) -> Iterator[tuple[Path, str]]:
+        for name in data.names:
+            for path in self._places.on_path(name):
+                yield path, "on the PATH"
+        for pattern in data.folders.get(self._places.platform, []):
+            for path in self._places.installed(pattern):
+                yield path, f"in {path.parent}"
 
-    None when there is none: another series may draw another picture, so it is never taken.
+    def _named(self, app: str, data: Program, text: str) -> Renderer:
+        how = f"configured as {text}"
+        found = shutil.which(Path(text).expanduser(), path=self._places.environment.get("PATH"))
+        if found is None:
+            raise RendererError(f"The configured {app} '{text}' is not an executable file.")
+        path = Path(found)
+        if data.python and path.name.startswith("python"):
+            renderer = ask_bpy(path, how)
+        else:
+            renderer = self._ask(app, data, path, how)
+        if renderer is None:
+            raise RendererError(_no_answer(app, data, text, path))
+        return renderer
 
-    Parameters:
-        version: as submitted; "" when any will do.
-    """
-    same_series: Renderer | None = None
-    for renderer in renderers:
-        if renderer.app != app:
-            continue
-        if not version or renderer.version == version:
-            return renderer
-        if renderer.version.split(".")[:2] == version.split(".")[:2]:
-            same_series = same_series or renderer
-    return same_series
-
-
-def _configured(text: str) -> Renderer:
-    how = f"configured as {text}"
-    path = shutil.which(Path(text).expanduser())
-    if path is None:
-        raise RendererError(f"The configured Blender '{text}' is not an executable file.")
-    renderer = _ask_bpy(path, how) if _is_python(path) else _ask_blender(path, how)
-    if renderer is None:
-        raise RendererError(
-            f"The configured Blender '{text}' does not answer '--version' as Blender does"
-            " (nor is it a Python that has bpy)."
-        )
-    return renderer
-
-
-def _is_python(path: str) -> bool:
-    return Path(path).name.startswith("python")
-
-
-def _ask_blender(path: str, how: str) -> Renderer | None:
-    return _renderer("blender", path, _output([path, "--version"]), how)
-
-
-def _own_bpy() -> Renderer | None:
-    """Return this interpreter's bpy. Its metadata is read first: an absent one costs nothing."""
-    try:
-        importlib.metadata.version("bpy")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    return _ask_bpy(sys.executable, "bpy in the farm's own Python")
-
-
-def _other_bpy(python: str) -> Renderer | None:
-    if not _output([python, "-s", "-c", _HAS_BPY]):
-        return None
-    return _ask_bpy(python, f"bpy in {python}")
-
-
-def _ask_bpy(python: str, how: str) -> Renderer | None:
-    # Metadata alone can lie: a missing system library shows only when bpy is imported.
-    return _renderer("bpy", python, _output([python, "-s", "-c", _IMPORT]), how)
+    def _ask(self, app: str, data: Program, path: Path, how: str) -> Renderer | None:
+        if not all(_beside(path, name) for name in data.needs):
+            return None
+        version = _version(data, path)
+        if version is None:
+            return None
+        plugins = find_plugins(self._places, app, data, version, path)
+        return Renderer(app, version, app, (str(path.absolute()),), how, plugins)
 
 
-def _renderer(kind: Literal["blender", "bpy"], path: str, said: str, how: str) -> Renderer | None:
-    match = _VERSION_LINE.search(said)
-    if match is None:
-        return None
-    # Not resolve(): a virtual environment's python is a link and must be started by its own name.
-    return Renderer("blender", match[1], kind, (str(Path(path).absolute()),), how)
+class _Sight:
+    """What an iterator yields, for several readers; each value is asked for once."""
+
+    def __init__(self, source: Iterator[Renderer]) -> None:
+        self.found: list[Renderer] = []
+        self._source = source
+        self._error: RendererError | None = None
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Renderer]:
+        for index in range(sys.maxsize):
+            with self._lock:
+                if index == len(self.found) and not self._more():
+                    return
+            yield self.found[index]
+
+    def _more(self) -> bool:
+        if self._error is None:
+            try:
+                self.found.append(next(self._source))
+            except StopIteration:
+                return False
+            except RendererError as error:
+                self._error = error
+            else:
+                return True
+        raise self._error
 
 
-def _output(command: list[str]) -> str:
-    """Return what a program prints; "" when it fails. Started in /, so that `-c` imports no file
-    that happens to lie in the current folder."""
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_ASK_SECONDS,
-            cwd=Path(sys.executable).anchor,
-            check=True,
-            encoding="utf-8",
-            errors="backslashreplace",
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout
+def _version(data: Program, path: Path) -> str | None:
+    """Return a program's version; None when it does not work or does not tell it."""
+    for way in data.version:
+        if way.path is not None:
+            version = version_in(way.path, path.resolve().as_posix())
+        else:
+            assert way.ask is not None
+            assert way.pattern is not None
+            asked = _beside(path, way.beside) if way.beside else path
+            said = ask([str(asked), *way.ask]) if asked else None
+            if said is None:
+                return None
+            version = version_in(way.pattern, said)
+        if version is not None:
+            return version
+    return None
 
 
-def _same(one: str, other: str) -> bool:
-    return Path(one).absolute() == Path(other).absolute()
+def _beside(path: Path, name: str) -> Path | None:
+    """Return the program of this name in the same folder, or in that of the file linked to."""
+    folders = (path.parent, path.resolve().parent)
+    names = (name + path.suffix, name) if path.suffix == ".exe" else (name,)
+    paths = chain.from_iterable((folder / each for each in names) for folder in folders)
+    return next(filter(is_executable, paths), None)
+
+
+def _no_answer(app: str, data: Program, text: str, path: Path) -> str:
+    missing = [name for name in data.needs if not _beside(path, name)]
+    if missing:
+        return f"The configured {app} '{text}' has no {missing[0]} beside it."
+    asked = next(way for way in data.version if way.ask is not None)
+    question = " ".join([asked.beside or "", *(asked.ask or [])]).strip()
+    also = " (nor is it a Python that has bpy)" if data.python else ""
+    return f"The configured {app} '{text}' does not answer '{question}' as {app} does{also}."

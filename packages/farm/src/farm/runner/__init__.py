@@ -1,7 +1,8 @@
 """The runner: one process that works on one job, claim after claim.
 
-python -m farm.runner --farm URL --work-dir DIR [--blender PATH] [--sandbox MODE]
-                                                                     token: FARM_RUNNER_TOKEN
+python -m farm.runner --farm URL --work-dir DIR [--program PRODUCT=PATH]... [--sandbox MODE]
+
+The token is in FARM_RUNNER_TOKEN.
 
 __main__   arguments, environment, signals
 loop       the job: stage once, then claim after claim

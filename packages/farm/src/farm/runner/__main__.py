@@ -2,14 +2,12 @@
 
 import argparse
 import importlib
-import itertools
 import json
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -17,7 +15,7 @@ from typing import get_args
 
 from farm_protocol.runner import TOKEN_VARIABLE
 
-from farm.renderers import Renderer, RendererError, iter_renderers
+from farm.renderers import Discovery, programs
 from farm.runner.loop import work
 from farm.runner.report import Farm
 from farm.runner.sandbox import Mode
@@ -32,7 +30,14 @@ def main() -> int:
         "--farm", metavar="URL", help="the farm's address; left out, wait for it on standard input"
     )
     parser.add_argument("--work-dir", required=True, type=Path, help="where to put the job's files")
-    parser.add_argument("--blender", help="a Blender, or a Python with bpy, to use and no other")
+    parser.add_argument("--blender", help="the same as --program blender=PATH")
+    parser.add_argument(
+        "--program",
+        action="append",
+        default=[],
+        metavar="PRODUCT=PATH",
+        help="a program to use for a product and no other; may be repeated",
+    )
     parser.add_argument(
         "--sandbox",
         choices=get_args(Mode),
@@ -40,13 +45,19 @@ def main() -> int:
         help="whether renderers run in bubblewrap: where it works, always, or never",
     )
     options = parser.parse_args()
+    configured: dict[str, list[str]] = {}
+    for given in [*options.program, *([f"blender={options.blender}"] if options.blender else [])]:
+        product, _, path = given.partition("=")
+        if product not in programs() or not path:
+            parser.error(f"--program {given}: give PRODUCT=PATH; known are {', '.join(programs())}")
+        configured.setdefault(product, []).append(path)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    renderers: Iterable[Renderer] = iter_renderers(options.blender)
+    discovery = Discovery(configured)
     # Out of the environment at once: the renderer's is made from ours.
     url, token = options.farm, os.environ.pop(TOKEN_VARIABLE, "")
     if url is None:
-        renderers = _warm_up(options.blender)
+        _warm_up(discovery)
         line = sys.stdin.readline()
         if not line:
             return 0  # The farm has no use for this runner, or is gone.
@@ -64,23 +75,17 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        return work(farm, options.work_dir, renderers, options.sandbox, stopping)
+        return work(farm, options.work_dir, discovery, options.sandbox, stopping)
     finally:
         farm.close()
 
 
-def _warm_up(blender: str | None) -> Iterable[Renderer]:
+def _warm_up(discovery: Discovery) -> None:
     """Do what needs no job, so that a job need not wait for it: a second and more."""
-    renderers = iter_renderers(blender)
     with ThreadPoolExecutor(1) as pool:
-        # The first is nearly always the one; the rest are looked for when it is not.
-        first = pool.submit(lambda: list(itertools.islice(renderers, 1)))
+        pool.submit(discovery.warm_up)
         for module in ("openjd.model", "openjd.sessions", "OpenImageIO"):
             importlib.import_module(module)
-    try:
-        return itertools.chain(first.result(), renderers)
-    except RendererError:
-        return iter_renderers(blender)  # Asked again when a job can be told.
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 import logging
 import socket
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm_protocol.runner import ClaimRequest, RunnerJob
+from farm_protocol.runner import ClaimRequest, Program, RunnerJob
 
-from farm.renderers import Renderer, RendererError, choose
+from farm.renderers import Discovery, Renderer, RendererError, choose
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
 from farm.runner.report import Farm, NotWelcomeError, RefusedError, ReportError
 from farm.runner.sandbox import Mode, Sandbox, SandboxError, set_up
@@ -36,7 +35,7 @@ class _Ready:
 def work(
     farm: Farm,
     work_dir: Path,
-    renderers: Iterable[Renderer],
+    discovery: Discovery,
     sandbox: Mode,
     stopping: threading.Event,
 ) -> int:
@@ -44,7 +43,7 @@ def work(
 
     Parameters:
         work_dir: existing or future folder; the runner makes and removes one of its own in it.
-        renderers: that this machine has; may raise RendererError when it is looked through.
+        discovery: the programs that this machine has.
         sandbox: whether renderers run in one.
         stopping: set from outside to end soon.
     """
@@ -53,12 +52,13 @@ def work(
         job = farm.job()
         try:
             place = Workplace.create(work_dir, job.job_id)
-            ready: _Ready | Failure = _prepare(farm, job, place, renderers, sandbox, stopping)
+            ready: _Ready | Failure = _prepare(farm, job, place, discovery, sandbox, stopping)
         except OSError as error:
             ready = Failure(explain(error, f"The work folder {work_dir} is not usable"), False)
         if isinstance(ready, Failure) or place is None:
-            return _give_up(farm, ready if isinstance(ready, Failure) else Failure("", False))
-        return _claims(farm, job, ready, place, stopping)
+            failure = ready if isinstance(ready, Failure) else Failure("", False)
+            return _give_up(farm, failure, _programs(discovery))
+        return _claims(farm, job, ready, place, _programs(discovery), stopping)
     except InterruptedStageError:
         return OK
     except NotWelcomeError as error:
@@ -77,7 +77,7 @@ def _prepare(
     farm: Farm,
     job: RunnerJob,
     place: Workplace,
-    renderers: Iterable[Renderer],
+    discovery: Discovery,
     mode: Mode,
     stopping: threading.Event,
 ) -> _Ready | Failure:
@@ -87,7 +87,7 @@ def _prepare(
     """
     try:
         template = load_named(job.template)
-        renderer = choose(renderers, template.renderer, job.app_version)
+        renderer = choose(discovery.of(template.renderer), template.renderer, job.app_version)
     except (TemplateError, RendererError) as error:
         return Failure(str(error), False)
     if renderer is None:
@@ -107,17 +107,30 @@ def _prepare(
     return _Ready(template, renderer, sandbox)
 
 
-def _give_up(farm: Farm, failure: Failure) -> int:
+def _give_up(farm: Farm, failure: Failure, programs: list[Program]) -> int:
     """Tell the farm through a claim, its only ear: the job's owner must read the reason."""
     log.error("%s", failure.sentence)
-    claim = farm.claim(ClaimRequest(host=_HOST))
+    claim = farm.claim(ClaimRequest(host=_HOST, programs=programs))
     if claim.claim_id is not None:
         finish_unrendered(farm, claim.claim_id, failure)
     return FAILED
 
 
+def _programs(discovery: Discovery) -> list[Program]:
+    """Return what to report: nothing is started for it that the job did not need."""
+    return [
+        Program(app=each.app, version=each.version, plugins=list(each.plugins))
+        for each in discovery.found()
+    ]
+
+
 def _claims(
-    farm: Farm, job: RunnerJob, ready: _Ready, place: Workplace, stopping: threading.Event
+    farm: Farm,
+    job: RunnerJob,
+    ready: _Ready,
+    place: Workplace,
+    programs: list[Program],
+    stopping: threading.Event,
 ) -> int:
     measured = Measured()
     sandbox = ready.sandbox
@@ -128,8 +141,10 @@ def _claims(
                 frame_seconds=measured.frame_seconds,
                 host=_HOST,
                 warnings=[sandbox.warning] if sandbox.warning else [],
+                programs=programs,
             )
         )
+        programs = []  # The farm remembers.
         if claim.claim_id is None:
             log.info("Nothing left: %s", claim.reason)
             return OK

@@ -37,6 +37,7 @@ from farm.jobs.transitions import Event
 from farm.scheduler import frame_health, setbacks, writer
 
 _CLAIMABLE = frozenset({JobState.READY, JobState.RUNNING})
+_TIMES = {"startup_seconds", "frame_seconds"}
 
 
 def claim(
@@ -100,7 +101,7 @@ def claim(
 def _remember_times(connection: Connection, job_id: str, request: ClaimRequest) -> None:
     values = {
         name: value
-        for name, value in request.model_dump(exclude={"host", "warnings"}).items()
+        for name, value in request.model_dump(include=_TIMES).items()
         if value is not None and value > 0
     }
     if values:

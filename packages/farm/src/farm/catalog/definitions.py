@@ -1,0 +1,203 @@
+"""What the catalogue knows: ``data/products.yaml``, and a studio's file laid over it."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from farm.renderers import begins_with, version_key
+from farm.templates import available
+
+_OURS = Path(__file__).parent / "data" / "products.yaml"
+_REPLACED = frozenset({"works_with"})
+"""Mappings of which a studio's file gives the whole: merged, our "all" would always remain."""
+
+ALL = "all"
+
+Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
+Version = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\A[^\s:]+\z")]
+Code = Annotated[str, Field(pattern=r"\A[a-z][a-z0-9_]*\z", max_length=100)]
+
+
+class CatalogueError(Exception):
+    """A catalogue file is wrong. ``str()`` names the file, the field and what is wrong."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PlugInEntry(_Entry):
+    """A plug-in of a product.
+
+    Attributes:
+        name: for people.
+        versions: installed where this farm cannot look.
+        works_with: range of plug-in versions -> ranges of product versions; see `in_range`. A
+            version in no range works with nothing.
+        provided_by: the plug-in is this product, on the same machine; None: it is found by its
+            files.
+        needs_gpu: jobs with it need a machine type that has a GPU.
+    """
+
+    name: str
+    versions: list[Version] = []
+    works_with: dict[str, list[str]] = {ALL: [ALL]}
+    provided_by: str | None = None
+    needs_gpu: bool = False
+
+    @field_validator("works_with")
+    @classmethod
+    def _ranges(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        for text in (*value, *(each for ranges in value.values() for each in ranges)):
+            first, dots, last = text.partition("..")
+            if text != ALL and (not first or (dots and not last)):
+                raise ValueError(f"'{text}' is not a range: write 'all', '2025' or '2023..2025'")
+        return value
+
+    def fits(self, version: str, product_version: str) -> bool:
+        """Return whether this plug-in, in this version, works with a product's version."""
+        return any(
+            in_range(product_version, each)
+            for plugin_range, product_ranges in self.works_with.items()
+            if in_range(version, plugin_range)
+            for each in product_ranges
+        )
+
+
+class ProductEntry(_Entry):
+    """A product.
+
+    Attributes:
+        name: for people.
+        operations: operation -> name of its template.
+        versions: installed on machines where this farm cannot look.
+        plugins: by short code.
+        credits_per_hour: price of an instance by machine type, where it differs from the machine's.
+    """
+
+    name: str
+    operations: dict[str, str]
+    versions: list[Version] = []
+    plugins: dict[Code, PlugInEntry] = {}
+    credits_per_hour: dict[str, Price] = {}
+
+
+class MachineEntry(_Entry):
+    """A machine type, or changes to one that this farm finds itself. None: as found.
+
+    Attributes:
+        slots: most runners on it at a time.
+        credits_per_hour: price of one instance.
+    """
+
+    name: str | None = None
+    gpu: bool | None = None
+    slots: int | None = Field(default=None, ge=1)
+    credits_per_hour: Price | None = None
+
+
+class Definitions(_Entry):
+    """A whole catalogue file."""
+
+    products: dict[Code, ProductEntry]
+    machines: dict[str, MachineEntry] = {}
+
+    def template(self, app: str, operation: str) -> str | None:
+        """Return the name of an operation's template; None when it cannot be run."""
+        product = self.products.get(app)
+        name = product.operations.get(operation) if product else None
+        return name if name in _templates() else None
+
+    def operations(self, app: str) -> list[str]:
+        """Return a product's operations for which there is a template."""
+        product = self.products.get(app)
+        return [each for each in product.operations if self.template(app, each)] if product else []
+
+    def need_gpu(self, app: str, plugins: Iterable[str]) -> bool:
+        """Return whether one of a product's plug-ins needs a GPU.
+
+        Parameters:
+            plugins: ``<code>`` or ``<code>:<version>``.
+        """
+        product = self.products.get(app)
+        codes = {text.partition(":")[0] for text in plugins}
+        return product is not None and any(
+            plugin.needs_gpu for code, plugin in product.plugins.items() if code in codes
+        )
+
+
+def in_range(version: str, text: str) -> bool:
+    """Return whether a version lies in a range.
+
+    Parameters:
+        text: ``all``; the beginning of a version (``2025`` holds 2025.2); or two of them and what
+            lies between, both included (``4.2..4.5`` holds 4.5.15).
+    """
+    first, dots, last = text.partition("..")
+    if text == ALL or begins_with(version, first):
+        return True
+    if not dots:
+        return False
+    key = version_key(version)
+    return version_key(first) < key and (key < version_key(last) or begins_with(version, last))
+
+
+@cache
+def built_in() -> Definitions:
+    """Return our own catalogue, without a studio's file."""
+    return Definitions.model_validate(_read(_OURS))
+
+
+def load_definitions(studio: Path | None) -> Definitions:
+    """Return the catalogue.
+
+    Parameters:
+        studio: the studio's file, laid over ours; None: there is none.
+
+    Raises:
+        CatalogueError: it cannot be read, or says something that cannot be.
+    """
+    if studio is None:
+        return built_in()
+    try:
+        over = _read(studio)
+    except OSError as error:
+        raise CatalogueError(
+            f"The catalogue {studio} cannot be read: {error.strerror or error}."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CatalogueError(f"The catalogue {studio} is not YAML: {error}") from error
+    if not isinstance(over, Mapping):
+        raise CatalogueError(f"The catalogue {studio} must be a mapping, with 'products' in it.")
+    try:
+        return Definitions.model_validate(_laid_over(_read(_OURS), over))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(str(part) for part in fault["loc"])
+        hint = " Write versions in quotes." if fault["type"] == "string_type" else ""
+        raise CatalogueError(f"The catalogue {studio}: {field}: {fault['msg']}.{hint}") from error
+
+
+def _read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _laid_over(ours: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(ours)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and key not in _REPLACED:
+            merged[key] = _laid_over(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+@cache
+def _templates() -> frozenset[str]:
+    return frozenset(f"{app}_{operation}" for app, operation in available())

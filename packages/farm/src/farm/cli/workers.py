@@ -1,0 +1,102 @@
+"""``farm workers``: the living runners, and what the render nodes have."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+from farm.cli._common import AsJson, DataDir, farm_folder, opened, print_json, print_table
+from farm.db import hosts, overview
+from farm.db.hosts import HostProgram
+from farm.db.overview import WorkerLine
+
+
+def workers(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show the living runners, the slots of each machine type, and what each host can run."""
+    with opened(data_dir) as database, database.read() as connection:
+        lines = overview.worker_lines(connection)
+        found = hosts.everything(connection)
+    slots = _slots(farm_folder(data_dir))
+    in_use = {name: sum(line.machine_type == name for line in lines) for name in slots}
+    if as_json:
+        machines = [
+            {"machine_type": name, "slots": count, "in_use": in_use[name]}
+            for name, count in slots.items()
+        ]
+        by_host = [
+            {"host": host, "programs": [_program(each) for each in programs]}
+            for host, programs in _by_host(found)
+        ]
+        print_json(
+            {
+                "machines": machines,
+                "workers": [asdict(line) for line in lines],
+                "hosts": by_host,
+            }
+        )
+        return
+    for name, count in slots.items():
+        print(f"{name}: {in_use[name]} of {count} slots in use.")
+    if not slots:
+        print("The farm does not run.")
+    _print_runners(lines)
+    if found:
+        print_table(
+            ("Host", "Can run", "Plug-ins", "Told at (UTC)"),
+            (
+                (
+                    each.host,
+                    f"{each.app} {each.version}",
+                    ", ".join(each.plugins),
+                    f"{each.reported_at:%Y-%m-%d %H:%M}",
+                )
+                for each in found
+            ),
+        )
+
+
+def _print_runners(lines: list[WorkerLine]) -> None:
+    if not lines:
+        print("No runner lives.")
+        return
+    print_table(
+        ("Runner", "Host", "Machine", "User", "Job", "Since", "Claim", "Frame", "Frames done"),
+        (
+            (
+                line.id[:8] + (" (yields)" if line.yielding else ""),
+                line.host,
+                line.machine_type,
+                line.user,
+                f"{line.job} ({line.job_id[:8]})",
+                f"{line.since:%Y-%m-%d %H:%M:%S}",
+                f"{line.frames}: {line.claim_done} of {line.claim_total}" if line.frames else "",
+                "" if line.current_frame is None else str(line.current_frame),
+                str(line.frames_done),
+            )
+            for line in lines
+        ),
+    )
+
+
+def _by_host(found: list[HostProgram]) -> Iterator[tuple[str, list[HostProgram]]]:
+    for host, programs in groupby(found, key=lambda each: each.host):
+        yield host, list(programs)
+
+
+def _program(each: HostProgram) -> dict[str, object]:
+    return {
+        "app": each.app,
+        "version": each.version,
+        "plugins": each.plugins,
+        "reported_at": each.reported_at,
+    }
+
+
+def _slots(folder: Path) -> dict[str, int]:
+    """Return the slots of each machine type as the running farm announces them."""
+    try:
+        announced: dict[str, int] = json.loads((folder / "farm.json").read_text())["slots"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return announced

@@ -1,0 +1,70 @@
+"""Which programs render nodes have, as their runners told."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from farm_protocol.runner import Program
+from sqlalchemy import Connection, delete, insert, select
+
+from farm.db.tables import host_programs
+
+COUNTS_FOR = timedelta(days=1)
+"""A program that no runner of its host has told of for this long may be gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostProgram:
+    """A program of a host, and when it was last told of."""
+
+    host: str
+    app: str
+    version: str
+    plugins: list[str]
+    reported_at: datetime
+
+
+def report(connection: Connection, host: str, programs: Iterable[Program], now: datetime) -> None:
+    """Remember what a runner found. It looked no further than it had to: others stay."""
+    for each in programs:
+        connection.execute(
+            delete(host_programs).where(
+                host_programs.c.host == host,
+                host_programs.c.app == each.app,
+                host_programs.c.version == each.version,
+            )
+        )
+        connection.execute(
+            insert(host_programs).values(
+                host=host,
+                app=each.app,
+                version=each.version,
+                plugins=each.plugins,
+                reported_at=now,
+            )
+        )
+
+
+def replace(connection: Connection, host: str, programs: Iterable[Program], now: datetime) -> None:
+    """Remember all that a host has, after looking everywhere."""
+    connection.execute(delete(host_programs).where(host_programs.c.host == host))
+    report(connection, host, programs, now)
+
+
+def recent(connection: Connection, now: datetime) -> dict[str, list[Program]]:
+    """Return the programs that still count, by host."""
+    query = select(host_programs).where(host_programs.c.reported_at > now - COUNTS_FOR)
+    found = defaultdict(list)
+    for row in connection.execute(query.order_by(host_programs.c.host)):
+        found[row.host].append(Program(app=row.app, version=row.version, plugins=row.plugins))
+    return dict(found)
+
+
+def everything(connection: Connection) -> list[HostProgram]:
+    """Return all that was ever told and not replaced, by host, product and version."""
+    columns = host_programs.c
+    query = select(
+        columns.host, columns.app, columns.version, columns.plugins, columns.reported_at
+    ).order_by(columns.host, columns.app, columns.version)
+    return [HostProgram(*row) for row in connection.execute(query)]

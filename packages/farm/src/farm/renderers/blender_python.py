@@ -1,0 +1,58 @@
+"""Blender as a Python module: a Python in which ``bpy`` can be imported.
+
+Always asked in a subprocess: importing bpy costs a second and 270 MB, and a broken one can take the
+whole process with it.
+"""
+
+import importlib.metadata
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from farm.renderers.ask import ask
+from farm.renderers.places import Places
+from farm.renderers.programs import version_in
+from farm.renderers.renderer import Renderer
+
+_VERSION = re.compile(r"^Blender (\d+\.\d+\.\d+)", re.MULTILINE)
+_IMPORT = "import bpy; print('Blender', bpy.app.version_string)"
+_HAS_BPY = "import importlib.metadata as m; print(m.version('bpy'))"
+
+
+def iter_bpy(places: Places) -> Iterator[Renderer]:
+    """Yield the bpy of this Python, then that of the ``python3`` on the PATH."""
+    if (own := _own()) is not None:
+        yield own
+    for python in places.on_path("python3"):
+        if python.absolute() != Path(sys.executable).absolute() and ask(
+            [str(python), "-s", "-c", _HAS_BPY]
+        ):
+            found = ask_bpy(python, f"bpy in {python}")
+            if found is not None:
+                yield found
+
+
+def ask_bpy(python: Path, how: str) -> Renderer | None:
+    """Return a Python as a renderer; None when it cannot import bpy.
+
+    Metadata alone can lie: a missing system library shows only when bpy is imported.
+
+    Parameters:
+        how: becomes `Renderer.how_found`.
+    """
+    said = ask([str(python), "-s", "-c", _IMPORT])
+    version = version_in(_VERSION, said) if said is not None else None
+    if version is None:
+        return None
+    # Not resolve(): a virtual environment's python is a link and must be started by its own name.
+    return Renderer("blender", version, "bpy", (str(python.absolute()),), how)
+
+
+def _own() -> Renderer | None:
+    """Return this interpreter's bpy. Its metadata is read first: an absent one costs nothing."""
+    try:
+        importlib.metadata.version("bpy")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return ask_bpy(Path(sys.executable), "bpy in the farm's own Python")

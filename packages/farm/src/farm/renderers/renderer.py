@@ -1,0 +1,50 @@
+"""What is known of a program that was found, and the choice between several."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from farm.renderers.programs import series
+
+
+class RendererError(Exception):
+    """A renderer that was asked for cannot be used. ``str()`` is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """A program that renders, or makes films of frames, and told its version.
+
+    Attributes:
+        app: short product code, as in the catalogue.
+        version: as the product writes it, such as ``3.4.1`` or ``15.1v3``.
+        kind: ``bpy`` is a Python that can import Blender; else the product code: its executable.
+        command: absolute path of the program.
+        how_found: for people, such as "on the PATH".
+        plugins: ``<code>:<version>`` of the plug-ins that lie where it looks for them.
+    """
+
+    app: str
+    version: str
+    kind: str
+    command: tuple[str, ...]
+    how_found: str
+    plugins: tuple[str, ...] = ()
+
+
+def choose(renderers: Iterable[Renderer], app: str, version: str) -> Renderer | None:
+    """Return the renderer for a product version: the same, else one of the same series (3.4).
+
+    None when there is none: another series may draw another picture, so it is never taken.
+
+    Parameters:
+        version: as submitted; "" when any will do.
+    """
+    same_series: Renderer | None = None
+    for renderer in renderers:
+        if renderer.app != app:
+            continue
+        if not version or renderer.version == version:
+            return renderer
+        if series(app, renderer.version) == series(app, version):
+            same_series = same_series or renderer
+    return same_series

@@ -1,0 +1,29 @@
+"""Versions as products write them: 3.4.1, 15.1v3, R19.024, 2025.2."""
+
+import re
+
+_TOKENS = re.compile(r"[0-9]+|[a-z]+")
+
+UNKNOWN = "unknown"
+"""Stands for the version of a plug-in that is there but does not tell its version."""
+
+
+def tokens(version: str) -> list[str]:
+    """Return the numbers and words of a version: ``15.1v3`` is 15, 1, v, 3."""
+    return _TOKENS.findall(version.lower())
+
+
+def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Return what versions are sorted by: R19 < 2024, 9 < 10, 10.5 < 10.5v2 < 10.5v10."""
+    return tuple(
+        (1, int(token), "") if token.isdigit() else (0, 0, token) for token in tokens(version)
+    )
+
+
+def begins_with(version: str, beginning: str) -> bool:
+    """Return whether a version is ``beginning`` or goes on after it: 3.4.1 and 3.4, but not 3.40.
+
+    Every version begins with "".
+    """
+    start = tokens(beginning)
+    return tokens(version)[: len(start)] == start

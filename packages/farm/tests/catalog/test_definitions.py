@@ -1,0 +1,130 @@
+"""The catalogue's data, and a studio's file over it."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from farm.catalog.definitions import CatalogueError, built_in, in_range, load_definitions
+from farm.catalog.machines import Machines, with_definitions
+from farm.catalog.products import Installed, listed, product_rows
+from farm.renderers import programs
+from farm.templates import available
+
+PUBLISHED = {
+    "blender": {"blender_vray"},
+    "c4d": {"arnold", "redshift", "vray"},
+    "hou": {"htoa", "hton", "hou_redshift", "prman", "htot", "hou_vray"},
+    "maya": {"mtoa", "maya_redshift", "maya_prman", "maya_vray"},
+    "nuke": set(),
+    "vray": set(),
+}
+"""Short codes of the published table of product types and plug-ins."""
+
+
+def studio(folder: Path, text: str) -> Path:
+    file = folder / "studio.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_every_published_code_is_known_and_can_be_looked_for():
+    ours = built_in().products
+    assert {code: set(entry.plugins) for code, entry in ours.items()} == {
+        **PUBLISHED,
+        "ffmpeg": set(),
+    }
+    assert set(programs()) == set(ours)
+    for code, entry in ours.items():
+        provided = {name for name, plugin in entry.plugins.items() if plugin.provided_by}
+        assert set(programs()[code].plugins) == set(entry.plugins) - provided
+
+
+def test_an_operation_is_listed_only_with_its_template():
+    assert {("blender", "render")} <= set(available())
+    assert built_in().operations("blender") == ["render"]
+    assert built_in().template("blender", "render") == "blender_render"
+    assert built_in().template("blender", "sim") is None
+    assert built_in().template("paint", "render") is None
+    for app, entry in built_in().products.items():
+        names = {f"{app}_{operation}" for app, operation in available()}
+        expected = [each for each, name in entry.operations.items() if name in names]
+        assert built_in().operations(app) == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "text", "inside"),
+    [
+        ("2025.2", "all", True),
+        ("2025.2", "2025", True),
+        ("2025.2", "202", False),
+        ("4.5.15", "4.2..4.5", True),
+        ("4.2.0", "4.2..4.5", True),
+        ("4.6.0", "4.2..4.5", False),
+        ("3.6.1", "4.2..4.5", False),
+        ("R19.024", "R18..R20", True),
+        ("15.1v3", "15.1", True),
+    ],
+)
+def test_ranges(version, text, inside):
+    assert in_range(version, text) is inside
+
+
+def test_a_studios_file_adds_and_narrows(tmp_path):
+    definitions = load_definitions(
+        studio(
+            tmp_path,
+            """
+products:
+  blender:
+    name: Blender (ours)
+    versions: ["2.93.18"]
+    plugins:
+      blender_vray: {versions: ["6.2"], works_with: {all: ["4.2..4.5"]}}
+    credits_per_hour: {local-cpu: 2.5}
+machines:
+  local-cpu: {name: Workstation, slots: 3}
+  big: {gpu: true, credits_per_hour: 9}
+""",
+        )
+    )
+    found = [Installed("blender", "4.2.1", ("blender_vray:6.1",)), Installed("blender", "3.4.1")]
+    rows = {row.id: row for row in product_rows(found, definitions)}
+    assert rows["blender:4.2.1"].compatible_modules == ["blender_vray:6.1", "blender_vray:6.2"]
+    assert rows["blender:3.4.1"].compatible_modules == []
+    assert rows["blender:3.4.1"].name == "Blender (ours)"
+    assert listed(definitions) == [Installed("blender", "2.93.18")]
+    assert definitions.products["maya"] == built_in().products["maya"]
+    cpu, big = with_definitions(
+        [Machines("local-cpu", "This computer", False, 1, Decimal(1))], definitions, Decimal(1)
+    )
+    assert (cpu.name, cpu.slots, cpu.gpu) == ("Workstation", 3, False)
+    assert (cpu.price("blender"), cpu.price("nuke")) == (Decimal("2.5"), Decimal(1))
+    assert (big.id, big.gpu, big.slots, big.price("blender")) == ("big", True, 1, Decimal(9))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("products: [", ["is not YAML"]),
+        ("- nuke", ["must be a mapping"]),
+        ("products: {nuk: {versions: ['15.1v3']}}", ["products.nuk.name", "required"]),
+        ("products: {nuke: {version: ['1']}}", ["products.nuke.version", "not permitted"]),
+        ("products: {maya: {versions: [2025]}}", ["products.maya.versions.0", "in quotes"]),
+        (
+            "products: {maya: {plugins: {mtoa: {works_with: {all: ['2023..']}}}}}",
+            ["products.maya.plugins.mtoa.works_with", "'2023..2025'"],
+        ),
+        ("machines: {local-cpu: {slots: 0}}", ["machines.local-cpu.slots", "greater than"]),
+        ("machines: {local-cpu: {credits_per_hour: -1}}", ["machines.local-cpu.credits_per_hour"]),
+    ],
+)
+def test_a_mistake_names_file_and_field(tmp_path, text, words):
+    with pytest.raises(CatalogueError) as caught:
+        load_definitions(studio(tmp_path, text))
+    for word in [str(tmp_path / "studio.yaml"), *words]:
+        assert word in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(CatalogueError, match="cannot be read: No such file"):
+        load_definitions(tmp_path / "studio.yaml")

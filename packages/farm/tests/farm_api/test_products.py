@@ -1,0 +1,246 @@
+"""Products and machine types over HTTP, and what submissions make of them."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from farm.catalog import Catalogue
+from farm.catalog.definitions import load_definitions
+from farm.catalog.machines import Machines, with_definitions
+from farm.catalog.products import Installed, listed, merged, product_rows
+
+from .conftest import Farm, send, spec
+
+STUDIO = """
+products:
+  blender:
+    credits_per_hour: {local-gpu: 7}
+  maya:
+    operations: {render: blender_render, batch: no_such_template}
+    plugins:
+      maya_vray: {versions: ["6.1", "7.0"], works_with: {"6": ["2023..2024"], "7": ["2025"]}}
+      maya_redshift: {needs_gpu: true}
+  c4d:
+    operations: {render: blender_render}
+    versions: ["R19.024"]
+  nuke: {operations: {composite: blender_render}}
+  hou: {operations: {sim: blender_render}}
+machines:
+  local-gpu: {gpu: true, name: A GPU, slots: 2}
+"""
+FOUND = [
+    Installed("blender", "3.4.1"),
+    Installed("blender", "4.5.15"),
+    Installed("maya", "2024.2", ("mtoa:5.3.1",)),
+    Installed("maya", "2025.1", ("mtoa:5.4.0", "maya_redshift:unknown")),
+    Installed("hou", "20.5.332"),
+    Installed("nuke", "15.1v3"),
+    Installed("vray", "6.20.01"),  # there is no template for it
+]
+
+
+def studio_catalogue(folder: Path) -> Catalogue:
+    file = folder / "studio.yaml"
+    file.write_text(STUDIO)
+    definitions = load_definitions(file)
+    price = Decimal(3600)
+    machines = [Machines("local-cpu", "Test", False, 2, price)]
+    return Catalogue(
+        products=merged(
+            [*product_rows(FOUND, definitions), *product_rows(listed(definitions), definitions)]
+        ),
+        machines=with_definitions(machines, definitions, price),
+        definitions=definitions,
+        problems={"nuke": "The configured nuke '/opt/x' does not answer '--version' as nuke does."},
+    )
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    return studio_catalogue(tmp_path)
+
+
+@pytest.fixture
+def ann(farm: Farm) -> httpx.Client:
+    client = farm.user("ann@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    return client
+
+
+def rows(client: httpx.Client) -> dict[str, dict[str, Any]]:
+    answer = client.get("/v1/products")
+    assert answer.status_code == 200
+    return {row["id"]: row for row in answer.json()}
+
+
+def machines(client: httpx.Client, *plugins: str, **query: str) -> list[str]:
+    parameters = [*query.items(), *(("plugins", each) for each in plugins)]
+    answer = client.get("/v1/machines", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return [row["id"] for row in answer.json()]
+
+
+def test_products_and_plugins_name_each_other(ann: httpx.Client) -> None:
+    found = rows(ann)
+    assert found["maya:2025.1"] == {
+        "id": "maya:2025.1",
+        "name": "Maya",
+        "app_type": "maya",
+        "version": "2025.1",
+        "is_plugin": False,
+        "business_vertical": "media",
+        "operations": ["render"],
+        "compatible_modules": ["mtoa:5.4.0", "maya_redshift:unknown", "maya_vray:7.0"],
+    }
+    assert (found["mtoa:5.3.1"]["is_plugin"], found["mtoa:5.3.1"]["operations"]) == (True, [])
+    for row in found.values():
+        for module in row["compatible_modules"]:
+            assert row["id"] in found[module]["compatible_modules"]
+    # What another program on the machine provides, what an administrator lists, what cannot run.
+    assert found["hton:15.1v3"]["compatible_modules"] == ["hou:20.5.332"]
+    assert found["c4d:R19.024"]["operations"] == ["render"]
+    assert "vray:6.20.01" not in found
+
+
+def test_machines_by_product_operation_category_and_plugins(ann: httpx.Client) -> None:
+    assert machines(ann) == ["local-cpu", "local-gpu"]
+    assert machines(ann, app="maya", operation="render", category="gpu") == ["local-gpu"]
+    assert machines(ann, app="nuke", operation="composite", category="cpu") == ["local-cpu"]
+    assert machines(ann, app="nuke", operation="render") == []
+    assert machines(ann, "mtoa", app="maya") == ["local-cpu", "local-gpu"]
+    assert machines(ann, "mtoa:5.3.1", "maya_vray", app="maya") == ["local-cpu", "local-gpu"]
+    # Each is there, but not in one version of Maya.
+    assert machines(ann, "mtoa:5.3.1", "maya_vray:7.0", app="maya") == []
+    assert machines(ann, "maya_redshift", app="maya") == ["local-gpu"]
+    assert machines(ann, "htoa", app="hou") == []
+    answer = ann.get("/v1/machines", params={"app": "blender"}).json()
+    assert [(row["is_default"], row["credits_per_hour"]) for row in answer] == [
+        (True, 3600),
+        (True, 7),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "got", "warned"),
+    [
+        ({"app_version": "4.5.15"}, "4.5.15", False),
+        ({"app_version": "4.5.9"}, "4.5.15", True),
+        ({"app_version": "3.4"}, "3.4.1", False),
+        ({"app_version": ""}, "4.5.15", False),
+        ({"app": "maya", "app_version": "2025.3"}, "2025.1", True),
+        ({"app": "maya", "app_version": "2025"}, "2025.1", False),
+        ({"app": "maya", "app_version": "", "plugins": ["mtoa:5.3.1"]}, "2024.2", False),
+        ({"app": "c4d", "app_version": "R19"}, "R19.024", False),
+        ({"app": "c4d", "app_version": "R19.050"}, "R19.024", True),
+    ],
+)
+def test_the_version_of_a_job(
+    ann: httpx.Client, asked: dict[str, Any], got: str, warned: bool
+) -> None:
+    answer = ann.post("/v1/submissions", json=spec(**asked))
+    assert answer.status_code == 201, answer.text
+    job = answer.json()["jobs"][0]
+    assert job["app_version"] == got
+    warnings = ann.get("/v1/jobs").json()["jobs"][0]["warnings"]
+    assert len(warnings) == warned
+    if warned:
+        assert asked["app_version"] in warnings[0]
+        assert got in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "words"),
+    [
+        ({"app": "maya", "app_version": "2023.1"}, "app_version", ["2024.2", "2025.1"]),
+        ({"app": "c4d", "app_version": "R2"}, "app_version", ["R19.024"]),
+        ({"app": "nuke", "operation": "render"}, "operation", ["'composite'"]),
+        (
+            {"app": "nuke", "operation": "composite", "app_version": "14"},
+            "app_version",
+            ["15.1v3", "/opt/x"],
+        ),
+        (
+            {"app": "maya", "app_version": "2025", "plugins": ["mtoa:9"]},
+            "plugins",
+            ["Maya 2025.1", "'mtoa:9'", "'mtoa:5.4.0'"],
+        ),
+        (
+            {"app": "maya", "app_version": "2025", "plugins": ["mtoa:5.3.1"]},
+            "plugins",
+            ["'mtoa:5.3.1'", "2024.2"],
+        ),
+        (
+            {"app": "maya", "app_version": "2024", "plugins": ["htoa"]},
+            "plugins",
+            ["'htoa'", "'mtoa:5.3.1'", "Install it"],
+        ),
+        ({"plugins": ["blender_vray"]}, "plugins", ["'blender_vray'", "no plug-ins"]),
+        (
+            {"app": "maya", "app_version": "", "plugins": ["maya_redshift"]}
+            | {"machine_type": "local-cpu"},
+            "machine_type",
+            ["no GPU"],
+        ),
+    ],
+)
+def test_what_is_not_there_is_refused_by_field(
+    ann: httpx.Client, asked: dict[str, Any], field: str, words: list[str]
+) -> None:
+    answer = ann.post("/v1/submissions/check", json=spec(**asked))
+    assert answer.status_code == 400, answer.text
+    errors = answer.json()["errors"]
+    assert list(errors) == [f"jobs[0].{field}"]
+    (sentence,) = errors[f"jobs[0].{field}"]
+    assert sentence.endswith(".")
+    for word in words:
+        assert word in sentence
+
+
+def test_a_job_with_a_plugin_for_gpus_gets_one(ann: httpx.Client) -> None:
+    body = spec(app="maya", app_version="2025", plugins=["maya_redshift"])
+    assert ann.post("/v1/submissions", json=body).json()["jobs"][0]["machine_type"] == "local-gpu"
+
+
+def test_what_runners_tell_is_offered_for_a_day(farm: Farm, ann: httpx.Client) -> None:
+    assert "blender:4.2.9" not in rows(ann)
+    ann.post("/v1/submissions", json=spec()).raise_for_status()
+    runner = farm.client(farm.engine.wait_for(1).token)
+    programs = [
+        {"app": "blender", "version": "4.2.9", "plugins": ["blender_vray:6.20.1"]},
+        {"app": "paint", "version": "1", "plugins": []},
+    ]
+    told = {"host": "node7", "programs": programs}
+    runner.post("/v1/runner/claims", json=told).raise_for_status()
+    found = rows(ann)
+    assert found["blender:4.2.9"]["compatible_modules"] == ["blender_vray:6.20.1"]
+    assert found["blender_vray:6.20.1"]["is_plugin"] is True
+    assert not [row for row in found.values() if row["app_type"] == "paint"]
+    body = spec(app_version="4.2.9", plugins=["blender_vray"])
+    assert ann.post("/v1/submissions", json=body).status_code == 201
+    # A day later nobody has told of it again.
+    with farm.database.write() as connection:
+        connection.exec_driver_sql("UPDATE host_programs SET reported_at = '2020-01-01 00:00:00'")
+    assert "blender:4.2.9" not in rows(ann)
+
+
+def test_the_same_code_for_a_product_and_a_plugin(tmp_path: Path) -> None:
+    file = tmp_path / "studio.yaml"
+    file.write_text("products: {vray: &able {operations: {render: blender_render}}, c4d: *able}")
+    definitions = load_definitions(file)
+    found = {
+        row.id: row
+        for row in product_rows(
+            [
+                Installed("vray", "6.20.01"),
+                Installed("c4d", "2024.4.1", ("vray:6.20.01", "vray:7.0")),
+            ],
+            definitions,
+        )
+    }
+    both = found["vray:6.20.01"]
+    assert (both.is_plugin, both.operations) == (False, ["render"])
+    assert both.compatible_modules == ["c4d:2024.4.1"]
+    assert found["vray:7.0"].is_plugin
+    assert set(found["c4d:2024.4.1"].compatible_modules) == {"vray:6.20.01", "vray:7.0"}
