@@ -1,0 +1,35 @@
+"""A stand-in for V-Ray for Blender: an add-on of the same name with a render engine of the same id.
+
+Its frames are green, so that a test sees which engine rendered them. Like the real one it wants to
+know where its licences are.
+"""
+
+import os
+
+import bpy
+
+bl_info = {"name": "V-Ray", "version": (6, 20, 1), "blender": (3, 0, 0), "category": "Render"}
+
+
+class VRayRenderEngine(bpy.types.RenderEngine):
+    bl_idname = "VRAY_RENDER_RT"
+    bl_label = "V-Ray"
+
+    def render(self, depsgraph):
+        if "VRAY_AUTH_CLIENT_FILE_PATH" not in os.environ:
+            self.report({"ERROR"}, "Could not obtain a license (-88)")
+            return
+        render = depsgraph.scene.render
+        width = render.resolution_x * render.resolution_percentage // 100
+        height = render.resolution_y * render.resolution_percentage // 100
+        result = self.begin_result(0, 0, width, height)
+        result.layers[0].passes["Combined"].rect = [[0.0, 1.0, 0.0, 1.0]] * (width * height)
+        self.end_result(result)
+
+
+def register():
+    bpy.utils.register_class(VRayRenderEngine)
+
+
+def unregister():
+    bpy.utils.unregister_class(VRayRenderEngine)
