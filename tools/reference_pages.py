@@ -72,7 +72,8 @@ def _values(parameter: Parameter) -> str:
         return "`true`, `false`"
     others: dict[str, list[str]] = {}
     for word, choice in parameter.aliases.items():
-        others.setdefault(choice, []).append(word)
+        if word != choice.casefold().replace("_", ""):
+            others.setdefault(choice, []).append(word)
     named = [
         f"`{choice}`" + (f" ({', '.join(others[choice])})" if choice in others else "")
         for choice in parameter.choices
