@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -193,9 +194,15 @@ def with_vray(farm):
 )
 def test_vray_renders_with_its_plug_in(rig, tmp_path, monkeypatch, scene, params):
     monkeypatch.setenv("BLENDER_USER_SCRIPTS", str(ADDONS))
-    monkeypatch.setenv("VRAY_AUTH_CLIENT_FILE_PATH", str(tmp_path))
+    settings = tmp_path / "licence settings"
+    settings.mkdir()
+    monkeypatch.setenv("VRAY_AUTH_CLIENT_FILE_PATH", str(settings))
     farm = with_vray(rig.farm(scene, [[1]], **params))
-    assert rig.run(farm) == 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        address = f"<VRLClient><Host>{host}</Host><Port>{port}</Port></VRLClient>"
+        (settings / "vrlclient.xml").write_text(address)
+        assert rig.run(farm) == 0
     picture = Picture(farm, tmp_path)
     assert (picture.size, picture.middle) == (SIZE, GREEN)
 

@@ -1,8 +1,8 @@
 """Render frames of a .blend one by one, inside Blender 3.x to 5.x or a Python with bpy.
 
-    render.py -- --file=FILE --project=FOLDER --output=FOLDER --partial=FOLDER --prefix=TEXT
+    render.py -- --scene=FILE --project=FOLDER --output=FOLDER --partial=FOLDER --prefix=TEXT
                  --format=ID --engine=ID --gpu=true|false --gpu-devices=TEXT --width=PIXELS
-                 --height=PIXELS --scene=NAME --view-layer=NAME --camera=NAME --samples=COUNT
+                 --height=PIXELS --scene-name=NAME --view-layer=NAME --camera=NAME --samples=COUNT
                  --tile-size=PIXELS --plugins=CODES --frames=RANGE --parent=PID
 
 An empty text and 0 keep what the file says. Frames come as an OpenJD range (``-2,1-9:4``), are
@@ -41,8 +41,8 @@ from farm_events import SceneError, die_with, emit, flush, progress, warn
 
 FAILED = 3
 _TEXTS = (
-    *("file", "project", "output", "partial", "prefix", "format", "engine", "gpu", "gpu-devices"),
-    *("scene", "view-layer", "camera", "plugins", "frames"),
+    *("scene", "project", "output", "partial", "prefix", "format", "engine", "gpu", "gpu-devices"),
+    *("scene-name", "view-layer", "camera", "plugins", "frames"),
 )
 _LOW_DISK_BYTES = 16 * 1024 * 1024
 
@@ -87,13 +87,13 @@ def _frames(text: str) -> "list[int]":
 
 def _open(options: argparse.Namespace) -> Any:
     """Open and check the scene and set it up. Raises SceneError."""
-    shown = os.path.relpath(options.file, options.project)
-    if not os.path.isfile(options.file):
+    shown = os.path.relpath(options.scene, options.project)
+    if not os.path.isfile(options.scene):
         raise SceneError(f"The scene {shown} is missing.")
     # Before the file is opened: what an add-on keeps in it would be lost otherwise.
     farm_plugins.enable(options.plugins.split(","))
-    lacking = farm_open.open_file(options.file, shown)
-    scene = farm_choices.choose_scene(options.scene)
+    lacking = farm_open.open_file(options.scene, shown)
+    scene = farm_choices.choose_scene(options.scene_name)
     farm_choices.set_view_layer(scene, options.view_layer)
     farm_choices.set_camera(scene, options.camera)
     farm_setup.check_camera(scene)
