@@ -21,8 +21,11 @@ from farm.config import Settings as FarmSettings
 from farm.runner import __main__ as runner_main
 from farm.templates import available, load
 from farm_protocol.errors import RETRY, STATUS, ErrorCode
+from gridmarkets import Job
 from pydantic_core import PydanticUndefined
 from starlette.types import ASGIApp
+
+from tools.reference_pages import MARKED, with_tables
 
 
 def read(page: Path) -> str:
@@ -198,22 +201,83 @@ def test_pages_name_only_codes_and_states_that_exist() -> None:
 # Products
 
 
+PRODUCTS = sorted({app for app, _ in available()})
+
+
+@pytest.mark.parametrize("page", sorted(REFERENCE.glob("*.md")), ids=name)
+def test_tables_of_parameters_are_what_the_generator_writes(page: Path) -> None:
+    assert with_tables(read(page)) == read(page), "run tools/reference_pages.py"
+
+
+@pytest.mark.parametrize("app", PRODUCTS)
+def test_every_product_has_a_page_with_the_table_of_each_operation(app: str) -> None:
+    page = read(REFERENCE / f"{app}.md")
+    marked = [(match["app"], match["operation"]) for match in MARKED.finditer(page)]
+    assert sorted(marked) == [each for each in available() if each[0] == app]
+
+
+def test_the_table_of_blender_says_what_the_template_says() -> None:
+    template = load("blender", "render")
+    assert template is not None
+    rows = table_rows(read(REFERENCE / "blender.md").partition("## Parameters")[2])
+    listed = [row for row in rows if row.startswith("`") and len(rows[row]) == 5]
+    assert listed == [f"`{parameter.name}`" for parameter in template.parameters]
+    assert rows["`frames`"][1:3] == ["text", "required"]
+    assert rows["`gpu`"][1:4] == ["bool", "`false`", "`true`, `false`"]
+    assert rows["`camera`"][2:4] == ["empty", ""]
+    assert rows["`tile_size`"][2:4] == ["`0`", "0 to 8192"]
+    assert "`JPEG` (jpg)" in rows["`output_format`"][3]
+    assert "``" not in rows["`engine`"][3]
+
+
+def jobs(page: Path) -> list[Job]:
+    """Return the jobs that a page's Python makes."""
+    found = []
+    for language, body in _FENCE.findall(read(page)):
+        if language == "python":
+            scope: dict[str, Any] = {"Job": Job}
+            exec(body, scope)
+            found.append(scope["job"])
+    return found
+
+
+@pytest.mark.parametrize("app", PRODUCTS)
+def test_the_jobs_of_a_page_are_valid(app: str) -> None:
+    examples = jobs(REFERENCE / f"{app}.md")
+    assert examples
+    for job in examples:
+        template = load(job.app, job.operation)
+        assert template is not None
+        assert template.app == app
+        params = dict(job.params)
+        assert params.pop("instances")
+        assert params.pop("machine_type") == ""
+        assert isinstance(params.pop("plugins", []), list)
+        checked = template.validate(params)
+        assert checked.errors == {}
+        assert checked.warnings == []
+
+
 @pytest.mark.parametrize(("app", "operation"), available())
-def test_every_parameter_of_a_product_stands_with_default_and_values(
-    app: str, operation: str
-) -> None:
+def test_a_page_names_the_variables_that_a_program_may_see(app: str, operation: str) -> None:
     template = load(app, operation)
     assert template is not None
-    rows = table_rows(read(REFERENCE / f"{app}.md").partition("## Parameters")[2])
-    documented = [row.strip("`") for row in rows if row.startswith("`")]
-    assert documented == [parameter.name for parameter in template.parameters]
-    for parameter in template.parameters:
-        cells = rows[f"`{parameter.name}`"]
-        assert cells[1] == {"string": "text"}.get(parameter.type, parameter.type)
-        default = "required" if parameter.required else f"`{parameter.default}`".lower()
-        assert cells[2].lower() == ("empty" if default == "``" else default)
-        if parameter.choices:
-            assert re.findall(r"`(\w+)`", cells[3]) == [each for each in parameter.choices if each]
+    named = re.findall(r"--pass=(\w+)", read(template.path))
+    named += [folder for plugin in template.plugins.values() for folder in plugin.folders]
+    page = read(REFERENCE / f"{app}.md")
+    assert [variable for variable in named if f"`{variable}`" not in page] == []
+
+
+REALLY_TRIED = {"blender", "ffmpeg"}
+"""Products whose programs the tests run; all others have stand-ins."""
+
+
+@pytest.mark.parametrize("app", PRODUCTS)
+def test_a_page_says_what_was_verified(app: str) -> None:
+    said = "Verified with the real program"
+    if app not in REALLY_TRIED:
+        said = "Verified against its documented command line, with a strict stand-in"
+    assert said in read(REFERENCE / f"{app}.md")
 
 
 # Links, commands, the example

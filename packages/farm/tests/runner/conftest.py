@@ -49,6 +49,7 @@ class Rig:
         self,
         scene: str,
         claims: list[list[int]],
+        /,
         files: list[str] | None = None,
         on_disk: bool = True,
         **params: object,

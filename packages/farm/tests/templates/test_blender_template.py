@@ -38,6 +38,14 @@ def test_the_documented_table(template):
         ("output_format", "string", False, "PNG"),
         ("engine", "string", False, ""),
         ("gpu", "bool", False, False),
+        ("gpu_devices", "string", False, ""),
+        ("output_width", "int", False, 0),
+        ("output_height", "int", False, 0),
+        ("scene", "string", False, ""),
+        ("view_layer", "string", False, ""),
+        ("camera", "string", False, ""),
+        ("samples", "int", False, 0),
+        ("tile_size", "int", False, 0),
         ("frame_timeout", "int", False, 0),
         ("silence_timeout", "int", False, 0),
     ]
@@ -94,6 +102,11 @@ def test_lookup():
         ("gpu", 0, False),
         ("gpu", None, False),
         ("output_prefix", "beauty/shot_####", "beauty/shot_####"),
+        ("engine", "V-Ray", "VRAY_RENDER_RT"),
+        ("output_width", "1920", 1920),
+        ("samples", 0, 0),
+        ("camera", "Camera.001", "Camera.001"),
+        ("gpu_devices", "", ""),
     ],
 )
 def test_accepted(template, name, given_value, value):
@@ -112,7 +125,7 @@ def test_accepted(template, name, given_value, value):
         ("frames", True, "must be a text"),
         ("output_format", "mp4", "Video formats cannot be rendered"),
         ("output_format", "gif", "Use PNG, JPEG, OPEN_EXR"),
-        ("engine", "luxcore", "Use CYCLES, BLENDER_EEVEE, BLENDER_WORKBENCH."),
+        ("engine", "luxcore", "Use CYCLES, BLENDER_EEVEE, BLENDER_WORKBENCH, VRAY_RENDER_RT."),
         ("engine", "blender_render", "no longer exists"),
         ("gpu", "maybe", "Use true or false"),
         ("gpu", 2, "Use true or false"),
@@ -123,6 +136,14 @@ def test_accepted(template, name, given_value, value):
         ("output_prefix", "####/x", "folder"),
         ("output_prefix", "x" * 300, "longer"),
         ("output_prefix", "a\nb", "control"),
+        ("output_width", -1, "-1 is too small: the least is 0."),
+        ("output_height", 65537, "65537 is too large: the most is 65536."),
+        ("tile_size", 8193, "the most is 8192."),
+        ("samples", 1.5, "whole number"),
+        ("frame_timeout", -1, "the least is 0."),
+        ("gpu_devices", "OPTIX", "gpu_devices only makes sense with gpu: set that as well."),
+        ("gpu_devices", "OPENCL", "Name CUDA, OPTIX"),
+        ("gpu_devices", "OPTIX:", "Name CUDA, OPTIX"),
     ],
 )
 def test_refused(template, name, given_value, said):
@@ -130,6 +151,21 @@ def test_refused(template, name, given_value, said):
     assert errors.keys() == {name}
     assert said in errors[name][0]
     assert errors[name][0].endswith(".")
+
+
+@pytest.mark.parametrize("devices", ["OPTIX", "cuda:0", "HIP:0,2"])
+def test_devices_go_with_gpu(template, devices):
+    checked = template.validate({"frames": "1", "gpu": True, "gpu_devices": devices})
+    assert checked.errors == {}
+    assert checked.values["gpu_devices"] == devices
+
+
+def test_a_plug_in_gets_what_it_needs(template):
+    (needs,) = template.needs_of(["blender_vray:6.20.1", "other"])
+    assert needs.network
+    assert "BLENDER_USER_SCRIPTS" in needs.folders
+    assert template.needs_of(["other"]) == []
+    assert not template.network
 
 
 def test_all_errors_at_once_and_unknown_parameters_kept(template):
@@ -217,8 +253,8 @@ def test_the_public_surface():
     import farm.templates
 
     assert set(farm.templates.__all__) == {
-        "Parameter", "Symptoms", "Template", "TemplateError", "Timeout", "Validated",
-        "SHARED", "SceneError", "available", "load", "load_named",
+        "Parameter", "PlugIn", "SceneError", "SceneFormat", "Symptoms", "Template", "TemplateError", "Timeout",
+        "Validated", "SHARED", "available", "load", "load_named",
     }  # fmt: skip
     assert Parameter.__dataclass_params__.frozen
     assert importlib.util.find_spec("farm.templates") is not None

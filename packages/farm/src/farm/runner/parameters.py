@@ -47,6 +47,7 @@ def values_of(
         "Shared": str(SHARED),
         "RendererKind": renderer.kind,
         "Renderer": renderer.command[0],
+        "Plugins": ",".join(job.plugins),
         "SceneFile": str(place.project / job.scene.lstrip("/")),
         "ProjectFolder": str(place.project),
         "ProjectRoot": str(place.project / job.scene.lstrip("/").split("/")[0]),

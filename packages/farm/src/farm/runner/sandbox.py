@@ -11,17 +11,18 @@ wants them. Everything lies at its own path, so that no path needs to be transla
 import functools
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from farm.renderers import Renderer
 from farm.runner.workplace import Workplace
-from farm.templates import SHARED, Template
+from farm.templates import SHARED, PlugIn, Template
 
 log = logging.getLogger("farm.runner")
 
@@ -112,12 +113,18 @@ def complaint(mode: Mode) -> str:
 
 
 def set_up(
-    mode: Mode, place: Workplace, renderer: Renderer, template: Template, gpu: bool
+    mode: Mode,
+    place: Workplace,
+    renderer: Renderer,
+    template: Template,
+    gpu: bool,
+    plugins: Iterable[str] = (),
 ) -> Sandbox:
     """Prepare the sandbox of a job's renderers.
 
     Parameters:
         gpu: whether the job uses the GPUs of this machine.
+        plugins: the job's own, ``<code>`` or ``<code>:<version>``.
 
     Raises:
         SandboxError: the mode is ``required`` and there is none.
@@ -128,7 +135,7 @@ def set_up(
         return Sandbox()
     reason = probe()
     if not reason:
-        view = _view(place, renderer, template, gpu)
+        view = _view(place, renderer, template, gpu, template.needs_of(plugins))
         prefix = command(shutil.which("bwrap") or "bwrap", place, view)
         reason = _refusal(prefix, renderer)
         if not reason:
@@ -178,7 +185,13 @@ def _system(bwrap: str, view: View) -> list[str]:
     return line
 
 
-def _view(place: Workplace, renderer: Renderer, template: Template, gpu: bool) -> View:
+def _view(
+    place: Workplace,
+    renderer: Renderer,
+    template: Template,
+    gpu: bool,
+    plugins: Sequence[PlugIn],
+) -> View:
     # Of the farm on this machine, whose data folder holds the work folder; and of its user.
     private = {place.root.parent.parent, *_home()}
     program = Path(renderer.command[0])
@@ -195,6 +208,8 @@ def _view(place: Workplace, renderer: Renderer, template: Template, gpu: bool) -
             links.append((program, resolved))
     if template.drive is not None:
         own += _interpreter_folders(Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix))
+    named = [os.environ.get(name) for plugin in plugins for name in plugin.folders]
+    own += [Path(folder) for folder in named if folder]
     devices = Path("/dev")
     return View(
         readable=tuple(
@@ -210,7 +225,7 @@ def _view(place: Workplace, renderer: Renderer, template: Template, gpu: bool) -
         ),
         devices=tuple(path for each in _GPU_DEVICES * gpu for path in sorted(devices.glob(each))),
         gpu=gpu,
-        network=template.network,
+        network=template.network or any(plugin.network for plugin in plugins),
     )
 
 

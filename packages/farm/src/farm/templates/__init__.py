@@ -8,6 +8,7 @@ session. No OpenJD code is imported here: decoding costs half a second and only 
 
 from farm.templates._drive import SceneError
 from farm.templates._parameters import Parameter, Validated
+from farm.templates._plugins import PlugIn
 from farm.templates._template import (
     SHARED,
     SceneFormat,
@@ -23,6 +24,7 @@ from farm.templates._template import (
 __all__ = [
     "SHARED",
     "Parameter",
+    "PlugIn",
     "SceneError",
     "SceneFormat",
     "Symptoms",

@@ -1,6 +1,7 @@
 """One documented parameter: how a value that a job gives becomes the value that is rendered."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -29,6 +30,10 @@ class Parameter:
         aliases: other words for a choice, in the folded form of `fold`.
         refused: folded values that deserve an explanation, and the explanation.
         description: help text for people.
+        minimum: smallest number that is allowed; None for no limit.
+        maximum: largest, likewise.
+        pattern: regular expression that a whole text must match; "" for any text.
+        sentence: what to write, for a text that does not match.
     """
 
     name: str
@@ -39,6 +44,10 @@ class Parameter:
     description: str
     aliases: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    minimum: float | None = None
+    maximum: float | None = None
+    pattern: str = ""
+    sentence: str = ""
 
     def parse(self, value: JsonValue) -> JsonValue:
         """Return the value in this parameter's type, a choice in its own spelling.
@@ -50,14 +59,26 @@ class Parameter:
             case "bool":
                 return _parse_bool(value)
             case "int" | "float":
-                return _parse_number(value, self.type)
+                return self._bound(_parse_number(value, self.type))
             case "path":
                 return _parse_path(value)
             case "list" | "object":
                 return _parse_structure(value, self.type)
             case "string":
                 text = _parse_text(value)
-                return self._choose(text) if self.choices else text
+                return self._choose(text) if self.choices else self._match(text)
+
+    def _bound(self, number: int | float) -> int | float:
+        if self.minimum is not None and number < self.minimum:
+            raise ValueError(f"{number} is too small: the least is {self.minimum}.")
+        if self.maximum is not None and number > self.maximum:
+            raise ValueError(f"{number} is too large: the most is {self.maximum}.")
+        return number
+
+    def _match(self, text: str) -> str:
+        if self.pattern and not re.fullmatch(self.pattern, text):
+            raise ValueError(f"'{_short(text)}' is not possible. {self.sentence}")
+        return text
 
     def _choose(self, text: str) -> str:
         folded = fold(text)

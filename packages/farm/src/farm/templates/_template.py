@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from farm.templates import _nuke
 from farm.templates._drive import Drive, SceneFiles, load_drive
 from farm.templates._parameters import Parameter, ParameterType, Validated, fold
+from farm.templates._plugins import PlugIn, chosen, load_plugins
 
 FOLDER = Path(__file__).parent
 SHARED = FOLDER / "_shared"
@@ -89,6 +90,8 @@ class Template:
         silence_timeout: how long the renderer may print nothing.
         network: whether the renderer needs the network, which a sandbox otherwise takes away.
         gpu: name of the parameter that says whether a job uses GPUs; "" when none does.
+        plugins: plug-ins that need more than the product itself, by their codes.
+        needs: parameters that only make sense when another one is set -> the other one.
         whole: all frames belong together: one renderer does all of them, and all anew after a
             failure. For the farm such a job has one frame.
         drive: how the program is driven; None when a script of its own does so.
@@ -116,6 +119,8 @@ class Template:
     silence_timeout: Timeout
     network: bool
     gpu: str
+    plugins: Mapping[str, PlugIn]
+    needs: Mapping[str, str]
     whole: bool
     drive: Drive | None
     prefixes: frozenset[str]
@@ -141,14 +146,12 @@ class Template:
                 values[parameter.name] = parameter.parse(given)
                 if parameter.name in self.prefixes and values[parameter.name]:
                     _check_prefix(str(values[parameter.name]))
-                elif parameter.name in (
-                    self.frame_timeout.parameter,
-                    self.silence_timeout.parameter,
-                ):
-                    _check_seconds(values[parameter.name])
             except ValueError as error:
                 values[parameter.name] = parameter.default
                 errors[parameter.name] = [str(error)]
+        for name, other in self.needs.items():
+            if name not in errors and other not in errors and values[name] and not values[other]:
+                errors[name] = [f"{name} only makes sense with {other}: set that as well."]
         warnings = []
         for name, value in params.items():
             if name not in values:
@@ -181,6 +184,10 @@ class Template:
             *rest, last = frames
             return {**{frame: [] for frame in rest}, last: [f"{prefix}.{extension}"]}
         return {frame: [f"{numbered(prefix, frame)}.{extension}"] for frame in frames}
+
+    def needs_of(self, plugins: Iterable[str]) -> list[PlugIn]:
+        """Return what a job's plug-ins need; ``plugins`` are ``<code>`` or ``<code>:<version>``."""
+        return chosen(self.plugins, plugins)
 
     def extension(self, values: Mapping[str, JsonValue]) -> str:
         """Return the extension of a job's files; "" when only the scene knows."""
@@ -218,11 +225,6 @@ def _check_prefix(prefix: str) -> None:
         canonical(numbered(prefix, -1_000_000) + ".jpeg")
     except UnsafePathError as error:
         raise ValueError(str(error)) from None
-
-
-def _check_seconds(value: JsonValue) -> None:
-    if not isinstance(value, int | float) or value < 0:
-        raise ValueError(f"'{value}' is not a number of seconds: 0 keeps the product's limit.")
 
 
 def available() -> list[tuple[str, str]]:
@@ -281,6 +283,8 @@ def load_named(name: str) -> Template:
             silence_timeout=Timeout(**notes["timeouts"]["silence"]),
             network=notes["sandbox"]["network"],
             gpu=notes["sandbox"]["gpu"],
+            plugins=load_plugins(notes["sandbox"].get("plugins", {})),
+            needs=notes.get("needs", {}),
             whole=notes.get("whole", False),
             drive=load_drive(notes["drive"]) if "drive" in notes else None,
             prefixes=_prefixes(notes),
@@ -316,6 +320,7 @@ def _parameter(definition: dict[str, Any], notes: dict[str, Any]) -> Parameter:
     if definition.get("userInterface", {}).get("control") == "CHECK_BOX":
         # jobtemplate-2023-09 has no BOOL: a check box of the texts "true" and "false" stands in.
         kind, choices, default = "bool", (), {"true": True, "false": False, None: None}[default]
+    words = notes.get("patterns", {}).get(name, {})
     if kind in ("list", "object"):
         # OpenJD has neither: they travel as JSON texts.
         default = [] if kind == "list" else {}
@@ -331,4 +336,8 @@ def _parameter(definition: dict[str, Any], notes: dict[str, Any]) -> Parameter:
             fold(word): " ".join(why.split())
             for word, why in notes.get("refused", {}).get(name, {}).items()
         },
+        minimum=definition.get("minValue"),
+        maximum=definition.get("maxValue"),
+        pattern=words.get("pattern", ""),
+        sentence=" ".join(words.get("sentence", "").split()),
     )

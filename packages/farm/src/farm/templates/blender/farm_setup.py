@@ -8,6 +8,7 @@ would make frames land elsewhere or be skipped is neutralised, and what belongs 
 from typing import Any
 
 import bpy
+import farm_plugins
 from farm_events import SceneError, warn
 
 _GPU_BACKENDS = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
@@ -26,11 +27,17 @@ def set_engine(scene: Any, engine: str) -> None:
         except TypeError:
             continue
         return
-    raise SceneError(f"The render engine {wanted} is not part of Blender {bpy.app.version_string}.")
+    version = bpy.app.version_string
+    hint = farm_plugins.needed(wanted)
+    raise SceneError(f"The render engine {wanted} is not part of Blender {version}.{hint}")
 
 
-def set_device(scene: Any, gpu: bool) -> None:
-    """Have Cycles render on the GPUs, or on the CPU. Other engines choose for themselves."""
+def set_device(scene: Any, gpu: bool, devices: str = "") -> None:
+    """Have Cycles render on the GPUs, or on the CPU. Other engines choose for themselves.
+
+    Parameters:
+        devices: a kind, and numbers of devices of it: ``OPTIX:0,2``; "" for all of the best kind.
+    """
     if scene.render.engine != "CYCLES":
         if gpu and bpy.app.background and scene.render.engine == "BLENDER_WORKBENCH":
             warn("The Workbench engine decides by itself whether it uses the GPU.")
@@ -40,23 +47,35 @@ def set_device(scene: Any, gpu: bool) -> None:
         scene.cycles.device = "CPU"
         return
     preferences = bpy.context.preferences.addons["cycles"].preferences
-    for backend in _GPU_BACKENDS:
+    kind, _, numbers = devices.upper().partition(":")
+    for backend in [kind] if kind else _GPU_BACKENDS:
         try:
             preferences.compute_device_type = backend
         except TypeError:
             continue  # not in this build
         preferences.get_devices()
         found = [device for device in preferences.devices if device.type == backend]
-        for device in preferences.devices:
-            device.use = device.type == backend
         if found:
+            used = _numbered(found, backend, numbers)
+            for device in preferences.devices:
+                device.use = any(device == each for each in used)
             scene.cycles.device = "GPU"
-            warn(f"Rendering on {', '.join(device.name for device in found)} ({backend}).")
+            warn(f"Rendering on {', '.join(device.name for device in used)} ({backend}).")
             return
     # Not permanent: another machine of the farm may have one.
+    how = f" with {kind}" if kind else ""
     raise SceneError(
-        "The job asks for a GPU, but this machine has none that Cycles can use.", False
+        f"The job asks for a GPU, but this machine has none that Cycles can use{how}.", False
     )
+
+
+def _numbered(found: "list[Any]", backend: str, numbers: str) -> "list[Any]":
+    """Return the devices with these numbers, all when there are none. Raises SceneError."""
+    wanted = [int(number) for number in numbers.split(",") if number]
+    if beyond := [number for number in wanted if number >= len(found)]:
+        names = ", ".join(f"{number}: {device.name}" for number, device in enumerate(found))
+        raise SceneError(f"There is no {backend} device {beyond[0]} here, but {names}.", False)
+    return [found[number] for number in wanted] or found
 
 
 def set_output(scene: Any, file_format: str) -> None:

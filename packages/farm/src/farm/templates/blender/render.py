@@ -1,10 +1,13 @@
 """Render frames of a .blend one by one, inside Blender 3.x to 5.x or a Python with bpy.
 
     render.py -- --scene=FILE --project=FOLDER --output=FOLDER --partial=FOLDER --prefix=TEXT
-                 --format=ID --engine=ID --gpu=true|false --frames=RANGE --parent=PID
+                 --format=ID --engine=ID --gpu=true|false --gpu-devices=TEXT --width=PIXELS
+                 --height=PIXELS --scene-name=NAME --view-layer=NAME --camera=NAME --samples=COUNT
+                 --tile-size=PIXELS --plugins=CODES --frames=RANGE --parent=PID
 
-Frames come as an OpenJD range (``-2,1-9:4``), are rendered in that order by one process, and appear
-in the output folder by a rename, never half-written. Events (see farm_events):
+An empty text and 0 keep what the file says. Frames come as an OpenJD range (``-2,1-9:4``), are
+rendered in that order by one process, and appear in the output folder by a rename, never
+half-written. Events (see farm_events):
 
     loaded         width, height (null when uncertain), engine, version
     frame_started  frame
@@ -30,10 +33,17 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import bpy
 import farm_checks
+import farm_choices
+import farm_open
+import farm_plugins
 import farm_setup
 from farm_events import SceneError, die_with, emit, flush, progress, warn
 
 FAILED = 3
+_TEXTS = (
+    *("scene", "project", "output", "partial", "prefix", "format", "engine", "gpu", "gpu-devices"),
+    *("scene-name", "view-layer", "camera", "plugins", "frames"),
+)
 _LOW_DISK_BYTES = 16 * 1024 * 1024
 
 
@@ -57,19 +67,10 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    for name in [
-        "scene",
-        "project",
-        "output",
-        "partial",
-        "prefix",
-        "format",
-        "engine",
-        "gpu",
-        "frames",
-    ]:
+    for name in _TEXTS:
         parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--parent", type=int, required=True)
+    for name in ("width", "height", "samples", "tile-size", "parent"):
+        parser.add_argument(f"--{name}", type=int, required=True)
     return parser.parse_args(sys.argv[sys.argv.index("--") + 1 :])
 
 
@@ -89,36 +90,26 @@ def _open(options: argparse.Namespace) -> Any:
     shown = os.path.relpath(options.scene, options.project)
     if not os.path.isfile(options.scene):
         raise SceneError(f"The scene {shown} is missing.")
-    try:
-        # use_scripts=False: Python inside the scene does not run by itself (see _check_drivers).
-        bpy.ops.wm.open_mainfile(filepath=options.scene, load_ui=False, use_scripts=False)
-    except RuntimeError as error:
-        raise SceneError(_unreadable(shown, str(error).replace(options.scene, shown))) from None
-    scene = bpy.context.scene
+    # Before the file is opened: what an add-on keeps in it would be lost otherwise.
+    farm_plugins.enable(options.plugins.split(","))
+    lacking = farm_open.open_file(options.scene, shown)
+    scene = farm_choices.choose_scene(options.scene_name)
+    farm_choices.set_view_layer(scene, options.view_layer)
+    farm_choices.set_camera(scene, options.camera)
     farm_setup.check_camera(scene)
     missing = farm_checks.missing_files(scene, options.project)
     if missing:
         raise SceneError(farm_checks.sentence(missing))
-    farm_setup.set_engine(scene, options.engine)
-    farm_setup.set_device(scene, options.gpu == "true")
+    farm_setup.set_engine(scene, options.engine or lacking.get(scene.name, ""))
+    farm_setup.set_device(scene, options.gpu == "true", options.gpu_devices)
+    farm_choices.set_size(scene, options.width, options.height)
+    farm_choices.set_samples(scene, options.samples)
+    farm_choices.set_tile_size(scene, options.tile_size)
     farm_setup.set_output(scene, options.format)
     width, height = farm_setup.picture_size(scene) or (None, None)
     version, engine = bpy.app.version_string, scene.render.engine
     emit("loaded", width=width, height=height, engine=engine, version=version)
     return scene
-
-
-def _unreadable(shown: str, error: str) -> str:
-    """Say why a .blend does not open. The header names the version that wrote it."""
-    version = bpy.app.version_string
-    if "newer" in error.lower():
-        return f"{shown} was saved by a newer Blender than the farm's {version}."
-    lines = [line for line in error.replace("Error: ", "").splitlines() if line.strip()]
-    detail = lines[-1].strip() if lines else "no reason was given"
-    return (
-        f"Blender {version} cannot open {shown}: the file is damaged, is not a Blender file, or was"
-        f" saved by a newer Blender ({detail.rstrip('.')})."
-    )
 
 
 def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") -> None:

@@ -1,7 +1,7 @@
 """Become the renderer: the one command of the Blender template, for both kinds of Blender.
 
     python start.py --kind=blender|bpy --renderer=PROGRAM --home=FOLDER --sandbox=FILE
-                    -- ARGUMENTS OF render.py
+                    --plugins=CODES -- ARGUMENTS OF render.py
 
 Only the standard library, any Python 3.10 or newer.
 """
@@ -17,6 +17,10 @@ from farm_start import become
 
 PYTHON_FAILED = 3
 """Exit code of an exception in render.py, which Blender would otherwise answer with 0."""
+
+
+PLUGIN_VARIABLES = {"blender_vray": ("BLENDER_USER_SCRIPTS", "VRAY_AUTH_CLIENT_FILE_PATH")}
+"""Variables that Blender may see when a job has a plug-in: where it lies, and its licences."""
 
 
 def command(kind: str, renderer: str, arguments: "list[str]") -> "list[str]":
@@ -45,10 +49,14 @@ def main() -> None:
     parser.add_argument("--renderer", required=True)
     parser.add_argument("--home", required=True)
     parser.add_argument("--sandbox", required=True)
+    parser.add_argument("--plugins", required=True)
     split = sys.argv.index("--")
     options = parser.parse_args(sys.argv[1:split])
     arguments = ["--parent={parent}", *sys.argv[split + 1 :]]
-    become(command(options.kind, options.renderer, arguments), options.home, options.sandbox)
+    codes = [text.partition(":")[0] for text in options.plugins.split(",")]
+    passed = tuple(name for code in codes for name in PLUGIN_VARIABLES.get(code, ()))
+    line = command(options.kind, options.renderer, arguments)
+    become(line, options.home, options.sandbox, passed)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,36 @@
+"""What a renderer needs beside the product itself when a job has a plug-in."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PlugIn:
+    """What a renderer may use in its sandbox when a job has a plug-in.
+
+    Attributes:
+        network: whether it needs the network, as for a licence server.
+        folders: environment variables that name folders which it reads.
+    """
+
+    network: bool
+    folders: tuple[str, ...]
+
+
+def load_plugins(notes: Mapping[str, Any]) -> dict[str, PlugIn]:
+    """Return what a template's ``sandbox.plugins`` says, by code. Raises KeyError, TypeError."""
+    return {
+        code: PlugIn(network=needs["network"], folders=tuple(needs["folders"]))
+        for code, needs in notes.items()
+    }
+
+
+def chosen(plugins: Mapping[str, PlugIn], texts: Iterable[str]) -> list[PlugIn]:
+    """Return those of ``plugins`` that a job has.
+
+    Parameters:
+        texts: the job's own: ``<code>`` or ``<code>:<version>``.
+    """
+    codes = {text.partition(":")[0] for text in texts}
+    return [plugin for code, plugin in plugins.items() if code in codes]

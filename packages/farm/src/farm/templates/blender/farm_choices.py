@@ -1,0 +1,98 @@
+"""What a job chooses of a scene beyond the documented parameters; left out, the scene decides."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import bpy
+from farm_events import SceneError
+
+_SMALLEST_SIDE = 4
+_SMALLEST_TILE = 8
+"""Both Blender's own limits, in pixels: it would take them in place of smaller numbers."""
+_EEVEE = ("BLENDER_EEVEE", "BLENDER_EEVEE_NEXT")
+_SHOWN = 20
+"""Most names that one sentence lists."""
+
+
+def choose_scene(name: str) -> Any:
+    """Make a scene of the file the current one; return it. "" keeps the current one."""
+    if name:
+        bpy.context.window.scene = _named(bpy.data.scenes, name, "scene", "the file")
+    return bpy.context.scene
+
+
+def set_view_layer(scene: Any, name: str) -> None:
+    """Have one view layer render and no other; "" keeps those that are switched on."""
+    if not name:
+        return
+    wanted = _named(scene.view_layers, name, "view layer", f"the scene '{scene.name}'")
+    for layer in scene.view_layers:
+        layer.use = layer == wanted
+    bpy.context.window.view_layer = wanted
+
+
+def set_camera(scene: Any, name: str) -> None:
+    """Render all frames with one camera; "" keeps the scene's own."""
+    if not name:
+        return
+    cameras = [thing for thing in scene.objects if thing.type == "CAMERA"]
+    scene.camera = _named(cameras, name, "camera", f"the scene '{scene.name}'")
+    for marker in scene.timeline_markers:
+        # A marker would put its own camera in place of this one.
+        marker.camera = None
+
+
+def set_size(scene: Any, width: int, height: int) -> None:
+    """Set the size of the frames in pixels; 0 keeps the scene's own width or height."""
+    if not width and not height:
+        return
+    render = scene.render
+    for side, pixels in (("output_width", width), ("output_height", height)):
+        if 0 < pixels < _SMALLEST_SIDE:
+            raise SceneError(f"{side} is {pixels}, but Blender's frames have 4 pixels or more.")
+    scale = render.resolution_percentage
+    own = render.resolution_x * scale // 100, render.resolution_y * scale // 100
+    render.resolution_percentage = 100
+    render.resolution_x, render.resolution_y = width or own[0], height or own[1]
+
+
+def set_samples(scene: Any, samples: int) -> None:
+    """Set how many samples a pixel gets; 0 keeps the scene's own. The engine must be set."""
+    if not samples:
+        return
+    engine = scene.render.engine
+    if engine == "CYCLES":
+        scene.cycles.samples = samples
+    elif engine in _EEVEE:
+        scene.eevee.taa_render_samples = samples
+    else:
+        raise SceneError(f"samples is for Cycles and EEVEE, but {engine} renders this scene.")
+    for layer in scene.view_layers:
+        layer.samples = 0  # a layer's own number would win
+
+
+def set_tile_size(scene: Any, pixels: int) -> None:
+    """Set the side of Cycles' tiles; 0 keeps the scene's own. The engine must be set."""
+    if not pixels:
+        return
+    engine = scene.render.engine
+    if engine != "CYCLES":
+        raise SceneError(f"tile_size is for Cycles, but {engine} renders this scene.")
+    if pixels < _SMALLEST_TILE:
+        raise SceneError(f"tile_size is {pixels}, but Cycles' tiles have 8 pixels or more.")
+    scene.cycles.use_auto_tile, scene.cycles.tile_size = True, pixels
+
+
+def _named(things: "Iterable[Any]", name: str, kind: str, where: str) -> Any:
+    """Return the thing of that name. Raises SceneError, with the names that there are."""
+    found = {thing.name: thing for thing in things}
+    if name in found:
+        return found[name]
+    names = sorted(found)
+    listed = ", ".join(f"'{each}'" for each in names[:_SHOWN])
+    if len(names) > _SHOWN:
+        listed += f" and {len(names) - _SHOWN} more"
+    raise SceneError(
+        f"There is no {kind} '{name}' in {where}. It has {listed or f'no {kind}'}; names are"
+        " compared exactly."
+    )

@@ -1,0 +1,245 @@
+"""What a job may choose of a Blender scene: seen in the pictures, and in the sentences."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import OpenImageIO as oiio
+import pytest
+from farm.templates import load
+from farm_protocol.runner import Outcome
+
+HERE = Path(__file__).parent
+ADDONS = HERE / "blender_scripts"
+SIZE = (64, 36)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with the two files of make_choices.py."""
+    if shutil.which("blender") is None:
+        pytest.skip("needs blender on the PATH")
+    folder = tmp_path_factory.mktemp("choices")
+    script = ["--python-exit-code", "3", "-P", str(HERE / "make_choices.py"), "--", str(folder)]
+    subprocess.run(
+        ["blender", "-b", "--factory-startup", *script],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "BLENDER_USER_SCRIPTS": str(ADDONS)},
+    )
+    return folder
+
+
+class Picture:
+    """A rendered frame."""
+
+    def __init__(self, farm: Any, folder: Path) -> None:
+        assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.finishes["c1"].sentence
+        (output,) = farm.frames[1].outputs
+        path = folder / Path(output.path).name
+        path.write_bytes(farm.blobs[output.hash])
+        image = oiio.ImageBuf(str(path))
+        width, height = self.size = (image.spec().width, image.spec().height)
+        rows = [[image.getpixel(x, y) for x in range(width)] for y in range(height)]
+        self.middle = tuple(round(255 * part) for part in rows[height // 2][width // 2][:3])
+        self.reds = {round(255 * pixel[0]) for row in rows for pixel in row}
+
+
+RED, GREEN, BLUE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)
+
+
+def test_left_out_the_scene_decides(rig, tmp_path):
+    farm = rig.farm("choices.blend", [[1]])
+    assert rig.run(farm) == 0
+    picture = Picture(farm, tmp_path)
+    assert (picture.size, picture.middle) == (SIZE, RED)
+    assert picture.reds == {0, 255}, "one sample: no pixel is in between"
+
+
+@pytest.mark.parametrize(
+    ("params", "middle", "size"),
+    [
+        ({"camera": "Green", "output_width": 40, "output_height": 30}, GREEN, (40, 30)),
+        ({"scene": "Shot B", "output_width": 96}, BLUE, (96, 36)),
+        ({"view_layer": "Without red", "output_height": 18, "tile_size": 8}, BLACK, (64, 18)),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_a_choice_changes_the_picture(rig, tmp_path, params, middle, size):
+    farm = rig.farm("choices.blend", [[1]], **params)
+    assert rig.run(farm) == 0
+    picture = Picture(farm, tmp_path)
+    assert picture.middle == middle
+    assert picture.size == size
+
+
+def test_more_samples_smooth_the_edges(rig, tmp_path):
+    farm = rig.farm("choices.blend", [[1]], samples=64)
+    assert rig.run(farm) == 0
+    assert len(Picture(farm, tmp_path).reds) > 10
+
+
+def test_what_the_scene_has_not_is_refused_for_good(rig):
+    farm = rig.farm("choices.blend", [[1]], scene="Shot B", camera="Red")
+    assert rig.run(farm) == 0
+    finish = farm.finishes["c1"]
+    assert (finish.outcome, finish.permanent) == (Outcome.FAILED, True)
+    assert finish.sentence == (
+        "There is no camera 'Red' in the scene 'Shot B'. It has 'Blue'; names are compared exactly."
+    )
+
+
+def test_a_kind_of_gpu_that_is_not_there_is_named(rig):
+    farm = rig.farm("choices.blend", [[1]], gpu=True, gpu_devices="hip:0")
+    rig.run(farm)
+    assert "this machine has none that Cycles can use with HIP." in farm.finishes["c1"].sentence
+    assert not farm.finishes["c1"].permanent
+
+
+SCRIPT = """
+import json, sys
+from types import SimpleNamespace as Made
+file, *sys.path[:0] = sys.argv[-3:]
+import bpy, farm_choices, farm_setup
+from farm_events import SceneError
+
+def said(function, *arguments):
+    try:
+        return function(*arguments)
+    except SceneError as error:
+        return str(error)
+
+class Preferences:
+    # Cycles' own, on a machine with a processor and three cards.
+    compute_device_type = "NONE"
+    def get_devices(self):
+        kinds = ["CPU"] + [self.compute_device_type] * 3
+        named = [(kind, f"{kind} {i}") for i, kind in enumerate(kinds)]
+        self.devices = [Made(type=kind, name=name, use=True) for kind, name in named]
+
+def used(text):
+    preferences = Preferences()
+    context = Made(preferences=Made(addons={"cycles": Made(preferences=preferences)}))
+    farm_setup.bpy = Made(context=context, app=bpy.app)
+    cycles = Made(device="CPU")
+    farm_setup.set_device(Made(render=Made(engine="CYCLES"), cycles=cycles), True, text)
+    return [cycles.device] + [device.name for device in preferences.devices if device.use]
+
+bpy.ops.wm.open_mainfile(filepath=file)
+scene = bpy.context.scene
+told = {text: said(used, text) for text in ("", "CUDA", "cuda:2", "HIP:0,1", "CUDA:3")}
+told["camera"] = said(farm_choices.set_camera, scene, "green")
+told["scene"] = said(farm_choices.choose_scene, "Shot C")
+told["view layer"] = said(farm_choices.set_view_layer, scene, "Second")
+told["size"] = said(farm_choices.set_size, scene, 3, 0)
+told["tile"] = said(farm_choices.set_tile_size, scene, 7)
+scene.render.engine = "BLENDER_WORKBENCH"
+told["tiles"] = said(farm_choices.set_tile_size, scene, 64)
+told["samples"] = said(farm_choices.set_samples, scene, 64)
+farm_setup.set_engine(scene, "BLENDER_EEVEE")
+farm_choices.set_samples(scene, 7)
+told["eevee"] = [scene.eevee.taa_render_samples, scene.view_layers[0].samples]
+print("TOLD", json.dumps(told))
+"""
+
+
+def test_what_blender_and_its_cards_have_not_is_named(scenes, tmp_path):
+    """In one Blender, for speed. The cards are made up, the scene is Blender's."""
+    template = load("blender", "render")
+    assert template is not None
+    (tmp_path / "script.py").write_text(SCRIPT)
+    folders = [str(template.scripts), str(template.scripts.parent / "_shared")]
+    line = ["blender", "-b", "--factory-startup", "--python-exit-code", "3"]
+    line += ["-P", str(tmp_path / "script.py"), "--", str(scenes / "choices.blend"), *folders]
+    done = subprocess.run(line, check=True, capture_output=True, text=True)
+    (told,) = [each for each in done.stdout.splitlines() if each.startswith("TOLD ")]
+    exactly = "names are compared exactly."
+    assert json.loads(told.removeprefix("TOLD ")) == {
+        "": ["GPU", "OPTIX 1", "OPTIX 2", "OPTIX 3"],
+        "CUDA": ["GPU", "CUDA 1", "CUDA 2", "CUDA 3"],
+        "cuda:2": ["GPU", "CUDA 3"],
+        "HIP:0,1": ["GPU", "HIP 1", "HIP 2"],
+        "CUDA:3": "There is no CUDA device 3 here, but 0: CUDA 1, 1: CUDA 2, 2: CUDA 3.",
+        "camera": "There is no camera 'green' in the scene 'Scene'."
+        f" It has 'Green', 'Red'; {exactly}",
+        "scene": f"There is no scene 'Shot C' in the file. It has 'Scene', 'Shot B'; {exactly}",
+        "view layer": "There is no view layer 'Second' in the scene 'Scene'."
+        f" It has 'ViewLayer', 'Without red'; {exactly}",
+        "size": "output_width is 3, but Blender's frames have 4 pixels or more.",
+        "tile": "tile_size is 7, but Cycles' tiles have 8 pixels or more.",
+        "tiles": "tile_size is for Cycles, but BLENDER_WORKBENCH renders this scene.",
+        "samples": "samples is for Cycles and EEVEE, but BLENDER_WORKBENCH renders this scene.",
+        "eevee": [7, 0],
+    }
+
+
+# V-Ray for Blender
+
+
+def with_vray(farm):
+    farm.job = farm.job.model_copy(update={"plugins": ["blender_vray:6.20.1"]})
+    return farm
+
+
+@pytest.mark.parametrize(
+    ("scene", "params"),
+    [
+        ("vray.blend", {}),
+        pytest.param("choices.blend", {"engine": "V-Ray"}, marks=pytest.mark.long),
+    ],
+)
+def test_vray_renders_with_its_plug_in(rig, tmp_path, monkeypatch, scene, params):
+    monkeypatch.setenv("BLENDER_USER_SCRIPTS", str(ADDONS))
+    settings = tmp_path / "licence settings"
+    settings.mkdir()
+    monkeypatch.setenv("VRAY_AUTH_CLIENT_FILE_PATH", str(settings))
+    farm = with_vray(rig.farm(scene, [[1]], **params))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        address = f"<VRLClient><Host>{host}</Host><Port>{port}</Port></VRLClient>"
+        (settings / "vrlclient.xml").write_text(address)
+        assert rig.run(farm) == 0
+    picture = Picture(farm, tmp_path)
+    assert (picture.size, picture.middle) == (SIZE, GREEN)
+
+
+@pytest.mark.parametrize(
+    ("scene", "params"),
+    [("vray.blend", {}), pytest.param("choices.blend", {"engine": "vray"}, marks=pytest.mark.long)],
+)
+def test_without_the_plug_in_no_other_engine_takes_its_place(rig, monkeypatch, scene, params):
+    monkeypatch.setenv("BLENDER_USER_SCRIPTS", str(ADDONS))
+    farm = rig.farm(scene, [[1]], **params)
+    assert rig.run(farm) == 0
+    finish = farm.finishes["c1"]
+    assert finish.outcome is Outcome.FAILED
+    assert "VRAY_RENDER_RT is not part of Blender" in finish.sentence
+    assert "plug-in blender_vray: add that to the job's plugins." in finish.sentence
+
+
+def test_another_engine_may_render_a_vray_scene(rig, tmp_path):
+    farm = rig.farm("vray.blend", [[1]], engine="cycles", samples=1)
+    assert rig.run(farm) == 0
+    assert Picture(farm, tmp_path).middle == RED
+
+
+def test_a_machine_without_the_add_on_says_where_it_looked(rig, monkeypatch):
+    monkeypatch.delenv("BLENDER_USER_SCRIPTS", raising=False)
+    farm = with_vray(rig.farm("vray.blend", [[1]]))
+    rig.run(farm)
+    finish = farm.finishes["c1"]
+    assert "The add-on vray_blender of the plug-in blender_vray:6.20.1 is not" in finish.sentence
+    assert "BLENDER_USER_SCRIPTS" in finish.sentence
+    assert not finish.permanent
+
+
+def test_a_vray_without_licence_waits_for_one(rig, monkeypatch):
+    monkeypatch.setenv("BLENDER_USER_SCRIPTS", str(ADDONS))
+    monkeypatch.delenv("VRAY_AUTH_CLIENT_FILE_PATH", raising=False)
+    farm = with_vray(rig.farm("vray.blend", [[1]]))
+    rig.run(farm)
+    assert farm.finishes["c1"].outcome is Outcome.NO_LICENCE
