@@ -104,6 +104,12 @@ def entries(connection: Connection, project: str) -> list[FileEntry]:
     ]
 
 
+def paths(connection: Connection, project: str) -> list[str]:
+    """Return the paths of a project's manifest, in no order."""
+    found = select(manifest_entries.c.path).where(manifest_entries.c.project_id == project)
+    return list(connection.execute(found).scalars())
+
+
 def has_entry(connection: Connection, project: str, path: str) -> bool:
     """Return whether the project's manifest holds this path."""
     return (

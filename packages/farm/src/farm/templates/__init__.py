@@ -8,6 +8,7 @@ session. No OpenJD code is imported here: decoding costs half a second and only 
 
 from farm.templates._drive import SceneError
 from farm.templates._parameters import Parameter, Validated
+from farm.templates._shared.farm_sequence import ImageSequence, SequenceError, parse_sequence
 from farm.templates._template import (
     SHARED,
     Symptoms,
@@ -21,8 +22,10 @@ from farm.templates._template import (
 
 __all__ = [
     "SHARED",
+    "ImageSequence",
     "Parameter",
     "SceneError",
+    "SequenceError",
     "Symptoms",
     "Template",
     "TemplateError",
@@ -31,4 +34,5 @@ __all__ = [
     "available",
     "load",
     "load_named",
+    "parse_sequence",
 ]

@@ -25,6 +25,7 @@ _TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "string"}
 _TYPES |= {"INT": "int", "FLOAT": "float"}
 
 
+_INPUTS = {"scene": False, "sequence": True}
 _SCENES = {"nuke": _nuke.read_scene}
 """Modules for scenes that alone know the names of their files."""
 
@@ -83,6 +84,10 @@ class Template:
         gpu: name of the parameter that says whether a job uses GPUs; "" when none does.
         whole: all frames belong together: one renderer does all of them, and all anew after a
             failure. For the farm such a job has one frame.
+        sequence: a job's path names an image sequence (see `parse_sequence`), which may be made by
+            a job that it needs.
+        python: whether the farm's own Python runs inside the sandbox.
+        trial: the program's arguments with which it must succeed inside the sandbox.
         drive: how the program is driven; None when a script of its own does so.
         prefixes: parameters that files' names begin with.
         read_scene: (scene, partial folder, parameters) -> the names of its files, for a driven
@@ -106,6 +111,9 @@ class Template:
     network: bool
     gpu: str
     whole: bool
+    sequence: bool
+    python: bool
+    trial: tuple[str, ...]
     drive: Drive | None
     prefixes: frozenset[str]
     read_scene: Callable[[Path, Path, Mapping[str, str]], SceneFiles] | None
@@ -265,6 +273,9 @@ def load_named(name: str) -> Template:
             network=notes["sandbox"]["network"],
             gpu=notes["sandbox"]["gpu"],
             whole=notes.get("whole", False),
+            sequence=_INPUTS[notes.get("input", "scene")],
+            python=notes["sandbox"].get("python", "drive" in notes),
+            trial=tuple(notes["sandbox"].get("trial", ["--version"])),
             drive=load_drive(notes["drive"]) if "drive" in notes else None,
             prefixes=_prefixes(notes),
             read_scene=_SCENES[notes["scene_module"]] if "scene_module" in notes else None,
