@@ -22,6 +22,7 @@ from farm.server import FarmServer, listen
 from farm.stores.disk import DiskStore
 from farm.submit import Catalogue
 from farm.wakeup import Wakeup
+from farm_protocol.catalogue import ProductVersion
 from farm_protocol.hashing import new_hasher
 from farm_protocol.users import NewUser, Role
 
@@ -105,7 +106,16 @@ def farm(tmp_path: Path, database_url: str | None) -> Iterator[Farm]:
     engine, work, changes = RecordingEngine(), Wakeup(), Wakeup()
     machine = Machines("local-cpu", "Test", gpu=False, slots=2, credits_per_hour=Decimal(3600))
     catalogue = Catalogue(
-        products=product_rows([Installed("blender", "3.4.1"), Installed("blender", "4.5.15")]),
+        products=[
+            *product_rows([Installed("blender", "3.4.1"), Installed("blender", "4.5.15")]),
+            ProductVersion(
+                id="ffmpeg:5.1",
+                name="FFmpeg",
+                app_type="ffmpeg",
+                version="5.1",
+                operations=["transcode"],
+            ),
+        ],
         machines=[machine],
     )
     scheduler = Scheduler(database, engine, {"local-cpu": 2}, work, changes)
