@@ -33,6 +33,7 @@ check:
 	@.venv/bin/mypy
 	@MYPYPATH=$(templates)/blender:$(templates)/_shared .venv/bin/mypy $(call modules_in,blender)
 	@MYPYPATH=$(templates)/houdini:$(templates)/_shared .venv/bin/mypy $(call modules_in,houdini)
+	@MYPYPATH=$(templates)/ffmpeg:$(templates)/_shared .venv/bin/mypy $(call modules_in,ffmpeg)
 	@.venv/bin/mypy --strict packages/client/tests/typed_usage.py
 	@.venv/bin/basedpyright --level error
 	@.venv/bin/vermin -q --violations --no-tips -t=2.6- -t=3.3- packages/client/src/gridmarkets/*.py

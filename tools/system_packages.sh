@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the Debian packages that the named parts need, where that is possible: as root, with apt.
 #
-#   tools/system_packages.sh tests    a Blender, so that real renders are tested, its sandbox, and PostgreSQL
+#   tools/system_packages.sh tests    Blender and FFmpeg, so that real jobs are tested, the sandbox, and PostgreSQL
 #   tools/system_packages.sh bpy      the libraries that Blender from PyPI loads
 set -eu
 
@@ -9,8 +9,9 @@ has_postgres() { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/in
 
 case $1 in
     tests)
-        packages="blender bubblewrap postgresql"
-        present() { command -v blender >/dev/null && command -v bwrap >/dev/null && has_postgres; }
+        packages="blender bubblewrap ffmpeg postgresql"
+        present() { command -v blender >/dev/null && command -v bwrap >/dev/null &&
+            command -v ffprobe >/dev/null && has_postgres; }
         ;;
     bpy)
         packages="libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libice6 libgl1"

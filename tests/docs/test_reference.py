@@ -368,15 +368,15 @@ def test_modules_in_the_architecture_exist() -> None:
             assert found or (ROOT / piece).exists(), piece
 
 
-def test_the_readme_shows_the_example_as_it_is() -> None:
-    ((_, shown),) = [
-        each for each in _FENCE.findall(read(ROOT / "README.md")) if each[0] == "python"
-    ]
-    example = read(ROOT / "examples" / "render_and_download.py")
-    body = [line.strip() for line in example.splitlines() if line.strip()]
-    wanted = [line.strip() for line in shown.splitlines() if line.strip()]
-    start = body.index(wanted[0])
-    assert body[start : start + len(wanted)] == wanted
+def test_the_readme_shows_the_examples_as_they_are() -> None:
+    shown = [text for kind, text in _FENCE.findall(read(ROOT / "README.md")) if kind == "python"]
+    examples = ("render_and_download.py", "render_and_transcode.py")
+    for text, example in zip(shown, examples, strict=True):
+        lines = read(ROOT / "examples" / example).splitlines()
+        body = [line.strip() for line in lines if line.strip()]
+        wanted = [line.strip() for line in text.splitlines() if line.strip()]
+        start = body.index(wanted[0])
+        assert body[start : start + len(wanted)] == wanted
 
 
 def test_the_example_of_a_wrong_request_is_the_real_sentence() -> None:

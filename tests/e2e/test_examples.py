@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ SCRIPTS = {
     # For Blender's Python; what it makes is in the repository.
     if path.name != "make_sample_project.py"
 }
+
+NEEDS = {"render_and_transcode": ("ffmpeg", "ffprobe")}
+"""Programs, Blender aside, that a script's jobs need on this machine."""
 
 Check = Callable[["Run"], None]
 CHECKS: dict[str, Check] = {}
@@ -82,6 +86,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_a_script(studio: Studio, name: str) -> None:
     assert name in CHECKS, f"say below what examples/{name}.py has to do"
+    for program in NEEDS.get(name, ()):
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program} on the PATH")
     before = sample_files()
     CHECKS[name](Run(studio, name))
     assert sample_files() == before, "a script wrote into the sample project"
@@ -183,6 +190,22 @@ def render_and_download(run: Run) -> None:
     (job,) = run.jobs().values()
     assert (job["name"], job["frames_done"]) == ("beauty", 24)
     run.assert_frames(*(f"frame_{number:04d}.png" for number in range(1, 25)))
+
+
+@script
+def render_and_transcode(run: Run) -> None:
+    film = run.results / "film.mp4"
+    assert run.lines == [f"Submitted {PROJECT}; the film will be {film}"]
+    jobs = run.jobs()
+    assert list(jobs) == ["beauty", "film"]
+    assert (jobs["beauty"]["frames_done"], jobs["film"]["frames_done"]) == (24, 1)
+    asked = "stream=codec_name,nb_read_frames,avg_frame_rate"
+    look = ["ffprobe", "-v", "error", "-count_frames", "-show_entries", asked, "-of", "csv=p=0"]
+    told = subprocess.run([*look, film], capture_output=True, text=True, check=True).stdout
+    assert told.strip() == "h264,24/1,24"
+    # The frames are images, which the film is not.
+    film.unlink()
+    run.assert_frames(*(f"frames/frame_{number:04d}.png" for number in range(1, 25)))
 
 
 @script

@@ -21,13 +21,20 @@ from farm.db import feed, files
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
 from farm.errors import ConflictError, InvalidRequestError
+from farm.inputs import Maker, missing_images
 from farm.jobs.dependencies import find_cycle
 from farm.jobs.frames import FrameSpecError, format_frames, parse_frames, with_test_frames
 from farm.jobs.pricing import to_micros
 from farm.scene_checks import saved_too_new
 from farm.scheduler import writer
 from farm.stores.disk import DiskStore
-from farm.templates import Template, load_named
+from farm.templates import (
+    ImageSequence,
+    SequenceError,
+    Template,
+    load_named,
+    parse_sequence,
+)
 
 DEFAULT_PRIORITY = 50
 
@@ -45,6 +52,8 @@ class _Compiled:
     parameters: dict[str, object] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
+    sequence: ImageSequence | None = None
+    images: list[int] = field(default_factory=list)
 
 
 def check(
@@ -197,7 +206,7 @@ def _compile(
     compiled = []
     for index, job in enumerate(spec.jobs):
         result, wrong = _compile_job(catalogue, spec.project, job)
-        if result.scene and result.scene not in pending:
+        if result.scene and result.sequence is None and result.scene not in pending:
             blob = blob_of(result.scene)
             if blob is None:
                 wrong["path"] = [
@@ -208,6 +217,7 @@ def _compile(
                 _check_scene(catalogue, store.path(account.id, blob), result, wrong)
         errors.update({f"jobs[{index}].{name}": texts for name, texts in wrong.items()})
         compiled.append(result)
+    _check_sequences(connection, project, spec, compiled, errors)
     _check_graph(spec.jobs, errors)
     _check_overlap(compiled, errors)
     if errors:
@@ -241,7 +251,10 @@ def _compile_job(
         if project_of(result.scene) != project:
             wrong["path"] = [f"'{spec.path}' must begin with the project's name: '{project}/...'."]
             result.scene = ""
-    except UnsafePathError as error:
+        elif name is not None and load_named(name).sequence:
+            result.sequence = parse_sequence(result.scene)
+    except (UnsafePathError, SequenceError) as error:
+        result.scene = ""
         wrong["path"] = [str(error)]
     return result, wrong
 
@@ -283,6 +296,8 @@ def _check_parameters(
             result.frames = parse_frames(listed)
         except FrameSpecError as error:
             wrong[template.frames] = [str(error)]
+    if template.sequence:
+        result.images = result.frames
     if template.whole:
         result.frames = [min(result.frames, default=1)]
     if not wrong:
@@ -290,6 +305,24 @@ def _check_parameters(
         result.files = {name for names in named.values() for name in names}
         if template.outputs is not None and len(result.files) < len(result.frames):
             wrong["output_prefix"] = ["Several frames would be written to the same file."]
+
+
+def _check_sequences(
+    connection: Connection,
+    project: str | None,
+    spec: SubmissionSpec,
+    compiled: Sequence[_Compiled],
+    errors: dict[str, list[str]],
+) -> None:
+    for index, job in enumerate(compiled):
+        if job.sequence is None:
+            continue
+        there = [path.removeprefix("/") for path in spec.pending_files]
+        there += files.paths(connection, project) if project is not None else []
+        needed = [each for each in compiled if each.spec.id in job.spec.dependencies]
+        makers = [Maker(spec.output_folder, each.files) for each in needed]
+        if missing := missing_images(job.sequence, job.images, there, makers):
+            errors[f"jobs[{index}].path"] = [missing]
 
 
 def _check_graph(jobs: Sequence[JobSpec], errors: dict[str, list[str]]) -> None:

@@ -111,7 +111,13 @@ def catalogue() -> Catalogue:
     """What the farm offers; a module may have its own."""
     machine = Machines("local-cpu", "Test", gpu=False, slots=2, credits_per_hour=Decimal(3600))
     return Catalogue(
-        products=product_rows([Installed("blender", "3.4.1"), Installed("blender", "4.5.15")]),
+        products=product_rows(
+            [
+                Installed("blender", "3.4.1"),
+                Installed("blender", "4.5.15"),
+                Installed("ffmpeg", "5.1"),
+            ]
+        ),
         machines=[machine],
     )
 

@@ -253,8 +253,9 @@ def test_the_public_surface():
     import farm.templates
 
     assert set(farm.templates.__all__) == {
-        "Parameter", "PlugIn", "SceneError", "SceneFormat", "Symptoms", "Template", "TemplateError", "Timeout",
-        "Validated", "SHARED", "available", "load", "load_named",
+        "ImageSequence", "Parameter", "PlugIn", "SHARED", "SceneError", "SceneFormat",
+        "SequenceError", "Symptoms", "Template", "TemplateError", "Timeout", "Validated",
+        "available", "load", "load_named", "parse_sequence",
     }  # fmt: skip
     assert Parameter.__dataclass_params__.frozen
     assert importlib.util.find_spec("farm.templates") is not None

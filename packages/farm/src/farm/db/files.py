@@ -113,6 +113,12 @@ def entry_hash(connection: Connection, project: str, path: str) -> str | None:
     ).scalar_one_or_none()
 
 
+def paths(connection: Connection, project: str) -> list[str]:
+    """Return the paths of a project's manifest, in no order."""
+    found = select(manifest_entries.c.path).where(manifest_entries.c.project_id == project)
+    return list(connection.execute(found).scalars())
+
+
 def has_entry(connection: Connection, project: str, path: str) -> bool:
     """Return whether the project's manifest holds this path."""
     return entry_hash(connection, project, path) is not None

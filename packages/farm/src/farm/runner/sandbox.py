@@ -137,7 +137,7 @@ def set_up(
     if not reason:
         view = _view(place, renderer, template, gpu, template.needs_of(plugins))
         prefix = command(shutil.which("bwrap") or "bwrap", place, view)
-        reason = _refusal(prefix, renderer)
+        reason = _refusal(prefix, renderer, template)
         if not reason:
             file = place.root / "sandbox.json"
             file.write_text(json.dumps(prefix), encoding="utf-8")
@@ -206,7 +206,7 @@ def _view(
         own = [resolved if alone else folder]
         if program != resolved and not _seen(program, [*SYSTEM, *own]):
             links.append((program, resolved))
-    if template.drive is not None:
+    if template.python:
         own += _interpreter_folders(Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix))
     named = [os.environ.get(name) for plugin in plugins for name in plugin.folders]
     own += [Path(folder) for folder in named if folder]
@@ -269,13 +269,13 @@ def _seen(path: Path, folders: Iterable[Path]) -> bool:
     return any(path.is_relative_to(each) for each in folders)
 
 
-def _refusal(prefix: list[str], renderer: Renderer) -> str:
+def _refusal(prefix: list[str], renderer: Renderer, template: Template) -> str:
     """Return why the renderer does not start inside the sandbox; "" when it does."""
     program = renderer.command[0]
     if _seen(Path(program).resolve(), SYSTEM):
         return ""  # The system's own, complete in there: a third of a second saved.
     # Anything else may be a script, or a package of another kind, that needs more than its folder.
-    arguments = ["-s", "-c", ""] if renderer.kind == "bpy" else ["--version"]
+    arguments = ["-s", "-c", ""] if renderer.kind == "bpy" else [*template.trial]
     return _trial([*prefix, program, *arguments], f"{program} does not start in bubblewrap")
 
 

@@ -9,6 +9,7 @@ session. No OpenJD code is imported here: decoding costs half a second and only 
 from farm.templates._drive import SceneError
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._plugins import PlugIn
+from farm.templates._shared.farm_sequence import ImageSequence, SequenceError, parse_sequence
 from farm.templates._template import (
     SHARED,
     SceneFormat,
@@ -23,10 +24,12 @@ from farm.templates._template import (
 
 __all__ = [
     "SHARED",
+    "ImageSequence",
     "Parameter",
     "PlugIn",
     "SceneError",
     "SceneFormat",
+    "SequenceError",
     "Symptoms",
     "Template",
     "TemplateError",
@@ -35,4 +38,5 @@ __all__ = [
     "available",
     "load",
     "load_named",
+    "parse_sequence",
 ]

@@ -4,12 +4,18 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Literal
 
 from farm_protocol.paths import UnsafePathError, canonical
 from pydantic import JsonValue
 
-ParameterType = Literal["string", "path", "list", "object", "bool", "int", "float"]
+_SLOWEST, _FASTEST = Fraction(1, 100), 1000
+_NTSC_DENOMINATOR = 1001
+_NTSC_NEAR = Fraction(1, 200)
+"""As far is 23.98 from what it is short for; 24 is further away."""
+
+ParameterType = Literal["string", "path", "list", "object", "bool", "int", "float", "rate"]
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
@@ -62,6 +68,8 @@ class Parameter:
                 return self._bound(_parse_number(value, self.type))
             case "path":
                 return _parse_path(value)
+            case "rate":
+                return _parse_rate(value)
             case "list" | "object":
                 return _parse_structure(value, self.type)
             case "string":
@@ -167,6 +175,25 @@ def _parse_number(value: JsonValue, kind: Literal["int", "float"]) -> int | floa
         wanted = "a whole number" if kind == "int" else "a number"
         raise ValueError(f"'{_short(value)}' is not {wanted}.")
     return int(number) if kind == "int" else number
+
+
+def _parse_rate(value: JsonValue) -> str:
+    """Return frames a second as a whole number or a fraction, both as a text."""
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,20})?)(?:[/:]([0-9]{1,9}))?", str(value).strip())
+    if match is None or isinstance(value, bool):
+        raise ValueError(f"'{_short(value)}' is no frame rate: write 24, 12.5 or 24000/1001.")
+    divisor = int(match[2] or 1)
+    rate = Fraction(match[1]) / divisor if divisor else Fraction(0)
+    if match[2] is None:
+        # Film and video of the NTSC countries: 23.976 is short for this fraction.
+        ntsc = (Fraction(nominal * 1000, 1001) for nominal in (24, 30, 48, 60, 120))
+        rate = next((each for each in ntsc if abs(rate - each) < _NTSC_NEAR), rate)
+    rate = rate.limit_denominator(_NTSC_DENOMINATOR)
+    if not _SLOWEST <= rate <= _FASTEST:
+        raise ValueError(
+            f"'{_short(value)}' is no frame rate from {_SLOWEST} to {_FASTEST} frames a second."
+        )
+    return str(rate)
 
 
 def _parse_text(value: JsonValue) -> str:

@@ -27,6 +27,7 @@ _TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "string"}
 _TYPES |= {"INT": "int", "FLOAT": "float"}
 
 
+_INPUTS = {"scene": False, "sequence": True}
 _SCENES = {"nuke": _nuke.read_scene}
 """Modules for scenes that alone know the names of their files."""
 
@@ -94,6 +95,10 @@ class Template:
         needs: parameters that only make sense when another one is set -> the other one.
         whole: all frames belong together: one renderer does all of them, and all anew after a
             failure. For the farm such a job has one frame.
+        sequence: a job's path names an image sequence (see `parse_sequence`), which may be made by
+            a job that it needs.
+        python: whether the farm's own Python runs inside the sandbox.
+        trial: the program's arguments with which it must succeed inside the sandbox.
         drive: how the program is driven; None when a script of its own does so.
         objects: parameter of ours -> name -> documented parameter, of those that are handed over
             together, as one JSON object.
@@ -122,6 +127,9 @@ class Template:
     plugins: Mapping[str, PlugIn]
     needs: Mapping[str, str]
     whole: bool
+    sequence: bool
+    python: bool
+    trial: tuple[str, ...]
     drive: Drive | None
     prefixes: frozenset[str]
     objects: Mapping[str, Mapping[str, str]]
@@ -286,6 +294,9 @@ def load_named(name: str) -> Template:
             plugins=load_plugins(notes["sandbox"].get("plugins", {})),
             needs=notes.get("needs", {}),
             whole=notes.get("whole", False),
+            sequence=_INPUTS[notes.get("input", "scene")],
+            python=notes["sandbox"].get("python", "drive" in notes),
+            trial=tuple(notes["sandbox"].get("trial", ["--version"])),
             drive=load_drive(notes["drive"]) if "drive" in notes else None,
             prefixes=_prefixes(notes),
             objects=notes.get("objects", {}),

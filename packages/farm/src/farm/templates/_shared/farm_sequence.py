@@ -1,0 +1,94 @@
+"""Image sequences by the names that people give them: ``frame_####.png``, ``%04d`` or ``$F4``.
+
+Only the standard library: the farm reads a job's path with it, and so does a script in a sandbox.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".exr", ".tif", ".tiff", ".dpx", ".tga", ".bmp", ".webp", ".sgi"),
+)
+"""Of the images that a sequence may consist of."""
+
+_MARK = re.compile(r"(?P<hashes>#+)|%(?:0(?P<printf>[0-9]+))?d|\$F(?P<houdini>[0-9]*)")
+_MOST_DIGITS = 12
+_NUMBER = re.compile(r"-?[0-9]{1,12}\Z")
+
+
+class SequenceError(ValueError):
+    """A path that names no image sequence. ``str()`` is a sentence that says what to write."""
+
+
+@dataclass(frozen=True)
+class ImageSequence:
+    """Where the images of a sequence lie.
+
+    Attributes:
+        folder: of all of them; "" or ending in a slash.
+        head: what comes before the frame number.
+        digits: least digits of a frame number, its sign not counted.
+        tail: what comes after it, the suffix as well.
+    """
+
+    folder: str
+    head: str
+    digits: int
+    tail: str
+
+    def __str__(self) -> str:
+        """Return the path with ``#`` for each digit."""
+        return f"{self.folder}{self.head}{'#' * self.digits}{self.tail}"
+
+    @property
+    def suffix(self) -> str:
+        """The images' suffix in lower case, with its dot."""
+        return os.path.splitext(f"0{self.tail}")[1].lower()
+
+    def path(self, frame: int) -> str:
+        """Return the path of a frame's image."""
+        sign = "-" if frame < 0 else ""
+        return f"{self.folder}{self.head}{sign}{abs(frame):0{self.digits}d}{self.tail}"
+
+    def frame(self, path: str) -> "int | None":
+        """Return the frame that a path is the image of; None when it does not belong to this."""
+        begin, end = self.folder + self.head, self.tail
+        if not (path.startswith(begin) and path.endswith(end)):
+            return None
+        number = path[len(begin) : len(path) - len(end)]
+        if not _NUMBER.match(number):
+            return None
+        # One frame has one name: 0001 is frame 1 of ####, and neither 001 nor 00001 is.
+        return int(number) if self.path(int(number)) == path else None
+
+
+def parse_sequence(path: str) -> ImageSequence:
+    """Return the sequence that a path with forward slashes names; its last mark is the number.
+
+    ``####`` stands for at least as many digits, as ``%04d`` and ``$F4`` do; ``%d`` and ``$F`` for
+    numbers without leading zeros.
+
+    Raises:
+        SequenceError: there is no mark, or these are no images.
+    """
+    folder, slash, name = path.rpartition("/")
+    marks = list(_MARK.finditer(name))
+    if not marks:
+        shown = re.sub(r"[0-9]+(?=[^0-9]*\Z)", lambda found: "#" * len(found[0]), name)
+        hint = shown if "#" in shown else "frame_####.png"
+        raise SequenceError(
+            f"'{path}' names no image sequence: write '#' where the digits of the frame number"
+            f" stand, as in '{hint}'."
+        )
+    mark = marks[-1]
+    digits = len(mark["hashes"] or "") or int(mark["printf"] or mark["houdini"] or 1) or 1
+    if digits > _MOST_DIGITS:
+        raise SequenceError(f"'{path}' has a frame number of more than {_MOST_DIGITS} digits.")
+    head, tail = name[: mark.start()], name[mark.end() :]
+    found = ImageSequence(folder + slash, head, digits, tail)
+    if found.suffix not in SUFFIXES:
+        raise SequenceError(
+            f"'{path}' is no sequence of images: its name must end in one of {', '.join(SUFFIXES)}."
+        )
+    return found

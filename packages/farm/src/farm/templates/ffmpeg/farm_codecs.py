@@ -1,0 +1,139 @@
+"""How each codec is asked for, and what comes before it: size, colours, pixel format."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from farm_events import SceneError
+
+_TAGS = (
+    *("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709"),
+    *("-color_range", "tv"),
+)
+# The same images give the same bytes: no clock, no version of FFmpeg, no rounding by processor.
+_SAME_BYTES = ("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact")
+_SCALER = "bicubic+accurate_rnd+full_chroma_int+bitexact"
+_ALPHA_PROFILE = 5
+"""First ProRes quality with an alpha channel: 4444."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One documented codec.
+
+    Attributes:
+        encoders: FFmpeg's names, the preferred one first.
+        name: of the codec, as ffprobe tells it.
+        extension: of the film, and FFmpeg's name of its container.
+        quality: the default.
+        most: the largest quality; the smallest is 1.
+        pixels: FFmpeg's pixel format.
+        arguments: (encoder, quality) -> FFmpeg's arguments.
+    """
+
+    encoders: "tuple[str, ...]"
+    name: str
+    extension: str
+    quality: int
+    most: int
+    pixels: str
+    arguments: "Callable[[str, int], list[str]]"
+
+    def choose_quality(self, asked: int, label: str) -> int:
+        """Return the quality to use; 0 is the default.
+
+        Parameters:
+            label: how people know the codec.
+
+        Raises:
+            SceneError: the codec has no such quality.
+        """
+        if not 0 <= asked <= self.most:
+            raise SceneError(
+                f"{label} has no quality {asked}: it goes from 1 to {self.most}, 0 is the default."
+            )
+        return asked or self.quality
+
+    def choose_encoder(self, built_in: "set[str]", label: str) -> str:
+        """Return the first of its encoders that there is.
+
+        Raises:
+            SceneError: there is none.
+        """
+        for encoder in self.encoders:
+            if encoder in built_in:
+                return encoder
+        raise SceneError(
+            f"The FFmpeg of the render machine cannot write {label}: it was built without"
+            f" {' and '.join(self.encoders)}.",
+            False,
+        )
+
+
+def _crf(encoder: str, quality: int) -> "list[str]":
+    return ["-crf", str(quality)]
+
+
+def _h265(encoder: str, quality: int) -> "list[str]":
+    # hvc1: the tag by which Apple's players know it.
+    return ["-crf", str(quality), "-tag:v", "hvc1", "-x265-params", "log-level=warning"]
+
+
+def _av1(encoder: str, quality: int) -> "list[str]":
+    if encoder == "libsvtav1":
+        return ["-crf", str(quality), "-preset", "8"]
+    return ["-crf", str(quality), "-b:v", "0", "-cpu-used", "6", "-row-mt", "1"]
+
+
+def _prores(encoder: str, quality: int) -> "list[str]":
+    return ["-profile:v", str(quality - 1), "-vendor", "apl0"]
+
+
+CODECS = {
+    "H264": Codec(("libx264",), "h264", "mp4", 20, 51, "yuv420p", _crf),
+    "H265": Codec(("libx265",), "hevc", "mp4", 23, 51, "yuv420p", _h265),
+    "PRORES": Codec(("prores_ks",), "prores", "mov", 4, 6, "yuv422p10le", _prores),
+    "AV1": Codec(("libsvtav1", "libaom-av1"), "av1", "mp4", 30, 63, "yuv420p", _av1),
+}
+
+
+def even(number: int) -> int:
+    """Return the number, one more when it is odd: two pixels share a colour."""
+    return number + number % 2
+
+
+def filters(codec: Codec, quality: int, width: int, height: int) -> str:
+    """Return FFmpeg's filter chain.
+
+    Parameters:
+        width: of the film in pixels before it is made even; 0: as the images have it, or, with a
+            height, in their proportion.
+        height: likewise.
+    """
+    pixels = codec.pixels
+    if codec.name == "prores" and quality >= _ALPHA_PROFILE:
+        pixels = "yuva444p10le"
+    size = f"w={width or -2}:h={height or -2}:" if width or height else ""
+    return ",".join(
+        [
+            # Tells the size of each image; see farm_ffmpeg.
+            "showinfo=checksum=0",
+            f"scale={size}out_color_matrix=bt709:out_range=tv:flags={_SCALER}",
+            f"format={pixels}",
+            "pad=ceil(iw/2)*2:ceil(ih/2)*2",
+            "setsar=1",
+            # prores_ks takes them from the frames, other encoders from the arguments below.
+            "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709",
+        ]
+    )
+
+
+def output_arguments(codec: Codec, encoder: str, quality: int) -> "list[str]":
+    """Return FFmpeg's arguments between the filters and the file's name."""
+    return [
+        *("-an", "-sn", "-dn", "-c:v", encoder),
+        *codec.arguments(encoder, quality),
+        *_TAGS,
+        *_SAME_BYTES,
+        # The index in front: a film that is played while it is still being loaded.
+        *("-movflags", "+faststart+write_colr", "-f", codec.extension),
+    ]

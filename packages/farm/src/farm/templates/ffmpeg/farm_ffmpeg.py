@@ -1,0 +1,179 @@
+"""FFmpeg and ffprobe as processes: started, read line by line, and asked what they made."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import IO, Any
+
+from farm_events import SceneError
+from farm_images import strictness
+from farm_start import die_with_parent
+
+_KEPT_LINES = 30
+_SIZE = re.compile(r"\[Parsed_showinfo_\d+ @ [^]]+\] n: *\d+ .* s:(\d+)x(\d+) ")
+_NOISE = re.compile(r"\[Parsed_showinfo_|frame= *\d+ fps=|\[libx26[45] @|\s*$")
+_PROGRESS = re.compile(r"frame=(\d+)\s*$")
+_ENCODER = re.compile(r"^ V[A-Z.]{5} (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How FFmpeg ended.
+
+    Attributes:
+        code: its exit code, negative when a signal ended it.
+        images: how many images were decoded.
+        lines: the last ones that it wrote.
+    """
+
+    code: int
+    images: int
+    lines: "list[str]"
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, for people."""
+        if self.code < 0:
+            why = " It may have run out of memory." if self.code == -signal.SIGKILL else ""
+            return f"FFmpeg was ended by {signal.Signals(-self.code).name}.{why}"
+        said = self.lines[-1].strip().rstrip(".") if self.lines else "it gave no reason"
+        if said == "Conversion failed!" and len(self.lines) > 1:
+            said = self.lines[-2].strip().rstrip(".")
+        return f"FFmpeg failed with exit code {self.code}: {said}."
+
+
+@dataclass(frozen=True)
+class Film:
+    """What ffprobe found in a film; ``size``: in pixels, ``rate``: frames a second."""
+
+    codec: str
+    frames: int
+    size: "tuple[int, int]"
+    rate: Fraction
+
+
+def ffprobe_beside(ffmpeg: str) -> str:
+    """Return the path of the ffprobe that was installed with an FFmpeg.
+
+    Raises:
+        SceneError: there is none.
+    """
+    for path in (ffmpeg, os.path.realpath(ffmpeg)):
+        folder, name = os.path.split(path)
+        # ffmpeg-5.1 has ffprobe-5.1 beside it.
+        for other in dict.fromkeys((name.replace("ffmpeg", "ffprobe"), "ffprobe")):
+            probe = os.path.join(folder, other)
+            if probe != path and os.access(probe, os.X_OK):
+                return probe
+    raise SceneError(f"There is no ffprobe beside {ffmpeg}: films could not be checked.", False)
+
+
+def encoders(ffmpeg: str) -> "set[str]":
+    """Return the names of the video encoders that an FFmpeg was built with."""
+    return set(_ENCODER.findall(_ask([ffmpeg, "-hide_banner", "-encoders"]).stdout))
+
+
+def encode(
+    command: "list[str]",
+    on_image: "Callable[[int, tuple[int, int]], None]",
+    on_progress: "Callable[[int], None]",
+) -> Run:
+    """Run FFmpeg to its end.
+
+    Parameters:
+        command: with the filter ``showinfo``, and ``-progress pipe:1``.
+        on_image: called with the number of each decoded image, from 0, and its size; what it raises
+            ends FFmpeg.
+        on_progress: called from another thread with how many frames are encoded.
+    """
+    print(" ".join(command), flush=True)
+    process = _start(command)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    reader = threading.Thread(target=_read_progress, args=(process.stdout, on_progress))
+    reader.start()
+    lines: deque[str] = deque(maxlen=_KEPT_LINES)
+    images = 0
+    try:
+        for line in process.stderr:
+            if match := _SIZE.search(line):
+                on_image(images, (int(match[1]), int(match[2])))
+                images += 1
+            elif not _NOISE.match(line):
+                print(line.rstrip(), flush=True)
+                lines.append(line)
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.stderr.close()
+        code = process.wait()
+        reader.join()
+        process.stdout.close()
+    return Run(code, images, list(lines))
+
+
+def damage(ffmpeg: str, image: str) -> "str | None":
+    """Return what is wrong with an image that cannot be decoded; None when it can."""
+    strict = strictness(os.path.splitext(image)[1])
+    look = [ffmpeg, "-v", "error", "-nostdin", *strict, "-f", "image2", "-pattern_type", "none"]
+    done = _ask([*look, "-i", image, "-f", "null", "-"])
+    if done.returncode == 0:
+        return None
+    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    # "[png @ 0x55...] chunk too big": the address tells people nothing.
+    return re.sub(r"^\[[^]]*\] *", "", said[0]).rstrip(".") if said else "no reason was given"
+
+
+def examine(ffprobe: str, film: str) -> Film:
+    """Decode a film and return what it is.
+
+    Raises:
+        SceneError: it cannot be read.
+    """
+    entries = "stream=codec_name,nb_read_frames,width,height,avg_frame_rate"
+    look = [ffprobe, "-v", "error", "-count_frames", "-select_streams", "v:0"]
+    done = _ask([*look, "-show_entries", entries, "-of", "json", film])
+    try:
+        stream: dict[str, Any] = json.loads(done.stdout)["streams"][0]
+        return Film(
+            stream["codec_name"],
+            int(stream["nb_read_frames"]),
+            (int(stream["width"]), int(stream["height"])),
+            Fraction(stream["avg_frame_rate"]),
+        )
+    except (ValueError, KeyError, IndexError, ZeroDivisionError):
+        said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1].rstrip(".")
+        raise SceneError(f"ffprobe cannot read the film that was made: {said}.", False) from None
+
+
+def _read_progress(stream: "IO[str]", on_progress: "Callable[[int], None]") -> None:
+    for line in stream:
+        if match := _PROGRESS.match(line):
+            on_progress(int(match[1]))
+
+
+def _start(command: "list[str]") -> "subprocess.Popen[str]":
+    parent = os.getpid()
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="backslashreplace",
+        preexec_fn=lambda: die_with_parent(parent),
+    )
+
+
+def _ask(command: "list[str]") -> "subprocess.CompletedProcess[str]":
+    process = _start(command)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, out, err)

@@ -1,0 +1,119 @@
+"""Jobs that work on an image sequence: is it there, or will a job that they need render it?"""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from .conftest import Farm, send, spec
+
+OUT = "demo/render_results/out"
+
+
+@pytest.fixture
+def ann(farm: Farm) -> httpx.Client:
+    client = farm.user("ann@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    return client
+
+
+def film(path: str, needs: list[str] | None = None, **params: object) -> dict[str, Any]:
+    """Return a job that makes a film."""
+    return {
+        "id": "film",
+        "name": "film",
+        "app": "ffmpeg",
+        "operation": "transcode",
+        "path": path,
+        "params": params,
+        "dependencies": needs or [],
+    }
+
+
+def submission(*jobs: dict[str, Any], frames: str = "1 24") -> dict[str, Any]:
+    """Return a submission of a render job, j1, and others."""
+    body: dict[str, Any] = spec(params={"frames": frames})
+    body["jobs"] += jobs
+    return body
+
+
+def wrong(client: httpx.Client, body: dict[str, Any]) -> str:
+    """Return what is wrong with the path of the second job, the only thing that is."""
+    answers = [client.post(f"/v1/submissions{end}", json=body) for end in ("/check", "")]
+    assert [answer.status_code for answer in answers] == [400, 400], answers[0].text
+    errors = answers[0].json()["errors"]
+    assert answers[1].json()["errors"] == errors
+    assert list(errors) == ["jobs[1].path"]
+    (sentence,) = errors["jobs[1].path"]
+    return str(sentence)
+
+
+@pytest.mark.parametrize("mark", ["####", "%04d", "$F4"])
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_what_a_needed_job_will_render(ann: httpx.Client, mark: str, slash: str) -> None:
+    body = submission(film(f"{slash}{OUT}/frame_{mark}.png", ["j1"], frames="2 20"))
+    answer = ann.post("/v1/submissions", json=body)
+    assert answer.status_code == 201, answer.text
+    made = answer.json()["jobs"][1]
+    assert (made["state"], made["frames_total"], made["app_version"]) == ("pending", 1, "5.1")
+
+
+def test_the_order_of_the_jobs_makes_no_difference(ann: httpx.Client) -> None:
+    body = submission(film(f"{OUT}/frame_####.png", ["j1"]))
+    body["jobs"].reverse()
+    assert ann.post("/v1/submissions", json=body).status_code == 201
+
+
+def test_images_on_the_farm(ann: httpx.Client) -> None:
+    for frame in (8, 9, 10):
+        send(ann, f"demo/plates/a.{frame}.exr", b"x%d" % frame)
+    good = submission(film("demo/plates/a.#.exr", frames="8 10"))
+    assert ann.post("/v1/submissions", json=good).status_code == 201
+    sentence = wrong(ann, submission(film("demo/plates/a.#.exr", frames="5 10")))
+    assert sentence.endswith(": frames 5-7.")
+    assert "'demo/plates/a.#.exr'" in sentence
+
+
+def test_images_on_their_way(ann: httpx.Client) -> None:
+    body = submission(film("demo/plates/a_##.png"))
+    body["pending_files"] = ["/demo/plates/a_01.png"]
+    assert ann.post("/v1/submissions/check", json=body).status_code == 200
+
+
+def test_frames_that_the_needed_job_does_not_render(ann: httpx.Client) -> None:
+    body = submission(film(f"{OUT}/frame_####.png", ["j1"], frames="1 26"))
+    assert wrong(ann, body).endswith(
+        "nor rendered by a job that this one depends on: frames 25-26."
+    )
+
+
+@pytest.mark.parametrize(
+    "path", [f"{OUT}/fram_####.png", f"{OUT}/frame_##.png", "demo/frame_####.png"]
+)
+def test_the_nearest_name_is_told(ann: httpx.Client, path: str) -> None:
+    sentence = wrong(ann, submission(film(path, ["j1"])))
+    assert sentence.endswith(f"Did you mean '{OUT}/frame_####.png'?")
+
+
+def test_without_the_dependency_it_is_not_there(ann: httpx.Client) -> None:
+    sentence = wrong(ann, submission(film(f"{OUT}/frame_####.png")))
+    assert "add_dependencies" in sentence
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        (f"{OUT}/frame_0001.png", f"as in '{'frame_####.png'}'"),
+        (f"{OUT}/frame_####.blend", "must end in one of"),
+        (f"demo/../{OUT}/frame_####.png", ".."),
+        ("other/frame_####.png", "'demo/"),
+    ],
+)
+def test_paths_that_are_no_sequence_of_the_project(ann: httpx.Client, path: str, word: str) -> None:
+    assert word in wrong(ann, submission(film(path, ["j1"])))
+
+
+def test_a_frame_rate_that_is_none(ann: httpx.Client) -> None:
+    body = submission(film(f"{OUT}/frame_####.png", ["j1"], frame_rate="fast"))
+    errors = ann.post("/v1/submissions/check", json=body).json()["errors"]
+    assert "24000/1001" in errors["jobs[1].frame_rate"][0]

@@ -1,0 +1,366 @@
+"""Films of image sequences: real FFmpeg through the real runner, and fakes of it that misbehave."""
+
+import json
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import OpenImageIO as oiio
+import pytest
+from farm.renderers import Renderer
+from farm.runner.loop import work
+from farm.runner.report import Farm
+from farm.runner.sandbox import probe
+from farm.templates import load
+from farm_protocol.files import FileEntry
+from farm_protocol.hashing import hash_file
+from farm_protocol.runner import Finish, Outcome, RunnerJob
+
+from .conftest import fake_farm
+
+FFMPEG = shutil.which("ffmpeg")
+pytestmark = pytest.mark.skipif(FFMPEG is None, reason="needs ffmpeg on the PATH")
+WIDTH, HEIGHT = 98, 66
+OUT = "show/render_results/out"
+
+
+def write_image(path: Path, shade: float, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
+    """Write an image of one grey; its format follows from the suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = oiio.FLOAT if path.suffix == ".exr" else oiio.UINT8
+    image = oiio.ImageBuf(oiio.ImageSpec(*size, 3, kind))
+    assert oiio.ImageBufAlgo.fill(image, (shade, shade, shade))
+    assert image.write(str(path)), image.geterror()
+
+
+class Desk:
+    """Makes films of the images in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder / "project"
+        self.images = self.project / "render_results" / "out"
+        self.images.mkdir(parents=True)
+        self.folder = folder
+        self.ffmpeg = str(FFMPEG)
+
+    def draw(self, *frames: int, suffix: str = "png", name: str = "frame_") -> None:
+        for frame in frames:
+            write_image(self.images / f"{name}{frame:04d}.{suffix}", 0.05 + frame % 10 / 12)
+
+    def fake(self, ffmpeg: str = "", ffprobe: str = "") -> None:
+        """Put programs in front of the real ones: bodies of shell scripts."""
+        programs = self.folder / "bin"
+        programs.mkdir()
+        real = Path(str(FFMPEG))
+        for name, body in (("ffmpeg", ffmpeg), ("ffprobe", ffprobe)):
+            script = programs / name
+            script.write_text(f'#!/bin/sh\nreal={real.parent / name}\n{body}\nexec "$real" "$@"\n')
+            script.chmod(0o755)
+        self.ffmpeg = str(programs / "ffmpeg")
+
+    def run(
+        self,
+        sequence: str = "frame_####.png",
+        claim: int = 1,
+        sandbox: Any = "off",
+        **params: object,
+    ) -> "fake_farm.FakeFarm":
+        """Make a film; return the farm that was told of it."""
+        template = load("ffmpeg", "transcode")
+        assert template is not None
+        checked = template.validate(params)
+        assert not checked.errors, checked.errors
+        store, entries = self.folder / "store", []
+        for path in sorted(each for each in self.project.rglob("*") if each.is_file()):
+            digest, size = hash_file(path)
+            blob = store / digest[:2] / digest
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            blob.write_bytes(path.read_bytes())
+            remote = f"show/{path.relative_to(self.project).as_posix()}"
+            entries.append(FileEntry(path=remote, hash=digest, size=size))
+        job = RunnerJob(
+            job_id="job1",
+            name="film",
+            app="ffmpeg",
+            app_version="",
+            operation="transcode",
+            template=template.name,
+            scene=f"{OUT}/{sequence}",
+            parameters=checked.values,
+            plugins=[],
+            files=entries,
+            output_folder=OUT,
+            disk_store=str(store),
+        )
+        farm = fake_farm.FakeFarm(job, [[claim]])
+        renderer = Renderer("ffmpeg", "5.1", "program", (self.ffmpeg,), "on the PATH")
+        try:
+            runner = Farm(farm.url, fake_farm.TOKEN)
+            work(runner, self.folder / "work", [renderer], sandbox, threading.Event())
+            runner.close()
+        finally:
+            farm.down()
+        assert farm.problems == []
+        assert list((self.folder / "work").iterdir()) == []
+        return farm
+
+    def film(self, farm: "fake_farm.FakeFarm") -> Path:
+        """Return the one file that the farm was given."""
+        assert end(farm).outcome is Outcome.COMPLETED, (end(farm), farm.log)
+        (done,) = farm.frames.values()
+        (output,) = done.outputs
+        path = self.folder / "delivered" / output.path.removeprefix(f"{OUT}/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(farm.blobs[output.hash])
+        return path
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def end(farm: "fake_farm.FakeFarm") -> Finish:
+    (finish,) = farm.finishes.values()
+    return finish
+
+
+def refusal(farm: "fake_farm.FakeFarm", permanent: bool) -> str:
+    """Return why there is no film."""
+    assert end(farm).outcome is Outcome.FAILED, farm.log
+    assert farm.frames == {}
+    assert end(farm).permanent is permanent, end(farm)
+    return end(farm).sentence
+
+
+def stream(film: Path) -> dict[str, Any]:
+    """Return what ffprobe says of a film's only stream."""
+    look = ["ffprobe", "-v", "error", "-count_frames", "-show_streams", "-of", "json", str(film)]
+    done = subprocess.run(look, capture_output=True, check=True)
+    (found,) = json.loads(done.stdout)["streams"]
+    return dict(found)
+
+
+def shades(film: Path) -> list[int]:
+    """Return the grey in the middle of each frame, 0 to 255."""
+    middle = f"crop=2:2:{WIDTH // 2}:{HEIGHT // 2},format=gray"
+    look = ["ffmpeg", "-v", "error", "-i", str(film), "-vf", f"{middle},scale=1:1"]
+    look += ["-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    return list(subprocess.run(look, capture_output=True, check=True).stdout)
+
+
+@pytest.mark.parametrize(
+    ("codec", "name", "pixels", "suffix"),
+    [
+        ("H264", "h264", "yuv420p", "mp4"),
+        ("hevc", "hevc", "yuv420p", "mp4"),
+        ("ProRes", "prores", "yuv422p10le", "mov"),
+        ("av1", "av1", "yuv420p", "mp4"),
+    ],
+)
+def test_each_codec(desk: Desk, codec: str, name: str, pixels: str, suffix: str) -> None:
+    desk.draw(*range(1, 8))
+    film = desk.film(desk.run(codec=codec, frame_rate="24000/1001", output_prefix="cut/a"))
+    assert film == desk.folder / "delivered" / "cut" / f"a.{suffix}"
+    found = stream(film)
+    assert (found["codec_name"], found["pix_fmt"]) == (name, pixels)
+    assert (found["width"], found["height"]) == (WIDTH, HEIGHT)
+    assert found["nb_read_frames"] == "7"
+    assert found["avg_frame_rate"] == "24000/1001"
+    colours = {found[f"color_{which}"] for which in ("space", "transfer", "primaries")}
+    assert colours == {"bt709"}
+
+
+@pytest.mark.parametrize("rate", ["1", "12.5", "25", "29.97", "60", "120"])
+def test_the_rate_is_exact(desk: Desk, rate: str) -> None:
+    desk.draw(*range(1, 4))
+    found = stream(desk.film(desk.run(frame_rate=rate)))
+    numerator, denominator = map(int, found["avg_frame_rate"].split("/"))
+    assert numerator / denominator == pytest.approx(float(rate), abs=0.001)
+    assert found["nb_read_frames"] == "3"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "dpx", "exr"])
+def test_each_format_keeps_its_order_and_its_colours(desk: Desk, suffix: str) -> None:
+    # Linear 0.2140 is sRGB 0.5.
+    middle = 0.214 if suffix == "exr" else 0.5
+    for frame, shade in enumerate((0.0, middle, 1.0), 9):
+        write_image(desk.images / f"f.{frame}.{suffix}", shade)
+    film = desk.film(desk.run(f"f.#.{suffix}", quality=1))
+    assert shades(film) == pytest.approx([0, 128, 255], abs=3)
+
+
+@pytest.mark.parametrize("sequence", ["frame_####.png", "frame_%04d.png", "frame_$F4.png"])
+def test_only_the_listed_frames_in_ascending_order(desk: Desk, sequence: str) -> None:
+    desk.draw(1, 2, 3, 4, 6, 8)
+    desk.draw(5, name="other_")
+    film = desk.film(desk.run(sequence, claim=2, frames="8, 2 6 2", quality=1))
+    expected = [(0.05 + frame / 12) * 255 for frame in (2, 4, 6, 8)]
+    assert shades(film) == pytest.approx(expected, abs=3)
+
+
+def test_all_from_a_first_frame_on(desk: Desk) -> None:
+    desk.draw(1, 5, 6, 7)
+    assert stream(desk.film(desk.run(start_number=5)))["nb_read_frames"] == "3"
+
+
+def test_the_same_images_give_the_same_bytes(desk: Desk) -> None:
+    desk.draw(*range(1, 5))
+    films = [desk.film(desk.run()).read_bytes() for _ in range(2)]
+    assert films[0] == films[1]
+
+
+@pytest.mark.parametrize(
+    ("params", "size"),
+    [
+        ({}, (98, 66)),
+        ({"scale_width": 40, "scale_height": 21}, (40, 22)),
+        ({"scale_width": 48}, (48, 32)),
+        ({"scale_height": 33}, (50, 34)),
+    ],
+)
+def test_odd_sizes_are_made_even(
+    desk: Desk, params: dict[str, object], size: tuple[int, int]
+) -> None:
+    for frame in (1, 2):
+        write_image(desk.images / f"frame_{frame:04d}.png", 0.5, (97, 65))
+    found = stream(desk.film(desk.run(**params)))
+    assert (found["width"], found["height"]) == size
+
+
+def test_prores_4444_has_an_alpha_channel(desk: Desk) -> None:
+    desk.draw(1, 2)
+    found = stream(desk.film(desk.run(codec="PRORES", quality=5)))
+    assert (found["profile"], found["pix_fmt"]) == ("4444", "yuva444p12le")
+
+
+def test_gaps_are_named_before_anything_is_encoded(desk: Desk) -> None:
+    desk.fake(ffmpeg='case "$*" in *libx264*) echo encoding; esac')
+    desk.draw(1, 2, 5, 7, 8)
+    farm = desk.run()
+    assert refusal(farm, permanent=True).startswith(
+        "Images of show/render_results/out/frame_####.png are missing: 3-4, 6. "
+    )
+    assert "encoding" not in farm.log
+
+
+def test_listed_frames_that_are_missing_are_named(desk: Desk) -> None:
+    desk.draw(1, 2, 3)
+    assert "are missing: 4-6." in refusal(desk.run(frames="2 6"), permanent=True)
+
+
+def test_no_image_at_all(desk: Desk) -> None:
+    desk.draw(1, 2)
+    sentence = refusal(desk.run("frame_##.png"), permanent=True)
+    assert sentence == "There is no image show/render_results/out/frame_##.png in the project."
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "exr", "tif"])
+@pytest.mark.parametrize("part", [0, 0.3, 0.9])
+def test_a_truncated_image_is_named(desk: Desk, suffix: str, part: float) -> None:
+    desk.draw(1, 2, 3, 4, 5, suffix=suffix)
+    broken = desk.images / f"frame_0003.{suffix}"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: int(part * len(whole))])
+    sentence = refusal(desk.run(f"frame_####.{suffix}"), permanent=True)
+    assert f"frame_0003.{suffix} is damaged or no complete image" in sentence
+
+
+def test_images_of_two_sizes_are_refused(desk: Desk) -> None:
+    desk.draw(1, 2, 4)
+    write_image(desk.images / "frame_0003.png", 0.5, (64, 64))
+    sentence = refusal(desk.run(), permanent=True)
+    assert f"frame_0003.png has 64x64 pixels, but {OUT}/frame_0001.png has 98x66" in sentence
+
+
+@pytest.mark.parametrize(("codec", "quality"), [("H264", 52), ("PRORES", 7), ("AV1", -1)])
+def test_a_quality_that_the_codec_does_not_have(desk: Desk, codec: str, quality: int) -> None:
+    desk.draw(1)
+    sentence = refusal(desk.run(codec=codec, quality=quality), permanent=True)
+    assert sentence.startswith(f"{codec} has no quality {quality}: it goes from 1 to ")
+
+
+def test_an_encoder_that_this_build_lacks(desk: Desk) -> None:
+    desk.fake(ffmpeg='case "$*" in *-encoders*) "$real" "$@" | grep -v libx265; exit; esac')
+    desk.draw(1)
+    sentence = refusal(desk.run(codec="H265"), permanent=False)
+    assert sentence.endswith("cannot write H265: it was built without libx265.")
+
+
+def test_an_ffmpeg_without_ffprobe(desk: Desk) -> None:
+    desk.fake()
+    Path(desk.ffmpeg).with_name("ffprobe").unlink()
+    desk.draw(1)
+    assert "There is no ffprobe beside" in refusal(desk.run(), permanent=False)
+
+
+def test_an_ffmpeg_that_hangs_is_ended(desk: Desk) -> None:
+    desk.fake(ffmpeg='case "$*" in *libx264*) exec sleep 1000; esac')
+    desk.draw(1, 2)
+    sentence = refusal(desk.run(silence_timeout=1), permanent=False)
+    assert "printed nothing for 1 s (silence_timeout)" in sentence
+
+
+def test_an_ffmpeg_that_is_killed(desk: Desk) -> None:
+    desk.fake(ffmpeg='case "$*" in *libx264*) kill -9 $$; esac')
+    desk.draw(1, 2)
+    sentence = refusal(desk.run(), permanent=False)
+    assert sentence == "FFmpeg was ended by SIGKILL. It may have run out of memory."
+
+
+def test_a_full_disk(desk: Desk) -> None:
+    message = "movie.mp4: No space left on device"
+    desk.fake(ffmpeg=f'case "$*" in *libx264*) echo "{message}" >&2; exit 1; esac')
+    desk.draw(1, 2)
+    assert refusal(desk.run(), permanent=False) == "The disk of the render machine is full."
+
+
+def test_any_other_failure_is_quoted(desk: Desk) -> None:
+    desk.fake(ffmpeg='case "$*" in *libx264*) echo "Some trouble" >&2; exit 4; esac')
+    desk.draw(1, 2)
+    sentence = refusal(desk.run(), permanent=False)
+    assert sentence == "FFmpeg failed with exit code 4: Some trouble."
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ('"3"', '"2"', "2 frames instead of 3"),
+        ('"24/1"', '"25/1"', "25 frames a second instead of 24"),
+        ("98", "96", "96x66 pixels instead of 98x66"),
+        ("h264", "mpeg4", "the codec mpeg4 instead of h264"),
+    ],
+)
+def test_a_film_that_is_not_as_asked_is_not_delivered(
+    desk: Desk, right: str, wrong: str, words: str
+) -> None:
+    desk.fake(ffprobe=f""""$real" "$@" | sed 's|{right}|{wrong}|'; exit""")
+    desk.draw(1, 2, 3)
+    sentence = refusal(desk.run(), permanent=False)
+    assert sentence == f"The film that FFmpeg made has {words}."
+
+
+def test_a_film_that_cannot_be_read_is_not_delivered(desk: Desk) -> None:
+    desk.fake(ffprobe='case "$*" in *-count_frames*) echo "moov atom not found" >&2; exit 1; esac')
+    desk.draw(1, 2, 3)
+    sentence = refusal(desk.run(), permanent=False)
+    assert sentence == "ffprobe cannot read the film that was made: moov atom not found."
+
+
+@pytest.mark.skipif(bool(probe()), reason="bubblewrap does not work here")
+@pytest.mark.parametrize("wrapped", [False, True], ids=["the system's", "somebody's own"])
+def test_in_the_sandbox(desk: Desk, wrapped: bool) -> None:
+    if wrapped:
+        desk.fake()
+    desk.draw(1, 2, 3)
+    farm = desk.run(sandbox="required")
+    assert stream(desk.film(farm))["nb_read_frames"] == "3"
+
+
+def test_names_that_mean_something_to_ffmpeg(desk: Desk) -> None:
+    name = "50%d it's [a], b; c=%03d_"
+    desk.draw(1, 2, name=name)
+    film = desk.film(desk.run(f"{name}####.png", output_prefix="a %d b's"))
+    assert stream(film)["nb_read_frames"] == "2"
