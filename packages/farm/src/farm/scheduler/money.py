@@ -106,19 +106,19 @@ def _read(connection: Connection) -> Consequences:
 def _act(connection: Connection, job_id: str, now: datetime) -> None:
     """The job has cost its budget."""
     row = job_rows.row(connection, job_id)
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(budget_acted=True))
+    job_rows.put(connection, row, budget_acted=True)
     used_up = f"its budget of {to_credits(row['budget_micros']).normalize():f} credits is used up."
     match BudgetAction(row["budget_action"]):
         case BudgetAction.STOP:
             told = f"Stopped: {used_up}"
-            writer.happen(connection, job_id, Event.STOP, now, told)
+            writer.happen_to(connection, row, Event.STOP, now, told)
         case BudgetAction.SUSPEND:
             told = f"Suspended: {used_up}"
-            writer.happen(connection, job_id, Event.SUSPEND, now, told)
+            writer.happen_to(connection, row, Event.SUSPEND, now, told)
         case BudgetAction.ALERT:
             told = used_up.capitalize()
             if not JobState(row["state"]).is_final:
-                writer.say(connection, job_id, told)
+                writer.say(connection, row, told)
     subject = f"'{row['name']}' has used up its budget"
     text = f"The job '{row['name']}' of the project '{row['project']}': {told}"
     notices.add(connection, row["account_id"], subject, text, now)
