@@ -1,5 +1,6 @@
 """What every route may use, and who is asking."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from farm.db import claims, hosts
 from farm.db.accounts import AccountRow
 from farm.db.claims import RunnerRow
 from farm.db.database import Database
+from farm.db.turns import Result
 from farm.errors import ForbiddenError, NotAuthenticatedError
 from farm.stores.disk import DiskStore
 from farm.wakeup import Wakeup
@@ -47,6 +49,10 @@ class Context:
     version: str
     attempts: Attempts = field(default_factory=Attempts)
 
+    async def write(self, work: Callable[[Connection], Result]) -> Result:
+        """Let ``work`` write without a thread of its own; see `Database.submit`."""
+        return await asyncio.wrap_future(self.database.submit(work))
+
     def notify(self) -> None:
         """Tell both: a job has changed in a way that may leave something to do."""
         self.changes.notify()
@@ -62,7 +68,8 @@ class Context:
         return {each.id: each.slots for each in self.catalogue.machines}
 
 
-def _context(request: Request) -> Context:
+# Dependencies that wait for nothing are coroutines: for a function a thread would be asked.
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 
@@ -70,7 +77,7 @@ def _context(request: Request) -> Context:
 InContext = Annotated[Context, Depends(_context)]
 
 
-def _bearer(authorization: Annotated[str, Header()] = "") -> str:
+async def _bearer(authorization: Annotated[str, Header()] = "") -> str:
     scheme, _, secret = authorization.partition(" ")
     if scheme.lower() != "bearer" or not secret:
         raise NotAuthenticatedError("Sign in: the request carries no 'Authorization: Bearer'.")
@@ -88,7 +95,7 @@ def _account(context: InContext, secret: Secret) -> AccountRow:
 Account = Annotated[AccountRow, Depends(_account)]
 
 
-def _admin(account: Account) -> AccountRow:
+async def _admin(account: Account) -> AccountRow:
     if account.role is not Role.ADMIN:
         raise ForbiddenError("Only an administrator of the farm may do this.")
     return account
@@ -97,12 +104,17 @@ def _admin(account: Account) -> AccountRow:
 Admin = Annotated[AccountRow, Depends(_admin)]
 
 
-def _runner(context: InContext, secret: Secret) -> RunnerRow:
-    with context.database.read() as connection:
-        runner = claims.runner_by_token(connection, hash_secret(secret), datetime.now(UTC))
+def runner_of(connection: Connection, secret: str, now: datetime) -> RunnerRow:
+    """Return the living runner that a token belongs to. Raises NotAuthenticatedError."""
+    runner = claims.runner_by_token(connection, hash_secret(secret), now)
     if runner is None:
         raise NotAuthenticatedError("The runner's token is not valid any more.")
     return runner
+
+
+def _runner(context: InContext, secret: Secret) -> RunnerRow:
+    with context.database.read() as connection:
+        return runner_of(connection, secret, datetime.now(UTC))
 
 
 Runner = Annotated[RunnerRow, Depends(_runner)]

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
 from farm.api.context import Account, InContext
-from farm.db import feed, frame_flags, tasks
+from farm.db import feed, frame_flags, outputs, tasks
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
 from farm.errors import NotFoundError
@@ -87,7 +87,7 @@ def get_outputs(context: InContext, account: Account, job_id: str, after: str = 
     """Return the job's result files, a page at a time."""
     get_job(context, account, job_id)
     with context.database.read() as connection:
-        found = rows.outputs_of(connection, job_id, after, OUTPUTS_PAGE)
+        found = outputs.of_job(connection, job_id, after, OUTPUTS_PAGE)
     return OutputList(outputs=found, more=len(found) == OUTPUTS_PAGE)
 
 

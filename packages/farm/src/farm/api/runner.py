@@ -11,15 +11,17 @@ from farm_protocol.runner import (
     Heartbeat,
     HeartbeatAnswer,
     LogChunk,
+    RunnerCommand,
     RunnerJob,
 )
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
+from sqlalchemy import Connection
 
 from farm.api import transfer
-from farm.api.context import InContext, Runner
+from farm.api.context import InContext, Runner, Secret, runner_of
 from farm.db import claims as claim_rows
-from farm.db import files, hosts
+from farm.db import files, hosts, outputs
 from farm.db import jobs as rows
 from farm.errors import ClaimLostError
 from farm.scheduler import claims
@@ -31,11 +33,11 @@ router = APIRouter(prefix="/runner")
 def get_job(context: InContext, runner: Runner) -> RunnerJob:
     """Return the job that the runner was started for, with the files to stage."""
     with context.database.read() as connection:
-        row = rows.row(connection, runner.job_id)
+        row = rows.whole_row(connection, runner.job_id)
         needed = rows.needed_by(connection, runner.job_id)
         manifest = {file.path: file for file in files.entries(connection, row["project_id"])}
         # A job that follows another works on its results.
-        manifest.update({file.path: file for file in rows.output_files(connection, needed)})
+        manifest.update({file.path: file for file in outputs.entries(connection, needed)})
     return RunnerJob(
         job_id=row["id"],
         name=row["name"],
@@ -53,25 +55,36 @@ def get_job(context: InContext, runner: Runner) -> RunnerJob:
 
 
 @router.post("/claims")
-def post_claim(context: InContext, runner: Runner, request: ClaimRequest) -> Claim:
+async def post_claim(context: InContext, secret: Secret, request: ClaimRequest) -> Claim:
     """Claim frames."""
-    with context.database.write() as connection:
+
+    def work(connection: Connection) -> Claim:
         now = datetime.now(UTC)
+        runner = runner_of(connection, secret, now)
         claim = claims.claim(connection, runner, request, context.slots, now)
         if request.host and request.programs:
             hosts.report(connection, request.host, request.programs, now)
-    context.notify()
+        return claim
+
+    claim = await context.write(work)
+    context.changes.notify()
+    if claim.claim_id is None:
+        context.work.notify()  # Its slot is free.
     return claim
 
 
 @router.post("/claims/{claim_id}/heartbeat")
-def post_heartbeat(
-    context: InContext, runner: Runner, claim_id: str, beat: Heartbeat
+async def post_heartbeat(
+    context: InContext, secret: Secret, claim_id: str, beat: Heartbeat
 ) -> HeartbeatAnswer:
     """Say that the runner lives, and hear what it shall do."""
-    with context.database.write() as connection:
-        command = claims.heartbeat(connection, runner, claim_id, beat.frame, datetime.now(UTC))
-    return HeartbeatAnswer(command=command)
+
+    def work(connection: Connection) -> RunnerCommand:
+        now = datetime.now(UTC)
+        runner = runner_of(connection, secret, now)
+        return claims.heartbeat(connection, runner, claim_id, beat.frame, now)
+
+    return HeartbeatAnswer(command=await context.write(work))
 
 
 @router.put("/blobs/{blob_hash}", status_code=201)
@@ -92,26 +105,42 @@ def get_blob(context: InContext, runner: Runner, blob_hash: BlobHash) -> FileRes
 
 
 @router.post("/claims/{claim_id}/frames", status_code=204)
-def post_frame(context: InContext, runner: Runner, claim_id: str, report: FrameDone) -> None:
+async def post_frame(context: InContext, secret: Secret, claim_id: str, report: FrameDone) -> None:
     """Report a finished frame."""
-    with context.database.write() as connection:
-        claims.frame_done(connection, runner, claim_id, report, datetime.now(UTC))
+
+    def work(connection: Connection) -> None:
+        now = datetime.now(UTC)
+        runner = runner_of(connection, secret, now)
+        claims.frame_done(connection, runner, claim_id, report, now)
+
+    await context.write(work)
     context.changes.notify()
 
 
 @router.post("/claims/{claim_id}/log", status_code=204)
-def post_log(context: InContext, runner: Runner, claim_id: str, chunk: LogChunk) -> None:
+async def post_log(context: InContext, secret: Secret, claim_id: str, chunk: LogChunk) -> None:
     """Append to the job's log."""
-    with context.database.write() as connection:
+
+    def work(connection: Connection) -> None:
+        runner = runner_of(connection, secret, datetime.now(UTC))
         claims.add_log(connection, runner, claim_id, chunk.offset, chunk.text)
+
+    await context.write(work)
 
 
 @router.post("/claims/{claim_id}/finish", status_code=204)
-def post_finish(context: InContext, runner: Runner, claim_id: str, report: Finish) -> None:
+async def post_finish(context: InContext, secret: Secret, claim_id: str, report: Finish) -> None:
     """End the claim."""
-    with context.database.write() as connection:
-        claims.finish(connection, runner, claim_id, report, datetime.now(UTC))
-    context.notify()
+
+    def work(connection: Connection) -> bool:
+        now = datetime.now(UTC)
+        runner = runner_of(connection, secret, now)
+        return claims.finish(connection, runner, claim_id, report, now)
+
+    something_to_do = await context.write(work)
+    context.changes.notify()
+    if something_to_do:
+        context.work.notify()
 
 
 def _account_id(context: InContext, runner: Runner) -> str:

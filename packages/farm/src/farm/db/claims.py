@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select, update
 
 from farm.db.tables import accounts, claims, frames, jobs, runners
 from farm.jobs.frames import format_frames
@@ -33,7 +33,12 @@ class RunnerRow:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
-    """One open claim. ``recalled``: it shall end after the frame it is at."""
+    """One open claim.
+
+    Attributes:
+        recalled: it shall end after the frame it is at.
+        seconds: of machine time, charged up to ``metered_at``.
+    """
 
     id: str
     runner_id: str
@@ -44,6 +49,7 @@ class ClaimRow:
     metered_at: datetime
     frames_done: int
     recalled: bool
+    seconds: float
 
 
 _RUNNER = (
@@ -65,27 +71,49 @@ _CLAIM = (
     claims.c.metered_at,
     claims.c.frames_done,
     claims.c.recalled,
+    claims.c.seconds,
 )
 
 # Built once: runners ask so often that building these costs more than running them.
-_LIVE_RUNNER = select(*_RUNNER).where(
-    runners.c.id == bindparam("of_runner"), runners.c.ended_at.is_(None)
-)
 _BY_TOKEN = select(*_RUNNER).where(
     runners.c.token_hash == bindparam("of_token"),
     runners.c.ended_at.is_(None),
     runners.c.expires_at > bindparam("now"),
 )
-_OPEN_CLAIM = select(*_CLAIM).where(
+_OPEN_CLAIM: Select[Any] = select(*_CLAIM).where(
     claims.c.id == bindparam("of_claim"),
     claims.c.runner_id == bindparam("of_runner"),
     claims.c.ended_at.is_(None),
 )
+_OPEN_CLAIMS: Select[Any] = select(*_CLAIM).where(claims.c.ended_at.is_(None))
+_OPEN_CLAIMS_OF_RUNNER = _OPEN_CLAIMS.where(claims.c.runner_id == bindparam("of_runner"))
 _UNFINISHED = (
     select(frames.c.number, frames.c.failures, frames.c.losses)
     .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
     .order_by(frames.c.number)
 )
+_FRAME_STATE = select(frames.c.state).where(
+    frames.c.job_id == bindparam("of_job"),
+    frames.c.number == bindparam("of_number"),
+    frames.c.claim_id == bindparam("of_claim"),
+)
+_ADD_CLAIM = insert(claims)
+_GIVE_FRAMES = (
+    update(frames)
+    .where(
+        frames.c.job_id == bindparam("of_job"),
+        frames.c.state == FrameState.WAITING.value,
+        frames.c.position <= bindparam("until"),
+    )
+    .values(state=FrameState.RUNNING.value, claim_id=bindparam("for_claim"))
+)
+_FINISH_FRAME = (
+    update(frames)
+    .where(frames.c.job_id == bindparam("of_job"), frames.c.number == bindparam("of_number"))
+    .values(state=FrameState.DONE.value, seconds=bindparam("took"))
+)
+# Which columns it sets follows from the values it is given.
+_PUT_CLAIM = update(claims).where(claims.c.id == bindparam("of_claim"))
 
 
 def add_runner(
@@ -137,12 +165,6 @@ def live_runners(connection: Connection, job_id: str | None = None) -> list[Runn
     if job_id is not None:
         query = query.where(runners.c.job_id == job_id)
     return [RunnerRow(*row) for row in connection.execute(query)]
-
-
-def live_runner(connection: Connection, runner_id: str) -> RunnerRow | None:
-    """Return the runner as it is now, None when it has ended."""
-    row = connection.execute(_LIVE_RUNNER, {"of_runner": runner_id}).one_or_none()
-    return None if row is None else RunnerRow(*row)
 
 
 def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerRow]:
@@ -224,12 +246,12 @@ def open_claims(
     connection: Connection, *, runner_id: str | None = None, silent_since: datetime | None = None
 ) -> list[ClaimRow]:
     """Return open claims: of a runner, or those without a heartbeat since a moment."""
-    query = select(*_CLAIM).where(claims.c.ended_at.is_(None))
+    query, of = _OPEN_CLAIMS, {}
     if runner_id is not None:
-        query = query.where(claims.c.runner_id == runner_id)
+        query, of = _OPEN_CLAIMS_OF_RUNNER, {"of_runner": runner_id}
     if silent_since is not None:
         query = query.where(claims.c.heartbeat_at < silent_since)
-    return [ClaimRow(*row) for row in connection.execute(query)]
+    return [ClaimRow(*row) for row in connection.execute(query, of)]
 
 
 def open_claim(connection: Connection, claim_id: str, runner_id: str) -> ClaimRow | None:
@@ -243,95 +265,68 @@ def add_claim(
     connection: Connection,
     claim_id: str,
     runner: RunnerRow,
-    numbers: Sequence[int],
+    waiting: Sequence[tuple[int, int]],
     now: datetime,
 ) -> None:
-    """Store a claim and give it its frames, which must be waiting."""
+    """Store a claim and give it its frames.
+
+    Parameters:
+        waiting: the first of the job's waiting frames, as `farm.db.jobs.positions` returns them.
+    """
+    numbers = [number for number, _ in waiting]
     connection.execute(
-        insert(claims).values(
-            id=claim_id,
-            runner_id=runner.id,
-            job_id=runner.job_id,
-            created_at=now,
-            heartbeat_at=now,
-            frames=format_frames(numbers),
-            frames_total=len(numbers),
-            frames_done=0,
-            recalled=False,
-            seconds=0.0,
-            metered_at=now,
-            sentence="",
-            marker="",
-        )
+        _ADD_CLAIM,
+        {
+            "id": claim_id,
+            "runner_id": runner.id,
+            "job_id": runner.job_id,
+            "created_at": now,
+            "heartbeat_at": now,
+            "frames": format_frames(numbers),
+            "frames_total": len(numbers),
+            "frames_done": 0,
+            "recalled": False,
+            "seconds": 0.0,
+            "metered_at": now,
+            "sentence": "",
+            "marker": "",
+        },
     )
     connection.execute(
-        update(frames)
-        .where(frames.c.job_id == runner.job_id, frames.c.number.in_(numbers))
-        .values(state=FrameState.RUNNING.value, claim_id=claim_id)
-    )
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == runner.job_id)
-        .values(frames_running=jobs.c.frames_running + len(numbers))
+        _GIVE_FRAMES, {"of_job": runner.job_id, "until": waiting[-1][1], "for_claim": claim_id}
     )
 
 
 def touch(connection: Connection, claim_id: str, now: datetime, frame: int | None) -> None:
     """A heartbeat arrived."""
     connection.execute(
-        update(claims).where(claims.c.id == claim_id).values(heartbeat_at=now, current_frame=frame)
+        _PUT_CLAIM, {"of_claim": claim_id, "heartbeat_at": now, "current_frame": frame}
     )
 
 
 def frame_state(connection: Connection, claim: ClaimRow, number: int) -> FrameState | None:
     """Return the state of a frame of this claim; None when the frame is not the claim's."""
-    state = connection.execute(
-        select(frames.c.state).where(
-            frames.c.job_id == claim.job_id,
-            frames.c.number == number,
-            frames.c.claim_id == claim.id,
-        )
-    ).scalar_one_or_none()
+    of = {"of_job": claim.job_id, "of_number": number, "of_claim": claim.id}
+    state = connection.execute(_FRAME_STATE, of).scalar_one_or_none()
     return None if state is None else FrameState(state)
 
 
 def frame_finished(
     connection: Connection, claim: ClaimRow, number: int, seconds: float, now: datetime
 ) -> None:
-    """A running frame of the claim is done, and cost ``seconds``."""
+    """A running frame of the claim is done, and its time up to now, ``seconds``, was charged."""
     connection.execute(
-        update(frames)
-        .where(frames.c.job_id == claim.job_id, frames.c.number == number)
-        .values(state=FrameState.DONE.value, seconds=seconds)
+        _FINISH_FRAME, {"of_job": claim.job_id, "of_number": number, "took": seconds}
     )
     connection.execute(
-        update(claims)
-        .where(claims.c.id == claim.id)
-        .values(frames_done=claims.c.frames_done + 1, heartbeat_at=now)
-    )
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == claim.job_id)
-        .values(
-            frames_done=jobs.c.frames_done + 1,
-            frames_running=jobs.c.frames_running - 1,
-        )
-    )
-
-
-def charged(
-    connection: Connection, claim: ClaimRow, seconds: float, micros: int, now: datetime
-) -> None:
-    """The claim's time up to now was posted in the ledger, as the cost of its job."""
-    connection.execute(
-        update(claims)
-        .where(claims.c.id == claim.id)
-        .values(seconds=claims.c.seconds + seconds, metered_at=now)
-    )
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == claim.job_id)
-        .values(credits_micros=jobs.c.credits_micros + micros)
+        _PUT_CLAIM,
+        {
+            "of_claim": claim.id,
+            "frames_done": claim.frames_done + 1,
+            "heartbeat_at": now,
+            "seconds": claim.seconds + seconds,
+            "metered_at": now,
+        },
     )
 
 
@@ -341,9 +336,12 @@ def unfinished(connection: Connection, claim_id: str) -> list[Attempted]:
     return [Attempted(row.number, row.failures, row.losses) for row in rows]
 
 
-def forgive(connection: Connection, job_id: str) -> None:
-    """Begin to count the failures of a job's frames anew; those that were given up wait again."""
-    again = connection.execute(
+def forgive(connection: Connection, job_id: str) -> int:
+    """Begin to count the failures of a job's frames anew; those that were given up wait again.
+
+    Returns how many those are.
+    """
+    again: int = connection.execute(
         update(frames)
         .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
         .values(state=FrameState.WAITING.value, claim_id=None)
@@ -353,14 +351,12 @@ def forgive(connection: Connection, job_id: str) -> None:
         .where(frames.c.job_id == job_id, or_(frames.c.failures > 0, frames.c.losses > 0))
         .values(failures=0, losses=0)
     )
-    connection.execute(
-        update(jobs).where(jobs.c.id == job_id).values(frames_failed=jobs.c.frames_failed - again)
-    )
+    return again
 
 
 def end_claim(connection: Connection, claim_id: str, now: datetime, **values: Any) -> None:
-    """Close a claim with its outcome, sentence and exit code."""
-    connection.execute(update(claims).where(claims.c.id == claim_id).values(ended_at=now, **values))
+    """Close a claim with its outcome, sentence, exit code and whatever else it is to hold."""
+    connection.execute(_PUT_CLAIM, {"of_claim": claim_id, "ended_at": now, **values})
 
 
 def last_failure(connection: Connection, job_id: str) -> str:

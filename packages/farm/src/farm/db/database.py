@@ -1,7 +1,7 @@
 """Opening the database: transactions, one writer at a time, migrations."""
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, create_engine, make_url
 
 from farm.db import postgres, sqlite
+from farm.db.turns import Result, SharedTurns, Turn
 
 
 class Database:
@@ -19,8 +20,11 @@ class Database:
     ``with database.write() as connection`` is one transaction: committed at the end, rolled back
     by an exception. There is one writer at a time, on both databases and over all processes:
     what a writer has read stays true until it has written, and the ids that it is given become
-    visible in their order. Writers of one process take turns here; other processes
-    (``farm users add``) wait for the database's lock.
+    visible in their order. Writers of one process take turns here, in the order in which they
+    came; other processes (``farm users add``) wait for the database's lock.
+
+    ``database.submit(work)`` is for short calls that come often: ``work(connection)`` is executed
+    in such a transaction, which it may share with others that wait; see `farm.db.turns`.
     """
 
     def __init__(self, url: str) -> None:
@@ -28,7 +32,8 @@ class Database:
         parsed = make_url(url)
         self._on_postgres = parsed.get_backend_name() == "postgresql"
         self.url = postgres.with_driver(parsed) if self._on_postgres else parsed
-        self._turn = threading.Lock()
+        self._turn = Turn()
+        self._shared = SharedTurns(self.write)
         self._owner: Connection | None = None
         options: dict[str, Any] = {"pool_size": 20, "max_overflow": 40}
         if self._on_postgres:
@@ -66,6 +71,15 @@ class Database:
         ):
             yield connection
 
+    def submit(self, work: Callable[[Connection], Result]) -> "Future[Result]":
+        """Let ``work`` write; its result is there once it is committed.
+
+        Parameters:
+            work: touches nothing but the database: after somebody else's error it is executed
+                again.
+        """
+        return self._shared.submit(work)
+
     def own(self) -> bool:
         """Keep other farms off this database until `close`; returns whether that was possible.
 
@@ -85,7 +99,8 @@ class Database:
             command.upgrade(config, version)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Execute what was submitted, then close all connections."""
+        self._shared.close()
         if self._owner is not None:
             self._owner.close()
         self._engine.dispose()

@@ -1,5 +1,6 @@
 """The change feed, the runners' log, and the farm's identity."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -26,14 +27,23 @@ def ensure_farm_id(connection: Connection) -> None:
 
 def job_changed(connection: Connection, account_id: str, job_id: str) -> None:
     """Tell the feed that a job is not as it was."""
-    connection.execute(insert(changes).values(account_id=account_id, job_id=job_id))
+    connection.execute(_ADD_CHANGE, {"account_id": account_id, "job_id": job_id})
 
 
-def output_written(connection: Connection, account_id: str, job_id: str, path: str) -> None:
-    """Tell the feed of a new result file."""
+def outputs_written(
+    connection: Connection, account_id: str, job_id: str, paths: Sequence[str]
+) -> None:
+    """Tell the feed of new result files, and that their job is not as it was."""
     connection.execute(
-        insert(changes).values(account_id=account_id, job_id=job_id, output_path=path)
+        _ADD_CHANGE,
+        [
+            {"account_id": account_id, "job_id": job_id, "output_path": path}
+            for path in (*paths, None)
+        ],
     )
+
+
+_ADD_CHANGE = insert(changes)
 
 
 def newest(connection: Connection, account_id: str) -> int:

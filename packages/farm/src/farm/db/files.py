@@ -18,14 +18,17 @@ def known_blobs(connection: Connection, account_id: str, hashes: Iterable[str]) 
     wanted = sorted(set(hashes))
     found: dict[str, int] = {}
     for start in range(0, len(wanted), _IN_LIMIT):
-        rows = connection.execute(
-            select(blobs.c.hash, blobs.c.size).where(
-                blobs.c.account_id == account_id,
-                blobs.c.hash.in_(wanted[start : start + _IN_LIMIT]),
-            )
-        )
+        of = {"of_account": account_id, "of_hashes": wanted[start : start + _IN_LIMIT]}
+        rows = connection.execute(_KNOWN_BLOBS, of)
         found.update((row.hash, row.size) for row in rows)
     return found
+
+
+# Built once: asked for every frame.
+_KNOWN_BLOBS = select(blobs.c.hash, blobs.c.size).where(
+    blobs.c.account_id == bindparam("of_account"),
+    blobs.c.hash.in_(bindparam("of_hashes", expanding=True)),
+)
 
 
 def add_blob(

@@ -3,13 +3,28 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from farm_protocol.changes import Output
-from farm_protocol.files import FileEntry
 from farm_protocol.jobs import Job, JobState, Submission
-from sqlalchemy import Connection, Row, RowMapping, Select, bindparam, func, insert, literal, select
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from farm.db import metering, postgres, sqlite
-from farm.db.tables import accounts, frames, job_dependencies, jobs, outputs, submissions
+from farm.db.tables import (
+    accounts,
+    frames,
+    host_failures,
+    job_dependencies,
+    jobs,
+    plans,
+    submissions,
+)
 from farm.jobs.dependencies import Node
 from farm.jobs.pricing import to_credits
 from farm.jobs.progress import Progress
@@ -134,17 +149,56 @@ def owned(connection: Connection, account_id: str, job_id: str) -> Job | None:
     return found[0] if found else None
 
 
-def row(connection: Connection, job_id: str) -> RowMapping:
-    """Return the whole row of a job that exists, with its submission's output folder."""
-    return connection.execute(_ROW, {"of_job": job_id}).mappings().one()
+JobRow = dict[str, Any]
+"""A job's row as `row` reads it; in a write transaction `put` keeps it true."""
+
+
+def row(connection: Connection, job_id: str) -> JobRow:
+    """Return what deciding on a job takes: its row, its submission's names and its user's limits.
+
+    The columns are those of ``jobs`` without the JSON ones, and ``project``, ``submission_name``,
+    ``output_folder``, ``active`` (whether its user is let in), ``job_throughput_limit`` and
+    ``hosts_failed`` (whether a host has failed it).
+    """
+    return dict(connection.execute(_ROW, {"of_job": job_id}).mappings().one())
+
+
+def put(connection: Connection, job: JobRow, **values: Any) -> None:
+    """Write columns of a job, and remember them in its row."""
+    connection.execute(_PUT, {"of_job": job["id"], **values})
+    job.update(values)
+
+
+def whole_row(connection: Connection, job_id: str) -> JobRow:
+    """Return every column of a job that exists, and its submission's output folder and project."""
+    return dict(connection.execute(_WHOLE_ROW, {"of_job": job_id}).mappings().one())
 
 
 # Built once: runners ask so often that building these costs more than running them.
+_JSON = {"parameters", "plugins", "warnings"}
 _ROW = (
+    select(
+        *(column for column in jobs.c if column.name not in _JSON),
+        *_SUBMISSION_COLUMNS,
+        accounts.c.active,
+        plans.c.job_throughput_limit,
+        select(host_failures.c.job_id)
+        .where(host_failures.c.job_id == jobs.c.id)
+        .exists()
+        .label("hosts_failed"),
+    )
+    .join(submissions, submissions.c.id == jobs.c.submission_id)
+    .join(accounts, accounts.c.id == jobs.c.account_id)
+    .join(plans, plans.c.name == accounts.c.plan)
+    .where(jobs.c.id == bindparam("of_job"))
+)
+_WHOLE_ROW = (
     select(jobs, *_SUBMISSION_COLUMNS, submissions.c.project_id)
     .join(submissions)
     .where(jobs.c.id == bindparam("of_job"))
 )
+# Which columns it sets follows from the values it is given.
+_PUT = update(jobs).where(jobs.c.id == bindparam("of_job"))
 _STATE = (
     select(jobs.c.state, accounts.c.active)
     .join_from(jobs, accounts, jobs.c.account_id == accounts.c.id)
@@ -163,8 +217,8 @@ def state_and_access(connection: Connection, job_id: str) -> tuple[JobState, boo
     return JobState(row.state), row.active
 
 
-def progress(row: RowMapping) -> Progress:
-    """Return how far a job is, from its whole row."""
+def progress(row: JobRow) -> Progress:
+    """Return how far a job is, from its row."""
     return Progress(
         total=row["frames_total"],
         done=row["frames_done"],
@@ -172,38 +226,6 @@ def progress(row: RowMapping) -> Progress:
         running=row["frames_running"],
         test_frames=row["test_frames"],
     )
-
-
-def outputs_of(connection: Connection, job_id: str, after: str, limit: int) -> list[Output]:
-    """Return up to ``limit`` result files of a job whose path comes after ``after``."""
-    rows = connection.execute(
-        select(outputs)
-        .where(outputs.c.job_id == job_id, outputs.c.path > after)
-        .order_by(outputs.c.path)
-        .limit(limit)
-    )
-    return [output(each) for each in rows]
-
-
-def output(row: Row[Any]) -> Output:
-    """Return a result file from its row of ``outputs``."""
-    return Output(
-        submission_id=row.submission_id,
-        job_id=row.job_id,
-        frame=row.frame,
-        path=row.path,
-        hash=row.hash,
-        size=row.size,
-        created_at=row.created_at,
-    )
-
-
-def output_files(connection: Connection, job_ids: Sequence[str]) -> list[FileEntry]:
-    """Return the outputs of these jobs as files that a dependent job can be given."""
-    rows = connection.execute(
-        select(outputs.c.path, outputs.c.hash, outputs.c.size).where(outputs.c.job_id.in_(job_ids))
-    )
-    return [FileEntry(path=each.path, hash=each.hash, size=each.size) for each in rows]
 
 
 def needed_by(connection: Connection, job_id: str) -> list[str]:
@@ -250,13 +272,23 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
 
 def frame_numbers(connection: Connection, job_id: str, state: FrameState, limit: int) -> list[int]:
     """Return up to ``limit`` frames of a job in this state, in the order they were asked for."""
-    rows = connection.execute(
-        select(frames.c.number)
-        .where(frames.c.job_id == job_id, frames.c.state == state.value)
-        .order_by(frames.c.position)
-        .limit(limit)
-    )
-    return list(rows.scalars())
+    return [number for number, _ in positions(connection, job_id, state, limit)]
+
+
+def positions(
+    connection: Connection, job_id: str, state: FrameState, limit: int
+) -> list[tuple[int, int]]:
+    """Return the same frames as (number, position)."""
+    of = {"of_job": job_id, "of_state": state.value, "most": limit}
+    return [(number, position) for number, position in connection.execute(_FRAMES, of)]
+
+
+_FRAMES = (
+    select(frames.c.number, frames.c.position)
+    .where(frames.c.job_id == bindparam("of_job"), frames.c.state == bindparam("of_state"))
+    .order_by(frames.c.position)
+    .limit(bindparam("most"))
+)
 
 
 def _job_query() -> Select[Any]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, func, insert, select, update
 
 from farm.db.tables import accounts, jobs, ledger_entries, ledger_postings
 
@@ -36,12 +36,10 @@ def post(
         reference: unique; one that is there already is an integrity error.
     """
     entry_id = connection.execute(
-        insert(ledger_entries)
-        .values(kind=kind, reference=reference, reason=reason, created_at=now)
-        .returning(ledger_entries.c.id)
+        _ADD_ENTRY, {"kind": kind, "reference": reference, "reason": reason, "created_at": now}
     ).scalar_one()
     connection.execute(
-        insert(ledger_postings),
+        _ADD_POSTINGS,
         [
             {"entry_id": entry_id, "account_id": account_id, "amount_micros": amount_micros},
             {"entry_id": entry_id, "account_id": None, "amount_micros": -amount_micros},
@@ -49,13 +47,21 @@ def post(
     )
     consumed = -amount_micros if kind == USAGE else 0
     connection.execute(
-        update(accounts)
-        .where(accounts.c.id == account_id)
-        .values(
-            balance_micros=accounts.c.balance_micros + amount_micros,
-            consumed_micros=accounts.c.consumed_micros + consumed,
-        )
+        _MOVE, {"of_account": account_id, "amount": amount_micros, "consumed": consumed}
     )
+
+
+# Built once: every frame is charged.
+_ADD_ENTRY = insert(ledger_entries).returning(ledger_entries.c.id)
+_ADD_POSTINGS = insert(ledger_postings)
+_MOVE = (
+    update(accounts)
+    .where(accounts.c.id == bindparam("of_account"))
+    .values(
+        balance_micros=accounts.c.balance_micros + bindparam("amount", type_=BigInteger),
+        consumed_micros=accounts.c.consumed_micros + bindparam("consumed", type_=BigInteger),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

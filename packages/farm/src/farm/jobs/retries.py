@@ -43,12 +43,13 @@ class Attempted:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the frame is from now on."""
+    """What the frame is from now on. ``blamed``: one of the counts has grown."""
 
     number: int
     state: FrameState
     failures: int
     losses: int
+    blamed: bool = False
 
 
 def judge_unfinished(
@@ -73,5 +74,5 @@ def judge_unfinished(
         losses = frame.losses + (blamed and end is ClaimEnd.LOST)
         given_up = permanent or failures >= MAX_FAILURES or losses >= MAX_LOSSES
         state = FrameState.FAILED if given_up else FrameState.WAITING
-        verdicts.append(Verdict(frame.number, state, failures, losses))
+        verdicts.append(Verdict(frame.number, state, failures, losses, blamed))
     return verdicts

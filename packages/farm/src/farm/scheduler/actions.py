@@ -125,7 +125,7 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
         over = next_state(state, _EVENTS[action]) is not state
     except IllegalTransitionError:
         return False
-    setbacks.forget_pause(connection, job_id)
+    setbacks.forget_pause(connection, row)
     tasks.forget_host_failures(connection, job_id)
     which = frames.c.state == FrameState.FAILED.value
     if action is Action.RESTART_UNSTARTED:

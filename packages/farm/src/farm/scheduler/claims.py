@@ -1,7 +1,8 @@
 """What runners ask for and report. Every claim is fenced: only its runner, only while it is open.
 
 All functions work in the caller's write transaction and may be repeated: a runner that did not
-get the answer sends the same again.
+get the answer sends the same again. The runner that asks has been read in that transaction: it
+lives.
 """
 
 from collections.abc import Mapping
@@ -20,16 +21,16 @@ from farm_protocol.runner import (
     OutputFile,
     RunnerCommand,
 )
-from sqlalchemy import Connection, RowMapping, update
+from sqlalchemy import Connection
 
 from farm.accounts.credits import charge
-from farm.db import accounts, feed, files
 from farm.db import claims as rows
+from farm.db import feed, files, outputs
 from farm.db import jobs as job_rows
 from farm.db.claims import ClaimRow, RunnerRow
+from farm.db.jobs import JobRow
 from farm.db.metering import metered_seconds
-from farm.db.tables import jobs, outputs
-from farm.errors import ClaimLostError, InvalidRequestError, NotAuthenticatedError
+from farm.errors import ClaimLostError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.pricing import machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
@@ -51,61 +52,56 @@ def claim(
 
     Parameters:
         slots: capacity by machine type.
-
-    Raises:
-        NotAuthenticatedError: the runner was given up a moment ago.
     """
-    alive = rows.live_runner(connection, runner.id)
-    if alive is None:
-        raise NotAuthenticatedError("This runner was given up; its token is not valid any more.")
+    row = job_rows.row(connection, runner.job_id)
     for left_open in rows.open_claims(connection, runner_id=runner.id):
         # It asks for the next one, so it knows nothing of this: the answer never arrived.
-        _end(connection, left_open, ClaimEnd.STOPPED, "stopped", "", now)
-    _remember_times(connection, runner.job_id, request)
-    if request.host and request.host != alive.host:
+        _end(connection, row, left_open, ClaimEnd.STOPPED, "stopped", "", now)
+    if request.host and request.host != runner.host:
         rows.set_host(connection, runner.id, request.host)
-    row = job_rows.row(connection, runner.job_id)
-    account = accounts.by_id(connection, row["account_id"])
+    times = _measured_times(request)
+    row.update(times)
     progress = job_rows.progress(row)
     reason = ""
-    if not account.active:
+    if not row["active"]:
         reason = "The account is disabled."
     elif row["state"] not in _CLAIMABLE:
         reason = f"The job is {row['state']}."
-    elif alive.yielding:
+    elif runner.yielding:
         reason = "It makes room for another job."
     elif progress.claimable <= 0:
         reason = "No frame waits."
     else:
-        host = request.host or alive.host
+        host = request.host or runner.host
         reason = setbacks.refusal(connection, row, host, now)
     if reason:
+        if times:
+            job_rows.put(connection, row, **times)
         rows.end_runner(connection, runner.id, now)
         return Claim(claim_id=None, frames=[], reason=reason)
-    limit = account.plan.job_throughput_limit
-    most_runners = max(1, min(row["instances"], limit, slots.get(row["machine_type"], 1)))
+    limits = (row["instances"], row["job_throughput_limit"], slots.get(row["machine_type"], 1))
+    most_runners = max(1, min(limits))
     size = claim_size(
         progress.claimable, most_runners, row["startup_seconds"], row["frame_seconds"]
     )
-    numbers = job_rows.frame_numbers(
+    waiting = job_rows.positions(
         connection, runner.job_id, FrameState.WAITING, min(size, MAX_CLAIM)
     )
     claim_id = uuid4().hex
-    rows.add_claim(connection, claim_id, runner, numbers, now)
+    rows.add_claim(connection, claim_id, runner, waiting, now)
     writer.warn(connection, row, request.warnings)
-    writer.happen(connection, runner.job_id, Event.CLAIMED, now)
+    given = {**times, "frames_running": row["frames_running"] + len(waiting)}
+    writer.happen_to(connection, row, Event.CLAIMED, now, **given)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
-    return Claim(claim_id=claim_id, frames=sorted(numbers))
+    return Claim(claim_id=claim_id, frames=sorted(number for number, _ in waiting))
 
 
-def _remember_times(connection: Connection, job_id: str, request: ClaimRequest) -> None:
-    values = {
-        name: value
-        for name, value in request.model_dump(include=_TIMES).items()
-        if value is not None and value > 0
+def _measured_times(request: ClaimRequest) -> dict[str, float]:
+    times = {
+        "startup_seconds": request.startup_seconds,
+        "frame_seconds": request.frame_seconds,
     }
-    if values:
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+    return {name: value for name, value in times.items() if value is not None and value > 0}
 
 
 def heartbeat(
@@ -117,8 +113,7 @@ def heartbeat(
     state, let_in = job_rows.state_and_access(connection, runner.job_id)
     if state is JobState.STOPPING or not let_in:
         return RunnerCommand.STOP
-    alive = rows.live_runner(connection, runner.id)
-    if own.recalled or state is JobState.SUSPENDED or alive is None or alive.yielding:
+    if own.recalled or state is JobState.SUSPENDED or runner.yielding:
         return RunnerCommand.YIELD
     return RunnerCommand.CONTINUE
 
@@ -141,27 +136,42 @@ def frame_done(
         return
     row = job_rows.row(connection, runner.job_id)
     _check_outputs(connection, row["account_id"], row["output_folder"], report.outputs)
-    for file in report.outputs:
-        _store_output(
-            connection, row["id"], row["submission_id"], row["account_id"], report, file, now
-        )
-    seconds = _charge(connection, own, row, f"frame:{own.id}:{report.frame}", now)
+    outputs.store(
+        connection,
+        job_id=row["id"],
+        submission_id=row["submission_id"],
+        account_id=row["account_id"],
+        frame=report.frame,
+        files=report.outputs,
+        now=now,
+    )
+    seconds, micros = _charge(connection, own, row, f"frame:{own.id}:{report.frame}", now)
     rows.frame_finished(connection, own, report.frame, seconds, now)
     frame_health.note(connection, own, report.flags)
-    setbacks.frame_done(connection, row, own)
-    feed.job_changed(connection, row["account_id"], row["id"])
-    writer.settle(connection, row["id"], now)
+    job_rows.put(
+        connection,
+        row,
+        frames_done=row["frames_done"] + 1,
+        frames_running=row["frames_running"] - 1,
+        credits_micros=row["credits_micros"] + micros,
+    )
+    setbacks.frame_done(connection, row, runner, own)
+    paths = [file.path for file in report.outputs]
+    feed.outputs_written(connection, row["account_id"], row["id"], paths)
+    writer.settle(connection, row, now)
 
 
 def _charge(
-    connection: Connection, own: ClaimRow, row: RowMapping, reference: str, now: datetime
-) -> float:
-    """Charge the claim's time since its last charge, by the farm's clock; return the seconds."""
+    connection: Connection, own: ClaimRow, row: JobRow, reference: str, now: datetime
+) -> tuple[float, int]:
+    """Charge the claim's time since its last charge, by the farm's clock.
+
+    Returns the seconds and what they cost, in micros; the caller notes both.
+    """
     seconds = metered_seconds(own.metered_at, now)
     micros = machine_time_micros(seconds, Decimal(row["credits_per_hour"]))
     charge(connection, row["account_id"], reference, micros, now)
-    rows.charged(connection, own, seconds, micros, now)
-    return seconds
+    return seconds, micros
 
 
 def _check_outputs(
@@ -179,33 +189,6 @@ def _check_outputs(
             )
 
 
-def _store_output(
-    connection: Connection,
-    job_id: str,
-    submission_id: str,
-    account_id: str,
-    report: FrameDone,
-    file: OutputFile,
-    now: datetime,
-) -> None:
-    values = {
-        "submission_id": submission_id,
-        "account_id": account_id,
-        "frame": report.frame,
-        "hash": file.hash,
-        "size": file.size,
-        "created_at": now,
-    }
-    replaced = connection.execute(
-        update(outputs)
-        .where(outputs.c.job_id == job_id, outputs.c.path == file.path)
-        .values(**values)
-    ).rowcount
-    if not replaced:
-        connection.execute(outputs.insert().values(job_id=job_id, path=file.path, **values))
-    feed.output_written(connection, account_id, job_id, file.path)
-
-
 def add_log(
     connection: Connection, runner: RunnerRow, claim_id: str, offset: int, text: str
 ) -> None:
@@ -216,18 +199,19 @@ def add_log(
 
 def finish(
     connection: Connection, runner: RunnerRow, claim_id: str, report: Finish, now: datetime
-) -> None:
-    """The runner ends its claim. Raises ClaimLostError."""
+) -> bool:
+    """The runner ends its claim; return whether that leaves the scheduler something to do.
+
+    Raises ClaimLostError.
+    """
     own = _own(connection, runner, claim_id)
+    row = job_rows.row(connection, own.job_id)
     ends = {Outcome.STOPPED: ClaimEnd.STOPPED, Outcome.NO_LICENCE: ClaimEnd.NO_LICENCE}
-    if report.outcome is Outcome.STOPPED and rows.unfinished(connection, own.id):
-        # It worked until it was told to stop. Failures and lost runners are the farm's loss.
-        row = job_rows.row(connection, own.job_id)
-        _charge(connection, own, row, f"rest:{own.id}", now)
     frame_health.note(connection, own, report.flags)
     sentence = report.sentence or "The renderer ended without delivering every frame."
-    _end(
+    frames_wait = _end(
         connection,
+        row,
         own,
         # "completed" with frames missing is a failure whatever the runner believes.
         ends.get(report.outcome, ClaimEnd.FAILED),
@@ -237,7 +221,11 @@ def finish(
         exit_code=report.exit_code,
         permanent=report.permanent and report.outcome is not Outcome.NO_LICENCE,
         marker=report.marker,
+        # It worked until it was told to stop. Failures and lost runners are the farm's loss.
+        charged=report.outcome is Outcome.STOPPED,
     )
+    # Of a job that is over and one that is to stop the runners go, and others may begin.
+    return frames_wait or row["state"] not in _CLAIMABLE
 
 
 def expire_silent(connection: Connection, now: datetime) -> int:
@@ -245,14 +233,16 @@ def expire_silent(connection: Connection, now: datetime) -> int:
     since = now - timedelta(seconds=CLAIM_TIMEOUT_SECONDS)
     silent = rows.open_claims(connection, silent_since=since)
     for each in silent:
-        _end(connection, each, ClaimEnd.LOST, "lost", "Its runner fell silent.", now)
+        row = job_rows.row(connection, each.job_id)
+        _end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner fell silent.", now)
     return len(silent)
 
 
 def runner_vanished(connection: Connection, runner: RunnerRow, now: datetime) -> None:
     """The engine says that a runner is gone: take back its claim and end it."""
     for each in rows.open_claims(connection, runner_id=runner.id):
-        _end(connection, each, ClaimEnd.LOST, "lost", "Its runner ended unexpectedly.", now)
+        row = job_rows.row(connection, each.job_id)
+        _end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner ended unexpectedly.", now)
     rows.end_runner(connection, runner.id, now)
 
 
@@ -265,6 +255,7 @@ def _own(connection: Connection, runner: RunnerRow, claim_id: str) -> ClaimRow:
 
 def _end(
     connection: Connection,
+    row: JobRow,
     ended: ClaimRow,
     end: ClaimEnd,
     outcome: str,
@@ -274,9 +265,21 @@ def _end(
     exit_code: int | None = None,
     permanent: bool = False,
     marker: str = "",
-) -> None:
+    charged: bool = False,
+) -> bool:
+    """End a claim; return whether frames of it were left.
+
+    Parameters:
+        charged: it pays for the time since its last frame.
+    """
     left = rows.unfinished(connection, ended.id)
     reached = ended.current_frame is not None or ended.frames_done > 0
+    of_claim: dict[str, object] = {}
+    of_job: dict[str, int] = {}
+    if charged and left:
+        seconds, micros = _charge(connection, ended, row, f"rest:{ended.id}", now)
+        of_claim = {"seconds": ended.seconds + seconds, "metered_at": now}
+        of_job = {"credits_micros": row["credits_micros"] + micros}
     rows.end_claim(
         connection,
         ended.id,
@@ -285,17 +288,20 @@ def _end(
         sentence=sentence if left else "",
         exit_code=exit_code,
         marker=marker,
+        **of_claim,
     )
     verdicts = judge_unfinished(left, end, frame_reached=reached, permanent=permanent)
     told = sentence if left and end is not ClaimEnd.STOPPED else ""
-    writer.put_back(connection, ended.job_id, verdicts, told and f"Trying again: {told}", now)
+    again = told and f"Trying again: {told}"
+    writer.put_back(connection, row, ended.id, verdicts, again, **of_job)
     if left and end is ClaimEnd.NO_LICENCE:
-        setbacks.no_licence(connection, ended.job_id, sentence, now)
+        setbacks.no_licence(connection, row, sentence, now)
     elif left and end in (ClaimEnd.FAILED, ClaimEnd.LOST) and not permanent:
-        setbacks.claim_failed(connection, ended, now)
+        setbacks.claim_failed(connection, row, ended, now)
     if told:
         line = feed.log_line(now, f"{told} ({len(left)} unfinished frames)")
         feed.add_log(connection, ended.job_id, ended.id, -1, line)
     if permanent and left:
-        writer.fail_waiting(connection, ended.job_id)
-    writer.settle(connection, ended.job_id, now)
+        writer.fail_waiting(connection, row)
+    writer.settle(connection, row, now)
+    return bool(left)

@@ -18,4 +18,4 @@ def note(connection: Connection, claim: ClaimRow, noticed: Sequence[FrameFlag]) 
         return
     row = rows.row(connection, claim.job_id)
     if row["state"] == JobState.COMPLETED.value:
-        writer.say(connection, claim.job_id, writer.completed_sentence(connection, row))
+        writer.say(connection, row, writer.completed_sentence(connection, row))

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from farm.accounts.credentials import hash_secret, new_secret
 from farm.db import claims as rows
 from farm.db import feed
+from farm.db import jobs as job_rows
 from farm.db.claims import RunnerRow
 from farm.db.database import Database
 from farm.db.tables import jobs
@@ -231,7 +232,7 @@ class Scheduler:
             self._hold_back(job_id, now)
             with self._database.write() as connection:
                 rows.end_runner(connection, runner_id, now)
-                writer.say(connection, job_id, f"Waits: {error}")
+                writer.say(connection, job_rows.row(connection, job_id), f"Waits: {error}")
             return
         with self._database.write() as connection:
             rows.set_reference(connection, runner_id, reference)

@@ -4,10 +4,12 @@ Looked at with every pass of the scheduler, which comes at least every two secon
 live; their time is metered by their heartbeats, every two seconds as well.
 """
 
+from collections import Counter
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from farm_protocol.jobs import BudgetAction, JobState
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from farm.db import jobs as job_rows
 from farm.db import metering, notices
@@ -56,6 +58,10 @@ _SENTENCES = {
 
 def _read(connection: Connection) -> Consequences:
     metered = metering.by_job(connection)
+    owners = _owners(connection, metered)
+    metered_of: Counter[str] = Counter()
+    for job_id, micros in metered.items():
+        metered_of[owners[job_id]] += micros
     rows = connection.execute(
         select(
             jobs.c.id,
@@ -70,21 +76,8 @@ def _read(connection: Connection) -> Consequences:
             accounts.c.active,
         )
         .join(accounts, accounts.c.id == jobs.c.account_id)
-        .where(
-            or_(
-                jobs.c.state.in_((*_STARTABLE, JobState.SUSPENDED.value)),
-                # One that was over before its time could be looked at.
-                and_(
-                    jobs.c.budget_action == BudgetAction.ALERT.value,
-                    jobs.c.budget_acted.is_(False),
-                    jobs.c.credits_micros >= jobs.c.budget_micros,
-                ),
-            )
-        )
+        .where(_candidates(connection, metered_of))
     ).all()
-    balances = {row.account_id: row.balance_micros for row in rows}
-    for row in rows:
-        balances[row.account_id] -= metered.get(row.id, 0)
     return consequences(
         (
             JobMoney(
@@ -99,26 +92,64 @@ def _read(connection: Connection) -> Consequences:
             )
             for row in rows
         ),
-        {row.account_id: Standing(balances[row.account_id], active=row.active) for row in rows},
+        {
+            row.account_id: Standing(
+                row.balance_micros - metered_of[row.account_id], active=row.active
+            )
+            for row in rows
+        },
+    )
+
+
+def _owners(connection: Connection, job_ids: Collection[str]) -> dict[str, str]:
+    found = connection.execute(select(jobs.c.id, jobs.c.account_id).where(jobs.c.id.in_(job_ids)))
+    return {row.id: row.account_id for row in found}
+
+
+def _candidates(connection: Connection, metered_of: Mapping[str, int]) -> ColumnElement[bool]:
+    """Return the condition for the jobs that can have consequences: of many that wait, few."""
+    balances = connection.execute(
+        select(accounts.c.id, accounts.c.balance_micros).where(accounts.c.id.in_(metered_of))
+    )
+    empty = [row.id for row in balances if row.balance_micros <= metered_of[row.id]]
+    obstructed = select(accounts.c.id).where(
+        or_(accounts.c.active.is_(False), accounts.c.balance_micros <= 0, accounts.c.id.in_(empty))
+    )
+    return or_(
+        and_(jobs.c.state.in_(_STARTABLE), jobs.c.account_id.in_(obstructed)),
+        and_(jobs.c.state == JobState.SUSPENDED.value, jobs.c.suspended_for != ""),
+        # A budget: of a job that may still cost something, or (a mere alert) that was over before
+        # its time could be looked at.
+        and_(
+            jobs.c.budget_micros > 0,
+            jobs.c.budget_acted.is_(False),
+            or_(
+                jobs.c.state.in_((*_STARTABLE, JobState.SUSPENDED.value)),
+                and_(
+                    jobs.c.budget_action == BudgetAction.ALERT.value,
+                    jobs.c.credits_micros >= jobs.c.budget_micros,
+                ),
+            ),
+        ),
     )
 
 
 def _act(connection: Connection, job_id: str, now: datetime) -> None:
     """The job has cost its budget."""
     row = job_rows.row(connection, job_id)
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(budget_acted=True))
+    job_rows.put(connection, row, budget_acted=True)
     used_up = f"its budget of {to_credits(row['budget_micros']).normalize():f} credits is used up."
     match BudgetAction(row["budget_action"]):
         case BudgetAction.STOP:
             told = f"Stopped: {used_up}"
-            writer.happen(connection, job_id, Event.STOP, now, told)
+            writer.happen_to(connection, row, Event.STOP, now, told)
         case BudgetAction.SUSPEND:
             told = f"Suspended: {used_up}"
-            writer.happen(connection, job_id, Event.SUSPEND, now, told)
+            writer.happen_to(connection, row, Event.SUSPEND, now, told)
         case BudgetAction.ALERT:
             told = used_up.capitalize()
             if not JobState(row["state"]).is_final:
-                writer.say(connection, job_id, told)
+                writer.say(connection, row, told)
     subject = f"'{row['name']}' has used up its budget"
     text = f"The job '{row['name']}' of the project '{row['project']}': {told}"
     notices.add(connection, row["account_id"], subject, text, now)

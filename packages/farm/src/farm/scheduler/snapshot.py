@@ -1,10 +1,11 @@
-"""Reads what `plan` decides on."""
+"""Reads what `plan` decides on: not every job that waits, but all that could get a slot."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 from farm_protocol.jobs import JobState
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Select, and_, case, func, or_, select, union_all
 
 from farm.db.tables import accounts, claims, jobs, plans, runners, submissions
 from farm.jobs.progress import Progress
@@ -23,33 +24,9 @@ def read_snapshot(
         slots: capacity by machine type.
         held_back: ids of jobs that get no new runner now (their last ones could not start).
     """
-    alive = select(runners.c.job_id).where(runners.c.ended_at.is_(None))
-    rows = connection.execute(
-        select(
-            jobs.c.id,
-            jobs.c.account_id,
-            jobs.c.machine_type,
-            jobs.c.priority,
-            jobs.c.position,
-            jobs.c.instances,
-            jobs.c.state,
-            jobs.c.frames_total,
-            jobs.c.frames_done,
-            jobs.c.frames_failed,
-            jobs.c.frames_running,
-            jobs.c.test_frames,
-            jobs.c.not_before,
-            jobs.c.startup_seconds,
-            submissions.c.number,
-            plans.c.job_throughput_limit,
-            plans.c.max_throughput,
-            accounts.c.served_at,
-        )
-        .join(submissions, jobs.c.submission_id == submissions.c.id)
-        .join(accounts, jobs.c.account_id == accounts.c.id)
-        .join(plans, accounts.c.plan == plans.c.name)
-        .where(or_(jobs.c.state.in_(_STARTABLE), jobs.c.id.in_(alive)))
-    ).all()
+    rows = (
+        [] if not slots else connection.execute(_query(max(slots.values()), held_back, now)).all()
+    )
     turns = {row.id: turn_seconds(row.startup_seconds) for row in rows}
     living = _runners(connection, turns, now)
     views = []
@@ -80,6 +57,71 @@ def read_snapshot(
         slots=slots,
         max_throughput={row.account_id: row.max_throughput for row in rows},
         served={row.account_id: row.served_at.timestamp() for row in rows if row.served_at},
+    )
+
+
+_ALIVE = select(runners.c.job_id).where(runners.c.ended_at.is_(None))
+_STARTED = jobs.c.frames_done + jobs.c.frames_failed + jobs.c.frames_running
+_TESTING = jobs.c.frames_done < jobs.c.test_frames
+_CLAIMABLE = case(
+    (and_(_TESTING, jobs.c.frames_failed > 0), 0),
+    (_TESTING, jobs.c.test_frames - _STARTED),
+    else_=jobs.c.frames_total - _STARTED,
+)
+"""`Progress.claimable`, as the database counts it."""
+
+
+def _query(most: int, held_back: Collection[str], now: datetime) -> Select[Any]:
+    """Return the query for the jobs on which a decision can depend.
+
+    Those are the jobs that have runners. And of those that wait, since each takes a slot at least,
+    as many of a user as there are slots of a machine type, the first in their order; one more
+    tells that somebody will wait.
+
+    Parameters:
+        most: slots of the largest machine type.
+    """
+    place = func.row_number().over(
+        partition_by=(jobs.c.account_id, jobs.c.machine_type),
+        order_by=(jobs.c.priority.desc(), submissions.c.number, jobs.c.position),
+    )
+    waiting = (
+        select(jobs.c.id, place.label("place"))
+        .join(submissions, jobs.c.submission_id == submissions.c.id)
+        .where(
+            jobs.c.state.in_(_STARTABLE),
+            _CLAIMABLE > 0,
+            or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now),
+            jobs.c.id.not_in(held_back),
+        )
+        .subquery()
+    )
+    first = select(waiting.c.id).where(waiting.c.place <= most + 1)
+    return (
+        select(
+            jobs.c.id,
+            jobs.c.account_id,
+            jobs.c.machine_type,
+            jobs.c.priority,
+            jobs.c.position,
+            jobs.c.instances,
+            jobs.c.state,
+            jobs.c.frames_total,
+            jobs.c.frames_done,
+            jobs.c.frames_failed,
+            jobs.c.frames_running,
+            jobs.c.test_frames,
+            jobs.c.not_before,
+            jobs.c.startup_seconds,
+            submissions.c.number,
+            plans.c.job_throughput_limit,
+            plans.c.max_throughput,
+            accounts.c.served_at,
+        )
+        .join(submissions, jobs.c.submission_id == submissions.c.id)
+        .join(accounts, jobs.c.account_id == accounts.c.id)
+        .join(plans, accounts.c.plan == plans.c.name)
+        .where(jobs.c.id.in_(union_all(first, _ALIVE)))
     )
 
 

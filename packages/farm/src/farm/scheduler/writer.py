@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from farm_protocol.jobs import JobState
-from sqlalchemy import Connection, RowMapping, bindparam, update
+from sqlalchemy import Connection, bindparam, update
 
 from farm.db import claims as claim_rows
 from farm.db import feed, frame_flags, notices
 from farm.db import jobs as rows
-from farm.db.tables import frames, jobs
+from farm.db.jobs import JobRow
+from farm.db.tables import frames
 from farm.jobs import frame_health
 from farm.jobs.dependencies import review
 from farm.jobs.frames import format_frames
@@ -33,16 +34,31 @@ def happen(
     Raises:
         IllegalTransitionError: the event makes no sense now.
     """
-    row = rows.row(connection, job_id)
+    return happen_to(connection, rows.row(connection, job_id), event, now, sentence)
+
+
+def happen_to(
+    connection: Connection,
+    row: JobRow,
+    event: Event,
+    now: datetime,
+    sentence: str | None = None,
+    **also: Any,
+) -> JobState:
+    """Do the same as `happen` to a job whose row has been read.
+
+    Parameters:
+        also: other columns to write at the same time.
+    """
     before = JobState(row["state"])
-    state = _change(connection, row, event, now, sentence)
+    state = _change(connection, row, event, now, sentence, **also)
     if state is not before and (
         state is JobState.PENDING
-        or ((state.is_final or before.is_final) and rows.has_dependents(connection, job_id))
+        or ((state.is_final or before.is_final) and rows.has_dependents(connection, row["id"]))
     ):
         review_dependencies(connection, row["submission_id"], now)
-        state = JobState(rows.row(connection, job_id)["state"])
-    return state
+        row.update(rows.row(connection, row["id"]))
+    return JobState(row["state"])
 
 
 def happen_to_many(
@@ -71,7 +87,12 @@ def happen_to_many(
 
 
 def _change(
-    connection: Connection, row: RowMapping, event: Event, now: datetime, sentence: str | None
+    connection: Connection,
+    row: JobRow,
+    event: Event,
+    now: datetime,
+    sentence: str | None,
+    **also: Any,
 ) -> JobState:
     before = JobState(row["state"])
     state = next_state(before, event)
@@ -86,8 +107,10 @@ def _change(
         values["started_at"] = now
     if state.is_final != before.is_final:
         values["finished_at"] = now if state.is_final else None
-    if any(row[name] != value for name, value in values.items()):
-        connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(**values))
+    news = {name: value for name, value in values.items() if row[name] != value}
+    if news or also:
+        rows.put(connection, row, **also, **news)
+    if news:
         feed.job_changed(connection, row["account_id"], row["id"])
     if state.is_final and not before.is_final and event is not Event.RUNNERS_GONE:
         _tell_when_over(connection, row["submission_id"], now)
@@ -115,25 +138,21 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
     )
 
 
-def say(connection: Connection, job_id: str, sentence: str) -> None:
+def say(connection: Connection, row: JobRow, sentence: str) -> None:
     """Change what a job says of itself, when that is news."""
-    row = rows.row(connection, job_id)
     if row["sentence"] != sentence:
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(sentence=sentence))
-        feed.job_changed(connection, row["account_id"], job_id)
+        rows.put(connection, row, sentence=sentence)
+        feed.job_changed(connection, row["account_id"], row["id"])
 
 
-def warn(connection: Connection, row: RowMapping, sentences: Sequence[str]) -> None:
-    """Add warnings to a job, each once, when they are news.
-
-    Parameters:
-        row: the job's whole row.
-    """
-    known: list[str] = row["warnings"]
+def warn(connection: Connection, row: JobRow, sentences: Sequence[str]) -> None:
+    """Add warnings to a job, each once, when they are news."""
+    if not sentences:
+        return
+    known: list[str] = rows.whole_row(connection, row["id"])["warnings"]
     news = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
     if news:
-        values = {"warnings": known + news}
-        connection.execute(update(jobs).where(jobs.c.id == row["id"]).values(values))
+        rows.put(connection, row, warnings=known + news)
         feed.job_changed(connection, row["account_id"], row["id"])
 
 
@@ -147,91 +166,106 @@ def review_dependencies(connection: Connection, submission_id: str, now: datetim
             _change(connection, row, each.event, now, each.sentence)
             if each.event is Event.DEPENDENCIES_MET and rows.progress(row).over:
                 # Its last frame was done before it had to wait again.
-                _change(connection, rows.row(connection, each.job_id), *_end(connection, row, now))
+                _change(connection, row, *_end(connection, row, now))
                 ended = True
 
 
 def put_back(
-    connection: Connection, job_id: str, verdicts: Sequence[Verdict], sentence: str, now: datetime
+    connection: Connection,
+    row: JobRow,
+    claim_id: str,
+    verdicts: Sequence[Verdict],
+    sentence: str,
+    **also: Any,
 ) -> None:
-    """Write down what becomes of the unfinished frames of a claim that ended."""
-    if not verdicts:
-        return
-    connection.execute(
-        update(frames)
-        .where(frames.c.job_id == job_id, frames.c.number == bindparam("of_number"))
-        .values(
-            state=bindparam("new_state"),
-            failures=bindparam("new_failures"),
-            losses=bindparam("new_losses"),
-            claim_id=None,
-        ),
-        [
-            {
-                "of_number": verdict.number,
-                "new_state": verdict.state.value,
-                "new_failures": verdict.failures,
-                "new_losses": verdict.losses,
-            }
-            for verdict in verdicts
-        ],
-    )
-    failed = sum(verdict.state is FrameState.FAILED for verdict in verdicts)
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id)
-        .values(
-            frames_running=jobs.c.frames_running - len(verdicts),
-            frames_failed=jobs.c.frames_failed + failed,
-        )
-    )
-    row = rows.row(connection, job_id)
-    feed.job_changed(connection, row["account_id"], job_id)
-    if sentence and not JobState(row["state"]).is_final:
-        say(connection, job_id, sentence)
+    """Write down what becomes of the unfinished frames of a claim that ended.
+
+    Parameters:
+        verdicts: one for each of its unfinished frames.
+        also: other columns of the job to write at the same time.
+    """
+    if verdicts:
+        blamed = [each for each in verdicts if each.blamed or each.state is not FrameState.WAITING]
+        if blamed:
+            connection.execute(
+                _JUDGE,
+                [
+                    {
+                        "of_job": row["id"],
+                        "of_number": verdict.number,
+                        "new_state": verdict.state.value,
+                        "new_failures": verdict.failures,
+                        "new_losses": verdict.losses,
+                    }
+                    for verdict in blamed
+                ],
+            )
+        if len(blamed) < len(verdicts):
+            connection.execute(_LET_WAIT, {"of_claim": claim_id})
+        failed = sum(verdict.state is FrameState.FAILED for verdict in verdicts)
+        also["frames_running"] = row["frames_running"] - len(verdicts)
+        also["frames_failed"] = row["frames_failed"] + failed
+    if verdicts and sentence and not JobState(row["state"]).is_final:
+        also["sentence"] = sentence
+    if also:
+        rows.put(connection, row, **also)
+    if verdicts:
+        feed.job_changed(connection, row["account_id"], row["id"])
 
 
-def fail_waiting(connection: Connection, job_id: str) -> None:
+_JUDGE = (
+    update(frames)
+    .where(frames.c.job_id == bindparam("of_job"), frames.c.number == bindparam("of_number"))
+    .values(
+        state=bindparam("new_state"),
+        failures=bindparam("new_failures"),
+        losses=bindparam("new_losses"),
+        claim_id=None,
+    )
+)
+# Those that were judged before do not belong to the claim any more.
+_LET_WAIT = (
+    update(frames)
+    .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
+    .values(state=FrameState.WAITING.value, claim_id=None)
+)
+
+
+def fail_waiting(connection: Connection, row: JobRow) -> None:
     """Give up the frames that nobody has begun: the job cannot succeed."""
     given_up = connection.execute(
         update(frames)
-        .where(frames.c.job_id == job_id, frames.c.state == FrameState.WAITING.value)
+        .where(frames.c.job_id == row["id"], frames.c.state == FrameState.WAITING.value)
         .values(state=FrameState.FAILED.value)
     ).rowcount
-    connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id)
-        .values(frames_failed=jobs.c.frames_failed + given_up)
-    )
+    rows.put(connection, row, frames_failed=row["frames_failed"] + given_up)
 
 
-def settle(connection: Connection, job_id: str, now: datetime) -> None:
+def settle(connection: Connection, row: JobRow, now: datetime) -> None:
     """End the job if nothing of it is left to do."""
-    row = rows.row(connection, job_id)
     state = JobState(row["state"])
     if state.is_final or state in (JobState.PENDING, JobState.STOPPING):
         return
-    if not rows.progress(row).over:
-        return
-    happen(connection, job_id, *_end(connection, row, now))
+    if rows.progress(row).over:
+        happen_to(connection, row, *_end(connection, row, now))
 
 
-def _end(connection: Connection, row: RowMapping, now: datetime) -> tuple[Event, datetime, str]:
+def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, datetime, str]:
     if not row["frames_failed"]:
         return Event.ALL_FRAMES_DONE, now, completed_sentence(connection, row)
     sentence = _failure(connection, row)
     if rows.progress(row).left:
-        fail_waiting(connection, row["id"])
+        fail_waiting(connection, row)
     return Event.FRAMES_GAVE_UP, now, sentence
 
 
-def completed_sentence(connection: Connection, row: RowMapping) -> str:
+def completed_sentence(connection: Connection, row: JobRow) -> str:
     """Return what a job says that has all its frames: which of them look wrong; mostly ""."""
     noticed = frame_flags.summary(connection, row["id"], frame_health.MOST_SENTENCES)
     return frame_health.completed(row["frames_total"], noticed.flagged, noticed.sentences)
 
 
-def _failure(connection: Connection, row: RowMapping) -> str:
+def _failure(connection: Connection, row: JobRow) -> str:
     why = claim_rows.last_failure(connection, row["id"])
     if row["frames_failed"] == row["frames_total"]:
         return why or "No frame could be rendered."

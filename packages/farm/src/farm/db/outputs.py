@@ -1,0 +1,85 @@
+"""Result files of jobs."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from farm_protocol.changes import Output
+from farm_protocol.files import FileEntry
+from farm_protocol.runner import OutputFile
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from farm.db.tables import outputs
+
+_KEY = ("job_id", "path")
+
+
+def _upsert(dialect: Any) -> Any:
+    new = dialect.insert(outputs)
+    replaced = {each.name: each for each in new.excluded if each.name not in _KEY}
+    return new.on_conflict_do_update(index_elements=_KEY, set_=replaced)
+
+
+_STORE = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
+
+
+def store(
+    connection: Connection,
+    *,
+    job_id: str,
+    submission_id: str,
+    account_id: str,
+    frame: int,
+    files: Sequence[OutputFile],
+    now: datetime,
+) -> None:
+    """Keep the files of a frame; one that is there already is replaced."""
+    connection.execute(
+        _STORE[connection.dialect.name],
+        [
+            {
+                "job_id": job_id,
+                "path": file.path,
+                "submission_id": submission_id,
+                "account_id": account_id,
+                "frame": frame,
+                "hash": file.hash,
+                "size": file.size,
+                "created_at": now,
+            }
+            for file in files
+        ],
+    )
+
+
+def of_job(connection: Connection, job_id: str, after: str, limit: int) -> list[Output]:
+    """Return up to ``limit`` result files of a job whose path comes after ``after``."""
+    rows = connection.execute(
+        select(outputs)
+        .where(outputs.c.job_id == job_id, outputs.c.path > after)
+        .order_by(outputs.c.path)
+        .limit(limit)
+    )
+    return [_output(each) for each in rows]
+
+
+def _output(row: Row[Any]) -> Output:
+    """Return a result file from its row of ``outputs``."""
+    return Output(
+        submission_id=row.submission_id,
+        job_id=row.job_id,
+        frame=row.frame,
+        path=row.path,
+        hash=row.hash,
+        size=row.size,
+        created_at=row.created_at,
+    )
+
+
+def entries(connection: Connection, job_ids: Sequence[str]) -> list[FileEntry]:
+    """Return the outputs of these jobs as files that a dependent job can be given."""
+    rows = connection.execute(
+        select(outputs.c.path, outputs.c.hash, outputs.c.size).where(outputs.c.job_id.in_(job_ids))
+    )
+    return [FileEntry(path=each.path, hash=each.hash, size=each.size) for each in rows]

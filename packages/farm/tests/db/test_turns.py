@@ -1,0 +1,120 @@
+"""Calls that share a transaction, on both databases."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import pytest
+from farm.db.database import Database
+from farm.db.tables import farm_info, plans
+from sqlalchemy import Connection, func, insert, select, update
+
+PATIENCE_SECONDS = 20
+
+
+def add_plan(name: str) -> Callable[[Connection], int]:
+    """Return a call that stores a plan and returns how many there are then."""
+
+    def work(connection: Connection) -> int:
+        connection.execute(
+            insert(plans).values(name=name, job_throughput_limit=1, max_throughput=1)
+        )
+        count: int = connection.execute(select(func.count()).select_from(plans)).scalar_one()
+        return count
+
+    return work
+
+
+def refuse(_: Connection) -> int:
+    raise LookupError("not this one")
+
+
+def gathered(database: Database, works: list[Callable[[Connection], int]]) -> list["Future[int]"]:
+    """Submit calls while somebody else has the turn, so that they wait together."""
+    with database.write():
+        first = database.submit(lambda _: 0)
+        while not first.running():
+            pass  # It has been taken, alone, and waits for the turn.
+        return [database.submit(work) for work in works]
+
+
+def names(database: Database) -> list[str]:
+    with database.read() as connection:
+        found = connection.execute(select(plans.c.name).where(plans.c.name.like("p%")))
+        return sorted(found.scalars())
+
+
+def test_those_that_wait_share_a_transaction_and_keep_their_order(
+    open_again: Callable[[], Database],
+) -> None:
+    database, reader = open_again(), open_again()
+    seen: list[list[str]] = []
+
+    def look(_: Connection) -> int:
+        # What the calls before have written is not committed yet: another one does not see it.
+        seen.append(names(reader))
+        return 0
+
+    answers = gathered(database, [add_plan("p1"), add_plan("p2"), look])
+    first, second, _ = [each.result(PATIENCE_SECONDS) for each in answers]
+    assert second == first + 1
+    assert seen == [[]]
+    assert names(reader) == ["p1", "p2"]
+
+
+def test_each_gets_its_own_error_and_spoils_nobody_elses_work(
+    open_again: Callable[[], Database],
+) -> None:
+    database = open_again()
+    answers = gathered(database, [add_plan("p1"), refuse, add_plan("p2")])
+    with pytest.raises(LookupError):
+        answers[1].result(PATIENCE_SECONDS)
+    assert answers[2].result(PATIENCE_SECONDS) == answers[0].result(PATIENCE_SECONDS) + 1
+    assert names(database) == ["p1", "p2"]
+
+
+def test_an_answer_that_nobody_waits_for_any_more_is_not_worked_for(
+    open_again: Callable[[], Database],
+) -> None:
+    database = open_again()
+    with database.write():
+        blocker = database.submit(lambda _: 0)
+        while not blocker.running():
+            pass
+        unwanted = database.submit(add_plan("p1"))
+        assert unwanted.cancel()
+    assert database.submit(lambda _: 7).result(PATIENCE_SECONDS) == 7
+    assert names(database) == []
+
+
+def test_what_was_submitted_is_done_before_the_database_closes(
+    open_again: Callable[[], Database],
+) -> None:
+    database, reader = open_again(), open_again()
+    answer = database.submit(add_plan("p1"))
+    database.close()
+    assert answer.done()
+    assert names(reader) == ["p1"]
+    with pytest.raises(RuntimeError):
+        database.submit(add_plan("p2"))
+
+
+def test_nobody_is_passed_over(open_again: Callable[[], Database]) -> None:
+    # One that writes again and again does not keep the others waiting.
+    database = open_again()
+    done = threading.Event()
+
+    def write_on() -> None:
+        while not done.is_set():
+            with database.write() as connection:
+                connection.execute(update(farm_info).values(farm_id="f" * 32))
+
+    busy = threading.Thread(target=write_on)
+    busy.start()
+    try:
+        for number in range(20):
+            database.submit(add_plan(f"p{number}")).result(PATIENCE_SECONDS)
+    finally:
+        done.set()
+        busy.join()
+    assert len(names(database)) == 20

@@ -1,0 +1,89 @@
+"""What is read for a decision is enough for it, however many jobs wait."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from farm.accounts.users import create
+from farm.db import claims, files
+from farm.db import jobs as job_rows
+from farm.db.database import Database
+from farm.jobs.progress import Progress
+from farm.scheduler.plan import plan
+from farm.scheduler.snapshot import read_snapshot
+from farm_protocol.users import NewUser
+from sqlalchemy import Connection
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+USERS, JOBS, SLOTS = 2, 120, {"small": 1, "large": 4}
+EVERYTHING = {"small": 10_000, "large": 10_000}
+_TEXTS = ("client_id", "name", "app", "app_version", "operation", "template", "scene", "sentence")
+_ZEROS = ("credits_micros", "budget_micros", "position", "licence_failures")
+
+
+def fill(connection: Connection, accounts: list[str], chance: random.Random) -> dict[str, Progress]:
+    """Store jobs at every point of their lives; return those that may be worked on."""
+    workable = {}
+    for number in range(JOBS):
+        account, job_id = chance.choice(accounts), f"{number:032d}"
+        project = files.ensure_project(connection, account, "demo", NOW)
+        submission = {"id": job_id, "account_id": account, "project_id": project}
+        submission |= {"project": "demo", "name": "s", "output_folder": "o", "submitted_at": NOW}
+        job_rows.insert_submission(connection, submission)
+        counts = [chance.randrange(3) for _ in range(3)]
+        progress = Progress(sum(counts) + chance.randrange(3), *counts, chance.choice([0, 0, 2]))
+        state = chance.choice(["ready", "running", "running", "suspended"])
+        later = chance.choice([None, None, NOW - timedelta(1), NOW + timedelta(1)])
+        values = dict.fromkeys(_TEXTS, "x") | dict.fromkeys(_ZEROS, 0)
+        values |= {"id": job_id, "submission_id": job_id, "account_id": account}
+        values |= {"parameters": {}, "plugins": [], "warnings": [], "credits_per_hour": "1"}
+        values |= {"budget_action": "", "budget_acted": False, "suspended_for": ""}
+        values |= {"instances": chance.randrange(1, 4), "priority": chance.randrange(3)}
+        values |= {"machine_type": chance.choice(list(SLOTS)), "state": state, "not_before": later}
+        values |= {"frames_total": progress.total, "frames_done": progress.done}
+        values |= {"frames_failed": progress.failed, "frames_running": progress.running}
+        values |= {"test_frames": progress.test_frames, "submitted_at": NOW}
+        job_rows.insert_job(connection, values, [1], [])
+        if chance.random() < 0.05:
+            claims.add_runner(
+                connection,
+                runner_id=job_id,
+                job_id=job_id,
+                token_hash=job_id,
+                now=NOW,
+                expires_at=NOW + timedelta(1),
+            )
+        if state != "suspended" and (later is None or later <= NOW):
+            workable[job_id] = progress
+    return workable
+
+
+@pytest.fixture
+def database(open_again: Callable[[], Database]) -> Database:
+    return open_again()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_decision_is_the_same_as_from_all_jobs(database: Database, seed: int) -> None:
+    chance = random.Random(seed)
+    people = [NewUser(email=f"{each}@example.com", credits=Decimal(9)) for each in range(USERS)]
+    accounts = [create(database, each).id for each in people]
+    with database.write() as connection:
+        workable = fill(connection, accounts, chance)
+    held_back = {f"{chance.randrange(JOBS):032d}"}
+    with database.read() as connection:
+        read = read_snapshot(connection, SLOTS, held_back, NOW)
+        everything = read_snapshot(connection, EVERYTHING, held_back, NOW)
+    waiting = {job.id: job.waiting for job in everything.jobs if job.startable and job.waiting > 0}
+    assert waiting == {
+        job_id: progress.claimable
+        for job_id, progress in workable.items()
+        if progress.claimable > 0 and job_id not in held_back
+    }
+    assert len(read.jobs) < len(everything.jobs)
+    decision, whole = plan(read), plan(replace(everything, slots=SLOTS))
+    assert decision.yields == whole.yields
+    assert sorted(decision.launches, key=str) == sorted(whole.launches, key=str)
