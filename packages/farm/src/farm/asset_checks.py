@@ -31,7 +31,7 @@ from farm.templates import SceneFormat, load
 Mode = Literal["refuse", "warn", "off"]
 
 MOST_NAMED = 10
-"""So many missing files a job names; the others only count."""
+"""So many missing files the warnings of a job name; the others only count."""
 
 _Asked = dict["Future[Traced]", list[int]]
 """The answer for a scene, and the positions of the jobs that render it."""
@@ -72,7 +72,7 @@ class AssetChecks:
                 # Caches that were never baked are named like those that were.
                 certain = [asset for asset in lacking if asset.kind is not AssetKind.CACHE]
                 if certain:
-                    errors[f"jobs[{index}].path"] = _sentences(certain, traced.more)
+                    errors[f"jobs[{index}].path"] = _sentences(certain, len(certain), traced.more)
         if errors:
             raise InvalidRequestError(errors)
 
@@ -161,11 +161,11 @@ def _lacking(spec: SubmissionSpec, job: JobSpec, traced: Traced) -> list[Missing
 def _warnings(spec: SubmissionSpec, job: JobSpec, traced: Traced) -> list[str]:
     if traced.failure:
         return [traced.failure]
-    return _sentences(_lacking(spec, job, traced), traced.more)
+    return _sentences(_lacking(spec, job, traced), MOST_NAMED, traced.more)
 
 
-def _sentences(assets: list[MissingAsset], more: int) -> list[str]:
-    told = [str(asset) for asset in assets[:MOST_NAMED]]
+def _sentences(assets: list[MissingAsset], most: int, more: int) -> list[str]:
+    told = [str(asset) for asset in assets[:most]]
     left = len(assets) - len(told) + more
     if left:
         told.append("1 more file is missing." if left == 1 else f"{left} more files are missing.")

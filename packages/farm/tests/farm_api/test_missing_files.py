@@ -157,10 +157,20 @@ def test_a_scene_is_traced_once_however_often_it_is_asked_for(
 
 
 @refuse
-def test_ten_files_are_named_and_the_others_counted(ann: httpx.Client, tracer: Tracer) -> None:
+def test_a_refusal_names_every_file_once(ann: httpx.Client, tracer: Tracer) -> None:
     send(ann, "demo/scene.blend", b"BLENDER-v304")
     tracer.answer = lambda *_: [lost(f"{n % 13}.png") for n in range(26)]
     texts = refused(ann, spec())
+    assert len(texts) == len(set(texts)) == 13
+
+
+@warn
+def test_warnings_name_ten_files_and_count_the_others(ann: httpx.Client, tracer: Tracer) -> None:
+    send(ann, "demo/scene.blend", b"BLENDER-v304")
+    tracer.answer = lambda *_: [lost(f"{n % 13}.png") for n in range(26)]
+    ann.post("/v1/submissions", json=spec()).raise_for_status()
+    wait_for(ann, lambda job: job["warnings"] != [])
+    texts = job_of(ann)["warnings"]
     assert len(texts) == 11
     assert all("demo/scene.blend needs" in text for text in texts[:10])
     assert texts[10] == "3 more files are missing."

@@ -27,6 +27,7 @@ from farm.errors import InvalidRequestError
 from farm.ports import LaunchRequest
 from farm.scheduler import claims
 from farm.scheduler.loop import Scheduler
+from farm.stores.disk import DiskStore
 from farm.submit import create
 from farm.wakeup import Wakeup
 from farm_protocol.jobs import JobSpec, JobState, Submission, SubmissionSpec
@@ -117,6 +118,7 @@ class World:
     def open(self) -> None:
         """Start the farm, or start it again after a crash: only the database and engine stay."""
         self.database = Database.in_folder(self.folder)
+        self.store = DiskStore(self.folder / "blobs")
         slots = {"local-cpu": self.slots}
         self.scheduler = Scheduler(
             self.database, self.engine, slots, Wakeup(), Wakeup(), clock=lambda: self.now
@@ -171,7 +173,7 @@ class World:
             pending_files=["demo/scene.blend"],
         )
         with self.database.write() as connection:
-            return create(connection, self.catalogue, self.users[user], spec)
+            return create(connection, self.catalogue, self.store, self.users[user], spec)
 
     def runner(self, process: Process) -> RunnerRow | None:
         """Return whom the farm takes the process for: None when its token is worth nothing."""
