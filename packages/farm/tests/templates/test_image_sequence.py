@@ -33,7 +33,7 @@ def test_three_ways_to_write_the_same(folder: str, head: str, width: int, tail: 
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_any_text_is_a_sequence_or_refused_with_a_sentence(path: str, name: str) -> None:
+def test_any_text_is_a_sequence_or_refused(path: str, name: str) -> None:
     try:
         sequence = parse_sequence(path + ".png")
     except SequenceError:
