@@ -1,5 +1,6 @@
 """Results come home: complete, once, and nowhere else."""
 
+import asyncio
 import os
 import subprocess
 import time
@@ -267,3 +268,16 @@ async def test_a_locked_out_account_does_not_hold_up_another(studio):
     assert not studio.results.exists()
     await studio.sign_in()
     await settled(studio, first, files_done=6)
+
+
+async def test_a_second_sign_in_does_not_end_the_watching(studio):
+    # A login withdraws the key of the one before, with which the farm is being asked just then.
+    submission_id = await studio.submitted()
+    studio.farm.faults = [Fault("GET", "/v1/changes", "hold")]
+    studio.farm.output(submission_id, f"{OUT}/first.png", b"pixels")
+    await asyncio.to_thread(studio.farm.held.wait, 10)
+    studio.farm.keys[EMAIL] = "another key"
+    await studio.sign_in()
+    studio.farm.released.set()
+    studio.farm.output(submission_id, f"{OUT}/second.png", b"pixels")
+    await until((studio.results / "second.png").exists)

@@ -71,6 +71,8 @@ class FarmClient:
         self._missed = asyncio.Event()
         self._access_key = ""
         self.account = ""
+        self.sign_ins = 0
+        """How often somebody has signed in: a refusal from before may be about an older key."""
         self.url = ""
         self.set_url(url)
 
@@ -91,6 +93,7 @@ class FarmClient:
 
     def act_for(self, account: str, access_key: str) -> None:
         """Make all later calls on behalf of this account."""
+        self.sign_ins += 1
         self.account = account
         self._access_key = access_key
 

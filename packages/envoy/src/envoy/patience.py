@@ -52,6 +52,7 @@ class Patience:
         try:
             while True:
                 pause: float | None = None
+                sign_ins = self._farm.sign_ins
                 try:
                     self._check_account()
                     return await call()
@@ -61,6 +62,8 @@ class Patience:
                     sentence = str(error)
                 except FarmAnswerError as error:
                     if error.status == 401:
+                        if self._farm.sign_ins != sign_ins:
+                            continue  # It was about the key of before: a login replaces it.
                         sentence = sign_in_again(error)
                     elif error.may_pass and error.body.code != ErrorCode.HASH_MISMATCH:
                         failures += 1
