@@ -77,14 +77,15 @@ async def _context(request: Request) -> Context:
 InContext = Annotated[Context, Depends(_context)]
 
 
-async def _bearer(authorization: Annotated[str, Header()] = "") -> str:
+async def bearer(authorization: Annotated[str, Header()] = "") -> str:
+    """Return the secret of an Authorization header. Raises NotAuthenticatedError."""
     scheme, _, secret = authorization.partition(" ")
     if scheme.lower() != "bearer" or not secret:
         raise NotAuthenticatedError("Sign in: the request carries no 'Authorization: Bearer'.")
     return secret
 
 
-Secret = Annotated[str, Depends(_bearer)]
+Secret = Annotated[str, Depends(bearer)]
 
 
 def _account(context: InContext, secret: Secret) -> AccountRow:
@@ -112,9 +113,10 @@ def runner_of(connection: Connection, secret: str, now: datetime) -> RunnerRow:
     return runner
 
 
-def _runner(context: InContext, secret: Secret) -> RunnerRow:
+def runner(context: InContext, secret: Secret) -> RunnerRow:
+    """Return the living runner that asks. Raises NotAuthenticatedError."""
     with context.database.read() as connection:
         return runner_of(connection, secret, datetime.now(UTC))
 
 
-Runner = Annotated[RunnerRow, Depends(_runner)]
+Runner = Annotated[RunnerRow, Depends(runner)]

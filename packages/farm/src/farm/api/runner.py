@@ -1,6 +1,8 @@
 """What runners ask for and report; see `farm_protocol.runner`."""
 
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from typing import Any
 
 from farm_protocol.files import BlobHash
 from farm_protocol.runner import (
@@ -14,19 +16,46 @@ from farm_protocol.runner import (
     RunnerCommand,
     RunnerJob,
 )
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse
+from fastapi.routing import APIRoute
 from sqlalchemy import Connection
 
 from farm.api import transfer
-from farm.api.context import InContext, Runner, Secret, runner_of
+from farm.api.context import InContext, Runner, Secret, bearer, runner_of
+from farm.api.context import runner as runner_that_asks
 from farm.db import claims as claim_rows
 from farm.db import files, hosts, outputs
 from farm.db import jobs as rows
 from farm.errors import ClaimLostError
 from farm.scheduler import claims
 
-router = APIRouter(prefix="/runner")
+
+class _RunnersOnly(APIRoute):
+    """Tells nobody but a runner what is wrong with a request.
+
+    Most of these routes look the token up in the transaction in which they work. A request that
+    does not get so far is judged here.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError:
+                secret = await bearer(request.headers.get("authorization", ""))
+                await run_in_threadpool(runner_that_asks, request.app.state.context, secret)
+                raise
+
+        return answer
+
+
+router = APIRouter(prefix="/runner", route_class=_RunnersOnly)
 
 
 @router.get("/job")

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select, update
 
+from farm.db.prepared import Prepared
 from farm.db.tables import accounts, claims, frames, jobs, runners
 from farm.jobs.frames import format_frames
 from farm.jobs.retries import Attempted, ClaimEnd, FrameState
@@ -75,30 +76,36 @@ _CLAIM = (
 )
 
 # Built once: runners ask so often that building these costs more than running them.
-_BY_TOKEN = select(*_RUNNER).where(
-    runners.c.token_hash == bindparam("of_token"),
-    runners.c.ended_at.is_(None),
-    runners.c.expires_at > bindparam("now"),
+_BY_TOKEN = Prepared(
+    select(*_RUNNER).where(
+        runners.c.token_hash == bindparam("of_token"),
+        runners.c.ended_at.is_(None),
+        runners.c.expires_at > bindparam("now"),
+    )
 )
-_OPEN_CLAIM: Select[Any] = select(*_CLAIM).where(
-    claims.c.id == bindparam("of_claim"),
-    claims.c.runner_id == bindparam("of_runner"),
-    claims.c.ended_at.is_(None),
+_OPEN_CLAIM = Prepared(
+    select(*_CLAIM).where(
+        claims.c.id == bindparam("of_claim"),
+        claims.c.runner_id == bindparam("of_runner"),
+        claims.c.ended_at.is_(None),
+    )
 )
 _OPEN_CLAIMS: Select[Any] = select(*_CLAIM).where(claims.c.ended_at.is_(None))
-_OPEN_CLAIMS_OF_RUNNER = _OPEN_CLAIMS.where(claims.c.runner_id == bindparam("of_runner"))
-_UNFINISHED = (
+_OPEN_CLAIMS_OF_RUNNER = Prepared(_OPEN_CLAIMS.where(claims.c.runner_id == bindparam("of_runner")))
+_UNFINISHED = Prepared(
     select(frames.c.number, frames.c.failures, frames.c.losses)
     .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
     .order_by(frames.c.number)
 )
-_FRAME_STATE = select(frames.c.state).where(
-    frames.c.job_id == bindparam("of_job"),
-    frames.c.number == bindparam("of_number"),
-    frames.c.claim_id == bindparam("of_claim"),
+_FRAME_STATE = Prepared(
+    select(frames.c.state).where(
+        frames.c.job_id == bindparam("of_job"),
+        frames.c.number == bindparam("of_number"),
+        frames.c.claim_id == bindparam("of_claim"),
+    )
 )
-_ADD_CLAIM = insert(claims)
-_GIVE_FRAMES = (
+_ADD_CLAIM = Prepared(insert(claims).inline())
+_GIVE_FRAMES = Prepared(
     update(frames)
     .where(
         frames.c.job_id == bindparam("of_job"),
@@ -107,13 +114,13 @@ _GIVE_FRAMES = (
     )
     .values(state=FrameState.RUNNING.value, claim_id=bindparam("for_claim"))
 )
-_FINISH_FRAME = (
+_FINISH_FRAME = Prepared(
     update(frames)
     .where(frames.c.job_id == bindparam("of_job"), frames.c.number == bindparam("of_number"))
     .values(state=FrameState.DONE.value, seconds=bindparam("took"))
 )
 # Which columns it sets follows from the values it is given.
-_PUT_CLAIM = update(claims).where(claims.c.id == bindparam("of_claim"))
+_PUT_CLAIM = Prepared(update(claims).where(claims.c.id == bindparam("of_claim")))
 
 
 def add_runner(
@@ -238,7 +245,7 @@ def has_claimed(connection: Connection, runner_id: str) -> bool:
 
 def runner_by_token(connection: Connection, token_hash: str, now: datetime) -> RunnerRow | None:
     """Return the living runner that a token belongs to."""
-    row = connection.execute(_BY_TOKEN, {"of_token": token_hash, "now": now}).one_or_none()
+    row = _BY_TOKEN.one(connection, of_token=token_hash, now=now)
     return None if row is None else RunnerRow(*row)
 
 
@@ -246,18 +253,19 @@ def open_claims(
     connection: Connection, *, runner_id: str | None = None, silent_since: datetime | None = None
 ) -> list[ClaimRow]:
     """Return open claims: of a runner, or those without a heartbeat since a moment."""
-    query, of = _OPEN_CLAIMS, {}
     if runner_id is not None:
-        query, of = _OPEN_CLAIMS_OF_RUNNER, {"of_runner": runner_id}
+        return [
+            ClaimRow(*row) for row in _OPEN_CLAIMS_OF_RUNNER.rows(connection, of_runner=runner_id)
+        ]
+    query = _OPEN_CLAIMS
     if silent_since is not None:
         query = query.where(claims.c.heartbeat_at < silent_since)
-    return [ClaimRow(*row) for row in connection.execute(query, of)]
+    return [ClaimRow(*row) for row in connection.execute(query)]
 
 
 def open_claim(connection: Connection, claim_id: str, runner_id: str) -> ClaimRow | None:
     """Return the claim if it is open and this runner's."""
-    of = {"of_claim": claim_id, "of_runner": runner_id}
-    row = connection.execute(_OPEN_CLAIM, of).one_or_none()
+    row = _OPEN_CLAIM.one(connection, of_claim=claim_id, of_runner=runner_id)
     return None if row is None else ClaimRow(*row)
 
 
@@ -274,66 +282,54 @@ def add_claim(
         waiting: the first of the job's waiting frames, as `farm.db.jobs.positions` returns them.
     """
     numbers = [number for number, _ in waiting]
-    connection.execute(
-        _ADD_CLAIM,
-        {
-            "id": claim_id,
-            "runner_id": runner.id,
-            "job_id": runner.job_id,
-            "created_at": now,
-            "heartbeat_at": now,
-            "frames": format_frames(numbers),
-            "frames_total": len(numbers),
-            "frames_done": 0,
-            "recalled": False,
-            "seconds": 0.0,
-            "metered_at": now,
-            "sentence": "",
-            "marker": "",
-        },
+    _ADD_CLAIM.run(
+        connection,
+        id=claim_id,
+        runner_id=runner.id,
+        job_id=runner.job_id,
+        created_at=now,
+        heartbeat_at=now,
+        frames=format_frames(numbers),
+        frames_total=len(numbers),
+        frames_done=0,
+        recalled=False,
+        seconds=0.0,
+        metered_at=now,
+        sentence="",
+        marker="",
     )
-    connection.execute(
-        _GIVE_FRAMES, {"of_job": runner.job_id, "until": waiting[-1][1], "for_claim": claim_id}
-    )
+    _GIVE_FRAMES.run(connection, of_job=runner.job_id, until=waiting[-1][1], for_claim=claim_id)
 
 
 def touch(connection: Connection, claim_id: str, now: datetime, frame: int | None) -> None:
     """A heartbeat arrived."""
-    connection.execute(
-        _PUT_CLAIM, {"of_claim": claim_id, "heartbeat_at": now, "current_frame": frame}
-    )
+    _PUT_CLAIM.run(connection, of_claim=claim_id, heartbeat_at=now, current_frame=frame)
 
 
 def frame_state(connection: Connection, claim: ClaimRow, number: int) -> FrameState | None:
     """Return the state of a frame of this claim; None when the frame is not the claim's."""
-    of = {"of_job": claim.job_id, "of_number": number, "of_claim": claim.id}
-    state = connection.execute(_FRAME_STATE, of).scalar_one_or_none()
-    return None if state is None else FrameState(state)
+    found = _FRAME_STATE.one(connection, of_job=claim.job_id, of_number=number, of_claim=claim.id)
+    return None if found is None else FrameState(found[0])
 
 
 def frame_finished(
     connection: Connection, claim: ClaimRow, number: int, seconds: float, now: datetime
 ) -> None:
     """A running frame of the claim is done, and its time up to now, ``seconds``, was charged."""
-    connection.execute(
-        _FINISH_FRAME, {"of_job": claim.job_id, "of_number": number, "took": seconds}
-    )
-    connection.execute(
-        _PUT_CLAIM,
-        {
-            "of_claim": claim.id,
-            "frames_done": claim.frames_done + 1,
-            "heartbeat_at": now,
-            "seconds": claim.seconds + seconds,
-            "metered_at": now,
-        },
+    _FINISH_FRAME.run(connection, of_job=claim.job_id, of_number=number, took=seconds)
+    _PUT_CLAIM.run(
+        connection,
+        of_claim=claim.id,
+        frames_done=claim.frames_done + 1,
+        heartbeat_at=now,
+        seconds=claim.seconds + seconds,
+        metered_at=now,
     )
 
 
 def unfinished(connection: Connection, claim_id: str) -> list[Attempted]:
     """Return the claim's frames that are not done, in the order it renders them."""
-    rows = connection.execute(_UNFINISHED, {"of_claim": claim_id})
-    return [Attempted(row.number, row.failures, row.losses) for row in rows]
+    return [Attempted(*row) for row in _UNFINISHED.rows(connection, of_claim=claim_id)]
 
 
 def forgive(connection: Connection, job_id: str) -> int:
@@ -356,7 +352,7 @@ def forgive(connection: Connection, job_id: str) -> int:
 
 def end_claim(connection: Connection, claim_id: str, now: datetime, **values: Any) -> None:
     """Close a claim with its outcome, sentence, exit code and whatever else it is to hold."""
-    connection.execute(_PUT_CLAIM, {"of_claim": claim_id, "ended_at": now, **values})
+    _PUT_CLAIM.run(connection, of_claim=claim_id, ended_at=now, **values)
 
 
 def last_failure(connection: Connection, job_id: str) -> str:

@@ -9,6 +9,7 @@ from farm_protocol.jobs import JobLog
 from sqlalchemy import Connection, and_, func, insert, select
 
 from farm.db import jobs as job_rows
+from farm.db.prepared import Prepared
 from farm.db.tables import changes, farm_info, log_chunks, outputs
 
 _PAGE = 1000
@@ -27,15 +28,15 @@ def ensure_farm_id(connection: Connection) -> None:
 
 def job_changed(connection: Connection, account_id: str, job_id: str) -> None:
     """Tell the feed that a job is not as it was."""
-    connection.execute(_ADD_CHANGE, {"account_id": account_id, "job_id": job_id})
+    _ADD_CHANGE.run(connection, account_id=account_id, job_id=job_id)
 
 
 def outputs_written(
     connection: Connection, account_id: str, job_id: str, paths: Sequence[str]
 ) -> None:
     """Tell the feed of new result files, and that their job is not as it was."""
-    connection.execute(
-        _ADD_CHANGE,
+    _ADD_CHANGE.run_all(
+        connection,
         [
             {"account_id": account_id, "job_id": job_id, "output_path": path}
             for path in (*paths, None)
@@ -43,7 +44,7 @@ def outputs_written(
     )
 
 
-_ADD_CHANGE = insert(changes)
+_ADD_CHANGE = Prepared(insert(changes).inline())
 
 
 def newest(connection: Connection, account_id: str) -> int:

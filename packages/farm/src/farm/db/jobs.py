@@ -16,6 +16,7 @@ from sqlalchemy import (
 )
 
 from farm.db import metering, postgres, sqlite
+from farm.db.prepared import Prepared
 from farm.db.tables import (
     accounts,
     frames,
@@ -160,12 +161,13 @@ def row(connection: Connection, job_id: str) -> JobRow:
     ``output_folder``, ``active`` (whether its user is let in), ``job_throughput_limit`` and
     ``hosts_failed`` (whether a host has failed it).
     """
-    return dict(connection.execute(_ROW, {"of_job": job_id}).mappings().one())
+    (found,) = _ROW.rows(connection, of_job=job_id)
+    return dict(zip(_ROW.names, found, strict=True))
 
 
 def put(connection: Connection, job: JobRow, **values: Any) -> None:
     """Write columns of a job, and remember them in its row."""
-    connection.execute(_PUT, {"of_job": job["id"], **values})
+    _PUT.run(connection, of_job=job["id"], **values)
     job.update(values)
 
 
@@ -176,7 +178,7 @@ def whole_row(connection: Connection, job_id: str) -> JobRow:
 
 # Built once: runners ask so often that building these costs more than running them.
 _JSON = {"parameters", "plugins", "warnings"}
-_ROW = (
+_ROW = Prepared(
     select(
         *(column for column in jobs.c if column.name not in _JSON),
         *_SUBMISSION_COLUMNS,
@@ -198,7 +200,7 @@ _WHOLE_ROW = (
     .where(jobs.c.id == bindparam("of_job"))
 )
 # Which columns it sets follows from the values it is given.
-_PUT = update(jobs).where(jobs.c.id == bindparam("of_job"))
+_PUT = Prepared(update(jobs).where(jobs.c.id == bindparam("of_job")))
 _STATE = (
     select(jobs.c.state, accounts.c.active)
     .join_from(jobs, accounts, jobs.c.account_id == accounts.c.id)
@@ -279,11 +281,11 @@ def positions(
     connection: Connection, job_id: str, state: FrameState, limit: int
 ) -> list[tuple[int, int]]:
     """Return the same frames as (number, position)."""
-    of = {"of_job": job_id, "of_state": state.value, "most": limit}
-    return [(number, position) for number, position in connection.execute(_FRAMES, of)]
+    found = _FRAMES.rows(connection, of_job=job_id, of_state=state.value, most=limit)
+    return [(number, position) for number, position in found]
 
 
-_FRAMES = (
+_FRAMES = Prepared(
     select(frames.c.number, frames.c.position)
     .where(frames.c.job_id == bindparam("of_job"), frames.c.state == bindparam("of_state"))
     .order_by(frames.c.position)

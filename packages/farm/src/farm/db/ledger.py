@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sqlalchemy import BigInteger, Connection, bindparam, case, func, insert, select, update
 
+from farm.db.prepared import Prepared
 from farm.db.tables import accounts, jobs, ledger_entries, ledger_postings
 
 USAGE = "usage"
@@ -35,26 +36,24 @@ def post(
         kind: `USAGE` or `GRANT`.
         reference: unique; one that is there already is an integrity error.
     """
-    entry_id = connection.execute(
-        _ADD_ENTRY, {"kind": kind, "reference": reference, "reason": reason, "created_at": now}
-    ).scalar_one()
-    connection.execute(
-        _ADD_POSTINGS,
+    ((entry_id,),) = _ADD_ENTRY.rows(
+        connection, kind=kind, reference=reference, reason=reason, created_at=now
+    )
+    _ADD_POSTINGS.run_all(
+        connection,
         [
             {"entry_id": entry_id, "account_id": account_id, "amount_micros": amount_micros},
             {"entry_id": entry_id, "account_id": None, "amount_micros": -amount_micros},
         ],
     )
     consumed = -amount_micros if kind == USAGE else 0
-    connection.execute(
-        _MOVE, {"of_account": account_id, "amount": amount_micros, "consumed": consumed}
-    )
+    _MOVE.run(connection, of_account=account_id, amount=amount_micros, consumed=consumed)
 
 
 # Built once: every frame is charged.
-_ADD_ENTRY = insert(ledger_entries).returning(ledger_entries.c.id)
-_ADD_POSTINGS = insert(ledger_postings)
-_MOVE = (
+_ADD_ENTRY = Prepared(insert(ledger_entries).returning(ledger_entries.c.id))
+_ADD_POSTINGS = Prepared(insert(ledger_postings).inline())
+_MOVE = Prepared(
     update(accounts)
     .where(accounts.c.id == bindparam("of_account"))
     .values(

@@ -10,15 +10,16 @@ from farm_protocol.runner import OutputFile
 from sqlalchemy import Connection, Row, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from farm.db.prepared import Prepared
 from farm.db.tables import outputs
 
 _KEY = ("job_id", "path")
 
 
-def _upsert(dialect: Any) -> Any:
+def _upsert(dialect: Any) -> Prepared:
     new = dialect.insert(outputs)
     replaced = {each.name: each for each in new.excluded if each.name not in _KEY}
-    return new.on_conflict_do_update(index_elements=_KEY, set_=replaced)
+    return Prepared(new.on_conflict_do_update(index_elements=_KEY, set_=replaced))
 
 
 _STORE = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
@@ -35,8 +36,8 @@ def store(
     now: datetime,
 ) -> None:
     """Keep the files of a frame; one that is there already is replaced."""
-    connection.execute(
-        _STORE[connection.dialect.name],
+    _STORE[connection.dialect.name].run_all(
+        connection,
         [
             {
                 "job_id": job_id,

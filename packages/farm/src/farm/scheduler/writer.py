@@ -15,6 +15,7 @@ from farm.db import claims as claim_rows
 from farm.db import feed, frame_flags, notices
 from farm.db import jobs as rows
 from farm.db.jobs import JobRow
+from farm.db.prepared import Prepared
 from farm.db.tables import frames
 from farm.jobs import frame_health
 from farm.jobs.dependencies import review
@@ -187,8 +188,8 @@ def put_back(
     if verdicts:
         blamed = [each for each in verdicts if each.blamed or each.state is not FrameState.WAITING]
         if blamed:
-            connection.execute(
-                _JUDGE,
+            _JUDGE.run_all(
+                connection,
                 [
                     {
                         "of_job": row["id"],
@@ -201,7 +202,7 @@ def put_back(
                 ],
             )
         if len(blamed) < len(verdicts):
-            connection.execute(_LET_WAIT, {"of_claim": claim_id})
+            _LET_WAIT.run(connection, of_claim=claim_id)
         failed = sum(verdict.state is FrameState.FAILED for verdict in verdicts)
         also["frames_running"] = row["frames_running"] - len(verdicts)
         also["frames_failed"] = row["frames_failed"] + failed
@@ -213,7 +214,7 @@ def put_back(
         feed.job_changed(connection, row["account_id"], row["id"])
 
 
-_JUDGE = (
+_JUDGE = Prepared(
     update(frames)
     .where(frames.c.job_id == bindparam("of_job"), frames.c.number == bindparam("of_number"))
     .values(
@@ -224,7 +225,7 @@ _JUDGE = (
     )
 )
 # Those that were judged before do not belong to the claim any more.
-_LET_WAIT = (
+_LET_WAIT = Prepared(
     update(frames)
     .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
     .values(state=FrameState.WAITING.value, claim_id=None)

@@ -1,0 +1,73 @@
+"""Prepared statements mean what SQLAlchemy would make of them, on both databases."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from farm.db.database import Database
+from farm.db.prepared import Prepared
+from farm.db.tables import accounts, plans
+from sqlalchemy import bindparam, func, insert, select, update
+
+MOMENT = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=2)))
+ACCOUNT = {"id": "a", "email": "a@example.com", "name": "Größe \N{SNOWMAN} %s", "plan": "p"}
+ACCOUNT |= {"role": "artist", "active": True, "email_notices": False, "balance_micros": 2**60}
+ACCOUNT |= {"consumed_micros": 0, "created_at": MOMENT}
+
+READ = select(accounts).where(accounts.c.email.like("%@example.com")).order_by(accounts.c.id)
+
+
+@pytest.fixture
+def database(open_again: Callable[[], Database]) -> Database:
+    return open_again()
+
+
+def test_values_come_back_as_from_sqlalchemy(database: Database) -> None:
+    with database.write() as connection:
+        add = Prepared(insert(accounts).returning(accounts.c.id, accounts.c.active))
+        assert add.rows(connection, **ACCOUNT) == [("a", True)]
+        found = Prepared(READ).rows(connection)
+        assert found == [tuple(connection.execute(READ).one())]
+    row = dict(zip(Prepared(READ).names, found[0], strict=True))
+    assert row == ACCOUNT | {"password_hash": None, "served_at": None}
+    assert row["created_at"].tzinfo is UTC
+
+
+def test_the_columns_to_set_follow_from_the_values(database: Database) -> None:
+    put = Prepared(update(accounts).where(accounts.c.id == bindparam("of_account")))
+    with database.write() as connection:
+        more = [ACCOUNT | {"id": each, "email": f"{each}@example.com"} for each in ("b", "c")]
+        Prepared(insert(accounts).inline()).run_all(connection, [ACCOUNT, *more])
+        put.run(connection, of_account="a", active=False)
+        put.run(connection, of_account="b", served_at=MOMENT, name="B")
+        put.run_all(connection, [{"of_account": each, "consumed_micros": 5} for each in ("b", "c")])
+        read = Prepared(
+            select(accounts.c.id, *(accounts.c[name] for name in CHANGED)).order_by("id")
+        )
+        utc = MOMENT.astimezone(UTC)
+        assert read.rows(connection) == [
+            ("a", ACCOUNT["name"], False, 0, None),
+            ("b", "B", True, 5, utc),
+            ("c", ACCOUNT["name"], True, 5, None),
+        ]
+
+
+CHANGED = ("name", "active", "consumed_micros", "served_at")
+
+
+def test_it_belongs_to_the_transaction(database: Database) -> None:
+    count = Prepared(select(func.count()).select_from(plans))
+    add = Prepared(insert(plans).inline())
+    with database.read() as connection:
+        before = count.one(connection)
+
+    def fail() -> None:
+        with database.write() as connection:
+            add.run(connection, name="x", job_throughput_limit=1, max_throughput=1)
+            assert count.one(connection) != before
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    with database.read() as connection:
+        assert count.one(connection) == before
