@@ -1,0 +1,100 @@
+"""A job of each product, from the client library to files on the artist's disk.
+
+The programs are the farm's own strict stand-ins, where they are not the real ones.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gridmarkets import Job, Project, WatchFile
+from stand_ins import install
+from stand_ins.scenes import write_scene
+from stand_ins_houdini import install as install_houdini
+
+from .conftest import Studio, a_studio
+
+PRODUCTS = ("nuke", "maya", "c4d", "vray")
+HIP = {
+    "nodes": {
+        "/out/mantra1": {"type": "ifd", "parms": {"vm_picture": "$HIP/render/hip.$F4.png"}},
+        "/obj/cam1": {"type": "cam", "parms": {"resx": 64, "resy": 36}},
+    }
+}
+
+
+@pytest.fixture
+def studio_with_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
+    """A studio whose farm has a program of every product."""
+    programs = {name: str(path) for name, path in install(tmp_path / "bin", *PRODUCTS).items()}
+    programs["hou"] = str(install_houdini(tmp_path / "houdini")["hython"])
+    monkeypatch.setenv("FARM_PROGRAMS", json.dumps(programs))
+    yield from a_studio(tmp_path)
+
+
+def job(app: str, scene: str, **params: object) -> Job:
+    return Job(app, app, "", "render", f"show/{scene}", frames="1 2", **params)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on PATH")
+def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
+    studio = studio_with_everything
+    folder = studio.folder / "show"
+    folder.mkdir()
+    for product in PRODUCTS:
+        write_scene(folder, product)
+    (folder / "scene.hip").write_text(json.dumps(HIP))
+
+    client = studio.client()
+    resolver = client.get_product_resolver()
+    known = set(resolver.get_all_types(False))
+    assert known >= {"blender", "ffmpeg", "hou", *PRODUCTS}
+    assert client.get_machines("nuke", "render")
+
+    project = Project(str(folder), submission_name="s")
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    project.add_watch_files(WatchFile(f"{project.remote_output_folder}/.+", str(studio.results)))
+    film = Job(
+        "film",
+        "ffmpeg",
+        "",
+        "transcode",
+        f"{project.remote_output_folder}/c4d_####.png",
+        frame_rate="24",
+        output_prefix="film",
+    )
+    c4d = job("c4d", "scene.c4d", output_prefix="c4d_", output_format="png")
+    film.add_dependencies(c4d)
+    project.add_jobs(
+        c4d,
+        film,
+        job("maya", "scene.ma", output_prefix="maya_", output_format="exr"),
+        job("vray", "scene.vrscene", output_prefix="vray_", output_format="exr"),
+        job("nuke", "scene.nk", write_nodes="Write1"),
+        job("hou", "scene.hip", rop_nodepath="/out/mantra1"),
+    )
+    told = client.wait_for_project(client.submit_project(project), timeout=300)
+    assert {each["name"]: each["state"] for each in told["jobs"]} == dict.fromkeys(
+        ("c4d", "film", "maya", "vray", "nuke", "hou"), "completed"
+    ), told
+    frames = [
+        f"{stem}{frame:04d}.{suffix}"
+        for stem, suffix in (("a.", "png"), ("c4d_", "png"), ("hip.", "png"))
+        for frame in (1, 2)
+    ]
+    frames += [f"{stem}_{frame:04d}.exr" for stem in ("maya", "vray") for frame in (1, 2)]
+    assert [path.name for path in studio.frames()] == sorted([*frames, "film.mp4"])
+    counted = subprocess.run(
+        [
+            *("ffprobe", "-v", "error", "-count_frames", "-select_streams", "v"),
+            *("-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"),
+            str(studio.results / "film.mp4"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert counted.stdout.strip().rstrip(",") == "2"
