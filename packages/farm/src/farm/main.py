@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from farm_protocol.runner import Program
+from farm_protocol.runner import report_of
 from filelock import FileLock, Timeout
 
 from farm import __version__
@@ -178,12 +178,9 @@ def find_catalogue(settings: Settings) -> Catalogue:
 
 def _remember_programs(database: Database, catalogue: Catalogue) -> None:
     """Tell of this machine as runners tell of theirs, so that `farm workers` shows it."""
-    found = [
-        Program(app=each.app, version=each.version, plugins=list(each.plugins))
-        for each in catalogue.installed
-    ]
+    found = [report_of(each.app, each.version, each.plugins) for each in catalogue.installed]
     with database.write() as connection:
-        hosts.replace(connection, socket.gethostname()[:255], found, datetime.now(UTC))
+        hosts.start_over(connection, socket.gethostname()[:255], found, datetime.now(UTC))
 
 
 def _mail_server(settings: Settings) -> Smtp | None:

@@ -49,6 +49,10 @@ def test_a_new_user_can_work_at_once(farm: Farm, admin: httpx.Client) -> None:
     [
         ({"email": "nobody"}, "email"),
         ({"email": f"{'x' * 400}@example.com"}, "email"),
+        ({"email": "a/b@example.com"}, "email"),
+        ({"credits": "1E+1000000"}, "credits"),
+        ({"credits": "1E-2000000"}, "credits"),
+        ({"credits": "999999999.00000000000000000000000001"}, "credits"),
         ({"password": "short"}, "password"),
         ({"password": "x" * 2000}, "password"),
         ({"credits": -1}, "credits"),
@@ -63,6 +67,11 @@ def test_a_wrong_field_of_a_new_user_is_named(
     answer = admin.post("/v1/users", json={"email": "bob@example.com", **wrong})
     assert refused(answer) == ("invalid_request", [field])
     assert len(admin.get("/v1/users").json()["users"]) == 1
+
+
+def test_a_long_address_has_a_short_name(admin: httpx.Client) -> None:
+    created = admin.post("/v1/users", json={"email": f"{'x' * 300}@example.com"})
+    assert len(created.json()["user"]["name"]) == 200
 
 
 def test_a_plan_that_does_not_exist_creates_nobody(admin: httpx.Client) -> None:

@@ -24,12 +24,14 @@ def run_job(
     scene: str,
     claims: list[list[int]],
     parameters: dict[str, object],
+    yields: bool = False,
 ) -> "fake_farm.FakeFarm":
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
     Parameters:
         program: of the product, or what stands in for it.
         scene: its path in the project.
+        yields: the farm wants the machine back from the beginning.
     """
     template = load(app, operation)
     assert template is not None
@@ -51,6 +53,7 @@ def run_job(
         disk_store=str(store),
     )
     farm = fake_farm.FakeFarm(job, claims)
+    farm.yields = yields
     try:
         runner = Farm(farm.url, fake_farm.TOKEN)
         there = Discovery({app: [str(program)]})

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import OpenImageIO as oiio
 import pytest
 from farm.templates import load
 from farm_protocol.runner import Outcome
@@ -208,3 +209,65 @@ def test_a_nuke_script_that_writes_a_movie_is_refused(desk: Callable[[str], Desk
     farm = desk("nuke").run(claims=[[1]], extra=movie)
     assert "'Movie' writes a movie" in end(farm).sentence
     assert end(farm).permanent
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        ("Write {\n file out/a.%04d.png\n name ../../escape\n}\n", "not the name of a Write node"),
+        ("Write {\n file out/a.%04d.png\n name Write1\n}\n", "Two Write nodes are called 'Write1'"),
+    ],
+)
+def test_a_nuke_script_with_bad_names_is_refused(
+    desk: Callable[[str], Desk], script: str, sentence: str
+) -> None:
+    farm = desk("nuke").run(claims=[[1]], extra=script)
+    assert sentence in end(farm).sentence
+    assert end(farm).permanent
+
+
+def test_a_nuke_file_that_only_nuke_can_name_is_named_after_its_node(
+    desk: Callable[[str], Desk],
+) -> None:
+    stereo = "Write {\n file out/a_%V.%04d.png\n file_type png\n name Both\n}\n"
+    farm = desk("nuke").run(claims=[[1]], extra=stereo, write_nodes="Both")
+    assert names(farm) == {1: ["Both.0001.png"]}
+
+
+MAYA_WITH_PASSES = """\
+#!/bin/sh
+case "$*" in *-v*) echo "Maya 2025.2"; exit;; esac
+for each in "$@"; do
+  case "$previous" in
+    -rd) folder=$each;; -s) first=$each;; -e) last=$each;; -proj) project=$each;;
+  esac
+  previous=$each
+done
+for frame in $(seq "$first" "$last"); do
+  number=$(printf %04d "$frame")
+  for name in frame frame_Z; do
+    echo "[driver] writing file $name.$number.png"
+    cp "$project/picture.png" "$folder/$name.$number.png"
+  done
+done
+"""
+
+
+def test_passes_of_maya_come_with_their_frame(desk: Callable[[str], Desk]) -> None:
+    place = desk("maya")
+    for name in ("Render", "maya"):
+        (place.program.parent / name).write_text(MAYA_WITH_PASSES)
+    picture = oiio.ImageBuf(oiio.ImageSpec(8, 8, 3, "uint8"))
+    oiio.ImageBufAlgo.checker(picture, 2, 2, 1, (0, 0, 0), (1, 1, 1))
+    picture.write(str(place.folder / "project" / "picture.png"))
+    farm = place.run(claims=[[1, 2, 3]], output_format="png")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert names(farm) == {
+        frame: [f"frame_{frame:04d}.png", f"frame_Z.{frame:04d}.png"] for frame in (1, 2, 3)
+    }
+
+
+def test_equal_prefixes_replace_nothing(desk: Callable[[str], Desk]) -> None:
+    farm = desk("c4d").run(claims=[[1]], output_multipass_prefix="frame_diffuse")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert len(set(names(farm)[1])) == 2

@@ -24,6 +24,7 @@ def run(
     claims: list[list[int]],
     operation: str = "render",
     stand_in: Mapping[str, Any] | None = None,
+    yields: bool = False,
     **params: object,
 ) -> "fake_farm.FakeFarm":
     scene = folder / "project" / "shot.hip"
@@ -31,7 +32,7 @@ def run(
     scene.write_text(json.dumps({"nodes": nodes, "stand_in": stand_in or {}}))
     hython = install(folder / "bin")["hython"]
     given = {"frames": "1 10", **params}
-    return run_job(folder, "hou", hython, operation, scene.name, claims, given)
+    return run_job(folder, "hou", hython, operation, scene.name, claims, given, yields)
 
 
 def test_a_render_splits_and_delivers_frame_by_frame(tmp_path: Path) -> None:
@@ -103,3 +104,10 @@ def test_what_goes_wrong_is_noticed(
     farm = run(tmp_path, nodes, [[1, 2, 3]], stand_in=orders)
     assert end(farm).outcome is outcome, farm.log
     assert 2 not in farm.frames
+
+
+def test_a_simulation_does_not_yield(tmp_path: Path) -> None:
+    """All of it would be lost: the next claim would begin anew."""
+    farm = run(tmp_path, {"/out/cache": CACHE}, [[1]], "sim", yields=True, frames="1 5")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert list(farm.frames) == [1]

@@ -13,6 +13,7 @@ runner's; it must then kill its renderer and forget the claim.
     POST /v1/runner/claims/{id}/finish       Finish
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
@@ -77,6 +78,13 @@ class Program(Request):
     app: str = Field(max_length=100)
     version: str = Field(max_length=100)
     plugins: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=100)
+
+
+def report_of(app: str, version: str, plugins: Iterable[str]) -> Program:
+    """Return what is told of a program: what programs say of themselves may be of any length."""
+    return Program(
+        app=app[:100], version=version[:100], plugins=[each[:200] for each in plugins][:100]
+    )
 
 
 class ClaimRequest(Request):

@@ -27,8 +27,9 @@ KEY_PREFIX = "ek_"
 
 MIN_PASSWORD, MAX_PASSWORD = 8, 1024
 
-# Narrower than what mail allows: nothing that could name a second recipient or break a header.
-_ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\\x00-\x1f\x7f]+@[^@\s,;:<>()\[\]\"\\\x00-\x1f\x7f]+")
+# Narrower than what mail allows: nothing that could name a second recipient, break a header or end
+# a part of the API's addresses.
+_ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\/\x00-\x1f\x7f]+@[^@\s,;:<>()\[\]\"\\/\x00-\x1f\x7f]+")
 
 _LONGEST_ADDRESS = 320
 

@@ -11,7 +11,7 @@ from farm.db import accounts as rows
 from farm.db import ledger, metering
 from farm.db.accounts import AccountRow
 from farm.errors import InsufficientCreditsError, InvalidRequestError
-from farm.jobs.pricing import MICROS_PER_CREDIT, to_credits, to_micros
+from farm.jobs.pricing import to_credits, to_micros
 
 MOST_CREDITS = 10**9
 """That can be moved at a time."""
@@ -22,9 +22,9 @@ def check_amount(amount: Decimal, field: str) -> None:
     wrong = ""
     if not amount.is_finite():
         wrong = f"'{amount}' is not an amount of credits."
-    elif abs(amount) > MOST_CREDITS:
+    elif not -MOST_CREDITS <= amount <= MOST_CREDITS:
         wrong = f"At most {MOST_CREDITS} credits at a time."
-    elif amount * MICROS_PER_CREDIT % 1:
+    elif to_credits(to_micros(amount)) != amount:
         wrong = "A credit has six decimals, and no more."
     if wrong:
         raise InvalidRequestError({field: [wrong]})

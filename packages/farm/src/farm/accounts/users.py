@@ -46,7 +46,7 @@ def create(database: Database, new: NewUser) -> Created:
         account = AccountRow(
             id=uuid4().hex,
             email=address,
-            name=address.split("@")[0],
+            name=address.split("@")[0][:200],
             password_hash=password_hash,
             plan=existing(connection, new.plan or STANDARD),
             active=True,

@@ -42,7 +42,7 @@ def _require_files(context: Context, account: AccountRow, spec: SubmissionSpec) 
     with context.database.read() as connection:
         if rows.submission_owner(connection, spec.id) is not None:
             return
-        submit.check(connection, context.catalogue, context.store, account, spec)
+        submit.check(connection, context.offers(connection), context.store, account, spec)
     context.assets.require(account.id, spec)
 
 

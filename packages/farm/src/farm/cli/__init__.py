@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from farm.cli import credits, jobs, plans, users
-from farm.cli._common import DataDir, fail, farm_folder
+from farm.cli._common import DataDir, fail, settings_of
 from farm.cli.workers import workers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -30,11 +30,7 @@ def serve(
     embedded: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run a farm in the foreground. Ctrl-C stops it and its runners."""
-    from pydantic import ValidationError
-    from pydantic_settings import SettingsError
-
     # Imported here: the other commands need none of it and start at once.
-    from farm.config import Settings
     from farm.main import StartError
     from farm.main import serve as run
 
@@ -44,13 +40,9 @@ def serve(
     given: dict[str, Any] = {"host": host, "port": port, "embedded": embedded or None}
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
-        run(Settings(data_dir=farm_folder(data_dir), **chosen))
-    except (StartError, SettingsError) as error:
+        run(settings_of(data_dir, **chosen))
+    except StartError as error:
         fail(str(error))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        field = ".".join(str(part) for part in fault["loc"])
-        fail(f"The setting FARM_{field.upper()} is wrong: {fault['msg']}.")
 
 
 def main() -> None:

@@ -12,7 +12,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from farm_protocol.places import default_data_dir, embedded_farm_dir
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -44,7 +45,7 @@ def opened(data_dir: Path | None) -> Iterator[Database]:
     """Open the data folder's database; an error of the farm becomes a sentence."""
     folder = farm_folder(data_dir)
     try:
-        database = open_database(folder, Settings(data_dir=folder).database_url)
+        database = open_database(folder, settings_of(data_dir).database_url)
     except FarmError as error:
         fail(error.message)
     try:
@@ -58,6 +59,18 @@ def opened(data_dir: Path | None) -> Iterator[Database]:
 def farm_folder(data_dir: Path | None) -> Path:
     """Return the data folder that is meant."""
     return data_dir if data_dir is not None else embedded_farm_dir(default_data_dir())
+
+
+def settings_of(data_dir: Path | None, **chosen: Any) -> Settings:
+    """Return the settings of the environment and the options; a wrong one ends the command."""
+    try:
+        return Settings(data_dir=farm_folder(data_dir), **chosen)
+    except SettingsError as error:
+        fail(str(error))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        field = ".".join(str(part) for part in fault["loc"])
+        fail(f"The setting FARM_{field.upper()} is wrong: {fault['msg']}.")
 
 
 def print_json(what: Any) -> None:

@@ -46,9 +46,14 @@ def report(connection: Connection, host: str, programs: Iterable[Program], now: 
         )
 
 
-def replace(connection: Connection, host: str, programs: Iterable[Program], now: datetime) -> None:
-    """Remember all that a host has, after looking everywhere."""
-    connection.execute(delete(host_programs).where(host_programs.c.host == host))
+def start_over(
+    connection: Connection, host: str, programs: Iterable[Program], now: datetime
+) -> None:
+    """Forget all hosts, and remember what this one has: a farm starts, on this machine.
+
+    Others tell anew of themselves with their first claim.
+    """
+    connection.execute(delete(host_programs))
     report(connection, host, programs, now)
 
 

@@ -59,9 +59,10 @@ class _Call(Generic[Result]):
 class SharedTurns:
     """Executes calls in a thread of its own, in order, as many in one transaction as wait.
 
-    A call gets its answer after the commit. When one raises, nothing of the transaction stays:
-    its calls are then executed again, each in a transaction of its own, so that each gets its own
-    error. Calls must not mind being executed twice: they touch nothing but the database.
+    A call gets its answer after the commit. When one raises, nothing of the transaction stays: it
+    gets its error, and the others are executed again, together. When the commit itself fails,
+    nobody knows whose fault that is: each is then executed alone. Calls must not mind being
+    executed again: they touch nothing but the database.
     """
 
     def __init__(self, write: Callable[[], AbstractContextManager[Connection]]) -> None:
@@ -95,14 +96,32 @@ class SharedTurns:
 
     def _run(self) -> None:
         while calls := self._next():
-            try:
-                self._execute(calls)
-            except Exception as error:
-                if len(calls) == 1:
-                    calls[0].answer.set_exception(error)
-                else:
-                    for call in calls:
-                        self._alone(call)
+            while calls:
+                calls = self._all_but_failing(calls)
+
+    def _all_but_failing(self, calls: list[_Call[Any]]) -> list[_Call[Any]]:
+        """Execute calls together; return those that are left to execute because one raised."""
+        at = 0
+        try:
+            with self._write() as connection:
+                results = []
+                for at, call in enumerate(calls):  # noqa: B007 - told to `except`
+                    results.append(call.work(connection))
+                at = len(calls)
+        except Exception as error:
+            if len(calls) == 1:
+                calls[0].answer.set_exception(error)
+                return []
+            if at < len(calls):
+                # On its own: what it met may have been another's, which is undone as well.
+                self._alone(calls[at])
+                return [*calls[:at], *calls[at + 1 :]]
+            for call in calls:
+                self._alone(call)
+            return []
+        for call, result in zip(calls, results, strict=True):
+            call.answer.set_result(result)
+        return []
 
     def _next(self) -> list[_Call[Any]]:
         """Wait for calls; none: closed."""
@@ -114,14 +133,11 @@ class SharedTurns:
         wanted = [call for call in taken if call.answer.set_running_or_notify_cancel()]
         return wanted if wanted or not taken else self._next()
 
-    def _execute(self, calls: list[_Call[Any]]) -> None:
-        with self._write() as connection:
-            results = [call.work(connection) for call in calls]
-        for call, result in zip(calls, results, strict=True):
-            call.answer.set_result(result)
-
     def _alone(self, call: _Call[Any]) -> None:
         try:
-            self._execute([call])
+            with self._write() as connection:
+                result = call.work(connection)
         except Exception as error:
             call.answer.set_exception(error)
+        else:
+            call.answer.set_result(result)

@@ -102,7 +102,8 @@ class LocalEngine:
         command = [sys.executable, "-m", "farm.runner", "--work-dir", str(self._work_dir)]
         command += ["--sandbox", self._sandbox]
         for product, paths in self._programs.items():
-            for path in paths:
+            # "product=" is for none at all.
+            for path in paths or [""]:
                 command += ["--program", f"{product}={path}"]
         descriptor, _ = tempfile.mkstemp(dir=self._log_dir, prefix="runner-", suffix=".log")
         with os.fdopen(descriptor, "wb") as log:

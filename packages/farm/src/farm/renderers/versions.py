@@ -23,7 +23,9 @@ def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
 def begins_with(version: str, beginning: str) -> bool:
     """Return whether a version is ``beginning`` or goes on after it: 3.4.1 and 3.4, but not 3.40.
 
-    Every version begins with "".
+    Every version begins with "", and none with a text that has neither letters nor digits.
     """
     start = tokens(beginning)
+    if beginning and not start:
+        return False
     return tokens(version)[: len(start)] == start

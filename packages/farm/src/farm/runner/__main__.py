@@ -36,7 +36,7 @@ def main() -> int:
         action="append",
         default=[],
         metavar="PRODUCT=PATH",
-        help="a program to use for a product and no other; may be repeated",
+        help="a program to use for a product and no other, PRODUCT= for none; may be repeated",
     )
     parser.add_argument(
         "--sandbox",
@@ -47,10 +47,10 @@ def main() -> int:
     options = parser.parse_args()
     configured: dict[str, list[str]] = {}
     for given in [*options.program, *([f"blender={options.blender}"] if options.blender else [])]:
-        product, _, path = given.partition("=")
-        if product not in programs() or not path:
+        product, equals, path = given.partition("=")
+        if product not in programs() or not equals:
             parser.error(f"--program {given}: give PRODUCT=PATH; known are {', '.join(programs())}")
-        configured.setdefault(product, []).append(path)
+        configured.setdefault(product, []).extend([path] if path else [])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     discovery = Discovery(configured)

@@ -235,7 +235,7 @@ class ClaimRun:
                 frame = int(event["frame"])
                 self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")
                 self._done.put(FrameFiles(frame, files, extra, seconds, self._size))
-                if self._yielding:
+                if self._may_yield:
                     # The next frame has hardly begun: nothing is lost with the renderer.
                     self._fate.decide(End.FINISHED)
             case "failed":
@@ -250,7 +250,7 @@ class ClaimRun:
                 answered = time.monotonic()
                 if command is RunnerCommand.YIELD:
                     self._yielding = True
-                    if self._frame is None:
+                    if self._may_yield and self._frame is None:
                         self._fate.decide(End.FINISHED)
                 elif command is RunnerCommand.STOP:
                     # Only the renderer ends: the farm will say whether there is another claim.
@@ -264,6 +264,14 @@ class ClaimRun:
             except ReportError:
                 pass  # refused: the other calls will say why
             self._over.wait(max(0.0, HEARTBEAT_SECONDS - (time.monotonic() - begin)))
+
+    @property
+    def _may_yield(self) -> bool:
+        """Whether the renderer may be ended between two frames.
+
+        Not while a job is done as a whole: all of it would be lost, and begun anew.
+        """
+        return self._yielding and not self._template.whole
 
     def _send_results(self) -> None:
         while (frame := self._done.get()) is not None:

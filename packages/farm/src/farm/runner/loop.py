@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm_protocol.runner import ClaimRequest, Program, RunnerJob
+from farm_protocol.runner import ClaimRequest, Program, RunnerJob, report_of
 
 from farm.renderers import Discovery, Renderer, RendererError, choose
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
@@ -118,10 +118,7 @@ def _give_up(farm: Farm, failure: Failure, programs: list[Program]) -> int:
 
 def _programs(discovery: Discovery) -> list[Program]:
     """Return what to report: nothing is started for it that the job did not need."""
-    return [
-        Program(app=each.app, version=each.version, plugins=list(each.plugins))
-        for each in discovery.found()
-    ]
+    return [report_of(each.app, each.version, each.plugins) for each in discovery.found()]
 
 
 def _claims(

@@ -43,6 +43,8 @@ _CONFIGURATION = (
 _NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf")
 _GPU = ("/sys", "/etc/OpenCL", "/etc/vulkan", "/opt/rocm")
 """What GPU drivers read: /sys describes the devices, the others name the drivers."""
+_SHALLOW = 3
+"""Parts of a path such as /opt/bin: what lies beside that is not the program's."""
 _GPU_DEVICES = ("nvidia*", "dri", "kfd")
 
 _ASK_SECONDS = 60.0
@@ -203,13 +205,13 @@ def _view(
         folder = resolved.parent
         # A program that lies directly in such a folder is a script or a link of somebody's own.
         alone = any(each.is_relative_to(folder) for each in private)
-        own = [resolved if alone else folder]
+        own = [resolved if alone else _root(folder)]
         if program != resolved and not _seen(program, [*SYSTEM, *own]):
             links.append((program, resolved))
     if template.python:
         own += _interpreter_folders(Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix))
-    named = [os.environ.get(name) for plugin in plugins for name in plugin.folders]
-    own += [Path(folder) for folder in named if folder]
+    named = [*template.visible, *(name for plugin in plugins for name in plugin.folders)]
+    own += _places(named)
     devices = Path("/dev")
     return View(
         readable=tuple(
@@ -227,6 +229,23 @@ def _view(
         gpu=gpu,
         network=template.network or any(plugin.network for plugin in plugins),
     )
+
+
+def _root(folder: Path) -> Path:
+    """Return where a program is installed: it needs what lies beside its folder ``bin``, too."""
+    return folder.parent if folder.name == "bin" and len(folder.parts) > _SHALLOW else folder
+
+
+def _places(named: Iterable[str]) -> list[Path]:
+    """Return the files and folders that are meant: by a variable of the environment, or a path."""
+    found = []
+    for name in named:
+        texts = [name] if name.startswith("/") else os.environ.get(name, "").split(os.pathsep)
+        # A licence may also be a server, port@host: that is no path.
+        paths = [Path(text) for text in texts if text.startswith("/")]
+        # A colour configuration names tables that lie beside it.
+        found += [path.parent if path.suffix == ".ocio" else path for path in paths]
+    return found
 
 
 def _home() -> list[Path]:
@@ -275,6 +294,8 @@ def _refusal(prefix: list[str], renderer: Renderer, template: Template) -> str:
     if _seen(Path(program).resolve(), SYSTEM):
         return ""  # The system's own, complete in there: a third of a second saved.
     # Anything else may be a script, or a package of another kind, that needs more than its folder.
+    if template.trial is None:
+        return ""
     arguments = ["-s", "-c", ""] if renderer.kind == "bpy" else [*template.trial]
     return _trial([*prefix, program, *arguments], f"{program} does not start in bubblewrap")
 

@@ -225,7 +225,8 @@ def finish(
         charged=report.outcome is Outcome.STOPPED,
     )
     # Of a job that is over and one that is to stop the runners go, and others may begin.
-    return frames_wait or row["state"] not in _CLAIMABLE
+    # The last test frame lets the rest begin.
+    return frames_wait or row["state"] not in _CLAIMABLE or row["test_frames"] > 0
 
 
 def expire_silent(connection: Connection, now: datetime) -> int:

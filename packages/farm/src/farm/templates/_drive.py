@@ -39,11 +39,14 @@ class Lines:
     Attributes:
         started: a frame begins; the group ``frame`` is its number, if the line tells it.
         written: a frame's files are complete, likewise.
+        writing: some file is being written, nobody knows of which frame: of all frames whose file
+            is there, only the last one may be incomplete.
         progress: the group ``percent`` tells how far a frame is.
     """
 
     started: str = ""
     written: str = ""
+    writing: str = ""
     progress: str = ""
 
 
@@ -150,6 +153,7 @@ class Drive:
             "stems": {stem: values[name].replace("#", "") for stem, name in self.stems.items()},
             "started": self.lines.started,
             "written": self.lines.written,
+            "writing": self.lines.writing,
             "progress": self.lines.progress,
             "size": [int(width), int(height)] if int(width) and int(height) else None,
             "setup": self.setup,
@@ -200,7 +204,7 @@ def even_runs(frames: Sequence[int]) -> Iterable[range]:
 def load_drive(notes: Mapping[str, Any]) -> Drive:
     """Return what a template's ``drive`` says. Raises KeyError, TypeError, re.error."""
     lines = Lines(**notes["lines"])
-    for pattern in (lines.started, lines.written, lines.progress):
+    for pattern in (lines.started, lines.written, lines.writing, lines.progress):
         re.compile(pattern)
     return Drive(
         command=tuple(_argument(item) for item in notes["command"]),

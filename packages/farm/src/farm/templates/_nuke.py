@@ -15,6 +15,7 @@ from farm.templates._drive import SceneError, SceneFiles
 
 _NODE = re.compile(r"^(?P<indent>[ \t]*)(?P<kind>[A-Z]\w*) \{[ \t]*$")
 _KNOB = re.compile(r"^[ \t]*(?P<name>[a-z_]\w*)[ \t]+(?P<value>.*?)[ \t]*$")
+_NAME = re.compile(r"[A-Za-z_]\w{0,99}")
 _ON = ("true", "1", "on", "yes")
 _MOVIES = (".mov", ".mp4", ".avi", ".mxf", ".mkv", ".gif")
 _FRAME = re.compile(r"#+|%(?:0(?P<digits>\d+))?d")
@@ -50,6 +51,7 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
     except UnicodeDecodeError:
         raise SceneError(f"{scene.name} is not a Nuke script: it is no text.") from None
     found = [each for each in _writes(lines) if each.name]
+    _check_names(found)
     chosen = _choose(found, values.get("write_nodes", ""))
     patterns = []
     for node in chosen:
@@ -84,6 +86,20 @@ def _writes(lines: list[str]) -> Iterator[_Write]:
                 node.file_line = number
 
 
+def _check_names(found: list[_Write]) -> None:
+    """Raise SceneError for names that only Nuke could tell apart, or that are no names at all."""
+    for node in found:
+        # It becomes the name of a folder: nothing in a script may lead anywhere else.
+        if not _NAME.fullmatch(node.name):
+            raise SceneError(f"'{node.name[:60]}' is not the name of a Write node.")
+    names = [node.name for node in found]
+    double = next((name for name in names if names.count(name) > 1), "")
+    if double:
+        raise SceneError(
+            f"Two Write nodes are called '{double}', in different groups: rename one of them."
+        )
+
+
 def _choose(found: list[_Write], wanted: str) -> list[_Write]:
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     if not names:
@@ -109,7 +125,7 @@ def _base_name(node: _Write) -> str:
             " write images, and make the movie from them afterwards (ffmpeg, transcode)."
         )
     frames = list(_FRAME.finditer(name))
-    if not name or "[" in name or "]" in name or not suffix:
+    if not suffix or any(sign in name for sign in ("[", "]", "$", "%V", "%v", "{", "}")):
         # An expression: only Nuke knows what it becomes.
         extension = _EXTENSIONS.get(node.knobs.get("file_type", "").strip(), "exr")
         return f"{node.name}.####.{extension}"

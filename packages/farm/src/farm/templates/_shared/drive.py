@@ -36,7 +36,7 @@ class Claim:
         self._mark = time.monotonic()
         self._patterns = {
             name: re.compile(orders[name])
-            for name in ("started", "written", "progress")
+            for name in ("started", "written", "writing", "progress")
             if orders[name]
         }
 
@@ -53,6 +53,9 @@ class Claim:
         if (match := self._match("progress", text)) and self._frame is not None:
             part = min(100.0, float(match["percent"])) / 100
             progress(100 * (len(self._done) + part) / self._total)
+        if self._match("writing", text):
+            for frame in [each for each in self._waiting if self._is_there(each)][:-1]:
+                self._deliver(frame)
         if match := self._match("written", text):
             frame = self._number(match)
             self._deliver(self._frame if frame is None else frame)
@@ -87,6 +90,13 @@ class Claim:
         self._frame = frame
         emit("frame_started", frame=frame)
 
+    def _is_there(self, frame: int) -> bool:
+        partial = self._orders["partial"]
+        return all(
+            any(os.path.exists(os.path.join(partial, name)) for name in names)
+            for names, _ in self._orders["files"][str(frame)]
+        )
+
     def _deliver(self, frame: "int | None") -> None:
         """Move a frame's files to their place and tell the runner; without a file, do nothing."""
         if frame is None or frame not in self._waiting:
@@ -104,8 +114,10 @@ class Claim:
             files.append(wanted)
         extra = []
         for path, name in _others(partial, self._orders["stems"], frame):
-            _move(path, os.path.join(output, name))
-            extra.append(name)
+            # Never over a file that is there: two prefixes may be equal.
+            wanted = name if name not in [*files, *extra] else f"{len(extra)}_{name}"
+            _move(path, os.path.join(output, wanted))
+            extra.append(wanted)
         now = time.monotonic()
         emit("frame_written", frame=frame, files=files, extra=extra, seconds=now - self._mark)
         self._mark = now
