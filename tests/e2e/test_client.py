@@ -33,7 +33,7 @@ def test_a_frame_from_every_python(studio: Studio, pythons: Pythons, version: st
     assert [path.name for path in results.iterdir()] == ["frame_0003.png"]
     assert report["valid"] == [True, True]
     assert report["user"] == EMAIL
-    assert report["types"] == ["blender"]
+    assert "blender" in report["types"]
     assert True in report["machines"]
     assert report["submitted"] == name
     assert report["seen"][-1] == "completed"

@@ -1,8 +1,8 @@
 """Finding the programs of every product, on the PATH and in the folders of three platforms."""
 
-from pathlib import contextlib
+import contextlib
+from pathlib import Path
 
-import Path
 import psutil
 import pytest
 import stand_ins

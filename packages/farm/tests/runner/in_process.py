@@ -2,12 +2,13 @@
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from farm.renderers import Discovery
+from farm.renderers import Discovery, Renderer
 from farm.runner.loop import work
 from farm.runner.report import Farm
+from farm.runner.sandbox import Mode
 from farm.templates import load
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
@@ -16,20 +17,37 @@ from farm_protocol.runner import Finish, RunnerJob
 from .conftest import fake_farm
 
 
+class Only(Discovery):
+    """A machine that has one program, which nobody asks for its version."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        super().__init__()
+        self._renderer = renderer
+
+    def of(self, app: str) -> Iterator[Renderer]:
+        if app == self._renderer.app:
+            yield self._renderer
+
+    def found(self) -> list[Renderer]:
+        return [self._renderer]
+
+
 def run_job(
     folder: Path,
     app: str,
-    program: Path,
+    program: Path | Renderer,
     operation: str,
     scene: str,
     claims: list[list[int]],
     parameters: dict[str, object],
     yields: bool = False,
+    sandbox: Mode = "off",
+    output_folder: str = "show/results",
 ) -> "fake_farm.FakeFarm":
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
     Parameters:
-        program: of the product, or what stands in for it.
+        program: of the product, or what stands in for it; a `Renderer` is not asked who it is.
         scene: its path in the project.
         yields: the farm wants the machine back from the beginning.
     """
@@ -48,16 +66,18 @@ def run_job(
         scene=f"show/{scene}",
         parameters=checked.values,
         plugins=[],
-        files=[_store(store, path, project) for path in sorted(project.rglob("*"))],
-        output_folder="show/results",
+        files=[
+            _store(store, path, project) for path in sorted(project.rglob("*")) if path.is_file()
+        ],
+        output_folder=output_folder,
         disk_store=str(store),
     )
     farm = fake_farm.FakeFarm(job, claims)
     farm.yields = yields
     try:
         runner = Farm(farm.url, fake_farm.TOKEN)
-        there = Discovery({app: [str(program)]})
-        work(runner, folder / "work", there, "off", threading.Event())
+        there = Only(program) if isinstance(program, Renderer) else Discovery({app: [str(program)]})
+        work(runner, folder / "work", there, sandbox, threading.Event())
         runner.close()
     finally:
         farm.down()

@@ -3,22 +3,17 @@
 import json
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 from typing import Any
 
 import OpenImageIO as oiio
 import pytest
 from farm.renderers import Renderer
-from farm.runner.loop import work
-from farm.runner.report import Farm
 from farm.runner.sandbox import probe
-from farm.templates import load
-from farm_protocol.files import FileEntry
-from farm_protocol.hashing import hash_file
-from farm_protocol.runner import Finish, Outcome, RunnerJob
+from farm_protocol.runner import Outcome
 
 from .conftest import fake_farm
+from .in_process import end, run_job
 
 FFMPEG = shutil.which("ffmpeg")
 pytestmark = pytest.mark.skipif(FFMPEG is None, reason="needs ffmpeg on the PATH")
@@ -68,43 +63,19 @@ class Desk:
         **params: object,
     ) -> "fake_farm.FakeFarm":
         """Make a film; return the farm that was told of it."""
-        template = load("ffmpeg", "transcode")
-        assert template is not None
-        checked = template.validate(params)
-        assert not checked.errors, checked.errors
-        store, entries = self.folder / "store", []
-        for path in sorted(each for each in self.project.rglob("*") if each.is_file()):
-            digest, size = hash_file(path)
-            blob = store / digest[:2] / digest
-            blob.parent.mkdir(parents=True, exist_ok=True)
-            blob.write_bytes(path.read_bytes())
-            remote = f"show/{path.relative_to(self.project).as_posix()}"
-            entries.append(FileEntry(path=remote, hash=digest, size=size))
-        job = RunnerJob(
-            job_id="job1",
-            name="film",
-            app="ffmpeg",
-            app_version="",
-            operation="transcode",
-            template=template.name,
-            scene=f"{OUT}/{sequence}",
-            parameters=checked.values,
-            plugins=[],
-            files=entries,
+        renderer = Renderer("ffmpeg", "5.1", "ffmpeg", (self.ffmpeg,), "on the PATH")
+        scene = f"render_results/out/{sequence}"
+        return run_job(
+            self.folder,
+            "ffmpeg",
+            renderer,
+            "transcode",
+            scene,
+            [[claim]],
+            params,
+            sandbox=sandbox,
             output_folder=OUT,
-            disk_store=str(store),
         )
-        farm = fake_farm.FakeFarm(job, [[claim]])
-        renderer = Renderer("ffmpeg", "5.1", "program", (self.ffmpeg,), "on the PATH")
-        try:
-            runner = Farm(farm.url, fake_farm.TOKEN)
-            work(runner, self.folder / "work", [renderer], sandbox, threading.Event())
-            runner.close()
-        finally:
-            farm.down()
-        assert farm.problems == []
-        assert list((self.folder / "work").iterdir()) == []
-        return farm
 
     def film(self, farm: "fake_farm.FakeFarm") -> Path:
         """Return the one file that the farm was given."""
@@ -120,11 +91,6 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
-
-
-def end(farm: "fake_farm.FakeFarm") -> Finish:
-    (finish,) = farm.finishes.values()
-    return finish
 
 
 def refusal(farm: "fake_farm.FakeFarm", permanent: bool) -> str:
