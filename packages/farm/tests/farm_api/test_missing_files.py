@@ -14,6 +14,12 @@ from farm.scenes.blend_assets import AssetKind, MissingAsset, missing_assets
 from .conftest import Farm, send, spec
 from .runners import job_of, wait_for
 
+
+@pytest.fixture
+def database_url() -> None:
+    """None of this depends on the database: SQLite is enough."""
+
+
 MAKER = Path(__file__).parents[1] / "runner" / "make_scenes.py"
 refuse = pytest.mark.parametrize("missing_files", ["refuse"])
 warn = pytest.mark.parametrize("missing_files", ["warn"])

@@ -13,6 +13,12 @@ from farm.catalog.products import Installed, listed, merged, product_rows
 
 from .conftest import Farm, send, spec
 
+
+@pytest.fixture
+def database_url() -> None:
+    """None of this depends on the database: SQLite is enough."""
+
+
 STUDIO = """
 products:
   blender:

@@ -10,6 +10,11 @@ from .conftest import Farm, send, spec
 
 
 @pytest.fixture
+def database_url() -> None:
+    """None of this depends on the database: SQLite is enough."""
+
+
+@pytest.fixture
 def ann(farm: Farm) -> httpx.Client:
     return farm.user("ann@example.com")
 

@@ -7,6 +7,12 @@ import pytest
 
 from .conftest import Farm, send, spec
 
+
+@pytest.fixture
+def database_url() -> None:
+    """None of this depends on the database: SQLite is enough."""
+
+
 OUT = "demo/render_results/out"
 
 

@@ -8,7 +8,7 @@ def told(flags):
 
 
 def test_a_black_frame_between_pictures_is_told_at_once_and_then_with_certainty(rig):
-    farm = rig.farm("blackout.blend", claims=[[1, 2, 3]])
+    farm = rig.farm("blackout.blend", [[1, 2, 3]])
     assert rig.run(farm) == 0
     assert sorted(farm.frames) == [1, 2, 3]
     assert farm.frames[1].flags == []
@@ -20,7 +20,7 @@ def test_a_black_frame_between_pictures_is_told_at_once_and_then_with_certainty(
 
 
 def test_each_claim_is_judged_by_itself(rig):
-    farm = rig.farm("blackout.blend", claims=[[1, 2], [3]])
+    farm = rig.farm("blackout.blend", [[1, 2], [3]])
     assert rig.run(farm) == 0
     flags = [flag for number in sorted(farm.frames) for flag in farm.frames[number].flags]
     assert told(flags) == [(2, FlagCode.EMPTY, Certainty.HINT)]

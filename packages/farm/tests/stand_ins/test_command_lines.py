@@ -8,6 +8,9 @@ import pytest
 
 from stand_ins.scenes import images, write_scene
 
+# They test what other tests use; those notice soon when it is broken.
+pytestmark = pytest.mark.long
+
 TIFF = "Write {\n file [value root.name].%d.tif\n name T\n}\n"
 FOLDERLESS = "Write {\n file nowhere/a.%04d.png\n name W\n}\n"
 CAMERA = 'createNode camera -n "sideShape" -p "side";\n'

@@ -12,6 +12,9 @@ from farm.runner.outputs import OutputError, check_image
 from stand_ins import PROGRAMS, install
 from stand_ins.scenes import SIZE, images, write_scene
 
+# They test what other tests use; those notice soon when it is broken.
+pytestmark = pytest.mark.long
+
 COMMANDS = {
     "nuke": ("-F", "1-3", "-m", "2", "-X", "Write1", "--sro", "-V", "2", "-x", "scene.nk"),
     "maya": (

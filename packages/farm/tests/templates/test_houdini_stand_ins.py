@@ -8,6 +8,9 @@ import pytest
 from farm.runner.outputs import check_image
 from stand_ins_houdini import PROGRAMS, VERSION, install
 
+# They test what other tests use; those notice soon when it is broken.
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def run(tmp_path):
