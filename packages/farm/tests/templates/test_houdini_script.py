@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import farm.templates
 import pytest
+from every_python import interpreter
 from farm.runner.outputs import OutputError, check_image
 from stand_ins_houdini import VERSION, install
 
@@ -718,10 +718,10 @@ print(hython.pid)
 
 @pytest.mark.parametrize("version", ["3.7", "3.9", "3.10"])
 def test_each_python_of_houdini(houdini, version):
-    python = shutil.which(f"python{version}")
-    if python is None or subprocess.run([python, "-V"], capture_output=True).returncode:
+    python = interpreter(version)
+    if python is None:
         pytest.skip(f"There is no Python {version} here.")
-    houdini.python = python
+    houdini.python = str(python)
     houdini.write(takes=TAKES)
     run = houdini.render("1-2", take="wide", env={"A": "b"}, upload=["*.png"], whole="true")
     assert run.code == 0, run
