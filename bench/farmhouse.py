@@ -1,6 +1,8 @@
 """An Envoy with its embedded farm, for measuring."""
 
 import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -34,8 +36,11 @@ class Farmhouse:
     def up(self) -> None:
         """Start everything and sign in."""
         command = [sys.executable, "-m", "envoy", "up", "--port", str(self.port)]
+        # The same Blender as its peer, whatever else this machine has.
+        environment = {**os.environ, "FARM_BLENDER": shutil.which("blender") or ""}
         self._envoy = subprocess.Popen(
             [*command, "--data-dir", str(self.data)],
+            env=environment,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
