@@ -25,8 +25,9 @@ def main() -> None:
     if "--version" in arguments:
         print(f"Blender {VERSION}")
         return
-    # Where render.py lies, its events do too.
-    sys.path.insert(0, str(Path(arguments[arguments.index("-P") + 1]).parent))
+    # As render.py does: what all templates share lies beside its folder.
+    script = Path(arguments[arguments.index("-P") + 1])
+    sys.path.insert(0, str(script.parent.parent / "_shared"))
     import farm_events
 
     own = arguments[arguments.index("--") + 1 :]

@@ -83,6 +83,8 @@ class Peer:
                 "OutputFolder": str(folder / "output"),
                 "PartialFolder": str(folder / "partial"),
                 "HomeFolder": str(folder / "home"),
+                "Sandbox": "",
+                "Plugins": "",
             }
             run = self._run(template.path, tasks, chunk, values)
             written = len(list((folder / "output").iterdir()))
