@@ -37,7 +37,8 @@ check:
 	@.venv/bin/mypy --strict packages/client/tests/typed_usage.py
 	@.venv/bin/basedpyright --level error
 	@.venv/bin/vermin -q --violations --no-tips -t=2.6- -t=3.3- packages/client/src/gridmarkets/*.py
-	@.venv/bin/vermin -q --violations --no-tips -t=3.7- $(templates)/_shared/farm_events.py $(templates)/houdini/*.py \
+	@.venv/bin/vermin -q --violations --no-tips -t=3.7- $(templates)/_shared/farm_events.py $(templates)/_shared/farm_script.py $(templates)/_shared/farm_numbering.py \
+		$(templates)/houdini/*.py \
 		packages/farm/tests/stand_ins_houdini/*.py
 	@.venv/bin/lint-imports
 

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 import yaml
 from farm.templates import Parameter, Template, TemplateError, available, load, load_named
+from farm.templates._shared.farm_numbering import numbered
 from farm_protocol.paths import canonical
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -225,17 +226,17 @@ def test_file_names_are_blenders(template):
     assert template.output_files(values, [7]) == {7: ["a/s_007_b.png"]}
 
 
-@settings(deadline=None)
-@given(st.text(alphabet="ab#_/", max_size=12), st.integers(-99_999, 99_999))
-def test_render_py_names_files_in_the_same_way(prefix, frame):
-    from farm.templates._template import numbered
-
-    # The script imports bpy: take the one function out of it.
-    source = (blender().scripts / "render.py").read_text()
-    begin = source.index("def numbered(")
-    scope: dict = {"re": __import__("re")}
-    exec(source[begin : source.index("\n\n\n", begin)], scope)
-    assert scope["numbered"](prefix, frame) == numbered(prefix, frame)
+@given(
+    st.text(alphabet="ab_/", min_size=1, max_size=12),
+    st.integers(1, 8),
+    st.integers(-99_999, 99_999),
+)
+def test_a_frame_number_stands_where_the_hashes_stood(prefix, count, frame):
+    for signed, width in ((False, count + (frame < 0)), (True, count)):
+        name = numbered(f"#{prefix}{'#' * count}.", frame, signed_digits=signed)
+        digits = name.removeprefix(f"#{prefix}").removesuffix(".")
+        assert int(digits) == frame
+        assert len(digits) == max(width, len(str(frame)))
 
 
 def test_importing_templates_loads_no_openjd():
@@ -255,7 +256,7 @@ def test_the_public_surface():
     assert set(farm.templates.__all__) == {
         "ImageSequence", "Parameter", "PlugIn", "SHARED", "SceneError", "SceneFormat",
         "SequenceError", "Symptoms", "Template", "TemplateError", "Timeout", "Validated",
-        "available", "load", "load_named", "parse_sequence",
+        "available", "even_runs", "load", "load_named", "parse_sequence",
     }  # fmt: skip
     assert Parameter.__dataclass_params__.frozen
     assert importlib.util.find_spec("farm.templates") is not None

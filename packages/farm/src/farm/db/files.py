@@ -122,11 +122,6 @@ def paths(connection: Connection, project: str) -> list[str]:
     return list(connection.execute(found).scalars())
 
 
-def has_entry(connection: Connection, project: str, path: str) -> bool:
-    """Return whether the project's manifest holds this path."""
-    return entry_hash(connection, project, path) is not None
-
-
 def summaries(connection: Connection, account_id: str) -> list[ProjectSummary]:
     """Return an account's projects, newest first."""
     rows = connection.execute(

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from farm.templates import Template
+from farm.templates import Template, even_runs
 
 _EXTENSIONS = ["TASK_CHUNKING"]
 _OUTPUT_MARK = "openjd_log_content"
@@ -146,20 +146,13 @@ def frame_range(frames: Sequence[int]) -> str:
 
     Runs of equal steps are folded: an argument of ten thousand numbers is no command line.
     """
-    parts = []
-    begin = 0
-    while begin < len(frames):
-        end, step = begin, 1
-        if begin + 1 < len(frames):
-            step = frames[begin + 1] - frames[begin]
-            while end + 1 < len(frames) and frames[end + 1] - frames[end] == step:
-                end += 1
-        if end - begin < 2 and step != 1:
-            end = begin  # two numbers are no range
-        first, last = frames[begin], frames[end]
-        parts.append(str(first) if first == last else f"{first}-{last}" + f":{step}" * (step != 1))
-        begin = end + 1
-    return ",".join(parts)
+    return ",".join(_as_text(run) for run in even_runs(frames))
+
+
+def _as_text(run: range) -> str:
+    if len(run) == 1:
+        return str(run[0])
+    return f"{run[0]}-{run[-1]}" + f":{run.step}" * (run.step != 1)
 
 
 class _LineHandler(logging.Handler):

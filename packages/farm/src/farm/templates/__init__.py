@@ -9,6 +9,7 @@ session. No OpenJD code is imported here: decoding costs half a second and only 
 from farm.templates._drive import SceneError
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._plugins import PlugIn
+from farm.templates._runs import even_runs
 from farm.templates._shared.farm_sequence import ImageSequence, SequenceError, parse_sequence
 from farm.templates._template import (
     SHARED,
@@ -36,6 +37,7 @@ __all__ = [
     "Timeout",
     "Validated",
     "available",
+    "even_runs",
     "load",
     "load_named",
     "parse_sequence",

@@ -8,10 +8,13 @@ frames: that is what all of them understand.
 
 import re
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from farm.templates._runs import even_runs
+from farm.templates._shared.farm_numbering import numbered
 
 _UNSET = ("", "0", "0.0", "false")
 """Values with which a job leaves something to the scene."""
@@ -22,7 +25,8 @@ class Argument:
     """Some arguments that belong together.
 
     Attributes:
-        texts: with ``{names}`` of parameters and of the `Fields`.
+        texts: with ``{names}`` of parameters, of the run's ``{first}``, ``{last}`` and ``{step}``,
+            and ``{extension}`` of the files.
         optional: left out as a whole when a parameter in them is not set.
         when: parameter that must be set; "" for none.
     """
@@ -37,8 +41,8 @@ class Lines:
     """Expressions for the program's lines of output; "" when it prints no such line.
 
     Attributes:
-        started: a frame begins; the group ``frame`` is its number, if the line tells it.
-        written: a frame's files are complete, likewise.
+        started: a frame begins; the group ``frame`` is its number.
+        written: a frame's files are complete; its number likewise, or else it is the one begun.
         writing: some file is being written, nobody knows of which frame: of all frames whose file
             is there, only the last one may be incomplete.
         progress: the group ``percent`` tells how far a frame is.
@@ -73,22 +77,11 @@ class SceneFiles:
         """Return the names of a frame's files: those that the program may give, and the wanted."""
         return [
             [
-                [_digits(written, frame, sign_first) for sign_first in (False, True)],
-                _digits(name, frame, sign_first=True),
+                [numbered(written, frame, signed_digits=signed) for signed in (True, False)],
+                numbered(name, frame),
             ]
             for written, name in self.patterns
         ]
-
-
-def _digits(pattern: str, frame: int, sign_first: bool) -> str:
-    """Put a frame's number in place of the last ``#`` run.
-
-    Programs differ in whether the sign counts as a digit: ``-003`` or ``-0003``.
-    """
-    head, hashes, tail = re.split(r"(#+)(?=[^#]*$)", pattern)
-    if sign_first:
-        return f"{head}{'-' * (frame < 0)}{abs(frame):0{len(hashes)}d}{tail}"
-    return f"{head}{frame:0{len(hashes)}d}{tail}"
 
 
 @dataclass(frozen=True)
@@ -168,7 +161,6 @@ class Drive:
             "first": str(run[0]),
             "last": str(run[-1]),
             "step": str(run.step),
-            "count": str(len(run)),
             "extension": extension,
         }
         arguments: list[str] = []
@@ -181,24 +173,13 @@ class Drive:
         return arguments
 
     def _written(self, values: Mapping[str, str], frame: int, extension: str) -> list[str]:
-        digits = f"{'-' if frame < 0 else ''}{abs(frame):04d}"
-        fields = {**values, "number": digits, "printf": f"{frame:04d}", "extension": extension}
+        fields = {
+            **values,
+            "number": numbered("", frame),
+            "printf": numbered("", frame, signed_digits=True),
+            "extension": extension,
+        }
         return [_fill(text, fields) for text in self.writes]
-
-
-def even_runs(frames: Sequence[int]) -> Iterable[range]:
-    """Split ascending frames into as few evenly spaced runs as reading from the left gives."""
-    begin = 0
-    while begin < len(frames):
-        end = begin + 1
-        step = frames[end] - frames[begin] if end < len(frames) else 1
-        while end < len(frames) and frames[end] - frames[end - 1] == step:
-            end += 1
-        if end - begin == 2 and step != 1:
-            end = begin + 1  # two numbers are no range
-            step = 1
-        yield range(frames[begin], frames[end - 1] + 1, step)
-        begin = end
 
 
 def load_drive(notes: Mapping[str, Any]) -> Drive:

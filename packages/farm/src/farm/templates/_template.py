@@ -1,7 +1,6 @@
 """Templates: loading the YAML pairs, validating a job's parameters, naming its files."""
 
 import difflib
-import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from farm.templates import _nuke
 from farm.templates._drive import Drive, SceneFiles, load_drive
 from farm.templates._parameters import Parameter, ParameterType, Validated, fold
 from farm.templates._plugins import PlugIn, chosen, load_plugins
+from farm.templates._shared.farm_numbering import numbered, split
 
 FOLDER = Path(__file__).parent
 SHARED = FOLDER / "_shared"
@@ -207,28 +207,11 @@ class Template:
         return self.outputs.extensions[str(values[self.outputs.format])]
 
 
-def numbered(prefix: str, frame: int) -> str:
-    """Return ``prefix`` with the frame number, as Blender writes it.
-
-    Blender's digits do not count the sign (frame -3 is ``-0003``, seen in 3.4.1), and the last run
-    of ``#`` in a prefix is where the number goes.
-    """
-    head, hashes, tail = _split(prefix)
-    digits = f"{abs(frame):0{len(hashes) or 4}d}"
-    return f"{head}{'-' if frame < 0 else ''}{digits}{tail}"
-
-
-@functools.lru_cache(maxsize=64)  # Asked for each frame of a job, of a few prefixes.
-def _split(prefix: str) -> tuple[str, str, str]:
-    match = re.search(r"(#+)([^#]*)\Z", prefix)
-    return (prefix[: match.start()], match[1], match[2]) if match else (prefix, "", "")
-
-
 def _check_prefix(prefix: str) -> None:
     """Refuse a prefix that could name a file outside the output folder, or none that is usable."""
     if prefix.startswith("/"):
         raise ValueError(f"'{prefix}' begins with '/': it is relative to the output folder.")
-    _head, hashes, tail = _split(prefix)
+    _head, hashes, tail = split(prefix)
     if "/" in tail and hashes:
         raise ValueError(f"'{prefix}' has the frame number in a folder's name.")
     try:

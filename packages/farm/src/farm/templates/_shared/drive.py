@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from farm_events import die_with, emit, progress
+from farm_script import move
 from farm_start import die_with_parent
 
 
@@ -49,16 +50,18 @@ class Claim:
     def line(self, text: str) -> None:
         """Take a line of the program."""
         if match := self._match("started", text):
-            self._start(self._number(match))
+            self._start(int(match["frame"]))
         if (match := self._match("progress", text)) and self._frame is not None:
             part = min(100.0, float(match["percent"])) / 100
             progress(100 * (len(self._done) + part) / self._total)
         if self._match("writing", text):
-            for frame in [each for each in self._waiting if self._is_there(each)][:-1]:
+            for frame in [each for each in self._waiting if self._written(each)][:-1]:
                 self._deliver(frame)
         if match := self._match("written", text):
-            frame = self._number(match)
-            self._deliver(self._frame if frame is None else frame)
+            told = match.groupdict().get("frame")
+            frame = self._frame if told is None else int(told)
+            if frame is not None:
+                self._deliver(frame)
 
     def end(self, code: int) -> None:
         """The process has ended; only a good end vouches for the frame that it was at."""
@@ -68,55 +71,46 @@ class Claim:
 
     def _go_on(self) -> None:
         # A program that does not say which frame it begins takes them in order.
-        if "started" not in self._patterns:
-            self._start(None)
+        if "started" not in self._patterns and self._waiting:
+            self._start(self._waiting[0])
 
     def _match(self, name: str, text: str) -> "re.Match[str] | None":
         pattern = self._patterns.get(name)
         return pattern.search(text) if pattern else None
 
-    def _number(self, match: "re.Match[str]") -> "int | None":
-        return int(match["frame"]) if "frame" in match.re.groupindex else None
-
-    def _start(self, frame: "int | None") -> None:
-        if frame is None:
-            # The line does not say which: they come in order.
-            after = [each for each in self._waiting if self._frame is None or each > self._frame]
-            frame = after[0] if after else None
-        if frame is None or frame == self._frame or frame not in self._waiting:
+    def _start(self, frame: int) -> None:
+        if frame == self._frame or frame not in self._waiting:
             return
         if self._frame is not None and "written" not in self._patterns:
             self._deliver(self._frame)
         self._frame = frame
         emit("frame_started", frame=frame)
 
-    def _is_there(self, frame: int) -> bool:
-        partial = self._orders["partial"]
-        return all(
-            any(os.path.exists(os.path.join(partial, name)) for name in names)
-            for names, _ in self._orders["files"][str(frame)]
-        )
+    def _written(self, frame: int) -> "list[tuple[str, str]]":
+        """Return a frame's files as (written name, wanted name); none while one is missing."""
+        partial, found = self._orders["partial"], []
+        for names, wanted in self._orders["files"][str(frame)]:
+            there = [name for name in names if os.path.exists(os.path.join(partial, name))]
+            if not there:
+                return []
+            found.append((there[0], wanted))
+        return found
 
-    def _deliver(self, frame: "int | None") -> None:
+    def _deliver(self, frame: int) -> None:
         """Move a frame's files to their place and tell the runner; without a file, do nothing."""
-        if frame is None or frame not in self._waiting:
+        found = self._written(frame) if frame in self._waiting else []
+        if not found:
             return
         partial, output = self._orders["partial"], self._orders["output"]
         files = []
-        found = []
-        for names, wanted in self._orders["files"][str(frame)]:
-            written = [name for name in names if os.path.exists(os.path.join(partial, name))]
-            if not written:
-                return
-            found.append((written[0], wanted))
-        for written_name, wanted in found:
-            _move(os.path.join(partial, written_name), os.path.join(output, wanted))
+        for name, wanted in found:
+            move(os.path.join(partial, name), os.path.join(output, wanted))
             files.append(wanted)
         extra = []
         for path, name in _others(partial, self._orders["stems"], frame):
             # Never over a file that is there: two prefixes may be equal.
             wanted = name if name not in [*files, *extra] else f"{len(extra)}_{name}"
-            _move(path, os.path.join(output, wanted))
+            move(path, os.path.join(output, wanted))
             extra.append(wanted)
         now = time.monotonic()
         emit("frame_written", frame=frame, files=files, extra=extra, seconds=now - self._mark)
@@ -203,11 +197,6 @@ def _others(folder: str, stems: "dict[str, str]", frame: int) -> "Iterator[tuple
             found = re.findall(r"-?[0-9]+", os.path.splitext(name)[0])
             if stem is not None and found and int(found[-1]) in (frame, -abs(frame)):
                 yield os.path.join(parent, name), stems[stem] + inside[len(stem) :].lstrip("_./")
-
-
-def _move(source: str, target: str) -> None:
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    os.replace(source, target)
 
 
 if __name__ == "__main__":

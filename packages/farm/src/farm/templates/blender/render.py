@@ -21,7 +21,6 @@ Exit code 0 only when every frame was written; 3 after `failed`. Not trusted: th
 import argparse
 import os
 import re
-import shutil
 import sys
 import time
 import traceback
@@ -38,13 +37,13 @@ import farm_open
 import farm_plugins
 import farm_setup
 from farm_events import SceneError, die_with, emit, flush, progress, warn
+from farm_numbering import numbered
+from farm_script import FAILED, explain, frames_of, move
 
-FAILED = 3
 _TEXTS = (
     *("scene", "project", "output", "partial", "prefix", "format", "engine", "gpu", "gpu-devices"),
     *("scene-name", "view-layer", "camera", "plugins", "frames"),
 )
-_LOW_DISK_BYTES = 16 * 1024 * 1024
 
 
 def main() -> int:
@@ -53,14 +52,18 @@ def main() -> int:
     die_with(options.parent)
     try:
         scene = _open(options)
-        _render_all(scene, options, _frames(options.frames))
+        _render_all(scene, options, frames_of(options.frames))
     except SceneError as error:
         emit("failed", sentence=str(error), permanent=error.permanent)
         return FAILED
     except Exception as error:
         # An unforeseen case: the log gets all of it, the user the last line.
         traceback.print_exc()
-        emit("failed", sentence=_explain(error, options.partial), permanent=False)
+        emit(
+            "failed",
+            sentence=explain(f"{type(error).__name__}: {error}", options.partial),
+            permanent=False,
+        )
         return FAILED
     return 0
 
@@ -72,17 +75,6 @@ def _arguments() -> argparse.Namespace:
     for name in ("width", "height", "samples", "tile-size", "parent"):
         parser.add_argument(f"--{name}", type=int, required=True)
     return parser.parse_args(sys.argv[sys.argv.index("--") + 1 :])
-
-
-def _frames(text: str) -> "list[int]":
-    frames: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(-?\d+)(?:-(-?\d+)(?::(-?\d+))?)?", part)
-        if match is None:
-            raise SceneError(f"The frame list '{text}' is malformed.")
-        first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        frames.extend(range(first, last + (1 if step > 0 else -1), step))
-    return frames
 
 
 def _open(options: argparse.Namespace) -> Any:
@@ -140,13 +132,13 @@ def _render(scene: Any, options: argparse.Namespace, frame: int) -> "list[str]":
         raise _render_error(str(error), options.partial) from None
     written = [name for name in os.listdir(options.partial) if name.startswith("frame")]
     if not written:
-        raise SceneError(_explain(None, options.partial, f"Frame {frame} was not written"), False)
+        raise SceneError(explain(f"Frame {frame} was not written", options.partial), False)
     target = numbered(options.prefix, frame)
     files = []
     for name in sorted(written):
         # "frame.png", or "frame_L.png" and "frame_R.png" of a scene with several views.
         relative = target + name[len("frame") :]
-        _move(os.path.join(options.partial, name), os.path.join(options.output, relative))
+        move(os.path.join(options.partial, name), os.path.join(options.output, relative))
         files.append(relative)
     return files
 
@@ -158,7 +150,7 @@ def _render_error(error: str, folder: str) -> SceneError:
         return SceneError("The scene uses denoising, which this Blender was built without.")
     if "no camera" in text.lower():
         return SceneError("The scene has no camera for this frame, so there is nothing to render.")
-    return SceneError(_explain(None, folder, f"Blender could not render: {text}"), False)
+    return SceneError(explain(f"Blender could not render: {text}", folder), False)
 
 
 def _check_drivers() -> None:
@@ -191,31 +183,9 @@ def _collect_nodes(
                     # Blender 5 numbers them only on request: frames would replace each other.
                     inside = f"{numbered(stem + '_', frame)}{extension}"
                 relative = f"{options.prefix.replace('#', '')}{safe}/{inside}"
-                _move(os.path.join(parent, file), os.path.join(options.output, relative))
+                move(os.path.join(parent, file), os.path.join(options.output, relative))
                 files.append(relative)
     return files
-
-
-def _move(source: str, target: str) -> None:
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    os.replace(source, target)
-
-
-def numbered(prefix: str, frame: int) -> str:
-    """Return ``prefix`` with the frame number, as `farm.templates` expects it.
-
-    Written twice because a renderer's Python cannot import the farm; a test compares the two.
-    """
-    match = re.search(r"(#+)([^#]*)\Z", prefix)
-    head, hashes, tail = (prefix[: match.start()], *match.groups()) if match else (prefix, "", "")
-    return f"{head}{'-' if frame < 0 else ''}{abs(frame):0{len(hashes) or 4}d}{tail}"
-
-
-def _explain(error: "Exception | None", folder: str, otherwise: str = "") -> str:
-    """Return a sentence; a full disk explains most failures to write."""
-    if shutil.disk_usage(folder).free < _LOW_DISK_BYTES:
-        return "The disk of the render machine is full."
-    return f"{otherwise or f'{type(error).__name__}: {error}'}."
 
 
 if __name__ == "__main__":

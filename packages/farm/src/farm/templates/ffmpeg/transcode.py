@@ -19,7 +19,6 @@ Exit code 0 only when the film is there; 3 after `failed`. Not trusted: the runn
 import argparse
 import os
 import re
-import shutil
 import sys
 import time
 import traceback
@@ -32,10 +31,9 @@ import farm_ffmpeg
 from farm_codecs import CODECS, Codec, even, filters, output_arguments
 from farm_events import SceneError, die_with, emit, flush, progress
 from farm_images import strictness, trouble
+from farm_script import FAILED, FULL_DISK, disk_is_full, explain, frames_of, move
 from farm_sequence import ImageSequence, SequenceError, parse_sequence
 
-FAILED = 3
-_LOW_DISK_BYTES = 16 * 1024 * 1024
 _FULL = re.compile("No space left on device|Disk quota exceeded")
 _SUSPECTS = 64
 """Images that are looked at one by one after a failure: FFmpeg decodes so far ahead at most."""
@@ -55,9 +53,7 @@ def main() -> int:
     except Exception as error:
         # An unforeseen case: the log gets all of it, the user the last line.
         traceback.print_exc()
-        full = _disk_is_full(options.partial)
-        sentence = "The disk of the render machine is full." if full else f"{error!r}."
-        emit("failed", sentence=sentence, permanent=False)
+        emit("failed", sentence=explain(repr(error), options.partial), permanent=False)
         return FAILED
     return 0
 
@@ -81,7 +77,7 @@ def _work(options: argparse.Namespace) -> None:
     if min(options.width, options.height) < 0:
         raise SceneError("scale_width and scale_height must not be negative.")
     sequence, frames = _find(options)
-    told = _frames(options.frames)
+    told = frames_of(options.frames)
     ffprobe = farm_ffmpeg.ffprobe_beside(options.ffmpeg)
     encoder = codec.choose_encoder(farm_ffmpeg.encoders(options.ffmpeg), options.codec)
     started = time.monotonic()
@@ -94,23 +90,11 @@ def _work(options: argparse.Namespace) -> None:
     _check(farm_ffmpeg.examine(ffprobe, film), options, len(frames), size)
     name = f"{options.name}.{codec.extension}"
     target = os.path.join(options.output, name)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    os.replace(film, target)
+    move(film, target)
     seconds = (time.monotonic() - started) / len(told)
     for frame in told:
         files = [name] if frame == told[-1] else []
         emit("frame_written", frame=frame, files=files, extra=[], seconds=seconds)
-
-
-def _frames(text: str) -> "list[int]":
-    frames: list[int] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"(-?\d+)(?:-(-?\d+)(?::(-?\d+))?)?", part)
-        if match is None:
-            raise SceneError(f"The frame list '{text}' is malformed.")
-        first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        frames.extend(range(first, last + (1 if step > 0 else -1), step))
-    return frames
 
 
 def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
@@ -128,7 +112,7 @@ def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
     numbers = (sequence.frame(sequence.folder + name) for name in names)
     there = {number for number in numbers if number is not None}
     if options.listed.strip():
-        wanted = _frames(options.frames)
+        wanted = frames_of(options.frames)
     else:
         # 0 is "not set": sequences may begin at negative frames.
         taken = [each for each in there if not options.start or each >= options.start]
@@ -228,8 +212,8 @@ def _encode(
 def _failure(
     done: farm_ffmpeg.Run, options: argparse.Namespace, images: "list[str]", names: "list[str]"
 ) -> SceneError:
-    if any(_FULL.search(line) for line in done.lines) or _disk_is_full(options.partial):
-        return SceneError("The disk of the render machine is full.", False)
+    if any(_FULL.search(line) for line in done.lines) or disk_is_full(options.partial):
+        return SceneError(FULL_DISK, False)
     suspects = slice(done.images, done.images + _SUSPECTS)
     for image, name in zip(images[suspects], names[suspects], strict=True):
         if done.code > 0 and (why := farm_ffmpeg.damage(options.ffmpeg, image)):
@@ -239,10 +223,6 @@ def _failure(
 
 def _damaged(name: str, why: str) -> SceneError:
     return SceneError(f"{name} is damaged or no complete image ({why}).")
-
-
-def _disk_is_full(folder: str) -> bool:
-    return os.path.isdir(folder) and shutil.disk_usage(folder).free < _LOW_DISK_BYTES
 
 
 def _check(

@@ -54,7 +54,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import sys
 import time
 import traceback
@@ -69,9 +68,8 @@ import farm_scene
 import hou
 from farm_events import SceneError, die_with, emit, flush, progress, warn
 from farm_outputs import Outputs
+from farm_script import FAILED, explain, frames_of
 
-FAILED = 3
-_LOW_DISK_BYTES = 16 * 1024 * 1024
 _NO_LICENCE = re.compile(r"no licen[cs]es|licen[cs]e (server|error)", re.IGNORECASE)
 
 
@@ -90,7 +88,7 @@ def main() -> int:
     except Exception as error:
         # An unforeseen case: the log gets all of it, the user the last line.
         traceback.print_exc()
-        sentence = _explain(f"{type(error).__name__}: {error}", options.partial)
+        sentence = explain(f"{type(error).__name__}: {error}", options.partial)
         emit("failed", sentence=sentence, permanent=False)
         return FAILED
     return 0
@@ -112,20 +110,9 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _frames(text: str) -> "list[int]":
-    frames = []  # type: list[int]
-    for part in text.split(","):
-        match = re.fullmatch(r"(-?\d+)(?:-(-?\d+)(?::(-?\d+))?)?", part)
-        if match is None:
-            raise SceneError(f"The frame list '{text}' is malformed.")
-        first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        frames.extend(range(first, last + (1 if step > 0 else -1), step))
-    return frames
-
-
 def _work(options: argparse.Namespace) -> None:
     """Open the scene, set it up, render. Raises SceneError and hou.Error."""
-    frames = _frames(options.frames)
+    frames = frames_of(options.frames)
     whole = options.whole == "true"
     step = _step(frames) if whole else 0
     gpu = options.gpu == "true"
@@ -225,7 +212,7 @@ def _not_written(node: Any, outputs: Outputs, frames: "list[int]") -> SceneError
     else:
         text = f"{len(frames)} frames were not written, the first is {frames[0]}"
     errors = farm_nodes.errors(node)
-    return SceneError(_explain(f"{text} ({errors})" if errors else text, outputs.folder), False)
+    return SceneError(explain(f"{text} ({errors})" if errors else text, outputs.folder), False)
 
 
 def _fail_in_houdini(error: Any, folder: str) -> None:
@@ -236,14 +223,7 @@ def _fail_in_houdini(error: Any, folder: str) -> None:
         print(line, flush=True)
     text = " ".join(lines).rstrip(".")
     what = "Houdini has no licence" if _NO_LICENCE.search(text) else "Houdini could not render"
-    emit("failed", sentence=_explain(f"{what}: {text}", folder), permanent=False)
-
-
-def _explain(sentence: str, folder: str) -> str:
-    """Return the sentence; a full disk explains most failures to write."""
-    if os.path.isdir(folder) and shutil.disk_usage(folder).free < _LOW_DISK_BYTES:
-        return "The disk of the render machine is full."
-    return f"{sentence}."
+    emit("failed", sentence=explain(f"{what}: {text}", folder), permanent=False)
 
 
 if __name__ == "__main__":

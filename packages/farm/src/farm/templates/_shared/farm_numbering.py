@@ -1,0 +1,30 @@
+"""Frame numbers in the names of files: the same for the farm and inside renderers.
+
+Python 3.7 or newer.
+"""
+
+import functools
+import re
+
+
+def numbered(prefix: str, frame: int, *, signed_digits: bool = False) -> str:
+    """Return ``prefix`` with the frame number, as Blender writes it.
+
+    Blender's digits do not count the sign (frame -3 is ``-0003``, seen in 3.4.1), and the last run
+    of ``#`` in a prefix is where the number goes.
+
+    Parameters:
+        signed_digits: the sign counts as a digit, as in C's ``printf``: ``-003``.
+    """
+    head, hashes, tail = split(prefix)
+    count = len(hashes) or 4
+    if signed_digits:
+        return f"{head}{frame:0{count}d}{tail}"
+    return f"{head}{'-' if frame < 0 else ''}{abs(frame):0{count}d}{tail}"
+
+
+@functools.lru_cache(maxsize=64)  # Asked for each frame of a job, of a few prefixes.
+def split(prefix: str) -> "tuple[str, str, str]":
+    """Return what is before the last run of ``#``, the run, and what follows; else the text."""
+    match = re.search(r"(#+)([^#]*)\Z", prefix)
+    return (prefix[: match.start()], match[1], match[2]) if match else (prefix, "", "")
