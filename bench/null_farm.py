@@ -1,10 +1,7 @@
 """A real farm whose local engine starts real runners, with `bench.null_renderer` for a Blender."""
 
 import argparse
-import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,18 +13,7 @@ from farm.engines.local import LocalEngine
 class SharedResultsEngine(LocalEngine):
     """Starts `bench.null_runner` instead of ``farm.runner``."""
 
-    def _start(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "bench.null_runner", "--work-dir", str(self._work_dir)]
-        command += ["--blender", str(self._blender)]
-        descriptor, _ = tempfile.mkstemp(dir=self._log_dir, prefix="runner-", suffix=".log")
-        with os.fdopen(descriptor, "wb") as log:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+    module = "bench.null_runner"
 
 
 def install_renderer(folder: Path, image: bool) -> Path:

@@ -5,34 +5,18 @@ claim. Nothing is decoded, hashed or sent for the single frame; all else is `far
 """
 
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import farm.runner.claim
 from farm.runner.__main__ import main
-from farm.runner.report import Farm
-from farm.runner.results import FrameFiles
-from farm.runner.verdict import Failure
+from farm.runner.results import FrameFiles, Results
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import FrameDone, OutputFile
 
 
-class SharedResults:
-    """In the place of `farm.runner.results.Results`."""
+class SharedResults(Results):
+    """Reports frames with the one file."""
 
-    def __init__(
-        self,
-        farm: Farm,
-        claim_id: str,
-        folder: Path,
-        remote_folder: str,
-        expected: Mapping[int, Sequence[str]],
-    ) -> None:
-        self._farm, self._claim_id = farm, claim_id
-        self._folder, self._remote_folder, self._expected = folder, remote_folder, expected
-        self._blob: tuple[str, int] | None = None
-        self.sent: set[int] = set()
-        self.failure: Failure | None = None
+    _blob: tuple[str, int] | None = None
 
     def send(self, frame: FrameFiles) -> None:
         """Report one frame."""
@@ -48,7 +32,7 @@ class SharedResults:
         self.sent.add(frame.frame)
 
     def _send_blob(self) -> tuple[str, int]:
-        path = self._folder / "shared"
+        path = self._place.taken / "shared"
         path.write_bytes(b"the file of all frames")
         digest, size = hash_file(path)
         self._farm.upload(digest, path)

@@ -42,6 +42,24 @@ def serve(folder: Path, *more: str) -> "tuple[subprocess.Popen[str], str]":
     return process, ready["url"]
 
 
+def why_not(url: str, key: str, job: dict[str, str]) -> str:
+    """Return what the farm says about the version of a job of frame 1."""
+    answer = httpx.post(
+        f"{url}/v1/submissions/check",
+        headers={"Authorization": f"Bearer {key}"},
+        json={
+            "id": "0" * 32,
+            "project": "p",
+            "name": "n",
+            "output_folder": "p/out",
+            "pending_files": [job["path"]],
+            "jobs": [{**job, "params": {"frames": "1"}}],
+        },
+    )
+    sentence: str = answer.json()["errors"]["jobs[0].app_version"][0]
+    return sentence
+
+
 @pytest.mark.usefixtures("on_database")
 def test_a_new_user_can_sign_in_with_password_and_key(tmp_path: Path) -> None:
     process, url = serve(tmp_path)
@@ -160,21 +178,9 @@ def test_a_configured_program_that_does_not_answer_is_told(tmp_path: Path) -> No
     sentence = "The configured nuke '/bin/true' does not answer '--version' as nuke does."
     assert any(sentence.encode() in line for line in lines)
     job = {"id": "a", "name": "a", "app": "nuke", "operation": "render", "path": "p/a.nk"}
-    answer = httpx.post(
-        f"{url}/v1/submissions/check",
-        headers={"Authorization": f"Bearer {key}"},
-        json={
-            "id": "0" * 32,
-            "project": "p",
-            "name": "n",
-            "output_folder": "p/out",
-            "pending_files": ["p/a.nk"],
-            "jobs": [job | {"app_version": "15.1", "params": {"frames": "1"}}],
-        },
-    )
-    refusal = answer.json()["errors"]["jobs[0].app_version"][0]
-    assert "14.0v5" in refusal
-    assert sentence in refusal
+    said = why_not(url, key, job | {"app_version": "15.1"})
+    assert "14.0v5" in said
+    assert sentence in said
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
 
@@ -189,18 +195,6 @@ def test_without_a_renderer_the_farm_runs_and_says_so(tmp_path: Path) -> None:
     url = json.loads(process.stdout.readline())["url"]
     key = add(tmp_path, "ann@example.com", "--credits", "1").stdout.splitlines()[-1]
     job = {"id": "a", "name": "a", "app": "blender", "operation": "render", "path": "p/a.blend"}
-    answer = httpx.post(
-        f"{url}/v1/submissions/check",
-        headers={"Authorization": f"Bearer {key}"},
-        json={
-            "id": "0" * 32,
-            "project": "p",
-            "name": "n",
-            "output_folder": "p/out",
-            "pending_files": ["p/a.blend"],
-            "jobs": [job | {"params": {"frames": "1"}}],
-        },
-    )
-    assert "no blender" in answer.json()["errors"]["jobs[0].app_version"][0]
+    assert "no blender" in why_not(url, key, job)
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0

@@ -34,6 +34,9 @@ class LocalEngine:
     than a small frame.
     """
 
+    module = "farm.runner"
+    """What a runner's process runs."""
+
     def __init__(
         self,
         work_dir: Path,
@@ -99,7 +102,7 @@ class LocalEngine:
             spare.wait()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "farm.runner", "--work-dir", str(self._work_dir)]
+        command = [sys.executable, "-m", self.module, "--work-dir", str(self._work_dir)]
         command += ["--sandbox", self._sandbox]
         for product, paths in self._programs.items():
             # "product=" is for none at all.
