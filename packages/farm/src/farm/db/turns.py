@@ -60,8 +60,8 @@ class SharedTurns:
     """Executes calls in a thread of its own, in order, as many in one transaction as wait.
 
     A call gets its answer after the commit. When one raises, nothing of the transaction stays: it
-    is executed alone, for its own error, and the others again together. When the commit itself fails,
-    nobody knows whose fault that is: each is then executed alone. Calls must not mind being
+    is executed alone, for its own error, and the others again together. When the commit itself
+    fails, nobody knows whose fault that is: each is then executed alone. Calls must not mind being
     executed again: they touch nothing but the database.
     """
 
