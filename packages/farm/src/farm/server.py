@@ -17,7 +17,7 @@ from farm_protocol.jobs import JobState
 from fastapi import FastAPI
 from sqlalchemy import select
 
-from farm.db import claims
+from farm.db import runners
 from farm.db.database import Database
 from farm.db.tables import jobs
 from farm.ports import RUNNER_STOP_SECONDS
@@ -130,7 +130,7 @@ class FarmServer(uvicorn.Server):
             waiting = connection.execute(
                 select(jobs.c.id).where(jobs.c.state.in_(unfinished)).limit(1)
             ).first()
-            return waiting is not None or bool(claims.live_runners(connection))
+            return waiting is not None or bool(runners.live_runners(connection))
 
 
 def quiet_signals() -> None:

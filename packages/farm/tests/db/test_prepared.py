@@ -28,7 +28,7 @@ def test_values_come_back_as_from_sqlalchemy(database: Database) -> None:
         assert add.rows(connection, **ACCOUNT) == [("a", True)]
         found = Prepared(READ).rows(connection)
         assert found == [tuple(connection.execute(READ).one())]
-    row = dict(zip(Prepared(READ).names, found[0], strict=True))
+    row = dict(zip(READ.exported_columns.keys(), found[0], strict=True))
     assert row == ACCOUNT | {"password_hash": None, "served_at": None}
     assert row["created_at"].tzinfo is UTC
 
@@ -53,6 +53,29 @@ def test_the_columns_to_set_follow_from_the_values(database: Database) -> None:
 
 
 CHANGED = ("name", "active", "consumed_micros", "served_at")
+
+
+@pytest.mark.parametrize("then", ["nothing", "a prepared statement", "one of SQLAlchemy's"])
+def test_an_error_undoes_the_transaction_wherever_it_shows(database: Database, then: str) -> None:
+    """On PostgreSQL statements are sent ahead: their errors come with a later answer."""
+    add = Prepared(insert(plans).inline())
+    count = select(func.count()).select_from(plans)
+
+    def fail() -> None:
+        with database.write() as connection:
+            for _ in range(2):
+                add.run(connection, name="x", job_throughput_limit=1, max_throughput=1)
+            if then == "a prepared statement":
+                Prepared(count).one(connection)
+            elif then == "one of SQLAlchemy's":
+                connection.execute(count)
+
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        fail()
+    with database.write() as connection:  # The connection is as good as new.
+        add.run(connection, name="x", job_throughput_limit=2, max_throughput=1)
+        found = Prepared(select(plans.c.job_throughput_limit).where(plans.c.name == "x"))
+        assert found.rows(connection) == [(2,)]
 
 
 def test_it_belongs_to_the_transaction(database: Database) -> None:

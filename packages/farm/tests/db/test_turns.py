@@ -6,6 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 from farm.db.database import Database
+from farm.db.prepared import Prepared
 from farm.db.tables import farm_info, plans
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -71,6 +72,32 @@ def test_each_gets_its_own_error_and_spoils_nobody_elses_work(
         answers[1].result(PATIENCE_SECONDS)
     assert answers[2].result(PATIENCE_SECONDS) == answers[0].result(PATIENCE_SECONDS) + 1
     assert names(database) == ["p1", "p2"]
+
+
+def test_an_error_that_shows_late_is_still_its_own_calls(
+    open_again: Callable[[], Database],
+) -> None:
+    # On PostgreSQL a prepared statement's error comes with a later answer: another call's.
+    database = open_again()
+    add = Prepared(insert(plans).inline())
+    count = Prepared(select(func.count()).select_from(plans))
+
+    def twice(connection: Connection) -> int:
+        for _ in range(2):
+            add.run(connection, name="p2", job_throughput_limit=1, max_throughput=1)
+        return 0
+
+    def look(connection: Connection) -> int:
+        found = count.one(connection)
+        assert found is not None
+        return int(found[0])
+
+    answers = gathered(database, [add_plan("p1"), twice, look, add_plan("p3")])
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        answers[1].result(PATIENCE_SECONDS)
+    for other in (answers[0], answers[2], answers[3]):
+        assert other.result(PATIENCE_SECONDS) >= 1
+    assert names(database) == ["p1", "p3"]
 
 
 def test_an_answer_that_nobody_waits_for_any_more_is_not_worked_for(

@@ -82,6 +82,44 @@ def test_a_repeated_report_is_charged_once(farm: Farm, ann: httpx.Client) -> Non
         assert connection.execute(usage).scalar() == 1
 
 
+def test_one_call_ends_a_claim_and_gives_the_next(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1, params={"frames": "1 2"}))
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1, 2]
+    runner.done(1)
+    finish = {"outcome": "failed", "sentence": "Blender was killed.", "exit_code": -9}
+    ended = {"claim_id": runner.claim_id, "finish": finish}
+    assert runner.claim(ended=ended) == [2]
+    job = job_of(ann)
+    assert (job["frames_done"], job["frames_running"]) == (1, 1)
+    assert "Blender was killed." in job["sentence"]
+    (now, before) = ann.get(f"/v1/jobs/{job['id']}/tasks").json()["tasks"]
+    assert (before["outcome"], before["exit_code"]) == ("failed", -9)
+    assert now["id"] == runner.claim_id
+    # The answer got lost: the call is repeated. What was given meanwhile goes back, unharmed.
+    assert runner.claim(ended=ended) == [2]
+    runner.done(2)
+    done = {"claim_id": runner.claim_id, "finish": {"outcome": "completed"}}
+    assert runner.claim(ended=done) == []
+    assert job_of(ann)["state"] == "completed"
+    outcomes = [task["outcome"] for task in ann.get(f"/v1/jobs/{job['id']}/tasks").json()["tasks"]]
+    assert outcomes == ["completed", "stopped", "failed"]
+
+
+def test_the_end_of_a_claim_that_was_lost_is_passed_over(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=2, params={"frames": "1 2"}))
+    late, other = FakeRunner(farm), FakeRunner(farm, 2)
+    assert late.claim() == [1]
+    silence(farm, 13)
+    wait_for(ann, lambda job: "silent" in job["sentence"])
+    assert other.claim() == [1]
+    for claim_id in (late.claim_id, other.claim_id):
+        finish = {"outcome": "failed", "sentence": "No.", "permanent": True}
+        assert late.claim(ended={"claim_id": claim_id, "finish": finish}) == [2]
+    job = job_of(ann)
+    assert (job["state"], job["frames_failed"], job["frames_running"]) == ("running", 0, 2)
+
+
 def test_a_lost_claim_goes_to_another_and_the_late_runner_is_fenced(
     farm: Farm, ann: httpx.Client
 ) -> None:

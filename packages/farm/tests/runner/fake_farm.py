@@ -77,7 +77,10 @@ class FakeFarm:
         if (method, path) == ("GET", "job"):
             return 200, self.job.model_dump_json()
         if (method, path) == ("POST", "claims"):
-            self.requests.append(ClaimRequest.model_validate_json(body))
+            request = ClaimRequest.model_validate_json(body)
+            self.requests.append(request)
+            if request.ended is not None and request.ended.claim_id not in self.lost:
+                self.finishes[request.ended.claim_id] = request.ended.finish
             if not self.claims:
                 return 200, Claim(claim_id=None, frames=[], reason="done").model_dump_json()
             self._given += 1

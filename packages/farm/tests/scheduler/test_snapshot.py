@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from farm.accounts.users import create
-from farm.db import claims, files
+from farm.db import files, runners
 from farm.db import jobs as job_rows
 from farm.db.database import Database
 from farm.jobs.progress import Progress
@@ -48,7 +48,7 @@ def fill(connection: Connection, accounts: list[str], chance: random.Random) -> 
         values |= {"test_frames": progress.test_frames, "submitted_at": NOW}
         job_rows.insert_job(connection, values, [1], [])
         if chance.random() < 0.05:
-            claims.add_runner(
+            runners.add_runner(
                 connection,
                 runner_id=job_id,
                 job_id=job_id,

@@ -23,7 +23,7 @@ from farm.jobs.dependencies import find_cycle
 from farm.scheduler import actions
 from farm.scheduler.actions import Action
 from farm_protocol.jobs import Budget, BudgetAction, JobChange, JobState
-from farm_protocol.runner import Finish, Outcome, RunnerCommand
+from farm_protocol.runner import EndedClaim, Finish, Outcome, RunnerCommand
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -215,8 +215,7 @@ class Farm(RuleBasedStateMachine):
     @rule(which=pick, how=st.sampled_from(["failed", "permanent", "no_licence", "begun"]))
     def fail(self, which: int, how: str) -> None:
         _, process = self.process(which)
-        runner = self.world.runner(process)
-        if process.frozen or process.claim is None or runner is None:
+        if process.frozen or process.claim is None or not self.world.knows(process):
             return
         report = Finish(
             outcome=Outcome.NO_LICENCE if how == "no_licence" else Outcome.FAILED,
@@ -225,8 +224,8 @@ class Farm(RuleBasedStateMachine):
         )
         try:
             if how == "begun":
-                self.world.beat(process, runner)
-            self.world.finish(process, runner, report)
+                self.world.beat(process)
+            self.world.finish(process, report)
         except ClaimLostError:
             assert self.claim_is_over(process)
         process.claim = None
@@ -252,30 +251,32 @@ class Farm(RuleBasedStateMachine):
         if process.claim is None:
             self.claim(reference, process)
             return
-        runner = self.world.runner(process)
-        if runner is None:
+        if not self.world.knows(process):
             del self.world.engine.processes[reference]
             return
         try:
             over = self.claim_is_over(process)
-            command = self.world.beat(process, runner)
+            command = self.world.beat(process)
             assert not over, "a claim that has ended answers nobody"
             if command is RunnerCommand.STOP:
-                self.world.finish(process, runner, Finish(outcome=Outcome.STOPPED))
+                self.world.finish(process, Finish(outcome=Outcome.STOPPED))
                 process.claim = None
                 return
             if process.left:
-                self.deliver(process, runner)
-            if command is RunnerCommand.YIELD or not process.left:
-                stopped = Outcome.STOPPED if process.left else Outcome.COMPLETED
-                self.world.finish(process, runner, Finish(outcome=stopped))
+                self.deliver(process)
+            if command is RunnerCommand.YIELD:
+                self.world.finish(process, Finish(outcome=Outcome.STOPPED))
                 process.claim = None
+            elif not process.left:
+                finish = Finish(outcome=Outcome.COMPLETED)
+                ended = EndedClaim(claim_id=process.claim.claim_id, finish=finish)
+                self.claim(reference, process, ended)
         except ClaimLostError:
             assert self.claim_is_over(process)
             process.claim = None
 
-    def claim(self, reference: str, process: Any) -> None:
-        claim = self.world.claim(reference)
+    def claim(self, reference: str, process: Any, ended: EndedClaim | None = None) -> None:
+        claim = self.world.claim(reference, ended)
         if claim is None:
             return
         row = self.rows()[process.request.job_id]
@@ -286,17 +287,18 @@ class Farm(RuleBasedStateMachine):
             or (row["not_before"] <= self.world.now)
         )
 
-    def deliver(self, process: Any, runner: Any) -> None:
+    def deliver(self, process: Any) -> None:
         frame = process.left.pop(0)
-        before = self.rows()[runner.job_id]["frames_done"]
+        before = self.rows()[process.request.job_id]["frames_done"]
         try:
-            self.world.done(process, runner, frame)
+            self.world.done(process, frame)
         except world.InvalidRequestError:
-            assert runner.job_id in self.started_over  # The frame is no longer this claim's.
+            # The frame is no longer this claim's.
+            assert process.request.job_id in self.started_over
             return
-        if self.rows()[runner.job_id]["frames_done"] > before:
-            self.delivered[runner.job_id, frame] += 1
-            assert self.delivered[runner.job_id, frame] == 1, "done twice"
+        if self.rows()[process.request.job_id]["frames_done"] > before:
+            self.delivered[process.request.job_id, frame] += 1
+            assert self.delivered[process.request.job_id, frame] == 1, "done twice"
 
     # What must always hold
 
@@ -454,13 +456,12 @@ def test_ten_thousand_frames_do_not_starve_another_users_one() -> None:
                         farm.claim(reference)
                         begun[reference] = farm.now
                         continue
-                    runner = farm.runner(process)
-                    command = farm.beat(process, runner)
+                    command = farm.beat(process)
                     if (farm.now - begun[reference]).total_seconds() >= 10:
-                        farm.done(process, runner, process.left.pop(0))
+                        farm.done(process, process.left.pop(0))
                         begun[reference] = farm.now
                         if command is RunnerCommand.YIELD or not process.left:
-                            farm.finish(process, runner, Finish(outcome=Outcome.STOPPED))
+                            farm.finish(process, Finish(outcome=Outcome.STOPPED))
                             process.claim = None
 
         seconds(120)

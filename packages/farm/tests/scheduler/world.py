@@ -2,12 +2,13 @@
 
 import shutil
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from farm.accounts.credentials import hash_secret
@@ -16,13 +17,12 @@ from farm.accounts.users import create as create_user
 from farm.catalog import Catalogue
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
-from farm.db import accounts, files
-from farm.db import claims as claim_rows
+from farm.db import accounts, files, runners
 from farm.db import jobs as job_rows
-from farm.db.claims import RunnerRow
 from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.db.plans import Plan
+from farm.db.runners import Caller
 from farm.errors import InvalidRequestError
 from farm.ports import LaunchRequest
 from farm.scheduler import claims
@@ -31,13 +31,24 @@ from farm.stores.disk import DiskStore
 from farm.submit import create
 from farm.wakeup import Wakeup
 from farm_protocol.jobs import JobSpec, JobState, Submission, SubmissionSpec
-from farm_protocol.runner import Claim, ClaimRequest, Finish, FrameDone, OutputFile, RunnerCommand
+from farm_protocol.runner import (
+    Claim,
+    ClaimRequest,
+    EndedClaim,
+    Finish,
+    FrameDone,
+    OutputFile,
+    RunnerCommand,
+)
 from farm_protocol.users import NewUser
+from sqlalchemy import Connection
 
 PLAN = Plan("Small", job_throughput_limit=3, max_throughput=4)
 BLOB = "ab" * 32
 _MEMORY = Path("/dev/shm")
 
+
+Told = TypeVar("Told")
 
 __all__ = ["InvalidRequestError", "Process", "World"]
 
@@ -143,7 +154,7 @@ class World:
     def check_limits(self, request: LaunchRequest) -> None:
         """Fail when this runner is one too many. It is in the database already."""
         with self.database.read() as connection:
-            living = claim_rows.live_runners(connection)
+            living = runners.live_runners(connection)
             row = job_rows.row(connection, request.job_id)
             owners = [job_rows.row(connection, each.job_id)["account_id"] for each in living]
         assert len(living) <= self.slots, "machine type"
@@ -175,23 +186,31 @@ class World:
         with self.database.write() as connection:
             return create(connection, self.catalogue, self.store, self.users[user], spec)
 
-    def runner(self, process: Process) -> RunnerRow | None:
-        """Return whom the farm takes the process for: None when its token is worth nothing."""
+    def knows(self, process: Process) -> bool:
+        """Whether the farm takes the process for a living runner."""
         with self.database.read() as connection:
-            token = hash_secret(process.request.token)
-            return claim_rows.runner_by_token(connection, token, self.now)
+            return self._caller(connection, process) is not None
 
-    def claim(self, reference: str) -> Claim | None:
+    def _caller(self, connection: Connection, process: Process) -> Caller | None:
+        return runners.caller(connection, hash_secret(process.request.token), self.now)
+
+    def _tell(self, process: Process, call: Callable[..., Told], *told: Any) -> Told:
+        """Let a process that has a claim call the farm about it."""
+        assert process.claim is not None
+        with self.database.write() as connection:
+            caller = self._caller(connection, process)
+            return call(connection, caller, process.claim.claim_id, *told, self.now)
+
+    def claim(self, reference: str, ended: EndedClaim | None = None) -> Claim | None:
         """Let a process ask for frames; one that gets none ends."""
         process = self.engine.processes[reference]
-        runner = self.runner(process)
         claim = None
-        if runner is not None:
-            with self.database.write() as connection:
-                request = ClaimRequest(host=process.host)
-                claim = claims.claim(
-                    connection, runner, request, {"local-cpu": self.slots}, self.now
-                )
+        with self.database.write() as connection:
+            caller = self._caller(connection, process)
+            if caller is not None:
+                request = ClaimRequest(host=process.host, ended=ended)
+                slots = {"local-cpu": self.slots}
+                claim, _ = claims.claim(connection, caller, request, slots, self.now)
         if claim is None or claim.claim_id is None:
             del self.engine.processes[reference]
             return None
@@ -202,25 +221,16 @@ class World:
         with self.database.read() as connection:
             return job_rows.state(connection, job_id)
 
-    def beat(self, process: Process, runner: RunnerRow) -> RunnerCommand:
-        assert process.claim is not None
-        assert process.claim.claim_id is not None
+    def beat(self, process: Process) -> RunnerCommand:
         frame = process.left[0] if process.left else None
-        with self.database.write() as connection:
-            return claims.heartbeat(connection, runner, process.claim.claim_id, frame, self.now)
+        return self._tell(process, claims.heartbeat, frame)
 
-    def done(self, process: Process, runner: RunnerRow, frame: int) -> None:
-        assert process.claim is not None
-        assert process.claim.claim_id is not None
-        path = f"demo/out/{runner.job_id}_{frame}.png"
+    def done(self, process: Process, frame: int) -> None:
+        path = f"demo/out/{process.request.job_id}_{frame}.png"
         report = FrameDone(
             frame=frame, seconds=1, outputs=[OutputFile(path=path, hash=BLOB, size=3)]
         )
-        with self.database.write() as connection:
-            claims.frame_done(connection, runner, process.claim.claim_id, report, self.now)
+        self._tell(process, claims.frame_done, report)
 
-    def finish(self, process: Process, runner: RunnerRow, report: Finish) -> None:
-        assert process.claim is not None
-        assert process.claim.claim_id is not None
-        with self.database.write() as connection:
-            claims.finish(connection, runner, process.claim.claim_id, report, self.now)
+    def finish(self, process: Process, report: Finish) -> None:
+        self._tell(process, claims.finish, report)

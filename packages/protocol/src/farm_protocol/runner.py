@@ -5,12 +5,13 @@ expires. Every call about a claim answers 410 ``claim_lost`` when the claim is n
 runner's; it must then kill its renderer and forget the claim.
 
     GET  /v1/runner/job                      RunnerJob: what to render, with which files
-    POST /v1/runner/claims                   ClaimRequest -> Claim: frames to render, or none left
+    POST /v1/runner/claims                   ClaimRequest -> Claim: frames to render, or none left;
+                                             ends the claim before at the same time
     POST /v1/runner/claims/{id}/heartbeat    Heartbeat -> HeartbeatAnswer
     PUT  /v1/runner/blobs/{hash}             bytes of a result
     POST /v1/runner/claims/{id}/frames       FrameDone: one frame is finished and its blobs sent
     POST /v1/runner/claims/{id}/log          LogChunk
-    POST /v1/runner/claims/{id}/finish       Finish
+    POST /v1/runner/claims/{id}/finish       Finish: ends the claim; no other is wanted
 """
 
 from collections.abc import Iterable
@@ -87,6 +88,45 @@ def report_of(app: str, version: str, plugins: Iterable[str]) -> Program:
     )
 
 
+class Outcome(StrEnum):
+    """How a claim ended. Frames without a FrameDone return to the pool or count as failed.
+
+    NO_LICENCE: the renderer got no licence; nothing counts as failed, the job tries again later.
+    """
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    NO_LICENCE = "no_licence"
+
+
+class Finish(Request):
+    """The end of a claim.
+
+    Attributes:
+        sentence: why it failed, for people; "" when it did not.
+        exit_code: of the renderer; None when it was killed or never ran.
+        permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
+            frames now instead of retrying them.
+        marker: the line of the renderer's output that condemned it; "" when another reason did.
+        flags: as `FrameDone.flags`: what could not be told with a frame.
+    """
+
+    outcome: Outcome
+    sentence: str = Field(default="", max_length=2000)
+    exit_code: Int32 | None = None
+    permanent: bool = False
+    marker: str = Field(default="", max_length=2000)
+    flags: list[FrameFlag] = Field(default=[], max_length=_MOST_FLAGS)
+
+
+class EndedClaim(Request):
+    """A claim that ends, told together with the request for the next one."""
+
+    claim_id: str = Field(max_length=100)
+    finish: Finish
+
+
 class ClaimRequest(Request):
     """Asks for frames, telling what the last claim measured (None when not known).
 
@@ -97,6 +137,8 @@ class ClaimRequest(Request):
         frame_seconds: mean time of a frame.
         warnings: sentences about this machine that the job's owner must know; the job shows each
             once.
+        ended: the claim that the runner had. One that is not its own any more is passed over: the
+            call may be a repeated one.
     """
 
     startup_seconds: float | None = None
@@ -104,6 +146,7 @@ class ClaimRequest(Request):
     host: str = Field(default="", max_length=255)
     warnings: list[Annotated[str, Field(max_length=2000)]] = Field(default=[], max_length=20)
     programs: list[Program] = Field(default=[], max_length=1000)
+    ended: EndedClaim | None = None
 
 
 class Claim(Answer):
@@ -167,35 +210,3 @@ class LogChunk(Request):
 
     offset: Int32 = Field(ge=0)
     text: str = Field(max_length=1_000_000)
-
-
-class Outcome(StrEnum):
-    """How a claim ended. Frames without a FrameDone return to the pool or count as failed.
-
-    NO_LICENCE: the renderer got no licence; nothing counts as failed, the job tries again later.
-    """
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    STOPPED = "stopped"
-    NO_LICENCE = "no_licence"
-
-
-class Finish(Request):
-    """The end of a claim.
-
-    Attributes:
-        sentence: why it failed, for people; "" when it did not.
-        exit_code: of the renderer; None when it was killed or never ran.
-        permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
-            frames now instead of retrying them.
-        marker: the line of the renderer's output that condemned it; "" when another reason did.
-        flags: as `FrameDone.flags`: what could not be told with a frame.
-    """
-
-    outcome: Outcome
-    sentence: str = Field(default="", max_length=2000)
-    exit_code: Int32 | None = None
-    permanent: bool = False
-    marker: str = Field(default="", max_length=2000)
-    flags: list[FrameFlag] = Field(default=[], max_length=_MOST_FLAGS)

@@ -15,10 +15,10 @@ from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate, hash_secret
 from farm.asset_checks import AssetChecks
 from farm.catalog import Catalogue
-from farm.db import claims, hosts
+from farm.db import hosts, runners
 from farm.db.accounts import AccountRow
-from farm.db.claims import RunnerRow
 from farm.db.database import Database
+from farm.db.runners import Caller
 from farm.db.turns import Result
 from farm.errors import ForbiddenError, NotAuthenticatedError
 from farm.stores.disk import DiskStore
@@ -105,18 +105,18 @@ async def _admin(account: Account) -> AccountRow:
 Admin = Annotated[AccountRow, Depends(_admin)]
 
 
-def runner_of(connection: Connection, secret: str, now: datetime) -> RunnerRow:
+def caller_of(connection: Connection, secret: str, now: datetime) -> Caller:
     """Return the living runner that a token belongs to. Raises NotAuthenticatedError."""
-    runner = claims.runner_by_token(connection, hash_secret(secret), now)
-    if runner is None:
+    caller = runners.caller(connection, hash_secret(secret), now)
+    if caller is None:
         raise NotAuthenticatedError("The runner's token is not valid any more.")
-    return runner
+    return caller
 
 
-def runner(context: InContext, secret: Secret) -> RunnerRow:
+def runner(context: InContext, secret: Secret) -> Caller:
     """Return the living runner that asks. Raises NotAuthenticatedError."""
     with context.database.read() as connection:
-        return runner_of(connection, secret, datetime.now(UTC))
+        return caller_of(connection, secret, datetime.now(UTC))
 
 
-Runner = Annotated[RunnerRow, Depends(runner)]
+Runner = Annotated[Caller, Depends(runner)]

@@ -24,9 +24,8 @@ from fastapi.routing import APIRoute
 from sqlalchemy import Connection
 
 from farm.api import transfer
-from farm.api.context import InContext, Runner, Secret, bearer, runner_of
+from farm.api.context import InContext, Runner, Secret, bearer, caller_of
 from farm.api.context import runner as runner_that_asks
-from farm.db import claims as claim_rows
 from farm.db import files, hosts, outputs
 from farm.db import jobs as rows
 from farm.errors import ClaimLostError
@@ -59,11 +58,11 @@ router = APIRouter(prefix="/runner", route_class=_RunnersOnly)
 
 
 @router.get("/job")
-def get_job(context: InContext, runner: Runner) -> RunnerJob:
+def get_job(context: InContext, caller: Runner) -> RunnerJob:
     """Return the job that the runner was started for, with the files to stage."""
     with context.database.read() as connection:
-        row = rows.whole_row(connection, runner.job_id)
-        needed = rows.needed_by(connection, runner.job_id)
+        row = rows.whole_row(connection, caller.job["id"])
+        needed = rows.needed_by(connection, caller.job["id"])
         manifest = {file.path: file for file in files.entries(connection, row["project_id"])}
         # A job that follows another works on its results.
         manifest.update({file.path: file for file in outputs.entries(connection, needed)})
@@ -87,18 +86,17 @@ def get_job(context: InContext, runner: Runner) -> RunnerJob:
 async def post_claim(context: InContext, secret: Secret, request: ClaimRequest) -> Claim:
     """Claim frames."""
 
-    def work(connection: Connection) -> Claim:
+    def work(connection: Connection) -> tuple[Claim, bool]:
         now = datetime.now(UTC)
-        runner = runner_of(connection, secret, now)
-        claim = claims.claim(connection, runner, request, context.slots, now)
+        caller = caller_of(connection, secret, now)
         if request.host and request.programs:
             hosts.report(connection, request.host, request.programs, now)
-        return claim
+        return claims.claim(connection, caller, request, context.slots, now)
 
-    claim = await context.write(work)
+    claim, something_to_do = await context.write(work)
     context.changes.notify()
-    if claim.claim_id is None:
-        context.work.notify()  # Its slot is free.
+    if something_to_do:
+        context.work.notify()
     return claim
 
 
@@ -110,27 +108,26 @@ async def post_heartbeat(
 
     def work(connection: Connection) -> RunnerCommand:
         now = datetime.now(UTC)
-        runner = runner_of(connection, secret, now)
-        return claims.heartbeat(connection, runner, claim_id, beat.frame, now)
+        caller = caller_of(connection, secret, now)
+        return claims.heartbeat(connection, caller, claim_id, beat.frame, now)
 
     return HeartbeatAnswer(command=await context.write(work))
 
 
 @router.put("/blobs/{blob_hash}", status_code=201)
 async def put_blob(
-    context: InContext, runner: Runner, blob_hash: BlobHash, request: Request
+    context: InContext, caller: Runner, blob_hash: BlobHash, request: Request
 ) -> None:
     """Receive the bytes of a result. Only who holds a claim can have one."""
-    with context.database.read() as connection:
-        if not claim_rows.open_claims(connection, runner_id=runner.id):
-            raise ClaimLostError("This runner holds no claim: what it rendered is not wanted.")
-    await transfer.receive(context, _account_id(context, runner), blob_hash, request)
+    if caller.claim is None:
+        raise ClaimLostError("This runner holds no claim: what it rendered is not wanted.")
+    await transfer.receive(context, caller.job["account_id"], blob_hash, request)
 
 
 @router.get("/blobs/{blob_hash}")
-def get_blob(context: InContext, runner: Runner, blob_hash: BlobHash) -> FileResponse:
+def get_blob(context: InContext, caller: Runner, blob_hash: BlobHash) -> FileResponse:
     """Answer the bytes of a file to stage."""
-    return transfer.send(context, _account_id(context, runner), blob_hash)
+    return transfer.send(context, caller.job["account_id"], blob_hash)
 
 
 @router.post("/claims/{claim_id}/frames", status_code=204)
@@ -139,8 +136,8 @@ async def post_frame(context: InContext, secret: Secret, claim_id: str, report: 
 
     def work(connection: Connection) -> None:
         now = datetime.now(UTC)
-        runner = runner_of(connection, secret, now)
-        claims.frame_done(connection, runner, claim_id, report, now)
+        caller = caller_of(connection, secret, now)
+        claims.frame_done(connection, caller, claim_id, report, now)
 
     await context.write(work)
     context.changes.notify()
@@ -151,8 +148,8 @@ async def post_log(context: InContext, secret: Secret, claim_id: str, chunk: Log
     """Append to the job's log."""
 
     def work(connection: Connection) -> None:
-        runner = runner_of(connection, secret, datetime.now(UTC))
-        claims.add_log(connection, runner, claim_id, chunk.offset, chunk.text)
+        caller = caller_of(connection, secret, datetime.now(UTC))
+        claims.add_log(connection, caller, claim_id, chunk.offset, chunk.text)
 
     await context.write(work)
 
@@ -163,16 +160,10 @@ async def post_finish(context: InContext, secret: Secret, claim_id: str, report:
 
     def work(connection: Connection) -> bool:
         now = datetime.now(UTC)
-        runner = runner_of(connection, secret, now)
-        return claims.finish(connection, runner, claim_id, report, now)
+        caller = caller_of(connection, secret, now)
+        return claims.finish(connection, caller, claim_id, report, now)
 
     something_to_do = await context.write(work)
     context.changes.notify()
     if something_to_do:
         context.work.notify()
-
-
-def _account_id(context: InContext, runner: Runner) -> str:
-    with context.database.read() as connection:
-        account_id: str = rows.row(connection, runner.job_id)["account_id"]
-    return account_id

@@ -1,35 +1,16 @@
-"""Runners and their claims."""
+"""Claims: which frames a runner was given, and what became of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, insert, or_, select, update
 
 from farm.db.prepared import Prepared
-from farm.db.tables import accounts, claims, frames, jobs, runners
+from farm.db.tables import claims, frames, jobs
 from farm.jobs.frames import format_frames
-from farm.jobs.retries import Attempted, ClaimEnd, FrameState
-
-
-@dataclass(frozen=True, slots=True)
-class RunnerRow:
-    """One runner.
-
-    Attributes:
-        reference: the engine's; None until it was launched.
-        host: "" until its first claim.
-        yielding: it shall end after the frame it is at.
-    """
-
-    id: str
-    job_id: str
-    reference: str | None
-    created_at: datetime
-    expires_at: datetime
-    host: str
-    yielding: bool
+from farm.jobs.retries import Attempted, FrameState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +34,7 @@ class ClaimRow:
     seconds: float
 
 
-_RUNNER = (
-    runners.c.id,
-    runners.c.job_id,
-    runners.c.reference,
-    runners.c.created_at,
-    runners.c.expires_at,
-    runners.c.host,
-    runners.c.yielding,
-)
-_CLAIM = (
+CLAIM = (
     claims.c.id,
     claims.c.runner_id,
     claims.c.job_id,
@@ -74,24 +46,9 @@ _CLAIM = (
     claims.c.recalled,
     claims.c.seconds,
 )
+"""The columns of a `ClaimRow`."""
 
 # Built once: runners ask so often that building these costs more than running them.
-_BY_TOKEN = Prepared(
-    select(*_RUNNER).where(
-        runners.c.token_hash == bindparam("of_token"),
-        runners.c.ended_at.is_(None),
-        runners.c.expires_at > bindparam("now"),
-    )
-)
-_OPEN_CLAIM = Prepared(
-    select(*_CLAIM).where(
-        claims.c.id == bindparam("of_claim"),
-        claims.c.runner_id == bindparam("of_runner"),
-        claims.c.ended_at.is_(None),
-    )
-)
-_OPEN_CLAIMS: Select[Any] = select(*_CLAIM).where(claims.c.ended_at.is_(None))
-_OPEN_CLAIMS_OF_RUNNER = Prepared(_OPEN_CLAIMS.where(claims.c.runner_id == bindparam("of_runner")))
 _UNFINISHED = Prepared(
     select(frames.c.number, frames.c.failures, frames.c.losses)
     .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
@@ -123,97 +80,6 @@ _FINISH_FRAME = Prepared(
 _PUT_CLAIM = Prepared(update(claims).where(claims.c.id == bindparam("of_claim")))
 
 
-def add_runner(
-    connection: Connection,
-    *,
-    runner_id: str,
-    job_id: str,
-    token_hash: str,
-    now: datetime,
-    expires_at: datetime,
-) -> None:
-    """Store a runner that is about to be launched."""
-    connection.execute(
-        insert(runners).values(
-            id=runner_id,
-            job_id=job_id,
-            token_hash=token_hash,
-            created_at=now,
-            expires_at=expires_at,
-            host="",
-            yielding=False,
-        )
-    )
-
-
-def note_served(connection: Connection, job_id: str, now: datetime) -> None:
-    """Remember when the job's user was last given a runner."""
-    owner = select(jobs.c.account_id).where(jobs.c.id == job_id).scalar_subquery()
-    connection.execute(update(accounts).where(accounts.c.id == owner).values(served_at=now))
-
-
-def set_reference(connection: Connection, runner_id: str, reference: str) -> None:
-    """Remember what the engine calls the runner."""
-    connection.execute(update(runners).where(runners.c.id == runner_id).values(reference=reference))
-
-
-def end_runner(connection: Connection, runner_id: str, now: datetime) -> None:
-    """The runner is no more; its token is worth nothing."""
-    connection.execute(
-        update(runners)
-        .where(runners.c.id == runner_id, runners.c.ended_at.is_(None))
-        .values(ended_at=now)
-    )
-
-
-def live_runners(connection: Connection, job_id: str | None = None) -> list[RunnerRow]:
-    """Return all runners that have not ended, of one job if it is given."""
-    query = select(*_RUNNER).where(runners.c.ended_at.is_(None))
-    if job_id is not None:
-        query = query.where(runners.c.job_id == job_id)
-    return [RunnerRow(*row) for row in connection.execute(query)]
-
-
-def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerRow]:
-    """Return living runners that lost their claim before a moment and asked for no other."""
-    newest = (
-        select(claims.c.runner_id, func.max(claims.c.created_at).label("newest"))
-        .join(runners, runners.c.id == claims.c.runner_id)
-        .where(runners.c.ended_at.is_(None))
-        .group_by(claims.c.runner_id)
-        .subquery()
-    )
-    query = (
-        select(*_RUNNER)
-        .join(newest, newest.c.runner_id == runners.c.id)
-        .join(
-            claims,
-            and_(claims.c.runner_id == runners.c.id, claims.c.created_at == newest.c.newest),
-        )
-        .where(claims.c.outcome == ClaimEnd.LOST.value, claims.c.ended_at < lost_before)
-    )
-    return [RunnerRow(*row) for row in connection.execute(query)]
-
-
-def set_host(connection: Connection, runner_id: str, host: str) -> None:
-    """Remember which machine a runner is on."""
-    connection.execute(update(runners).where(runners.c.id == runner_id).values(host=host))
-
-
-def set_yielding(connection: Connection, runner_ids: Collection[str]) -> bool:
-    """Let these living runners yield, and no others; return whether that changed anything."""
-    changed = 0
-    for row in connection.execute(
-        select(runners.c.id, runners.c.yielding).where(runners.c.ended_at.is_(None))
-    ).all():
-        if row.yielding != (row.id in runner_ids):
-            changed += 1
-            connection.execute(
-                update(runners).where(runners.c.id == row.id).values(yielding=not row.yielding)
-            )
-    return changed > 0
-
-
 def recall(connection: Connection, job_id: str) -> None:
     """Want back what the job's open claims have not begun: it is to be shared anew."""
     connection.execute(
@@ -233,46 +99,23 @@ def recall_all(connection: Connection, account_id: str) -> None:
     )
 
 
-def has_claimed(connection: Connection, runner_id: str) -> bool:
-    """Return whether the runner has ever been given frames."""
-    return (
-        connection.execute(
-            select(claims.c.id).where(claims.c.runner_id == runner_id).limit(1)
-        ).first()
-        is not None
-    )
-
-
-def runner_by_token(connection: Connection, token_hash: str, now: datetime) -> RunnerRow | None:
-    """Return the living runner that a token belongs to."""
-    row = _BY_TOKEN.one(connection, of_token=token_hash, now=now)
-    return None if row is None else RunnerRow(*row)
-
-
 def open_claims(
     connection: Connection, *, runner_id: str | None = None, silent_since: datetime | None = None
 ) -> list[ClaimRow]:
     """Return open claims: of a runner, or those without a heartbeat since a moment."""
+    query: Select[Any] = select(*CLAIM).where(claims.c.ended_at.is_(None))
     if runner_id is not None:
-        return [
-            ClaimRow(*row) for row in _OPEN_CLAIMS_OF_RUNNER.rows(connection, of_runner=runner_id)
-        ]
-    query = _OPEN_CLAIMS
+        query = query.where(claims.c.runner_id == runner_id)
     if silent_since is not None:
         query = query.where(claims.c.heartbeat_at < silent_since)
     return [ClaimRow(*row) for row in connection.execute(query)]
 
 
-def open_claim(connection: Connection, claim_id: str, runner_id: str) -> ClaimRow | None:
-    """Return the claim if it is open and this runner's."""
-    row = _OPEN_CLAIM.one(connection, of_claim=claim_id, of_runner=runner_id)
-    return None if row is None else ClaimRow(*row)
-
-
 def add_claim(
     connection: Connection,
     claim_id: str,
-    runner: RunnerRow,
+    runner_id: str,
+    job_id: str,
     waiting: Sequence[tuple[int, int]],
     now: datetime,
 ) -> None:
@@ -285,8 +128,8 @@ def add_claim(
     _ADD_CLAIM.run(
         connection,
         id=claim_id,
-        runner_id=runner.id,
-        job_id=runner.job_id,
+        runner_id=runner_id,
+        job_id=job_id,
         created_at=now,
         heartbeat_at=now,
         frames=format_frames(numbers),
@@ -298,7 +141,7 @@ def add_claim(
         sentence="",
         marker="",
     )
-    _GIVE_FRAMES.run(connection, of_job=runner.job_id, until=waiting[-1][1], for_claim=claim_id)
+    _GIVE_FRAMES.run(connection, of_job=job_id, until=waiting[-1][1], for_claim=claim_id)
 
 
 def touch(connection: Connection, claim_id: str, now: datetime, frame: int | None) -> None:

@@ -66,10 +66,13 @@ class Database:
         """Open the write transaction."""
         with (
             self._turn,
-            self._engine.connect().execution_options(farm_writes=True) as connection,
+            self._engine.connect().execution_options(**self._writing()) as connection,
             connection.begin(),
         ):
             yield connection
+
+    def _writing(self) -> dict[str, Any]:
+        return {"farm_writes": True} | (postgres.writing() if self._on_postgres else {})
 
     def submit(self, work: Callable[[Connection], Result]) -> "Future[Result]":
         """Let ``work`` write; its result is there once it is committed.

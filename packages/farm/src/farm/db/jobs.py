@@ -5,6 +5,7 @@ from typing import Any
 
 from farm_protocol.jobs import Job, JobState, Submission
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     bindparam,
@@ -162,7 +163,12 @@ def row(connection: Connection, job_id: str) -> JobRow:
     ``hosts_failed`` (whether a host has failed it).
     """
     (found,) = _ROW.rows(connection, of_job=job_id)
-    return dict(zip(_ROW.names, found, strict=True))
+    return as_row(found)
+
+
+def as_row(values: Sequence[Any]) -> JobRow:
+    """Return a `JobRow` of the values of `ROW_COLUMNS`."""
+    return dict(zip(_NAMES, values, strict=True))
 
 
 def put(connection: Connection, job: JobRow, **values: Any) -> None:
@@ -178,21 +184,26 @@ def whole_row(connection: Connection, job_id: str) -> JobRow:
 
 # Built once: runners ask so often that building these costs more than running them.
 _JSON = {"parameters", "plugins", "warnings"}
-_ROW = Prepared(
-    select(
-        *(column for column in jobs.c if column.name not in _JSON),
-        *_SUBMISSION_COLUMNS,
-        accounts.c.active,
-        plans.c.job_throughput_limit,
-        select(host_failures.c.job_id)
-        .where(host_failures.c.job_id == jobs.c.id)
-        .exists()
-        .label("hosts_failed"),
-    )
-    .join(submissions, submissions.c.id == jobs.c.submission_id)
+ROW_COLUMNS: tuple[ColumnElement[Any], ...] = (
+    *(column for column in jobs.c if column.name not in _JSON),
+    *_SUBMISSION_COLUMNS,
+    accounts.c.active,
+    plans.c.job_throughput_limit,
+    select(host_failures.c.job_id)
+    .where(host_failures.c.job_id == jobs.c.id)
+    .exists()
+    .label("hosts_failed"),
+)
+"""The columns of a `JobRow`."""
+ROW_TABLES = (
+    jobs.join(submissions, submissions.c.id == jobs.c.submission_id)
     .join(accounts, accounts.c.id == jobs.c.account_id)
     .join(plans, plans.c.name == accounts.c.plan)
-    .where(jobs.c.id == bindparam("of_job"))
+)
+"""Where they stand."""
+_NAMES = tuple(column.name for column in ROW_COLUMNS)
+_ROW = Prepared(
+    select(*ROW_COLUMNS).select_from(ROW_TABLES).where(jobs.c.id == bindparam("of_job"))
 )
 _WHOLE_ROW = (
     select(jobs, *_SUBMISSION_COLUMNS, submissions.c.project_id)
@@ -201,22 +212,12 @@ _WHOLE_ROW = (
 )
 # Which columns it sets follows from the values it is given.
 _PUT = Prepared(update(jobs).where(jobs.c.id == bindparam("of_job")))
-_STATE = (
-    select(jobs.c.state, accounts.c.active)
-    .join_from(jobs, accounts, jobs.c.account_id == accounts.c.id)
-    .where(jobs.c.id == bindparam("of_job"))
-)
 
 
 def state(connection: Connection, job_id: str) -> JobState:
     """Return the state of a job that exists."""
-    return state_and_access(connection, job_id)[0]
-
-
-def state_and_access(connection: Connection, job_id: str) -> tuple[JobState, bool]:
-    """Return the state of a job that exists, and whether its user is let in."""
-    row = connection.execute(_STATE, {"of_job": job_id}).one()
-    return JobState(row.state), row.active
+    found = connection.execute(select(jobs.c.state).where(jobs.c.id == job_id))
+    return JobState(found.scalar_one())
 
 
 def progress(row: JobRow) -> Progress:

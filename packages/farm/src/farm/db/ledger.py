@@ -36,14 +36,12 @@ def post(
         kind: `USAGE` or `GRANT`.
         reference: unique; one that is there already is an integrity error.
     """
-    ((entry_id,),) = _ADD_ENTRY.rows(
-        connection, kind=kind, reference=reference, reason=reason, created_at=now
-    )
+    _ADD_ENTRY.run(connection, kind=kind, reference=reference, reason=reason, created_at=now)
     _ADD_POSTINGS.run_all(
         connection,
         [
-            {"entry_id": entry_id, "account_id": account_id, "amount_micros": amount_micros},
-            {"entry_id": entry_id, "account_id": None, "amount_micros": -amount_micros},
+            {"of_entry": reference, "account_id": account_id, "amount_micros": amount_micros},
+            {"of_entry": reference, "account_id": None, "amount_micros": -amount_micros},
         ],
     )
     consumed = -amount_micros if kind == USAGE else 0
@@ -51,8 +49,16 @@ def post(
 
 
 # Built once: every frame is charged.
-_ADD_ENTRY = Prepared(insert(ledger_entries).returning(ledger_entries.c.id))
-_ADD_POSTINGS = Prepared(insert(ledger_postings).inline())
+_ADD_ENTRY = Prepared(insert(ledger_entries).inline())
+_ADD_POSTINGS = Prepared(
+    insert(ledger_postings)
+    .inline()
+    .values(
+        entry_id=select(ledger_entries.c.id)
+        .where(ledger_entries.c.reference == bindparam("of_entry"))
+        .scalar_subquery()
+    )
+)
 _MOVE = Prepared(
     update(accounts)
     .where(accounts.c.id == bindparam("of_account"))

@@ -28,8 +28,16 @@ from sqlalchemy import (
     select,
 )
 
+from farm.db import pipeline
+
 READING = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 """Options of a reading connection: all its statements see one state, as in SQLite."""
+
+
+def writing() -> dict[str, Any]:
+    """Return options of a connection that is about to write."""
+    return {pipeline.OPTION: pipeline.Pipeline()}
+
 
 OWN_SECONDS = 5.0
 """How long `own` tries: the server needs a moment to notice that a killed farm is gone."""
@@ -65,6 +73,8 @@ def prepare(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         if connection.get_execution_options().get("farm_writes", False):
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER})")
+
+    pipeline.prepare(engine)
 
 
 def own(engine: Engine) -> Connection | None:

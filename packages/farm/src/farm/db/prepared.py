@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
 from sqlalchemy.types import TypeEngine
 
+from farm.db import pipeline
+
 _Convert = Callable[[Any], Any] | None
 
 
@@ -51,11 +53,12 @@ class Prepared:
         self._statement = statement
         self._columns = tuple(statement.exported_columns)
         self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
-        self.names = tuple(column.name for column in self._columns)
 
     def rows(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
         """Execute it and return what it finds; ``values`` are those of its parameters."""
         compiled = self._for(connection.dialect, values)
+        if (pipelined := pipeline.of(connection)) is not None:
+            pipelined.enter(connection)
         cursor = connection.connection.cursor()
         try:
             cursor.execute(compiled.sql, compiled.values(values))
@@ -83,10 +86,13 @@ class Prepared:
     def run_all(self, connection: Connection, many: Sequence[Mapping[str, Any]]) -> None:
         """Execute it for each of these values, which all have the same names."""
         compiled = self._for(connection.dialect, many[0])
+        if (pipelined := pipeline.of(connection)) is not None:
+            pipelined.enter(connection)
         cursor = connection.connection.cursor()
         try:
-            if len(many) == 1:
-                cursor.execute(compiled.sql, compiled.values(many[0]))
+            if pipelined is not None or len(many) == 1:
+                for each in many:
+                    cursor.execute(compiled.sql, compiled.values(each))
             else:
                 cursor.executemany(compiled.sql, [compiled.values(each) for each in many])
         finally:

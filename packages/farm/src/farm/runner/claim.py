@@ -19,6 +19,7 @@ from typing import Any
 from farm_protocol.runner import (
     HEARTBEAT_SECONDS,
     Claim,
+    EndedClaim,
     Finish,
     Outcome,
     RunnerCommand,
@@ -54,7 +55,7 @@ class End(Enum):
     """Why a claim is over."""
 
     FINISHED = auto()
-    """The farm knows the outcome; ask for another claim."""
+    """The outcome is known; ask for another claim."""
     LOST = auto()
     """The claim is another's now; ask for another one."""
     STOPPED = auto()
@@ -69,6 +70,19 @@ class Measured:
 
     startup_seconds: float | None = None
     frame_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class ClaimOver:
+    """A claim is over.
+
+    Attributes:
+        ended: what the farm must be told; None when the claim is not this runner's any more.
+    """
+
+    end: End
+    ended: EndedClaim | None
+    measured: Measured
 
 
 class _Fate:
@@ -135,8 +149,8 @@ class ClaimRun:
             claim.frames[0] if template.whole else None,
         )
 
-    def run(self) -> tuple[End, Measured]:
-        """Render the claim's frames and report everything."""
+    def run(self) -> ClaimOver:
+        """Render the claim's frames and report everything but the claim's end."""
         beat = threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True)
         results = threading.Thread(target=self._send_results, name="results", daemon=True)
         beat.start()
@@ -161,8 +175,9 @@ class ClaimRun:
             finish = self._complete(ended) or finish
         self._over.set()
         beat.join()
+        self._close_log(finish)
         measured = Measured(self._startup, _mean(self._render_seconds))
-        return self._tell(finish), measured
+        return ClaimOver(self._fate.end or End.FINISHED, self._ended(finish), measured)
 
     def _render(self) -> Ended:
         self._place.clear()
@@ -298,19 +313,19 @@ class ClaimRun:
             self._fate.of(error)
         return self._finish(ended) if self._results.failure or self._fate.end else None
 
-    def _tell(self, finish: Finish) -> End:
+    def _close_log(self, finish: Finish) -> None:
         if self._fate.end in (End.LOST, End.GONE):
             threading.Thread(target=self._log.close, daemon=True).start()
-            return self._fate.end
+            return
         if finish.sentence:
             self._log.add(finish.sentence)
         self._log.close()
-        try:
-            told = finish.model_copy(update={"flags": self._results.noticed})
-            self._farm.finish(self._claim_id, told)
-        except ReportError as error:
-            return End.LOST if isinstance(error, ClaimLostError) else End.GONE
-        return End.STOPPED if self._fate.end is End.STOPPED else End.FINISHED
+
+    def _ended(self, finish: Finish) -> EndedClaim | None:
+        if self._fate.end in (End.LOST, End.GONE):
+            return None
+        told = finish.model_copy(update={"flags": self._results.noticed})
+        return EndedClaim(claim_id=self._claim_id, finish=told)
 
 
 def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
@@ -322,7 +337,7 @@ def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
     log = ClaimLog(farm, claim_id)
     log.add(failure.sentence)
     log.close()
-    farm.finish(claim_id, failed(failure, None))
+    farm.finish(EndedClaim(claim_id=claim_id, finish=failed(failure, None)))
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -1,16 +1,23 @@
 """A runner's life: read the job, stage its files once, then claim after claim."""
 
+import contextlib
 import logging
 import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm_protocol.runner import ClaimRequest, Program, RunnerJob, report_of
+from farm_protocol.runner import ClaimRequest, EndedClaim, Program, RunnerJob, report_of
 
 from farm.renderers import Discovery, Renderer, RendererError, choose
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
-from farm.runner.report import Farm, NotWelcomeError, RefusedError, ReportError
+from farm.runner.report import (
+    ClaimLostError,
+    Farm,
+    NotWelcomeError,
+    RefusedError,
+    ReportError,
+)
 from farm.runner.sandbox import Mode, Sandbox, SandboxError, set_up
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
 from farm.runner.verdict import Failure
@@ -130,6 +137,7 @@ def _claims(
     stopping: threading.Event,
 ) -> int:
     measured = Measured()
+    ended: EndedClaim | None = None
     sandbox = ready.sandbox
     while not stopping.is_set():
         claim = farm.claim(
@@ -139,6 +147,7 @@ def _claims(
                 host=_HOST,
                 warnings=[sandbox.warning] if sandbox.warning else [],
                 programs=programs,
+                ended=ended,
             )
         )
         programs = []  # The farm remembers.
@@ -149,8 +158,12 @@ def _claims(
         run = ClaimRun(
             farm, job, claim, ready.template, ready.renderer, place, sandbox.file, stopping
         )
-        end, measured = run.run()
-        log.info("Claim %s: %s.", claim.claim_id, end.name.lower())
-        if end is End.GONE:
+        over = run.run()
+        ended, measured = over.ended, over.measured
+        log.info("Claim %s: %s.", claim.claim_id, over.end.name.lower())
+        if over.end is End.GONE:
             return FAILED
+    if ended is not None:
+        with contextlib.suppress(ClaimLostError):
+            farm.finish(ended)
     return OK

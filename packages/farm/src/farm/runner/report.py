@@ -26,7 +26,7 @@ from farm_protocol.hashing import CHUNK_BYTES
 from farm_protocol.runner import (
     Claim,
     ClaimRequest,
-    Finish,
+    EndedClaim,
     FrameDone,
     Heartbeat,
     HeartbeatAnswer,
@@ -145,9 +145,9 @@ class Farm:
         """Append to the claim's log."""
         self._insist(lambda: self._post(f"claims/{claim_id}/log", chunk))
 
-    def finish(self, claim_id: str, finish: Finish) -> None:
-        """End the claim."""
-        self._insist(lambda: self._post(f"claims/{claim_id}/finish", finish))
+    def finish(self, ended: EndedClaim) -> None:
+        """End a claim without asking for another one."""
+        self._insist(lambda: self._post(f"claims/{ended.claim_id}/finish", ended.finish))
 
     def _post(self, path: str, body: BaseModel) -> httpx.Response:
         headers = {"Content-Type": "application/json"}

@@ -1,8 +1,8 @@
 """What runners ask for and report. Every claim is fenced: only its runner, only while it is open.
 
-All functions work in the caller's write transaction and may be repeated: a runner that did not
-get the answer sends the same again. The runner that asks has been read in that transaction: it
-lives.
+All functions work in a write transaction in which the caller has been read: it lives, and what it
+tells of its job and its claim is true. They may be repeated: a runner that did not get the answer
+sends the same again.
 """
 
 from collections.abc import Mapping
@@ -27,9 +27,11 @@ from farm.accounts.credits import charge
 from farm.db import claims as rows
 from farm.db import feed, files, outputs
 from farm.db import jobs as job_rows
-from farm.db.claims import ClaimRow, RunnerRow
+from farm.db import runners as runner_rows
+from farm.db.claims import ClaimRow
 from farm.db.jobs import JobRow
 from farm.db.metering import metered_seconds
+from farm.db.runners import Caller, RunnerRow
 from farm.errors import ClaimLostError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.pricing import machine_time_micros
@@ -43,22 +45,29 @@ _TIMES = {"startup_seconds", "frame_seconds"}
 
 def claim(
     connection: Connection,
-    runner: RunnerRow,
+    caller: Caller,
     request: ClaimRequest,
     slots: Mapping[str, int],
     now: datetime,
-) -> Claim:
+) -> tuple[Claim, bool]:
     """Give the runner frames, or tell it why there are none and end it.
+
+    Returns the answer, and whether that leaves the scheduler something to do.
 
     Parameters:
         slots: capacity by machine type.
     """
-    row = job_rows.row(connection, runner.job_id)
-    for left_open in rows.open_claims(connection, runner_id=runner.id):
-        # It asks for the next one, so it knows nothing of this: the answer never arrived.
-        _end(connection, row, left_open, ClaimEnd.STOPPED, "stopped", "", now)
+    runner, row = caller.runner, caller.job
+    something_to_do = False
+    if caller.claim is not None:
+        ended = request.ended
+        if ended is not None and ended.claim_id == caller.claim.id:
+            something_to_do = finish(connection, caller, ended.claim_id, ended.finish, now)
+        else:
+            # It asks for the next one, so it knows nothing of this: the answer never arrived.
+            _end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
     if request.host and request.host != runner.host:
-        rows.set_host(connection, runner.id, request.host)
+        runner_rows.set_host(connection, runner.id, request.host)
     times = _measured_times(request)
     row.update(times)
     progress = job_rows.progress(row)
@@ -77,8 +86,8 @@ def claim(
     if reason:
         if times:
             job_rows.put(connection, row, **times)
-        rows.end_runner(connection, runner.id, now)
-        return Claim(claim_id=None, frames=[], reason=reason)
+        runner_rows.end_runner(connection, runner.id, now)
+        return Claim(claim_id=None, frames=[], reason=reason), True  # Its slot is free.
     limits = (row["instances"], row["job_throughput_limit"], slots.get(row["machine_type"], 1))
     most_runners = max(1, min(limits))
     size = claim_size(
@@ -88,12 +97,13 @@ def claim(
         connection, runner.job_id, FrameState.WAITING, min(size, MAX_CLAIM)
     )
     claim_id = uuid4().hex
-    rows.add_claim(connection, claim_id, runner, waiting, now)
+    rows.add_claim(connection, claim_id, runner.id, runner.job_id, waiting, now)
     writer.warn(connection, row, request.warnings)
     given = {**times, "frames_running": row["frames_running"] + len(waiting)}
     writer.happen_to(connection, row, Event.CLAIMED, now, **given)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
-    return Claim(claim_id=claim_id, frames=sorted(number for number, _ in waiting))
+    given_frames = sorted(number for number, _ in waiting)
+    return Claim(claim_id=claim_id, frames=given_frames), something_to_do
 
 
 def _measured_times(request: ClaimRequest) -> dict[str, float]:
@@ -105,21 +115,21 @@ def _measured_times(request: ClaimRequest) -> dict[str, float]:
 
 
 def heartbeat(
-    connection: Connection, runner: RunnerRow, claim_id: str, frame: int | None, now: datetime
+    connection: Connection, caller: Caller, claim_id: str, frame: int | None, now: datetime
 ) -> RunnerCommand:
     """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
-    own = _own(connection, runner, claim_id)
+    own = _own(caller, claim_id)
     rows.touch(connection, own.id, now, frame)
-    state, let_in = job_rows.state_and_access(connection, runner.job_id)
-    if state is JobState.STOPPING or not let_in:
+    state = caller.job["state"]
+    if state == JobState.STOPPING or not caller.job["active"]:
         return RunnerCommand.STOP
-    if own.recalled or state is JobState.SUSPENDED or runner.yielding:
+    if own.recalled or state == JobState.SUSPENDED or caller.runner.yielding:
         return RunnerCommand.YIELD
     return RunnerCommand.CONTINUE
 
 
 def frame_done(
-    connection: Connection, runner: RunnerRow, claim_id: str, report: FrameDone, now: datetime
+    connection: Connection, caller: Caller, claim_id: str, report: FrameDone, now: datetime
 ) -> None:
     """Store a finished frame, its files and its price.
 
@@ -128,13 +138,12 @@ def frame_done(
         InvalidRequestError: not a frame of the claim, a file outside the job's output folder, or
             one whose blob was not sent.
     """
-    own = _own(connection, runner, claim_id)
+    own, row = _own(caller, claim_id), caller.job
     state = rows.frame_state(connection, own, report.frame)
     if state is None:
         raise InvalidRequestError({"frame": [f"{report.frame} is not a frame of this claim."]})
     if state is FrameState.DONE:
         return
-    row = job_rows.row(connection, runner.job_id)
     _check_outputs(connection, row["account_id"], row["output_folder"], report.outputs)
     outputs.store(
         connection,
@@ -147,7 +156,7 @@ def frame_done(
     )
     seconds, micros = _charge(connection, own, row, f"frame:{own.id}:{report.frame}", now)
     rows.frame_finished(connection, own, report.frame, seconds, now)
-    frame_health.note(connection, own, report.flags)
+    frame_health.note(connection, own, row, report.flags)
     job_rows.put(
         connection,
         row,
@@ -155,7 +164,7 @@ def frame_done(
         frames_running=row["frames_running"] - 1,
         credits_micros=row["credits_micros"] + micros,
     )
-    setbacks.frame_done(connection, row, runner, own)
+    setbacks.frame_done(connection, row, caller.runner, own)
     paths = [file.path for file in report.outputs]
     feed.outputs_written(connection, row["account_id"], row["id"], paths)
     writer.settle(connection, row, now)
@@ -189,25 +198,22 @@ def _check_outputs(
             )
 
 
-def add_log(
-    connection: Connection, runner: RunnerRow, claim_id: str, offset: int, text: str
-) -> None:
+def add_log(connection: Connection, caller: Caller, claim_id: str, offset: int, text: str) -> None:
     """Keep a piece of the claim's log. Raises ClaimLostError."""
-    own = _own(connection, runner, claim_id)
+    own = _own(caller, claim_id)
     feed.add_log(connection, own.job_id, own.id, offset, text)
 
 
 def finish(
-    connection: Connection, runner: RunnerRow, claim_id: str, report: Finish, now: datetime
+    connection: Connection, caller: Caller, claim_id: str, report: Finish, now: datetime
 ) -> bool:
     """The runner ends its claim; return whether that leaves the scheduler something to do.
 
     Raises ClaimLostError.
     """
-    own = _own(connection, runner, claim_id)
-    row = job_rows.row(connection, own.job_id)
+    own, row = _own(caller, claim_id), caller.job
     ends = {Outcome.STOPPED: ClaimEnd.STOPPED, Outcome.NO_LICENCE: ClaimEnd.NO_LICENCE}
-    frame_health.note(connection, own, report.flags)
+    frame_health.note(connection, own, row, report.flags)
     sentence = report.sentence or "The renderer ended without delivering every frame."
     frames_wait = _end(
         connection,
@@ -244,14 +250,13 @@ def runner_vanished(connection: Connection, runner: RunnerRow, now: datetime) ->
     for each in rows.open_claims(connection, runner_id=runner.id):
         row = job_rows.row(connection, each.job_id)
         _end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner ended unexpectedly.", now)
-    rows.end_runner(connection, runner.id, now)
+    runner_rows.end_runner(connection, runner.id, now)
 
 
-def _own(connection: Connection, runner: RunnerRow, claim_id: str) -> ClaimRow:
-    own = rows.open_claim(connection, claim_id, runner.id)
-    if own is None:
+def _own(caller: Caller, claim_id: str) -> ClaimRow:
+    if caller.claim is None or caller.claim.id != claim_id:
         raise ClaimLostError("This claim has ended or was given to another runner.")
-    return own
+    return caller.claim
 
 
 def _end(

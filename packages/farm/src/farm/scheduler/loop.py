@@ -13,10 +13,10 @@ from sqlalchemy import select
 
 from farm.accounts.credentials import hash_secret, new_secret
 from farm.db import claims as rows
-from farm.db import feed
+from farm.db import feed, runners
 from farm.db import jobs as job_rows
-from farm.db.claims import RunnerRow
 from farm.db.database import Database
+from farm.db.runners import RunnerRow
 from farm.db.tables import jobs
 from farm.jobs.transitions import Event
 from farm.ports import Engine, EngineError, LaunchRequest
@@ -102,7 +102,7 @@ class Scheduler:
         """Ask every runner to end: the farm is going down on purpose."""
         self._engine.close()
         with self._database.read() as connection:
-            living = rows.live_runners(connection)
+            living = runners.live_runners(connection)
         for runner in living:
             if runner.reference is not None:
                 self._engine.stop(runner.reference)
@@ -114,7 +114,7 @@ class Scheduler:
     def runners_alive(self) -> bool:
         """Return whether a runner that the engine started still lives."""
         with self._database.read() as connection:
-            living = rows.live_runners(connection)
+            living = runners.live_runners(connection)
         references = [each.reference for each in living if each.reference is not None]
         return bool(self._engine.alive(references))
 
@@ -122,11 +122,11 @@ class Scheduler:
         """Do one pass. Returns whether runners live or are wanted."""
         now = self._clock()
         with self._database.read() as connection:
-            living = rows.live_runners(connection)
+            living = runners.live_runners(connection)
             silent = rows.open_claims(
                 connection, silent_since=now - timedelta(seconds=CLAIM_TIMEOUT_SECONDS)
             )
-            stuck = rows.stuck_runners(connection, now - _STUCK_GRACE) if living else []
+            stuck = runners.stuck_runners(connection, now - _STUCK_GRACE) if living else []
             stopping = list(
                 connection.execute(
                     select(jobs.c.id).where(jobs.c.state == JobState.STOPPING.value)
@@ -161,7 +161,7 @@ class Scheduler:
         yielding = {runner.id for job in snapshot.jobs for runner in job.runners if runner.yielding}
         if yielding != decision.yields:
             with self._database.write() as connection:
-                rows.set_yielding(connection, decision.yields)
+                runners.set_yielding(connection, decision.yields)
 
     def _prepare(self, snapshot: Snapshot, decision: Decision, living: bool) -> None:
         started = {launch.job_id for launch in decision.launches}
@@ -185,20 +185,20 @@ class Scheduler:
     def _take_back(self, gone: list[RunnerRow], now: datetime) -> None:
         with self._database.write() as connection:
             claims.expire_silent(connection, now)
-            for runner in rows.stuck_runners(connection, now - _STUCK_GRACE):
+            for runner in runners.stuck_runners(connection, now - _STUCK_GRACE):
                 # It holds a slot and does nothing with it.
                 if runner.reference is not None:
                     self._engine.stop(runner.reference)
                 claims.runner_vanished(connection, runner, now)
             for runner in gone:
-                if not rows.has_claimed(connection, runner.id):
+                if not runners.has_claimed(connection, runner.id):
                     self._hold_back(runner.job_id, now)
                 claims.runner_vanished(connection, runner, now)
 
     def _finish_stops(self, stopping: list[str], now: datetime) -> None:
         with self._database.write() as connection:
             for job_id in stopping:
-                living = rows.live_runners(connection, job_id)
+                living = runners.live_runners(connection, job_id)
                 for runner in living:
                     if runner.reference is not None:
                         self._engine.stop(runner.reference)
@@ -210,8 +210,8 @@ class Scheduler:
         runner_id, token = uuid4().hex, new_secret()
         with self._database.write() as connection:
             # Stored before it starts: a runner that nobody knows of could not be stopped.
-            rows.note_served(connection, job_id, now)
-            rows.add_runner(
+            runners.note_served(connection, job_id, now)
+            runners.add_runner(
                 connection,
                 runner_id=runner_id,
                 job_id=job_id,
@@ -231,11 +231,11 @@ class Scheduler:
         except EngineError as error:
             self._hold_back(job_id, now)
             with self._database.write() as connection:
-                rows.end_runner(connection, runner_id, now)
+                runners.end_runner(connection, runner_id, now)
                 writer.say(connection, job_rows.row(connection, job_id), f"Waits: {error}")
             return
         with self._database.write() as connection:
-            rows.set_reference(connection, runner_id, reference)
+            runners.set_reference(connection, runner_id, reference)
 
     def _hold_back(self, job_id: str, now: datetime) -> None:
         failures = self._held_back.get(job_id, (0, now))[0] + 1

@@ -1,0 +1,190 @@
+"""Runners: who works for which job, and who calls."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+
+from farm.db import jobs as job_rows
+from farm.db.claims import CLAIM, ClaimRow
+from farm.db.jobs import JobRow
+from farm.db.prepared import Prepared
+from farm.db.tables import accounts, claims, jobs, runners
+from farm.jobs.retries import ClaimEnd
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerRow:
+    """One runner.
+
+    Attributes:
+        reference: the engine's; None until it was launched.
+        host: "" until its first claim.
+        yielding: it shall end after the frame it is at.
+    """
+
+    id: str
+    job_id: str
+    reference: str | None
+    created_at: datetime
+    expires_at: datetime
+    host: str
+    yielding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A living runner that calls, and what answering it takes.
+
+    Attributes:
+        job: as `farm.db.jobs.row` returns it.
+        claim: the open one; None between two claims.
+    """
+
+    runner: RunnerRow
+    job: JobRow
+    claim: ClaimRow | None
+
+
+_RUNNER = (
+    runners.c.id,
+    runners.c.job_id,
+    runners.c.reference,
+    runners.c.created_at,
+    runners.c.expires_at,
+    runners.c.host,
+    runners.c.yielding,
+)
+
+
+def add_runner(
+    connection: Connection,
+    *,
+    runner_id: str,
+    job_id: str,
+    token_hash: str,
+    now: datetime,
+    expires_at: datetime,
+) -> None:
+    """Store a runner that is about to be launched."""
+    connection.execute(
+        insert(runners).values(
+            id=runner_id,
+            job_id=job_id,
+            token_hash=token_hash,
+            created_at=now,
+            expires_at=expires_at,
+            host="",
+            yielding=False,
+        )
+    )
+
+
+def note_served(connection: Connection, job_id: str, now: datetime) -> None:
+    """Remember when the job's user was last given a runner."""
+    owner = select(jobs.c.account_id).where(jobs.c.id == job_id).scalar_subquery()
+    connection.execute(update(accounts).where(accounts.c.id == owner).values(served_at=now))
+
+
+def set_reference(connection: Connection, runner_id: str, reference: str) -> None:
+    """Remember what the engine calls the runner."""
+    connection.execute(update(runners).where(runners.c.id == runner_id).values(reference=reference))
+
+
+def end_runner(connection: Connection, runner_id: str, now: datetime) -> None:
+    """The runner is no more; its token is worth nothing."""
+    connection.execute(
+        update(runners)
+        .where(runners.c.id == runner_id, runners.c.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+
+
+def live_runners(connection: Connection, job_id: str | None = None) -> list[RunnerRow]:
+    """Return all runners that have not ended, of one job if it is given."""
+    query = select(*_RUNNER).where(runners.c.ended_at.is_(None))
+    if job_id is not None:
+        query = query.where(runners.c.job_id == job_id)
+    return [RunnerRow(*row) for row in connection.execute(query)]
+
+
+def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerRow]:
+    """Return living runners that lost their claim before a moment and asked for no other."""
+    newest = (
+        select(claims.c.runner_id, func.max(claims.c.created_at).label("newest"))
+        .join(runners, runners.c.id == claims.c.runner_id)
+        .where(runners.c.ended_at.is_(None))
+        .group_by(claims.c.runner_id)
+        .subquery()
+    )
+    query = (
+        select(*_RUNNER)
+        .join(newest, newest.c.runner_id == runners.c.id)
+        .join(
+            claims,
+            and_(claims.c.runner_id == runners.c.id, claims.c.created_at == newest.c.newest),
+        )
+        .where(claims.c.outcome == ClaimEnd.LOST.value, claims.c.ended_at < lost_before)
+    )
+    return [RunnerRow(*row) for row in connection.execute(query)]
+
+
+def set_host(connection: Connection, runner_id: str, host: str) -> None:
+    """Remember which machine a runner is on."""
+    connection.execute(update(runners).where(runners.c.id == runner_id).values(host=host))
+
+
+def set_yielding(connection: Connection, runner_ids: Collection[str]) -> bool:
+    """Let these living runners yield, and no others; return whether that changed anything."""
+    changed = 0
+    for row in connection.execute(
+        select(runners.c.id, runners.c.yielding).where(runners.c.ended_at.is_(None))
+    ).all():
+        if row.yielding != (row.id in runner_ids):
+            changed += 1
+            connection.execute(
+                update(runners).where(runners.c.id == row.id).values(yielding=not row.yielding)
+            )
+    return changed > 0
+
+
+def has_claimed(connection: Connection, runner_id: str) -> bool:
+    """Return whether the runner has ever been given frames."""
+    return (
+        connection.execute(
+            select(claims.c.id).where(claims.c.runner_id == runner_id).limit(1)
+        ).first()
+        is not None
+    )
+
+
+def caller(connection: Connection, token_hash: str, now: datetime) -> Caller | None:
+    """Return the living runner that a token belongs to, with its job and its claim, in one look."""
+    found = _CALLER.one(connection, of_token=token_hash, now=now)
+    if found is None:
+        return None
+    runner, claim, job = found[:_A], found[_A:_B], found[_B:]
+    return Caller(
+        RunnerRow(*runner),
+        job_rows.as_row(job),
+        None if claim[0] is None else ClaimRow(*claim),
+    )
+
+
+# Compiled once: every call of a runner begins with it.
+_CALLER = Prepared(
+    select(*_RUNNER, *CLAIM, *job_rows.ROW_COLUMNS)
+    .select_from(
+        job_rows.ROW_TABLES.join(runners, runners.c.job_id == jobs.c.id).outerjoin(
+            claims, and_(claims.c.runner_id == runners.c.id, claims.c.ended_at.is_(None))
+        )
+    )
+    .where(
+        runners.c.token_hash == bindparam("of_token"),
+        runners.c.ended_at.is_(None),
+        runners.c.expires_at > bindparam("now"),
+    )
+)
+_A = len(_RUNNER)
+_B = _A + len(CLAIM)
