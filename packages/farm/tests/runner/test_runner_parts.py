@@ -1,9 +1,12 @@
 """The runner's parts that need no renderer."""
 
+import importlib
 import os
 import struct
+from functools import cache
 from pathlib import Path
 
+import farm.templates
 import OpenImageIO as oiio
 import pytest
 from farm.runner.outputs import OutputError, check_image
@@ -62,21 +65,20 @@ def test_a_wrong_size_is_named(tmp_path):
 @settings(deadline=None)
 @given(st.sets(st.integers(-300, 300), min_size=1).map(sorted))
 def test_frame_range_keeps_every_frame_in_order(frames):
-    import importlib.util
-
     from openjd.model import IntRangeExpr
 
     text = frame_range(frames)
     assert list(IntRangeExpr.from_str(text)) == frames
-    # render.py has its own small parser; it needs bpy, so only its function is taken.
-    spec = importlib.util.find_spec("farm.templates")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    source = Path(spec.submodule_search_locations[0], "blender", "render.py").read_text()
-    begin = source.index("def _frames(")
-    scope: dict = {"re": __import__("re"), "SceneError": ValueError}
-    exec(source[begin : source.index("\n\n\n", begin)], scope)
-    assert scope["_frames"](text) == frames
+    # The scripts inside renderers have a parser of their own.
+    assert frames_of_the_scripts()(text) == frames
+
+
+@cache
+def frames_of_the_scripts():
+    folder = Path(farm.templates.__file__).parent / "_shared"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)  # As in a renderer: they import each other by name.
+        return importlib.import_module("farm_script").frames_of
 
 
 def test_a_long_regular_range_stays_short():
