@@ -22,7 +22,8 @@ def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="Render farm", version=context.version, docs_url=None, redoc_url=None)
     app.state.context = context
     errors.install(app)
-    for module in (account, users, catalogue, blobs, projects, submissions, jobs, changes, runner):
+    # Routes are tried in this order. Runners call most often.
+    for module in (runner, changes, blobs, account, users, catalogue, projects, submissions, jobs):
         app.include_router(module.router, prefix="/v1")
 
     @app.get("/v1/health")
