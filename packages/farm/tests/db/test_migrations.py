@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -11,9 +12,13 @@ from sqlalchemy import text
 
 
 def test_the_migrations_lead_to_the_tables(tmp_path: Path, empty_url: str | None) -> None:
+    def is_here(_object: Any, name: str | None, *_: Any) -> bool:
+        return name != "fk_frames_job_id" or empty_url is None  # Left out on PostgreSQL.
+
     database = open_database(tmp_path, empty_url)
     with database.write() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        context = MigrationContext.configure(connection, opts={"include_object": is_here})
+        assert compare_metadata(context, metadata) == []
     database.close()
 
 
