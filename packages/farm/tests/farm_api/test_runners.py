@@ -82,6 +82,23 @@ def test_a_repeated_report_is_charged_once(farm: Farm, ann: httpx.Client) -> Non
         assert connection.execute(usage).scalar() == 1
 
 
+def test_a_frame_that_crashes_before_a_heartbeat_fails_alone(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1, params={"frames": "1 9"}))
+    runner = FakeRunner(farm)
+    for _ in range(3):
+        assert runner.claim()[0] == 1
+        runner.beat()  # While the scene loads.
+        runner.finish("failed", sentence="Ended by SIGSEGV.", frame=1)
+    frames = runner.claim()
+    assert frames == list(range(2, 10))
+    assert (job_of(ann)["state"], job_of(ann)["frames_failed"]) == ("running", 1)
+    for frame in frames:
+        runner.done(frame)
+    job = job_of(ann)
+    assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 8, 1)
+    assert job["sentence"] == "Failed: frame 1. Ended by SIGSEGV."
+
+
 def test_one_call_ends_a_claim_and_gives_the_next(farm: Farm, ann: httpx.Client) -> None:
     ann.post("/v1/submissions", json=spec(instances=1, params={"frames": "1 2"}))
     runner = FakeRunner(farm)

@@ -105,6 +105,8 @@ class Finish(Request):
 
     Attributes:
         sentence: why it failed, for people; "" when it did not.
+        frame: that failed, or was being rendered when the renderer ended; None between frames, and
+            when none was begun. It alone is blamed.
         exit_code: of the renderer; None when it was killed or never ran.
         permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
             frames now instead of retrying them.
@@ -114,6 +116,7 @@ class Finish(Request):
 
     outcome: Outcome
     sentence: str = Field(default="", max_length=2000)
+    frame: Int32 | None = None
     exit_code: Int32 | None = None
     permanent: bool = False
     marker: str = Field(default="", max_length=2000)

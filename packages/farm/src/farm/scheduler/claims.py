@@ -224,6 +224,7 @@ def finish(
         report.outcome.value,
         sentence,
         now,
+        frame=report.frame,
         exit_code=report.exit_code,
         permanent=report.permanent and report.outcome is not Outcome.NO_LICENCE,
         marker=report.marker,
@@ -268,6 +269,7 @@ def _end(
     sentence: str,
     now: datetime,
     *,
+    frame: int | None = None,
     exit_code: int | None = None,
     permanent: bool = False,
     marker: str = "",
@@ -276,10 +278,10 @@ def _end(
     """End a claim; return whether frames of it were left.
 
     Parameters:
+        frame: that its renderer was at, as far as its runner tells.
         charged: it pays for the time since its last frame.
     """
     left = rows.unfinished(connection, ended.id)
-    reached = ended.current_frame is not None or ended.frames_done > 0
     of_claim: dict[str, object] = {}
     of_job: dict[str, int] = {}
     if charged and left:
@@ -296,7 +298,14 @@ def _end(
         marker=marker,
         **of_claim,
     )
-    verdicts = judge_unfinished(left, end, frame_reached=reached, permanent=permanent)
+    verdicts = judge_unfinished(
+        left,
+        end,
+        # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
+        frame=ended.current_frame if frame is None else frame,
+        frame_reached=ended.frames_done > 0,
+        permanent=permanent,
+    )
     told = sentence if left and end is not ClaimEnd.STOPPED else ""
     again = told and f"Trying again: {told}"
     writer.put_back(connection, row, ended.id, verdicts, again, **of_job)
