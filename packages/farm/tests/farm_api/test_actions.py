@@ -83,6 +83,21 @@ def test_restart_unstarted_leaves_failed_frames_failed(farm: Farm, ann: httpx.Cl
     assert ann.post(f"/v1/jobs/{job_id}/restart_unstarted").json()["state"] == "failed"
 
 
+@pytest.mark.parametrize("outcome", ["failed", "no_licence"])
+@pytest.mark.parametrize(("action", "says"), [("stop", "Stopped"), ("suspend", "Suspended")])
+def test_a_claim_that_fails_afterwards_does_not_hide_why_its_job_stands_still(
+    farm: Farm, ann: httpx.Client, action: str, says: str, outcome: str
+) -> None:
+    job_id = submit(ann, instances=1)
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.beat(1)
+    ann.post(f"/v1/jobs/{job_id}/{action}").raise_for_status()
+    runner.finish(outcome, sentence="It broke.")
+    assert job_of(ann)["sentence"] == f"{says} by its user."
+    assert "It broke." in ann.get(f"/v1/jobs/{job_id}/log").json()["text"]
+
+
 def test_a_second_click_keeps_the_reason(farm: Farm, ann: httpx.Client) -> None:
     job_id = failed_after_one(farm, ann)
     assert ann.post(f"/v1/jobs/{job_id}/stop").json()["sentence"].startswith("Failed: frames 2-4.")

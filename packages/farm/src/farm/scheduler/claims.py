@@ -39,7 +39,6 @@ from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
 from farm.jobs.transitions import Event
 from farm.scheduler import frame_health, setbacks, writer
 
-_CLAIMABLE = frozenset({JobState.READY, JobState.RUNNING})
 _TIMES = {"startup_seconds", "frame_seconds"}
 
 
@@ -74,7 +73,7 @@ def claim(
     reason = ""
     if not row["active"]:
         reason = "The account is disabled."
-    elif row["state"] not in _CLAIMABLE:
+    elif row["state"] not in writer.AT_WORK:
         reason = f"The job is {row['state']}."
     elif runner.yielding:
         reason = "It makes room for another job."
@@ -233,7 +232,7 @@ def finish(
     )
     # Of a job that is over and one that is to stop the runners go, and others may begin.
     # The last test frame lets the rest begin.
-    return frames_wait or row["state"] not in _CLAIMABLE or row["test_frames"] > 0
+    return frames_wait or row["state"] not in writer.AT_WORK or row["test_frames"] > 0
 
 
 def expire_silent(connection: Connection, now: datetime) -> int:

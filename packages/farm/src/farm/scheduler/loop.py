@@ -232,7 +232,8 @@ class Scheduler:
             self._hold_back(job_id, now)
             with self._database.write() as connection:
                 runners.end_runner(connection, runner_id, now)
-                writer.say(connection, job_rows.row(connection, job_id), f"Waits: {error}")
+                row = job_rows.row(connection, job_id)
+                writer.say_at_work(connection, row, f"Waits: {error}")
             return
         with self._database.write() as connection:
             runners.set_reference(connection, runner_id, reference)

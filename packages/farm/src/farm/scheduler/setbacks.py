@@ -47,7 +47,7 @@ def no_licence(connection: Connection, job: JobRow, sentence: str, now: datetime
     until = now + timedelta(seconds=licence_pause(failures))
     job_rows.put(connection, job, licence_failures=failures, not_before=until)
     again = f"Next try at {until:%H:%M:%S} UTC."
-    writer.say(connection, job, f"Waits for a licence. {sentence.rstrip('.')}. {again}")
+    writer.say_at_work(connection, job, f"Waits for a licence. {sentence.rstrip('.')}. {again}")
 
 
 def frame_done(connection: Connection, job: JobRow, runner: RunnerRow, claim: ClaimRow) -> None:
@@ -57,7 +57,7 @@ def frame_done(connection: Connection, job: JobRow, runner: RunnerRow, claim: Cl
     # A renderer that had its licence before says nothing about the next one.
     if job["not_before"] is not None and claim.created_at >= job["not_before"]:
         forget_pause(connection, job)
-        writer.say(connection, job, "")
+        writer.say_at_work(connection, job, "")
 
 
 def forget_pause(connection: Connection, job: JobRow) -> None:

@@ -23,6 +23,9 @@ from farm.jobs.frames import format_frames
 from farm.jobs.retries import FrameState, Verdict
 from farm.jobs.transitions import ASKED_FOR, Event, IllegalTransitionError, next_state
 
+AT_WORK = frozenset({JobState.READY, JobState.RUNNING})
+"""States of jobs that runners may work on."""
+
 
 def happen(
     connection: Connection, job_id: str, event: Event, now: datetime, sentence: str | None = None
@@ -146,6 +149,12 @@ def say(connection: Connection, row: JobRow, sentence: str) -> None:
         feed.job_changed(connection, row["account_id"], row["id"])
 
 
+def say_at_work(connection: Connection, row: JobRow, sentence: str) -> None:
+    """Do the same, unless the job stands still: then it says why."""
+    if JobState(row["state"]) in AT_WORK:
+        say(connection, row, sentence)
+
+
 def warn(connection: Connection, row: JobRow, sentences: Sequence[str]) -> None:
     """Add warnings to a job, each once, when they are news."""
     if not sentences:
@@ -183,6 +192,7 @@ def put_back(
 
     Parameters:
         verdicts: one for each of its unfinished frames.
+        sentence: what a job that is at work says from now on; "" keeps what it says.
         also: other columns of the job to write at the same time.
     """
     if verdicts:
@@ -206,7 +216,7 @@ def put_back(
         failed = sum(verdict.state is FrameState.FAILED for verdict in verdicts)
         also["frames_running"] = row["frames_running"] - len(verdicts)
         also["frames_failed"] = row["frames_failed"] + failed
-    if verdicts and sentence and not JobState(row["state"]).is_final:
+    if verdicts and sentence and JobState(row["state"]) in AT_WORK:
         also["sentence"] = sentence
     if also:
         rows.put(connection, row, **also)
