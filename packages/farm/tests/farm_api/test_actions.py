@@ -83,6 +83,51 @@ def test_restart_unstarted_leaves_failed_frames_failed(farm: Farm, ann: httpx.Cl
     assert ann.post(f"/v1/jobs/{job_id}/restart_unstarted").json()["state"] == "failed"
 
 
+def stopped_in_frame(farm: Farm, ann: httpx.Client, runner: FakeRunner, frame: int) -> None:
+    runner.beat(frame)
+    ann.post("/v1/jobs/stop").raise_for_status()
+    assert runner.beat(frame) == "stop"
+    runner.finish("stopped", frame=frame)
+    assert runner.claim() == []
+    wait_for(ann, lambda job: job["state"] == "stopped")
+
+
+def test_restart_unstarted_of_a_stopped_job_renders_nothing_that_was_begun(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    job_id = submit(ann, params={"frames": "1 6"}, instances=1)
+    runner = FakeRunner(farm)
+    assert runner.claim()[0] == 1
+    runner.finish("failed", sentence="It broke.", frame=2)
+    runner.claim()
+    runner.done(1)
+    stopped_in_frame(farm, ann, runner, 3)
+    for _ in range(2):
+        job = ann.post(f"/v1/jobs/{job_id}/restart_unstarted").raise_for_status().json()
+        assert (job["state"], job["frames_failed"]) == ("ready", 2)
+    runner = FakeRunner(farm, 2)
+    assert runner.claim() == [4, 5, 6]
+    stopped_in_frame(farm, ann, runner, 4)
+    # To try again forgets what was begun before.
+    ann.post(f"/v1/jobs/{job_id}/retry").raise_for_status()
+    runner = FakeRunner(farm, 3)
+    assert runner.claim() == [2, 3, 4, 5, 6]
+    stopped_in_frame(farm, ann, runner, 2)
+    ann.post(f"/v1/jobs/{job_id}/restart_unstarted").raise_for_status()
+    assert FakeRunner(farm, 4).claim() == [3, 4, 5, 6]
+
+
+def test_restart_unstarted_leaves_a_stopped_job_of_which_all_was_begun(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    job_id = submit(ann, params={"frames": "1"}, instances=1)
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1]
+    stopped_in_frame(farm, ann, runner, 1)
+    job = ann.post(f"/v1/jobs/{job_id}/restart_unstarted").raise_for_status().json()
+    assert (job["state"], job["frames_failed"]) == ("stopped", 0)
+
+
 @pytest.mark.parametrize("outcome", ["failed", "no_licence"])
 @pytest.mark.parametrize(("action", "says"), [("stop", "Stopped"), ("suspend", "Suspended")])
 def test_a_claim_that_fails_afterwards_does_not_hide_why_its_job_stands_still(

@@ -145,7 +145,7 @@ _action(Action.SUSPEND, "Suspend: let running frames finish, start no others.")
 _action(Action.RESUME, "Resume what was suspended.")
 _action(Action.RETRY, "Put failed frames back.")
 _action(Action.RETRY_ALL, "Render every frame anew.")
-_action(Action.RESTART_UNSTARTED, "Put back the frames that were never tried, and no others.")
+_action(Action.RESTART_UNSTARTED, "Render the frames that were never begun, and no others.")
 
 
 @jobs.command("change")

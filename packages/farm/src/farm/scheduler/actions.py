@@ -9,11 +9,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from farm_protocol.jobs import JobChange, JobState
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, or_, select, update
 
 from farm.db import claims as claim_rows
 from farm.db import feed, frame_flags, tasks
 from farm.db import jobs as rows
+from farm.db.jobs import JobRow
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
 from farm.jobs.retries import FrameState
@@ -26,8 +27,8 @@ class Action(StrEnum):
 
     STOP kills what runs. SUSPEND lets frames that are being rendered finish and starts no others.
     RESUME goes on. RETRY puts failed frames back. RETRY_ALL renders every frame anew; of a job
-    that is not over it only puts failed frames back. RESTART_UNSTARTED puts back the frames that
-    were never tried, and no others.
+    that is not over it only puts failed frames back. RESTART_UNSTARTED lets the frames be rendered
+    that no renderer has begun; the others of a job that is over count as failed.
     """
 
     STOP = "stop"
@@ -127,16 +128,15 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
         return False
     setbacks.forget_pause(connection, row)
     tasks.forget_host_failures(connection, job_id)
-    which = frames.c.state == FrameState.FAILED.value
     if action is Action.RESTART_UNSTARTED:
-        which &= (frames.c.failures == 0) & (frames.c.losses == 0)
-        # Whoever wants the rest wants it in spite of a test frame that failed.
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(test_frames=0))
+        return _restart_unstarted(connection, row, over=over)
     again = connection.execute(
         update(frames)
-        .where(frames.c.job_id == job_id, which)
+        .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
         .values(state=FrameState.WAITING.value, failures=0, losses=0, claim_id=None)
     ).rowcount
+    if over:
+        claim_rows.forget_begun(connection, job_id)
     done = 0
     if action is Action.RETRY_ALL and over:
         done = connection.execute(
@@ -156,3 +156,39 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
         )
         feed.job_changed(connection, row["account_id"], job_id)
     return state is not JobState.FAILED or bool(again or done)
+
+
+def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bool:
+    """Let the frames wait that no renderer has begun; return whether there are any.
+
+    Parameters:
+        over: nobody works on the job. Those that were begun are then given up, and the test frames
+            do not hold up the rest: whoever wants it wants it in spite of one that failed.
+    """
+    job_id = row["id"]
+    of_job = frames.c.job_id == job_id
+    failed = frames.c.state == FrameState.FAILED.value
+    waiting = frames.c.state == FrameState.WAITING.value
+    begun = or_(
+        frames.c.failures > 0,
+        frames.c.losses > 0,
+        frames.c.number.in_(claim_rows.begun_frames(job_id)),
+    )
+    again = connection.execute(
+        update(frames)
+        .where(of_job, failed, ~begun)
+        .values(state=FrameState.WAITING.value, claim_id=None)
+    ).rowcount
+    given_up = 0
+    if over:
+        query = select(frames.c.number).where(of_job, waiting, ~begun)
+        if connection.execute(query.limit(1)).first() is None:
+            return False
+        given_up = connection.execute(
+            update(frames).where(of_job, waiting, begun).values(state=FrameState.FAILED.value)
+        ).rowcount
+        rows.put(connection, row, test_frames=0)
+    if again or given_up:
+        rows.put(connection, row, frames_failed=row["frames_failed"] - again + given_up)
+        feed.job_changed(connection, row["account_id"], job_id)
+    return over or again > 0

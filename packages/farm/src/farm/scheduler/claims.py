@@ -281,6 +281,8 @@ def _end(
         charged: it pays for the time since its last frame.
     """
     left = rows.unfinished(connection, ended.id)
+    # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
+    frame = ended.current_frame if frame is None else frame
     of_claim: dict[str, object] = {}
     of_job: dict[str, int] = {}
     if charged and left:
@@ -295,13 +297,13 @@ def _end(
         sentence=sentence if left else "",
         exit_code=exit_code,
         marker=marker,
+        current_frame=frame,
         **of_claim,
     )
     verdicts = judge_unfinished(
         left,
         end,
-        # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
-        frame=ended.current_frame if frame is None else frame,
+        frame=frame,
         frame_reached=ended.frames_done > 0,
         permanent=permanent,
     )
