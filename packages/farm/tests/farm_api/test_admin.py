@@ -94,18 +94,25 @@ def test_a_change_counts_at_once(farm: Farm, admin: httpx.Client, ann: httpx.Cli
     assert ann.get("/v1/users").status_code == 200
 
 
+@pytest.mark.parametrize(("instances", "shown"), [(5, (5, 5)), (0, (1, 2))])
 def test_a_larger_plan_starts_more_runners_of_a_job_that_runs(
-    farm: Farm, admin: httpx.Client, ann: httpx.Client
+    farm: Farm,
+    admin: httpx.Client,
+    ann: httpx.Client,
+    instances: int,
+    shown: tuple[int, int],
 ) -> None:
     admin.put("/v1/plans/Small", json={"job_throughput_limit": 1, "max_throughput": 1})
     admin.patch(f"/v1/users/{EMAIL}", json={"plan": "Small"}).raise_for_status()
     send(ann, "demo/scene.blend", b"BLENDER-v304")
-    ann.post("/v1/submissions", json=spec(instances=5)).raise_for_status()
+    ann.post("/v1/submissions", json=spec(instances=instances)).raise_for_status()
+    before = job_of(ann)["instances"]
     runner = FakeRunner(farm)
     assert runner.claim() == [1, 2, 3, 4]
     assert runner.beat(1) == "continue"
     assert len(farm.engine.launched) == 1
     admin.put("/v1/plans/Small", json={"job_throughput_limit": 2, "max_throughput": 2})
+    assert (before, job_of(ann)["instances"]) == shown
     # It had all frames: now it gives back those that it has not begun.
     assert runner.beat(1) == "yield"
     assert runner.done(1).status_code == 204

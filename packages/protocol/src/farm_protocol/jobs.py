@@ -125,7 +125,7 @@ class Job(Answer):
         warnings: what was accepted but looks wrong, such as unknown parameters.
         frames_*: counts; total = done + failed + running + the rest that waits.
         priority: higher comes first.
-        instances: most runners at a time.
+        instances: most runners at a time; those of the plan when the job leaves them to it.
         credits: charged so far.
         started_at, finished_at: UTC; None when that has not happened yet.
     """

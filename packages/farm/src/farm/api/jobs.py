@@ -106,7 +106,7 @@ def patch_job(context: InContext, account: Account, job_id: str, change: JobChan
     """Change a job's priority or instances."""
     get_job(context, account, job_id)
     with context.database.write() as connection:
-        actions.change(connection, [job_id], change, _instance_limit(account))
+        actions.change(connection, [job_id], change)
     context.notify()
     return get_job(context, account, job_id)
 
@@ -118,7 +118,7 @@ def patch_submission(
     """Change the priority or instances of all jobs of a submission."""
     with context.database.write() as connection:
         job_ids = _job_ids(connection, account, submission_id)
-        actions.change(connection, job_ids, change, _instance_limit(account))
+        actions.change(connection, job_ids, change)
         submission = rows.submission(connection, submission_id)
     context.notify()
     return submission
@@ -129,7 +129,7 @@ def patch_all(context: InContext, account: Account, change: JobChange) -> JobLis
     """Change the priority or instances of all of the user's jobs."""
     with context.database.write() as connection:
         job_ids = rows.ids(connection, account_id=account.id)
-        actions.change(connection, job_ids, change, _instance_limit(account))
+        actions.change(connection, job_ids, change)
         job_list = JobList(jobs=rows.of_account(connection, account.id, None))
     context.notify()
     return job_list
@@ -163,7 +163,3 @@ def _job_ids(connection: Connection, account: AccountRow, submission_id: str) ->
     if rows.submission_owner(connection, submission_id) != account.id:
         raise NotFoundError(f"There is no submission '{submission_id}'.")
     return rows.ids(connection, submission_id=submission_id)
-
-
-def _instance_limit(account: AccountRow) -> int:
-    return account.plan.job_throughput_limit

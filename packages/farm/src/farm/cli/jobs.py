@@ -168,10 +168,7 @@ def change_jobs(
         fail(f"--{fault['loc'][0]}: {fault['msg']}.")
 
     def apply(connection: Connection, chosen: list[str]) -> None:
-        for job_id in chosen:
-            owner = accounts.by_id(connection, rows.row(connection, job_id)["account_id"])
-            limit = owner.plan.job_throughput_limit
-            actions.change(connection, [job_id], asked, limit)
+        actions.change(connection, chosen, asked)
 
     _apply(data_dir, job, submission, user, as_json, apply)
 

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Connection,
     Select,
     bindparam,
+    case,
     func,
     insert,
     literal,
@@ -28,9 +29,15 @@ from farm.db.tables import (
     submissions,
 )
 from farm.jobs.dependencies import Node
+from farm.jobs.instances import BY_PLAN
 from farm.jobs.pricing import to_credits
 from farm.jobs.progress import Progress
 from farm.jobs.retries import FrameState
+
+INSTANCES = case(
+    (jobs.c.instances == BY_PLAN, plans.c.job_throughput_limit), else_=jobs.c.instances
+).label("instances")
+"""A job's instances, those of the plan when it leaves them to it."""
 
 _JOB_COLUMNS = (
     jobs.c.client_id,
@@ -48,7 +55,7 @@ _JOB_COLUMNS = (
     jobs.c.frames_failed,
     jobs.c.frames_running,
     jobs.c.priority,
-    jobs.c.instances,
+    INSTANCES,
     jobs.c.machine_type,
     jobs.c.credits_micros,
     jobs.c.submitted_at,
@@ -297,7 +304,7 @@ _FRAMES = Prepared(
 def _job_query() -> Select[Any]:
     return (
         select(*_JOB_COLUMNS, *_SUBMISSION_COLUMNS)
-        .join(submissions)
+        .select_from(ROW_TABLES)
         .order_by(submissions.c.number.desc(), jobs.c.position)
     )
 

@@ -17,6 +17,7 @@ from farm.db import jobs as rows
 from farm.db.jobs import JobRow
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
+from farm.jobs.instances import most_runners
 from farm.jobs.retries import FrameState
 from farm.jobs.transitions import Event, IllegalTransitionError, next_state
 from farm.scheduler import setbacks, writer
@@ -94,26 +95,22 @@ def act_on_many(
     writer.happen_to_many(connection, able, _EVENTS[action], now, "")
 
 
-def change(
-    connection: Connection, job_ids: Sequence[str], asked: JobChange, instance_limit: int
-) -> None:
-    """Change priority and instances, also while the jobs run.
-
-    Parameters:
-        instance_limit: what 0 instances mean.
-    """
+def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:
+    """Change priority and instances, also while the jobs run."""
     for job_id in job_ids:
         row = rows.row(connection, job_id)
+        limit = row["job_throughput_limit"]
+        before = most_runners(row["instances"], limit)
         values: dict[str, int] = {}
         if asked.priority is not None:
             values["priority"] = asked.priority
         if asked.instances is not None:
-            values["instances"] = asked.instances or instance_limit
+            values["instances"] = asked.instances
         if all(row[name] == value for name, value in values.items()):
             continue
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+        rows.put(connection, row, **values)
         feed.job_changed(connection, row["account_id"], job_id)
-        if values.get("instances", 0) > row["instances"]:
+        if most_runners(row["instances"], limit) > before:
             # Its frames may all have been given out already; more runners need their part.
             claim_rows.recall(connection, job_id)
 

@@ -34,6 +34,7 @@ from farm.db.metering import metered_seconds
 from farm.db.runners import Caller, RunnerRow
 from farm.errors import ClaimLostError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
+from farm.jobs.instances import most_runners
 from farm.jobs.pricing import machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
 from farm.jobs.transitions import Event
@@ -87,11 +88,9 @@ def claim(
             job_rows.put(connection, row, **times)
         runner_rows.end_runner(connection, runner.id, now)
         return Claim(claim_id=None, frames=[], reason=reason), True  # Its slot is free.
-    limits = (row["instances"], row["job_throughput_limit"], slots.get(row["machine_type"], 1))
-    most_runners = max(1, min(limits))
-    size = claim_size(
-        progress.claimable, most_runners, row["startup_seconds"], row["frame_seconds"]
-    )
+    allowed = most_runners(row["instances"], row["job_throughput_limit"])
+    sharing = max(1, min(allowed, slots.get(row["machine_type"], 1)))
+    size = claim_size(progress.claimable, sharing, row["startup_seconds"], row["frame_seconds"])
     waiting = job_rows.positions(
         connection, runner.job_id, FrameState.WAITING, min(size, MAX_CLAIM)
     )
