@@ -26,6 +26,9 @@ from farm.jobs.transitions import ASKED_FOR, Event, IllegalTransitionError, next
 AT_WORK = frozenset({JobState.READY, JobState.RUNNING})
 """States of jobs that runners may work on."""
 
+_BY_THEMSELVES = frozenset({JobState.COMPLETED, JobState.FAILED})
+"""How jobs end unless somebody stops them, or one that they need."""
+
 
 def happen(
     connection: Connection, job_id: str, event: Event, now: datetime, sentence: str | None = None
@@ -116,15 +119,19 @@ def _change(
         rows.put(connection, row, **also, **news)
     if news:
         feed.job_changed(connection, row["account_id"], row["id"])
-    if state.is_final and not before.is_final and event is not Event.RUNNERS_GONE:
+    if state.is_final and not before.is_final:
         _tell_when_over(connection, row["submission_id"], now)
     return state
 
 
 def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -> None:
-    """Tell the user when the last job of a submission has ended; who stops one knows it."""
+    """Tell the user when the last job of a submission has ended.
+
+    Who has stopped all of it knows it.
+    """
     submission = rows.submission(connection, submission_id)
-    if not all(job.state.is_final for job in submission.jobs):
+    states = {job.state for job in submission.jobs}
+    if not all(state.is_final for state in states) or states.isdisjoint(_BY_THEMSELVES):
         return
     done = sum(job.state is JobState.COMPLETED for job in submission.jobs)
     outcome = "is done" if done == len(submission.jobs) else "has ended, but not all of it is done"
