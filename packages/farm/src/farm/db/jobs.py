@@ -263,7 +263,7 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
     for job_id, needed in edges:
         needs.setdefault(job_id, []).append(needed)
     found = connection.execute(
-        select(jobs.c.id, jobs.c.name, jobs.c.state, jobs.c.sentence)
+        select(jobs.c.id, jobs.c.name, jobs.c.state, jobs.c.sentence, _BEGUN.label("begun"))
         .where(jobs.c.submission_id == submission_id)
         .order_by(jobs.c.position)
     ).all()
@@ -275,9 +275,13 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
             state=JobState(each.state),
             needs=sorted(needs.get(each.id, ()), key=place.__getitem__),
             sentence=each.sentence,
+            begun=each.begun > 0,
         )
         for each in found
     ]
+
+
+_BEGUN = jobs.c.frames_done + jobs.c.frames_failed + jobs.c.frames_running
 
 
 def frame_numbers(connection: Connection, job_id: str, state: FrameState, limit: int) -> list[int]:
