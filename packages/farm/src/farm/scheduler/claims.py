@@ -42,6 +42,12 @@ from farm.scheduler import frame_health, setbacks, writer
 
 _TIMES = {"startup_seconds", "frame_seconds"}
 
+TOKEN_LIFE = timedelta(days=7)
+"""How long a runner's token is good after the runner was last heard of."""
+
+_RENEWED = timedelta(hours=1)
+"""How often a token's end is moved on: not with every heartbeat."""
+
 
 def claim(
     connection: Connection,
@@ -58,6 +64,7 @@ def claim(
         slots: capacity by machine type.
     """
     runner, row = caller.runner, caller.job
+    _keep_token(connection, runner, now)
     something_to_do = False
     if caller.claim is not None:
         ended = request.ended
@@ -118,12 +125,19 @@ def heartbeat(
     """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
     own = _own(caller, claim_id)
     rows.touch(connection, own.id, now, frame)
+    _keep_token(connection, caller.runner, now)
     state = caller.job["state"]
     if state == JobState.STOPPING or not caller.job["active"]:
         return RunnerCommand.STOP
     if own.recalled or state == JobState.SUSPENDED or caller.runner.yielding:
         return RunnerCommand.YIELD
     return RunnerCommand.CONTINUE
+
+
+def _keep_token(connection: Connection, runner: RunnerRow, now: datetime) -> None:
+    """Move on the end of a token: a frame may take longer than a token lives."""
+    if runner.expires_at < now + TOKEN_LIFE - _RENEWED:
+        runner_rows.set_expiry(connection, runner.id, now + TOKEN_LIFE)
 
 
 def frame_done(

@@ -38,7 +38,6 @@ REST_SHARE = 4.0
 """How long the loop rests after a pass, in lengths of the pass: it takes a fifth of a core at
 most, and a wish that arrives while it rests waits for some milliseconds."""
 
-TOKEN_LIFE = timedelta(days=7)
 _LAUNCH_GRACE = timedelta(seconds=2 * CLAIM_TIMEOUT_SECONDS)
 _STUCK_GRACE = timedelta(seconds=30)
 """How long a runner that fell silent and lost its claim may take to come back."""
@@ -217,7 +216,7 @@ class Scheduler:
                 job_id=job_id,
                 token_hash=hash_secret(token),
                 now=now,
-                expires_at=now + TOKEN_LIFE,
+                expires_at=now + claims.TOKEN_LIFE,
             )
         request = LaunchRequest(
             runner_id=runner_id,
