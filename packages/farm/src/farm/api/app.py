@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from farm.accounts import credentials
 from farm.api import (
     account,
     blobs,
@@ -22,6 +23,7 @@ def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="Render farm", version=context.version, docs_url=None, redoc_url=None)
     app.state.context = context
     errors.install(app)
+    credentials.unknown_hash()  # Made later, the first unknown user would take twice as long.
     for module in (account, users, catalogue, blobs, projects, submissions, jobs, changes, runner):
         app.include_router(module.router, prefix="/v1")
 
