@@ -131,6 +131,7 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     place.wait(second, lambda job: job["state"] == "running")
     shown = place.read("jobs", "show", first)
     assert shown["tasks"][0]["outcome"] in ("stopped", "lost")
+    assert "Marker" in place.farm("jobs", "show", first).stdout
     assert place.farm("jobs", "log", second).returncode == 0
 
     place.read("jobs", "suspend", "--user", "Ann@example.com")

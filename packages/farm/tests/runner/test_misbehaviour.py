@@ -1,5 +1,6 @@
 """Renderers that hang, get no licence, or lie: a program in Blender's place does it on demand."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_a_renderer_that_says_nothing_is_ended(rig, pretend):
 def test_the_frame_of_a_crash_is_told_with_its_end(rig, pretend):
     farm = rig.farm("plain.blend", [[1, 2], [2]])
     rig.run(farm, "--blender", pretend(EVENT + "kill -SEGV $$"))
-    assert farm.finishes["c1"].frame == 1
+    assert (farm.finishes["c1"].frame, farm.finishes["c1"].exit_code) == (1, -signal.SIGSEGV)
 
 
 def test_before_its_first_frame_a_renderer_is_at_none(rig, pretend):

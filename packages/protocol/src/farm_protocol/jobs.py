@@ -188,7 +188,8 @@ class Task(Answer):
         frames: as text ("1-24, 30"); long lists are cut.
         outcome: "running", "completed", "failed", "lost", "stopped" or "no_licence".
         sentence: why it ended without all its frames; "" when there is nothing to say.
-        exit_code: of the renderer; None while it runs, when it was killed or never ran.
+        exit_code: of the renderer; -N when signal N ended it, None while it runs and when it
+            never ran.
         marker: the line of the renderer's output that condemned it; "" when another reason did.
         ended_at: UTC; None while it runs.
     """

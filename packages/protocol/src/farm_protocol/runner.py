@@ -107,7 +107,7 @@ class Finish(Request):
         sentence: why it failed, for people; "" when it did not.
         frame: that failed, or was being rendered when the renderer ended; None between frames, and
             when none was begun. It alone is blamed.
-        exit_code: of the renderer; None when it was killed or never ran.
+        exit_code: of the renderer; -N when signal N ended it, None when it never ran.
         permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
             frames now instead of retrying them.
         marker: the line of the renderer's output that condemned it; "" when another reason did.

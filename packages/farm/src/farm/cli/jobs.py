@@ -82,7 +82,7 @@ def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> N
         return
     print_table(("", found.name), [(key, str(value)) for key, value in found])
     print_table(
-        ("Task", "Host", "Frames", "Done", "Outcome", "Exit", "Says"),
+        ("Task", "Host", "Frames", "Done", "Outcome", "Exit", "Marker", "Says"),
         (
             (
                 task.id[:8],
@@ -91,6 +91,7 @@ def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> N
                 f"{task.frames_done} of {task.frames_total}",
                 task.outcome,
                 "" if task.exit_code is None else str(task.exit_code),
+                task.marker,
                 task.sentence,
             )
             for task in newest

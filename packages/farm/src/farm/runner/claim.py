@@ -301,7 +301,7 @@ class ClaimRun:
         if self._fate.end is not None:
             # What was begun after the frame for which it was to wait is no loss.
             frame = None if self._yielding else self._frame
-            return Finish(outcome=Outcome.STOPPED, frame=frame, exit_code=ended.exit_code)
+            return Finish(outcome=Outcome.STOPPED, frame=frame, exit_code=ended.status)
         left = [frame for frame in self._frames if frame not in self._results.sent]
         failure = self._failure or self._results.failure
         symptoms = self._template.symptoms

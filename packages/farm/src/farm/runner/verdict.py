@@ -65,8 +65,8 @@ def judge(
         if failure is not None and ended.exit_code in symptoms.no_licence_codes:
             failure = replace(failure, no_licence=True)
     if failure is None:
-        return Finish(outcome=Outcome.COMPLETED, exit_code=ended.exit_code)
-    return failed(failure, ended.exit_code, rendering)
+        return Finish(outcome=Outcome.COMPLETED, exit_code=ended.status)
+    return failed(failure, ended.status, rendering)
 
 
 def failed(failure: Failure, exit_code: int | None, rendering: int | None = None) -> Finish:
