@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from typing import Any
 
 import httpx
 import pytest
@@ -184,6 +185,64 @@ def test_a_submission_and_everything(farm: Farm, ann: httpx.Client) -> None:
         wait_for(ann, lambda _, name=name: states()[name] == "stopped")
     ann.post(f"{address}/retry").raise_for_status()
     assert states() == {"beauty": "ready", "b": "pending", "other": "stopped"}
+
+
+def test_everything_is_all_on_which_an_action_can_have_an_effect(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    job_id = submit(ann, params={"frames": "1"}, instances=1)
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.done(1)
+    submit(ann, name="other", instances=1)
+
+    def of(answer: httpx.Response) -> dict[str, Any]:
+        return {job["name"]: job for job in answer.raise_for_status().json()["jobs"]}
+
+    after = of(ann.patch("/v1/jobs", json={"priority": 70}))
+    assert (after["other"]["priority"], after["beauty"]["priority"]) == (70, 50)
+    cursor = ann.get("/v1/changes").json()["cursor"]
+    for action in ("suspend", "resume", "retry", "restart_unstarted", "stop"):
+        assert of(ann.post(f"/v1/jobs/{action}"))["beauty"]["state"] == "completed"
+    changed = ann.get("/v1/changes", params={"after": cursor}).json()["jobs"]
+    assert job_id not in {job["id"] for job in changed}
+    assert of(ann.post("/v1/jobs/retry_all"))["beauty"]["state"] == "ready"
+
+
+def test_jobs_are_listed_page_by_page(farm: Farm, ann: httpx.Client) -> None:
+    eve = farm.user("eve@example.com")
+    send(eve, "demo/scene.blend", b"BLENDER-v304")
+    submissions = []
+    for number in range(3):
+        body = spec(params={"frames": "1"})
+        first = body["jobs"][0]  # type: ignore[index]
+        body["jobs"] = [
+            first
+            | {"id": name, "name": f"{number}{name}"}
+            | {"params": {"frames": "1", "output_prefix": name}}
+            for name in "abc"
+        ]
+        submissions.append(ann.post("/v1/submissions", json=body).raise_for_status().json()["id"])
+        submit(eve)
+    wanted = [f"{number}{name}" for number in (2, 1, 0) for name in "abc"]
+    whole = ann.get("/v1/jobs").json()
+    assert ([job["name"] for job in whole["jobs"]], whole["more"]) == (wanted, False)
+    found: list[dict[str, Any]] = []
+    more = True
+    while more:
+        query = {"limit": 2} | ({"before": found[-1]["id"]} if found else {})
+        page = ann.get("/v1/jobs", params=query).raise_for_status().json()
+        found += page["jobs"]
+        more = page["more"]
+    assert [job["name"] for job in found] == wanted
+    query = {"submission": submissions[1], "before": found[3]["id"], "limit": 1}
+    page = ann.get("/v1/jobs", params=query).json()
+    assert ([job["name"] for job in page["jobs"]], page["more"]) == (["1b"], True)
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"before": "x"}):
+        answer = ann.get("/v1/jobs", params=wrong)
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, list(wrong))
+    answer = eve.get("/v1/jobs", params={"before": found[0]["id"]})
+    assert answer.status_code == 400
 
 
 def test_two_clicks_at_the_same_moment(farm: Farm, ann: httpx.Client) -> None:

@@ -174,9 +174,14 @@ class SubmissionCheck(Answer):
 
 
 class JobList(Answer):
-    """``GET /v1/jobs``: newest submission first."""
+    """``GET /v1/jobs``: newest submission first.
+
+    Attributes:
+        more: there are others: give the last one's id as ``before``.
+    """
 
     jobs: list[Job]
+    more: bool = False
 
 
 class Task(Answer):

@@ -4,14 +4,14 @@ They work on the data folder, also while the farm runs: it looks every few secon
 with every heartbeat.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from farm_protocol.jobs import JobChange
+from farm_protocol.jobs import JobChange, JobState
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
@@ -136,7 +136,8 @@ def _action(action: Action, about: str) -> None:
             else:
                 actions.act_on_many(connection, chosen, action, now, who=_WHO)
 
-        _apply(data_dir, job, submission, user, as_json, apply)
+        states = actions.candidates(action)
+        _apply(data_dir, job, submission, user, as_json, states, apply)
 
     jobs.command(action.value.replace("_", "-"), help=about)(command)
 
@@ -171,7 +172,7 @@ def change_jobs(
     def apply(connection: Connection, chosen: list[str]) -> None:
         actions.change(connection, chosen, asked)
 
-    _apply(data_dir, job, submission, user, as_json, apply)
+    _apply(data_dir, job, submission, user, as_json, actions.candidates(), apply)
 
 
 def _apply(
@@ -180,12 +181,13 @@ def _apply(
     submission: str | None,
     user: str | None,
     as_json: bool,
+    states: Collection[JobState],
     what: Callable[[Connection, list[str]], None],
 ) -> None:
     if sum(each is not None for each in (job, submission, user)) != 1:
         fail("Name either one job, or --submission, or --user.")
     with opened(data_dir) as database, database.write() as connection:
-        chosen = _chosen(connection, job, submission, user)
+        chosen = _chosen(connection, job, submission, user, states)
         what(connection, chosen)
         after = rows.by_ids(connection, chosen)
     if as_json:
@@ -196,7 +198,11 @@ def _apply(
 
 
 def _chosen(
-    connection: Connection, job: str | None, submission: str | None, user: str | None
+    connection: Connection,
+    job: str | None,
+    submission: str | None,
+    user: str | None,
+    states: Collection[JobState],
 ) -> list[str]:
     if job is not None:
         return [_one(connection, job)]
@@ -207,7 +213,7 @@ def _chosen(
     account = accounts.by_email(connection, (user or "").casefold())
     if account is None:
         fail(f"There is no user '{user}'.")
-    return rows.ids(connection, account_id=account.id)
+    return rows.ids(connection, account_id=account.id, states=states)
 
 
 def _one(connection: Connection, prefix: str) -> str:

@@ -19,7 +19,7 @@ from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
 from farm.jobs.instances import most_runners
 from farm.jobs.retries import FrameState
-from farm.jobs.transitions import Event, IllegalTransitionError, next_state
+from farm.jobs.transitions import TABLE, Event, IllegalTransitionError, next_state
 from farm.scheduler import setbacks, writer
 
 
@@ -48,6 +48,23 @@ _EVENTS = {
     Action.RETRY_ALL: Event.RESTART,
     Action.RESTART_UNSTARTED: Event.RETRY,
 }
+
+
+_LIVE = frozenset(state for state in JobState if not state.is_final) | {JobState.BLOCKED}
+
+
+def candidates(action: Action | None = None) -> frozenset[JobState]:
+    """Return the states of jobs on which an action (None: a `change`) can have an effect.
+
+    Whoever acts on everything means these: not every job that the account ever had.
+    """
+    if action is None:
+        return _LIVE
+    event = _EVENTS[action]
+    moved = {state for (state, on), to in TABLE.items() if on is event and to is not state}
+    # A live job may have frames to put back; one that is held may be suspended for good.
+    more = {JobState.SUSPENDED} if action is Action.SUSPEND else set()
+    return frozenset(moved | (_LIVE if event in (Event.RETRY, Event.RESTART) else more))
 
 
 def act(
