@@ -4,20 +4,22 @@ They work on the data folder, also while the farm runs: it looks every few secon
 with every heartbeat.
 """
 
-from collections.abc import Callable, Collection
+import sys
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from farm_protocol.jobs import JobChange, JobState
+from farm_protocol.jobs import JobChange, JobLog, JobState
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from farm.cli._common import AsJson, DataDir, fail, opened, print_json, print_table
 from farm.db import accounts, feed, overview, tasks
 from farm.db import jobs as rows
+from farm.db.database import Database
 from farm.scheduler import actions
 from farm.scheduler.actions import Action
 
@@ -38,11 +40,18 @@ def list_jobs(
     user: Annotated[str | None, typer.Option("--user", help="Only this user's (email).")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
     as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
     data_dir: DataDir = None,
 ) -> None:
-    """Show the jobs of all users, newest first (at most 1000)."""
+    """Show the jobs of all users, newest first."""
     with opened(data_dir) as database, database.read() as connection:
-        lines = overview.job_lines(connection, user=user and user.casefold(), over=all_)
+        lines = overview.job_lines(
+            connection, user=user and user.casefold(), over=all_, limit=limit + 1
+        )
+    if len(lines) > limit:
+        del lines[limit:]
+        # Beside the JSON, not in it.
+        print(f"There are more than these {limit} jobs: --limit shows more.", file=sys.stderr)
     if as_json:
         print_json([asdict(line) for line in lines])
         return
@@ -103,20 +112,29 @@ def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> N
 def show_log(
     job: JobId,
     task: Annotated[str | None, typer.Option("--task", help="Only the task with this id.")] = None,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Print what a job's runners have logged."""
     with opened(data_dir) as database:
         with database.read() as connection:
             job_id = _one(connection, job)
-        cursor = 0
-        while True:
-            with database.read() as connection:
-                page = feed.read_log(connection, job_id, cursor, task)
-            print(page.text, end="")
-            if page.cursor == cursor:
-                return
-            cursor = page.cursor
+        pages = _log_pages(database, job_id, task)
+        if as_json:
+            print_json({"job_id": job_id, "text": "".join(pages)})
+            return
+        for text in pages:
+            print(text, end="")
+
+
+def _log_pages(database: Database, job_id: str, task: str | None) -> Iterator[str]:
+    cursor = -1
+    page = JobLog(text="", cursor=0)
+    while page.cursor > cursor:
+        cursor = page.cursor
+        with database.read() as connection:
+            page = feed.read_log(connection, job_id, cursor, task)
+        yield page.text
 
 
 def _action(action: Action, about: str) -> None:
