@@ -31,6 +31,15 @@ class Inbox:
         self.messages: list[EmailMessage] = []
         self.answers: list[str] = []
         self.refused = ""
+        self.sender_refused = ""
+
+    async def handle_MAIL(
+        self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.sender_refused:
+            return self.sender_refused
+        envelope.mail_from = address
+        return "250 OK"
 
     async def handle_RCPT(
         self, server: Any, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -167,6 +176,21 @@ def test_a_message_that_is_refused_does_not_hold_up_others(
     post.clock.now += timedelta(minutes=1)
     post.news.notify()
     until(lambda: [each["Subject"] for each in inbox.messages] == ["second", "third"])
+    until(lambda: not post.left())
+
+
+def test_a_sender_that_is_refused_costs_no_notice(
+    post: Post, server: Controller, inbox: Inbox
+) -> None:
+    inbox.sender_refused = "553 no such sender here"
+    server.start()
+    for subject in ("first", "second"):
+        post.tell(subject)
+    until(lambda: [notice.attempts > 0 for notice in post.left()] == [True, True])
+    inbox.sender_refused = ""
+    post.clock.now += timedelta(minutes=1)
+    post.news.notify()
+    until(lambda: [each["Subject"] for each in inbox.messages] == ["first", "second"])
     until(lambda: not post.left())
 
 

@@ -120,6 +120,9 @@ class Mailer:
             server.send_message(_message(sender, notice))
         except smtplib.SMTPRecipientsRefused as error:
             self._refused(notice, *next(iter(error.recipients.values())))
+        except smtplib.SMTPSenderRefused as error:
+            # Not this notice is wrong: the farm's own address, which can be put right.
+            self._postpone([notice], _reason(error.smtp_code, error.smtp_error))
         except smtplib.SMTPResponseException as error:
             self._refused(notice, error.smtp_code, error.smtp_error)
         except (smtplib.SMTPNotSupportedError, ValueError, LookupError, AttributeError) as error:
@@ -129,7 +132,7 @@ class Mailer:
             self._settle(notice)
 
     def _refused(self, notice: Notice, code: int, said: bytes | str) -> None:
-        reason = f"{code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
+        reason = _reason(code, said)
         if code < 500:
             self._postpone([notice], reason)
         else:
@@ -148,6 +151,10 @@ class Mailer:
             with self._database.write() as connection:
                 notices.postponed(connection, notice.id, now + pause, error)
         logger.warning("%d notices cannot be sent now: %s", len(due), error)
+
+
+def _reason(code: int, said: bytes | str) -> str:
+    return f"{code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
 
 
 def _message(sender: str, notice: Notice) -> EmailMessage:

@@ -108,9 +108,8 @@ def create(
         },
     )
     ids = {job.spec.id: uuid4().hex for job in compiled}
-    limit = account.plan.job_throughput_limit
     for job in _needed_first(compiled):
-        values = _job_values(job, ids, spec.id, account.id, compiled.index(job), limit, now)
+        values = _job_values(job, ids, spec.id, account.id, compiled.index(job), now)
         needs = [ids[needed] for needed in dict.fromkeys(job.spec.dependencies)]
         frames = job.frames
         if job.spec.test_frames_first:
@@ -141,7 +140,6 @@ def _job_values(
     submission_id: str,
     account_id: str,
     position: int,
-    instance_limit: int,
     now: datetime,
 ) -> dict[str, object]:
     assert job.machine is not None
@@ -161,7 +159,7 @@ def _job_values(
         "parameters": job.parameters,
         "plugins": job.spec.plugins,
         "warnings": job.warnings,
-        "instances": job.spec.instances or instance_limit,
+        "instances": job.spec.instances,
         "machine_type": job.machine.id,
         # The price of the day of submission holds for the whole job.
         "credits_per_hour": str(job.machine.price(job.spec.app)),

@@ -52,6 +52,18 @@ def test_credits_are_given_and_taken_exactly(office: Office) -> None:
     assert [line["email"] for line in office.read("show", "bob@example.com")] == ["bob@example.com"]
 
 
+def test_a_script_that_is_repeated_moves_once(office: Office) -> None:
+    move = ("move", "ann@example.com", "5", "--reason", "gift", "--reference", "invoice 7")
+    assert [office.read(*move)["available"] for _ in range(2)] == ["5", "5"]
+    other = office.farm("move", "ann@example.com", "6", *move[3:])
+    assert (other.returncode, other.stdout) == (1, "")
+    assert other.stderr == "The reference 'invoice 7' is that of another movement.\n"
+    # Each has one, which the sender may give again.
+    given = office.read("move", "ann@example.com", "1", "--reason", "gift")
+    again = ("move", "ann@example.com", "1", "--reason", "gift", "--reference")
+    assert office.read(*again, given["reference"])["available"] == "6"
+
+
 def test_the_history_says_why_and_has_pages(office: Office) -> None:
     for number in (1, 2, 3):
         office.read("move", "ann@example.com", str(number), "--reason", f"[b]{number}[/b]")

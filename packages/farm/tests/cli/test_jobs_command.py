@@ -131,6 +131,12 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     place.wait(second, lambda job: job["state"] == "running")
     shown = place.read("jobs", "show", first)
     assert shown["tasks"][0]["outcome"] in ("stopped", "lost")
+    assert place.read("jobs", "log", second)["job_id"] == second
+    done = place.farm("jobs", "list", "--all", "--limit", "1", "--json")
+    assert [line["id"] for line in json.loads(done.stdout)] == [second]
+    assert done.stderr == "There are more than these 1 jobs: --limit shows more.\n"
+    assert place.farm("jobs", "list", "--all", "--limit", "2", "--json").stderr == ""
+    assert "Marker" in place.farm("jobs", "show", first).stdout
     assert place.farm("jobs", "log", second).returncode == 0
 
     place.read("jobs", "suspend", "--user", "Ann@example.com")

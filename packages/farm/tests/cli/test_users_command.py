@@ -122,6 +122,30 @@ def test_plan_role_and_emails(office: Office) -> None:
     assert (unknown.returncode, "'Small', 'Standard'" in unknown.stderr) == (1, True)
 
 
+def test_programs_get_json(office: Office) -> None:
+    def read(*arguments: str, noun: str = "users", given: str = "") -> Any:
+        return json.loads(office.farm(*arguments, "--json", noun=noun, given=given).stdout)
+
+    limits = ("--job-throughput-limit", "2", "--max-throughput", "3")
+    plans = read("set", "Small", *limits, noun="plans")
+    assert ("Small", 3) in [(plan["name"], plan["max_throughput"]) for plan in plans]
+    bob = "bob@example.com"
+    made = read("add", bob, "--credits", "5")
+    assert (made["user"]["email"], made["user"]["available"]) == (bob, "5")
+    assert office.me(made["access_key"]) == 200
+    assert read("plan", bob, "Small")["plan"] == "Small"
+    assert read("role", bob, "admin")["role"] == "admin"
+    assert not read("emails", bob, "off")["email_notices"]
+    assert not read("disable", bob)["active"]
+    assert read("enable", bob)["active"]
+    key = read("rotate-key", bob)["access_key"]
+    assert office.me(key) == 200
+    changed = read("password", bob, "--password-stdin", given=PASSWORD)
+    assert (changed["has_password"], changed["keys"]) == (True, [])
+    read("plan", bob, "Standard")
+    assert [plan["name"] for plan in read("remove", "Small", noun="plans")] == ["Standard"]
+
+
 def test_plans_are_shown_and_removed(office: Office) -> None:
     office.farm(
         "set", "Small", "--job-throughput-limit", "2", "--max-throughput", "3", noun="plans"

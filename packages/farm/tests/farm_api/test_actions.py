@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from typing import Any
 
 import httpx
 import pytest
@@ -83,6 +84,66 @@ def test_restart_unstarted_leaves_failed_frames_failed(farm: Farm, ann: httpx.Cl
     assert ann.post(f"/v1/jobs/{job_id}/restart_unstarted").json()["state"] == "failed"
 
 
+def stopped_in_frame(farm: Farm, ann: httpx.Client, runner: FakeRunner, frame: int) -> None:
+    runner.beat(frame)
+    ann.post("/v1/jobs/stop").raise_for_status()
+    assert runner.beat(frame) == "stop"
+    runner.finish("stopped", frame=frame)
+    assert runner.claim() == []
+    wait_for(ann, lambda job: job["state"] == "stopped")
+
+
+def test_restart_unstarted_of_a_stopped_job_renders_nothing_that_was_begun(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    job_id = submit(ann, params={"frames": "1 6"}, instances=1)
+    runner = FakeRunner(farm)
+    assert runner.claim()[0] == 1
+    runner.finish("failed", sentence="It broke.", frame=2)
+    runner.claim()
+    runner.done(1)
+    stopped_in_frame(farm, ann, runner, 3)
+    for _ in range(2):
+        job = ann.post(f"/v1/jobs/{job_id}/restart_unstarted").raise_for_status().json()
+        assert (job["state"], job["frames_failed"]) == ("ready", 2)
+    runner = FakeRunner(farm, 2)
+    assert runner.claim() == [4, 5, 6]
+    stopped_in_frame(farm, ann, runner, 4)
+    # To try again forgets what was begun before.
+    ann.post(f"/v1/jobs/{job_id}/retry").raise_for_status()
+    runner = FakeRunner(farm, 3)
+    assert runner.claim() == [2, 3, 4, 5, 6]
+    stopped_in_frame(farm, ann, runner, 2)
+    ann.post(f"/v1/jobs/{job_id}/restart_unstarted").raise_for_status()
+    assert FakeRunner(farm, 4).claim() == [3, 4, 5, 6]
+
+
+def test_restart_unstarted_leaves_a_stopped_job_of_which_all_was_begun(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    job_id = submit(ann, params={"frames": "1"}, instances=1)
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1]
+    stopped_in_frame(farm, ann, runner, 1)
+    job = ann.post(f"/v1/jobs/{job_id}/restart_unstarted").raise_for_status().json()
+    assert (job["state"], job["frames_failed"]) == ("stopped", 0)
+
+
+@pytest.mark.parametrize("outcome", ["failed", "no_licence"])
+@pytest.mark.parametrize(("action", "says"), [("stop", "Stopped"), ("suspend", "Suspended")])
+def test_a_claim_that_fails_afterwards_does_not_hide_why_its_job_stands_still(
+    farm: Farm, ann: httpx.Client, action: str, says: str, outcome: str
+) -> None:
+    job_id = submit(ann, instances=1)
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.beat(1)
+    ann.post(f"/v1/jobs/{job_id}/{action}").raise_for_status()
+    runner.finish(outcome, sentence="It broke.")
+    assert job_of(ann)["sentence"] == f"{says} by its user."
+    assert "It broke." in ann.get(f"/v1/jobs/{job_id}/log").json()["text"]
+
+
 def test_a_second_click_keeps_the_reason(farm: Farm, ann: httpx.Client) -> None:
     job_id = failed_after_one(farm, ann)
     assert ann.post(f"/v1/jobs/{job_id}/stop").json()["sentence"].startswith("Failed: frames 2-4.")
@@ -124,6 +185,64 @@ def test_a_submission_and_everything(farm: Farm, ann: httpx.Client) -> None:
         wait_for(ann, lambda _, name=name: states()[name] == "stopped")
     ann.post(f"{address}/retry").raise_for_status()
     assert states() == {"beauty": "ready", "b": "pending", "other": "stopped"}
+
+
+def test_everything_is_all_on_which_an_action_can_have_an_effect(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    job_id = submit(ann, params={"frames": "1"}, instances=1)
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.done(1)
+    submit(ann, name="other", instances=1)
+
+    def of(answer: httpx.Response) -> dict[str, Any]:
+        return {job["name"]: job for job in answer.raise_for_status().json()["jobs"]}
+
+    after = of(ann.patch("/v1/jobs", json={"priority": 70}))
+    assert (after["other"]["priority"], after["beauty"]["priority"]) == (70, 50)
+    cursor = ann.get("/v1/changes").json()["cursor"]
+    for action in ("suspend", "resume", "retry", "restart_unstarted", "stop"):
+        assert of(ann.post(f"/v1/jobs/{action}"))["beauty"]["state"] == "completed"
+    changed = ann.get("/v1/changes", params={"after": cursor}).json()["jobs"]
+    assert job_id not in {job["id"] for job in changed}
+    assert of(ann.post("/v1/jobs/retry_all"))["beauty"]["state"] == "ready"
+
+
+def test_jobs_are_listed_page_by_page(farm: Farm, ann: httpx.Client) -> None:
+    eve = farm.user("eve@example.com")
+    send(eve, "demo/scene.blend", b"BLENDER-v304")
+    submissions = []
+    for number in range(3):
+        body = spec(params={"frames": "1"})
+        first = body["jobs"][0]  # type: ignore[index]
+        body["jobs"] = [
+            first
+            | {"id": name, "name": f"{number}{name}"}
+            | {"params": {"frames": "1", "output_prefix": name}}
+            for name in "abc"
+        ]
+        submissions.append(ann.post("/v1/submissions", json=body).raise_for_status().json()["id"])
+        submit(eve)
+    wanted = [f"{number}{name}" for number in (2, 1, 0) for name in "abc"]
+    whole = ann.get("/v1/jobs").json()
+    assert ([job["name"] for job in whole["jobs"]], whole["more"]) == (wanted, False)
+    found: list[dict[str, Any]] = []
+    more = True
+    while more:
+        query = {"limit": 2} | ({"before": found[-1]["id"]} if found else {})
+        page = ann.get("/v1/jobs", params=query).raise_for_status().json()
+        found += page["jobs"]
+        more = page["more"]
+    assert [job["name"] for job in found] == wanted
+    query = {"submission": submissions[1], "before": found[3]["id"], "limit": 1}
+    page = ann.get("/v1/jobs", params=query).json()
+    assert ([job["name"] for job in page["jobs"]], page["more"]) == (["1b"], True)
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"before": "x"}):
+        answer = ann.get("/v1/jobs", params=wrong)
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, list(wrong))
+    answer = eve.get("/v1/jobs", params={"before": found[0]["id"]})
+    assert answer.status_code == 400
 
 
 def test_two_clicks_at_the_same_moment(farm: Farm, ann: httpx.Client) -> None:

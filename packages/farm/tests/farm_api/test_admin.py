@@ -1,6 +1,7 @@
 """Administrators manage users, plans and credits over the API; nobody else does."""
 
 import threading
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -94,24 +95,54 @@ def test_a_change_counts_at_once(farm: Farm, admin: httpx.Client, ann: httpx.Cli
     assert ann.get("/v1/users").status_code == 200
 
 
+@pytest.mark.parametrize(("instances", "shown"), [(5, (5, 5)), (0, (1, 2))])
 def test_a_larger_plan_starts_more_runners_of_a_job_that_runs(
-    farm: Farm, admin: httpx.Client, ann: httpx.Client
+    farm: Farm,
+    admin: httpx.Client,
+    ann: httpx.Client,
+    instances: int,
+    shown: tuple[int, int],
 ) -> None:
     admin.put("/v1/plans/Small", json={"job_throughput_limit": 1, "max_throughput": 1})
     admin.patch(f"/v1/users/{EMAIL}", json={"plan": "Small"}).raise_for_status()
     send(ann, "demo/scene.blend", b"BLENDER-v304")
-    ann.post("/v1/submissions", json=spec(instances=5)).raise_for_status()
+    ann.post("/v1/submissions", json=spec(instances=instances)).raise_for_status()
+    before = job_of(ann)["instances"]
     runner = FakeRunner(farm)
     assert runner.claim() == [1, 2, 3, 4]
     assert runner.beat(1) == "continue"
     assert len(farm.engine.launched) == 1
     admin.put("/v1/plans/Small", json={"job_throughput_limit": 2, "max_throughput": 2})
+    assert (before, job_of(ann)["instances"]) == shown
     # It had all frames: now it gives back those that it has not begun.
     assert runner.beat(1) == "yield"
     assert runner.done(1).status_code == 204
     runner.finish("stopped")
     second = FakeRunner(farm, 2)
     assert (len(runner.claim()), len(second.claim())) == (1, 1)
+
+
+def test_a_movement_with_a_reference_happens_once(farm: Farm, admin: httpx.Client) -> None:
+    farm.user(EMAIL)
+    address = f"/v1/users/{EMAIL}/credits"
+
+    def available(**move: object) -> httpx.Response:
+        return admin.post(address, json={"credits": "5", "reason": "gift", **move})
+
+    before = Decimal(admin.get(f"/v1/users/{EMAIL}").json()["available"])
+    for _ in range(2):
+        user = available(reference="invoice 7").raise_for_status().json()
+        assert Decimal(user["available"]) == before + 5
+    for other in ({"credits": "6"}, {"reason": "another"}):
+        assert available(reference="invoice 7", **other).json()["code"] == "conflict"
+    # Each account has references of its own; without one, each call moves.
+    mine = "/v1/users/root@example.com/credits"
+    first = admin.get(mine).json()["movements"]
+    admin.post(mine, json={"credits": "5", "reason": "gift", "reference": "invoice 7"})
+    assert len(admin.get(mine).json()["movements"]) == len(first) + 1
+    for number in (2, 3):
+        assert Decimal(available().json()["available"]) == before + 5 * number
+    assert available(reference="x" * 101).status_code == 400
 
 
 def test_a_disabled_user_is_out_and_its_renderer_ends(

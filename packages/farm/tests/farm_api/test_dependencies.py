@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from .conftest import Farm, send, spec
-from .runners import FakeRunner, jobs_of
+from .runners import FakeRunner, given, jobs_of
 
 
 @pytest.fixture
@@ -82,6 +82,53 @@ def test_a_suspended_job_waits_for_what_it_needs_when_it_goes_on(
     runner.done(1)
     assert states(ann) == {"a": "completed", "b": "suspended"}
     assert ann.post(f"/v1/jobs/{b}/resume").json()["state"] == "ready"
+
+
+def test_whoever_suspends_everything_suspends_what_is_blocked_too(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=graph(a=[], b=["a"]))
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.finish("failed", sentence="No camera.", permanent=True)
+    assert runner.claim() == []
+    ann.post("/v1/jobs/suspend").raise_for_status()
+    assert states(ann) == {"a": "failed", "b": "suspended"}
+    assert jobs_of(ann)["b"]["finished_at"] is None
+    ann.post("/v1/jobs/resume").raise_for_status()
+    assert states(ann) == {"a": "failed", "b": "blocked"}
+    ann.post("/v1/jobs/suspend").raise_for_status()
+    a = jobs_of(ann)["a"]["id"]
+    ann.post(f"/v1/jobs/{a}/retry").raise_for_status()
+    runner = FakeRunner(farm, 2)
+    runner.claim()
+    runner.done(1)
+    assert states(ann) == {"a": "completed", "b": "suspended"}
+
+
+def test_what_has_not_begun_waits_while_what_it_needs_is_done_anew(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=graph(a=[], b=["a"], c=["b"]))
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.done(1)
+    follower = FakeRunner(farm, 2)
+    assert states(ann) == {"a": "completed", "b": "ready", "c": "pending"}
+    a = jobs_of(ann)["a"]["id"]
+    ann.post(f"/v1/jobs/{a}/retry_all").raise_for_status()
+    assert states(ann) == {"a": "ready", "b": "pending", "c": "pending"}
+    assert jobs_of(ann)["b"]["sentence"] == "Waits for 'a'."
+    assert follower.claim() == []
+    assert follower.reason == "The job is pending."
+    runner = given(farm, runner, 3, [1])
+    runner.done(1)
+    assert states(ann)["b"] == "ready"
+    follower = FakeRunner(farm, len(farm.engine.launched) + 1)
+    assert follower.claim() == [2]
+    # It has begun: now it is not taken back.
+    ann.post(f"/v1/jobs/{a}/retry_all").raise_for_status()
+    assert states(ann)["b"] == "running"
 
 
 def test_a_chain_of_hundreds_is_blocked_and_let_go_at_once(farm: Farm, ann: httpx.Client) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from farm.db.tables import claims, ledger_entries
+from farm.db.tables import claims, ledger_entries, runners
 from farm.scheduler.loop import BUSY_SECONDS
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
 from sqlalchemy import func, select, update
@@ -82,6 +82,23 @@ def test_a_repeated_report_is_charged_once(farm: Farm, ann: httpx.Client) -> Non
         assert connection.execute(usage).scalar() == 1
 
 
+def test_a_frame_that_crashes_before_a_heartbeat_fails_alone(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1, params={"frames": "1 9"}))
+    runner = FakeRunner(farm)
+    for _ in range(3):
+        assert runner.claim()[0] == 1
+        runner.beat()  # While the scene loads.
+        runner.finish("failed", sentence="Ended by SIGSEGV.", frame=1)
+    frames = runner.claim()
+    assert frames == list(range(2, 10))
+    assert (job_of(ann)["state"], job_of(ann)["frames_failed"]) == ("running", 1)
+    for frame in frames:
+        runner.done(frame)
+    job = job_of(ann)
+    assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 8, 1)
+    assert job["sentence"] == "Failed: frame 1. Ended by SIGSEGV."
+
+
 def test_one_call_ends_a_claim_and_gives_the_next(farm: Farm, ann: httpx.Client) -> None:
     ann.post("/v1/submissions", json=spec(instances=1, params={"frames": "1 2"}))
     runner = FakeRunner(farm)
@@ -118,6 +135,20 @@ def test_the_end_of_a_claim_that_was_lost_is_passed_over(farm: Farm, ann: httpx.
         assert late.claim(ended={"claim_id": claim_id, "finish": finish}) == [2]
     job = job_of(ann)
     assert (job["state"], job["frames_failed"], job["frames_running"]) == ("running", 0, 2)
+
+
+@pytest.mark.parametrize("call", ["claim", "beat"])
+def test_a_token_lives_on_with_its_runner(farm: Farm, ann: httpx.Client, call: str) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+    runner.claim()
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    with farm.database.write() as connection:
+        connection.execute(update(runners).values(expires_at=soon))
+    getattr(runner, call)()
+    with farm.database.read() as connection:
+        ends = connection.execute(select(runners.c.expires_at)).scalar_one()
+    assert ends > soon + timedelta(days=6)
 
 
 def test_a_lost_claim_goes_to_another_and_the_late_runner_is_fenced(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from farm.db.tables import jobs
+from farm.jobs.hosts import REFUSED_PAUSE_SECONDS
 from sqlalchemy import select, update
 
 from .conftest import Farm, send, spec
@@ -25,6 +26,13 @@ def fail(runner: FakeRunner, times: int) -> None:
         runner.finish("failed", sentence="The driver crashed.", exit_code=139)
 
 
+def pause(farm: Farm) -> float:
+    """Return for how many seconds the job starts no runner."""
+    with farm.database.read() as connection:
+        until = connection.execute(select(jobs.c.not_before)).scalar_one()
+    return (until - datetime.now(UTC)).total_seconds()
+
+
 def test_a_bad_host_is_avoided_and_its_failures_are_forgiven(farm: Farm, ann: httpx.Client) -> None:
     ann.post("/v1/submissions", json=spec(params={"frames": "1 4"}, instances=2))
     bad, good = FakeRunner(farm, 1, host="node1"), FakeRunner(farm, 2, host="node2")
@@ -35,7 +43,9 @@ def test_a_bad_host_is_avoided_and_its_failures_are_forgiven(farm: Farm, ann: ht
     job = job_of(ann)
     assert job["sentence"] == "Waits for another machine: 'node1' failed 3 times in a row."
     assert (job["state"], job["frames_failed"]) == ("running", 0)
+    assert 0 < pause(farm) <= REFUSED_PAUSE_SECONDS
     good.done(1)
+    assert job_of(ann)["sentence"] == ""
     while frames := good.claim():
         for frame in frames:
             good.done(frame)
@@ -56,11 +66,6 @@ def test_a_job_without_a_licence_waits_longer_each_time(farm: Farm, ann: httpx.C
     ann.post("/v1/submissions", json=spec(params={"frames": "1 2"}, instances=1))
     line = "FOUNDRY LICENSE ERROR REPORT"
 
-    def pause() -> float:
-        with farm.database.read() as connection:
-            until = connection.execute(select(jobs.c.not_before)).scalar_one()
-        return (until - datetime.now(UTC)).total_seconds()
-
     def let_it_pass() -> None:
         with farm.database.write() as connection:
             now = datetime.now(UTC) - timedelta(seconds=1)
@@ -71,7 +76,7 @@ def test_a_job_without_a_licence_waits_longer_each_time(farm: Farm, ann: httpx.C
     for number, seconds in enumerate((30, 60, 120, 240), 2):
         assert runner.claim() == [1, 2]
         runner.finish("no_licence", sentence=f"No licence: {line}.", marker=line, exit_code=100)
-        assert seconds - 5 < pause() <= seconds
+        assert seconds - 5 < pause(farm) <= seconds
         job = job_of(ann)
         assert (job["state"], job["frames_failed"]) == ("running", 0)
         assert job["sentence"].startswith(f"Waits for a licence. No licence: {line}. Next try at ")
@@ -83,7 +88,7 @@ def test_a_job_without_a_licence_waits_longer_each_time(farm: Farm, ann: httpx.C
     runner.done(1)
     assert job_of(ann)["sentence"] == ""
     runner.finish("no_licence", sentence="Lost it.")
-    assert 25 < pause() <= 30
+    assert 25 < pause(farm) <= 30
 
 
 def test_every_task_keeps_how_it_ended(farm: Farm, ann: httpx.Client) -> None:

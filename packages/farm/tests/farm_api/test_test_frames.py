@@ -60,6 +60,15 @@ def test_the_rest_is_not_started_when_one_fails_for_good(farm: Farm, ann: httpx.
     assert (job["state"], job["sentence"]) == ("failed", "Failed: frame 5. Out of memory.")
 
 
+def test_while_the_job_lives_nothing_lets_the_rest_begin(farm: Farm, ann: httpx.Client) -> None:
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1, 5, 9]
+    ann.post("/v1/jobs/restart_unstarted").raise_for_status()
+    runner.done(1)
+    runner.finish("failed", sentence="It broke.", frame=5)
+    assert runner.claim() == [5, 9]
+
+
 def test_all_test_frames_that_run_may_finish(farm: Farm, ann: httpx.Client) -> None:
     ann.patch("/v1/jobs", json={"instances": 2})
     first, second = FakeRunner(farm), FakeRunner(farm, 2)

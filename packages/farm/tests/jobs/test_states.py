@@ -47,7 +47,9 @@ def test_no_sequence_of_events_leaves_a_job_without_a_way_to_end(events: list[Ev
 
 
 def test_only_the_frame_it_was_at_is_blamed() -> None:
-    verdicts = judge_unfinished(fresh, ClaimEnd.FAILED, frame_reached=True, permanent=False)
+    verdicts = judge_unfinished(
+        fresh, ClaimEnd.FAILED, frame=None, frame_reached=True, permanent=False
+    )
     assert [(each.failures, each.state) for each in verdicts] == [
         (1, FrameState.WAITING),
         (0, FrameState.WAITING),
@@ -55,28 +57,49 @@ def test_only_the_frame_it_was_at_is_blamed() -> None:
     ]
 
 
+@pytest.mark.parametrize("frame_reached", [True, False])
+def test_the_frame_that_the_runner_names_is_blamed(frame_reached: bool) -> None:
+    verdicts = judge_unfinished(
+        fresh, ClaimEnd.FAILED, frame=6, frame_reached=frame_reached, permanent=False
+    )
+    assert [each.failures for each in verdicts] == [0, 1, 0]
+
+
+def test_a_frame_that_was_done_meanwhile_is_not_blamed_but_the_next() -> None:
+    verdicts = judge_unfinished(fresh, ClaimEnd.LOST, frame=4, frame_reached=False, permanent=False)
+    assert [each.losses for each in verdicts] == [1, 0, 0]
+
+
 def test_a_scene_that_does_not_load_fails_all_its_frames_together() -> None:
     frames = fresh
     for _ in range(MAX_FAILURES):
-        verdicts = judge_unfinished(frames, ClaimEnd.FAILED, frame_reached=False, permanent=False)
+        verdicts = judge_unfinished(
+            frames, ClaimEnd.FAILED, frame=None, frame_reached=False, permanent=False
+        )
         frames = [Attempted(each.number, each.failures, each.losses) for each in verdicts]
     assert {each.state for each in verdicts} == {FrameState.FAILED}
 
 
 def test_a_stopped_claim_blames_nobody() -> None:
-    verdicts = judge_unfinished(fresh, ClaimEnd.STOPPED, frame_reached=True, permanent=False)
+    verdicts = judge_unfinished(
+        fresh, ClaimEnd.STOPPED, frame=None, frame_reached=True, permanent=False
+    )
     assert all((each.failures, each.losses) == (0, 0) for each in verdicts)
 
 
 def test_a_lost_runner_is_forgiven_more_often_than_a_failure() -> None:
     frame = [Attempted(1, 0, MAX_LOSSES - 2)]
-    kept = judge_unfinished(frame, ClaimEnd.LOST, frame_reached=True, permanent=False)
+    kept = judge_unfinished(frame, ClaimEnd.LOST, frame=None, frame_reached=True, permanent=False)
     assert kept[0].state is FrameState.WAITING
     frame = [Attempted(1, 0, MAX_LOSSES - 1)]
-    given_up = judge_unfinished(frame, ClaimEnd.LOST, frame_reached=True, permanent=False)
+    given_up = judge_unfinished(
+        frame, ClaimEnd.LOST, frame=None, frame_reached=True, permanent=False
+    )
     assert given_up[0].state is FrameState.FAILED
 
 
 def test_a_permanent_failure_is_not_tried_again() -> None:
-    verdicts = judge_unfinished(fresh, ClaimEnd.FAILED, frame_reached=True, permanent=True)
+    verdicts = judge_unfinished(
+        fresh, ClaimEnd.FAILED, frame=None, frame_reached=True, permanent=True
+    )
     assert {each.state for each in verdicts} == {FrameState.FAILED}

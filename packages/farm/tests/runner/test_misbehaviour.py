@@ -1,5 +1,6 @@
 """Renderers that hang, get no licence, or lie: a program in Blender's place does it on demand."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ from farm_protocol.runner import Outcome
 
 VERSION = 'if [ "$1" = "--version" ]; then echo "Blender 3.4.1"; exit 0; fi\n'
 EVENT = """echo 'farm_event: {"event": "frame_started", "frame": 1}'\n"""
+
+SECOND = EVENT.replace("1}", "2}")
 
 
 @pytest.fixture
@@ -31,6 +34,28 @@ def test_a_renderer_that_says_nothing_is_ended(rig, pretend):
         "The renderer printed nothing for 1 s (silence_timeout) while it rendered frame 1."
     )
     assert finish.sentence in farm.log
+
+
+def test_the_frame_of_a_crash_is_told_with_its_end(rig, pretend):
+    farm = rig.farm("plain.blend", [[1, 2], [2]])
+    rig.run(farm, "--blender", pretend(EVENT + "kill -SEGV $$"))
+    assert (farm.finishes["c1"].frame, farm.finishes["c1"].exit_code) == (1, -signal.SIGSEGV)
+
+
+def test_before_its_first_frame_a_renderer_is_at_none(rig, pretend):
+    farm = rig.farm("plain.blend", [[1, 2]])
+    rig.run(farm, "--blender", pretend("exit 7"))
+    assert farm.finishes["c1"].frame is None
+
+
+def test_a_frame_that_was_not_written_is_named_while_the_next_one_renders(rig, pretend):
+    farm = rig.farm("plain.blend", [[1, 2]])
+    written = (
+        '{"event": "frame_written", "frame": 1, "seconds": 1, "files": ["frame_0001.png"],'
+        ' "extra": []}'
+    )
+    rig.run(farm, "--blender", pretend(EVENT + f"echo 'farm_event: {written}'\n" + SECOND))
+    assert farm.finishes["c1"].frame == 1
 
 
 def test_a_frame_that_takes_too_long_is_ended_however_much_it_says(rig, pretend):

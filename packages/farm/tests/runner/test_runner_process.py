@@ -115,7 +115,7 @@ def test_a_killed_renderer_fails_the_claim_and_the_next_one_works(rig, renderers
     finish = farm.finishes["c1"]
     assert finish.outcome is Outcome.FAILED
     assert not finish.permanent
-    assert finish.exit_code is None
+    assert finish.exit_code == -signal.SIGKILL
     assert "SIGKILL" in finish.sentence
     assert 6 not in farm.frames
     assert farm.finishes["c2"].outcome is Outcome.COMPLETED

@@ -41,7 +41,7 @@ def fill(connection: Connection, accounts: list[str], chance: random.Random) -> 
         values |= {"id": job_id, "submission_id": job_id, "account_id": account}
         values |= {"parameters": {}, "plugins": [], "warnings": [], "credits_per_hour": "1"}
         values |= {"budget_action": "", "budget_acted": False, "suspended_for": ""}
-        values |= {"instances": chance.randrange(1, 4), "priority": chance.randrange(3)}
+        values |= {"instances": chance.randrange(4), "priority": chance.randrange(3)}
         values |= {"machine_type": chance.choice(list(SLOTS)), "state": state, "not_before": later}
         values |= {"frames_total": progress.total, "frames_done": progress.done}
         values |= {"frames_failed": progress.failed, "frames_running": progress.running}

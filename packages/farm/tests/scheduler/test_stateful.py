@@ -155,7 +155,7 @@ class Farm(RuleBasedStateMachine):
         if ids:
             asked = JobChange(priority=priority, instances=instances)
             with self.world.database.write() as connection:
-                actions.change(connection, [ids[which % len(ids)]], asked, 3)
+                actions.change(connection, [ids[which % len(ids)]], asked)
 
     # The farm
 

@@ -160,7 +160,7 @@ class World:
         assert len(living) <= self.slots, "machine type"
         assert owners.count(row["account_id"]) <= PLAN.max_throughput, "user's throughput"
         of_job = sum(each.job_id == request.job_id for each in living)
-        assert of_job <= min(row["instances"], PLAN.job_throughput_limit), "instances"
+        assert of_job <= min(row["instances"] or 10**6, PLAN.job_throughput_limit), "instances"
 
     def submit(self, user: int, jobs: list[dict[str, object]]) -> Submission:
         """Submit jobs: each has an id, dependencies, frames (a count) and whatever it changes."""

@@ -125,7 +125,7 @@ class Job(Answer):
         warnings: what was accepted but looks wrong, such as unknown parameters.
         frames_*: counts; total = done + failed + running + the rest that waits.
         priority: higher comes first.
-        instances: most runners at a time.
+        instances: most runners at a time; those of the plan when the job leaves them to it.
         credits: charged so far.
         started_at, finished_at: UTC; None when that has not happened yet.
     """
@@ -174,9 +174,14 @@ class SubmissionCheck(Answer):
 
 
 class JobList(Answer):
-    """``GET /v1/jobs``: newest submission first."""
+    """``GET /v1/jobs``: newest submission first.
+
+    Attributes:
+        more: there are others: give the last one's id as ``before``.
+    """
 
     jobs: list[Job]
+    more: bool = False
 
 
 class Task(Answer):
@@ -188,7 +193,8 @@ class Task(Answer):
         frames: as text ("1-24, 30"); long lists are cut.
         outcome: "running", "completed", "failed", "lost", "stopped" or "no_licence".
         sentence: why it ended without all its frames; "" when there is nothing to say.
-        exit_code: of the renderer; None while it runs, when it was killed or never ran.
+        exit_code: of the renderer; -N when signal N ended it, None while it runs and when it
+            never ran.
         marker: the line of the renderer's output that condemned it; "" when another reason did.
         ended_at: UTC; None while it runs.
     """

@@ -105,7 +105,9 @@ class Finish(Request):
 
     Attributes:
         sentence: why it failed, for people; "" when it did not.
-        exit_code: of the renderer; None when it was killed or never ran.
+        frame: that failed, or was being rendered when the renderer ended; None between frames, and
+            when none was begun. It alone is blamed.
+        exit_code: of the renderer; -N when signal N ended it, None when it never ran.
         permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
             frames now instead of retrying them.
         marker: the line of the renderer's output that condemned it; "" when another reason did.
@@ -114,6 +116,7 @@ class Finish(Request):
 
     outcome: Outcome
     sentence: str = Field(default="", max_length=2000)
+    frame: Int32 | None = None
     exit_code: Int32 | None = None
     permanent: bool = False
     marker: str = Field(default="", max_length=2000)

@@ -110,10 +110,16 @@ class NewPassword(Request):
 
 
 class CreditMove(Request):
-    """``POST /v1/users/{email}/credits``: gives credits, or takes them when negative."""
+    """``POST /v1/users/{email}/credits``: gives credits, or takes them when negative.
+
+    Attributes:
+        reference: chosen by the sender (a UUID): the same one again moves nothing more. "": every
+            call moves.
+    """
 
     credits: Decimal
     reason: str = Field(max_length=500)
+    reference: str = Field(default="", max_length=100)
 
 
 class MyChange(Request):

@@ -8,6 +8,7 @@ import hashlib
 import re
 import secrets
 from datetime import UTC, datetime
+from functools import cache
 
 import argon2
 from farm_protocol.account import LoginAnswer, LoginRequest
@@ -132,7 +133,7 @@ def login(
         return LoginAnswer(email=email, access_key=request.secret)
     attempts.begin(email, address)
     # An unknown user costs as much time as a wrong password, and so cannot be told from one.
-    stored = account.password_hash if account and account.password_hash else _unknown_hash()
+    stored = account.password_hash if account and account.password_hash else unknown_hash()
     try:
         _hasher.verify(stored, request.secret)
     except argon2.exceptions.VerifyMismatchError:
@@ -152,14 +153,10 @@ def login(
     return LoginAnswer(email=email, access_key=key)
 
 
-def _unknown_hash() -> str:
-    global _unknown
-    if _unknown is None:
-        _unknown = _hasher.hash(secrets.token_urlsafe())
-    return _unknown
-
-
-_unknown: str | None = None
+@cache
+def unknown_hash() -> str:
+    """Return a hash that no password has. The first call takes its time: before any login."""
+    return _hasher.hash(secrets.token_urlsafe())
 
 
 def authenticate(connection: Connection, access_key: str) -> AccountRow:

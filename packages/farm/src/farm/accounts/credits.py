@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from farm.db import accounts as rows
 from farm.db import ledger, metering
 from farm.db.accounts import AccountRow
-from farm.errors import InsufficientCreditsError, InvalidRequestError
+from farm.errors import ConflictError, InsufficientCreditsError, InvalidRequestError
 from farm.jobs.pricing import to_credits, to_micros
 
 MOST_CREDITS = 10**9
@@ -37,14 +37,28 @@ def check_movement(amount: Decimal, field: str) -> None:
         raise InvalidRequestError({field: ["Give more than 0, or less to take credits."]})
 
 
-def grant(connection: Connection, account_id: str, credits: Decimal, reason: str) -> None:
-    """Move credits to (or, negative, from) an account."""
+def grant(
+    connection: Connection, account_id: str, credits: Decimal, reason: str, reference: str = ""
+) -> None:
+    """Move credits to (or, negative, from) an account.
+
+    Parameters:
+        reference: one that the account has already moves nothing; "" moves in any case.
+
+    Raises:
+        ConflictError: the reference is that of another movement.
+    """
+    name = f"grant:{account_id}:{reference}" if reference else f"grant:{uuid4().hex}"
+    if reference and (known := ledger.movement(connection, account_id, name)) is not None:
+        if (known.amount_micros, known.reason) != (to_micros(credits), reason):
+            raise ConflictError(f"The reference '{reference}' is that of another movement.")
+        return
     ledger.post(
         connection,
         account_id=account_id,
         amount_micros=to_micros(credits),
         kind=ledger.GRANT,
-        reference=f"grant:{uuid4().hex}",
+        reference=name,
         reason=reason,
         now=datetime.now(UTC),
     )

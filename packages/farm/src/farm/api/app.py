@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from farm.accounts import credentials
 from farm.api import (
     account,
     blobs,
@@ -22,6 +23,7 @@ def create_app(context: Context) -> FastAPI:
     app = FastAPI(title="Render farm", version=context.version, docs_url=None, redoc_url=None)
     app.state.context = context
     errors.install(app)
+    credentials.unknown_hash()  # Made later, the first unknown user would take twice as long.
     # Routes are tried in this order. Runners call most often.
     for module in (runner, changes, blobs, account, users, catalogue, projects, submissions, jobs):
         app.include_router(module.router, prefix="/v1")

@@ -23,10 +23,18 @@ OUTPUTS_PAGE = 1000
 
 
 @router.get("/jobs")
-def get_jobs(context: InContext, account: Account, submission: str | None = None) -> JobList:
-    """Return the user's jobs, newest submission first."""
+def get_jobs(
+    context: InContext,
+    account: Account,
+    submission: str | None = None,
+    before: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=rows.PAGE)] = rows.PAGE,
+) -> JobList:
+    """Return the user's jobs, newest submission first, a page at a time."""
     with context.database.read() as connection:
-        return JobList(jobs=rows.of_account(connection, account.id, submission))
+        return rows.page(
+            connection, account.id, submission_id=submission, before=before, limit=limit
+        )
 
 
 @router.get("/jobs/{job_id}")
@@ -106,7 +114,7 @@ def patch_job(context: InContext, account: Account, job_id: str, change: JobChan
     """Change a job's priority or instances."""
     get_job(context, account, job_id)
     with context.database.write() as connection:
-        actions.change(connection, [job_id], change, _instance_limit(account))
+        actions.change(connection, [job_id], change)
     context.notify()
     return get_job(context, account, job_id)
 
@@ -118,7 +126,7 @@ def patch_submission(
     """Change the priority or instances of all jobs of a submission."""
     with context.database.write() as connection:
         job_ids = _job_ids(connection, account, submission_id)
-        actions.change(connection, job_ids, change, _instance_limit(account))
+        actions.change(connection, job_ids, change)
         submission = rows.submission(connection, submission_id)
     context.notify()
     return submission
@@ -126,11 +134,12 @@ def patch_submission(
 
 @router.patch("/jobs")
 def patch_all(context: InContext, account: Account, change: JobChange) -> JobList:
-    """Change the priority or instances of all of the user's jobs."""
+    """Change the priority or instances of all of the user's jobs that are not over."""
     with context.database.write() as connection:
-        job_ids = rows.ids(connection, account_id=account.id)
-        actions.change(connection, job_ids, change, _instance_limit(account))
-        job_list = JobList(jobs=rows.of_account(connection, account.id, None))
+        states = actions.candidates()
+        job_ids = rows.ids(connection, account_id=account.id, states=states)
+        actions.change(connection, job_ids, change)
+        job_list = rows.page(connection, account.id)
     context.notify()
     return job_list
 
@@ -152,9 +161,10 @@ def post_submission_action(
 def post_action_on_all(context: InContext, account: Account, action: Action) -> JobList:
     """Do something to all of the user's jobs to which it can be done."""
     with context.database.write() as connection:
-        job_ids = rows.ids(connection, account_id=account.id)
+        states = actions.candidates(action)
+        job_ids = rows.ids(connection, account_id=account.id, states=states)
         actions.act_on_many(connection, job_ids, action, datetime.now(UTC))
-        job_list = JobList(jobs=rows.of_account(connection, account.id, None))
+        job_list = rows.page(connection, account.id)
     context.notify()
     return job_list
 
@@ -163,7 +173,3 @@ def _job_ids(connection: Connection, account: AccountRow, submission_id: str) ->
     if rows.submission_owner(connection, submission_id) != account.id:
         raise NotFoundError(f"There is no submission '{submission_id}'.")
     return rows.ids(connection, submission_id=submission_id)
-
-
-def _instance_limit(account: AccountRow) -> int:
-    return account.plan.job_throughput_limit

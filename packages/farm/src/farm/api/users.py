@@ -88,7 +88,7 @@ def post_credits(context: InContext, _admin: Admin, email: str, move: CreditMove
         raise InvalidRequestError({"reason": ["Say why: the user reads it in the history."]})
     with context.database.write() as connection:
         account = credentials.known(connection, email)
-        grant(connection, account.id, move.credits, move.reason.strip())
+        grant(connection, account.id, move.credits, move.reason.strip(), move.reference)
         described = _described(connection, email)
     context.notify()
     return described

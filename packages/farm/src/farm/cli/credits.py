@@ -7,6 +7,7 @@ top-up lets jobs go on that stood still for want of credits.
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 
@@ -27,6 +28,9 @@ from farm.jobs.pricing import to_credits
 credits_ = typer.Typer(no_args_is_help=True)
 
 Email = Annotated[str, typer.Argument(help="The user's address.")]
+
+
+_LONGEST_REFERENCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +80,32 @@ def move(
     email: Email,
     amount: Annotated[str, typer.Argument(help="Credits to give; negative: to take.")],
     reason: Annotated[str, typer.Option(help="Why; its user reads it in the history.")],
+    reference: Annotated[
+        str | None, typer.Option(help="A name of your own; the same again moves nothing more.")
+    ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Give credits to an account, or take them from it."""
     moved = amount_of(amount, "AMOUNT")
+    reference = reference or uuid4().hex
+    if len(reference) > _LONGEST_REFERENCE:
+        fail(f"--reference: at most {_LONGEST_REFERENCE} characters.")
     if not reason.strip():
         fail("--reason: say why, in a few words; it stays in the account's history.")
     with opened(data_dir) as database, database.write() as connection:
         check_movement(moved, "AMOUNT")
         account = account_of(connection, email)
-        grant(connection, account.id, moved, reason.strip())
+        grant(connection, account.id, moved, reason.strip(), reference)
         balance, _ = available(connection, accounts.by_id(connection, account.id))
     if as_json:
         print_json(
-            {"email": account.email, "moved": moved, "available": to_credits(balance)},
+            {
+                "email": account.email,
+                "moved": moved,
+                "reference": reference,
+                "available": to_credits(balance),
+            },
         )
         return
     print(f"{account.email}: {_signed(moved)} credits; available: {_amount(to_credits(balance))}.")

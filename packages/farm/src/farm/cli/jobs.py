@@ -4,20 +4,22 @@ They work on the data folder, also while the farm runs: it looks every few secon
 with every heartbeat.
 """
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from farm_protocol.jobs import JobChange
+from farm_protocol.jobs import JobChange, JobLog, JobState
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from farm.cli._common import AsJson, DataDir, fail, opened, print_json, print_table
 from farm.db import accounts, feed, overview, tasks
 from farm.db import jobs as rows
+from farm.db.database import Database
 from farm.scheduler import actions
 from farm.scheduler.actions import Action
 
@@ -38,11 +40,18 @@ def list_jobs(
     user: Annotated[str | None, typer.Option("--user", help="Only this user's (email).")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
     as_json: AsJson = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
     data_dir: DataDir = None,
 ) -> None:
-    """Show the jobs of all users, newest first (at most 1000)."""
+    """Show the jobs of all users, newest first."""
     with opened(data_dir) as database, database.read() as connection:
-        lines = overview.job_lines(connection, user=user and user.casefold(), over=all_)
+        lines = overview.job_lines(
+            connection, user=user and user.casefold(), over=all_, limit=limit + 1
+        )
+    if len(lines) > limit:
+        del lines[limit:]
+        # Beside the JSON, not in it.
+        print(f"There are more than these {limit} jobs: --limit shows more.", file=sys.stderr)
     if as_json:
         print_json([asdict(line) for line in lines])
         return
@@ -82,7 +91,7 @@ def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> N
         return
     print_table(("", found.name), [(key, str(value)) for key, value in found])
     print_table(
-        ("Task", "Host", "Frames", "Done", "Outcome", "Exit", "Says"),
+        ("Task", "Host", "Frames", "Done", "Outcome", "Exit", "Marker", "Says"),
         (
             (
                 task.id[:8],
@@ -91,6 +100,7 @@ def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> N
                 f"{task.frames_done} of {task.frames_total}",
                 task.outcome,
                 "" if task.exit_code is None else str(task.exit_code),
+                task.marker,
                 task.sentence,
             )
             for task in newest
@@ -102,20 +112,29 @@ def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> N
 def show_log(
     job: JobId,
     task: Annotated[str | None, typer.Option("--task", help="Only the task with this id.")] = None,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Print what a job's runners have logged."""
     with opened(data_dir) as database:
         with database.read() as connection:
             job_id = _one(connection, job)
-        cursor = 0
-        while True:
-            with database.read() as connection:
-                page = feed.read_log(connection, job_id, cursor, task)
-            print(page.text, end="")
-            if page.cursor == cursor:
-                return
-            cursor = page.cursor
+        pages = _log_pages(database, job_id, task)
+        if as_json:
+            print_json({"job_id": job_id, "text": "".join(pages)})
+            return
+        for text in pages:
+            print(text, end="")
+
+
+def _log_pages(database: Database, job_id: str, task: str | None) -> Iterator[str]:
+    cursor = -1
+    page = JobLog(text="", cursor=0)
+    while page.cursor > cursor:
+        cursor = page.cursor
+        with database.read() as connection:
+            page = feed.read_log(connection, job_id, cursor, task)
+        yield page.text
 
 
 def _action(action: Action, about: str) -> None:
@@ -135,7 +154,8 @@ def _action(action: Action, about: str) -> None:
             else:
                 actions.act_on_many(connection, chosen, action, now, who=_WHO)
 
-        _apply(data_dir, job, submission, user, as_json, apply)
+        states = actions.candidates(action)
+        _apply(data_dir, job, submission, user, as_json, states, apply)
 
     jobs.command(action.value.replace("_", "-"), help=about)(command)
 
@@ -145,7 +165,7 @@ _action(Action.SUSPEND, "Suspend: let running frames finish, start no others.")
 _action(Action.RESUME, "Resume what was suspended.")
 _action(Action.RETRY, "Put failed frames back.")
 _action(Action.RETRY_ALL, "Render every frame anew.")
-_action(Action.RESTART_UNSTARTED, "Put back the frames that were never tried, and no others.")
+_action(Action.RESTART_UNSTARTED, "Render the frames that were never begun, and no others.")
 
 
 @jobs.command("change")
@@ -168,12 +188,9 @@ def change_jobs(
         fail(f"--{fault['loc'][0]}: {fault['msg']}.")
 
     def apply(connection: Connection, chosen: list[str]) -> None:
-        for job_id in chosen:
-            owner = accounts.by_id(connection, rows.row(connection, job_id)["account_id"])
-            limit = owner.plan.job_throughput_limit
-            actions.change(connection, [job_id], asked, limit)
+        actions.change(connection, chosen, asked)
 
-    _apply(data_dir, job, submission, user, as_json, apply)
+    _apply(data_dir, job, submission, user, as_json, actions.candidates(), apply)
 
 
 def _apply(
@@ -182,12 +199,13 @@ def _apply(
     submission: str | None,
     user: str | None,
     as_json: bool,
+    states: Collection[JobState],
     what: Callable[[Connection, list[str]], None],
 ) -> None:
     if sum(each is not None for each in (job, submission, user)) != 1:
         fail("Name either one job, or --submission, or --user.")
     with opened(data_dir) as database, database.write() as connection:
-        chosen = _chosen(connection, job, submission, user)
+        chosen = _chosen(connection, job, submission, user, states)
         what(connection, chosen)
         after = rows.by_ids(connection, chosen)
     if as_json:
@@ -198,7 +216,11 @@ def _apply(
 
 
 def _chosen(
-    connection: Connection, job: str | None, submission: str | None, user: str | None
+    connection: Connection,
+    job: str | None,
+    submission: str | None,
+    user: str | None,
+    states: Collection[JobState],
 ) -> list[str]:
     if job is not None:
         return [_one(connection, job)]
@@ -209,7 +231,7 @@ def _chosen(
     account = accounts.by_email(connection, (user or "").casefold())
     if account is None:
         fail(f"There is no user '{user}'.")
-    return rows.ids(connection, account_id=account.id)
+    return rows.ids(connection, account_id=account.id, states=states)
 
 
 def _one(connection: Connection, prefix: str) -> str:

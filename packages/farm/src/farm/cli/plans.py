@@ -4,9 +4,11 @@ They work on the data folder, also while the farm runs: it looks every few secon
 become too many end after the frame they are at.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from farm_protocol.users import Plan as PlanInUse
 
 from farm.accounts.plans import described, remove_plan
 from farm.cli._common import AsJson, DataDir, opened, print_json, print_table
@@ -40,17 +42,28 @@ def set_(
     name: Name,
     job_throughput_limit: Annotated[int, typer.Option(help="Most instances of one job.")],
     max_throughput: Annotated[int, typer.Option(help="Most instances over all jobs of a user.")],
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Make a plan, or change one: that counts at once, for running jobs too."""
     with opened(data_dir) as database, database.write() as connection:
         set_plan(connection, Plan(name, job_throughput_limit, max_throughput))
-    print(f"'{name}': {job_throughput_limit} instances a job, {max_throughput} a user.")
+        after = described(connection)
+    sentence = f"'{name}': {job_throughput_limit} instances a job, {max_throughput} a user."
+    _tell(after, as_json, sentence)
 
 
 @plans.command("remove")
-def remove(name: Name, data_dir: DataDir = None) -> None:
+def remove(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Remove a plan that no user has."""
     with opened(data_dir) as database, database.write() as connection:
         remove_plan(connection, name)
-    print(f"'{name}' is removed.")
+        after = described(connection)
+    _tell(after, as_json, f"'{name}' is removed.")
+
+
+def _tell(after: Sequence[PlanInUse], as_json: bool, sentence: str) -> None:
+    if as_json:
+        print_json(after)
+    else:
+        print(sentence)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from farm_protocol.users import NewUser, Role, User, UserChange
+from farm_protocol.users import NewUser, Role, User, UserChange, UserWithKey
 
 from farm.accounts import credentials
 from farm.accounts.plans import STANDARD
@@ -41,6 +41,7 @@ def add(
     plan: Annotated[str, typer.Option(help="One of farm plans list.")] = STANDARD,
     role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.ARTIST,
     password_stdin: PasswordStdin = False,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Create an account and print its access key: only this once."""
@@ -49,6 +50,11 @@ def add(
     new = NewUser(email=email, password=password, credits=amount, plan=plan, role=role)
     with opened(data_dir) as database:
         created = create(database, new)
+        with database.read() as connection:
+            user = describe(connection, accounts.by_id(connection, created.id))
+    if as_json:
+        print_json(UserWithKey(user=user, access_key=created.access_key))
+        return
     print(f"Account {email.strip().casefold()} with {amount} credits. Its access key, shown once:")
     print(created.access_key)
 
@@ -114,51 +120,61 @@ def show(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> Non
 def plan(
     email: Email,
     name: Annotated[str, typer.Argument(help="One of farm plans list.")],
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Give a user another plan. It counts at once, for running jobs too."""
     user = _change(data_dir, email, UserChange(plan=name))
-    print(f"{user.email} has the plan '{user.plan}'.")
+    _tell(user, as_json, f"{user.email} has the plan '{user.plan}'.")
 
 
 @users.command("role")
 def role(
     email: Email,
     role: Annotated[Role, typer.Argument(help="What the user may do.")],
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Make a user an administrator, who may manage users over the farm's API, or an artist."""
     user = _change(data_dir, email, UserChange(role=role))
-    print(f"{user.email} is {'an' if user.role.value[0] in 'aeiou' else 'a'} {user.role.value}.")
+    article = "an" if user.role.value[0] in "aeiou" else "a"
+    _tell(user, as_json, f"{user.email} is {article} {user.role.value}.")
 
 
 @users.command("emails")
 def emails(
     email: Email,
     switch: Annotated[Literal["on", "off"], typer.Argument(help="Whether to send any.")],
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Switch a user's emails on or off: budgets that were reached, jobs that ended."""
     user = _change(data_dir, email, UserChange(email_notices=switch == "on"))
-    print(f"{user.email} gets {'emails' if user.email_notices else 'no emails'}.")
+    what = "emails" if user.email_notices else "no emails"
+    _tell(user, as_json, f"{user.email} gets {what}.")
 
 
 @users.command("disable")
-def disable(email: Email, data_dir: DataDir = None) -> None:
+def disable(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Lock a user out. Keys and password stop working, jobs stand still; nothing is removed."""
     user = _change(data_dir, email, UserChange(active=False))
-    print(f"{user.email} is disabled. Jobs are suspended within seconds.")
+    _tell(user, as_json, f"{user.email} is disabled. Jobs are suspended within seconds.")
 
 
 @users.command("enable")
-def enable(email: Email, data_dir: DataDir = None) -> None:
+def enable(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Let a disabled user in again; jobs that stood still for that go on."""
     user = _change(data_dir, email, UserChange(active=True))
-    print(f"{user.email} is active.")
+    _tell(user, as_json, f"{user.email} is active.")
 
 
 @users.command("password")
-def password(email: Email, password_stdin: PasswordStdin = False, data_dir: DataDir = None) -> None:
+def password(
+    email: Email,
+    password_stdin: PasswordStdin = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
     """Set a user's password. All access keys stop working: sign in again everywhere."""
     new = (
         _read_password()
@@ -167,14 +183,21 @@ def password(email: Email, password_stdin: PasswordStdin = False, data_dir: Data
     )
     with opened(data_dir) as database:
         credentials.reset_password(database, email, new)
-    print(f"{email.strip().casefold()} has a new password, and no access key any more.")
+        with database.read() as connection:
+            user = describe(connection, account_of(connection, email))
+    _tell(user, as_json, f"{user.email} has a new password, and no access key any more.")
 
 
 @users.command("rotate-key")
-def rotate_key(email: Email, data_dir: DataDir = None) -> None:
+def rotate_key(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Withdraw all access keys of a user, and print a new one: only this once."""
     with opened(data_dir) as database:
         key = credentials.rotate_key(database, email)
+        with database.read() as connection:
+            user = describe(connection, account_of(connection, email))
+    if as_json:
+        print_json(UserWithKey(user=user, access_key=key))
+        return
     print("All earlier keys are withdrawn. The new access key, shown once:")
     print(key)
 
@@ -183,6 +206,13 @@ def _change(data_dir: Path | None, email: str, wanted: UserChange) -> User:
     with opened(data_dir) as database, database.write() as connection:
         changed = change_user(connection, account_of(connection, email), wanted)
         return describe(connection, changed)
+
+
+def _tell(user: User, as_json: bool, sentence: str) -> None:
+    if as_json:
+        print_json(user)
+    else:
+        print(sentence)
 
 
 def _state(user: User) -> str:

@@ -175,6 +175,22 @@ def unfinished(connection: Connection, claim_id: str) -> list[Attempted]:
     return [Attempted(*row) for row in _UNFINISHED.rows(connection, of_claim=claim_id)]
 
 
+def begun_frames(job_id: str) -> Select[tuple[int | None]]:
+    """Return the query for the frames at which claims of a job were when last heard of."""
+    return select(claims.c.current_frame).where(
+        claims.c.job_id == job_id, claims.c.current_frame.is_not(None)
+    )
+
+
+def forget_begun(connection: Connection, job_id: str) -> None:
+    """Let the frames count as never begun at which claims were that have ended."""
+    connection.execute(
+        update(claims)
+        .where(claims.c.job_id == job_id, claims.c.ended_at.is_not(None))
+        .values(current_frame=None)
+    )
+
+
 def forgive(connection: Connection, job_id: str) -> int:
     """Begin to count the failures of a job's frames anew; those that were given up wait again.
 

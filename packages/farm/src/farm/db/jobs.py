@@ -1,17 +1,19 @@
 """Submissions, jobs and frames, as the API shows them and as the scheduler needs them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from farm_protocol.jobs import Job, JobState, Submission
+from farm_protocol.jobs import Job, JobList, JobState, Submission
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
     bindparam,
+    case,
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
@@ -27,10 +29,17 @@ from farm.db.tables import (
     plans,
     submissions,
 )
+from farm.errors import InvalidRequestError
 from farm.jobs.dependencies import Node
+from farm.jobs.instances import BY_PLAN
 from farm.jobs.pricing import to_credits
 from farm.jobs.progress import Progress
 from farm.jobs.retries import FrameState
+
+INSTANCES = case(
+    (jobs.c.instances == BY_PLAN, plans.c.job_throughput_limit), else_=jobs.c.instances
+).label("instances")
+"""A job's instances, those of the plan when it leaves them to it."""
 
 _JOB_COLUMNS = (
     jobs.c.client_id,
@@ -48,7 +57,7 @@ _JOB_COLUMNS = (
     jobs.c.frames_failed,
     jobs.c.frames_running,
     jobs.c.priority,
-    jobs.c.instances,
+    INSTANCES,
     jobs.c.machine_type,
     jobs.c.credits_micros,
     jobs.c.submitted_at,
@@ -118,19 +127,61 @@ def submission(connection: Connection, submission_id: str) -> Submission:
     )
 
 
-def of_account(connection: Connection, account_id: str, submission_id: str | None) -> list[Job]:
-    """Return an account's jobs, newest submission first; of one submission if it is given."""
-    query = _job_query().where(jobs.c.account_id == account_id)
+PAGE = 1000
+"""Most jobs of a `page`."""
+
+
+def page(
+    connection: Connection,
+    account_id: str,
+    *,
+    submission_id: str | None = None,
+    before: str | None = None,
+    limit: int = PAGE,
+) -> JobList:
+    """Return an account's jobs, newest submission first, those of one in their order.
+
+    Parameters:
+        submission_id: only its jobs.
+        before: only what comes after this job in the list.
+
+    Raises:
+        InvalidRequestError: the account has no such job.
+    """
+    # By the submission's account: its index gives them in this order, and stops at the limit.
+    query = _job_query().where(submissions.c.account_id == account_id).limit(limit + 1)
     if submission_id is not None:
         query = query.where(jobs.c.submission_id == submission_id)
-    return _read(connection, query)
+    if before is not None:
+        place = select(submissions.c.number, jobs.c.position).join(submissions)
+        last = connection.execute(
+            place.where(jobs.c.id == before, jobs.c.account_id == account_id)
+        ).first()
+        if last is None:
+            raise InvalidRequestError({"before": [f"There is no job '{before}'."]})
+        rest = (submissions.c.number == last.number) & (jobs.c.position > last.position)
+        query = query.where(submissions.c.number <= last.number).where(
+            or_(submissions.c.number < last.number, rest)
+        )
+    found = _read(connection, query)
+    return JobList(jobs=found[:limit], more=len(found) > limit)
 
 
 def ids(
-    connection: Connection, *, account_id: str | None = None, submission_id: str | None = None
+    connection: Connection,
+    *,
+    account_id: str | None = None,
+    submission_id: str | None = None,
+    states: Collection[JobState] | None = None,
 ) -> list[str]:
-    """Return the ids of an account's jobs, or of a submission's, in their order."""
+    """Return the ids of an account's jobs, or of a submission's, in their order.
+
+    Parameters:
+        states: only jobs in one of these.
+    """
     query = select(jobs.c.id).join(submissions).order_by(submissions.c.number, jobs.c.position)
+    if states is not None:
+        query = query.where(jobs.c.state.in_([state.value for state in states]))
     if account_id is not None:
         query = query.where(jobs.c.account_id == account_id)
     if submission_id is not None:
@@ -139,8 +190,15 @@ def ids(
 
 
 def by_ids(connection: Connection, job_ids: Iterable[str]) -> list[Job]:
-    """Return these jobs."""
-    return _read(connection, _job_query().where(jobs.c.id.in_(list(job_ids))))
+    """Return these jobs; of each thousand the newest submission first."""
+    wanted, found = list(job_ids), []
+    for begin in range(0, len(wanted), _MOST_IDS):
+        part = wanted[begin : begin + _MOST_IDS]
+        found += _read(connection, _job_query().where(jobs.c.id.in_(part)))
+    return found
+
+
+_MOST_IDS = 1000
 
 
 def owned(connection: Connection, account_id: str, job_id: str) -> Job | None:
@@ -256,7 +314,7 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
     for job_id, needed in edges:
         needs.setdefault(job_id, []).append(needed)
     found = connection.execute(
-        select(jobs.c.id, jobs.c.name, jobs.c.state, jobs.c.sentence)
+        select(jobs.c.id, jobs.c.name, jobs.c.state, jobs.c.sentence, _BEGUN.label("begun"))
         .where(jobs.c.submission_id == submission_id)
         .order_by(jobs.c.position)
     ).all()
@@ -268,9 +326,13 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
             state=JobState(each.state),
             needs=sorted(needs.get(each.id, ()), key=place.__getitem__),
             sentence=each.sentence,
+            begun=each.begun > 0,
         )
         for each in found
     ]
+
+
+_BEGUN = jobs.c.frames_done + jobs.c.frames_failed + jobs.c.frames_running
 
 
 def frame_numbers(connection: Connection, job_id: str, state: FrameState, limit: int) -> list[int]:
@@ -297,7 +359,7 @@ _FRAMES = Prepared(
 def _job_query() -> Select[Any]:
     return (
         select(*_JOB_COLUMNS, *_SUBMISSION_COLUMNS)
-        .join(submissions)
+        .select_from(ROW_TABLES)
         .order_by(submissions.c.number.desc(), jobs.c.position)
     )
 

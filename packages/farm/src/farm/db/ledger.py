@@ -10,8 +10,19 @@ compares the two.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from farm.db.prepared import Prepared
 from farm.db.tables import accounts, jobs, ledger_entries, ledger_postings
@@ -85,7 +96,21 @@ def history(
     connection: Connection, account_id: str, before: int | None, limit: int
 ) -> list[Movement]:
     """Return an account's movements, newest first, those before entry ``before`` if it is given."""
-    query = (
+    query = _movements(account_id).order_by(ledger_postings.c.entry_id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(ledger_postings.c.entry_id < before)
+    return [Movement(*row) for row in connection.execute(query)]
+
+
+def movement(connection: Connection, account_id: str, reference: str) -> Movement | None:
+    """Return an account's movement of this reference, None when there is none."""
+    query = _movements(account_id).where(ledger_entries.c.reference == reference)
+    row = connection.execute(query).first()
+    return None if row is None else Movement(*row)
+
+
+def _movements(account_id: str) -> Select[Any]:
+    return (
         select(
             ledger_entries.c.id,
             ledger_entries.c.kind,
@@ -96,12 +121,7 @@ def history(
         )
         .join(ledger_entries)
         .where(ledger_postings.c.account_id == account_id)
-        .order_by(ledger_postings.c.entry_id.desc())
-        .limit(limit)
     )
-    if before is not None:
-        query = query.where(ledger_postings.c.entry_id < before)
-    return [Movement(*row) for row in connection.execute(query)]
 
 
 def faults(connection: Connection) -> Sequence[str]:

@@ -6,7 +6,8 @@ from datetime import datetime
 from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, func, select
 
-from farm.db.tables import accounts, claims, jobs, runners, submissions
+from farm.db.jobs import INSTANCES
+from farm.db.tables import accounts, claims, jobs, plans, runners, submissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def job_lines(
             jobs.c.name,
             jobs.c.state,
             jobs.c.priority,
-            jobs.c.instances,
+            INSTANCES,
             jobs.c.machine_type,
             alive.label("runners"),
             jobs.c.frames_total,
@@ -101,6 +102,7 @@ def job_lines(
         )
         .join(submissions, submissions.c.id == jobs.c.submission_id)
         .join(accounts, accounts.c.id == jobs.c.account_id)
+        .join(plans, plans.c.name == accounts.c.plan)
         .order_by(submissions.c.number.desc(), jobs.c.position)
         .limit(limit)
     )

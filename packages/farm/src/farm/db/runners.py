@@ -135,6 +135,13 @@ def set_host(connection: Connection, runner_id: str, host: str) -> None:
     connection.execute(update(runners).where(runners.c.id == runner_id).values(host=host))
 
 
+def set_expiry(connection: Connection, runner_id: str, expires_at: datetime) -> None:
+    """Let a runner's token be good until then."""
+    connection.execute(
+        update(runners).where(runners.c.id == runner_id).values(expires_at=expires_at)
+    )
+
+
 def set_yielding(connection: Connection, runner_ids: Collection[str]) -> bool:
     """Let these living runners yield, and no others; return whether that changed anything."""
     changed = 0

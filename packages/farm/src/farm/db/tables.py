@@ -206,7 +206,7 @@ jobs = Table(
     Column("parameters", JSON, nullable=False),
     Column("plugins", JSON, nullable=False),
     Column("warnings", JSON, nullable=False),
-    Column("instances", Integer, nullable=False),
+    Column("instances", Integer, nullable=False),  # 0: by the plan, see `farm.jobs.instances`
     _text("machine_type", 200),
     _text("credits_per_hour", 40),
     Column("priority", Integer, nullable=False),

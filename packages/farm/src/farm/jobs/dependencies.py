@@ -22,6 +22,7 @@ class Node:
     Attributes:
         needs: ids of the jobs it waits for, all of the submission.
         sentence: what it says now.
+        begun: a frame of it is done, given up, or was claimed.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Node:
     state: JobState
     needs: Sequence[str]
     sentence: str = ""
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,14 @@ _WAITING = frozenset({JobState.PENDING, JobState.BLOCKED})
 
 
 def review(nodes: Iterable[Node]) -> list[Review]:
-    """Return a verdict for each pending or blocked job for which it is news, needed ones first.
+    """Return a verdict for each job that waits, for which it is news; needed ones first.
+
+    Those that wait are pending or blocked, and also ready while nobody has begun them: when what
+    they need is done anew, they must not work on the half of it.
 
     A job that waits is let go when all that it needs completed. It is blocked as soon as one of
     them has failed, was stopped, or is itself blocked; it then names the job where it began.
-    Otherwise it waits (again). Jobs in any other state have been let go, or are their user's
+    Otherwise it waits (again). Jobs in any other state have been begun, or are their user's
     business (suspended): nothing happens to them.
 
     Parameters:
@@ -73,7 +78,8 @@ def review(nodes: Iterable[Node]) -> list[Review]:
         {key: node.needs for key, node in known.items()}
     ).static_order():
         node = known[job_id]
-        if node.state not in _WAITING:
+        untouched = node.state is JobState.READY and not node.begun
+        if not untouched and node.state not in _WAITING:
             continue
         lost = next((needed for needed in node.needs if states[needed] in _LOST), None)
         if lost is not None:
@@ -83,6 +89,8 @@ def review(nodes: Iterable[Node]) -> list[Review]:
         else:
             waits_for = [known[n].name for n in node.needs if states[n] is not JobState.COMPLETED]
             sentence = f"Waits for {_names(waits_for)}." if waits_for else ""
+            if untouched and not waits_for:
+                continue
             event = Event.DEPENDENCY_WAITS if waits_for else Event.DEPENDENCIES_MET
         states[job_id] = next_state(node.state, event)
         if states[job_id] is not node.state or sentence != node.sentence:

@@ -5,8 +5,9 @@ from collections.abc import Collection, Mapping
 MAX_HOST_FAILURES = 3
 """A host on which so many claims of a job failed in a row is avoided for that job."""
 
-REFUSED_PAUSE_SECONDS = 30.0
-"""How long a job starts no runner after one came up on a host that it avoids."""
+REFUSED_PAUSE_SECONDS = 5.0
+"""How long a job starts no runner after one came up on a host that it avoids. No engine can leave
+out a host: the next runner may come up there again, and to start one costs a second or two."""
 
 KNOWN_SECONDS = 600.0
 """How long a host that has no runner any more still counts as one that could do the job."""

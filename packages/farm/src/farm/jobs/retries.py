@@ -53,26 +53,36 @@ class Verdict:
 
 
 def judge_unfinished(
-    frames: Sequence[Attempted], end: ClaimEnd, *, frame_reached: bool, permanent: bool
+    frames: Sequence[Attempted],
+    end: ClaimEnd,
+    *,
+    frame: int | None,
+    frame_reached: bool,
+    permanent: bool,
 ) -> list[Verdict]:
     """Return a verdict for each unfinished frame of a claim that ended.
 
-    A renderer goes through a claim in order, so the first unfinished frame is the one it was at:
-    only that one is blamed. When no frame was reached at all (the scene did not even load), every
-    frame of the claim shares the blame; otherwise a scene of 1000 frames would be started 3000
-    times.
+    Only the frame that the renderer was at is blamed. When nobody tells which, it is the first
+    unfinished one: a renderer goes through a claim in order. When no frame was reached at all (the
+    scene did not even load), every frame of the claim shares the blame; otherwise a scene of 1000
+    frames would be started 3000 times.
 
     Parameters:
         frames: in the order in which the claim renders them.
+        frame: that the renderer was at; None when not known.
         frame_reached: a frame of this claim was started or done.
         permanent: the runner knows that trying again cannot help.
     """
+    reached = frame_reached or frame is not None
+    # A frame that is none of these was done by the time the renderer ended.
+    known = any(each.number == frame for each in frames)
     verdicts = []
-    for index, frame in enumerate(frames):
-        blamed = end in _BLAMING and (index == 0 or not frame_reached)
-        failures = frame.failures + (blamed and end is ClaimEnd.FAILED)
-        losses = frame.losses + (blamed and end is ClaimEnd.LOST)
+    for index, each in enumerate(frames):
+        at = each.number == frame if known else index == 0
+        blamed = end in _BLAMING and (at or not reached)
+        failures = each.failures + (blamed and end is ClaimEnd.FAILED)
+        losses = each.losses + (blamed and end is ClaimEnd.LOST)
         given_up = permanent or failures >= MAX_FAILURES or losses >= MAX_LOSSES
         state = FrameState.FAILED if given_up else FrameState.WAITING
-        verdicts.append(Verdict(frame.number, state, failures, losses, blamed))
+        verdicts.append(Verdict(each.number, state, failures, losses, blamed))
     return verdicts

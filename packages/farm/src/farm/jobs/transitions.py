@@ -45,6 +45,9 @@ TABLE: dict[tuple[JobState, Event], JobState] = {
     (_S.PENDING, _E.SUSPEND): _S.SUSPENDED,
     (_S.PENDING, _E.STOP): _S.STOPPED,
     (_S.READY, _E.CLAIMED): _S.RUNNING,
+    # What it needs is done anew, and nobody has begun it.
+    (_S.READY, _E.DEPENDENCY_WAITS): _S.PENDING,
+    (_S.READY, _E.DEPENDENCY_LOST): _S.BLOCKED,
     (_S.READY, _E.SUSPEND): _S.SUSPENDED,
     # A runner still at work when its job was suspended may finish the last frame afterwards.
     (_S.READY, _E.ALL_FRAMES_DONE): _S.COMPLETED,
@@ -65,6 +68,8 @@ TABLE: dict[tuple[JobState, Event], JobState] = {
     (_S.BLOCKED, _E.DEPENDENCIES_MET): _S.READY,
     (_S.BLOCKED, _E.DEPENDENCY_LOST): _S.BLOCKED,
     (_S.BLOCKED, _E.DEPENDENCY_WAITS): _S.PENDING,
+    # It stays suspended when what it needs is tried again; resumed, it may be blocked again.
+    (_S.BLOCKED, _E.SUSPEND): _S.SUSPENDED,
     (_S.BLOCKED, _E.STOP): _S.STOPPED,
     # PENDING, not READY, for the same reason.
     (_S.FAILED, _E.RETRY): _S.PENDING,

@@ -299,7 +299,9 @@ class ClaimRun:
 
     def _finish(self, ended: Ended) -> Finish:
         if self._fate.end is not None:
-            return Finish(outcome=Outcome.STOPPED, exit_code=ended.exit_code)
+            # What was begun after the frame for which it was to wait is no loss.
+            frame = None if self._yielding else self._frame
+            return Finish(outcome=Outcome.STOPPED, frame=frame, exit_code=ended.status)
         left = [frame for frame in self._frames if frame not in self._results.sent]
         failure = self._failure or self._results.failure
         symptoms = self._template.symptoms

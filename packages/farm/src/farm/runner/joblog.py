@@ -1,6 +1,11 @@
-"""The log of one claim, sent while it grows: at most about a second late."""
+"""The log of one claim, sent while it grows: at most about a second late.
+
+Of a log that is too long the beginning is sent so, and the end (where the error stands) when the
+claim ends, after a line that tells how much is missing between them.
+"""
 
 import threading
+from collections import deque
 
 from farm_protocol.runner import LogChunk
 
@@ -9,7 +14,7 @@ from farm.runner.report import Farm, RefusedError, ReportError
 SEND_SECONDS = 1.0
 _CHUNK = 200_000
 """Characters in one call."""
-_LIMIT = 5_000_000
+HEAD, TAIL = 4_000_000, 1_000_000
 """Characters of one claim: a scene that prints in a loop must not fill the farm's disk."""
 
 
@@ -23,7 +28,9 @@ class ClaimLog:
         self._lock = threading.Lock()
         self._unsent: list[str] = []
         self._sent = 0
-        self._total = 0
+        self._head = 0
+        self._tail: deque[str] = deque()
+        self._held = self._missing = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._send, name="log", daemon=True)
         self._thread.start()
@@ -33,12 +40,15 @@ class ClaimLog:
         # A lone surrogate of an odd file name cannot travel as UTF-8.
         text = line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
         with self._lock:
-            if self._total > _LIMIT:
+            if not self._held and self._head + len(text) <= HEAD:
+                self._head += len(text)
+                self._unsent.append(text)
                 return
-            self._total += len(text)
-            if self._total > _LIMIT:
-                text = "The log of this claim is too long: the rest is left out.\n"
-            self._unsent.append(text)
+            self._tail.append(text)
+            self._held += len(text)
+            while self._held - len(self._tail[0]) >= TAIL:
+                self._missing += len(self._tail[0])
+                self._held -= len(self._tail.popleft())
 
     def close(self) -> None:
         """Send the rest and wait until it has arrived or cannot."""
@@ -50,7 +60,8 @@ class ClaimLog:
         while not closing:
             closing = self._closing.wait(SEND_SECONDS)
             with self._lock:
-                text, self._unsent = "".join(self._unsent), []
+                lines, self._unsent = self._unsent, []
+            text = "".join(lines if not closing else [*lines, self._end()])
             for begin in range(0, len(text), _CHUNK):
                 part = text[begin : begin + _CHUNK]
                 try:
@@ -60,3 +71,12 @@ class ClaimLog:
                 except ReportError:
                     return  # the claim's other threads find out by themselves
                 self._sent += len(part)
+
+    def _end(self) -> str:
+        """Return what was held back, and how much is missing before it. Nothing is added now."""
+        held = "".join(self._tail)
+        missing = self._missing + max(0, len(held) - TAIL)
+        told = (
+            f"\n... {missing} characters of this log are left out here ...\n\n" if missing else ""
+        )
+        return told + held[-TAIL:]

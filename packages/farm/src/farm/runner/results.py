@@ -100,11 +100,11 @@ class Results:
                 )
                 self._farm.frame_done(self._claim_id, done)
         except OutputError as error:
-            self._fail(Failure(str(error), False))
+            self._fail(str(error), frame.frame)
         except RefusedError as error:
-            self._fail(Failure(f"The farm refuses frame {frame.frame}: {error}", False))
+            self._fail(f"The farm refuses frame {frame.frame}: {error}", frame.frame)
         except OSError as error:
-            self._fail(Failure(f"Frame {frame.frame} cannot be read: {error.strerror}.", False))
+            self._fail(f"Frame {frame.frame} cannot be read: {error.strerror}.", frame.frame)
         else:
             self.sent.add(frame.frame)
             if self._whole is None:
@@ -122,7 +122,7 @@ class Results:
             return
         outputs = list(self._collected.values())
         if not outputs:
-            self._fail(Failure("The renderer ended without an error but wrote no file.", False))
+            self._fail("The renderer ended without an error but wrote no file.", self._whole)
             return
         # The farm knows one frame; the sentences name the right ones.
         noticed = {
@@ -139,7 +139,7 @@ class Results:
         try:
             self._farm.frame_done(self._claim_id, done)
         except RefusedError as error:
-            self._fail(Failure(f"The farm refuses the results: {error}", False))
+            self._fail(f"The farm refuses the results: {error}", self._whole)
 
     def _check(self, frame: FrameFiles) -> tuple[dict[str, Path], list[ImageStatistics]]:
         """Return the frame's files by name, and the numbers of those that are its own picture."""
@@ -179,8 +179,8 @@ class Results:
         self._farm.upload(digest, path)
         return OutputFile(path=f"{self._remote_folder}/{name}", hash=digest, size=size)
 
-    def _fail(self, failure: Failure) -> None:
-        self.failure = self.failure or failure
+    def _fail(self, sentence: str, frame: int) -> None:
+        self.failure = self.failure or Failure(sentence, permanent=False, frame=frame)
 
 
 def _is_file_of(expected: str, given: str) -> bool:

@@ -37,6 +37,11 @@ class Ended:
     exit_code: int | None
     signal: int | None
 
+    @property
+    def status(self) -> int | None:
+        """The exit code, or the negative number of the signal; None when it never ran."""
+        return self.exit_code if self.signal is None else -self.signal
+
 
 class RenderSession:
     """A renderer at work. Use once: `start`, then `wait`; `kill` at any time from any thread."""

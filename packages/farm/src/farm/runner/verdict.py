@@ -24,12 +24,14 @@ class Failure:
         permanent: trying again cannot help.
         no_licence: the renderer got no licence: nothing of the job's own went wrong.
         marker: the line of the renderer's output that says so; "" when another reason does.
+        frame: that failed; None: the one that was being rendered, if any.
     """
 
     sentence: str
     permanent: bool
     no_licence: bool = False
     marker: str = ""
+    frame: int | None = None
 
 
 def condemn(line: str, symptoms: Symptoms) -> Failure | None:
@@ -63,18 +65,19 @@ def judge(
         if failure is not None and ended.exit_code in symptoms.no_licence_codes:
             failure = replace(failure, no_licence=True)
     if failure is None:
-        return Finish(outcome=Outcome.COMPLETED, exit_code=ended.exit_code)
-    return failed(failure, ended.exit_code)
+        return Finish(outcome=Outcome.COMPLETED, exit_code=ended.status)
+    return failed(failure, ended.status, rendering)
 
 
-def failed(failure: Failure, exit_code: int | None) -> Finish:
-    """Return what to tell the farm about a failure."""
+def failed(failure: Failure, exit_code: int | None, rendering: int | None = None) -> Finish:
+    """Return what to tell the farm about a failure; parameters as those of `judge`."""
     sentence = failure.sentence
     if len(sentence) > _SENTENCE:
         sentence = sentence[: _SENTENCE - 3] + "..."
     return Finish(
         outcome=Outcome.NO_LICENCE if failure.no_licence else Outcome.FAILED,
         sentence=sentence,
+        frame=rendering if failure.frame is None else failure.frame,
         exit_code=exit_code,
         permanent=failure.permanent,
         marker=failure.marker,

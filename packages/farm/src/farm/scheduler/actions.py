@@ -9,15 +9,17 @@ from datetime import datetime
 from enum import StrEnum
 
 from farm_protocol.jobs import JobChange, JobState
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, or_, select, update
 
 from farm.db import claims as claim_rows
 from farm.db import feed, frame_flags, tasks
 from farm.db import jobs as rows
+from farm.db.jobs import JobRow
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
+from farm.jobs.instances import most_runners
 from farm.jobs.retries import FrameState
-from farm.jobs.transitions import Event, IllegalTransitionError, next_state
+from farm.jobs.transitions import TABLE, Event, IllegalTransitionError, next_state
 from farm.scheduler import setbacks, writer
 
 
@@ -26,8 +28,8 @@ class Action(StrEnum):
 
     STOP kills what runs. SUSPEND lets frames that are being rendered finish and starts no others.
     RESUME goes on. RETRY puts failed frames back. RETRY_ALL renders every frame anew; of a job
-    that is not over it only puts failed frames back. RESTART_UNSTARTED puts back the frames that
-    were never tried, and no others.
+    that is not over it only puts failed frames back. RESTART_UNSTARTED lets the frames be rendered
+    that no renderer has begun; the others of a job that is over count as failed.
     """
 
     STOP = "stop"
@@ -46,6 +48,23 @@ _EVENTS = {
     Action.RETRY_ALL: Event.RESTART,
     Action.RESTART_UNSTARTED: Event.RETRY,
 }
+
+
+_LIVE = frozenset(state for state in JobState if not state.is_final) | {JobState.BLOCKED}
+
+
+def candidates(action: Action | None = None) -> frozenset[JobState]:
+    """Return the states of jobs on which an action (None: a `change`) can have an effect.
+
+    Whoever acts on everything means these: not every job that the account ever had.
+    """
+    if action is None:
+        return _LIVE
+    event = _EVENTS[action]
+    moved = {state for (state, on), to in TABLE.items() if on is event and to is not state}
+    # A live job may have frames to put back; one that is held may be suspended for good.
+    more = {JobState.SUSPENDED} if action is Action.SUSPEND else set()
+    return frozenset(moved | (_LIVE if event in (Event.RETRY, Event.RESTART) else more))
 
 
 def act(
@@ -86,35 +105,39 @@ def act_on_many(
     if action in (Action.STOP, Action.SUSPEND, Action.RESUME):
         writer.happen_to_many(connection, job_ids, _EVENTS[action], now, said.get(action, ""))
         if action is Action.SUSPEND:
-            # Also of a job that stands still for credits: now a top-up does not wake it.
-            connection.execute(update(jobs).where(jobs.c.id.in_(job_ids)).values(suspended_for=""))
+            for job_id in job_ids:
+                _hold(connection, job_id, said[action])
         return
     able = [job_id for job_id in job_ids if _put_back(connection, job_id, action)]
     writer.happen_to_many(connection, able, _EVENTS[action], now, "")
 
 
-def change(
-    connection: Connection, job_ids: Sequence[str], asked: JobChange, instance_limit: int
-) -> None:
-    """Change priority and instances, also while the jobs run.
-
-    Parameters:
-        instance_limit: what 0 instances mean.
-    """
+def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:
+    """Change priority and instances, also while the jobs run."""
     for job_id in job_ids:
         row = rows.row(connection, job_id)
+        limit = row["job_throughput_limit"]
+        before = most_runners(row["instances"], limit)
         values: dict[str, int] = {}
         if asked.priority is not None:
             values["priority"] = asked.priority
         if asked.instances is not None:
-            values["instances"] = asked.instances or instance_limit
+            values["instances"] = asked.instances
         if all(row[name] == value for name, value in values.items()):
             continue
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+        rows.put(connection, row, **values)
         feed.job_changed(connection, row["account_id"], job_id)
-        if values.get("instances", 0) > row["instances"]:
+        if most_runners(row["instances"], limit) > before:
             # Its frames may all have been given out already; more runners need their part.
             claim_rows.recall(connection, job_id)
+
+
+def _hold(connection: Connection, job_id: str, sentence: str) -> None:
+    """Let a job that stands still for want of credits be suspended: a top-up does not wake it."""
+    row = rows.row(connection, job_id)
+    if row["suspended_for"]:
+        rows.put(connection, row, suspended_for="")
+        writer.say(connection, row, sentence)
 
 
 def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
@@ -127,16 +150,15 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
         return False
     setbacks.forget_pause(connection, row)
     tasks.forget_host_failures(connection, job_id)
-    which = frames.c.state == FrameState.FAILED.value
     if action is Action.RESTART_UNSTARTED:
-        which &= (frames.c.failures == 0) & (frames.c.losses == 0)
-        # Whoever wants the rest wants it in spite of a test frame that failed.
-        connection.execute(update(jobs).where(jobs.c.id == job_id).values(test_frames=0))
+        return _restart_unstarted(connection, row, over=over)
     again = connection.execute(
         update(frames)
-        .where(frames.c.job_id == job_id, which)
+        .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
         .values(state=FrameState.WAITING.value, failures=0, losses=0, claim_id=None)
     ).rowcount
+    if over:
+        claim_rows.forget_begun(connection, job_id)
     done = 0
     if action is Action.RETRY_ALL and over:
         done = connection.execute(
@@ -156,3 +178,39 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
         )
         feed.job_changed(connection, row["account_id"], job_id)
     return state is not JobState.FAILED or bool(again or done)
+
+
+def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bool:
+    """Let the frames wait that no renderer has begun; return whether there are any.
+
+    Parameters:
+        over: nobody works on the job. Those that were begun are then given up, and the test frames
+            do not hold up the rest: whoever wants it wants it in spite of one that failed.
+    """
+    job_id = row["id"]
+    of_job = frames.c.job_id == job_id
+    failed = frames.c.state == FrameState.FAILED.value
+    waiting = frames.c.state == FrameState.WAITING.value
+    begun = or_(
+        frames.c.failures > 0,
+        frames.c.losses > 0,
+        frames.c.number.in_(claim_rows.begun_frames(job_id)),
+    )
+    again = connection.execute(
+        update(frames)
+        .where(of_job, failed, ~begun)
+        .values(state=FrameState.WAITING.value, claim_id=None)
+    ).rowcount
+    given_up = 0
+    if over:
+        query = select(frames.c.number).where(of_job, waiting, ~begun)
+        if connection.execute(query.limit(1)).first() is None:
+            return False
+        given_up = connection.execute(
+            update(frames).where(of_job, waiting, begun).values(state=FrameState.FAILED.value)
+        ).rowcount
+        rows.put(connection, row, test_frames=0)
+    if again or given_up:
+        rows.put(connection, row, frames_failed=row["frames_failed"] - again + given_up)
+        feed.job_changed(connection, row["account_id"], job_id)
+    return over or again > 0

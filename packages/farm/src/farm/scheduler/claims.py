@@ -34,13 +34,19 @@ from farm.db.metering import metered_seconds
 from farm.db.runners import Caller, RunnerRow
 from farm.errors import ClaimLostError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
+from farm.jobs.instances import most_runners
 from farm.jobs.pricing import machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
 from farm.jobs.transitions import Event
 from farm.scheduler import frame_health, setbacks, writer
 
-_CLAIMABLE = frozenset({JobState.READY, JobState.RUNNING})
 _TIMES = {"startup_seconds", "frame_seconds"}
+
+TOKEN_LIFE = timedelta(days=7)
+"""How long a runner's token is good after the runner was last heard of."""
+
+_RENEWED = timedelta(hours=1)
+"""How often a token's end is moved on: not with every heartbeat."""
 
 
 def claim(
@@ -58,6 +64,7 @@ def claim(
         slots: capacity by machine type.
     """
     runner, row = caller.runner, caller.job
+    _keep_token(connection, runner, now)
     something_to_do = False
     if caller.claim is not None:
         ended = request.ended
@@ -74,7 +81,7 @@ def claim(
     reason = ""
     if not row["active"]:
         reason = "The account is disabled."
-    elif row["state"] not in _CLAIMABLE:
+    elif row["state"] not in writer.AT_WORK:
         reason = f"The job is {row['state']}."
     elif runner.yielding:
         reason = "It makes room for another job."
@@ -88,11 +95,9 @@ def claim(
             job_rows.put(connection, row, **times)
         runner_rows.end_runner(connection, runner.id, now)
         return Claim(claim_id=None, frames=[], reason=reason), True  # Its slot is free.
-    limits = (row["instances"], row["job_throughput_limit"], slots.get(row["machine_type"], 1))
-    most_runners = max(1, min(limits))
-    size = claim_size(
-        progress.claimable, most_runners, row["startup_seconds"], row["frame_seconds"]
-    )
+    allowed = most_runners(row["instances"], row["job_throughput_limit"])
+    sharing = max(1, min(allowed, slots.get(row["machine_type"], 1)))
+    size = claim_size(progress.claimable, sharing, row["startup_seconds"], row["frame_seconds"])
     waiting = job_rows.positions(
         connection, runner.job_id, FrameState.WAITING, min(size, MAX_CLAIM)
     )
@@ -120,12 +125,19 @@ def heartbeat(
     """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
     own = _own(caller, claim_id)
     rows.touch(connection, own.id, now, frame)
+    _keep_token(connection, caller.runner, now)
     state = caller.job["state"]
     if state == JobState.STOPPING or not caller.job["active"]:
         return RunnerCommand.STOP
     if own.recalled or state == JobState.SUSPENDED or caller.runner.yielding:
         return RunnerCommand.YIELD
     return RunnerCommand.CONTINUE
+
+
+def _keep_token(connection: Connection, runner: RunnerRow, now: datetime) -> None:
+    """Move on the end of a token: a frame may take longer than a token lives."""
+    if runner.expires_at < now + TOKEN_LIFE - _RENEWED:
+        runner_rows.set_expiry(connection, runner.id, now + TOKEN_LIFE)
 
 
 def frame_done(
@@ -224,6 +236,7 @@ def finish(
         report.outcome.value,
         sentence,
         now,
+        frame=report.frame,
         exit_code=report.exit_code,
         permanent=report.permanent and report.outcome is not Outcome.NO_LICENCE,
         marker=report.marker,
@@ -232,7 +245,7 @@ def finish(
     )
     # Of a job that is over and one that is to stop the runners go, and others may begin.
     # The last test frame lets the rest begin.
-    return frames_wait or row["state"] not in _CLAIMABLE or row["test_frames"] > 0
+    return frames_wait or row["state"] not in writer.AT_WORK or row["test_frames"] > 0
 
 
 def expire_silent(connection: Connection, now: datetime) -> int:
@@ -268,6 +281,7 @@ def _end(
     sentence: str,
     now: datetime,
     *,
+    frame: int | None = None,
     exit_code: int | None = None,
     permanent: bool = False,
     marker: str = "",
@@ -276,10 +290,12 @@ def _end(
     """End a claim; return whether frames of it were left.
 
     Parameters:
+        frame: that its renderer was at, as far as its runner tells.
         charged: it pays for the time since its last frame.
     """
     left = rows.unfinished(connection, ended.id)
-    reached = ended.current_frame is not None or ended.frames_done > 0
+    # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
+    frame = ended.current_frame if frame is None else frame
     of_claim: dict[str, object] = {}
     of_job: dict[str, int] = {}
     if charged and left:
@@ -294,9 +310,16 @@ def _end(
         sentence=sentence if left else "",
         exit_code=exit_code,
         marker=marker,
+        current_frame=frame,
         **of_claim,
     )
-    verdicts = judge_unfinished(left, end, frame_reached=reached, permanent=permanent)
+    verdicts = judge_unfinished(
+        left,
+        end,
+        frame=frame,
+        frame_reached=ended.frames_done > 0,
+        permanent=permanent,
+    )
     told = sentence if left and end is not ClaimEnd.STOPPED else ""
     again = told and f"Trying again: {told}"
     writer.put_back(connection, row, ended.id, verdicts, again, **of_job)

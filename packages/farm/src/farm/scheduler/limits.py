@@ -30,8 +30,7 @@ def change_user(connection: Connection, account: AccountRow, wanted: UserChange)
 
 
 def _grew(before: Plan, after: Plan) -> bool:
-    # All frames may have been given out to the few runners that there could be. (A job that left
-    # its instances to the plan keeps those of the day of its submission.)
+    # All frames may have been given out to the few runners that there could be.
     return (
         after.job_throughput_limit > before.job_throughput_limit
         or after.max_throughput > before.max_throughput

@@ -38,7 +38,6 @@ REST_SHARE = 4.0
 """How long the loop rests after a pass, in lengths of the pass: it takes a fifth of a core at
 most, and a wish that arrives while it rests waits for some milliseconds."""
 
-TOKEN_LIFE = timedelta(days=7)
 _LAUNCH_GRACE = timedelta(seconds=2 * CLAIM_TIMEOUT_SECONDS)
 _STUCK_GRACE = timedelta(seconds=30)
 """How long a runner that fell silent and lost its claim may take to come back."""
@@ -217,7 +216,7 @@ class Scheduler:
                 job_id=job_id,
                 token_hash=hash_secret(token),
                 now=now,
-                expires_at=now + TOKEN_LIFE,
+                expires_at=now + claims.TOKEN_LIFE,
             )
         request = LaunchRequest(
             runner_id=runner_id,
@@ -232,7 +231,8 @@ class Scheduler:
             self._hold_back(job_id, now)
             with self._database.write() as connection:
                 runners.end_runner(connection, runner_id, now)
-                writer.say(connection, job_rows.row(connection, job_id), f"Waits: {error}")
+                row = job_rows.row(connection, job_id)
+                writer.say_at_work(connection, row, f"Waits: {error}")
             return
         with self._database.write() as connection:
             runners.set_reference(connection, runner_id, reference)

@@ -14,6 +14,8 @@ from farm.jobs.hosts import KNOWN_SECONDS, MAX_HOST_FAILURES, REFUSED_PAUSE_SECO
 from farm.jobs.licences import licence_pause
 from farm.scheduler import writer
 
+_ELSEWHERE = "Waits for another machine: "
+
 
 def refusal(connection: Connection, job: JobRow, host: str, now: datetime) -> str:
     """Return why a runner on ``host`` gets nothing of a job now; "" when it may work."""
@@ -31,7 +33,7 @@ def refusal(connection: Connection, job: JobRow, host: str, now: datetime) -> st
     reason = f"'{host}' failed {failures[host]} times in a row"
     until = now + timedelta(seconds=REFUSED_PAUSE_SECONDS)
     job_rows.put(connection, job, not_before=until)
-    writer.say(connection, job, f"Waits for another machine: {reason}.")
+    writer.say(connection, job, f"{_ELSEWHERE}{reason}.")
     return f"{reason}: another machine shall do this job."
 
 
@@ -47,17 +49,19 @@ def no_licence(connection: Connection, job: JobRow, sentence: str, now: datetime
     until = now + timedelta(seconds=licence_pause(failures))
     job_rows.put(connection, job, licence_failures=failures, not_before=until)
     again = f"Next try at {until:%H:%M:%S} UTC."
-    writer.say(connection, job, f"Waits for a licence. {sentence.rstrip('.')}. {again}")
+    writer.say_at_work(connection, job, f"Waits for a licence. {sentence.rstrip('.')}. {again}")
 
 
 def frame_done(connection: Connection, job: JobRow, runner: RunnerRow, claim: ClaimRow) -> None:
     """A frame came out: the machine is good, and the licence is there."""
     if job["hosts_failed"] and runner.host:
         tasks.forget_host_failures(connection, job["id"], runner.host)
+    if job["sentence"].startswith(_ELSEWHERE):
+        writer.say_at_work(connection, job, "")  # That other machine is there.
     # A renderer that had its licence before says nothing about the next one.
     if job["not_before"] is not None and claim.created_at >= job["not_before"]:
         forget_pause(connection, job)
-        writer.say(connection, job, "")
+        writer.say_at_work(connection, job, "")
 
 
 def forget_pause(connection: Connection, job: JobRow) -> None:

@@ -8,6 +8,7 @@ from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, Select, and_, case, func, or_, select, union_all
 
 from farm.db.tables import accounts, claims, jobs, plans, runners, submissions
+from farm.jobs.instances import most_runners
 from farm.jobs.progress import Progress
 from farm.jobs.turns import turn_seconds
 from farm.scheduler.plan import JobView, RunnerView, Snapshot
@@ -46,7 +47,7 @@ def read_snapshot(
                 machine_type=row.machine_type,
                 priority=row.priority,
                 order=(row.number, row.position),
-                most_runners=min(row.instances, row.job_throughput_limit),
+                most_runners=most_runners(row.instances, row.job_throughput_limit),
                 waiting=0 if held else progress.claimable,
                 startable=row.state in _STARTABLE,
                 runners=living.get(row.id, ()),

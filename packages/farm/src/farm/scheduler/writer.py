@@ -23,6 +23,12 @@ from farm.jobs.frames import format_frames
 from farm.jobs.retries import FrameState, Verdict
 from farm.jobs.transitions import ASKED_FOR, Event, IllegalTransitionError, next_state
 
+AT_WORK = frozenset({JobState.READY, JobState.RUNNING})
+"""States of jobs that runners may work on."""
+
+_BY_THEMSELVES = frozenset({JobState.COMPLETED, JobState.FAILED})
+"""How jobs end unless somebody stops them, or one that they need."""
+
 
 def happen(
     connection: Connection, job_id: str, event: Event, now: datetime, sentence: str | None = None
@@ -113,15 +119,19 @@ def _change(
         rows.put(connection, row, **also, **news)
     if news:
         feed.job_changed(connection, row["account_id"], row["id"])
-    if state.is_final and not before.is_final and event is not Event.RUNNERS_GONE:
+    if state.is_final and not before.is_final:
         _tell_when_over(connection, row["submission_id"], now)
     return state
 
 
 def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -> None:
-    """Tell the user when the last job of a submission has ended; who stops one knows it."""
+    """Tell the user when the last job of a submission has ended.
+
+    Who has stopped all of it knows it.
+    """
     submission = rows.submission(connection, submission_id)
-    if not all(job.state.is_final for job in submission.jobs):
+    states = {job.state for job in submission.jobs}
+    if not all(state.is_final for state in states) or states.isdisjoint(_BY_THEMSELVES):
         return
     done = sum(job.state is JobState.COMPLETED for job in submission.jobs)
     outcome = "is done" if done == len(submission.jobs) else "has ended, but not all of it is done"
@@ -144,6 +154,12 @@ def say(connection: Connection, row: JobRow, sentence: str) -> None:
     if row["sentence"] != sentence:
         rows.put(connection, row, sentence=sentence)
         feed.job_changed(connection, row["account_id"], row["id"])
+
+
+def say_at_work(connection: Connection, row: JobRow, sentence: str) -> None:
+    """Do the same, unless the job stands still: then it says why."""
+    if JobState(row["state"]) in AT_WORK:
+        say(connection, row, sentence)
 
 
 def warn(connection: Connection, row: JobRow, sentences: Sequence[str]) -> None:
@@ -183,6 +199,7 @@ def put_back(
 
     Parameters:
         verdicts: one for each of its unfinished frames.
+        sentence: what a job that is at work says from now on; "" keeps what it says.
         also: other columns of the job to write at the same time.
     """
     if verdicts:
@@ -206,7 +223,7 @@ def put_back(
         failed = sum(verdict.state is FrameState.FAILED for verdict in verdicts)
         also["frames_running"] = row["frames_running"] - len(verdicts)
         also["frames_failed"] = row["frames_failed"] + failed
-    if verdicts and sentence and not JobState(row["state"]).is_final:
+    if verdicts and sentence and JobState(row["state"]) in AT_WORK:
         also["sentence"] = sentence
     if also:
         rows.put(connection, row, **also)
