@@ -2,6 +2,8 @@
 
 python := .venv/bin/python
 templates := packages/farm/src/farm/templates
+# A worker for each core, at most four: each starts its own PostgreSQL, farms and renderers.
+workers := -n auto --maxprocesses 4 --dist worksteal
 # Each renderer's scripts are a world of their own: their modules share names.
 modules_in = $(patsubst $(templates)/$(1)/%.py,-m %,$(wildcard $(templates)/$(1)/*.py))
 
@@ -20,11 +22,11 @@ demo:
 
 test: check
 	@tools/system_packages.sh tests
-	@$(python) -m pytest -m "not long" $(ARGS)
+	@$(python) -m pytest $(workers) -m "not long" $(ARGS)
 
 test-long: check
 	@tools/system_packages.sh tests
-	@$(python) -m pytest $(ARGS)
+	@$(python) -m pytest $(workers) $(ARGS)
 
 check:
 	@tools/setup.sh dev

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from bench import claim_load, client_calls, farm_load, main_job, tasks
+from bench import claim_load, client_calls, farm_load, main_job, many_jobs, tasks
 
 
 def main() -> None:
@@ -18,8 +18,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--idle-seconds", type=float, default=30)
-    parser.add_argument("--tasks", type=int, default=10_000, help="of the benchmark 'tasks'")
-    known = ("main_job", "client", "claims", "big_job", "planning", "tasks")
+    most = "the last size of the benchmark %r (default: %%(default)s)"
+    parser.add_argument("--tasks", type=int, default=10_000, help=most % "tasks")
+    parser.add_argument("--jobs", type=int, default=100_000, help=most % "many_jobs")
+    known = ("main_job", "client", "claims", "big_job", "many_jobs", "planning", "tasks")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
     options = parser.parse_args()
     console = Console(width=110)
@@ -32,6 +34,7 @@ def main() -> None:
         "client": lambda: client_calls.run(console, options.runs),
         "claims": lambda: claim_load.claims(console, options.runs),
         "big_job": lambda: farm_load.big_job(console, options.runs),
+        "many_jobs": lambda: many_jobs.run(console, options.runs, options.jobs),
         "planning": lambda: farm_load.planning(console, options.runs),
         "tasks": lambda: tasks.run(console, options.runs, options.tasks),
     }

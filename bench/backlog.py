@@ -22,10 +22,13 @@ class Backlog:
         self._database = database
         self._priority = priority
         self._count = 0
-        self._users = [
-            create(database, NewUser(email=f"u{each}@example.com", credits=Decimal(1000))).id
+        made = [
+            create(database, NewUser(email=f"u{each}@example.com", credits=Decimal(1000)))
             for each in range(users)
         ]
+        self._users = [user.id for user in made]
+        self.key = made[0].access_key
+        """Access key of the user whose are the oldest job and every ``users``-th after it."""
         now = datetime.now(UTC)
         with database.write() as connection:
             self._projects = {
@@ -38,9 +41,14 @@ class Backlog:
             self._add(range(first, min(count, first + _AT_ONCE)))
         self._count = max(self._count, count)
 
+    @property
+    def oldest(self) -> str:
+        """Id of the oldest job, and of its submission, once there is one."""
+        return _name(0)
+
     def _add(self, numbers: range) -> None:
         now = datetime.now(UTC)
-        names = {number: f"b{number:031x}" for number in numbers}
+        names = {number: _name(number) for number in numbers}
         owners = {number: self._users[number % len(self._users)] for number in numbers}
         with self._database.write() as connection:
             newest = connection.execute(select(func.max(submissions.c.number))).scalar() or 0
@@ -97,3 +105,7 @@ class Backlog:
             "sentence": "",
             "frames_total": 1,
         }
+
+
+def _name(number: int) -> str:
+    return f"b{number:031x}"

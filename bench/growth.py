@@ -5,6 +5,11 @@ from collections.abc import Callable
 SIZES = (1_000, 10_000, 100_000)
 
 
+def up_to(most: int) -> list[int]:
+    """Return the sizes below ``most``, and ``most``."""
+    return [*(size for size in SIZES if size < most), most]
+
+
 class Growing:
     """The figures of one column of a table, from the smallest size to the largest."""
 

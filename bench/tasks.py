@@ -22,15 +22,16 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.barehouse import Barehouse
+from bench.growth import Growing, up_to
 from bench.null_farm import install_renderer
 from bench.null_renderer import TASK_SECONDS
 from bench.openjd_peer import Peer, Run
 from bench.usage import Watched, cpu_with_children
 
-PATIENCE_SECONDS = 1800.0
+PATIENCE_SECONDS = 7200.0
 _POLL_SECONDS = 0.1
 _FEW = 1_000
-"""How many tasks the repeated runs have; all of them are done once."""
+"""How many tasks the repeated runs have; more of them are done once."""
 _FLUSHES = 3
 """A frame with a file is flushed: the file, its row, and the frame's row."""
 
@@ -45,32 +46,38 @@ class FarmRun(Run):
 
 
 def run(console: Console, runs: int, tasks: int) -> None:
-    """Measure and print."""
+    """Measure and print, at 1,000 tasks, 10,000 and so on, each with its factor to the one before.
+
+    Parameters:
+        tasks: the last size.
+    """
     table = Table(
         *("what", "tasks", "runs", "seconds", "tasks/s", "CPU a task", "memory"),
         title="Tasks of one millisecond, from the order to the last one's end",
     )
     peer, most = Peer(), max(1, min(runs, 3))
     few = min(_FEW, tasks)
-    sizes = [(few, most)] if tasks == few else [(few, most), (tasks, 1)]
+    sizes = [(count, most if count == few else 1) for count in up_to(tasks)]
     whole: dict[str, Run] = {}
     details: list[str] = []
     for image, which in ((True, "a file each"), (False, "no files")):
         # Without files only the few: it is what the files cost that is to be seen.
+        ours, theirs = _Rows(table), _Rows(table)
         for count, times in sizes if image else sizes[:1]:
             found = _repeat(times, lambda count=count, image=image: _farm(count, image))
-            whole[f"farm, {which}"] = _add(table, f"farm, {which}", found)
+            whole[f"farm, {which}"] = ours.add(f"farm, {which}", found)
             chunk = claim_size(count, 1, None, None)
             again = _repeat(
                 times,
                 lambda count=count, chunk=chunk, image=image: peer.render(count, chunk, image),
             )
             name = f"openjd run, {which}, {chunk:,} a process"
-            whole[f"openjd run, {which}"] = _add(table, name, again)
+            whole[f"openjd run, {which}"] = theirs.add(name, again)
         details.append(_explain(which, _middle(found), _flush_seconds() if image else None))
     name = "openjd run, a process each"
+    rows = _Rows(table)
     half, alone = (
-        _add(table, name, _repeat(most, lambda count=count: peer.sleep(count)))
+        rows.add(name, _repeat(most, lambda count=count: peer.sleep(count)))
         for count in (few // 2, few)
     )
     console.print(table)
@@ -106,21 +113,29 @@ def _ratio(one: Run, other: Run) -> float:
     return (one.tasks / one.seconds) / (other.tasks / other.seconds)
 
 
-def _add(table: Table, what: str, found: list[Run]) -> Run:
-    """Add a row of medians; return the run in the middle."""
-    middle = _middle(found)
-    seconds = statistics.median(each.seconds for each in found)
-    cpu = statistics.median(each.cpu for each in found)
-    table.add_row(
-        what,
-        f"{middle.tasks:,}",
-        str(len(found)),
-        f"{seconds:.1f}",
-        f"{middle.tasks / seconds:,.0f}",
-        f"{cpu / middle.tasks * 1000:.1f} ms",
-        f"{max(each.memory for each in found) / 1e6:.0f} MB",
-    )
-    return middle
+class _Rows:
+    """Rows of one kind, from the fewest tasks to the most."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._seconds = Growing(lambda seconds: f"{seconds:.1f}")
+        self._memory = Growing(lambda size: f"{size / 1e6:.0f} MB")
+
+    def add(self, what: str, found: list[Run]) -> Run:
+        """Add a row of medians; return the run in the middle."""
+        middle = _middle(found)
+        seconds = statistics.median(each.seconds for each in found)
+        cpu = statistics.median(each.cpu for each in found)
+        self._table.add_row(
+            what,
+            f"{middle.tasks:,}",
+            str(len(found)),
+            self._seconds(seconds),
+            f"{middle.tasks / seconds:,.0f}",
+            f"{cpu / middle.tasks * 1000:.1f} ms",
+            self._memory(max(each.memory for each in found)),
+        )
+        return middle
 
 
 def _farm(tasks: int, image: bool) -> FarmRun:

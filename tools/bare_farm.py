@@ -49,8 +49,12 @@ class FolderEngine:
         """Nothing prepared."""
 
 
-def serve(data_dir: Path, database_url: str | None, slots: int) -> None:
-    """Be such a farm until SIGTERM, with a machine for ``slots`` runners at one credit a second."""
+def serve(data_dir: Path, database_url: str | None, slots: int, **settings: Any) -> None:
+    """Be such a farm until SIGTERM, with a machine for ``slots`` runners at one credit a second.
+
+    Parameters:
+        settings: further settings of the farm.
+    """
     machine = Machines("local-cpu", "Bare", False, slots, credits_per_hour=Decimal(3600))
     products = product_rows([Installed("blender", "4.5.15")])
     replaced: dict[str, Callable[..., object]] = {
@@ -59,7 +63,7 @@ def serve(data_dir: Path, database_url: str | None, slots: int) -> None:
     }
     for name, value in replaced.items():
         setattr(farm.main, name, value)
-    farm.main.serve(Settings(data_dir=data_dir, database_url=database_url))
+    farm.main.serve(Settings(data_dir=data_dir, database_url=database_url, **settings))
 
 
 def main() -> None:

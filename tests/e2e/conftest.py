@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,10 @@ import OpenImageIO as oiio
 import psutil
 import pytest
 import sqlalchemy as sa
+from farm.accounts.users import create
+from farm.db.opening import open_database
 from farm.db.tables import ledger_entries
+from farm_protocol.users import NewUser
 from gridmarkets import EnvoyClient, Job, Project, WatchFile
 
 ROOT = Path(__file__).parent.parent.parent
@@ -107,13 +111,12 @@ class Studio:
     # -- the artist --------------------------------------------------------------------------
 
     def add_user(self, email: str = EMAIL, credits: str = "100") -> str:
-        """Create an account on the embedded farm and return its access key."""
-        command = [sys.executable, "-m", "farm", "users", "add", email, "--credits", credits]
-        command += ["--password-stdin", "--data-dir", str(self.data / "farm")]
-        done = subprocess.run(
-            command, input=f"{PASSWORD}\n", capture_output=True, text=True, check=True
-        )
-        return done.stdout.splitlines()[-1]
+        """Do what ``farm users add`` does on the embedded farm; return the access key."""
+        database = open_database(self.data / "farm", None)
+        new = NewUser(email=email, password=PASSWORD, credits=Decimal(credits))
+        created = create(database, new)
+        database.close()
+        return created.access_key
 
     def client(self, email: str = EMAIL, password: str = PASSWORD) -> EnvoyClient:
         """Return a signed-in client."""
@@ -225,6 +228,12 @@ class Studio:
 def studio(tmp_path: Path) -> Iterator[Studio]:
     """A fresh studio with Envoy up and one user, taken down and checked for leftovers."""
     yield from a_studio(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def idle_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """Yield one for several tests, which leave no submission and nothing running there."""
+    yield from a_studio(tmp_path_factory.mktemp("idle"))
 
 
 def a_studio(folder: Path) -> Iterator[Studio]:

@@ -76,26 +76,26 @@ def test_an_unchanged_project_is_not_sent_again(studio: Studio) -> None:
     ],
 )
 def test_a_wrong_job_is_refused_before_anything_is_queued(
-    studio: Studio, changes: dict[str, str], field: str
+    idle_studio: Studio, changes: dict[str, str], field: str
 ) -> None:
-    project = studio.project()
+    project = idle_studio.project()
     scene = changes.pop("path", "sample_project/scene.blend")
-    project.add_jobs(studio.job(scene, **changes))
+    project.add_jobs(idle_studio.job(scene, **changes))
     with pytest.raises(InvalidRequestError) as caught:
-        studio.client().submit_project(project)
+        idle_studio.client().submit_project(project)
     assert list(caught.value.errors) == [f"jobs[0].{field}"]
-    assert studio.activity() == {}
+    assert idle_studio.activity() == {}
 
 
-def test_wrong_password_no_credits_and_no_envoy(studio: Studio) -> None:
+def test_wrong_password_no_credits_and_no_envoy(idle_studio: Studio) -> None:
     with pytest.raises(AuthenticationError, match="wrong"):
-        studio.client(password="nonsense")
-    studio.add_user("poor@example.com", credits="0")
-    project = studio.project()
-    project.add_jobs(studio.job())
+        idle_studio.client(password="nonsense")
+    idle_studio.add_user("poor@example.com", credits="0")
+    project = idle_studio.project()
+    project.add_jobs(idle_studio.job())
     with pytest.raises(InsufficientCreditsError):
-        studio.client("poor@example.com").submit_project(project)
-    assert studio.activity() == {}
+        idle_studio.client("poor@example.com").submit_project(project)
+    assert idle_studio.activity() == {}
     with pytest.raises(APIError, match="envoy up"):
         EnvoyClient(url="http://localhost:9").get_user_info()
 
@@ -134,14 +134,14 @@ def test_a_farm_without_envoy_finishes_its_work_and_ends(studio: Studio) -> None
     studio.assert_complete(4)
 
 
-def test_browsers_cannot_talk_to_envoy(studio: Studio) -> None:
+def test_browsers_cannot_talk_to_envoy(idle_studio: Studio) -> None:
     for headers in (
-        {"Host": f"evil.example:{studio.port}"},
+        {"Host": f"evil.example:{idle_studio.port}"},
         {"Origin": "https://evil.example"},
         {"Sec-Fetch-Site": "cross-site"},
     ):
-        assert httpx.get(f"{studio.url}/projects", headers=headers).status_code == 403
-    form = httpx.post(f"{studio.url}/auth", data={"Username": "a", "AccessKey": "b"})
+        assert httpx.get(f"{idle_studio.url}/projects", headers=headers).status_code == 403
+    form = httpx.post(f"{idle_studio.url}/auth", data={"Username": "a", "AccessKey": "b"})
     assert form.status_code == 415
 
 

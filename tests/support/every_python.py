@@ -24,7 +24,8 @@ class Pythons:
     """Folders made by ``pip install -t``, one a version.
 
     Parameters:
-        cache: kept between test runs, so that `requests` is fetched once.
+        cache: kept between test runs, so that `requests` is fetched once. Of this process alone:
+            one that installs takes away what another executes.
     """
 
     def __init__(self, cache: Path) -> None:

@@ -16,8 +16,8 @@ SCRIPT = Path(__file__).parent / "smoke_script.py"
 
 
 @pytest.fixture(scope="module")
-def pythons(request):
-    return Pythons(request.config.cache.mkdir("pythons"))
+def pythons(request, worker_id):
+    return Pythons(request.config.cache.mkdir(f"pythons-{worker_id}"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

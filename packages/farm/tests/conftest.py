@@ -1,5 +1,6 @@
 """Databases for tests: each test that asks for one runs on SQLite and on PostgreSQL."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,17 @@ def migrated(
         yield name
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return such a database as an SQLite file."""
+    folder = tmp_path_factory.mktemp("migrated")
+    database = Database.in_folder(folder)
+    database.migrate()
+    database.close()
+    (file,) = folder.iterdir()
+    return file
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def server(request: pytest.FixtureRequest) -> TemporaryPostgres | None:
     """Where this test's databases are: None for SQLite, then PostgreSQL."""
@@ -44,10 +56,15 @@ def server(request: pytest.FixtureRequest) -> TemporaryPostgres | None:
 
 @pytest.fixture
 def database_url(
-    request: pytest.FixtureRequest, server: TemporaryPostgres | None
+    request: pytest.FixtureRequest, server: TemporaryPostgres | None, tmp_path: Path
 ) -> Iterator[str | None]:
-    """FARM_DATABASE_URL of a farm whose database is new; None: SQLite in its folder."""
+    """FARM_DATABASE_URL of a farm whose database is new; None: SQLite in its folder.
+
+    A farm whose folder is ``tmp_path`` finds the tables there.
+    """
     if server is None:
+        file: Path = request.getfixturevalue("migrated_file")
+        shutil.copyfile(file, tmp_path / file.name)
         yield None
     else:
         with server.database(request.getfixturevalue("migrated")) as name:

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -17,11 +17,12 @@ from aiosmtpd.smtp import AuthResult, Envelope, Session
 from farm.accounts.users import create
 from farm.db import accounts, notices
 from farm.db.database import Database
-from farm.db.opening import open_database
 from farm.mail import MOST_AGE, Mailer, Smtp
 from farm.wakeup import Wakeup
 from farm_protocol.users import NewUser
 from waiting import until
+
+Open = Callable[[], Database]
 
 
 class Inbox:
@@ -73,7 +74,7 @@ def port() -> int:
 
 
 @pytest.fixture
-def server(inbox: Inbox, port: int) -> Iterator[Controller]:
+def smtp_server(inbox: Inbox, port: int) -> Iterator[Controller]:
     # As many servers still are: addresses are ASCII.
     controller = Controller(inbox, hostname="127.0.0.1", port=port, enable_SMTPUTF8=False)
     yield controller
@@ -94,8 +95,8 @@ class Clock:
 class Post:
     """A database with one user, and the mailer on it."""
 
-    def __init__(self, folder: Path, smtp: Smtp | None) -> None:
-        self.database: Database = open_database(folder, None)
+    def __init__(self, database: Database, smtp: Smtp | None) -> None:
+        self.database = database
         self.account = create(self.database, NewUser(email="ann@example.com")).id
         self.clock = Clock()
         self.news = Wakeup()
@@ -113,18 +114,17 @@ class Post:
 
     def close(self) -> None:
         self.mailer.stop()
-        self.database.close()
 
 
 @pytest.fixture
-def post(tmp_path: Path, port: int) -> Iterator[Post]:
-    post = Post(tmp_path, Smtp("127.0.0.1", port, sender="farm@example.com"))
+def post(open_again: Open, port: int) -> Iterator[Post]:
+    post = Post(open_again(), Smtp("127.0.0.1", port, sender="farm@example.com"))
     yield post
     post.close()
 
 
-def test_a_notice_arrives_once(post: Post, server: Controller, inbox: Inbox) -> None:
-    server.start()
+def test_a_notice_arrives_once(post: Post, smtp_server: Controller, inbox: Inbox) -> None:
+    smtp_server.start()
     post.tell("'größe' is\r\nBcc: eve@example.com done", "beauty: 24 of 24 frames ☃\n")
     until(lambda: bool(inbox.messages))
     until(lambda: not post.left())
@@ -139,10 +139,12 @@ def test_a_notice_arrives_once(post: Post, server: Controller, inbox: Inbox) -> 
     assert first.get_content().replace("\r\n", "\n") == "beauty: 24 of 24 frames ☃\n"
 
 
-def test_a_server_that_is_down_is_waited_for(post: Post, server: Controller, inbox: Inbox) -> None:
+def test_a_server_that_is_down_is_waited_for(
+    post: Post, smtp_server: Controller, inbox: Inbox
+) -> None:
     post.tell("early")
     until(lambda: any(notice.attempts for notice in post.left()))
-    server.start()
+    smtp_server.start()
     post.clock.now += timedelta(minutes=1)
     post.news.notify()
     until(lambda: bool(inbox.messages))
@@ -150,12 +152,12 @@ def test_a_server_that_is_down_is_waited_for(post: Post, server: Controller, inb
 
 
 def test_a_refused_user_does_not_hold_up_others(
-    post: Post, server: Controller, inbox: Inbox
+    post: Post, smtp_server: Controller, inbox: Inbox
 ) -> None:
     inbox.answers = ["550 no such user", "450 later"]
     for subject in ("refused", "later", "fine"):
         post.tell(subject)
-    server.start()
+    smtp_server.start()
     post.clock.now += timedelta(minutes=1)
     post.news.notify()
     until(lambda: len(inbox.messages) == 1)
@@ -167,12 +169,12 @@ def test_a_refused_user_does_not_hold_up_others(
 
 
 def test_a_message_that_is_refused_does_not_hold_up_others(
-    post: Post, server: Controller, inbox: Inbox
+    post: Post, smtp_server: Controller, inbox: Inbox
 ) -> None:
     inbox.refused = "554 looks like spam"
     for subject in ("first", "second", "third"):
         post.tell(subject)
-    server.start()
+    smtp_server.start()
     post.clock.now += timedelta(minutes=1)
     post.news.notify()
     until(lambda: [each["Subject"] for each in inbox.messages] == ["second", "third"])
@@ -195,9 +197,9 @@ def test_a_sender_that_is_refused_costs_no_notice(
 
 
 def test_an_address_that_no_server_takes_does_not_hold_up_others(
-    post: Post, server: Controller, inbox: Inbox
+    post: Post, smtp_server: Controller, inbox: Inbox
 ) -> None:
-    server.start()
+    smtp_server.start()
     good = post.account
     with post.database.write() as connection:
         account = accounts.by_id(connection, good)
@@ -218,7 +220,7 @@ def test_old_news_is_given_up(post: Post) -> None:
     until(lambda: not post.left())
 
 
-def test_signing_in(tmp_path: Path, inbox: Inbox, port: int) -> None:
+def test_signing_in(open_again: Open, inbox: Inbox, port: int) -> None:
     given: list[tuple[bytes, bytes]] = []
 
     def check(_server: Any, _session: Any, _envelope: Any, _method: Any, data: Any) -> AuthResult:
@@ -236,7 +238,7 @@ def test_signing_in(tmp_path: Path, inbox: Inbox, port: int) -> None:
     server.start()
     smtp = Smtp("127.0.0.1", port, user="farm", password="pass word")
     assert "pass word" not in repr(smtp)
-    post = Post(tmp_path, smtp)
+    post = Post(open_again(), smtp)
     post.tell("signed")
     until(lambda: bool(inbox.messages))
     assert given[0] == (b"farm", b"pass word")
@@ -267,11 +269,11 @@ def encrypted(inbox: Inbox, port: int, security: str, authority: trustme.CA) -> 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_an_encrypted_connection(
-    tmp_path: Path, inbox: Inbox, port: int, security: str, authority: trustme.CA
+    open_again: Open, inbox: Inbox, port: int, security: str, authority: trustme.CA
 ) -> None:
     server = encrypted(inbox, port, security, authority)
     server.start()
-    post = Post(tmp_path, Smtp("127.0.0.1", port, security))
+    post = Post(open_again(), Smtp("127.0.0.1", port, security))
     post.tell("secret")
     until(lambda: bool(inbox.messages))
     until(lambda: not post.left())
@@ -282,11 +284,11 @@ def test_an_encrypted_connection(
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 @pytest.mark.usefixtures("authority")
 def test_a_server_that_nobody_vouches_for_is_told_nothing(
-    tmp_path: Path, inbox: Inbox, port: int, security: str
+    open_again: Open, inbox: Inbox, port: int, security: str
 ) -> None:
     server = encrypted(inbox, port, security, trustme.CA())
     server.start()
-    post = Post(tmp_path, Smtp("127.0.0.1", port, security))
+    post = Post(open_again(), Smtp("127.0.0.1", port, security))
     post.tell("secret")
     until(lambda: any(notice.attempts for notice in post.left()))
     assert inbox.messages == []
@@ -294,8 +296,8 @@ def test_a_server_that_nobody_vouches_for_is_told_nothing(
     server.stop()
 
 
-def test_who_wants_no_emails_gets_none(post: Post, server: Controller, inbox: Inbox) -> None:
-    server.start()
+def test_who_wants_no_emails_gets_none(post: Post, smtp_server: Controller, inbox: Inbox) -> None:
+    smtp_server.start()
     with post.database.write() as connection:
         accounts.change(connection, post.account, email_notices=False)
     post.tell("unwanted")
@@ -306,8 +308,8 @@ def test_who_wants_no_emails_gets_none(post: Post, server: Controller, inbox: In
     assert [message["Subject"] for message in inbox.messages] == ["wanted"]
 
 
-def test_without_a_mail_server_nothing_is_tried(tmp_path: Path) -> None:
-    post = Post(tmp_path, None)
+def test_without_a_mail_server_nothing_is_tried(open_again: Open) -> None:
+    post = Post(open_again(), None)
     post.tell("nobody hears it")
     assert len(post.left()) == 1
     post.close()

@@ -1,13 +1,12 @@
 """``farm credits``, as an administrator types it."""
 
-import json
-import subprocess
-import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Done, farm, read
 from farm.accounts.users import create
 from farm.db.opening import open_database
 from farm.db.tables import accounts
@@ -18,27 +17,24 @@ from sqlalchemy import update
 class Office:
     """A farm's data folder with two users, and the command line."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None) -> None:
         self.folder = folder
-        database = open_database(folder, None)
+        self.database = open_database(folder, url)
         for name in ("ann", "bob"):
-            create(database, NewUser(email=f"{name}@example.com"))
-        database.close()
+            create(self.database, NewUser(email=f"{name}@example.com"))
 
-    def farm(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "farm", "credits", *arguments]
-        command += ["--data-dir", str(self.folder)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    def farm(self, *arguments: str) -> Done:
+        return farm(self.folder, "credits", *arguments)
 
     def read(self, *arguments: str) -> Any:
-        done = self.farm(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return read(self.folder, "credits", *arguments)
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
-    return Office(tmp_path)
+def office(tmp_path: Path, on_database: str | None) -> Iterator[Office]:
+    office = Office(tmp_path, on_database)
+    yield office
+    office.database.close()
 
 
 def test_credits_are_given_and_taken_exactly(office: Office) -> None:
@@ -102,12 +98,10 @@ def test_what_is_wrong_moves_nothing_and_is_told(
 def test_the_check_names_the_account_that_does_not_add_up(office: Office) -> None:
     office.read("move", "ann@example.com", "5", "--reason", "x")
     assert office.read("check") == {"faults": []}
-    database = open_database(office.folder, None)
-    with database.write() as connection:
+    with office.database.write() as connection:
         connection.execute(
             update(accounts).where(accounts.c.email == "ann@example.com").values(balance_micros=6)
         )
-    database.close()
     done = office.farm("check")
     assert done.returncode == 1
     assert "ann@example.com" in done.stdout

@@ -11,14 +11,6 @@ import httpx
 import pytest
 
 
-@pytest.fixture
-def on_database(database_url: str | None, monkeypatch: pytest.MonkeyPatch) -> str | None:
-    """Let the commands of this test work on SQLite, then on PostgreSQL."""
-    if database_url is not None:
-        monkeypatch.setenv("FARM_DATABASE_URL", database_url)
-    return database_url
-
-
 def farm(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "farm", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload, no-any-return]

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from command_line import Done, farm, read
 from farm.accounts.users import create
 from farm.db.opening import open_database
 from farm_protocol.hashing import new_hasher
@@ -30,14 +31,11 @@ class Place:
     def __init__(self, folder: Path, url: str, client: httpx.Client) -> None:
         self.folder, self.url, self.client = folder, url, client
 
-    def farm(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "farm", *arguments, "--data-dir", str(self.folder)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    def farm(self, *arguments: str) -> Done:
+        return farm(self.folder, *arguments)
 
     def read(self, *arguments: str) -> Any:
-        done = self.farm(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return read(self.folder, *arguments)
 
     def submit(self, name: str) -> str:
         job = {
@@ -72,12 +70,12 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, on_database: str | None) -> Iterator[Place]:
     blender = tmp_path / "blender"
     blender.write_text(SILENT)
     blender.chmod(0o755)
     folder = tmp_path / "farm"
-    database = open_database(folder, None)
+    database = open_database(folder, on_database)
     created = create(database, NewUser(email="ann@example.com", credits=Decimal(10)))
     key = created.access_key
     database.close()
@@ -86,7 +84,8 @@ def place(tmp_path: Path) -> Iterator[Place]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={"FARM_BLENDER": str(blender), "PATH": "/usr/bin:/bin"},
+        env={"FARM_BLENDER": str(blender), "PATH": "/usr/bin:/bin"}
+        | ({} if on_database is None else {"FARM_DATABASE_URL": on_database}),
     )
     assert process.stdout is not None
     url = json.loads(process.stdout.readline())["url"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from command_line import Done, farm
 
 EMAIL, PASSWORD = "ann@example.com", "correct horse"
 
@@ -26,14 +27,8 @@ class Office:
         self.url = json.loads(self.process.stdout.readline())["url"]
         self.farm("add", EMAIL, "--password-stdin", given=PASSWORD)
 
-    def farm(
-        self, *arguments: str, noun: str = "users", given: str = ""
-    ) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "farm", noun, *arguments]
-        command += ["--data-dir", str(self.folder)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, input=f"{given}\n"
-        )
+    def farm(self, *arguments: str, noun: str = "users", given: str = "") -> Done:
+        return farm(self.folder, noun, *arguments, given=given)
 
     def users(self) -> Any:
         return json.loads(self.farm("list", "--json").stdout)
@@ -50,11 +45,7 @@ class Office:
 
 
 @pytest.fixture
-def office(
-    tmp_path: Path, database_url: str | None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Office]:
-    if database_url is not None:
-        monkeypatch.setenv("FARM_DATABASE_URL", database_url)
+def office(tmp_path: Path, on_database: str | None) -> Iterator[Office]:
     office = Office(tmp_path)
     yield office
     office.process.terminate()

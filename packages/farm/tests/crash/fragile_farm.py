@@ -1,6 +1,7 @@
 """Real farm processes that kill themselves at a chosen commit.
 
-Reads a line ``{"data_dir", "database_url", "when", "number"}``, runs such a farm in a process of
+Reads a line ``{"data_dir", "database_url", "when", "number", "settings"?, "silence"?}``, runs such
+a farm in a process of
 its own, writes its process id, and when it has ended its exit code (negative: a signal); then the
 next line. A fork of what is imported already starts in a moment.
 
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from farm.db.database import Database
-from farm.scheduler import loop
+from farm.scheduler import claims, loop, setbacks
 from sqlalchemy import Connection
 
 from tools import bare_farm
@@ -51,8 +52,16 @@ def serve(order: dict[str, Any]) -> None:
     """Be the farm."""
     # A runner that was noted and never started is missed after this long, instead of 30 s.
     loop._LAUNCH_GRACE = timedelta(seconds=1)
+    if "silence" in order:
+        # So soon a silent runner has lost its claim, and soon after that its place.
+        loop.CLAIM_TIMEOUT_SECONDS = claims.CLAIM_TIMEOUT_SECONDS = order["silence"]
+        loop._STUCK_GRACE = timedelta(seconds=order["silence"])
+        loop.BUSY_SECONDS = 0.2
+        # So soon another machine may try what a bad one was refused.
+        setbacks.REFUSED_PAUSE_SECONDS = 0.1
     die_at(order["when"], order["number"])
-    bare_farm.serve(Path(order["data_dir"]), order["database_url"], slots=2)
+    more = order.get("settings", {})
+    bare_farm.serve(Path(order["data_dir"]), order["database_url"], slots=2, **more)
 
 
 def main() -> None:

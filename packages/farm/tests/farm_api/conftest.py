@@ -1,8 +1,8 @@
 """A farm's API over real HTTP on a real database, with an engine that starts nothing."""
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
@@ -25,6 +25,7 @@ from farm.stores.disk import DiskStore
 from farm.wakeup import Wakeup
 from farm_protocol.hashing import new_hasher
 from farm_protocol.users import NewUser, Role
+from fastapi import FastAPI
 
 
 class RecordingEngine:
@@ -82,8 +83,13 @@ class Farm:
     engine: RecordingEngine
     wakeup: Wakeup
     data_dir: Path
-    routes: Sequence[tuple[str, str]] = ()
-    keys: dict[str, str] = field(default_factory=dict)
+    app: FastAPI
+
+    def routes(self) -> list[tuple[str, str]]:
+        """Return method and path of everything that the API answers."""
+        paths = self.app.openapi()["paths"]
+        found = [(method.upper(), path) for path, methods in paths.items() for method in methods]
+        return sorted(found)
 
     def user(
         self,
@@ -151,9 +157,7 @@ def farm(
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     assert ready.wait(10)
-    paths = app.openapi()["paths"]
-    routes = [(method.upper(), path) for path, methods in paths.items() for method in methods]
-    yield Farm(url, database, engine, work, tmp_path, sorted(routes))
+    yield Farm(url, database, engine, work, tmp_path, app)
     server.end()
     thread.join(15)
     assert not thread.is_alive()

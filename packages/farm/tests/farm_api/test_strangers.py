@@ -116,7 +116,7 @@ def call(client: httpx.Client, house: House, method: str, path: str) -> httpx.Re
 
 
 def test_every_route_is_known_to_this_test(farm: Farm) -> None:
-    mine = {" ".join(route) for route in farm.routes}
+    mine = {" ".join(route) for route in farm.routes()}
     known = set(EMPTY) | OPEN
     assert {route for route in mine if RUNNERS not in route} == known
 
@@ -124,7 +124,7 @@ def test_every_route_is_known_to_this_test(farm: Farm) -> None:
 def test_a_stranger_gets_nothing(farm: Farm, house: House) -> None:
     before = job_of(house.ann)
     eve = farm.user("eve@example.com")
-    for method, path in farm.routes:
+    for method, path in farm.routes():
         expected = EMPTY.get(f"{method} {path}")
         if expected is None:
             continue
@@ -159,7 +159,7 @@ def test_without_a_key_there_is_nothing(farm: Farm, house: House) -> None:
         "a wrong key": farm.client("ek_wrong"),
         "a runner's token": farm.client(house.runner.request.token),
     }
-    for method, path in farm.routes:
+    for method, path in farm.routes():
         if f"{method} {path}" in OPEN or RUNNERS in path:
             continue
         for who, client in clients.items():
@@ -175,7 +175,7 @@ def test_runners_routes_take_no_users_key_and_no_other_runners_token(
     bob.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
     other = FakeRunner(farm, 2)
     other.claim()
-    for method, path in farm.routes:
+    for method, path in farm.routes():
         if RUNNERS not in path:
             continue
         assert call(house.ann, house, method, path).status_code == 401, path

@@ -5,25 +5,30 @@ crashes, budgets and empty accounts, on the real scheduler and database. After e
 invariants hold; in the end everybody works on, and everything must come to an end.
 """
 
+import contextlib
 import importlib.util
 import sys
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from farm.accounts.credits import available, grant
+from farm.accounts.plans import STANDARD
 from farm.db import accounts, ledger, metering
 from farm.db import claims as claim_rows
 from farm.db import jobs as job_rows
+from farm.db.plans import Plan
 from farm.db.tables import claims, frames, job_dependencies, jobs, runners
 from farm.errors import ClaimLostError, ConflictError, InsufficientCreditsError
 from farm.jobs.dependencies import find_cycle
-from farm.scheduler import actions
+from farm.scheduler import actions, limits
 from farm.scheduler.actions import Action
 from farm_protocol.jobs import Budget, BudgetAction, JobChange, JobState
 from farm_protocol.runner import EndedClaim, Finish, Outcome, RunnerCommand
+from farm_protocol.users import UserChange
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -32,8 +37,11 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
 from sqlalchemy import select
+
+from tools.temporary_postgres import TemporaryPostgres
 
 # importlib mode has no package to import a helper from.
 _spec = importlib.util.spec_from_file_location(
@@ -75,9 +83,13 @@ def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
 class Farm(RuleBasedStateMachine):
     """What can happen to a farm."""
 
+    def __init__(self, place: Any) -> None:
+        super().__init__()
+        self.place = place
+
     @initialize(slots=st.integers(1, 5), hosts=st.integers(1, 3))
     def begin(self, slots: int, hosts: int) -> None:
-        self.world = world.World(slots, hosts)
+        self.world = world.World(self.place, slots, hosts)
         self.delivered: Counter[tuple[str, int]] = Counter()
         self.started_over: set[str] = set()
 
@@ -93,21 +105,23 @@ class Farm(RuleBasedStateMachine):
 
     @rule(user=st.integers(0, 2), graph=graphs())
     def submit(self, user: int, graph: list[dict[str, Any]]) -> None:
+        if not self.world.account(user).active:
+            return  # The key of a disabled user opens nothing.
         try:
             self.world.submit(user, [dict(job) for job in graph])
         except InsufficientCreditsError:
             assert self.available(user) <= 0
 
     def available(self, user: int) -> int:
+        account = self.world.account(user)
         with self.world.database.read() as connection:
-            account = accounts.by_id(connection, self.world.users[user].id)
             return available(connection, account)[0]
 
     @rule(user=st.integers(0, 2), credits=st.sampled_from([-5000, -1000, -5, 5, 1000, 5000]))
     def move_credits(self, user: int, credits: int) -> None:
         before = self.available(user)
         with self.world.database.write() as connection:
-            grant(connection, self.world.users[user].id, Decimal(credits), "moved")
+            grant(connection, self.world.user_ids[user], Decimal(credits), "moved")
         assert self.available(user) == before + credits * 1_000_000
 
     def job_ids(self) -> list[str]:
@@ -135,11 +149,34 @@ class Farm(RuleBasedStateMachine):
     @rule(action=st.sampled_from(list(Action)), which=pick)
     def act_on_everything_of_a_user(self, action: Action, which: int) -> None:
         before = self.rows()
-        user = self.world.users[which % 3]
-        ids = [job_id for job_id, row in before.items() if row["account_id"] == user.id]
+        user_id = self.world.user_ids[which % 3]
+        self.act_on_many([each for each in before if before[each]["account_id"] == user_id], action)
+
+    @rule(action=st.sampled_from(list(Action)), which=pick)
+    def act_on_a_submission(self, action: Action, which: int) -> None:
+        ids = self.job_ids()
+        if ids:
+            submission = self.rows()[ids[which % len(ids)]]["submission_id"]
+            with self.world.database.read() as connection:
+                ids = job_rows.ids(connection, submission_id=submission)
+            self.act_on_many(ids, action)
+
+    def act_on_many(self, ids: list[str], action: Action) -> None:
+        before = self.rows()
         with self.world.database.write() as connection:
             actions.act_on_many(connection, ids, action, self.world.now)
         self.note_started_over(before)
+        after = self.rows()
+        assert all(after[job_id] == before[job_id] for job_id in set(before) - self.reach(ids))
+
+    def reach(self, ids: list[str]) -> set[str]:
+        """Return the jobs whose state can follow from these: those that need them."""
+        with self.world.database.read() as connection:
+            edges = [tuple(row) for row in connection.execute(select(job_dependencies))]
+        reached = set(ids)
+        while more := {job for job, needed in edges if needed in reached} - reached:
+            reached |= more
+        return reached
 
     def note_started_over(self, before: dict[str, Any]) -> None:
         """Frames of a job that was started over may be delivered once more."""
@@ -157,22 +194,47 @@ class Farm(RuleBasedStateMachine):
             with self.world.database.write() as connection:
                 actions.change(connection, [ids[which % len(ids)]], asked)
 
+    # Administrators
+
+    @rule(job_limit=st.integers(1, 4), most=st.integers(1, 6))
+    def change_plan(self, job_limit: int, most: int) -> None:
+        plan = Plan(world.PLAN.name, job_throughput_limit=job_limit, max_throughput=most)
+        with self.world.database.write() as connection:
+            limits.set_plan(connection, plan)
+
+    @rule(
+        user=st.integers(0, 2),
+        change=st.builds(
+            UserChange,
+            plan=st.sampled_from([world.PLAN.name, STANDARD]),
+            active=st.booleans(),
+        ),
+    )
+    def change_user(self, user: int, change: UserChange) -> None:
+        account = self.world.account(user)
+        with self.world.database.write() as connection:
+            limits.change_user(connection, account, change)
+
     # The farm
 
     @rule()
     def tick(self) -> None:
         self.world.scheduler.tick()
-        # Nobody is left at work whose account is empty, and nobody waits for credits who has some.
-        has_credits = {user.id: self.available(n) > 0 for n, user in enumerate(self.world.users)}
+        # Nobody is left at work whose account is empty or disabled, and nobody stands still for
+        # that whose account is neither.
+        may_work = {
+            self.world.user_ids[user]: self.available(user) > 0 and self.world.account(user).active
+            for user in range(3)
+        }
         with self.world.database.read() as connection:
             metered = metering.by_job(connection)
         for job_id, row in self.rows().items():
             if row["state"] in (JobState.READY, JobState.RUNNING):
-                assert has_credits[row["account_id"]]
+                assert may_work[row["account_id"]]
                 spent = row["credits_micros"] + metered.get(job_id, 0)
                 assert row["budget_acted"] or not 0 < row["budget_micros"] <= spent
             if row["state"] == JobState.SUSPENDED and row["suspended_for"]:
-                assert not has_credits[row["account_id"]]
+                assert not may_work[row["account_id"]]
 
     @rule(seconds=st.sampled_from([0.1, 2, 13, 50, 100, 2000]))
     def pass_time(self, seconds: float) -> None:
@@ -181,6 +243,31 @@ class Farm(RuleBasedStateMachine):
     @rule(slots=st.integers(1, 5))
     def crash(self, slots: int) -> None:
         self.world.slots = slots
+        self.world.crash()
+
+    @rule(commit=st.integers(1, 12))
+    def crash_inside_an_ordinary_moment(self, commit: int) -> None:
+        """Before one of its commits: what was committed before it stays."""
+        self.crash_inside(self.all_work, commit)
+
+    @rule(user=st.integers(0, 2), graph=graphs())
+    def crash_inside_a_submission(self, user: int, graph: list[dict[str, Any]]) -> None:
+        before = self.rows()
+        self.crash_inside(lambda: self.submit(user, graph))
+        assert self.rows() == before
+
+    @rule(which=pick, action=st.sampled_from(list(Action)))
+    def crash_inside_an_action(self, which: int, action: Action) -> None:
+        before = self.rows()
+        self.crash_inside(lambda: self.act(which, action))
+        self.crash_inside(lambda: self.act_on_a_submission(action, which))
+        assert self.rows() == before
+
+    def crash_inside(self, work: Callable[[], None], commit: int = 1) -> None:
+        """Let the farm die before the ``commit``-th commit of something, and start it again."""
+        self.world.database.fuse = commit
+        with contextlib.suppress(world.Crash):
+            work()
         self.world.crash()
 
     # Runners
@@ -288,14 +375,16 @@ class Farm(RuleBasedStateMachine):
         )
 
     def deliver(self, process: Any) -> None:
-        frame = process.left.pop(0)
+        frame = process.left[0]
         before = self.rows()[process.request.job_id]["frames_done"]
         try:
             self.world.done(process, frame)
         except world.InvalidRequestError:
             # The frame is no longer this claim's.
             assert process.request.job_id in self.started_over
+            process.left.pop(0)
             return
+        process.left.pop(0)
         if self.rows()[process.request.job_id]["frames_done"] > before:
             self.delivered[process.request.job_id, frame] += 1
             assert self.delivered[process.request.job_id, frame] == 1, "done twice"
@@ -343,9 +432,9 @@ class Farm(RuleBasedStateMachine):
         with self.world.database.read() as connection:
             assert ledger.faults(connection) == []
             metered = metering.by_job(connection)
-            for user in self.world.users:
-                account = accounts.by_id(connection, user.id)
-                movements = ledger.history(connection, user.id, None, 100_000)
+            for user_id in self.world.user_ids:
+                account = accounts.by_id(connection, user_id)
+                movements = ledger.history(connection, user_id, None, 100_000)
                 usage = [each for each in movements if each.kind == ledger.USAGE]
                 assert all(each.amount_micros <= 0 for each in usage)
                 delivered = Counter(each.reference for each in usage)
@@ -394,8 +483,10 @@ class Farm(RuleBasedStateMachine):
         for process in self.world.engine.processes.values():
             process.frozen = process.frozen and process.claim is not None
         with self.world.database.write() as connection:
-            for user in self.world.users:
-                grant(connection, user.id, Decimal(10**6), "enough for everything")
+            for user_id in self.world.user_ids:
+                grant(connection, user_id, Decimal(10**6), "enough for everything")
+                account = accounts.by_id(connection, user_id)
+                limits.change_user(connection, account, UserChange(active=True))
         quiet = 0
         while quiet < 200:  # 2000 s: longer than any pause.
             before = self.rows()
@@ -423,24 +514,33 @@ COMMON = {
     "print_blob": True,
 }
 
-TestFarm = Farm.TestCase
-TestFarm.settings = settings(max_examples=30, stateful_step_count=30, **COMMON)
+
+@pytest.fixture
+def place(tmp_path: Path, database_url: str | None, server: TemporaryPostgres | None) -> Any:
+    return world.Place(tmp_path, database_url, server)
+
+
+def go_through_it(place: Any, examples: int, steps: int) -> None:
+    profile = settings(max_examples=examples, stateful_step_count=steps, **COMMON)
+    run_state_machine_as_test(lambda: Farm(place), settings=profile)
+
+
+def test_whatever_happens(place: Any, server: TemporaryPostgres | None) -> None:
+    go_through_it(place, examples=5 if server else 20, steps=30)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
-class TestFarmLong(Farm.TestCase):
-    """The same for longer."""
-
-    settings = settings(max_examples=150, stateful_step_count=80, **COMMON)
+@pytest.mark.timeout(3600)
+def test_whatever_happens_for_longer(place: Any) -> None:
+    go_through_it(place, examples=150, steps=80)
 
 
-def test_ten_thousand_frames_do_not_starve_another_users_one() -> None:
+def test_ten_thousand_frames_do_not_starve_another_users_one(place: Any) -> None:
     """The real scheduler with one slot: frames of 10 s, a pass every 2 s."""
-    farm = world.World(slots=1)
+    farm = world.World(place, slots=1)
     with farm.database.write() as connection:
-        for user in farm.users:
-            grant(connection, user.id, Decimal(10**6), "enough for everything")
+        for user_id in farm.user_ids:
+            grant(connection, user_id, Decimal(10**6), "enough for everything")
     try:
         farm.submit(0, [{"id": "endless", "frames": 10_000}])
         farm.scheduler.tick()

@@ -2,11 +2,11 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -19,6 +19,7 @@ from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.db import accounts, files, runners
 from farm.db import jobs as job_rows
+from farm.db.accounts import AccountRow
 from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.db.plans import Plan
@@ -43,6 +44,9 @@ from farm_protocol.runner import (
 from farm_protocol.users import NewUser
 from sqlalchemy import Connection
 
+from tools.temporary_postgres import TemporaryPostgres
+
+USERS = ("ann@example.com", "bob@example.com", "cid@example.com")
 PLAN = Plan("Small", job_throughput_limit=3, max_throughput=4)
 BLOB = "ab" * 32
 _MEMORY = Path("/dev/shm")
@@ -50,23 +54,57 @@ _MEMORY = Path("/dev/shm")
 
 Told = TypeVar("Told")
 
-__all__ = ["InvalidRequestError", "Process", "World"]
+__all__ = ["PLAN", "Crash", "InvalidRequestError", "Place", "Process", "World"]
 
 
-@cache
-def _template() -> Path:
-    """Return a database file with the tables, two users and a blob: made once, then copied."""
-    folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
-    database = open_database(folder, None)
-    with database.write() as connection:
-        set_plan(connection, PLAN)
-    for name in ("ann", "bob", "cid"):
-        new = NewUser(email=f"{name}@example.com", credits=Decimal(1000), plan=PLAN.name)
-        account_id = create_user(database, new).id
+class Place:
+    """Where worlds get their databases: copies of one that holds three users and a blob.
+
+    Parameters:
+        folder: of a farm whose database is new, the SQLite one in there or that of ``url``.
+        server: None for SQLite.
+    """
+
+    def __init__(self, folder: Path, url: str | None, server: TemporaryPostgres | None) -> None:
+        database = open_database(folder, url)
         with database.write() as connection:
-            files.add_blob(connection, account_id, BLOB, 3, datetime.now(UTC))
-    database.close()
-    return folder
+            set_plan(connection, PLAN)
+        for user in USERS:
+            new = NewUser(email=user, credits=Decimal(1000), plan=PLAN.name)
+            account_id = create_user(database, new).id
+            with database.write() as connection:
+                files.add_blob(connection, account_id, BLOB, 3, datetime.now(UTC))
+        database.close()
+        self._folder, self._server = folder, server
+        self._template = database.url.database or ""
+
+    @contextmanager
+    def copy(self, folder: Path) -> Iterator[str | None]:
+        """Put a copy into an empty folder, or on the server: then its address is yielded."""
+        if self._server is None:
+            shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+            yield None
+        else:
+            with self._server.database(self._template) as name:
+                yield self._server.url(name)
+
+
+class Crash(Exception):
+    """The farm has died before a commit."""
+
+
+class MortalDatabase(Database):
+    """``fuse``: at which commit from now on the farm dies, and all after it; 0: at none."""
+
+    fuse = 0
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with super().write() as connection:
+            yield connection
+            if self.fuse == 1:
+                raise Crash
+            self.fuse = max(self.fuse - 1, 0)
 
 
 @dataclass
@@ -112,23 +150,29 @@ class StrictEngine:
 class World:
     """A farm with three users and a clock of its own."""
 
-    def __init__(self, slots: int, hosts: int = 1) -> None:
+    def __init__(self, place: Place, slots: int, hosts: int = 1) -> None:
         self.folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
-        shutil.copytree(_template(), self.folder, dirs_exist_ok=True)
+        self._copies = ExitStack()
+        self._url = self._copies.enter_context(place.copy(self.folder))
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
         self.slots, self.hosts = slots, hosts
         self.engine = StrictEngine(self)
         self.open()
         with self.database.read() as connection:
-            found = [
-                accounts.by_email(connection, f"{name}@example.com")
-                for name in ("ann", "bob", "cid")
-            ]
-        self.users = [account for account in found if account is not None]
+            found = [accounts.by_email(connection, user) for user in USERS]
+        self.user_ids = [account.id for account in found if account is not None]
+
+    def account(self, user: int) -> AccountRow:
+        """Return a user as the database has it now."""
+        with self.database.read() as connection:
+            return accounts.by_id(connection, self.user_ids[user])
 
     def open(self) -> None:
         """Start the farm, or start it again after a crash: only the database and engine stay."""
-        self.database = Database.in_folder(self.folder)
+        if self._url is None:
+            self.database = MortalDatabase.in_folder(self.folder)
+        else:
+            self.database = MortalDatabase(self._url)
         self.store = DiskStore(self.folder / "blobs")
         slots = {"local-cpu": self.slots}
         self.scheduler = Scheduler(
@@ -146,6 +190,7 @@ class World:
 
     def close(self) -> None:
         self.database.close()
+        self._copies.close()
         shutil.rmtree(self.folder)
 
     def pass_time(self, seconds: float) -> None:
@@ -157,10 +202,13 @@ class World:
             living = runners.live_runners(connection)
             row = job_rows.row(connection, request.job_id)
             owners = [job_rows.row(connection, each.job_id)["account_id"] for each in living]
+            account = accounts.by_id(connection, row["account_id"])
+        assert account.active
         assert len(living) <= self.slots, "machine type"
-        assert owners.count(row["account_id"]) <= PLAN.max_throughput, "user's throughput"
+        assert owners.count(account.id) <= account.plan.max_throughput, "user's throughput"
         of_job = sum(each.job_id == request.job_id for each in living)
-        assert of_job <= min(row["instances"] or 10**6, PLAN.job_throughput_limit), "instances"
+        most = min(row["instances"] or 10**6, account.plan.job_throughput_limit)
+        assert of_job <= most, "instances"
 
     def submit(self, user: int, jobs: list[dict[str, object]]) -> Submission:
         """Submit jobs: each has an id, dependencies, frames (a count) and whatever it changes."""
@@ -183,8 +231,9 @@ class World:
             jobs=specs,
             pending_files=["demo/scene.blend"],
         )
+        account = self.account(user)
         with self.database.write() as connection:
-            return create(connection, self.catalogue, self.store, self.users[user], spec)
+            return create(connection, self.catalogue, self.store, account, spec)
 
     def knows(self, process: Process) -> bool:
         """Whether the farm takes the process for a living runner."""
