@@ -526,7 +526,7 @@ def go_through_it(place: Any, examples: int, steps: int) -> None:
 
 
 def test_whatever_happens(place: Any, server: TemporaryPostgres | None) -> None:
-    go_through_it(place, examples=5 if server else 20, steps=30)
+    go_through_it(place, examples=4 if server else 18, steps=30)
 
 
 @pytest.mark.long
