@@ -80,6 +80,7 @@ class Farm(RuleBasedStateMachine):
         self.world = world.World(slots, hosts)
         self.delivered: Counter[tuple[str, int]] = Counter()
         self.started_over: set[str] = set()
+        self.used: Counter[str] = Counter()
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -174,7 +175,7 @@ class Farm(RuleBasedStateMachine):
             if row["state"] == JobState.SUSPENDED and row["suspended_for"]:
                 assert not has_credits[row["account_id"]]
 
-    @rule(seconds=st.sampled_from([0.1, 2, 13, 50, 100, 2000]))
+    @rule(seconds=st.sampled_from([0.1, 2, 13, 50, 100, 2000, -20]))
     def pass_time(self, seconds: float) -> None:
         self.world.pass_time(seconds)
 
@@ -354,6 +355,33 @@ class Farm(RuleBasedStateMachine):
         assert all(micros >= 0 for micros in metered.values())
 
     @invariant()
+    def credits_fall_only_by_a_refund_or_a_missing_licence(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        used: Counter[str] = Counter()
+        with self.world.database.read() as connection:
+            all_claims = {row.id: row for row in connection.execute(select(claims))}
+            used.update(metering.by_job(connection))
+            posted: Counter[str] = Counter()
+            for user in self.world.users:
+                for each in ledger.history(connection, user.id, None, 100_000):
+                    if each.kind == ledger.GRANT:
+                        continue
+                    claim = all_claims[each.reference.split(":")[1]]
+                    posted[claim.job_id] -= each.amount_micros
+                    if each.kind == ledger.REFUND:
+                        assert claim.outcome in ("failed", "lost", "completed")
+                        used[claim.job_id] += each.amount_micros
+        for claim in all_claims.values():
+            if claim.outcome == "no_licence":
+                used[claim.job_id] += round(claim.unposted_seconds * 10**6)
+        for job_id, row in self.rows().items():
+            assert row["credits_micros"] == posted[job_id]
+            used[job_id] += row["credits_micros"]
+            assert used[job_id] >= self.used[job_id] - len(all_claims)  # Each may be rounded.
+        self.used = used
+
+    @invariant()
     def states_are_what_the_frames_and_the_graph_say(self) -> None:
         if not hasattr(self, "world"):
             return
@@ -397,7 +425,7 @@ class Farm(RuleBasedStateMachine):
             for user in self.world.users:
                 grant(connection, user.id, Decimal(10**6), "enough for everything")
         quiet = 0
-        while quiet < 200:  # 2000 s: longer than any pause.
+        while quiet < 400:  # 3200 s: longer than any pause.
             before = self.rows()
             with self.world.database.write() as connection:
                 # Also what a budget suspends meanwhile.
@@ -406,7 +434,7 @@ class Farm(RuleBasedStateMachine):
             for reference, process in list(self.world.engine.processes.items()):
                 if not process.frozen:
                     self.step(reference, process)
-            self.world.pass_time(10)
+            self.world.pass_time(8)  # Longer would be a pause, in which nobody is lost.
             after = self.rows()
             quiet = quiet + 1 if after == before else 0
             if all(JobState(row["state"]).is_final for row in after.values()):
