@@ -197,7 +197,8 @@ def silence(farm: Farm) -> None:
 
 
 def test_a_lost_runner_is_noticed_within_15_seconds() -> None:
-    assert CLAIM_TIMEOUT_SECONDS + BUSY_SECONDS < 15
+    # Also when a pass of the scheduler takes a second: it rests for `BUSY_SECONDS` at most.
+    assert CLAIM_TIMEOUT_SECONDS + BUSY_SECONDS + 1 <= 15
     assert CLAIM_TIMEOUT_SECONDS >= 5 * HEARTBEAT_SECONDS  # and not by a hiccup
 
 

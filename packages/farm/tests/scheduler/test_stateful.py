@@ -5,11 +5,8 @@ crashes, budgets and empty accounts, on the real scheduler and database. After e
 invariants hold; in the end everybody works on, and everything must come to an end.
 """
 
-import importlib.util
-import sys
 from collections import Counter
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,17 +30,8 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from scheduler import world
 from sqlalchemy import select
-
-# importlib mode has no package to import a helper from.
-_spec = importlib.util.spec_from_file_location(
-    "scheduler_world", Path(__file__).parent / "world.py"
-)
-assert _spec is not None
-assert _spec.loader is not None
-world = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = world
-_spec.loader.exec_module(world)
 
 LOST = {JobState.FAILED, JobState.STOPPED, JobState.BLOCKED}
 pick = st.integers(0, 1000)
