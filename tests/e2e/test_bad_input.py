@@ -52,7 +52,7 @@ def test_a_corrupt_scene(studio: Studio) -> None:
     scene.write_bytes((SAMPLE / "scene.blend").read_bytes()[:5000])
     job = submit(studio, scene)
     assert "torn.blend" in str(job["sentence"])
-    assert job["credits"] == 0
+    assert 0 < job["credits"] < 0.1  # Also what fails is machine time.
 
 
 def test_a_scene_without_a_camera(studio: Studio) -> None:

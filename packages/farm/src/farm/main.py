@@ -17,6 +17,7 @@ from farm_protocol.runner import report_of
 from filelock import FileLock, Timeout
 
 from farm import __version__
+from farm.accounts.audit import Audit
 from farm.api.app import create_app
 from farm.api.context import Context
 from farm.asset_checks import AssetChecks
@@ -108,9 +109,12 @@ def serve(settings: Settings) -> None:
     if settings.embedded:
         quiet_signals()
         threading.Thread(target=server.watch_parent, daemon=True).start()
+    audit = Audit(database)
+    audit.start()
     mailer.start()
     server.run(sockets=[listener])
     mailer.stop()
+    audit.stop()
     database.close()
     lock.release()
 

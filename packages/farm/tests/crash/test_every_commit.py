@@ -81,7 +81,8 @@ def check_tables(folder: Path, url: str | None, consumed: float) -> None:
             .join(ledger_postings)
             .where(ledger_entries.c.kind == "usage", ledger_postings.c.account_id.is_not(None))
         ).all()
-        assert sorted(each.reference.split(":")[2] for each in charges) == list("123456")
+        parts = [each.reference.split(":") for each in charges]
+        assert sorted(part[2] for part in parts if part[0] == "frame") == list("123456")
         charged = to_credits(-sum(each.amount_micros for each in charges))
         assert float(charged) == pytest.approx(consumed)
         assert ledger.faults(connection) == []

@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
@@ -74,6 +76,24 @@ class RecordingEngine:
             return self.launched[count - 1]
 
 
+class Clock:
+    """The scheduler's. What runners tell has the real time."""
+
+    def __init__(self) -> None:
+        self._ahead = self._step = timedelta(0)
+
+    def __call__(self) -> datetime:
+        self._ahead += self._step
+        return datetime.now(UTC) + self._ahead
+
+    @contextmanager
+    def flies(self) -> Iterator[None]:
+        """Let some seconds pass, for the scheduler, between two looks at the clock."""
+        self._step = timedelta(seconds=4)
+        yield
+        self._ahead = self._step = timedelta(0)
+
+
 @dataclass
 class Farm:
     """A running farm and the ways into it."""
@@ -82,6 +102,7 @@ class Farm:
     database: Database
     engine: RecordingEngine
     wakeup: Wakeup
+    clock: Clock
     data_dir: Path
     app: FastAPI
 
@@ -133,9 +154,9 @@ def farm(
     tmp_path: Path, database_url: str | None, missing_files: Mode, catalogue: Catalogue
 ) -> Iterator[Farm]:
     database = open_database(tmp_path, database_url)
-    engine, work, changes = RecordingEngine(), Wakeup(), Wakeup()
+    engine, work, changes, clock = RecordingEngine(), Wakeup(), Wakeup(), Clock()
     slots = {each.id: each.slots for each in catalogue.machines}
-    scheduler = Scheduler(database, engine, slots, work, changes)
+    scheduler = Scheduler(database, engine, slots, work, changes, clock)
     store = DiskStore(tmp_path / "blobs")
     context = Context(
         database=database,
@@ -157,7 +178,7 @@ def farm(
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     assert ready.wait(10)
-    yield Farm(url, database, engine, work, tmp_path, app)
+    yield Farm(url, database, engine, work, clock, tmp_path, app)
     server.end()
     thread.join(15)
     assert not thread.is_alive()

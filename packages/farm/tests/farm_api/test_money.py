@@ -10,6 +10,7 @@ from farm.accounts.credits import grant
 from farm.db import accounts, ledger, notices
 from farm.db.tables import accounts as account_table
 from farm.db.tables import claims, ledger_entries, ledger_postings
+from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 from waiting import until
@@ -28,12 +29,19 @@ def ann(farm: Farm) -> httpx.Client:
 
 
 def worked(farm: Farm, seconds: float) -> None:
-    """Let the open claims have begun so long ago."""
+    """Let heartbeats have confirmed so many seconds more of the open claims."""
+    with farm.database.write() as connection:  # type: ignore[attr-defined]
+        more = claims.c.unposted_seconds + seconds
+        connection.execute(
+            update(claims).where(claims.c.ended_at.is_(None)).values(unposted_seconds=more)
+        )
+
+
+def heard(farm: Farm, seconds: float) -> None:
+    """Let the clock have jumped since the last sign of life: forth, or (negative) back."""
     with farm.database.write() as connection:  # type: ignore[attr-defined]
         then = datetime.now(UTC) - timedelta(seconds=seconds)
-        connection.execute(
-            update(claims).where(claims.c.ended_at.is_(None)).values(metered_at=then)
-        )
+        connection.execute(update(claims).values(heartbeat_at=then))
 
 
 def started(farm: Farm, ann: httpx.Client, **changes: Any) -> FakeRunner:
@@ -81,38 +89,103 @@ def test_time_counts_from_the_heartbeat_on_and_is_posted_with_the_frame(
     adds_up(farm)
 
 
-@pytest.mark.parametrize(("outcome", "cost"), [("failed", 0), ("stopped", 30)])
-def test_time_that_ends_in_a_failure_is_the_farms_loss(
+@pytest.mark.parametrize(
+    ("outcome", "cost"), [("failed", 30), ("stopped", 30), ("completed", 30), ("no_licence", 0)]
+)
+def test_time_is_paid_whatever_came_of_it_but_not_waiting_for_a_licence(
     farm: Farm, ann: httpx.Client, outcome: str, cost: float
 ) -> None:
     runner = started(farm, ann)
     worked(farm, 30)
     runner.beat(1)
-    runner.finish(outcome)
+    assert job_of(ann)["credits"] == pytest.approx(30, abs=5)
+    runner.finish(outcome, sentence="So it ended.")
     assert job_of(ann)["credits"] == pytest.approx(cost, abs=5 if cost else 0)
     assert money(ann)[1] == pytest.approx(job_of(ann)["credits"])
     adds_up(farm)
 
 
-def test_a_lost_runner_costs_what_it_delivered(farm: Farm, ann: httpx.Client) -> None:
+def test_the_end_of_a_claim_is_charged_once(farm: Farm, ann: httpx.Client) -> None:
+    runner = started(farm, ann)
+    worked(farm, 10)
+    runner.done(1)
+    worked(farm, 20)
+    assert [runner.finish("failed").status_code for _ in range(2)] == [204, 410]
+    moved = ann.get("/v1/me/credits").json()["movements"][:2]
+    assert [each["reference"].split(":")[0] for each in moved] == ["rest", "frame"]
+    assert [float(each["credits"]) for each in moved] == pytest.approx([-20, -10], abs=5)
+    assert job_of(ann)["credits"] == pytest.approx(money(ann)[1])
+    adds_up(farm)
+
+
+def test_a_renderer_that_has_delivered_everything_costs_nothing_more(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    runner = started(farm, ann, params={"frames": "1"})
+    worked(farm, 10)
+    runner.done(1)
+    cost = job_of(ann)["credits"]
+    worked(farm, 20)
+    runner.beat()
+    runner.finish()
+    assert (job_of(ann)["credits"], money(ann)[1]) == (cost, pytest.approx(cost))
+    adds_up(farm)
+
+
+def test_a_lost_runner_costs_what_it_did_up_to_its_last_heartbeat(
+    farm: Farm, ann: httpx.Client
+) -> None:
     runner = started(farm, ann)
     worked(farm, 10)
     runner.done(1)
     worked(farm, 30)
     runner.beat(2)
+    cost = job_of(ann)["credits"]
     farm.engine.living.clear()
     farm.wakeup.notify()
     wait_for(ann, lambda job: job["frames_running"] == 0)
-    assert job_of(ann)["credits"] == pytest.approx(10, abs=5)
+    assert job_of(ann)["credits"] == cost
+    assert cost == pytest.approx(40, abs=5)
     adds_up(farm)
 
 
 def test_a_clock_that_was_set_back_gives_nothing_back(farm: Farm, ann: httpx.Client) -> None:
     runner = started(farm, ann)
-    worked(farm, -3600)
+    heard(farm, -3600)
+    assert money(ann) == (100, 0)
+    runner.beat(1)
     assert money(ann) == (100, 0)
     runner.done(1)
-    assert job_of(ann)["credits"] == 0
+    assert job_of(ann)["credits"] == pytest.approx(0, abs=5)  # It goes on from there.
+    adds_up(farm)
+
+
+def test_a_clock_that_jumps_ahead_charges_no_more_than_a_runner_may_be_silent(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    runner = started(farm, ann)
+    heard(farm, 8 * 3600)
+    runner.beat(1)
+    assert job_of(ann)["credits"] == CLAIM_TIMEOUT_SECONDS
+    heard(farm, 8 * 3600)
+    runner.done(1)
+    assert job_of(ann)["credits"] == 2 * CLAIM_TIMEOUT_SECONDS
+    heard(farm, 8 * 3600)
+    runner.finish("failed")
+    assert job_of(ann)["credits"] == 3 * CLAIM_TIMEOUT_SECONDS
+    adds_up(farm)
+
+
+def test_a_budget_ends_a_job_that_only_fails(farm: Farm, ann: httpx.Client) -> None:
+    runner = started(farm, ann, budget={"value": 50, "action": "STOP"})
+    for _ in range(2):
+        worked(farm, 26)
+        runner.beat(1)
+        runner.finish("failed", sentence="It broke.")
+        runner.claim()
+    farm.wakeup.notify()
+    wait_for(ann, lambda job: job["state"] in ("stopping", "stopped"))
+    assert job_of(ann)["credits"] == pytest.approx(52, abs=5)
     adds_up(farm)
 
 
@@ -124,8 +197,7 @@ def test_a_budget_acts_at_the_metered_amount(
     runner.beat(1)
     assert job_of(ann)["state"] == "running"
     worked(farm, 21)
-    runner.beat(1)
-    farm.wakeup.notify()
+    runner.beat(1)  # Which wakes nobody: the scheduler looks by itself.
     wait_for(ann, lambda job: job["state"] == state)
     assert "budget of 20 credits" in job_of(ann)["sentence"]
     assert runner.beat(1) == ("stop" if action == "STOP" else "yield")

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from farm.db.tables import jobs
+from farm.db import ledger
+from farm.db.tables import claims, jobs
 from farm.jobs.hosts import REFUSED_PAUSE_SECONDS
 from sqlalchemy import select, update
 
@@ -50,6 +51,39 @@ def test_a_bad_host_is_avoided_and_its_failures_are_forgiven(farm: Farm, ann: ht
         for frame in frames:
             good.done(frame)
     assert job_of(ann)["state"] == "completed"
+
+
+def test_what_a_bad_host_cost_is_given_back_once(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 9"}, instances=2))
+    bad, good = FakeRunner(farm, 1, host="node1"), FakeRunner(farm, 2, host="node2")
+    good.claim()
+    bad.done(bad.claim()[0])
+    delivered = job_of(ann)["credits"]
+    for cost in (10, 20, 0):
+        with farm.database.write() as connection:
+            of_it = claims.c.id == bad.claim_id
+            connection.execute(update(claims).where(of_it).values(unposted_seconds=10.0))
+        bad.finish("failed", sentence="The driver crashed.")
+        assert job_of(ann)["credits"] == pytest.approx(delivered + cost, abs=3)
+        bad.claim()
+    job, me = job_of(ann), ann.get("/v1/me").json()
+    assert job["credits"] == delivered  # What it had delivered stays paid.
+    assert (me["credits_consumed"], me["credits_available"]) == pytest.approx(
+        (delivered, 100 - delivered)
+    )
+    moved = ann.get("/v1/me/credits").json()["movements"]
+    kinds = [each["kind"] for each in moved]
+    assert kinds == ["refund"] * 3 + ["usage"] * 4 + ["grant"]
+    with farm.database.read() as connection:
+        assert ledger.faults(connection) == []
+
+
+def test_what_the_only_host_cost_stays_paid(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 2"}, instances=1))
+    runner = FakeRunner(farm, host="node1")
+    fail(runner, 4)
+    kinds = [each["kind"] for each in ann.get("/v1/me/credits").json()["movements"]]
+    assert kinds == ["usage"] * 4 + ["grant"]
 
 
 def test_the_only_host_is_never_avoided_and_the_job_ends(farm: Farm, ann: httpx.Client) -> None:

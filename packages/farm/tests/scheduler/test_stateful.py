@@ -6,8 +6,6 @@ invariants hold; in the end everybody works on, and everything must come to an e
 """
 
 import contextlib
-import importlib.util
-import sys
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
@@ -39,19 +37,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from scheduler import world
 from sqlalchemy import select
 
 from tools.temporary_postgres import TemporaryPostgres
-
-# importlib mode has no package to import a helper from.
-_spec = importlib.util.spec_from_file_location(
-    "scheduler_world", Path(__file__).parent / "world.py"
-)
-assert _spec is not None
-assert _spec.loader is not None
-world = importlib.util.module_from_spec(_spec)
-sys.modules[_spec.name] = world
-_spec.loader.exec_module(world)
 
 LOST = {JobState.FAILED, JobState.STOPPED, JobState.BLOCKED}
 pick = st.integers(0, 1000)
@@ -92,6 +81,7 @@ class Farm(RuleBasedStateMachine):
         self.world = world.World(self.place, slots, hosts)
         self.delivered: Counter[tuple[str, int]] = Counter()
         self.started_over: set[str] = set()
+        self.used: Counter[str] = Counter()
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -236,7 +226,7 @@ class Farm(RuleBasedStateMachine):
             if row["state"] == JobState.SUSPENDED and row["suspended_for"]:
                 assert not may_work[row["account_id"]]
 
-    @rule(seconds=st.sampled_from([0.1, 2, 13, 50, 100, 2000]))
+    @rule(seconds=st.sampled_from([0.1, 2, 13, 50, 100, 2000, -20]))
     def pass_time(self, seconds: float) -> None:
         self.world.pass_time(seconds)
 
@@ -443,6 +433,33 @@ class Farm(RuleBasedStateMachine):
         assert all(micros >= 0 for micros in metered.values())
 
     @invariant()
+    def credits_fall_only_by_a_refund_or_a_missing_licence(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        used: Counter[str] = Counter()
+        with self.world.database.read() as connection:
+            all_claims = {row.id: row for row in connection.execute(select(claims))}
+            used.update(metering.by_job(connection))
+            posted: Counter[str] = Counter()
+            for user in self.world.users:
+                for each in ledger.history(connection, user.id, None, 100_000):
+                    if each.kind == ledger.GRANT:
+                        continue
+                    claim = all_claims[each.reference.split(":")[1]]
+                    posted[claim.job_id] -= each.amount_micros
+                    if each.kind == ledger.REFUND:
+                        assert claim.outcome in ("failed", "lost", "completed")
+                        used[claim.job_id] += each.amount_micros
+        for claim in all_claims.values():
+            if claim.outcome == "no_licence":
+                used[claim.job_id] += round(claim.unposted_seconds * 10**6)
+        for job_id, row in self.rows().items():
+            assert row["credits_micros"] == posted[job_id]
+            used[job_id] += row["credits_micros"]
+            assert used[job_id] >= self.used[job_id] - len(all_claims)  # Each may be rounded.
+        self.used = used
+
+    @invariant()
     def states_are_what_the_frames_and_the_graph_say(self) -> None:
         if not hasattr(self, "world"):
             return
@@ -488,7 +505,7 @@ class Farm(RuleBasedStateMachine):
                 account = accounts.by_id(connection, user_id)
                 limits.change_user(connection, account, UserChange(active=True))
         quiet = 0
-        while quiet < 200:  # 2000 s: longer than any pause.
+        while quiet < 400:  # 3200 s: longer than any pause.
             before = self.rows()
             with self.world.database.write() as connection:
                 # Also what a budget suspends meanwhile.
@@ -497,7 +514,7 @@ class Farm(RuleBasedStateMachine):
             for reference, process in list(self.world.engine.processes.items()):
                 if not process.frozen:
                     self.step(reference, process)
-            self.world.pass_time(10)
+            self.world.pass_time(8)  # Longer would be a pause, in which nobody is lost.
             after = self.rows()
             quiet = quiet + 1 if after == before else 0
             if all(JobState(row["state"]).is_final for row in after.values()):

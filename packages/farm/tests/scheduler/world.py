@@ -147,6 +147,17 @@ class StrictEngine:
         return set(references) & set(self.processes)
 
 
+class Rests(Wakeup):
+    """What the scheduler waits for. Nothing wakes it, but life goes on meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: Callable[[float], None] = lambda _: None
+
+    def wait(self, seen: int, seconds: float) -> None:
+        self.live(seconds)
+
+
 class World:
     """A farm with three users and a clock of its own."""
 
@@ -175,8 +186,9 @@ class World:
             self.database = MortalDatabase(self._url)
         self.store = DiskStore(self.folder / "blobs")
         slots = {"local-cpu": self.slots}
+        self.rests = Rests()
         self.scheduler = Scheduler(
-            self.database, self.engine, slots, Wakeup(), Wakeup(), clock=lambda: self.now
+            self.database, self.engine, slots, self.rests, Wakeup(), clock=lambda: self.now
         )
         self.scheduler.farm_url = "http://127.0.0.1:1"
         # A credit a second: budgets and accounts are used up while the test runs.
@@ -195,6 +207,23 @@ class World:
 
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+    def run(self, second: Callable[[], bool]) -> None:
+        """Let the scheduler work by itself, as often as it does, with nobody to wake it.
+
+        Parameters:
+            second: what happens in every second while it rests; True ends it all.
+        """
+
+        def live(seconds: float) -> None:
+            for _ in range(max(1, round(seconds))):
+                self.pass_time(1)
+                if second():
+                    self.scheduler.stop()
+                    return
+
+        self.rests.live = live
+        self.scheduler.run()
 
     def check_limits(self, request: LaunchRequest) -> None:
         """Fail when this runner is one too many. It is in the database already."""

@@ -52,7 +52,8 @@ class CreditMovement(Answer):
     """One movement of the user's credits.
 
     Attributes:
-        kind: "grant" (moved by an administrator) or "usage" (machine time).
+        kind: "grant" (moved by an administrator), "usage" (machine time) or "refund" (of machine
+            time on a machine that fails).
         credits: exactly, written as a text; negative: taken from the account.
         reference: unique.
     """

@@ -126,7 +126,9 @@ class Job(Answer):
         frames_*: counts; total = done + failed + running + the rest that waits.
         priority: higher comes first.
         instances: most runners at a time; those of the plan when the job leaves them to it.
-        credits: charged so far.
+        credits: what its machine time has cost up to the last sign of life of its runners, also
+            that of frames that failed or are being rendered. Falls only by a refund, or when a
+            renderer gets no licence.
         started_at, finished_at: UTC; None when that has not happened yet.
     """
 

@@ -25,8 +25,8 @@ from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath
 from farm_protocol.frames import FrameFlag
 
 CLAIM_TIMEOUT_SECONDS = 12.0
-"""A claim without a heartbeat for this long returns to the pool. The farm looks every 2 s: a lost
-runner is noticed within 15 s."""
+"""A claim without a sign of life for this long returns to the pool. The farm looks every 2 s: a
+lost runner is noticed within 15 s. No longer silence is ever charged."""
 
 HEARTBEAT_SECONDS = 2.0
 """How often a runner reports while it renders."""

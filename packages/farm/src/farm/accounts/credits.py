@@ -1,5 +1,6 @@
 """Credits: balances, charges, and the documented user information."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
@@ -71,7 +72,7 @@ def charge(
 
     Parameters:
         reference: ``frame:<claim>:<number>``, so that a frame that is rendered anew on its user's
-            wish costs again; or ``rest:<claim>`` for work that was stopped.
+            wish costs again; or ``rest:<claim>`` for what a claim did after its last frame.
     """
     ledger.post(
         connection,
@@ -82,6 +83,30 @@ def charge(
         reason="machine time",
         now=now,
     )
+
+
+def refund(
+    connection: Connection, account_id: str, claim_ids: Collection[str], now: datetime
+) -> int:
+    """Give back what the rests of these claims cost, once; return how much that is, in micros."""
+    paid = ledger.amounts(connection, [f"rest:{each}" for each in claim_ids])
+    back = ledger.amounts(connection, [f"refund:{each}" for each in claim_ids])
+    total = 0
+    for claim_id in claim_ids:
+        micros = -paid.get(f"rest:{claim_id}", 0)
+        if micros == 0 or f"refund:{claim_id}" in back:
+            continue
+        ledger.post(
+            connection,
+            account_id=account_id,
+            amount_micros=micros,
+            kind=ledger.REFUND,
+            reference=f"refund:{claim_id}",
+            reason="a machine that fails",
+            now=now,
+        )
+        total += micros
+    return total
 
 
 def available(connection: Connection, account: AccountRow) -> tuple[int, int]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Select, bindparam, insert, or_, select, update
 
 from farm.db.prepared import Prepared
@@ -19,7 +20,9 @@ class ClaimRow:
 
     Attributes:
         recalled: it shall end after the frame it is at.
-        seconds: of machine time, charged up to ``metered_at``.
+        heartbeat_at: the last sign of life of its runner.
+        seconds: of machine time that were charged.
+        unposted_seconds: of machine time up to ``heartbeat_at`` that were not charged yet.
     """
 
     id: str
@@ -28,10 +31,16 @@ class ClaimRow:
     created_at: datetime
     heartbeat_at: datetime
     current_frame: int | None
-    metered_at: datetime
+    frames_total: int
     frames_done: int
     recalled: bool
     seconds: float
+    unposted_seconds: float
+
+    @property
+    def delivered(self) -> bool:
+        """All of its frames are done: a renderer that is about to end costs nothing more."""
+        return self.frames_done >= self.frames_total
 
 
 CLAIM = (
@@ -41,10 +50,11 @@ CLAIM = (
     claims.c.created_at,
     claims.c.heartbeat_at,
     claims.c.current_frame,
-    claims.c.metered_at,
+    claims.c.frames_total,
     claims.c.frames_done,
     claims.c.recalled,
     claims.c.seconds,
+    claims.c.unposted_seconds,
 )
 """The columns of a `ClaimRow`."""
 
@@ -99,15 +109,25 @@ def recall_all(connection: Connection, account_id: str) -> None:
     )
 
 
-def open_claims(
-    connection: Connection, *, runner_id: str | None = None, silent_since: datetime | None = None
-) -> list[ClaimRow]:
-    """Return open claims: of a runner, or those without a heartbeat since a moment."""
+def open_claims(connection: Connection, *, runner_id: str | None = None) -> list[ClaimRow]:
+    """Return open claims: all, or those of a runner."""
     query: Select[Any] = select(*CLAIM).where(claims.c.ended_at.is_(None))
     if runner_id is not None:
         query = query.where(claims.c.runner_id == runner_id)
-    if silent_since is not None:
-        query = query.where(claims.c.heartbeat_at < silent_since)
+    return [ClaimRow(*row) for row in connection.execute(query)]
+
+
+def silent_claims(connection: Connection, now: datetime) -> list[ClaimRow]:
+    """Return the open claims of which nothing was heard for `CLAIM_TIMEOUT_SECONDS`.
+
+    Also those that were heard of in the future: the clock was set back, and a runner that lives
+    has told of itself since.
+    """
+    patience = timedelta(seconds=CLAIM_TIMEOUT_SECONDS)
+    query = select(*CLAIM).where(
+        claims.c.ended_at.is_(None),
+        or_(claims.c.heartbeat_at < now - patience, claims.c.heartbeat_at > now + patience),
+    )
     return [ClaimRow(*row) for row in connection.execute(query)]
 
 
@@ -137,16 +157,24 @@ def add_claim(
         frames_done=0,
         recalled=False,
         seconds=0.0,
-        metered_at=now,
+        unposted_seconds=0.0,
         sentence="",
         marker="",
     )
     _GIVE_FRAMES.run(connection, of_job=job_id, until=waiting[-1][1], for_claim=claim_id)
 
 
-def touch(connection: Connection, claim_id: str, now: datetime, frame: int | None) -> None:
-    """A heartbeat arrived."""
-    _PUT_CLAIM.run(connection, of_claim=claim_id, heartbeat_at=now, current_frame=frame)
+def touch(
+    connection: Connection, claim_id: str, now: datetime, frame: int | None, unposted: float
+) -> None:
+    """A heartbeat arrived; ``unposted``: seconds up to now that were not charged yet."""
+    _PUT_CLAIM.run(
+        connection,
+        of_claim=claim_id,
+        heartbeat_at=now,
+        current_frame=frame,
+        unposted_seconds=unposted,
+    )
 
 
 def frame_state(connection: Connection, claim: ClaimRow, number: int) -> FrameState | None:
@@ -166,7 +194,7 @@ def frame_finished(
         frames_done=claim.frames_done + 1,
         heartbeat_at=now,
         seconds=claim.seconds + seconds,
-        metered_at=now,
+        unposted_seconds=0.0,
     )
 
 

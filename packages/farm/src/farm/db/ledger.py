@@ -7,7 +7,7 @@ transaction, because every submission and every pass of the scheduler asks for i
 compares the two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,10 @@ from farm.db.prepared import Prepared
 from farm.db.tables import accounts, jobs, ledger_entries, ledger_postings
 
 USAGE = "usage"
+REFUND = "refund"
 GRANT = "grant"
+_CONSUMPTION = (USAGE, REFUND)
+"""The kinds that make up what an account, and its jobs, have consumed."""
 
 
 def post(
@@ -44,7 +47,7 @@ def post(
     """Move ``amount_micros`` from the farm to an account (negative: the other way).
 
     Parameters:
-        kind: `USAGE` or `GRANT`.
+        kind: `USAGE`, `REFUND` or `GRANT`.
         reference: unique; one that is there already is an integrity error.
     """
     _ADD_ENTRY.run(connection, kind=kind, reference=reference, reason=reason, created_at=now)
@@ -55,7 +58,7 @@ def post(
             {"of_entry": reference, "account_id": None, "amount_micros": -amount_micros},
         ],
     )
-    consumed = -amount_micros if kind == USAGE else 0
+    consumed = -amount_micros if kind in _CONSUMPTION else 0
     _MOVE.run(connection, of_account=account_id, amount=amount_micros, consumed=consumed)
 
 
@@ -124,6 +127,18 @@ def _movements(account_id: str) -> Select[Any]:
     )
 
 
+def amounts(connection: Connection, references: Collection[str]) -> Mapping[str, int]:
+    """Return what the entries with these references moved to an account, in micros, if any."""
+    query = (
+        select(ledger_entries.c.reference, ledger_postings.c.amount_micros)
+        .join(ledger_postings)
+        .where(
+            ledger_entries.c.reference.in_(references), ledger_postings.c.account_id.is_not(None)
+        )
+    )
+    return {row.reference: row.amount_micros for row in connection.execute(query)}
+
+
 def faults(connection: Connection) -> Sequence[str]:
     """Return a sentence for everything that does not add up; nothing when all is well."""
     found = []
@@ -136,7 +151,12 @@ def faults(connection: Connection) -> Sequence[str]:
     )
     found += [f"The postings of entry {row.id} sum to {row.off} micros." for row in unbalanced]
     used = func.coalesce(
-        func.sum(case((ledger_entries.c.kind == USAGE, -ledger_postings.c.amount_micros), else_=0)),
+        func.sum(
+            case(
+                (ledger_entries.c.kind.in_(_CONSUMPTION), -ledger_postings.c.amount_micros),
+                else_=0,
+            )
+        ),
         0,
     )
     sums = connection.execute(

@@ -1,12 +1,10 @@
 """Machine time that was metered but not posted yet: of open claims, up to their last heartbeat.
 
-It counts wherever somebody asks what a job has cost, and is posted when a frame is done or the
-work is stopped. Time that ends in a failure or with a lost runner is never posted: it is the
-farm's loss.
+It counts wherever somebody asks what a job has cost. It is posted when a frame is done or the
+claim ends; only that of a claim that got no licence never is.
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import Connection, select
@@ -23,7 +21,7 @@ def by_job(
 ) -> Mapping[str, int]:
     """Return the metered micros of jobs with open claims: all, these, or those of an account."""
     query = (
-        select(claims.c.job_id, claims.c.metered_at, claims.c.heartbeat_at, jobs.c.credits_per_hour)
+        select(claims.c.job_id, claims.c.unposted_seconds, jobs.c.credits_per_hour)
         .join(jobs, jobs.c.id == claims.c.job_id)
         # A renderer that has delivered all of its frames and is about to end costs nothing more.
         .where(claims.c.ended_at.is_(None), claims.c.frames_done < claims.c.frames_total)
@@ -34,12 +32,6 @@ def by_job(
         query = query.where(jobs.c.account_id == account_id)
     found: dict[str, int] = {}
     for row in connection.execute(query):
-        seconds = metered_seconds(row.metered_at, row.heartbeat_at)
-        micros = machine_time_micros(seconds, Decimal(row.credits_per_hour))
+        micros = machine_time_micros(row.unposted_seconds, Decimal(row.credits_per_hour))
         found[row.job_id] = found.get(row.job_id, 0) + micros
     return found
-
-
-def metered_seconds(since: datetime, until: datetime) -> float:
-    """Return the machine time between two moments of the farm's clock; 0 if it was set back."""
-    return max(0.0, (until - since).total_seconds())

@@ -111,6 +111,7 @@ def live_runners(connection: Connection, job_id: str | None = None) -> list[Runn
 
 def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerRow]:
     """Return living runners that lost their claim before a moment and asked for no other."""
+    at_work = select(claims.c.runner_id).where(claims.c.ended_at.is_(None))
     newest = (
         select(claims.c.runner_id, func.max(claims.c.created_at).label("newest"))
         .join(runners, runners.c.id == claims.c.runner_id)
@@ -125,7 +126,12 @@ def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerR
             claims,
             and_(claims.c.runner_id == runners.c.id, claims.c.created_at == newest.c.newest),
         )
-        .where(claims.c.outcome == ClaimEnd.LOST.value, claims.c.ended_at < lost_before)
+        .where(
+            claims.c.outcome == ClaimEnd.LOST.value,
+            claims.c.ended_at < lost_before,
+            # The newest by its time is not the last one when the clock was set back in between.
+            runners.c.id.not_in(at_work),
+        )
     )
     return [RunnerRow(*row) for row in connection.execute(query)]
 

@@ -273,7 +273,7 @@ claims = Table(
     Column("frames_done", Integer, nullable=False),
     Column("recalled", Boolean, nullable=False, comment="its rest is wanted back"),
     Column("seconds", Float, nullable=False, comment="machine time charged through this claim"),
-    Column("metered_at", Utc, nullable=False, comment="its time up to here has been posted"),
+    Column("unposted_seconds", Float, nullable=False, comment="machine time not charged yet"),
     Column("outcome", String(20), nullable=True, comment="NULL while it is open; 'lost' too"),
     _text("sentence"),
     Column("exit_code", Integer, nullable=True, comment="NULL: killed, or never ran"),

@@ -10,7 +10,9 @@ from farm.db.tables import claims, host_failures, jobs, runners
 
 RUNNING = "running"
 
-_BAD = ("failed", "lost", "no_licence", "completed")
+# "completed" with frames left is a failure: it then has a sentence.
+_FAILED = ("failed", "lost", "completed")
+_BAD = (*_FAILED, "no_licence")
 
 
 def tasks(connection: Connection, job_id: str, limit: int, *, failed: bool) -> list[Task]:
@@ -63,6 +65,24 @@ def failures_by_host(connection: Connection, job_id: str) -> Mapping[str, int]:
         )
     )
     return {row.host: row.failures for row in rows}
+
+
+def newest_failed(connection: Connection, job_id: str, host: str, count: int) -> list[str]:
+    """Return the claims of a job that failed on a host, newest first."""
+    return list(
+        connection.execute(
+            select(claims.c.id)
+            .join(runners, runners.c.id == claims.c.runner_id)
+            .where(
+                claims.c.job_id == job_id,
+                runners.c.host == host,
+                claims.c.outcome.in_(_FAILED),
+                claims.c.sentence != "",
+            )
+            .order_by(claims.c.ended_at.desc())
+            .limit(count)
+        ).scalars()
+    )
 
 
 def add_host_failure(connection: Connection, job_id: str, host: str) -> int:

@@ -1,6 +1,9 @@
-"""Credits as exact whole numbers: millionths of a credit ("micros")."""
+"""Credits as exact whole numbers: millionths of a credit ("micros"). And the time they pay."""
 
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+
+from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 
 MICROS_PER_CREDIT = 1_000_000
 
@@ -13,6 +16,16 @@ def to_micros(credits: Decimal) -> int:
 def to_credits(micros: int) -> Decimal:
     """Return micros in credits, exactly."""
     return Decimal(micros) / MICROS_PER_CREDIT
+
+
+def confirmed_seconds(last: datetime, now: datetime) -> float:
+    """Return the machine time between two signs of life of a runner, by the farm's clock.
+
+    A runner that is silent for longer than `CLAIM_TIMEOUT_SECONDS` is as good as lost, so no gap
+    counts for more: whatever a clock jumps, and however long a machine sleeps. A clock that was
+    set back counts for nothing.
+    """
+    return min(max(0.0, (now - last).total_seconds()), CLAIM_TIMEOUT_SECONDS)
 
 
 def machine_time_micros(seconds: float, credits_per_hour: Decimal) -> int:

@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from farm_protocol.jobs import JobState
 from farm_protocol.runner import (
-    CLAIM_TIMEOUT_SECONDS,
     Claim,
     ClaimRequest,
     Finish,
@@ -30,12 +29,11 @@ from farm.db import jobs as job_rows
 from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
 from farm.db.jobs import JobRow
-from farm.db.metering import metered_seconds
 from farm.db.runners import Caller, RunnerRow
 from farm.errors import ClaimLostError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.instances import most_runners
-from farm.jobs.pricing import machine_time_micros
+from farm.jobs.pricing import confirmed_seconds, machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
 from farm.jobs.transitions import Event
 from farm.scheduler import frame_health, setbacks, writer
@@ -124,7 +122,7 @@ def heartbeat(
 ) -> RunnerCommand:
     """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
     own = _own(caller, claim_id)
-    rows.touch(connection, own.id, now, frame)
+    rows.touch(connection, own.id, now, frame, _unposted(own, now))
     _keep_token(connection, caller.runner, now)
     state = caller.job["state"]
     if state == JobState.STOPPING or not caller.job["active"]:
@@ -166,7 +164,8 @@ def frame_done(
         files=report.outputs,
         now=now,
     )
-    seconds, micros = _charge(connection, own, row, f"frame:{own.id}:{report.frame}", now)
+    seconds = _unposted(own, now)
+    micros = _charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
     rows.frame_finished(connection, own, report.frame, seconds, now)
     frame_health.note(connection, own, row, report.flags)
     job_rows.put(
@@ -182,17 +181,18 @@ def frame_done(
     writer.settle(connection, row, now)
 
 
-def _charge(
-    connection: Connection, own: ClaimRow, row: JobRow, reference: str, now: datetime
-) -> tuple[float, int]:
-    """Charge the claim's time since its last charge, by the farm's clock.
+def _unposted(own: ClaimRow, heard_at: datetime) -> float:
+    """Return the claim's time since its last charge, up to a sign of life that arrives now."""
+    return own.unposted_seconds + confirmed_seconds(own.heartbeat_at, heard_at)
 
-    Returns the seconds and what they cost, in micros; the caller notes both.
-    """
-    seconds = metered_seconds(own.metered_at, now)
+
+def _charge(
+    connection: Connection, row: JobRow, reference: str, seconds: float, now: datetime
+) -> int:
+    """Charge machine time; return what it costs, in micros. The caller notes both."""
     micros = machine_time_micros(seconds, Decimal(row["credits_per_hour"]))
     charge(connection, row["account_id"], reference, micros, now)
-    return seconds, micros
+    return micros
 
 
 def _check_outputs(
@@ -240,8 +240,7 @@ def finish(
         exit_code=report.exit_code,
         permanent=report.permanent and report.outcome is not Outcome.NO_LICENCE,
         marker=report.marker,
-        # It worked until it was told to stop. Failures and lost runners are the farm's loss.
-        charged=report.outcome is Outcome.STOPPED,
+        heard=True,
     )
     # Of a job that is over and one that is to stop the runners go, and others may begin.
     # The last test frame lets the rest begin.
@@ -250,8 +249,7 @@ def finish(
 
 def expire_silent(connection: Connection, now: datetime) -> int:
     """Take back the claims whose runner has been silent too long; return how many."""
-    since = now - timedelta(seconds=CLAIM_TIMEOUT_SECONDS)
-    silent = rows.open_claims(connection, silent_since=since)
+    silent = rows.silent_claims(connection, now)
     for each in silent:
         row = job_rows.row(connection, each.job_id)
         _end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner fell silent.", now)
@@ -285,22 +283,27 @@ def _end(
     exit_code: int | None = None,
     permanent: bool = False,
     marker: str = "",
-    charged: bool = False,
+    heard: bool = False,
 ) -> bool:
     """End a claim; return whether frames of it were left.
 
+    The time since its last frame is charged, whatever came of it: only that without a licence is
+    the farm's loss.
+
     Parameters:
         frame: that its renderer was at, as far as its runner tells.
-        charged: it pays for the time since its last frame.
+        heard: its runner says so, and has worked until now; otherwise its time ends with its last
+            sign of life.
     """
     left = rows.unfinished(connection, ended.id)
     # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
     frame = ended.current_frame if frame is None else frame
     of_claim: dict[str, object] = {}
     of_job: dict[str, int] = {}
-    if charged and left:
-        seconds, micros = _charge(connection, ended, row, f"rest:{ended.id}", now)
-        of_claim = {"seconds": ended.seconds + seconds, "metered_at": now}
+    seconds = _unposted(ended, now) if heard else ended.unposted_seconds
+    if seconds and not ended.delivered and end is not ClaimEnd.NO_LICENCE:
+        micros = _charge(connection, row, f"rest:{ended.id}", seconds, now)
+        of_claim = {"seconds": ended.seconds + seconds, "unposted_seconds": 0.0}
         of_job = {"credits_micros": row["credits_micros"] + micros}
     rows.end_claim(
         connection,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from farm_protocol.jobs import JobState
-from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
+from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
 from sqlalchemy import select
 
 from farm.accounts.credentials import hash_secret, new_secret
@@ -36,7 +36,13 @@ commands beside the farm write is noticed by the next pass."""
 
 REST_SHARE = 4.0
 """How long the loop rests after a pass, in lengths of the pass: it takes a fifth of a core at
-most, and a wish that arrives while it rests waits for some milliseconds."""
+most, and a wish that arrives while it rests waits for some milliseconds. Not longer than
+`BUSY_SECONDS`, though: a lost runner must be noticed."""
+
+_PATIENCE = timedelta(seconds=CLAIM_TIMEOUT_SECONDS)
+_PAUSE = timedelta(seconds=CLAIM_TIMEOUT_SECONDS - 2 * HEARTBEAT_SECONDS)
+"""Passes that are further apart say that the farm, its host or its clock stood still or jumped. A
+runner that lives may look silent then; one that is heard of every few seconds does not yet."""
 
 _LAUNCH_GRACE = timedelta(seconds=2 * CLAIM_TIMEOUT_SECONDS)
 _STUCK_GRACE = timedelta(seconds=30)
@@ -76,6 +82,8 @@ class Scheduler:
         self._held_back: dict[str, tuple[int, datetime]] = {}
         self._was_busy = False
         self._told = 0
+        self._last_pass: datetime | None = None
+        self._patient_until = datetime.min.replace(tzinfo=UTC)
         self.farm_url = ""
 
     def run(self) -> None:
@@ -88,9 +96,11 @@ class Scheduler:
             except Exception:
                 logger.exception("a pass of the scheduler failed; the next one tries again")
                 busy = True
+                self._last_pass = None  # Perhaps nobody could write: see `_is_patient`.
             # Under load every call wakes the loop: one pass then answers several of them.
-            self._stopping.wait((time.monotonic() - start) * REST_SHARE)
-            self._wakeup.wait(seen, BUSY_SECONDS if busy else IDLE_SECONDS)
+            rest = min((time.monotonic() - start) * REST_SHARE, BUSY_SECONDS)
+            self._stopping.wait(rest)
+            self._wakeup.wait(seen, (BUSY_SECONDS if busy else IDLE_SECONDS) - rest)
 
     def stop(self) -> None:
         """Let `run` return soon."""
@@ -122,17 +132,16 @@ class Scheduler:
         now = self._clock()
         with self._database.read() as connection:
             living = runners.live_runners(connection)
-            silent = rows.open_claims(
-                connection, silent_since=now - timedelta(seconds=CLAIM_TIMEOUT_SECONDS)
-            )
+            silent = rows.silent_claims(connection, now)
             stuck = runners.stuck_runners(connection, now - _STUCK_GRACE) if living else []
             stopping = list(
                 connection.execute(
                     select(jobs.c.id).where(jobs.c.state == JobState.STOPPING.value)
                 ).scalars()
             )
+        patient = self._is_patient(now)
         gone = self._vanished(living, now)
-        if gone or silent or stuck:
+        if gone or stuck or (silent and not patient):
             self._take_back(gone, now)
         if stopping:
             self._finish_stops(stopping, now)
@@ -147,6 +156,18 @@ class Scheduler:
         self._prepare(snapshot, decision, bool(living))
         self._tell_readers()
         return bool(living or decision.launches or self._held_back)
+
+    def _is_patient(self, now: datetime) -> bool:
+        """Return whether runners may look silent because nobody could hear them.
+
+        So it is after a start, after a pause of the process, its host or its database, and after
+        a jump of the clock, forth or back: runners then have a whole `CLAIM_TIMEOUT_SECONDS` to be
+        heard again. Silence is measured by this clock, so no other needs to be compared with it.
+        """
+        last, self._last_pass = self._last_pass, now
+        if last is None or not timedelta(0) <= now - last <= _PAUSE:
+            self._patient_until = now + _PATIENCE
+        return now < self._patient_until
 
     def _tell_readers(self) -> None:
         """Wake those who wait for news: a command of another process may have written it."""
@@ -183,7 +204,9 @@ class Scheduler:
 
     def _take_back(self, gone: list[RunnerRow], now: datetime) -> None:
         with self._database.write() as connection:
-            claims.expire_silent(connection, now)
+            # Asked again: whoever waited long for the database was not alone.
+            if not self._is_patient(self._clock()):
+                claims.expire_silent(connection, now)
             for runner in runners.stuck_runners(connection, now - _STUCK_GRACE):
                 # It holds a slot and does nothing with it.
                 if runner.reference is not None:

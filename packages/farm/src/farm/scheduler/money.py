@@ -1,7 +1,8 @@
 """Lets budgets act, and jobs of empty or disabled accounts stand still while they are that.
 
 Looked at with every pass of the scheduler, which comes at least every two seconds while runners
-live; their time is metered by their heartbeats, every two seconds as well.
+live; their time is metered by their heartbeats, every two seconds as well. Together that is a
+granularity of less than five seconds.
 """
 
 from collections import Counter

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from farm.accounts.credits import refund
 from farm.db import claims as claim_rows
 from farm.db import jobs as job_rows
 from farm.db import tasks
@@ -70,15 +71,24 @@ def forget_pause(connection: Connection, job: JobRow) -> None:
 
 
 def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: datetime) -> None:
-    """A claim failed or was lost: once its machine is found to be bad, forgive the frames."""
+    """A claim failed or was lost: once its machine is found to be bad, forgive the frames.
+
+    And give back what its failures in a row have cost: they are the machine's, not the job's.
+    """
     host = tasks.host_of(connection, claim.runner_id)
     if not host:
         return
     count = tasks.add_host_failure(connection, claim.job_id, host)
-    if count != MAX_HOST_FAILURES:
+    if count < MAX_HOST_FAILURES:
         return
     since = now - timedelta(seconds=KNOWN_SECONDS)
     known = tasks.known_hosts(connection, job["machine_type"], since)
-    if host in avoided(tasks.failures_by_host(connection, claim.job_id), known):
+    if host not in avoided(tasks.failures_by_host(connection, claim.job_id), known):
+        return
+    of_host = tasks.newest_failed(connection, claim.job_id, host, count)
+    back = refund(connection, job["account_id"], of_host, now)
+    if back:
+        job_rows.put(connection, job, credits_micros=job["credits_micros"] - back)
+    if count == MAX_HOST_FAILURES:
         again = claim_rows.forgive(connection, claim.job_id)
         job_rows.put(connection, job, frames_failed=job["frames_failed"] - again)

@@ -1,0 +1,121 @@
+"""Runners that live keep their claims, whatever the farm and the clock do; others are noticed."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from farm.db import claims as claim_rows
+from farm.db import jobs as job_rows
+from farm.db import ledger
+from farm_protocol.jobs import Budget, BudgetAction, JobState
+from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, RunnerCommand
+from scheduler.world import Process, World
+
+NOTICED_SECONDS = 15
+BUDGET_SECONDS = 5
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World(slots=1)
+    yield world
+    with world.database.read() as connection:
+        assert ledger.faults(connection) == []
+    world.close()
+
+
+def begun(world: World, **changes: object) -> Process:
+    """Return a runner that has just claimed frames and told of itself."""
+    world.submit(0, [{"id": "a", "frames": 3, "instances": 1, **changes}])
+    world.scheduler.tick()
+    ((reference, process),) = world.engine.processes.items()
+    assert world.claim(reference) is not None
+    world.beat(process)
+    return process
+
+
+def is_open(world: World) -> bool:
+    with world.database.read() as connection:
+        return bool(claim_rows.open_claims(connection))
+
+
+def credits(world: World, process: Process) -> int:
+    with world.database.read() as connection:
+        return int(job_rows.row(connection, process.request.job_id)["credits_micros"]) // 10**6
+
+
+@pytest.mark.parametrize("seconds", [13, 290, 8 * 3600, -3600])
+@pytest.mark.parametrize("restarted", [True, False])
+def test_who_lives_keeps_its_claim_over_a_pause_and_a_jump(
+    world: World, seconds: float, restarted: bool
+) -> None:
+    process = begun(world)
+    world.pass_time(seconds)
+    if restarted:
+        world.crash()
+    world.scheduler.tick()
+    for _ in range(8):  # Its call comes late, but it comes.
+        world.pass_time(1)
+        world.scheduler.tick()
+    assert world.beat(process) is RunnerCommand.CONTINUE
+    for _ in range(30):
+        world.pass_time(HEARTBEAT_SECONDS)
+        world.scheduler.tick()
+        world.beat(process)
+    world.done(process, 1)
+    paid = 8 + 30 * HEARTBEAT_SECONDS if seconds < 0 else CLAIM_TIMEOUT_SECONDS + 60
+    assert credits(world, process) <= paid
+
+
+@pytest.mark.parametrize("pause", [None, 13, 8 * 3600, -3600])
+@pytest.mark.parametrize("restarted", [True, False])
+def test_who_fell_silent_is_noticed_in_time(
+    world: World, pause: float | None, restarted: bool
+) -> None:
+    process = begun(world)
+    world.scheduler.tick()
+    if pause is not None:
+        world.pass_time(pause)
+    if restarted:
+        world.crash()
+    since = world.now
+    world.run(lambda: not is_open(world))
+    assert (world.now - since).total_seconds() <= NOTICED_SECONDS
+    assert credits(world, process) == 0  # Nothing was heard of it after its first sign of life.
+
+
+def test_a_clock_that_is_set_back_a_little_delays_by_as_much(world: World) -> None:
+    begun(world)
+    world.scheduler.tick()
+    world.pass_time(-20)
+    since = world.now
+    world.run(lambda: not is_open(world))
+    assert (world.now - since).total_seconds() <= 20 + NOTICED_SECONDS
+
+
+def test_two_pauses_in_a_row_are_two(world: World) -> None:
+    process = begun(world)
+    world.scheduler.tick()
+    for _ in range(3):
+        world.pass_time(11)
+        world.scheduler.tick()
+    assert world.beat(process) is RunnerCommand.CONTINUE
+
+
+@pytest.mark.parametrize(
+    ("action", "state"),
+    [(BudgetAction.STOP, JobState.STOPPING), (BudgetAction.SUSPEND, JobState.SUSPENDED)],
+)
+def test_a_budget_acts_within_five_seconds(
+    world: World, action: BudgetAction, state: JobState
+) -> None:
+    process = begun(world, budget=Budget(value=Decimal(30), action=action))
+    began = world.now
+
+    def second() -> bool:
+        if (world.now - began).total_seconds() % HEARTBEAT_SECONDS == 0:
+            world.beat(process)
+        return world.state(process.request.job_id) is state
+
+    world.run(second)
+    assert 30 <= (world.now - began).total_seconds() <= 30 + BUDGET_SECONDS
