@@ -9,15 +9,15 @@ from farm.db import jobs as job_rows
 from farm.db import ledger
 from farm_protocol.jobs import Budget, BudgetAction, JobState
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, RunnerCommand
-from scheduler.world import Process, World
+from scheduler.world import Place, Process, World
 
 NOTICED_SECONDS = 15
 BUDGET_SECONDS = 5
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    world = World(slots=1)
+def world(place: Place) -> Iterator[World]:
+    world = World(place, slots=1)
     yield world
     with world.database.read() as connection:
         assert ledger.faults(connection) == []
