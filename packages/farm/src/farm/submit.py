@@ -230,20 +230,17 @@ def _compile_job(
 ) -> tuple[_Compiled, dict[str, list[str]]]:
     result = _Compiled(spec)
     wrong: dict[str, list[str]] = {}
+    needs_gpu = catalogue.definitions.need_gpu(spec.app, spec.plugins)
     name = catalogue.definitions.template(spec.app, spec.operation)
     if name is None:
         wrong.update(unknown_operation(catalogue, spec))
     else:
         result.template = name
         _check_parameters(load_named(name), spec, result, wrong)
+        needs_gpu |= load_named(name).wants_gpu(result.parameters)
         _check_version(catalogue, spec, result, wrong)
-    needs_gpu = catalogue.definitions.need_gpu(spec.app, spec.plugins)
     try:
-        result.machine = choose(
-            catalogue.machines,
-            spec.machine_type,
-            gpu=needs_gpu or bool(result.parameters.get("gpu")),
-        )
+        result.machine = choose(catalogue.machines, spec.machine_type, gpu=needs_gpu)
     except ValueError as error:
         wrong["machine_type"] = [str(error)]
     try:

@@ -12,6 +12,7 @@ from farm.catalog.machines import Machines, with_definitions
 from farm.catalog.products import Installed, listed, merged, product_rows
 
 from .conftest import Farm, send, spec
+from .runners import FakeRunner
 
 
 @pytest.fixture
@@ -250,3 +251,23 @@ def test_the_same_code_for_a_product_and_a_plugin(tmp_path: Path) -> None:
     assert both.compatible_modules == ["c4d:2024.4.1"]
     assert found["vray:7.0"].is_plugin
     assert set(found["c4d:2024.4.1"].compatible_modules) == {"vray:6.20.01", "vray:7.0"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpu"),
+    [
+        ({}, False),
+        ({"machine_type": "local-gpu"}, True),
+        ({"params": {"frames": "1", "gpu": True}}, True),
+        ({"app": "maya", "app_version": "2025", "plugins": ["maya_redshift"]}, True),
+        ({"app": "vray", "app_version": "", "params": {"frames": "1", "rt_engine": 1}}, False),
+        ({"app": "vray", "app_version": "", "params": {"frames": "1", "rt_engine": 5}}, True),
+    ],
+)
+def test_a_job_that_needs_a_gpu_gets_it_and_its_runner_is_told(
+    farm: Farm, ann: httpx.Client, asked: dict[str, Any], gpu: bool
+) -> None:
+    answer = ann.post("/v1/submissions", json=spec(**asked))
+    assert answer.status_code == 201, answer.text
+    assert ann.get("/v1/jobs").json()["jobs"][0]["machine_type"] == f"local-{'gpu' * gpu or 'cpu'}"
+    assert FakeRunner(farm).http.get("/v1/runner/job").json()["gpu"] is gpu

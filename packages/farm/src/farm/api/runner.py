@@ -76,6 +76,7 @@ def get_job(context: InContext, caller: Runner) -> RunnerJob:
         scene=row["scene"],
         parameters=row["parameters"],
         plugins=row["plugins"],
+        gpu=context.has_gpu(row["machine_type"]),
         files=list(manifest.values()),
         output_folder=row["output_folder"],
         disk_store=str(context.store.account_folder(row["account_id"])),

@@ -104,8 +104,7 @@ def _prepare(
         )
     log.info("%s %s, %s.", renderer.app, renderer.version, renderer.how_found)
     try:
-        gpu = job.parameters.get(template.gpu) is True
-        sandbox = set_up(mode, place, renderer, template, gpu, job.plugins)
+        sandbox = set_up(mode, place, renderer, template, job.gpu, job.plugins)
         stage(job.files, place.project, farm, job.disk_store, stopping)
     except StageError as error:
         return Failure(str(error), error.permanent)

@@ -90,7 +90,7 @@ class Template:
         frame_timeout: how long one frame may take.
         silence_timeout: how long the renderer may print nothing.
         network: whether the renderer needs the network, which a sandbox otherwise takes away.
-        gpu: name of the parameter that says whether a job uses GPUs; "" when none does.
+        needs_gpu: parameter -> values with which a job needs a machine that has a GPU.
         plugins: plug-ins that need more than the product itself, by their codes.
         needs: parameters that only make sense when another one is set -> the other one.
         whole: all frames belong together: one renderer does all of them, and all anew after a
@@ -125,7 +125,7 @@ class Template:
     frame_timeout: Timeout
     silence_timeout: Timeout
     network: bool
-    gpu: str
+    needs_gpu: Mapping[str, tuple[JsonValue, ...]]
     plugins: Mapping[str, PlugIn]
     needs: Mapping[str, str]
     whole: bool
@@ -195,6 +195,10 @@ class Template:
             *rest, last = frames
             return {**{frame: [] for frame in rest}, last: [f"{prefix}.{extension}"]}
         return {frame: [f"{numbered(prefix, frame)}.{extension}"] for frame in frames}
+
+    def wants_gpu(self, values: Mapping[str, object]) -> bool:
+        """Return whether a job with these parameters needs a machine that has a GPU."""
+        return any(values[name] in wanted for name, wanted in self.needs_gpu.items())
 
     def needs_of(self, plugins: Iterable[str]) -> list[PlugIn]:
         """Return what a job's plug-ins need; ``plugins`` are ``<code>`` or ``<code>:<version>``."""
@@ -276,7 +280,7 @@ def load_named(name: str) -> Template:
             frame_timeout=Timeout(**notes["timeouts"]["frame"]),
             silence_timeout=Timeout(**notes["timeouts"]["silence"]),
             network=notes["sandbox"]["network"],
-            gpu=notes["sandbox"]["gpu"],
+            needs_gpu=_values(notes.get("needs_gpu", {})),
             plugins=load_plugins(notes["sandbox"].get("plugins", {})),
             needs=notes.get("needs", {}),
             whole=notes.get("whole", False),
@@ -292,6 +296,10 @@ def load_named(name: str) -> Template:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
+
+
+def _values(notes: Mapping[str, list[JsonValue]]) -> dict[str, tuple[JsonValue, ...]]:
+    return {name: tuple(values) for name, values in notes.items()}
 
 
 def _trial(arguments: list[str] | None) -> tuple[str, ...] | None:

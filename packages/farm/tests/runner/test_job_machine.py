@@ -1,0 +1,56 @@
+"""What a job's renderer finds of its machine, in the sandbox: scripts stand in for programs."""
+
+from pathlib import Path
+
+import OpenImageIO as oiio
+import pytest
+from farm.runner.sandbox import probe
+from farm_protocol.runner import Outcome
+
+from .in_process import end, run_job
+
+needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
+
+RENDER = """\
+#!/bin/sh
+case "$*" in *-v*|*-help*) echo "Maya 2025.2"; exit;; esac
+for each in "$@"; do
+  case "$previous" in -rd) folder=$each;; -s) frame=$each;; -proj) project=$each;; esac
+  previous=$each
+done
+[ -e /sys/devices ] && echo "drivers can be seen"
+cp "$project/picture.png" "$folder/frame.$(printf %04d "$frame").png"
+"""
+
+
+def install_maya(folder: Path) -> Path:
+    """Write a program that tells what it sees; return its path."""
+    (folder / "project").mkdir()
+    (folder / "project" / "scene.ma").touch()
+    picture = oiio.ImageBuf(oiio.ImageSpec(8, 8, 3, "uint8"))
+    oiio.ImageBufAlgo.checker(picture, 2, 2, 1, (0, 0, 0), (1, 1, 1))
+    picture.write(str(folder / "project" / "picture.png"))
+    (folder / "maya" / "bin").mkdir(parents=True)
+    for name in ("Render", "maya"):
+        program = folder / "maya" / "bin" / name
+        program.write_text(RENDER)
+        program.chmod(0o755)
+    return folder / "maya" / "bin" / "Render"
+
+
+@needs_sandbox
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_gpu_of_the_machine_is_there_for_a_job_that_has_it(tmp_path: Path, gpu: bool) -> None:
+    farm = run_job(
+        tmp_path,
+        "maya",
+        install_maya(tmp_path),
+        "render",
+        "scene.ma",
+        [[1]],
+        {"frames": "1", "output_format": "png"},
+        sandbox="required",
+        gpu=gpu,
+    )
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert ("drivers can be seen" in farm.log) is gpu
