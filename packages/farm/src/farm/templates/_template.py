@@ -65,11 +65,13 @@ class Symptoms:
 
     Attributes:
         failed: a line in which it is found condemns the claim, whatever the exit code says.
+        hopeless: lines that condemn it for good -> what to tell, as a sentence.
         no_licence: a line that says that there was no licence.
         no_licence_codes: exit codes that say so.
     """
 
     failed: re.Pattern[str]
+    hopeless: Mapping[re.Pattern[str], str]
     no_licence: re.Pattern[str]
     no_licence_codes: frozenset[int]
 
@@ -274,6 +276,10 @@ def load_named(name: str) -> Template:
             outputs=OutputNames(**notes["outputs"]) if "outputs" in notes else None,
             symptoms=Symptoms(
                 failed=_any_of(notes["failures"]["markers"]),
+                hopeless={
+                    re.compile(each["marker"]): " ".join(each["sentence"].split())
+                    for each in notes["failures"].get("hopeless", ())
+                },
                 no_licence=_any_of(notes["failures"]["no_licence"]["markers"]),
                 no_licence_codes=frozenset(notes["failures"]["no_licence"]["exit_codes"]),
             ),
