@@ -294,17 +294,71 @@ done
 """
 
 
+def _draw(path: Path) -> None:
+    picture = oiio.ImageBuf(oiio.ImageSpec(8, 8, 3, "uint8"))
+    oiio.ImageBufAlgo.checker(picture, 2, 2, 1, (0, 0, 0), (1, 1, 1))
+    picture.write(str(path))
+
+
 def test_passes_of_maya_come_with_their_frame(desk: Callable[[str], Desk]) -> None:
     place = desk("maya")
     for name in ("Render", "maya"):
         (place.program.parent / name).write_text(MAYA_WITH_PASSES)
-    picture = oiio.ImageBuf(oiio.ImageSpec(8, 8, 3, "uint8"))
-    oiio.ImageBufAlgo.checker(picture, 2, 2, 1, (0, 0, 0), (1, 1, 1))
-    picture.write(str(place.folder / "project" / "picture.png"))
+    _draw(place.folder / "project" / "picture.png")
     farm = place.run(claims=[[1, 2, 3]], output_format="png")
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert names(farm) == {
         frame: [f"frame_{frame:04d}.png", f"frame_Z.{frame:04d}.png"] for frame in (1, 2, 3)
+    }
+
+
+CAMERA = 'createNode camera -n "sideShape" -p "side";\n'
+LAYER = 'createNode renderLayer -n "beauty";\n'
+
+
+@pytest.mark.parametrize(
+    ("extra", "params", "folders"),
+    [
+        (CAMERA, {}, ["persp", "side"]),
+        (CAMERA, {"camera": "side"}, [""]),
+        (LAYER, {}, ["beauty", "masterLayer"]),
+        (LAYER, {"render_layer": "beauty"}, ["beauty"]),
+        (
+            LAYER + CAMERA,
+            {"output_prefix": "deep/f_"},
+            ["beauty/persp", "beauty/side", "masterLayer/persp", "masterLayer/side"],
+        ),
+    ],
+)
+def test_folders_of_maya_cameras_and_layers_are_delivered(
+    desk: Callable[[str], Desk], extra: str, params: dict[str, str], folders: list[str]
+) -> None:
+    prefix = params.get("output_prefix", "frame_")
+    farm = desk("maya").run(claims=[[1, 2]], extra=extra, **params)
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert names(farm) == {
+        frame: [f"{folder}/{prefix}{frame:04d}.exr".lstrip("/") for folder in folders]
+        for frame in (1, 2)
+    }
+
+
+def test_a_maya_frame_lacks_a_camera(desk: Callable[[str], Desk]) -> None:
+    place = desk("maya")
+    for name in ("Render", "maya"):
+        script = MAYA_WITH_PASSES.replace("frame frame_Z", "a/frame a/frame_Z b/frame")
+        script = script.replace("    cp", '    [ "$name$frame" = b/frame2 ] && continue\n    cp')
+        head = 'mkdir -p "$folder/a" "$folder/b"\nfor frame in'
+        (place.program.parent / name).write_text(script.replace("for frame in", head))
+    _draw(place.folder / "project" / "picture.png")
+    farm = place.run(claims=[[1, 2, 3]], output_format="png")
+    assert end(farm).sentence == "The renderer ended without an error but without frame 2."
+    assert names(farm) == {
+        frame: [
+            f"a/frame_{frame:04d}.png",
+            f"b/frame_{frame:04d}.png",
+            f"a/frame_Z.{frame:04d}.png",
+        ]
+        for frame in (1, 3)
     }
 
 

@@ -5,7 +5,8 @@ that is not disabled [D]. Without ``-F`` the script's own range is rendered [D].
 
 Exit codes [D]: 0, 1 for an error, 100 without a licence. ``Frame N (i of n)`` and
 ``Writing FILE took X seconds`` [S]; ``ERROR: ...`` and the licence report [S]; the words that name
-the error, and a time stamp before that of a render, are [C]. ``--version`` answers ``15.1v3`` [C] (that it tells the version is [D]).
+the error, and a time stamp before that of a render, are [C]. ``--version`` answers ``15.1v3`` [C]
+(that it tells the version is [D]).
 
 Refused although Nuke has it [C]: ``-t`` with a Nuke script (it wants Python [D]), a start without
 ``-x`` or ``-X`` (that is the interface, for which a node has no display), unknown commands and

@@ -147,6 +147,7 @@ class ClaimRun:
             job.output_folder,
             expected,
             claim.frames[0] if template.whole else None,
+            folders=template.drive is not None and template.drive.folders,
         )
 
     def run(self) -> ClaimOver:
