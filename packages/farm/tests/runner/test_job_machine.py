@@ -4,6 +4,7 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
+from farm.renderers import Renderer
 from farm.runner.sandbox import probe
 from farm_protocol.runner import Outcome
 
@@ -54,3 +55,20 @@ def test_the_gpu_of_the_machine_is_there_for_a_job_that_has_it(tmp_path: Path, g
     )
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert ("drivers can be seen" in farm.log) is gpu
+
+
+@pytest.mark.parametrize(("asked", "warned"), [("2025.2", False), ("2025.3", True), ("", False)])
+def test_another_version_of_the_series_is_told(tmp_path: Path, asked: str, warned: bool) -> None:
+    program = install_maya(tmp_path)
+    farm = run_job(
+        tmp_path,
+        "maya",
+        Renderer("maya", "2025.2", "maya", (str(program),), "given by the test"),
+        "render",
+        "scene.ma",
+        [[1]],
+        {"frames": "1", "output_format": "png"},
+        app_version=asked,
+    )
+    told = "A render machine has no maya 2025.3: 2025.2, of the same series, renders there."
+    assert farm.requests[0].warnings == [told] * warned
