@@ -37,6 +37,10 @@ from farm.templates import (
 )
 
 DEFAULT_PRIORITY = 50
+_NOT_THERE = (
+    "'{}' is neither among the files to upload nor on the farm; "
+    "add it to the project with add_files."
+)
 
 
 @dataclass(slots=True)
@@ -209,12 +213,12 @@ def _compile(
         if result.scene and result.sequence is None and result.scene not in pending:
             blob = blob_of(result.scene)
             if blob is None:
-                wrong["path"] = [
-                    f"'{result.scene}' is neither among the files to upload nor on the farm; "
-                    "add it to the project with add_files."
-                ]
+                wrong["path"] = [_NOT_THERE.format(result.scene)]
             elif result.version:
                 _check_scene(catalogue, store.path(account.id, blob), result, wrong)
+        for name, path in _named_files(result).items():
+            if path not in pending and blob_of(path) is None:
+                wrong.setdefault(name, [_NOT_THERE.format(path)])
         errors.update({f"jobs[{index}].{name}": texts for name, texts in wrong.items()})
         compiled.append(result)
     _check_sequences(connection, project, spec, compiled, errors)
@@ -223,6 +227,13 @@ def _compile(
     if errors:
         raise InvalidRequestError(errors)
     return compiled
+
+
+def _named_files(job: _Compiled) -> dict[str, str]:
+    """Return the files of the project that a job's parameters name, by parameter."""
+    parameters = load_named(job.template).parameters if job.template else ()
+    named = {each.name: job.parameters.get(each.name) for each in parameters if each.type == "path"}
+    return {name: str(path) for name, path in named.items() if path}
 
 
 def _compile_job(
@@ -250,6 +261,9 @@ def _compile_job(
             result.scene = ""
         elif name is not None and load_named(name).sequence:
             result.sequence = parse_sequence(result.scene)
+        elif name is not None and (refusal := load_named(name).scene_refusal(result.scene)):
+            wrong["path"] = [refusal]
+            result.scene = ""
     except (UnsafePathError, SequenceError) as error:
         result.scene = ""
         wrong["path"] = [str(error)]
@@ -288,6 +302,7 @@ def _check_parameters(
     result.parameters = dict(validated.values)
     result.warnings = list(validated.warnings)
     listed = str(validated.values[template.frames] or "")
+    wrong.update(template.lacks_plugin(validated.values, spec.plugins))
     if template.frames not in validated.errors and (listed or not template.whole):
         try:
             result.frames = parse_frames(listed)

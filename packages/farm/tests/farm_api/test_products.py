@@ -69,10 +69,14 @@ def catalogue(tmp_path: Path) -> Catalogue:
     return studio_catalogue(tmp_path)
 
 
+V_RAY = {"app": "vray", "app_version": "", "path": "demo/scene.vrscene"}
+
+
 @pytest.fixture
 def ann(farm: Farm) -> httpx.Client:
     client = farm.user("ann@example.com")
     send(client, "demo/scene.blend", b"BLENDER-v304")
+    send(client, "demo/scene.vrscene", b"// V-Ray")
     return client
 
 
@@ -190,6 +194,18 @@ def test_the_version_of_a_job(
             "machine_type",
             ["no GPU"],
         ),
+        (
+            {"params": {"frames": "1", "engine": "v-ray"}},
+            "engine",
+            ["'VRAY_RENDER_RT'", "'blender_vray'", "plugins"],
+        ),
+        (
+            V_RAY | {"params": {"frames": "1", "remap_file": "demo/lost.xml"}},
+            "remap_file",
+            ["'demo/lost.xml'", "add_files"],
+        ),
+        (V_RAY | {"path": "demo/scene.blend"}, "path", ["'demo/scene.blend'", ".vrscene"]),
+        ({"path": "demo/scene.txt"}, "path", [".blend"]),
     ],
 )
 def test_what_is_not_there_is_refused_by_field(
@@ -260,8 +276,8 @@ def test_the_same_code_for_a_product_and_a_plugin(tmp_path: Path) -> None:
         ({"machine_type": "local-gpu"}, True),
         ({"params": {"frames": "1", "gpu": True}}, True),
         ({"app": "maya", "app_version": "2025", "plugins": ["maya_redshift"]}, True),
-        ({"app": "vray", "app_version": "", "params": {"frames": "1", "rt_engine": 1}}, False),
-        ({"app": "vray", "app_version": "", "params": {"frames": "1", "rt_engine": 5}}, True),
+        (V_RAY | {"params": {"frames": "1", "rt_engine": 1}}, False),
+        (V_RAY | {"params": {"frames": "1", "rt_engine": 5}}, True),
     ],
 )
 def test_a_job_that_needs_a_gpu_gets_it_and_its_runner_is_told(

@@ -86,6 +86,7 @@ class Template:
         path: of the OpenJD template.
         renderer: which renderer runs it, as `farm.renderers.Renderer.app` names it.
         scripts: folder of the scripts that the template's command runs.
+        scenes: what the names of its scenes end with, without the dot; () for any.
         scene: format of the scenes; None: only the renderer can read them.
         frames: name of the parameter that lists the frames.
         outputs: how files are named; None when only the scene knows.
@@ -95,6 +96,8 @@ class Template:
         needs_gpu: parameter -> values with which a job needs a machine that has a GPU.
         plugins: plug-ins that need more than the product itself, by their codes.
         needs: parameters that only make sense when another one is set -> the other one.
+        most: parameter -> (another one, value of that -> its largest number with that).
+        needs_plugin: parameter -> value -> code of the plug-in with which alone it works.
         whole: all frames belong together: one renderer does all of them, and all anew after a
             failure. For the farm such a job has one frame.
         sequence: a job's path names an image sequence (see `parse_sequence`), which may be made by
@@ -120,6 +123,7 @@ class Template:
     path: Path
     renderer: str
     scripts: Path
+    scenes: tuple[str, ...]
     scene: SceneFormat | None
     frames: str
     outputs: OutputNames | None
@@ -130,6 +134,8 @@ class Template:
     needs_gpu: Mapping[str, tuple[JsonValue, ...]]
     plugins: Mapping[str, PlugIn]
     needs: Mapping[str, str]
+    most: Mapping[str, tuple[str, Mapping[str, int]]]
+    needs_plugin: Mapping[str, Mapping[str, str]]
     whole: bool
     sequence: bool
     python: bool
@@ -165,6 +171,11 @@ class Template:
         for name, other in self.needs.items():
             if name not in errors and other not in errors and values[name] and not values[other]:
                 errors[name] = [f"{name} only makes sense with {other}: set that as well."]
+        for name, (other, limits) in self.most.items():
+            limit = limits.get(str(values[other]))
+            number = values[name]
+            if limit is not None and isinstance(number, int) and number > limit:
+                errors[name] = [f"{number} is too large: the most with {values[other]} is {limit}."]
         warnings = []
         for name, value in params.items():
             if name not in values:
@@ -201,6 +212,24 @@ class Template:
     def wants_gpu(self, values: Mapping[str, object]) -> bool:
         """Return whether a job with these parameters needs a machine that has a GPU."""
         return any(values[name] in wanted for name, wanted in self.needs_gpu.items())
+
+    def lacks_plugin(
+        self, values: Mapping[str, object], plugins: Iterable[str]
+    ) -> dict[str, list[str]]:
+        """Return what cannot be without a plug-in that the job does not name, by parameter."""
+        codes = {text.partition(":")[0] for text in plugins}
+        return {
+            name: [f"{name}='{values[name]}' needs the plug-in '{code}': add it to plugins."]
+            for name, needed in self.needs_plugin.items()
+            if (code := needed.get(str(values[name]))) is not None and code not in codes
+        }
+
+    def scene_refusal(self, path: str) -> str:
+        """Return why a file cannot be a scene, by its name; "" when it may be one."""
+        if not self.scenes or path.lower().endswith(tuple(f".{each}" for each in self.scenes)):
+            return ""
+        kinds = " or ".join(f".{each}" for each in self.scenes)
+        return f"'{path}' is not a scene of {self.renderer}: it must be a {kinds} file."
 
     def needs_of(self, plugins: Iterable[str]) -> list[PlugIn]:
         """Return what a job's plug-ins need; ``plugins`` are ``<code>`` or ``<code>:<version>``."""
@@ -271,6 +300,7 @@ def load_named(name: str) -> Template:
             path=path,
             renderer=notes["renderer"],
             scripts=FOLDER / notes["scripts"],
+            scenes=tuple(notes.get("scenes", ())),
             scene=SceneFormat(notes["scene"]) if "scene" in notes else None,
             frames=notes["frames"],
             outputs=OutputNames(**notes["outputs"]) if "outputs" in notes else None,
@@ -289,6 +319,8 @@ def load_named(name: str) -> Template:
             needs_gpu=_values(notes.get("needs_gpu", {})),
             plugins=load_plugins(notes["sandbox"].get("plugins", {})),
             needs=notes.get("needs", {}),
+            most={name: (of["of"], of["is"]) for name, of in notes.get("most", {}).items()},
+            needs_plugin=notes.get("needs_plugin", {}),
             whole=notes.get("whole", False),
             sequence=_INPUTS[notes.get("input", "scene")],
             python=notes["sandbox"].get("python", "drive" in notes),
@@ -353,6 +385,7 @@ def _parameter(definition: dict[str, Any], notes: dict[str, Any]) -> Parameter:
             for word, why in notes.get("refused", {}).get(name, {}).items()
         },
         minimum=definition.get("minValue"),
+        least=notes.get("least", {}).get(name),
         maximum=definition.get("maxValue"),
         pattern=words.get("pattern", ""),
         sentence=" ".join(words.get("sentence", "").split()),
