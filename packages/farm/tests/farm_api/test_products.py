@@ -287,3 +287,38 @@ def test_a_job_that_needs_a_gpu_gets_it_and_its_runner_is_told(
     assert answer.status_code == 201, answer.text
     assert ann.get("/v1/jobs").json()["jobs"][0]["machine_type"] == f"local-{'gpu' * gpu or 'cpu'}"
     assert FakeRunner(farm).http.get("/v1/runner/job").json()["gpu"] is gpu
+
+
+HOUDINI = {"app": "hou", "operation": "render", "app_version": "20.5", "path": "demo/scene.hip"}
+
+
+@pytest.mark.parametrize(
+    ("told", "lacks"),
+    [
+        ([{"app": "hou", "version": "20.5.332", "plugins": ["htoa:6.3.0"]}], ""),
+        # Another one of the series stands in, and so does any version of a plug-in here.
+        ([{"app": "hou", "version": "20.5.400", "plugins": ["htoa:6.2.0"]}], ""),
+        ([{"app": "blender", "version": "4.2.0", "plugins": []}], ""),
+        ([{"app": "hou", "version": "20.0.1", "plugins": ["htoa:6.3.0"]}], "hou 20.5.332"),
+        ([{"app": "hou", "version": "20.5.332", "plugins": []}], "hou 20.5.332 with htoa"),
+    ],
+)
+def test_a_host_without_the_program_or_its_plug_in_gets_nothing_of_the_job(
+    farm: Farm, ann: httpx.Client, told: list[dict[str, Any]], lacks: str
+) -> None:
+    # Some other machine has it.
+    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    other = {"app": "hou", "version": "20.5.332", "plugins": ["htoa:6.3.0"]}
+    FakeRunner(farm, host="other").claim(programs=[other])
+    send(ann, "demo/scene.hip", b"hip")
+    asked = HOUDINI | {"plugins": ["htoa"], "machine_type": "local-gpu"}
+    ann.post("/v1/submissions", json=spec(**asked)).raise_for_status()
+    runner = FakeRunner(farm, 2, host="node1")
+    frames = runner.claim(programs=told)
+    if lacks:
+        assert frames == []
+        assert runner.reason == f"'node1' has no {lacks}: another machine shall do this job."
+        sentences = [job["sentence"] for job in ann.get("/v1/jobs").json()["jobs"]]
+        assert f"Waits for another machine: 'node1' has no {lacks}." in sentences
+    else:
+        assert frames

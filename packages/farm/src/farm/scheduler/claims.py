@@ -24,6 +24,7 @@ from farm_protocol.runner import (
 from sqlalchemy import Connection
 
 from farm.accounts.credits import charge
+from farm.catalog.definitions import Definitions
 from farm.db import claims as rows
 from farm.db import feed, files, outputs
 from farm.db import jobs as job_rows
@@ -37,7 +38,7 @@ from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.pricing import machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
 from farm.jobs.transitions import Event
-from farm.scheduler import frame_health, setbacks, writer
+from farm.scheduler import frame_health, programs, setbacks, writer
 
 _CLAIMABLE = frozenset({JobState.READY, JobState.RUNNING})
 _TIMES = {"startup_seconds", "frame_seconds"}
@@ -48,6 +49,7 @@ def claim(
     caller: Caller,
     request: ClaimRequest,
     slots: Mapping[str, int],
+    definitions: Definitions,
     now: datetime,
 ) -> tuple[Claim, bool]:
     """Give the runner frames, or tell it why there are none and end it.
@@ -56,9 +58,10 @@ def claim(
 
     Parameters:
         slots: capacity by machine type.
+        definitions: say which plug-ins go with which products.
     """
     runner, row = caller.runner, caller.job
-    something_to_do = False
+    something_to_do = is_new = False
     if caller.claim is not None:
         ended = request.ended
         if ended is not None and ended.claim_id == caller.claim.id:
@@ -68,6 +71,7 @@ def claim(
             _end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
     if request.host and request.host != runner.host:
         runner_rows.set_host(connection, runner.id, request.host)
+        is_new = True
     times = _measured_times(request)
     row.update(times)
     progress = job_rows.progress(row)
@@ -83,6 +87,8 @@ def claim(
     else:
         host = request.host or runner.host
         reason = setbacks.refusal(connection, row, host, now)
+        if not reason and is_new:
+            reason = programs.refusal(connection, definitions, row, host, now)
     if reason:
         if times:
             job_rows.put(connection, row, **times)
