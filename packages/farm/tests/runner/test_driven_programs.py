@@ -277,7 +277,7 @@ def test_a_nuke_file_of_a_script_with_one_view_tells_its_view(desk: Callable[[st
 
 MAYA_WITH_PASSES = """\
 #!/bin/sh
-case "$*" in *-v*) echo "Maya 2025.2"; exit;; esac
+case "$1" in -v) echo "Maya 2025.2"; exit;; esac
 for each in "$@"; do
   case "$previous" in
     -rd) folder=$each;; -s) first=$each;; -e) last=$each;; -proj) project=$each;;

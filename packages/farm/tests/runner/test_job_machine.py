@@ -4,7 +4,7 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
-from farm.renderers import Renderer
+from farm.renderers import FoundPlugin, Renderer
 from farm.runner.sandbox import probe
 from farm_protocol.runner import Outcome
 
@@ -14,12 +14,13 @@ needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
 
 RENDER = """\
 #!/bin/sh
-case "$*" in *-v*|*-help*) echo "Maya 2025.2"; exit;; esac
+case "$1" in -v|-help) echo "Maya 2025.2"; exit;; esac
 for each in "$@"; do
   case "$previous" in -rd) folder=$each;; -s) frame=$each;; -proj) project=$each;; esac
   previous=$each
 done
 [ -e /sys/devices ] && echo "drivers can be seen"
+[ -n "$MAYA_MODULE_PATH" ] && grep -H mtoa "$MAYA_MODULE_PATH/mtoa.mod"
 cp "$project/picture.png" "$folder/frame.$(printf %04d "$frame").png"
 """
 
@@ -72,3 +73,29 @@ def test_another_version_of_the_series_is_told(tmp_path: Path, asked: str, warne
     )
     told = "A render machine has no maya 2025.3: 2025.2, of the same series, renders there."
     assert farm.requests[0].warnings == [told] * warned
+
+
+@needs_sandbox
+@pytest.mark.parametrize("asked", ["5.3.1", "5.4.0"])
+def test_the_plug_in_of_the_asked_version_is_loaded(tmp_path: Path, asked: str) -> None:
+    program = install_maya(tmp_path)
+    found = []
+    for version in ("5.3.1", "5.4.0"):
+        folder = tmp_path / f"arnold-{version}"
+        folder.mkdir()
+        (folder / "mtoa.mod").write_text(f"+ mtoa {version} {folder}\n")
+        variables = (("MAYA_MODULE_PATH", (str(folder),)),)
+        found.append(FoundPlugin(f"mtoa:{version}", folder, paths=variables))
+    farm = run_job(
+        tmp_path,
+        "maya",
+        Renderer("maya", "2025.2", "maya", (str(program),), "given by the test", tuple(found)),
+        "render",
+        "scene.ma",
+        [[1]],
+        {"frames": "1", "output_format": "png"},
+        sandbox="required",
+        plugins=[f"mtoa:{asked}"],
+    )
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert f"mtoa.mod:+ mtoa {asked} " in farm.log
