@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from farm.accounts.credits import require_positive
 from farm.catalog import Catalogue
-from farm.catalog.machines import Machines, choose
+from farm.catalog.machines import Machines, Own, choose
 from farm.catalog.matching import check_plugins, find_version, unknown_operation
 from farm.db import feed, files
 from farm.db import jobs as rows
@@ -207,9 +207,10 @@ def _compile(
     def blob_of(path: str) -> str | None:
         return files.entry_hash(connection, project, path) if project is not None else None
 
+    own = Own(account.machine_cpu, account.machine_gpu)
     compiled = []
     for index, job in enumerate(spec.jobs):
-        result, wrong = _compile_job(catalogue, spec.project, job)
+        result, wrong = _compile_job(catalogue, spec.project, own, job)
         if result.scene and result.sequence is None and result.scene not in pending:
             blob = blob_of(result.scene)
             if blob is None:
@@ -237,7 +238,7 @@ def _named_files(job: _Compiled) -> dict[str, str]:
 
 
 def _compile_job(
-    catalogue: Catalogue, project: str, spec: JobSpec
+    catalogue: Catalogue, project: str, own: Own, spec: JobSpec
 ) -> tuple[_Compiled, dict[str, list[str]]]:
     result = _Compiled(spec)
     wrong: dict[str, list[str]] = {}
@@ -251,7 +252,7 @@ def _compile_job(
         needs_gpu |= load_named(name).wants_gpu(result.parameters)
         _check_version(catalogue, spec, result, wrong)
     try:
-        result.machine = choose(catalogue.machines, spec.machine_type, gpu=needs_gpu)
+        result.machine = choose(catalogue.machines, spec.machine_type, gpu=needs_gpu, own=own)
     except ValueError as error:
         wrong["machine_type"] = [str(error)]
     try:

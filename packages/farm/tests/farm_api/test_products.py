@@ -10,6 +10,7 @@ from farm.catalog import Catalogue
 from farm.catalog.definitions import load_definitions
 from farm.catalog.machines import Machines, with_definitions
 from farm.catalog.products import Installed, listed, merged, product_rows
+from farm_protocol.users import Role
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner
@@ -322,3 +323,40 @@ def test_a_host_without_the_program_or_its_plug_in_gets_nothing_of_the_job(
         assert f"Waits for another machine: 'node1' has no {lacks}." in sentences
     else:
         assert frames
+
+
+_TYPES = [("local-cpu", False), ("local-gpu", True), ("big-cpu", False), ("big-gpu", True)]
+
+
+@pytest.mark.parametrize(
+    "catalogue",
+    [
+        Catalogue(
+            products=product_rows(FOUND),
+            machines=[Machines(name, name, gpu, 1, Decimal(1)) for name, gpu in _TYPES],
+        )
+    ],
+)
+def test_a_user_has_default_machines(farm: Farm, ann: httpx.Client) -> None:
+    def defaults(client: httpx.Client) -> list[str]:
+        rows = client.get("/v1/machines").json()
+        return [row["id"] for row in rows if row["is_default"]]
+
+    assert defaults(ann) == ["local-cpu", "local-gpu"]
+    changed = ann.patch("/v1/me", json={"machine_cpu": "big-cpu", "machine_gpu": "big-gpu"})
+    assert (changed.json()["machine_cpu"], changed.json()["machine_gpu"]) == ("big-cpu", "big-gpu")
+    assert defaults(ann) == ["big-cpu", "big-gpu"]
+    for gpu, machine in ((False, "big-cpu"), (True, "big-gpu")):
+        asked = spec(machine_type="", params={"frames": "1", "gpu": gpu})
+        job = ann.post("/v1/submissions", json=asked).raise_for_status().json()["jobs"][0]
+        (found,) = (each for each in ann.get("/v1/jobs").json()["jobs"] if each["id"] == job["id"])
+        assert found["machine_type"] == machine
+    root = farm.user("root@example.com", role=Role.ADMIN)
+    assert defaults(root) == ["local-cpu", "local-gpu"]
+    wrong = {"machine_cpu": "big-gpu", "machine_gpu": "cray"}
+    for client, path in ((ann, "/v1/me"), (root, "/v1/users/ann@example.com")):
+        answer = client.patch(path, json=wrong)
+        assert answer.status_code == 400
+        assert set(answer.json()["errors"]) == set(wrong)
+    root.patch("/v1/users/ann@example.com", json={"machine_cpu": ""}).raise_for_status()
+    assert defaults(ann) == ["local-cpu", "big-gpu"]
