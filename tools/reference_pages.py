@@ -85,6 +85,8 @@ def _values(parameter: Parameter) -> str:
         return ""
     if parameter.maximum is None:
         return f"{parameter.minimum} or more"
+    if parameter.least is not None:
+        return f"0, {parameter.least} to {parameter.maximum}"
     least = "" if parameter.minimum is None else f"{parameter.minimum} to "
     return f"{least or 'up to '}{parameter.maximum}"
 

@@ -225,7 +225,7 @@ def test_the_table_of_blender_says_what_the_template_says() -> None:
     assert rows["`frames`"][1:3] == ["text", "required"]
     assert rows["`gpu`"][1:4] == ["bool", "`false`", "`true`, `false`"]
     assert rows["`camera`"][2:4] == ["empty", ""]
-    assert rows["`tile_size`"][2:4] == ["`0`", "0 to 8192"]
+    assert rows["`tile_size`"][2:4] == ["`0`", "0, 8 to 8192"]
     assert "`JPEG` (jpg)" in rows["`output_format`"][3]
     assert "``" not in rows["`engine`"][3]
 

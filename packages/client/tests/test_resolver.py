@@ -126,6 +126,44 @@ def test_plug_ins_that_only_other_products_name_are_known():
     assert resolver.get_versions_by_type("x") == ["2"]
 
 
+V_RAY = [
+    row("c4d", "2024.4.1", ["arnold:4.7", "vray:7.0"], **dict(HOUDINI, name="Cinema 4D")),
+    row("c4d", "2023.1", ["arnold:4.7"], **dict(HOUDINI, name="Cinema 4D")),
+    row("vray", "6.20.01", **dict(HOUDINI, name="V-Ray")),
+    row("arnold", "4.7", ["c4d:2024.4.1", "c4d:2023.1"], name="Arnold", **PLUGIN),
+    row("vray", "7.0", ["c4d:2024.4.1"], name="V-Ray for Cinema 4D", **PLUGIN),
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (["c4d:2024.4.1", "vray"], {"arnold": ["4.7"]}),
+        (["c4d", "vray:7.0"], {"arnold": ["4.7"]}),
+        (["c4d:2023.1", "vray"], {}),
+        (["c4d", "vray:6.20.01"], {}),
+        (["vray"], {"c4d": ["2024.4.1"]}),
+        (["arnold", "vray"], {"c4d": ["2024.4.1"]}),
+    ],
+)
+def test_a_product_that_is_a_plug_in_too_is_one_beside_another_type(query, expected):
+    resolver = ProductResolver(V_RAY)
+    assert versions(resolver.get_compatible_combinations(query)) == expected
+
+
+def test_a_product_that_is_a_plug_in_too_is_told_apart():
+    resolver = ProductResolver(V_RAY)
+    assert resolver.get_all_types(False)["vray"]["is_plugin"] is False
+    assert resolver.get_compatible_combinations("c4d:2024.4.1")["vray"] == {
+        "versions": ["7.0"],
+        "is_plugin": True,
+        "name": "V-Ray",
+        "business_vertical": "media",
+    }
+    answer = resolver.get_compatible_combinations(["c4d", "vray"], include_query_types=True)
+    assert versions(answer) == {"c4d": ["2024.4.1"], "arnold": ["4.7"], "vray": ["7.0"]}
+
+
 ORDERED = [
     ["9.5.1", "10.0.1", "17.5.173", "17.5.229"],
     ["10.5", "10.5v1", "10.5v2", "10.5v10", "10.5.1", "10.6v1"],

@@ -2,7 +2,8 @@
 
 Pure functions over the product list of Envoy: nothing is asked or changed after construction.
 A query is a type (``hou``), a type with a version (``hou:17.5.173``) or with the beginning of
-one (``hou:17.5`` means every 17.5).
+one (``hou:17.5`` means every 17.5). A type that is a product and a plug-in (``vray``) is the
+plug-in beside another type, and the product alone.
 """
 
 from __future__ import unicode_literals
@@ -39,6 +40,8 @@ class ProductResolver(object):
 
     def __init__(self, products):
         self._types = {}
+        # Codes of plug-ins, of which some are those of products, too.
+        self._plugins = set()
         self._versions = {}
         self._partners = {}
         modules = []
@@ -93,11 +96,12 @@ class ProductResolver(object):
             the same form as `get_all_types`; {} when nothing fits.
         """
         queries = [query] if is_text(query) else list(query)
+        asked = set(_split(one)[0] for one in queries)
         plugin_matches, product_matches = [], []
         for one in queries:
             matches = self._matches(one, strict_version_matches)
             code = _split(one)[0]
-            is_plugin = code in self._types and self._types[code]["is_plugin"]
+            is_plugin = code in self._plugins and (len(asked) > 1 or self._types[code]["is_plugin"])
             (plugin_matches if is_plugin else product_matches).append(matches)
         if not queries:
             return {}
@@ -112,14 +116,17 @@ class ProductResolver(object):
             products = [product for product in self._partners if not self._is_plugin(product)]
             found = self._taking(products, plugin_matches)
             chosen = set()
-        asked = set(_split(one)[0] for one in queries)
         result = set(item for item in found if item[0] not in asked)
         if include_query_types and (found or chosen):
             takers = chosen or found
             for matches in plugin_matches:
                 chosen = chosen | (set(matches) & self._partners_of(takers))
             result |= chosen
-        return self._entries(result)
+        answer = self._entries(result)
+        for code in answer:
+            if product_matches and code in self._plugins and code not in asked:
+                answer[code]["is_plugin"] = True
+        return answer
 
     def _add_row(self, row, module_types):
         code, version = to_text(row["app_type"]), to_text(row["version"])
@@ -127,6 +134,8 @@ class ProductResolver(object):
         is_plugin = row.get("is_plugin")
         if is_plugin is None:
             is_plugin = code in module_types and not modules
+        if is_plugin:
+            self._plugins.add(code)
         self._types.setdefault(
             code,
             {
@@ -145,6 +154,7 @@ class ProductResolver(object):
         code, version = _split(module)
         vertical = "media"
         if code not in self._types:
+            self._plugins.add(code)
             self._types[code] = {"is_plugin": True, "name": code, "business_vertical": vertical}
         self._versions.setdefault(code, set()).add(version)
 

@@ -21,12 +21,13 @@ from farm_protocol.jobs import JobSpec, Submission, SubmissionSpec
 from farm_protocol.paths import canonical
 
 from farm.asset_traces import Files, Traced, Traces
+from farm.catalog.definitions import Definitions
 from farm.db import files, job_warnings
 from farm.db.database import Database
 from farm.errors import InvalidRequestError
 from farm.scenes.blend_assets import AssetKind, MissingAsset, is_blend
 from farm.stores.disk import DiskStore
-from farm.templates import SceneFormat, load
+from farm.templates import SceneFormat, load_named
 
 Mode = Literal["refuse", "warn", "off"]
 
@@ -41,11 +42,21 @@ class AssetChecks:
     """Looks for the files of submissions. May be used from any thread."""
 
     def __init__(
-        self, database: Database, store: DiskStore, mode: Mode, changed: Callable[[], None]
+        self,
+        database: Database,
+        store: DiskStore,
+        definitions: Definitions,
+        mode: Mode,
+        changed: Callable[[], None],
     ) -> None:
-        """Prepare; ``changed`` is called whenever jobs have got warnings."""
+        """Prepare.
+
+        Parameters:
+            definitions: say which template an operation has.
+            changed: is called whenever jobs have got warnings.
+        """
         self._database, self._store, self._changed = database, store, changed
-        self._mode = mode
+        self._definitions, self._mode = definitions, mode
         self._traces = Traces()
 
     @property
@@ -110,7 +121,7 @@ class AssetChecks:
         pending = {path.removeprefix("/") for path in spec.pending_files}
         if any(is_blend(path) for path in pending):
             return {}  # What they will need, nobody knows yet.
-        scenes = _scenes(spec)
+        scenes = self._scenes(spec)
         if not scenes:
             return {}
         with self._database.read() as connection:
@@ -128,23 +139,18 @@ class AssetChecks:
                 asked.setdefault(self._traces.ask(scene, known, key), []).append(index)
         return asked
 
+    def _scenes(self, spec: SubmissionSpec) -> dict[int, str]:
+        """Return the remote path of the scene of each job that is a .blend, by its position."""
+        scenes = {}
+        for index, job in enumerate(spec.jobs):
+            template = self._definitions.template(job.app, job.operation)
+            if template and load_named(template).scene is SceneFormat.BLEND:
+                scenes[index] = canonical(job.path)
+        return scenes
+
 
 def _beside(work: Callable[..., object], *args: object) -> None:
     threading.Thread(target=work, args=args, name="assets", daemon=True).start()
-
-
-def _scenes(spec: SubmissionSpec) -> dict[int, str]:
-    """Return the remote path of the scene of each job that is a .blend, by the job's position."""
-    formats = {}
-    scenes = {}
-    for index, job in enumerate(spec.jobs):
-        product = (job.app, job.operation)
-        if product not in formats:
-            template = load(*product)
-            formats[product] = template.scene if template else None
-        if formats[product] is SceneFormat.BLEND:
-            scenes[index] = canonical(job.path)
-    return scenes
 
 
 def _lacking(spec: SubmissionSpec, job: JobSpec, traced: Traced) -> list[MissingAsset]:

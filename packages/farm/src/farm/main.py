@@ -97,7 +97,9 @@ def serve(settings: Settings) -> None:
             work=work,
             changes=changes,
             expect_work=scheduler.expect_work,
-            assets=AssetChecks(database, store, settings.missing_files, changes.notify),
+            assets=AssetChecks(
+                database, store, catalogue.definitions, settings.missing_files, changes.notify
+            ),
             data_dir=settings.data_dir,
             version=__version__,
         )

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from farm.accounts.credits import require_positive
 from farm.catalog import Catalogue
-from farm.catalog.machines import Machines, choose
+from farm.catalog.machines import Machines, Own, choose
 from farm.catalog.matching import check_plugins, find_version, unknown_operation
 from farm.db import feed, files
 from farm.db import jobs as rows
@@ -37,6 +37,10 @@ from farm.templates import (
 )
 
 DEFAULT_PRIORITY = 50
+_NOT_THERE = (
+    "'{}' is neither among the files to upload nor on the farm; "
+    "add it to the project with add_files."
+)
 
 
 @dataclass(slots=True)
@@ -201,18 +205,19 @@ def _compile(
     def blob_of(path: str) -> str | None:
         return files.entry_hash(connection, project, path) if project is not None else None
 
+    own = Own(account.machine_cpu, account.machine_gpu)
     compiled = []
     for index, job in enumerate(spec.jobs):
-        result, wrong = _compile_job(catalogue, spec.project, job)
+        result, wrong = _compile_job(catalogue, spec.project, own, job)
         if result.scene and result.sequence is None and result.scene not in pending:
             blob = blob_of(result.scene)
             if blob is None:
-                wrong["path"] = [
-                    f"'{result.scene}' is neither among the files to upload nor on the farm; "
-                    "add it to the project with add_files."
-                ]
+                wrong["path"] = [_NOT_THERE.format(result.scene)]
             elif result.version:
                 _check_scene(catalogue, store.path(account.id, blob), result, wrong)
+        for name, path in _named_files(result).items():
+            if path not in pending and blob_of(path) is None:
+                wrong.setdefault(name, [_NOT_THERE.format(path)])
         errors.update({f"jobs[{index}].{name}": texts for name, texts in wrong.items()})
         compiled.append(result)
     _check_sequences(connection, project, spec, compiled, errors)
@@ -223,25 +228,29 @@ def _compile(
     return compiled
 
 
+def _named_files(job: _Compiled) -> dict[str, str]:
+    """Return the files of the project that a job's parameters name, by parameter."""
+    parameters = load_named(job.template).parameters if job.template else ()
+    named = {each.name: job.parameters.get(each.name) for each in parameters if each.type == "path"}
+    return {name: str(path) for name, path in named.items() if path}
+
+
 def _compile_job(
-    catalogue: Catalogue, project: str, spec: JobSpec
+    catalogue: Catalogue, project: str, own: Own, spec: JobSpec
 ) -> tuple[_Compiled, dict[str, list[str]]]:
     result = _Compiled(spec)
     wrong: dict[str, list[str]] = {}
+    needs_gpu = catalogue.definitions.need_gpu(spec.app, spec.plugins)
     name = catalogue.definitions.template(spec.app, spec.operation)
     if name is None:
         wrong.update(unknown_operation(catalogue, spec))
     else:
         result.template = name
         _check_parameters(load_named(name), spec, result, wrong)
+        needs_gpu |= load_named(name).wants_gpu(result.parameters)
         _check_version(catalogue, spec, result, wrong)
-    needs_gpu = catalogue.definitions.need_gpu(spec.app, spec.plugins)
     try:
-        result.machine = choose(
-            catalogue.machines,
-            spec.machine_type,
-            gpu=needs_gpu or bool(result.parameters.get("gpu")),
-        )
+        result.machine = choose(catalogue.machines, spec.machine_type, gpu=needs_gpu, own=own)
     except ValueError as error:
         wrong["machine_type"] = [str(error)]
     try:
@@ -251,6 +260,9 @@ def _compile_job(
             result.scene = ""
         elif name is not None and load_named(name).sequence:
             result.sequence = parse_sequence(result.scene)
+        elif name is not None and (refusal := load_named(name).scene_refusal(result.scene)):
+            wrong["path"] = [refusal]
+            result.scene = ""
     except (UnsafePathError, SequenceError) as error:
         result.scene = ""
         wrong["path"] = [str(error)]
@@ -289,6 +301,7 @@ def _check_parameters(
     result.parameters = dict(validated.values)
     result.warnings = list(validated.warnings)
     listed = str(validated.values[template.frames] or "")
+    wrong.update(template.lacks_plugin(validated.values, spec.plugins))
     if template.frames not in validated.errors and (listed or not template.whole):
         try:
             result.frames = parse_frames(listed)

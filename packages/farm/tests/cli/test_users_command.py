@@ -99,8 +99,12 @@ def test_plan_role_and_emails(office: Office) -> None:
     assert "'Small'" in office.farm("plan", EMAIL, "Small").stdout
     assert "an admin" in office.farm("role", EMAIL, "admin").stdout
     assert "no emails" in office.farm("emails", EMAIL, "off").stdout
+    assert (
+        "big (CPU), the farm's default (GPU)" in office.farm("machine", EMAIL, "--cpu=big").stdout
+    )
     user = json.loads(office.farm("show", EMAIL, "--json").stdout)
     assert (user["plan"], user["role"], user["email_notices"]) == ("Small", "admin", False)
+    assert (user["machine_cpu"], user["machine_gpu"]) == ("big", "")
     shown = office.farm("show", EMAIL).stdout
     assert "Small: 2 instances a job, 3 in all" in shown
     key = office.key()

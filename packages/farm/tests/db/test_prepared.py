@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 MOMENT = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=2)))
 ACCOUNT = {"id": "a", "email": "a@example.com", "name": "Größe \N{SNOWMAN} %s", "plan": "p"}
 ACCOUNT |= {"role": "artist", "active": True, "email_notices": False, "balance_micros": 2**60}
-ACCOUNT |= {"consumed_micros": 0, "created_at": MOMENT}
+ACCOUNT |= {"consumed_micros": 0, "created_at": MOMENT, "machine_cpu": "", "machine_gpu": ""}
 
 READ = select(accounts).where(accounts.c.email.like("%@example.com")).order_by(accounts.c.id)
 

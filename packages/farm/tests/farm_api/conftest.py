@@ -165,7 +165,7 @@ def farm(
         work=work,
         changes=changes,
         expect_work=scheduler.expect_work,
-        assets=AssetChecks(database, store, missing_files, changes.notify),
+        assets=AssetChecks(database, store, catalogue.definitions, missing_files, changes.notify),
         data_dir=tmp_path,
         version="test",
     )

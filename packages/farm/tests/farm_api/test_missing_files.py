@@ -3,12 +3,17 @@
 import shutil
 import subprocess
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from farm import asset_traces
+from farm.catalog import Catalogue
+from farm.catalog.definitions import built_in
+from farm.catalog.machines import Machines
+from farm.catalog.products import Installed, product_rows
 from farm.scenes.blend_assets import AssetKind, MissingAsset, missing_assets
 
 from .conftest import Farm, send, spec
@@ -78,6 +83,30 @@ def refused(client: httpx.Client, body: dict[str, Any]) -> list[str]:
     assert client.get("/v1/jobs").json()["jobs"] == []
     texts: list[str] = check.json()["errors"]["jobs[0].path"]
     return texts
+
+
+_BLENDER = built_in().products["blender"]
+_COMPOSITES = _BLENDER.model_copy(update={"operations": {"composite": "blender_render"}})
+STUDIO = built_in().model_copy(update={"products": {"blender": _COMPOSITES}})
+
+
+@refuse
+@pytest.mark.parametrize(
+    "catalogue",
+    [
+        Catalogue(
+            product_rows([Installed("blender", "3.4.1")], STUDIO),
+            [Machines("local-cpu", "Test", gpu=False, slots=2, credits_per_hour=Decimal(1))],
+            definitions=STUDIO,
+        )
+    ],
+)
+def test_an_operation_of_the_studio_is_looked_into_like_that_of_its_template(
+    ann: httpx.Client, tracer: Tracer
+) -> None:
+    send(ann, "demo/scene.blend", b"BLENDER-v304")
+    tracer.answer = lambda *_: [lost("a.png")]
+    assert "a.png" in refused(ann, spec(operation="composite"))[0]
 
 
 @warn

@@ -10,8 +10,10 @@ from farm.catalog import Catalogue
 from farm.catalog.definitions import load_definitions
 from farm.catalog.machines import Machines, with_definitions
 from farm.catalog.products import Installed, listed, merged, product_rows
+from farm_protocol.users import Role
 
 from .conftest import Farm, send, spec
+from .runners import FakeRunner
 
 
 @pytest.fixture
@@ -68,10 +70,14 @@ def catalogue(tmp_path: Path) -> Catalogue:
     return studio_catalogue(tmp_path)
 
 
+V_RAY = {"app": "vray", "app_version": "", "path": "demo/scene.vrscene"}
+
+
 @pytest.fixture
 def ann(farm: Farm) -> httpx.Client:
     client = farm.user("ann@example.com")
     send(client, "demo/scene.blend", b"BLENDER-v304")
+    send(client, "demo/scene.vrscene", b"// V-Ray")
     return client
 
 
@@ -189,6 +195,18 @@ def test_the_version_of_a_job(
             "machine_type",
             ["no GPU"],
         ),
+        (
+            {"params": {"frames": "1", "engine": "v-ray"}},
+            "engine",
+            ["'VRAY_RENDER_RT'", "'blender_vray'", "plugins"],
+        ),
+        (
+            V_RAY | {"params": {"frames": "1", "remap_file": "demo/lost.xml"}},
+            "remap_file",
+            ["'demo/lost.xml'", "add_files"],
+        ),
+        (V_RAY | {"path": "demo/scene.blend"}, "path", ["'demo/scene.blend'", ".vrscene"]),
+        ({"path": "demo/scene.txt"}, "path", [".blend"]),
     ],
 )
 def test_what_is_not_there_is_refused_by_field(
@@ -250,3 +268,95 @@ def test_the_same_code_for_a_product_and_a_plugin(tmp_path: Path) -> None:
     assert both.compatible_modules == ["c4d:2024.4.1"]
     assert found["vray:7.0"].is_plugin
     assert set(found["c4d:2024.4.1"].compatible_modules) == {"vray:6.20.01", "vray:7.0"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpu"),
+    [
+        ({}, False),
+        ({"machine_type": "local-gpu"}, True),
+        ({"params": {"frames": "1", "gpu": True}}, True),
+        ({"app": "maya", "app_version": "2025", "plugins": ["maya_redshift"]}, True),
+        (V_RAY | {"params": {"frames": "1", "rt_engine": 1}}, False),
+        (V_RAY | {"params": {"frames": "1", "rt_engine": 5}}, True),
+    ],
+)
+def test_a_job_that_needs_a_gpu_gets_it_and_its_runner_is_told(
+    farm: Farm, ann: httpx.Client, asked: dict[str, Any], gpu: bool
+) -> None:
+    answer = ann.post("/v1/submissions", json=spec(**asked))
+    assert answer.status_code == 201, answer.text
+    assert ann.get("/v1/jobs").json()["jobs"][0]["machine_type"] == f"local-{'gpu' * gpu or 'cpu'}"
+    assert FakeRunner(farm).http.get("/v1/runner/job").json()["gpu"] is gpu
+
+
+HOUDINI = {"app": "hou", "operation": "render", "app_version": "20.5", "path": "demo/scene.hip"}
+
+
+@pytest.mark.parametrize(
+    ("told", "lacks"),
+    [
+        ([{"app": "hou", "version": "20.5.332", "plugins": ["htoa:6.3.0"]}], ""),
+        # Another one of the series stands in, and so does any version of a plug-in here.
+        ([{"app": "hou", "version": "20.5.400", "plugins": ["htoa:6.2.0"]}], ""),
+        ([{"app": "blender", "version": "4.2.0", "plugins": []}], ""),
+        ([{"app": "hou", "version": "20.0.1", "plugins": ["htoa:6.3.0"]}], "hou 20.5.332"),
+        ([{"app": "hou", "version": "20.5.332", "plugins": []}], "hou 20.5.332 with htoa"),
+    ],
+)
+def test_a_host_without_the_program_or_its_plug_in_gets_nothing_of_the_job(
+    farm: Farm, ann: httpx.Client, told: list[dict[str, Any]], lacks: str
+) -> None:
+    # Some other machine has it.
+    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    other = {"app": "hou", "version": "20.5.332", "plugins": ["htoa:6.3.0"]}
+    FakeRunner(farm, host="other").claim(programs=[other])
+    send(ann, "demo/scene.hip", b"hip")
+    asked = HOUDINI | {"plugins": ["htoa"], "machine_type": "local-gpu"}
+    ann.post("/v1/submissions", json=spec(**asked)).raise_for_status()
+    runner = FakeRunner(farm, 2, host="node1")
+    frames = runner.claim(programs=told)
+    if lacks:
+        assert frames == []
+        assert runner.reason == f"'node1' has no {lacks}: another machine shall do this job."
+        sentences = [job["sentence"] for job in ann.get("/v1/jobs").json()["jobs"]]
+        assert f"Waits for another machine: 'node1' has no {lacks}." in sentences
+    else:
+        assert frames
+
+
+_TYPES = [("local-cpu", False), ("local-gpu", True), ("big-cpu", False), ("big-gpu", True)]
+
+
+@pytest.mark.parametrize(
+    "catalogue",
+    [
+        Catalogue(
+            products=product_rows(FOUND),
+            machines=[Machines(name, name, gpu, 1, Decimal(1)) for name, gpu in _TYPES],
+        )
+    ],
+)
+def test_a_user_has_default_machines(farm: Farm, ann: httpx.Client) -> None:
+    def defaults(client: httpx.Client) -> list[str]:
+        rows = client.get("/v1/machines").json()
+        return [row["id"] for row in rows if row["is_default"]]
+
+    assert defaults(ann) == ["local-cpu", "local-gpu"]
+    changed = ann.patch("/v1/me", json={"machine_cpu": "big-cpu", "machine_gpu": "big-gpu"})
+    assert (changed.json()["machine_cpu"], changed.json()["machine_gpu"]) == ("big-cpu", "big-gpu")
+    assert defaults(ann) == ["big-cpu", "big-gpu"]
+    for gpu, machine in ((False, "big-cpu"), (True, "big-gpu")):
+        asked = spec(machine_type="", params={"frames": "1", "gpu": gpu})
+        job = ann.post("/v1/submissions", json=asked).raise_for_status().json()["jobs"][0]
+        (found,) = (each for each in ann.get("/v1/jobs").json()["jobs"] if each["id"] == job["id"])
+        assert found["machine_type"] == machine
+    root = farm.user("root@example.com", role=Role.ADMIN)
+    assert defaults(root) == ["local-cpu", "local-gpu"]
+    wrong = {"machine_cpu": "big-gpu", "machine_gpu": "cray"}
+    for client, path in ((ann, "/v1/me"), (root, "/v1/users/ann@example.com")):
+        answer = client.patch(path, json=wrong)
+        assert answer.status_code == 400
+        assert set(answer.json()["errors"]) == set(wrong)
+    root.patch("/v1/users/ann@example.com", json={"machine_cpu": ""}).raise_for_status()
+    assert defaults(ann) == ["local-cpu", "big-gpu"]

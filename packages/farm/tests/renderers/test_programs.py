@@ -1,13 +1,24 @@
 """Finding the programs of every product, on the PATH and in the folders of three platforms."""
 
 import contextlib
+import os
 from pathlib import Path
 
 import psutil
 import pytest
 import stand_ins
 import stand_ins_houdini
-from farm.renderers import UNKNOWN, Discovery, Places, RendererError, choose, programs, series
+from farm.renderers import (
+    UNKNOWN,
+    Discovery,
+    Places,
+    RendererError,
+    choose,
+    chosen,
+    environment,
+    programs,
+    series,
+)
 from waiting import until_dead
 
 VERSIONS = {
@@ -231,3 +242,25 @@ def test_series(app, version, expected):
 def test_every_program_can_be_found_on_every_platform():
     for program in programs().values():
         assert set(program.folders) == {"linux", "windows", "macos"}
+
+
+def test_a_job_gets_the_plug_in_of_the_version_that_it_asks_for(tmp_path):
+    answers(tmp_path / "opt/hfs20.5.332/bin/hython", "")
+    htoa = {v: tmp_path / f"opt/htoa/htoa-{v}_r1_houdini-20.5.332" for v in ("6.2.0", "6.10.0")}
+    redshift = tmp_path / "usr/redshift/redshift4houdini/20.5.332"
+    for folder in (*htoa.values(), redshift):
+        folder.mkdir(parents=True)
+    (houdini,) = Discovery(places=Places(tmp_path, "linux", {})).of("hou")
+    found = houdini.found
+
+    def path(plugins, inherited=""):
+        given = environment(found, plugins, {"HOUDINI_PATH": inherited})
+        return [Path(part) for part in given["HOUDINI_PATH"].split(os.pathsep)]
+
+    assert path(["htoa:6.2.0"]) == [htoa["6.2.0"], Path("&")]
+    assert path(["htoa"]) == [htoa["6.10.0"], Path("&")]
+    assert path(["htoa:6.2.0", "hou_redshift"]) == [htoa["6.2.0"], redshift, Path("&")]
+    mine = os.pathsep.join(["/studio", str(htoa["6.10.0"]), "&"])
+    assert path(["htoa:6.2.0"], mine) == [htoa["6.2.0"], Path("/studio"), Path("&")]
+    assert environment(found, ["htoa:1", "prman"], {}) == {}
+    assert [each.folder for each in chosen(found, ["htoa"])] == [htoa["6.10.0"]]

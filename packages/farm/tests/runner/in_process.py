@@ -43,6 +43,9 @@ def run_job(
     yields: bool = False,
     sandbox: Mode = "off",
     output_folder: str = "show/results",
+    gpu: bool = False,
+    app_version: str = "",
+    plugins: Sequence[str] = (),
 ) -> "fake_farm.FakeFarm":
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
@@ -50,6 +53,7 @@ def run_job(
         program: of the product, or what stands in for it; a `Renderer` is not asked who it is.
         scene: its path in the project.
         yields: the farm wants the machine back from the beginning.
+        gpu: the job has a machine with a GPU.
     """
     template = load(app, operation)
     assert template is not None
@@ -60,12 +64,13 @@ def run_job(
         job_id="job1",
         name="beauty",
         app=app,
-        app_version="",
+        app_version=app_version,
         operation=operation,
         template=template.name,
         scene=f"show/{scene}",
         parameters=checked.values,
-        plugins=[],
+        plugins=list(plugins),
+        gpu=gpu,
         files=[
             _store(store, path, project) for path in sorted(project.rglob("*")) if path.is_file()
         ],

@@ -1,5 +1,6 @@
 """Nuke, Maya, Cinema 4D and V-Ray: jobs of each, with strict stand-ins, through the real runner."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,10 +33,13 @@ class Desk:
         *orders: str,
         claims: list[list[int]],
         extra: str = "",
+        root: str = "",
         **params: object,
     ) -> "fake_farm.FakeFarm":
         """Render a scene with orders for the stand-in; return the farm that was told of it."""
         scene = write_scene(self.folder / "project", self.product, *orders, extra=extra)
+        if root:  # another head of a Nuke script
+            scene.write_text(re.sub(r"(?s)Root \{.*?\n\}\n", lambda _: root, scene.read_text()))
         given = {"frames": "1 10", **params}
         return run_job(self.folder, self.product, self.program, "render", scene.name, claims, given)
 
@@ -128,6 +132,13 @@ def test_an_error_that_ends_with_0_is_an_error(desk: Callable[[str], Desk], prod
     assert end(farm).marker in farm.log
 
 
+def test_a_document_that_c4d_cannot_load_is_told_by_its_own_words(
+    desk: Callable[[str], Desk],
+) -> None:
+    farm = desk("c4d").run(claims=[[1]], extra="resolution 1 1\n")
+    assert "Error loading document" in end(farm).marker
+
+
 @pytest.mark.parametrize("product", SIZED)
 def test_a_frame_of_another_size_is_refused(desk: Callable[[str], Desk], product: str) -> None:
     width, height = SIZE
@@ -195,6 +206,9 @@ def test_vray_takes_its_own_parameters(desk: Callable[[str], Desk]) -> None:
         ("maya", {"output_format": "psd"}, "output_format"),
         ("c4d", {"output_multipass_prefix": "/etc/p"}, "output_multipass_prefix"),
         ("c4d", {"output_width": "wide"}, "output_width"),
+        ("c4d", {"output_width": 640}, "output_width"),
+        ("maya", {"output_height": 480}, "output_height"),
+        ("vray", {"output_width": 640}, "output_width"),
         ("nuke", {"gpu": "maybe"}, "gpu"),
     ],
 )
@@ -229,14 +243,41 @@ def test_a_nuke_script_with_bad_names_is_refused(
 def test_a_nuke_file_that_only_nuke_can_name_is_named_after_its_node(
     desk: Callable[[str], Desk],
 ) -> None:
-    stereo = "Write {\n file out/a_%V.%04d.png\n file_type png\n name Both\n}\n"
-    farm = desk("nuke").run(claims=[[1]], extra=stereo, write_nodes="Both")
+    named = 'Write {\n file "\\[value root.name]_%04d.png"\n file_type png\n name Both\n}\n'
+    farm = desk("nuke").run(claims=[[1]], extra=named, write_nodes="Both")
     assert names(farm) == {1: ["Both.0001.png"]}
+
+
+@pytest.mark.parametrize(
+    ("knobs", "files"),
+    [
+        ("file out/a_%V.%04d.png", ["a_left.0001.png", "a_right.0001.png"]),
+        ("file out/a_%v.%04d.png", ["a_l.0001.png", "a_r.0001.png"]),
+        ("file out/%V/a.%04d.png", ["left/a.0001.png", "right/a.0001.png"]),
+        ("file out/a_%V.%04d.png\n views {right}", ["a_right.0001.png"]),
+        ("file out/a.%04d.png", ["a.0001.png"]),
+    ],
+)
+def test_each_view_of_nuke_is_delivered(
+    desk: Callable[[str], Desk], knobs: str, files: list[str]
+) -> None:
+    views = 'Root {\n format "32 24 0 0 32 24 1 small"\n views "left #ff0000\nright #00ff00"\n}\n'
+    write = f"Write {{\n {knobs}\n file_type png\n name Both\n}}\n"
+    place = desk("nuke")
+    farm = place.run(claims=[[1]], extra=write, write_nodes="Both", root=views)
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert names(farm) == {1: files}
+
+
+def test_a_nuke_file_of_a_script_with_one_view_tells_its_view(desk: Callable[[str], Desk]) -> None:
+    write = "Write {\n file out/a_%V.%04d.png\n file_type png\n name Both\n}\n"
+    farm = desk("nuke").run(claims=[[1]], extra=write, write_nodes="Both")
+    assert names(farm) == {1: ["a_main.0001.png"]}
 
 
 MAYA_WITH_PASSES = """\
 #!/bin/sh
-case "$*" in *-v*) echo "Maya 2025.2"; exit;; esac
+case "$1" in -v) echo "Maya 2025.2"; exit;; esac
 for each in "$@"; do
   case "$previous" in
     -rd) folder=$each;; -s) first=$each;; -e) last=$each;; -proj) project=$each;;
@@ -253,17 +294,71 @@ done
 """
 
 
+def _draw(path: Path) -> None:
+    picture = oiio.ImageBuf(oiio.ImageSpec(8, 8, 3, "uint8"))
+    oiio.ImageBufAlgo.checker(picture, 2, 2, 1, (0, 0, 0), (1, 1, 1))
+    picture.write(str(path))
+
+
 def test_passes_of_maya_come_with_their_frame(desk: Callable[[str], Desk]) -> None:
     place = desk("maya")
     for name in ("Render", "maya"):
         (place.program.parent / name).write_text(MAYA_WITH_PASSES)
-    picture = oiio.ImageBuf(oiio.ImageSpec(8, 8, 3, "uint8"))
-    oiio.ImageBufAlgo.checker(picture, 2, 2, 1, (0, 0, 0), (1, 1, 1))
-    picture.write(str(place.folder / "project" / "picture.png"))
+    _draw(place.folder / "project" / "picture.png")
     farm = place.run(claims=[[1, 2, 3]], output_format="png")
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert names(farm) == {
         frame: [f"frame_{frame:04d}.png", f"frame_Z.{frame:04d}.png"] for frame in (1, 2, 3)
+    }
+
+
+CAMERA = 'createNode camera -n "sideShape" -p "side";\n'
+LAYER = 'createNode renderLayer -n "beauty";\n'
+
+
+@pytest.mark.parametrize(
+    ("extra", "params", "folders"),
+    [
+        (CAMERA, {}, ["persp", "side"]),
+        (CAMERA, {"camera": "side"}, [""]),
+        (LAYER, {}, ["beauty", "masterLayer"]),
+        (LAYER, {"render_layer": "beauty"}, ["beauty"]),
+        (
+            LAYER + CAMERA,
+            {"output_prefix": "deep/f_"},
+            ["beauty/persp", "beauty/side", "masterLayer/persp", "masterLayer/side"],
+        ),
+    ],
+)
+def test_folders_of_maya_cameras_and_layers_are_delivered(
+    desk: Callable[[str], Desk], extra: str, params: dict[str, str], folders: list[str]
+) -> None:
+    prefix = params.get("output_prefix", "frame_")
+    farm = desk("maya").run(claims=[[1, 2]], extra=extra, **params)
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert names(farm) == {
+        frame: [f"{folder}/{prefix}{frame:04d}.exr".lstrip("/") for folder in folders]
+        for frame in (1, 2)
+    }
+
+
+def test_a_maya_frame_lacks_a_camera(desk: Callable[[str], Desk]) -> None:
+    place = desk("maya")
+    for name in ("Render", "maya"):
+        script = MAYA_WITH_PASSES.replace("frame frame_Z", "a/frame a/frame_Z b/frame")
+        script = script.replace("    cp", '    [ "$name$frame" = b/frame2 ] && continue\n    cp')
+        head = 'mkdir -p "$folder/a" "$folder/b"\nfor frame in'
+        (place.program.parent / name).write_text(script.replace("for frame in", head))
+    _draw(place.folder / "project" / "picture.png")
+    farm = place.run(claims=[[1, 2, 3]], output_format="png")
+    assert end(farm).sentence == "The renderer ended without an error but without frame 2."
+    assert names(farm) == {
+        frame: [
+            f"a/frame_{frame:04d}.png",
+            f"b/frame_{frame:04d}.png",
+            f"a/frame_Z.{frame:04d}.png",
+        ]
+        for frame in (1, 3)
     }
 
 

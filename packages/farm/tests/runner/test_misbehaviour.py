@@ -77,8 +77,18 @@ def test_without_a_licence_nothing_has_failed(rig, pretend):
 
 def test_an_exit_code_of_0_does_not_clear_a_line_that_condemns(rig, pretend):
     farm = rig.farm("plain.blend", [[1]])
-    line = "Error: Build without OpenImageDenoiser"
+    line = "Error: Found no Cycles device of the specified type"
     rig.run(farm, "--blender", pretend(f"echo '{line}'\nexit 0"))
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.marker) == (Outcome.FAILED, line)
     assert finish.sentence == f"The renderer reported an error: {line}"
+
+
+def test_denoising_that_blender_does_not_have_fails_for_good_and_says_what_to_do(rig, pretend):
+    farm = rig.farm("plain.blend", [[1]])
+    line = "Error: Build without OpenImageDenoiser"
+    rig.run(farm, "--blender", pretend(f"echo '{line}'\nexit 0"))
+    finish = farm.finishes["c1"]
+    assert (finish.outcome, finish.permanent, finish.marker) == (Outcome.FAILED, True, line)
+    assert "uses denoising" in finish.sentence
+    assert "another version of Blender" in finish.sentence

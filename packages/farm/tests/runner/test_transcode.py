@@ -241,13 +241,6 @@ def test_images_of_two_sizes_are_refused(desk: Desk) -> None:
     assert f"frame_0003.png has 64x64 pixels, but {OUT}/frame_0001.png has 98x66" in sentence
 
 
-@pytest.mark.parametrize(("codec", "quality"), [("H264", 52), ("PRORES", 7), ("AV1", -1)])
-def test_a_quality_that_the_codec_does_not_have(desk: Desk, codec: str, quality: int) -> None:
-    desk.draw(1)
-    sentence = refusal(desk.run(codec=codec, quality=quality), permanent=True)
-    assert sentence.startswith(f"{codec} has no quality {quality}: it goes from 1 to ")
-
-
 def test_an_encoder_that_this_build_lacks(desk: Desk) -> None:
     desk.fake(ffmpeg='case "$*" in *-encoders*) "$real" "$@" | grep -v libx265; exit; esac')
     desk.draw(1)

@@ -9,7 +9,7 @@ from farm.runner.watchdog import Limit, Watchdog, limit_of
 from farm.templates import Symptoms, Timeout, available, load
 from farm_protocol.runner import Outcome
 
-SYMPTOMS = Symptoms(re.compile("(?i)fatal error"), re.compile("no license"), frozenset({100}))
+SYMPTOMS = Symptoms(re.compile("(?i)fatal error"), {}, re.compile("no license"), frozenset({100}))
 
 
 def test_a_frame_has_its_time_from_the_one_before() -> None:

@@ -15,6 +15,7 @@ from farm.accounts.credentials import hash_secret
 from farm.accounts.plans import set_plan
 from farm.accounts.users import create as create_user
 from farm.catalog import Catalogue
+from farm.catalog.definitions import built_in
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.db import accounts, files, runners
@@ -288,7 +289,7 @@ class World:
             if caller is not None:
                 request = ClaimRequest(host=process.host, ended=ended)
                 slots = {"local-cpu": self.slots}
-                claim, _ = claims.claim(connection, caller, request, slots, self.now)
+                claim, _ = claims.claim(connection, caller, request, slots, built_in(), self.now)
         if claim is None or claim.claim_id is None:
             del self.engine.processes[reference]
             return None

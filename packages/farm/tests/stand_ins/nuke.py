@@ -4,8 +4,9 @@
 that is not disabled [D]. Without ``-F`` the script's own range is rendered [D].
 
 Exit codes [D]: 0, 1 for an error, 100 without a licence. ``Frame N (i of n)`` and
-``Writing FILE took X seconds`` [S]; ``ERROR: ...`` and the licence report [S], the words that name
-the error are [C]. ``--version`` answers ``15.1v3`` [C] (that it tells the version is [D]).
+``Writing FILE took X seconds`` [S]; ``ERROR: ...`` and the licence report [S]; the words that name
+the error, and a time stamp before that of a render, are [C]. ``--version`` answers ``15.1v3`` [C]
+(that it tells the version is [D]).
 
 Refused although Nuke has it [C]: ``-t`` with a Nuke script (it wants Python [D]), a start without
 ``-x`` or ``-X`` (that is the interface, for which a node has no display), unknown commands and
@@ -87,6 +88,16 @@ class _Script:
         """Return the range of the script."""
         first, last = (int(self.root.get(k, "1")) for k in ("first_frame", "last_frame"))
         return frame_range(first, last, 1)
+
+    def views(self, node: str) -> list[str]:
+        """Return the views that a Write node writes: all of Root's, or those that it names."""
+        lines = self.root.get("views", "main #ffffff").splitlines()
+        views = [line.split()[0] for line in lines if line.strip()]
+        named = self.writes[node].get("views", "").split()
+        for view in named:
+            if view not in views:
+                raise RefusedError(1, f"ERROR: {node}: {view}: no such view")
+        return [view for view in views if view in named or not named]
 
     def size(self) -> tuple[int, int]:
         """Return (width, height) of the root format."""
@@ -213,7 +224,8 @@ def _render(given: _Arguments, script: _Script, orders: Orders) -> int:
             if orders.at("fail-at", frame):
                 raise RefusedError(1, f"{names[0]}: error reading pixels of frame {frame}")
             for name in names:
-                _write(script, name, frame, orders, quiet="-q" in given.flags)
+                for view in script.views(name):
+                    _write(script, name, view, frame, orders, quiet="-q" in given.flags)
         except RefusedError as refusal:
             failed = True
             _error(*refusal.lines)
@@ -226,10 +238,12 @@ def _render(given: _Arguments, script: _Script, orders: Orders) -> int:
 
 
 def _error(why: str) -> None:
-    print(f"ERROR: {why}", file=sys.stderr)
+    print(f"[12:01.33] ERROR: {why}", file=sys.stderr)
 
 
-def _write(script: _Script, name: str, frame: int, orders: Orders, *, quiet: bool) -> None:
+def _write(
+    script: _Script, name: str, view: str, frame: int, orders: Orders, *, quiet: bool
+) -> None:
     knobs = script.writes[name]
     try:
         text = expand(knobs.get("file", ""), script.value)
@@ -238,6 +252,8 @@ def _write(script: _Script, name: str, frame: int, orders: Orders, *, quiet: boo
         raise RefusedError(1, f"{name}: {error}") from None
     if not text:
         raise RefusedError(1, f"{name}: file name is empty")
+    # %V is the view's name and %v its first letter [D].
+    text = text.replace("%V", view).replace("%v", view[0])
     path = Path(folder, _number(text, frame))
     if knobs.get("create_directories", "") in _ON:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Stand-ins for Houdini's programs: `hython` with a strict `hou`, `hrender` and `husk`.
+"""A stand-in for Houdini's `hython`, with a strict `hou`.
 
-`install` writes executables that work with an empty environment and in any folder. What they know
-of the real programs is marked in their modules: [D] documented by the vendor, [S] seen in public
+`install` writes an executable that works with an empty environment and in any folder. What it knows
+of the real program is marked in its modules: [D] documented by the vendor, [S] seen in public
 pipeline code, and the rest is a choice of ours. Whatever the real `hou` lacks, ours lacks: a script
 that asks for it gets an AttributeError, as on a render machine.
 
@@ -20,7 +20,6 @@ A ``.hip`` is JSON in miniature; `_scene.Scene` describes it. ``stand_in`` in it
     error_at    this frame: nothing is written, and only the node knows why
     no_devices  true: a GPU renderer finds no device
 
-A stage for husk is a ``.usda`` with the same orders in a comment: ``# stand-in: {"fail_at": 3}``.
 All modules are Python 3.7, so that scripts can be tried in each Python that Houdini has.
 """
 
@@ -30,7 +29,7 @@ from pathlib import Path
 
 __all__ = ["PROGRAMS", "VERSION", "install"]
 
-PROGRAMS = ("hython", "hrender", "husk")
+PROGRAMS = ("hython",)
 VERSION = "20.5.332"
 
 

@@ -47,6 +47,7 @@ class RunnerJob(Answer):
         scene: remote path of the scene.
         parameters: the documented parameters after validation, defaults filled in.
         plugins: ``<code>`` or ``<code>:<version>``.
+        gpu: the job's machine type has GPUs, which are the job's to use.
         files: the project's manifest: what to stage.
         output_folder: remote folder that every output's path begins with.
         disk_store: folder of the account's blobs when the runner shares the farm's disk, where
@@ -66,6 +67,7 @@ class RunnerJob(Answer):
     files: list[FileEntry]
     output_folder: str
     disk_store: str | None
+    gpu: bool = False
 
 
 class Program(Request):

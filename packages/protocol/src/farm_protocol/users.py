@@ -48,6 +48,7 @@ class User(Answer):
     """An account.
 
     Attributes:
+        machine_cpu, machine_gpu: its default machine types, by id; "": the farm's own.
         has_password: whether it can log in by one.
         keys: labels of its access keys, oldest first.
         available, consumed: credits up to now, exactly, written as texts.
@@ -59,6 +60,8 @@ class User(Answer):
     role: Role
     active: bool
     email_notices: bool
+    machine_cpu: str = ""
+    machine_gpu: str = ""
     has_password: bool
     keys: list[str]
     available: Decimal
@@ -94,6 +97,7 @@ class UserChange(Request):
 
     Attributes:
         active: False locks the user out: keys and password stop working, jobs stand still.
+        machine_cpu, machine_gpu: ids of the default machine types; "": the farm's own.
     """
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
@@ -101,6 +105,8 @@ class UserChange(Request):
     role: Role | None = None
     active: bool | None = None
     email_notices: bool | None = None
+    machine_cpu: str | None = Field(default=None, max_length=100)
+    machine_gpu: str | None = Field(default=None, max_length=100)
 
 
 class NewPassword(Request):
@@ -123,7 +129,12 @@ class CreditMove(Request):
 
 
 class MyChange(Request):
-    """``PATCH /v1/me``: what users decide for themselves; what is left out stays."""
+    """``PATCH /v1/me``: what users decide for themselves; what is left out stays.
+
+    The fields are those of `UserChange`.
+    """
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
     email_notices: bool | None = None
+    machine_cpu: str | None = Field(default=None, max_length=100)
+    machine_gpu: str | None = Field(default=None, max_length=100)

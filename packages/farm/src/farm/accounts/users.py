@@ -70,6 +70,8 @@ def describe(connection: Connection, account: AccountRow) -> User:
         role=account.role,
         active=account.active,
         email_notices=account.email_notices,
+        machine_cpu=account.machine_cpu,
+        machine_gpu=account.machine_gpu,
         has_password=account.password_hash is not None,
         keys=rows.key_labels(connection, account.id),
         available=to_credits(balance),

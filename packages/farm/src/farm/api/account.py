@@ -17,6 +17,7 @@ from farm.accounts import users
 from farm.accounts.credentials import login
 from farm.accounts.credits import user_info
 from farm.api.context import Account, InContext
+from farm.catalog.machines import require_own_kind
 from farm.db import ledger
 from farm.jobs.pricing import to_credits
 
@@ -42,8 +43,9 @@ def get_me(context: InContext, account: Account) -> UserInfo:
 @router.patch("/me")
 def patch_me(context: InContext, account: Account, change: MyChange) -> User:
     """Change what users decide for themselves."""
+    wanted = UserChange(**change.model_dump())
+    require_own_kind(context.catalogue.machines, wanted)
     with context.database.write() as connection:
-        wanted = UserChange(name=change.name, email_notices=change.email_notices)
         return users.describe(connection, users.change(connection, account, wanted))
 
 

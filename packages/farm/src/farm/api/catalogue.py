@@ -6,7 +6,7 @@ from farm_protocol.catalogue import MachineType, ProductVersion
 from fastapi import APIRouter, Query
 
 from farm.api.context import Account, InContext
-from farm.catalog.machines import machine_rows
+from farm.catalog.machines import Own, machine_rows
 
 router = APIRouter()
 
@@ -21,7 +21,7 @@ def get_products(context: InContext, _account: Account) -> list[ProductVersion]:
 @router.get("/machines")
 def get_machines(
     context: InContext,
-    _account: Account,
+    account: Account,
     app: str = "",
     operation: str = "",
     category: Literal["cpu", "gpu", "all"] = "all",
@@ -38,4 +38,5 @@ def get_machines(
         operation=operation,
         category=category,
         plugins=plugins or [],
+        own=Own(account.machine_cpu, account.machine_gpu),
     )

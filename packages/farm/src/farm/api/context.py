@@ -62,6 +62,10 @@ class Context:
         """Return what jobs may ask for now: render nodes that reported lately count, too."""
         return self.catalogue.with_hosts(hosts.recent(connection, datetime.now(UTC)).values())
 
+    def has_gpu(self, machine_type: str) -> bool:
+        """Return whether machines of this type have a GPU."""
+        return any(each.gpu for each in self.catalogue.machines if each.id == machine_type)
+
     @property
     def slots(self) -> dict[str, int]:
         """Return the capacity by machine type."""

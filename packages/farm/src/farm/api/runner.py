@@ -76,6 +76,7 @@ def get_job(context: InContext, caller: Runner) -> RunnerJob:
         scene=row["scene"],
         parameters=row["parameters"],
         plugins=row["plugins"],
+        gpu=context.has_gpu(row["machine_type"]),
         files=list(manifest.values()),
         output_folder=row["output_folder"],
         disk_store=str(context.store.account_folder(row["account_id"])),
@@ -91,7 +92,9 @@ async def post_claim(context: InContext, secret: Secret, request: ClaimRequest) 
         caller = caller_of(connection, secret, now)
         if request.host and request.programs:
             hosts.report(connection, request.host, request.programs, now)
-        return claims.claim(connection, caller, request, context.slots, now)
+        return claims.claim(
+            connection, caller, request, context.slots, context.catalogue.definitions, now
+        )
 
     claim, something_to_do = await context.write(work)
     context.changes.notify()

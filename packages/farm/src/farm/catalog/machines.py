@@ -6,12 +6,25 @@ from decimal import Decimal
 from typing import Literal
 
 from farm_protocol.catalogue import MachineType, ProductVersion
+from farm_protocol.users import UserChange
 
 from farm.catalog.definitions import Definitions
 from farm.catalog.products import takes
+from farm.errors import InvalidRequestError
 
 DEFAULT_CPU = "default_machine_cpu"
 DEFAULT_GPU = "default_machine_gpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The machine types that a user wants by default, by id; "" leaves it to the farm."""
+
+    cpu: str = ""
+    gpu: str = ""
+
+
+_FARMS = Own()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +87,15 @@ def machine_rows(
     operation: str = "",
     category: Literal["cpu", "gpu", "all"] = "all",
     plugins: Sequence[str] = (),
+    own: Own = _FARMS,
 ) -> list[MachineType]:
-    """Return the rows of ``GET /v1/machines``; the first of each kind is its default.
+    """Return the rows of ``GET /v1/machines``; one of each kind is the default.
 
     Parameters:
         products: what can be run now.
         app, operation: "": of any.
         plugins: ``<code>`` or ``<code>:<version>``, which must all fit one version of the product.
+        own: what the user wants by default.
     """
     runnable = any(
         not row.is_plugin
@@ -97,7 +112,7 @@ def machine_rows(
             id=each.id,
             name=each.name,
             gpu=each.gpu,
-            is_default=each is _first(machines, each.gpu),
+            is_default=each is _default(machines, each.gpu, own),
             credits_per_hour=float(each.price(app)),
         )
         for each in machines
@@ -105,19 +120,20 @@ def machine_rows(
     ]
 
 
-def choose(machines: Sequence[Machines], wanted: str, gpu: bool) -> Machines:
+def choose(machines: Sequence[Machines], wanted: str, gpu: bool, own: Own = _FARMS) -> Machines:
     """Return the machine type that a job gets.
 
     Parameters:
         wanted: an id, or ``""`` and the two ``default_machine_...`` names for the default.
         gpu: the job requires a GPU.
+        own: what the user wants by default.
 
     Raises:
         ValueError: with a sentence: unknown, or no machine here has a GPU.
     """
     if wanted in ("", DEFAULT_CPU, DEFAULT_GPU):
         needs_gpu = gpu or wanted == DEFAULT_GPU
-        chosen = _first(machines, needs_gpu)
+        chosen = _default(machines, needs_gpu, own)
         if chosen is None:
             kind = "GPU" if needs_gpu else "CPU"
             raise ValueError(f"This farm has no {kind} machine.")
@@ -131,5 +147,30 @@ def choose(machines: Sequence[Machines], wanted: str, gpu: bool) -> Machines:
     raise ValueError(f"There is no machine type '{wanted}'; this farm has {known}.")
 
 
-def _first(machines: Sequence[Machines], gpu: bool) -> Machines | None:
-    return next((each for each in machines if each.gpu == gpu), None)
+def require_own_kind(machines: Sequence[Machines], change: UserChange) -> None:
+    """Refuse machine types that a user cannot have by default.
+
+    Raises:
+        InvalidRequestError: there is none of that id, or not of that kind.
+    """
+    errors = {}
+    for name, wanted, gpu in (
+        ("machine_cpu", change.machine_cpu, False),
+        ("machine_gpu", change.machine_gpu, True),
+    ):
+        known = [each.id for each in machines if each.gpu == gpu]
+        if wanted and wanted not in known:
+            there = ", ".join(f"'{each}'" for each in known) or "none"
+            errors[name] = [
+                f"'{wanted}' is no {'GPU' if gpu else 'CPU'} machine type here; there is {there}."
+            ]
+    if errors:
+        raise InvalidRequestError(errors)
+
+
+def _default(machines: Sequence[Machines], gpu: bool, own: Own) -> Machines | None:
+    """Return the user's own default of a kind, else the first; None without any."""
+    kind = [each for each in machines if each.gpu == gpu]
+    wanted = own.gpu if gpu else own.cpu
+    # One that the farm had once counts for nothing.
+    return next((each for each in kind if each.id == wanted), kind[0] if kind else None)

@@ -109,6 +109,8 @@ def show(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> Non
             ("Credits", f"{user.available:,.6f}"),
             ("Consumed", f"{user.consumed:,.6f}"),
             ("Emails", _yes(user.email_notices)),
+            ("Machine (CPU)", user.machine_cpu or "the farm's default"),
+            ("Machine (GPU)", user.machine_gpu or "the farm's default"),
             ("Password", _yes(user.has_password)),
             ("Access keys", ", ".join(user.keys)),
             ("Since (UTC)", f"{user.created_at:%Y-%m-%d %H:%M:%S}"),
@@ -152,6 +154,19 @@ def emails(
     user = _change(data_dir, email, UserChange(email_notices=switch == "on"))
     what = "emails" if user.email_notices else "no emails"
     _tell(user, as_json, f"{user.email} gets {what}.")
+
+
+@users.command("machine")
+def machine(
+    email: Email,
+    cpu: Annotated[str | None, typer.Option(help="Id of a machine type; '' takes it back.")] = None,
+    gpu: Annotated[str | None, typer.Option(help="Id of one that has a GPU, likewise.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say which machine types a user's jobs get that name none; without options, show them."""
+    user = _change(data_dir, email, UserChange(machine_cpu=cpu, machine_gpu=gpu))
+    own = [each or "the farm's default" for each in (user.machine_cpu, user.machine_gpu)]
+    print(f"{user.email} gets, unless a job says more: {own[0]} (CPU), {own[1]} (GPU).")
 
 
 @users.command("disable")

@@ -21,6 +21,7 @@ class AccountRow:
     Attributes:
         password_hash: None: cannot log in by password.
         email_notices: whether its user wants to be told by email.
+        machine_cpu, machine_gpu: its default machine types, by id; "": the farm's own.
         balance_micros, consumed_micros: posted in the ledger; see `farm.db.ledger`.
     """
 
@@ -35,6 +36,8 @@ class AccountRow:
     email_notices: bool = True
     balance_micros: int = 0
     consumed_micros: int = 0
+    machine_cpu: str = ""
+    machine_gpu: str = ""
 
 
 _COLUMNS: Select[Any] = select(
@@ -49,6 +52,8 @@ _COLUMNS: Select[Any] = select(
     accounts.c.email_notices,
     accounts.c.balance_micros,
     accounts.c.consumed_micros,
+    accounts.c.machine_cpu,
+    accounts.c.machine_gpu,
 ).join_from(accounts, plans_table, accounts.c.plan == plans_table.c.name)
 
 
@@ -101,6 +106,8 @@ def add(connection: Connection, account: AccountRow) -> None:
             role=account.role.value,
             active=account.active,
             email_notices=account.email_notices,
+            machine_cpu=account.machine_cpu,
+            machine_gpu=account.machine_gpu,
             created_at=account.created_at,
             balance_micros=0,
             consumed_micros=0,
@@ -147,5 +154,5 @@ def key_labels(connection: Connection, account_id: str) -> list[str]:
 
 
 def change(connection: Connection, account_id: str, **values: str | bool) -> None:
-    """Set ``name``, ``plan``, ``role``, ``active`` or ``email_notices`` of an account."""
+    """Set columns of an account, those that `farm_protocol.users.UserChange` names."""
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))

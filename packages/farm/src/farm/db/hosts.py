@@ -66,6 +66,17 @@ def recent(connection: Connection, now: datetime) -> dict[str, list[Program]]:
     return dict(found)
 
 
+def of(connection: Connection, host: str, now: datetime) -> list[Program]:
+    """Return the programs of one host that still count."""
+    query = select(host_programs).where(
+        host_programs.c.host == host, host_programs.c.reported_at > now - COUNTS_FOR
+    )
+    return [
+        Program(app=row.app, version=row.version, plugins=row.plugins)
+        for row in connection.execute(query)
+    ]
+
+
 def everything(connection: Connection) -> list[HostProgram]:
     """Return all that was ever told and not replaced, by host, product and version."""
     columns = host_programs.c

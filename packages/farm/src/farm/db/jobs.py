@@ -229,6 +229,13 @@ def as_row(values: Sequence[Any]) -> JobRow:
     return dict(zip(_NAMES, values, strict=True))
 
 
+def plugins(connection: Connection, job_id: str) -> list[str]:
+    """Return a job's plug-ins, which its `row` has not."""
+    query = select(jobs.c.plugins).where(jobs.c.id == job_id)
+    found: list[str] = connection.execute(query).scalar_one()
+    return found
+
+
 def put(connection: Connection, job: JobRow, **values: Any) -> None:
     """Write columns of a job, and remember them in its row."""
     _PUT.run(connection, of_job=job["id"], **values)

@@ -77,6 +77,7 @@ plans = Table(
     Column("max_throughput", Integer, nullable=False, comment="instances of a user"),
 )
 
+_MACHINE = "id of a machine type; '': the farm's default"
 accounts = Table(
     "accounts",
     metadata,
@@ -89,6 +90,8 @@ accounts = Table(
     Column("role", String(10), nullable=False, comment="artist or admin"),
     Column("active", Boolean, nullable=False),
     Column("email_notices", Boolean, nullable=False, comment="whether it wants any"),
+    Column("machine_cpu", String(100), nullable=False, comment=_MACHINE),
+    Column("machine_gpu", String(100), nullable=False, comment=_MACHINE),
     Column("balance_micros", BigInteger, nullable=False, comment="derived from the ledger"),
     Column("consumed_micros", BigInteger, nullable=False, comment="derived from the ledger"),
     Column("created_at", Utc, nullable=False),

@@ -2,6 +2,7 @@
 
 from farm.renderers.discover import Discovery
 from farm.renderers.places import Places
+from farm.renderers.plugins import FoundPlugin, chosen, environment
 from farm.renderers.programs import programs, series
 from farm.renderers.renderer import Renderer, RendererError, choose
 from farm.renderers.versions import UNKNOWN, begins_with, version_key
@@ -9,11 +10,14 @@ from farm.renderers.versions import UNKNOWN, begins_with, version_key
 __all__ = [
     "UNKNOWN",
     "Discovery",
+    "FoundPlugin",
     "Places",
     "Renderer",
     "RendererError",
     "begins_with",
     "choose",
+    "chosen",
+    "environment",
     "programs",
     "series",
     "version_key",

@@ -120,8 +120,8 @@ class Discovery:
         version = _version(data, path)
         if version is None:
             return None
-        plugins = find_plugins(self._places, app, data, version, path)
-        return Renderer(app, version, app, (str(path.absolute()),), how, plugins)
+        found = find_plugins(self._places, app, data, version, path)
+        return Renderer(app, version, app, (str(path.absolute()),), how, found)
 
 
 class _Sight:

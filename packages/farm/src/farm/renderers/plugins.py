@@ -1,21 +1,41 @@
 """Which plug-ins a program has, by the files that they leave. Nothing is started for it."""
 
 import glob
+import os
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from farm.renderers.places import Places
 from farm.renderers.programs import Program, Trace, series, version_in
-from farm.renderers.versions import UNKNOWN
+from farm.renderers.versions import UNKNOWN, version_key
 
 _READ_BYTES = 1 << 16
 
 
+@dataclass(frozen=True)
+class FoundPlugin:
+    """A plug-in that a program may load.
+
+    Attributes:
+        text: ``<code>:<version>``; `UNKNOWN` where no version is told.
+        folder: where it lies.
+        variables: names and values with which the program loads this one.
+        paths: names of variables that are lists of paths, and what stands in front of them.
+    """
+
+    text: str
+    folder: Path
+    variables: tuple[tuple[str, str], ...] = ()
+    paths: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
 def find_plugins(
     places: Places, app: str, program: Program, version: str, path: Path
-) -> tuple[str, ...]:
-    """Return ``<code>:<version>`` for each plug-in found; `UNKNOWN` where none is told.
+) -> tuple[FoundPlugin, ...]:
+    """Return the plug-ins that are found, in the order of the data.
 
     Parameters:
         version, path: of the product's program.
@@ -23,15 +43,86 @@ def find_plugins(
     above = path.resolve().parents
     folder = above[min(program.levels_up, len(above)) - 1]
     names = {"{version}": version, "{series}": series(app, version)}
-    found: dict[str, None] = {}
+    found: dict[FoundPlugin, None] = {}
     for code, traces in program.plugins.items():
         for trace in traces:
             for pattern in chain(trace.at.get("any", []), trace.at.get(places.platform, [])):
                 for name, value in names.items():
                     pattern = pattern.replace(name, glob.escape(value))
                 for proof in places.find(pattern, folder):
-                    found[f"{code}:{_version(trace, proof) or UNKNOWN}"] = None
+                    text = f"{code}:{_version(trace, proof) or UNKNOWN}"
+                    found[_found(text, trace, proof, names)] = None
     return tuple(found)
+
+
+def chosen(found: Sequence[FoundPlugin], asked: Iterable[str]) -> list[FoundPlugin]:
+    """Return the plug-ins that a job gets: the asked version, else the newest one.
+
+    Parameters:
+        asked: ``<code>`` or ``<code>:<version>``; those that were not found are passed over.
+    """
+    picked = []
+    for text in asked:
+        fitting = [each for each in found if each.text == text or _code(each.text) == text]
+        # The first of equal ones: a program's own folder comes before others.
+        if fitting:
+            picked.append(max(fitting, key=lambda each: version_key(each.text)))
+    return picked
+
+
+def environment(
+    found: Sequence[FoundPlugin], asked: Iterable[str], inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables with which a program loads a job's plug-ins, and no others of theirs.
+
+    Parameters:
+        inherited: the runner's own variables; of lists of paths what stands there comes behind,
+            without the places of other versions of these plug-ins.
+    """
+    picked = chosen(found, asked)
+    codes = {_code(each.text) for each in picked}
+    others = {
+        part
+        for each in found
+        if _code(each.text) in codes and each not in picked
+        for _, parts in each.paths
+        for part in parts
+    }
+    lists: dict[str, list[str]] = {}
+    variables: dict[str, str] = {}
+    for each in picked:
+        variables.update(each.variables)
+        for name, parts in each.paths:
+            lists.setdefault(name, []).extend(parts)
+    for name, ours in lists.items():
+        theirs = filter(None, inherited.get(name, "").split(os.pathsep))
+        all_parts = [*ours, *(part for part in theirs if part not in others or part in ours)]
+        # Each at its last place: Houdini's "&", its own folders, belongs behind all others.
+        unique = list(dict.fromkeys(reversed(all_parts)))
+        variables[name] = os.pathsep.join(reversed(unique))
+    return variables
+
+
+def _found(text: str, trace: Trace, proof: Path, names: Mapping[str, str]) -> FoundPlugin:
+    folder = proof if proof.is_dir() else proof.parent
+    names = {**names, "{place}": str(folder)}
+    variables, paths = [], []
+    for name, value in trace.environment.items():
+        if isinstance(value, str):
+            variables.append((name, _filled(value, names)))
+        else:
+            paths.append((name, tuple(_filled(each, names) for each in value)))
+    return FoundPlugin(text, folder, tuple(variables), tuple(paths))
+
+
+def _filled(text: str, names: Mapping[str, str]) -> str:
+    for name, value in names.items():
+        text = text.replace(name, value)
+    return text
+
+
+def _code(text: str) -> str:
+    return text.partition(":")[0]
 
 
 def _version(trace: Trace, proof: Path) -> str | None:

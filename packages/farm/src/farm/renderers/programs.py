@@ -49,11 +49,14 @@ class Trace(_Data):
     Attributes:
         at: platform, or ``any``, -> globs.
         path, text: find the version in the path or in the file; without both it is unknown.
+        environment: variables with which the program loads this one; a list is a list of paths
+            that are put in front of what the variable has.
     """
 
     at: dict[Literal["any", "linux", "windows", "macos"], list[str]]
     path: re.Pattern[str] | None = None
     text: re.Pattern[str] | None = None
+    environment: dict[str, str | list[str]] = {}
 
 
 class Program(_Data):

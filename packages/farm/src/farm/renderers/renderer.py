@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from farm.renderers.plugins import FoundPlugin
 from farm.renderers.programs import series
 
 
@@ -20,7 +21,7 @@ class Renderer:
         kind: ``bpy`` is a Python that can import Blender; else the product code: its executable.
         command: absolute path of the program.
         how_found: for people, such as "on the PATH".
-        plugins: ``<code>:<version>`` of the plug-ins that lie where it looks for them.
+        found: the plug-ins that lie where it, or the farm, looks for them.
     """
 
     app: str
@@ -28,7 +29,12 @@ class Renderer:
     kind: str
     command: tuple[str, ...]
     how_found: str
-    plugins: tuple[str, ...] = ()
+    found: tuple[FoundPlugin, ...] = ()
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """Return ``<code>:<version>`` of each plug-in."""
+        return tuple(dict.fromkeys(each.text for each in self.found))
 
 
 def choose(renderers: Iterable[Renderer], app: str, version: str) -> Renderer | None:

@@ -7,6 +7,7 @@ What one finds out (claim lost, stop, farm gone) it puts into `_Fate`, which kil
 
 import json
 import logging
+import os
 import queue
 import threading
 import time
@@ -26,7 +27,7 @@ from farm_protocol.runner import (
     RunnerJob,
 )
 
-from farm.renderers import Renderer
+from farm.renderers import Renderer, environment
 from farm.runner.joblog import ClaimLog
 from farm.runner.parameters import frames_of, values_of
 from farm.runner.report import (
@@ -147,6 +148,7 @@ class ClaimRun:
             job.output_folder,
             expected,
             claim.frames[0] if template.whole else None,
+            folders=template.drive is not None and template.drive.folders,
         )
 
     def run(self) -> ClaimOver:
@@ -189,6 +191,7 @@ class ClaimRun:
             ),
             self._place.session,
             self._line,
+            environment(self._renderer.found, self._job.plugins, os.environ),
         )
         self._started = self._mark = time.monotonic()
         template, given = self._template, self._job.parameters

@@ -37,6 +37,7 @@ class _Ready:
     template: Template
     renderer: Renderer
     sandbox: Sandbox
+    warnings: list[str]
 
 
 def work(
@@ -104,14 +105,24 @@ def _prepare(
         )
     log.info("%s %s, %s.", renderer.app, renderer.version, renderer.how_found)
     try:
-        gpu = job.parameters.get(template.gpu) is True
-        sandbox = set_up(mode, place, renderer, template, gpu, job.plugins)
+        sandbox = set_up(mode, place, renderer, template, job.gpu, job.plugins)
         stage(job.files, place.project, farm, job.disk_store, stopping)
     except StageError as error:
         return Failure(str(error), error.permanent)
     except SandboxError as error:
         return Failure(str(error), False)
-    return _Ready(template, renderer, sandbox)
+    warnings = [sandbox.warning, _other_version(job, renderer)]
+    return _Ready(template, renderer, sandbox, [each for each in warnings if each])
+
+
+def _other_version(job: RunnerJob, renderer: Renderer) -> str:
+    """Return what the job's owner must know about the renderer's version; "" for the same one."""
+    if job.app_version in ("", renderer.version):
+        return ""
+    return (
+        f"A render machine has no {job.app} {job.app_version}: {renderer.version}, of the same "
+        "series, renders there."
+    )
 
 
 def _give_up(farm: Farm, failure: Failure, programs: list[Program]) -> int:
@@ -138,14 +149,13 @@ def _claims(
 ) -> int:
     measured = Measured()
     ended: EndedClaim | None = None
-    sandbox = ready.sandbox
     while not stopping.is_set():
         claim = farm.claim(
             ClaimRequest(
                 startup_seconds=measured.startup_seconds,
                 frame_seconds=measured.frame_seconds,
                 host=_HOST,
-                warnings=[sandbox.warning] if sandbox.warning else [],
+                warnings=ready.warnings,
                 programs=programs,
                 ended=ended,
             )
@@ -156,7 +166,7 @@ def _claims(
             return OK
         log.info("Claim %s: %d frames.", claim.claim_id, len(claim.frames))
         run = ClaimRun(
-            farm, job, claim, ready.template, ready.renderer, place, sandbox.file, stopping
+            farm, job, claim, ready.template, ready.renderer, place, ready.sandbox.file, stopping
         )
         over = run.run()
         ended, measured = over.ended, over.measured

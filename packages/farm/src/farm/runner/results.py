@@ -56,6 +56,8 @@ class Results:
         remote_folder: str,
         expected: Mapping[int, Sequence[str]],
         whole: int | None = None,
+        *,
+        folders: bool = False,
     ) -> None:
         """Prepare.
 
@@ -63,7 +65,9 @@ class Results:
             expected: the files of each frame as the template names them; [] when it does not.
             whole: the one frame that the farm knows of a job that is done as a whole; its files
                 are reported by `complete`.
+            folders: the expected files may lie in folders of cameras or layers.
         """
+        self._folders = folders
         self._whole = whole
         self._collected: dict[str, OutputFile] = {}
         self._seconds = 0.0
@@ -149,7 +153,7 @@ class Results:
         if not expected and not frame.files and self._whole is None:
             raise OutputError(f"Frame {frame.frame} was rendered without a file.")
         for name in expected:
-            if not any(_is_file_of(name, given) for given in frame.files):
+            if not any(self._is_file_of(name, given) for given in frame.files):
                 raise OutputError(f"{name} was not written although the frame was rendered.")
         paths, images = {}, []
         for name in [*frame.files, *frame.extra]:
@@ -167,6 +171,10 @@ class Results:
                 images.append(measured)
         return paths, images
 
+    def _is_file_of(self, expected: str, given: str) -> bool:
+        """Whether ``given`` is the expected file, or that of one view, camera or layer."""
+        return _is_view_of(expected, given) or (self._folders and given.endswith(f"/{expected}"))
+
     def _notice(self, frame: int, images: list[ImageStatistics]) -> None:
         """Remember what looks wrong; of several views of a frame, the first one that does."""
         found = [flag for image in reversed(images) for flag in flags(frame, image)]
@@ -183,7 +191,7 @@ class Results:
         self.failure = self.failure or Failure(sentence, permanent=False, frame=frame)
 
 
-def _is_file_of(expected: str, given: str) -> bool:
+def _is_view_of(expected: str, given: str) -> bool:
     """Whether ``given`` is the expected file, or one view of it (``frame_0001_L.png``)."""
     wanted, found = PurePosixPath(expected), PurePosixPath(given)
     same_place = (found.parent, found.suffix) == (wanted.parent, wanted.suffix)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from farm.renderers import Renderer
+from farm.renderers import Renderer, chosen
 from farm.runner.workplace import Workplace
 from farm.templates import SHARED, PlugIn, Template
 
@@ -137,7 +137,9 @@ def set_up(
         return Sandbox()
     reason = probe()
     if not reason:
-        view = _view(place, renderer, template, gpu, template.needs_of(plugins))
+        asked = list(plugins)
+        folders = [each.folder for each in chosen(renderer.found, asked)]
+        view = _view(place, renderer, template, gpu, template.needs_of(asked), folders)
         prefix = command(shutil.which("bwrap") or "bwrap", place, view)
         reason = _refusal(prefix, renderer, template)
         if not reason:
@@ -193,6 +195,7 @@ def _view(
     template: Template,
     gpu: bool,
     plugins: Sequence[PlugIn],
+    folders: Sequence[Path],
 ) -> View:
     # Of the farm on this machine, whose data folder holds the work folder; and of its user.
     private = {place.root.parent.parent, *_home()}
@@ -211,7 +214,7 @@ def _view(
     if template.python:
         own += _interpreter_folders(Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix))
     named = [*template.visible, *(name for plugin in plugins for name in plugin.folders)]
-    own += _places(named)
+    own += [*_places(named), *folders]
     devices = Path("/dev")
     return View(
         readable=tuple(

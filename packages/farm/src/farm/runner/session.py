@@ -53,6 +53,7 @@ class RenderSession:
         values: Mapping[str, str],
         folder: Path,
         on_line: Callable[[str], None],
+        environment: Mapping[str, str],
     ) -> None:
         """Prepare a session.
 
@@ -62,6 +63,8 @@ class RenderSession:
             folder: where the session makes its working folder.
             on_line: called with each line of the renderer's output, from another thread; must be
                 quick.
+            environment: variables over those of this process; start.py passes on what the template
+                lets through.
         """
         from openjd.model import (
             RevisionExtensions,
@@ -100,6 +103,7 @@ class RenderSession:
             job_parameter_values=parameters,
             session_root_directory=folder,
             callback=self._changed,
+            os_env_vars=dict(environment),
             revision_extensions=RevisionExtensions(
                 spec_rev=SpecificationRevision.v2023_09, supported_extensions=_EXTENSIONS
             ),

@@ -23,6 +23,7 @@ from farm_protocol.runner import (
 from sqlalchemy import Connection
 
 from farm.accounts.credits import charge
+from farm.catalog.definitions import Definitions
 from farm.db import claims as rows
 from farm.db import feed, files, outputs
 from farm.db import jobs as job_rows
@@ -36,7 +37,7 @@ from farm.jobs.instances import most_runners
 from farm.jobs.pricing import confirmed_seconds, machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
 from farm.jobs.transitions import Event
-from farm.scheduler import frame_health, setbacks, writer
+from farm.scheduler import frame_health, programs, setbacks, writer
 
 _TIMES = {"startup_seconds", "frame_seconds"}
 
@@ -52,6 +53,7 @@ def claim(
     caller: Caller,
     request: ClaimRequest,
     slots: Mapping[str, int],
+    definitions: Definitions,
     now: datetime,
 ) -> tuple[Claim, bool]:
     """Give the runner frames, or tell it why there are none and end it.
@@ -60,10 +62,11 @@ def claim(
 
     Parameters:
         slots: capacity by machine type.
+        definitions: say which plug-ins go with which products.
     """
     runner, row = caller.runner, caller.job
     _keep_token(connection, runner, now)
-    something_to_do = False
+    something_to_do = is_new = False
     if caller.claim is not None:
         ended = request.ended
         if ended is not None and ended.claim_id == caller.claim.id:
@@ -73,6 +76,7 @@ def claim(
             _end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
     if request.host and request.host != runner.host:
         runner_rows.set_host(connection, runner.id, request.host)
+        is_new = True
     times = _measured_times(request)
     row.update(times)
     progress = job_rows.progress(row)
@@ -88,6 +92,8 @@ def claim(
     else:
         host = request.host or runner.host
         reason = setbacks.refusal(connection, row, host, now)
+        if not reason and is_new:
+            reason = programs.refusal(connection, definitions, row, host, now)
     if reason:
         if times:
             job_rows.put(connection, row, **times)

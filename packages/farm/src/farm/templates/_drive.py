@@ -96,6 +96,8 @@ class Drive:
         size: parameters with width and height in pixels, () when there are none.
         environment: variables of the program, beside the few harmless ones.
         words: parameter -> its values as the program spells them.
+        folders: the program may put a frame's files, as a whole, into folders of several cameras
+            or layers; then each of these must have one.
         setup: shell script beside the program that must be sourced first, where it exists.
     """
 
@@ -107,6 +109,7 @@ class Drive:
     environment: Mapping[str, str]
     words: Mapping[str, Mapping[str, str]]
     setup: str
+    folders: bool
 
     def orders(
         self,
@@ -150,6 +153,7 @@ class Drive:
             "progress": self.lines.progress,
             "size": [int(width), int(height)] if int(width) and int(height) else None,
             "setup": self.setup,
+            "folders": self.folders,
             "environment": {name: _fill(text, values) for name, text in self.environment.items()},
             "partial": values["PartialFolder"],
             "output": values["OutputFolder"],
@@ -196,6 +200,7 @@ def load_drive(notes: Mapping[str, Any]) -> Drive:
         environment=notes.get("environment", {}),
         words=notes.get("words", {}),
         setup=notes.get("setup", ""),
+        folders=notes.get("folders", False),
     )
 
 

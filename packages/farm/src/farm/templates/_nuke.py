@@ -19,6 +19,11 @@ _NAME = re.compile(r"[A-Za-z_]\w{0,99}")
 _ON = ("true", "1", "on", "yes")
 _MOVIES = (".mov", ".mp4", ".avi", ".mxf", ".mkv", ".gif")
 _FRAME = re.compile(r"#+|%(?:0(?P<digits>\d+))?d")
+_ROOT = re.compile(r"^Root \{$(?P<knobs>.*?)^\}$", re.MULTILINE | re.DOTALL)
+_VIEWS = re.compile(r'^[ \t]*views[ \t]+"(?P<views>[^"]*)"', re.MULTILINE)
+_VIEW = re.compile(r"%[Vv]")
+_ONE_VIEW = "main"
+"""The view of a script that names none."""
 _EXTENSIONS = {"exr": "exr", "jpeg": "jpg", "png": "png", "targa": "tga", "tiff": "tif"}
 _EXTENSIONS |= {"dpx": "dpx", "cin": "cin", "hdr": "hdr", "sgi": "sgi", "": "exr"}
 
@@ -47,9 +52,11 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
         OSError: it cannot be read, or the copy not written.
     """
     try:
-        lines = scene.read_text(encoding="utf-8").splitlines(keepends=True)
+        text = scene.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise SceneError(f"{scene.name} is not a Nuke script: it is no text.") from None
+    lines = text.splitlines(keepends=True)
+    views = _views(text)
     found = [each for each in _writes(lines) if each.name]
     _check_names(found)
     chosen = _choose(found, values.get("write_nodes", ""))
@@ -57,8 +64,9 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
     for node in chosen:
         base = _base_name(node)
         folder = f"{node.name}/" if len(chosen) > 1 else ""
-        (partial / node.name).mkdir(parents=True, exist_ok=True)
-        patterns.append((f"{node.name}/{base}", f"{folder}{base}"))
+        for name in dict.fromkeys(_of_view(base, view) for view in _written(node, views)):
+            (partial / node.name / name).parent.mkdir(parents=True, exist_ok=True)
+            patterns.append((f"{node.name}/{name}", f"{folder}{name}"))
         target = f' file "{partial / node.name / base}"\n'
         if node.file_line is None:
             lines[node.first] += target
@@ -84,6 +92,29 @@ def _writes(lines: list[str]) -> Iterator[_Write]:
             node.knobs.setdefault(match["name"], match["value"].strip('"'))
             if match["name"] == "file" and node.file_line is None:
                 node.file_line = number
+
+
+def _views(text: str) -> list[str]:
+    """Return the names of a script's views: lines of a name and a colour in a knob of Root."""
+    root = _ROOT.search(text)
+    found = _VIEWS.search(root["knobs"]) if root else None
+    lines = found["views"].replace("\\n", "\n").splitlines() if found else []
+    names = [line.split()[0] for line in lines if line.strip()] or [_ONE_VIEW]
+    for name in names:
+        # It becomes part of a file's name.
+        if not _NAME.fullmatch(name):
+            raise SceneError(f"'{name[:60]}' is not the name of a view.")
+    return names
+
+
+def _written(node: _Write, views: list[str]) -> list[str]:
+    """Return the views that a node writes: all, unless it names some."""
+    named = re.findall(r"[^\s{}]+", node.knobs.get("views", ""))
+    return [view for view in views if view in named] or views
+
+
+def _of_view(name: str, view: str) -> str:
+    return name.replace("%V", view).replace("%v", view[0])
 
 
 def _check_names(found: list[_Write]) -> None:
@@ -116,8 +147,13 @@ def _choose(found: list[_Write], wanted: str) -> list[_Write]:
 
 
 def _base_name(node: _Write) -> str:
-    """Return the name of a node's files, with ``#`` in place of the frame's number."""
-    name = PurePosixPath(node.knobs.get("file", "").replace("\\", "/")).name
+    """Return the name of a node's files, with ``#`` in place of the frame's number.
+
+    Where the views have files of their own, ``%V`` or ``%v`` stays in it.
+    """
+    path = node.knobs.get("file", "").replace("\\", "/")
+    name = PurePosixPath(path).name
+    view = found[-1] if (found := _VIEW.findall(path)) else ""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in _MOVIES:
         raise SceneError(
@@ -125,10 +161,10 @@ def _base_name(node: _Write) -> str:
             " write images, and make the movie from them afterwards (ffmpeg, transcode)."
         )
     frames = list(_FRAME.finditer(name))
-    if not suffix or any(sign in name for sign in ("[", "]", "$", "%V", "%v", "{", "}")):
+    if not suffix or any(sign in name for sign in ("[", "]", "$", "{", "}")):
         # An expression: only Nuke knows what it becomes.
         extension = _EXTENSIONS.get(node.knobs.get("file_type", "").strip(), "exr")
-        return f"{node.name}.####.{extension}"
+        return f"{node.name}{'_' * bool(view)}{view}.####.{extension}"
     if frames:
         digits = frames[-1]["digits"]
         count = int(digits) if digits else len(frames[-1][0].replace("%d", "#"))
@@ -139,4 +175,5 @@ def _base_name(node: _Write) -> str:
         check_segment(name)
     except UnsafePathError as error:
         raise SceneError(f"The Write node '{node.name}' names a bad file: {error}") from None
-    return name
+    # The views' folders, when these are what tells their files apart.
+    return name if not view or _VIEW.search(name) else f"{view}/{name}"

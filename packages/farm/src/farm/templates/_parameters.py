@@ -37,6 +37,7 @@ class Parameter:
         refused: folded values that deserve an explanation, and the explanation.
         description: help text for people.
         minimum: smallest number that is allowed; None for no limit.
+        least: smallest number but 0, which leaves it to the scene; None for no limit.
         maximum: largest, likewise.
         pattern: regular expression that a whole text must match; "" for any text.
         sentence: what to write, for a text that does not match.
@@ -51,6 +52,7 @@ class Parameter:
     aliases: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     minimum: float | None = None
+    least: float | None = None
     maximum: float | None = None
     pattern: str = ""
     sentence: str = ""
@@ -79,6 +81,8 @@ class Parameter:
     def _bound(self, number: int | float) -> int | float:
         if self.minimum is not None and number < self.minimum:
             raise ValueError(f"{number} is too small: the least is {self.minimum}.")
+        if self.least is not None and 0 < number < self.least:
+            raise ValueError(f"{number} is too small: the least is {self.least}, or 0 for none.")
         if self.maximum is not None and number > self.maximum:
             raise ValueError(f"{number} is too large: the most is {self.maximum}.")
         return number
@@ -198,6 +202,8 @@ def _parse_rate(value: JsonValue) -> str:
 
 def _parse_text(value: JsonValue) -> str:
     # Scripts write frames=5; a bool is an int for Python but never meant as a text.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**15 else None
     if not isinstance(value, str):

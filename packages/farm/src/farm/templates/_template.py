@@ -65,11 +65,13 @@ class Symptoms:
 
     Attributes:
         failed: a line in which it is found condemns the claim, whatever the exit code says.
+        hopeless: lines that condemn it for good -> what to tell, as a sentence.
         no_licence: a line that says that there was no licence.
         no_licence_codes: exit codes that say so.
     """
 
     failed: re.Pattern[str]
+    hopeless: Mapping[re.Pattern[str], str]
     no_licence: re.Pattern[str]
     no_licence_codes: frozenset[int]
 
@@ -84,15 +86,18 @@ class Template:
         path: of the OpenJD template.
         renderer: which renderer runs it, as `farm.renderers.Renderer.app` names it.
         scripts: folder of the scripts that the template's command runs.
+        scenes: what the names of its scenes end with, without the dot; () for any.
         scene: format of the scenes; None: only the renderer can read them.
         frames: name of the parameter that lists the frames.
         outputs: how files are named; None when only the scene knows.
         frame_timeout: how long one frame may take.
         silence_timeout: how long the renderer may print nothing.
         network: whether the renderer needs the network, which a sandbox otherwise takes away.
-        gpu: name of the parameter that says whether a job uses GPUs; "" when none does.
+        needs_gpu: parameter -> values with which a job needs a machine that has a GPU.
         plugins: plug-ins that need more than the product itself, by their codes.
         needs: parameters that only make sense when another one is set -> the other one.
+        most: parameter -> (another one, value of that -> its largest number with that).
+        needs_plugin: parameter -> value -> code of the plug-in with which alone it works.
         whole: all frames belong together: one renderer does all of them, and all anew after a
             failure. For the farm such a job has one frame.
         sequence: a job's path names an image sequence (see `parse_sequence`), which may be made by
@@ -118,6 +123,7 @@ class Template:
     path: Path
     renderer: str
     scripts: Path
+    scenes: tuple[str, ...]
     scene: SceneFormat | None
     frames: str
     outputs: OutputNames | None
@@ -125,9 +131,11 @@ class Template:
     frame_timeout: Timeout
     silence_timeout: Timeout
     network: bool
-    gpu: str
+    needs_gpu: Mapping[str, tuple[JsonValue, ...]]
     plugins: Mapping[str, PlugIn]
     needs: Mapping[str, str]
+    most: Mapping[str, tuple[str, Mapping[str, int]]]
+    needs_plugin: Mapping[str, Mapping[str, str]]
     whole: bool
     sequence: bool
     python: bool
@@ -163,6 +171,11 @@ class Template:
         for name, other in self.needs.items():
             if name not in errors and other not in errors and values[name] and not values[other]:
                 errors[name] = [f"{name} only makes sense with {other}: set that as well."]
+        for name, (other, limits) in self.most.items():
+            limit = limits.get(str(values[other]))
+            number = values[name]
+            if limit is not None and isinstance(number, int) and number > limit:
+                errors[name] = [f"{number} is too large: the most with {values[other]} is {limit}."]
         warnings = []
         for name, value in params.items():
             if name not in values:
@@ -195,6 +208,28 @@ class Template:
             *rest, last = frames
             return {**{frame: [] for frame in rest}, last: [f"{prefix}.{extension}"]}
         return {frame: [f"{numbered(prefix, frame)}.{extension}"] for frame in frames}
+
+    def wants_gpu(self, values: Mapping[str, object]) -> bool:
+        """Return whether a job with these parameters needs a machine that has a GPU."""
+        return any(values[name] in wanted for name, wanted in self.needs_gpu.items())
+
+    def lacks_plugin(
+        self, values: Mapping[str, object], plugins: Iterable[str]
+    ) -> dict[str, list[str]]:
+        """Return what cannot be without a plug-in that the job does not name, by parameter."""
+        codes = {text.partition(":")[0] for text in plugins}
+        return {
+            name: [f"{name}='{values[name]}' needs the plug-in '{code}': add it to plugins."]
+            for name, needed in self.needs_plugin.items()
+            if (code := needed.get(str(values[name]))) is not None and code not in codes
+        }
+
+    def scene_refusal(self, path: str) -> str:
+        """Return why a file cannot be a scene, by its name; "" when it may be one."""
+        if not self.scenes or path.lower().endswith(tuple(f".{each}" for each in self.scenes)):
+            return ""
+        kinds = " or ".join(f".{each}" for each in self.scenes)
+        return f"'{path}' is not a scene of {self.renderer}: it must be a {kinds} file."
 
     def needs_of(self, plugins: Iterable[str]) -> list[PlugIn]:
         """Return what a job's plug-ins need; ``plugins`` are ``<code>`` or ``<code>:<version>``."""
@@ -265,20 +300,27 @@ def load_named(name: str) -> Template:
             path=path,
             renderer=notes["renderer"],
             scripts=FOLDER / notes["scripts"],
+            scenes=tuple(notes.get("scenes", ())),
             scene=SceneFormat(notes["scene"]) if "scene" in notes else None,
             frames=notes["frames"],
             outputs=OutputNames(**notes["outputs"]) if "outputs" in notes else None,
             symptoms=Symptoms(
                 failed=_any_of(notes["failures"]["markers"]),
+                hopeless={
+                    re.compile(each["marker"]): " ".join(each["sentence"].split())
+                    for each in notes["failures"].get("hopeless", ())
+                },
                 no_licence=_any_of(notes["failures"]["no_licence"]["markers"]),
                 no_licence_codes=frozenset(notes["failures"]["no_licence"]["exit_codes"]),
             ),
             frame_timeout=Timeout(**notes["timeouts"]["frame"]),
             silence_timeout=Timeout(**notes["timeouts"]["silence"]),
             network=notes["sandbox"]["network"],
-            gpu=notes["sandbox"]["gpu"],
+            needs_gpu=_values(notes.get("needs_gpu", {})),
             plugins=load_plugins(notes["sandbox"].get("plugins", {})),
             needs=notes.get("needs", {}),
+            most={name: (of["of"], of["is"]) for name, of in notes.get("most", {}).items()},
+            needs_plugin=notes.get("needs_plugin", {}),
             whole=notes.get("whole", False),
             sequence=_INPUTS[notes.get("input", "scene")],
             python=notes["sandbox"].get("python", "drive" in notes),
@@ -292,6 +334,10 @@ def load_named(name: str) -> Template:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
+
+
+def _values(notes: Mapping[str, list[JsonValue]]) -> dict[str, tuple[JsonValue, ...]]:
+    return {name: tuple(values) for name, values in notes.items()}
 
 
 def _trial(arguments: list[str] | None) -> tuple[str, ...] | None:
@@ -339,6 +385,7 @@ def _parameter(definition: dict[str, Any], notes: dict[str, Any]) -> Parameter:
             for word, why in notes.get("refused", {}).get(name, {}).items()
         },
         minimum=definition.get("minValue"),
+        least=notes.get("least", {}).get(name),
         maximum=definition.get("maxValue"),
         pattern=words.get("pattern", ""),
         sentence=" ".join(words.get("sentence", "").split()),

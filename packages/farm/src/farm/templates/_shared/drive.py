@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -55,7 +55,7 @@ class Claim:
             part = min(100.0, float(match["percent"])) / 100
             progress(100 * (len(self._done) + part) / self._total)
         if self._match("writing", text):
-            for frame in [each for each in self._waiting if self._written(each)][:-1]:
+            for frame in [each for each in self._waiting if self._written(each, [""])][:-1]:
                 self._deliver(frame)
         if match := self._match("written", text):
             told = match.groupdict().get("frame")
@@ -66,8 +66,9 @@ class Claim:
     def end(self, code: int) -> None:
         """The process has ended; only a good end vouches for the frame that it was at."""
         if code == 0:
+            folders = self._folders() if self._orders["folders"] else [""]
             for frame in list(self._waiting):
-                self._deliver(frame)
+                self._deliver(frame, folders)
 
     def _go_on(self) -> None:
         # A program that does not say which frame it begins takes them in order.
@@ -86,19 +87,33 @@ class Claim:
         self._frame = frame
         emit("frame_started", frame=frame)
 
-    def _written(self, frame: int) -> "list[tuple[str, str]]":
+    def _folders(self) -> "list[str]":
+        """Return where files of the frames that are still awaited lie, below the partial folder.
+
+        One of each camera and layer: all that the program has begun, once it has ended.
+        """
+        partial, files = self._orders["partial"], self._orders["files"]
+        awaited = {
+            name for frame in self._waiting for names, _ in files[str(frame)] for name in names
+        }
+        found = [each for each, _, names in os.walk(partial) if awaited.intersection(names)]
+        return sorted("" if each == partial else os.path.relpath(each, partial) for each in found)
+
+    def _written(self, frame: int, folders: "Sequence[str]") -> "list[tuple[str, str]]":
         """Return a frame's files as (written name, wanted name); none while one is missing."""
         partial, found = self._orders["partial"], []
         for names, wanted in self._orders["files"][str(frame)]:
-            there = [name for name in names if os.path.exists(os.path.join(partial, name))]
-            if not there:
-                return []
-            found.append((there[0], wanted))
+            for folder in folders:
+                inside = [os.path.join(folder, name) for name in names]
+                there = [name for name in inside if os.path.exists(os.path.join(partial, name))]
+                if not there:
+                    return []
+                found.append((there[0], os.path.join(folder, wanted)))
         return found
 
-    def _deliver(self, frame: int) -> None:
+    def _deliver(self, frame: int, folders: "Sequence[str]" = ("",)) -> None:
         """Move a frame's files to their place and tell the runner; without a file, do nothing."""
-        found = self._written(frame) if frame in self._waiting else []
+        found = self._written(frame, folders) if frame in self._waiting else []
         if not found:
             return
         partial, output = self._orders["partial"], self._orders["output"]
@@ -193,10 +208,16 @@ def _others(folder: str, stems: "dict[str, str]", frame: int) -> "Iterator[tuple
         for name in sorted(names):
             inside = os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, "/")
             stem = next((each for each in stems if inside.startswith(each)), None)
+            above = ""
+            if stem is None and "/" in inside:
+                # In the folder of a camera or a layer, which stays.
+                above, inside = inside[: -len(name)], name
+                stem = next((each for each in stems if name.startswith(each)), None)
             # The last number of a name is the frame's; "pass-0003" may be frame 3 behind a dash.
             found = re.findall(r"-?[0-9]+", os.path.splitext(name)[0])
             if stem is not None and found and int(found[-1]) in (frame, -abs(frame)):
-                yield os.path.join(parent, name), stems[stem] + inside[len(stem) :].lstrip("_./")
+                rest = inside[len(stem) :].lstrip("_./")
+                yield os.path.join(parent, name), above + stems[stem] + rest
 
 
 if __name__ == "__main__":

@@ -145,9 +145,6 @@ def _render(scene: Any, options: argparse.Namespace, frame: int) -> "list[str]":
 
 def _render_error(error: str, folder: str) -> SceneError:
     text = " ".join(error.replace("Error: ", "").split())
-    if "OpenImageDenoise" in text:
-        # Switching denoising off would give another picture than the artist's.
-        return SceneError("The scene uses denoising, which this Blender was built without.")
     if "no camera" in text.lower():
         return SceneError("The scene has no camera for this frame, so there is nothing to render.")
     return SceneError(explain(f"Blender could not render: {text}", folder), False)

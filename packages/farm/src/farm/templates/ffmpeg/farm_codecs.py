@@ -25,7 +25,6 @@ class Codec:
         name: of the codec, as ffprobe tells it.
         extension: of the film, and FFmpeg's name of its container.
         quality: the default.
-        most: the largest quality; the smallest is 1.
         pixels: FFmpeg's pixel format.
         arguments: (encoder, quality) -> FFmpeg's arguments.
     """
@@ -34,24 +33,8 @@ class Codec:
     name: str
     extension: str
     quality: int
-    most: int
     pixels: str
     arguments: "Callable[[str, int], list[str]]"
-
-    def choose_quality(self, asked: int, label: str) -> int:
-        """Return the quality to use; 0 is the default.
-
-        Parameters:
-            label: how people know the codec.
-
-        Raises:
-            SceneError: the codec has no such quality.
-        """
-        if not 0 <= asked <= self.most:
-            raise SceneError(
-                f"{label} has no quality {asked}: it goes from 1 to {self.most}, 0 is the default."
-            )
-        return asked or self.quality
 
     def choose_encoder(self, built_in: "set[str]", label: str) -> str:
         """Return the first of its encoders that there is.
@@ -89,10 +72,10 @@ def _prores(encoder: str, quality: int) -> "list[str]":
 
 
 CODECS = {
-    "H264": Codec(("libx264",), "h264", "mp4", 20, 51, "yuv420p", _crf),
-    "H265": Codec(("libx265",), "hevc", "mp4", 23, 51, "yuv420p", _h265),
-    "PRORES": Codec(("prores_ks",), "prores", "mov", 4, 6, "yuv422p10le", _prores),
-    "AV1": Codec(("libsvtav1", "libaom-av1"), "av1", "mp4", 30, 63, "yuv420p", _av1),
+    "H264": Codec(("libx264",), "h264", "mp4", 20, "yuv420p", _crf),
+    "H265": Codec(("libx265",), "hevc", "mp4", 23, "yuv420p", _h265),
+    "PRORES": Codec(("prores_ks",), "prores", "mov", 4, "yuv422p10le", _prores),
+    "AV1": Codec(("libsvtav1", "libaom-av1"), "av1", "mp4", 30, "yuv420p", _av1),
 }
 
 

@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
 def _work(options: argparse.Namespace) -> None:
     """Find the images, make the film, check it, tell of it. Raises SceneError."""
     codec: Codec = CODECS[options.codec]
-    quality = codec.choose_quality(options.quality, options.codec)
+    quality = options.quality or codec.quality
     if min(options.width, options.height) < 0:
         raise SceneError("scale_width and scale_height must not be negative.")
     sequence, frames = _find(options)
