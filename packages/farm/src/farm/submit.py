@@ -168,6 +168,7 @@ def _job_values(
         "priority": DEFAULT_PRIORITY,
         "state": (JobState.PENDING if job.spec.dependencies else JobState.READY).value,
         "sentence": "",
+        "noticed": "",
         "frames_total": len(job.frames),
         "frames_done": 0,
         "frames_failed": 0,

@@ -120,8 +120,8 @@ class Job(Answer):
     Attributes:
         id: the farm's id of the job; unique everywhere.
         client_id: the id that its sender gave it (`JobSpec.id`).
-        sentence: one sentence that says what it waits for, or why it failed; "" when there is
-            nothing to say.
+        sentence: what it waits for, or why it failed, and how many of its frames look wrong; ""
+            when there is nothing to say.
         warnings: what was accepted but looks wrong, such as unknown parameters.
         frames_*: counts; total = done + failed + running + the rest that waits.
         priority: higher comes first.

@@ -32,6 +32,9 @@ from farm.jobs.pricing import to_credits
 from farm.jobs.progress import Progress
 from farm.jobs.retries import FrameState
 
+SAYS = func.trim(jobs.c.sentence + " " + jobs.c.noticed).label("sentence")
+"""What a job says: why it is as it is, and what looks wrong about its frames."""
+
 _JOB_COLUMNS = (
     jobs.c.client_id,
     jobs.c.operation,
@@ -41,7 +44,7 @@ _JOB_COLUMNS = (
     jobs.c.app,
     jobs.c.app_version,
     jobs.c.state,
-    jobs.c.sentence,
+    SAYS,
     jobs.c.warnings,
     jobs.c.frames_total,
     jobs.c.frames_done,
