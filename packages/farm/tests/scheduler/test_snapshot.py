@@ -22,7 +22,7 @@ USERS, JOBS, SLOTS = 2, 120, {"small": 1, "large": 4}
 EVERYTHING = {"small": 10_000, "large": 10_000}
 _TEXTS = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
 _SAID = ("sentence", "noticed")
-_ZEROS = ("credits_micros", "budget_micros", "position", "licence_failures")
+_ZEROS = ("credits_micros", "budget_micros", "position", "licence_failures", "frames_flagged")
 
 
 def fill(connection: Connection, accounts: list[str], chance: random.Random) -> dict[str, Progress]:

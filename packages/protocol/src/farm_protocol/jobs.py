@@ -123,7 +123,8 @@ class Job(Answer):
         sentence: what it waits for, or why it failed, and how many of its frames look wrong; ""
             when there is nothing to say.
         warnings: what was accepted but looks wrong, such as unknown parameters.
-        frames_*: counts; total = done + failed + running + the rest that waits.
+        frames_*: counts; total = done + failed + running + the rest that waits. Flagged ones are
+            done, but look wrong.
         priority: higher comes first.
         instances: most runners at a time.
         credits: charged so far.
@@ -146,6 +147,7 @@ class Job(Answer):
     frames_done: int
     frames_failed: int
     frames_running: int
+    frames_flagged: int = 0
     priority: int = 50
     instances: int = 0
     machine_type: str = ""

@@ -217,6 +217,7 @@ jobs = Table(
     Column("frames_done", Integer, nullable=False),
     Column("frames_failed", Integer, nullable=False),
     Column("frames_running", Integer, nullable=False),
+    Column("frames_flagged", Integer, nullable=False),
     # Posted in the ledger; what is metered and not posted yet comes on top: `farm.db.metering`.
     Column("credits_micros", BigInteger, nullable=False),
     Column("budget_micros", BigInteger, nullable=False, comment="0: none"),

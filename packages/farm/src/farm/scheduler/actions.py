@@ -147,7 +147,7 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
     if done:
         frame_flags.forget(connection, job_id)
         frame_pictures.forget(connection, job_id)
-        writer.notice(connection, row, "")
+        writer.notice(connection, row, "", 0)
     if again or done:
         connection.execute(
             update(jobs)

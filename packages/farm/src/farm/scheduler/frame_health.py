@@ -24,4 +24,4 @@ def note(connection: Connection, job: JobRow, report: FrameDone) -> None:
         frame_flags.add(connection, job["id"], noticed)
         found = frame_flags.summary(connection, job["id"], frame_health.MOST_SENTENCES)
         text = frame_health.told(job["frames_total"], found.flagged, found.sentences)
-        writer.notice(connection, job, text)
+        writer.notice(connection, job, text, found.flagged)

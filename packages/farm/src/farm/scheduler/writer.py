@@ -145,10 +145,10 @@ def say(connection: Connection, row: JobRow, sentence: str) -> None:
         feed.job_changed(connection, row["account_id"], row["id"])
 
 
-def notice(connection: Connection, row: JobRow, text: str) -> None:
-    """Change what a job says about frames that look wrong, beside its sentence."""
+def notice(connection: Connection, row: JobRow, text: str, flagged: int) -> None:
+    """Change what a job says about its ``flagged`` frames, beside its sentence."""
     if row["noticed"] != text:
-        rows.put(connection, row, noticed=text)
+        rows.put(connection, row, noticed=text, frames_flagged=flagged)
         feed.job_changed(connection, row["account_id"], row["id"])
 
 

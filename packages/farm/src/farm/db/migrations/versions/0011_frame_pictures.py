@@ -21,8 +21,10 @@ def upgrade() -> None:
     )
     op.add_column('jobs', sa.Column('noticed', sa.Text(), nullable=False, server_default='',
                                     comment='what looks wrong about its frames'))
+    op.add_column('jobs', sa.Column('frames_flagged', sa.Integer(), nullable=False, server_default='0'))
 
 
 def downgrade() -> None:
+    op.drop_column('jobs', 'frames_flagged')
     op.drop_column('jobs', 'noticed')
     op.drop_table('frame_pictures')
