@@ -21,6 +21,8 @@ PRODUCTS = ("nuke", "maya", "c4d", "vray")
 HIP = {
     "nodes": {
         "/out/mantra1": {"type": "ifd", "parms": {"vm_picture": "$HIP/render/hip.$F4.png"}},
+        "/out/cache": {"type": "geometry", "parms": {"sopoutput": "$HIP/geo/smoke.$F4.bgeo.sc"}},
+        "/out/wires": {"type": "geometry", "parms": {"sopoutput": "$HIP/geo/wires.$F4.bgeo.sc"}},
         "/obj/cam1": {"type": "cam", "parms": {"resx": 64, "resy": 36}},
     }
 }
@@ -37,8 +39,9 @@ def studio_with_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     yield from a_studio(tmp_path)
 
 
-def job(app: str, scene: str, **params: object) -> Job:
-    return Job(app, app, "", "render", f"show/{scene}", frames="1 2", **params)
+def job(app: str, scene: str, operation: str = "render", **params: object) -> Job:
+    name = app if operation == "render" else operation
+    return Job(name, app, "", operation, f"show/{scene}", frames="1 2", **params)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on PATH")
@@ -47,7 +50,9 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
     folder = studio.folder / "show"
     folder.mkdir()
     for product in PRODUCTS:
-        write_scene(folder, product)
+        scene = write_scene(folder, product)
+        if product == "nuke":
+            (folder / "comp.nk").write_text(scene.read_text().replace("a.%04d", "comp.%04d"))
     (folder / "scene.hip").write_text(json.dumps(HIP))
 
     client = studio.client()
@@ -76,15 +81,21 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
         job("maya", "scene.ma", output_prefix="maya_", output_format="exr"),
         job("vray", "scene.vrscene", output_prefix="vray_", output_format="exr"),
         job("nuke", "scene.nk", write_nodes="Write1"),
+        job("nuke", "comp.nk", "composite", write_nodes="Write1"),
         job("hou", "scene.hip", rop_nodepath="/out/mantra1"),
+        job("hou", "scene.hip", "sim", rop_nodepath="/out/cache"),
+        job("hou", "scene.hip", "batch", rop_nodepath="/out/wires"),
     )
     told = client.wait_for_project(client.submit_project(project), timeout=300)
     assert {each["name"]: each["state"] for each in told["jobs"]} == dict.fromkeys(
-        ("c4d", "film", "maya", "vray", "nuke", "hou"), "completed"
+        ("c4d", "film", "maya", "vray", "nuke", "composite", "hou", "sim", "batch"), "completed"
     ), told
     frames = [
         f"{stem}{frame:04d}.{suffix}"
-        for stem, suffix in (("a.", "png"), ("c4d_", "png"), ("hip.", "png"))
+        for stem, suffix in (
+            *(("a.", "png"), ("comp.", "png"), ("c4d_", "png"), ("hip.", "png")),
+            *(("smoke.", "bgeo.sc"), ("wires.", "bgeo.sc")),
+        )
         for frame in (1, 2)
     ]
     frames += [f"{stem}_{frame:04d}.exr" for stem in ("maya", "vray") for frame in (1, 2)]

@@ -3,9 +3,16 @@
 import threading
 
 import pytest
-from gridmarkets import APIError, EnvoyClient, InvalidRequestError, Job
+from gridmarkets import APIError, EnvoyClient, InvalidRequestError, Job, Project
 
-JOB = {"id": "f1", "name": "beauty", "state": "running", "message": ""}
+JOB = {
+    "id": "f1",
+    "name": "beauty",
+    "state": "running",
+    "message": "",
+    "warnings": ["Unknown parameter."],
+    "frames_flagged": 1,
+}
 
 
 @pytest.fixture
@@ -58,6 +65,38 @@ def test_wait_for_a_project_that_nobody_submitted(envoy, client):
     envoy.answers["GET", "envoy"] = (200, progress("unknown"))
     with pytest.raises(InvalidRequestError, match="no project 'p'"):
         client.wait_for_project("p")
+
+
+def test_warnings_are_logged_once_and_told(envoy, client, caplog):
+    texture, version = "The scene lacks 'wood.png'.", "Rendered with 3.4.1 instead of 3.4.0."
+    envoy.answers["GET", "envoy"] = one_after_the_other(
+        (200, progress("submitted", warnings=[texture])),
+        (200, progress("submitted", warnings=[texture, version], frames_done=1)),
+        (200, progress("completed", warnings=[texture, version])),
+    )
+    assert client.wait_for_project("größe")["warnings"] == [texture, version]
+    client.wait_for_project("größe")
+    assert [(each.name, each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("gridmarkets", "WARNING", f"größe: {text}") for text in (texture, version)
+    ]
+
+
+def test_the_warnings_of_each_submission_are_logged(envoy, client, folder, caplog):
+    project = Project(str(folder))
+    project.add_files("scene.blend")
+    scene = "sample project/scene.blend"
+    project.add_jobs(Job("beauty", "blender", "3.4.1", "render", scene, frames="1 2 1"))
+    told = {"ID": "p", "submission_id": "1", "warnings": ["Nobody knows 'fames'."]}
+    envoy.answers["POST", "project-submit"] = (201, told)
+    envoy.answers["GET", "envoy"] = (200, progress("completed", warnings=told["warnings"]))
+    for _ in range(2):
+        client.submit_project(project)
+        client.wait_for_project("p")
+    assert [each.getMessage() for each in caplog.records] == ["p: Nobody knows 'fames'."] * 2
+
+
+def test_the_published_envoy_tells_no_warnings(client):
+    assert client.get_project_status("p")["Warnings"] == []
 
 
 def test_wait_without_envoy_ends(client):

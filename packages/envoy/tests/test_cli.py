@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from envoy.tables import show
+from envoy.tables import MOST_FRAMES, show, show_flagged
 from rich.console import Console
 
 
@@ -113,3 +113,16 @@ def test_the_table():
         assert part in text
     assert text.count("demo: The scene lacks [wood.png].") == 1
     assert "does not answer" in text
+
+
+def test_flagged_frames_are_told_one_by_one():
+    frames = [
+        {"number": n, "flags": [{"sentence": f"Frame {n} is [empty]."}]}
+        for n in range(1, MOST_FRAMES + 3)
+    ]
+    console = Console(record=True, width=120)
+    show_flagged("[beauty]", frames, console)
+    lines = console.export_text().splitlines()
+    assert lines[0] == "[beauty], frame 1: Frame 1 is [empty]."
+    assert lines[-1] == "[beauty]: 2 more frames look wrong."
+    assert len(lines) == MOST_FRAMES + 1

@@ -4,6 +4,7 @@ import asyncio
 
 from envoy_fake_farm import EMAIL, Fault
 from envoy_studio import until
+from farm_protocol.frames import Flag, Frame
 from farm_protocol.jobs import JobState
 
 
@@ -113,6 +114,48 @@ async def test_results_say_where_they_are(studio):
         "submission": "first",
     }
     assert second["local_path"] is None
+
+
+async def test_frames_with_what_looks_wrong(studio):
+    await studio.sign_in()
+    job_id = f"{await studio.submitted()}-0"
+    flag = Flag(code="empty", certainty="hint", sentence="Frame 2 is empty.")
+    studio.farm.frames[job_id] = [
+        Frame(number=n, state="done", seconds=1, failures=0, flags=[flag] if n == 2 else [])
+        for n in (1, 2, 3)
+    ]
+
+    async def frames(**query):
+        answer = await studio.http.get(f"/envoy/jobs/{job_id}/frames", params=query)
+        assert answer.status_code == 200, answer.text
+        return [each["number"] for each in answer.json()["frames"]], answer.json()["more"]
+
+    assert await frames() == ([1, 2], True)
+    assert await frames(after=2) == ([3], False)
+    assert await frames(flagged=True) == ([2], False)
+    (frame,) = (await studio.http.get("/envoy/jobs/1/frames?flagged=true")).json()["frames"]
+    assert frame["flags"] == [flag.model_dump()]
+
+
+async def test_warnings_of_the_check_and_of_the_jobs_are_told_everywhere(studio):
+    await studio.sign_in()
+    submission_id = await studio.submitted()
+    checked, lacking = "From the check.", "The scene lacks 'wood.png'."
+    job_id = f"{submission_id}-0"
+    studio.farm.change(job_id, warnings=[checked, lacking], frames_flagged=1)
+
+    async def told():
+        (job,) = (await get(studio, "jobs"))["jobs"]
+        return job if job["warnings"] else None
+
+    job = await until(told)
+    assert (job["warnings"], job["frames_flagged"]) == ([checked, lacking], 1)
+    assert (await get(studio, "progress"))["warnings"] == [checked, lacking]
+    status = (await studio.http.get("/project-status/demo")).json()
+    assert status["Warnings"] == [checked, lacking]
+    answer = await studio.http.post("/project-submit", json=studio.body())
+    assert answer.json()["warnings"] == [checked]
+    assert (await studio.http.get("/project-status/demo")).json()["Warnings"] == [checked]
 
 
 async def test_actions_by_either_id(studio):

@@ -2,11 +2,15 @@
 
 from __future__ import unicode_literals
 
+import logging
+
 from gridmarkets import _waiting, _wire, errors
 from gridmarkets._compat import is_text, to_text
 from gridmarkets._requestor import Requestor
 from gridmarkets.product_resolver import ProductResolver
 from gridmarkets.version import __version__
+
+log = logging.getLogger("gridmarkets")
 
 DEFAULT_URL = "http://localhost:8090"
 
@@ -38,6 +42,7 @@ class EnvoyClient(object):
         self.access_key = access_key
         self.http_client = Requestor(url or DEFAULT_URL)
         self._checked_credentials = None
+        self._warned = {}
 
     @property
     def url(self):
@@ -152,7 +157,8 @@ class EnvoyClient(object):
             skip_auto_download: True leaves the results on the farm.
 
         Returns:
-            the project's name, which `get_project_status` takes.
+            the project's name, which `get_project_status` takes. What looks wrong already is
+            logged; `get_project_status` and `get_jobs` tell it, too.
 
         Raises:
             InvalidRequestError: the project or a job is wrong; its ``errors`` say what.
@@ -161,7 +167,11 @@ class EnvoyClient(object):
         # What is wrong on this side is said first: it costs nothing to find out.
         body = _wire.submission(project, skip_upload, skip_auto_download)
         self.validate_credits()
-        return to_text(_field(self._post(["project-submit"], body), "ID", None))
+        answer = self._post(["project-submit"], body)
+        name = to_text(_field(answer, "ID", None))
+        self._warned.pop(name, None)
+        self._warn(name, answer)
+        return name
 
     def upload_project_files(self, project):
         """Upload a project's files without submitting its jobs, in the background.
@@ -183,12 +193,15 @@ class EnvoyClient(object):
         """Return how the upload and submission of a project stand.
 
         Returns:
-            dict with ``Code``, ``State``, ``Message``, ``BytesDone``, ``BytesTotal``, ``Speed``
-            and ``Details`` (one entry a file); empty details for a project that Envoy does not
-            know.
+            dict with ``Code``, ``State``, ``Message``, ``BytesDone``, ``BytesTotal``, ``Speed``,
+            ``Details`` (one entry a file; empty for a project that Envoy does not know) and
+            ``Warnings`` (list of text: what looks wrong about the newest submission).
         """
         self._sign_in()
-        return _field(self._get("project-status", project_name), None, dict)
+        status = _field(self._get("project-status", project_name), None, dict)
+        # The published Envoy has none.
+        status.setdefault("Warnings", [])
+        return status
 
     # Beyond the published contract; an Envoy that lacks them is told apart in `_on_new_envoy`.
 
@@ -202,21 +215,23 @@ class EnvoyClient(object):
         Returns:
             dict, the last progress: ``project``, ``submission``, ``state`` ("completed",
             "failed" or "stopped"; on the way "uploading", "submitting" or "submitted"),
-            ``message``, ``bytes_done``, ``bytes_total`` (of the upload), ``frames_done``,
-            ``frames_total``, ``files_done``, ``files_total`` (of the download) and ``jobs`` as
-            in `get_jobs`. A failed job is no exception: look at ``state``.
+            ``message``, ``warnings`` (of the submission and all its jobs), ``bytes_done``,
+            ``bytes_total`` (of the upload), ``frames_done``, ``frames_total``, ``files_done``,
+            ``files_total`` (of the download) and ``jobs`` as in `get_jobs`. A failed job is no
+            exception: look at ``state``. Warnings are logged as they come, each once.
 
         Raises:
             InvalidRequestError: this Envoy has submitted no project of that name.
             APIError: it took longer than ``timeout`` (``code`` is "timeout"); or Envoy could
                 not be reached for half a minute.
         """
-        return _waiting.wait_for_project(
-            lambda: self._beyond("wait_for_project", "projects", project_name, "progress"),
-            project_name,
-            timeout,
-            on_progress,
-        )
+
+        def ask():
+            progress = self._beyond("wait_for_project", "projects", project_name, "progress")
+            self._warn(to_text(project_name), progress)
+            return progress
+
+        return _waiting.wait_for_project(ask, project_name, timeout, on_progress)
 
     def get_jobs(self, project_name):
         """Return the jobs of all submissions of a project, newest submission first.
@@ -225,8 +240,11 @@ class EnvoyClient(object):
             list of dict: ``id``, ``name``, ``app``, ``app_version``, ``operation``, ``state``
             ("uploading" and "submitting" before the farm has it, then "pending", "ready",
             "running", "completed", "failed", "suspended", "stopping", "stopped", "blocked"),
-            ``message`` (what it waits for, or why it failed), ``frames_done``,
-            ``frames_failed``, ``frames_total``, ``credits`` and ``submission`` (its name).
+            ``message`` (what it waits for, why it failed, which frames look wrong),
+            ``warnings`` (list of text: what was accepted but may be wrong, such as parameters
+            that nobody knows, missing files, another version of the program),
+            ``frames_done``, ``frames_failed``, ``frames_flagged`` (done, but they look wrong),
+            ``frames_total``, ``credits`` and ``submission`` (its name).
             Empty for a project that Envoy does not know.
         """
         answer = self._beyond("get_jobs", "projects", project_name, "jobs")
@@ -308,6 +326,14 @@ class EnvoyClient(object):
                     http_status=error.http_status,
                 )
             raise
+
+    def _warn(self, project_name, answer):
+        """Log the warnings of an answer about a project's newest submission, each once."""
+        warned = self._warned.setdefault(project_name, set())
+        for sentence in answer.get("warnings", []):
+            if sentence not in warned:
+                warned.add(sentence)
+                log.warning("%s: %s", project_name, sentence)
 
     def _has_credentials(self):
         return bool(self.email and self.access_key)

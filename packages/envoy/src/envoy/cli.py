@@ -72,14 +72,20 @@ def status(
     url: Url = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Show submissions, their jobs, and downloads."""
-    activity = _ask("GET", url or f"http://localhost:{port}", "/envoy/activity")
+    """Show submissions, their jobs, downloads, and frames that look wrong."""
+    address = url or f"http://localhost:{port}"
+    activity = _ask("GET", address, "/envoy/activity")
     if as_json:
         typer.echo(json.dumps(activity, indent=2, ensure_ascii=False))
         return
-    from envoy.tables import show
+    from envoy.tables import show, show_flagged
 
     show(activity)
+    for submission in activity["submissions"]:
+        for job in submission["jobs"]:
+            if job["frames_flagged"]:
+                path = f"/envoy/jobs/{job['id']}/frames?flagged=true"
+                show_flagged(job["name"], _ask("GET", address, path)["frames"])
 
 
 @app.command()

@@ -27,6 +27,7 @@ from farm_protocol.files import (
     ProjectList,
     Ticket,
 )
+from farm_protocol.frames import FrameList
 from farm_protocol.jobs import Job, JobLog, Submission, SubmissionCheck, SubmissionSpec
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -210,6 +211,13 @@ class FarmClient:
         """Return the next piece of a job's log after the cursor ``after``."""
         path = f"/v1/jobs/{quote(job_id, safe='')}/log"
         return await self._call("GET", path, JobLog, params=[("after", str(after))])
+
+    async def frames(self, job_id: str, after: int | None, *, flagged: bool) -> FrameList:
+        """Return the next page of a job's frames by number; only those with flags if asked."""
+        path = f"/v1/jobs/{quote(job_id, safe='')}/frames"
+        params = [("flagged", str(flagged).lower())]
+        params += [("after", str(after))] if after is not None else []
+        return await self._call("GET", path, FrameList, params=params)
 
     async def outputs(self, job_id: str) -> list[Output]:
         """Return all result files of a job."""

@@ -1,10 +1,12 @@
 """Jobs of this Envoy's projects: how they stand, their logs and results, and acting on them."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from farm_protocol.changes import Output
+from farm_protocol.frames import FrameList
 from farm_protocol.jobs import Job, JobLog, SubmissionSpec
 
 from envoy.errors import NotOnFarmError
@@ -45,6 +47,10 @@ class Jobs:
     async def log(self, job_id: str, after: int) -> JobLog:
         """Return the next piece of a job's log. Raises as `act`."""
         return await self._farm.job_log(self._farm_id(job_id), after)
+
+    async def frames(self, job_id: str, after: int | None, *, flagged: bool) -> FrameList:
+        """Return the next page of a job's frames. Raises as `act`."""
+        return await self._farm.frames(self._farm_id(job_id), after, flagged=flagged)
 
     async def results(self, project: str) -> list[dict[str, Any]]:
         """Return the result files of a project, newest submission first, and where each is."""
@@ -95,14 +101,23 @@ def jobs_of(journal: Journal, entry: Entry) -> list[dict[str, Any]]:
             "operation": job.operation,
             "state": entry.state.value,
             "message": entry.sentence,
+            # The check's are the submission's: it does not say which job they are about.
+            "warnings": [],
             "frames_done": 0,
             "frames_failed": 0,
+            "frames_flagged": 0,
             "frames_total": 0,
             "credits": 0.0,
             "submission": entry.name,
         }
         for job in _spec_jobs(entry)
     ]
+
+
+def warnings_of(entry: Entry, jobs: Iterable[dict[str, Any]]) -> list[str]:
+    """Return what is known to look wrong about a submission and its jobs, each sentence once."""
+    found = [*entry.warnings, *(warning for job in jobs for warning in job["warnings"])]
+    return list(dict.fromkeys(found))
 
 
 def shown(job: Job) -> dict[str, Any]:
@@ -115,8 +130,10 @@ def shown(job: Job) -> dict[str, Any]:
         "operation": job.operation,
         "state": job.state.value,
         "message": job.sentence,
+        "warnings": job.warnings,
         "frames_done": job.frames_done,
         "frames_failed": job.frames_failed,
+        "frames_flagged": job.frames_flagged,
         "frames_total": job.frames_total,
         "credits": job.credits,
         "submission": job.submission_name,

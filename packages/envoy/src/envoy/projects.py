@@ -51,8 +51,8 @@ class Projects:
         await self._accept(new_entry(uuid4().hex, account, project, files), files)
         return project
 
-    async def submit(self, body: SubmitBody) -> tuple[str, str]:
-        """Accept a submission; returns (project's name, submission's id).
+    async def submit(self, body: SubmitBody) -> Entry:
+        """Accept a submission; returns its entry of the journal.
 
         The farm has found it valid, and it is on the disk, before this returns; uploading and
         submitting follow in the background.
@@ -80,7 +80,7 @@ class Projects:
             warnings=dict.fromkeys([*plan.warnings, *check.warnings]),
         )
         await self._accept(entry, files, plan.watches)
-        return spec.project, spec.id
+        return entry
 
     async def _scan(
         self, groups: Sequence[FileGroup], project: str, field: str

@@ -5,7 +5,7 @@ from typing import Any
 
 from farm_protocol.jobs import JobState
 
-from envoy.jobs import jobs_of
+from envoy.jobs import jobs_of, warnings_of
 from envoy.journal import DownloadCounts, Entry, EntryState, Journal
 from envoy.upload.worker import Uploader
 from envoy.waiting import WaitingRoom
@@ -57,6 +57,7 @@ class Status:
             "BytesTotal": 0,
             "Details": {},
             "Speed": 0,
+            "Warnings": [],
         }
         if not entries:
             return answer
@@ -65,6 +66,8 @@ class Status:
         answer["State"], answer["Message"] = _PUBLISHED.get(latest.state, failed)
         if latest.state.is_open and self._waiting.sentence:
             answer["Message"] += f" {self._waiting.sentence}"
+        jobs = jobs_of(self._journal, latest) if latest.spec else []
+        answer["Warnings"] = warnings_of(latest, jobs)
         details: dict[str, dict[str, Any]] = {}
         for entry in reversed([entry for entry in entries if entry.state.is_open]):
             details |= self._details(entry)
@@ -114,13 +117,15 @@ class Status:
         entries = self._journal.submissions.of_project(name)
         entry = next((entry for entry in entries if entry.spec), entries[0] if entries else None)
         if entry is None:
-            return _shown_progress(name, "", "unknown", "", [], DownloadCounts(), (0, 0))
+            return _shown_progress(name, "", "unknown", "", [], [], DownloadCounts(), (0, 0))
         jobs = jobs_of(self._journal, entry) if entry.spec else []
         counts = self._journal.downloads.counts(entry.id).get(entry.id, DownloadCounts())
         state, message = _overall(entry, jobs, counts, is_behind)
         if entry.state.is_open and self._waiting.sentence:
             message = self._waiting.sentence
-        return _shown_progress(name, entry.name, state, message, jobs, counts, self._bytes(entry))
+        warnings = warnings_of(entry, jobs)
+        sent = self._bytes(entry)
+        return _shown_progress(name, entry.name, state, message, warnings, jobs, counts, sent)
 
     def _bytes(self, entry: Entry) -> tuple[int, int]:
         progress = self._uploader.progress(entry.id)
@@ -210,6 +215,7 @@ def _shown_progress(
     submission: str,
     state: str,
     message: str,
+    warnings: list[str],
     jobs: list[dict[str, Any]],
     counts: DownloadCounts,
     sent: tuple[int, int],
@@ -219,6 +225,7 @@ def _shown_progress(
         "submission": submission,
         "state": state,
         "message": message,
+        "warnings": warnings,
         "bytes_done": sent[0],
         "bytes_total": sent[1],
         "frames_done": sum(job["frames_done"] for job in jobs),

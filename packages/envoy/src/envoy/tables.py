@@ -7,6 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+MOST_FRAMES = 20
+"""Frames of a job that are told in full."""
+
 
 def show(activity: dict[str, Any], console: Console | None = None) -> None:
     """Print what ``GET /envoy/activity`` answered."""
@@ -35,6 +38,16 @@ def show(activity: dict[str, Any], console: Console | None = None) -> None:
                 out.print(f"{submission['project']}: {sentence}", markup=False)
     if activity["waiting_for"]:
         out.print(activity["waiting_for"], markup=False)
+
+
+def show_flagged(job: str, frames: list[dict[str, Any]], console: Console | None = None) -> None:
+    """Print what looks wrong about frames of a job, as ``GET /envoy/jobs/{id}/frames`` answered."""
+    out = console or Console()
+    for frame in frames[:MOST_FRAMES]:
+        for flag in frame["flags"]:
+            out.print(f"{job}, frame {frame['number']}: {flag['sentence']}", markup=False)
+    if len(frames) > MOST_FRAMES:
+        out.print(f"{job}: {len(frames) - MOST_FRAMES} more frames look wrong.", markup=False)
 
 
 def _rows(submission: dict[str, Any]) -> list[tuple[str, ...]]:

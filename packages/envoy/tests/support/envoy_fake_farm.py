@@ -25,6 +25,7 @@ from farm_protocol.files import (
     ProjectSummary,
     Ticket,
 )
+from farm_protocol.frames import Frame, FrameList
 from farm_protocol.jobs import (
     Job,
     JobLog,
@@ -86,6 +87,7 @@ class FakeFarm:
         self.checks: list[SubmissionSpec] = []
         self.feed: list[tuple[str, Output | Job]] = []
         self.logs: dict[str, list[str]] = {}
+        self.frames: dict[str, list[Frame]] = {}
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, int]] = []
         self.refuse_check: Refusal | None = None
@@ -290,6 +292,18 @@ class FakeFarm:
             farm.job(signed_in(request), job_id)
             lines = farm.logs.get(job_id, [])
             return JobLog(text="".join(lines[after : after + 1]), cursor=min(after + 1, len(lines)))
+
+        @app.get("/v1/jobs/{job_id}/frames")
+        async def frames(
+            job_id: str, request: Request, after: int = -1, flagged: bool = False
+        ) -> FrameList:
+            farm.job(signed_in(request), job_id)
+            found = [
+                each
+                for each in farm.frames.get(job_id, [])
+                if each.number > after and (each.flags or not flagged)
+            ]
+            return FrameList(frames=found[:2], more=len(found) > 2)
 
         @app.get("/v1/jobs/{job_id}/outputs")
         async def outputs(job_id: str, request: Request, after: str = "") -> OutputList:

@@ -4,9 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
+from farm_protocol.frames import SIGNATURE_CELLS
 
 from .conftest import Farm, send, spec
-from .runners import FakeRunner, given, job_of, wait_for
+from .runners import FakeRunner, given, job_of
 
 
 def flag(
@@ -14,6 +15,14 @@ def flag(
 ) -> dict[str, Any]:
     sentence = text or f"Frame {frame} is empty: every pixel is black."
     return {"frame": frame, "code": code, "certainty": certainty, "sentence": sentence}
+
+
+def light(level: int, emptiness: str = "") -> dict[str, Any]:
+    """A picture of one brightness."""
+    return {"signature": [level] * SIGNATURE_CELLS, "emptiness": emptiness}
+
+
+PICTURE, BRIGHT, BLACK = light(20_000), light(50_000), light(0, "black")
 
 
 @pytest.fixture
@@ -64,21 +73,20 @@ def test_frames_tell_their_state_and_come_in_pages(ann: httpx.Client, runner: Fa
     assert ([each["number"] for each in last["frames"]], last["more"]) == ([4], False)
 
 
-def test_a_job_with_odd_frames_is_completed_and_says_so(
+def test_a_job_says_what_looks_wrong_while_it_runs_and_when_it_is_completed(
     ann: httpx.Client, runner: FakeRunner
 ) -> None:
     runner.done(1, flags=[flag(1)])
-    runner.done(2)
-    odd = "Frame 2 looks different from frames 1 and 3, which look alike."
-    runner.done(3, flags=[flag(2, "outlier", text=odd)])
-    assert job_of(ann)["sentence"] == ""
+    first = "Frame 1 is empty: every pixel is black."
+    job = job_of(ann)
+    assert (job["state"], job["sentence"]) == ("running", f"1 of 4 frames looks wrong. {first}")
+    runner.done(2, flags=[flag(2, "one_colour", text="Frame 2 has one colour only.")])
+    runner.done(3)
     runner.done(4)
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("completed", 4, 0)
-    assert job["sentence"] == (
-        f"4 of 4 frames; 2 look wrong. Frame 1 is empty: every pixel is black. {odd}"
-    )
-    assert noticed(ann) == {1: [("empty", "hint")], 2: [("outlier", "hint")]}
+    assert job["sentence"] == (f"2 of 4 frames look wrong. {first} Frame 2 has one colour only.")
+    assert noticed(ann) == {1: [("empty", "hint")], 2: [("one_colour", "hint")]}
 
 
 def test_a_healthy_job_says_nothing(ann: httpx.Client, runner: FakeRunner) -> None:
@@ -92,25 +100,51 @@ def test_a_healthy_job_says_nothing(ann: httpx.Client, runner: FakeRunner) -> No
 def test_hindsight_replaces_a_hint_and_what_is_certain_is_told_first(
     ann: httpx.Client, runner: FakeRunner
 ) -> None:
-    for frame in (1, 2, 3):
-        runner.done(frame, flags=[flag(frame)])
-    certain = "Frame 3 is empty: every pixel is black, unlike frames 2 and 4."
-    runner.done(4, flags=[flag(3, certainty="certain", text=certain), flag(4)])
-    assert noticed(ann)[3] == [("empty", "certain")]
-    sentence = job_of(ann)["sentence"]
-    assert sentence.startswith(f"4 of 4 frames; 4 look wrong. {certain} Frame 1 is")
-    assert "Frame 4" not in sentence  # three are told in full
+    even = "Frame 1 has one colour only."
+    runner.done(1, flags=[flag(1, "one_colour", text=even)], picture=PICTURE)
+    runner.done(2, picture=PICTURE)
+    runner.done(3, flags=[flag(3)], picture=BLACK)
+    assert noticed(ann)[3] == [("empty", "hint")]
+    runner.done(4, picture=PICTURE)
+    assert noticed(ann) == {1: [("one_colour", "hint")], 3: [("empty", "certain")]}
+    assert job_of(ann)["sentence"] == (
+        "2 of 4 frames look wrong. Frame 3 is empty: every pixel is black, unlike frames 2 and 4."
+        f" {even}"
+    )
 
 
-def test_what_the_end_of_a_claim_tells_is_said_by_a_completed_job(
-    ann: httpx.Client, runner: FakeRunner
-) -> None:
-    for frame in (1, 2, 3, 4):
-        runner.done(frame)
-    runner.finish(flags=[flag(4)]).raise_for_status()
-    wait_for(ann, lambda job: "1 looks wrong" in job["sentence"])
-    assert job_of(ann)["state"] == "completed"
-    assert noticed(ann) == {4: [("empty", "hint")]}
+def test_frames_of_different_runners_are_compared(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=2)).raise_for_status()
+    one, other = FakeRunner(farm, 1), FakeRunner(farm, 2)
+    assert (one.claim(), other.claim()) == ([1], [2])
+    other.done(2, picture=BRIGHT)
+    other.finish()
+    assert other.claim() == [3]
+    other.done(3, picture=PICTURE)
+    assert noticed(ann) == {}
+    one.done(1, picture=PICTURE)
+    assert noticed(ann) == {2: [("outlier", "hint")]}
+    assert job_of(ann)["sentence"] == (
+        "1 of 4 frames looks wrong. Frame 2 looks different from frames 1 and 3, which look alike."
+    )
+
+
+def test_neighbours_are_those_of_the_jobs_own_list(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1, params={"frames": "1 5 2"}))
+    runner = FakeRunner(farm)
+    for frame, picture in zip(runner.claim(), (PICTURE, BRIGHT, PICTURE), strict=True):
+        runner.done(frame, picture=picture)
+    assert noticed(ann) == {3: [("outlier", "hint")]}
+
+
+def test_test_frames_are_strangers(farm: Farm, ann: httpx.Client) -> None:
+    frames = {"frames": "1 9 1"}
+    ann.post("/v1/submissions", json=spec(instances=1, test_frames_first=True, params=frames))
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1, 5, 9]
+    for frame, picture in ((1, PICTURE), (5, BRIGHT), (9, PICTURE)):
+        runner.done(frame, picture=picture)
+    assert noticed(ann) == {}
 
 
 def test_flags_of_frames_that_the_claim_has_not_delivered_are_ignored(
@@ -130,25 +164,47 @@ def test_flags_that_make_no_sense_are_refused(
     assert frames_of(ann)[0]["state"] == "running"
 
 
+@pytest.mark.parametrize(
+    "picture",
+    [
+        {"signature": [0] * 143},
+        {"signature": [0] * 145},
+        {"signature": [-1] * SIGNATURE_CELLS},
+        {"signature": [2**16] * SIGNATURE_CELLS},
+        light(1, "dull"),
+    ],
+)
+def test_pictures_that_make_no_sense_are_refused(
+    ann: httpx.Client, runner: FakeRunner, picture: dict[str, Any]
+) -> None:
+    assert runner.done(1, picture=picture).status_code == 400
+    assert frames_of(ann)[0]["state"] == "running"
+
+
 def test_a_frame_that_is_rendered_again_loses_its_flags(
     farm: Farm, ann: httpx.Client, runner: FakeRunner
 ) -> None:
     for frame in (1, 2, 3, 4):
-        runner.done(frame, flags=[flag(frame)])
+        runner.done(frame, flags=[flag(frame)], picture=BLACK)
     runner.finish()
     ann.post(f"/v1/jobs/{job_of(ann)['id']}/retry_all").raise_for_status()
     assert frames_of(ann, flagged=True) == []
     assert job_of(ann)["sentence"] == ""
     again = given(farm, runner, 2, [1, 2, 3, 4])
-    again.done(1)
-    again.done(2, flags=[flag(2)])
+    again.done(1, picture=PICTURE)
+    again.done(2, flags=[flag(2)], picture=BLACK)
     assert list(noticed(ann)) == [2]
+    again.done(3, picture=PICTURE)
+    assert noticed(ann) == {2: [("empty", "certain")]}
 
 
-def test_a_failed_job_keeps_its_reason_and_its_flags(ann: httpx.Client, runner: FakeRunner) -> None:
+def test_a_failed_job_says_why_and_what_looks_wrong(ann: httpx.Client, runner: FakeRunner) -> None:
     runner.done(1, flags=[flag(1)])
     runner.finish("failed", sentence="It broke.", permanent=True)
     job = job_of(ann)
     assert job["state"] == "failed"
-    assert "looks wrong" not in job["sentence"]
+    assert job["sentence"] == (
+        "Failed: frames 2-4. It broke. 1 of 4 frames looks wrong. Frame 1 is empty: every pixel"
+        " is black."
+    )
     assert list(noticed(ann)) == [1]

@@ -3,6 +3,7 @@
 import os
 import sys
 
+import _cycles
 import bpy
 
 ROOT = sys.argv[-1]
@@ -80,3 +81,16 @@ for frame, exposure in ((1, 1.0), (2, 0.0), (3, 1.0)):
     scene.cycles.film_exposure = exposure
     scene.cycles.keyframe_insert("film_exposure", frame=frame)
 save("blackout.blend")
+
+# an expression that is a program, not a formula: without its permission Blender leaves it out
+scene = fresh()
+driver = bpy.data.objects["Cube"].driver_add("location", 0).driver
+driver.type, driver.expression = "SCRIPTED", "[x for x in (1, 2)][0] * frame"
+save("driver.blend")
+
+# denoising as an artist's Blender has it, whatever this one can do
+scene = fresh()
+scene.cycles.use_denoising = True
+if not _cycles.with_openimagedenoise:
+    open(os.path.join(ROOT, "no_denoiser"), "w").close()
+save("denoise.blend")

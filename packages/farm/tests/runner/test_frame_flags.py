@@ -1,26 +1,18 @@
-"""Pictures that look wrong are reported, and rendered on: real Blender, a fake farm."""
+"""What is told about pictures that look wrong: real Blender, a fake farm."""
 
-from farm_protocol.frames import Certainty, FlagCode
-
-
-def told(flags):
-    return [(each.frame, each.code, each.certainty) for each in flags]
+from farm_protocol.frames import Certainty, Emptiness, FlagCode
 
 
-def test_a_black_frame_between_pictures_is_told_at_once_and_then_with_certainty(rig):
-    farm = rig.farm("blackout.blend", [[1, 2, 3]])
-    assert rig.run(farm) == 0
-    assert sorted(farm.frames) == [1, 2, 3]
-    assert farm.frames[1].flags == []
-    assert told(farm.frames[2].flags) == [(2, FlagCode.EMPTY, Certainty.HINT)]
-    assert told(farm.frames[3].flags) == [(2, FlagCode.EMPTY, Certainty.CERTAIN)]
-    assert farm.frames[3].flags[0].sentence.endswith("unlike frames 1 and 3.")
-    (finish,) = farm.finishes.values()
-    assert (finish.outcome, finish.flags) == ("completed", [])
-
-
-def test_each_claim_is_judged_by_itself(rig):
+def test_a_black_frame_is_told_and_each_picture_goes_with_its_frame(rig):
     farm = rig.farm("blackout.blend", [[1, 2], [3]])
     assert rig.run(farm) == 0
-    flags = [flag for number in sorted(farm.frames) for flag in farm.frames[number].flags]
-    assert told(flags) == [(2, FlagCode.EMPTY, Certainty.HINT)]
+    told = {
+        number: [(each.frame, each.code, each.certainty) for each in frame.flags]
+        for number, frame in farm.frames.items()
+    }
+    assert told == {1: [], 2: [(2, FlagCode.EMPTY, Certainty.HINT)], 3: []}
+    pictures = {number: frame.picture for number, frame in farm.frames.items()}
+    assert pictures[2].emptiness == Emptiness.BLACK
+    assert max(pictures[2].signature) < 300  # A step of 8 bits: it is dithered.
+    assert pictures[1].emptiness == pictures[3].emptiness == Emptiness.PICTURE
+    assert max(pictures[1].signature) > 10_000

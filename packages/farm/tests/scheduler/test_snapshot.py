@@ -20,8 +20,9 @@ from sqlalchemy import Connection
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 USERS, JOBS, SLOTS = 2, 120, {"small": 1, "large": 4}
 EVERYTHING = {"small": 10_000, "large": 10_000}
-_TEXTS = ("client_id", "name", "app", "app_version", "operation", "template", "scene", "sentence")
-_ZEROS = ("credits_micros", "budget_micros", "position", "licence_failures")
+_TEXTS = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
+_SAID = ("sentence", "noticed")
+_ZEROS = ("credits_micros", "budget_micros", "position", "licence_failures", "frames_flagged")
 
 
 def fill(connection: Connection, accounts: list[str], chance: random.Random) -> dict[str, Progress]:
@@ -37,7 +38,7 @@ def fill(connection: Connection, accounts: list[str], chance: random.Random) -> 
         progress = Progress(sum(counts) + chance.randrange(3), *counts, chance.choice([0, 0, 2]))
         state = chance.choice(["ready", "running", "running", "suspended"])
         later = chance.choice([None, None, NOW - timedelta(1), NOW + timedelta(1)])
-        values = dict.fromkeys(_TEXTS, "x") | dict.fromkeys(_ZEROS, 0)
+        values = dict.fromkeys(_TEXTS + _SAID, "x") | dict.fromkeys(_ZEROS, 0)
         values |= {"id": job_id, "submission_id": job_id, "account_id": account}
         values |= {"parameters": {}, "plugins": [], "warnings": [], "credits_per_hour": "1"}
         values |= {"budget_action": "", "budget_acted": False, "suspended_for": ""}

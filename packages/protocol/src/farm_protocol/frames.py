@@ -4,10 +4,37 @@ GET /v1/jobs/{job_id}/frames    FrameList
 """
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
 from farm_protocol._model import Answer, Int32, Request
+
+SIGNATURE_ACROSS, SIGNATURE_DOWN = 16, 9
+SIGNATURE_CELLS = SIGNATURE_ACROSS * SIGNATURE_DOWN
+BRIGHTEST = 2**16 - 1
+"""The largest number of a signature: infinitely bright."""
+
+
+class Emptiness(StrEnum):
+    """Whether every pixel of a picture is black, or transparent."""
+
+    PICTURE = ""
+    BLACK = "black"
+    TRANSPARENT = "transparent"
+
+
+class Picture(Request):
+    """A frame's picture as a few numbers, for the comparison with the frames beside it.
+
+    Attributes:
+        signature: the luminances l of 16x9 cells, row by row, as l / (1 + l), however bright.
+    """
+
+    signature: list[Annotated[int, Field(ge=0, le=BRIGHTEST)]] = Field(
+        min_length=SIGNATURE_CELLS, max_length=SIGNATURE_CELLS
+    )
+    emptiness: Emptiness = Emptiness.PICTURE
 
 
 class FlagCode(StrEnum):
@@ -28,7 +55,7 @@ class Certainty(StrEnum):
 
 
 class FrameFlag(Request):
-    """Something that a runner noticed about one frame. ``sentence`` is for people."""
+    """Something that is noticed about one frame. ``sentence`` is for people."""
 
     frame: Int32
     code: FlagCode

@@ -120,10 +120,11 @@ class Job(Answer):
     Attributes:
         id: the farm's id of the job; unique everywhere.
         client_id: the id that its sender gave it (`JobSpec.id`).
-        sentence: one sentence that says what it waits for, or why it failed; "" when there is
-            nothing to say.
+        sentence: what it waits for, or why it failed, and how many of its frames look wrong; ""
+            when there is nothing to say.
         warnings: what was accepted but looks wrong, such as unknown parameters.
-        frames_*: counts; total = done + failed + running + the rest that waits.
+        frames_*: counts; total = done + failed + running + the rest that waits. Flagged ones are
+            done, but look wrong.
         priority: higher comes first.
         instances: most runners at a time; those of the plan when the job leaves them to it.
         credits: what its machine time has cost up to the last sign of life of its runners, also
@@ -148,6 +149,7 @@ class Job(Answer):
     frames_done: int
     frames_failed: int
     frames_running: int
+    frames_flagged: int = 0
     priority: int = 50
     instances: int = 0
     machine_type: str = ""

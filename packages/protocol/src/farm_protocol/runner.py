@@ -22,7 +22,7 @@ from pydantic import Field, JsonValue
 
 from farm_protocol._model import Answer, Int32, Request
 from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath
-from farm_protocol.frames import FrameFlag
+from farm_protocol.frames import FlagCode, FrameFlag, Picture
 
 CLAIM_TIMEOUT_SECONDS = 12.0
 """A claim without a sign of life for this long returns to the pool. The farm looks every 2 s: a
@@ -33,10 +33,6 @@ HEARTBEAT_SECONDS = 2.0
 
 TOKEN_VARIABLE = "FARM_RUNNER_TOKEN"  # noqa: S105 - the variable's name, not a token
 """The token travels to the runner in its environment: arguments are visible to other users."""
-
-
-_MOST_FLAGS = 10_000
-"""Of every kind for every frame of the largest claim."""
 
 
 class RunnerJob(Answer):
@@ -113,7 +109,6 @@ class Finish(Request):
         permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
             frames now instead of retrying them.
         marker: the line of the renderer's output that condemned it; "" when another reason did.
-        flags: as `FrameDone.flags`: what could not be told with a frame.
     """
 
     outcome: Outcome
@@ -122,7 +117,6 @@ class Finish(Request):
     exit_code: Int32 | None = None
     permanent: bool = False
     marker: str = Field(default="", max_length=2000)
-    flags: list[FrameFlag] = Field(default=[], max_length=_MOST_FLAGS)
 
 
 class EndedClaim(Request):
@@ -200,14 +194,16 @@ class FrameDone(Request):
     Attributes:
         seconds: machine time of this frame as the runner saw it; the first frame's includes the
             renderer's start-up. The farm charges by its own clock.
-        flags: what is noticed now: about this frame or, in hindsight, an earlier one of the claim.
-            Those about frames that this claim has not delivered are ignored.
+        flags: what its picture tells by itself. Those about other frames are ignored.
+        picture: what the farm compares with the frames beside it; None when there is nothing to
+            compare: a job that is done as a whole, a file that is no picture.
     """
 
     frame: Int32
     seconds: float = Field(ge=0)
     outputs: list[OutputFile] = Field(min_length=1)
-    flags: list[FrameFlag] = Field(default=[], max_length=_MOST_FLAGS)
+    flags: list[FrameFlag] = Field(default=[], max_length=len(FlagCode))
+    picture: Picture | None = None
 
 
 class LogChunk(Request):

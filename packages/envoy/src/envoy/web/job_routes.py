@@ -1,8 +1,9 @@
-"""Jobs of a project: progress, results, logs, stop and go. What the client adds to the contract."""
+"""Jobs of a project: progress, frames, results, logs, stop and go. Not part of the contract."""
 
 from enum import StrEnum
 from typing import Annotated, Any
 
+from farm_protocol.frames import FrameList
 from farm_protocol.jobs import JobLog
 from fastapi import APIRouter, Query
 
@@ -36,6 +37,14 @@ async def jobs(name: str, use: Use) -> dict[str, Any]:
 async def results(name: str, use: Use) -> dict[str, Any]:
     """Return ``{"results": [...]}``: each result file on the farm, and where it is here."""
     return {"results": await use.jobs.results(name)}
+
+
+@router.get("/jobs/{job_id}/frames")
+async def frames(
+    job_id: str, use: Use, after: int | None = None, flagged: bool = False
+) -> FrameList:
+    """Return a page of a job's frames by number, with what looks wrong about each."""
+    return await use.jobs.frames(job_id, after, flagged=flagged)
 
 
 @router.get("/jobs/{job_id}/log")

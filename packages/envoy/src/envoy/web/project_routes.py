@@ -35,7 +35,10 @@ async def upload(body: UploadBody, use: Use) -> dict[str, str]:
 
 
 @router.post("/project-submit", status_code=201)
-async def project_submit(body: SubmitBody, use: Use) -> dict[str, str]:
-    """Accept a submission; 201 ``{"ID": project, "submission_id": hex}`` once it is on disk."""
-    project, submission_id = await use.projects.submit(body)
-    return {"ID": project, "submission_id": submission_id}
+async def project_submit(body: SubmitBody, use: Use) -> dict[str, Any]:
+    """Accept a submission; 201 ``{"ID": project, "submission_id", "warnings"}`` once on disk.
+
+    ``warnings``: what looks wrong so far; the jobs may get more.
+    """
+    entry = await use.projects.submit(body)
+    return {"ID": entry.project, "submission_id": entry.id, "warnings": list(entry.warnings)}

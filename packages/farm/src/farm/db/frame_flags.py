@@ -7,7 +7,6 @@ from farm_protocol.frames import Flag, Frame, FrameFlag, FrameList
 from sqlalchemy import Connection, delete, func, insert, select
 
 from farm.db.tables import frame_flags, frames
-from farm.jobs.retries import FrameState
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +17,9 @@ class Summary:
     sentences: list[str]
 
 
-def add(connection: Connection, claim_id: str, job_id: str, noticed: Iterable[FrameFlag]) -> bool:
-    """Keep what was noticed about frames that a claim has delivered; return whether there is any.
-
-    A flag replaces the one with the same frame and code. Flags of other frames are dropped: these
-    were put back, or are another claim's.
-    """
-    flags = {(flag.frame, flag.code): flag for flag in noticed}
-    if not flags:
-        return False
-    delivered = set(
-        connection.execute(
-            select(frames.c.number).where(
-                frames.c.claim_id == claim_id, frames.c.state == FrameState.DONE.value
-            )
-        ).scalars()
-    )
-    kept = [flag for flag in flags.values() if flag.frame in delivered]
-    for flag in kept:
+def add(connection: Connection, job_id: str, noticed: Iterable[FrameFlag]) -> None:
+    """Keep what was noticed about frames of a job; the last of a frame and code replaces others."""
+    for flag in {(flag.frame, flag.code): flag for flag in noticed}.values():
         same = (frame_flags.c.job_id == job_id) & (frame_flags.c.frame == flag.frame)
         connection.execute(delete(frame_flags).where(same, frame_flags.c.code == flag.code.value))
         connection.execute(
@@ -47,7 +31,6 @@ def add(connection: Connection, claim_id: str, job_id: str, noticed: Iterable[Fr
                 sentence=flag.sentence,
             )
         )
-    return bool(kept)
 
 
 def forget(connection: Connection, job_id: str) -> None:

@@ -41,6 +41,9 @@ INSTANCES = case(
 ).label("instances")
 """A job's instances, those of the plan when it leaves them to it."""
 
+SAYS = func.trim(jobs.c.sentence + " " + jobs.c.noticed).label("sentence")
+"""What a job says: why it is as it is, and what looks wrong about its frames."""
+
 _JOB_COLUMNS = (
     jobs.c.client_id,
     jobs.c.operation,
@@ -50,12 +53,13 @@ _JOB_COLUMNS = (
     jobs.c.app,
     jobs.c.app_version,
     jobs.c.state,
-    jobs.c.sentence,
+    SAYS,
     jobs.c.warnings,
     jobs.c.frames_total,
     jobs.c.frames_done,
     jobs.c.frames_failed,
     jobs.c.frames_running,
+    jobs.c.frames_flagged,
     jobs.c.priority,
     INSTANCES,
     jobs.c.machine_type,
@@ -393,6 +397,7 @@ def _read(connection: Connection, query: Select[Any]) -> list[Job]:
             frames_done=each["frames_done"],
             frames_failed=each["frames_failed"],
             frames_running=each["frames_running"],
+            frames_flagged=each["frames_flagged"],
             priority=each["priority"],
             instances=each["instances"],
             machine_type=each["machine_type"],

@@ -6,7 +6,7 @@ from datetime import datetime
 from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, func, select
 
-from farm.db.jobs import INSTANCES
+from farm.db.jobs import INSTANCES, SAYS
 from farm.db.tables import accounts, claims, jobs, plans, runners, submissions
 
 
@@ -97,7 +97,7 @@ def job_lines(
             jobs.c.frames_done,
             jobs.c.frames_failed,
             jobs.c.frames_running,
-            jobs.c.sentence,
+            SAYS,
             jobs.c.submitted_at,
         )
         .join(submissions, submissions.c.id == jobs.c.submission_id)

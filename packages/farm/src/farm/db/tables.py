@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -215,10 +216,12 @@ jobs = Table(
     Column("priority", Integer, nullable=False),
     _text("state", 20),
     _text("sentence"),
+    Column("noticed", Text, nullable=False, comment="what looks wrong about its frames"),
     Column("frames_total", Integer, nullable=False),
     Column("frames_done", Integer, nullable=False),
     Column("frames_failed", Integer, nullable=False),
     Column("frames_running", Integer, nullable=False),
+    Column("frames_flagged", Integer, nullable=False),
     # Posted in the ledger; what is metered and not posted yet comes on top: `farm.db.metering`.
     Column("credits_micros", BigInteger, nullable=False),
     Column("budget_micros", BigInteger, nullable=False, comment="0: none"),
@@ -335,6 +338,22 @@ frame_flags = Table(
     ForeignKeyConstraint(["job_id", "frame"], [frames.c.job_id, frames.c.number]),
 )
 """What looks wrong about frames that are done."""
+
+frame_pictures = Table(
+    "frame_pictures",
+    metadata,
+    Column("job_id", _ID, primary_key=True),
+    Column("frame", Integer, primary_key=True, autoincrement=False),
+    Column(
+        "signature",
+        LargeBinary,
+        nullable=False,
+        comment="16-bit lights of its cells, row by row",
+    ),
+    Column("emptiness", String(11), nullable=False, comment="'' for a picture"),
+    ForeignKeyConstraint(["job_id", "frame"], [frames.c.job_id, frames.c.number]),
+)
+"""What frames look like, of jobs that are not completed."""
 
 log_chunks = Table(
     "log_chunks",

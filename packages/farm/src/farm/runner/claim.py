@@ -329,8 +329,7 @@ class ClaimRun:
     def _ended(self, finish: Finish) -> EndedClaim | None:
         if self._fate.end in (End.LOST, End.GONE):
             return None
-        told = finish.model_copy(update={"flags": self._results.noticed})
-        return EndedClaim(claim_id=self._claim_id, finish=told)
+        return EndedClaim(claim_id=self._claim_id, finish=finish)
 
 
 def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:

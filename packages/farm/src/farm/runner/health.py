@@ -13,26 +13,20 @@ outlier            the frame differs from both of its neighbours by 4    hint
                    times as much as these differ, and visibly
 =================  ====================================================  =========
 
+Neighbours are often another runner's. So what takes them is told by the farm, which gets a
+`farm_protocol.frames.Picture` with each frame and compares these (`farm.jobs.frame_health`).
+
 A hint is for people to look at. Shots begin and end in black, an object may be out of sight, a
 flash may be meant: nothing should fail or be rendered again for a hint. What is certain is no
 picture that anybody wants. Black frames in a row are a fade or a pause, and one between two dark
 frames is a dip to black: these stay hints.
 """
 
-import math
-from collections.abc import Sequence
-
-from farm_protocol.frames import Certainty, FlagCode, FrameFlag
+from farm_protocol.frames import BRIGHTEST, Certainty, FlagCode, FrameFlag, Picture
 
 from farm.runner.image_statistics import ImageStatistics
 
 _MAGENTA_SHARE = 0.05
-_OUTLIER_RATIO = 4.0
-_VISIBLE = 0.02
-"""Mean difference of two signatures that people see, in units of the signature."""
-
-_PLAIN = 0.05
-"""The same for a frame that is plainly a picture beside one that is empty."""
 
 
 def flags(frame: int, image: ImageStatistics) -> list[FrameFlag]:
@@ -61,61 +55,10 @@ def flags(frame: int, image: ImageStatistics) -> list[FrameFlag]:
     return found
 
 
-def difference(one: ImageStatistics, other: ImageStatistics) -> float:
-    """Return how much two frames differ: 0 to 1, the mean over the cells of their signatures."""
-    pairs = zip(one.signature, other.signature, strict=True)
-    return math.fsum(abs(a - b) for a, b in pairs) / len(one.signature)
-
-
-class Neighbours:
-    """Compares each frame of a job with those before and after it, once all three are known.
-
-    Frames may come in any order. Statistics are forgotten when no comparison needs them any more.
-    """
-
-    def __init__(self, frames: Sequence[int]) -> None:
-        """Compare within ``frames``: all that are rendered, in any order, each once."""
-        self._order = sorted(frames)
-        self._place = {frame: place for place, frame in enumerate(self._order)}
-        self._known: dict[int, ImageStatistics] = {}
-        self._seen: set[int] = set()
-
-    def add(self, frame: int, image: ImageStatistics) -> list[FrameFlag]:
-        """Tell about a frame, and return what is known by it now, of it or of its neighbours.
-
-        A certain flag replaces the hint of the same frame and code that `flags` gave.
-
-        Raises:
-            KeyError: the frame is none of those that are compared.
-        """
-        place = self._place[frame]
-        self._known[place] = image
-        self._seen.add(place)
-        found = []
-        for middle in range(max(place - 1, 1), min(place + 2, len(self._order) - 1)):
-            if self._known.keys() >= set(range(middle - 1, middle + 2)):
-                found += self._compare(middle)
-        for old in range(max(place - 2, 0), min(place + 3, len(self._order))):
-            around = range(max(old - 2, 0), min(old + 3, len(self._order)))
-            if self._seen.issuperset(around):
-                self._known.pop(old, None)
-        return found
-
-    def _compare(self, place: int) -> list[FrameFlag]:
-        before, image, after = (self._known[place + step] for step in (-1, 0, 1))
-        frame = self._order[place]
-        names = f"{self._order[place - 1]} and {self._order[place + 1]}"
-        apart = difference(before, after)
-        least = min(difference(before, image), difference(image, after))
-        if least <= max(_VISIBLE, _OUTLIER_RATIO * apart):
-            return []
-        if not image.emptiness:
-            text = f"Frame {frame} looks different from frames {names}, which look alike."
-            return [_flag(frame, FlagCode.OUTLIER, Certainty.HINT, text)]
-        if least <= _PLAIN or before.emptiness or after.emptiness:
-            return []
-        text = f"Frame {frame} is empty: every pixel is {image.emptiness}, unlike frames {names}."
-        return [_flag(frame, FlagCode.EMPTY, Certainty.CERTAIN, text)]
+def picture(image: ImageStatistics) -> Picture:
+    """Return what the farm compares a frame by."""
+    lights = [round(light * BRIGHTEST) for light in image.signature]
+    return Picture(signature=lights, emptiness=image.emptiness)
 
 
 def _flag(frame: int, code: FlagCode, certainty: Certainty, sentence: str) -> FrameFlag:

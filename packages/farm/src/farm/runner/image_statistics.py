@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from farm_protocol.frames import SIGNATURE_ACROSS, SIGNATURE_DOWN, Emptiness
+
 _STEP = 1 / 255
-_ACROSS, _DOWN = 16, 9
+_ACROSS, _DOWN = SIGNATURE_ACROSS, SIGNATURE_DOWN
 _SAMPLES = 8
 """The signature is a picture of 16x9 cells, each the mean of 8x8 samples; of fewer in an image
 that has not as many pixels."""
@@ -73,16 +75,17 @@ class ImageStatistics:
         return tuple(each for each in self.channels if each.name != "A")
 
     @property
-    def emptiness(self) -> str | None:
-        """``transparent`` or ``black`` when every pixel is; None for a picture."""
+    def emptiness(self) -> Emptiness:
+        """Whether there is nothing to see."""
         bad = any(each.nan or each.infinite for each in self.channels)
         if bad or not all(each.is_zero for each in self.colours):
-            return None
+            return Emptiness.PICTURE
         alpha = next((each for each in self.channels if each.name == "A"), None)
         if alpha is not None and alpha.is_zero:
-            return "transparent"
+            return Emptiness.TRANSPARENT
         # Black with a shape in its alpha is a matte or a silhouette.
-        return "black" if alpha is None or alpha.is_even else None
+        is_black = alpha is None or alpha.is_even
+        return Emptiness.BLACK if is_black else Emptiness.PICTURE
 
 
 def measure(image: Any) -> ImageStatistics | None:

@@ -12,7 +12,7 @@ from farm_protocol.hashing import hash_file
 from farm_protocol.paths import UnsafePathError, canonical
 from farm_protocol.runner import FrameDone, OutputFile
 
-from farm.runner.health import Neighbours, flags
+from farm.runner.health import flags, picture
 from farm.runner.image_statistics import ImageStatistics, measure
 from farm.runner.outputs import OutputError, check_file, take
 from farm.runner.report import Farm, RefusedError
@@ -76,13 +76,7 @@ class Results:
         self._numbers = itertools.count()
         self.sent: set[int] = set()
         self.failure: Failure | None = None
-        self._neighbours = Neighbours(list(expected))
-        self._noticed: dict[tuple[int, FlagCode], FrameFlag] = {}
-
-    @property
-    def noticed(self) -> list[FrameFlag]:
-        """What looks wrong about frames that the farm has, and could not be told with a frame."""
-        return [flag for flag in self._noticed.values() if flag.frame in self.sent]
+        self._noticed: dict[FlagCode, FrameFlag] = {}
 
     def send(self, frame: FrameFiles) -> None:
         """Check, send and report one frame; afterwards its files are removed.
@@ -92,15 +86,21 @@ class Results:
         """
         try:
             paths, images = self._check(frame)
-            self._notice(frame.frame, images)
+            noticed = _noticed(frame.frame, images)
             outputs = [self._upload(name, path) for name, path in paths.items()]
             if self._whole is not None:
                 self._collected |= {each.path: each for each in outputs}
                 self._seconds += frame.seconds
+                # The farm knows one frame; the sentences name the right ones, of each kind the
+                # first.
+                self._noticed = {flag.code: flag for flag in noticed} | self._noticed
             else:
-                noticed = list(self._noticed.values())
                 done = FrameDone(
-                    frame=frame.frame, seconds=frame.seconds, outputs=outputs, flags=noticed
+                    frame=frame.frame,
+                    seconds=frame.seconds,
+                    outputs=outputs,
+                    flags=noticed,
+                    picture=picture(images[0]) if images else None,
                 )
                 self._farm.frame_done(self._claim_id, done)
         except OutputError as error:
@@ -111,8 +111,6 @@ class Results:
             self._fail(f"Frame {frame.frame} cannot be read: {error.strerror}.", frame.frame)
         else:
             self.sent.add(frame.frame)
-            if self._whole is None:
-                self._noticed.clear()
             for path in paths.values():
                 path.unlink(missing_ok=True)
 
@@ -128,17 +126,14 @@ class Results:
         if not outputs:
             self._fail("The renderer ended without an error but wrote no file.", self._whole)
             return
-        # The farm knows one frame; the sentences name the right ones.
-        noticed = {
-            flag.code: flag.model_copy(update={"frame": self._whole})
-            for flag in reversed(self._noticed.values())
-        }
-        self._noticed.clear()
+        noticed = [
+            flag.model_copy(update={"frame": self._whole}) for flag in self._noticed.values()
+        ]
         done = FrameDone(
             frame=self._whole,
             seconds=self._seconds,
             outputs=outputs,
-            flags=list(noticed.values()),
+            flags=noticed,
         )
         try:
             self._farm.frame_done(self._claim_id, done)
@@ -175,13 +170,6 @@ class Results:
         """Whether ``given`` is the expected file, or that of one view, camera or layer."""
         return _is_view_of(expected, given) or (self._folders and given.endswith(f"/{expected}"))
 
-    def _notice(self, frame: int, images: list[ImageStatistics]) -> None:
-        """Remember what looks wrong; of several views of a frame, the first one that does."""
-        found = [flag for image in reversed(images) for flag in flags(frame, image)]
-        if images:
-            found += self._neighbours.add(frame, images[0])
-        self._noticed.update({(flag.frame, flag.code): flag for flag in found})
-
     def _upload(self, name: str, path: Path) -> OutputFile:
         digest, size = hash_file(path)
         self._farm.upload(digest, path)
@@ -196,6 +184,12 @@ def _is_view_of(expected: str, given: str) -> bool:
     wanted, found = PurePosixPath(expected), PurePosixPath(given)
     same_place = (found.parent, found.suffix) == (wanted.parent, wanted.suffix)
     return same_place and (found.stem == wanted.stem or found.stem.startswith(wanted.stem + "_"))
+
+
+def _noticed(frame: int, images: list[ImageStatistics]) -> list[FrameFlag]:
+    """Return what looks wrong; of several views of a frame, of each kind the first."""
+    found = {flag.code: flag for image in reversed(images) for flag in flags(frame, image)}
+    return list(found.values())
 
 
 def _measured(image: Any, name: str) -> ImageStatistics | None:

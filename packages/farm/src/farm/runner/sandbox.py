@@ -297,10 +297,21 @@ def _refusal(prefix: list[str], renderer: Renderer, template: Template) -> str:
     if _seen(Path(program).resolve(), SYSTEM):
         return ""  # The system's own, complete in there: a third of a second saved.
     # Anything else may be a script, or a package of another kind, that needs more than its folder.
-    if template.trial is None:
-        return ""
     arguments = ["-s", "-c", ""] if renderer.kind == "bpy" else [*template.trial]
-    return _trial([*prefix, program, *arguments], f"{program} does not start in bubblewrap")
+    line = [*_prepared(program, template), *arguments]
+    reason = _trial([*prefix, *line], f"{program} does not start in bubblewrap")
+    # What fails outside as well, as without a licence, is no reason to open the sandbox. Nor is
+    # what happens when a scene is opened: a scene could ask for that.
+    return reason if reason and not _trial(line, program) else ""
+
+
+def _prepared(program: str, template: Template) -> list[str]:
+    """Return how the program is started: as `drive.py` does, behind its script if it has one."""
+    setup = template.drive.setup if template.drive else ""
+    script = Path(program).resolve().parent / setup
+    if not setup or not script.exists():
+        return [program]
+    return ["/bin/sh", "-c", '. "$0" && exec "$@"', str(script), program]
 
 
 def _trial(line: list[str], trouble: str) -> str:

@@ -12,7 +12,7 @@ from farm_protocol.jobs import JobChange, JobState
 from sqlalchemy import Connection, or_, select, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_flags, tasks
+from farm.db import feed, frame_flags, frame_pictures, tasks
 from farm.db import jobs as rows
 from farm.db.jobs import JobRow
 from farm.db.tables import frames, jobs
@@ -168,6 +168,8 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
         ).rowcount
     if done:
         frame_flags.forget(connection, job_id)
+        frame_pictures.forget(connection, job_id)
+        writer.notice(connection, row, "", 0)
     if again or done:
         connection.execute(
             update(jobs)

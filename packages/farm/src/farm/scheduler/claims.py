@@ -173,7 +173,7 @@ def frame_done(
     seconds = _unposted(own, now)
     micros = _charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
     rows.frame_finished(connection, own, report.frame, seconds, now)
-    frame_health.note(connection, own, row, report.flags)
+    frame_health.note(connection, row, report)
     job_rows.put(
         connection,
         row,
@@ -231,7 +231,6 @@ def finish(
     """
     own, row = _own(caller, claim_id), caller.job
     ends = {Outcome.STOPPED: ClaimEnd.STOPPED, Outcome.NO_LICENCE: ClaimEnd.NO_LICENCE}
-    frame_health.note(connection, own, row, report.flags)
     sentence = report.sentence or "The renderer ended without delivering every frame."
     frames_wait = _end(
         connection,

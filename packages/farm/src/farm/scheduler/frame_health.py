@@ -1,22 +1,27 @@
-"""What runners notice about frames: kept, and said by the job. Never a reason to fail."""
+"""What is noticed about frames: kept, and said by the job. Never a reason to fail."""
 
-from collections.abc import Sequence
-
-from farm_protocol.frames import FrameFlag
-from farm_protocol.jobs import JobState
+from farm_protocol.runner import FrameDone
 from sqlalchemy import Connection
 
-from farm.db import frame_flags
-from farm.db.claims import ClaimRow
+from farm.db import frame_flags, frame_pictures
 from farm.db.jobs import JobRow
+from farm.jobs import frame_health
 from farm.scheduler import writer
 
+_FEWEST = 3
+"""A job of fewer frames has none between two others."""
 
-def note(
-    connection: Connection, claim: ClaimRow, job: JobRow, noticed: Sequence[FrameFlag]
-) -> None:
-    """Keep what was noticed about frames of a claim; a job that is completed says it at once."""
-    if not frame_flags.add(connection, claim.id, claim.job_id, noticed):
-        return
-    if job["state"] == JobState.COMPLETED.value:
-        writer.say(connection, job, writer.completed_sentence(connection, job))
+
+def note(connection: Connection, job: JobRow, report: FrameDone) -> None:
+    """Keep what was noticed about a frame that is done, and what it tells of those beside it."""
+    # Its own first: what the comparison is certain of replaces the hint.
+    noticed = [flag for flag in report.flags if flag.frame == report.frame]
+    if report.picture is not None and job["frames_total"] >= _FEWEST:
+        frame_pictures.add(connection, job["id"], report.frame, report.picture)
+        beside = frame_pictures.around(connection, job["id"], report.frame)
+        noticed += frame_health.compare(beside)
+    if noticed:
+        frame_flags.add(connection, job["id"], noticed)
+        found = frame_flags.summary(connection, job["id"], frame_health.MOST_SENTENCES)
+        text = frame_health.told(job["frames_total"], found.flagged, found.sentences)
+        writer.notice(connection, job, text, found.flagged)

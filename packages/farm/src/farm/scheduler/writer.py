@@ -12,12 +12,11 @@ from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, bindparam, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_flags, notices
+from farm.db import feed, frame_pictures, notices
 from farm.db import jobs as rows
 from farm.db.jobs import JobRow
 from farm.db.prepared import Prepared
 from farm.db.tables import frames
-from farm.jobs import frame_health
 from farm.jobs.dependencies import review
 from farm.jobs.frames import format_frames
 from farm.jobs.retries import FrameState, Verdict
@@ -162,6 +161,13 @@ def say_at_work(connection: Connection, row: JobRow, sentence: str) -> None:
         say(connection, row, sentence)
 
 
+def notice(connection: Connection, row: JobRow, text: str, flagged: int) -> None:
+    """Change what a job says about its ``flagged`` frames, beside its sentence."""
+    if row["noticed"] != text:
+        rows.put(connection, row, noticed=text, frames_flagged=flagged)
+        feed.job_changed(connection, row["account_id"], row["id"])
+
+
 def warn(connection: Connection, row: JobRow, sentences: Sequence[str]) -> None:
     """Add warnings to a job, each once, when they are news."""
     if not sentences:
@@ -270,17 +276,12 @@ def settle(connection: Connection, row: JobRow, now: datetime) -> None:
 
 def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, datetime, str]:
     if not row["frames_failed"]:
-        return Event.ALL_FRAMES_DONE, now, completed_sentence(connection, row)
+        frame_pictures.forget(connection, row["id"])
+        return Event.ALL_FRAMES_DONE, now, ""
     sentence = _failure(connection, row)
     if rows.progress(row).left:
         fail_waiting(connection, row)
     return Event.FRAMES_GAVE_UP, now, sentence
-
-
-def completed_sentence(connection: Connection, row: JobRow) -> str:
-    """Return what a job says that has all its frames: which of them look wrong; mostly ""."""
-    noticed = frame_flags.summary(connection, row["id"], frame_health.MOST_SENTENCES)
-    return frame_health.completed(row["frames_total"], noticed.flagged, noticed.sentences)
 
 
 def _failure(connection: Connection, row: JobRow) -> str:

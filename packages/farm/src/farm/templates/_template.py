@@ -103,8 +103,8 @@ class Template:
         sequence: a job's path names an image sequence (see `parse_sequence`), which may be made by
             a job that it needs.
         python: whether the farm's own Python runs inside the sandbox.
-        trial: the program's arguments with which it must succeed inside the sandbox; None when
-            it cannot be tried, as one that starts slowly and wants a licence for it.
+        trial: the program's arguments, without a scene, with which it succeeds inside the sandbox
+            if it does outside.
         visible: what the program sees in its sandbox as well: paths, and variables that name some.
         drive: how the program is driven; None when a script of its own does so.
         objects: parameter of ours -> name -> documented parameter, of those that are handed over
@@ -139,7 +139,7 @@ class Template:
     whole: bool
     sequence: bool
     python: bool
-    trial: tuple[str, ...] | None
+    trial: tuple[str, ...]
     visible: tuple[str, ...]
     drive: Drive | None
     prefixes: frozenset[str]
@@ -324,7 +324,7 @@ def load_named(name: str) -> Template:
             whole=notes.get("whole", False),
             sequence=_INPUTS[notes.get("input", "scene")],
             python=notes["sandbox"].get("python", "drive" in notes),
-            trial=_trial(notes["sandbox"].get("trial", ["--version"])),
+            trial=tuple(notes["sandbox"].get("trial", ["--version"])),
             visible=tuple(notes["sandbox"].get("visible", ())),
             drive=load_drive(notes["drive"]) if "drive" in notes else None,
             prefixes=_prefixes(notes),
@@ -338,10 +338,6 @@ def load_named(name: str) -> Template:
 
 def _values(notes: Mapping[str, list[JsonValue]]) -> dict[str, tuple[JsonValue, ...]]:
     return {name: tuple(values) for name, values in notes.items()}
-
-
-def _trial(arguments: list[str] | None) -> tuple[str, ...] | None:
-    return None if arguments is None else tuple(arguments)
 
 
 def _read(name: str) -> dict[str, Any]:
