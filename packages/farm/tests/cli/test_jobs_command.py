@@ -151,6 +151,21 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
         place.wait(job_id, lambda job: job["state"] == "stopped")
 
 
+def test_a_machine_gets_more_room_while_it_renders(place: Place) -> None:
+    first, second = place.submit("beauty"), place.submit("other")
+    place.wait(first, lambda job: job["state"] == "running")
+    assert place.farm("workers", "slots", "local-cpu", "2").stdout == "local-cpu: 2 slots.\n"
+    place.wait(second, lambda job: job["state"] == "running")
+    assert place.read("workers")["machines"][0]["slots"] == 2
+    refused = place.farm("workers", "slots", "local-gpu", "2")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "machine_type: 'local-gpu' is none of: local-cpu.\n",
+    )
+    assert place.read("workers", "slots", "local-cpu") == {"local-cpu": 1}
+    place.read("jobs", "stop", "--user", EMAIL)
+
+
 def test_jobs_of_a_disabled_user_stand_still_and_go_on(place: Place) -> None:
     job = place.submit("beauty")
     place.wait(job, lambda job: job["state"] == "running")

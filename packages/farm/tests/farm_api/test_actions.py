@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from farm.scheduler import limits
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, given, job_of, jobs_of, wait_for
@@ -291,6 +292,37 @@ def test_instances_and_priority_change_while_it_runs(farm: Farm, ann: httpx.Clie
     assert leaving.claim() == []
     assert leaving.reason == "It makes room for another job."
     assert ann.patch(f"/v1/jobs/{job_id}", json={"instances": 0}).json()["instances"] == 30
+
+
+def test_the_room_of_a_machine_changes_while_it_runs(farm: Farm, ann: httpx.Client) -> None:
+    configured = {"local-cpu": 2}
+
+    def set_slots(count: int | None) -> None:
+        with farm.database.write() as connection:
+            limits.set_slots(connection, configured, "local-cpu", count)
+        farm.wakeup.notify()
+
+    set_slots(1)
+    submit(ann, params={"frames": "1 40"}, instances=2)
+    first = FakeRunner(farm)
+    wait_for(ann, lambda _: farm.engine.living)
+    assert len(first.claim()) == 40
+    set_slots(None)
+    # It held all frames: what it has not begun is shared anew.
+    assert first.beat(1) == "yield"
+    first.done(1)
+    first.finish("stopped")
+    assert len(first.claim()) < 39
+    second = FakeRunner(farm, 2)
+    assert second.claim()
+    assert first.beat(5) == second.beat(25) == "continue"
+    set_slots(0)
+    wait_for(ann, lambda _: first.beat(5) == second.beat(25) == "yield")
+    for leaving in (first, second):
+        leaving.finish("stopped")
+        assert leaving.claim() == []
+    set_slots(None)
+    assert FakeRunner(farm, 3).claim()
 
 
 @pytest.mark.parametrize("body", [{"priority": 101}, {"instances": -1}, {"colour": "red"}])

@@ -68,7 +68,7 @@ class Context:
 
     @property
     def slots(self) -> dict[str, int]:
-        """Return the capacity by machine type."""
+        """Return the capacity by machine type, as configured."""
         return {each.id: each.slots for each in self.catalogue.machines}
 
 

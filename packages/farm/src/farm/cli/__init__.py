@@ -5,16 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from farm.cli import credits, jobs, plans, users
+from farm.cli import credits, jobs, plans, users, workers
 from farm.cli._common import DataDir, fail, settings_of
-from farm.cli.workers import workers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(users.users, name="users", help="Accounts of this farm.")
 app.add_typer(plans.plans, name="plans", help="Service plans: limits of users.")
 app.add_typer(credits.credits_, name="credits", help="Credits of all users.")
 app.add_typer(jobs.jobs, name="jobs", help="Jobs of all users: look at them, act on them.")
-app.command("workers")(workers)
+app.add_typer(workers.workers, name="workers", help="Runners, machine types, hosts.")
 
 
 @app.callback()

@@ -5,19 +5,28 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from typing import Annotated
 
-from farm.cli._common import AsJson, DataDir, farm_folder, opened, print_json, print_table
-from farm.db import hosts, overview
+import typer
+
+from farm.cli._common import AsJson, DataDir, fail, farm_folder, opened, print_json, print_table
+from farm.db import capacity, hosts, overview
 from farm.db.hosts import HostProgram
 from farm.db.overview import WorkerLine
+from farm.scheduler import limits
+
+workers = typer.Typer()
 
 
-def workers(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+@workers.callback(invoke_without_command=True)
+def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Show the living runners, the slots of each machine type, and what each host can run."""
+    if context.invoked_subcommand is not None:
+        return
     with opened(data_dir) as database, database.read() as connection:
         lines = overview.worker_lines(connection)
         found = hosts.everything(connection)
-    slots = _slots(farm_folder(data_dir))
+        slots = capacity.slots(connection, _configured_slots(farm_folder(data_dir)))
     in_use = {name: sum(line.machine_type == name for line in lines) for name in slots}
     if as_json:
         machines = [
@@ -54,6 +63,31 @@ def workers(as_json: AsJson = False, data_dir: DataDir = None) -> None:
                 for each in found
             ),
         )
+
+
+@workers.command("slots")
+def set_slots(
+    machine_type: Annotated[str, typer.Argument(help="As `farm workers` shows it.")],
+    count: Annotated[
+        int | None,
+        typer.Argument(min=0, help="Most runners at a time; 0: none. Without it: as configured."),
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Change how many runners a machine type has room for: at once, and until it is changed again.
+
+    Runners that become too many end after the frame they are at.
+    """
+    configured = _configured_slots(farm_folder(data_dir))
+    if not configured:
+        fail("The farm does not run: only then its machine types are known.")
+    with opened(data_dir) as database, database.write() as connection:
+        after = limits.set_slots(connection, configured, machine_type, count)
+    if as_json:
+        print_json(after)
+    else:
+        print(f"{machine_type}: {after[machine_type]} slots.")
 
 
 def _print_runners(lines: list[WorkerLine]) -> None:
@@ -93,7 +127,7 @@ def _program(each: HostProgram) -> dict[str, object]:
     }
 
 
-def _slots(folder: Path) -> dict[str, int]:
+def _configured_slots(folder: Path) -> dict[str, int]:
     """Return the slots of each machine type as the running farm announces them."""
     try:
         announced: dict[str, int] = json.loads((folder / "farm.json").read_text())["slots"]

@@ -101,10 +101,18 @@ def recall(connection: Connection, job_id: str) -> None:
 
 def recall_all(connection: Connection, account_id: str) -> None:
     """Do the same for all jobs of an account."""
-    own = select(jobs.c.id).where(jobs.c.account_id == account_id)
+    _recall(connection, select(jobs.c.id).where(jobs.c.account_id == account_id))
+
+
+def recall_machine(connection: Connection, machine_type: str) -> None:
+    """Do the same for all jobs of a machine type."""
+    _recall(connection, select(jobs.c.id).where(jobs.c.machine_type == machine_type))
+
+
+def _recall(connection: Connection, job_ids: Select[tuple[str]]) -> None:
     connection.execute(
         update(claims)
-        .where(claims.c.job_id.in_(own), claims.c.ended_at.is_(None))
+        .where(claims.c.job_id.in_(job_ids), claims.c.ended_at.is_(None))
         .values(recalled=True)
     )
 

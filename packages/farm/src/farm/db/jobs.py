@@ -26,6 +26,7 @@ from farm.db.tables import (
     host_failures,
     job_dependencies,
     jobs,
+    machine_slots,
     plans,
     submissions,
 )
@@ -221,8 +222,9 @@ def row(connection: Connection, job_id: str) -> JobRow:
     """Return what deciding on a job takes: its row, its submission's names and its user's limits.
 
     The columns are those of ``jobs`` without the JSON ones, and ``project``, ``submission_name``,
-    ``output_folder``, ``active`` (whether its user is let in), ``job_throughput_limit`` and
-    ``hosts_failed`` (whether a host has failed it).
+    ``output_folder``, ``active`` (whether its user is let in), ``job_throughput_limit``,
+    ``hosts_failed`` (whether a host has failed it) and ``slots`` of its machine type, None when
+    they are as configured.
     """
     (found,) = _ROW.rows(connection, of_job=job_id)
     return as_row(found)
@@ -262,6 +264,10 @@ ROW_COLUMNS: tuple[ColumnElement[Any], ...] = (
     .where(host_failures.c.job_id == jobs.c.id)
     .exists()
     .label("hosts_failed"),
+    select(machine_slots.c.slots)
+    .where(machine_slots.c.machine_type == jobs.c.machine_type)
+    .scalar_subquery()
+    .label("slots"),
 )
 """The columns of a `JobRow`."""
 ROW_TABLES = (

@@ -290,6 +290,13 @@ claims = Table(
     Index(None, "job_id", "created_at"),
 )
 
+machine_slots = Table(
+    "machine_slots",
+    metadata,
+    Column("machine_type", String(100), primary_key=True),
+    Column("slots", Integer, nullable=False, comment="instead of those of the settings"),
+)
+
 host_failures = Table(
     "host_failures",
     metadata,

@@ -61,7 +61,7 @@ def claim(
     Returns the answer, and whether that leaves the scheduler something to do.
 
     Parameters:
-        slots: capacity by machine type.
+        slots: capacity by machine type, as configured.
         definitions: say which plug-ins go with which products.
     """
     runner, row = caller.runner, caller.job
@@ -100,7 +100,8 @@ def claim(
         runner_rows.end_runner(connection, runner.id, now)
         return Claim(claim_id=None, frames=[], reason=reason), True  # Its slot is free.
     allowed = most_runners(row["instances"], row["job_throughput_limit"])
-    sharing = max(1, min(allowed, slots.get(row["machine_type"], 1)))
+    room = slots.get(row["machine_type"], 1) if row["slots"] is None else row["slots"]
+    sharing = max(1, min(allowed, room))
     size = claim_size(progress.claimable, sharing, row["startup_seconds"], row["frame_seconds"])
     waiting = job_rows.positions(
         connection, runner.job_id, FrameState.WAITING, min(size, MAX_CLAIM)

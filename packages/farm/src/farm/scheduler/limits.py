@@ -1,14 +1,17 @@
 """Limits that change while jobs run: the planner reads them anew, claims must be shared anew."""
 
+from collections.abc import Mapping
+
 from farm_protocol.users import UserChange
 from sqlalchemy import Connection
 
 from farm.accounts import plans, users
 from farm.db import accounts as rows
-from farm.db import claims
+from farm.db import capacity, claims
 from farm.db import plans as plan_rows
 from farm.db.accounts import AccountRow
 from farm.db.plans import Plan
+from farm.errors import InvalidRequestError
 
 
 def set_plan(connection: Connection, plan: Plan) -> None:
@@ -27,6 +30,29 @@ def change_user(connection: Connection, account: AccountRow, wanted: UserChange)
     if _grew(account.plan, changed.plan):
         claims.recall_all(connection, account.id)
     return changed
+
+
+def set_slots(
+    connection: Connection, configured: Mapping[str, int], machine_type: str, count: int | None
+) -> dict[str, int]:
+    """Change how many runners a machine type has room for; return the slots of all.
+
+    Parameters:
+        configured: slots by machine type, of those that were not changed.
+        count: None: as configured.
+
+    Raises:
+        InvalidRequestError: there is no such machine type.
+    """
+    if machine_type not in configured:
+        known = ", ".join(configured)
+        raise InvalidRequestError({"machine_type": [f"'{machine_type}' is none of: {known}."]})
+    before = capacity.slots(connection, configured)
+    capacity.set_slots(connection, machine_type, count)
+    after = capacity.slots(connection, configured)
+    if after[machine_type] > before[machine_type]:
+        claims.recall_machine(connection, machine_type)
+    return after
 
 
 def _grew(before: Plan, after: Plan) -> bool:

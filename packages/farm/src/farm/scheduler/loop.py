@@ -12,8 +12,8 @@ from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
 from sqlalchemy import select
 
 from farm.accounts.credentials import hash_secret, new_secret
+from farm.db import capacity, feed, runners
 from farm.db import claims as rows
-from farm.db import feed, runners
 from farm.db import jobs as job_rows
 from farm.db.database import Database
 from farm.db.runners import RunnerRow
@@ -67,7 +67,7 @@ class Scheduler:
         """Use these parts; nothing happens before `run`.
 
         Parameters:
-            slots: capacity by machine type.
+            slots: capacity by machine type, as configured.
             wakeup: told whenever there may be something to do.
             changes: to tell when a job has changed.
         """
@@ -147,7 +147,8 @@ class Scheduler:
             self._finish_stops(stopping, now)
         money.review(self._database, now)
         with self._database.read() as connection:
-            snapshot = read_snapshot(connection, self._slots, self._back_off(now), now)
+            slots = capacity.slots(connection, self._slots)
+            snapshot = read_snapshot(connection, slots, self._back_off(now), now)
         decision = plan(snapshot)
         self._let_yield(snapshot, decision)
         for launch in decision.launches:
