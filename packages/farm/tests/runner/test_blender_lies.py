@@ -49,6 +49,7 @@ def test_denoising_that_this_blender_cannot_do_is_no_picture(rig):
     if not (rig.scenes / "no_denoiser").exists():
         pytest.skip("this Blender can denoise")
     finish = failed(rig, rig.farm("denoise.blend", [[1]]))
+    assert finish.permanent
     assert "denois" in finish.sentence.lower()
 
 

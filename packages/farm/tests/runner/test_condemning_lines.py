@@ -20,6 +20,7 @@ LINES = {
         "Error rendering project": FAILED,
         "Error rendering document": FAILED,
         "Error loading project": FAILED,
+        "Error loading document": FAILED,
         "Document not found": FAILED,
         "Asset missing: wood.png": FAILED,
         "Unable to write file": FAILED,
@@ -50,6 +51,7 @@ LINES = {
     },
     "nuke_render": {
         "ERROR: Write1: no such folder": FAILED,
+        "[12:01.33] ERROR: Read1: no such file": FAILED,
         "A license for nuke was not found": NO_LICENCE,
         "FOUNDRY LICENSE ERROR REPORT": NO_LICENCE,
         "RLM : A suitable license does not exist": NO_LICENCE,

@@ -282,7 +282,7 @@ claims = Table(
     Column("unposted_seconds", Float, nullable=False, comment="machine time not charged yet"),
     Column("outcome", String(20), nullable=True, comment="NULL while it is open; 'lost' too"),
     _text("sentence"),
-    Column("exit_code", Integer, nullable=True, comment="NULL: killed, or never ran"),
+    Column("exit_code", Integer, nullable=True, comment="-N: ended by signal N; NULL: never ran"),
     Column("marker", Text, nullable=False, comment="the line of output that condemned it, or ''"),
     Column("ended_at", Utc, nullable=True, comment="NULL while it is open"),
     Index(None, "runner_id", "ended_at"),

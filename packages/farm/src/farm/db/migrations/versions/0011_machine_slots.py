@@ -1,4 +1,4 @@
-"""slots of machine types that are changed while the farm runs"""
+"""slots of machine types that are changed while the farm runs; what an exit code says"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,7 +15,15 @@ def upgrade() -> None:
     sa.Column('slots', sa.Integer(), nullable=False, comment='instead of those of the settings'),
     sa.PrimaryKeyConstraint('machine_type', name=op.f('pk_machine_slots'))
     )
+    _comment_exit_code('-N: ended by signal N; NULL: never ran')
 
 
 def downgrade() -> None:
+    _comment_exit_code('NULL: killed, or never ran')
     op.drop_table('machine_slots')
+
+
+def _comment_exit_code(comment: str) -> None:
+    # SQLite keeps no comments.
+    if op.get_context().dialect.name == 'postgresql':
+        op.alter_column('claims', 'exit_code', existing_type=sa.Integer(), comment=comment)
