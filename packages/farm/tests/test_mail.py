@@ -182,10 +182,10 @@ def test_a_message_that_is_refused_does_not_hold_up_others(
 
 
 def test_a_sender_that_is_refused_costs_no_notice(
-    post: Post, server: Controller, inbox: Inbox
+    post: Post, smtp_server: Controller, inbox: Inbox
 ) -> None:
     inbox.sender_refused = "553 no such sender here"
-    server.start()
+    smtp_server.start()
     for subject in ("first", "second"):
         post.tell(subject)
     until(lambda: [notice.attempts > 0 for notice in post.left()] == [True, True])
