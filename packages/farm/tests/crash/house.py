@@ -1,5 +1,7 @@
 """A farm that dies at a chosen commit and is started again, its runners, and its users."""
 
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -18,6 +20,8 @@ from farm.accounts.users import create
 from farm.db.opening import open_database
 from farm_protocol.hashing import new_hasher
 from farm_protocol.users import NewUser, Role
+
+from tools.temporary_postgres import TemporaryPostgres
 
 ROOT = Path(__file__).parents[4]
 FRAGILE_FARM = Path(__file__).parent / "fragile_farm.py"
@@ -243,3 +247,22 @@ def add_user(
     created = create(database, new)
     database.close()
     return created.access_key
+
+
+def killed_at_every_commit(
+    run: Callable[[Path, str | None, int], int], folder: Path, server: TemporaryPostgres | None
+) -> int:
+    """Let ``run`` kill a new farm at its first commit, another at its second, and so on.
+
+    Parameters:
+        run: is given a folder, a database's address (None: SQLite) and the number of a commit;
+            returns how often the farm died.
+
+    Returns the number of commits at which it died.
+    """
+    for number in itertools.count(1):
+        with server.database() if server else contextlib.nullcontext("") as name:
+            url = server.url(name) if server else None
+            if run(folder / str(number), url, number) == 0:
+                return number - 1  # There is no such commit.
+    raise AssertionError("counted to the end")

@@ -6,7 +6,6 @@ changes a plan and a user; and of all that users are told by email.
 """
 
 import contextlib
-import itertools
 import socket
 import threading
 import time
@@ -32,7 +31,7 @@ from waiting import until
 
 from tools.temporary_postgres import TemporaryPostgres
 
-from .house import PATIENCE_SECONDS, Farms, House, Reader, Runner, add_user
+from .house import PATIENCE_SECONDS, Farms, House, Reader, Runner, add_user, killed_at_every_commit
 
 SILENCE_SECONDS = 1.0
 FRAMES = {"plain": 2, "unlucky": 3, "silent": 2, "acted": 4, "poor": 4}
@@ -330,10 +329,8 @@ def test_the_farm_is_killed_on_a_hard_day(
 def test_the_farm_is_killed_at_every_commit_of_a_hard_day(
     tmp_path: Path, farms: Farms, server: TemporaryPostgres | None, when: str
 ) -> None:
-    for number in itertools.count(1):
-        with server.database() if server else contextlib.nullcontext("") as name:
-            folder = tmp_path / str(number)
-            url = server.url(name) if server else None
-            if run_day(farms, folder, url, when, number) == 0:
-                break  # There is no such commit: it has been killed at all of them.
-    assert number > max(point for _, point in SAMPLE)
+    def run(folder: Path, url: str | None, number: int) -> int:
+        return run_day(farms, folder, url, when, number)
+
+    commits = killed_at_every_commit(run, tmp_path, server)
+    assert commits >= max(point for _, point in SAMPLE)

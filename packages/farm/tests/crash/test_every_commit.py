@@ -1,7 +1,5 @@
 """kill -9 of the farm at each of its commits: nothing is lost, nothing happens twice."""
 
-import contextlib
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from sqlalchemy import func, select
 
 from tools.temporary_postgres import TemporaryPostgres
 
-from .house import Farms, House, Reader, add_user
+from .house import Farms, House, Reader, add_user, killed_at_every_commit
 
 # The scenario has some 50 commits; the last of these tests goes through all of them.
 SAMPLE = [("before", 1), ("after", 5), ("before", 9), ("after", 14), ("before", 22), ("after", 31)]
@@ -109,10 +107,8 @@ def test_the_farm_is_killed(
 def test_the_farm_is_killed_at_every_commit(
     tmp_path: Path, farms: Farms, server: TemporaryPostgres | None, when: str
 ) -> None:
-    for number in itertools.count(1):
-        with server.database() if server else contextlib.nullcontext("") as name:
-            folder = tmp_path / str(number)
-            url = server.url(name) if server else None
-            if run_scenario(farms, folder, url, when, number) == 0:
-                break  # There is no such commit: it has been killed at all of them.
-    assert number > max(point for _, point in SAMPLE)
+    def run(folder: Path, url: str | None, number: int) -> int:
+        return run_scenario(farms, folder, url, when, number)
+
+    commits = killed_at_every_commit(run, tmp_path, server)
+    assert commits >= max(point for _, point in SAMPLE)

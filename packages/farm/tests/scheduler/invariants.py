@@ -1,0 +1,139 @@
+"""What always holds for a farm, whatever users, runners, the clock and crashes do."""
+
+from collections import Counter
+from typing import Any
+
+from farm.db import accounts, ledger, metering
+from farm.db import claims as claim_rows
+from farm.db.tables import claims, frames, job_dependencies, jobs, runners
+from farm.jobs.dependencies import find_cycle
+from farm_protocol.jobs import JobState
+from hypothesis.stateful import RuleBasedStateMachine, invariant
+from scheduler.world import World
+from sqlalchemy import select
+
+LOST = {JobState.FAILED, JobState.STOPPED, JobState.BLOCKED}
+
+
+class Invariants(RuleBasedStateMachine):
+    """Looks after every step.
+
+    Attributes:
+        world: once the farm has begun.
+        started_over: jobs of which frames may be delivered once more.
+        used: what each job had cost when it was last looked at, in micros.
+    """
+
+    world: World
+    started_over: set[str]
+    used: Counter[str]
+
+    def rows(self) -> dict[str, Any]:
+        with self.world.database.read() as connection:
+            found = connection.execute(select(jobs)).mappings()
+            return {row["id"]: dict(row) for row in found}
+
+    @invariant()
+    def no_frame_is_lost(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        with self.world.database.read() as connection:
+            all_frames = connection.execute(select(frames)).all()
+            open_claims = {each.id: each for each in claim_rows.open_claims(connection)}
+            living = set(
+                connection.execute(
+                    select(runners.c.id).where(runners.c.ended_at.is_(None))
+                ).scalars()
+            )
+        rows = self.rows()
+        states: dict[str, Counter[str]] = {job_id: Counter() for job_id in rows}
+        for frame in all_frames:
+            states[frame.job_id][frame.state] += 1
+            row = rows[frame.job_id]
+            if row["frames_done"] < row["test_frames"] <= frame.position:
+                assert frame.state in ("waiting", "failed"), "not before the test frames"
+            if frame.state == "running":
+                assert open_claims[frame.claim_id].job_id == frame.job_id
+        assert {each.runner_id for each in open_claims.values()} <= living
+        for job_id, row in rows.items():
+            count = states[job_id]
+            assert row["frames_total"] == sum(count.values())
+            assert row["frames_done"] == count["done"]
+            assert row["frames_failed"] == count["failed"]
+            assert row["frames_running"] == count["running"]
+
+    @invariant()
+    def the_ledger_adds_up(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        with self.world.database.read() as connection:
+            assert ledger.faults(connection) == []
+            metered = metering.by_job(connection)
+            for user_id in self.world.user_ids:
+                account = accounts.by_id(connection, user_id)
+                movements = ledger.history(connection, user_id, None, 100_000)
+                usage = [each for each in movements if each.kind == ledger.USAGE]
+                assert all(each.amount_micros <= 0 for each in usage)
+                delivered = Counter(each.reference for each in usage)
+                assert set(delivered.values()) <= {1}
+                consumed = [each for each in movements if each.kind != ledger.GRANT]
+                assert account.consumed_micros == -sum(each.amount_micros for each in consumed)
+        assert all(micros >= 0 for micros in metered.values())
+
+    @invariant()
+    def credits_fall_only_by_a_refund_or_a_missing_licence(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        used: Counter[str] = Counter()
+        with self.world.database.read() as connection:
+            all_claims = {row.id: row for row in connection.execute(select(claims))}
+            used.update(metering.by_job(connection))
+            posted: Counter[str] = Counter()
+            for user_id in self.world.user_ids:
+                for each in ledger.history(connection, user_id, None, 100_000):
+                    if each.kind == ledger.GRANT:
+                        continue
+                    claim = all_claims[each.reference.split(":")[1]]
+                    posted[claim.job_id] -= each.amount_micros
+                    if each.kind == ledger.REFUND:
+                        assert claim.outcome in ("failed", "lost", "completed")
+                        used[claim.job_id] += each.amount_micros
+        for claim in all_claims.values():
+            if claim.outcome == "no_licence":
+                used[claim.job_id] += round(claim.unposted_seconds * 10**6)
+        for job_id, row in self.rows().items():
+            assert row["credits_micros"] == posted[job_id]
+            used[job_id] += row["credits_micros"]
+            assert used[job_id] >= self.used[job_id] - len(all_claims)  # Each may be rounded.
+        self.used = used
+
+    @invariant()
+    def states_are_what_the_frames_and_the_graph_say(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        rows = self.rows()
+        needs: dict[str, list[str]] = {job_id: [] for job_id in rows}
+        with self.world.database.read() as connection:
+            for job_id, needed in connection.execute(select(job_dependencies)):
+                needs[job_id].append(needed)
+        assert not find_cycle(needs)
+        for job_id, row in rows.items():
+            state = JobState(row["state"])
+            needed = [JobState(rows[each]["state"]) for each in needs[job_id]]
+            left = row["frames_total"] - row["frames_done"] - row["frames_failed"]
+            if state is JobState.BLOCKED:
+                assert any(each in LOST for each in needed)
+                assert row["sentence"].startswith("Blocked: '")
+            elif state is JobState.PENDING:
+                assert not any(each in LOST for each in needed)
+                assert not all(each is JobState.COMPLETED for each in needed)
+                assert row["sentence"].startswith("Waits for '")
+            elif state is JobState.COMPLETED:
+                assert (left, row["frames_failed"]) == (0, 0)
+            elif state is JobState.FAILED:
+                assert (left, row["frames_failed"] > 0) == (0, True)
+                assert row["sentence"]
+            elif state in (JobState.READY, JobState.RUNNING):
+                assert left > 0
+                if not self.started_over.intersection(needs[job_id]):
+                    assert all(each is JobState.COMPLETED for each in needed)
