@@ -147,7 +147,8 @@ def commands(command: Any, path: str) -> Iterator[tuple[str, list[str]]]:
     if children:
         for child_name, child in children.items():
             yield from commands(child, f"{path} {child_name}")
-        return
+        if not command.invoke_without_command:
+            return
     options = (option for parameter in command.params for option in parameter.opts)
     yield path, [option for option in options if option.startswith("--")]
 
