@@ -16,12 +16,15 @@ from envoy import cli as envoy_cli
 from envoy.config import Settings as EnvoySettings
 from envoy.web.app import build_app
 from farm import cli as farm_cli
+from farm.api import runner
 from farm.api.app import create_app
 from farm.config import Settings as FarmSettings
 from farm.runner import __main__ as runner_main
 from farm.templates import available, load
+from farm_protocol._model import Answer, Request
 from farm_protocol.errors import RETRY, STATUS, ErrorCode
 from gridmarkets import Job
+from pydantic.json_schema import models_json_schema
 from pydantic_core import PydanticUndefined
 from starlette.types import ASGIApp
 
@@ -74,8 +77,20 @@ def openapi(app: ASGIApp, address: str) -> dict[str, Any]:
 
 
 def farm_described() -> dict[str, Any]:
+    """Return the description of what users ask for, with that of what runners do."""
     context: Any = SimpleNamespace(version="0")
-    return openapi(create_app(context), "http://farm/openapi.json")
+    described = openapi(create_app(context), "http://farm/openapi.json")
+    for route in runner.ROUTES:
+        for method in (route.methods or set()) - {"HEAD"}:
+            described["paths"].setdefault(runner.PREFIX + route.path, {})[method.lower()] = {}
+    said = [each for each in vars(farm_protocol.runner).values() if is_model(each)]
+    _, schemas = models_json_schema([(each, "serialization") for each in said])
+    described["components"]["schemas"].update(schemas["$defs"])
+    return described
+
+
+def is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Request | Answer)
 
 
 def envoy_described() -> dict[str, Any]:

@@ -14,8 +14,8 @@ from types import FrameType
 
 import uvicorn
 from farm_protocol.jobs import JobState
-from fastapi import FastAPI
 from sqlalchemy import select
+from starlette.types import ASGIApp
 
 from farm.db import runners
 from farm.db.database import Database
@@ -64,7 +64,7 @@ class FarmServer(uvicorn.Server):
 
     def __init__(
         self,
-        app: FastAPI,
+        app: ASGIApp,
         database: Database,
         scheduler: Scheduler,
         changes: Wakeup,

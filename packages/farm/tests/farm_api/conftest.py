@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from farm.accounts.users import create
+from farm.api import runner
 from farm.api.app import create_app
 from farm.api.context import Context
 from farm.asset_checks import AssetChecks, Mode
@@ -27,7 +28,6 @@ from farm.stores.disk import DiskStore
 from farm.wakeup import Wakeup
 from farm_protocol.hashing import new_hasher
 from farm_protocol.users import NewUser, Role
-from fastapi import FastAPI
 
 
 class RecordingEngine:
@@ -94,6 +94,15 @@ class Clock:
         self._ahead = self._step = timedelta(0)
 
 
+def runner_routes() -> set[tuple[str, str]]:
+    """Return method and path of everything that runners may ask for."""
+    return {
+        (method, runner.PREFIX + route.path)
+        for route in runner.ROUTES
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+
+
 @dataclass
 class Farm:
     """A running farm and the ways into it."""
@@ -104,13 +113,12 @@ class Farm:
     wakeup: Wakeup
     clock: Clock
     data_dir: Path
-    app: FastAPI
 
     def routes(self) -> list[tuple[str, str]]:
         """Return method and path of everything that the API answers."""
-        paths = self.app.openapi()["paths"]
-        found = [(method.upper(), path) for path, methods in paths.items() for method in methods]
-        return sorted(found)
+        paths = httpx.get(f"{self.url}/openapi.json").json()["paths"]
+        found = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+        return sorted(found | runner_routes())
 
     def user(
         self,
@@ -173,12 +181,11 @@ def farm(
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     scheduler.farm_url = url
     ready = threading.Event()
-    app = create_app(context)
-    server = FarmServer(app, database, scheduler, changes, ready.set)
+    server = FarmServer(create_app(context), database, scheduler, changes, ready.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     assert ready.wait(10)
-    yield Farm(url, database, engine, work, clock, tmp_path, app)
+    yield Farm(url, database, engine, work, clock, tmp_path)
     server.end()
     thread.join(15)
     assert not thread.is_alive()

@@ -1,6 +1,8 @@
 """Puts the routes together."""
 
 from fastapi import FastAPI
+from starlette.routing import Mount, Router
+from starlette.types import ASGIApp
 
 from farm.accounts import credentials
 from farm.api import (
@@ -18,14 +20,19 @@ from farm.api import (
 from farm.api.context import Context
 
 
-def create_app(context: Context) -> FastAPI:
+def create_app(context: Context) -> ASGIApp:
     """Return the farm's API, working on the given parts."""
+    # Runners first: they call most often.
+    return Router([Mount(runner.PREFIX, runner.create_app(context)), Mount("/", _users(context))])
+
+
+def _users(context: Context) -> FastAPI:
+    """Return what users and their Envoys ask for."""
     app = FastAPI(title="Render farm", version=context.version, docs_url=None, redoc_url=None)
     app.state.context = context
     errors.install(app)
     credentials.unknown_hash()  # Made later, the first unknown user would take twice as long.
-    # Routes are tried in this order. Runners call most often.
-    for module in (runner, changes, blobs, account, users, catalogue, projects, submissions, jobs):
+    for module in (changes, blobs, account, users, catalogue, projects, submissions, jobs):
         app.include_router(module.router, prefix="/v1")
 
     @app.get("/v1/health")

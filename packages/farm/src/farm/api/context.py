@@ -12,13 +12,12 @@ from fastapi import Depends, Header, Request
 from sqlalchemy import Connection
 
 from farm.accounts.attempts import Attempts
-from farm.accounts.credentials import authenticate, hash_secret
+from farm.accounts.credentials import authenticate
 from farm.asset_checks import AssetChecks
 from farm.catalog import Catalogue
-from farm.db import hosts, runners
+from farm.db import hosts
 from farm.db.accounts import AccountRow
 from farm.db.database import Database
-from farm.db.runners import Caller
 from farm.db.turns import Result
 from farm.errors import ForbiddenError, NotAuthenticatedError
 from farm.stores.disk import DiskStore
@@ -107,20 +106,3 @@ async def _admin(account: Account) -> AccountRow:
 
 
 Admin = Annotated[AccountRow, Depends(_admin)]
-
-
-def caller_of(connection: Connection, secret: str, now: datetime) -> Caller:
-    """Return the living runner that a token belongs to. Raises NotAuthenticatedError."""
-    caller = runners.caller(connection, hash_secret(secret), now)
-    if caller is None:
-        raise NotAuthenticatedError("The runner's token is not valid any more.")
-    return caller
-
-
-def runner(context: InContext, secret: Secret) -> Caller:
-    """Return the living runner that asks. Raises NotAuthenticatedError."""
-    with context.database.read() as connection:
-        return caller_of(connection, secret, datetime.now(UTC))
-
-
-Runner = Annotated[Caller, Depends(runner)]

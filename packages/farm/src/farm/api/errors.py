@@ -1,11 +1,14 @@
 """Turns every error into the protocol's one shape. Nothing else makes error answers."""
 
 import logging
+from typing import Literal
 
 from farm_protocol.errors import RETRY, STATUS, ErrorBody, ErrorCode
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from farm.errors import FarmError, TooManyAttemptsError
@@ -13,12 +16,21 @@ from farm.errors import FarmError, TooManyAttemptsError
 logger = logging.getLogger(__name__)
 
 
-def install(app: FastAPI) -> None:
+def install(app: Starlette) -> None:
     """Let ``app`` answer all errors this way."""
     app.add_exception_handler(FarmError, _farm_error)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
+
+
+def malformed(
+    error: ValidationError, where: Literal["body", "path"], *name: str
+) -> RequestValidationError:
+    """Return what FastAPI would raise when a request's ``where``, or ``name`` of it, is wrong."""
+    return RequestValidationError(
+        [{**each, "loc": (where, *name, *each["loc"])} for each in error.errors()]
+    )
 
 
 def answer(

@@ -1,8 +1,14 @@
-"""What runners ask for and report; see `farm_protocol.runner`."""
+"""What runners ask for and report; see `farm_protocol.runner`.
 
-from collections.abc import Callable, Coroutine
+Runners call more often than everybody else together. What FastAPI does for each request would cost
+as much as all that the farm does for it, so this is an application of its own on what lies below
+FastAPI: Starlette and pydantic.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypeVar
 
 from farm_protocol.files import BlobHash
 from farm_protocol.runner import (
@@ -13,53 +19,121 @@ from farm_protocol.runner import (
     Heartbeat,
     HeartbeatAnswer,
     LogChunk,
-    RunnerCommand,
     RunnerJob,
 )
-from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse
-from fastapi.routing import APIRoute
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy import Connection
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from farm.api import transfer
-from farm.api.context import InContext, Runner, Secret, bearer, caller_of
-from farm.api.context import runner as runner_that_asks
-from farm.db import files, hosts, outputs
+from farm.accounts.credentials import hash_secret
+from farm.api import errors, transfer
+from farm.api.context import Context, bearer
+from farm.db import files, hosts, outputs, runners
 from farm.db import jobs as rows
-from farm.errors import ClaimLostError
+from farm.db.runners import Caller
+from farm.db.turns import Result
+from farm.errors import ClaimLostError, NotAuthenticatedError
 from farm.scheduler import claims
 
+Body = TypeVar("Body", bound=BaseModel)
 
-class _RunnersOnly(APIRoute):
-    """Tells nobody but a runner what is wrong with a request.
+_BLOB_HASH: TypeAdapter[str] = TypeAdapter(BlobHash)
 
-    Most of these routes look the token up in the transaction in which they work. A request that
-    does not get so far is judged here.
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A runner's call.
+
+    Attributes:
+        secret: its token, which nobody has looked at yet.
+        claim_id: the claim in the address; "" where there is none.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request."""
-        handle = super().get_route_handler()
+    context: Context
+    secret: str
+    claim_id: str
 
-        async def answer(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except RequestValidationError:
-                secret = await bearer(request.headers.get("authorization", ""))
-                await run_in_threadpool(runner_that_asks, request.app.state.context, secret)
-                raise
+    async def write(self, work: Callable[[Connection, Caller, datetime], Result]) -> Result:
+        """Let ``work`` write for the runner; see `Context.write`. Raises NotAuthenticatedError."""
 
-        return answer
+        def as_caller(connection: Connection) -> Result:
+            now = datetime.now(UTC)
+            return work(connection, self._caller(connection, now), now)
+
+        return await self.context.write(as_caller)
+
+    def caller(self) -> Caller:
+        """Return who calls. Raises NotAuthenticatedError."""
+        with self.context.database.read() as connection:
+            return self._caller(connection, datetime.now(UTC))
+
+    def _caller(self, connection: Connection, now: datetime) -> Caller:
+        caller = runners.caller(connection, hash_secret(self.secret), now)
+        if caller is None:
+            raise NotAuthenticatedError("The runner's token is not valid any more.")
+        return caller
 
 
-router = APIRouter(prefix="/runner", route_class=_RunnersOnly)
+async def _post_claim(call: _Call, request: ClaimRequest) -> Claim:
+    context = call.context
+
+    def work(connection: Connection, caller: Caller, now: datetime) -> tuple[Claim, bool]:
+        if request.host and request.programs:
+            hosts.report(connection, request.host, request.programs, now)
+        return claims.claim(
+            connection, caller, request, context.slots, context.catalogue.definitions, now
+        )
+
+    claim, something_to_do = await call.write(work)
+    context.changes.notify()
+    if something_to_do:
+        context.work.notify()
+    return claim
 
 
-@router.get("/job")
-def get_job(context: InContext, caller: Runner) -> RunnerJob:
-    """Return the job that the runner was started for, with the files to stage."""
+async def _post_heartbeat(call: _Call, beat: Heartbeat) -> HeartbeatAnswer:
+    command = await call.write(
+        lambda connection, caller, now: claims.heartbeat(
+            connection, caller, call.claim_id, beat.frame, now
+        )
+    )
+    return HeartbeatAnswer(command=command)
+
+
+async def _post_frame(call: _Call, report: FrameDone) -> None:
+    await call.write(
+        lambda connection, caller, now: claims.frame_done(
+            connection, caller, call.claim_id, report, now
+        )
+    )
+    call.context.changes.notify()
+
+
+async def _post_log(call: _Call, chunk: LogChunk) -> None:
+    await call.write(
+        lambda connection, caller, _: claims.add_log(
+            connection, caller, call.claim_id, chunk.offset, chunk.text
+        )
+    )
+
+
+async def _post_finish(call: _Call, report: Finish) -> None:
+    something_to_do = await call.write(
+        lambda connection, caller, now: claims.finish(
+            connection, caller, call.claim_id, report, now
+        )
+    )
+    call.context.changes.notify()
+    if something_to_do:
+        call.context.work.notify()
+
+
+def _job(call: _Call) -> RunnerJob:
+    caller, context = call.caller(), call.context
     with context.database.read() as connection:
         row = rows.whole_row(connection, caller.job["id"])
         needed = rows.needed_by(connection, caller.job["id"])
@@ -83,90 +157,81 @@ def get_job(context: InContext, caller: Runner) -> RunnerJob:
     )
 
 
-@router.post("/claims")
-async def post_claim(context: InContext, secret: Secret, request: ClaimRequest) -> Claim:
-    """Claim frames."""
-
-    def work(connection: Connection) -> tuple[Claim, bool]:
-        now = datetime.now(UTC)
-        caller = caller_of(connection, secret, now)
-        if request.host and request.programs:
-            hosts.report(connection, request.host, request.programs, now)
-        return claims.claim(
-            connection, caller, request, context.slots, context.catalogue.definitions, now
-        )
-
-    claim, something_to_do = await context.write(work)
-    context.changes.notify()
-    if something_to_do:
-        context.work.notify()
-    return claim
+async def _get_job(request: Request) -> Response:
+    return _answer(await run_in_threadpool(_job, await _call(request)))
 
 
-@router.post("/claims/{claim_id}/heartbeat")
-async def post_heartbeat(
-    context: InContext, secret: Secret, claim_id: str, beat: Heartbeat
-) -> HeartbeatAnswer:
-    """Say that the runner lives, and hear what it shall do."""
-
-    def work(connection: Connection) -> RunnerCommand:
-        now = datetime.now(UTC)
-        caller = caller_of(connection, secret, now)
-        return claims.heartbeat(connection, caller, claim_id, beat.frame, now)
-
-    return HeartbeatAnswer(command=await context.write(work))
-
-
-@router.put("/blobs/{blob_hash}", status_code=201)
-async def put_blob(
-    context: InContext, caller: Runner, blob_hash: BlobHash, request: Request
-) -> None:
-    """Receive the bytes of a result. Only who holds a claim can have one."""
-    if caller.claim is None:
+async def _put_blob(request: Request) -> Response:
+    call = await _call(request)
+    caller = await run_in_threadpool(call.caller)
+    blob_hash = _blob_hash(request)
+    if caller.claim is None:  # Only who holds one can have results.
         raise ClaimLostError("This runner holds no claim: what it rendered is not wanted.")
-    await transfer.receive(context, caller.job["account_id"], blob_hash, request)
+    await transfer.receive(call.context, caller.job["account_id"], blob_hash, request)
+    return Response(status_code=201)
 
 
-@router.get("/blobs/{blob_hash}")
-def get_blob(context: InContext, caller: Runner, blob_hash: BlobHash) -> FileResponse:
-    """Answer the bytes of a file to stage."""
-    return transfer.send(context, caller.job["account_id"], blob_hash)
+async def _get_blob(request: Request) -> Response:
+    call = await _call(request)
+    caller = await run_in_threadpool(call.caller)
+    return await run_in_threadpool(
+        transfer.send, call.context, caller.job["account_id"], _blob_hash(request)
+    )
 
 
-@router.post("/claims/{claim_id}/frames", status_code=204)
-async def post_frame(context: InContext, secret: Secret, claim_id: str, report: FrameDone) -> None:
-    """Report a finished frame."""
-
-    def work(connection: Connection) -> None:
-        now = datetime.now(UTC)
-        caller = caller_of(connection, secret, now)
-        claims.frame_done(connection, caller, claim_id, report, now)
-
-    await context.write(work)
-    context.changes.notify()
+async def _call(request: Request) -> _Call:
+    secret = await bearer(request.headers.get("authorization", ""))
+    return _Call(request.app.state.context, secret, request.path_params.get("claim_id", ""))
 
 
-@router.post("/claims/{claim_id}/log", status_code=204)
-async def post_log(context: InContext, secret: Secret, claim_id: str, chunk: LogChunk) -> None:
-    """Append to the job's log."""
-
-    def work(connection: Connection) -> None:
-        caller = caller_of(connection, secret, datetime.now(UTC))
-        claims.add_log(connection, caller, claim_id, chunk.offset, chunk.text)
-
-    await context.write(work)
+def _answer(answer: BaseModel) -> Response:
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
-@router.post("/claims/{claim_id}/finish", status_code=204)
-async def post_finish(context: InContext, secret: Secret, claim_id: str, report: Finish) -> None:
-    """End the claim."""
+def _blob_hash(request: Request) -> str:
+    try:
+        return _BLOB_HASH.validate_python(request.path_params["blob_hash"])
+    except ValidationError as error:
+        raise errors.malformed(error, "path", "blob_hash") from None
 
-    def work(connection: Connection) -> bool:
-        now = datetime.now(UTC)
-        caller = caller_of(connection, secret, now)
-        return claims.finish(connection, caller, claim_id, report, now)
 
-    something_to_do = await context.write(work)
-    context.changes.notify()
-    if something_to_do:
-        context.work.notify()
+def _post(
+    path: str, model: type[Body], answer: Callable[[_Call, Body], Awaitable[BaseModel | None]]
+) -> Route:
+    """Return the route on which ``answer`` answers what ``model`` describes; None: 204."""
+
+    async def endpoint(request: Request) -> Response:
+        call = await _call(request)
+        try:
+            body = model.model_validate_json(await request.body())
+        except ValidationError as error:
+            # Nobody but a runner is told what is wrong with a request.
+            await run_in_threadpool(call.caller)
+            raise errors.malformed(error, "body") from None
+        found = await answer(call, body)
+        return Response(status_code=204) if found is None else _answer(found)
+
+    return Route(path, endpoint, methods=["POST"])
+
+
+PREFIX = "/v1/runner"
+
+ROUTES = [
+    Route("/job", _get_job, methods=["GET"]),
+    _post("/claims", ClaimRequest, _post_claim),
+    _post("/claims/{claim_id}/heartbeat", Heartbeat, _post_heartbeat),
+    Route("/blobs/{blob_hash}", _put_blob, methods=["PUT"]),
+    Route("/blobs/{blob_hash}", _get_blob, methods=["GET"]),
+    _post("/claims/{claim_id}/frames", FrameDone, _post_frame),
+    _post("/claims/{claim_id}/log", LogChunk, _post_log),
+    _post("/claims/{claim_id}/finish", Finish, _post_finish),
+]
+"""Below `PREFIX`."""
+
+
+def create_app(context: Context) -> Starlette:
+    """Return the application that answers `ROUTES`."""
+    app = Starlette(routes=ROUTES)
+    app.state.context = context
+    errors.install(app)
+    return app

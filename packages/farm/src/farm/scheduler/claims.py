@@ -67,6 +67,7 @@ def claim(
     runner, row = caller.runner, caller.job
     _keep_token(connection, runner, now)
     something_to_do = is_new = False
+    waited = job_rows.progress(row).claimable
     if caller.claim is not None:
         ended = request.ended
         if ended is not None and ended.claim_id == caller.claim.id:
@@ -113,7 +114,9 @@ def claim(
     writer.happen_to(connection, row, Event.CLAIMED, now, **given)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
     given_frames = sorted(number for number, _ in waiting)
-    return Claim(claim_id=claim_id, frames=given_frames), something_to_do
+    # Of what it gave back nothing is left for another runner when it got as much anew.
+    more_wait = job_rows.progress(row).claimable > waited
+    return Claim(claim_id=claim_id, frames=given_frames), something_to_do and more_wait
 
 
 def _measured_times(request: ClaimRequest) -> dict[str, float]:
