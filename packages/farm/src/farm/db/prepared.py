@@ -23,26 +23,25 @@ class _Compiled:
     """A statement for one driver.
 
     Attributes:
-        names: of its values, in the driver's order where that takes them by position.
-        fixed: the values that the statement itself brings.
+        into: its values, by name, in the driver's order where that takes them by position.
+        fixed: those that the statement itself brings.
         out: None before the first answer, which tells how the driver returns what it found.
     """
 
     sql: str
     positional: bool
-    names: Sequence[str]
+    into: Sequence[tuple[str, _Convert]]
     fixed: Mapping[str, Any]
-    into: Mapping[str, _Convert]
     out: Sequence[_Convert] | None = None
 
     def values(self, given: Mapping[str, Any]) -> Any:
         """Return what the driver is given."""
-        all_values = {**self.fixed, **given}
-        found = {
-            name: convert(all_values[name]) if (convert := self.into[name]) else all_values[name]
-            for name in self.names
+        known = {**self.fixed, **given} if self.fixed else given
+        if self.positional:
+            return [convert(known[name]) if convert else known[name] for name, convert in self.into]
+        return {
+            name: convert(known[name]) if convert else known[name] for name, convert in self.into
         }
-        return tuple(found[name] for name in self.names) if self.positional else found
 
 
 class Prepared:
@@ -67,10 +66,7 @@ class Prepared:
         finally:
             cursor.close()
         return [
-            tuple(
-                convert(value) if convert else value
-                for convert, value in zip(out, row, strict=True)
-            )
+            tuple([each if way is None else way(each) for way, each in zip(out, row, strict=True)])
             for row in found
         ]
 
@@ -113,9 +109,11 @@ class Prepared:
         return _Compiled(
             sql=str(made),
             positional=order is not None,
-            names=list(made.params) if order is None else order,
-            fixed=made.params,
-            into={name: _into(bind.type, dialect) for name, bind in made.binds.items()},
+            into=[
+                (name, _into(made.binds[name].type, dialect))
+                for name in (made.params if order is None else order)
+            ],
+            fixed={name: value for name, value in made.params.items() if name not in names},
         )
 
     def _out(self, dialect: Dialect, description: Sequence[Sequence[Any]]) -> list[_Convert]:
