@@ -56,26 +56,42 @@ def test_a_bad_host_is_avoided_and_its_failures_are_forgiven(farm: Farm, ann: ht
 def test_what_a_bad_host_cost_is_given_back_once(farm: Farm, ann: httpx.Client) -> None:
     ann.post("/v1/submissions", json=spec(params={"frames": "1 9"}, instances=2))
     bad, good = FakeRunner(farm, 1, host="node1"), FakeRunner(farm, 2, host="node2")
-    good.claim()
+    given = good.claim()
     bad.done(bad.claim()[0])
     delivered = job_of(ann)["credits"]
-    for cost in (10, 20, 0):
+    for cost in (10, 20, 30):
         with farm.database.write() as connection:
             of_it = claims.c.id == bad.claim_id
             connection.execute(update(claims).where(of_it).values(unposted_seconds=10.0))
         bad.finish("failed", sentence="The driver crashed.")
         assert job_of(ann)["credits"] == pytest.approx(delivered + cost, abs=3)
         bad.claim()
+    # Only that another machine delivers says whose fault it was.
+    assert job_of(ann)["credits"] == pytest.approx(delivered + 30, abs=3)
+    good.done(given[0])
     job, me = job_of(ann), ann.get("/v1/me").json()
-    assert job["credits"] == delivered  # What it had delivered stays paid.
+    delivered = job["credits"]  # What was delivered stays paid, by either.
+    assert 0 < delivered < 10
     assert (me["credits_consumed"], me["credits_available"]) == pytest.approx(
         (delivered, 100 - delivered)
     )
     moved = ann.get("/v1/me/credits").json()["movements"]
     kinds = [each["kind"] for each in moved]
-    assert kinds == ["refund"] * 3 + ["usage"] * 4 + ["grant"]
+    assert kinds == ["refund"] * 3 + ["usage"] * 5 + ["grant"]
     with farm.database.read() as connection:
         assert ledger.faults(connection) == []
+
+
+def test_what_a_scene_cost_that_fails_everywhere_stays_paid(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 9"}, instances=2))
+    first, second = FakeRunner(farm, 1, host="node1"), FakeRunner(farm, 2, host="node2")
+    second.claim()
+    fail(first, 3)
+    assert first.claim() == []
+    second.finish("failed", sentence="The driver crashed.")
+    fail(second, 3)
+    kinds = [each["kind"] for each in ann.get("/v1/me/credits").json()["movements"]]
+    assert set(kinds) == {"usage", "grant"}
 
 
 def test_what_the_only_host_cost_stays_paid(farm: Farm, ann: httpx.Client) -> None:

@@ -85,6 +85,16 @@ def newest_failed(connection: Connection, job_id: str, host: str, count: int) ->
     )
 
 
+def delivered_elsewhere(connection: Connection, job_id: str, host: str) -> bool:
+    """Return whether another host than this one has delivered a frame of a job."""
+    query = (
+        select(claims.c.id)
+        .join(runners, runners.c.id == claims.c.runner_id)
+        .where(claims.c.job_id == job_id, claims.c.frames_done > 0, runners.c.host != host)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def add_host_failure(connection: Connection, job_id: str, host: str) -> int:
     """Count a failed claim; return how many failed in a row on that host."""
     there = (host_failures.c.job_id == job_id) & (host_failures.c.host == host)

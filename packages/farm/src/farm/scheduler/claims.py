@@ -185,7 +185,7 @@ def frame_done(
         frames_running=row["frames_running"] - 1,
         credits_micros=row["credits_micros"] + micros,
     )
-    setbacks.frame_done(connection, row, caller.runner, own)
+    setbacks.frame_done(connection, row, caller.runner, own, now)
     paths = [file.path for file in report.outputs]
     feed.outputs_written(connection, row["account_id"], row["id"], paths)
     writer.settle(connection, row, now)

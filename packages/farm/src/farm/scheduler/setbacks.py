@@ -53,10 +53,15 @@ def no_licence(connection: Connection, job: JobRow, sentence: str, now: datetime
     writer.say_at_work(connection, job, f"Waits for a licence. {sentence.rstrip('.')}. {again}")
 
 
-def frame_done(connection: Connection, job: JobRow, runner: RunnerRow, claim: ClaimRow) -> None:
+def frame_done(
+    connection: Connection, job: JobRow, runner: RunnerRow, claim: ClaimRow, now: datetime
+) -> None:
     """A frame came out: the machine is good, and the licence is there."""
     if job["hosts_failed"] and runner.host:
         tasks.forget_host_failures(connection, job["id"], runner.host)
+        if not claim.frames_done:
+            for host, count in tasks.failures_by_host(connection, job["id"]).items():
+                _give_back(connection, job, host, count, now)
     if job["sentence"].startswith(_ELSEWHERE):
         writer.say_at_work(connection, job, "")  # That other machine is there.
     # A renderer that had its licence before says nothing about the next one.
@@ -71,10 +76,7 @@ def forget_pause(connection: Connection, job: JobRow) -> None:
 
 
 def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: datetime) -> None:
-    """A claim failed or was lost: once its machine is found to be bad, forgive the frames.
-
-    And give back what its failures in a row have cost: they are the machine's, not the job's.
-    """
+    """A claim failed or was lost: once its machine is found to be bad, forgive the frames."""
     host = tasks.host_of(connection, claim.runner_id)
     if not host:
         return
@@ -85,10 +87,24 @@ def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: date
     known = tasks.known_hosts(connection, job["machine_type"], since)
     if host not in avoided(tasks.failures_by_host(connection, claim.job_id), known):
         return
-    of_host = tasks.newest_failed(connection, claim.job_id, host, count)
-    back = refund(connection, job["account_id"], of_host, now)
-    if back:
-        job_rows.put(connection, job, credits_micros=job["credits_micros"] - back)
+    if tasks.delivered_elsewhere(connection, claim.job_id, host):
+        _give_back(connection, job, host, count, now)
     if count == MAX_HOST_FAILURES:
         again = claim_rows.forgive(connection, claim.job_id)
         job_rows.put(connection, job, frames_failed=job["frames_failed"] - again)
+
+
+def _give_back(connection: Connection, job: JobRow, host: str, count: int, now: datetime) -> None:
+    """Return what a bad machine's failures in a row have cost, once another one has delivered.
+
+    Before that nobody knows whether the machine is bad or the job.
+
+    Parameters:
+        count: how many claims failed there in a row.
+    """
+    if count < MAX_HOST_FAILURES:
+        return
+    of_host = tasks.newest_failed(connection, job["id"], host, count)
+    back = refund(connection, job["account_id"], of_host, now)
+    if back:
+        job_rows.put(connection, job, credits_micros=job["credits_micros"] - back)
