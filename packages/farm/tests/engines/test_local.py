@@ -97,6 +97,21 @@ def test_stop_ends_a_runner_and_forgives_unknown_ones(
     assert house.engine.alive([reference]) == set()
 
 
+@pytest.mark.skipif(not psutil.LINUX, reason="elsewhere a process keeps the time of its start")
+def test_a_step_of_the_clock_loses_no_runner(
+    house: House, door: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = house.launch("t")
+    assert door.knocked.acquire(timeout=30)  # type: ignore[attr-defined]
+    # The kernel tells of an earlier or later boot whenever the clock is set.
+    moved = psutil.boot_time() + 3600
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: moved)
+    assert house.engine.alive([reference]) == {reference}
+    house.engine.stop(reference)
+    assert house.ended.acquire(timeout=30)
+    assert house.engine.alive([reference]) == set()
+
+
 def test_a_spare_runner_is_used_and_let_go(
     house: House, door: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,7 +85,7 @@ class LocalEngine:
         try:
             process = self._take_spare() or self._start()
             # Before anybody waits for it: until then even a process that has ended keeps its id.
-            reference = f"{process.pid}:{psutil.Process(process.pid).create_time()}"
+            reference = f"{process.pid}:{_started(psutil.Process(process.pid))}"
             assert process.stdin is not None
             with process.stdin as orders:
                 orders.write(f"{order}\n".encode())
@@ -162,10 +162,24 @@ def _process(reference: str) -> psutil.Process | None:
     pid, _, started = reference.partition(":")
     try:
         process = psutil.Process(int(pid))
-        same = str(process.create_time()) == started
+        same = _started(process) == started
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
+
+
+def _started(process: psutil.Process) -> str:
+    """Return when a process began, in a form that a step of the system's clock does not change.
+
+    On Linux psutil counts from the time of the boot, which the kernel moves with the clock. The
+    ticks since the boot stay what they are (proc(5), ``starttime``), and the boot has an id.
+    """
+    if not psutil.LINUX:
+        return str(process.create_time())
+    status = Path(f"/proc/{process.pid}/stat").read_bytes()
+    ticks = status.rpartition(b")")[2].split()[19].decode()  # The name may contain anything.
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{ticks}@{boot}"
 
 
 def _make_sure(process: psutil.Process) -> None:
