@@ -22,6 +22,7 @@ class Settings(BaseSettings):
         data_dir: database, blobs, work folders and logs.
         host: address to listen on; only loopback until the farm speaks TLS.
         port: 0 takes the port of the last run if it is free, else any free one.
+        proxies: addresses of reverse proxies that are believed when they say who calls.
         embedded: started by an Envoy: announce the address on standard output, and end, once
             nothing is left to do, after standard input was closed.
         blender: path of a Blender; None looks for one on PATH, then for bpy.
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     data_dir: Path
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
+    proxies: list[str] = []
     embedded: bool = False
     blender: str | None = None
     sandbox: Mode = "auto"

@@ -106,7 +106,12 @@ def serve(settings: Settings) -> None:
     )
     mailer = Mailer(database, _mail_server(settings), changes)
     server = FarmServer(
-        app, database, scheduler, changes, on_ready=lambda: _announce(settings, url, slots)
+        app,
+        database,
+        scheduler,
+        changes,
+        on_ready=lambda: _announce(settings, url, slots),
+        proxies=settings.proxies,
     )
     if settings.embedded:
         quiet_signals()

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -69,10 +69,21 @@ class FarmServer(uvicorn.Server):
         scheduler: Scheduler,
         changes: Wakeup,
         on_ready: Callable[[], None],
+        proxies: Sequence[str] = (),
     ) -> None:
-        """Put the parts together; `run` starts them."""
+        """Put the parts together; `run` starts them.
+
+        Parameters:
+            proxies: addresses whose ``X-Forwarded-For`` says who calls. From anybody else it
+                would be a way around the limit of login attempts.
+        """
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, timeout_graceful_shutdown=5
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
         )
         super().__init__(config)
         self._database = database

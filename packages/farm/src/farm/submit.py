@@ -9,7 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from farm_protocol.jobs import JobSpec, JobState, Submission, SubmissionCheck, SubmissionSpec
+from farm_protocol.jobs import (
+    DEFAULT_PRIORITY,
+    JobSpec,
+    JobState,
+    Submission,
+    SubmissionCheck,
+    SubmissionSpec,
+)
 from farm_protocol.paths import UnsafePathError, canonical, check_segment, project_of
 from sqlalchemy import Connection
 
@@ -36,7 +43,6 @@ from farm.templates import (
     parse_sequence,
 )
 
-DEFAULT_PRIORITY = 50
 _NOT_THERE = (
     "'{}' is neither among the files to upload nor on the farm; "
     "add it to the project with add_files."

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from farm.scheduler import limits
+from farm_protocol.users import Role
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, given, job_of, jobs_of, wait_for
@@ -175,8 +176,8 @@ def test_a_submission_and_everything(farm: Farm, ann: httpx.Client) -> None:
     assert states() == {"beauty": "suspended", "b": "suspended", "other": "ready"}
     ann.post("/v1/jobs/resume").raise_for_status()
     assert states() == {"beauty": "ready", "b": "pending", "other": "ready"}
-    ann.patch(address, json={"priority": 70}).raise_for_status()
-    assert Counter(job["priority"] for job in jobs_of(ann).values()) == {70: 2, 50: 1}
+    ann.patch(address, json={"priority": 30}).raise_for_status()
+    assert Counter(job["priority"] for job in jobs_of(ann).values()) == {30: 2, 50: 1}
     for _ in range(2):
         ann.post("/v1/jobs/stop").raise_for_status()
     assert set(states().values()) <= {"stopping", "stopped"}
@@ -200,8 +201,8 @@ def test_everything_is_all_on_which_an_action_can_have_an_effect(
     def of(answer: httpx.Response) -> dict[str, Any]:
         return {job["name"]: job for job in answer.raise_for_status().json()["jobs"]}
 
-    after = of(ann.patch("/v1/jobs", json={"priority": 70}))
-    assert (after["other"]["priority"], after["beauty"]["priority"]) == (70, 50)
+    after = of(ann.patch("/v1/jobs", json={"priority": 30}))
+    assert (after["other"]["priority"], after["beauty"]["priority"]) == (30, 50)
     cursor = ann.get("/v1/changes").json()["cursor"]
     for action in ("suspend", "resume", "retry", "restart_unstarted", "stop"):
         assert of(ann.post(f"/v1/jobs/{action}"))["beauty"]["state"] == "completed"
@@ -270,12 +271,25 @@ def test_two_clicks_at_the_same_moment(farm: Farm, ann: httpx.Client) -> None:
     assert FakeRunner(farm, 2).claim() == rest
 
 
+def test_only_an_administrator_comes_before_everybody(farm: Farm, ann: httpx.Client) -> None:
+    job_id = submit(ann)
+    submission = ann.get(f"/v1/jobs/{job_id}").json()["submission_id"]
+    for address in ("/v1/jobs", f"/v1/jobs/{job_id}", f"/v1/submissions/{submission}"):
+        answer = ann.patch(address, json={"priority": 51})
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert "above 50" in answer.json()["message"]
+        assert ann.patch(address, json={"priority": 50}).status_code == 200
+    eve = farm.user("eve@example.com", role=Role.ADMIN)
+    send(eve, "demo/scene.blend", b"BLENDER-v304")
+    assert eve.patch(f"/v1/jobs/{submit(eve)}", json={"priority": 100}).json()["priority"] == 100
+
+
 def test_instances_and_priority_change_while_it_runs(farm: Farm, ann: httpx.Client) -> None:
     job_id = submit(ann, params={"frames": "1 40"}, instances=1)
     first = FakeRunner(farm)
     assert len(first.claim()) == 40
-    job = ann.patch(f"/v1/jobs/{job_id}", json={"instances": 2, "priority": 80}).json()
-    assert (job["instances"], job["priority"]) == (2, 80)
+    job = ann.patch(f"/v1/jobs/{job_id}", json={"instances": 2, "priority": 20}).json()
+    assert (job["instances"], job["priority"]) == (2, 20)
     # It held all frames: what it has not begun is shared anew.
     assert first.beat(1) == "yield"
     first.done(1)

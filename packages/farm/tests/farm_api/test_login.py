@@ -40,6 +40,16 @@ def test_guessing_is_slowed_down_and_keys_still_work(farm: Farm) -> None:
     assert login(farm, PASSWORD, "bob@example.com").status_code == 200
 
 
+def test_nobody_gets_another_address_by_saying_so(farm: Farm) -> None:
+    for number in range(FREE["address"] + 1):
+        answer = httpx.post(
+            f"{farm.url}/v1/login",
+            json={"email": f"user{number}@example.com", "secret": "guess"},
+            headers={"X-Forwarded-For": f"10.0.0.{number}"},
+        )
+        assert answer.status_code == (401 if number < FREE["address"] else 429)
+
+
 def test_an_unknown_user_costs_as_much_as_a_wrong_password(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:

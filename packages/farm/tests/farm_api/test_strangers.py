@@ -96,9 +96,9 @@ class House:
             ("POST", "/v1/users/{email}/credits"): {"credits": -5, "reason": "mine"},
             ("POST", "/v1/users/{email}/password"): {"password": "another horse"},
             ("PUT", "/v1/plans/{name}"): {"job_throughput_limit": 1, "max_throughput": 1},
-            ("PATCH", "/v1/jobs"): {"priority": 90},
-            ("PATCH", "/v1/jobs/{job_id}"): {"priority": 90},
-            ("PATCH", "/v1/submissions/{submission_id}"): {"priority": 90},
+            ("PATCH", "/v1/jobs"): {"priority": 40},
+            ("PATCH", "/v1/jobs/{job_id}"): {"priority": 40},
+            ("PATCH", "/v1/submissions/{submission_id}"): {"priority": 40},
         }.get((method, path))
 
 

@@ -101,11 +101,15 @@ class SubmissionSpec(Request):
     pending_files: list[str] = []
 
 
+DEFAULT_PRIORITY = 50
+
+
 class JobChange(Request):
     """What can be changed of a job at any time; None leaves it as it is.
 
     Attributes:
-        priority: higher comes first; a submission starts with 50.
+        priority: higher comes first, also before other users' jobs; a submission starts with
+            `DEFAULT_PRIORITY`, and only an administrator may ask for more.
         instances: most runners at a time; 0 means the plan's limit. When it shrinks, surplus
             runners end after the frame they are at.
     """
@@ -150,7 +154,7 @@ class Job(Answer):
     frames_failed: int
     frames_running: int
     frames_flagged: int = 0
-    priority: int = 50
+    priority: int = DEFAULT_PRIORITY
     instances: int = 0
     machine_type: str = ""
     credits: float

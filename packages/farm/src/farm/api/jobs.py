@@ -5,15 +5,24 @@ from typing import Annotated
 
 from farm_protocol.changes import OutputList
 from farm_protocol.frames import FrameList
-from farm_protocol.jobs import Job, JobChange, JobList, JobLog, Submission, TaskList
-from fastapi import APIRouter, Query
+from farm_protocol.jobs import (
+    DEFAULT_PRIORITY,
+    Job,
+    JobChange,
+    JobList,
+    JobLog,
+    Submission,
+    TaskList,
+)
+from farm_protocol.users import Role
+from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Connection
 
 from farm.api.context import Account, InContext
 from farm.db import feed, frame_flags, outputs, tasks
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
-from farm.errors import NotFoundError
+from farm.errors import ForbiddenError, NotFoundError
 from farm.scheduler import actions
 from farm.scheduler.actions import Action
 
@@ -109,8 +118,22 @@ def post_action(context: InContext, account: Account, job_id: str, action: Actio
     return get_job(context, account, job_id)
 
 
+async def _allowed(account: Account, change: JobChange) -> JobChange:
+    """Keep artists from coming before everybody else. Raises ForbiddenError."""
+    raises = change.priority is not None and change.priority > DEFAULT_PRIORITY
+    if raises and account.role is not Role.ADMIN:
+        raise ForbiddenError(
+            f"Only an administrator of the farm may set a priority above {DEFAULT_PRIORITY}: such "
+            "a job comes before those of all other users."
+        )
+    return change
+
+
+Change = Annotated[JobChange, Depends(_allowed)]
+
+
 @router.patch("/jobs/{job_id}")
-def patch_job(context: InContext, account: Account, job_id: str, change: JobChange) -> Job:
+def patch_job(context: InContext, account: Account, job_id: str, change: Change) -> Job:
     """Change a job's priority or instances."""
     get_job(context, account, job_id)
     with context.database.write() as connection:
@@ -121,7 +144,7 @@ def patch_job(context: InContext, account: Account, job_id: str, change: JobChan
 
 @router.patch("/submissions/{submission_id}")
 def patch_submission(
-    context: InContext, account: Account, submission_id: str, change: JobChange
+    context: InContext, account: Account, submission_id: str, change: Change
 ) -> Submission:
     """Change the priority or instances of all jobs of a submission."""
     with context.database.write() as connection:
@@ -133,7 +156,7 @@ def patch_submission(
 
 
 @router.patch("/jobs")
-def patch_all(context: InContext, account: Account, change: JobChange) -> JobList:
+def patch_all(context: InContext, account: Account, change: Change) -> JobList:
     """Change the priority or instances of all of the user's jobs that are not over."""
     with context.database.write() as connection:
         states = actions.candidates()
