@@ -309,6 +309,22 @@ def test_outputs_stay_inside_the_results_folder(farm: Farm, ann: httpx.Client) -
     assert list(answer.json()["errors"]) == ["frame"]
 
 
+def test_a_runner_that_gets_ready_hears_what_is_wanted(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+
+    def told() -> str:
+        answer = runner.http.post("/v1/runner/heartbeat", json={}).raise_for_status().json()
+        command: str = answer["command"]
+        return command
+
+    assert told() == "continue"
+    ann.post(f"/v1/jobs/{job_of(ann)['id']}/suspend").raise_for_status()
+    assert told() == "yield"
+    ann.post(f"/v1/jobs/{job_of(ann)['id']}/stop").raise_for_status()
+    assert told() == "yield"
+
+
 def test_stop_suspend_resume(farm: Farm, ann: httpx.Client) -> None:
     ann.post("/v1/submissions", json=spec(instances=1))
     runner = FakeRunner(farm)

@@ -76,6 +76,8 @@ class FakeFarm:
         """Return (status, bytes)."""
         if (method, path) == ("GET", "job"):
             return 200, self.job.model_dump_json()
+        if (method, path) == ("POST", "heartbeat"):
+            return 200, self._heartbeat("", body)
         if (method, path) == ("POST", "claims"):
             request = ClaimRequest.model_validate_json(body)
             self.requests.append(request)

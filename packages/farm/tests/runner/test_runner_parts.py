@@ -11,12 +11,12 @@ import OpenImageIO as oiio
 import pytest
 from farm.runner.outputs import OutputError, check_image
 from farm.runner.session import Ended, frame_range
-from farm.runner.stage import StageError, stage
+from farm.runner.stage import InterruptedStageError, StageError, stage
 from farm.runner.verdict import Failure, judge
 from farm.templates import load_named
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
-from farm_protocol.runner import Outcome
+from farm_protocol.runner import Outcome, RunnerCommand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -147,6 +147,27 @@ def test_a_writable_blob_is_copied(tmp_path, blob, monkeypatch):
     stage([entry], project, None, str(tmp_path / "store"), Never())
     (project / "show" / "a" / "b.txt").write_bytes(b"other")
     assert path.read_bytes() == b"hello"
+
+
+class Listening:
+    """A farm that hears how a runner gets ready."""
+
+    def __init__(self, *commands: RunnerCommand) -> None:
+        self.commands = list(commands)
+
+    def ready_soon(self) -> RunnerCommand:
+        return self.commands.pop(0)
+
+
+def test_staging_tells_that_it_goes_on_and_obeys(tmp_path, blob, monkeypatch):
+    _, entry = blob
+    monkeypatch.setattr("farm.runner.stage.HEARTBEAT_SECONDS", 0)
+    farm = Listening(RunnerCommand.CONTINUE, RunnerCommand.CONTINUE, RunnerCommand.YIELD)
+    entries = [entry.model_copy(update={"path": f"show/{number}"}) for number in range(5)]
+    project = tmp_path / "project"
+    with pytest.raises(InterruptedStageError):
+        stage(entries, project, farm, str(tmp_path / "store"), Never())
+    assert sorted(path.name for path in (project / "show").iterdir()) == ["0", "1"]
 
 
 def test_a_full_disk_is_said_plainly(tmp_path, blob, monkeypatch):

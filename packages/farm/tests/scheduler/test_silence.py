@@ -1,6 +1,7 @@
 """Runners that live keep their claims, whatever the farm and the clock do; others are noticed."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -8,7 +9,14 @@ from farm.db import claims as claim_rows
 from farm.db import jobs as job_rows
 from farm.db import ledger
 from farm_protocol.jobs import Budget, BudgetAction, JobState
-from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, RunnerCommand
+from farm_protocol.runner import (
+    CLAIM_TIMEOUT_SECONDS,
+    HEARTBEAT_SECONDS,
+    IDLE_TIMEOUT_SECONDS,
+    Finish,
+    Outcome,
+    RunnerCommand,
+)
 from scheduler.world import Place, Process, World
 
 NOTICED_SECONDS = 15
@@ -82,6 +90,55 @@ def test_who_fell_silent_is_noticed_in_time(
     world.run(lambda: not is_open(world))
     assert (world.now - since).total_seconds() <= NOTICED_SECONDS
     assert credits(world, process) == 0  # Nothing was heard of it after its first sign of life.
+
+
+def launched(world: World) -> str:
+    """Return the reference of the one runner that lives."""
+    (reference,) = world.engine.processes
+    return reference
+
+
+def test_who_hangs_before_its_first_claim_is_noticed(world: World) -> None:
+    job = world.submit(0, [{"id": "a", "frames": 1, "instances": 1}]).jobs[0].id
+    world.scheduler.tick()
+    first, since = launched(world), world.now
+    world.run(lambda: world.engine.launched == 2)
+    assert IDLE_TIMEOUT_SECONDS < (world.now - since).total_seconds() < IDLE_TIMEOUT_SECONDS + 15
+    assert launched(world) != first
+    with world.database.read() as connection:
+        sentence = job_rows.row(connection, job)["sentence"]
+    assert sentence == "Waits: a runner was not heard of for 5 minutes; another one is started."
+    assert world.claim(launched(world)) is not None
+    with world.database.read() as connection:
+        assert job_rows.row(connection, job)["sentence"] == ""
+
+
+def test_who_gets_ready_for_long_and_says_so_is_left_alone(world: World) -> None:
+    world.submit(0, [{"id": "a", "frames": 1, "instances": 1}])
+    world.scheduler.tick()
+    process = world.engine.processes[launched(world)]
+    for _ in range(20):
+        until = world.now + timedelta(seconds=60)
+        world.run(lambda: world.now >= until)  # noqa: B023 - called in this round
+        assert world.ready_soon(process) is RunnerCommand.CONTINUE
+    assert world.engine.launched == 1
+    world.crash()  # Nor after a pause: it could not be heard.
+    world.pass_time(2 * IDLE_TIMEOUT_SECONDS)
+    world.scheduler.tick()
+    world.pass_time(8)
+    assert world.ready_soon(process) is RunnerCommand.CONTINUE
+    until = world.now + timedelta(seconds=60)
+    world.run(lambda: world.now >= until)
+    assert world.engine.launched == 1
+
+
+def test_who_hangs_after_its_last_claim_is_noticed(world: World) -> None:
+    process = begun(world)
+    world.done(process, 1)
+    world.finish(process, Finish(outcome=Outcome.STOPPED))
+    reference, since = launched(world), world.now
+    world.run(lambda: reference not in world.engine.processes)
+    assert (world.now - since).total_seconds() < IDLE_TIMEOUT_SECONDS + 15
 
 
 def test_a_clock_that_is_set_back_a_little_delays_by_as_much(world: World) -> None:

@@ -379,10 +379,8 @@ class Farm(Invariants):
     def everybody_works_on(self) -> None:
         """Nobody suspends or fails any more: everything comes to an end.
 
-        Runners that hang with a claim go on hanging: the farm must get rid of them itself.
+        Runners that hang go on hanging: the farm must get rid of them itself.
         """
-        for process in self.world.engine.processes.values():
-            process.frozen = process.frozen and process.claim is not None
         with self.world.database.write() as connection:
             for user_id in self.world.user_ids:
                 grant(connection, user_id, Decimal(10**6), "enough for everything")

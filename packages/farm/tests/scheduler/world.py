@@ -273,6 +273,13 @@ class World:
     def _caller(self, connection: Connection, process: Process) -> Caller | None:
         return runners.caller(connection, hash_secret(process.request.token), self.now)
 
+    def ready_soon(self, process: Process) -> RunnerCommand:
+        """Let a process say that it gets ready for its first claim."""
+        with self.database.write() as connection:
+            caller = self._caller(connection, process)
+            assert caller is not None
+            return claims.ready_soon(connection, caller, self.now)
+
     def _tell(self, process: Process, call: Callable[..., Told], *told: Any) -> Told:
         """Let a process that has a claim call the farm about it."""
         assert process.claim is not None

@@ -5,6 +5,8 @@ expires. Every call about a claim answers 410 ``claim_lost`` when the claim is n
 runner's; it must then kill its renderer and forget the claim.
 
     GET  /v1/runner/job                      RunnerJob: what to render, with which files
+    POST /v1/runner/heartbeat                Heartbeat -> HeartbeatAnswer: it still gets ready for
+                                             its first claim, and got further
     POST /v1/runner/claims                   ClaimRequest -> Claim: frames to render, or none left;
                                              ends the claim before at the same time
     POST /v1/runner/claims/{id}/heartbeat    Heartbeat -> HeartbeatAnswer
@@ -30,6 +32,10 @@ lost runner is noticed within 15 s. No longer silence is ever charged."""
 
 HEARTBEAT_SECONDS = 2.0
 """How often a runner reports while it renders."""
+
+IDLE_TIMEOUT_SECONDS = 300.0
+"""A runner without a claim that is not heard of for so long hangs, and is stopped. Long enough to
+copy one large file; more of them are reported on the way."""
 
 TOKEN_VARIABLE = "FARM_RUNNER_TOKEN"  # noqa: S105 - the variable's name, not a token
 """The token travels to the runner in its environment: arguments are visible to other users."""

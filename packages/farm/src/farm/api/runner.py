@@ -104,6 +104,10 @@ async def _post_heartbeat(call: _Call, beat: Heartbeat) -> HeartbeatAnswer:
     return HeartbeatAnswer(command=command)
 
 
+async def _post_ready_soon(call: _Call, _: Heartbeat) -> HeartbeatAnswer:
+    return HeartbeatAnswer(command=await call.write(claims.ready_soon))
+
+
 async def _post_frame(call: _Call, report: FrameDone) -> None:
     await call.write(
         lambda connection, caller, now: claims.frame_done(
@@ -218,6 +222,7 @@ PREFIX = "/v1/runner"
 
 ROUTES = [
     Route("/job", _get_job, methods=["GET"]),
+    _post("/heartbeat", Heartbeat, _post_ready_soon),
     _post("/claims", ClaimRequest, _post_claim),
     _post("/claims/{claim_id}/heartbeat", Heartbeat, _post_heartbeat),
     Route("/blobs/{blob_hash}", _put_blob, methods=["PUT"]),

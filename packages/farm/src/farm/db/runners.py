@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from farm.db import jobs as job_rows
 from farm.db.claims import CLAIM, ClaimRow
@@ -134,6 +134,28 @@ def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerR
         )
     )
     return [RunnerRow(*row) for row in connection.execute(query)]
+
+
+def idle_runners(connection: Connection, heard_before: datetime) -> list[RunnerRow]:
+    """Return living runners without a claim of which nothing was heard since a moment.
+
+    They got ready for their first claim then, or ended one.
+    """
+    busy = select(claims.c.id).where(
+        claims.c.runner_id == runners.c.id,
+        or_(claims.c.ended_at.is_(None), claims.c.ended_at >= heard_before),
+    )
+    query = select(*_RUNNER).where(
+        runners.c.ended_at.is_(None),
+        func.coalesce(runners.c.heard_at, runners.c.created_at) < heard_before,
+        ~busy.exists(),
+    )
+    return [RunnerRow(*row) for row in connection.execute(query)]
+
+
+def set_heard(connection: Connection, runner_id: str, now: datetime) -> None:
+    """Note that a runner gets ready."""
+    connection.execute(update(runners).where(runners.c.id == runner_id).values(heard_at=now))
 
 
 def set_host(connection: Connection, runner_id: str, host: str) -> None:

@@ -260,6 +260,7 @@ runners = Table(
     Column("host", String(255), nullable=False, comment="'' until its first claim"),
     Column("yielding", Boolean, nullable=False, comment="ends after the frame it is at"),
     Column("created_at", Utc, nullable=False),
+    Column("heard_at", Utc, nullable=True, comment="while it got ready; NULL: not yet"),
     Column("ended_at", Utc, nullable=True, comment="NULL while it lives"),
     Index(None, "job_id", "ended_at"),
     Index(None, "ended_at"),

@@ -106,7 +106,13 @@ class Farm:
         Raises:
             FarmGoneError: no answer this time.
         """
-        path = f"claims/{claim_id}/heartbeat"
+        return self._beat(f"claims/{claim_id}/heartbeat", frame)
+
+    def ready_soon(self) -> RunnerCommand:
+        """Tell that the runner got further on the way to its first claim; tried once, too."""
+        return self._beat("heartbeat", None)
+
+    def _beat(self, path: str, frame: int | None) -> RunnerCommand:
         try:
             response = self._post(path, Heartbeat(frame=frame))
             return HeartbeatAnswer.model_validate_json(_checked(response).content).command
@@ -122,8 +128,14 @@ class Farm:
 
         self._insist(put)
 
-    def download(self, blob_hash: BlobHash, target: Path) -> None:
-        """Fetch a blob into ``target``, which is overwritten. The caller verifies it."""
+    def download(
+        self, blob_hash: BlobHash, target: Path, progress: Callable[[], None] = lambda: None
+    ) -> None:
+        """Fetch a blob into ``target``, which is overwritten. The caller verifies it.
+
+        Parameters:
+            progress: called for every piece; what it raises ends the download.
+        """
 
         def get() -> httpx.Response:
             with self._http.stream("GET", f"blobs/{blob_hash}") as response:
@@ -133,6 +145,7 @@ class Farm:
                 with target.open("wb") as file:
                     for chunk in response.iter_bytes(CHUNK_BYTES):
                         file.write(chunk)
+                        progress()
                 return response
 
         self._insist(get)

@@ -7,11 +7,13 @@ writable, the file is cloned (reflink) or copied. Against the owner's own chmod 
 in it the project is read-only. Without one, only that scenes run with Python switched off.
 """
 
+import contextlib
 import errno
 import os
 import shutil
 import stat
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,8 +21,9 @@ from pathlib import Path
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
 from farm_protocol.paths import UnsafePathError, local_target
+from farm_protocol.runner import HEARTBEAT_SECONDS, RunnerCommand
 
-from farm.runner.report import Farm, RefusedError
+from farm.runner.report import Farm, FarmGoneError, RefusedError
 
 _DOWNLOADS = 4
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
@@ -58,18 +61,21 @@ def stage(
 
     Raises:
         StageError: the disk is full, a blob is missing or damaged, or a path is not allowed.
+        InterruptedStageError: the runner is to end, as `stopping` or the farm says.
         farm.runner.report.ReportError: the farm is gone.
     """
     store = Path(disk_store) if disk_store is not None else None
+    progress = _Progress(farm)
 
     def one(entry: FileEntry) -> None:
         if stopping.is_set():
             raise InterruptedStageError
+        progress.told()
         try:
             target = local_target(folder, entry.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             if store is None:
-                _download(entry, target, farm)
+                _download(entry, target, farm, progress)
             else:
                 _from_store(entry, store / entry.hash[:2] / entry.hash, target)
         except UnsafePathError as error:
@@ -84,6 +90,26 @@ def stage(
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         # list(): raises the first error, and leaving the block waits for the rest.
         list(pool.map(one, files))
+
+
+class _Progress:
+    """Tells the farm now and then that staging goes on: a runner that hangs tells nothing."""
+
+    def __init__(self, farm: Farm) -> None:
+        """Nothing is told before a while has passed."""
+        self._farm = farm
+        self._lock = threading.Lock()
+        self._next = time.monotonic() + HEARTBEAT_SECONDS
+
+    def told(self) -> None:
+        """Something was done. Raises InterruptedStageError when the farm has other wishes."""
+        with self._lock:
+            if time.monotonic() < self._next:
+                return
+            self._next = time.monotonic() + HEARTBEAT_SECONDS
+        with contextlib.suppress(FarmGoneError):
+            if self._farm.ready_soon() is not RunnerCommand.CONTINUE:
+                raise InterruptedStageError
 
 
 def explain(error: OSError, otherwise: str) -> str:
@@ -133,10 +159,10 @@ def _clone(source: Path, target: Path) -> bool:
     return True
 
 
-def _download(entry: FileEntry, target: Path, farm: Farm) -> None:
+def _download(entry: FileEntry, target: Path, farm: Farm, progress: _Progress) -> None:
     for _attempt in range(2):
         try:
-            farm.download(entry.hash, target)
+            farm.download(entry.hash, target, progress.told)
         except RefusedError as error:
             raise StageError(f"{entry.path} cannot be fetched: {error}", True) from error
         if hash_file(target) == (entry.hash, entry.size):

@@ -111,7 +111,9 @@ def claim(
     rows.add_claim(connection, claim_id, runner.id, runner.job_id, waiting, now)
     writer.warn(connection, row, request.warnings)
     given = {**times, "frames_running": row["frames_running"] + len(waiting)}
-    writer.happen_to(connection, row, Event.CLAIMED, now, **given)
+    # What it waited for was a runner.
+    sentence = "" if row["sentence"].startswith(writer.NO_RUNNER) else None
+    writer.happen_to(connection, row, Event.CLAIMED, now, sentence, **given)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
     given_frames = sorted(number for number, _ in waiting)
     # Of what it gave back nothing is left for another runner when it got as much anew.
@@ -133,11 +135,24 @@ def heartbeat(
     """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
     own = _own(caller, claim_id)
     rows.touch(connection, own.id, now, frame, _unposted(own, now))
+    return _command(connection, caller, now)
+
+
+def ready_soon(connection: Connection, caller: Caller, now: datetime) -> RunnerCommand:
+    """Note that a runner got further on the way to its first claim, and tell it what to do."""
+    runner_rows.set_heard(connection, caller.runner.id, now)
+    if caller.job["state"] not in writer.AT_WORK:
+        return RunnerCommand.YIELD  # It would get nothing.
+    return _command(connection, caller, now)
+
+
+def _command(connection: Connection, caller: Caller, now: datetime) -> RunnerCommand:
     _keep_token(connection, caller.runner, now)
     state = caller.job["state"]
     if state == JobState.STOPPING or not caller.job["active"]:
         return RunnerCommand.STOP
-    if own.recalled or state == JobState.SUSPENDED or caller.runner.yielding:
+    recalled = caller.claim is not None and caller.claim.recalled
+    if recalled or state == JobState.SUSPENDED or caller.runner.yielding:
         return RunnerCommand.YIELD
     return RunnerCommand.CONTINUE
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from farm_protocol.jobs import JobState
-from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
-from sqlalchemy import select
+from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, IDLE_TIMEOUT_SECONDS
+from sqlalchemy import Connection, select
 
 from farm.accounts.credentials import hash_secret, new_secret
 from farm.db import capacity, feed, runners
@@ -47,6 +47,10 @@ runner that lives may look silent then; one that is heard of every few seconds d
 _LAUNCH_GRACE = timedelta(seconds=2 * CLAIM_TIMEOUT_SECONDS)
 _STUCK_GRACE = timedelta(seconds=30)
 """How long a runner that fell silent and lost its claim may take to come back."""
+
+_IDLE_GRACE = timedelta(seconds=IDLE_TIMEOUT_SECONDS)
+_HUNG = f"a runner was not heard of for {IDLE_TIMEOUT_SECONDS / 60:.0f} minutes"
+_ENDED = "a runner ended before it could begin"
 
 _FIRST_BACK_OFF = timedelta(seconds=1)
 _LONGEST_BACK_OFF = timedelta(seconds=60)
@@ -134,6 +138,7 @@ class Scheduler:
             living = runners.live_runners(connection)
             silent = rows.silent_claims(connection, now)
             stuck = runners.stuck_runners(connection, now - _STUCK_GRACE) if living else []
+            idle = runners.idle_runners(connection, now - _IDLE_GRACE) if living else []
             stopping = list(
                 connection.execute(
                     select(jobs.c.id).where(jobs.c.state == JobState.STOPPING.value)
@@ -141,7 +146,7 @@ class Scheduler:
             )
         patient = self._is_patient(now)
         gone = self._vanished(living, now)
-        if gone or stuck or (silent and not patient):
+        if gone or stuck or ((silent or idle) and not patient):
             self._take_back(gone, now)
         if stopping:
             self._finish_stops(stopping, now)
@@ -206,17 +211,29 @@ class Scheduler:
     def _take_back(self, gone: list[RunnerRow], now: datetime) -> None:
         with self._database.write() as connection:
             # Asked again: whoever waited long for the database was not alone.
-            if not self._is_patient(self._clock()):
+            patient = self._is_patient(self._clock())
+            if not patient:
                 claims.expire_silent(connection, now)
-            for runner in runners.stuck_runners(connection, now - _STUCK_GRACE):
+            hung = runners.stuck_runners(connection, now - _STUCK_GRACE)
+            hung += [] if patient else runners.idle_runners(connection, now - _IDLE_GRACE)
+            for runner in {each.id: each for each in hung}.values():
                 # It holds a slot and does nothing with it.
                 if runner.reference is not None:
                     self._engine.stop(runner.reference)
-                claims.runner_vanished(connection, runner, now)
+                self._take_leave(connection, runner, _HUNG, now)
             for runner in gone:
-                if not runners.has_claimed(connection, runner.id):
-                    self._hold_back(runner.job_id, now)
-                claims.runner_vanished(connection, runner, now)
+                self._take_leave(connection, runner, _ENDED, now)
+
+    def _take_leave(
+        self, connection: Connection, runner: RunnerRow, why: str, now: datetime
+    ) -> None:
+        """Forget a runner, and take back what it had."""
+        row = job_rows.row(connection, runner.job_id)
+        wanted = row["state"] in writer.AT_WORK and not runner.yielding
+        if wanted and not runners.has_claimed(connection, runner.id):
+            self._hold_back(runner.job_id, now)
+            writer.say(connection, row, f"{writer.NO_RUNNER}{why}; another one is started.")
+        claims.runner_vanished(connection, runner, now)
 
     def _finish_stops(self, stopping: list[str], now: datetime) -> None:
         with self._database.write() as connection:
@@ -256,7 +273,7 @@ class Scheduler:
             with self._database.write() as connection:
                 runners.end_runner(connection, runner_id, now)
                 row = job_rows.row(connection, job_id)
-                writer.say_at_work(connection, row, f"Waits: {error}")
+                writer.say_at_work(connection, row, f"{writer.NO_RUNNER}{error}")
             return
         with self._database.write() as connection:
             runners.set_reference(connection, runner_id, reference)

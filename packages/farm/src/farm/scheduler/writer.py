@@ -25,6 +25,9 @@ from farm.jobs.transitions import ASKED_FOR, Event, IllegalTransitionError, next
 AT_WORK = frozenset({JobState.READY, JobState.RUNNING})
 """States of jobs that runners may work on."""
 
+NO_RUNNER = "Waits: "
+"""How the sentence of a job begins that has no runner because none could be started."""
+
 _BY_THEMSELVES = frozenset({JobState.COMPLETED, JobState.FAILED})
 """How jobs end unless somebody stops them, or one that they need."""
 
