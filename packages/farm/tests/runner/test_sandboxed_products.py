@@ -86,6 +86,32 @@ def test_a_product_that_starts_only_outside_is_told_apart(tmp_path: Path) -> Non
     assert "It runs on render." not in farm.log
 
 
+@pytest.mark.usefixtures("visible")
+@pytest.mark.parametrize(
+    ("config", "seen"),
+    [("config.ocio", {"config.ocio"}), ("colours/config.ocio", {"config.ocio", "table.spi1d"})],
+)
+def test_what_a_variable_names_opens_no_private_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, seen: set[str]
+) -> None:
+    """A colour configuration is shown with its tables, but not with all of somebody's files."""
+    home = tmp_path / "home"
+    file = home / config
+    file.parent.mkdir(parents=True)
+    for path in (file, file.with_name("table.spi1d"), home / "key"):
+        path.write_text(f"read {path.name}\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("OCIO", str(file))
+    monkeypatch.setenv("foundry_LICENSE", str(home))
+    program = install(tmp_path / "app" / "bin", "nuke")
+    reads = f"find {home} {tmp_path}/farm.sqlite -type f -exec cat {{}} +\nexec "
+    program.write_text(program.read_text().replace("exec ", reads, 1))
+    (tmp_path / "farm.sqlite").write_text("read the farm's accounts\n")
+    farm = run(tmp_path, "nuke", program, "required")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert {line[5:] for line in farm.log.splitlines() if line.startswith("read ")} == seen
+
+
 def test_a_product_that_does_not_start_at_all_stays_inside(tmp_path: Path) -> None:
     program = tmp_path / "app" / "bin" / "Commandline"
     program.parent.mkdir(parents=True)

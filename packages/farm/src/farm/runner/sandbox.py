@@ -198,29 +198,28 @@ def _view(
     folders: Sequence[Path],
 ) -> View:
     # Of the farm on this machine, whose data folder holds the work folder; and of its user.
-    private = {place.root.parent.parent, *_home()}
+    private = {place.root.parent.parent.resolve(), *_home()}
     program = Path(renderer.command[0])
     links: list[tuple[Path, Path]] = []
     if renderer.kind == "bpy":
         own = _python_folders(program)
     else:
         resolved = program.resolve()
-        folder = resolved.parent
-        # A program that lies directly in such a folder is a script or a link of somebody's own.
-        alone = any(each.is_relative_to(folder) for each in private)
-        own = [resolved if alone else _root(folder)]
+        folder = _root(resolved.parent)
+        # Beside a program in such a folder lie somebody's own things, and not what it needs.
+        own = [resolved if _holds(folder, private) else folder]
         if program != resolved and not _seen(program, [*SYSTEM, *own]):
             links.append((program, resolved))
     if template.python:
         own += _interpreter_folders(Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix))
     named = [*template.visible, *(name for plugin in plugins for name in plugin.folders)]
-    own += [*_places(named), *folders]
+    own += [*_places(named, private), *folders]
     devices = Path("/dev")
     return View(
         readable=tuple(
             path
             for path in dict.fromkeys([*own, template.scripts, SHARED])
-            if path.exists() and not _seen(path, SYSTEM)
+            if path.exists() and not _seen(path, SYSTEM) and not _opens(path, private)
         ),
         links=tuple(links),
         hidden=tuple(
@@ -239,7 +238,20 @@ def _root(folder: Path) -> Path:
     return folder.parent if folder.name == "bin" and len(folder.parts) > _SHALLOW else folder
 
 
-def _places(named: Iterable[str]) -> list[Path]:
+def _holds(path: Path, private: Iterable[Path]) -> bool:
+    """Return whether a private folder is this one, or lies in it."""
+    resolved = path.resolve()
+    return any(each.is_relative_to(resolved) for each in private)
+
+
+def _opens(path: Path, private: Iterable[Path]) -> bool:
+    if not _holds(path, private):
+        return False
+    log.warning("The sandbox does not show %s: private files of this machine lie in it.", path)
+    return True
+
+
+def _places(named: Iterable[str], private: Iterable[Path]) -> list[Path]:
     """Return the files and folders that are meant: by a variable of the environment, or a path."""
     found = []
     for name in named:
@@ -247,15 +259,18 @@ def _places(named: Iterable[str]) -> list[Path]:
         # A licence may also be a server, port@host: that is no path.
         paths = [Path(text) for text in texts if text.startswith("/")]
         # A colour configuration names tables that lie beside it.
-        found += [path.parent if path.suffix == ".ocio" else path for path in paths]
+        beside = [path.suffix == ".ocio" and not _holds(path.parent, private) for path in paths]
+        found += [path.parent if all_ else path for path, all_ in zip(paths, beside, strict=True)]
     return found
 
 
 def _home() -> list[Path]:
+    """Return the user's folder and, since programs are installed beside it, that of their data."""
     try:
-        return [Path.home()]
+        home = Path.home().resolve()
     except RuntimeError:
         return []  # This user has none.
+    return [home, home / ".local" / "share"]
 
 
 def _python_folders(python: Path) -> list[Path]:
