@@ -116,9 +116,11 @@ def _found(text: str, trace: Trace, proof: Path, names: Mapping[str, str]) -> Fo
 
 
 def _filled(text: str, names: Mapping[str, str]) -> str:
+    above = "/.." in text
     for name, value in names.items():
         text = text.replace(name, value)
-    return text
+    # Of the name: the plug-in's folder may be a link to one that lies elsewhere.
+    return os.path.normpath(text) if above else text
 
 
 def _code(text: str) -> str:
