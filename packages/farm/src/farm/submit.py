@@ -317,6 +317,8 @@ def _check_parameters(
             result.frames = parse_frames(listed)
         except FrameSpecError as error:
             wrong[template.frames] = [str(error)]
+        if refusal := template.frames_refusal(result.frames):
+            wrong[template.frames] = [refusal]
     if template.sequence:
         result.images = result.frames
     if template.whole:

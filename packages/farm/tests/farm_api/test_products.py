@@ -35,7 +35,6 @@ products:
     operations: {render: blender_render}
     versions: ["R19.024"]
   nuke: {operations: {composite: blender_render}}
-  hou: {operations: {sim: blender_render}}
 machines:
   local-gpu: {gpu: true, name: A GPU, slots: 2}
 """
@@ -222,6 +221,26 @@ def test_what_is_not_there_is_refused_by_field(
     assert sentence.endswith(".")
     for word in words:
         assert word in sentence
+
+
+@pytest.mark.parametrize("operation", ["sim", "batch"])
+@pytest.mark.parametrize(
+    ("frames", "fits"),
+    [
+        *((each, True) for each in ("1 100", "1 99 2", "1 5, 6 10", "10 1 -1", "7", "3, 9")),
+        *((each, False) for each in ("1 5, 8 10", "1 9 2, 10", "1, 2, 4")),
+    ],
+)
+def test_what_is_computed_in_order_has_one_range(
+    ann: httpx.Client, operation: str, frames: str, fits: bool
+) -> None:
+    send(ann, "demo/scene.hip", b"hip")
+    asked = HOUDINI | {"operation": operation, "params": {"frames": frames}}
+    answer = ann.post("/v1/submissions/check", json=spec(**asked))
+    assert answer.status_code == (200 if fits else 400), answer.text
+    if not fits:
+        (sentence,) = answer.json()["errors"]["jobs[0].frames"]
+        assert sentence.startswith(f"hou {operation} computes its frames in order")
 
 
 def test_a_job_with_a_plugin_for_gpus_gets_one(ann: httpx.Client) -> None:
