@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from farm.runner.sandbox import View, command, probe
+from farm.runner.sandbox import command, probe
+from farm.runner.sandbox_view import View
 from farm.runner.workplace import Workplace
 from farm_protocol.runner import Outcome
 from waiting import until, until_dead
