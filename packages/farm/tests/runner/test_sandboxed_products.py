@@ -21,6 +21,8 @@ VISIBLE = {
     "nuke": "NUKE_PATH",
     "c4d": "REDSHIFT_COREDATAPATH",
     "hou": "HOUDINI_PATH",
+    "maya": "MAYA_MODULE_PATH",
+    "vray": "VRAY_AUTH_CLIENT_FILE_PATH",
 }
 """A variable of each product, which names plug-ins that its sandbox shows: here the stand-ins."""
 HIP = {
