@@ -28,10 +28,23 @@ HIP = {
 }
 
 
+ARNOLD = {"renderer": "arnold", "plugins": ["mtoa"]}
+ARNOLD_IS_A_MODULE = """case "$* in $MAYA_MODULE_PATH" in
+*"-r arnold"*" in "*/mtoa*) ;;
+*"-r arnold"*) echo "Error: There is no renderer arnold."; exit 1 ;;
+esac
+exec """
+
+
 @pytest.fixture
 def studio_with_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     """A studio whose farm has a program of every product."""
     programs = {name: str(path) for name, path in install(tmp_path / "bin", *PRODUCTS).items()}
+    (tmp_path / "mtoa").mkdir()
+    (tmp_path / "mtoa" / "mtoa.mod").write_text("+ mtoa 5.4.1 any\n")
+    monkeypatch.setenv("MTOA_PATH", str(tmp_path / "mtoa"))
+    render = Path(programs["maya"])
+    render.write_text(render.read_text().replace("exec ", ARNOLD_IS_A_MODULE, 1))
     programs["hou"] = str(install_houdini(tmp_path / "houdini")["hython"])
     monkeypatch.setenv("FARM_PROGRAMS", json.dumps(programs))
     # The stand-ins are scripts of this repository, which no sandbox shows.
@@ -60,6 +73,7 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
     known = set(resolver.get_all_types(False))
     assert known >= {"blender", "ffmpeg", "hou", *PRODUCTS}
     assert client.get_machines("nuke", "render")
+    assert client.get_machines("maya", "render", plugins=["mtoa"])
 
     project = Project(str(folder), submission_name="s")
     project.add_files(project.LocalRoot, project.RemoteRoot)
@@ -78,7 +92,7 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
     project.add_jobs(
         c4d,
         film,
-        job("maya", "scene.ma", output_prefix="maya_", output_format="exr"),
+        job("maya", "scene.ma", **ARNOLD, output_prefix="maya_", output_format="exr"),
         job("vray", "scene.vrscene", output_prefix="vray_", output_format="exr"),
         job("nuke", "scene.nk", write_nodes="Write1"),
         job("nuke", "comp.nk", "composite", write_nodes="Write1"),

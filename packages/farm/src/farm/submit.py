@@ -23,7 +23,12 @@ from sqlalchemy import Connection
 from farm.accounts.credits import require_positive
 from farm.catalog import Catalogue
 from farm.catalog.machines import Machines, Own, choose
-from farm.catalog.matching import check_plugins, find_version, unknown_operation
+from farm.catalog.matching import (
+    check_plugins,
+    find_version,
+    unknown_operation,
+    with_versions,
+)
 from farm.db import feed, files
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
@@ -56,6 +61,7 @@ class _Compiled:
     spec: JobSpec
     scene: str = ""
     version: str = ""
+    plugins: list[str] = field(default_factory=list)
     template: str = ""
     machine: Machines | None = None
     frames: list[int] = field(default_factory=list)
@@ -167,7 +173,7 @@ def _job_values(
         "template": job.template,
         "scene": job.scene,
         "parameters": job.parameters,
-        "plugins": job.spec.plugins,
+        "plugins": job.plugins,
         "warnings": job.warnings,
         "instances": job.spec.instances,
         "machine_type": job.machine.id,
@@ -289,6 +295,8 @@ def _check_version(
     result.warnings += [found.warning] if found.warning else []
     if refused := check_plugins(catalogue, spec, found.version):
         wrong["plugins"] = refused
+    else:
+        result.plugins = with_versions(catalogue, spec, found.version)
 
 
 def _check_scene(
@@ -315,6 +323,8 @@ def _check_parameters(
             result.frames = parse_frames(listed)
         except FrameSpecError as error:
             wrong[template.frames] = [str(error)]
+        if refusal := template.frames_refusal(result.frames):
+            wrong[template.frames] = [refusal]
     if template.sequence:
         result.images = result.frames
     if template.whole:

@@ -8,7 +8,7 @@ from farm.catalog.definitions import CatalogueError, built_in, in_range, load_de
 from farm.catalog.machines import Machines, with_definitions
 from farm.catalog.products import Installed, listed, product_rows
 from farm.renderers import programs
-from farm.templates import available
+from farm.templates import available, load
 
 PUBLISHED = {
     "blender": {"blender_vray"},
@@ -37,6 +37,16 @@ def test_every_published_code_is_known_and_can_be_looked_for():
     for code, entry in ours.items():
         provided = {name for name, plugin in entry.plugins.items() if plugin.provided_by}
         assert set(programs()[code].plugins) == set(entry.plugins) - provided
+
+
+def test_what_a_plugin_is_the_templates_know_as_well():
+    for app, entry in built_in().products.items():
+        provided = {name: each.provided_by for name, each in entry.plugins.items()}
+        for operation in built_in().operations(app):
+            template = load(app, operation)
+            assert template is not None
+            told = {code: each.program for code, each in template.plugins.items() if each.program}
+            assert told == {code: program for code, program in provided.items() if program}
 
 
 def test_an_operation_is_listed_only_with_its_template():

@@ -30,19 +30,20 @@ products:
     plugins:
       maya_vray: {versions: ["6.1", "7.0"], works_with: {"6": ["2023..2024"], "7": ["2025"]}}
       maya_redshift: {needs_gpu: true}
+      maya_prman: {works_with: {"25": ["2025"], "26": ["2026"]}}
   c4d:
     operations: {render: blender_render}
     versions: ["R19.024"]
   nuke: {operations: {composite: blender_render}}
-  hou: {operations: {sim: blender_render}}
 machines:
   local-gpu: {gpu: true, name: A GPU, slots: 2}
 """
+_OF_MAYA = ("mtoa:5.4.0", "maya_redshift:unknown", "maya_prman:25.2", "maya_prman:26.1")
 FOUND = [
     Installed("blender", "3.4.1"),
     Installed("blender", "4.5.15"),
     Installed("maya", "2024.2", ("mtoa:5.3.1",)),
-    Installed("maya", "2025.1", ("mtoa:5.4.0", "maya_redshift:unknown")),
+    Installed("maya", "2025.1", _OF_MAYA),
     Installed("hou", "20.5.332"),
     Installed("nuke", "15.1v3"),
     Installed("vray", "6.20.01"),
@@ -104,7 +105,7 @@ def test_products_and_plugins_name_each_other(ann: httpx.Client) -> None:
         "is_plugin": False,
         "business_vertical": "media",
         "operations": ["render"],
-        "compatible_modules": ["mtoa:5.4.0", "maya_redshift:unknown", "maya_vray:7.0"],
+        "compatible_modules": [*_OF_MAYA[:3], "maya_vray:7.0"],
     }
     assert (found["mtoa:5.3.1"]["is_plugin"], found["mtoa:5.3.1"]["operations"]) == (True, [])
     for row in found.values():
@@ -222,9 +223,46 @@ def test_what_is_not_there_is_refused_by_field(
         assert word in sentence
 
 
+@pytest.mark.parametrize("operation", ["sim", "batch"])
+@pytest.mark.parametrize(
+    ("frames", "fits"),
+    [
+        *((each, True) for each in ("1 100", "1 99 2", "1 5, 6 10", "10 1 -1", "7", "3, 9")),
+        *((each, False) for each in ("1 5, 8 10", "1 9 2, 10", "1, 2, 4")),
+    ],
+)
+def test_what_is_computed_in_order_has_one_range(
+    ann: httpx.Client, operation: str, frames: str, fits: bool
+) -> None:
+    send(ann, "demo/scene.hip", b"hip")
+    asked = HOUDINI | {"operation": operation, "params": {"frames": frames}}
+    answer = ann.post("/v1/submissions/check", json=spec(**asked))
+    assert answer.status_code == (200 if fits else 400), answer.text
+    if not fits:
+        (sentence,) = answer.json()["errors"]["jobs[0].frames"]
+        assert sentence.startswith(f"hou {operation} computes its frames in order")
+
+
 def test_a_job_with_a_plugin_for_gpus_gets_one(ann: httpx.Client) -> None:
     body = spec(app="maya", app_version="2025", plugins=["maya_redshift"])
     assert ann.post("/v1/submissions", json=body).json()["jobs"][0]["machine_type"] == "local-gpu"
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        (["mtoa"], ["mtoa:5.4.0"]),
+        (["maya_prman", "mtoa"], ["maya_prman:25.2", "mtoa:5.4.0"]),  # and not 26.1
+        (["maya_prman:25.2", "maya_redshift"], ["maya_prman:25.2", "maya_redshift:unknown"]),
+        ([], []),
+    ],
+)
+def test_a_runner_is_told_the_newest_version_of_a_plugin_that_fits_the_product(
+    farm: Farm, ann: httpx.Client, asked: list[str], given: list[str]
+) -> None:
+    body = spec(app="maya", app_version="2025", plugins=asked)
+    ann.post("/v1/submissions", json=body).raise_for_status()
+    assert FakeRunner(farm).http.get("/v1/runner/job").json()["plugins"] == given
 
 
 def test_what_runners_tell_is_offered_for_a_day(farm: Farm, ann: httpx.Client) -> None:
@@ -297,11 +335,15 @@ HOUDINI = {"app": "hou", "operation": "render", "app_version": "20.5", "path": "
     ("told", "lacks"),
     [
         ([{"app": "hou", "version": "20.5.332", "plugins": ["htoa:6.3.0"]}], ""),
-        # Another one of the series stands in, and so does any version of a plug-in here.
-        ([{"app": "hou", "version": "20.5.400", "plugins": ["htoa:6.2.0"]}], ""),
+        # Another one of the series stands in, but no other version of a plug-in.
+        ([{"app": "hou", "version": "20.5.400", "plugins": ["htoa:6.3.0"]}], ""),
+        (
+            [{"app": "hou", "version": "20.5.332", "plugins": ["htoa:6.2.0"]}],
+            "hou 20.5.332 with htoa:6.3.0",
+        ),
         ([{"app": "blender", "version": "4.2.0", "plugins": []}], ""),
         ([{"app": "hou", "version": "20.0.1", "plugins": ["htoa:6.3.0"]}], "hou 20.5.332"),
-        ([{"app": "hou", "version": "20.5.332", "plugins": []}], "hou 20.5.332 with htoa"),
+        ([{"app": "hou", "version": "20.5.332", "plugins": []}], "hou 20.5.332 with htoa:6.3.0"),
     ],
 )
 def test_a_host_without_the_program_or_its_plug_in_gets_nothing_of_the_job(

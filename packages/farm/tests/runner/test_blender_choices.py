@@ -10,6 +10,8 @@ from typing import Any
 
 import OpenImageIO as oiio
 import pytest
+from farm.catalog.products import Installed, product_rows
+from farm.renderers import Discovery, series
 from farm.templates import load
 from farm_protocol.runner import Outcome
 
@@ -180,8 +182,8 @@ def test_what_blender_and_its_cards_have_not_is_named(scenes, tmp_path):
 # V-Ray for Blender
 
 
-def with_vray(farm):
-    farm.job = farm.job.model_copy(update={"plugins": ["blender_vray:6.20.1"]})
+def with_vray(farm, plugin="blender_vray:6.20.1"):
+    farm.job = farm.job.model_copy(update={"plugins": [plugin]})
     return farm
 
 
@@ -205,6 +207,34 @@ def test_vray_renders_with_its_plug_in(rig, tmp_path, monkeypatch, scene, params
         assert rig.run(farm) == 0
     picture = Picture(farm, tmp_path)
     assert (picture.size, picture.middle) == (SIZE, GREEN)
+
+
+@pytest.mark.parametrize("place", ["home", "linked", "variable"])
+def test_an_add_on_that_the_farm_offers_is_loaded(rig, tmp_path, monkeypatch, place):
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("BLENDER_USER_SCRIPTS", raising=False)
+    version = next(Discovery().of("blender")).version
+    configuration = home / ".config" / "blender" / series("blender", version) / "scripts"
+    scripts = tmp_path / "studio" if place == "variable" else configuration
+    if place == "variable":
+        monkeypatch.setenv("BLENDER_USER_SCRIPTS", str(scripts))
+    module = scripts / "addons" / "vray_blender"
+    (scripts / "addons").mkdir(parents=True)
+    if place == "linked":
+        shutil.copytree(ADDONS / "addons" / module.name, tmp_path / "source" / "vray")
+        module.symlink_to(tmp_path / "source" / "vray")
+    else:
+        shutil.copytree(ADDONS / "addons" / module.name, module)
+
+    blender = next(Discovery().of("blender"))
+    rows = product_rows([Installed(blender.app, blender.version, blender.plugins)])
+    (offered,) = next(row for row in rows if row.app_type == "blender").compatible_modules
+    monkeypatch.setenv("VRAY_AUTH_CLIENT_FILE_PATH", str(tmp_path / "no licence"))
+    farm = with_vray(rig.farm("vray.blend", [[1]]), offered)
+    rig.run(farm)
+    # It is loaded: that it has no licence nobody else says.
+    assert farm.finishes["c1"].outcome is Outcome.NO_LICENCE, farm.finishes["c1"].sentence
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,19 @@ def test_the_documented_parameters_reach_houdini(tmp_path: Path) -> None:
     assert names(farm)[2] == ["beauty it's.0002.exr"]
 
 
+def test_the_longest_list_reaches_houdini(tmp_path: Path) -> None:
+    nodes = {"/out/mantra1": MANTRA, "/obj/cam1": CAMERA}
+    longest = ["*.png"] * 11_000
+    farm = run(tmp_path, nodes, [[2]], output_upload=longest)
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+
+
 @pytest.mark.parametrize(
     ("params", "field"),
     [
+        ({"output_upload": ["*.png"] * 12_000}, "output_upload"),
+        ({"project_param": {"/obj/geo1/points": [0.5] * 60_000}}, "project_param"),
+        ({"project_env": {"JOB": "é" * 17_000}}, "project_env"),
         ({"output_upload": {"a": 1}}, "output_upload"),
         ({"project_env": ["JOB"]}, "project_env"),
         ({"project_param": "no json"}, "project_param"),

@@ -22,6 +22,8 @@ from hypothesis import strategies as st
 
 SYMPTOMS = load_named("blender_render").symptoms
 EXTENSIONS = ["png", "jpg", "exr", "tif", "bmp", "tga", "webp", "hdr", "dpx", "cin", "rgb"]
+SPELLINGS = ["jpeg", "JPG", "Png", "DPX", "tiff", "sgi", "iff"]
+"""Names that scenes choose themselves."""
 
 
 def write_image(path: Path, width: int = 64, height: int = 36) -> None:
@@ -31,7 +33,7 @@ def write_image(path: Path, width: int = 64, height: int = 36) -> None:
     assert image.write(str(path)), image.geterror()
 
 
-@pytest.mark.parametrize("extension", [e for e in EXTENSIONS if e != "cin"])
+@pytest.mark.parametrize("extension", [e for e in EXTENSIONS + SPELLINGS if e != "cin"])
 def test_whole_images_pass_and_truncated_ones_do_not(tmp_path, extension):
     path = tmp_path / f"frame_0001.{extension}"
     write_image(path)

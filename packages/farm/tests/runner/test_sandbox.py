@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from farm.runner.sandbox import View, command, probe
+from farm.runner.sandbox import command, probe
+from farm.runner.sandbox_view import View
 from farm.runner.workplace import Workplace
 from farm_protocol.runner import Outcome
 from waiting import until, until_dead
@@ -67,19 +68,20 @@ def named(name: str) -> list[psutil.Process]:
 class Attack:
     """A job whose scene attacks, and what it is after."""
 
-    def __init__(self, rig, tmp_path: Path) -> None:
+    def __init__(self, rig, tmp_path: Path, program: str) -> None:
         self.rig = rig
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
         self.daemon = f"hostile-{os.getpid()}-{tmp_path.name}"
         home = tmp_path / "home"
         other_job = rig.work_dir / "job2-1-abc" / "project"
-        for folder in (home, other_job):
+        data = home / ".local" / "share" / "envoy"
+        for folder in (home, other_job, data):
             folder.mkdir(parents=True)
             (folder / "file").write_text("SECRET")
         self.store = tmp_path / "store"
         (tmp_path / "farm.sqlite").write_text("SECRET")
-        targets = [home / "file", other_job / "file", tmp_path / "farm.sqlite"]
+        targets = [*(each / "file" for each in (home, other_job, data)), tmp_path / "farm.sqlite"]
         script = HOSTILE.format(
             paths=[*map(str, targets), "/etc/passwd"],
             work_dir=str(rig.work_dir),
@@ -87,7 +89,8 @@ class Attack:
             name=self.daemon,
         )
         (rig.scenes / "hostile.py").write_text(script)
-        self.blender = tmp_path / "careless"
+        self.blender = tmp_path / program
+        self.blender.parent.mkdir(parents=True, exist_ok=True)
         self.blender.write_text(CARELESS.format(blender=shutil.which("blender")))
         self.blender.chmod(0o755)
 
@@ -109,10 +112,10 @@ class Attack:
 
 
 @pytest.fixture
-def attack(rig, tmp_path, monkeypatch):
+def attack(request, rig, tmp_path, monkeypatch):
     if not Path("/usr/bin/python3").exists():
         pytest.skip("needs /usr/bin/python3")
-    made = Attack(rig, tmp_path)
+    made = Attack(rig, tmp_path, getattr(request, "param", "careless"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     yield made
     made.listener.close()
@@ -121,6 +124,9 @@ def attack(rig, tmp_path, monkeypatch):
 
 
 @needs_sandbox
+@pytest.mark.parametrize(
+    "attack", ["careless", "home/bin/careless", "home/.local/bin/careless"], indirect=True
+)
 def test_a_hostile_scene_reads_reaches_and_leaves_nothing(attack):
     farm = attack.run("required")
     assert "SECRET" not in farm.log
@@ -137,7 +143,7 @@ def test_a_hostile_scene_reads_reaches_and_leaves_nothing(attack):
 
 def test_the_same_attack_works_without_a_sandbox(attack):
     farm = attack.run("off")
-    assert farm.log.count("SECRET") == 3
+    assert farm.log.count("SECRET") == 4
     assert attack.was_called()
     assert named(attack.daemon)
     assert farm.requests[0].warnings == []

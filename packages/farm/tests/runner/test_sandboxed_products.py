@@ -8,19 +8,21 @@ from pathlib import Path
 import pytest
 import stand_ins
 import stand_ins_houdini
-from farm.runner.sandbox import probe
+from farm.runner.sandbox import Mode, probe
 from farm_protocol.runner import Outcome
 from stand_ins.scenes import write_scene
 
 from .conftest import fake_farm
 from .in_process import end, names, run_job
 
-pytestmark = pytest.mark.skipif(bool(probe()), reason=probe())
+needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
 
 VISIBLE = {
     "nuke": "NUKE_PATH",
     "c4d": "REDSHIFT_COREDATAPATH",
     "hou": "HOUDINI_PATH",
+    "maya": "MAYA_MODULE_PATH",
+    "vray": "VRAY_AUTH_CLIENT_FILE_PATH",
 }
 """A variable of each product, which names plug-ins that its sandbox shows: here the stand-ins."""
 HIP = {
@@ -65,6 +67,7 @@ def run(folder: Path, product: str, program: Path, mode: str) -> "fake_farm.Fake
     return run_job(folder, product, program, "render", name, [[1, 2]], params, sandbox=mode)
 
 
+@needs_sandbox
 @pytest.mark.usefixtures("visible")
 @pytest.mark.parametrize("product", VISIBLE)
 def test_a_product_renders_inside(tmp_path: Path, product: str) -> None:
@@ -76,6 +79,7 @@ def test_a_product_renders_inside(tmp_path: Path, product: str) -> None:
     assert "It runs on render." in farm.log
 
 
+@needs_sandbox
 def test_a_product_that_starts_only_outside_is_told_apart(tmp_path: Path) -> None:
     """Nobody shows the sandbox what this Cinema 4D needs beside its own folder."""
     program = install(tmp_path / "app" / "bin", "c4d")
@@ -86,6 +90,84 @@ def test_a_product_that_starts_only_outside_is_told_apart(tmp_path: Path) -> Non
     assert "It runs on render." not in farm.log
 
 
+USES_NUKE = (
+    'echo "Found Nuke $(Nuke15.1 --version)"\necho "Its licence is at $foundry_LICENSE"\nexec '
+)
+
+
+@pytest.mark.usefixtures("visible")
+@pytest.mark.parametrize("mode", ["off", pytest.param("required", marks=needs_sandbox)])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_plug_in_that_is_another_program_is_at_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode, linked: bool
+) -> None:
+    monkeypatch.setenv("foundry_LICENSE", "4101@licences")
+    nuke = stand_ins.install(tmp_path / "Nuke15.1v3", "nuke")["nuke"]
+    if linked:
+        (tmp_path / "links").mkdir()
+        link = tmp_path / "links" / nuke.name
+        link.symlink_to(nuke)
+        nuke = link
+    program = install(tmp_path / "app" / "bin", "hou")
+    program.write_text(program.read_text().replace("exec ", USES_NUKE, 1))
+    name = scene(tmp_path / "project", "hou")
+
+    def render(*plugins: str) -> "fake_farm.FakeFarm":
+        return run_job(
+            *(tmp_path, "hou", program, "render", name, [[1]], {"frames": "1"}),
+            sandbox=mode,
+            plugins=plugins,
+            others={"nuke": nuke},
+        )
+
+    farm = render("hton:15.1v3")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert "Found Nuke 15.1v3\nIts licence is at 4101@licences\n" in farm.log
+    assert [each.app for each in farm.requests[0].programs] == ["hou", "nuke"]
+    assert "Found Nuke \n" in render().log
+
+
+def test_a_machine_without_the_other_program_says_so(tmp_path: Path) -> None:
+    program = install(tmp_path / "app" / "bin", "hou")
+    name = scene(tmp_path / "project", "hou")
+    farm = run_job(
+        *(tmp_path, "hou", program, "render", name, [[1]], {"frames": "1"}), plugins=["hton:15.1v3"]
+    )
+    assert end(farm).sentence == (
+        "The render machine has no nuke 15.1v3, which is the plug-in hton: install it, or give its"
+        " path."
+    )
+    assert not end(farm).permanent
+
+
+@needs_sandbox
+@pytest.mark.usefixtures("visible")
+@pytest.mark.parametrize(
+    ("config", "seen"),
+    [("config.ocio", {"config.ocio"}), ("colours/config.ocio", {"config.ocio", "table.spi1d"})],
+)
+def test_what_a_variable_names_opens_no_private_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, seen: set[str]
+) -> None:
+    """A colour configuration is shown with its tables, but not with all of somebody's files."""
+    home = tmp_path / "home"
+    file = home / config
+    file.parent.mkdir(parents=True)
+    for path in (file, file.with_name("table.spi1d"), home / "key"):
+        path.write_text(f"read {path.name}\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("OCIO", str(file))
+    monkeypatch.setenv("foundry_LICENSE", str(home))
+    program = install(tmp_path / "app" / "bin", "nuke")
+    reads = f"find {home} {tmp_path}/farm.sqlite -type f -exec cat {{}} +\nexec "
+    program.write_text(program.read_text().replace("exec ", reads, 1))
+    (tmp_path / "farm.sqlite").write_text("read the farm's accounts\n")
+    farm = run(tmp_path, "nuke", program, "required")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert {line[5:] for line in farm.log.splitlines() if line.startswith("read ")} == seen
+
+
+@needs_sandbox
 def test_a_product_that_does_not_start_at_all_stays_inside(tmp_path: Path) -> None:
     program = tmp_path / "app" / "bin" / "Commandline"
     program.parent.mkdir(parents=True)

@@ -29,11 +29,27 @@ def find_version(catalogue: Catalogue, spec: JobSpec) -> Match:
 def check_plugins(catalogue: Catalogue, spec: JobSpec, version: str) -> list[str]:
     """Return a sentence for each of a job's plug-ins that its product's version cannot have."""
     rows = versions_of(catalogue.products, spec.app)
-    chosen = next(row for row in rows if row.version == version)
+    chosen = _row(rows, version)
     return [
         _refusal(spec, chosen, rows, plugin)
         for plugin in dict.fromkeys(spec.plugins)
         if not takes(chosen, [plugin])
+    ]
+
+
+def with_versions(catalogue: Catalogue, spec: JobSpec, version: str) -> list[str]:
+    """Return a job's plug-ins, each with the version that it gets: the asked one, else the newest.
+
+    Of those that work with the product's version, which only the catalogue knows; and so a job is
+    rendered with the same one on every machine.
+
+    Parameters:
+        version: of the product; it takes all of them, see `check_plugins`.
+    """
+    chosen = _row(versions_of(catalogue.products, spec.app), version)
+    return [
+        text if ":" in text else f"{text}:{plugins_of(chosen, text)[-1]}"
+        for text in dict.fromkeys(spec.plugins)
     ]
 
 
@@ -50,6 +66,10 @@ def unknown_operation(catalogue: Catalogue, spec: JobSpec) -> dict[str, list[str
     return {
         field: [f"This farm cannot run the operation '{spec.operation}' of '{spec.app}'. {can}"]
     }
+
+
+def _row(rows: list[ProductVersion], version: str) -> ProductVersion:
+    return next(row for row in rows if row.version == version)
 
 
 def _refusal(spec: JobSpec, chosen: ProductVersion, rows: list[ProductVersion], plugin: str) -> str:

@@ -2,9 +2,9 @@
 
 from farm.renderers.discover import Discovery
 from farm.renderers.places import Places
-from farm.renderers.plugins import FoundPlugin, chosen, environment
+from farm.renderers.plugins import as_plugin, chosen, environment
 from farm.renderers.programs import programs, series
-from farm.renderers.renderer import Renderer, RendererError, choose
+from farm.renderers.renderer import FoundPlugin, Renderer, RendererError, choose
 from farm.renderers.versions import UNKNOWN, begins_with, version_key
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Places",
     "Renderer",
     "RendererError",
+    "as_plugin",
     "begins_with",
     "choose",
     "chosen",

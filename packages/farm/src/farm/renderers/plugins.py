@@ -4,32 +4,17 @@ import glob
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 from farm.renderers.places import Places
 from farm.renderers.programs import Program, Trace, series, version_in
+from farm.renderers.renderer import FoundPlugin, Renderer
 from farm.renderers.versions import UNKNOWN, version_key
 
 _READ_BYTES = 1 << 16
-
-
-@dataclass(frozen=True)
-class FoundPlugin:
-    """A plug-in that a program may load.
-
-    Attributes:
-        text: ``<code>:<version>``; `UNKNOWN` where no version is told.
-        folder: where it lies.
-        variables: names and values with which the program loads this one.
-        paths: names of variables that are lists of paths, and what stands in front of them.
-    """
-
-    text: str
-    folder: Path
-    variables: tuple[tuple[str, str], ...] = ()
-    paths: tuple[tuple[str, tuple[str, ...]], ...] = ()
+_PRODUCTS_OWN = "&"
+"""In Houdini's lists of paths its own folders."""
 
 
 def find_plugins(
@@ -53,6 +38,16 @@ def find_plugins(
                     text = f"{code}:{_version(trace, proof) or UNKNOWN}"
                     found[_found(text, trace, proof, names)] = None
     return tuple(found)
+
+
+def as_plugin(text: str, program: Renderer) -> FoundPlugin:
+    """Return another product's program as a plug-in: what loads it finds it on the PATH.
+
+    Parameters:
+        text: of the plug-in, as a job asks for it.
+    """
+    folder = Path(program.command[0]).parent
+    return FoundPlugin(text, folder, paths=(("PATH", (str(folder),)),), program=program)
 
 
 def chosen(found: Sequence[FoundPlugin], asked: Iterable[str]) -> list[FoundPlugin]:
@@ -97,10 +92,17 @@ def environment(
     for name, ours in lists.items():
         theirs = filter(None, inherited.get(name, "").split(os.pathsep))
         all_parts = [*ours, *(part for part in theirs if part not in others or part in ours)]
-        # Each at its last place: Houdini's "&", its own folders, belongs behind all others.
-        unique = list(dict.fromkeys(reversed(all_parts)))
-        variables[name] = os.pathsep.join(reversed(unique))
+        variables[name] = os.pathsep.join(_each_once(all_parts))
     return variables
+
+
+def _each_once(parts: Sequence[str]) -> list[str]:
+    """Return each part at its first place, but Houdini's own folders behind all plug-ins."""
+    return [
+        part
+        for index, part in enumerate(parts)
+        if part not in (parts[index + 1 :] if part == _PRODUCTS_OWN else parts[:index])
+    ]
 
 
 def _found(text: str, trace: Trace, proof: Path, names: Mapping[str, str]) -> FoundPlugin:
@@ -116,9 +118,11 @@ def _found(text: str, trace: Trace, proof: Path, names: Mapping[str, str]) -> Fo
 
 
 def _filled(text: str, names: Mapping[str, str]) -> str:
+    above = "/.." in text
     for name, value in names.items():
         text = text.replace(name, value)
-    return text
+    # Of the name: the plug-in's folder may be a link to one that lies elsewhere.
+    return os.path.normpath(text) if above else text
 
 
 def _code(text: str) -> str:

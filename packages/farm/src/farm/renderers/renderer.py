@@ -2,13 +2,32 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from farm.renderers.plugins import FoundPlugin
 from farm.renderers.programs import series
 
 
 class RendererError(Exception):
     """A renderer that was asked for cannot be used. ``str()`` is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class FoundPlugin:
+    """A plug-in that a program may load.
+
+    Attributes:
+        text: ``<code>:<version>``; `UNKNOWN` where no version is told.
+        folder: where it lies.
+        variables: names and values with which the program loads this one.
+        paths: names of variables that are lists of paths, and what stands in front of them.
+        program: the plug-in is this program of another product; None: it is files.
+    """
+
+    text: str
+    folder: Path
+    variables: tuple[tuple[str, str], ...] = ()
+    paths: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    program: "Renderer | None" = None
 
 
 @dataclass(frozen=True)

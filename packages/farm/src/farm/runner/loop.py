@@ -4,12 +4,19 @@ import contextlib
 import logging
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm_protocol.runner import ClaimRequest, EndedClaim, Program, RunnerJob, report_of
 
-from farm.renderers import Discovery, Renderer, RendererError, choose
+from farm.renderers import (
+    Discovery,
+    FoundPlugin,
+    Renderer,
+    RendererError,
+    as_plugin,
+    choose,
+)
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
 from farm.runner.report import (
     ClaimLostError,
@@ -96,6 +103,7 @@ def _prepare(
     try:
         template = load_named(job.template)
         renderer = choose(discovery.of(template.renderer), template.renderer, job.app_version)
+        others = _other_programs(template, job.plugins, discovery)
     except (TemplateError, RendererError) as error:
         return Failure(str(error), False)
     if renderer is None:
@@ -103,7 +111,9 @@ def _prepare(
             f"The render machine has no {job.app} {job.app_version}: install it, or give its path.",
             False,
         )
-    log.info("%s %s, %s.", renderer.app, renderer.version, renderer.how_found)
+    renderer = replace(renderer, found=(*renderer.found, *others))
+    for each in (renderer, *(other.program for other in others if other.program)):
+        log.info("%s %s, %s.", each.app, each.version, each.how_found)
     try:
         sandbox = set_up(mode, place, renderer, template, job.gpu, job.plugins)
         stage(job.files, place.project, farm, job.disk_store, stopping)
@@ -113,6 +123,30 @@ def _prepare(
         return Failure(str(error), False)
     warnings = [sandbox.warning, _other_version(job, renderer)]
     return _Ready(template, renderer, sandbox, [each for each in warnings if each])
+
+
+def _other_programs(
+    template: Template, plugins: list[str], discovery: Discovery
+) -> list[FoundPlugin]:
+    """Return those of a job's plug-ins that are programs of other products.
+
+    Raises:
+        RendererError: this machine has no such program.
+    """
+    others = []
+    for text in plugins:
+        code, _, version = text.partition(":")
+        app = template.plugins[code].program if code in template.plugins else ""
+        if not app:
+            continue
+        program = choose(discovery.of(app), app, version)
+        if program is None:
+            raise RendererError(
+                f"The render machine has no {app} {version}, which is the plug-in {code}: install "
+                "it, or give its path."
+            )
+        others.append(as_plugin(text, program))
+    return others
 
 
 def _other_version(job: RunnerJob, renderer: Renderer) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 _SIZE_FIELD = {".dpx": 16, ".cin": 20}
 """Offset of the 32-bit file size: SMPTE 268M (DPX) and Kodak's Cineon 4.5 description."""
 _BIG_ENDIAN_MAGIC = (b"SDPX", b"\x80\x2a\x5f\xd7")
-_ENDING = {".jpg": b"\xff\xd9", ".png": b"IEND\xaeB`\x82"}
+_JPEG_ENDING = b"\xff\xd9"
+_ENDING = {".jpg": _JPEG_ENDING, ".jpeg": _JPEG_ENDING, ".png": b"IEND\xaeB`\x82"}
 """Last bytes: JPEG's end marker, and PNG's last chunk, which has the same checksum everywhere."""
 IMAGES = frozenset(
     f".{extension}"
@@ -130,17 +131,18 @@ def _decode(oiio: Any, path: Path, name: str, size: tuple[int, int] | None) -> A
 def _check_end(path: Path, name: str) -> None:
     """Find truncated files of the formats whose reader does not."""
     size = path.stat().st_size
+    suffix = path.suffix.lower()
     whole = True
     with path.open("rb") as file:
-        if path.suffix in _SIZE_FIELD:
-            offset = _SIZE_FIELD[path.suffix]
+        if suffix in _SIZE_FIELD:
+            offset = _SIZE_FIELD[suffix]
             header = file.read(offset + 4)
             order = ">" if header[:4] in _BIG_ENDIAN_MAGIC else "<"
             (declared,) = struct.unpack_from(f"{order}I", header, offset)
             # All ones means "undefined" in both formats.
             whole = declared == 0xFFFFFFFF or size >= declared
-        elif path.suffix in _ENDING:
-            ending = _ENDING[path.suffix]
+        elif suffix in _ENDING:
+            ending = _ENDING[suffix]
             file.seek(-len(ending), os.SEEK_END)
             whole = file.read() == ending
     if not whole:

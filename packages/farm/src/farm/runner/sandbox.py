@@ -11,25 +11,24 @@ wants them. Everything lies at its own path, so that no path needs to be transla
 import functools
 import json
 import logging
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from farm.renderers import Renderer, chosen
+from farm.renderers import Renderer
+from farm.runner.sandbox_view import SYSTEM, View, seen, view_of
 from farm.runner.workplace import Workplace
-from farm.templates import SHARED, PlugIn, Template
+from farm.templates import Template
 
 log = logging.getLogger("farm.runner")
 
 Mode = Literal["auto", "required", "off"]
 """``auto``: a sandbox where there is one, else a warning; ``required``: no work without one."""
 
-SYSTEM = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")))
 _CONFIGURATION = (
     # No more of /etc: it tells who uses this machine, and may hold keys.
     "/etc/fonts",
@@ -43,41 +42,12 @@ _CONFIGURATION = (
 _NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf")
 _GPU = ("/sys", "/etc/OpenCL", "/etc/vulkan", "/opt/rocm")
 """What GPU drivers read: /sys describes the devices, the others name the drivers."""
-_SHALLOW = 3
-"""Parts of a path such as /opt/bin: what lies beside that is not the program's."""
-_GPU_DEVICES = ("nvidia*", "dri", "kfd")
-
 _ASK_SECONDS = 60.0
 _LONGEST_REASON = 300
-_WHERE_BPY_IS = (
-    "import importlib.util as u, json, sys;"
-    "print(json.dumps([sys.prefix, sys.base_prefix, u.find_spec('bpy').origin]))"
-)
 
 
 class SandboxError(Exception):
     """There is no sandbox although one is required. ``str()`` is a sentence for people."""
-
-
-@dataclass(frozen=True)
-class View:
-    """What of this machine a renderer sees beside the system and its job.
-
-    Attributes:
-        readable: files and folders.
-        links: symbolic links as (path, target).
-        hidden: folders of the system that it must not see.
-        devices: files and folders below /dev.
-        gpu: whether it sees what GPU drivers need.
-        network: whether it reaches the network.
-    """
-
-    readable: tuple[Path, ...]
-    links: tuple[tuple[Path, Path], ...] = ()
-    hidden: tuple[Path, ...] = ()
-    devices: tuple[Path, ...] = ()
-    gpu: bool = False
-    network: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,9 +107,7 @@ def set_up(
         return Sandbox()
     reason = probe()
     if not reason:
-        asked = list(plugins)
-        folders = [each.folder for each in chosen(renderer.found, asked)]
-        view = _view(place, renderer, template, gpu, template.needs_of(asked), folders)
+        view = view_of(place, renderer, template, gpu, list(plugins))
         prefix = command(shutil.which("bwrap") or "bwrap", place, view)
         reason = _refusal(prefix, renderer, template)
         if not reason:
@@ -189,112 +157,10 @@ def _system(bwrap: str, view: View) -> list[str]:
     return line
 
 
-def _view(
-    place: Workplace,
-    renderer: Renderer,
-    template: Template,
-    gpu: bool,
-    plugins: Sequence[PlugIn],
-    folders: Sequence[Path],
-) -> View:
-    # Of the farm on this machine, whose data folder holds the work folder; and of its user.
-    private = {place.root.parent.parent, *_home()}
-    program = Path(renderer.command[0])
-    links: list[tuple[Path, Path]] = []
-    if renderer.kind == "bpy":
-        own = _python_folders(program)
-    else:
-        resolved = program.resolve()
-        folder = resolved.parent
-        # A program that lies directly in such a folder is a script or a link of somebody's own.
-        alone = any(each.is_relative_to(folder) for each in private)
-        own = [resolved if alone else _root(folder)]
-        if program != resolved and not _seen(program, [*SYSTEM, *own]):
-            links.append((program, resolved))
-    if template.python:
-        own += _interpreter_folders(Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix))
-    named = [*template.visible, *(name for plugin in plugins for name in plugin.folders)]
-    own += [*_places(named), *folders]
-    devices = Path("/dev")
-    return View(
-        readable=tuple(
-            path
-            for path in dict.fromkeys([*own, template.scripts, SHARED])
-            if path.exists() and not _seen(path, SYSTEM)
-        ),
-        links=tuple(links),
-        hidden=tuple(
-            folder
-            for folder in sorted(private)
-            if any(folder != each and folder.is_relative_to(each) for each in SYSTEM)
-        ),
-        devices=tuple(path for each in _GPU_DEVICES * gpu for path in sorted(devices.glob(each))),
-        gpu=gpu,
-        network=template.network or any(plugin.network for plugin in plugins),
-    )
-
-
-def _root(folder: Path) -> Path:
-    """Return where a program is installed: it needs what lies beside its folder ``bin``, too."""
-    return folder.parent if folder.name == "bin" and len(folder.parts) > _SHALLOW else folder
-
-
-def _places(named: Iterable[str]) -> list[Path]:
-    """Return the files and folders that are meant: by a variable of the environment, or a path."""
-    found = []
-    for name in named:
-        texts = [name] if name.startswith("/") else os.environ.get(name, "").split(os.pathsep)
-        # A licence may also be a server, port@host: that is no path.
-        paths = [Path(text) for text in texts if text.startswith("/")]
-        # A colour configuration names tables that lie beside it.
-        found += [path.parent if path.suffix == ".ocio" else path for path in paths]
-    return found
-
-
-def _home() -> list[Path]:
-    try:
-        return [Path.home()]
-    except RuntimeError:
-        return []  # This user has none.
-
-
-def _python_folders(python: Path) -> list[Path]:
-    """Return where a Python with bpy, the one that it was made from, and bpy itself lie."""
-    try:
-        said = subprocess.run(
-            [str(python), "-s", "-c", _WHERE_BPY_IS],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_ASK_SECONDS,
-            check=True,
-            cwd="/",
-        ).stdout
-        prefix, base_prefix, origin = map(Path, json.loads(said))
-    except (subprocess.SubprocessError, ValueError) as error:
-        log.warning("%s did not say where bpy is: %s", python, error)
-        return []
-    return [*_interpreter_folders(python, prefix, base_prefix), origin.parent.parent]
-
-
-def _interpreter_folders(python: Path, prefix: Path, base_prefix: Path) -> list[Path]:
-    # A virtual environment's python is a link, often to a link: each must lead somewhere.
-    hops = [python]
-    while hops[-1].is_symlink():
-        hops.append(hops[-1].parent / hops[-1].readlink())
-    prefixes = [prefix, base_prefix, *(hop.parent.parent for hop in hops)]
-    # Not all of a prefix: people keep other things there, such as a farm's data.
-    parts = ("bin", "lib", "lib64", "pyvenv.cfg")
-    return [each / part for each in prefixes for part in parts]
-
-
-def _seen(path: Path, folders: Iterable[Path]) -> bool:
-    return any(path.is_relative_to(each) for each in folders)
-
-
 def _refusal(prefix: list[str], renderer: Renderer, template: Template) -> str:
     """Return why the renderer does not start inside the sandbox; "" when it does."""
     program = renderer.command[0]
-    if _seen(Path(program).resolve(), SYSTEM):
+    if seen(Path(program).resolve(), SYSTEM):
         return ""  # The system's own, complete in there: a third of a second saved.
     # Anything else may be a script, or a package of another kind, that needs more than its folder.
     arguments = ["-s", "-c", ""] if renderer.kind == "bpy" else [*template.trial]

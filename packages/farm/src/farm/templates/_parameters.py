@@ -21,6 +21,8 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
 _MAX_TEXT = 20_000
 """Longest text value in characters: far above any sensible frame list, far below a command line."""
+_MAX_STRUCTURE = 100_000
+"""Longest list or object in bytes of JSON, which becomes one argument: Linux takes 128 KiB."""
 
 
 @dataclass(frozen=True)
@@ -150,11 +152,15 @@ def _parse_structure(value: JsonValue, kind: Literal["list", "object"]) -> JsonV
             value = json.loads(value) if value else ([] if kind == "list" else {})
         except ValueError:
             value = [value] if kind == "list" else value
-    if kind == "list" and isinstance(value, list) and all(isinstance(v, str) for v in value):
-        return value
-    if kind == "object" and isinstance(value, dict):
-        return value
-    raise ValueError(f"'{_short(value)}' is not {wanted}.")
+    fits = isinstance(value, dict)
+    if kind == "list":
+        fits = isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if not fits:
+        raise ValueError(f"'{_short(value)}' is not {wanted}.")
+    size = len(json.dumps(value))
+    if size > _MAX_STRUCTURE:
+        raise ValueError(f"It is too long: {size} bytes as JSON, and the most is {_MAX_STRUCTURE}.")
+    return value
 
 
 def _parse_bool(value: JsonValue) -> bool:

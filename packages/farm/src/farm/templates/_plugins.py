@@ -12,16 +12,19 @@ class PlugIn:
     Attributes:
         network: whether it needs the network, as for a licence server.
         folders: environment variables that name folders which it reads.
+        program: product of which it is the program, on the same machine; "" for files that the
+            renderer loads.
     """
 
     network: bool
     folders: tuple[str, ...]
+    program: str = ""
 
 
 def load_plugins(notes: Mapping[str, Any]) -> dict[str, PlugIn]:
     """Return what a template's ``sandbox.plugins`` says, by code. Raises KeyError, TypeError."""
     return {
-        code: PlugIn(network=needs["network"], folders=tuple(needs["folders"]))
+        code: PlugIn(needs["network"], tuple(needs["folders"]), needs.get("program", ""))
         for code, needs in notes.items()
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -100,6 +101,7 @@ class Template:
         needs_plugin: parameter -> value -> code of the plug-in with which alone it works.
         whole: all frames belong together: one renderer does all of them, and all anew after a
             failure. For the farm such a job has one frame.
+        single_range: the frames must be one range with one step; only where `whole`.
         sequence: a job's path names an image sequence (see `parse_sequence`), which may be made by
             a job that it needs.
         python: whether the farm's own Python runs inside the sandbox.
@@ -137,6 +139,7 @@ class Template:
     most: Mapping[str, tuple[str, Mapping[str, int]]]
     needs_plugin: Mapping[str, Mapping[str, str]]
     whole: bool
+    single_range: bool
     sequence: bool
     python: bool
     trial: tuple[str, ...]
@@ -231,6 +234,16 @@ class Template:
         kinds = " or ".join(f".{each}" for each in self.scenes)
         return f"'{path}' is not a scene of {self.renderer}: it must be a {kinds} file."
 
+    def frames_refusal(self, frames: Iterable[int]) -> str:
+        """Return why a job cannot have these frames; "" when it can."""
+        steps = {later - frame for frame, later in pairwise(sorted(frames))}
+        if not self.single_range or len(steps) <= 1:
+            return ""
+        return (
+            f"{self.app} {self.operation} computes its frames in order, so they must be a single "
+            "range, as in '1 100' or '1 99 2'."
+        )
+
     def needs_of(self, plugins: Iterable[str]) -> list[PlugIn]:
         """Return what a job's plug-ins need; ``plugins`` are ``<code>`` or ``<code>:<version>``."""
         return chosen(self.plugins, plugins)
@@ -322,6 +335,7 @@ def load_named(name: str) -> Template:
             most={name: (of["of"], of["is"]) for name, of in notes.get("most", {}).items()},
             needs_plugin=notes.get("needs_plugin", {}),
             whole=notes.get("whole", False),
+            single_range=notes.get("single_range", False),
             sequence=_INPUTS[notes.get("input", "scene")],
             python=notes["sandbox"].get("python", "drive" in notes),
             trial=tuple(notes["sandbox"].get("trial", ["--version"])),
