@@ -105,11 +105,12 @@ def _prepare(
         )
     log.info("%s %s, %s.", renderer.app, renderer.version, renderer.how_found)
     try:
+        renderer = renderer.with_program(template.program)
         sandbox = set_up(mode, place, renderer, template, job.gpu, job.plugins)
         stage(job.files, place.project, farm, job.disk_store, stopping)
     except StageError as error:
         return Failure(str(error), error.permanent)
-    except SandboxError as error:
+    except (RendererError, SandboxError) as error:
         return Failure(str(error), False)
     warnings = [sandbox.warning, _other_version(job, renderer)]
     return _Ready(template, renderer, sandbox, [each for each in warnings if each])
