@@ -264,6 +264,7 @@ def test_the_jobs_of_a_page_are_valid(app: str) -> None:
     for job in examples:
         template = load(job.app, job.operation)
         assert template is not None
+        template = template.for_scene(job.path)
         assert template.app == app
         params = dict(job.params)
         assert params.pop("instances")

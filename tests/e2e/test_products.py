@@ -67,6 +67,7 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
         if product == "nuke":
             (folder / "comp.nk").write_text(scene.read_text().replace("a.%04d", "comp.%04d"))
     (folder / "scene.hip").write_text(json.dumps(HIP))
+    (folder / "scene.usda").write_text("#usda 1.0\n")
 
     client = studio.client()
     resolver = client.get_product_resolver()
@@ -97,17 +98,27 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
         job("nuke", "scene.nk", write_nodes="Write1"),
         job("nuke", "comp.nk", "composite", write_nodes="Write1"),
         job("hou", "scene.hip", rop_nodepath="/out/mantra1"),
+        Job(
+            "usd",
+            "hou",
+            "",
+            "render",
+            "show/scene.usda",
+            frames="1 2",
+            disk_output_path="usd.$F4.png",
+        ),
         job("hou", "scene.hip", "sim", rop_nodepath="/out/cache"),
         job("hou", "scene.hip", "batch", rop_nodepath="/out/wires"),
     )
     told = client.wait_for_project(client.submit_project(project), timeout=300)
     assert {each["name"]: each["state"] for each in told["jobs"]} == dict.fromkeys(
-        ("c4d", "film", "maya", "vray", "nuke", "composite", "hou", "sim", "batch"), "completed"
+        ("c4d", "film", "maya", "vray", "nuke", "composite", "hou", "usd", "sim", "batch"),
+        "completed",
     ), told
     frames = [
         f"{stem}{frame:04d}.{suffix}"
         for stem, suffix in (
-            *(("a.", "png"), ("comp.", "png"), ("c4d_", "png"), ("hip.", "png")),
+            *(("a.", "png"), ("comp.", "png"), ("c4d_", "png"), ("hip.", "png"), ("usd.", "png")),
             *(("smoke.", "bgeo.sc"), ("wires.", "bgeo.sc")),
         )
         for frame in (1, 2)

@@ -259,9 +259,10 @@ def _compile_job(
     if name is None:
         wrong.update(unknown_operation(catalogue, spec))
     else:
-        result.template = name
-        _check_parameters(load_named(name), spec, result, wrong)
-        needs_gpu |= load_named(name).wants_gpu(result.parameters)
+        template = load_named(name).for_scene(spec.path)
+        result.template = template.name
+        _check_parameters(template, spec, result, wrong)
+        needs_gpu |= template.wants_gpu(result.parameters)
         _check_version(catalogue, spec, result, wrong)
     try:
         result.machine = choose(catalogue.machines, spec.machine_type, gpu=needs_gpu, own=own)

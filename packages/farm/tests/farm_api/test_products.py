@@ -367,6 +367,25 @@ def test_a_host_without_the_program_or_its_plug_in_gets_nothing_of_the_job(
         assert frames
 
 
+def test_houdinis_operation_takes_usd_scenes_without_the_parameters_of_a_hip(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    send(ann, "demo/scene.usda", b"#usda 1.0\n")
+    empty = {"frames": "1 4", "take": "", "rop_nodepath": "", "disk_output_path": "b.$F4.png"}
+    asked = HOUDINI | {"path": "demo/scene.usda", "params": empty}
+    answer = ann.post("/v1/submissions", json=spec(**asked))
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["jobs"][0]["warnings"] == []
+    given = FakeRunner(farm).http.get("/v1/runner/job").json()
+    assert (given["operation"], given["template"]) == ("render", "hou_husk")
+    asked["params"] = empty | {"take": "wide", "rop_nodepath": "/out/karma1"}
+    errors = ann.post("/v1/submissions/check", json=spec(**asked)).json()["errors"]
+    assert set(errors) == {"jobs[0].take", "jobs[0].rop_nodepath"}
+    asked |= {"operation": "render", "path": "demo/scene.ma", "params": {"frames": "1"}}
+    errors = ann.post("/v1/submissions/check", json=spec(**asked)).json()["errors"]
+    assert ".usdz file" in errors["jobs[0].path"][0]
+
+
 _TYPES = [("local-cpu", False), ("local-gpu", True), ("big-cpu", False), ("big-gpu", True)]
 
 

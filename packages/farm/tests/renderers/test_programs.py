@@ -12,6 +12,7 @@ from farm.renderers import (
     UNKNOWN,
     Discovery,
     Places,
+    Renderer,
     RendererError,
     choose,
     chosen,
@@ -264,3 +265,18 @@ def test_a_job_gets_the_plug_in_of_the_version_that_it_asks_for(tmp_path):
     assert path(["htoa:6.2.0"], mine) == [htoa["6.2.0"], Path("/studio"), Path("&")]
     assert environment(found, ["htoa:1", "prman"], {}) == {}
     assert [each.folder for each in chosen(found, ["htoa"])] == [htoa["6.10.0"]]
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [("hython", "husk"), ("hython3.11", "husk"), ("hython.exe", "husk.exe")],
+)
+def test_another_program_of_an_installation_lies_beside_the_one_that_was_found(
+    tmp_path: Path, own: str, other: str
+) -> None:
+    found = Renderer("hou", "20.5.332", "hou", (str(tmp_path / own),), "as configured")
+    assert found.with_program("") == found
+    with pytest.raises(RendererError, match="has no husk beside"):
+        found.with_program("husk")
+    answers(tmp_path / other, "husk")
+    assert found.with_program("husk").command == (str(tmp_path / other),)

@@ -59,6 +59,7 @@ def run_job(
     """
     template = load(app, operation)
     assert template is not None
+    template = template.for_scene(scene)
     checked = template.validate(parameters)
     assert not checked.errors, checked.errors
     project, store = folder / "project", folder / "store"

@@ -23,8 +23,10 @@ VISIBLE = {
     "hou": "HOUDINI_PATH",
     "maya": "MAYA_MODULE_PATH",
     "vray": "VRAY_AUTH_CLIENT_FILE_PATH",
+    "husk": "HOUDINI_PATH",  # product hou as well, with a USD scene
 }
 """A variable of each product, which names plug-ins that its sandbox shows: here the stand-ins."""
+HOUDINI = {"hou": "hython", "husk": "husk"}
 HIP = {
     "nodes": {
         "/out/mantra1": {"type": "ifd", "parms": {"vm_picture": "$HIP/render/shot.$F4.png"}},
@@ -35,8 +37,8 @@ HIP = {
 
 def install(folder: Path, product: str) -> Path:
     """Install a stand-in that also tells the name of the machine on which it runs."""
-    if product == "hou":
-        program = stand_ins_houdini.install(folder)["hython"]
+    if product in HOUDINI:
+        program = stand_ins_houdini.install(folder)[HOUDINI[product]]
     else:
         program = stand_ins.install(folder, product)[product]
     lines = program.read_text().replace("exec ", 'echo "It runs on $(uname -n)."\nexec ', 1)
@@ -46,6 +48,9 @@ def install(folder: Path, product: str) -> Path:
 
 def scene(folder: Path, product: str) -> str:
     folder.mkdir()
+    if product == "husk":
+        (folder / "shot.usda").write_text("#usda 1.0\n")
+        return "shot.usda"
     if product != "hou":
         return write_scene(folder, product).name
     (folder / "shot.hip").write_text(json.dumps(HIP))
@@ -64,6 +69,8 @@ def visible(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(folder: Path, product: str, program: Path, mode: str) -> "fake_farm.FakeFarm":
     name = scene(folder / "project", product)
     params = {"frames": "1 2"} | ({"write_nodes": "Write1"} if product == "nuke" else {})
+    if product == "husk":
+        product, program = "hou", program.with_name("hython")
     return run_job(folder, product, program, "render", name, [[1, 2]], params, sandbox=mode)
 
 

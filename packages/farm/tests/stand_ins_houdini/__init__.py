@@ -1,11 +1,12 @@
-"""A stand-in for Houdini's `hython`, with a strict `hou`.
+"""Stand-ins for Houdini's `hython`, with a strict `hou`, and for `husk`.
 
 `install` writes an executable that works with an empty environment and in any folder. What it knows
 of the real program is marked in its modules: [D] documented by the vendor, [S] seen in public
 pipeline code, and the rest is a choice of ours. Whatever the real `hou` lacks, ours lacks: a script
 that asks for it gets an AttributeError, as on a render machine.
 
-A ``.hip`` is JSON in miniature; `_scene.Scene` describes it. ``stand_in`` in it holds test orders:
+A ``.hip`` is JSON in miniature; `_scene.Scene` describes it. ``stand_in`` in it holds test orders;
+what is a USD stage, and which of the orders it may hold, says `husk`:
 
     licence     true: rendering fails for want of a licence
     fail_at     this frame: the render fails as Houdini reports it
@@ -29,7 +30,7 @@ from pathlib import Path
 
 __all__ = ["PROGRAMS", "VERSION", "install"]
 
-PROGRAMS = ("hython",)
+PROGRAMS = ("hython", "husk")
 VERSION = "20.5.332"
 
 

@@ -1,4 +1,4 @@
-"""The stand-in of Houdini's hython refuses what the real one refuses, and fails as it does."""
+"""The stand-ins of hython and husk refuse what the real ones refuse, and fail as they do."""
 
 import json
 import subprocess
@@ -113,3 +113,63 @@ def test_no_licence(tmp_path):
     assert done.returncode != 0
     assert "No licenses could be found to run this application." in done.stderr
     assert pictures(tmp_path) == []
+
+
+def stage(folder, text: str = "#usda 1.0\n") -> str:
+    path = folder / "a.usda"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("line", ["ALF_PROGRESS 50%", "ALF_PROGRESS 104%"])
+@pytest.mark.parametrize(("level", "tells"), [("a3", True), ("3a", True), ("3", False)])
+def test_husk_tells_progress_when_asked(run, tmp_path, line, level, tells):
+    done = run("husk", "-V", level, stage(tmp_path), "-o", "a.$F4.png")
+    assert done.returncode == 0
+    assert (line in done.stdout.splitlines()) is tells
+
+
+@pytest.mark.parametrize(
+    ("options", "files"),
+    [
+        ([], ["a.0001.png"]),
+        (["-f", "5", "-n", "2", "-i", "3"], ["a.0005.png", "a.0008.png"]),
+        (["--frame=-2", "--frame-count", "2"], ["a.-001.png", "a.-002.png"]),
+        (["-r", "32", "18", "-R", "BRAY_HdKarmaXPU"], ["a.0001.png"]),
+    ],
+)
+def test_husk_renders_the_frames_that_are_asked_for(run, tmp_path, options, files):
+    assert run("husk", *options, stage(tmp_path), "-o", "a.$F4.png").returncode == 0
+    assert pictures(tmp_path) == files
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-e", "5"], "Unknown option: -e"),
+        (["-f", "1-5"], "Invalid number for -f"),
+        (["-n", "0"], "Nothing to render"),
+        (["-f", "-n", "3"], "Missing argument for -f"),
+        (["-R", "HdStorm"], "Unable to find render delegate HdStorm"),
+        (["-V", "12"], "Invalid verbosity: 12"),
+        (["b.usda"], "More than one USD file"),
+    ],
+)
+def test_husk_is_strict(run, tmp_path, options, words):
+    done = run("husk", *options, stage(tmp_path), "-o", "a.$F4.png")
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert pictures(tmp_path) == []
+
+
+def test_husk_renders_without_a_layer_that_is_missing(run, tmp_path):
+    text = '#usda 1.0\ndef "World" (\n    references = @b.usd@\n)\n{\n}\n'
+    done = run("husk", stage(tmp_path, text), "-o", "a.$F4.png")
+    assert done.returncode == 0
+    assert "Could not open asset @b.usd@ for reference" in done.stderr
+    assert pictures(tmp_path) == ["a.0001.png"]
+
+
+@pytest.mark.parametrize("text", ["", "PXR-USDC", "{}"])
+def test_husk_reads_only_usd(run, tmp_path, text):
+    assert run("husk", stage(tmp_path, text), "-o", "a.$F4.png").returncode == 1

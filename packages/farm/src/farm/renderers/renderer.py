@@ -1,7 +1,7 @@
 """What is known of a program that was found, and the choice between several."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm.renderers.programs import series
@@ -54,6 +54,34 @@ class Renderer:
     def plugins(self) -> tuple[str, ...]:
         """Return ``<code>:<version>`` of each plug-in."""
         return tuple(dict.fromkeys(each.text for each in self.found))
+
+    def with_program(self, name: str) -> "Renderer":
+        """Return the same product with another of its programs, which lies beside this one.
+
+        Parameters:
+            name: of the executable, without ``.exe``; "" for this one.
+
+        Raises:
+            RendererError: the installation has no such program.
+        """
+        if not name:
+            return self
+        own = Path(self.command[0])
+        # On the PATH there may be a link to one program of an installation, and none to others.
+        places = dict.fromkeys(
+            each.parent / f"{name}{_ending(own)}" for each in (own, own.resolve())
+        )
+        found = next((each for each in places if each.is_file()), None)
+        if found is None:
+            raise RendererError(
+                f"The render machine's {self.app} {self.version} has no {name} beside {own}."
+            )
+        return replace(self, command=(str(found), *self.command[1:]))
+
+
+def _ending(program: Path) -> str:
+    # Not any suffix: a name such as hython3.11 has none.
+    return program.suffix if program.suffix.lower() == ".exe" else ""
 
 
 def choose(renderers: Iterable[Renderer], app: str, version: str) -> Renderer | None:

@@ -115,11 +115,12 @@ def _prepare(
     for each in (renderer, *(other.program for other in others if other.program)):
         log.info("%s %s, %s.", each.app, each.version, each.how_found)
     try:
+        renderer = renderer.with_program(template.program)
         sandbox = set_up(mode, place, renderer, template, job.gpu, job.plugins)
         stage(job.files, place.project, farm, job.disk_store, stopping)
     except StageError as error:
         return Failure(str(error), error.permanent)
-    except SandboxError as error:
+    except (RendererError, SandboxError) as error:
         return Failure(str(error), False)
     warnings = [sandbox.warning, _other_version(job, renderer)]
     return _Ready(template, renderer, sandbox, [each for each in warnings if each])

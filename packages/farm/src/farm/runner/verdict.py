@@ -40,8 +40,8 @@ def condemn(line: str, symptoms: Symptoms) -> Failure | None:
     if symptoms.no_licence.search(line):
         return Failure(f"The renderer got no licence: {marker}", False, True, marker)
     for pattern, sentence in symptoms.hopeless.items():
-        if pattern.search(line):
-            return Failure(sentence, True, False, marker)
+        if found := pattern.search(line):
+            return Failure(sentence.format(**found.groupdict()), True, False, marker)
     if symptoms.failed.search(line):
         return Failure(f"The renderer reported an error: {marker}", False, False, marker)
     return None

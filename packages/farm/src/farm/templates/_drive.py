@@ -9,7 +9,7 @@ frames: that is what all of them understand.
 import re
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,8 @@ class Argument:
     """Some arguments that belong together.
 
     Attributes:
-        texts: with ``{names}`` of parameters, of the run's ``{first}``, ``{last}`` and ``{step}``,
-            and ``{extension}`` of the files.
+        texts: with ``{names}`` of parameters, of the run's ``{first}``, ``{last}``, ``{step}``
+            and ``{count}``, and ``{extension}`` of the files.
         optional: left out as a whole when a parameter in them is not set.
         when: parameter that must be set; "" for none.
     """
@@ -67,11 +67,15 @@ class SceneFiles:
         values: parameters that the scene determines.
         patterns: (name below the partial folder, name below the output folder) of each file of a
             frame, with ``####`` in place of its number.
+        environment: variables of the program that the job asks for.
+        warnings: sentences for the job's log.
     """
 
     scene: Path
     values: Mapping[str, str]
     patterns: tuple[tuple[str, str], ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def files(self, frame: int) -> list[list[Any]]:
         """Return the names of a frame's files: those that the program may give, and the wanted."""
@@ -154,7 +158,11 @@ class Drive:
             "size": [int(width), int(height)] if int(width) and int(height) else None,
             "setup": self.setup,
             "folders": self.folders,
-            "environment": {name: _fill(text, values) for name, text in self.environment.items()},
+            "environment": {
+                **{name: _fill(text, values) for name, text in self.environment.items()},
+                **(found.environment if found is not None else {}),
+            },
+            "warnings": list(found.warnings) if found is not None else [],
             "partial": values["PartialFolder"],
             "output": values["OutputFolder"],
         }
@@ -165,6 +173,7 @@ class Drive:
             "first": str(run[0]),
             "last": str(run[-1]),
             "step": str(run.step),
+            "count": str(len(run)),
             "extension": extension,
         }
         arguments: list[str] = []

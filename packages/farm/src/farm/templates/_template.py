@@ -14,7 +14,7 @@ import yaml
 from farm_protocol.paths import UnsafePathError, canonical
 from pydantic import JsonValue
 
-from farm.templates import _nuke
+from farm.templates import _husk, _nuke
 from farm.templates._drive import Drive, SceneFiles, load_drive
 from farm.templates._parameters import Parameter, ParameterType, Validated, fold
 from farm.templates._plugins import PlugIn, chosen, load_plugins
@@ -26,11 +26,12 @@ SHARED = FOLDER / "_shared"
 _NAME = re.compile(r"[a-z0-9_]+\Z")
 _TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "string"}
 _TYPES |= {"INT": "int", "FLOAT": "float"}
+_EMPTY: tuple[JsonValue, ...] = (None, "", "[]", "{}", [], {})
 
 
 _INPUTS = {"scene": False, "sequence": True}
-_SCENES = {"nuke": _nuke.read_scene}
-"""Modules for scenes that alone know the names of their files."""
+_SCENES = {"husk": _husk.read_scene, "nuke": _nuke.read_scene}
+"""Modules that know the names of files where neither parameters nor a prefix say them."""
 
 
 class TemplateError(ValueError):
@@ -66,7 +67,8 @@ class Symptoms:
 
     Attributes:
         failed: a line in which it is found condemns the claim, whatever the exit code says.
-        hopeless: lines that condemn it for good -> what to tell, as a sentence.
+        hopeless: lines that condemn it for good -> what to tell, as a sentence; ``{name}`` in it is
+            what the expression's group of that name found.
         no_licence: a line that says that there was no licence.
         no_licence_codes: exit codes that say so.
     """
@@ -87,7 +89,10 @@ class Template:
         path: of the OpenJD template.
         renderer: which renderer runs it, as `farm.renderers.Renderer.app` names it.
         scripts: folder of the scripts that the template's command runs.
+        program: the executable that renders, in the folder of the one that the renderer is found
+            by; "" for that one itself.
         scenes: what the names of its scenes end with, without the dot; () for any.
+        other: the template for scenes with other names; "" when there is none.
         scene: format of the scenes; None: only the renderer can read them.
         frames: name of the parameter that lists the frames.
         outputs: how files are named; None when only the scene knows.
@@ -98,6 +103,7 @@ class Template:
         plugins: plug-ins that need more than the product itself, by their codes.
         needs: parameters that only make sense when another one is set -> the other one.
         most: parameter -> (another one, value of that -> its largest number with that).
+        refuses: parameters that a job may only leave empty -> why.
         needs_plugin: parameter -> value -> code of the plug-in with which alone it works.
         whole: all frames belong together: one renderer does all of them, and all anew after a
             failure. For the farm such a job has one frame.
@@ -125,7 +131,9 @@ class Template:
     path: Path
     renderer: str
     scripts: Path
+    program: str
     scenes: tuple[str, ...]
+    other: str
     scene: SceneFormat | None
     frames: str
     outputs: OutputNames | None
@@ -137,6 +145,7 @@ class Template:
     plugins: Mapping[str, PlugIn]
     needs: Mapping[str, str]
     most: Mapping[str, tuple[str, Mapping[str, int]]]
+    refuses: Mapping[str, str]
     needs_plugin: Mapping[str, Mapping[str, str]]
     whole: bool
     single_range: bool
@@ -181,7 +190,10 @@ class Template:
                 errors[name] = [f"{number} is too large: the most with {values[other]} is {limit}."]
         warnings = []
         for name, value in params.items():
-            if name not in values:
+            if name in self.refuses:
+                if value not in _EMPTY:
+                    errors[name] = [f"{name} {self.refuses[name]}"]
+            elif name not in values:
                 values[name] = value
                 warnings.append(self._unknown(name))
         return Validated(values, errors, warnings)
@@ -229,10 +241,18 @@ class Template:
 
     def scene_refusal(self, path: str) -> str:
         """Return why a file cannot be a scene, by its name; "" when it may be one."""
-        if not self.scenes or path.lower().endswith(tuple(f".{each}" for each in self.scenes)):
+        other = load_named(self.other).scenes if self.other else ()
+        kinds = [f".{each}" for each in (*self.scenes, *other)]
+        if not self.scenes or path.lower().endswith(tuple(kinds)):
             return ""
-        kinds = " or ".join(f".{each}" for each in self.scenes)
-        return f"'{path}' is not a scene of {self.renderer}: it must be a {kinds} file."
+        return (
+            f"'{path}' is not a scene of {self.renderer}: it must be a {' or '.join(kinds)} file."
+        )
+
+    def for_scene(self, path: str) -> "Template":
+        """Return the template that renders a scene: this one, or the one for its kind of file."""
+        other = load_named(self.other) if self.other else self
+        return self if other.scene_refusal(path) else other
 
     def frames_refusal(self, frames: Iterable[int]) -> str:
         """Return why a job cannot have these frames; "" when it can."""
@@ -296,14 +316,15 @@ def load_named(name: str) -> Template:
     if like != name:
         # The same program and parameters, done in another way.
         notes = {**_read(f"{like}.farm.yaml"), **notes}
-    path = FOLDER / f"{like}.yaml"
+    own = FOLDER / f"{name}.yaml"
+    path = own if own.is_file() else FOLDER / f"{like}.yaml"
     job = _read(path.name)
     app, operation = name.rsplit("_", 1)
     try:
         return Template(
             name=name,
             app=app,
-            operation=operation,
+            operation=notes.get("operation", operation),
             description=notes.get("description", job["description"]),
             parameters=tuple(
                 _parameter(definition, notes)
@@ -313,7 +334,9 @@ def load_named(name: str) -> Template:
             path=path,
             renderer=notes["renderer"],
             scripts=FOLDER / notes["scripts"],
+            program=notes.get("program", ""),
             scenes=tuple(notes.get("scenes", ())),
+            other=notes.get("other_program", ""),
             scene=SceneFormat(notes["scene"]) if "scene" in notes else None,
             frames=notes["frames"],
             outputs=OutputNames(**notes["outputs"]) if "outputs" in notes else None,
@@ -333,6 +356,7 @@ def load_named(name: str) -> Template:
             plugins=load_plugins(notes["sandbox"].get("plugins", {})),
             needs=notes.get("needs", {}),
             most={name: (of["of"], of["is"]) for name, of in notes.get("most", {}).items()},
+            refuses=_refuses(notes.get("refuses", {"names": (), "because": ""})),
             needs_plugin=notes.get("needs_plugin", {}),
             whole=notes.get("whole", False),
             single_range=notes.get("single_range", False),
@@ -348,6 +372,10 @@ def load_named(name: str) -> Template:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
+
+
+def _refuses(notes: Mapping[str, Any]) -> dict[str, str]:
+    return dict.fromkeys(notes["names"], " ".join(notes["because"].split()))
 
 
 def _values(notes: Mapping[str, list[JsonValue]]) -> dict[str, tuple[JsonValue, ...]]:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from farm_events import die_with, emit, progress
+from farm_events import die_with, emit, progress, warn
 from farm_script import move
 from farm_start import die_with_parent
 
@@ -147,6 +147,8 @@ def main() -> int:
     die_with(options.parent)
     with open(options.orders, encoding="utf-8") as file:
         orders = json.load(file)
+    for sentence in orders["warnings"]:
+        warn(sentence)
     width, height = orders["size"] or (None, None)
     emit("loaded", width=width, height=height)
     claim = Claim(orders)

@@ -1,7 +1,6 @@
 """Where the node's files go: into the partial folder while they grow, then to the output folder."""
 
 import argparse
-import fnmatch
 import os
 import re
 from typing import Any
@@ -9,13 +8,13 @@ from typing import Any
 import hou
 from farm_events import SceneError, warn
 from farm_nodes import PATH_PARMS, base_type
+from farm_parameters import is_wanted
 from farm_scene import set_value
 
 _EXTENSION = re.compile(
     # "bgeo.sc" is one extension; a part that begins with a digit or "$" is a frame number.
     r"(\.(?:bgeo|geo|bjson|json|ass|rs|sim)\.(?:sc|gz|bz2|lzma)|\.[A-Za-z][A-Za-z0-9]*)\Z"
 )
-_FRAME = re.compile(r"\$\{?F+\d*\}?|#+|%0?\d*d|<F+\d*>")
 _RENDERERS_OWN = re.compile(r"%\([^)]*\)\w|%\d*\w|<[^>]+>")
 """What the renderer, not Houdini, replaces in a name: tiles and views."""
 
@@ -100,7 +99,7 @@ class Outputs:
         delivered = []
         for name in names:
             source = os.path.join(redirect.folder, name)
-            if not self._wanted(name):
+            if not is_wanted(name, self._patterns):
                 os.remove(source)  # else the next frame would find it
                 continue
             relative = f"{place}/{name}" if place else name
@@ -114,11 +113,6 @@ class Outputs:
                 f" {', '.join(self._patterns)} only, so nothing would be delivered."
             )
         return delivered
-
-    def _wanted(self, name: str) -> bool:
-        base = os.path.basename(name)
-        patterns = [_FRAME.sub("*", pattern.rsplit("/", 1)[-1]) for pattern in self._patterns]
-        return not patterns or any(fnmatch.fnmatchcase(base, pattern) for pattern in patterns)
 
 
 class _Redirect:

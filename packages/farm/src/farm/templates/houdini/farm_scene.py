@@ -1,14 +1,11 @@
 """The scene as a whole: environment, loading, take, and parameters that the job sets."""
 
 import os
-import re
 from typing import Any
 
 import hou
 from farm_events import SceneError, warn
-
-_KEPT = re.compile(r"HIP\w*|HFS|HH|HOME|TMPDIR|PATH|F+|FPS|LD_\w*|PYTHON\w*")
-"""Variables that Houdini or the farm sets; a job's values would break this machine's."""
+from farm_parameters import environment_of, local
 
 _READ_AT_START = {
     "HOUDINI_PATH",
@@ -29,17 +26,15 @@ def set_environment(
         project: folder of the files; remote paths among the values become paths below it.
         loaded: whether the scene is open; its own variables are then replaced.
     """
-    given = {"HOUDINI_OCL_DEVICETYPE": "GPU" if gpu else "CPU"}
-    for name, value in variables.items():
-        if not re.fullmatch(r"[A-Za-z_]\w*", name):
-            raise SceneError(f"'{name}' in project_env is not a name of an environment variable.")
-        if _KEPT.fullmatch(name):
-            if not loaded:
-                warn(f"The variable {name} of project_env is set by the farm itself.")
-            continue
-        if name in _READ_AT_START and not loaded:
+    try:
+        given, kept = environment_of(variables, project, gpu)
+    except ValueError as error:
+        raise SceneError(str(error)) from None
+    if not loaded:
+        for name in kept:
+            warn(f"The variable {name} of project_env is set by the farm itself.")
+        for name in sorted(_READ_AT_START.intersection(given)):
             warn(f"Houdini reads {name} when it starts: project_env sets it too late.")
-        given[name] = str(local(value, project))
     for name, text in given.items():
         os.environ[name] = text
         hou.putenv(name, text)
@@ -122,12 +117,3 @@ def set_value(parm: Any, value: Any) -> None:
         raise SceneError(
             f"The parameter {parm.path()} cannot be set to {value!r}: {text.rstrip('.')}."
         ) from None
-
-
-def local(value: Any, project: str) -> Any:
-    """Return the path on this machine if ``value`` is a remote path of the project."""
-    if isinstance(value, str) and value.startswith("/"):
-        root = value.lstrip("/").split("/", 1)[0]
-        if root and os.path.isdir(os.path.join(project, root)):
-            return os.path.join(project, value.lstrip("/"))
-    return value
