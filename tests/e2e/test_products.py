@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import OpenImageIO as oiio
 import pytest
 from gridmarkets import Job, Project, WatchFile
 from stand_ins import install
@@ -20,7 +21,13 @@ from .conftest import Studio, a_studio
 PRODUCTS = ("nuke", "maya", "c4d", "vray")
 HIP = {
     "nodes": {
-        "/out/mantra1": {"type": "ifd", "parms": {"vm_picture": "$HIP/render/hip.$F4.png"}},
+        "/out/mantra1": {
+            "type": "ifd",
+            "parms": {
+                "vm_picture": "$HIP/render/$SHOT.$F4.png",
+                "vm_dcmfilename": "$HIP/render/deep.$F4.exr",
+            },
+        },
         "/out/cache": {"type": "geometry", "parms": {"sopoutput": "$HIP/geo/smoke.$F4.bgeo.sc"}},
         "/out/wires": {"type": "geometry", "parms": {"sopoutput": "$HIP/geo/wires.$F4.bgeo.sc"}},
         "/obj/cam1": {"type": "cam", "parms": {"resx": 64, "resy": 36}},
@@ -61,7 +68,13 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
     assert known >= {"blender", "ffmpeg", "hou", *PRODUCTS}
     assert client.get_machines("nuke", "render")
 
-    project = Project(str(folder), submission_name="s")
+    project = Project(
+        str(folder),
+        submission_name="s",
+        project_env={"SHOT": "hip"},
+        project_param={"/obj/cam1/resx": 48},
+        project_param_output=["/out/mantra1/vm_dcmfilename"],
+    )
     project.add_files(project.LocalRoot, project.RemoteRoot)
     project.add_watch_files(WatchFile(f"{project.remote_output_folder}/.+", str(studio.results)))
     film = Job(
@@ -82,7 +95,7 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
         job("vray", "scene.vrscene", output_prefix="vray_", output_format="exr"),
         job("nuke", "scene.nk", write_nodes="Write1"),
         job("nuke", "comp.nk", "composite", write_nodes="Write1"),
-        job("hou", "scene.hip", rop_nodepath="/out/mantra1"),
+        job("hou", "scene.hip", rop_nodepath="/out/mantra1", output_upload=["hip.$F4.*"]),
         job("hou", "scene.hip", "sim", rop_nodepath="/out/cache"),
         job("hou", "scene.hip", "batch", rop_nodepath="/out/wires"),
     )
@@ -100,6 +113,9 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
     ]
     frames += [f"{stem}_{frame:04d}.exr" for stem in ("maya", "vray") for frame in (1, 2)]
     assert [path.name for path in studio.frames()] == sorted([*frames, "film.mp4"])
+    picture = oiio.ImageInput.open(str(studio.results / "hip.0001.png"))
+    assert picture is not None
+    assert (picture.spec().width, picture.spec().height) == (48, 36)
     counted = subprocess.run(
         [
             *("ffprobe", "-v", "error", "-count_frames", "-select_streams", "v"),
