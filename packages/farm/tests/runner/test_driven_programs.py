@@ -40,6 +40,12 @@ class Desk:
         scene = write_scene(self.folder / "project", self.product, *orders, extra=extra)
         if root:  # another head of a Nuke script
             scene.write_text(re.sub(r"(?s)Root \{.*?\n\}\n", lambda _: root, scene.read_text()))
+        return self.render(scene, claims=claims, **params)
+
+    def render(
+        self, scene: Path, *, claims: list[list[int]], **params: object
+    ) -> "fake_farm.FakeFarm":
+        """Render a scene of the project as it is."""
         given = {"frames": "1 10", **params}
         return run_job(self.folder, self.product, self.program, "render", scene.name, claims, given)
 
@@ -179,23 +185,73 @@ def test_what_the_scene_does_not_have_fails(
     assert word in end(farm).sentence
 
 
+SAMPLER = "SettingsImageSampler sampler@1 {\n  type=1;\n}\n"
+WOOD = 'BitmapBuffer wood@1 {\n  file="Z:/tex/wood.png";\n}\n'
+REMAP = "<RemapPaths><RemapItem><From>Z:/tex</From><To>{}</To></RemapItem></RemapPaths>"
+
+
 def test_vray_takes_its_own_parameters(desk: Callable[[str], Desk]) -> None:
-    place = desk("vray")
-    (place.folder / "project" / "remap.xml").write_text(
-        "<RemapPaths><RemapItem><From>/a</From><To>/b</To></RemapItem></RemapPaths>"
-    )
-    sampler = "SettingsImageSampler SettingsImageSampler {\n  type=0;\n}\n"
-    farm = place.run(
-        claims=[[1]],
-        extra=sampler,
-        rt_engine=5,
-        sampling_type="progressive",
-        remap_file="/show/remap.xml",
+    farm = desk("vray").run(
+        claims=[[1]], extra=SAMPLER, rt_engine=5, sampling_type="progressive", output_format="png"
     )
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
-    assert "SettingsImageSampler::type=3" in farm.log
+    assert "Image sampler type: 3" in farm.log
     assert "-rtEngine=5" in farm.log
-    assert "remap.xml" in farm.log
+
+
+def test_vray_cannot_change_a_sampler_that_is_not_there(desk: Callable[[str], Desk]) -> None:
+    farm = desk("vray").run(claims=[[1]], sampling_type="bucket")
+    assert "scene.vrscene has no SettingsImageSampler" in end(farm).sentence
+    assert end(farm).permanent
+
+
+@pytest.mark.parametrize("to", ["/show/deep/tex", "show/deep/tex", "\n  /show/deep/tex\n"])
+def test_vray_finds_what_a_remap_file_says(desk: Callable[[str], Desk], to: str) -> None:
+    place = desk("vray")
+    textures = place.folder / "project" / "deep" / "tex"
+    textures.mkdir(parents=True)
+    _draw(textures / "wood.png")
+    (textures.parent / "remap.xml").write_text(REMAP.format(to))
+    farm = place.run(claims=[[1], [2]], extra=WOOD, remap_file="/show/deep/remap.xml")
+    assert {each.outcome for each in farm.finishes.values()} == {Outcome.COMPLETED}, farm.log
+
+
+@pytest.mark.parametrize(
+    ("to", "missing"), [("/shows/tex", "/shows/tex/wood.png"), ("/mnt/show", "/mnt/show/wood.png")]
+)
+def test_vray_is_told_other_folders_as_they_are(
+    desk: Callable[[str], Desk], to: str, missing: str
+) -> None:
+    place = desk("vray")
+    (place.folder / "project" / "remap.xml").write_text(REMAP.format(to))
+    farm = place.run(claims=[[1]], extra=WOOD, remap_file="show/remap.xml")
+    assert end(farm).marker == f'error: Could not load bitmap file "{missing}"'
+
+
+@pytest.mark.parametrize("content", [b"From Z:/tex To /show", b"<RemapPaths>\xff</RemapPaths>"])
+def test_a_remap_file_of_vray_that_is_none_is_told(
+    desk: Callable[[str], Desk], content: bytes
+) -> None:
+    place = desk("vray")
+    (place.folder / "project" / "remap.xml").write_bytes(content)
+    farm = place.run(claims=[[1]], remap_file="/show/remap.xml")
+    assert "show/remap.xml is no remap file" in end(farm).sentence
+    assert end(farm).permanent
+
+
+@pytest.mark.parametrize("digits", [1, 3, 6])
+def test_vray_scenes_choose_the_digits_of_their_numbers(
+    desk: Callable[[str], Desk], digits: int
+) -> None:
+    place = desk("vray")
+    scene = write_scene(place.folder / "project", "vray")
+    text = scene.read_text().replace("img_width", f"anim_frame_padding={digits};\n  img_width")
+    scene.write_text(text)
+    farm = place.render(scene, claims=[[-1, 0, 1], [10]])
+    assert {each.outcome for each in farm.finishes.values()} == {Outcome.COMPLETED}, farm.log
+    assert names(farm) == {
+        frame: [f"frame_{'-' * (frame < 0)}{abs(frame):04d}.exr"] for frame in (-1, 0, 1, 10)
+    }
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ TAKEN = [
     ("vray", f"{VRAY} -imgFile=out/a.png -frames=5 -noFrameNumbers=1", "", "out/a.png"),
     ("vray", f"{VRAY}", "", "scene.png"),
     ("vray", f"{VRAY} -ImgFile=out/a.png -verboseLevel=1", "", "scene.png"),
-    ("vray", f"{VRAY} -parameterOverride=output::img_file=out/o.png", "", "out/o.png"),
+    ("vray", f"{VRAY} -parameterOverride=output.img_file=out/o.png", "", "out/o.png"),
+    ("vray", f"{VRAY} -parameterOverride=SettingsOutput::img_file=out/o.png", "", "out/o.png"),
     ("vray", f"{VRAY} -rtEngine=5 -camera=view@cam", "", "scene.png"),
 ]
 REFUSED = [
@@ -144,8 +145,9 @@ REFUSED = [
     ("vray", f"{VRAY} -camera=nobody", "", 1, 'error: Camera "nobody" not found'),
     ("vray", f"{VRAY} -imgFile=out/a.psd", "", 1, "error: Could not create image file"),
     ("vray", f"{VRAY} -imgFile=nowhere/a.png", "", 1, "error: Could not create image file"),
-    ("vray", f"{VRAY} -parameterOverride=none::a=1", "", 1, "error: -parameterOverride"),
-    ("vray", f"{VRAY} -parameterOverride=output::img_width=wide", "", 1, "no integer: wide"),
+    ("vray", f"{VRAY} -parameterOverride=output::a=1", "", 1, "error: -parameterOverride"),
+    ("vray", f"{VRAY} -parameterOverride=SettingsOutput.a=1", "", 1, "error: -parameterOverride"),
+    ("vray", f"{VRAY} -parameterOverride=output.img_width=wide", "", 1, "no integer: wide"),
     ("vray", f"{VRAY} -remapPathFile=other.txt", "", 1, "error: Could not read path remap file"),
     ("vray", f"{VRAY} -remapPathFile=missing.xml", "", 1, "error: Could not read path remap file"),
     ("vray", VRAY, "Node {\n}\n", 1, "error: Could not parse scene file"),

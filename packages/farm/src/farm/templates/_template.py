@@ -13,7 +13,7 @@ import yaml
 from farm_protocol.paths import UnsafePathError, canonical
 from pydantic import JsonValue
 
-from farm.templates import _nuke
+from farm.templates import _nuke, _vray
 from farm.templates._drive import Drive, SceneFiles, load_drive
 from farm.templates._parameters import Parameter, ParameterType, Validated, fold
 from farm.templates._plugins import PlugIn, chosen, load_plugins
@@ -28,7 +28,7 @@ _TYPES |= {"INT": "int", "FLOAT": "float"}
 
 
 _INPUTS = {"scene": False, "sequence": True}
-_SCENES = {"nuke": _nuke.read_scene}
+_SCENES = {"nuke": _nuke.read_scene, "vray": _vray.read_scene}
 """Modules for scenes that alone know the names of their files."""
 
 
@@ -110,8 +110,8 @@ class Template:
         objects: parameter of ours -> name -> documented parameter, of those that are handed over
             together, as one JSON object.
         prefixes: parameters that files' names begin with.
-        read_scene: (scene, partial folder, parameters) -> the names of its files, for a driven
-            program whose scenes alone know them; may raise SceneError and OSError.
+        read_scene: (scene, partial folder, parameters) -> what the scene itself says, for a driven
+            program whose scenes must be looked at; may raise SceneError and OSError.
         declared: names of all parameters, those that the runner fills as well.
     """
 
