@@ -281,11 +281,54 @@ def test_a_nuke_script_that_writes_a_movie_is_refused(desk: Callable[[str], Desk
     assert end(farm).permanent
 
 
+GROUPED = """\
+Group {
+ inputs 0
+ name Comp
+ label "two of them"
+}
+ CheckerBoard2 {
+  inputs 0
+  name Checker1
+ }
+ Write {
+  file out/grouped.%04d.png
+  file_type png
+  create_directories true
+  name Write1
+ }
+ Group {
+  name Inner
+ }
+  Write {
+   file out/inner.%04d.png
+   file_type png
+   create_directories true
+   name Inside
+  }
+ end_group
+ Write {
+  file out/after.%04d.png
+  file_type png
+  create_directories true
+  name After
+ }
+end_group
+Write {
+ file out/alone.%04d.png
+ file_type png
+ create_directories true
+ name Outside
+}
+"""
+
+
 @pytest.mark.parametrize(
     ("script", "sentence"),
     [
         ("Write {\n file out/a.%04d.png\n name ../../escape\n}\n", "not the name of a Write node"),
         ("Write {\n file out/a.%04d.png\n name Write1\n}\n", "Two Write nodes are called 'Write1'"),
+        (GROUPED.replace("Comp", "../x"), "'../x.Write1' is not the name of a Write node"),
     ],
 )
 def test_a_nuke_script_with_bad_names_is_refused(
@@ -294,6 +337,52 @@ def test_a_nuke_script_with_bad_names_is_refused(
     farm = desk("nuke").run(claims=[[1]], extra=script)
     assert sentence in end(farm).sentence
     assert end(farm).permanent
+
+
+@pytest.mark.parametrize(
+    ("wanted", "files"),
+    [
+        ("Comp.Write1", ["grouped.0001.png"]),
+        ("Comp.Inner.Inside", ["inner.0001.png"]),
+        ("Inside", ["inner.0001.png"]),
+        ("After,Comp.After", ["after.0001.png"]),
+        ("Outside", ["alone.0001.png"]),
+        # At the top: a group's node does not get in its way.
+        ("Write1", ["a.0001.png"]),
+        ("Comp.Write1, Write1", ["Comp.Write1/grouped.0001.png", "Write1/a.0001.png"]),
+    ],
+)
+def test_nuke_nodes_in_groups_are_called_by_their_full_names(
+    desk: Callable[[str], Desk], wanted: str, files: list[str]
+) -> None:
+    farm = desk("nuke").run(claims=[[1]], extra=GROUPED, write_nodes=wanted)
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert names(farm) == {1: files}
+
+
+def test_a_name_that_two_groups_of_nuke_have_needs_the_groups(
+    desk: Callable[[str], Desk],
+) -> None:
+    group = GROUPED[: GROUPED.rindex("Write {")]
+    both = group + group.replace("Comp", "Other")
+    farm = desk("nuke").run(claims=[[1]], extra=both, write_nodes="After")
+    assert "no Write node 'After'. It has: " in end(farm).sentence
+    assert "Comp.After" in end(farm).sentence
+    assert "Other.After" in end(farm).sentence
+
+
+def test_a_nuke_script_saved_in_proxy_mode_is_rendered_in_full(
+    desk: Callable[[str], Desk],
+) -> None:
+    head = 'Root {\n format "32 24 0 0 32 24 1 small"\n proxy true\n proxy_scale 0.25\n}\n'
+    place = desk("nuke")
+    farm = place.run(claims=[[1]], root=head, write_nodes="Write1")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    (output,) = farm.frames[1].outputs
+    delivered = place.folder / "delivered.png"
+    delivered.write_bytes(farm.blobs[output.hash])
+    picture = oiio.ImageBuf(str(delivered)).spec()
+    assert (picture.width, picture.height) == SIZE
 
 
 def test_a_nuke_file_that_only_nuke_can_name_is_named_after_its_node(
