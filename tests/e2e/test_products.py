@@ -127,3 +127,28 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
         check=True,
     )
     assert counted.stdout.strip().rstrip(",") == "2"
+
+
+def test_no_job_replaces_a_file_of_another(studio_with_everything: Studio) -> None:
+    studio = studio_with_everything
+    folder = studio.folder / "show"
+    folder.mkdir()
+    text = write_scene(folder, "nuke").read_text()
+    (folder / "large.nk").write_text(
+        text.replace('format "32 24 0 0 32 24', 'format "64 48 0 0 64 48')
+    )
+    project = Project(str(folder), submission_name="s")
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    project.add_watch_files(WatchFile(f"{project.remote_output_folder}/.+", str(studio.results)))
+    for name in ("scene", "large"):
+        scene = f"show/{name}.nk"
+        params = {"frames": "1 2", "write_nodes": "Write1"}
+        project.add_jobs(Job(name, "nuke", "", "render", scene, instances=1, **params))
+    client = studio.client()
+    told = client.wait_for_project(client.submit_project(project), timeout=120)
+    first, late = sorted(told["jobs"], key=lambda each: each["state"])
+    assert (first["state"], late["state"]) == ("completed", "failed"), told
+    assert f"The job '{first['name']}' of this submission has written 'a.000" in str(late)
+    widths = {oiio.ImageBuf(str(path)).spec().width for path in studio.frames()}
+    assert widths == {{"scene": 32, "large": 64}[first["name"]]}
+    assert [path.name for path in studio.frames()] == ["a.0001.png", "a.0002.png"]

@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from farm.renderers import Discovery, Renderer
@@ -46,6 +46,7 @@ def run_job(
     gpu: bool = False,
     app_version: str = "",
     plugins: Sequence[str] = (),
+    taken: Collection[int] = (),
 ) -> "fake_farm.FakeFarm":
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
@@ -54,6 +55,7 @@ def run_job(
         scene: its path in the project.
         yields: the farm wants the machine back from the beginning.
         gpu: the job has a machine with a GPU.
+        taken: frames whose files another job has written.
     """
     template = load(app, operation)
     assert template is not None
@@ -79,6 +81,7 @@ def run_job(
     )
     farm = fake_farm.FakeFarm(job, claims)
     farm.yields = yields
+    farm.taken = set(taken)
     try:
         runner = Farm(farm.url, fake_farm.TOKEN)
         there = Only(program) if isinstance(program, Renderer) else Discovery({app: [str(program)]})

@@ -1,7 +1,7 @@
 """Nuke, Maya, Cinema 4D and V-Ray: jobs of each, with strict stand-ins, through the real runner."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import OpenImageIO as oiio
@@ -34,20 +34,34 @@ class Desk:
         claims: list[list[int]],
         extra: str = "",
         root: str = "",
+        taken: Collection[int] = (),
         **params: object,
     ) -> "fake_farm.FakeFarm":
         """Render a scene with orders for the stand-in; return the farm that was told of it."""
         scene = write_scene(self.folder / "project", self.product, *orders, extra=extra)
         if root:  # another head of a Nuke script
             scene.write_text(re.sub(r"(?s)Root \{.*?\n\}\n", lambda _: root, scene.read_text()))
-        return self.render(scene, claims=claims, **params)
+        return self.render(scene, claims=claims, taken=taken, **params)
 
     def render(
-        self, scene: Path, *, claims: list[list[int]], **params: object
+        self,
+        scene: Path,
+        *,
+        claims: list[list[int]],
+        taken: Collection[int] = (),
+        **params: object,
     ) -> "fake_farm.FakeFarm":
         """Render a scene of the project as it is."""
-        given = {"frames": "1 10", **params}
-        return run_job(self.folder, self.product, self.program, "render", scene.name, claims, given)
+        return run_job(
+            self.folder,
+            self.product,
+            self.program,
+            "render",
+            scene.name,
+            claims,
+            {"frames": "1 10", **params},
+            taken=taken,
+        )
 
 
 @pytest.fixture
@@ -161,6 +175,19 @@ def test_a_program_that_hangs_is_ended(desk: Callable[[str], Desk], product: str
     farm = desk(product).run("hang-at 2", claims=[[1, 2, 3]], silence_timeout=2)
     assert end(farm).outcome is Outcome.FAILED
     assert "printed nothing for 2 s (silence_timeout)" in end(farm).sentence
+
+
+def test_a_file_that_another_job_has_written_ends_the_job_for_good(
+    desk: Callable[[str], Desk],
+) -> None:
+    # It would take two minutes if the renderer were left to it.
+    farm = desk("nuke").run(
+        "hang-at 3", claims=[[1, 2, 3, 4]], write_nodes="Write1", taken=[2], silence_timeout=120
+    )
+    assert end(farm).outcome is Outcome.FAILED
+    assert (end(farm).sentence, end(farm).frame) == ("Another job has written it.", 2)
+    assert end(farm).permanent
+    assert set(farm.frames) == {1}
 
 
 def test_c4d_passes_come_with_their_frame(desk: Callable[[str], Desk]) -> None:
