@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import OpenImageIO as oiio
 import pytest
 from gridmarkets import Job, Project, WatchFile
 from stand_ins import install
@@ -20,7 +21,13 @@ from .conftest import Studio, a_studio
 PRODUCTS = ("nuke", "maya", "c4d", "vray")
 HIP = {
     "nodes": {
-        "/out/mantra1": {"type": "ifd", "parms": {"vm_picture": "$HIP/render/hip.$F4.png"}},
+        "/out/mantra1": {
+            "type": "ifd",
+            "parms": {
+                "vm_picture": "$HIP/render/$SHOT.$F4.png",
+                "vm_dcmfilename": "$HIP/render/deep.$F4.exr",
+            },
+        },
         "/out/cache": {"type": "geometry", "parms": {"sopoutput": "$HIP/geo/smoke.$F4.bgeo.sc"}},
         "/out/wires": {"type": "geometry", "parms": {"sopoutput": "$HIP/geo/wires.$F4.bgeo.sc"}},
         "/obj/cam1": {"type": "cam", "parms": {"resx": 64, "resy": 36}},
@@ -76,7 +83,13 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
     assert client.get_machines("nuke", "render")
     assert client.get_machines("maya", "render", plugins=["mtoa"])
 
-    project = Project(str(folder), submission_name="s")
+    project = Project(
+        str(folder),
+        submission_name="s",
+        project_env={"SHOT": "hip"},
+        project_param={"/obj/cam1/resx": 48},
+        project_param_output=["/out/mantra1/vm_dcmfilename"],
+    )
     project.add_files(project.LocalRoot, project.RemoteRoot)
     project.add_watch_files(WatchFile(f"{project.remote_output_folder}/.+", str(studio.results)))
     film = Job(
@@ -97,7 +110,7 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
         job("vray", "scene.vrscene", output_prefix="vray_", output_format="exr"),
         job("nuke", "scene.nk", write_nodes="Write1"),
         job("nuke", "comp.nk", "composite", write_nodes="Write1"),
-        job("hou", "scene.hip", rop_nodepath="/out/mantra1"),
+        job("hou", "scene.hip", rop_nodepath="/out/mantra1", output_upload=["hip.$F4.*"]),
         Job(
             "usd",
             "hou",
@@ -125,6 +138,9 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
     ]
     frames += [f"{stem}_{frame:04d}.exr" for stem in ("maya", "vray") for frame in (1, 2)]
     assert [path.name for path in studio.frames()] == sorted([*frames, "film.mp4"])
+    picture = oiio.ImageInput.open(str(studio.results / "hip.0001.png"))
+    assert picture is not None
+    assert (picture.spec().width, picture.spec().height) == (48, 36)
     counted = subprocess.run(
         [
             *("ffprobe", "-v", "error", "-count_frames", "-select_streams", "v"),
@@ -136,3 +152,28 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
         check=True,
     )
     assert counted.stdout.strip().rstrip(",") == "2"
+
+
+def test_no_job_replaces_a_file_of_another(studio_with_everything: Studio) -> None:
+    studio = studio_with_everything
+    folder = studio.folder / "show"
+    folder.mkdir()
+    text = write_scene(folder, "nuke").read_text()
+    (folder / "large.nk").write_text(
+        text.replace('format "32 24 0 0 32 24', 'format "64 48 0 0 64 48')
+    )
+    project = Project(str(folder), submission_name="s")
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    project.add_watch_files(WatchFile(f"{project.remote_output_folder}/.+", str(studio.results)))
+    for name in ("scene", "large"):
+        scene = f"show/{name}.nk"
+        params = {"frames": "1 2", "write_nodes": "Write1"}
+        project.add_jobs(Job(name, "nuke", "", "render", scene, instances=1, **params))
+    client = studio.client()
+    told = client.wait_for_project(client.submit_project(project), timeout=120)
+    first, late = sorted(told["jobs"], key=lambda each: each["state"])
+    assert (first["state"], late["state"]) == ("completed", "failed"), told
+    assert f"The job '{first['name']}' of this submission has written 'a.000" in str(late)
+    widths = {oiio.ImageBuf(str(path)).spec().width for path in studio.frames()}
+    assert widths == {{"scene": 32, "large": 64}[first["name"]]}
+    assert [path.name for path in studio.frames()] == ["a.0001.png", "a.0002.png"]

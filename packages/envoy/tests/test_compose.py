@@ -1,6 +1,42 @@
 import pytest
 from envoy.compose import compose
 from envoy.wire import SubmitBody
+from farm_protocol.jobs import JobSpec
+from published import BOOL, DICT, LIST, NUMBER, PUBLISHED, TEXT
+from pydantic import JsonValue
+
+SAMPLES: dict[str, JsonValue] = {TEXT: "a", NUMBER: 7, BOOL: True, LIST: ["*.exr"], DICT: {"a": 1}}
+
+
+def composed(app: str, params: dict[str, JsonValue], **project: JsonValue) -> JobSpec:
+    job: dict[str, JsonValue] = {"name": "beauty", "app": app, "path": "demo/s", "params": params}
+    body = {"project_request": {"params": project, "jobs": [job]}}
+    return compose(SubmitBody.model_validate(body)).spec.jobs[0]
+
+
+@pytest.mark.parametrize("app", sorted(PUBLISHED))
+def test_every_published_parameter_reaches_the_farm(app: str) -> None:
+    params = {name: SAMPLES[kind] for name, (kind, _) in PUBLISHED[app].items()}
+    assert composed(app, {**params, "output_dir_name": "out"}).params == params
+
+
+def test_parameters_of_the_project_reach_each_job() -> None:
+    job = composed("hou", {"project_env": {"JOB": "b"}}, output_upload=["*.exr"], project_env={})
+    assert job.params == {"project_env": {"JOB": "b"}, "output_upload": ["*.exr"]}
+
+
+@pytest.mark.parametrize(
+    ("patterns", "meant"),
+    [
+        (["*.exr", "beauty.$F4.*"], ["*.exr", "beauty.$F4.*"]),
+        ("*.exr", "*.exr"),
+        # What old clients say of the farm's storage: everything in the results folder.
+        (["/demo/render_results/out/.+"], None),
+        (["/demo/render\\_results/out/.+", "*.exr"], None),
+    ],
+)
+def test_old_words_about_storage_select_no_files(patterns: JsonValue, meant: JsonValue) -> None:
+    assert composed("hou", {"output_upload": patterns}).params.get("output_upload") == meant
 
 
 @pytest.mark.parametrize(

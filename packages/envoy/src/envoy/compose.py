@@ -19,7 +19,7 @@ from envoy.wire import FileGroup, JobBody, Params, SubmitBody
 
 RESULTS_FOLDER = "render_results"
 _OURS = ("instances", "machine_type", "plugins", "credits_budget", "test_frames_first")
-_OBSOLETE = ("output_dir_name", "output_upload", "billing_meta")
+_OBSOLETE = ("output_dir_name", "billing_meta")
 """What old clients told the farm about its own storage and invoices."""
 
 Errors = dict[str, list[str]]
@@ -47,7 +47,10 @@ def compose(body: SubmitBody) -> Plan:
     project = project_name(body, errors)
     name = params.submission_name or request.name or "submission"
     output_folder = _output_folder(body, project, name, errors)
-    jobs = [_job(job, params.shared, f"jobs[{n}]", errors) for n, job in enumerate(request.jobs)]
+    jobs = [
+        _job(job, params.shared, project, f"jobs[{n}]", errors)
+        for n, job in enumerate(request.jobs)
+    ]
     if not jobs:
         errors.setdefault("jobs", []).append("A submission needs at least one job.")
     if errors:
@@ -155,9 +158,11 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
     return (Watch(f"/{output_folder}/.+", folder),)
 
 
-def _job(job: JobBody, shared: Params, where: str, errors: Errors) -> JobSpec | None:
+def _job(job: JobBody, shared: Params, project: str, where: str, errors: Errors) -> JobSpec | None:
     given = shared | job.params
     params = {key: value for key, value in given.items() if key not in (*_OURS, *_OBSOLETE)}
+    if _names_storage(params.get("output_upload"), project):
+        del params["output_upload"]
     name = job.name or job.app or "job"
     before = sum(map(len, errors.values()))
 
@@ -207,6 +212,18 @@ def _job(job: JobBody, shared: Params, where: str, errors: Errors) -> JobSpec | 
     except ValidationError as error:
         errors |= _faults(error, f"{where}.")
         return None
+
+
+def _names_storage(patterns: JsonValue, project: str) -> bool:
+    """Return whether patterns are expressions for remote paths, as old clients send them.
+
+    They told the farm what to keep of the results folder, and meant all of it. Houdini's patterns,
+    which the farm takes, are of the names of files.
+    """
+    texts = (
+        [each for each in patterns if isinstance(each, str)] if isinstance(patterns, list) else []
+    )
+    return any(each.replace("\\", "").startswith(f"/{project}/") for each in texts)
 
 
 def _instances(value: JsonValue) -> int | None:

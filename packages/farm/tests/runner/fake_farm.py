@@ -38,6 +38,7 @@ class FakeFarm:
         self.requests: list[ClaimRequest] = []
         self.problems: list[str] = []
         self.lost: set[str] = set()
+        self.taken: set[int] = set()
         self.stop = False
         self.yields = False
         self.changed = threading.Condition()
@@ -96,6 +97,8 @@ class FakeFarm:
         claim, what = match.groups()
         if claim in self.lost:
             return self._error(ErrorCode.CLAIM_LOST, "The claim is lost.")
+        if what == "frames" and FrameDone.model_validate_json(body).frame in self.taken:
+            return self._error(ErrorCode.CONFLICT, "Another job has written it.")
         return 200, getattr(self, f"_{what}")(claim, body)
 
     def _blob(self, method: str, name: str, body: bytes):

@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from farm.renderers import Discovery, Renderer
@@ -47,6 +47,7 @@ def run_job(
     app_version: str = "",
     plugins: Sequence[str] = (),
     others: Mapping[str, Path] | None = None,
+    taken: Collection[int] = (),
 ) -> "fake_farm.FakeFarm":
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
@@ -56,6 +57,7 @@ def run_job(
         yields: the farm wants the machine back from the beginning.
         gpu: the job has a machine with a GPU.
         others: programs of other products on the same machine.
+        taken: frames whose files another job has written.
     """
     template = load(app, operation)
     assert template is not None
@@ -82,6 +84,7 @@ def run_job(
     )
     farm = fake_farm.FakeFarm(job, claims)
     farm.yields = yields
+    farm.taken = set(taken)
     try:
         runner = Farm(farm.url, fake_farm.TOKEN)
         named = {name: [str(path)] for name, path in {**(others or {}), app: program}.items()}

@@ -1,7 +1,7 @@
 """Nuke, Maya, Cinema 4D and V-Ray: jobs of each, with strict stand-ins, through the real runner."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import OpenImageIO as oiio
@@ -34,14 +34,34 @@ class Desk:
         claims: list[list[int]],
         extra: str = "",
         root: str = "",
+        taken: Collection[int] = (),
         **params: object,
     ) -> "fake_farm.FakeFarm":
         """Render a scene with orders for the stand-in; return the farm that was told of it."""
         scene = write_scene(self.folder / "project", self.product, *orders, extra=extra)
         if root:  # another head of a Nuke script
             scene.write_text(re.sub(r"(?s)Root \{.*?\n\}\n", lambda _: root, scene.read_text()))
-        given = {"frames": "1 10", **params}
-        return run_job(self.folder, self.product, self.program, "render", scene.name, claims, given)
+        return self.render(scene, claims=claims, taken=taken, **params)
+
+    def render(
+        self,
+        scene: Path,
+        *,
+        claims: list[list[int]],
+        taken: Collection[int] = (),
+        **params: object,
+    ) -> "fake_farm.FakeFarm":
+        """Render a scene of the project as it is."""
+        return run_job(
+            self.folder,
+            self.product,
+            self.program,
+            "render",
+            scene.name,
+            claims,
+            {"frames": "1 10", **params},
+            taken=taken,
+        )
 
 
 @pytest.fixture
@@ -157,6 +177,19 @@ def test_a_program_that_hangs_is_ended(desk: Callable[[str], Desk], product: str
     assert "printed nothing for 2 s (silence_timeout)" in end(farm).sentence
 
 
+def test_a_file_that_another_job_has_written_ends_the_job_for_good(
+    desk: Callable[[str], Desk],
+) -> None:
+    # It would take two minutes if the renderer were left to it.
+    farm = desk("nuke").run(
+        "hang-at 3", claims=[[1, 2, 3, 4]], write_nodes="Write1", taken=[2], silence_timeout=120
+    )
+    assert end(farm).outcome is Outcome.FAILED
+    assert (end(farm).sentence, end(farm).frame) == ("Another job has written it.", 2)
+    assert end(farm).permanent
+    assert set(farm.frames) == {1}
+
+
 def test_c4d_passes_come_with_their_frame(desk: Callable[[str], Desk]) -> None:
     farm = desk("c4d").run(claims=[[1, 2]], output_multipass_prefix="passes/p_", take="close")
     assert names(farm) == {
@@ -179,23 +212,73 @@ def test_what_the_scene_does_not_have_fails(
     assert word in end(farm).sentence
 
 
+SAMPLER = "SettingsImageSampler sampler@1 {\n  type=1;\n}\n"
+WOOD = 'BitmapBuffer wood@1 {\n  file="Z:/tex/wood.png";\n}\n'
+REMAP = "<RemapPaths><RemapItem><From>Z:/tex</From><To>{}</To></RemapItem></RemapPaths>"
+
+
 def test_vray_takes_its_own_parameters(desk: Callable[[str], Desk]) -> None:
-    place = desk("vray")
-    (place.folder / "project" / "remap.xml").write_text(
-        "<RemapPaths><RemapItem><From>/a</From><To>/b</To></RemapItem></RemapPaths>"
-    )
-    sampler = "SettingsImageSampler SettingsImageSampler {\n  type=0;\n}\n"
-    farm = place.run(
-        claims=[[1]],
-        extra=sampler,
-        rt_engine=5,
-        sampling_type="progressive",
-        remap_file="/show/remap.xml",
+    farm = desk("vray").run(
+        claims=[[1]], extra=SAMPLER, rt_engine=5, sampling_type="progressive", output_format="png"
     )
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
-    assert "SettingsImageSampler::type=3" in farm.log
+    assert "Image sampler type: 3" in farm.log
     assert "-rtEngine=5" in farm.log
-    assert "remap.xml" in farm.log
+
+
+def test_vray_cannot_change_a_sampler_that_is_not_there(desk: Callable[[str], Desk]) -> None:
+    farm = desk("vray").run(claims=[[1]], sampling_type="bucket")
+    assert "scene.vrscene has no SettingsImageSampler" in end(farm).sentence
+    assert end(farm).permanent
+
+
+@pytest.mark.parametrize("to", ["/show/deep/tex", "show/deep/tex", "\n  /show/deep/tex\n"])
+def test_vray_finds_what_a_remap_file_says(desk: Callable[[str], Desk], to: str) -> None:
+    place = desk("vray")
+    textures = place.folder / "project" / "deep" / "tex"
+    textures.mkdir(parents=True)
+    _draw(textures / "wood.png")
+    (textures.parent / "remap.xml").write_text(REMAP.format(to))
+    farm = place.run(claims=[[1], [2]], extra=WOOD, remap_file="/show/deep/remap.xml")
+    assert {each.outcome for each in farm.finishes.values()} == {Outcome.COMPLETED}, farm.log
+
+
+@pytest.mark.parametrize(
+    ("to", "missing"), [("/shows/tex", "/shows/tex/wood.png"), ("/mnt/show", "/mnt/show/wood.png")]
+)
+def test_vray_is_told_other_folders_as_they_are(
+    desk: Callable[[str], Desk], to: str, missing: str
+) -> None:
+    place = desk("vray")
+    (place.folder / "project" / "remap.xml").write_text(REMAP.format(to))
+    farm = place.run(claims=[[1]], extra=WOOD, remap_file="show/remap.xml")
+    assert end(farm).marker == f'error: Could not load bitmap file "{missing}"'
+
+
+@pytest.mark.parametrize("content", [b"From Z:/tex To /show", b"<RemapPaths>\xff</RemapPaths>"])
+def test_a_remap_file_of_vray_that_is_none_is_told(
+    desk: Callable[[str], Desk], content: bytes
+) -> None:
+    place = desk("vray")
+    (place.folder / "project" / "remap.xml").write_bytes(content)
+    farm = place.run(claims=[[1]], remap_file="/show/remap.xml")
+    assert "show/remap.xml is no remap file" in end(farm).sentence
+    assert end(farm).permanent
+
+
+@pytest.mark.parametrize("digits", [1, 3, 6])
+def test_vray_scenes_choose_the_digits_of_their_numbers(
+    desk: Callable[[str], Desk], digits: int
+) -> None:
+    place = desk("vray")
+    scene = write_scene(place.folder / "project", "vray")
+    text = scene.read_text().replace("img_width", f"anim_frame_padding={digits};\n  img_width")
+    scene.write_text(text)
+    farm = place.render(scene, claims=[[-1, 0, 1], [10]])
+    assert {each.outcome for each in farm.finishes.values()} == {Outcome.COMPLETED}, farm.log
+    assert names(farm) == {
+        frame: [f"frame_{'-' * (frame < 0)}{abs(frame):04d}.exr"] for frame in (-1, 0, 1, 10)
+    }
 
 
 @pytest.mark.parametrize(
@@ -225,11 +308,54 @@ def test_a_nuke_script_that_writes_a_movie_is_refused(desk: Callable[[str], Desk
     assert end(farm).permanent
 
 
+GROUPED = """\
+Group {
+ inputs 0
+ name Comp
+ label "two of them"
+}
+ CheckerBoard2 {
+  inputs 0
+  name Checker1
+ }
+ Write {
+  file out/grouped.%04d.png
+  file_type png
+  create_directories true
+  name Write1
+ }
+ Group {
+  name Inner
+ }
+  Write {
+   file out/inner.%04d.png
+   file_type png
+   create_directories true
+   name Inside
+  }
+ end_group
+ Write {
+  file out/after.%04d.png
+  file_type png
+  create_directories true
+  name After
+ }
+end_group
+Write {
+ file out/alone.%04d.png
+ file_type png
+ create_directories true
+ name Outside
+}
+"""
+
+
 @pytest.mark.parametrize(
     ("script", "sentence"),
     [
         ("Write {\n file out/a.%04d.png\n name ../../escape\n}\n", "not the name of a Write node"),
         ("Write {\n file out/a.%04d.png\n name Write1\n}\n", "Two Write nodes are called 'Write1'"),
+        (GROUPED.replace("Comp", "../x"), "'../x.Write1' is not the name of a Write node"),
     ],
 )
 def test_a_nuke_script_with_bad_names_is_refused(
@@ -238,6 +364,52 @@ def test_a_nuke_script_with_bad_names_is_refused(
     farm = desk("nuke").run(claims=[[1]], extra=script)
     assert sentence in end(farm).sentence
     assert end(farm).permanent
+
+
+@pytest.mark.parametrize(
+    ("wanted", "files"),
+    [
+        ("Comp.Write1", ["grouped.0001.png"]),
+        ("Comp.Inner.Inside", ["inner.0001.png"]),
+        ("Inside", ["inner.0001.png"]),
+        ("After,Comp.After", ["after.0001.png"]),
+        ("Outside", ["alone.0001.png"]),
+        # At the top: a group's node does not get in its way.
+        ("Write1", ["a.0001.png"]),
+        ("Comp.Write1, Write1", ["Comp.Write1/grouped.0001.png", "Write1/a.0001.png"]),
+    ],
+)
+def test_nuke_nodes_in_groups_are_called_by_their_full_names(
+    desk: Callable[[str], Desk], wanted: str, files: list[str]
+) -> None:
+    farm = desk("nuke").run(claims=[[1]], extra=GROUPED, write_nodes=wanted)
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert names(farm) == {1: files}
+
+
+def test_a_name_that_two_groups_of_nuke_have_needs_the_groups(
+    desk: Callable[[str], Desk],
+) -> None:
+    group = GROUPED[: GROUPED.rindex("Write {")]
+    both = group + group.replace("Comp", "Other")
+    farm = desk("nuke").run(claims=[[1]], extra=both, write_nodes="After")
+    assert "no Write node 'After'. It has: " in end(farm).sentence
+    assert "Comp.After" in end(farm).sentence
+    assert "Other.After" in end(farm).sentence
+
+
+def test_a_nuke_script_saved_in_proxy_mode_is_rendered_in_full(
+    desk: Callable[[str], Desk],
+) -> None:
+    head = 'Root {\n format "32 24 0 0 32 24 1 small"\n proxy true\n proxy_scale 0.25\n}\n'
+    place = desk("nuke")
+    farm = place.run(claims=[[1]], root=head, write_nodes="Write1")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    (output,) = farm.frames[1].outputs
+    delivered = place.folder / "delivered.png"
+    delivered.write_bytes(farm.blobs[output.hash])
+    picture = oiio.ImageBuf(str(delivered)).spec()
+    assert (picture.width, picture.height) == SIZE
 
 
 def test_a_nuke_file_that_only_nuke_can_name_is_named_after_its_node(

@@ -1,7 +1,7 @@
 """Houdini jobs through the real runner: hython is a strict stand-in."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ def run(
     operation: str = "render",
     stand_in: Mapping[str, Any] | None = None,
     yields: bool = False,
+    taken: Collection[int] = (),
     **params: object,
 ) -> "fake_farm.FakeFarm":
     scene = folder / "project" / "shot.hip"
@@ -32,7 +33,7 @@ def run(
     scene.write_text(json.dumps({"nodes": nodes, "stand_in": stand_in or {}}))
     hython = install(folder / "bin")["hython"]
     given = {"frames": "1 10", **params}
-    return run_job(folder, "hou", hython, operation, scene.name, claims, given, yields)
+    return run_job(folder, "hou", hython, operation, scene.name, claims, given, yields, taken=taken)
 
 
 def test_a_render_splits_and_delivers_frame_by_frame(tmp_path: Path) -> None:
@@ -55,6 +56,13 @@ def test_a_simulation_that_breaks_delivers_nothing(tmp_path: Path) -> None:
     farm = run(tmp_path, {"/out/cache": CACHE}, [[1]], "sim", frames="1 5", stand_in={"fail_at": 3})
     assert end(farm).outcome is Outcome.FAILED
     assert farm.frames == {}
+
+
+def test_a_simulation_whose_files_another_job_has_written_fails_for_good(tmp_path: Path) -> None:
+    farm = run(tmp_path, {"/out/cache": CACHE}, [[1]], "sim", frames="1 3", taken=[1])
+    assert end(farm).outcome is Outcome.FAILED
+    assert end(farm).sentence == "Another job has written it."
+    assert end(farm).permanent
 
 
 def test_the_documented_parameters_reach_houdini(tmp_path: Path) -> None:

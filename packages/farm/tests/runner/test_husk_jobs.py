@@ -251,8 +251,6 @@ def usd() -> Template:
         ({"disk_output_mode": "1"}, "disk_output_mode", "no takes"),
         ({"disk_output_parm": "x"}, "disk_output_parm", "no takes"),
         ({"disk_output_path_parm": "x"}, "disk_output_path_parm", "no takes"),
-        ({"project_param": {"/a/b": 1}}, "project_param", "no takes"),
-        ({"project_param_output": ["/a/b"]}, "project_param_output", "no takes"),
         ({"disk_output_ext": "pic"}, "disk_output_ext", "Use exr, png"),
         ({"disk_output_path": "$HIPNAME.$F4.exr"}, "disk_output_path", "one frame number"),
         ({"disk_output_path": "$F4/a.$F4.$F4.exr"}, "disk_output_path", "one frame number"),
@@ -272,6 +270,14 @@ def test_what_a_plug_in_leaves_empty_is_no_mistake() -> None:
     empty: dict[str, object] = {"take": "", "rop_nodepath": "", "project_param": {}}
     checked = usd().validate({"frames": "1", **empty})  # type: ignore[dict-item]
     assert (checked.errors, checked.warnings) == ({}, [])
+
+
+def test_what_other_jobs_of_the_project_need_is_left_out_with_a_warning() -> None:
+    of_project: dict[str, object] = {"project_param": {"/a/b": 1}, "project_param_output": ["/c"]}
+    checked = usd().validate({"frames": "1", **of_project})  # type: ignore[dict-item]
+    assert checked.errors == {}
+    assert [text.split()[0] for text in checked.warnings] == list(of_project)
+    assert not set(of_project) & set(checked.values)
 
 
 @pytest.mark.parametrize(

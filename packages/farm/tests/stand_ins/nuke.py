@@ -1,7 +1,9 @@
 """Stand-in for Nuke 15.1's command line.
 
 ``Nuke15.1 -F 1-10x2 -X Write1,Write2 [options] script.nk`` [D]; ``-x`` renders every Write node
-that is not disabled [D]. Without ``-F`` the script's own range is rendered [D].
+that is not disabled [D]. Without ``-F`` the script's own range is rendered [D]. A node in a group
+is called ``Group1.Write1`` [D]. With ``-p``, or when the script was saved so, the proxy size is
+rendered, into the node's proxy file where it names one; ``-f`` turns that off [D].
 
 Exit codes [D]: 0, 1 for an error, 100 without a licence. ``Frame N (i of n)`` and
 ``Writing FILE took X seconds`` [S]; ``ERROR: ...`` and the licence report [S]; the words that name
@@ -51,6 +53,8 @@ _VALUES = {
 _FRAMES = re.compile(r"(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?")
 _FILE_TYPES = {"exr": "exr", "jpeg": "jpg", "png": "png", "targa": "tga", "tiff": "tif"}
 _ON = ("true", "1", "on", "yes")
+_GROUPS = ("Group", "LiveGroup")
+"""Nodes with nodes inside, up to ``end_group``."""
 _COMMANDS = {"add_layer", "define_window_layout_xml", "push", "set", "version"}
 """Commands of scripts that are no nodes; lower-case words that are none of these are errors."""
 
@@ -70,7 +74,8 @@ class _Script:
     Attributes:
         name: its path, as given.
         root: knobs of Root.
-        writes: Write node's name -> its knobs, in the script's order.
+        writes: Write node's full name, ``Group1.Write1`` in a group -> its knobs, in the script's
+            order.
     """
 
     name: str
@@ -79,7 +84,7 @@ class _Script:
 
     def value(self, knob: str) -> str:
         """Return a knob's text; KeyError when there is none."""
-        node, _, name = knob.partition(".")
+        node, _, name = knob.rpartition(".")
         if node == "root":
             return self.name if name == "name" else self.root[name]
         return self.writes[node][name]
@@ -99,10 +104,11 @@ class _Script:
                 raise RefusedError(1, f"ERROR: {node}: {view}: no such view")
         return [view for view in views if view in named or not named]
 
-    def size(self) -> tuple[int, int]:
-        """Return (width, height) of the root format."""
+    def size(self, *, proxy: bool) -> tuple[int, int]:
+        """Return (width, height) of the root format, or what proxy mode makes of it."""
         width, height, *_ = self.root.get("format", "2048 1556").split()
-        return int(width), int(height)
+        scale = float(self.root.get("proxy_scale", "0.5")) if proxy else 1.0
+        return max(1, round(int(width) * scale)), max(1, round(int(height) * scale))
 
 
 def main(arguments: list[str]) -> int:
@@ -173,6 +179,7 @@ def _read(path: str) -> str:
 
 def _load(name: str, text: str) -> _Script:
     script = _Script(name)
+    groups: list[str] = []
     try:
         for words in commands(text):
             match words:
@@ -181,7 +188,12 @@ def _load(name: str, text: str) -> _Script:
                     if node == "Root":
                         script.root = knobs
                     elif node == "Write":
-                        script.writes[knobs.get("name", f"Write{len(script.writes) + 1}")] = knobs
+                        own = knobs.get("name", f"Write{len(script.writes) + 1}")
+                        script.writes[".".join([*groups, own])] = knobs
+                    elif node in _GROUPS:
+                        groups.append(knobs["name"])
+                case ["end_group"] if groups:
+                    groups.pop()
                 case [word, *_] if word not in _COMMANDS:
                     raise TclError(f"{word}: unknown command")
     except TclError as error:
@@ -225,7 +237,7 @@ def _render(given: _Arguments, script: _Script, orders: Orders) -> int:
                 raise RefusedError(1, f"{names[0]}: error reading pixels of frame {frame}")
             for name in names:
                 for view in script.views(name):
-                    _write(script, name, view, frame, orders, quiet="-q" in given.flags)
+                    _write(script, name, view, frame, orders, given.flags)
         except RefusedError as refusal:
             failed = True
             _error(*refusal.lines)
@@ -242,11 +254,14 @@ def _error(why: str) -> None:
 
 
 def _write(
-    script: _Script, name: str, view: str, frame: int, orders: Orders, *, quiet: bool
+    script: _Script, name: str, view: str, frame: int, orders: Orders, flags: set[str]
 ) -> None:
     knobs = script.writes[name]
+    # -f wins [D].
+    proxy = "-f" not in flags and ("-p" in flags or script.root.get("proxy", "") in _ON)
+    target = knobs.get("proxy", "") if proxy else ""
     try:
-        text = expand(knobs.get("file", ""), script.value)
+        text = expand(target or knobs.get("file", ""), script.value)
         folder = expand(script.root.get("project_directory", ""), script.value)
     except TclError as error:
         raise RefusedError(1, f"{name}: {error}") from None
@@ -258,10 +273,10 @@ def _write(
     if knobs.get("create_directories", "") in _ON:
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        write_frame(path, script.size(), frame, orders, _format(name, knobs, path))
+        write_frame(path, script.size(proxy=proxy), frame, orders, _format(name, knobs, path))
     except OSError as error:
         raise RefusedError(1, f"{name}: {path}: {error.strerror}") from None
-    if not quiet:
+    if "-q" not in flags:
         print(f"Writing {path} took {orders.seconds:.2f} seconds")
 
 

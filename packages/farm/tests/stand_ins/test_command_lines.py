@@ -13,6 +13,7 @@ pytestmark = pytest.mark.long
 
 TIFF = "Write {\n file [value root.name].%d.tif\n name T\n}\n"
 FOLDERLESS = "Write {\n file nowhere/a.%04d.png\n name W\n}\n"
+GROUP = "Group {\n name G\n}\n Write {\n  file out/g.%04d.png\n  name W\n }\nend_group\n"
 CAMERA = 'createNode camera -n "sideShape" -p "side";\n'
 LAYER = 'createNode renderLayer -n "beauty";\n'
 MAYA = "-r arnold -rd out -im a"
@@ -32,6 +33,7 @@ TAKEN = [
     ("nuke", "-F 1 -F 1-1 -X Write1,Write2 -c 2G -i scene.nk", "", "out/a.0001.png out/b.0001.exr"),
     ("nuke", "-X Write2 -F 1 scene.nk", "", "out/b.0001.exr"),
     ("nuke", "-x -F 7 scene.nk", TIFF, "out/a.0007.png out/b.0007.exr scene.nk.7.tif"),
+    ("nuke", "-F 1 -X G.W scene.nk", GROUP, "out/g.0001.png"),
     ("maya", f"{MAYA} -of jpeg -s 2 -e 3 -fnc name_#.ext scene.ma", "", "out/a_2.jpg out/a_3.jpg"),
     ("maya", f"{MAYA} -of tif -s 9 -fnc 3 -pad 3 scene.ma", "", "out/a.009.tif out/a.010.tif"),
     (
@@ -69,7 +71,8 @@ TAKEN = [
     ("vray", f"{VRAY} -imgFile=out/a.png -frames=5 -noFrameNumbers=1", "", "out/a.png"),
     ("vray", f"{VRAY}", "", "scene.png"),
     ("vray", f"{VRAY} -ImgFile=out/a.png -verboseLevel=1", "", "scene.png"),
-    ("vray", f"{VRAY} -parameterOverride=output::img_file=out/o.png", "", "out/o.png"),
+    ("vray", f"{VRAY} -parameterOverride=output.img_file=out/o.png", "", "out/o.png"),
+    ("vray", f"{VRAY} -parameterOverride=SettingsOutput::img_file=out/o.png", "", "out/o.png"),
     ("vray", f"{VRAY} -rtEngine=5 -camera=view@cam", "", "scene.png"),
 ]
 REFUSED = [
@@ -94,6 +97,8 @@ REFUSED = [
     ("nuke", "-F 1 -X W scene.nk", "Write {\n file [exec ls]\n name W\n}\n", 1, "command name"),
     ("nuke", "-x scene.nk", "Blur {\n size 2\n", 1, "ERROR: scene.nk: missing close-brace"),
     ("nuke", "-x scene.nk", "blur me\n", 1, "blur: unknown command"),
+    ("nuke", "-F 1 -X W scene.nk", GROUP, 1, "ERROR: W: no such node"),
+    ("nuke", "-x scene.nk", "end_group\n", 1, "end_group: unknown command"),
     ("maya", "scene.ma -r arnold", "", 1, "Usage: Render"),
     ("maya", "", "", 1, "Usage: Render"),
     ("maya", "-r mentalray scene.ma", "", 1, "Cannot find the renderer"),
@@ -144,8 +149,9 @@ REFUSED = [
     ("vray", f"{VRAY} -camera=nobody", "", 1, 'error: Camera "nobody" not found'),
     ("vray", f"{VRAY} -imgFile=out/a.psd", "", 1, "error: Could not create image file"),
     ("vray", f"{VRAY} -imgFile=nowhere/a.png", "", 1, "error: Could not create image file"),
-    ("vray", f"{VRAY} -parameterOverride=none::a=1", "", 1, "error: -parameterOverride"),
-    ("vray", f"{VRAY} -parameterOverride=output::img_width=wide", "", 1, "no integer: wide"),
+    ("vray", f"{VRAY} -parameterOverride=output::a=1", "", 1, "error: -parameterOverride"),
+    ("vray", f"{VRAY} -parameterOverride=SettingsOutput.a=1", "", 1, "error: -parameterOverride"),
+    ("vray", f"{VRAY} -parameterOverride=output.img_width=wide", "", 1, "no integer: wide"),
     ("vray", f"{VRAY} -remapPathFile=other.txt", "", 1, "error: Could not read path remap file"),
     ("vray", f"{VRAY} -remapPathFile=missing.xml", "", 1, "error: Could not read path remap file"),
     ("vray", VRAY, "Node {\n}\n", 1, "error: Could not parse scene file"),
@@ -265,6 +271,20 @@ def test_v_ray_skips_frames_that_exist(run, tmp_path):
     (tmp_path / "scene.png").write_bytes(b"kept")
     run("vray", "-sceneFile=scene.vrscene", "-display=0", "-skipExistingFrames=1")
     assert (tmp_path / "scene.png").read_bytes() == b"kept"
+
+
+PROXY = 'Root {\n format "40 20 0 0 40 20 1 x"\n proxy true\n}\n'
+PROXY_FILE = "Write {\n file out/w.png\n proxy out/p.png\n name W\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "image", "width"),
+    [("", "out/p.png", 20), ("-p", "out/p.png", 20), ("-f", "out/w.png", 40)],
+)
+def test_nuke_renders_small_in_proxy_mode(run, tmp_path, flags, image, width):
+    write_scene(tmp_path, "nuke", extra=PROXY + PROXY_FILE)
+    assert run("nuke", *flags.split(), "-F", "1", "-X", "W", "scene.nk").returncode == 0
+    assert oiio.ImageBuf(str(tmp_path / image)).spec().width == width
 
 
 @pytest.mark.parametrize(

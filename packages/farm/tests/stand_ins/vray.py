@@ -14,6 +14,10 @@ Failures print ``error: ...`` [S] and end with 1 [C]. A texture that cannot be f
 an error, and the render goes on [C]. Without a licence ``Could not obtain a license (-88)`` [S]; it
 stalls then when the scene also has a ``hang-at`` [S]. ``-display`` other than 0 fails, as on a node
 without X. ``-remapPathFile`` maps the paths of textures only [C].
+
+``-parameterOverride`` has ``Type::parameter=value`` for all plugins of a type and
+``name.parameter=value`` for one [D]; that none is there is an error, and a line tells the image
+sampler [C].
 """
 
 import re
@@ -53,7 +57,7 @@ _OPTIONS = {
     "rtNoise": r"\d+(\.\d+)?",
     "rtSampleLevel": _NUMBER,
     "remapPathFile": r".+",
-    "parameterOverride": r"[^:=]+::\w+=.*",
+    "parameterOverride": r"(\w+::|[\w@|:/-]+\.)\w+=.*",
     "display": _SWITCH,
     "autoClose": _SWITCH,
     "showProgress": r"[012]",
@@ -145,11 +149,17 @@ def _error(text: str) -> RefusedError:
 
 def _override(plugins: dict[str, Plugin], overrides: list[str]) -> None:
     for override in overrides:
-        name, _, rest = override.partition("::")
-        parameter, _, value = rest.partition("=")
-        if name not in plugins:
-            raise _error(f'-parameterOverride: there is no plugin "{name}"')
-        plugins[name].parameters[parameter] = value.strip('"')
+        what, _, value = override.partition("=")
+        if "::" in what:
+            kind, _, parameter = what.partition("::")
+            chosen = _of_kind(plugins, kind)
+        else:
+            name, _, parameter = what.rpartition(".")
+            chosen = [plugins[name]] if name in plugins else []
+        if not chosen:
+            raise _error(f'-parameterOverride: there is no plugin for "{what}"')
+        for plugin in chosen:
+            plugin.parameters[parameter] = value.strip('"')
 
 
 def _of_kind(plugins: dict[str, Plugin], kind: str) -> list[Plugin]:
@@ -173,6 +183,8 @@ def _render(given: _Arguments, plugins: dict[str, Plugin], orders: Orders) -> in
     _load_textures(given, plugins)
     if orders.error_exit_0:
         print("error: Could not compile a shader")
+    for sampler in _of_kind(plugins, "SettingsImageSampler"):
+        given.say(f"Image sampler type: {_integer(sampler.parameters, 'type', 1)}")
     padding = _integer(settings, "anim_frame_padding", 4)
     for frame in _frames(given, settings):
         given.say(f"Starting frame {frame}")

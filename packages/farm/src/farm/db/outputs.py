@@ -7,11 +7,13 @@ from typing import Any
 from farm_protocol.changes import Output
 from farm_protocol.files import FileEntry
 from farm_protocol.runner import OutputFile
-from sqlalchemy import Connection, Row, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy.dialects import postgresql as postgresql_dialect
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 
+from farm.db import postgres, sqlite
 from farm.db.prepared import Prepared
-from farm.db.tables import outputs
+from farm.db.tables import jobs, outputs
 
 _KEY = ("job_id", "path")
 
@@ -22,7 +24,41 @@ def _upsert(dialect: Any) -> Prepared:
     return Prepared(new.on_conflict_do_update(index_elements=_KEY, set_=replaced))
 
 
-_STORE = {"sqlite": _upsert(sqlite), "postgresql": _upsert(postgresql)}
+_STORE = {"sqlite": _upsert(sqlite_dialect), "postgresql": _upsert(postgresql_dialect)}
+
+
+def _of_others(dialect: Any) -> Prepared:
+    return Prepared(
+        select(outputs.c.path, outputs.c.hash, jobs.c.name)
+        .join(jobs, jobs.c.id == outputs.c.job_id)
+        .where(
+            outputs.c.submission_id == bindparam("of_submission"),
+            outputs.c.job_id != bindparam("of_job"),
+            dialect.among(outputs.c.path, "of_paths"),
+        )
+    )
+
+
+_DIALECTS = {"sqlite": sqlite, "postgresql": postgres}
+_OF_OTHERS = {name: _of_others(dialect) for name, dialect in _DIALECTS.items()}
+
+
+def taken(
+    connection: Connection, submission_id: str, job_id: str, files: Sequence[OutputFile]
+) -> tuple[str, str] | None:
+    """Return one of a job's files that another job of its submission has written, and its name.
+
+    None: there is none. The same bytes in both are no harm.
+    """
+    if not files:
+        return None
+    hashes = {file.path: file.hash for file in files}
+    name = connection.dialect.name
+    paths = _DIALECTS[name].texts(list(hashes))
+    found = _OF_OTHERS[name].rows(
+        connection, of_submission=submission_id, of_job=job_id, of_paths=paths
+    )
+    return next(((path, job) for path, blob_hash, job in found if hashes[path] != blob_hash), None)
 
 
 def store(

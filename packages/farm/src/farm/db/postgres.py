@@ -17,10 +17,13 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     URL,
+    ColumnElement,
     Connection,
     Engine,
     Integer,
     Select,
+    Text,
+    bindparam,
     cast,
     column,
     event,
@@ -104,3 +107,13 @@ def numbered(numbers: Sequence[int]) -> Select[tuple[int, int]]:
         .render_derived()
     )
     return select(each.c.number, cast(each.c.position - 1, Integer))
+
+
+def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """Return whether a text is one of those that the parameter ``name`` is given, by `texts`."""
+    return text == func.any(bindparam(name, type_=ARRAY(Text)))
+
+
+def texts(values: Sequence[str]) -> list[str]:
+    """Return texts as one value of a statement."""
+    return list(values)

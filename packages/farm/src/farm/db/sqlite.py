@@ -4,7 +4,19 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Integer, Select, column, event, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    column,
+    event,
+    func,
+    select,
+)
 
 BUSY_TIMEOUT_MS = 30_000
 
@@ -38,3 +50,14 @@ def numbered(numbers: Sequence[int]) -> Select[tuple[int, int]]:
         column("value", Integer), column("key", Integer)
     )
     return select(each.c.value, each.c.key)
+
+
+def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """Return whether a text is one of those that the parameter ``name`` is given, by `texts`."""
+    each = func.json_each(bindparam(name, type_=Text)).table_valued(column("value", Text))
+    return text.in_(select(each.c.value))
+
+
+def texts(values: Sequence[str]) -> str:
+    """Return texts as one value of a statement."""
+    return json.dumps(list(values))

@@ -387,6 +387,7 @@ outputs = Table(
     Column("size", BigInteger, nullable=False),
     Column("created_at", Utc, nullable=False),
     ForeignKeyConstraint(["account_id", "hash"], [blobs.c.account_id, blobs.c.hash]),
+    Index(None, "submission_id", "path"),
 )
 
 changes = Table(

@@ -299,6 +299,9 @@ class ClaimRun:
                 self._results.send(frame)
             except ReportError as error:
                 self._fate.of(error)
+            failure = self._results.failure
+            if failure is not None and failure.permanent:
+                self._condemn(failure)
 
     def _finish(self, ended: Ended) -> Finish:
         if self._fate.end is not None:

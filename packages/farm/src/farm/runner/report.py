@@ -6,6 +6,7 @@ Errors:
         ClaimLostError     410: the claim is another runner's now
         NotWelcomeError    401, 403: the token is no longer valid
         RefusedError       any other answer that repeating cannot change
+            TakenError     409: a result would replace what another job has written
         FarmGoneError      no answer for `GIVE_UP_SECONDS`
 
 All calls are idempotent, so a call whose answer got lost is simply made again: the embedded farm
@@ -63,6 +64,10 @@ class NotWelcomeError(ReportError):
 
 class RefusedError(ReportError):
     """The farm refuses this call for good."""
+
+
+class TakenError(RefusedError):
+    """A result would replace another job's: rendering it again would do so again."""
 
 
 class FarmGoneError(ReportError):
@@ -200,6 +205,8 @@ def _checked(response: httpx.Response) -> httpx.Response:
         raise NotWelcomeError(sentence)
     if response.status_code in _RETRY_STATUS:
         raise _RetryLaterError(sentence)
+    if response.status_code == 409:
+        raise TakenError(sentence)
     raise RefusedError(sentence)
 
 

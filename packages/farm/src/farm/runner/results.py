@@ -15,7 +15,7 @@ from farm_protocol.runner import FrameDone, OutputFile
 from farm.runner.health import flags, picture
 from farm.runner.image_statistics import ImageStatistics, measure
 from farm.runner.outputs import OutputError, check_file, take
-from farm.runner.report import Farm, RefusedError
+from farm.runner.report import Farm, RefusedError, TakenError
 from farm.runner.verdict import Failure
 from farm.runner.workplace import Workplace
 
@@ -45,7 +45,8 @@ class Results:
 
     Attributes:
         sent: frames that the farm has.
-        failure: of the first frame that could not be sent; None so far.
+        failure: of the first frame that could not be sent, or of the first for which trying again
+            cannot help; None so far.
     """
 
     def __init__(
@@ -105,6 +106,8 @@ class Results:
                 self._farm.frame_done(self._claim_id, done)
         except OutputError as error:
             self._fail(str(error), frame.frame)
+        except TakenError as error:
+            self._fail(str(error), frame.frame, permanent=True)
         except RefusedError as error:
             self._fail(f"The farm refuses frame {frame.frame}: {error}", frame.frame)
         except OSError as error:
@@ -137,6 +140,8 @@ class Results:
         )
         try:
             self._farm.frame_done(self._claim_id, done)
+        except TakenError as error:
+            self._fail(str(error), self._whole, permanent=True)
         except RefusedError as error:
             self._fail(f"The farm refuses the results: {error}", self._whole)
 
@@ -175,8 +180,9 @@ class Results:
         self._farm.upload(digest, path)
         return OutputFile(path=f"{self._remote_folder}/{name}", hash=digest, size=size)
 
-    def _fail(self, sentence: str, frame: int) -> None:
-        self.failure = self.failure or Failure(sentence, permanent=False, frame=frame)
+    def _fail(self, sentence: str, frame: int, *, permanent: bool = False) -> None:
+        if self.failure is None or (permanent and not self.failure.permanent):
+            self.failure = Failure(sentence, permanent=permanent, frame=frame)
 
 
 def _is_view_of(expected: str, given: str) -> bool:

@@ -31,7 +31,7 @@ from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
 from farm.db.jobs import JobRow
 from farm.db.runners import Caller, RunnerRow
-from farm.errors import ClaimLostError, InvalidRequestError
+from farm.errors import ClaimLostError, ConflictError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.instances import most_runners
 from farm.jobs.pricing import confirmed_seconds, machine_time_micros
@@ -172,6 +172,7 @@ def frame_done(
         ClaimLostError: the claim is not this runner's any more; nothing is charged.
         InvalidRequestError: not a frame of the claim, a file outside the job's output folder, or
             one whose blob was not sent.
+        ConflictError: another job of the submission has written one of the files.
     """
     own, row = _own(caller, claim_id), caller.job
     state = rows.frame_state(connection, own, report.frame)
@@ -180,6 +181,7 @@ def frame_done(
     if state is FrameState.DONE:
         return
     _check_outputs(connection, row["account_id"], row["output_folder"], report.outputs)
+    _check_others(connection, row, report.outputs)
     outputs.store(
         connection,
         job_id=row["id"],
@@ -233,6 +235,21 @@ def _check_outputs(
             raise InvalidRequestError(
                 {f"outputs[{index}].hash": [f"The bytes of '{file.path}' were not sent."]}
             )
+
+
+def _check_others(connection: Connection, row: JobRow, produced: list[OutputFile]) -> None:
+    """Refuse to replace another job's file: both lie in one folder, and one would be lost.
+
+    Most is seen at submission; but what some scenes write, only they know.
+    """
+    taken = outputs.taken(connection, row["submission_id"], row["id"], produced)
+    if taken is not None:
+        path, other = taken
+        name = path.removeprefix(f"{row['output_folder']}/")
+        raise ConflictError(
+            f"The job '{other}' of this submission has written '{name}' already. Let the scenes"
+            " name different files, or submit the jobs one by one."
+        )
 
 
 def add_log(connection: Connection, caller: Caller, claim_id: str, offset: int, text: str) -> None:

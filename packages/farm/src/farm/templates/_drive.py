@@ -16,6 +16,7 @@ from typing import Any
 from farm.templates._runs import even_runs
 from farm.templates._shared.farm_numbering import numbered
 
+_MOST_DIGITS = 12
 _UNSET = ("", "0", "0.0", "false")
 """Values with which a job leaves something to the scene."""
 
@@ -64,21 +65,26 @@ class SceneFiles:
 
     Attributes:
         scene: the scene to render: the given one, or one beside it that writes where it should.
-        values: parameters that the scene determines.
+        values: parameters that are given to the program in place of the job's.
         patterns: (name below the partial folder, name below the output folder) of each file of a
-            frame, with ``####`` in place of its number.
+            frame, with ``####`` in place of its number; None when the template names them.
         environment: variables of the program that the job asks for.
         warnings: sentences for the job's log.
     """
 
     scene: Path
     values: Mapping[str, str]
-    patterns: tuple[tuple[str, str], ...]
+    patterns: tuple[tuple[str, str], ...] | None
     environment: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
-    def files(self, frame: int) -> list[list[Any]]:
-        """Return the names of a frame's files: those that the program may give, and the wanted."""
+    def files(self, frame: int) -> list[list[Any]] | None:
+        """Return the names of a frame's files: those that the program may give, and the wanted.
+
+        None when the template names them.
+        """
+        if self.patterns is None:
+            return None
         return [
             [
                 [numbered(written, frame, signed_digits=signed) for signed in (True, False)],
@@ -95,7 +101,9 @@ class Drive:
     Attributes:
         command: after the program itself.
         writes: names that a frame's file may have as the program makes it, below the partial
-            folder; () when a module for the product's scenes tells them.
+            folder: with ``{number}`` as in Blender or ``{printf}`` as in C, both of four digits,
+            or ``{digits}`` of any number of digits, as the scene says; () when a module for the
+            product's scenes tells them.
         stems: what other files of a frame begin with -> parameter with the prefix that they get.
         size: parameters with width and height in pixels, () when there are none.
         environment: variables of the program, beside the few harmless ones.
@@ -145,9 +153,8 @@ class Drive:
                 for run in even_runs(frames)
             ],
             "files": {
-                str(frame): found.files(frame)
-                if found is not None
-                else [[self._written(values, frame, extension), name] for name in names[frame]]
+                str(frame): (found.files(frame) if found is not None else None)
+                or [[self._written(values, frame, extension), name] for name in names[frame]]
                 for frame in frames
             },
             "stems": {stem: values[name].replace("#", "") for stem, name in self.stems.items()},
@@ -192,7 +199,12 @@ class Drive:
             "printf": numbered("", frame, signed_digits=True),
             "extension": extension,
         }
-        return [_fill(text, fields) for text in self.writes]
+        found = [
+            _fill(text, {**fields, "digits": digits})
+            for text in self.writes
+            for digits in _digits(frame)
+        ]
+        return list(dict.fromkeys(found))
 
 
 def load_drive(notes: Mapping[str, Any]) -> Drive:
@@ -220,6 +232,15 @@ def _argument(item: Any) -> Argument:
     if "optional" in item:
         return Argument(tuple(item["optional"]), optional=True)
     return Argument(tuple(item["use"]), when=item["when"])
+
+
+def _digits(frame: int) -> list[str]:
+    """Return a frame's number with each number of digits, whether or not a sign is one."""
+    return [
+        numbered("#" * count, frame, signed_digits=signed)
+        for signed in (False, True)
+        for count in range(1, _MOST_DIGITS + 1)
+    ]
 
 
 def _names(text: str) -> list[str]:

@@ -5,6 +5,7 @@ copy beside the script (its relative paths still hold). Only the text of the kno
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from farm.templates._drive import SceneError, SceneFiles
 
 _NODE = re.compile(r"^(?P<indent>[ \t]*)(?P<kind>[A-Z]\w*) \{[ \t]*$")
 _KNOB = re.compile(r"^[ \t]*(?P<name>[a-z_]\w*)[ \t]+(?P<value>.*?)[ \t]*$")
+_NAME_KNOB = re.compile(r"^[ \t]*name[ \t]+(?P<name>\S+)[ \t]*$")
 _NAME = re.compile(r"[A-Za-z_]\w{0,99}")
 _ON = ("true", "1", "on", "yes")
 _MOVIES = (".mov", ".mp4", ".avi", ".mxf", ".mkv", ".gif")
@@ -30,14 +32,25 @@ _EXTENSIONS |= {"dpx": "dpx", "cin": "cin", "hdr": "hdr", "sgi": "sgi", "": "exr
 
 @dataclass
 class _Write:
-    """A Write node. ``file_line``: where its file stands; None when it has none."""
+    """A Write node.
+
+    Attributes:
+        groups: names of the groups in which it is, from the outermost.
+        file_line: where its file stands; None when it has none.
+    """
 
     first: int
+    groups: tuple[str, ...]
     knobs: dict[str, str]
     file_line: int | None = None
 
     @property
     def name(self) -> str:
+        """Its name as Nuke's command line wants it: ``Group1.Write1`` in a group."""
+        return ".".join((*self.groups, self.own_name))
+
+    @property
+    def own_name(self) -> str:
         return self.knobs.get("name", "")
 
 
@@ -45,7 +58,8 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
     """Return what a script writes, and make the copy that writes below ``partial``.
 
     Parameters:
-        values: ``write_nodes``: names, separated by commas; "" for all that are not disabled.
+        values: ``write_nodes``: names, separated by commas; "" for all that are not disabled. A
+            node in a group may go without the group's name where no other has its own.
 
     Raises:
         SceneError: it is no script, has no such Write node, or writes what cannot be split.
@@ -57,7 +71,7 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
         raise SceneError(f"{scene.name} is not a Nuke script: it is no text.") from None
     lines = text.splitlines(keepends=True)
     views = _views(text)
-    found = [each for each in _writes(lines) if each.name]
+    found = [each for each in _writes(lines) if each.own_name]
     _check_names(found)
     chosen = _choose(found, values.get("write_nodes", ""))
     patterns = []
@@ -81,10 +95,19 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
 def _writes(lines: list[str]) -> Iterator[_Write]:
     node: _Write | None = None
     indent = ""
+    # (indent, name) of the last node of each depth: what is deeper than a group belongs to it.
+    above: list[tuple[str, str]] = []
     for number, line in enumerate(lines):
         if node is None:
-            if (match := _NODE.match(line)) and match["kind"] == "Write":
-                node, indent = _Write(number, {}), match["indent"]
+            if match := _NODE.match(line):
+                indent = match["indent"]
+                above = [each for each in above if len(each[0]) < len(indent)]
+                if match["kind"] == "Write":
+                    node = _Write(number, tuple(name for _, name in above), {})
+                else:
+                    above.append((indent, ""))
+            elif above and above[-1] == (indent, "") and (match := _NAME_KNOB.match(line)):
+                above[-1] = (indent, match["name"])
         elif line.rstrip() == indent + "}":
             yield node
             node = None
@@ -121,14 +144,12 @@ def _check_names(found: list[_Write]) -> None:
     """Raise SceneError for names that only Nuke could tell apart, or that are no names at all."""
     for node in found:
         # It becomes the name of a folder: nothing in a script may lead anywhere else.
-        if not _NAME.fullmatch(node.name):
+        if not all(map(_NAME.fullmatch, (*node.groups, node.own_name))):
             raise SceneError(f"'{node.name[:60]}' is not the name of a Write node.")
     names = [node.name for node in found]
     double = next((name for name in names if names.count(name) > 1), "")
     if double:
-        raise SceneError(
-            f"Two Write nodes are called '{double}', in different groups: rename one of them."
-        )
+        raise SceneError(f"Two Write nodes are called '{double}': rename one of them.")
 
 
 def _choose(found: list[_Write], wanted: str) -> list[_Write]:
@@ -138,12 +159,14 @@ def _choose(found: list[_Write], wanted: str) -> list[_Write]:
         if not chosen:
             raise SceneError("The script has no Write node that is not disabled.")
         return chosen
-    known = {each.name: each for each in found}
+    alone = Counter(each.own_name for each in found)
+    known = {each.own_name: each for each in found if alone[each.own_name] == 1}
+    known |= {each.name: each for each in found}
     unknown = [name for name in names if name not in known]
     if unknown:
-        there = ", ".join(known) or "none"
+        there = ", ".join(each.name for each in found) or "none"
         raise SceneError(f"The script has no Write node '{unknown[0]}'. It has: {there}.")
-    return [known[name] for name in dict.fromkeys(names)]
+    return list({known[name].name: known[name] for name in names}.values())
 
 
 def _base_name(node: _Write) -> str:

@@ -14,7 +14,7 @@ import yaml
 from farm_protocol.paths import UnsafePathError, canonical
 from pydantic import JsonValue
 
-from farm.templates import _husk, _nuke
+from farm.templates import _husk, _nuke, _vray
 from farm.templates._drive import Drive, SceneFiles, load_drive
 from farm.templates._parameters import Parameter, ParameterType, Validated, fold
 from farm.templates._plugins import PlugIn, chosen, load_plugins
@@ -30,8 +30,8 @@ _EMPTY: tuple[JsonValue, ...] = (None, "", "[]", "{}", [], {})
 
 
 _INPUTS = {"scene": False, "sequence": True}
-_SCENES = {"husk": _husk.read_scene, "nuke": _nuke.read_scene}
-"""Modules that know the names of files where neither parameters nor a prefix say them."""
+_SCENES = {"husk": _husk.read_scene, "nuke": _nuke.read_scene, "vray": _vray.read_scene}
+"""Modules for scenes that alone know the names of their files, or what parameters mean there."""
 
 
 class TemplateError(ValueError):
@@ -104,6 +104,7 @@ class Template:
         needs: parameters that only make sense when another one is set -> the other one.
         most: parameter -> (another one, value of that -> its largest number with that).
         refuses: parameters that a job may only leave empty -> why.
+        ignores: those of a whole project, which other jobs of it may need -> why not this one.
         needs_plugin: parameter -> value -> code of the plug-in with which alone it works.
         whole: all frames belong together: one renderer does all of them, and all anew after a
             failure. For the farm such a job has one frame.
@@ -118,8 +119,8 @@ class Template:
         objects: parameter of ours -> name -> documented parameter, of those that are handed over
             together, as one JSON object.
         prefixes: parameters that files' names begin with.
-        read_scene: (scene, partial folder, parameters) -> the names of its files, for a driven
-            program whose scenes alone know them; may raise SceneError and OSError.
+        read_scene: (scene, partial folder, parameters) -> what the scene itself says, for a driven
+            program whose scenes must be looked at; may raise SceneError and OSError.
         declared: names of all parameters, those that the runner fills as well.
     """
 
@@ -146,6 +147,7 @@ class Template:
     needs: Mapping[str, str]
     most: Mapping[str, tuple[str, Mapping[str, int]]]
     refuses: Mapping[str, str]
+    ignores: Mapping[str, str]
     needs_plugin: Mapping[str, Mapping[str, str]]
     whole: bool
     single_range: bool
@@ -193,6 +195,9 @@ class Template:
             if name in self.refuses:
                 if value not in _EMPTY:
                     errors[name] = [f"{name} {self.refuses[name]}"]
+            elif name in self.ignores:
+                if value not in _EMPTY:
+                    warnings.append(f"{name} {self.ignores[name]}")
             elif name not in values:
                 values[name] = value
                 warnings.append(self._unknown(name))
@@ -356,7 +361,8 @@ def load_named(name: str) -> Template:
             plugins=load_plugins(notes["sandbox"].get("plugins", {})),
             needs=notes.get("needs", {}),
             most={name: (of["of"], of["is"]) for name, of in notes.get("most", {}).items()},
-            refuses=_refuses(notes.get("refuses", {"names": (), "because": ""})),
+            refuses=_because(notes.get("refuses")),
+            ignores=_because(notes.get("ignores")),
             needs_plugin=notes.get("needs_plugin", {}),
             whole=notes.get("whole", False),
             single_range=notes.get("single_range", False),
@@ -374,8 +380,8 @@ def load_named(name: str) -> Template:
         raise TemplateError(f"The template '{name}' is malformed: {error!r}") from error
 
 
-def _refuses(notes: Mapping[str, Any]) -> dict[str, str]:
-    return dict.fromkeys(notes["names"], " ".join(notes["because"].split()))
+def _because(notes: Mapping[str, Any] | None) -> dict[str, str]:
+    return dict.fromkeys(notes["names"], " ".join(notes["because"].split())) if notes else {}
 
 
 def _values(notes: Mapping[str, list[JsonValue]]) -> dict[str, tuple[JsonValue, ...]]:
