@@ -296,6 +296,27 @@ def test_a_top_up_does_not_wake_what_its_user_wants_to_rest(farm: Farm) -> None:
     assert [job["state"] for job in bob.get("/v1/jobs").json()["jobs"]] == ["running", "suspended"]
 
 
+def test_a_top_up_does_not_wake_what_its_budget_suspended_meanwhile(farm: Farm) -> None:
+    bob = farm.user("bob@example.com", credits="10")
+    send(bob, "demo/scene.blend", b"BLENDER-v304")
+    runner = started(farm, bob, budget={"value": 40, "action": "SUSPEND"})
+    worked(farm, 20)
+    runner.beat(1)
+    farm.wakeup.notify()
+    wait_for(bob, lambda job: "no credits" in job["sentence"])
+    worked(farm, 21)  # Its frame may finish.
+    runner.beat(1)
+    farm.wakeup.notify()
+    wait_for(bob, lambda job: "budget of 40 credits is used up" in job["sentence"])
+    runner.finish("stopped")
+    top_up(farm, "bob@example.com", 100)
+    # A job that was submitted later runs by now, so the scheduler has looked.
+    bob.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    assert FakeRunner(farm, 2).claim()
+    assert [job["state"] for job in bob.get("/v1/jobs").json()["jobs"]] == ["running", "suspended"]
+    assert len(told(farm)) == 1
+
+
 def test_users_read_their_own_movements_page_by_page(farm: Farm, ann: httpx.Client) -> None:
     farm.user("bob@example.com", credits="7")
     runner = started(farm, ann)

@@ -77,6 +77,8 @@ class Farm(Invariants):
         self.delivered: Counter[tuple[str, int]] = Counter()
         self.started_over: set[str] = set()
         self.used: Counter[str] = Counter()
+        self.acted: set[str] = set()
+        self.at_rest: set[str] = set()
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -120,6 +122,7 @@ class Farm(Invariants):
         if not ids:
             return
         job_id = ids[which % len(ids)]
+        self.at_rest.discard(job_id)
         for click in range(2):  # The second one changes nothing.
             before = self.rows()
             try:
@@ -148,6 +151,7 @@ class Farm(Invariants):
 
     def act_on_many(self, ids: list[str], action: Action) -> None:
         before = self.rows()
+        self.at_rest.difference_update(ids)
         with self.world.database.write() as connection:
             actions.act_on_many(connection, ids, action, self.world.now)
         self.note_started_over(before)

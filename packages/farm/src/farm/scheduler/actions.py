@@ -106,7 +106,7 @@ def act_on_many(
         writer.happen_to_many(connection, job_ids, _EVENTS[action], now, said.get(action, ""))
         if action is Action.SUSPEND:
             for job_id in job_ids:
-                _hold(connection, job_id, said[action])
+                writer.hold(connection, rows.row(connection, job_id), said[action])
         return
     able = [job_id for job_id in job_ids if _put_back(connection, job_id, action)]
     writer.happen_to_many(connection, able, _EVENTS[action], now, "")
@@ -130,14 +130,6 @@ def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> 
         if most_runners(row["instances"], limit) > before:
             # Its frames may all have been given out already; more runners need their part.
             claim_rows.recall(connection, job_id)
-
-
-def _hold(connection: Connection, job_id: str, sentence: str) -> None:
-    """Let a job that stands still for want of credits be suspended: a top-up does not wake it."""
-    row = rows.row(connection, job_id)
-    if row["suspended_for"]:
-        rows.put(connection, row, suspended_for="")
-        writer.say(connection, row, sentence)
 
 
 def _put_back(connection: Connection, job_id: str, action: Action) -> bool:

@@ -147,6 +147,7 @@ def _act(connection: Connection, job_id: str, now: datetime) -> None:
         case BudgetAction.SUSPEND:
             told = f"Suspended: {used_up}"
             writer.happen_to(connection, row, Event.SUSPEND, now, told)
+            writer.hold(connection, row, told)  # It may have stood still for want of credits.
         case BudgetAction.ALERT:
             told = used_up.capitalize()
             if not JobState(row["state"]).is_final:

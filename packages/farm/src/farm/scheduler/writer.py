@@ -155,6 +155,13 @@ def say(connection: Connection, row: JobRow, sentence: str) -> None:
         feed.job_changed(connection, row["account_id"], row["id"])
 
 
+def hold(connection: Connection, row: JobRow, sentence: str) -> None:
+    """Let a suspended job stay so for another reason: no top-up wakes it any more."""
+    if row["suspended_for"]:
+        rows.put(connection, row, suspended_for="")
+        say(connection, row, sentence)
+
+
 def say_at_work(connection: Connection, row: JobRow, sentence: str) -> None:
     """Do the same, unless the job stands still: then it says why."""
     if JobState(row["state"]) in AT_WORK:
