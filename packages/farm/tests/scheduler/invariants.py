@@ -148,6 +148,8 @@ class Invariants(RuleBasedStateMachine):
                 assert not any(each in LOST for each in needed)
                 assert not all(each is JobState.COMPLETED for each in needed)
                 assert row["sentence"].startswith("Waits for '")
+            elif state is JobState.STOPPED:
+                assert row["frames_running"] == 0
             elif state is JobState.COMPLETED:
                 assert (left, row["frames_failed"]) == (0, 0)
             elif state is JobState.FAILED:

@@ -101,7 +101,7 @@ def _change(
     **also: Any,
 ) -> JobState:
     before = JobState(row["state"])
-    state = next_state(before, event)
+    state = next_state(before, event, at_work=row["frames_running"] > 0)
     if state is before and event in ASKED_FOR:
         return state  # It is so already, and says why.
     values: dict[str, Any] = {"state": state.value}
