@@ -7,6 +7,7 @@ from farm.db import accounts, ledger, metering
 from farm.db import claims as claim_rows
 from farm.db.tables import claims, frames, job_dependencies, jobs, runners
 from farm.jobs.dependencies import find_cycle
+from farm.jobs.licences import FREE_SECONDS_OF_A_JOB, FREE_SECONDS_OF_A_TRY
 from farm_protocol.jobs import BudgetAction, JobState
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 from scheduler.world import World
@@ -102,9 +103,18 @@ class Invariants(RuleBasedStateMachine):
                     if each.kind == ledger.REFUND:
                         assert claim.outcome in ("failed", "lost", "completed")
                         used[claim.job_id] += each.amount_micros
+        free: Counter[str] = Counter()
         for claim in all_claims.values():
-            if claim.outcome == "no_licence":
-                used[claim.job_id] += round(claim.unposted_seconds * 10**6)
+            if claim.ended_at is None or claim.frames_done == claim.frames_total:
+                continue
+            if claim.outcome == "no_licence" and not claim.frames_done:
+                assert claim.unposted_seconds <= FREE_SECONDS_OF_A_TRY
+                free[claim.job_id] += claim.unposted_seconds
+            else:
+                assert not claim.unposted_seconds, "only waiting for a licence is free"
+        for job_id, seconds in free.items():
+            assert seconds <= FREE_SECONDS_OF_A_JOB
+            used[job_id] += round(seconds * 10**6)
         for job_id, row in self.rows().items():
             assert row["credits_micros"] == posted[job_id]
             used[job_id] += row["credits_micros"]
