@@ -138,7 +138,14 @@ class Farm(Invariants):
     def act_on_everything_of_a_user(self, action: Action, which: int) -> None:
         before = self.rows()
         user_id = self.world.user_ids[which % 3]
-        self.act_on_many([each for each in before if before[each]["account_id"] == user_id], action)
+        with self.world.database.read() as connection:
+            states = actions.candidates(action)
+            ids = job_rows.ids(connection, account_id=user_id, states=states)
+        self.act_on_many(ids, action)
+        if action is Action.RETRY:
+            after = self.rows()
+            for job_id, row in before.items():
+                assert row["state"] != JobState.STOPPED or after[job_id] == row, "not a failure"
 
     @rule(action=st.sampled_from(list(Action)), which=pick)
     def act_on_a_submission(self, action: Action, which: int) -> None:

@@ -27,9 +27,11 @@ class Action(StrEnum):
     """What a user may do to a job; also the last part of the call's address.
 
     STOP kills what runs. SUSPEND lets frames that are being rendered finish and starts no others.
-    RESUME goes on. RETRY puts failed frames back. RETRY_ALL renders every frame anew; of a job
-    that is not over it only puts failed frames back. RESTART_UNSTARTED lets the frames be rendered
-    that no renderer has begun; the others of a job that is over count as failed.
+    RESUME goes on. RETRY puts failed frames back, and a job that was stopped does the rest, but not
+    when all of a user's are meant: not all that was ever stopped is wanted again. RETRY_ALL renders
+    every frame anew; of a job that is not over it only puts failed frames back. RESTART_UNSTARTED
+    lets the frames be rendered that no renderer has begun; the others of a job that is over count
+    as failed.
     """
 
     STOP = "stop"
@@ -62,6 +64,8 @@ def candidates(action: Action | None = None) -> frozenset[JobState]:
         return _LIVE
     event = _EVENTS[action]
     moved = {state for (state, on), to in TABLE.items() if on is event and to is not state}
+    if action is Action.RETRY:
+        moved.remove(JobState.STOPPED)  # It did not fail: its user did not want it any more.
     # A live job may have frames to put back; one that is held may be suspended for good.
     more = {JobState.SUSPENDED} if action is Action.SUSPEND else set()
     return frozenset(moved | (_LIVE if event in (Event.RETRY, Event.RESTART) else more))
