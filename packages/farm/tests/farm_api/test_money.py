@@ -6,13 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+from farm.accounts.credentials import authenticate
 from farm.accounts.credits import grant
 from farm.db import accounts, ledger, notices
 from farm.db.tables import accounts as account_table
 from farm.db.tables import claims, ledger_entries, ledger_postings
 from farm.jobs.licences import FREE_SECONDS_OF_A_JOB, FREE_SECONDS_OF_A_TRY
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 from waiting import until
 
@@ -145,6 +146,22 @@ def test_a_job_that_never_gets_a_licence_costs_something_in_the_end(
     runner.finish("no_licence", sentence="None left.")
     assert ann.get(f"/v1/jobs/{job_id}").json()["credits"] == pytest.approx(20, abs=5)
     adds_up(farm)
+
+
+def test_what_a_user_is_told_of_credits_is_of_one_moment(
+    farm: Farm, ann: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = started(farm, ann)
+    worked(farm, 130)
+
+    def authenticate_slowly(connection: Connection, secret: str) -> accounts.AccountRow:
+        """Let a frame be posted between who asks and what is answered."""
+        account = authenticate(connection, secret)
+        runner.done(1)
+        return account
+
+    monkeypatch.setattr("farm.api.context.authenticate", authenticate_slowly)
+    assert money(ann) == pytest.approx((-30, 130), abs=5)
 
 
 def test_the_end_of_a_claim_is_charged_once(farm: Farm, ann: httpx.Client) -> None:

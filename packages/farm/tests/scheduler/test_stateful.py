@@ -100,9 +100,8 @@ class Farm(Invariants):
             assert self.available(user) <= 0
 
     def available(self, user: int) -> int:
-        account = self.world.account(user)
         with self.world.database.read() as connection:
-            return available(connection, account)[0]
+            return available(connection, self.world.user_ids[user])[0]
 
     @rule(user=st.integers(0, 2), credits=st.sampled_from([-5000, -1000, -5, 5, 1000, 5000]))
     def move_credits(self, user: int, credits: int) -> None:
