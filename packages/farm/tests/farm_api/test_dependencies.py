@@ -51,6 +51,24 @@ def test_dependents_start_or_are_blocked(farm: Farm, ann: httpx.Client) -> None:
     assert jobs_of(ann)["c"]["sentence"] == "Waits for 'b'."
 
 
+def test_what_is_so_already_what_makes_no_sense_and_what_another_job_decides(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=graph(a=[], b=["a"])).raise_for_status()
+    a, b = (f"/v1/jobs/{jobs_of(ann)[name]['id']}" for name in "ab")
+    runner = FakeRunner(farm)
+    runner.claim()
+    assert ann.post(f"{a}/resume").raise_for_status().json()["state"] == "running"
+    runner.finish("failed", sentence="No.", permanent=True)
+    assert ann.post(f"{a}/stop").raise_for_status().json()["state"] == "failed"
+    for action in ("suspend", "resume"):
+        assert ann.post(f"{a}/{action}").json()["code"] == "conflict"
+    job = ann.post(f"{b}/retry").raise_for_status().json()
+    assert (job["state"], job["sentence"]) == ("blocked", "Blocked: 'a' failed.")
+    ann.post(f"{a}/retry").raise_for_status()
+    assert states(ann)["b"] == "pending"
+
+
 def test_a_diamond_is_blocked_through_and_through_and_comes_back(
     farm: Farm, ann: httpx.Client
 ) -> None:
