@@ -149,6 +149,7 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     place.read("jobs", "stop", "--user", "ann@example.com")
     for job_id in (first, second):
         place.wait(job_id, lambda job: job["state"] == "stopped")
+    assert place.read("jobs", "retry", "--user", EMAIL) == []  # None of these failed.
 
 
 def test_a_machine_gets_more_room_while_it_renders(place: Place) -> None:

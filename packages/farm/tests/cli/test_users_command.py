@@ -131,6 +131,7 @@ def test_programs_get_json(office: Office) -> None:
     assert read("plan", bob, "Small")["plan"] == "Small"
     assert read("role", bob, "admin")["role"] == "admin"
     assert not read("emails", bob, "off")["email_notices"]
+    assert read("machine", bob, "--gpu=big")["machine_gpu"] == "big"
     assert not read("disable", bob)["active"]
     assert read("enable", bob)["active"]
     key = read("rotate-key", bob)["access_key"]

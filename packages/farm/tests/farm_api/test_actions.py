@@ -185,8 +185,27 @@ def test_a_submission_and_everything(farm: Farm, ann: httpx.Client) -> None:
     farm.wakeup.notify()
     for name in ("beauty", "other"):
         wait_for(ann, lambda _, name=name: states()[name] == "stopped")
+    ann.post("/v1/jobs/retry").raise_for_status()  # Not all that was ever stopped.
+    assert states() == {"beauty": "stopped", "b": "stopped", "other": "stopped"}
     ann.post(f"{address}/retry").raise_for_status()
     assert states() == {"beauty": "ready", "b": "pending", "other": "stopped"}
+
+
+def test_to_retry_everything_is_to_retry_what_failed(farm: Farm, ann: httpx.Client) -> None:
+    failed = failed_after_one(farm, ann)
+    stopped = submit(ann, name="other", instances=1)
+    ann.post(f"/v1/jobs/{stopped}/stop").raise_for_status()
+    farm.engine.living.clear()
+    farm.wakeup.notify()
+    wait_for(ann, lambda job: job["state"] == "stopped")
+    after = {job["id"]: job for job in ann.post("/v1/jobs/retry").json()["jobs"]}
+    assert (after[failed]["state"], after[failed]["frames_failed"]) == ("ready", 0)
+    assert (after[stopped]["state"], after[stopped]["sentence"]) == (
+        "stopped",
+        "Stopped by its user.",
+    )
+    # It is set going by its name.
+    assert ann.post(f"/v1/jobs/{stopped}/retry").json()["state"] == "ready"
 
 
 def test_everything_is_all_on_which_an_action_can_have_an_effect(

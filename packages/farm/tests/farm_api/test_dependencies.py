@@ -4,9 +4,11 @@ from typing import Any
 
 import httpx
 import pytest
+from farm.db.tables import claims
+from sqlalchemy import update
 
 from .conftest import Farm, send, spec
-from .runners import FakeRunner, given, jobs_of
+from .runners import FakeRunner, given, jobs_of, wait_for
 
 
 @pytest.fixture
@@ -49,6 +51,24 @@ def test_dependents_start_or_are_blocked(farm: Farm, ann: httpx.Client) -> None:
     assert jobs_of(ann)["c"]["sentence"] == "Waits for 'b'."
 
 
+def test_what_is_so_already_what_makes_no_sense_and_what_another_job_decides(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=graph(a=[], b=["a"])).raise_for_status()
+    a, b = (f"/v1/jobs/{jobs_of(ann)[name]['id']}" for name in "ab")
+    runner = FakeRunner(farm)
+    runner.claim()
+    assert ann.post(f"{a}/resume").raise_for_status().json()["state"] == "running"
+    runner.finish("failed", sentence="No.", permanent=True)
+    assert ann.post(f"{a}/stop").raise_for_status().json()["state"] == "failed"
+    for action in ("suspend", "resume"):
+        assert ann.post(f"{a}/{action}").json()["code"] == "conflict"
+    job = ann.post(f"{b}/retry").raise_for_status().json()
+    assert (job["state"], job["sentence"]) == ("blocked", "Blocked: 'a' failed.")
+    ann.post(f"{a}/retry").raise_for_status()
+    assert states(ann)["b"] == "pending"
+
+
 def test_a_diamond_is_blocked_through_and_through_and_comes_back(
     farm: Farm, ann: httpx.Client
 ) -> None:
@@ -66,6 +86,62 @@ def test_a_diamond_is_blocked_through_and_through_and_comes_back(
     # What was stopped while it waited does not start before its turn.
     assert ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/retry").json()["state"] == "pending"
     assert states(ann)["d"] == "pending"
+
+
+def begun_and_waiting(farm: Farm, ann: httpx.Client, **changes: Any) -> tuple[str, FakeRunner]:
+    """Let job b wait for a again while a frame of it is rendered; return its id and runner."""
+    body = graph(a=[], b=["a"])
+    body["jobs"][1] |= changes  # type: ignore[index]
+    ann.post("/v1/submissions", json=body).raise_for_status()
+    first = FakeRunner(farm)
+    first.claim()
+    first.done(1)
+    first.finish()
+    assert first.claim() == []
+    runner = FakeRunner(farm, 2)
+    assert runner.claim() == [2]
+    assert runner.beat(2) == "continue"
+    a, b = (jobs_of(ann)[name]["id"] for name in "ab")
+    ann.post(f"/v1/jobs/{b}/suspend").raise_for_status()
+    ann.post(f"/v1/jobs/{a}/retry_all").raise_for_status()
+    assert ann.post(f"/v1/jobs/{b}/resume").json()["state"] == "pending"
+    assert jobs_of(ann)["b"]["frames_running"] == 1
+    return b, runner
+
+
+@pytest.mark.parametrize("waits", ["pending", "blocked"])
+def test_a_job_that_waits_is_stopped_once_nobody_renders_it_any_more(
+    farm: Farm, ann: httpx.Client, waits: str
+) -> None:
+    b, runner = begun_and_waiting(farm, ann)
+    if waits == "blocked":
+        other = FakeRunner(farm, 3)
+        other.claim()
+        other.finish("failed", sentence="No.", permanent=True)
+    assert states(ann)["b"] == waits
+    for _ in range(2):
+        job = ann.post(f"/v1/jobs/{b}/stop").json()
+        assert (job["state"], job["sentence"]) == ("stopping", "Stopped by its user.")
+    assert runner.beat(2) == "stop"
+    runner.finish("stopped", frame=2)
+    assert runner.claim() == []
+    wait_for(ann, lambda _: states(ann)["b"] == "stopped")
+    job = jobs_of(ann)["b"]
+    assert (job["sentence"], job["frames_running"]) == ("Stopped by its user.", 0)
+
+
+def test_a_budget_stops_a_job_that_waits_while_it_is_rendered(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    _, runner = begun_and_waiting(farm, ann, budget={"value": 20, "action": "STOP"})
+    with farm.database.write() as connection:
+        connection.execute(
+            update(claims).where(claims.c.id == runner.claim_id).values(unposted_seconds=21.0)
+        )
+    farm.wakeup.notify()
+    wait_for(ann, lambda _: states(ann)["b"] == "stopping")
+    assert runner.beat(2) == "stop"
+    assert "budget of 20 credits" in jobs_of(ann)["b"]["sentence"]
 
 
 def test_a_suspended_job_waits_for_what_it_needs_when_it_goes_on(

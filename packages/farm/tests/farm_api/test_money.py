@@ -6,12 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+from farm.accounts.credentials import authenticate
 from farm.accounts.credits import grant
 from farm.db import accounts, ledger, notices
 from farm.db.tables import accounts as account_table
 from farm.db.tables import claims, ledger_entries, ledger_postings
+from farm.jobs.licences import FREE_SECONDS_OF_A_JOB, FREE_SECONDS_OF_A_TRY
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
-from sqlalchemy import delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 from waiting import until
 
@@ -103,6 +105,63 @@ def test_time_is_paid_whatever_came_of_it_but_not_waiting_for_a_licence(
     assert job_of(ann)["credits"] == pytest.approx(cost, abs=5 if cost else 0)
     assert money(ann)[1] == pytest.approx(job_of(ann)["credits"])
     adds_up(farm)
+
+
+@pytest.mark.parametrize("delivers", [True, False])
+def test_only_a_short_time_without_a_licence_is_free(
+    farm: Farm, ann: httpx.Client, delivers: bool
+) -> None:
+    runner = started(farm, ann)
+    worked(farm, 10)
+    if delivers:
+        runner.done(1)
+    worked(farm, 600 - 10 * (not delivers))
+    runner.beat(2)
+    runner.finish("no_licence", sentence="It lost its licence.")
+    job = job_of(ann)
+    # Who has delivered a frame had a licence: all of it is paid.
+    paid = 610 if delivers else 600 - FREE_SECONDS_OF_A_TRY
+    assert job["credits"] == pytest.approx(paid, abs=5)
+    assert money(ann)[1] == pytest.approx(job["credits"])
+    # But nobody is blamed.
+    assert (job["frames_failed"], job["frames_done"]) == (0, int(delivers))
+    assert ann.get(f"/v1/jobs/{job['id']}/tasks").json()["tasks"][0]["outcome"] == "no_licence"
+    adds_up(farm)
+
+
+def test_a_job_that_never_gets_a_licence_costs_something_in_the_end(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    runner = started(farm, ann)
+    with farm.database.write() as connection:  # type: ignore[attr-defined]
+        # As if it had tried for a day.
+        of_it = select(claims.c.job_id).where(claims.c.id == runner.claim_id)
+        job_id = connection.execute(of_it).scalar_one()
+        row = connection.execute(select(claims)).mappings().one()
+        other = {"id": "earlier", "outcome": "no_licence", "ended_at": row["created_at"]}
+        free = {"unposted_seconds": FREE_SECONDS_OF_A_JOB - 10}
+        connection.execute(insert(claims).values(**(dict(row) | other | free)))
+    worked(farm, 30)
+    runner.beat(1)
+    runner.finish("no_licence", sentence="None left.")
+    assert ann.get(f"/v1/jobs/{job_id}").json()["credits"] == pytest.approx(20, abs=5)
+    adds_up(farm)
+
+
+def test_what_a_user_is_told_of_credits_is_of_one_moment(
+    farm: Farm, ann: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = started(farm, ann)
+    worked(farm, 130)
+
+    def authenticate_slowly(connection: Connection, secret: str) -> accounts.AccountRow:
+        """Let a frame be posted between who asks and what is answered."""
+        account = authenticate(connection, secret)
+        runner.done(1)
+        return account
+
+    monkeypatch.setattr("farm.api.context.authenticate", authenticate_slowly)
+    assert money(ann) == pytest.approx((-30, 130), abs=5)
 
 
 def test_the_end_of_a_claim_is_charged_once(farm: Farm, ann: httpx.Client) -> None:
@@ -294,6 +353,27 @@ def test_a_top_up_does_not_wake_what_its_user_wants_to_rest(farm: Farm) -> None:
     bob.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
     assert FakeRunner(farm, 2).claim()
     assert [job["state"] for job in bob.get("/v1/jobs").json()["jobs"]] == ["running", "suspended"]
+
+
+def test_a_top_up_does_not_wake_what_its_budget_suspended_meanwhile(farm: Farm) -> None:
+    bob = farm.user("bob@example.com", credits="10")
+    send(bob, "demo/scene.blend", b"BLENDER-v304")
+    runner = started(farm, bob, budget={"value": 40, "action": "SUSPEND"})
+    worked(farm, 20)
+    runner.beat(1)
+    farm.wakeup.notify()
+    wait_for(bob, lambda job: "no credits" in job["sentence"])
+    worked(farm, 21)  # Its frame may finish.
+    runner.beat(1)
+    farm.wakeup.notify()
+    wait_for(bob, lambda job: "budget of 40 credits is used up" in job["sentence"])
+    runner.finish("stopped")
+    top_up(farm, "bob@example.com", 100)
+    # A job that was submitted later runs by now, so the scheduler has looked.
+    bob.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    assert FakeRunner(farm, 2).claim()
+    assert [job["state"] for job in bob.get("/v1/jobs").json()["jobs"]] == ["running", "suspended"]
+    assert len(told(farm)) == 1
 
 
 def test_users_read_their_own_movements_page_by_page(farm: Farm, ann: httpx.Client) -> None:

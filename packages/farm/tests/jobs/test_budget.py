@@ -28,8 +28,10 @@ def test_consequences(jobs: list[JobMoney], a: Standing, b: Standing) -> None:
         job = by_id[job_id]
         assert 0 < job.budget <= job.spent
         assert not job.budget_acted
-        # What is over is not stopped any more, but its user may still want to know.
-        assert job.budget_action is BudgetAction.ALERT or not job.state.is_final
+        # What is over is not stopped any more, but its user may still want to know. Of what is
+        # blocked, frames may still be rendered.
+        over = job.state.is_final and job.state is not JobState.BLOCKED
+        assert job.budget_action is BudgetAction.ALERT or not over
     for job_id, obstacle in due.held:
         standing = accounts[by_id[job_id].account_id]
         assert by_id[job_id].state in (JobState.READY, JobState.RUNNING)

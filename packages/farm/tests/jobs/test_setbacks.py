@@ -1,5 +1,12 @@
 from farm.jobs.hosts import MAX_HOST_FAILURES, avoided
-from farm.jobs.licences import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, licence_pause
+from farm.jobs.licences import (
+    FIRST_PAUSE_SECONDS,
+    FREE_SECONDS_OF_A_JOB,
+    FREE_SECONDS_OF_A_TRY,
+    LONGEST_PAUSE_SECONDS,
+    free_seconds,
+    licence_pause,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,3 +34,11 @@ def test_a_licence_is_asked_for_less_and_less_often() -> None:
     assert pauses[1] == 2 * FIRST_PAUSE_SECONDS
     assert pauses == sorted(pauses)
     assert pauses[-1] == LONGEST_PAUSE_SECONDS
+
+
+def test_waiting_for_a_licence_is_free_but_not_without_end() -> None:
+    assert free_seconds(20, 0, 0) == 20
+    assert free_seconds(20, 1, 0) == 0
+    assert free_seconds(7200, 0, 0) == FREE_SECONDS_OF_A_TRY
+    assert free_seconds(20, 0, FREE_SECONDS_OF_A_JOB - 5) == 5
+    assert free_seconds(20, 0, FREE_SECONDS_OF_A_JOB) == 0

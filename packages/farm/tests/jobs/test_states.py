@@ -34,6 +34,12 @@ def test_a_completed_job_stays_completed_until_it_is_started_over() -> None:
     assert set(after.values()) == {JobState.COMPLETED}
 
 
+def test_no_job_is_stopped_while_somebody_works_on_it() -> None:
+    for state, event in TABLE:
+        if event is Event.STOP and state is not JobState.STOPPED:
+            assert next_state(state, event, at_work=True) is not JobState.STOPPED
+
+
 @given(st.lists(st.sampled_from(list(Event)), max_size=30))
 def test_no_sequence_of_events_leaves_a_job_without_a_way_to_end(events: list[Event]) -> None:
     state = JobState.READY

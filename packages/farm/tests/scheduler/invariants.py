@@ -7,7 +7,8 @@ from farm.db import accounts, ledger, metering
 from farm.db import claims as claim_rows
 from farm.db.tables import claims, frames, job_dependencies, jobs, runners
 from farm.jobs.dependencies import find_cycle
-from farm_protocol.jobs import JobState
+from farm.jobs.licences import FREE_SECONDS_OF_A_JOB, FREE_SECONDS_OF_A_TRY
+from farm_protocol.jobs import BudgetAction, JobState
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 from scheduler.world import World
 from sqlalchemy import select
@@ -22,11 +23,15 @@ class Invariants(RuleBasedStateMachine):
         world: once the farm has begun.
         started_over: jobs of which frames may be delivered once more.
         used: what each job had cost when it was last looked at, in micros.
+        acted: jobs whose budget has acted.
+        at_rest: jobs that a budget has suspended, until their users do something to them.
     """
 
     world: World
     started_over: set[str]
     used: Counter[str]
+    acted: set[str]
+    at_rest: set[str]
 
     def rows(self) -> dict[str, Any]:
         with self.world.database.read() as connection:
@@ -98,14 +103,39 @@ class Invariants(RuleBasedStateMachine):
                     if each.kind == ledger.REFUND:
                         assert claim.outcome in ("failed", "lost", "completed")
                         used[claim.job_id] += each.amount_micros
+        free: Counter[str] = Counter()
         for claim in all_claims.values():
-            if claim.outcome == "no_licence":
-                used[claim.job_id] += round(claim.unposted_seconds * 10**6)
+            if claim.ended_at is None or claim.frames_done == claim.frames_total:
+                continue
+            if claim.outcome == "no_licence" and not claim.frames_done:
+                assert claim.unposted_seconds <= FREE_SECONDS_OF_A_TRY
+                free[claim.job_id] += claim.unposted_seconds
+            else:
+                assert not claim.unposted_seconds, "only waiting for a licence is free"
+        for job_id, seconds in free.items():
+            assert seconds <= FREE_SECONDS_OF_A_JOB
+            used[job_id] += round(seconds * 10**6)
         for job_id, row in self.rows().items():
             assert row["credits_micros"] == posted[job_id]
             used[job_id] += row["credits_micros"]
             assert used[job_id] >= self.used[job_id] - len(all_claims)  # Each may be rounded.
         self.used = used
+
+    @invariant()
+    def only_its_user_wakes_a_job_that_its_budget_suspended(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        rows = self.rows()
+        acted = {job_id for job_id, row in rows.items() if row["budget_acted"]}
+        for job_id in acted - self.acted:
+            if rows[job_id]["budget_action"] == BudgetAction.SUSPEND:
+                self.at_rest.add(job_id)
+        self.acted = acted
+        for job_id in self.at_rest:
+            row = rows[job_id]
+            # The frames that were being rendered may have been its last ones.
+            assert row["state"] in (JobState.SUSPENDED, JobState.COMPLETED, JobState.FAILED)
+            assert not row["suspended_for"]
 
     @invariant()
     def states_are_what_the_frames_and_the_graph_say(self) -> None:
@@ -128,6 +158,8 @@ class Invariants(RuleBasedStateMachine):
                 assert not any(each in LOST for each in needed)
                 assert not all(each is JobState.COMPLETED for each in needed)
                 assert row["sentence"].startswith("Waits for '")
+            elif state is JobState.STOPPED:
+                assert row["frames_running"] == 0
             elif state is JobState.COMPLETED:
                 assert (left, row["frames_failed"]) == (0, 0)
             elif state is JobState.FAILED:

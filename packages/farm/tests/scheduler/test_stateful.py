@@ -77,6 +77,8 @@ class Farm(Invariants):
         self.delivered: Counter[tuple[str, int]] = Counter()
         self.started_over: set[str] = set()
         self.used: Counter[str] = Counter()
+        self.acted: set[str] = set()
+        self.at_rest: set[str] = set()
 
     def teardown(self) -> None:
         if not hasattr(self, "world"):
@@ -98,9 +100,8 @@ class Farm(Invariants):
             assert self.available(user) <= 0
 
     def available(self, user: int) -> int:
-        account = self.world.account(user)
         with self.world.database.read() as connection:
-            return available(connection, account)[0]
+            return available(connection, self.world.user_ids[user])[0]
 
     @rule(user=st.integers(0, 2), credits=st.sampled_from([-5000, -1000, -5, 5, 1000, 5000]))
     def move_credits(self, user: int, credits: int) -> None:
@@ -120,6 +121,7 @@ class Farm(Invariants):
         if not ids:
             return
         job_id = ids[which % len(ids)]
+        self.at_rest.discard(job_id)
         for click in range(2):  # The second one changes nothing.
             before = self.rows()
             try:
@@ -135,7 +137,14 @@ class Farm(Invariants):
     def act_on_everything_of_a_user(self, action: Action, which: int) -> None:
         before = self.rows()
         user_id = self.world.user_ids[which % 3]
-        self.act_on_many([each for each in before if before[each]["account_id"] == user_id], action)
+        with self.world.database.read() as connection:
+            states = actions.candidates(action)
+            ids = job_rows.ids(connection, account_id=user_id, states=states)
+        self.act_on_many(ids, action)
+        if action is Action.RETRY:
+            after = self.rows()
+            for job_id, row in before.items():
+                assert row["state"] != JobState.STOPPED or after[job_id] == row, "not a failure"
 
     @rule(action=st.sampled_from(list(Action)), which=pick)
     def act_on_a_submission(self, action: Action, which: int) -> None:
@@ -148,6 +157,7 @@ class Farm(Invariants):
 
     def act_on_many(self, ids: list[str], action: Action) -> None:
         before = self.rows()
+        self.at_rest.difference_update(ids)
         with self.world.database.write() as connection:
             actions.act_on_many(connection, ids, action, self.world.now)
         self.note_started_over(before)

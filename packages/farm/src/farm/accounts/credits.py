@@ -109,15 +109,19 @@ def refund(
     return total
 
 
-def available(connection: Connection, account: AccountRow) -> tuple[int, int]:
-    """Return (balance, consumed) in micros, with what is metered and not posted yet."""
-    metered = sum(metering.by_job(connection, account_id=account.id).values())
+def available(connection: Connection, account_id: str) -> tuple[int, int]:
+    """Return (balance, consumed) in micros, with what is metered and not posted yet.
+
+    Both are read here: what was posted between two transactions would be in neither.
+    """
+    account = rows.by_id(connection, account_id)
+    metered = sum(metering.by_job(connection, account_id=account_id).values())
     return account.balance_micros - metered, account.consumed_micros + metered
 
 
 def require_positive(connection: Connection, account_id: str) -> None:
     """Raise InsufficientCreditsError unless the balance is above 0."""
-    balance, _ = available(connection, rows.by_id(connection, account_id))
+    balance, _ = available(connection, account_id)
     if balance <= 0:
         raise InsufficientCreditsError(
             f"The account has {to_credits(balance):.2f} credits; a submission needs more than 0. "
@@ -127,7 +131,7 @@ def require_positive(connection: Connection, account_id: str) -> None:
 
 def user_info(connection: Connection, account: AccountRow) -> UserInfo:
     """Return the documented fields of `get_user_info`."""
-    balance, consumed = available(connection, account)
+    balance, consumed = available(connection, account.id)
     return UserInfo(
         created=account.created_at.replace(tzinfo=None, microsecond=0),
         credits_available=float(to_credits(balance)),

@@ -62,7 +62,7 @@ def create(database: Database, new: NewUser) -> Created:
 
 def describe(connection: Connection, account: AccountRow) -> User:
     """Return what administrators see of an account."""
-    balance, consumed = available(connection, account)
+    balance, consumed = available(connection, account.id)
     return User(
         email=account.email,
         name=account.name,

@@ -54,7 +54,7 @@ def show(
         chosen = [account_of(connection, email)] if email else accounts.everybody(connection)
         lines = []
         for account in chosen:
-            balance, consumed = available(connection, account)
+            balance, consumed = available(connection, account.id)
             not_posted = to_credits(account.balance_micros - balance)
             lines.append(
                 _Line(account.email, to_credits(balance), to_credits(consumed), not_posted)
@@ -97,7 +97,7 @@ def move(
         check_movement(moved, "AMOUNT")
         account = account_of(connection, email)
         grant(connection, account.id, moved, reason.strip(), reference)
-        balance, _ = available(connection, accounts.by_id(connection, account.id))
+        balance, _ = available(connection, account.id)
     if as_json:
         print_json(
             {

@@ -163,7 +163,7 @@ def _action(action: Action, about: str) -> None:
 _action(Action.STOP, "Stop: kill what runs.")
 _action(Action.SUSPEND, "Suspend: let running frames finish, start no others.")
 _action(Action.RESUME, "Resume what was suspended.")
-_action(Action.RETRY, "Put failed frames back.")
+_action(Action.RETRY, "Put failed frames back; without --user, what was stopped goes on, too.")
 _action(Action.RETRY_ALL, "Render every frame anew.")
 _action(Action.RESTART_UNSTARTED, "Render the frames that were never begun, and no others.")
 

@@ -161,12 +161,14 @@ def machine(
     email: Email,
     cpu: Annotated[str | None, typer.Option(help="Id of a machine type; '' takes it back.")] = None,
     gpu: Annotated[str | None, typer.Option(help="Id of one that has a GPU, likewise.")] = None,
+    as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Say which machine types a user's jobs get that name none; without options, show them."""
     user = _change(data_dir, email, UserChange(machine_cpu=cpu, machine_gpu=gpu))
     own = [each or "the farm's default" for each in (user.machine_cpu, user.machine_gpu)]
-    print(f"{user.email} gets, unless a job says more: {own[0]} (CPU), {own[1]} (GPU).")
+    told = f"{user.email} gets, unless a job says more: {own[0]} (CPU), {own[1]} (GPU)."
+    _tell(user, as_json, told)
 
 
 @users.command("disable")

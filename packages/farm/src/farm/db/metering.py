@@ -1,16 +1,17 @@
 """Machine time that was metered but not posted yet: of open claims, up to their last heartbeat.
 
 It counts wherever somebody asks what a job has cost. It is posted when a frame is done or the
-claim ends; only that of a claim that got no licence never is.
+claim ends; only what a claim that got no licence has for nothing never is.
 """
 
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from farm.db.tables import claims, jobs
 from farm.jobs.pricing import machine_time_micros
+from farm.jobs.retries import ClaimEnd
 
 
 def by_job(
@@ -35,3 +36,13 @@ def by_job(
         micros = machine_time_micros(row.unposted_seconds, Decimal(row.credits_per_hour))
         found[row.job_id] = found.get(row.job_id, 0) + micros
     return found
+
+
+def never_posted(connection: Connection, job_id: str) -> float:
+    """Return the seconds that claims of a job that got no licence had for nothing."""
+    query = select(func.sum(claims.c.unposted_seconds)).where(
+        claims.c.job_id == job_id,
+        claims.c.outcome == ClaimEnd.NO_LICENCE.value,
+        claims.c.frames_done == 0,
+    )
+    return float(connection.execute(query).scalar_one() or 0.0)

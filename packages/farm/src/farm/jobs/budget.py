@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from farm_protocol.jobs import BudgetAction, JobState
 
 _STARTABLE = frozenset({JobState.READY, JobState.RUNNING})
-_STOPPABLE = _STARTABLE | {JobState.SUSPENDED}
+# A job that waits, too, may have frames at work: see `farm.jobs.transitions.next_state`.
+_STOPPABLE = _STARTABLE | {JobState.SUSPENDED, JobState.PENDING, JobState.BLOCKED}
 FOR_CREDITS = "credits"
 DISABLED = "disabled"
 

@@ -86,11 +86,19 @@ TABLE: dict[tuple[JobState, Event], JobState] = {
 }
 
 
-def next_state(state: JobState, event: Event) -> JobState:
-    """Return the state after ``event``. Raises IllegalTransitionError when it is not allowed."""
+def next_state(state: JobState, event: Event, *, at_work: bool = False) -> JobState:
+    """Return the state after ``event``. Raises IllegalTransitionError when it is not allowed.
+
+    Parameters:
+        at_work: runners have frames of the job. Also one that waits may have such: it was begun
+            before it had to wait again. A job is stopped only when nobody works on it any more.
+    """
     try:
-        return TABLE[state, event]
+        after = TABLE[state, event]
     except KeyError:
         raise IllegalTransitionError(
             f"A job that is {state} cannot take the event '{event}'."
         ) from None
+    if at_work and event is Event.STOP and after is JobState.STOPPED:
+        return JobState.STOPPING
+    return after

@@ -27,9 +27,11 @@ class Action(StrEnum):
     """What a user may do to a job; also the last part of the call's address.
 
     STOP kills what runs. SUSPEND lets frames that are being rendered finish and starts no others.
-    RESUME goes on. RETRY puts failed frames back. RETRY_ALL renders every frame anew; of a job
-    that is not over it only puts failed frames back. RESTART_UNSTARTED lets the frames be rendered
-    that no renderer has begun; the others of a job that is over count as failed.
+    RESUME goes on. RETRY puts failed frames back, and a job that was stopped does the rest, but not
+    when all of a user's are meant: not all that was ever stopped is wanted again. RETRY_ALL renders
+    every frame anew; of a job that is not over it only puts failed frames back. RESTART_UNSTARTED
+    lets the frames be rendered that no renderer has begun; the others of a job that is over count
+    as failed.
     """
 
     STOP = "stop"
@@ -62,6 +64,8 @@ def candidates(action: Action | None = None) -> frozenset[JobState]:
         return _LIVE
     event = _EVENTS[action]
     moved = {state for (state, on), to in TABLE.items() if on is event and to is not state}
+    if action is Action.RETRY:
+        moved.remove(JobState.STOPPED)  # It did not fail: its user did not want it any more.
     # A live job may have frames to put back; one that is held may be suspended for good.
     more = {JobState.SUSPENDED} if action is Action.SUSPEND else set()
     return frozenset(moved | (_LIVE if event in (Event.RETRY, Event.RESTART) else more))
@@ -106,7 +110,7 @@ def act_on_many(
         writer.happen_to_many(connection, job_ids, _EVENTS[action], now, said.get(action, ""))
         if action is Action.SUSPEND:
             for job_id in job_ids:
-                _hold(connection, job_id, said[action])
+                writer.hold(connection, rows.row(connection, job_id), said[action])
         return
     able = [job_id for job_id in job_ids if _put_back(connection, job_id, action)]
     writer.happen_to_many(connection, able, _EVENTS[action], now, "")
@@ -130,14 +134,6 @@ def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> 
         if most_runners(row["instances"], limit) > before:
             # Its frames may all have been given out already; more runners need their part.
             claim_rows.recall(connection, job_id)
-
-
-def _hold(connection: Connection, job_id: str, sentence: str) -> None:
-    """Let a job that stands still for want of credits be suspended: a top-up does not wake it."""
-    row = rows.row(connection, job_id)
-    if row["suspended_for"]:
-        rows.put(connection, row, suspended_for="")
-        writer.say(connection, row, sentence)
 
 
 def _put_back(connection: Connection, job_id: str, action: Action) -> bool:

@@ -25,7 +25,7 @@ from sqlalchemy import Connection
 from farm.accounts.credits import charge
 from farm.catalog.definitions import Definitions
 from farm.db import claims as rows
-from farm.db import feed, files, outputs
+from farm.db import feed, files, metering, outputs
 from farm.db import jobs as job_rows
 from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
@@ -34,6 +34,7 @@ from farm.db.runners import Caller, RunnerRow
 from farm.errors import ClaimLostError, ConflictError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.instances import most_runners
+from farm.jobs.licences import free_seconds
 from farm.jobs.pricing import confirmed_seconds, machine_time_micros
 from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
 from farm.jobs.transitions import Event
@@ -328,8 +329,8 @@ def _end(
 ) -> bool:
     """End a claim; return whether frames of it were left.
 
-    The time since its last frame is charged, whatever came of it: only that without a licence is
-    the farm's loss.
+    The time since its last frame is charged, whatever came of it: only what `free_seconds` says of
+    that without a licence is the farm's loss.
 
     Parameters:
         frame: that its renderer was at, as far as its runner tells.
@@ -342,9 +343,14 @@ def _end(
     of_claim: dict[str, object] = {}
     of_job: dict[str, int] = {}
     seconds = _unposted(ended, now) if heard else ended.unposted_seconds
-    if seconds and not ended.delivered and end is not ClaimEnd.NO_LICENCE:
-        micros = _charge(connection, row, f"rest:{ended.id}", seconds, now)
-        of_claim = {"seconds": ended.seconds + seconds, "unposted_seconds": 0.0}
+    free = 0.0
+    if end is ClaimEnd.NO_LICENCE:
+        before = metering.never_posted(connection, row["id"])
+        free = free_seconds(seconds, ended.frames_done, before)
+    if seconds and not ended.delivered:
+        of_claim = {"seconds": ended.seconds + seconds - free, "unposted_seconds": free}
+    if seconds > free and not ended.delivered:
+        micros = _charge(connection, row, f"rest:{ended.id}", seconds - free, now)
         of_job = {"credits_micros": row["credits_micros"] + micros}
     rows.end_claim(
         connection,

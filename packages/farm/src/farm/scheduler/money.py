@@ -29,6 +29,7 @@ from farm.jobs.transitions import Event
 from farm.scheduler import writer
 
 _STARTABLE = (JobState.READY.value, JobState.RUNNING.value)
+_WAITING = (JobState.PENDING.value, JobState.BLOCKED.value)
 
 
 def review(database: Database, now: datetime) -> None:
@@ -126,6 +127,7 @@ def _candidates(connection: Connection, metered_of: Mapping[str, int]) -> Column
             jobs.c.budget_acted.is_(False),
             or_(
                 jobs.c.state.in_((*_STARTABLE, JobState.SUSPENDED.value)),
+                and_(jobs.c.state.in_(_WAITING), jobs.c.frames_running > 0),
                 and_(
                     jobs.c.budget_action == BudgetAction.ALERT.value,
                     jobs.c.credits_micros >= jobs.c.budget_micros,
@@ -147,6 +149,7 @@ def _act(connection: Connection, job_id: str, now: datetime) -> None:
         case BudgetAction.SUSPEND:
             told = f"Suspended: {used_up}"
             writer.happen_to(connection, row, Event.SUSPEND, now, told)
+            writer.hold(connection, row, told)  # It may have stood still for want of credits.
         case BudgetAction.ALERT:
             told = used_up.capitalize()
             if not JobState(row["state"]).is_final:

@@ -104,7 +104,7 @@ def _change(
     **also: Any,
 ) -> JobState:
     before = JobState(row["state"])
-    state = next_state(before, event)
+    state = next_state(before, event, at_work=row["frames_running"] > 0)
     if state is before and event in ASKED_FOR:
         return state  # It is so already, and says why.
     values: dict[str, Any] = {"state": state.value}
@@ -156,6 +156,13 @@ def say(connection: Connection, row: JobRow, sentence: str) -> None:
     if row["sentence"] != sentence:
         rows.put(connection, row, sentence=sentence)
         feed.job_changed(connection, row["account_id"], row["id"])
+
+
+def hold(connection: Connection, row: JobRow, sentence: str) -> None:
+    """Let a suspended job stay so for another reason: no top-up wakes it any more."""
+    if row["suspended_for"]:
+        rows.put(connection, row, suspended_for="")
+        say(connection, row, sentence)
 
 
 def say_at_work(connection: Connection, row: JobRow, sentence: str) -> None:
