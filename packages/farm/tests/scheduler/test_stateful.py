@@ -88,6 +88,18 @@ class Farm(Invariants):
         finally:
             self.world.close()
 
+    def process(self, which: int) -> tuple[str, Any]:
+        processes = self.world.engine.processes
+        reference = sorted(processes)[which % len(processes)]
+        return reference, processes[reference]
+
+    def some(self) -> bool:
+        return bool(self.world.engine.processes)
+
+    def may_call(self, process: Any) -> bool:
+        """Whether the process lives and has a claim, so far as the farm has not ended it."""
+        return not process.frozen and process.claim is not None and self.world.knows(process)
+
     # Users
 
     @rule(user=st.integers(0, 2), graph=graphs())
@@ -109,6 +121,25 @@ class Farm(Invariants):
         with self.world.database.write() as connection:
             grant(connection, self.world.user_ids[user], Decimal(credits), "moved")
         assert self.available(user) == before + credits * 1_000_000
+
+    @precondition(some)
+    @rule(which=pick, seconds=st.integers(1, 30), top_up=st.booleans())
+    def use_up_all_credits(self, which: int, seconds: int, top_up: bool) -> None:
+        """A runner works on its frame although its account is empty."""
+        _, process = self.process(which)
+        user_id = self.rows()[process.request.job_id]["account_id"]
+        user = self.world.user_ids.index(user_id)
+        with self.world.database.write() as connection:
+            grant(connection, user_id, -Decimal(self.available(user)) / 1_000_000, "all")
+        self.tick()
+        self.world.pass_time(min(seconds, 10))
+        if self.may_call(process):
+            with contextlib.suppress(ClaimLostError):
+                self.world.beat(process)
+        self.tick()
+        if top_up:
+            self.move_credits(user, 1000)
+            self.tick()
 
     def job_ids(self) -> list[str]:
         # In an order that is the same each time: ids are random.
@@ -132,6 +163,20 @@ class Farm(Invariants):
             self.note_started_over(before)
             if click:
                 assert self.rows() == before
+
+    @rule(which=pick, action=st.sampled_from(list(Action)))
+    def begin_again_what_is_needed(self, which: int, action: Action) -> None:
+        """A job that was begun waits again, perhaps while a frame of it is rendered."""
+        ids = [each for each in self.job_ids() if self.rows()[each]["state"] == JobState.RUNNING]
+        with self.world.database.read() as connection:
+            needed = {each: job_rows.needed_by(connection, each) for each in ids}
+        ids = [each for each in ids if needed[each]]
+        if ids:
+            job_id = ids[which % len(ids)]
+            self.act_on_many([job_id], Action.SUSPEND)
+            self.act_on_many(needed[job_id], Action.RETRY_ALL)
+            self.act_on_many([job_id], Action.RESUME)
+            self.act_on_many([job_id], action)
 
     @rule(action=st.sampled_from(list(Action)), which=pick)
     def act_on_everything_of_a_user(self, action: Action, which: int) -> None:
@@ -267,14 +312,6 @@ class Farm(Invariants):
 
     # Runners
 
-    def process(self, which: int) -> tuple[str, Any]:
-        processes = self.world.engine.processes
-        reference = sorted(processes)[which % len(processes)]
-        return reference, processes[reference]
-
-    def some(self) -> bool:
-        return bool(self.world.engine.processes)
-
     @precondition(some)
     @rule(which=pick, steps=st.integers(1, 8))
     def work(self, which: int, steps: int) -> None:
@@ -293,19 +330,30 @@ class Farm(Invariants):
                 self.step(reference, process)
         self.world.pass_time(1)
 
+    @rule(rounds=st.integers(2, 8))
+    def work_for_a_while(self, rounds: int) -> None:
+        for _ in range(rounds):
+            self.all_work()
+
     @precondition(some)
-    @rule(which=pick, how=st.sampled_from(["failed", "permanent", "no_licence", "begun"]))
+    @rule(
+        which=pick,
+        how=st.sampled_from(["failed", "permanent", "no_licence", "begun", "lost_licence"]),
+    )
     def fail(self, which: int, how: str) -> None:
         _, process = self.process(which)
-        if process.frozen or process.claim is None or not self.world.knows(process):
+        if not self.may_call(process):
             return
         report = Finish(
-            outcome=Outcome.NO_LICENCE if how == "no_licence" else Outcome.FAILED,
+            outcome=Outcome.NO_LICENCE if how.endswith("licence") else Outcome.FAILED,
             sentence="It broke.",
             permanent=how == "permanent",
         )
         try:
-            if how == "begun":
+            if how == "lost_licence" and len(process.left) > 1:
+                self.deliver(process)
+                self.world.pass_time(5)
+            if how in ("begun", "lost_licence"):
                 self.world.beat(process)
             self.world.finish(process, report)
         except ClaimLostError:
