@@ -29,7 +29,7 @@ from farm.catalog.matching import (
     unknown_operation,
     with_versions,
 )
-from farm.db import feed, files
+from farm.db import feed, files, job_rows
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
 from farm.errors import ConflictError, InvalidRequestError
@@ -111,7 +111,7 @@ def create(
     compiled = _compile(connection, catalogue, store, account, spec)
     require_positive(connection, account.id)
     now = datetime.now(UTC)
-    rows.insert_submission(
+    job_rows.insert_submission(
         connection,
         {
             "id": spec.id,
@@ -130,7 +130,7 @@ def create(
         frames = job.frames
         if job.spec.test_frames_first:
             frames, values["test_frames"] = with_test_frames(frames)
-        rows.insert_job(connection, values, frames, needs)
+        job_rows.insert_job(connection, values, frames, needs)
         feed.job_changed(connection, account.id, ids[job.spec.id])
     if any(job.spec.dependencies for job in compiled):
         writer.review_dependencies(connection, spec.id, now)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from farm.accounts.users import create
-from farm.db import feed, files
-from farm.db import jobs as job_rows
+from farm.db import feed, files, job_rows
+from farm.db import jobs as rows
 from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.db.tables import changes
@@ -197,7 +197,7 @@ def test_texts_and_numbers_come_back_as_they_were(open_again: Callable[[], Datab
         assert shown[text.strip()].total_size == 5 * 2**59
         found = files.entries(connection, project)
         assert [each.path for each in found] == sorted(each.path for each in entries)
-        assert job_rows.by_ids(connection, [job])[0].warnings == []
+        assert rows.by_ids(connection, [job])[0].warnings == []
 
 
 @pytest.mark.parametrize(

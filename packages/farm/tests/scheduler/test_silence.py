@@ -6,8 +6,7 @@ from decimal import Decimal
 
 import pytest
 from farm.db import claims as claim_rows
-from farm.db import jobs as job_rows
-from farm.db import ledger
+from farm.db import job_rows, ledger
 from farm_protocol.jobs import Budget, BudgetAction, JobState
 from farm_protocol.runner import (
     CLAIM_TIMEOUT_SECONDS,

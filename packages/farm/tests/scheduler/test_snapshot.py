@@ -8,8 +8,7 @@ from decimal import Decimal
 
 import pytest
 from farm.accounts.users import create
-from farm.db import files, runners
-from farm.db import jobs as job_rows
+from farm.db import files, job_rows, runners
 from farm.db.database import Database
 from farm.jobs.progress import Progress
 from farm.scheduler.plan import plan

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from farm.accounts.credits import available, grant
 from farm.accounts.plans import STANDARD
-from farm.db import accounts, metering
-from farm.db import jobs as job_rows
+from farm.db import accounts, job_rows, metering
+from farm.db import jobs as rows
 from farm.db.plans import Plan
 from farm.db.tables import claims, job_dependencies
 from farm.errors import ClaimLostError, ConflictError, InsufficientCreditsError
@@ -144,7 +144,7 @@ class Farm(Invariants):
     def job_ids(self) -> list[str]:
         # In an order that is the same each time: ids are random.
         with self.world.database.read() as connection:
-            return job_rows.ids(connection)
+            return rows.ids(connection)
 
     @rule(which=pick, action=st.sampled_from(list(Action)))
     def act(self, which: int, action: Action) -> None:
@@ -184,7 +184,7 @@ class Farm(Invariants):
         user_id = self.world.user_ids[which % 3]
         with self.world.database.read() as connection:
             states = actions.candidates(action)
-            ids = job_rows.ids(connection, account_id=user_id, states=states)
+            ids = rows.ids(connection, account_id=user_id, states=states)
         self.act_on_many(ids, action)
         if action is Action.RETRY:
             after = self.rows()
@@ -197,7 +197,7 @@ class Farm(Invariants):
         if ids:
             submission = self.rows()[ids[which % len(ids)]]["submission_id"]
             with self.world.database.read() as connection:
-                ids = job_rows.ids(connection, submission_id=submission)
+                ids = rows.ids(connection, submission_id=submission)
             self.act_on_many(ids, action)
 
     def act_on_many(self, ids: list[str], action: Action) -> None:

@@ -18,8 +18,7 @@ from farm.catalog import Catalogue
 from farm.catalog.definitions import built_in
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
-from farm.db import accounts, files, runners
-from farm.db import jobs as job_rows
+from farm.db import accounts, files, job_rows, runners
 from farm.db.accounts import AccountRow
 from farm.db.database import Database
 from farm.db.opening import open_database

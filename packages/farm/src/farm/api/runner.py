@@ -32,8 +32,7 @@ from starlette.routing import Route
 from farm.accounts.credentials import hash_secret
 from farm.api import errors, transfer
 from farm.api.context import Context, bearer
-from farm.db import files, hosts, outputs, runners
-from farm.db import jobs as rows
+from farm.db import files, hosts, job_rows, outputs, runners
 from farm.db.runners import Caller
 from farm.db.turns import Result
 from farm.errors import ClaimLostError, NotAuthenticatedError
@@ -139,8 +138,8 @@ async def _post_finish(call: _Call, report: Finish) -> None:
 def _job(call: _Call) -> RunnerJob:
     caller, context = call.caller(), call.context
     with context.database.read() as connection:
-        row = rows.whole_row(connection, caller.job["id"])
-        needed = rows.needed_by(connection, caller.job["id"])
+        row = job_rows.whole_row(connection, caller.job["id"])
+        needed = job_rows.needed_by(connection, caller.job["id"])
         manifest = {file.path: file for file in files.entries(connection, row["project_id"])}
         # A job that follows another works on its results.
         manifest.update({file.path: file for file in outputs.entries(connection, needed)})

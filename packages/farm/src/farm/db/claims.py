@@ -150,7 +150,7 @@ def add_claim(
     """Store a claim and give it its frames.
 
     Parameters:
-        waiting: the first of the job's waiting frames, as `farm.db.jobs.positions` returns them.
+        waiting: the first of the job's waiting frames, as `job_rows.positions` returns them.
     """
     numbers = [number for number, _ in waiting]
     _ADD_CLAIM.run(

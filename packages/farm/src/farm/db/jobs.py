@@ -1,41 +1,28 @@
-"""Submissions, jobs and frames, as the API shows them and as the scheduler needs them."""
+"""Submissions and jobs as the API shows them."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from farm_protocol.jobs import Job, JobList, JobState, Submission
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Select,
-    bindparam,
     case,
     func,
-    insert,
-    literal,
     or_,
     select,
-    update,
 )
 
-from farm.db import metering, postgres, sqlite
-from farm.db.prepared import Prepared
+from farm.db import metering
+from farm.db.job_rows import ROW_TABLES, SUBMISSION_COLUMNS
 from farm.db.tables import (
-    accounts,
-    frames,
-    host_failures,
-    job_dependencies,
     jobs,
-    machine_slots,
     plans,
     submissions,
 )
 from farm.errors import InvalidRequestError
-from farm.jobs.dependencies import Node
 from farm.jobs.instances import BY_PLAN
 from farm.jobs.pricing import to_credits
-from farm.jobs.progress import Progress
-from farm.jobs.retries import FrameState
 
 INSTANCES = case(
     (jobs.c.instances == BY_PLAN, plans.c.job_throughput_limit), else_=jobs.c.instances
@@ -70,42 +57,6 @@ _JOB_COLUMNS = (
     jobs.c.finished_at,
 )
 """What `Job` shows. The parameters are left out: reading them costs more than all the rest."""
-
-_SUBMISSION_COLUMNS = (
-    submissions.c.project,
-    submissions.c.name.label("submission_name"),
-    submissions.c.output_folder,
-)
-
-
-def insert_submission(connection: Connection, values: dict[str, Any]) -> None:
-    """Store a submission; its number follows the newest one's."""
-    number = connection.execute(select(func.coalesce(func.max(submissions.c.number), 0))).scalar()
-    connection.execute(insert(submissions).values(**values, number=(number or 0) + 1))
-
-
-def insert_job(
-    connection: Connection, values: dict[str, Any], numbers: Sequence[int], needs: Sequence[str]
-) -> None:
-    """Store a job with its frames and the ids of the jobs it needs."""
-    connection.execute(insert(jobs).values(**values))
-    # The numbers are sent as one value: a row for each would cost ten times as much.
-    dialect = postgres if connection.dialect.name == "postgresql" else sqlite
-    same = {"job_id": values["id"], "state": FrameState.WAITING.value}
-    same |= {"failures": 0, "losses": 0, "seconds": 0.0}
-    connection.execute(
-        insert(frames).from_select(
-            ["number", "position", *same],
-            dialect.numbered(numbers).add_columns(
-                *(literal(value, frames.c[name].type) for name, value in same.items())
-            ),
-        )
-    )
-    if needs:
-        connection.execute(
-            insert(job_dependencies),
-            [{"job_id": values["id"], "needs_job_id": needed} for needed in needs],
-        )
 
 
 def submission_owner(connection: Connection, submission_id: str) -> str | None:
@@ -214,168 +165,9 @@ def owned(connection: Connection, account_id: str, job_id: str) -> Job | None:
     return found[0] if found else None
 
 
-JobRow = dict[str, Any]
-"""A job's row as `row` reads it; in a write transaction `put` keeps it true."""
-
-
-def row(connection: Connection, job_id: str) -> JobRow:
-    """Return what deciding on a job takes: its row, its submission's names and its user's limits.
-
-    The columns are those of ``jobs`` without the JSON ones, and ``project``, ``submission_name``,
-    ``output_folder``, ``active`` (whether its user is let in), ``job_throughput_limit``,
-    ``hosts_failed`` (whether a host has failed it) and ``slots`` of its machine type, None when
-    they are as configured.
-    """
-    (found,) = _ROW.rows(connection, of_job=job_id)
-    return as_row(found)
-
-
-def as_row(values: Sequence[Any]) -> JobRow:
-    """Return a `JobRow` of the values of `ROW_COLUMNS`."""
-    return dict(zip(_NAMES, values, strict=True))
-
-
-def plugins(connection: Connection, job_id: str) -> list[str]:
-    """Return a job's plug-ins, which its `row` has not."""
-    query = select(jobs.c.plugins).where(jobs.c.id == job_id)
-    found: list[str] = connection.execute(query).scalar_one()
-    return found
-
-
-def put(connection: Connection, job: JobRow, **values: Any) -> None:
-    """Write columns of a job, and remember them in its row."""
-    _PUT.run(connection, of_job=job["id"], **values)
-    job.update(values)
-
-
-def whole_row(connection: Connection, job_id: str) -> JobRow:
-    """Return every column of a job that exists, and its submission's output folder and project."""
-    return dict(connection.execute(_WHOLE_ROW, {"of_job": job_id}).mappings().one())
-
-
-# Built once: runners ask so often that building these costs more than running them.
-_JSON = {"parameters", "plugins", "warnings"}
-ROW_COLUMNS: tuple[ColumnElement[Any], ...] = (
-    *(column for column in jobs.c if column.name not in _JSON),
-    *_SUBMISSION_COLUMNS,
-    accounts.c.active,
-    plans.c.job_throughput_limit,
-    select(host_failures.c.job_id)
-    .where(host_failures.c.job_id == jobs.c.id)
-    .exists()
-    .label("hosts_failed"),
-    select(machine_slots.c.slots)
-    .where(machine_slots.c.machine_type == jobs.c.machine_type)
-    .scalar_subquery()
-    .label("slots"),
-)
-"""The columns of a `JobRow`."""
-ROW_TABLES = (
-    jobs.join(submissions, submissions.c.id == jobs.c.submission_id)
-    .join(accounts, accounts.c.id == jobs.c.account_id)
-    .join(plans, plans.c.name == accounts.c.plan)
-)
-"""Where they stand."""
-_NAMES = tuple(column.name for column in ROW_COLUMNS)
-_ROW = Prepared(
-    select(*ROW_COLUMNS).select_from(ROW_TABLES).where(jobs.c.id == bindparam("of_job"))
-)
-_WHOLE_ROW = (
-    select(jobs, *_SUBMISSION_COLUMNS, submissions.c.project_id)
-    .join(submissions)
-    .where(jobs.c.id == bindparam("of_job"))
-)
-# Which columns it sets follows from the values it is given.
-_PUT = Prepared(update(jobs).where(jobs.c.id == bindparam("of_job")))
-
-
-def state(connection: Connection, job_id: str) -> JobState:
-    """Return the state of a job that exists."""
-    found = connection.execute(select(jobs.c.state).where(jobs.c.id == job_id))
-    return JobState(found.scalar_one())
-
-
-def progress(row: JobRow) -> Progress:
-    """Return how far a job is, from its row."""
-    return Progress(
-        total=row["frames_total"],
-        done=row["frames_done"],
-        failed=row["frames_failed"],
-        running=row["frames_running"],
-        test_frames=row["test_frames"],
-    )
-
-
-def needed_by(connection: Connection, job_id: str) -> list[str]:
-    """Return the ids of the jobs that ``job_id`` waits for."""
-    rows = connection.execute(
-        select(job_dependencies.c.needs_job_id).where(job_dependencies.c.job_id == job_id)
-    )
-    return list(rows.scalars())
-
-
-def has_dependents(connection: Connection, job_id: str) -> bool:
-    """Return whether a job waits for this one."""
-    found = select(job_dependencies.c.job_id).where(job_dependencies.c.needs_job_id == job_id)
-    return connection.execute(found.limit(1)).first() is not None
-
-
-def graph(connection: Connection, submission_id: str) -> list[Node]:
-    """Return the jobs of a submission with what each of them needs, in their order."""
-    edges = connection.execute(
-        select(job_dependencies.c.job_id, job_dependencies.c.needs_job_id)
-        .join(jobs, jobs.c.id == job_dependencies.c.job_id)
-        .where(jobs.c.submission_id == submission_id)
-    )
-    needs: dict[str, list[str]] = {}
-    for job_id, needed in edges:
-        needs.setdefault(job_id, []).append(needed)
-    found = connection.execute(
-        select(jobs.c.id, jobs.c.name, jobs.c.state, jobs.c.sentence, _BEGUN.label("begun"))
-        .where(jobs.c.submission_id == submission_id)
-        .order_by(jobs.c.position)
-    ).all()
-    place = {each.id: index for index, each in enumerate(found)}
-    return [
-        Node(
-            id=each.id,
-            name=each.name,
-            state=JobState(each.state),
-            needs=sorted(needs.get(each.id, ()), key=place.__getitem__),
-            sentence=each.sentence,
-            begun=each.begun > 0,
-        )
-        for each in found
-    ]
-
-
-_BEGUN = jobs.c.frames_done + jobs.c.frames_failed + jobs.c.frames_running
-
-
-def frame_numbers(connection: Connection, job_id: str, state: FrameState, limit: int) -> list[int]:
-    """Return up to ``limit`` frames of a job in this state, in the order they were asked for."""
-    return [number for number, _ in positions(connection, job_id, state, limit)]
-
-
-def positions(
-    connection: Connection, job_id: str, state: FrameState, limit: int
-) -> list[tuple[int, int]]:
-    """Return the same frames as (number, position)."""
-    found = _FRAMES.rows(connection, of_job=job_id, of_state=state.value, most=limit)
-    return [(number, position) for number, position in found]
-
-
-_FRAMES = Prepared(
-    select(frames.c.number, frames.c.position)
-    .where(frames.c.job_id == bindparam("of_job"), frames.c.state == bindparam("of_state"))
-    .order_by(frames.c.position)
-    .limit(bindparam("most"))
-)
-
-
 def _job_query() -> Select[Any]:
     return (
-        select(*_JOB_COLUMNS, *_SUBMISSION_COLUMNS)
+        select(*_JOB_COLUMNS, *SUBMISSION_COLUMNS)
         .select_from(ROW_TABLES)
         .order_by(submissions.c.number.desc(), jobs.c.position)
     )

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
-from farm.db import jobs as job_rows
+from farm.db import job_rows
 from farm.db.claims import CLAIM, ClaimRow
-from farm.db.jobs import JobRow
+from farm.db.job_rows import JobRow
 from farm.db.prepared import Prepared
 from farm.db.tables import accounts, claims, jobs, runners
 from farm.jobs.retries import ClaimEnd
@@ -38,7 +38,7 @@ class Caller:
     """A living runner that calls, and what answering it takes.
 
     Attributes:
-        job: as `farm.db.jobs.row` returns it.
+        job: as `farm.db.job_rows.row` returns it.
         claim: the open one; None between two claims.
     """
 

@@ -12,9 +12,8 @@ from farm_protocol.jobs import JobChange, JobState
 from sqlalchemy import Connection, or_, select, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_flags, frame_pictures, tasks
-from farm.db import jobs as rows
-from farm.db.jobs import JobRow
+from farm.db import feed, frame_flags, frame_pictures, job_rows, tasks
+from farm.db.job_rows import JobRow
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
 from farm.jobs.instances import most_runners
@@ -87,7 +86,7 @@ def act(
     Raises:
         ConflictError: it makes no sense in the job's present state.
     """
-    row = rows.row(connection, job_id)
+    row = job_rows.row(connection, job_id)
     try:
         next_state(JobState(row["state"]), _EVENTS[action])
     except IllegalTransitionError:
@@ -110,7 +109,7 @@ def act_on_many(
         writer.happen_to_many(connection, job_ids, _EVENTS[action], now, said.get(action, ""))
         if action is Action.SUSPEND:
             for job_id in job_ids:
-                writer.hold(connection, rows.row(connection, job_id), said[action])
+                writer.hold(connection, job_rows.row(connection, job_id), said[action])
         return
     able = [job_id for job_id in job_ids if _put_back(connection, job_id, action)]
     writer.happen_to_many(connection, able, _EVENTS[action], now, "")
@@ -119,7 +118,7 @@ def act_on_many(
 def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:
     """Change priority and instances, also while the jobs run."""
     for job_id in job_ids:
-        row = rows.row(connection, job_id)
+        row = job_rows.row(connection, job_id)
         limit = row["job_throughput_limit"]
         before = most_runners(row["instances"], limit)
         values: dict[str, int] = {}
@@ -129,7 +128,7 @@ def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> 
             values["instances"] = asked.instances
         if all(row[name] == value for name, value in values.items()):
             continue
-        rows.put(connection, row, **values)
+        job_rows.put(connection, row, **values)
         feed.job_changed(connection, row["account_id"], job_id)
         if most_runners(row["instances"], limit) > before:
             # Its frames may all have been given out already; more runners need their part.
@@ -138,7 +137,7 @@ def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> 
 
 def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
     """Let frames wait again; return whether there is a reason to let the job go on."""
-    row = rows.row(connection, job_id)
+    row = job_rows.row(connection, job_id)
     state = JobState(row["state"])
     try:
         over = next_state(state, _EVENTS[action]) is not state
@@ -207,8 +206,8 @@ def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bo
         given_up = connection.execute(
             update(frames).where(of_job, waiting, begun).values(state=FrameState.FAILED.value)
         ).rowcount
-        rows.put(connection, row, test_frames=0)
+        job_rows.put(connection, row, test_frames=0)
     if again or given_up:
-        rows.put(connection, row, frames_failed=row["frames_failed"] - again + given_up)
+        job_rows.put(connection, row, frames_failed=row["frames_failed"] - again + given_up)
         feed.job_changed(connection, row["account_id"], job_id)
     return over or again > 0

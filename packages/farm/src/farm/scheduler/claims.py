@@ -7,7 +7,6 @@ sends the same again.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from uuid import uuid4
 
 from farm_protocol.jobs import JobState
@@ -22,23 +21,19 @@ from farm_protocol.runner import (
 )
 from sqlalchemy import Connection
 
-from farm.accounts.credits import charge
 from farm.catalog.definitions import Definitions
 from farm.db import claims as rows
-from farm.db import feed, files, metering, outputs
-from farm.db import jobs as job_rows
+from farm.db import feed, files, job_rows, outputs
 from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
-from farm.db.jobs import JobRow
+from farm.db.job_rows import JobRow
 from farm.db.runners import Caller, RunnerRow
 from farm.errors import ClaimLostError, ConflictError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.instances import most_runners
-from farm.jobs.licences import free_seconds
-from farm.jobs.pricing import confirmed_seconds, machine_time_micros
-from farm.jobs.retries import ClaimEnd, FrameState, judge_unfinished
+from farm.jobs.retries import ClaimEnd, FrameState
 from farm.jobs.transitions import Event
-from farm.scheduler import frame_health, programs, setbacks, writer
+from farm.scheduler import claim_ends, frame_health, machine_time, programs, setbacks, writer
 
 _TIMES = {"startup_seconds", "frame_seconds"}
 
@@ -75,7 +70,7 @@ def claim(
             something_to_do = finish(connection, caller, ended.claim_id, ended.finish, now)
         else:
             # It asks for the next one, so it knows nothing of this: the answer never arrived.
-            _end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
+            claim_ends.end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
     if request.host and request.host != runner.host:
         runner_rows.set_host(connection, runner.id, request.host)
         is_new = True
@@ -135,7 +130,7 @@ def heartbeat(
 ) -> RunnerCommand:
     """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
     own = _own(caller, claim_id)
-    rows.touch(connection, own.id, now, frame, _unposted(own, now))
+    rows.touch(connection, own.id, now, frame, machine_time.unposted(own, now))
     return _command(connection, caller, now)
 
 
@@ -192,8 +187,8 @@ def frame_done(
         files=report.outputs,
         now=now,
     )
-    seconds = _unposted(own, now)
-    micros = _charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
+    seconds = machine_time.unposted(own, now)
+    micros = machine_time.charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
     rows.frame_finished(connection, own, report.frame, seconds, now)
     frame_health.note(connection, row, report)
     job_rows.put(
@@ -207,20 +202,6 @@ def frame_done(
     paths = [file.path for file in report.outputs]
     feed.outputs_written(connection, row["account_id"], row["id"], paths)
     writer.settle(connection, row, now)
-
-
-def _unposted(own: ClaimRow, heard_at: datetime) -> float:
-    """Return the claim's time since its last charge, up to a sign of life that arrives now."""
-    return own.unposted_seconds + confirmed_seconds(own.heartbeat_at, heard_at)
-
-
-def _charge(
-    connection: Connection, row: JobRow, reference: str, seconds: float, now: datetime
-) -> int:
-    """Charge machine time; return what it costs, in micros. The caller notes both."""
-    micros = machine_time_micros(seconds, Decimal(row["credits_per_hour"]))
-    charge(connection, row["account_id"], reference, micros, now)
-    return micros
 
 
 def _check_outputs(
@@ -269,7 +250,7 @@ def finish(
     own, row = _own(caller, claim_id), caller.job
     ends = {Outcome.STOPPED: ClaimEnd.STOPPED, Outcome.NO_LICENCE: ClaimEnd.NO_LICENCE}
     sentence = report.sentence or "The renderer ended without delivering every frame."
-    frames_wait = _end(
+    frames_wait = claim_ends.end(
         connection,
         row,
         own,
@@ -289,98 +270,7 @@ def finish(
     return frames_wait or row["state"] not in writer.AT_WORK or row["test_frames"] > 0
 
 
-def expire_silent(connection: Connection, now: datetime) -> int:
-    """Take back the claims whose runner has been silent too long; return how many."""
-    silent = rows.silent_claims(connection, now)
-    for each in silent:
-        row = job_rows.row(connection, each.job_id)
-        _end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner fell silent.", now)
-    return len(silent)
-
-
-def runner_vanished(connection: Connection, runner: RunnerRow, now: datetime) -> None:
-    """The engine says that a runner is gone: take back its claim and end it."""
-    for each in rows.open_claims(connection, runner_id=runner.id):
-        row = job_rows.row(connection, each.job_id)
-        _end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner ended unexpectedly.", now)
-    runner_rows.end_runner(connection, runner.id, now)
-
-
 def _own(caller: Caller, claim_id: str) -> ClaimRow:
     if caller.claim is None or caller.claim.id != claim_id:
         raise ClaimLostError("This claim has ended or was given to another runner.")
     return caller.claim
-
-
-def _end(
-    connection: Connection,
-    row: JobRow,
-    ended: ClaimRow,
-    end: ClaimEnd,
-    outcome: str,
-    sentence: str,
-    now: datetime,
-    *,
-    frame: int | None = None,
-    exit_code: int | None = None,
-    permanent: bool = False,
-    marker: str = "",
-    heard: bool = False,
-) -> bool:
-    """End a claim; return whether frames of it were left.
-
-    The time since its last frame is charged, whatever came of it: only what `free_seconds` says of
-    that without a licence is the farm's loss.
-
-    Parameters:
-        frame: that its renderer was at, as far as its runner tells.
-        heard: its runner says so, and has worked until now; otherwise its time ends with its last
-            sign of life.
-    """
-    left = rows.unfinished(connection, ended.id)
-    # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
-    frame = ended.current_frame if frame is None else frame
-    of_claim: dict[str, object] = {}
-    of_job: dict[str, int] = {}
-    seconds = _unposted(ended, now) if heard else ended.unposted_seconds
-    free = 0.0
-    if end is ClaimEnd.NO_LICENCE:
-        before = metering.never_posted(connection, row["id"])
-        free = free_seconds(seconds, ended.frames_done, before)
-    if seconds and not ended.delivered:
-        of_claim = {"seconds": ended.seconds + seconds - free, "unposted_seconds": free}
-    if seconds > free and not ended.delivered:
-        micros = _charge(connection, row, f"rest:{ended.id}", seconds - free, now)
-        of_job = {"credits_micros": row["credits_micros"] + micros}
-    rows.end_claim(
-        connection,
-        ended.id,
-        now,
-        outcome=outcome,
-        sentence=sentence if left else "",
-        exit_code=exit_code,
-        marker=marker,
-        current_frame=frame,
-        **of_claim,
-    )
-    verdicts = judge_unfinished(
-        left,
-        end,
-        frame=frame,
-        frame_reached=ended.frames_done > 0,
-        permanent=permanent,
-    )
-    told = sentence if left and end is not ClaimEnd.STOPPED else ""
-    again = told and f"Trying again: {told}"
-    writer.put_back(connection, row, ended.id, verdicts, again, **of_job)
-    if left and end is ClaimEnd.NO_LICENCE:
-        setbacks.no_licence(connection, row, sentence, now)
-    elif left and end in (ClaimEnd.FAILED, ClaimEnd.LOST) and not permanent:
-        setbacks.claim_failed(connection, row, ended, now)
-    if told:
-        line = feed.log_line(now, f"{told} ({len(left)} unfinished frames)")
-        feed.add_log(connection, ended.job_id, ended.id, -1, line)
-    if permanent and left:
-        writer.fail_waiting(connection, row)
-    writer.settle(connection, row, now)
-    return bool(left)

@@ -4,7 +4,7 @@ from farm_protocol.runner import FrameDone
 from sqlalchemy import Connection
 
 from farm.db import frame_flags, frame_pictures
-from farm.db.jobs import JobRow
+from farm.db.job_rows import JobRow
 from farm.jobs import frame_health
 from farm.scheduler import writer
 

@@ -12,15 +12,14 @@ from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, IDLE_
 from sqlalchemy import Connection, select
 
 from farm.accounts.credentials import hash_secret, new_secret
-from farm.db import capacity, feed, runners
+from farm.db import capacity, feed, job_rows, runners
 from farm.db import claims as rows
-from farm.db import jobs as job_rows
 from farm.db.database import Database
 from farm.db.runners import RunnerRow
 from farm.db.tables import jobs
 from farm.jobs.transitions import Event
 from farm.ports import Engine, EngineError, LaunchRequest
-from farm.scheduler import claims, money, writer
+from farm.scheduler import claim_ends, claims, money, writer
 from farm.scheduler.plan import Decision, Snapshot, plan
 from farm.scheduler.snapshot import read_snapshot
 from farm.wakeup import Wakeup
@@ -213,7 +212,7 @@ class Scheduler:
             # Asked again: whoever waited long for the database was not alone.
             patient = self._is_patient(self._clock())
             if not patient:
-                claims.expire_silent(connection, now)
+                claim_ends.expire_silent(connection, now)
             hung = runners.stuck_runners(connection, now - _STUCK_GRACE)
             hung += [] if patient else runners.idle_runners(connection, now - _IDLE_GRACE)
             for runner in {each.id: each for each in hung}.values():
@@ -233,7 +232,7 @@ class Scheduler:
         if wanted and not runners.has_claimed(connection, runner.id):
             self._hold_back(runner.job_id, now)
             writer.say(connection, row, f"{writer.NO_RUNNER}{why}; another one is started.")
-        claims.runner_vanished(connection, runner, now)
+        claim_ends.runner_vanished(connection, runner, now)
 
     def _finish_stops(self, stopping: list[str], now: datetime) -> None:
         with self._database.write() as connection:

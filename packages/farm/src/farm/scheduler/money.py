@@ -12,8 +12,7 @@ from datetime import datetime
 from farm_protocol.jobs import BudgetAction, JobState
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
-from farm.db import jobs as job_rows
-from farm.db import metering, notices
+from farm.db import job_rows, metering, notices
 from farm.db.database import Database
 from farm.db.tables import accounts, jobs
 from farm.jobs.budget import (

@@ -6,9 +6,8 @@ from sqlalchemy import Connection
 
 from farm.catalog.definitions import Definitions
 from farm.catalog.products import Installed, product_rows, takes, versions_of
-from farm.db import hosts
-from farm.db import jobs as job_rows
-from farm.db.jobs import JobRow
+from farm.db import hosts, job_rows
+from farm.db.job_rows import JobRow
 from farm.jobs.hosts import REFUSED_PAUSE_SECONDS
 from farm.renderers import series
 from farm.scheduler import writer

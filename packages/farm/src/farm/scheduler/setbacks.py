@@ -6,10 +6,9 @@ from sqlalchemy import Connection
 
 from farm.accounts.credits import refund
 from farm.db import claims as claim_rows
-from farm.db import jobs as job_rows
-from farm.db import tasks
+from farm.db import job_rows, tasks
 from farm.db.claims import ClaimRow
-from farm.db.jobs import JobRow
+from farm.db.job_rows import JobRow
 from farm.db.runners import RunnerRow
 from farm.jobs.hosts import KNOWN_SECONDS, MAX_HOST_FAILURES, REFUSED_PAUSE_SECONDS, avoided
 from farm.jobs.licences import licence_pause

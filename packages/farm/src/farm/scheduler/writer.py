@@ -12,9 +12,9 @@ from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, bindparam, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_pictures, notices
+from farm.db import feed, frame_pictures, job_rows, notices
 from farm.db import jobs as rows
-from farm.db.jobs import JobRow
+from farm.db.job_rows import JobRow
 from farm.db.prepared import Prepared
 from farm.db.tables import frames
 from farm.jobs.dependencies import review
@@ -43,7 +43,7 @@ def happen(
     Raises:
         IllegalTransitionError: the event makes no sense now.
     """
-    return happen_to(connection, rows.row(connection, job_id), event, now, sentence)
+    return happen_to(connection, job_rows.row(connection, job_id), event, now, sentence)
 
 
 def happen_to(
@@ -63,10 +63,10 @@ def happen_to(
     state = _change(connection, row, event, now, sentence, **also)
     if state is not before and (
         state is JobState.PENDING
-        or ((state.is_final or before.is_final) and rows.has_dependents(connection, row["id"]))
+        or ((state.is_final or before.is_final) and job_rows.has_dependents(connection, row["id"]))
     ):
         review_dependencies(connection, row["submission_id"], now)
-        row.update(rows.row(connection, row["id"]))
+        row.update(job_rows.row(connection, row["id"]))
     return JobState(row["state"])
 
 
@@ -83,7 +83,7 @@ def happen_to_many(
     """
     happened, submissions = [], set()
     for job_id in job_ids:
-        row = rows.row(connection, job_id)
+        row = job_rows.row(connection, job_id)
         try:
             _change(connection, row, event, now, sentence)
         except IllegalTransitionError:
@@ -118,7 +118,7 @@ def _change(
         values["finished_at"] = now if state.is_final else None
     news = {name: value for name, value in values.items() if row[name] != value}
     if news or also:
-        rows.put(connection, row, **also, **news)
+        job_rows.put(connection, row, **also, **news)
     if news:
         feed.job_changed(connection, row["account_id"], row["id"])
     if state.is_final and not before.is_final:
@@ -154,14 +154,14 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
 def say(connection: Connection, row: JobRow, sentence: str) -> None:
     """Change what a job says of itself, when that is news."""
     if row["sentence"] != sentence:
-        rows.put(connection, row, sentence=sentence)
+        job_rows.put(connection, row, sentence=sentence)
         feed.job_changed(connection, row["account_id"], row["id"])
 
 
 def hold(connection: Connection, row: JobRow, sentence: str) -> None:
     """Let a suspended job stay so for another reason: no top-up wakes it any more."""
     if row["suspended_for"]:
-        rows.put(connection, row, suspended_for="")
+        job_rows.put(connection, row, suspended_for="")
         say(connection, row, sentence)
 
 
@@ -174,7 +174,7 @@ def say_at_work(connection: Connection, row: JobRow, sentence: str) -> None:
 def notice(connection: Connection, row: JobRow, text: str, flagged: int) -> None:
     """Change what a job says about its ``flagged`` frames, beside its sentence."""
     if row["noticed"] != text:
-        rows.put(connection, row, noticed=text, frames_flagged=flagged)
+        job_rows.put(connection, row, noticed=text, frames_flagged=flagged)
         feed.job_changed(connection, row["account_id"], row["id"])
 
 
@@ -182,10 +182,10 @@ def warn(connection: Connection, row: JobRow, sentences: Sequence[str]) -> None:
     """Add warnings to a job, each once, when they are news."""
     if not sentences:
         return
-    known: list[str] = rows.whole_row(connection, row["id"])["warnings"]
+    known: list[str] = job_rows.whole_row(connection, row["id"])["warnings"]
     news = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
     if news:
-        rows.put(connection, row, warnings=known + news)
+        job_rows.put(connection, row, warnings=known + news)
         feed.job_changed(connection, row["account_id"], row["id"])
 
 
@@ -194,10 +194,10 @@ def review_dependencies(connection: Connection, submission_id: str, now: datetim
     ended = True
     while ended:
         ended = False
-        for each in review(rows.graph(connection, submission_id)):
-            row = rows.row(connection, each.job_id)
+        for each in review(job_rows.graph(connection, submission_id)):
+            row = job_rows.row(connection, each.job_id)
             _change(connection, row, each.event, now, each.sentence)
-            if each.event is Event.DEPENDENCIES_MET and rows.progress(row).over:
+            if each.event is Event.DEPENDENCIES_MET and job_rows.progress(row).over:
                 # Its last frame was done before it had to wait again.
                 _change(connection, row, *_end(connection, row, now))
                 ended = True
@@ -242,7 +242,7 @@ def put_back(
     if verdicts and sentence and JobState(row["state"]) in AT_WORK:
         also["sentence"] = sentence
     if also:
-        rows.put(connection, row, **also)
+        job_rows.put(connection, row, **also)
     if verdicts:
         feed.job_changed(connection, row["account_id"], row["id"])
 
@@ -272,7 +272,7 @@ def fail_waiting(connection: Connection, row: JobRow) -> None:
         .where(frames.c.job_id == row["id"], frames.c.state == FrameState.WAITING.value)
         .values(state=FrameState.FAILED.value)
     ).rowcount
-    rows.put(connection, row, frames_failed=row["frames_failed"] + given_up)
+    job_rows.put(connection, row, frames_failed=row["frames_failed"] + given_up)
 
 
 def settle(connection: Connection, row: JobRow, now: datetime) -> None:
@@ -280,7 +280,7 @@ def settle(connection: Connection, row: JobRow, now: datetime) -> None:
     state = JobState(row["state"])
     if state.is_final or state in (JobState.PENDING, JobState.STOPPING):
         return
-    if rows.progress(row).over:
+    if job_rows.progress(row).over:
         happen_to(connection, row, *_end(connection, row, now))
 
 
@@ -289,7 +289,7 @@ def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, dat
         frame_pictures.forget(connection, row["id"])
         return Event.ALL_FRAMES_DONE, now, ""
     sentence = _failure(connection, row)
-    if rows.progress(row).left:
+    if job_rows.progress(row).left:
         fail_waiting(connection, row)
     return Event.FRAMES_GAVE_UP, now, sentence
 
@@ -298,8 +298,8 @@ def _failure(connection: Connection, row: JobRow) -> str:
     why = claim_rows.last_failure(connection, row["id"])
     if row["frames_failed"] == row["frames_total"]:
         return why or "No frame could be rendered."
-    numbers = rows.frame_numbers(connection, row["id"], FrameState.FAILED, row["frames_failed"])
+    numbers = job_rows.frame_numbers(connection, row["id"], FrameState.FAILED, row["frames_failed"])
     which = f"frame {numbers[0]}" if len(numbers) == 1 else f"frames {format_frames(numbers)}"
-    if left := rows.progress(row).left:
+    if left := job_rows.progress(row).left:
         return f"Failed: test {which}; the other {left} were not started. {why}".rstrip()
     return f"Failed: {which}. {why}".rstrip()

@@ -1,0 +1,106 @@
+"""How claims end: what becomes of their frames, their time and their job."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from farm.db import claims as rows
+from farm.db import feed, job_rows, metering
+from farm.db import runners as runner_rows
+from farm.db.claims import ClaimRow
+from farm.db.job_rows import JobRow
+from farm.db.runners import RunnerRow
+from farm.jobs.licences import free_seconds
+from farm.jobs.retries import ClaimEnd, judge_unfinished
+from farm.scheduler import machine_time, setbacks, writer
+
+
+def expire_silent(connection: Connection, now: datetime) -> int:
+    """Take back the claims whose runner has been silent too long; return how many."""
+    silent = rows.silent_claims(connection, now)
+    for each in silent:
+        row = job_rows.row(connection, each.job_id)
+        end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner fell silent.", now)
+    return len(silent)
+
+
+def runner_vanished(connection: Connection, runner: RunnerRow, now: datetime) -> None:
+    """The engine says that a runner is gone: take back its claim and end it."""
+    for each in rows.open_claims(connection, runner_id=runner.id):
+        row = job_rows.row(connection, each.job_id)
+        end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner ended unexpectedly.", now)
+    runner_rows.end_runner(connection, runner.id, now)
+
+
+def end(
+    connection: Connection,
+    row: JobRow,
+    ended: ClaimRow,
+    how: ClaimEnd,
+    outcome: str,
+    sentence: str,
+    now: datetime,
+    *,
+    frame: int | None = None,
+    exit_code: int | None = None,
+    permanent: bool = False,
+    marker: str = "",
+    heard: bool = False,
+) -> bool:
+    """End a claim; return whether frames of it were left.
+
+    The time since its last frame is charged, whatever came of it: only what `free_seconds` says of
+    that without a licence is the farm's loss.
+
+    Parameters:
+        frame: that its renderer was at, as far as its runner tells.
+        heard: its runner says so, and has worked until now; otherwise its time ends with its last
+            sign of life.
+    """
+    left = rows.unfinished(connection, ended.id)
+    # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
+    frame = ended.current_frame if frame is None else frame
+    of_claim: dict[str, object] = {}
+    of_job: dict[str, int] = {}
+    seconds = machine_time.unposted(ended, now) if heard else ended.unposted_seconds
+    free = 0.0
+    if how is ClaimEnd.NO_LICENCE:
+        before = metering.never_posted(connection, row["id"])
+        free = free_seconds(seconds, ended.frames_done, before)
+    if seconds and not ended.delivered:
+        of_claim = {"seconds": ended.seconds + seconds - free, "unposted_seconds": free}
+    if seconds > free and not ended.delivered:
+        micros = machine_time.charge(connection, row, f"rest:{ended.id}", seconds - free, now)
+        of_job = {"credits_micros": row["credits_micros"] + micros}
+    rows.end_claim(
+        connection,
+        ended.id,
+        now,
+        outcome=outcome,
+        sentence=sentence if left else "",
+        exit_code=exit_code,
+        marker=marker,
+        current_frame=frame,
+        **of_claim,
+    )
+    verdicts = judge_unfinished(
+        left,
+        how,
+        frame=frame,
+        frame_reached=ended.frames_done > 0,
+        permanent=permanent,
+    )
+    told = sentence if left and how is not ClaimEnd.STOPPED else ""
+    again = told and f"Trying again: {told}"
+    writer.put_back(connection, row, ended.id, verdicts, again, **of_job)
+    if left and how is ClaimEnd.NO_LICENCE:
+        setbacks.no_licence(connection, row, sentence, now)
+    elif left and how in (ClaimEnd.FAILED, ClaimEnd.LOST) and not permanent:
+        setbacks.claim_failed(connection, row, ended, now)
+    if told:
+        line = feed.log_line(now, f"{told} ({len(left)} unfinished frames)")
+        feed.add_log(connection, ended.job_id, ended.id, -1, line)
+    if permanent and left:
+        writer.fail_waiting(connection, row)
+    writer.settle(connection, row, now)
+    return bool(left)
