@@ -7,21 +7,12 @@ session. No OpenJD code is imported here: decoding costs half a second and only 
 """
 
 from farm.templates._drive import SceneError
+from farm.templates._load import SHARED, available, load, load_named
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._plugins import PlugIn
 from farm.templates._runs import even_runs
 from farm.templates._shared.farm_sequence import ImageSequence, SequenceError, parse_sequence
-from farm.templates._template import (
-    SHARED,
-    SceneFormat,
-    Symptoms,
-    Template,
-    TemplateError,
-    Timeout,
-    available,
-    load,
-    load_named,
-)
+from farm.templates._template import SceneFormat, Symptoms, Template, TemplateError, Timeout
 
 __all__ = [
     "SHARED",
