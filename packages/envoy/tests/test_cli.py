@@ -111,7 +111,7 @@ def test_the_table():
     text = console.export_text()
     for part in ("uploading 25 %", "[beauty]: running", "2 of 3", "1 failed", "A disk is full."):
         assert part in text
-    assert text.count("demo: The scene lacks [wood.png].") == 1
+    assert text.count("demo, [beauty]: The scene lacks [wood.png].") == 1
     assert "does not answer" in text
 
 

@@ -28,14 +28,8 @@ def show(activity: dict[str, Any], console: Console | None = None) -> None:
             table.add_section()
         out.print(table)
         for submission in submissions:
-            sentences = [
-                submission["sentence"],
-                submission["downloads"]["sentence"],
-                *(job["sentence"] for job in submission["jobs"]),
-                *(warning for job in submission["jobs"] for warning in job["warnings"]),
-            ]
-            for sentence in dict.fromkeys(filter(None, sentences)):
-                out.print(f"{submission['project']}: {sentence}", markup=False)
+            for line in _sentences(submission):
+                out.print(line, markup=False)
     if activity["waiting_for"]:
         out.print(activity["waiting_for"], markup=False)
 
@@ -48,6 +42,16 @@ def show_flagged(job: str, frames: list[dict[str, Any]], console: Console | None
             out.print(f"{job}, frame {frame['number']}: {flag['sentence']}", markup=False)
     if len(frames) > MOST_FRAMES:
         out.print(f"{job}: {len(frames) - MOST_FRAMES} more frames look wrong.", markup=False)
+
+
+def _sentences(submission: dict[str, Any]) -> list[str]:
+    """Return what a submission and its jobs say, each once, and of whom it is."""
+    project = submission["project"]
+    said = [(project, submission["sentence"]), (project, submission["downloads"]["sentence"])]
+    for job in submission["jobs"]:
+        of_job = [job["sentence"], *job["warnings"]]
+        said += [(f"{project}, {job['name']}", sentence) for sentence in of_job]
+    return list(dict.fromkeys(f"{who}: {sentence}" for who, sentence in said if sentence))
 
 
 def _rows(submission: dict[str, Any]) -> list[tuple[str, ...]]:
