@@ -164,6 +164,7 @@ class Listening:
 def test_staging_tells_that_it_goes_on_and_obeys(tmp_path, blob, monkeypatch):
     _, entry = blob
     monkeypatch.setattr("farm.runner.stage.HEARTBEAT_SECONDS", 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     farm = Listening(RunnerCommand.CONTINUE, RunnerCommand.CONTINUE, RunnerCommand.YIELD)
     entries = [entry.model_copy(update={"path": f"show/{number}"}) for number in range(5)]
     project = tmp_path / "project"
@@ -172,14 +173,31 @@ def test_staging_tells_that_it_goes_on_and_obeys(tmp_path, blob, monkeypatch):
     assert sorted(path.name for path in (project / "show").iterdir()) == ["0", "1"]
 
 
+def test_a_large_file_is_copied_with_signs_of_life(tmp_path, monkeypatch):
+    monkeypatch.setattr("farm.runner.stage.HEARTBEAT_SECONDS", 0)
+    monkeypatch.setattr("farm.runner.stage.CHUNK_BYTES", 1000)
+    monkeypatch.setattr("farm.runner.stage._link_is_safe", lambda _: False)
+    monkeypatch.setattr("farm.runner.stage._clone", lambda *_: False)
+    source = tmp_path / "bytes"
+    source.write_bytes(os.urandom(2500))
+    digest, size = hash_file(source)
+    path = tmp_path / "store" / digest[:2] / digest
+    path.parent.mkdir(parents=True)
+    source.rename(path)
+    farm = Listening(*[RunnerCommand.CONTINUE] * 4)
+    entry = FileEntry(path="show/cache.vdb", hash=digest, size=size)
+    stage([entry], tmp_path / "project", farm, str(tmp_path / "store"), Never())
+    assert farm.commands == []
+    assert (tmp_path / "project" / "show" / "cache.vdb").read_bytes() == path.read_bytes()
+
+
 def test_a_full_disk_is_said_plainly(tmp_path, blob, monkeypatch):
     _, entry = blob
 
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("farm.runner.stage.shutil.copyfile", full)
-    monkeypatch.setattr("farm.runner.stage._clone", lambda *_: False)
+    monkeypatch.setattr("farm.runner.stage._clone", full)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(StageError, match="The disk of the render machine is full"):
         stage([entry], tmp_path / "project", None, str(tmp_path / "store"), Never())

@@ -131,6 +131,30 @@ def test_who_gets_ready_for_long_and_says_so_is_left_alone(world: World) -> None
     assert world.engine.launched == 1
 
 
+def test_who_gets_ready_is_left_alone_when_another_one_could_not(place: Place) -> None:
+    world = World(place, slots=3)
+    try:
+        job = world.submit(0, [{"id": "a", "frames": 9, "instances": 3}]).jobs[0].id
+        world.scheduler.tick()
+        first, *others = list(world.engine.processes)
+        world.engine.stop(first)
+        for _ in range(3):
+            world.pass_time(1)
+            world.scheduler.tick()
+            for each in others:
+                command = world.ready_soon(world.engine.processes[each])
+                assert command is RunnerCommand.CONTINUE
+        assert set(others) < set(world.engine.processes)
+        assert world.claim(others[0]) is not None
+        # Somebody renders: that another one could not is no news for its user.
+        world.engine.stop(others[1])
+        world.scheduler.tick()
+        with world.database.read() as connection:
+            assert job_rows.row(connection, job)["sentence"] == ""
+    finally:
+        world.close()
+
+
 def test_who_hangs_after_its_last_claim_is_noticed(world: World) -> None:
     process = begun(world)
     world.done(process, 1)

@@ -77,12 +77,16 @@ def test_the_decision_is_the_same_as_from_all_jobs(database: Database, seed: int
     with database.read() as connection:
         read = read_snapshot(connection, SLOTS, held_back, NOW)
         everything = read_snapshot(connection, EVERYTHING, held_back, NOW)
-    waiting = {job.id: job.waiting for job in everything.jobs if job.startable and job.waiting > 0}
-    assert waiting == {
+    free = {
         job_id: progress.claimable
         for job_id, progress in workable.items()
         if progress.claimable > 0 and job_id not in held_back
     }
+    shown = {job.id: job for job in everything.jobs if job.startable and job.waiting > 0}
+    assert {job_id: shown[job_id].waiting for job_id in free} == free
+    for job_id in shown.keys() - free.keys():
+        # Held back: nothing is started for it, and nobody who gets ready is sent away.
+        assert shown[job_id].waiting <= sum(runner.idle for runner in shown[job_id].runners)
     assert len(read.jobs) < len(everything.jobs)
     decision, whole = plan(read), plan(replace(everything, slots=SLOTS))
     assert decision.yields == whole.yields

@@ -321,6 +321,16 @@ class Farm(Invariants):
             if not process.frozen and reference in self.world.engine.processes:
                 self.step(reference, process)
 
+    @precondition(some)
+    @rule(which=pick)
+    def get_ready(self, which: int) -> None:
+        """A runner that has not claimed yet stages on, or ends when the farm wants that."""
+        reference, process = self.process(which)
+        if process.frozen or process.claim is not None or not self.world.knows(process):
+            return
+        if self.world.ready_soon(process) is not RunnerCommand.CONTINUE:
+            del self.world.engine.processes[reference]
+
     @rule()
     def all_work(self) -> None:
         """An ordinary moment: a pass of the farm, and every runner does one thing."""

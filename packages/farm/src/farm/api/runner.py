@@ -19,13 +19,14 @@ from farm_protocol.runner import (
     Heartbeat,
     HeartbeatAnswer,
     LogChunk,
+    RunnerCommand,
     RunnerJob,
 )
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -104,7 +105,10 @@ async def _post_heartbeat(call: _Call, beat: Heartbeat) -> HeartbeatAnswer:
 
 
 async def _post_ready_soon(call: _Call, _: Heartbeat) -> HeartbeatAnswer:
-    return HeartbeatAnswer(command=await call.write(claims.ready_soon))
+    command = await call.write(claims.ready_soon)
+    if command is not RunnerCommand.CONTINUE:
+        call.context.work.notify()  # Its slot is free.
+    return HeartbeatAnswer(command=command)
 
 
 async def _post_frame(call: _Call, report: FrameDone) -> None:
@@ -207,6 +211,8 @@ def _post(
         call = await _call(request)
         try:
             body = model.model_validate_json(await request.body())
+        except ClientDisconnect:
+            return Response(status_code=400)  # Nobody hears it: the runner was killed.
         except ValidationError as error:
             # Nobody but a runner is told what is wrong with a request.
             await run_in_threadpool(call.caller)

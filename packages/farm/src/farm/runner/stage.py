@@ -10,7 +10,6 @@ in it the project is read-only. Without one, only that scenes run with Python sw
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import threading
 import time
@@ -19,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from farm_protocol.files import FileEntry
-from farm_protocol.hashing import hash_file
+from farm_protocol.hashing import CHUNK_BYTES, hash_file
 from farm_protocol.paths import UnsafePathError, local_target
 from farm_protocol.runner import HEARTBEAT_SECONDS, RunnerCommand
 
@@ -77,7 +76,7 @@ def stage(
             if store is None:
                 _download(entry, target, farm, progress)
             else:
-                _from_store(entry, store / entry.hash[:2] / entry.hash, target)
+                _from_store(entry, store / entry.hash[:2] / entry.hash, target, progress)
         except UnsafePathError as error:
             raise StageError(f"The project has a path that is not allowed: {error}", True) from None
         except OSError as error:
@@ -107,7 +106,8 @@ class _Progress:
             if time.monotonic() < self._next:
                 return
             self._next = time.monotonic() + HEARTBEAT_SECONDS
-        with contextlib.suppress(FarmGoneError):
+        # The farm may be away, or too old to know this call; what is to be done shows later.
+        with contextlib.suppress(FarmGoneError, RefusedError):
             if self._farm.ready_soon() is not RunnerCommand.CONTINUE:
                 raise InterruptedStageError
 
@@ -119,7 +119,7 @@ def explain(error: OSError, otherwise: str) -> str:
     return f"{otherwise}: {error.strerror or error}."
 
 
-def _from_store(entry: FileEntry, blob: Path, target: Path) -> None:
+def _from_store(entry: FileEntry, blob: Path, target: Path, progress: _Progress) -> None:
     try:
         status = blob.stat()
     except FileNotFoundError:
@@ -137,7 +137,10 @@ def _from_store(entry: FileEntry, blob: Path, target: Path) -> None:
         else:
             return
     if not _clone(blob, target):
-        shutil.copyfile(blob, target)
+        with blob.open("rb") as source, target.open("wb") as file:
+            while chunk := source.read(CHUNK_BYTES):
+                file.write(chunk)
+                progress.told()
 
 
 def _link_is_safe(status: os.stat_result) -> bool:

@@ -135,11 +135,17 @@ def heartbeat(
 
 
 def ready_soon(connection: Connection, caller: Caller, now: datetime) -> RunnerCommand:
-    """Note that a runner got further on the way to its first claim, and tell it what to do."""
+    """Note that a runner got further on the way to its first claim, and tell it what to do.
+
+    One that is told anything but to go on is ended: it has nothing to give back.
+    """
     runner_rows.set_heard(connection, caller.runner.id, now)
-    if caller.job["state"] not in writer.AT_WORK:
-        return RunnerCommand.YIELD  # It would get nothing.
-    return _command(connection, caller, now)
+    command = _command(connection, caller, now)
+    if caller.job["state"] not in writer.AT_WORK and command is RunnerCommand.CONTINUE:
+        command = RunnerCommand.YIELD  # It would get nothing.
+    if command is not RunnerCommand.CONTINUE:
+        runner_rows.end_runner(connection, caller.runner.id, now)
+    return command
 
 
 def _command(connection: Connection, caller: Caller, now: datetime) -> RunnerCommand:

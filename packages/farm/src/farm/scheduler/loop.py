@@ -231,7 +231,8 @@ class Scheduler:
         wanted = row["state"] in writer.AT_WORK and not runner.yielding
         if wanted and not runners.has_claimed(connection, runner.id):
             self._hold_back(runner.job_id, now)
-            writer.say(connection, row, f"{writer.NO_RUNNER}{why}; another one is started.")
+            if not row["frames_running"]:
+                writer.say(connection, row, f"{writer.NO_RUNNER}{why}; another one is started.")
         claim_ends.runner_vanished(connection, runner, now)
 
     def _finish_stops(self, stopping: list[str], now: datetime) -> None:

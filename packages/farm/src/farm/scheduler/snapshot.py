@@ -39,7 +39,11 @@ def read_snapshot(
             row.frames_running,
             row.test_frames,
         )
-        held = row.id in held_back or (row.not_before is not None and row.not_before > now)
+        alive = living.get(row.id, ())
+        waiting = progress.claimable
+        if row.id in held_back or (row.not_before is not None and row.not_before > now):
+            # No new ones; but those that get ready need not begin anew.
+            waiting = min(waiting, sum(runner.idle for runner in alive))
         views.append(
             JobView(
                 id=row.id,
@@ -48,9 +52,9 @@ def read_snapshot(
                 priority=row.priority,
                 order=(row.number, row.position),
                 most_runners=most_runners(row.instances, row.job_throughput_limit),
-                waiting=0 if held else progress.claimable,
+                waiting=waiting,
                 startable=row.state in _STARTABLE,
-                runners=living.get(row.id, ()),
+                runners=alive,
             )
         )
     return Snapshot(
