@@ -265,6 +265,28 @@ def test_a_runner_is_told_the_newest_version_of_a_plugin_that_fits_the_product(
     assert FakeRunner(farm).http.get("/v1/runner/job").json()["plugins"] == given
 
 
+def test_the_newest_plugin_is_meant_whatever_the_order_in_which_a_machine_tells_of_it(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    send(ann, "demo/scene.hip", b"hip")
+    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    programs = [
+        {"app": "nuke", "version": "15.0v2", "plugins": []},
+        {"app": "nuke", "version": "13.2v9", "plugins": []},
+        {
+            "app": "hou",
+            "version": "19.5.640",
+            "plugins": ["hou_redshift:3.5.22", "hou_redshift:3.5.9", "hou_redshift:unknown"],
+        },
+    ]
+    FakeRunner(farm, host="node7").claim(programs=programs)
+    asked = HOUDINI | {"app_version": "19.5", "plugins": ["hton", "hou_redshift"]}
+    asked |= {"machine_type": "local-gpu"}
+    ann.post("/v1/submissions", json=spec(**asked)).raise_for_status()
+    told = FakeRunner(farm, 2).http.get("/v1/runner/job").json()["plugins"]
+    assert told == ["hton:15.0v2", "hou_redshift:3.5.22"]
+
+
 def test_what_runners_tell_is_offered_for_a_day(farm: Farm, ann: httpx.Client) -> None:
     assert "blender:4.2.9" not in rows(ann)
     ann.post("/v1/submissions", json=spec()).raise_for_status()
