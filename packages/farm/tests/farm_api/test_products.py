@@ -408,6 +408,33 @@ def test_houdinis_operation_takes_usd_scenes_without_the_parameters_of_a_hip(
     assert ".usdz file" in errors["jobs[0].path"][0]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "clash"),
+    [
+        ({}, {"disk_output_renderer": "BRAY_HdKarmaXPU"}, "scene.0004.exr"),
+        ({"disk_output_ext": "png"}, {"disk_output_path": "/a/scene.$F4.png"}, "scene.0004.png"),
+        ({}, {"disk_output_path": "xpu.$F4.exr"}, ""),
+        ({}, {"disk_output_ext": "png"}, ""),
+    ],
+)
+def test_jobs_of_one_usd_scene_that_would_overwrite_each_other_are_refused(
+    ann: httpx.Client, first: dict[str, str], second: dict[str, str], clash: str
+) -> None:
+    send(ann, "demo/scene.usd", b"#usda 1.0\n")
+    body = spec(**HOUDINI | {"path": "demo/scene.usd", "params": {"frames": "1 4", **first}})
+    jobs: Any = body["jobs"]
+    jobs.append(jobs[0] | {"id": "j2", "name": "xpu", "params": {"frames": "4 6", **second}})
+    answer = ann.post("/v1/submissions/check", json=body)
+    if clash:
+        (sentence,) = answer.json()["errors"]["jobs[1].disk_output_path"]
+        assert sentence == (
+            f"'xpu' and 'beauty' would both write '{clash}' (frames 4). "
+            "Give each job its own disk_output_path."
+        )
+    else:
+        assert answer.status_code == 200, answer.text
+
+
 _TYPES = [("local-cpu", False), ("local-gpu", True), ("big-cpu", False), ("big-gpu", True)]
 
 
