@@ -25,6 +25,11 @@ def test_parameters_of_the_project_reach_each_job() -> None:
     assert job.params == {"project_env": {"JOB": "b"}, "output_upload": ["*.exr"]}
 
 
+@pytest.mark.parametrize("app", sorted(set(PUBLISHED) - {"hou"}))
+def test_patterns_of_a_houdini_project_do_not_reach_its_other_jobs(app: str) -> None:
+    assert composed(app, {"frames": "1"}, output_upload=["*.exr"]).params == {"frames": "1"}
+
+
 @pytest.mark.parametrize(
     ("patterns", "meant"),
     [

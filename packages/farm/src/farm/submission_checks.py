@@ -195,10 +195,9 @@ def _check_parameters(
     if template.whole:
         result.frames = [min(result.frames, default=1)]
     if not wrong:
-        named = template.output_files(validated.values, result.frames)
-        result.files = {name for names in named.values() for name in names}
+        result.files = template.foreseen_files(spec.path, validated.values, result.frames)
         if template.outputs is not None and len(result.files) < len(result.frames):
-            wrong["output_prefix"] = ["Several frames would be written to the same file."]
+            wrong[template.naming] = ["Several frames would be written to the same file."]
 
 
 def _check_sequences(
@@ -243,8 +242,9 @@ def _check_overlap(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) 
         if clash is not None:
             other = owner[clash.casefold()]
             both = set(job.frames) & set(other.frames)
-            errors[f"jobs[{index}].output_prefix"] = [
+            naming = load_named(job.template).naming
+            errors[f"jobs[{index}].{naming}"] = [
                 f"'{job.spec.name}' and '{other.spec.name}' would both write '{clash}' "
-                f"(frames {format_frames(both)}). Give each job its own output_prefix."
+                f"(frames {format_frames(both)}). Give each job its own {naming}."
             ]
         owner.update({name.casefold(): job for name in job.files})

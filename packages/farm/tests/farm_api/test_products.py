@@ -265,6 +265,28 @@ def test_a_runner_is_told_the_newest_version_of_a_plugin_that_fits_the_product(
     assert FakeRunner(farm).http.get("/v1/runner/job").json()["plugins"] == given
 
 
+def test_the_newest_plugin_is_meant_whatever_the_order_in_which_a_machine_tells_of_it(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    send(ann, "demo/scene.hip", b"hip")
+    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    programs = [
+        {"app": "nuke", "version": "15.0v2", "plugins": []},
+        {"app": "nuke", "version": "13.2v9", "plugins": []},
+        {
+            "app": "hou",
+            "version": "19.5.640",
+            "plugins": ["hou_redshift:3.5.22", "hou_redshift:3.5.9", "hou_redshift:unknown"],
+        },
+    ]
+    FakeRunner(farm, host="node7").claim(programs=programs)
+    asked = HOUDINI | {"app_version": "19.5", "plugins": ["hton", "hou_redshift"]}
+    asked |= {"machine_type": "local-gpu"}
+    ann.post("/v1/submissions", json=spec(**asked)).raise_for_status()
+    told = FakeRunner(farm, 2).http.get("/v1/runner/job").json()["plugins"]
+    assert told == ["hton:15.0v2", "hou_redshift:3.5.22"]
+
+
 def test_what_runners_tell_is_offered_for_a_day(farm: Farm, ann: httpx.Client) -> None:
     assert "blender:4.2.9" not in rows(ann)
     ann.post("/v1/submissions", json=spec()).raise_for_status()
@@ -384,6 +406,33 @@ def test_houdinis_operation_takes_usd_scenes_without_the_parameters_of_a_hip(
     asked |= {"operation": "render", "path": "demo/scene.ma", "params": {"frames": "1"}}
     errors = ann.post("/v1/submissions/check", json=spec(**asked)).json()["errors"]
     assert ".usdz file" in errors["jobs[0].path"][0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "clash"),
+    [
+        ({}, {"disk_output_renderer": "BRAY_HdKarmaXPU"}, "scene.0004.exr"),
+        ({"disk_output_ext": "png"}, {"disk_output_path": "/a/scene.$F4.png"}, "scene.0004.png"),
+        ({}, {"disk_output_path": "xpu.$F4.exr"}, ""),
+        ({}, {"disk_output_ext": "png"}, ""),
+    ],
+)
+def test_jobs_of_one_usd_scene_that_would_overwrite_each_other_are_refused(
+    ann: httpx.Client, first: dict[str, str], second: dict[str, str], clash: str
+) -> None:
+    send(ann, "demo/scene.usd", b"#usda 1.0\n")
+    body = spec(**HOUDINI | {"path": "demo/scene.usd", "params": {"frames": "1 4", **first}})
+    jobs: Any = body["jobs"]
+    jobs.append(jobs[0] | {"id": "j2", "name": "xpu", "params": {"frames": "4 6", **second}})
+    answer = ann.post("/v1/submissions/check", json=body)
+    if clash:
+        (sentence,) = answer.json()["errors"]["jobs[1].disk_output_path"]
+        assert sentence == (
+            f"'xpu' and 'beauty' would both write '{clash}' (frames 4). "
+            "Give each job its own disk_output_path."
+        )
+    else:
+        assert answer.status_code == 200, answer.text
 
 
 _TYPES = [("local-cpu", False), ("local-gpu", True), ("big-cpu", False), ("big-gpu", True)]

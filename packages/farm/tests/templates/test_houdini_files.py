@@ -233,6 +233,8 @@ def test_project_param_output(houdini):
     ("patterns", "delivered"),
     [
         ([], ["shot.0001.depth.png", "shot.0001.png"]),
+        (["", " "], ["shot.0001.depth.png", "shot.0001.png"]),
+        (["", "*.depth.*"], ["shot.0001.depth.png"]),
         (["*.png"], ["shot.0001.depth.png", "shot.0001.png"]),
         (["*.depth.*"], ["shot.0001.depth.png"]),
         (["/film/render/shot.$F4.png"], ["shot.0001.depth.png", "shot.0001.png"]),

@@ -116,7 +116,8 @@ def merged(rows: Iterable[ProductVersion]) -> list[ProductVersion]:
 
 def plugins_of(row: ProductVersion, code: str) -> list[str]:
     """Return the versions of a plug-in that work with a product version, oldest first."""
-    return [each.partition(":")[2] for each in row.compatible_modules if _code(each) == code]
+    found = [each.partition(":")[2] for each in row.compatible_modules if _code(each) == code]
+    return sorted(found, key=version_key)
 
 
 def takes(row: ProductVersion, plugins: Collection[str]) -> bool:

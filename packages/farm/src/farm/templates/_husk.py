@@ -29,7 +29,7 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
     Raises:
         SceneError: the parameters ask for what cannot be written.
     """
-    name = _image(scene, values["disk_output_path"], values["disk_output_ext"])
+    name = image_name(scene, values)
     suffix = Path(name).suffix
     _check(name, suffix, json.loads(values["output_upload"]), values["FrameRange"])
     gpu = values["gpu"] == "true"
@@ -53,8 +53,13 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
     )
 
 
-def _image(scene: Path, given: str, extension: str) -> str:
-    """Return a file name with ``####`` where the frame number goes."""
+def image_name(scene: Path, values: Mapping[str, object]) -> str:
+    """Return a file name with ``####`` where the frame number goes: no stage is needed for it.
+
+    Parameters:
+        values: of all parameters.
+    """
+    given, extension = str(values["disk_output_path"]), str(values["disk_output_ext"])
     base = re.split(r"[/\\]", given)[-1] or f"{scene.stem}.####"
     found = _SUFFIX.search(base)
     stem = base[: found.start()] if found else base

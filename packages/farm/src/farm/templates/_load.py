@@ -31,6 +31,8 @@ _TYPES |= {"INT": "int", "FLOAT": "float"}
 _INPUTS = {"scene": False, "sequence": True}
 _SCENES = {"husk": _husk.read_scene, "nuke": _nuke.read_scene, "vray": _vray.read_scene}
 """Modules for scenes that alone know the names of their files, or what parameters mean there."""
+_IMAGES = {"husk": _husk.image_name}
+"""Those of which the parameters say how the files are called."""
 
 
 def available() -> list[tuple[str, str]]:
@@ -112,7 +114,9 @@ def load_named(name: str) -> Template:
             drive=load_drive(notes["drive"]) if "drive" in notes else None,
             prefixes=_prefixes(notes),
             objects=notes.get("objects", {}),
+            naming=notes.get("naming", notes["outputs"]["prefix"] if "outputs" in notes else ""),
             read_scene=_SCENES[notes["scene_module"]] if "scene_module" in notes else None,
+            image_name=_IMAGES.get(notes.get("scene_module", "")),
             declared=frozenset(each["name"] for each in job["parameterDefinitions"]),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -104,8 +104,11 @@ class Template:
         objects: parameter of ours -> name -> documented parameter, of those that are handed over
             together, as one JSON object.
         prefixes: parameters that files' names begin with.
+        naming: the parameter that gives a job's files other names; "" when none does for sure.
         read_scene: (scene, partial folder, parameters) -> what the scene itself says, for a driven
             program whose scenes must be looked at; may raise SceneError and OSError.
+        image_name: (scene, parameters) -> how the scene's module will call the images, with ``#``
+            for the frame number; None when the scene itself must be read for that.
         declared: names of all parameters, those that the runner fills as well.
     """
 
@@ -143,7 +146,9 @@ class Template:
     drive: Drive | None
     prefixes: frozenset[str]
     objects: Mapping[str, Mapping[str, str]]
+    naming: str
     read_scene: Callable[[Path, Path, Mapping[str, str]], SceneFiles] | None
+    image_name: Callable[[Path, Mapping[str, JsonValue]], str] | None
     declared: frozenset[str]
 
     def validate(self, params: Mapping[str, JsonValue]) -> Validated:
@@ -213,6 +218,20 @@ class Template:
             *rest, last = frames
             return {**{frame: [] for frame in rest}, last: [f"{prefix}.{extension}"]}
         return {frame: [f"{numbered(prefix, frame)}.{extension}"] for frame in frames}
+
+    def foreseen_files(
+        self, scene: str, values: Mapping[str, JsonValue], frames: Iterable[int]
+    ) -> set[str]:
+        """Return all files that are known before a scene is read; none when only it knows them.
+
+        Parameters:
+            scene: remote path.
+            values: from a `validate` without errors.
+        """
+        if self.image_name is not None:
+            image = self.image_name(Path(scene), values)
+            return {numbered(image, frame) for frame in frames}
+        return {name for names in self.output_files(values, frames).values() for name in names}
 
     def wants_gpu(self, values: Mapping[str, object]) -> bool:
         """Return whether a job with these parameters needs a machine that has a GPU."""

@@ -16,9 +16,13 @@ _KEPT = re.compile(r"HIP\w*|HFS|HH|HOME|TMPDIR|PATH|F+|FPS|LD_\w*|PYTHON\w*")
 
 
 def is_wanted(name: str, patterns: "list[str]") -> bool:
-    """Whether ``output_upload`` asks for a file; folders do not count, and [] asks for all."""
+    """Whether ``output_upload`` asks for a file; folders do not count, and [] asks for all.
+
+    Empty patterns, as of an empty line in a form, ask for nothing.
+    """
     base = os.path.basename(name)
-    found = [FRAME.sub("*", pattern.rsplit("/", 1)[-1]) for pattern in patterns]
+    asked = [pattern for pattern in patterns if pattern.strip()]
+    found = [FRAME.sub("*", pattern.rsplit("/", 1)[-1]) for pattern in asked]
     return not found or any(fnmatch.fnmatchcase(base, pattern) for pattern in found)
 
 
