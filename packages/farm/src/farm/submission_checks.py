@@ -17,7 +17,6 @@ from farm.catalog.matching import (
     check_plugins,
     find_version,
     unknown_operation,
-    with_versions,
 )
 from farm.db import files
 from farm.db.accounts import AccountRow
@@ -161,7 +160,7 @@ def _check_version(
     if refused := check_plugins(catalogue, spec, found.version):
         wrong["plugins"] = refused
     else:
-        result.plugins = with_versions(catalogue, spec, found.version)
+        result.plugins = list(dict.fromkeys(spec.plugins))
 
 
 def _check_scene(

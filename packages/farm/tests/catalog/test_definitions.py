@@ -4,10 +4,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from farm.catalog.definitions import CatalogueError, built_in, in_range, load_definitions
+from farm.catalog.definitions import CatalogueError, built_in, load_definitions
 from farm.catalog.machines import Machines, with_definitions
 from farm.catalog.products import Installed, listed, product_rows
-from farm.renderers import programs
+from farm.renderers import in_range, programs
 from farm.templates import available, load
 
 PUBLISHED = {

@@ -180,7 +180,7 @@ class User:
             (job,) = [each for each in self.call("GET", "/v1/jobs")["jobs"] if each["name"] == name]
             if wanted(job):
                 return
-            assert time.monotonic() < until, job
+            assert time.monotonic() < until, f"{job}"  # All of it: pytest shortens dictionaries.
             query = {"after": cursor, "wait": 1}
             cursor = self.call("GET", "/v1/changes", params=query)["cursor"]
 

@@ -12,7 +12,7 @@ from farm.runner.sandbox import Mode
 from farm.templates import load
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
-from farm_protocol.runner import Finish, RunnerJob
+from farm_protocol.runner import Finish, PlugInChoice, RunnerJob
 
 from .conftest import fake_farm
 
@@ -46,6 +46,7 @@ def run_job(
     gpu: bool = False,
     app_version: str = "",
     plugins: Sequence[str] = (),
+    plugin_choices: Mapping[str, PlugInChoice] | None = None,
     others: Mapping[str, Path] | None = None,
     taken: Collection[int] = (),
 ) -> "fake_farm.FakeFarm":
@@ -75,6 +76,7 @@ def run_job(
         scene=f"show/{scene}",
         parameters=checked.values,
         plugins=list(plugins),
+        plugin_choices=dict(plugin_choices or {}),
         gpu=gpu,
         files=[
             _store(store, path, project) for path in sorted(project.rglob("*")) if path.is_file()

@@ -6,7 +6,7 @@ import OpenImageIO as oiio
 import pytest
 from farm.renderers import FoundPlugin, Renderer
 from farm.runner.sandbox import probe
-from farm_protocol.runner import Outcome
+from farm_protocol.runner import Outcome, PlugInChoice
 
 from .in_process import end, run_job
 
@@ -75,14 +75,30 @@ def test_another_version_of_the_series_is_told(tmp_path: Path, asked: str, warne
     assert farm.requests[0].warnings == [told] * warned
 
 
+ALL = PlugInChoice(ranges=["all"], newest="5.4.0")
+UPDATED = PlugInChoice(ranges=["all"], newest="5.4.1")
+OLDER = PlugInChoice(ranges=["5.2", "5.3"], newest="5.3.1")
+
+
 @needs_sandbox
-@pytest.mark.parametrize("asked", ["5.3.1", "5.4.0"])
-def test_the_plug_in_of_the_asked_version_is_loaded(tmp_path: Path, asked: str) -> None:
+@pytest.mark.parametrize(
+    ("asked", "choice", "loaded", "warned"),
+    [
+        ("mtoa:5.3.1", None, "5.3.1", False),
+        ("mtoa:5.4.0", None, "5.4.0", False),
+        ("mtoa", ALL, "5.4.0", False),
+        ("mtoa", OLDER, "5.3.1", False),
+        ("mtoa", UPDATED, "5.4.0", True),
+    ],
+)
+def test_the_plug_in_of_the_asked_version_is_loaded_or_the_newest_that_fits(
+    tmp_path: Path, asked: str, choice: PlugInChoice | None, loaded: str, warned: bool
+) -> None:
     program = install_maya(tmp_path)
     found = []
-    for version in ("5.3.1", "5.4.0"):
+    for version in ("5.3.1", "5.4.0", "5.2.9"):
         folder = tmp_path / f"arnold-{version}"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         (folder / "mtoa.mod").write_text(f"+ mtoa {version} {folder}\n")
         variables = (("MAYA_MODULE_PATH", (str(folder),)),)
         found.append(FoundPlugin(f"mtoa:{version}", folder, paths=variables))
@@ -95,7 +111,13 @@ def test_the_plug_in_of_the_asked_version_is_loaded(tmp_path: Path, asked: str) 
         [[1]],
         {"frames": "1", "output_format": "png"},
         sandbox="required",
-        plugins=[f"mtoa:{asked}"],
+        plugins=[asked],
+        plugin_choices={"mtoa": choice} if choice else {},
     )
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
-    assert f"mtoa.mod:+ mtoa {asked} " in farm.log
+    assert f"mtoa.mod:+ mtoa {loaded} " in farm.log
+    told = (
+        "A render machine has no mtoa 5.4.1: 5.4.0 is used there. Ask for 'mtoa:5.4.1' if all "
+        "frames must be made with the same one."
+    )
+    assert farm.requests[0].warnings == [told] * warned

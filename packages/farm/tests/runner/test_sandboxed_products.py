@@ -9,7 +9,7 @@ import pytest
 import stand_ins
 import stand_ins_houdini
 from farm.runner.sandbox import Mode, probe
-from farm_protocol.runner import Outcome
+from farm_protocol.runner import Outcome, PlugInChoice
 from stand_ins.scenes import write_scene
 
 from .conftest import fake_farm
@@ -124,6 +124,7 @@ def test_a_plug_in_that_is_another_program_is_at_hand(
             *(tmp_path, "hou", program, "render", name, [[1]], {"frames": "1"}),
             sandbox=mode,
             plugins=plugins,
+            plugin_choices={"hton": PlugInChoice(ranges=["14..15"], newest="15.1v3")},
             others={"nuke": nuke},
         )
 
@@ -131,17 +132,32 @@ def test_a_plug_in_that_is_another_program_is_at_hand(
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert "Found Nuke 15.1v3\nIts licence is at 4101@licences\n" in farm.log
     assert [each.app for each in farm.requests[0].programs] == ["hou", "nuke"]
+    assert "Found Nuke 15.1v3\n" in render("hton").log
     assert "Found Nuke \n" in render().log
 
 
-def test_a_machine_without_the_other_program_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "lacked"),
+    [
+        ("hton:15.1v4", "nuke 15.1v4"),
+        ("hton:15.1", "nuke 15.1"),
+        ("hton", "nuke 13 or 14..15.0"),
+    ],
+)
+def test_a_machine_without_the_other_program_says_so(
+    tmp_path: Path, asked: str, lacked: str
+) -> None:
+    nuke = stand_ins.install(tmp_path / "Nuke15.1v3", "nuke")["nuke"]
     program = install(tmp_path / "app" / "bin", "hou")
     name = scene(tmp_path / "project", "hou")
     farm = run_job(
-        *(tmp_path, "hou", program, "render", name, [[1]], {"frames": "1"}), plugins=["hton:15.1v3"]
+        *(tmp_path, "hou", program, "render", name, [[1]], {"frames": "1"}),
+        plugins=[asked],
+        plugin_choices={"hton": PlugInChoice(ranges=["13", "14..15.0"], newest="15.0v2")},
+        others={"nuke": nuke},
     )
     assert end(farm).sentence == (
-        "The render machine has no nuke 15.1v3, which is the plug-in hton: install it, or give its"
+        f"The render machine has no {lacked}, which is the plug-in hton: install it, or give its"
         " path."
     )
     assert not end(farm).permanent

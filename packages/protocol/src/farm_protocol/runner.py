@@ -41,6 +41,19 @@ TOKEN_VARIABLE = "FARM_RUNNER_TOKEN"  # noqa: S105 - the variable's name, not a 
 """The token travels to the runner in its environment: arguments are visible to other users."""
 
 
+class PlugInChoice(Answer):
+    """What a runner may take for a plug-in of which a job asks for no version.
+
+    Attributes:
+        ranges: of versions that work with the job's version of the product: ``all``, the beginning
+            of a version, or two of them with ``..`` between.
+        newest: of those that the farm knows; "" when it knows none.
+    """
+
+    ranges: list[str]
+    newest: str
+
+
 class RunnerJob(Answer):
     """The job that a runner's token is for.
 
@@ -49,6 +62,7 @@ class RunnerJob(Answer):
         scene: remote path of the scene.
         parameters: the documented parameters after validation, defaults filled in.
         plugins: ``<code>`` or ``<code>:<version>``.
+        plugin_choices: code of each plug-in without a version -> what may stand for it.
         gpu: the job's machine type has GPUs, which are the job's to use.
         files: the project's manifest: what to stage.
         output_folder: remote folder that every output's path begins with.
@@ -69,6 +83,7 @@ class RunnerJob(Answer):
     files: list[FileEntry]
     output_folder: str
     disk_store: str | None
+    plugin_choices: dict[str, PlugInChoice] = {}
     gpu: bool = False
 
 

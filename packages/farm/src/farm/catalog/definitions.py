@@ -9,14 +9,12 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from farm.renderers import begins_with, version_key
+from farm.renderers import ALL, in_range
 from farm.templates import available
 
 _OURS = Path(__file__).parent / "data" / "products.yaml"
 _REPLACED = frozenset({"works_with"})
 """Mappings of which a studio's file gives the whole: merged, our "all" would always remain."""
-
-ALL = "all"
 
 Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 Version = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\A[^\s:]+\z")]
@@ -61,12 +59,15 @@ class PlugInEntry(_Entry):
 
     def fits(self, version: str, product_version: str) -> bool:
         """Return whether this plug-in, in this version, works with a product's version."""
-        return any(
-            in_range(product_version, each)
+        return any(in_range(version, each) for each in self.ranges_for(product_version))
+
+    def ranges_for(self, product_version: str) -> list[str]:
+        """Return the ranges of this plug-in's versions that work with a product's version."""
+        return [
+            plugin_range
             for plugin_range, product_ranges in self.works_with.items()
-            if in_range(version, plugin_range)
-            for each in product_ranges
-        )
+            if any(in_range(product_version, each) for each in product_ranges)
+        ]
 
 
 class ProductEntry(_Entry):
@@ -129,22 +130,6 @@ class Definitions(_Entry):
         return product is not None and any(
             plugin.needs_gpu for code, plugin in product.plugins.items() if code in codes
         )
-
-
-def in_range(version: str, text: str) -> bool:
-    """Return whether a version lies in a range.
-
-    Parameters:
-        text: ``all``; the beginning of a version (``2025`` holds 2025.2); or two of them and what
-            lies between, both included (``4.2..4.5`` holds 4.5.15).
-    """
-    first, dots, last = text.partition("..")
-    if text == ALL or begins_with(version, first):
-        return True
-    if not dots:
-        return False
-    key = version_key(version)
-    return version_key(first) < key and (key < version_key(last) or begins_with(version, last))
 
 
 @cache

@@ -1,7 +1,10 @@
 """Which of the farm's programs a job gets, and what its user is told when there is none."""
 
+from collections.abc import Iterable
+
 from farm_protocol.catalogue import ProductVersion
 from farm_protocol.jobs import JobSpec
+from farm_protocol.runner import PlugInChoice
 
 from farm.catalog import Catalogue
 from farm.catalog.products import Match, match_version, plugins_of, takes, versions_of
@@ -37,20 +40,25 @@ def check_plugins(catalogue: Catalogue, spec: JobSpec, version: str) -> list[str
     ]
 
 
-def with_versions(catalogue: Catalogue, spec: JobSpec, version: str) -> list[str]:
-    """Return a job's plug-ins, each with the version that it gets: the asked one, else the newest.
-
-    Of those that work with the product's version, which only the catalogue knows; and so a job is
-    rendered with the same one on every machine.
+def plugin_choices(
+    catalogue: Catalogue, app: str, version: str, plugins: Iterable[str]
+) -> dict[str, PlugInChoice]:
+    """Return what a runner may take for each of a job's plug-ins that asks for no version.
 
     Parameters:
-        version: of the product; it takes all of them, see `check_plugins`.
+        version: of the product.
+        plugins: ``<code>`` or ``<code>:<version>``.
     """
-    chosen = _row(versions_of(catalogue.products, spec.app), version)
-    return [
-        text if ":" in text else f"{text}:{plugins_of(chosen, text)[-1]}"
-        for text in dict.fromkeys(spec.plugins)
-    ]
+    rows = [row for row in versions_of(catalogue.products, app) if row.version == version]
+    known = catalogue.definitions.products[app].plugins
+    choices = {}
+    for code in plugins:
+        if code in known:  # And not "<code>:<version>".
+            there = [each for row in rows for each in plugins_of(row, code)]
+            choices[code] = PlugInChoice(
+                ranges=known[code].ranges_for(version), newest=there[-1] if there else ""
+            )
+    return choices
 
 
 def unknown_operation(catalogue: Catalogue, spec: JobSpec) -> dict[str, list[str]]:

@@ -5,9 +5,10 @@ from farm.renderers.places import Places
 from farm.renderers.plugins import as_plugin, chosen, environment
 from farm.renderers.programs import programs, series
 from farm.renderers.renderer import FoundPlugin, Renderer, RendererError, choose
-from farm.renderers.versions import UNKNOWN, begins_with, version_key
+from farm.renderers.versions import ALL, UNKNOWN, begins_with, in_range, version_key
 
 __all__ = [
+    "ALL",
     "UNKNOWN",
     "Discovery",
     "FoundPlugin",
@@ -19,6 +20,7 @@ __all__ = [
     "choose",
     "chosen",
     "environment",
+    "in_range",
     "programs",
     "series",
     "version_key",

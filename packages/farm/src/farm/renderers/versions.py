@@ -7,6 +7,9 @@ _TOKENS = re.compile(r"[0-9]+|[a-z]+")
 UNKNOWN = "unknown"
 """Stands for the version of a plug-in that is there but does not tell its version."""
 
+ALL = "all"
+"""The range of all versions."""
+
 
 def tokens(version: str) -> list[str]:
     """Return the numbers and words of a version: ``15.1v3`` is 15, 1, v, 3."""
@@ -29,3 +32,19 @@ def begins_with(version: str, beginning: str) -> bool:
     if beginning and not start:
         return False
     return tokens(version)[: len(start)] == start
+
+
+def in_range(version: str, text: str) -> bool:
+    """Return whether a version lies in a range.
+
+    Parameters:
+        text: ``all``; the beginning of a version (``2025`` holds 2025.2); or two of them and what
+            lies between, both included (``4.2..4.5`` holds 4.5.15).
+    """
+    first, dots, last = text.partition("..")
+    if text == ALL or begins_with(version, first):
+        return True
+    if not dots:
+        return False
+    key = version_key(version)
+    return version_key(first) < key and (key < version_key(last) or begins_with(version, last))

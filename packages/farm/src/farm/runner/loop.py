@@ -4,20 +4,19 @@ import contextlib
 import logging
 import socket
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from farm_protocol.runner import ClaimRequest, EndedClaim, Program, RunnerJob, report_of
 
 from farm.renderers import (
     Discovery,
-    FoundPlugin,
     Renderer,
     RendererError,
-    as_plugin,
     choose,
 )
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
+from farm.runner.plugins import with_other_programs, with_versions
 from farm.runner.report import (
     ClaimLostError,
     Farm,
@@ -41,6 +40,7 @@ OK, FAILED = 0, 1
 
 @dataclass(frozen=True)
 class _Ready:
+    job: RunnerJob
     template: Template
     renderer: Renderer
     sandbox: Sandbox
@@ -73,7 +73,7 @@ def work(
         if isinstance(ready, Failure) or place is None:
             failure = ready if isinstance(ready, Failure) else Failure("", False)
             return _give_up(farm, failure, _programs(discovery))
-        return _claims(farm, job, ready, place, _programs(discovery), stopping)
+        return _claims(farm, ready, place, _programs(discovery), stopping)
     except InterruptedStageError:
         return OK
     except NotWelcomeError as error:
@@ -103,7 +103,8 @@ def _prepare(
     try:
         template = load_named(job.template)
         renderer = choose(discovery.of(template.renderer), template.renderer, job.app_version)
-        others = _other_programs(template, job.plugins, discovery)
+        if renderer is not None:
+            renderer = with_other_programs(renderer, template, job, discovery)
     except (TemplateError, RendererError) as error:
         return Failure(str(error), False)
     if renderer is None:
@@ -111,43 +112,20 @@ def _prepare(
             f"The render machine has no {job.app} {job.app_version}: install it, or give its path.",
             False,
         )
-    renderer = replace(renderer, found=(*renderer.found, *others))
-    for each in (renderer, *(other.program for other in others if other.program)):
+    plugins, other_plugins = with_versions(job, renderer.found)
+    for each in (renderer, *(other.program for other in renderer.found if other.program)):
         log.info("%s %s, %s.", each.app, each.version, each.how_found)
     try:
         renderer = renderer.with_program(template.program)
-        sandbox = set_up(mode, place, renderer, template, job.gpu, job.plugins)
+        sandbox = set_up(mode, place, renderer, template, job.gpu, plugins)
         stage(job.files, place.project, farm, job.disk_store, stopping)
     except StageError as error:
         return Failure(str(error), error.permanent)
     except (RendererError, SandboxError) as error:
         return Failure(str(error), False)
-    warnings = [sandbox.warning, _other_version(job, renderer)]
-    return _Ready(template, renderer, sandbox, [each for each in warnings if each])
-
-
-def _other_programs(
-    template: Template, plugins: list[str], discovery: Discovery
-) -> list[FoundPlugin]:
-    """Return those of a job's plug-ins that are programs of other products.
-
-    Raises:
-        RendererError: this machine has no such program.
-    """
-    others = []
-    for text in plugins:
-        code, _, version = text.partition(":")
-        app = template.plugins[code].program if code in template.plugins else ""
-        if not app:
-            continue
-        program = choose(discovery.of(app), app, version)
-        if program is None:
-            raise RendererError(
-                f"The render machine has no {app} {version}, which is the plug-in {code}: install "
-                "it, or give its path."
-            )
-        others.append(as_plugin(text, program))
-    return others
+    warnings = [sandbox.warning, _other_version(job, renderer), *other_plugins]
+    job = job.model_copy(update={"plugins": plugins})
+    return _Ready(job, template, renderer, sandbox, [each for each in warnings if each])
 
 
 def _other_version(job: RunnerJob, renderer: Renderer) -> str:
@@ -176,7 +154,6 @@ def _programs(discovery: Discovery) -> list[Program]:
 
 def _claims(
     farm: Farm,
-    job: RunnerJob,
     ready: _Ready,
     place: Workplace,
     programs: list[Program],
@@ -201,7 +178,8 @@ def _claims(
             return OK
         log.info("Claim %s: %d frames.", claim.claim_id, len(claim.frames))
         run = ClaimRun(
-            farm, job, claim, ready.template, ready.renderer, place, ready.sandbox.file, stopping
+            *(farm, ready.job, claim, ready.template, ready.renderer, place),
+            *(ready.sandbox.file, stopping),
         )
         over = run.run()
         ended, measured = over.ended, over.measured

@@ -1,0 +1,85 @@
+"""Which of this machine's plug-ins a job gets."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from farm_protocol.runner import RunnerJob
+
+from farm.renderers import (
+    ALL,
+    Discovery,
+    FoundPlugin,
+    Renderer,
+    RendererError,
+    as_plugin,
+    in_range,
+    version_key,
+)
+from farm.templates import Template
+
+
+def with_other_programs(
+    renderer: Renderer, template: Template, job: RunnerJob, discovery: Discovery
+) -> Renderer:
+    """Return a renderer with those of a job's plug-ins that are programs of other products.
+
+    Raises:
+        RendererError: this machine has no such program.
+    """
+    others = []
+    for text in job.plugins:
+        code, _, version = text.partition(":")
+        app = template.plugins[code].program if code in template.plugins else ""
+        if app:
+            there = {each.version: each for each in discovery.of(app)}
+            # Of a plug-in no other version stands in for the one that is asked for.
+            found = _newest([version] if version else _fitting(job, code, there))
+            if found not in there:
+                raise RendererError(_lacks(job, code, app, version))
+            others.append(as_plugin(f"{code}:{found}", there[found]))
+    return replace(renderer, found=(*renderer.found, *others))
+
+
+def with_versions(job: RunnerJob, found: Iterable[FoundPlugin]) -> tuple[list[str], list[str]]:
+    """Return a job's plug-ins as ``<code>:<version>``, and what its owner must know about that.
+
+    Without a version it is the newest on this machine that works with the product's version; where
+    none was found it is the farm's, which the product may know of itself.
+    """
+    there = [each.text.partition(":") for each in found]
+    plugins, warnings = [], []
+    for text in job.plugins:
+        choice = job.plugin_choices.get(text)
+        if choice is None:
+            plugins.append(text)
+            continue
+        fitting = _fitting(job, text, (version for code, _, version in there if code == text))
+        version = _newest(fitting) or choice.newest
+        plugins.append(f"{text}:{version}" if version else text)
+        if choice.newest and version_key(version) < version_key(choice.newest):
+            warnings.append(
+                f"A render machine has no {text} {choice.newest}: {version} is used there. Ask for "
+                f"'{text}:{choice.newest}' if all frames must be made with the same one."
+            )
+    return plugins, warnings
+
+
+def _fitting(job: RunnerJob, code: str, versions: Iterable[str]) -> list[str]:
+    """Return the versions of a plug-in of which the job asks for none that may stand for it."""
+    choice = job.plugin_choices.get(code)
+    ranges = choice.ranges if choice else [ALL]
+    return [each for each in versions if any(in_range(each, text) for text in ranges)]
+
+
+def _newest(versions: Iterable[str]) -> str:
+    return max(versions, key=version_key, default="")
+
+
+def _lacks(job: RunnerJob, code: str, app: str, version: str) -> str:
+    choice = job.plugin_choices.get(code)
+    ranges = [text for text in choice.ranges if text != ALL] if choice else []
+    wanted = " ".join(filter(None, (app, version or " or ".join(ranges))))
+    return (
+        f"The render machine has no {wanted}, which is the plug-in {code}: install it, or give its "
+        "path."
+    )
