@@ -239,7 +239,11 @@ class Reader:
 
 
 def add_user(
-    folder: Path, url: str | None, name: str = "ann", credits: str = "100", role: Role = Role.ARTIST
+    folder: Path,
+    url: str | None,
+    name: str = "ann",
+    credits: str = "1000",
+    role: Role = Role.ARTIST,
 ) -> str:
     """Do what ``farm users add`` does, beside the running farm; return the access key."""
     database = open_database(folder, url)
