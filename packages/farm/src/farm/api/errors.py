@@ -15,6 +15,9 @@ from farm.errors import FarmError, TooManyAttemptsError
 
 logger = logging.getLogger(__name__)
 
+_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND, 413: ErrorCode.TOO_LARGE}
+"""Of the errors that the framework answers by itself; others are `INVALID_REQUEST`."""
+
 
 def install(app: Starlette) -> None:
     """Let ``app`` answer all errors this way."""
@@ -63,9 +66,7 @@ async def _malformed(_request: Request, error: Exception) -> JSONResponse:
 
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    code = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND}.get(
-        error.status_code, ErrorCode.INVALID_REQUEST
-    )
+    code = _CODES.get(error.status_code, ErrorCode.INVALID_REQUEST)
     return answer(code, f"{error.detail}.")
 
 
