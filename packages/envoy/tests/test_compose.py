@@ -26,8 +26,17 @@ def test_parameters_of_the_project_reach_each_job() -> None:
 
 
 @pytest.mark.parametrize("app", sorted(set(PUBLISHED) - {"hou"}))
-def test_patterns_of_a_houdini_project_do_not_reach_its_other_jobs(app: str) -> None:
-    assert composed(app, {"frames": "1"}, output_upload=["*.exr"]).params == {"frames": "1"}
+def test_what_means_something_to_houdini_does_not_reach_a_projects_other_jobs(app: str) -> None:
+    of_houdini: dict[str, JsonValue] = {
+        "output_upload": ["*.exr"],
+        "project_env": {"JOB": "b"},
+        "project_param": {"/out/beauty/samples": 4},
+        "project_param_output": ["/out/beauty/vm_picture"],
+        "project_summary_log_file": "summary.log",
+    }
+    assert composed("hou", {}, **of_houdini).params == of_houdini
+    job = composed(app, {"frames": "1"}, **of_houdini, of_the_studio=1)
+    assert job.params == {"frames": "1", "of_the_studio": 1}
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ RESULTS_FOLDER = "render_results"
 _OURS = ("instances", "machine_type", "plugins", "credits_budget", "test_frames_first")
 _OBSOLETE = ("output_dir_name", "billing_meta")
 """What old clients told the farm about its own storage and invoices."""
-_PATTERNS_ARE_OF = "hou"
-"""The product of which ``output_upload`` is a parameter; others' jobs have it of their project."""
+_HOUDINI = "hou"
+_HOUDINIS = ("project_env", "project_param", "project_param_output", "project_summary_log_file")
+"""Parameters of a project, which mean nothing to its jobs of other products."""
 
 Errors = dict[str, list[str]]
 
@@ -161,9 +162,10 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
 
 
 def _job(job: JobBody, shared: Params, project: str, where: str, errors: Errors) -> JobSpec | None:
-    given = shared | job.params
+    strange = () if job.app == _HOUDINI else _HOUDINIS
+    given = {key: value for key, value in shared.items() if key not in strange} | job.params
     params = {key: value for key, value in given.items() if key not in (*_OURS, *_OBSOLETE)}
-    if job.app != _PATTERNS_ARE_OF or _names_storage(params.get("output_upload"), project):
+    if job.app != _HOUDINI or _names_storage(params.get("output_upload"), project):
         params.pop("output_upload", None)
     name = job.name or job.app or "job"
     before = sum(map(len, errors.values()))
