@@ -5,17 +5,14 @@ claim; ``results`` checks and sends finished frames while the renderer goes on; 
 What one finds out (claim lost, stop, farm gone) it puts into `_Fate`, which kills the renderer.
 """
 
-import json
 import logging
 import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any
 
 from farm_protocol.runner import (
     HEARTBEAT_SECONDS,
@@ -30,6 +27,7 @@ from farm_protocol.runner import (
 from farm.renderers import Renderer, environment
 from farm.runner.joblog import ClaimLog
 from farm.runner.parameters import frames_of, values_of
+from farm.runner.rendering import Rendering
 from farm.runner.report import (
     GIVE_UP_SECONDS,
     ClaimLostError,
@@ -41,14 +39,12 @@ from farm.runner.report import (
 from farm.runner.results import FrameFiles, Results
 from farm.runner.session import Ended, RenderSession
 from farm.runner.stage import explain
-from farm.runner.verdict import Failure, condemn, failed, judge
-from farm.runner.watchdog import Watchdog, limit_of
+from farm.runner.verdict import Failure, failed, judge
 from farm.runner.workplace import Workplace
 from farm.templates import SceneError, Template
 
 log = logging.getLogger("farm.runner")
 
-EVENT_PREFIX = "farm_event: "
 _POLL_SECONDS = 0.1
 
 
@@ -127,19 +123,11 @@ class ClaimRun:
         self._job, self._template, self._renderer = job, template, renderer
         self._place, self._sandbox, self._stopping = place, sandbox, stopping
         self._fate = _Fate()
-        self._failure: Failure | None = None
-        self._condemned = False
-        self._frame: int | None = None
-        self._size: tuple[int, int] | None = None
-        self._started = self._mark = time.monotonic()
-        self._startup: float | None = None
-        self._render_seconds: list[float] = []
         self._yielding = False
-        self._watchdog: Watchdog | None = None
-        self._last_line = ""
         self._over = threading.Event()
         self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
         self._log = ClaimLog(farm, self._claim_id)
+        self._rendering = Rendering(template, job.parameters, self._log, self._written)
         expected = template.output_files(job.parameters, self._frames)
         self._results = Results(
             farm,
@@ -160,15 +148,17 @@ class ClaimRun:
         try:
             ended = self._render()
         except SceneError as error:
-            self._failure = Failure(str(error), permanent=True)
+            self._rendering.failure = Failure(str(error), permanent=True)
             ended = Ended(None, None)
         except OSError as error:
-            self._failure = Failure(explain(error, "The renderer could not be started"), False)
+            self._rendering.failure = Failure(
+                explain(error, "The renderer could not be started"), False
+            )
             ended = Ended(None, None)
         except Exception as error:
             # A mistake of ours must end the claim with a reason, not let it run into its timeout.
             log.exception("Claim %s", self._claim_id)
-            self._failure = Failure(f"The runner failed: {error!r}.", False)
+            self._rendering.failure = Failure(f"The runner failed: {error!r}.", False)
             ended = Ended(None, None)
         self._done.put(None)
         results.join()
@@ -178,7 +168,7 @@ class ClaimRun:
         self._over.set()
         beat.join()
         self._close_log(finish)
-        measured = Measured(self._startup, _mean(self._render_seconds))
+        measured = Measured(self._rendering.startup_seconds, self._rendering.frame_seconds)
         return ClaimOver(self._fate.end or End.FINISHED, self._ended(finish), measured)
 
     def _render(self) -> Ended:
@@ -190,85 +180,35 @@ class ClaimRun:
                 self._job, self._template, self._renderer, self._place, self._sandbox, self._frames
             ),
             self._place.session,
-            self._line,
+            self._rendering.line,
             environment(self._renderer.found, self._job.plugins, os.environ),
-        )
-        self._started = self._mark = time.monotonic()
-        template, given = self._template, self._job.parameters
-        self._watchdog = Watchdog(
-            limit_of(template.frame_timeout, given),
-            limit_of(template.silence_timeout, given),
-            self._started,
         )
         session.start()
         while not session.wait(_POLL_SECONDS):
             if self._stopping.is_set():
                 self._fate.decide(End.STOPPED)
-            if failure := self._watchdog.overdue(time.monotonic(), self._frame):
-                self._condemn(failure)
-            if self._fate.end is not None or self._condemned:
+            self._rendering.check_time()
+            if self._fate.end is not None or self._rendering.condemned:
                 session.kill()
         return session.close()
 
-    def _condemn(self, failure: Failure) -> None:
-        """The renderer must be ended: whatever it writes from now on does not count."""
-        self._failure = self._failure or failure
-        self._condemned = True
-
-    def _line(self, line: str) -> None:
-        """Take one line of the renderer. Runs in OpenJD's thread."""
-        if self._watchdog is not None:
-            self._watchdog.heard(time.monotonic())
-        if line.startswith(EVENT_PREFIX):
-            try:
-                self._event(json.loads(line.removeprefix(EVENT_PREFIX)))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                self._log.add(line)  # not ours after all
-        elif line.strip() and not line.startswith("openjd_"):
-            self._last_line = line.strip()
-            self._log.add(line)
-            if failure := condemn(line, self._template.symptoms):
-                self._condemn(failure)
-
-    def _event(self, event: dict[str, Any]) -> None:
-        if self._condemned:
-            return
-        now = time.monotonic()
-        match event["event"]:
-            case "loaded":
-                if event["width"] is not None:
-                    self._size = (int(event["width"]), int(event["height"]))
-            case "frame_started":
-                self._frame = int(event["frame"])
-                if self._startup is None:
-                    self._startup = now - self._started
-            case "frame_written":
-                # The first frame's time begins with the process: the farm meters all of it.
-                seconds, self._mark = now - self._mark, now
-                if self._watchdog is not None:
-                    self._watchdog.frame_written(now)
-                self._frame = None
-                self._render_seconds.append(float(event["seconds"]))
-                files, extra = [str(f) for f in event["files"]], [str(f) for f in event["extra"]]
-                frame = int(event["frame"])
-                self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")
-                self._done.put(FrameFiles(frame, files, extra, seconds, self._size))
-                if self._may_yield:
-                    # The next frame has hardly begun: nothing is lost with the renderer.
-                    self._fate.decide(End.FINISHED)
-            case "failed":
-                self._failure = Failure(str(event["sentence"]), bool(event["permanent"]))
+    def _written(self, frame: FrameFiles) -> None:
+        """Let a frame be sent. Runs in OpenJD's thread."""
+        self._done.put(frame)
+        if self._may_yield:
+            # The next frame has hardly begun: nothing is lost with the renderer.
+            self._fate.decide(End.FINISHED)
 
     def _heartbeat(self) -> None:
         answered = time.monotonic()
         while not self._over.is_set() and self._fate.end is not End.LOST:
             begin = time.monotonic()
             try:
-                command = self._farm.heartbeat(self._claim_id, self._frame)
+                command = self._farm.heartbeat(self._claim_id, self._rendering.frame)
                 answered = time.monotonic()
                 if command is RunnerCommand.YIELD:
                     self._yielding = True
-                    if self._may_yield and self._frame is None:
+                    if self._may_yield and self._rendering.frame is None:
                         self._fate.decide(End.FINISHED)
                 elif command is RunnerCommand.STOP:
                     # Only the renderer ends: the farm will say whether there is another claim.
@@ -301,17 +241,17 @@ class ClaimRun:
                 self._fate.of(error)
             failure = self._results.failure
             if failure is not None and failure.permanent:
-                self._condemn(failure)
+                self._rendering.condemn(failure)
 
     def _finish(self, ended: Ended) -> Finish:
         if self._fate.end is not None:
             # What was begun after the frame for which it was to wait is no loss.
-            frame = None if self._yielding else self._frame
+            frame = None if self._yielding else self._rendering.frame
             return Finish(outcome=Outcome.STOPPED, frame=frame, exit_code=ended.status)
         left = [frame for frame in self._frames if frame not in self._results.sent]
-        failure = self._failure or self._results.failure
-        symptoms = self._template.symptoms
-        return judge(ended, failure, left, self._frame, self._last_line, symptoms)
+        told, symptoms = self._rendering, self._template.symptoms
+        failure = told.failure or self._results.failure
+        return judge(ended, failure, left, told.frame, told.last_line, symptoms)
 
     def _complete(self, ended: Ended) -> Finish | None:
         """Report what belongs together; return the outcome when that did not work."""
@@ -345,7 +285,3 @@ def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
     log.add(failure.sentence)
     log.close()
     farm.finish(EndedClaim(claim_id=claim_id, finish=failed(failure, None)))
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
