@@ -273,11 +273,11 @@ async def test_parameters_of_the_project_are_shared_by_its_jobs(studio):
     studio.write("scene.blend")
     body = studio.body()
     request = body["project_request"]
-    request["params"] |= {"project_env": {"HOUDINI_PATH": "&"}, "frames": "9", "name": "x"}
+    request["params"] |= {"of_the_studio": {"HOUDINI_PATH": "&"}, "frames": "9", "name": "x"}
     request["jobs"].append(request["jobs"][0] | {"id": "2", "params": {}})
     submission_id = await studio.submit(project_request=request)
     await studio.until_state(submission_id, "submitted")
     first, second = studio.farm.specs[submission_id].jobs
-    assert first.params["project_env"] == second.params["project_env"] == {"HOUDINI_PATH": "&"}
+    assert first.params["of_the_studio"] == {"HOUDINI_PATH": "&"} == second.params["of_the_studio"]
     # The job's own come first.
     assert (first.params["frames"], second.params["frames"]) == ("1 3 1", "9")

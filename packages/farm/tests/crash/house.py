@@ -26,6 +26,8 @@ from tools.temporary_postgres import TemporaryPostgres
 ROOT = Path(__file__).parents[4]
 FRAGILE_FARM = Path(__file__).parent / "fragile_farm.py"
 PATIENCE_SECONDS = 60.0
+CREDITS = 1000
+"""Of a user: a second of rendering costs one, and a busy machine takes its time."""
 
 
 class Farms:
@@ -242,7 +244,7 @@ def add_user(
     folder: Path,
     url: str | None,
     name: str = "ann",
-    credits: str = "1000",
+    credits: str = str(CREDITS),
     role: Role = Role.ARTIST,
 ) -> str:
     """Do what ``farm users add`` does, beside the running farm; return the access key."""

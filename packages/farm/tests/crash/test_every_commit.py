@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from tools.temporary_postgres import TemporaryPostgres
 
-from .house import Farms, House, Reader, add_user, killed_at_every_commit
+from .house import CREDITS, Farms, House, Reader, add_user, killed_at_every_commit
 
 # The scenario has some 50 commits; the last of these tests goes through all of them.
 SAMPLE = [("before", 1), ("after", 5), ("before", 9), ("after", 14), ("before", 22), ("after", 31)]
@@ -63,7 +63,7 @@ def run_scenario(farms: Farms, folder: Path, url: str | None, when: str, number:
     assert sorted(job["frames_total"] for job in jobs) == [2, 4]
     consumed = sum(job["credits"] for job in jobs)
     assert info["credits_consumed"] == pytest.approx(consumed)
-    assert info["credits_available"] == pytest.approx(100 - consumed)
+    assert info["credits_available"] == pytest.approx(CREDITS - consumed)
     check_tables(folder, url, consumed)
     return house.deaths
 
