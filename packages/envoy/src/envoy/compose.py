@@ -22,7 +22,12 @@ _OURS = ("instances", "machine_type", "plugins", "credits_budget", "test_frames_
 _OBSOLETE = ("output_dir_name", "billing_meta")
 """What old clients told the farm about its own storage and invoices."""
 _HOUDINI = "hou"
-_HOUDINIS = ("project_env", "project_param", "project_param_output", "project_summary_log_file")
+_PARAMS_OF_HOUDINI = (
+    "project_env",
+    "project_param",
+    "project_param_output",
+    "project_summary_log_file",
+)
 """Parameters of a project, which mean nothing to its jobs of other products."""
 
 Errors = dict[str, list[str]]
@@ -162,7 +167,7 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
 
 
 def _job(job: JobBody, shared: Params, project: str, where: str, errors: Errors) -> JobSpec | None:
-    strange = () if job.app == _HOUDINI else _HOUDINIS
+    strange = () if job.app == _HOUDINI else _PARAMS_OF_HOUDINI
     given = {key: value for key, value in shared.items() if key not in strange} | job.params
     params = {key: value for key, value in given.items() if key not in (*_OURS, *_OBSOLETE)}
     if job.app != _HOUDINI or _names_storage(params.get("output_upload"), project):

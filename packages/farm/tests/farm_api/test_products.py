@@ -8,12 +8,13 @@ import httpx
 import pytest
 from farm.catalog import Catalogue
 from farm.catalog.definitions import load_definitions
-from farm.catalog.machines import Machines, with_definitions
-from farm.catalog.products import Installed, listed, merged, product_rows
+from farm.catalog.machines import Machines
+from farm.catalog.products import Installed, product_rows
 from farm_protocol.users import Role
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner
+from .studio import FOUND, HOUDINI, OF_MAYA, V_RAY, studio_catalogue
 
 
 @pytest.fixture
@@ -21,57 +22,9 @@ def database_url() -> None:
     """None of this depends on the database: SQLite is enough."""
 
 
-STUDIO = """
-products:
-  blender:
-    credits_per_hour: {local-gpu: 7}
-  maya:
-    operations: {render: blender_render, batch: no_such_template}
-    plugins:
-      maya_vray: {versions: ["6.1", "7.0"], works_with: {"6": ["2023..2024"], "7": ["2025"]}}
-      maya_redshift: {needs_gpu: true}
-      maya_prman: {works_with: {"25": ["2025"], "26": ["2026"]}}
-  c4d:
-    operations: {render: blender_render}
-    versions: ["R19.024"]
-  nuke: {operations: {composite: blender_render}}
-machines:
-  local-gpu: {gpu: true, name: A GPU, slots: 2}
-"""
-_OF_MAYA = ("mtoa:5.4.0", "maya_redshift:unknown", "maya_prman:25.2", "maya_prman:26.1")
-FOUND = [
-    Installed("blender", "3.4.1"),
-    Installed("blender", "4.5.15"),
-    Installed("maya", "2024.2", ("mtoa:5.3.1",)),
-    Installed("maya", "2025.1", _OF_MAYA),
-    Installed("hou", "20.5.332"),
-    Installed("nuke", "15.1v3"),
-    Installed("vray", "6.20.01"),
-]
-
-
-def studio_catalogue(folder: Path) -> Catalogue:
-    file = folder / "studio.yaml"
-    file.write_text(STUDIO)
-    definitions = load_definitions(file)
-    price = Decimal(3600)
-    machines = [Machines("local-cpu", "Test", False, 2, price)]
-    return Catalogue(
-        products=merged(
-            [*product_rows(FOUND, definitions), *product_rows(listed(definitions), definitions)]
-        ),
-        machines=with_definitions(machines, definitions, price),
-        definitions=definitions,
-        problems={"nuke": "The configured nuke '/opt/x' does not answer '--version' as nuke does."},
-    )
-
-
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Catalogue:
     return studio_catalogue(tmp_path)
-
-
-V_RAY = {"app": "vray", "app_version": "", "path": "demo/scene.vrscene"}
 
 
 @pytest.fixture
@@ -105,7 +58,7 @@ def test_products_and_plugins_name_each_other(ann: httpx.Client) -> None:
         "is_plugin": False,
         "business_vertical": "media",
         "operations": ["render"],
-        "compatible_modules": [*_OF_MAYA[:3], "maya_vray:7.0"],
+        "compatible_modules": [*OF_MAYA[:3], "maya_vray:7.0"],
     }
     assert (found["mtoa:5.3.1"]["is_plugin"], found["mtoa:5.3.1"]["operations"]) == (True, [])
     for row in found.values():
@@ -243,78 +196,6 @@ def test_what_is_computed_in_order_has_one_range(
         assert sentence.startswith(f"hou {operation} computes its frames in order")
 
 
-def test_a_job_with_a_plugin_for_gpus_gets_one(ann: httpx.Client) -> None:
-    body = spec(app="maya", app_version="2025", plugins=["maya_redshift"])
-    assert ann.post("/v1/submissions", json=body).json()["jobs"][0]["machine_type"] == "local-gpu"
-
-
-@pytest.mark.parametrize(
-    ("asked", "choices"),
-    [
-        (["mtoa"], {"mtoa": ("all", "5.4.0")}),
-        (["maya_prman", "mtoa"], {"maya_prman": ("25", "25.2"), "mtoa": ("all", "5.4.0")}),
-        (["maya_prman:25.2", "maya_redshift"], {"maya_redshift": ("all", "unknown")}),
-        ([], {}),
-    ],
-)
-def test_a_runner_is_told_which_versions_of_a_plugin_fit_the_product(
-    farm: Farm, ann: httpx.Client, asked: list[str], choices: dict[str, tuple[str, str]]
-) -> None:
-    body = spec(app="maya", app_version="2025", plugins=asked)
-    ann.post("/v1/submissions", json=body).raise_for_status()
-    told = FakeRunner(farm).http.get("/v1/runner/job").json()
-    assert told["plugins"] == asked
-    assert told["plugin_choices"] == {
-        code: {"ranges": [text], "newest": newest} for code, (text, newest) in choices.items()
-    }
-
-
-@pytest.mark.parametrize(
-    ("prman", "frames"),
-    # 26 works with another version of the product only.
-    [("25.3", [1]), ("26.1", [])],
-)
-def test_a_plugin_that_is_updated_while_its_job_waits_is_used_if_it_fits(
-    farm: Farm, ann: httpx.Client, prman: str, frames: list[int]
-) -> None:
-    asked = {"params": {"frames": "1"}, "plugins": ["mtoa", "maya_prman"]}
-    ann.post("/v1/submissions", json=spec(app="maya", app_version="2025", **asked))
-    there = ["mtoa:5.4.2", f"maya_prman:{prman}"]
-    runner = FakeRunner(farm, host="node7")
-    assert runner.claim(programs=[{"app": "maya", "version": "2025.1", "plugins": there}]) == frames
-    if not frames:
-        assert "'node7' has no maya 2025.1 with mtoa, maya_prman" in runner.reason
-        return
-    choices = runner.http.get("/v1/runner/job").json()["plugin_choices"]
-    assert {code: each["newest"] for code, each in choices.items()} == {
-        "mtoa": "5.4.2",
-        "maya_prman": "25.3",
-    }
-
-
-def test_the_newest_plugin_is_meant_whatever_the_order_in_which_a_machine_tells_of_it(
-    farm: Farm, ann: httpx.Client
-) -> None:
-    send(ann, "demo/scene.hip", b"hip")
-    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
-    programs = [
-        {"app": "nuke", "version": "15.0v2", "plugins": []},
-        {"app": "nuke", "version": "13.2v9", "plugins": []},
-        {
-            "app": "hou",
-            "version": "19.5.640",
-            "plugins": ["hou_redshift:3.5.22", "hou_redshift:3.5.9", "hou_redshift:unknown"],
-        },
-    ]
-    FakeRunner(farm, host="node7").claim(programs=programs)
-    asked = HOUDINI | {"app_version": "19.5", "plugins": ["hton", "hou_redshift"]}
-    asked |= {"machine_type": "local-gpu"}
-    ann.post("/v1/submissions", json=spec(**asked)).raise_for_status()
-    told = FakeRunner(farm, 2).http.get("/v1/runner/job").json()["plugin_choices"]
-    newest = {code: choice["newest"] for code, choice in told.items()}
-    assert newest == {"hton": "15.0v2", "hou_redshift": "3.5.22"}
-
-
 def test_what_runners_tell_is_offered_for_a_day(farm: Farm, ann: httpx.Client) -> None:
     assert "blender:4.2.9" not in rows(ann)
     ann.post("/v1/submissions", json=spec()).raise_for_status()
@@ -376,47 +257,6 @@ def test_a_job_that_needs_a_gpu_gets_it_and_its_runner_is_told(
     assert answer.status_code == 201, answer.text
     assert ann.get("/v1/jobs").json()["jobs"][0]["machine_type"] == f"local-{'gpu' * gpu or 'cpu'}"
     assert FakeRunner(farm).http.get("/v1/runner/job").json()["gpu"] is gpu
-
-
-HOUDINI = {"app": "hou", "operation": "render", "app_version": "20.5", "path": "demo/scene.hip"}
-
-
-@pytest.mark.parametrize(
-    ("asked", "told", "lacks"),
-    [
-        ("htoa", [{"app": "hou", "version": "20.5.332", "plugins": ["htoa:6.3.0"]}], ""),
-        # Another one of the series stands in, but no other version of a plug-in that names one.
-        ("htoa", [{"app": "hou", "version": "20.5.400", "plugins": ["htoa:6.3.0"]}], ""),
-        (
-            "htoa:6.3.0",
-            [{"app": "hou", "version": "20.5.332", "plugins": ["htoa:6.2.0"]}],
-            "hou 20.5.332 with htoa:6.3.0",
-        ),
-        ("htoa", [{"app": "hou", "version": "20.5.332", "plugins": ["htoa:6.2.0"]}], ""),
-        ("htoa", [{"app": "blender", "version": "4.2.0", "plugins": []}], ""),
-        ("htoa", [{"app": "hou", "version": "20.0.1", "plugins": ["htoa:6.3.0"]}], "hou 20.5.332"),
-        ("htoa", [{"app": "hou", "version": "20.5.332", "plugins": []}], "hou 20.5.332 with htoa"),
-    ],
-)
-def test_a_host_without_the_program_or_its_plug_in_gets_nothing_of_the_job(
-    farm: Farm, ann: httpx.Client, asked: str, told: list[dict[str, Any]], lacks: str
-) -> None:
-    # Some other machine has it.
-    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
-    other = {"app": "hou", "version": "20.5.332", "plugins": ["htoa:6.3.0"]}
-    FakeRunner(farm, host="other").claim(programs=[other])
-    send(ann, "demo/scene.hip", b"hip")
-    wanted = HOUDINI | {"plugins": [asked], "machine_type": "local-gpu"}
-    ann.post("/v1/submissions", json=spec(**wanted)).raise_for_status()
-    runner = FakeRunner(farm, 2, host="node1")
-    frames = runner.claim(programs=told)
-    if lacks:
-        assert frames == []
-        assert runner.reason == f"'node1' has no {lacks}: another machine shall do this job."
-        sentences = [job["sentence"] for job in ann.get("/v1/jobs").json()["jobs"]]
-        assert f"Waits for another machine: 'node1' has no {lacks}." in sentences
-    else:
-        assert frames
 
 
 def test_houdinis_operation_takes_usd_scenes_without_the_parameters_of_a_hip(

@@ -98,7 +98,7 @@ def test_the_plug_in_of_the_asked_version_is_loaded_or_the_newest_that_fits(
     found = []
     for version in ("5.3.1", "5.4.0", "5.2.9"):
         folder = tmp_path / f"arnold-{version}"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir()
         (folder / "mtoa.mod").write_text(f"+ mtoa {version} {folder}\n")
         variables = (("MAYA_MODULE_PATH", (str(folder),)),)
         found.append(FoundPlugin(f"mtoa:{version}", folder, paths=variables))

@@ -50,7 +50,9 @@ def plugin_choices(
         plugins: ``<code>`` or ``<code>:<version>``.
     """
     rows = [row for row in versions_of(catalogue.products, app) if row.version == version]
-    known = catalogue.definitions.products[app].plugins
+    # A studio's file may have lost the product since the job was submitted.
+    product = catalogue.definitions.products.get(app)
+    known = product.plugins if product else {}
     choices = {}
     for code in plugins:
         if code in known:  # And not "<code>:<version>".

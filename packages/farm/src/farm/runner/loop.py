@@ -178,8 +178,14 @@ def _claims(
             return OK
         log.info("Claim %s: %d frames.", claim.claim_id, len(claim.frames))
         run = ClaimRun(
-            *(farm, ready.job, claim, ready.template, ready.renderer, place),
-            *(ready.sandbox.file, stopping),
+            farm,
+            ready.job,
+            claim,
+            ready.template,
+            ready.renderer,
+            place,
+            ready.sandbox.file,
+            stopping,
         )
         over = run.run()
         ended, measured = over.ended, over.measured

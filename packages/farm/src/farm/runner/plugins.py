@@ -66,9 +66,13 @@ def with_versions(job: RunnerJob, found: Iterable[FoundPlugin]) -> tuple[list[st
 
 def _fitting(job: RunnerJob, code: str, versions: Iterable[str]) -> list[str]:
     """Return the versions of a plug-in of which the job asks for none that may stand for it."""
-    choice = job.plugin_choices.get(code)
-    ranges = choice.ranges if choice else [ALL]
+    ranges = _ranges(job, code)
     return [each for each in versions if any(in_range(each, text) for text in ranges)]
+
+
+def _ranges(job: RunnerJob, code: str) -> list[str]:
+    choice = job.plugin_choices.get(code)
+    return choice.ranges if choice else [ALL]
 
 
 def _newest(versions: Iterable[str]) -> str:
@@ -76,9 +80,8 @@ def _newest(versions: Iterable[str]) -> str:
 
 
 def _lacks(job: RunnerJob, code: str, app: str, version: str) -> str:
-    choice = job.plugin_choices.get(code)
-    ranges = [text for text in choice.ranges if text != ALL] if choice else []
-    wanted = " ".join(filter(None, (app, version or " or ".join(ranges))))
+    ranges = " or ".join(text for text in _ranges(job, code) if text != ALL)
+    wanted = f"{app} {version or ranges}".rstrip()
     return (
         f"The render machine has no {wanted}, which is the plug-in {code}: install it, or give its "
         "path."
