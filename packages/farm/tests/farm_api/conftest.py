@@ -39,7 +39,7 @@ class RecordingEngine:
         self.given: set[str] = set()
         self.stopped: set[str] = set()
         self.changed = threading.Condition()
-        self.closed = False
+        self.obedient = False
 
     def launch(self, request: LaunchRequest) -> str:
         with self.changed:
@@ -57,13 +57,18 @@ class RecordingEngine:
 
     def close(self) -> None:
         """The farm ends: runners obey at once."""
-        self.closed = True
+        self.obedient = True
+
+    def end_all(self) -> None:
+        """Let all runners end, and those that are on their way as soon as they are asked to."""
+        self.obedient = True
+        self.living.clear()
 
     def stop(self, reference: str) -> None:
         # Asked to end; a real one does so a little later.
         assert reference in self.given
         self.stopped.add(reference)
-        if self.closed:
+        if self.obedient:
             self.living.discard(reference)
 
     def alive(self, references: Collection[str]) -> set[str]:

@@ -181,7 +181,7 @@ def test_a_submission_and_everything(farm: Farm, ann: httpx.Client) -> None:
     for _ in range(2):
         ann.post("/v1/jobs/stop").raise_for_status()
     assert set(states().values()) <= {"stopping", "stopped"}
-    farm.engine.living.clear()
+    farm.engine.end_all()
     farm.wakeup.notify()
     for name in ("beauty", "other"):
         wait_for(ann, lambda _, name=name: states()[name] == "stopped")
@@ -195,7 +195,7 @@ def test_to_retry_everything_is_to_retry_what_failed(farm: Farm, ann: httpx.Clie
     failed = failed_after_one(farm, ann)
     stopped = submit(ann, name="other", instances=1)
     ann.post(f"/v1/jobs/{stopped}/stop").raise_for_status()
-    farm.engine.living.clear()
+    farm.engine.end_all()
     farm.wakeup.notify()
     wait_for(ann, lambda job: job["state"] == "stopped")
     after = {job["id"]: job for job in ann.post("/v1/jobs/retry").json()["jobs"]}

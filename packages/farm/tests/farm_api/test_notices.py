@@ -88,7 +88,7 @@ def submit(ann: httpx.Client, *needs: list[str]) -> None:
 
 def stopped(farm: Farm, ann: httpx.Client, name: str) -> None:
     ann.post(f"/v1/jobs/{jobs_of(ann)[name]['id']}/stop").raise_for_status()
-    farm.engine.living.clear()
+    farm.engine.end_all()
     farm.wakeup.notify()
     wait_for(ann, lambda _: jobs_of(ann)[name]["state"] == "stopped")
 

@@ -1,5 +1,6 @@
 """Submissions over HTTP: what is accepted, and what is refused with which field."""
 
+import json
 from typing import Any
 
 import httpx
@@ -68,6 +69,37 @@ def test_what_is_wrong_is_named(
     errors = refused(ann, spec(**changes))
     assert list(errors) == [f"jobs[0].{field}"]
     assert word in " ".join(errors[f"jobs[0].{field}"])
+
+
+@pytest.mark.parametrize(
+    ("params", "word"),
+    [
+        (r'"\ud800": 1', r"the name '\ud800' is not valid Unicode text"),
+        (r'"note": "\ud800"', "'note' is not valid Unicode text"),
+        (r'"output_prefix": "\ud800"', "'output_prefix' is not valid Unicode text"),
+        (r'"note": [{"a": "\ud800"}]', "'note' is not valid Unicode text"),
+        (r'"note": [{"\ud800": 1}]', "'note' has a name that is not valid Unicode text"),
+        ('"note": NaN', "'note' is not a finite number"),
+        ('"note": {"a": [1, -Infinity]}', "'note' is not a finite number"),
+        ('"note": 1e999', "'note' is not a finite number"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused(ann: httpx.Client, params: str, word: str) -> None:
+    body = json.dumps(spec(params={"HERE": 1})).replace('"HERE": 1', f'"frames": "1 4", {params}')
+    for path in ("/v1/submissions/check", "/v1/submissions"):
+        headers = {"Content-Type": "application/json"}
+        answer = ann.post(path, content=body, headers=headers)
+        assert answer.status_code == 400
+        assert answer.json()["errors"] == {"jobs[0].params": [f"{word}."]}
+    assert ann.get("/v1/jobs").json()["jobs"] == []
+    assert ann.get("/v1/changes").status_code == 200
+
+
+def test_a_budget_is_at_least_what_can_be_counted(ann: httpx.Client) -> None:
+    errors = refused(ann, spec(budget={"value": "0.0000004", "action": "STOP"}))
+    assert list(errors) == ["jobs[0].budget.value"]
+    body = spec(budget={"value": "0.000001", "action": "STOP"})
+    assert ann.post("/v1/submissions", json=body).status_code == 201
 
 
 def test_several_mistakes_are_told_at_once(ann: httpx.Client) -> None:

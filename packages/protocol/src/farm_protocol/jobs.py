@@ -3,10 +3,12 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue
 
 from farm_protocol._model import Answer, Request
+from farm_protocol._values import storable
 from farm_protocol.files import RemotePath
 
 
@@ -47,7 +49,7 @@ class BudgetAction(StrEnum):
 class Budget(Request):
     """What a job may cost, in credits."""
 
-    value: Decimal = Field(gt=0, le=10**9)
+    value: Decimal = Field(ge=Decimal("0.000001"), le=10**9)
     action: BudgetAction
 
 
@@ -76,7 +78,7 @@ class JobSpec(Request):
     machine_type: str = Field(default="", max_length=200)
     plugins: list[str] = []
     budget: Budget | None = None
-    params: dict[str, JsonValue] = {}
+    params: Annotated[dict[str, JsonValue], AfterValidator(storable)] = {}
     dependencies: list[str] = []
     test_frames_first: bool = False
 

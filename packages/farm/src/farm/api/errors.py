@@ -59,7 +59,8 @@ async def _malformed(_request: Request, error: Exception) -> JSONResponse:
         # The first part only says "body" or "query"; indexes read as in the rest of our errors.
         parts = each["loc"][1:] if len(each["loc"]) > 1 else each["loc"]
         name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
-        errors.setdefault(name.lstrip("."), []).append(f"{each['msg']}.")
+        text = each["msg"].removeprefix("Value error, ")
+        errors.setdefault(name.lstrip("."), []).append(f"{text}.")
     shown = " ".join(f"{name}: {texts[0]}" for name, texts in errors.items())
     return answer(ErrorCode.INVALID_REQUEST, f"The request is not valid. {shown}", errors)
 
