@@ -82,8 +82,15 @@ def test_restart_unstarted_leaves_failed_frames_failed(farm: Farm, ann: httpx.Cl
     runner.done(4)
     job = job_of(ann)
     assert (job["state"], job["frames_failed"]) == ("failed", 1)
-    # Nothing is left that was never tried: it stays as it is.
-    assert ann.post(f"/v1/jobs/{job_id}/restart_unstarted").json()["state"] == "failed"
+    assert nothing_unstarted(ann, job_id)
+    assert job_of(ann)["state"] == "failed"
+
+
+def nothing_unstarted(ann: httpx.Client, job_id: str) -> bool:
+    """Return whether the farm says so, and leaves the job when all jobs are meant."""
+    answer = ann.post(f"/v1/jobs/{job_id}/restart_unstarted")
+    assert ann.post("/v1/jobs/restart_unstarted").status_code == 200
+    return answer.status_code == 409 and "Every frame of 'beauty' was begun" in answer.text
 
 
 def stopped_in_frame(farm: Farm, ann: httpx.Client, runner: FakeRunner, frame: int) -> None:
@@ -127,8 +134,28 @@ def test_restart_unstarted_leaves_a_stopped_job_of_which_all_was_begun(
     runner = FakeRunner(farm)
     assert runner.claim() == [1]
     stopped_in_frame(farm, ann, runner, 1)
-    job = ann.post(f"/v1/jobs/{job_id}/restart_unstarted").raise_for_status().json()
-    assert (job["state"], job["frames_failed"]) == ("stopped", 0)
+    assert nothing_unstarted(ann, job_id)
+    assert (job_of(ann)["state"], job_of(ann)["frames_failed"]) == ("stopped", 0)
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_frames_that_a_lost_runner_had_not_reached_are_unstarted(
+    farm: Farm, ann: httpx.Client, done: int
+) -> None:
+    job_id = submit(ann, instances=1)
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1, 2, 3, 4]
+    if done:
+        runner.done(1)  # And nothing was heard of the next one.
+    farm.engine.living.clear()
+    farm.wakeup.notify()
+    farm.engine.wait_for(2)
+    ann.post(f"/v1/jobs/{job_id}/stop").raise_for_status()
+    farm.engine.end_all()
+    farm.wakeup.notify()
+    wait_for(ann, lambda job: job["state"] == "stopped")
+    ann.post(f"/v1/jobs/{job_id}/restart_unstarted").raise_for_status()
+    assert FakeRunner(farm, 3).claim() == ([3, 4] if done else [1, 2, 3, 4])
 
 
 @pytest.mark.parametrize("outcome", ["failed", "no_licence"])

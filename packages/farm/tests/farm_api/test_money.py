@@ -10,7 +10,7 @@ from farm.accounts.credentials import authenticate
 from farm.accounts.credits import grant
 from farm.db import accounts, ledger, notices
 from farm.db.tables import accounts as account_table
-from farm.db.tables import claims, ledger_entries, ledger_postings
+from farm.db.tables import claims, jobs, ledger_entries, ledger_postings
 from farm.jobs.licences import FREE_SECONDS_OF_A_JOB, FREE_SECONDS_OF_A_TRY
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import Connection, delete, insert, select, update
@@ -433,6 +433,25 @@ def test_jobs_of_a_disabled_user_stand_still_until_it_is_enabled(
     assert runner.claim() == []
     set_active(farm, True)
     assert FakeRunner(farm, 2).claim() == [1, 2, 3, 4]
+
+
+def test_a_user_who_is_enabled_again_without_credits_is_told_so(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    started(farm, ann)
+    set_active(farm, False)
+
+    def sentence() -> str:
+        with farm.database.read() as connection:  # type: ignore[attr-defined]
+            said: str = connection.execute(select(jobs.c.sentence)).scalar_one()
+        return said
+
+    until(lambda: sentence() == "Suspended: the account is disabled.")
+    with farm.database.write() as connection:  # type: ignore[attr-defined]
+        connection.execute(update(account_table).values(balance_micros=0))
+    set_active(farm, True)
+    until(lambda: "no credits left" in job_of(ann)["sentence"])
+    assert job_of(ann)["state"] == "suspended"
 
 
 def test_a_suspended_job_of_a_disabled_user_does_not_finish_its_frame(

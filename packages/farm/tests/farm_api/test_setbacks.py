@@ -112,16 +112,94 @@ def test_the_only_host_is_never_avoided_and_the_job_ends(farm: Farm, ann: httpx.
     assert job["sentence"] == "The driver crashed."
 
 
+def let_it_pass(farm: Farm) -> None:
+    """Let the time be over for which the job starts no runner."""
+    with farm.database.write() as connection:
+        now = datetime.now(UTC) - timedelta(seconds=1)
+        connection.execute(update(jobs).values(not_before=now))
+    farm.wakeup.notify()
+
+
+RIGHT = [{"app": "blender", "version": "3.4.1", "plugins": []}]
+WRONG = [{"app": "blender", "version": "2.79", "plugins": []}]
+
+
+def test_a_host_that_cannot_do_a_job_is_no_reason_to_avoid_another(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1"}, instances=1))
+    unfit = FakeRunner(farm, 1, host="node2")
+    assert unfit.claim(programs=WRONG) == []
+    sentence = "Waits for another machine: 'node2' has no blender 3.4.1."
+    assert job_of(ann)["sentence"] == sentence
+    let_it_pass(farm)
+    runner = FakeRunner(farm, 2, host="node1")
+    assert runner.claim(programs=RIGHT) == [1]
+    assert job_of(ann)["sentence"] == ""  # It is being rendered.
+    runner.finish("failed", sentence="The driver crashed.")
+    fail(runner, 5)  # Its frame is forgiven once.
+    assert (job_of(ann)["state"], job_of(ann)["sentence"]) == ("failed", "The driver crashed.")
+
+
+def test_what_came_out_is_not_tried_again_any_more(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm, host="node1")
+    runner.claim()
+    runner.done(1)
+    runner.finish("failed", sentence="It crashed.")
+    assert job_of(ann)["sentence"] == "Trying again: It crashed."
+    assert runner.claim() == [2, 3, 4]
+    assert job_of(ann)["sentence"] == "Trying again: It crashed."
+    runner.done(2)
+    assert job_of(ann)["sentence"] == ""
+
+
+def test_who_has_the_licence_goes_on_while_others_wait_for_one(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 40"}, instances=2))
+    has, other = FakeRunner(farm, 1, host="node1"), FakeRunner(farm, 2, host="node2")
+    for number in range(3, 6):
+        frames = has.claim()
+        has.done(frames[0])
+        assert other.claim() != []
+        other.finish("no_licence", sentence="All are taken.")
+        # Not longer each time: the one that is there may become free.
+        assert 25 < pause(farm) <= 30
+        sentence = "Waits for another licence. All are taken. Next try at "
+        assert job_of(ann)["sentence"].startswith(sentence)
+        assert other.claim() == []
+        for frame in frames[1:]:
+            has.done(frame)
+        let_it_pass(farm)
+        other = FakeRunner(farm, number, host="node2")
+    frames = has.claim()
+    has.done(frames[0])
+    assert other.claim() != []
+    other.finish("no_licence", sentence="All are taken.")
+    has.finish("no_licence", sentence="Lost it.")
+    assert has.claim() == []
+
+
+@pytest.mark.parametrize("actions", [["retry"], ["suspend", "resume"]])
+def test_a_user_who_wants_it_tried_now_need_not_wait_for_the_licence(
+    farm: Farm, ann: httpx.Client, actions: list[str]
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    job_id = job_of(ann)["id"]
+    runner = FakeRunner(farm)
+    runner.claim()
+    runner.finish("no_licence", sentence="All are taken.")
+    assert runner.claim() == []
+    for action in actions:
+        ann.post(f"/v1/jobs/{job_id}/{action}").raise_for_status()
+    assert job_of(ann)["sentence"] == ""
+    assert FakeRunner(farm, 2).claim() == [1, 2, 3, 4]
+
+
 def test_a_job_without_a_licence_waits_longer_each_time(farm: Farm, ann: httpx.Client) -> None:
     ann.post("/v1/submissions", json=spec(params={"frames": "1 2"}, instances=1))
     line = "FOUNDRY LICENSE ERROR REPORT"
-
-    def let_it_pass() -> None:
-        with farm.database.write() as connection:
-            now = datetime.now(UTC) - timedelta(seconds=1)
-            connection.execute(update(jobs).values(not_before=now))
-        farm.wakeup.notify()
-
     runner = FakeRunner(farm)
     for number, seconds in enumerate((30, 60, 120, 240), 2):
         assert runner.claim() == [1, 2]
@@ -132,7 +210,7 @@ def test_a_job_without_a_licence_waits_longer_each_time(farm: Farm, ann: httpx.C
         assert job["sentence"].startswith(f"Waits for a licence. No licence: {line}. Next try at ")
         assert runner.claim() == []
         assert runner.reason == "The job waits for a licence."
-        let_it_pass()
+        let_it_pass(farm)
         runner = FakeRunner(farm, number)
     assert runner.claim() == [1, 2]
     runner.done(1)

@@ -34,7 +34,11 @@ def test_consequences(jobs: list[JobMoney], a: Standing, b: Standing) -> None:
         assert job.budget_action is BudgetAction.ALERT or not over
     for job_id, obstacle in due.held:
         standing = accounts[by_id[job_id].account_id]
-        assert by_id[job_id].state in (JobState.READY, JobState.RUNNING)
+        job = by_id[job_id]
+        if job.state is JobState.SUSPENDED:
+            assert job.suspended_for not in ("", obstacle)
+        else:
+            assert job.state in (JobState.READY, JobState.RUNNING)
         assert obstacle == (FOR_CREDITS if standing.active else DISABLED)
         assert standing.balance <= 0 or not standing.active
     for job_id in due.released:
@@ -51,3 +55,7 @@ def test_consequences(jobs: list[JobMoney], a: Standing, b: Standing) -> None:
             assert acted or job.id in held
         if job.state is JobState.SUSPENDED and job.suspended_for and may_work:
             assert acted or job.id in due.released
+        # And each says why.
+        obstacle = accounts[job.account_id].obstacle
+        if job.state is JobState.SUSPENDED and job.suspended_for and obstacle:
+            assert acted or held.get(job.id, job.suspended_for) == obstacle

@@ -71,9 +71,9 @@ class Farm(Invariants):
         super().__init__()
         self.place = place
 
-    @initialize(slots=st.integers(1, 5), hosts=st.integers(1, 3))
-    def begin(self, slots: int, hosts: int) -> None:
-        self.world = world.World(self.place, slots, hosts)
+    @initialize(slots=st.integers(1, 5), hosts=st.integers(1, 3), unfit=st.integers(0, 2))
+    def begin(self, slots: int, hosts: int, unfit: int) -> None:
+        self.world = world.World(self.place, slots, hosts, min(unfit, hosts - 1))
         self.delivered: Counter[tuple[str, int]] = Counter()
         self.started_over: set[str] = set()
         self.used: Counter[str] = Counter()
@@ -416,6 +416,7 @@ class Farm(Invariants):
             process.claim = None
 
     def claim(self, reference: str, process: Any, ended: EndedClaim | None = None) -> None:
+        has_licence = process.delivered
         claim = self.world.claim(reference, ended)
         if claim is None:
             return
@@ -424,7 +425,8 @@ class Farm(Invariants):
         assert (
             row["not_before"] is None
             or row["licence_failures"] == 0
-            or (row["not_before"] <= self.world.now)
+            or row["not_before"] <= self.world.now
+            or has_licence
         )
 
     def deliver(self, process: Any) -> None:

@@ -18,7 +18,7 @@ from farm.catalog import Catalogue
 from farm.catalog.definitions import built_in
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
-from farm.db import accounts, files, job_rows, runners
+from farm.db import accounts, files, hosts, job_rows, runners
 from farm.db.accounts import AccountRow
 from farm.db.database import Database
 from farm.db.opening import open_database
@@ -38,7 +38,9 @@ from farm_protocol.runner import (
     EndedClaim,
     Finish,
     FrameDone,
+    Outcome,
     OutputFile,
+    Program,
     RunnerCommand,
 )
 from farm_protocol.users import NewUser
@@ -109,11 +111,16 @@ class MortalDatabase(Database):
 
 @dataclass
 class Process:
-    """A runner's process, as the engine knows it."""
+    """A runner's process, as the engine knows it.
+
+    Attributes:
+        delivered: its last claim brought frames, so that it has a licence, and it has not lost it.
+    """
 
     request: LaunchRequest
     host: str
     frozen: bool = False
+    delivered: bool = False
     claim: Claim | None = None
     left: list[int] = field(default_factory=list)
 
@@ -161,12 +168,17 @@ class Rests(Wakeup):
 class World:
     """A farm with three users and a clock of its own."""
 
-    def __init__(self, place: Place, slots: int, hosts: int = 1) -> None:
+    def __init__(self, place: Place, slots: int, hosts: int = 1, unfit: int = 0) -> None:
+        """Begin anew.
+
+        Parameters:
+            unfit: how many of the ``hosts`` have another Blender than the jobs need.
+        """
         self.folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
         self._copies = ExitStack()
         self._url = self._copies.enter_context(place.copy(self.folder))
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
-        self.slots, self.hosts = slots, hosts
+        self.slots, self.hosts, self.unfit = slots, hosts, unfit
         self.engine = StrictEngine(self)
         self.open()
         with self.database.read() as connection:
@@ -293,6 +305,9 @@ class World:
         with self.database.write() as connection:
             caller = self._caller(connection, process)
             if caller is not None:
+                version = "2.79" if int(process.host[-1]) < self.unfit else "3.4.1"
+                program = Program(app="blender", version=version, plugins=[])
+                hosts.report(connection, process.host, [program], self.now)
                 request = ClaimRequest(host=process.host, ended=ended)
                 slots = {"local-cpu": self.slots}
                 claim, _ = claims.claim(connection, caller, request, slots, built_in(), self.now)
@@ -300,6 +315,7 @@ class World:
             del self.engine.processes[reference]
             return None
         process.claim, process.left = claim, list(claim.frames)
+        process.delivered = False
         return claim
 
     def state(self, job_id: str) -> JobState:
@@ -316,6 +332,9 @@ class World:
             frame=frame, seconds=1, outputs=[OutputFile(path=path, hash=BLOB, size=3)]
         )
         self._tell(process, claims.frame_done, report)
+        process.delivered = True
 
     def finish(self, process: Process, report: Finish) -> None:
         self._tell(process, claims.finish, report)
+        if report.outcome is Outcome.NO_LICENCE:
+            process.delivered = False

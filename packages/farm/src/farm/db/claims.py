@@ -64,8 +64,8 @@ _UNFINISHED = Prepared(
     .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
     .order_by(frames.c.number)
 )
-_FRAME_STATE = Prepared(
-    select(frames.c.state).where(
+_FRAME = Prepared(
+    select(frames.c.state, frames.c.failures, frames.c.losses).where(
         frames.c.job_id == bindparam("of_job"),
         frames.c.number == bindparam("of_number"),
         frames.c.claim_id == bindparam("of_claim"),
@@ -185,10 +185,13 @@ def touch(
     )
 
 
-def frame_state(connection: Connection, claim: ClaimRow, number: int) -> FrameState | None:
-    """Return the state of a frame of this claim; None when the frame is not the claim's."""
-    found = _FRAME_STATE.one(connection, of_job=claim.job_id, of_number=number, of_claim=claim.id)
-    return None if found is None else FrameState(found[0])
+def frame(connection: Connection, claim: ClaimRow, number: int) -> tuple[FrameState, bool] | None:
+    """Return the state of a frame of this claim, and whether it was tried in vain before.
+
+    None when the frame is not the claim's.
+    """
+    found = _FRAME.one(connection, of_job=claim.job_id, of_number=number, of_claim=claim.id)
+    return None if found is None else (FrameState(found[0]), found[1] + found[2] > 0)
 
 
 def frame_finished(

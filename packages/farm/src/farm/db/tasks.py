@@ -12,7 +12,8 @@ RUNNING = "running"
 
 # "completed" with frames left is a failure: it then has a sentence.
 _FAILED = ("failed", "lost", "completed")
-_BAD = (*_FAILED, "no_licence")
+_NO_LICENCE = "no_licence"
+_BAD = (*_FAILED, _NO_LICENCE)
 
 
 def tasks(connection: Connection, job_id: str, limit: int, *, failed: bool) -> list[Task]:
@@ -91,6 +92,29 @@ def delivered_elsewhere(connection: Connection, job_id: str, host: str) -> bool:
         select(claims.c.id)
         .join(runners, runners.c.id == claims.c.runner_id)
         .where(claims.c.job_id == job_id, claims.c.frames_done > 0, runners.c.host != host)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def has_delivered(connection: Connection, runner_id: str) -> bool:
+    """Return whether a runner's last claim brought frames, and did not end for want of a licence.
+
+    Whoever renders has its licence.
+    """
+    query = (
+        select(claims.c.frames_done, claims.c.outcome)
+        .where(claims.c.runner_id == runner_id)
+        .order_by(claims.c.created_at.desc())
+        .limit(1)
+    )
+    found = connection.execute(query).first()
+    return found is not None and found.frames_done > 0 and found.outcome != _NO_LICENCE
+
+
+def is_delivering(connection: Connection, job_id: str) -> bool:
+    """Return whether an open claim of a job has brought frames."""
+    query = select(claims.c.id).where(
+        claims.c.job_id == job_id, claims.c.ended_at.is_(None), claims.c.frames_done > 0
     )
     return connection.execute(query.limit(1)).first() is not None
 

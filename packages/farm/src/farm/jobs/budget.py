@@ -50,7 +50,8 @@ class JobMoney:
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """Jobs whose budget acts; (job, obstacle) that stand still from now on; that go on again."""
+    """Jobs whose budget acts; (job, obstacle) that stand still from now on, or for
+    another reason than before; that go on again."""
 
     budget_reached: tuple[str, ...] = ()
     held: tuple[tuple[str, str], ...] = ()
@@ -74,8 +75,9 @@ def consequences(jobs: Iterable[JobMoney], accounts: Mapping[str, Standing]) -> 
                 reached.append(job.id)
                 continue
         obstacle = accounts[job.account_id].obstacle
-        if job.state in _STARTABLE and obstacle:
+        waits = job.state is JobState.SUSPENDED and job.suspended_for != ""
+        if obstacle and (job.state in _STARTABLE or (waits and job.suspended_for != obstacle)):
             held.append((job.id, obstacle))
-        elif job.state is JobState.SUSPENDED and job.suspended_for and not obstacle:
+        elif waits and not obstacle:
             released.append(job.id)
     return Consequences(tuple(reached), tuple(held), tuple(released))

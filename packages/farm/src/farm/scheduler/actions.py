@@ -84,7 +84,7 @@ def act(
         who: named in the sentence of a job that is stopped or suspended.
 
     Raises:
-        ConflictError: it makes no sense in the job's present state.
+        ConflictError: it makes no sense in the job's present state, or there is nothing to restart.
     """
     row = job_rows.row(connection, job_id)
     try:
@@ -92,7 +92,12 @@ def act(
     except IllegalTransitionError:
         words = action.value.replace("_", " ")
         raise ConflictError(f"'{row['name']}' is {row['state']}: cannot {words} it.") from None
-    act_on_many(connection, [job_id], action, now, who=who)
+    able = act_on_many(connection, [job_id], action, now, who=who)
+    over = row["state"] in (JobState.FAILED, JobState.STOPPED)
+    if action is Action.RESTART_UNSTARTED and over and not able:
+        raise ConflictError(
+            f"Every frame of '{row['name']}' was begun that is not done; retry renders these again."
+        )
 
 
 def act_on_many(
@@ -102,17 +107,22 @@ def act_on_many(
     now: datetime,
     *,
     who: str = "its user",
-) -> None:
-    """Do something to those of the jobs to which it can be done; the others stay as they are."""
+) -> list[str]:
+    """Do something to those of the jobs to which it can be done; the others stay as they are.
+
+    Returns the jobs to which it was done.
+    """
     said = {Action.STOP: f"Stopped by {who}.", Action.SUSPEND: f"Suspended by {who}."}
     if action in (Action.STOP, Action.SUSPEND, Action.RESUME):
-        writer.happen_to_many(connection, job_ids, _EVENTS[action], now, said.get(action, ""))
+        able = writer.happen_to_many(
+            connection, job_ids, _EVENTS[action], now, said.get(action, "")
+        )
         if action is Action.SUSPEND:
             for job_id in job_ids:
                 writer.hold(connection, job_rows.row(connection, job_id), said[action])
-        return
+        return able
     able = [job_id for job_id in job_ids if _put_back(connection, job_id, action)]
-    writer.happen_to_many(connection, able, _EVENTS[action], now, "")
+    return writer.happen_to_many(connection, able, _EVENTS[action], now, "")
 
 
 def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:
@@ -188,15 +198,12 @@ def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bo
     of_job = frames.c.job_id == job_id
     failed = frames.c.state == FrameState.FAILED.value
     waiting = frames.c.state == FrameState.WAITING.value
-    begun = or_(
-        frames.c.failures > 0,
-        frames.c.losses > 0,
-        frames.c.number.in_(claim_rows.begun_frames(job_id)),
-    )
+    # A lost runner says of a frame only that it was at it, if it was.
+    begun = or_(frames.c.failures > 0, frames.c.number.in_(claim_rows.begun_frames(job_id)))
     again = connection.execute(
         update(frames)
         .where(of_job, failed, ~begun)
-        .values(state=FrameState.WAITING.value, claim_id=None)
+        .values(state=FrameState.WAITING.value, losses=0, claim_id=None)
     ).rowcount
     given_up = 0
     if over:

@@ -13,6 +13,7 @@ from farm.db.runners import RunnerRow
 from farm.jobs.licences import free_seconds
 from farm.jobs.retries import ClaimEnd, judge_unfinished
 from farm.scheduler import machine_time, setbacks, writer
+from farm.scheduler.sentences import AGAIN
 
 
 def expire_silent(connection: Connection, now: datetime) -> int:
@@ -60,6 +61,8 @@ def end(
     left = rows.unfinished(connection, ended.id)
     # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
     frame = ended.current_frame if frame is None else frame
+    if frame is None and ended.frames_done and left:
+        frame = left[0].number  # In the middle of its claim it was at the next one.
     of_claim: dict[str, object] = {}
     of_job: dict[str, int] = {}
     seconds = machine_time.unposted(ended, now) if heard else ended.unposted_seconds
@@ -91,7 +94,7 @@ def end(
         permanent=permanent,
     )
     told = sentence if left and how is not ClaimEnd.STOPPED else ""
-    again = told and f"Trying again: {told}"
+    again = told and f"{AGAIN}{told}"
     writer.put_back(connection, row, ended.id, verdicts, again, **of_job)
     if left and how is ClaimEnd.NO_LICENCE:
         setbacks.no_licence(connection, row, sentence, now)

@@ -33,7 +33,8 @@ from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.instances import most_runners
 from farm.jobs.retries import ClaimEnd, FrameState
 from farm.jobs.transitions import Event
-from farm.scheduler import claim_ends, frame_health, machine_time, programs, setbacks, writer
+from farm.scheduler import claim_ends, frame_health, machine_time, setbacks, writer
+from farm.scheduler.sentences import AGAIN, WAITS
 
 _TIMES = {"startup_seconds", "frame_seconds"}
 
@@ -88,9 +89,9 @@ def claim(
         reason = "No frame waits."
     else:
         host = request.host or runner.host
-        reason = setbacks.refusal(connection, row, host, now)
+        reason = setbacks.refusal(connection, definitions, row, runner, host, now)
         if not reason and is_new:
-            reason = programs.refusal(connection, definitions, row, host, now)
+            reason = setbacks.unfit(connection, definitions, row, host, now)
     if reason:
         if times:
             job_rows.put(connection, row, **times)
@@ -107,8 +108,9 @@ def claim(
     rows.add_claim(connection, claim_id, runner.id, runner.job_id, waiting, now)
     writer.warn(connection, row, request.warnings)
     given = {**times, "frames_running": row["frames_running"] + len(waiting)}
-    # What it waited for was a runner.
-    sentence = "" if row["sentence"].startswith(writer.NO_RUNNER) else None
+    # What it waited for is there.
+    over = row["sentence"].startswith(WAITS) and not setbacks.waits_for_licence(row, now)
+    sentence = "" if over else None
     writer.happen_to(connection, row, Event.CLAIMED, now, sentence, **given)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
     given_frames = sorted(number for number, _ in waiting)
@@ -177,9 +179,10 @@ def frame_done(
         ConflictError: another job of the submission has written one of the files.
     """
     own, row = _own(caller, claim_id), caller.job
-    state = rows.frame_state(connection, own, report.frame)
-    if state is None:
+    found = rows.frame(connection, own, report.frame)
+    if found is None:
         raise InvalidRequestError({"frame": [f"{report.frame} is not a frame of this claim."]})
+    state, tried_before = found
     if state is FrameState.DONE:
         return
     _check_outputs(connection, row["account_id"], row["output_folder"], report.outputs)
@@ -204,6 +207,8 @@ def frame_done(
         frames_running=row["frames_running"] - 1,
         credits_micros=row["credits_micros"] + micros,
     )
+    if tried_before and row["sentence"].startswith(AGAIN):
+        writer.say_at_work(connection, row, "")
     setbacks.frame_done(connection, row, caller.runner, own, now)
     paths = [file.path for file in report.outputs]
     feed.outputs_written(connection, row["account_id"], row["id"], paths)

@@ -21,6 +21,7 @@ from farm.jobs.transitions import Event
 from farm.ports import Engine, EngineError, LaunchRequest
 from farm.scheduler import claim_ends, claims, money, writer
 from farm.scheduler.plan import Decision, Snapshot, plan
+from farm.scheduler.sentences import NO_RUNNER
 from farm.scheduler.snapshot import read_snapshot
 from farm.wakeup import Wakeup
 
@@ -232,7 +233,7 @@ class Scheduler:
         if wanted and not runners.has_claimed(connection, runner.id):
             self._hold_back(runner.job_id, now)
             if not row["frames_running"]:
-                writer.say(connection, row, f"{writer.NO_RUNNER}{why}; another one is started.")
+                writer.say(connection, row, f"{NO_RUNNER}{why}; another one is started.")
         claim_ends.runner_vanished(connection, runner, now)
 
     def _finish_stops(self, stopping: list[str], now: datetime) -> None:
@@ -273,7 +274,7 @@ class Scheduler:
             with self._database.write() as connection:
                 runners.end_runner(connection, runner_id, now)
                 row = job_rows.row(connection, job_id)
-                writer.say_at_work(connection, row, f"{writer.NO_RUNNER}{error}")
+                writer.say_at_work(connection, row, f"{NO_RUNNER}{error}")
             return
         with self._database.write() as connection:
             runners.set_reference(connection, runner_id, reference)

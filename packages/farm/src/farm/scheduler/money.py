@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from farm_protocol.jobs import BudgetAction, JobState
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from farm.db import job_rows, metering, notices
 from farm.db.database import Database
@@ -43,10 +43,10 @@ def review(database: Database, now: datetime) -> None:
         for job_id in due.budget_reached:
             _act(connection, job_id, now)
         for job_id, obstacle in due.held:
-            writer.happen(connection, job_id, Event.SUSPEND, now, _SENTENCES[obstacle])
-            connection.execute(
-                update(jobs).where(jobs.c.id == job_id).values(suspended_for=obstacle)
-            )
+            row = job_rows.row(connection, job_id)
+            writer.happen_to(connection, row, Event.SUSPEND, now)
+            job_rows.put(connection, row, suspended_for=obstacle)
+            writer.say(connection, row, _SENTENCES[obstacle])
         for job_id in due.released:
             writer.happen(connection, job_id, Event.RESUME, now, "")
 

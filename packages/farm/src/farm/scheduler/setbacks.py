@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from farm.accounts.credits import refund
+from farm.catalog.definitions import Definitions
 from farm.db import claims as claim_rows
 from farm.db import job_rows, tasks
 from farm.db.claims import ClaimRow
@@ -12,44 +13,88 @@ from farm.db.job_rows import JobRow
 from farm.db.runners import RunnerRow
 from farm.jobs.hosts import KNOWN_SECONDS, MAX_HOST_FAILURES, REFUSED_PAUSE_SECONDS, avoided
 from farm.jobs.licences import licence_pause
-from farm.scheduler import writer
+from farm.scheduler import programs, writer
+from farm.scheduler.sentences import (
+    ELSEWHERE,
+    NO_LICENCE,
+    NO_MORE_LICENCES,
+    WAITS,
+)
 
-_ELSEWHERE = "Waits for another machine: "
 
-
-def refusal(connection: Connection, job: JobRow, host: str, now: datetime) -> str:
+def refusal(
+    connection: Connection,
+    definitions: Definitions,
+    job: JobRow,
+    runner: RunnerRow,
+    host: str,
+    now: datetime,
+) -> str:
     """Return why a runner on ``host`` gets nothing of a job now; "" when it may work."""
-    if _waits_for_licence(job, now):
+    if waits_for_licence(job, now) and not tasks.has_delivered(connection, runner.id):
         return "The job waits for a licence."
     if not job["hosts_failed"]:
         return ""
     failures = tasks.failures_by_host(connection, job["id"])
     if failures.get(host, 0) < MAX_HOST_FAILURES:
         return ""
-    since = now - timedelta(seconds=KNOWN_SECONDS)
-    known = tasks.known_hosts(connection, job["machine_type"], since)
-    if host not in avoided(failures, known):
+    able = {
+        each
+        for each in _known_hosts(connection, job, now)
+        if not programs.lacking(connection, definitions, job, each, now)
+    }
+    if host not in avoided(failures, able):
         return ""
-    reason = f"'{host}' failed {failures[host]} times in a row"
+    return wait_for_another(connection, job, _has_failed(host, failures[host]), now)
+
+
+def unfit(
+    connection: Connection, definitions: Definitions, job: JobRow, host: str, now: datetime
+) -> str:
+    """Return why a host cannot do a job at all; "" when it can, or nothing is known."""
+    lacks = programs.lacking(connection, definitions, job, host, now)
+    return lacks and wait_for_another(connection, job, f"'{host}' has no {lacks}", now)
+
+
+def wait_for_another(connection: Connection, job: JobRow, reason: str, now: datetime) -> str:
+    """Start no runner of a job for a while, so that another host may have the next one.
+
+    Returns what the runner is told.
+    """
     until = now + timedelta(seconds=REFUSED_PAUSE_SECONDS)
     job_rows.put(connection, job, not_before=until)
-    writer.say(connection, job, f"{_ELSEWHERE}{reason}.")
+    writer.say(connection, job, f"{ELSEWHERE}{reason}.")
     return f"{reason}: another machine shall do this job."
 
 
-def _waits_for_licence(job: JobRow, now: datetime) -> bool:
+def _has_failed(host: str, count: int) -> str:
+    return f"'{host}' failed {count} times in a row"
+
+
+def _known_hosts(connection: Connection, job: JobRow, now: datetime) -> set[str]:
+    since = now - timedelta(seconds=KNOWN_SECONDS)
+    return tasks.known_hosts(connection, job["machine_type"], since)
+
+
+def waits_for_licence(job: JobRow, now: datetime) -> bool:
+    """Return whether a job starts no runner now because its last one got no licence."""
     return bool(job["licence_failures"] and job["not_before"] and job["not_before"] > now)
 
 
 def no_licence(connection: Connection, job: JobRow, sentence: str, now: datetime) -> None:
-    """A renderer got no licence: let the job wait, longer each time."""
-    if _waits_for_licence(job, now):
+    """A renderer got no licence: let the job wait, longer each time.
+
+    But not longer while others of its runners deliver: theirs may become free at any time.
+    """
+    if waits_for_licence(job, now):
         return  # Another runner found it out a moment ago.
-    failures = job["licence_failures"] + 1
+    delivering = tasks.is_delivering(connection, job["id"])
+    failures = max(1, job["licence_failures"] + (not delivering))
     until = now + timedelta(seconds=licence_pause(failures))
     job_rows.put(connection, job, licence_failures=failures, not_before=until)
+    what = NO_MORE_LICENCES if job["frames_running"] else NO_LICENCE
     again = f"Next try at {until:%H:%M:%S} UTC."
-    writer.say_at_work(connection, job, f"Waits for a licence. {sentence.rstrip('.')}. {again}")
+    writer.say_at_work(connection, job, f"{what}{sentence.rstrip('.')}. {again}")
 
 
 def frame_done(
@@ -61,17 +106,18 @@ def frame_done(
         if not claim.frames_done:
             for host, count in tasks.failures_by_host(connection, job["id"]).items():
                 _give_back(connection, job, host, count, now)
-    if job["sentence"].startswith(_ELSEWHERE):
+    if job["sentence"].startswith(ELSEWHERE):
         writer.say_at_work(connection, job, "")  # That other machine is there.
     # A renderer that had its licence before says nothing about the next one.
     if job["not_before"] is not None and claim.created_at >= job["not_before"]:
         forget_pause(connection, job)
-        writer.say_at_work(connection, job, "")
 
 
 def forget_pause(connection: Connection, job: JobRow) -> None:
     """Let the job start runners at once."""
     job_rows.put(connection, job, licence_failures=0, not_before=None)
+    if job["sentence"].startswith(WAITS):
+        writer.say_at_work(connection, job, "")
 
 
 def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: datetime) -> None:
@@ -82,15 +128,15 @@ def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: date
     count = tasks.add_host_failure(connection, claim.job_id, host)
     if count < MAX_HOST_FAILURES:
         return
-    since = now - timedelta(seconds=KNOWN_SECONDS)
-    known = tasks.known_hosts(connection, job["machine_type"], since)
-    if host not in avoided(tasks.failures_by_host(connection, claim.job_id), known):
+    failures = tasks.failures_by_host(connection, claim.job_id)
+    if host not in avoided(failures, _known_hosts(connection, job, now)):
         return
     if tasks.delivered_elsewhere(connection, claim.job_id, host):
         _give_back(connection, job, host, count, now)
     if count == MAX_HOST_FAILURES:
         again = claim_rows.forgive(connection, claim.job_id)
         job_rows.put(connection, job, frames_failed=job["frames_failed"] - again)
+        writer.say_at_work(connection, job, f"{ELSEWHERE}{_has_failed(host, count)}.")
 
 
 def _give_back(connection: Connection, job: JobRow, host: str, count: int, now: datetime) -> None:

@@ -25,9 +25,6 @@ from farm.jobs.transitions import ASKED_FOR, Event, IllegalTransitionError, next
 AT_WORK = frozenset({JobState.READY, JobState.RUNNING})
 """States of jobs that runners may work on."""
 
-NO_RUNNER = "Waits: "
-"""How the sentence of a job begins that has no runner because none could be started."""
-
 _BY_THEMSELVES = frozenset({JobState.COMPLETED, JobState.FAILED})
 """How jobs end unless somebody stops them, or one that they need."""
 
@@ -112,6 +109,8 @@ def _change(
         values["sentence"] = sentence
     if before is JobState.SUSPENDED and state is not before:
         values["suspended_for"] = ""
+    if state is JobState.READY and state is not before:
+        values |= {"licence_failures": 0, "not_before": None}  # What it waited for is tried anew.
     if event is Event.CLAIMED and row["started_at"] is None:
         values["started_at"] = now
     if state.is_final != before.is_final:
