@@ -4,8 +4,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from farm.catalog import Catalogue
 from farm.catalog.definitions import CatalogueError, built_in, load_definitions
 from farm.catalog.machines import Machines, with_definitions
+from farm.catalog.matching import unseen_plugins
 from farm.catalog.products import Installed, listed, product_rows
 from farm.renderers import in_range, programs
 from farm.templates import available, load
@@ -103,6 +105,9 @@ machines:
     assert rows["blender:3.4.1"].compatible_modules == []
     assert rows["blender:3.4.1"].name == "Blender (ours)"
     assert listed(definitions) == [Installed("blender", "2.93.18")]
+    asked = ["blender_vray", "blender_vray:6.2", "blender_vray:6.1", "other"]
+    assert unseen_plugins(Catalogue([], [], definitions=definitions), "blender", asked) == asked[:2]
+    assert unseen_plugins(Catalogue([], []), "blender", asked) == []
     assert definitions.products["maya"] == built_in().products["maya"]
     cpu, big = with_definitions(
         [Machines("local-cpu", "This computer", False, 1, Decimal(1))], definitions, Decimal(1)

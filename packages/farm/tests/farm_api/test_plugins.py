@@ -50,6 +50,7 @@ def test_a_runner_is_told_which_versions_of_a_plugin_fit_the_product(
     ann.post("/v1/submissions", json=body).raise_for_status()
     told = FakeRunner(farm).http.get("/v1/runner/job").json()
     assert told["plugins"] == asked
+    assert told["unseen_plugins"] == []
     assert told["plugin_choices"] == {
         code: {"ranges": [text], "newest": newest} for code, (text, newest) in choices.items()
     }

@@ -6,7 +6,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from farm.renderers import Discovery, Renderer, RendererError, choose
+from farm.renderers import Discovery, FoundPlugin, Renderer, RendererError, choose
 
 
 def program(path: Path, prints: str, code: int = 0) -> Path:
@@ -101,7 +101,32 @@ def test_choosing():
 
     have = [make("3.4.1"), make("4.5.1"), make("4.5.15")]
     assert choose(have, "blender", "4.5.15") is have[2]
-    assert choose(have, "blender", "4.5.9") is have[1]
+    assert choose(have, "blender", "4.5.9") is have[2]
     assert choose(have, "blender", "9.9.9") is None
     assert choose(have, "blender", "") is have[0]
     assert choose(have, "maya", "") is None
+
+
+def test_the_one_is_chosen_that_has_what_the_job_wants():
+    def make(version: str, *plugins: str) -> Renderer:
+        found = tuple(FoundPlugin(each, Path("/p")) for each in plugins)
+        return Renderer("c4d", version, "c4d", ("/c",), "", found)
+
+    def lacks(renderer: Renderer) -> int:
+        return 2 - len(renderer.plugins)
+
+    bare, half, whole = (
+        make("2024.1", *(f"{name}:1" for name in names)) for names in ("", "a", "ab")
+    )
+    old, new = make("2024.0", "a:1"), make("2024.3")
+    assert choose([bare, half, whole], "c4d", "2024.1", lacks) is whole
+    assert choose([bare, half, old], "c4d", "2024.1", lacks) is half
+    assert choose([bare, old, new], "c4d", "2024.1", lacks) is bare
+    assert choose([old, new], "c4d", "2024.2", lacks) is old
+    assert choose([old, new], "c4d", "2024.2") is new
+
+    def endless():
+        yield whole
+        raise AssertionError("it has found what was wanted")
+
+    assert choose(endless(), "c4d", "2024.1", lacks) is whole

@@ -134,7 +134,7 @@ def test_the_newest_of_several_comes_first_and_a_link_is_no_second_one(tmp_path)
     found = list(Discovery(places=places).of("nuke"))
     assert [each.version for each in found] == ["15.1v3", "15.1v10", "9.0v2"]
     assert found[0].how_found == "on the PATH"
-    assert choose(found, "nuke", "15.1v7") is found[0]
+    assert choose(found, "nuke", "15.1v7") is found[1]
 
 
 def test_no_program_is_started_but_those_of_the_product_and_each_once(tmp_path):

@@ -18,24 +18,23 @@ from .conftest import fake_farm
 
 
 class Only(Discovery):
-    """A machine that has one program, which nobody asks for its version."""
+    """A machine that has these programs, which nobody asks for their versions."""
 
-    def __init__(self, renderer: Renderer) -> None:
+    def __init__(self, renderers: Sequence[Renderer]) -> None:
         super().__init__()
-        self._renderer = renderer
+        self._renderers = renderers
 
     def of(self, app: str) -> Iterator[Renderer]:
-        if app == self._renderer.app:
-            yield self._renderer
+        yield from (each for each in self._renderers if each.app == app)
 
     def found(self) -> list[Renderer]:
-        return [self._renderer]
+        return list(self._renderers)
 
 
 def run_job(
     folder: Path,
     app: str,
-    program: Path | Renderer,
+    program: Path | Sequence[Renderer],
     operation: str,
     scene: str,
     claims: list[list[int]],
@@ -47,6 +46,7 @@ def run_job(
     app_version: str = "",
     plugins: Sequence[str] = (),
     plugin_choices: Mapping[str, PlugInChoice] | None = None,
+    unseen_plugins: Sequence[str] = (),
     others: Mapping[str, Path] | None = None,
     taken: Collection[int] = (),
 ) -> "fake_farm.FakeFarm":
@@ -77,6 +77,7 @@ def run_job(
         parameters=checked.values,
         plugins=list(plugins),
         plugin_choices=dict(plugin_choices or {}),
+        unseen_plugins=list(unseen_plugins),
         gpu=gpu,
         files=[
             _store(store, path, project) for path in sorted(project.rglob("*")) if path.is_file()
@@ -89,8 +90,11 @@ def run_job(
     farm.taken = set(taken)
     try:
         runner = Farm(farm.url, fake_farm.TOKEN)
-        named = {name: [str(path)] for name, path in {**(others or {}), app: program}.items()}
-        there = Only(program) if isinstance(program, Renderer) else Discovery(named)
+        if isinstance(program, Path):
+            named = {name: [str(path)] for name, path in {**(others or {}), app: program}.items()}
+            there = Discovery(named)
+        else:
+            there = Only(program)
         work(runner, folder / "work", there, sandbox, threading.Event())
         runner.close()
     finally:

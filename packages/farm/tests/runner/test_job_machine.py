@@ -40,6 +40,18 @@ def install_maya(folder: Path) -> Path:
     return folder / "maya" / "bin" / "Render"
 
 
+def maya(program: Path, *found: FoundPlugin) -> Renderer:
+    return Renderer("maya", "2025.2", "maya", (str(program),), "given by the test", found)
+
+
+def mtoa(folder: Path, version: str) -> FoundPlugin:
+    """Install the plug-in."""
+    place = folder / f"arnold-{version}"
+    place.mkdir()
+    (place / "mtoa.mod").write_text(f"+ mtoa {version} {place}\n")
+    return FoundPlugin(f"mtoa:{version}", place, paths=(("MAYA_MODULE_PATH", (str(place),)),))
+
+
 @needs_sandbox
 @pytest.mark.parametrize("gpu", [True, False])
 def test_the_gpu_of_the_machine_is_there_for_a_job_that_has_it(tmp_path: Path, gpu: bool) -> None:
@@ -64,7 +76,7 @@ def test_another_version_of_the_series_is_told(tmp_path: Path, asked: str, warne
     farm = run_job(
         tmp_path,
         "maya",
-        Renderer("maya", "2025.2", "maya", (str(program),), "given by the test"),
+        [maya(program)],
         "render",
         "scene.ma",
         [[1]],
@@ -95,17 +107,11 @@ def test_the_plug_in_of_the_asked_version_is_loaded_or_the_newest_that_fits(
     tmp_path: Path, asked: str, choice: PlugInChoice | None, loaded: str, warned: bool
 ) -> None:
     program = install_maya(tmp_path)
-    found = []
-    for version in ("5.3.1", "5.4.0", "5.2.9"):
-        folder = tmp_path / f"arnold-{version}"
-        folder.mkdir()
-        (folder / "mtoa.mod").write_text(f"+ mtoa {version} {folder}\n")
-        variables = (("MAYA_MODULE_PATH", (str(folder),)),)
-        found.append(FoundPlugin(f"mtoa:{version}", folder, paths=variables))
+    found = [mtoa(tmp_path, version) for version in ("5.3.1", "5.4.0", "5.2.9")]
     farm = run_job(
         tmp_path,
         "maya",
-        Renderer("maya", "2025.2", "maya", (str(program),), "given by the test", tuple(found)),
+        [maya(program, *found)],
         "render",
         "scene.ma",
         [[1]],
@@ -121,3 +127,50 @@ def test_the_plug_in_of_the_asked_version_is_loaded_or_the_newest_that_fits(
         "frames must be made with the same one."
     )
     assert farm.requests[0].warnings == [told] * warned
+
+
+@needs_sandbox
+def test_of_two_installations_the_one_is_used_that_has_the_plug_in(tmp_path: Path) -> None:
+    program = install_maya(tmp_path)
+    farm = run_job(
+        tmp_path,
+        "maya",
+        [maya(program), maya(program, mtoa(tmp_path, "5.4.0"))],
+        "render",
+        "scene.ma",
+        [[1]],
+        {"frames": "1", "output_format": "png"},
+        sandbox="required",
+        app_version="2025.2",
+        plugins=["mtoa"],
+        plugin_choices={"mtoa": ALL},
+    )
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert "mtoa.mod:+ mtoa 5.4.0 " in farm.log
+    # The farm is told of both as one: it sends no job away that one of them can do.
+    assert [each.plugins for each in farm.requests[0].programs] == [["mtoa:5.4.0"]]
+
+
+@pytest.mark.parametrize("asked", ["mtoa", "mtoa:5.4.0"])
+@pytest.mark.parametrize("unseen", [False, True])
+def test_nothing_is_rendered_without_a_plug_in_of_the_job(
+    tmp_path: Path, asked: str, unseen: bool
+) -> None:
+    farm = run_job(
+        tmp_path,
+        "maya",
+        [maya(install_maya(tmp_path))],
+        "render",
+        "scene.ma",
+        [[1]],
+        {"frames": "1", "output_format": "png"},
+        plugins=[asked],
+        plugin_choices={} if ":" in asked else {"mtoa": ALL},
+        unseen_plugins=[asked] * unseen,
+    )
+    if unseen:
+        assert end(farm).outcome is Outcome.COMPLETED, farm.log
+        return
+    assert (end(farm).outcome, end(farm).permanent) == (Outcome.FAILED, False)
+    told = f"The render machine's maya 2025.2 has no plug-in {asked}: install it there, or name"
+    assert end(farm).sentence.startswith(told)

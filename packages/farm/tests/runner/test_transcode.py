@@ -68,7 +68,7 @@ class Desk:
         return run_job(
             self.folder,
             "ffmpeg",
-            renderer,
+            [renderer],
             "transcode",
             scene,
             [[claim]],

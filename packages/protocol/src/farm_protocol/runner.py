@@ -63,6 +63,8 @@ class RunnerJob(Answer):
         parameters: the documented parameters after validation, defaults filled in.
         plugins: ``<code>`` or ``<code>:<version>``.
         plugin_choices: code of each plug-in without a version -> what may stand for it.
+        unseen_plugins: of ``plugins``, those that are known to be there although no runner finds
+            them.
         gpu: the job's machine type has GPUs, which are the job's to use.
         files: the project's manifest: what to stage.
         output_folder: remote folder that every output's path begins with.
@@ -84,6 +86,7 @@ class RunnerJob(Answer):
     output_folder: str
     disk_store: str | None
     plugin_choices: dict[str, PlugInChoice] = {}
+    unseen_plugins: list[str] = []
     gpu: bool = False
 
 

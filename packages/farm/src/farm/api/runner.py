@@ -33,7 +33,7 @@ from starlette.routing import Route
 from farm.accounts.credentials import hash_secret
 from farm.api import errors, transfer
 from farm.api.context import Context, bearer
-from farm.catalog.matching import plugin_choices
+from farm.catalog.matching import plugin_choices, unseen_plugins
 from farm.db import files, hosts, job_rows, outputs, runners
 from farm.db.runners import Caller
 from farm.db.turns import Result
@@ -148,9 +148,8 @@ def _job(call: _Call) -> RunnerJob:
         manifest = {file.path: file for file in files.entries(connection, row["project_id"])}
         # A job that follows another works on its results.
         manifest.update({file.path: file for file in outputs.entries(connection, needed)})
-        choices = plugin_choices(
-            context.offers(connection), row["app"], row["app_version"], row["plugins"]
-        )
+        offers = context.offers(connection)
+        plugins = row["plugins"]
     return RunnerJob(
         job_id=row["id"],
         name=row["name"],
@@ -160,8 +159,9 @@ def _job(call: _Call) -> RunnerJob:
         template=row["template"],
         scene=row["scene"],
         parameters=row["parameters"],
-        plugins=row["plugins"],
-        plugin_choices=choices,
+        plugins=plugins,
+        plugin_choices=plugin_choices(offers, row["app"], row["app_version"], plugins),
+        unseen_plugins=unseen_plugins(offers, row["app"], plugins),
         gpu=context.has_gpu(row["machine_type"]),
         files=list(manifest.values()),
         output_folder=row["output_folder"],

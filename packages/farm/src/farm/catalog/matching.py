@@ -63,6 +63,23 @@ def plugin_choices(
     return choices
 
 
+def unseen_plugins(catalogue: Catalogue, app: str, plugins: Iterable[str]) -> list[str]:
+    """Return those of a job's plug-ins that the catalogue itself says are there.
+
+    Parameters:
+        plugins: ``<code>`` or ``<code>:<version>``.
+    """
+    product = catalogue.definitions.products.get(app)
+    known = product.plugins if product else {}
+    listed = {code: entry.versions for code, entry in known.items()}
+    parts = {text: text.partition(":") for text in plugins}
+    return [
+        text
+        for text, (code, _, version) in parts.items()
+        if (version in listed.get(code, ()) if version else listed.get(code))
+    ]
+
+
 def unknown_operation(catalogue: Catalogue, spec: JobSpec) -> dict[str, list[str]]:
     """Return what is wrong with a job, by field, that no template is for."""
     products = [row for row in catalogue.products if not row.is_plugin]

@@ -1,10 +1,11 @@
 """What is known of a program that was found, and the choice between several."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm.renderers.programs import series
+from farm.renderers.versions import version_key
 
 
 class RendererError(Exception):
@@ -84,20 +85,33 @@ def _ending(program: Path) -> str:
     return program.suffix if program.suffix.lower() == ".exe" else ""
 
 
-def choose(renderers: Iterable[Renderer], app: str, version: str) -> Renderer | None:
+def choose(
+    renderers: Iterable[Renderer],
+    app: str,
+    version: str,
+    lacks: Callable[[Renderer], int] = lambda _: 0,
+) -> Renderer | None:
     """Return the renderer for a product version: the same, else one of the same series (3.4).
 
-    None when there is none: another series may draw another picture, so it is never taken.
+    Of several it is the one that lacks least, then the newest, then the first one. It looks no
+    further than the first one of the same version that lacks nothing. None when there is none:
+    another series may draw another picture, so it is never taken.
 
     Parameters:
         version: as submitted; "" when any will do.
+        lacks: how many of the things that the job wants a renderer has not.
     """
-    same_series: Renderer | None = None
+    same: list[Renderer] = []
+    related: list[Renderer] = []
     for renderer in renderers:
         if renderer.app != app:
             continue
         if not version or renderer.version == version:
-            return renderer
-        if series(app, renderer.version) == series(app, version):
-            same_series = same_series or renderer
-    return same_series
+            if not lacks(renderer):
+                return renderer
+            same.append(renderer)
+        elif series(app, renderer.version) == series(app, version):
+            related.append(renderer)
+    return min(same, key=lacks, default=None) or max(
+        related, key=lambda each: (-lacks(each), version_key(each.version)), default=None
+    )

@@ -16,7 +16,7 @@ from farm.renderers import (
     choose,
 )
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
-from farm.runner.plugins import with_other_programs, with_versions
+from farm.runner.plugins import count_missing, with_other_programs, with_versions
 from farm.runner.report import (
     ClaimLostError,
     Farm,
@@ -102,17 +102,18 @@ def _prepare(
     """
     try:
         template = load_named(job.template)
-        renderer = choose(discovery.of(template.renderer), template.renderer, job.app_version)
-        if renderer is not None:
-            renderer = with_other_programs(renderer, template, job, discovery)
+        renderer = choose(
+            discovery.of(template.renderer),
+            template.renderer,
+            job.app_version,
+            lambda each: count_missing(each, template, job),
+        )
+        if renderer is None:
+            return Failure(_has_none(job), False)
+        renderer = with_other_programs(renderer, template, job, discovery)
+        plugins, other_plugins = with_versions(job, renderer)
     except (TemplateError, RendererError) as error:
         return Failure(str(error), False)
-    if renderer is None:
-        return Failure(
-            f"The render machine has no {job.app} {job.app_version}: install it, or give its path.",
-            False,
-        )
-    plugins, other_plugins = with_versions(job, renderer.found)
     for each in (renderer, *(other.program for other in renderer.found if other.program)):
         log.info("%s %s, %s.", each.app, each.version, each.how_found)
     try:
@@ -126,6 +127,11 @@ def _prepare(
     warnings = [sandbox.warning, _other_version(job, renderer), *other_plugins]
     job = job.model_copy(update={"plugins": plugins})
     return _Ready(job, template, renderer, sandbox, [each for each in warnings if each])
+
+
+def _has_none(job: RunnerJob) -> str:
+    version = f"{job.app} {job.app_version}".rstrip()
+    return f"The render machine has no {version}: install it, or give its path."
 
 
 def _other_version(job: RunnerJob, renderer: Renderer) -> str:
@@ -148,8 +154,14 @@ def _give_up(farm: Farm, failure: Failure, programs: list[Program]) -> int:
 
 
 def _programs(discovery: Discovery) -> list[Program]:
-    """Return what to report: nothing is started for it that the job did not need."""
-    return [report_of(each.app, each.version, each.plugins) for each in discovery.found()]
+    """Return what to report: nothing is started for it that the job did not need.
+
+    Of several of one version, together: a job gets the one that has its plug-ins.
+    """
+    plugins: dict[tuple[str, str], list[str]] = {}
+    for each in discovery.found():
+        plugins.setdefault((each.app, each.version), []).extend(each.plugins)
+    return [report_of(*program, dict.fromkeys(has)) for program, has in plugins.items()]
 
 
 def _claims(

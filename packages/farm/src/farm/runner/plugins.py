@@ -40,21 +40,34 @@ def with_other_programs(
     return replace(renderer, found=(*renderer.found, *others))
 
 
-def with_versions(job: RunnerJob, found: Iterable[FoundPlugin]) -> tuple[list[str], list[str]]:
+def count_missing(renderer: Renderer, template: Template, job: RunnerJob) -> int:
+    """Return how many of a job's plug-ins a renderer should have, and has not."""
+    return sum(
+        not _there(job, text, renderer.found)
+        for text in job.plugins
+        if not _is_program(template, text) and text not in job.unseen_plugins
+    )
+
+
+def with_versions(job: RunnerJob, renderer: Renderer) -> tuple[list[str], list[str]]:
     """Return a job's plug-ins as ``<code>:<version>``, and what its owner must know about that.
 
     Without a version it is the newest on this machine that works with the product's version; where
     none was found it is the farm's, which the product may know of itself.
+
+    Raises:
+        RendererError: the renderer has not one of them. It would render without, and say nothing.
     """
-    there = [each.text.partition(":") for each in found]
     plugins, warnings = [], []
     for text in job.plugins:
+        there = _there(job, text, renderer.found)
+        if not there and text not in job.unseen_plugins:
+            raise RendererError(_has_none(renderer, text))
         choice = job.plugin_choices.get(text)
         if choice is None:
             plugins.append(text)
             continue
-        fitting = _fitting(job, text, (version for code, _, version in there if code == text))
-        version = _newest(fitting) or choice.newest
+        version = _newest(there) or choice.newest
         plugins.append(f"{text}:{version}" if version else text)
         if choice.newest and version_key(version) < version_key(choice.newest):
             warnings.append(
@@ -62,6 +75,19 @@ def with_versions(job: RunnerJob, found: Iterable[FoundPlugin]) -> tuple[list[st
                 f"'{text}:{choice.newest}' if all frames must be made with the same one."
             )
     return plugins, warnings
+
+
+def _there(job: RunnerJob, text: str, found: Iterable[FoundPlugin]) -> list[str]:
+    """Return the versions that were found of one of a job's plug-ins, and will do."""
+    code, _, wanted = text.partition(":")
+    there = [each.text.partition(":") for each in found]
+    versions = [version for name, _, version in there if name == code]
+    return [wanted] * (wanted in versions) if wanted else _fitting(job, code, versions)
+
+
+def _is_program(template: Template, text: str) -> bool:
+    code = text.partition(":")[0]
+    return code in template.plugins and bool(template.plugins[code].program)
 
 
 def _fitting(job: RunnerJob, code: str, versions: Iterable[str]) -> list[str]:
@@ -77,6 +103,13 @@ def _ranges(job: RunnerJob, code: str) -> list[str]:
 
 def _newest(versions: Iterable[str]) -> str:
     return max(versions, key=version_key, default="")
+
+
+def _has_none(renderer: Renderer, plugin: str) -> str:
+    return (
+        f"The render machine's {renderer.app} {renderer.version} has no plug-in {plugin}: install "
+        "it there, or name its version in the farm's catalogue if it is where nobody finds it."
+    )
 
 
 def _lacks(job: RunnerJob, code: str, app: str, version: str) -> str:
