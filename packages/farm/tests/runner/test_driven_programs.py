@@ -152,6 +152,30 @@ def test_an_error_that_ends_with_0_is_an_error(desk: Callable[[str], Desk], prod
     assert end(farm).marker in farm.log
 
 
+@pytest.mark.parametrize(
+    ("product", "name"),
+    [
+        ("c4d", "Rendering failed fix"),
+        ("c4d", "failed fix"),
+        ("maya", "failed to render, Fatal Error"),
+        ("nuke", "A license for it was not found"),
+        ("vray", "Could not obtain a license"),
+    ],
+)
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_names_say_is_no_error(
+    desk: Callable[[str], Desk], product: str, name: str, fails: bool
+) -> None:
+    place = desk(product)
+    written = write_scene(place.folder / "project", product, *["error-exit-0"] * fails)
+    scene = written.rename(written.with_name(f"{name}{written.suffix}"))
+    params = {} if product == "nuke" else {"output_prefix": f"{name}_"}
+    farm = place.render(scene, claims=[[1, 2]], **params)
+    assert scene.name in farm.log
+    expected = Outcome.FAILED if fails else Outcome.COMPLETED
+    assert end(farm).outcome is expected, farm.log
+
+
 def test_a_document_that_c4d_cannot_load_is_told_by_its_own_words(
     desk: Callable[[str], Desk],
 ) -> None:

@@ -26,6 +26,7 @@ from farm_protocol.runner import (
 
 from farm.renderers import Renderer, environment
 from farm.runner.joblog import ClaimLog
+from farm.runner.own_names import OwnNames
 from farm.runner.parameters import frames_of, values_of
 from farm.runner.rendering import Rendering
 from farm.runner.report import (
@@ -127,7 +128,8 @@ class ClaimRun:
         self._over = threading.Event()
         self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
         self._log = ClaimLog(farm, self._claim_id)
-        self._rendering = Rendering(template, job.parameters, self._log, self._written)
+        names = OwnNames(job, str(place.project))
+        self._rendering = Rendering(template, job.parameters, names, self._log, self._written)
         expected = template.output_files(job.parameters, self._frames)
         self._results = Results(
             farm,

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from farm.runner.joblog import ClaimLog
+from farm.runner.own_names import OwnNames
 from farm.runner.results import FrameFiles
 from farm.runner.verdict import Failure, condemn
 from farm.runner.watchdog import Watchdog, limit_of
@@ -32,6 +33,7 @@ class Rendering:
         self,
         template: Template,
         parameters: Mapping[str, JsonValue],
+        names: OwnNames,
         log: ClaimLog,
         written: Callable[[FrameFiles], None],
     ) -> None:
@@ -39,9 +41,11 @@ class Rendering:
 
         Parameters:
             parameters: the job's.
+            names: the job's.
             written: is told of each frame that the renderer has finished.
         """
-        self._symptoms, self._log, self._written = template.symptoms, log, written
+        self._symptoms, self._names = template.symptoms, names
+        self._log, self._written = log, written
         self._started = self._mark = time.monotonic()
         self._watchdog = Watchdog(
             limit_of(template.frame_timeout, parameters),
@@ -82,7 +86,8 @@ class Rendering:
         elif line.strip() and not line.startswith("openjd_"):
             self.last_line = line.strip()
             self._log.add(line)
-            if failure := condemn(line, self._symptoms):
+            failure = condemn(line, self._symptoms)
+            if failure and condemn(self._names.hide(line), self._symptoms):
                 self.condemn(failure)
 
     def _event(self, event: dict[str, Any]) -> None:
@@ -90,6 +95,8 @@ class Rendering:
             return
         now = time.monotonic()
         match event["event"]:
+            case "command":
+                self._log.add(str(event["line"]))
             case "loaded":
                 if event["width"] is not None:
                     self._size = (int(event["width"]), int(event["height"]))

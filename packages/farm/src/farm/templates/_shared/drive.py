@@ -171,7 +171,7 @@ def _set_up(program: str, setup: str) -> "list[str]":
 
 
 def _run(command: "list[str]", environment: "dict[str, str]", claim: Claim) -> int:
-    print(" ".join(command), flush=True)
+    emit("command", line=" ".join(command))
     parent = os.getpid()
     process = subprocess.Popen(
         command,

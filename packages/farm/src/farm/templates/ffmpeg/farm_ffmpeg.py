@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import IO, Any
 
-from farm_events import SceneError
+from farm_events import SceneError, emit
 from farm_images import strictness
 from farm_start import die_with_parent
 
@@ -93,7 +93,7 @@ def encode(
             ends FFmpeg.
         on_progress: called from another thread with how many frames are encoded.
     """
-    print(" ".join(command), flush=True)
+    emit("command", line=" ".join(command))
     process = _start(command)
     assert process.stdout is not None
     assert process.stderr is not None

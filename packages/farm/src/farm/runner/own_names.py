@@ -1,0 +1,63 @@
+"""The names that a job itself brings along: what they say is nothing that its renderer says."""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from farm_protocol.runner import RunnerJob
+from pydantic import JsonValue
+
+_HIDDEN = "\N{HORIZONTAL ELLIPSIS}"
+
+_LEAST = 4
+"""Characters of a name. A shorter one holds no symptom."""
+
+
+class OwnNames:
+    """Hides a job's names in lines, so that "License error.c4d" is no error."""
+
+    def __init__(self, job: RunnerJob, project: str) -> None:
+        """Look at nothing yet: few lines are worth it.
+
+        Parameters:
+            project: the folder on this machine that holds what is staged.
+        """
+        self._job, self._project = job, project
+
+    def hide(self, line: str) -> str:
+        """Return a line without these names."""
+        for name in self._names:
+            if name in line:
+                line = line.replace(name, _HIDDEN)
+        return line
+
+    @cached_property
+    def _names(self) -> list[str]:
+        job = self._job
+        names = {job.name, *_texts(job.parameters)}
+        for path in (job.scene, job.output_folder, *(file.path for file in job.files)):
+            names.update(_parts(path))
+        paths = {f"{self._project}/{file.path}" for file in job.files}
+        # Of a plain word nobody knows who says it, unless it stands in a path.
+        told = {each for each in names if len(each) >= _LEAST and not each.isalpha()}
+        return sorted(told | paths, key=len, reverse=True)
+
+
+def _parts(path: str) -> Iterator[str]:
+    """Yield a remote path, with and without its project, and the names in it."""
+    pure = PurePosixPath(path)
+    yield path
+    yield path.partition("/")[2]
+    yield from pure.parts
+    yield pure.stem
+
+
+def _texts(values: JsonValue | Iterable[JsonValue]) -> Iterator[str]:
+    match values:
+        case str():
+            yield from _parts(values)
+        case dict():
+            yield from _texts([*values.values()])
+        case list():
+            for value in values:
+                yield from _texts(value)
