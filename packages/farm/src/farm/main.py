@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from filelock import FileLock, Timeout
 
 from farm import __version__
 from farm.accounts.audit import Audit
+from farm.announcement import AnnouncedMachines, Announcement
 from farm.api.app import create_app
 from farm.api.context import Context
 from farm.asset_checks import AssetChecks
 from farm.catalog import Catalogue
 from farm.catalog.definitions import CatalogueError, load_definitions
 from farm.catalog.hardware import local_machines
-from farm.catalog.machines import with_definitions
+from farm.catalog.machines import Machines, with_definitions
 from farm.catalog.products import Installed, listed, merged, product_rows
 from farm.config import Settings
 from farm.db import hosts
@@ -110,7 +111,7 @@ def serve(settings: Settings) -> None:
         database,
         scheduler,
         changes,
-        on_ready=lambda: _announce(settings, url, slots),
+        on_ready=lambda: _announce(settings, url, catalogue.machines),
         proxies=settings.proxies,
     )
     if settings.embedded:
@@ -207,21 +208,18 @@ def _mail_server(settings: Settings) -> Smtp | None:
     )
 
 
-def _announce(settings: Settings, url: str, slots: Mapping[str, int]) -> None:
+def _announce(settings: Settings, url: str, machines: Sequence[Machines]) -> None:
     """Tell whoever wants to find this farm where it is."""
-    who = {"url": url, "pid": os.getpid(), "version": __version__}
-    temporary = settings.data_dir / "farm.json.part"
-    temporary.write_text(json.dumps({**who, "slots": dict(slots)}))
-    temporary.replace(settings.data_dir / "farm.json")
+    kinds = [AnnouncedMachines(id=each.id, gpu=each.gpu, slots=each.slots) for each in machines]
+    who = Announcement(url=url, pid=os.getpid(), version=__version__, machines=kinds)
+    who.write(settings.data_dir)
     if settings.embedded:
-        print(json.dumps({"event": "ready", **who}), flush=True)
+        told = who.model_dump(include={"url", "pid", "version"})
+        print(json.dumps({"event": "ready", **told}), flush=True)
     else:
         print(f"The farm listens on {url}; its data is in {settings.data_dir}.", file=sys.stderr)
 
 
 def _who(data_dir: Path) -> str:
-    try:
-        who = json.loads((data_dir / "farm.json").read_text())
-        return f"process {who['pid']}, {who['url']}"
-    except (OSError, ValueError, KeyError):
-        return "it is just starting"
+    who = Announcement.read(data_dir)
+    return f"process {who.pid}, {who.url}" if who else "it is just starting"

@@ -1,6 +1,5 @@
 """Runs the API and the scheduler in one process, and ends them in the right order."""
 
-import json
 import logging
 import os
 import signal
@@ -11,12 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import uvicorn
 from farm_protocol.jobs import JobState
 from sqlalchemy import select
 from starlette.types import ASGIApp
 
+from farm.announcement import Announcement
 from farm.db import runners
 from farm.db.database import Database
 from farm.db.tables import jobs
@@ -52,10 +53,10 @@ def listen(host: str, port: int, data_dir: Path) -> socket.socket:
 
 
 def _last_port(data_dir: Path) -> int:
+    last = Announcement.read(data_dir)
     try:
-        url: str = json.loads((data_dir / "farm.json").read_text())["url"]
-        return int(url.rpartition(":")[2])
-    except (OSError, ValueError, KeyError):
+        return (urlsplit(last.url).port if last else None) or 0
+    except ValueError:
         return 0
 
 

@@ -77,6 +77,7 @@ def test_the_history_says_why_and_has_pages(office: Office) -> None:
     ("arguments", "sentence"),
     [
         (("eve@example.com", "1", "--reason", "x"), "no user 'eve@example.com'"),
+        (("ann@example.com", "1", "--reason", "x" * 501), "--reason: at most 500 characters"),
         (("ann@example.com", "much", "--reason", "x"), "'much' is not an amount"),
         (("ann@example.com", "NaN", "--reason", "x"), "'NaN' is not an amount"),
         (("ann@example.com", "0", "--reason", "x"), "more than 0"),

@@ -77,6 +77,7 @@ def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
         (add(tmp_path, "nonsense"), "not an email"),
         (add(tmp_path, "bob@example.com", "--credits", "many"), "--credits"),
         (add(tmp_path, "bob@example.com", "--password-stdin", password="short"), "8 to 1024"),
+        (add(tmp_path, "bob\udcff@example.com"), r"'bob\udcff@example.com' is not text in UTF-8"),
     ):
         assert done.returncode == 1
         assert word in done.stderr

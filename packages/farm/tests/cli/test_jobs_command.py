@@ -20,9 +20,12 @@ from farm_protocol.users import NewUser
 from waiting import until
 
 EMAIL = "ann@example.com"
-SILENT = (
-    '#!/bin/sh\nif [ "$1" = "--version" ]; then echo "Blender 3.4.1"; exit; fi\nexec sleep 600\n'
-)
+ENDLESS = """\
+#!/bin/sh
+if [ "$1" = "--version" ]; then echo "Blender 3.4.1"; exit; fi
+echo here
+exec sleep 600
+"""
 
 
 class Place:
@@ -72,7 +75,7 @@ class Place:
 @pytest.fixture
 def place(tmp_path: Path, on_database: str | None) -> Iterator[Place]:
     blender = tmp_path / "blender"
-    blender.write_text(SILENT)
+    blender.write_text(ENDLESS)
     blender.chmod(0o755)
     folder = tmp_path / "farm"
     database = open_database(folder, on_database)
@@ -131,6 +134,9 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     shown = place.read("jobs", "show", first)
     assert shown["tasks"][0]["outcome"] in ("stopped", "lost")
     assert place.read("jobs", "log", second)["job_id"] == second
+    (task,) = place.read("jobs", "show", first)["tasks"]
+    of_task = ("jobs", "log", first, "--task", task["id"][:8])
+    until(lambda: "here\n" in place.read(*of_task)["text"])
     done = place.farm("jobs", "list", "--all", "--limit", "1", "--json")
     assert [line["id"] for line in json.loads(done.stdout)] == [second]
     assert done.stderr == "There are more than these 1 jobs: --limit shows more.\n"
@@ -193,11 +199,25 @@ def test_mistakes_are_told_in_a_sentence(place: Place) -> None:
         (["jobs", "stop", "--user", "eve@example.com"], "There is no user"),
         (["jobs", "stop", "--submission", "x"], "There is no submission 'x'."),
         (["jobs", "change", job, "--priority", "101"], "--priority"),
+        (["jobs", "list", "--user", "eve@example.com"], "There is no user 'eve@example.com'."),
+        (["jobs", "log", job, "--task", "zzz"], "There is no task 'zzz'."),
+        (["jobs", "log", job, "--task", ""], "There is no task ''."),
     ):
         done = place.farm(*arguments)
         assert (done.returncode, done.stdout) == (1, ""), arguments
         assert words in done.stderr
+    for arguments in (
+        ["jobs", "list", "--limit", f"1{'0' * 20}"],
+        ["workers", "slots", "x", "1e9"],
+    ):
+        done = place.farm(*arguments)
+        assert (done.returncode, "Invalid value" in done.stderr) == (2, True)
     place.read("jobs", "stop", job)
     place.wait(job, lambda job: job["state"] == "stopped")
     done = place.farm("jobs", "suspend", job)
     assert (done.returncode, done.stderr) == (1, "'beauty' is stopped: cannot suspend it.\n")
+    for odd in ("[]", '{"machines": {"local-cpu": "1"}}', "\x00"):
+        (place.folder / "farm.json").write_text(odd)
+        assert "The farm does not run." in place.farm("workers").stdout
+        done = place.farm("workers", "slots", "local-cpu", "2")
+        assert (done.returncode, done.stderr[:22]) == (1, "The farm does not run:")

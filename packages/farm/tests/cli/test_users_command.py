@@ -99,12 +99,15 @@ def test_plan_role_and_emails(office: Office) -> None:
     assert "'Small'" in office.farm("plan", EMAIL, "Small").stdout
     assert "an admin" in office.farm("role", EMAIL, "admin").stdout
     assert "no emails" in office.farm("emails", EMAIL, "off").stdout
-    assert (
-        "big (CPU), the farm's default (GPU)" in office.farm("machine", EMAIL, "--cpu=big").stdout
-    )
+    told = office.farm("machine", EMAIL, "--cpu=local-cpu").stdout
+    assert "local-cpu (CPU), the farm's default (GPU)" in told
+    for wrong in ("--cpu=lcoal-cpu", "--gpu=local-cpu", f"--cpu={'x' * 101}"):
+        refused = office.farm("machine", EMAIL, wrong)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(f"machine_{wrong[2:5]}: '{wrong[6:]}' is no ")
     user = json.loads(office.farm("show", EMAIL, "--json").stdout)
     assert (user["plan"], user["role"], user["email_notices"]) == ("Small", "admin", False)
-    assert (user["machine_cpu"], user["machine_gpu"]) == ("big", "")
+    assert (user["machine_cpu"], user["machine_gpu"]) == ("local-cpu", "")
     shown = office.farm("show", EMAIL).stdout
     assert "Small: 2 instances a job, 3 in all" in shown
     key = office.key()
@@ -131,7 +134,7 @@ def test_programs_get_json(office: Office) -> None:
     assert read("plan", bob, "Small")["plan"] == "Small"
     assert read("role", bob, "admin")["role"] == "admin"
     assert not read("emails", bob, "off")["email_notices"]
-    assert read("machine", bob, "--gpu=big")["machine_gpu"] == "big"
+    assert read("machine", bob, "--cpu=local-cpu")["machine_cpu"] == "local-cpu"
     assert not read("disable", bob)["active"]
     assert read("enable", bob)["active"]
     key = read("rotate-key", bob)["access_key"]

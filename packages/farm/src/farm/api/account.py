@@ -17,7 +17,7 @@ from farm.accounts import users
 from farm.accounts.credentials import login
 from farm.accounts.credits import user_info
 from farm.api.context import Account, InContext
-from farm.catalog.machines import require_own_kind
+from farm.catalog.machines import kinds, require_own_kind
 from farm.db import ledger
 from farm.jobs.pricing import to_credits
 
@@ -44,7 +44,7 @@ def get_me(context: InContext, account: Account) -> UserInfo:
 def patch_me(context: InContext, account: Account, change: MyChange) -> User:
     """Change what users decide for themselves."""
     wanted = UserChange(**change.model_dump())
-    require_own_kind(context.catalogue.machines, wanted)
+    require_own_kind(kinds(context.catalogue.machines), wanted.machine_cpu, wanted.machine_gpu)
     with context.database.write() as connection:
         return users.describe(connection, users.change(connection, account, wanted))
 

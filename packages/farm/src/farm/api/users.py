@@ -21,7 +21,7 @@ from farm.accounts import credentials, plans, users
 from farm.accounts.credits import check_movement, grant
 from farm.api.account import credit_history
 from farm.api.context import Admin, Context, InContext
-from farm.catalog.machines import require_own_kind
+from farm.catalog.machines import kinds, require_own_kind
 from farm.db import accounts as rows
 from farm.db import plans as plan_rows
 from farm.errors import ConflictError, InvalidRequestError
@@ -57,7 +57,7 @@ def get_user(context: InContext, _admin: Admin, email: str) -> User:
 @router.patch("/users/{email}")
 def patch_user(context: InContext, admin: Admin, email: str, change: UserChange) -> User:
     """Change a user's profile, plan or role; lock the user out, or let it in again."""
-    require_own_kind(context.catalogue.machines, change)
+    require_own_kind(kinds(context.catalogue.machines), change.machine_cpu, change.machine_gpu)
     with context.database.write() as connection:
         account = credentials.known(connection, email)
         if account.id == admin.id and (change.role is not None or change.active is not None):

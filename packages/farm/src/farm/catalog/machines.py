@@ -1,12 +1,11 @@
 """Machine types: what a runner runs on, how many there are, what they cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Literal
 
 from farm_protocol.catalogue import MachineType, ProductVersion
-from farm_protocol.users import UserChange
 
 from farm.catalog.definitions import Definitions
 from farm.catalog.products import takes
@@ -147,23 +146,28 @@ def choose(machines: Sequence[Machines], wanted: str, gpu: bool, own: Own = _FAR
     raise ValueError(f"There is no machine type '{wanted}'; this farm has {known}.")
 
 
-def require_own_kind(machines: Sequence[Machines], change: UserChange) -> None:
+def kinds(machines: Iterable[Machines]) -> dict[str, bool]:
+    """Return of each machine type whether it has a GPU."""
+    return {each.id: each.gpu for each in machines}
+
+
+def require_own_kind(kinds: Mapping[str, bool], cpu: str | None, gpu: str | None) -> None:
     """Refuse machine types that a user cannot have by default.
+
+    Parameters:
+        kinds: see `kinds`.
+        cpu, gpu: ids that a user wants; "" and None: none.
 
     Raises:
         InvalidRequestError: there is none of that id, or not of that kind.
     """
     errors = {}
-    for name, wanted, gpu in (
-        ("machine_cpu", change.machine_cpu, False),
-        ("machine_gpu", change.machine_gpu, True),
-    ):
-        known = [each.id for each in machines if each.gpu == gpu]
+    for name, wanted, with_gpu in (("machine_cpu", cpu, False), ("machine_gpu", gpu, True)):
+        known = [each for each, has_gpu in kinds.items() if has_gpu == with_gpu]
         if wanted and wanted not in known:
             there = ", ".join(f"'{each}'" for each in known) or "none"
-            errors[name] = [
-                f"'{wanted}' is no {'GPU' if gpu else 'CPU'} machine type here; there is {there}."
-            ]
+            kind = "GPU" if with_gpu else "CPU"
+            errors[name] = [f"'{wanted}' is no {kind} machine type here; there is {there}."]
     if errors:
         raise InvalidRequestError(errors)
 

@@ -1,6 +1,7 @@
 """The command ``farm``: a module for each noun, `_common` for what they share."""
 
 import logging
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -46,4 +47,9 @@ def serve(
 
 def main() -> None:
     """Run the command line."""
+    for argument in sys.argv[1:]:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            fail(f"The argument {argument!a} is not text in UTF-8.")
     app()

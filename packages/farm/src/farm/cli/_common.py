@@ -2,13 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from farm_protocol.places import default_data_dir, embedded_farm_dir
@@ -20,6 +20,7 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from farm.accounts.credits import check_amount
+from farm.announcement import AnnouncedMachines, Announcement
 from farm.config import Settings
 from farm.db import accounts
 from farm.db.accounts import AccountRow
@@ -36,6 +37,8 @@ DataDir = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+Asked = TypeVar("Asked", bound=BaseModel)
 
 _WIDE = 200
 
@@ -59,6 +62,23 @@ def opened(data_dir: Path | None) -> Iterator[Database]:
 def farm_folder(data_dir: Path | None) -> Path:
     """Return the data folder that is meant."""
     return data_dir if data_dir is not None else embedded_farm_dir(default_data_dir())
+
+
+def announced_machines(data_dir: Path | None) -> Sequence[AnnouncedMachines]:
+    """Return the machine types of the farm that works on the data folder; none is an error."""
+    announced = Announcement.read(farm_folder(data_dir))
+    if announced is None:
+        fail("The farm does not run: only then its machine types are known.")
+    return announced.machines
+
+
+def checked(model: type[Asked], **values: Any) -> Asked:
+    """Return what a command asks for; a wrong option ends it with a sentence."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        fail(f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg']}.")
 
 
 def settings_of(data_dir: Path | None, **chosen: Any) -> Settings:

@@ -30,6 +30,7 @@ credits_ = typer.Typer(no_args_is_help=True)
 Email = Annotated[str, typer.Argument(help="The user's address.")]
 
 
+_LONGEST_REASON = 500
 _LONGEST_REFERENCE = 100
 
 
@@ -91,6 +92,8 @@ def move(
     reference = reference or uuid4().hex
     if len(reference) > _LONGEST_REFERENCE:
         fail(f"--reference: at most {_LONGEST_REFERENCE} characters.")
+    if len(reason) > _LONGEST_REASON:
+        fail(f"--reason: at most {_LONGEST_REASON} characters.")
     if not reason.strip():
         fail("--reason: say why, in a few words; it stays in the account's history.")
     with opened(data_dir) as database, database.write() as connection:
@@ -116,7 +119,8 @@ def history(
     email: Email,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 50,
     before: Annotated[
-        int | None, typer.Option(help="Only those older than the movement with this number.")
+        int | None,
+        typer.Option(max=2**63 - 1, help="Only those older than the movement with this number."),
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,

@@ -13,11 +13,19 @@ from typing import Annotated
 
 import typer
 from farm_protocol.jobs import JobChange, JobLog, JobState
-from pydantic import ValidationError
 from sqlalchemy import Connection
 
-from farm.cli._common import AsJson, DataDir, fail, opened, print_json, print_table
-from farm.db import accounts, feed, overview, tasks
+from farm.cli._common import (
+    AsJson,
+    DataDir,
+    account_of,
+    checked,
+    fail,
+    opened,
+    print_json,
+    print_table,
+)
+from farm.db import feed, overview, tasks
 from farm.db import jobs as rows
 from farm.db.database import Database
 from farm.scheduler import actions
@@ -32,6 +40,7 @@ OfSubmission = Annotated[
 ]
 OfUser = Annotated[str | None, typer.Option("--user", help="All jobs of this user (email).")]
 
+_MOST = 1_000_000
 _WHO = "the farm's administrator"
 
 
@@ -40,14 +49,13 @@ def list_jobs(
     user: Annotated[str | None, typer.Option("--user", help="Only this user's (email).")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
     as_json: AsJson = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="How many at most.")] = 1000,
     data_dir: DataDir = None,
 ) -> None:
     """Show the jobs of all users, newest first."""
     with opened(data_dir) as database, database.read() as connection:
-        lines = overview.job_lines(
-            connection, user=user and user.casefold(), over=all_, limit=limit + 1
-        )
+        of = None if user is None else account_of(connection, user).email
+        lines = overview.job_lines(connection, user=of, over=all_, limit=limit + 1)
     if len(lines) > limit:
         del lines[limit:]
         # Beside the JSON, not in it.
@@ -111,7 +119,9 @@ def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> N
 @jobs.command("log")
 def show_log(
     job: JobId,
-    task: Annotated[str | None, typer.Option("--task", help="Only the task with this id.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="Only this task's: its id, or the beginning of it.")
+    ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -119,7 +129,8 @@ def show_log(
     with opened(data_dir) as database:
         with database.read() as connection:
             job_id = _one(connection, job)
-        pages = _log_pages(database, job_id, task)
+            task_id = None if task is None else _one_task(connection, job_id, task)
+        pages = _log_pages(database, job_id, task_id)
         if as_json:
             print_json({"job_id": job_id, "text": "".join(pages)})
             return
@@ -181,11 +192,7 @@ def change_jobs(
     data_dir: DataDir = None,
 ) -> None:
     """Change priority or instances, also of jobs that run."""
-    try:
-        asked = JobChange(priority=priority, instances=instances)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        fail(f"--{fault['loc'][0]}: {fault['msg']}.")
+    asked = checked(JobChange, priority=priority, instances=instances)
 
     def apply(connection: Connection, chosen: list[str]) -> None:
         actions.change(connection, chosen, asked)
@@ -228,18 +235,23 @@ def _chosen(
         if rows.submission_owner(connection, submission) is None:
             fail(f"There is no submission '{submission}'.")
         return rows.ids(connection, submission_id=submission)
-    account = accounts.by_email(connection, (user or "").casefold())
-    if account is None:
-        fail(f"There is no user '{user}'.")
+    account = account_of(connection, user or "")
     return rows.ids(connection, account_id=account.id, states=states)
 
 
 def _one(connection: Connection, prefix: str) -> str:
-    found = overview.jobs_beginning_with(connection, prefix) if prefix else []
-    if not found:
-        fail(f"There is no job '{prefix}'.")
+    return _only(overview.jobs_beginning_with(connection, prefix), "job", prefix)
+
+
+def _one_task(connection: Connection, job_id: str, prefix: str) -> str:
+    return _only(overview.tasks_beginning_with(connection, job_id, prefix), "task", prefix)
+
+
+def _only(found: list[str], what: str, prefix: str) -> str:
+    if not found or not prefix:
+        fail(f"There is no {what} '{prefix}'.")
     if len(found) > 1:
-        fail(f"Several jobs begin with '{prefix}': give more of the id.")
+        fail(f"Several {what}s begin with '{prefix}': give more of the id.")
     return found[0]
 
 

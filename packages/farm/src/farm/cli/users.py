@@ -14,11 +14,14 @@ from farm_protocol.users import NewUser, Role, User, UserChange, UserWithKey
 from farm.accounts import credentials
 from farm.accounts.plans import STANDARD
 from farm.accounts.users import create, describe
+from farm.catalog.machines import require_own_kind
 from farm.cli._common import (
     AsJson,
     DataDir,
     account_of,
     amount_of,
+    announced_machines,
+    fail,
     opened,
     print_json,
     print_table,
@@ -165,7 +168,12 @@ def machine(
     data_dir: DataDir = None,
 ) -> None:
     """Say which machine types a user's jobs get that name none; without options, show them."""
-    user = _change(data_dir, email, UserChange(machine_cpu=cpu, machine_gpu=gpu))
+    with opened(data_dir) as database, database.write() as connection:
+        if cpu or gpu:
+            known = {each.id: each.gpu for each in announced_machines(data_dir)}
+            require_own_kind(known, cpu, gpu)
+        wanted = UserChange(machine_cpu=cpu, machine_gpu=gpu)
+        user = describe(connection, change_user(connection, account_of(connection, email), wanted))
     own = [each or "the farm's default" for each in (user.machine_cpu, user.machine_gpu)]
     told = f"{user.email} gets, unless a job says more: {own[0]} (CPU), {own[1]} (GPU)."
     _tell(user, as_json, told)
@@ -241,4 +249,7 @@ def _yes(value: bool) -> str:
 
 
 def _read_password() -> str:
-    return sys.stdin.readline().rstrip("\r\n")
+    try:
+        return sys.stdin.readline().rstrip("\r\n")
+    except UnicodeDecodeError:
+        fail("The password on standard input is not text in UTF-8.")

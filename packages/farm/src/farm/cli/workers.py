@@ -1,15 +1,23 @@
 """``farm workers``: the living runners, and what the render nodes have."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from farm.cli._common import AsJson, DataDir, fail, farm_folder, opened, print_json, print_table
+from farm.accounts.plans import MOST
+from farm.announcement import AnnouncedMachines, Announcement
+from farm.cli._common import (
+    AsJson,
+    DataDir,
+    announced_machines,
+    farm_folder,
+    opened,
+    print_json,
+    print_table,
+)
 from farm.db import capacity, hosts, overview
 from farm.db.hosts import HostProgram
 from farm.db.overview import WorkerLine
@@ -23,10 +31,13 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
     """Show the living runners, the slots of each machine type, and what each host can run."""
     if context.invoked_subcommand is not None:
         return
+    announced = Announcement.read(farm_folder(data_dir))
     with opened(data_dir) as database, database.read() as connection:
         lines = overview.worker_lines(connection)
         found = hosts.everything(connection)
-        slots = capacity.slots(connection, _configured_slots(farm_folder(data_dir)))
+        slots = capacity.slots(
+            connection, _configured_slots(announced.machines if announced else [])
+        )
     in_use = {name: sum(line.machine_type == name for line in lines) for name in slots}
     if as_json:
         machines = [
@@ -70,7 +81,9 @@ def set_slots(
     machine_type: Annotated[str, typer.Argument(help="As `farm workers` shows it.")],
     count: Annotated[
         int | None,
-        typer.Argument(min=0, help="Most runners at a time; 0: none. Without it: as configured."),
+        typer.Argument(
+            min=0, max=MOST, help="Most runners at a time; 0: none. Without it: as configured."
+        ),
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -79,9 +92,7 @@ def set_slots(
 
     Runners that become too many end after the frame they are at.
     """
-    configured = _configured_slots(farm_folder(data_dir))
-    if not configured:
-        fail("The farm does not run: only then its machine types are known.")
+    configured = _configured_slots(announced_machines(data_dir))
     with opened(data_dir) as database, database.write() as connection:
         after = limits.set_slots(connection, configured, machine_type, count)
     if as_json:
@@ -127,10 +138,5 @@ def _program(each: HostProgram) -> dict[str, object]:
     }
 
 
-def _configured_slots(folder: Path) -> dict[str, int]:
-    """Return the slots of each machine type as the running farm announces them."""
-    try:
-        announced: dict[str, int] = json.loads((folder / "farm.json").read_text())["slots"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return announced
+def _configured_slots(machines: Sequence[AnnouncedMachines]) -> dict[str, int]:
+    return {each.id: each.slots for each in machines}

@@ -151,3 +151,11 @@ def jobs_beginning_with(connection: Connection, prefix: str) -> list[str]:
     """Return the ids of up to two jobs whose ids begin so."""
     query = select(jobs.c.id).where(jobs.c.id.startswith(prefix, autoescape=True)).limit(2)
     return list(connection.execute(query).scalars())
+
+
+def tasks_beginning_with(connection: Connection, job_id: str, prefix: str) -> list[str]:
+    """Return the ids of up to two tasks of a job whose ids begin so."""
+    query = select(claims.c.id).where(
+        claims.c.job_id == job_id, claims.c.id.startswith(prefix, autoescape=True)
+    )
+    return list(connection.execute(query.limit(2)).scalars())
