@@ -178,6 +178,7 @@ def test_who_has_the_licence_goes_on_while_others_wait_for_one(
     assert other.claim() != []
     other.finish("no_licence", sentence="All are taken.")
     has.finish("no_licence", sentence="Lost it.")
+    assert job_of(ann)["sentence"].startswith("Waits for another licence. All are taken. Next try")
     assert has.claim() == []
 
 

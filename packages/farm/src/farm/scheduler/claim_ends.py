@@ -94,7 +94,8 @@ def end(
         permanent=permanent,
     )
     told = sentence if left and how is not ClaimEnd.STOPPED else ""
-    again = told and f"{AGAIN}{told}"
+    # Of a licence, `setbacks` says when it is tried again.
+    again = f"{AGAIN}{told}" if told and how is not ClaimEnd.NO_LICENCE else ""
     writer.put_back(connection, row, ended.id, verdicts, again, **of_job)
     if left and how is ClaimEnd.NO_LICENCE:
         setbacks.no_licence(connection, row, sentence, now)

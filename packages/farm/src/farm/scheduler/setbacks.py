@@ -14,12 +14,7 @@ from farm.db.runners import RunnerRow
 from farm.jobs.hosts import KNOWN_SECONDS, MAX_HOST_FAILURES, REFUSED_PAUSE_SECONDS, avoided
 from farm.jobs.licences import licence_pause
 from farm.scheduler import programs, writer
-from farm.scheduler.sentences import (
-    ELSEWHERE,
-    NO_LICENCE,
-    NO_MORE_LICENCES,
-    WAITS,
-)
+from farm.scheduler.sentences import ELSEWHERE, NO_LICENCE, NO_MORE_LICENCES, WAITS
 
 
 def refusal(
@@ -45,7 +40,7 @@ def refusal(
     }
     if host not in avoided(failures, able):
         return ""
-    return wait_for_another(connection, job, _has_failed(host, failures[host]), now)
+    return _wait_for_another(connection, job, _has_failed(host, failures[host]), now)
 
 
 def unfit(
@@ -53,16 +48,17 @@ def unfit(
 ) -> str:
     """Return why a host cannot do a job at all; "" when it can, or nothing is known."""
     lacks = programs.lacking(connection, definitions, job, host, now)
-    return lacks and wait_for_another(connection, job, f"'{host}' has no {lacks}", now)
+    return lacks and _wait_for_another(connection, job, f"'{host}' has no {lacks}", now)
 
 
-def wait_for_another(connection: Connection, job: JobRow, reason: str, now: datetime) -> str:
+def _wait_for_another(connection: Connection, job: JobRow, reason: str, now: datetime) -> str:
     """Start no runner of a job for a while, so that another host may have the next one.
 
     Returns what the runner is told.
     """
     until = now + timedelta(seconds=REFUSED_PAUSE_SECONDS)
-    job_rows.put(connection, job, not_before=until)
+    # It may wait for a licence, and longer.
+    job_rows.put(connection, job, not_before=max(until, job["not_before"] or until))
     writer.say(connection, job, f"{ELSEWHERE}{reason}.")
     return f"{reason}: another machine shall do this job."
 
