@@ -198,20 +198,76 @@ def test_grey_images_and_images_smaller_than_the_signature(tmp_path):
     assert flags(1, found) == []
 
 
-def test_of_a_layered_file_the_first_picture_counts_and_its_depth_does_not(tmp_path):
-    spec = oiio.ImageSpec(64, 36, 5, "float")
-    spec.channelnames = ["View.Depth.Z", *(f"View.Combined.{name}" for name in "RGBA")]
+def draw_layers(path: Path, channels: dict[str, float]) -> Path:
+    """Write an EXR whose channels, in this order, have one value each; half of it is black."""
+    spec = oiio.ImageSpec(64, 36, len(channels), "float")
+    spec.channelnames = list(channels)
     image = oiio.ImageBuf(spec)
-    oiio.ImageBufAlgo.fill(
-        image, (math.inf, 0.2, 0.4, 0.6, 1.0), oiio.ROI(0, 32, 0, 36, 0, 1, 0, 5)
-    )
-    path = tmp_path / "frame.exr"
-    assert image.write(str(path))
+    roi = oiio.ROI(0, 32, 0, 36, 0, 1, 0, len(channels))
+    oiio.ImageBufAlgo.fill(image, tuple(channels.values()), roi)
+    assert image.write(str(path)), image.geterror()
+    return path
+
+
+def layer(name: str, *values: float, letters: str = "RGBA") -> dict[str, float]:
+    return {f"{name}{letter}": value for letter, value in zip(letters, values, strict=True)}
+
+
+PICTURE = (0.2, 0.4, 0.6, 1.0)
+WHITE_AO = layer("ViewLayer.AO.", 1, 1, 1, letters="RGB")
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"View.Depth.Z": math.inf},
+        WHITE_AO,
+        layer("View.AO.", *WHITE),
+        layer("A.CryptoMatte00.", *WHITE, letters="rgba"),
+    ],
+    ids=["depth", "occlusion", "occlusion with alpha", "matte"],
+)
+@pytest.mark.parametrize(
+    "name", ["", "ViewLayer.Combined.", "Scene.rgba.", "C.", "z.BEAUTY.", "Combined."]
+)
+def test_the_picture_of_a_layered_file_is_measured_and_no_pass(tmp_path, others, name):
+    path = draw_layers(tmp_path / "frame.exr", others | layer(name, *PICTURE))
     found = measured(path)
     assert {each.name: each.maximum for each in found.channels} == pytest.approx(
-        {"R": 0.2, "G": 0.4, "B": 0.6, "A": 1.0}
+        dict(zip("RGBA", PICTURE, strict=True))
     )
     assert flags(1, found) == []
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [
+        # A layer without a name is the picture, whatever the others are called.
+        (layer("Combined.", *WHITE) | layer("", *PICTURE), dict(zip("RGBA", PICTURE, strict=True))),
+        # None is called after the picture: the first that has colours.
+        (
+            layer("a.Normal.", 0.7, 0.8, 0.9, letters="XYZ") | layer("b.x.", *PICTURE),
+            dict(zip("RGBA", PICTURE, strict=True)),
+        ),
+        (layer("b.x.", *PICTURE, letters="rgba"), dict(zip("RGBA", PICTURE, strict=True))),
+        (WHITE_AO | {"Y": 0.3}, {"Y": 0.3}),
+        (WHITE_AO | layer("beauty.", 0.3, 1, letters="YA"), {"Y": 0.3, "A": 1}),
+        (
+            layer("a.x.", 0.7, letters="Y") | layer("b.x.", *PICTURE[:3], letters="RGB"),
+            {"R": 0.2, "G": 0.4, "B": 0.6},
+        ),
+    ],
+    ids=["default", "first", "lower case", "luminance", "named luminance", "colours win"],
+)
+def test_which_layer_is_the_picture(tmp_path, channels, expected):
+    found = measured(draw_layers(tmp_path / "frame.exr", channels))
+    assert {each.name: each.maximum for each in found.channels} == pytest.approx(expected)
+
+
+def test_a_damaged_picture_behind_a_healthy_pass_is_found(tmp_path):
+    nan = layer("ViewLayer.Combined.", math.nan, 0.4, 0.6, 1)
+    path = draw_layers(tmp_path / "frame.exr", WHITE_AO | nan)
+    assert FlagCode.NON_FINITE in codes(path)
 
 
 def test_the_next_frame_of_the_same_name_is_measured_anew(tmp_path):

@@ -196,6 +196,63 @@ def test_odd_sizes_are_made_even(
     assert (found["width"], found["height"]) == size
 
 
+@pytest.mark.parametrize(
+    ("codec", "size"),
+    [
+        ("H264", (2, 2)),
+        ("PRORES", (2, 2)),
+        ("H265", (16, 16)),
+        ("AV1", (64, 64)),
+        # Made even, it is large enough.
+        ("H265", (15, 15)),
+        ("AV1", (63, 63)),
+    ],
+)
+def test_the_least_size_of_each_codec(desk: Desk, codec: str, size: tuple[int, int]) -> None:
+    for frame in (1, 2):
+        write_image(desk.images / f"frame_{frame:04d}.png", 0.5, size)
+    found = stream(desk.film(desk.run(codec=codec)))
+    assert found["nb_read_frames"] == "2"
+    assert (found["width"], found["height"]) == tuple(side + side % 2 for side in size)
+
+
+@pytest.mark.parametrize(
+    ("codec", "image", "scale", "film", "least"),
+    [
+        ("H265", (2, 2), {}, "2x2", "16x16"),
+        ("H265", (14, 200), {}, "14x200", "16x16"),
+        ("AV1", (128, 61), {}, "128x62", "64x64"),
+        ("AV1", (62, 128), {}, "62x128", "64x64"),
+        ("AV1", (192, 108), {"scale_width": 96}, "96x54", "64x64"),
+        ("AV1", (108, 192), {"scale_height": 96}, "54x96", "64x64"),
+        ("AV1", (192, 108), {"scale_width": 64, "scale_height": 60}, "64x60", "64x64"),
+        ("H264", (1000, 10), {"scale_width": 2}, "2x0", "2x2"),
+    ],
+)
+def test_a_film_that_its_codec_cannot_have_is_refused_for_good(
+    desk: Desk,
+    codec: str,
+    image: tuple[int, int],
+    scale: dict[str, object],
+    film: str,
+    least: str,
+) -> None:
+    desk.fake(ffmpeg='case "$*" in *-c:v*) echo encoding >&2;; esac')
+    write_image(desk.images / "frame_0001.png", 0.5, image)
+    farm = desk.run(codec=codec, **scale)
+    assert refusal(farm, permanent=True) == (
+        f"The film would have {film} pixels, but {codec} needs at least {least}: set scale_width"
+        " and scale_height, or choose another codec."
+    )
+    assert "encoding" not in farm.log
+
+
+def test_small_images_are_scaled_to_what_the_codec_needs(desk: Desk) -> None:
+    write_image(desk.images / "frame_0001.exr", 0.5, (32, 18))
+    found = stream(desk.film(desk.run("frame_####.exr", codec="AV1", scale_height=64)))
+    assert (found["width"], found["height"]) == (114, 64)
+
+
 def test_prores_4444_has_an_alpha_channel(desk: Desk) -> None:
     desk.draw(1, 2)
     found = stream(desk.film(desk.run(codec="PRORES", quality=5)))
@@ -203,7 +260,7 @@ def test_prores_4444_has_an_alpha_channel(desk: Desk) -> None:
 
 
 def test_gaps_are_named_before_anything_is_encoded(desk: Desk) -> None:
-    desk.fake(ffmpeg='case "$*" in *libx264*) echo encoding; esac')
+    desk.fake(ffmpeg='case "$*" in *libx264*) echo encoding >&2;; esac')
     desk.draw(1, 2, 5, 7, 8)
     farm = desk.run()
     assert refusal(farm, permanent=True).startswith(

@@ -1,6 +1,7 @@
 """A picture as a few numbers, which `farm.runner.health` judges.
 
-Measured is what people look at: the red, green, blue and alpha of the first layer that has them.
+Measured is what people look at: the red, green, blue and alpha of the layer without a name, else
+of the one that is called after the picture ("Combined", "beauty"), else of the first with colours.
 Depth is infinite by right. Magenta is a hue here, not a value: under light and a view transform
 (1, 0, 1) becomes anything between (0.05, 0, 0.05) and (0.6, 0.2, 0.6).
 
@@ -21,6 +22,8 @@ _SAMPLES = 8
 that has not as many pixels."""
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of linear red, green and blue: ITU-R BT.709."""
+_PICTURE_LAYERS = frozenset(("combined", "rgba", "c", "beauty"))
+"""What renderers call the picture itself among their passes, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +105,10 @@ def measure(image: Any) -> ImageStatistics | None:
     # 20 MB of libraries: only when the first frame is there.
     import OpenImageIO as oiio
 
-    begin, end, names = _seen_channels(image.spec().channelnames)
-    if (begin, end) != (0, image.nchannels):
+    places, names = _seen_channels(image.spec().channelnames)
+    if places != list(range(image.nchannels)):
         # Only these: an EXR may have a hundred channels.
-        image = oiio.ImageBufAlgo.channels(image, tuple(range(begin, end)))
+        image = oiio.ImageBufAlgo.channels(image, tuple(places))
     found = oiio.ImageBufAlgo.computePixelStats(image)
     channels = tuple(
         Channel(
@@ -124,21 +127,35 @@ def measure(image: Any) -> ImageStatistics | None:
     return ImageStatistics(spec.width * spec.height, channels, magenta, signature)
 
 
-def _seen_channels(names: Sequence[str]) -> tuple[int, int, list[str]]:
-    """Return first, last + 1 and short names of the channels of the picture that people look at.
+def _seen_channels(names: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Return places and short names of the channels of the picture that people look at.
 
-    A layered file names them ``ViewLayer.Combined.R`` and the like.
+    A layered file names them ``ViewLayer.Combined.R`` and the like: passes, such as
+    ``ViewLayer.AO.R``, may stand before them. Colours win over a luminance of the same standing.
     """
-    for begin, name in enumerate(names):
-        layer, dot, short = name.rpartition(".")
-        if short.upper() == "R":
-            members = [layer + dot + letter for letter in "RGBA"]
-            end = begin
-            while end < len(names) and names[end] in members:
-                end += 1
-            return begin, end, [each.rpartition(".")[2] for each in names[begin:end]]
-    end = min(len(names), 4)
-    return 0, end, list(names[:end])
+    layers: dict[str, dict[str, int]] = {}
+    for place, name in enumerate(names):
+        layer, _, short = name.rpartition(".")
+        layers.setdefault(layer, {}).setdefault(short.upper(), place)
+    pictures = [
+        (_standing(layer), letters == "YA", [each for each in letters if each in found], found)
+        for layer, found in layers.items()
+        # The Y beside an X is that of a direction, and no luminance.
+        for letters in ("RGBA", "YA")
+        if letters[0] in found and not (letters == "YA" and "X" in found)
+    ]
+    if not pictures:
+        end = min(len(names), 4)
+        return list(range(end)), list(names[:end])
+    _, _, shorts, found = min(pictures, key=lambda each: each[:2])
+    return [found[each] for each in shorts], shorts
+
+
+def _standing(layer: str) -> int:
+    """Return how likely a layer is the picture itself, 0 the most: EXR's default has no name."""
+    if not layer:
+        return 0
+    return 1 if layer.rpartition(".")[2].lower() in _PICTURE_LAYERS else 2
 
 
 def _sampled(image: Any, names: Sequence[str]) -> tuple[float, tuple[float, ...]]:

@@ -2,7 +2,7 @@
 
 OpenImageIO reads every format of the Blender template. Some of its readers accept truncated files
 (3.0.21): JPEG and, short of its last bytes, PNG, whose ends are looked at; DPX and Cineon, whose
-headers tell the file's size.
+headers tell the file's size; TIFF, whose directories tell where the pixels are.
 """
 
 import errno
@@ -12,12 +12,15 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from farm.runner import tiff_extent
+
 _SIZE_FIELD = {".dpx": 16, ".cin": 20}
 """Offset of the 32-bit file size: SMPTE 268M (DPX) and Kodak's Cineon 4.5 description."""
 _BIG_ENDIAN_MAGIC = (b"SDPX", b"\x80\x2a\x5f\xd7")
 _JPEG_ENDING = b"\xff\xd9"
 _ENDING = {".jpg": _JPEG_ENDING, ".jpeg": _JPEG_ENDING, ".png": b"IEND\xaeB`\x82"}
 """Last bytes: JPEG's end marker, and PNG's last chunk, which has the same checksum everywhere."""
+_TIFF = (".tif", ".tiff")
 IMAGES = frozenset(
     f".{extension}"
     for extension in (
@@ -145,5 +148,7 @@ def _check_end(path: Path, name: str) -> None:
             ending = _ENDING[suffix]
             file.seek(-len(ending), os.SEEK_END)
             whole = file.read() == ending
+        elif suffix in _TIFF:
+            whole = not tiff_extent.ends_too_early(file, size)
     if not whole:
         raise OutputError(f"{name} is not a complete image: it ends too early.")

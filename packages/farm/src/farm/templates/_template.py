@@ -8,13 +8,13 @@ from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 
-from farm_protocol.paths import UnsafePathError, canonical
 from pydantic import JsonValue
 
 from farm.templates._drive import Drive, SceneFiles
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._plugins import PlugIn, chosen
-from farm.templates._shared.farm_numbering import numbered, split
+from farm.templates._prefix import check_file_name, check_prefix
+from farm.templates._shared.farm_numbering import numbered
 
 _EMPTY: tuple[JsonValue, ...] = (None, "", "[]", "{}", [], {})
 
@@ -168,7 +168,9 @@ class Template:
             try:
                 values[parameter.name] = parameter.parse(given)
                 if parameter.name in self.prefixes and values[parameter.name]:
-                    _check_prefix(str(values[parameter.name]))
+                    check_prefix(str(values[parameter.name]))
+                if self.whole and self.outputs and parameter.name == self.outputs.prefix:
+                    check_file_name(parameter, str(values[parameter.name]))
             except ValueError as error:
                 values[parameter.name] = parameter.default
                 errors[parameter.name] = [str(error)]
@@ -282,17 +284,3 @@ class Template:
         if self.outputs is None:
             return ""
         return self.outputs.extensions[str(values[self.outputs.format])]
-
-
-def _check_prefix(prefix: str) -> None:
-    """Refuse a prefix that could name a file outside the output folder, or none that is usable."""
-    if prefix.startswith("/"):
-        raise ValueError(f"'{prefix}' begins with '/': it is relative to the output folder.")
-    _head, hashes, tail = split(prefix)
-    if "/" in tail and hashes:
-        raise ValueError(f"'{prefix}' has the frame number in a folder's name.")
-    try:
-        # The longest name that a frame number of Blender's range (7 digits and a sign) can give.
-        canonical(numbered(prefix, -1_000_000) + ".jpeg")
-    except UnsafePathError as error:
-        raise ValueError(str(error)) from None

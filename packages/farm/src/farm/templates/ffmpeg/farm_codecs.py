@@ -26,6 +26,8 @@ class Codec:
         extension: of the film, and FFmpeg's name of its container.
         quality: the default.
         pixels: FFmpeg's pixel format.
+        least: pixels that a film has at least, across and down: the most that any of its encoders
+            asks for, so that a job means the same on each machine.
         arguments: (encoder, quality) -> FFmpeg's arguments.
     """
 
@@ -34,6 +36,7 @@ class Codec:
     extension: str
     quality: int
     pixels: str
+    least: int
     arguments: "Callable[[str, int], list[str]]"
 
     def choose_encoder(self, built_in: "set[str]", label: str) -> str:
@@ -71,17 +74,37 @@ def _prores(encoder: str, quality: int) -> "list[str]":
     return ["-profile:v", str(quality - 1), "-vendor", "apl0"]
 
 
+# The least sizes are those of x265 3.5 and SVT-AV1 1.4; two pixels share a colour in the others.
 CODECS = {
-    "H264": Codec(("libx264",), "h264", "mp4", 20, "yuv420p", _crf),
-    "H265": Codec(("libx265",), "hevc", "mp4", 23, "yuv420p", _h265),
-    "PRORES": Codec(("prores_ks",), "prores", "mov", 4, "yuv422p10le", _prores),
-    "AV1": Codec(("libsvtav1", "libaom-av1"), "av1", "mp4", 30, "yuv420p", _av1),
+    "H264": Codec(("libx264",), "h264", "mp4", 20, "yuv420p", 2, _crf),
+    "H265": Codec(("libx265",), "hevc", "mp4", 23, "yuv420p", 16, _h265),
+    "PRORES": Codec(("prores_ks",), "prores", "mov", 4, "yuv422p10le", 2, _prores),
+    "AV1": Codec(("libsvtav1", "libaom-av1"), "av1", "mp4", 30, "yuv420p", 64, _av1),
 }
 
 
 def even(number: int) -> int:
     """Return the number, one more when it is odd: two pixels share a colour."""
     return number + number % 2
+
+
+def film_size(image: "tuple[int, int]", width: int, height: int) -> "tuple[int, int]":
+    """Return the size of a film as the filters below make it, in pixels.
+
+    Parameters:
+        image: size of the images.
+        width: as in `filters`.
+        height: likewise.
+    """
+    across, down = image
+    wide = width or (_in_proportion(height, down, across) if height else across)
+    high = height or (_in_proportion(width, across, down) if width else down)
+    return even(wide), even(high)
+
+
+def _in_proportion(side: int, image_side: int, other_side: int) -> int:
+    # As FFmpeg's -2: the nearest even number, half of it rounded up. It can be 0.
+    return (side * other_side + image_side) // (2 * image_side) * 2
 
 
 def filters(codec: Codec, quality: int, width: int, height: int) -> str:

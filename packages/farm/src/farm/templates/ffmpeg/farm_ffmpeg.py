@@ -132,6 +132,18 @@ def damage(ffmpeg: str, image: str) -> "str | None":
     return re.sub(r"^\[[^]]*\] *", "", said[0]).rstrip(".") if said else "no reason was given"
 
 
+def image_size(ffprobe: str, image: str) -> "tuple[int, int] | None":
+    """Return the width and height of an image in pixels; None when it cannot be read."""
+    look = [ffprobe, "-v", "error", "-f", "image2", "-pattern_type", "none"]
+    done = _ask([*look, "-show_entries", "stream=width,height", "-of", "json", image])
+    try:
+        stream: dict[str, Any] = json.loads(done.stdout)["streams"][0]
+        size = (int(stream["width"]), int(stream["height"]))
+    except (ValueError, KeyError, IndexError):
+        return None
+    return size if min(size) > 0 else None
+
+
 def examine(ffprobe: str, film: str) -> Film:
     """Decode a film and return what it is.
 

@@ -28,7 +28,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import farm_ffmpeg
-from farm_codecs import CODECS, Codec, even, filters, output_arguments
+from farm_codecs import CODECS, Codec, even, film_size, filters, output_arguments
 from farm_events import SceneError, die_with, emit, flush, progress
 from farm_images import strictness, trouble
 from farm_script import FAILED, FULL_DISK, disk_is_full, explain, frames_of, move
@@ -85,6 +85,7 @@ def _work(options: argparse.Namespace) -> None:
     emit("frame_started", frame=told[0])
     print(f"{len(frames)} images: {sequence}, frames {_shown(frames)}.", flush=True)
     images = _link(options, sequence, frames)
+    _refuse_too_small(options, farm_ffmpeg.image_size(ffprobe, images[0]))
     film = os.path.join(options.partial, f"film.{codec.extension}")
     size = _encode(options, encoder, quality, images, [sequence.path(each) for each in frames])
     _check(farm_ffmpeg.examine(ffprobe, film), options, len(frames), size)
@@ -159,6 +160,25 @@ def _link(options: argparse.Namespace, sequence: ImageSequence, frames: "list[in
         os.symlink(image, link)
         links.append(link)
     return links
+
+
+def _refuse_too_small(options: argparse.Namespace, image: "tuple[int, int] | None") -> None:
+    """Refuse a film that its codec cannot have: an encoder's own words do not say what to do.
+
+    Parameters:
+        image: size of the first one; None when it is damaged, which FFmpeg tells of.
+
+    Raises:
+        SceneError: the film would be smaller than the codec's least size.
+    """
+    codec: Codec = CODECS[options.codec]
+    size = film_size(image, options.width, options.height) if image else None
+    if size and min(size) < codec.least:
+        raise SceneError(
+            f"The film would have {_pixels(size)} pixels, but {options.codec} needs at least"
+            f" {_pixels((codec.least, codec.least))}: set scale_width and scale_height, or choose"
+            " another codec."
+        )
 
 
 def _encode(
