@@ -260,6 +260,9 @@ def test_another_engine_may_render_a_vray_scene(rig, tmp_path):
 def test_a_machine_without_the_add_on_says_where_it_looked(rig, monkeypatch):
     monkeypatch.delenv("BLENDER_USER_SCRIPTS", raising=False)
     farm = with_vray(rig.farm("vray.blend", [[1]]))
+    # The runner itself refuses what it looks for and does not find.
+    update = {"unseen_plugins": farm.job.plugins}
+    farm.job = farm.job.model_copy(update=update)
     rig.run(farm)
     finish = farm.finishes["c1"]
     assert "The add-on vray_blender of the plug-in blender_vray:6.20.1 is not" in finish.sentence
