@@ -108,6 +108,7 @@ machines:
     asked = ["blender_vray", "blender_vray:6.2", "blender_vray:6.1", "other"]
     assert unseen_plugins(Catalogue([], [], definitions=definitions), "blender", asked) == asked[:2]
     assert unseen_plugins(Catalogue([], []), "blender", asked) == []
+    assert unseen_plugins(Catalogue([], []), "hou", ["htoa", "hton"]) == ["hton"]
     assert definitions.products["maya"] == built_in().products["maya"]
     cpu, big = with_definitions(
         [Machines("local-cpu", "This computer", False, 1, Decimal(1))], definitions, Decimal(1)

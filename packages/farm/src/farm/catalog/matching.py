@@ -64,20 +64,24 @@ def plugin_choices(
 
 
 def unseen_plugins(catalogue: Catalogue, app: str, plugins: Iterable[str]) -> list[str]:
-    """Return those of a job's plug-ins that the catalogue itself says are there.
+    """Return those of a job's plug-ins that no runner finds by their files.
+
+    The catalogue itself says that they are there, or they are other products.
 
     Parameters:
         plugins: ``<code>`` or ``<code>:<version>``.
     """
     product = catalogue.definitions.products.get(app)
     known = product.plugins if product else {}
-    listed = {code: entry.versions for code, entry in known.items()}
-    parts = {text: text.partition(":") for text in plugins}
-    return [
-        text
-        for text, (code, _, version) in parts.items()
-        if (version in listed.get(code, ()) if version else listed.get(code))
-    ]
+    found = []
+    for text in plugins:
+        code, _, version = text.partition(":")
+        if code in known:
+            entry = known[code]
+            listed = version in entry.versions if version else bool(entry.versions)
+            if listed or entry.provided_by:
+                found.append(text)
+    return found
 
 
 def unknown_operation(catalogue: Catalogue, spec: JobSpec) -> dict[str, list[str]]:
