@@ -95,9 +95,11 @@ class Studio:
         return submission_id
 
 
-async def until(condition: Callable[[], Awaitable[Any] | Any]) -> Any:
+async def until(
+    condition: Callable[[], Awaitable[Any] | Any], seconds: float = PATIENCE_SECONDS
+) -> Any:
     """Wait until ``condition`` returns something true, and return it."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         found = condition()
         if asyncio.iscoroutine(found):

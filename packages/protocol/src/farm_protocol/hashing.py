@@ -4,7 +4,9 @@ BLAKE3 because it is cryptographic (a weaker hash would let one user plant anoth
 faster than the disk. Released from Python's lock while it works.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from blake3 import blake3
 
@@ -18,10 +20,23 @@ def new_hasher() -> blake3:
 
 def hash_file(path: Path) -> tuple[str, int]:
     """Return (64 hex digits, size in bytes) of a file. Raises OSError as `open` does."""
+    with path.open("rb") as file:
+        return hash_open(file)
+
+
+def hash_open(
+    file: BinaryIO, most: int | None = None, moved: Callable[[], None] = lambda: None
+) -> tuple[str, int]:
+    """Return (64 hex digits, size in bytes) of what is still to read of an open file.
+
+    Parameters:
+        most: bytes to read at most: a file may grow as fast as it is read. None: to its end.
+        moved: called for every piece that came.
+    """
     hasher = new_hasher()
     size = 0
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            hasher.update(chunk)
-            size += len(chunk)
+    while chunk := file.read(CHUNK_BYTES if most is None else min(CHUNK_BYTES, most - size)):
+        hasher.update(chunk)
+        size += len(chunk)
+        moved()
     return hasher.hexdigest(), size

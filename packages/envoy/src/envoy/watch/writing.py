@@ -2,16 +2,22 @@
 
 Bytes go to ``.<name>.<download id>.part`` in the target's own folder, are flushed, and then renamed
 over the target: a viewer or compositor that watches the folder never sees half a frame.
+
+The folder of a watch may be a link, as its user chose it. Nothing below it may be: the folders in
+between are held open (`farm_protocol.inside`), so that a link which takes the place of one of them
+while frames come leads none of them elsewhere.
 """
 
+import errno
 import os
-import sys
+import stat
 import threading
 from contextlib import suppress
 from pathlib import Path
 
-from farm_protocol.hashing import hash_file, new_hasher
-from farm_protocol.paths import local_target
+from farm_protocol.hashing import hash_open, new_hasher
+from farm_protocol.inside import NotRegularError, Place, reach
+from farm_protocol.paths import UnsafePathError
 
 from envoy.errors import CorruptDownloadError
 from envoy.journal import Download
@@ -20,20 +26,21 @@ MOST_NAME_BYTES = 200
 """Of the target's name inside the temporary name, which must stay below 255 bytes."""
 
 
-def _target(download: Download) -> Path:
+def _place(download: Download, *, make: bool = False) -> Place:
     """Return where a download goes, as the only path check there is allows it, now."""
-    return local_target(Path(download.folder), download.relative)
+    return reach(Path(download.folder), download.relative, make=make)
 
 
-def _temporary(download: Download, target: Path) -> Path:
+def _temporary(download: Download, place: Place) -> str:
     """Return the name under which a download is written; the same after a restart."""
-    name = target.name.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
-    return target.with_name(f".{name}.{download.id}.part")
+    name = place.name.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
+    return f".{name}.{download.id}.part"
 
 
 def remove_leftover(download: Download) -> None:
     """Remove what a killed Envoy left of a download. Raises OSError, UnsafePathError."""
-    _temporary(download, _target(download)).unlink(missing_ok=True)
+    with _place(download) as place:
+        place.remove(_temporary(download, place))
 
 
 def in_place_mtime(download: Download) -> int | None:
@@ -43,26 +50,38 @@ def in_place_mtime(download: Download) -> int | None:
     believed.
 
     Raises:
-        UnsafePathError: the target is outside its folder.
+        UnsafePathError: the target is outside its folder, or a folder stands in its place.
         OSError: the disk cannot be read.
     """
-    target = _target(download)
     try:
-        status = target.stat()
-    except (FileNotFoundError, NotADirectoryError):
+        place = _place(download)
+    except FileNotFoundError:
         return None
-    if status.st_size != download.size:
+    except NotADirectoryError:
+        # The folder of the watch is a file: writing says so.
         return None
-    if download.written_mtime_ns and status.st_mtime_ns == download.written_mtime_ns:
-        return status.st_mtime_ns
-    return status.st_mtime_ns if hash_file(target)[0] == download.hash else None
+    with place:
+        status = place.status()
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            raise UnsafePathError(f"A folder stands in the place of {place.path}.")
+        # A link or a device is not what is wanted, wherever it leads: it is replaced.
+        if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != download.size:
+            return None
+        if download.written_mtime_ns and status.st_mtime_ns == download.written_mtime_ns:
+            return status.st_mtime_ns
+        try:
+            with os.fdopen(place.read(), "rb") as file:
+                found = hash_open(file, download.size)
+        except (FileNotFoundError, NotRegularError):
+            return None
+        return status.st_mtime_ns if found == (download.hash, download.size) else None
 
 
 class PartFile:
     """The temporary file of one download.
 
     Raises (all methods):
-        UnsafePathError: the target is outside its folder.
+        UnsafePathError: the target is outside its folder, or a folder stands in its place.
         OSError: the disk is full, may not be written, or is broken.
     """
 
@@ -73,21 +92,23 @@ class PartFile:
         # A cancelled download is abandoned while its last write may still run in a thread: closing
         # the descriptor under it could send the bytes into another file.
         self._lock = threading.Lock()
-        # Checked before folders are made, and again after: a link may stand where one was made.
-        _target(download).parent.mkdir(parents=True, exist_ok=True)
-        self._target = _target(download)
-        self._path = _temporary(download, self._target)
-        self._path.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        self._descriptor = os.open(self._path, flags, 0o666)
+        self._descriptor = -1
+        self._place = _place(download, make=True)
+        try:
+            self._name = _temporary(download, self._place)
+            self._place.remove(self._name)
+            self._descriptor = self._place.create(self._name)
+        except BaseException:
+            self._place.close()
+            raise
 
     def write(self, part: bytes) -> None:
         """Append bytes. Raises CorruptDownloadError when they are more than announced."""
         with self._lock:
-            self._hasher.update(part)
             self._size += len(part)
             if self._size > self._download.size:
-                raise CorruptDownloadError(f"Too many bytes came for {self._target}.")
+                raise CorruptDownloadError(f"Too many bytes came for {self._place.path}.")
+            self._hasher.update(part)
             left = memoryview(part)
             while left:
                 left = left[os.write(self._descriptor, left) :]
@@ -103,38 +124,35 @@ class PartFile:
 
     def _finish(self) -> int:
         if self._size != self._download.size or self._hasher.hexdigest() != self._download.hash:
-            raise CorruptDownloadError(f"The bytes that came for {self._target} are damaged.")
+            raise CorruptDownloadError(f"The bytes that came for {self._place.path} are damaged.")
         os.fsync(self._descriptor)
         mtime_ns = os.fstat(self._descriptor).st_mtime_ns
+        # The folder may have been moved away meanwhile, and a file in it would not be found.
+        if not self._place.is_current():
+            raise OSError(errno.ESTALE, "the folder was moved", str(self._place.path.parent))
+        # Windows renames no open file.
         self._close()
         try:
-            self._path.replace(_target(self._download))
+            self._place.take(self._name)
         except BaseException:
-            self._path.unlink(missing_ok=True)
+            self._place.remove(self._name)
             raise
-        _flush_folder(self._path.parent)
+        self._place.flush()
+        self._place.close()
         return mtime_ns
 
     def abandon(self) -> None:
         """Remove the temporary file; does nothing after `finish`. Never raises."""
-        with self._lock, suppress(OSError):
-            if self._descriptor >= 0:
-                try:
-                    self._close()
-                finally:
-                    self._path.unlink(missing_ok=True)
+        with self._lock, suppress(OSError, UnsafePathError):
+            try:
+                if self._descriptor >= 0:
+                    try:
+                        self._close()
+                    finally:
+                        self._place.remove(self._name)
+            finally:
+                self._place.close()
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
-        os.close(descriptor)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut, where the system can do that."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
         os.close(descriptor)

@@ -5,12 +5,14 @@ OpenImageIO reads every format of the Blender template. Some of its readers acce
 headers tell the file's size; TIFF, whose directories tell where the pixels are.
 """
 
-import errno
 import os
 import stat
 import struct
 from pathlib import Path
 from typing import Any
+
+from farm_protocol.inside import reach
+from farm_protocol.paths import UnsafePathError
 
 from farm.runner import tiff_extent
 
@@ -29,7 +31,6 @@ IMAGES = frozenset(
     )
 )
 """Suffixes of the formats whose wholeness can be judged."""
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 class OutputError(Exception):
@@ -50,19 +51,11 @@ def take(output: Path, name: str, target: Path) -> None:
     Raises:
         OutputError: there is no such file, or something else in its place.
     """
-    *parents, last = [output.name, *name.split("/")]
-    inside = os.open(output.parent, _FOLDER)
     try:
-        for part in parents:
-            outside, inside = inside, os.open(part, _FOLDER, dir_fd=inside)
-            os.close(outside)
-        os.rename(last, target, src_dir_fd=inside)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            raise
+        with reach(output.parent, f"{output.name}/{name}", through_root=False) as place:
+            place.move_to(target)
+    except (UnsafePathError, FileNotFoundError):
         raise OutputError(f"{name} is missing although the renderer reported it.") from None
-    finally:
-        os.close(inside)
     if not stat.S_ISREG(target.lstat().st_mode):
         raise OutputError(f"{name} is no file: the scene has put something else in its place.")
 

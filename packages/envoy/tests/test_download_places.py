@@ -1,0 +1,173 @@
+"""Whoever may write to a download folder makes no result land elsewhere, and holds up no other."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from envoy_studio import until
+
+OUT = "demo/render_results/out"
+FILES = 900
+LONG_SECONDS = 120.0
+
+
+async def settled(studio, submission_id, **counts):
+    async def reached():
+        downloads = (await studio.of(submission_id))["downloads"]
+        return downloads if all(downloads[key] == n for key, n in counts.items()) else None
+
+    return await until(reached)
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Do something again and again in a thread."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            work()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights")
+async def test_folders_that_are_exchanged_for_links_lead_nothing_outside(studio, monkeypatch):
+    # A folder that is just missing makes its downloads pause.
+    monkeypatch.setattr("envoy.watch.lanes.pause_seconds", lambda failures: 0.001)
+    submission_id = await studio.submitted()
+    outside = studio.root / "outside"
+    outside.mkdir()
+    (studio.results / "sub").mkdir(parents=True)
+    folder, aside, link = studio.results / "sub", studio.results / "aside", studio.results / "link"
+    exchanged = 0
+
+    def exchange() -> None:
+        nonlocal exchanged
+        with suppress(OSError):
+            folder.rename(aside)
+        with suppress(OSError):
+            link.symlink_to(outside)
+            link.rename(folder)
+            exchanged += 1
+        with suppress(OSError):
+            folder.unlink()
+        with suppress(OSError):
+            aside.rename(folder)
+
+    with meanwhile(exchange):
+        for number in range(FILES):
+            studio.farm.output(submission_id, f"{OUT}/sub/{number}.png", b"frame %d" % number)
+
+        async def attended():
+            downloads = (await studio.of(submission_id))["downloads"]
+            return downloads["files_done"] + downloads["files_failed"] >= FILES // 2
+
+        await until(attended, LONG_SECONDS)
+    assert exchanged > 10
+    assert list(outside.iterdir()) == []
+    # Now that it holds still, everything that was not refused comes.
+
+    async def all_settled():
+        downloads = (await studio.of(submission_id))["downloads"]
+        return downloads["files_done"] + downloads["files_failed"] == FILES and downloads
+
+    downloads = await until(all_settled, LONG_SECONDS)
+    assert list(outside.iterdir()) == []
+    # In the folder, or in one that was moved aside.
+    assert (
+        len({path.name for path in studio.results.rglob("[0-9]*.png")}) == downloads["files_done"]
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights")
+async def test_the_download_folder_itself_may_be_a_link(studio):
+    real = studio.root / "real"
+    real.mkdir()
+    studio.results.symlink_to(real)
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/sub/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    assert (real / "sub" / "f.png").read_bytes() == b"pixels"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights")
+async def test_a_link_to_a_neighbour_is_not_followed_either(studio):
+    (studio.results / "final").mkdir(parents=True)
+    (studio.results / "sub").symlink_to("final")
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/sub/f.png", b"pixels")
+    downloads = await settled(studio, submission_id, files_failed=1)
+    assert "symbolic link 'sub'" in downloads["sentence"]
+    assert list((studio.results / "final").iterdir()) == []
+
+
+def _fifo(path: Path, outside: Path) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path, outside: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+def _link_outside(path: Path, outside: Path) -> None:
+    path.symlink_to(outside)
+
+
+def _link_to_zeros(path: Path, outside: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _lost_link(path: Path, outside: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="has no such files")
+@pytest.mark.parametrize("data", [b"", b"precious", b"pixels"])
+@pytest.mark.parametrize("put", [_fifo, _socket, _link_outside, _link_to_zeros, _lost_link])
+async def test_whatever_stands_in_the_place_of_a_result_is_replaced(studio, put, data):
+    # Of the size of what the link leads to, and of the size that devices say they have.
+    outside = studio.root / "precious"
+    outside.write_bytes(b"precious")
+    studio.results.mkdir()
+    put(studio.results / "f.png", outside)
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/f.png", data)
+    await settled(studio, submission_id, files_done=1)
+    assert not (studio.results / "f.png").is_symlink()
+    assert (studio.results / "f.png").read_bytes() == data
+    assert outside.read_bytes() == b"precious"
+
+
+async def test_a_folder_in_the_place_of_a_result_fails_it_alone(studio):
+    (studio.results / "f.png").mkdir(parents=True)
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    downloads = await settled(studio, submission_id, files_failed=1)
+    assert f"A folder stands in the place of {studio.results / 'f.png'}" in downloads["sentence"]
+    studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
+    await settled(studio, submission_id, files_done=1, files_failed=1)
+
+
+@pytest.mark.parametrize("first", ["a", "a/b"])
+async def test_a_result_beside_one_that_is_its_folder_fails_alone(studio, first):
+    (second,) = {"a", "a/b"} - {first}
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/{first}", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    studio.farm.output(submission_id, f"{OUT}/{second}", b"pixels")
+    studio.farm.output(submission_id, f"{OUT}/c", b"pixels")
+    downloads = await settled(studio, submission_id, files_done=2, files_failed=1)
+    assert "folder" in downloads["sentence"]
+    assert not list(studio.results.rglob("*.part"))

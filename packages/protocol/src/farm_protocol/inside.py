@@ -1,0 +1,265 @@
+"""Files below a folder, reached without following a link on the way.
+
+A check of a path tells where it led a moment ago: whoever may write to the folders in between can
+put a link in the place of one of them afterwards. So folders are opened one after the other, each
+by its name in the one before (`openat`) and never through a link, and what is done to a file is
+done by its name in the last of them, which is held open.
+
+Where the system cannot do that (Windows), the path is checked again before each step, which leaves
+a moment to whoever may write there; links need an administrator's right there.
+"""
+
+import errno
+import os
+import stat
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from farm_protocol.paths import UnsafePathError, canonical, local_target
+
+HAS_DESCRIPTORS = sys.platform != "win32"
+"""Whether a file can be named by the folder that holds it, instead of by its path."""
+LEASE_SECONDS = 60.0
+"""How long another program may take to let go of a file (a lease, as file servers hold them)."""
+
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+_NOT_A_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EMLINK})
+"""What systems say of a link or a file where a folder should be."""
+
+
+class NotRegularError(OSError):
+    """A FIFO, a device, a socket or a folder stands where a file should be. ``str()`` says so."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(errno.EINVAL, "it is not a regular file", str(path))
+
+
+class Place:
+    """A name in a folder that is held open, until `close` or the end of a ``with`` block.
+
+    Attributes:
+        name: of the file; the other methods also take names of its neighbours.
+        path: for sentences. What it leads to may change; nothing is done by it.
+    """
+
+    def __init__(self, root: Path, parts: Sequence[str], descriptor: int) -> None:
+        self._root = root
+        self._parts = parts
+        self._descriptor = descriptor
+        self.name = parts[-1]
+        self.path = root.joinpath(*parts)
+
+    def __enter__(self) -> Self:
+        """Return the place itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let the folder go."""
+        self.close()
+
+    def close(self) -> None:
+        """Let the folder go; does nothing the second time."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def status(self) -> os.stat_result | None:
+        """Return what stands there, links not followed; None when nothing does."""
+        try:
+            return os.stat(self._at(self.name), dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def read(self) -> int:
+        """Open the file for reading; returns a descriptor. It never waits for a FIFO.
+
+        Raises:
+            NotRegularError: something else stands there, a link too.
+            OSError: it is gone or cannot be opened.
+        """
+        return _open_regular(self._at(self.name), self._folder, self.path)
+
+    def create(self, name: str, mode: int = 0o666) -> int:
+        """Make a new file beside the place and open it for writing; returns a descriptor."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY
+        return os.open(self._at(name), flags, mode, dir_fd=self._folder)
+
+    def remove(self, name: str) -> None:
+        """Remove a file beside the place, if it is there."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._at(name), dir_fd=self._folder)
+
+    def take(self, name: str) -> None:
+        """Rename a file beside the place to its name, over whatever file or link stands there.
+
+        Raises:
+            UnsafePathError: a folder stands there.
+            OSError: it is not possible for another reason.
+        """
+        try:
+            self._replace(self._at(name), self._at(self.name), self._folder)
+        except (IsADirectoryError, PermissionError):
+            status = self.status()
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                raise
+            raise UnsafePathError(f"A folder stands in the place of {self.path}.") from None
+
+    def move_to(self, target: Path) -> None:
+        """Rename the file to a path elsewhere on the same disk."""
+        self._replace(self._at(self.name), str(target), None)
+
+    def is_current(self) -> bool:
+        """Return whether the path still leads to the folder that is held open.
+
+        Raises:
+            UnsafePathError: it leads through a link by now.
+        """
+        if not HAS_DESCRIPTORS:
+            return True
+        try:
+            descriptor = _walk(self._root, self._parts, make=False, through_root=True)
+        except FileNotFoundError:
+            return False
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.fstat(self._descriptor))
+        finally:
+            os.close(descriptor)
+
+    def flush(self) -> None:
+        """Make what was renamed survive a power cut, where the system can do that."""
+        if HAS_DESCRIPTORS:
+            os.fsync(self._descriptor)
+
+    @property
+    def _folder(self) -> int | None:
+        return self._descriptor if HAS_DESCRIPTORS else None
+
+    def _at(self, name: str) -> str:
+        if HAS_DESCRIPTORS:
+            return name
+        target = local_target(self._root, "/".join(self._parts))
+        return str(target.with_name(name))
+
+    def _replace(self, source: str, target: str, target_folder: int | None) -> None:
+        os.replace(source, target, src_dir_fd=self._folder, dst_dir_fd=target_folder)
+
+
+def reach(root: Path, relative: str, *, make: bool = False, through_root: bool = True) -> Place:
+    """Return the place of a file below a folder, with the folder that holds it held open.
+
+    Parameters:
+        root: the folder below which nothing is followed.
+        relative: a remote-style path, for example ``sub/frame_0001.png``.
+        make: make the folders that are missing.
+        through_root: ``root`` itself may be a link.
+
+    Raises:
+        UnsafePathError: the path is not canonical, leads through a link, or through something that
+            is no folder.
+        OSError: a folder is missing, or may not be opened or made.
+    """
+    clean = canonical(relative)
+    if not HAS_DESCRIPTORS:
+        target = local_target(root, clean)
+        if make:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        return Place(root, clean.split("/"), -1)
+    parts = clean.split("/")
+    return Place(root, parts, _walk(root, parts, make=make, through_root=through_root))
+
+
+def open_below(root: Path, path: Path) -> int:
+    """Open a regular file for reading, if what it leads to lies below a folder.
+
+    Links are followed as long as they end below ``root``; one that is put there meanwhile is not.
+
+    Returns a descriptor.
+
+    Raises:
+        UnsafePathError: it lies elsewhere, as the sentence says.
+        NotRegularError: it is a FIFO, a device, a socket or a folder. None of these is waited for.
+        OSError: it is gone or cannot be opened.
+    """
+    real, real_root = Path(os.path.realpath(path)), Path(os.path.realpath(root))
+    if not real.is_relative_to(real_root) or real == real_root:
+        raise UnsafePathError(f"{path} leads to {real}, which is outside of {root}.")
+    if not HAS_DESCRIPTORS:
+        return _open_regular(str(real), None, path)
+    parts = real.relative_to(real_root).parts
+    folder = _walk(real_root, parts, make=False, through_root=True)
+    try:
+        return _open_regular(parts[-1], folder, path)
+    finally:
+        os.close(folder)
+
+
+def _walk(root: Path, parts: Sequence[str], *, make: bool, through_root: bool) -> int:
+    """Return a descriptor of the folder that holds the last of ``parts``."""
+    if make:
+        root.mkdir(parents=True, exist_ok=True)
+    inside = os.open(root, _FOLDER | (0 if through_root else _NO_LINK))
+    try:
+        for part in parts[:-1]:
+            outside, inside = inside, _enter(inside, part, PurePosixPath(*parts), make=make)
+            os.close(outside)
+    except BaseException:
+        os.close(inside)
+        raise
+    return inside
+
+
+def _enter(folder: int, part: str, wanted: PurePosixPath, *, make: bool) -> int:
+    if make:
+        with suppress(FileExistsError):
+            os.mkdir(part, dir_fd=folder)
+    try:
+        return os.open(part, _FOLDER | _NO_LINK, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in _NOT_A_FOLDER:
+            raise
+    try:
+        is_link = stat.S_ISLNK(os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        is_link = False
+    if is_link:
+        raise UnsafePathError(f"'{wanted}' leads through the symbolic link '{part}'.")
+    raise UnsafePathError(f"'{wanted}' needs a folder where '{part}' is a file.")
+
+
+def _open_regular(name: str, folder: int | None, shown: Path) -> int:
+    # Looked at before it is opened: opening is enough to make some devices do something.
+    if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        raise NotRegularError(shown)
+    until = time.monotonic() + LEASE_SECONDS
+    while True:
+        try:
+            descriptor = os.open(name, _READ | _NO_LINK | _BINARY, dir_fd=folder)
+            break
+        except BlockingIOError:
+            # Another program holds a lease and was asked to let go.
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        except OSError as error:
+            # Exchanged since: for a link (ELOOP), or a socket (ENXIO).
+            if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
+                raise NotRegularError(shown) from None
+            error.filename = str(shown)
+            raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise NotRegularError(shown)

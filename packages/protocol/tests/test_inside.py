@@ -1,0 +1,130 @@
+"""Files below a folder: no link leads out of it, and nothing that is no file is waited for."""
+
+import os
+import socket
+from pathlib import Path
+
+import farm_protocol.inside
+import pytest
+from farm_protocol.inside import NotRegularError, open_below, reach
+from farm_protocol.paths import UnsafePathError
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="links need rights")
+
+
+@pytest.fixture(params=[True, False], ids=["descriptors", "paths"])
+def folder(request, tmp_path: Path, monkeypatch) -> Path:
+    """A folder with one file, ``sub/file``; beside it ``outside/secret``."""
+    monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", request.param)
+    made = tmp_path / "folder"
+    (made / "sub").mkdir(parents=True)
+    (made / "sub" / "file").write_bytes(b"bytes")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_bytes(b"secret")
+    return made
+
+
+def content(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def test_a_file_is_made_read_renamed_and_removed(folder: Path) -> None:
+    with reach(folder, "new/deep/file", make=True) as place:
+        assert place.status() is None
+        os.close(place.create(".part"))
+        place.take(".part")
+        assert content(place.read()) == b""
+        place.flush()
+        assert place.is_current()
+        place.move_to(folder / "moved")
+        place.remove("not there")
+    assert (folder / "moved").read_bytes() == b""
+    assert list((folder / "new" / "deep").iterdir()) == []
+
+
+def test_a_link_on_the_way_is_refused(folder: Path) -> None:
+    (folder / "link").symlink_to("../outside")
+    for make in (True, False):
+        with pytest.raises(UnsafePathError, match="symbolic link"):
+            reach(folder, "link/secret", make=make)
+
+
+@pytest.mark.parametrize("path", ["../outside/secret", "/../outside/secret", "sub/../../x", ""])
+def test_a_path_that_is_none_is_refused(folder: Path, path: str) -> None:
+    with pytest.raises(UnsafePathError):
+        reach(folder, path)
+
+
+def test_a_link_in_the_place_of_the_file_is_replaced_and_never_read(folder: Path) -> None:
+    (folder / "link").symlink_to("../outside/secret")
+    with reach(folder, "link") as place:
+        with pytest.raises(NotRegularError):
+            place.read()
+        with pytest.raises(FileExistsError):
+            place.create("link")
+        os.close(place.create(".part"))
+        place.take(".part")
+    assert (folder / "link").read_bytes() == b""
+    assert not (folder / "link").is_symlink()
+    assert (folder.parent / "outside" / "secret").read_bytes() == b"secret"
+
+
+def test_a_folder_in_the_place_of_the_file_stays(folder: Path) -> None:
+    with reach(folder, "sub") as place:
+        os.close(place.create(".part"))
+        with pytest.raises(UnsafePathError, match="A folder stands"):
+            place.take(".part")
+
+
+def test_a_folder_that_was_moved_is_noticed(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
+    with reach(folder, "sub/file") as place:
+        (folder / "sub").rename(folder / "other")
+        assert not place.is_current()
+        (folder / "sub").mkdir()
+        assert not place.is_current()
+        (folder / "sub").rmdir()
+        (folder / "sub").symlink_to("other")
+        with pytest.raises(UnsafePathError, match="symbolic link"):
+            place.is_current()
+        assert content(place.read()) == b"bytes"
+
+
+def test_links_inside_are_followed_to_read_and_those_outside_not(folder: Path) -> None:
+    (folder / "folder link").symlink_to("sub")
+    (folder / "file link").symlink_to("folder link/file")
+    (folder / "out").symlink_to("../outside")
+    (folder / "all").symlink_to(".")
+    assert content(open_below(folder, folder / "sub" / "file")) == b"bytes"
+    assert content(open_below(folder, folder / "file link")) == b"bytes"
+    assert content(open_below(folder, folder / "all" / "all" / "folder link" / "file")) == b"bytes"
+    with pytest.raises(UnsafePathError, match=r"leads to .*secret, which is outside of"):
+        open_below(folder, folder / "out" / "secret")
+    with pytest.raises(UnsafePathError, match="outside of"):
+        open_below(folder, folder / ".." / "outside" / "secret")
+    with pytest.raises(UnsafePathError, match="outside of"):
+        open_below(folder, folder / "all")
+
+
+def test_what_is_no_file_is_refused_at_once(folder: Path) -> None:
+    os.mkfifo(folder / "fifo")
+    (folder / "to fifo").symlink_to("fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "socket"))
+        for name in ("fifo", "to fifo", "socket", "sub"):
+            with pytest.raises(NotRegularError) as caught:
+                open_below(folder, folder / name)
+            assert str(folder / name) in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        open_below(folder, folder / "missing")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="makes a device")
+def test_a_device_is_refused(folder: Path) -> None:
+    try:
+        os.mknod(folder / "zero", 0o20666, os.makedev(1, 5))
+    except PermissionError:
+        pytest.skip("may not make devices")
+    with pytest.raises(NotRegularError):
+        open_below(folder, folder / "zero")
