@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 from envoy.config import Settings
 from envoy.main import listen, running
 from envoy_fake_farm import FakeFarm
+from envoy_machine import Machine
 from envoy_studio import Studio
 
 
@@ -50,6 +51,15 @@ async def start(tmp_path: Path, farm: FakeFarm) -> AsyncIterator[Callable[..., A
     begin.stop = stack.aclose  # type: ignore[attr-defined]
     async with stack:
         yield begin
+
+
+@pytest.fixture
+async def machine(tmp_path: Path, farm: FakeFarm) -> AsyncIterator[Machine]:
+    """An Envoy in a process of its own, which can be killed and started again."""
+    made = Machine(tmp_path, farm)
+    await made.start()
+    yield made
+    await made.end()
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ def test_the_table():
         "name": "first",
         "state": "uploading",
         "sentence": "",
+        "warnings": ["Nothing is downloaded for the watch '[x'."],
         "bytes_done": 1,
         "bytes_total": 4,
         "jobs": [job, job],
@@ -109,7 +110,14 @@ def test_the_table():
     console = Console(width=120, record=True)
     show({"submissions": [row], "waiting_for": "The farm does not answer."}, console)
     text = console.export_text()
-    for part in ("uploading 25 %", "[beauty]: running", "2 of 3", "1 failed", "A disk is full."):
+    for part in (
+        "uploading 25 %",
+        "[beauty]: running",
+        "2 of 3",
+        "1 failed",
+        "A disk is full.",
+        "watch '[x'",
+    ):
         assert part in text
     assert text.count("demo, [beauty]: The scene lacks [wood.png].") == 1
     assert "does not answer" in text

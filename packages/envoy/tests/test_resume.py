@@ -3,52 +3,12 @@
 import asyncio
 import os
 import signal
-import sys
-from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 from envoy_fake_farm import EMAIL, Fault
-from envoy_studio import Studio, until
+from envoy_studio import until
 
 OUT = "demo/render_results/out"
-
-
-class Machine:
-    """Starts and kills Envoys on one data folder."""
-
-    def __init__(self, root, farm):
-        self.root, self.farm = root, farm
-        self.process = None
-        self.url = ""
-
-    async def start(self) -> None:
-        command = [*(sys.executable, "-m", "envoy", "up", "--port", "0")]
-        command += ["--data-dir", str(self.root / "envoy"), "--farm", self.farm.url]
-        self.process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, start_new_session=True
-        )
-        line = (await self.process.stdout.readline()).decode()
-        self.url = next(word for word in line.split() if word.startswith("http"))
-        self.url = self.url.replace("localhost", "127.0.0.1")
-
-    async def end(self, number: int = signal.SIGKILL) -> int:
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        return await self.process.wait()
-
-    @asynccontextmanager
-    async def studio(self):
-        async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
-            yield Studio(self.root, self.farm, http)
-
-
-@pytest.fixture
-async def machine(tmp_path, farm):
-    made = Machine(tmp_path, farm)
-    await made.start()
-    yield made
-    await made.end()
 
 
 @pytest.mark.parametrize(

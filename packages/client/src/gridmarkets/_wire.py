@@ -7,6 +7,7 @@ from __future__ import unicode_literals
 
 import json
 
+from gridmarkets import _patterns
 from gridmarkets._compat import is_text, to_text
 from gridmarkets._files import remote_inside
 from gridmarkets.errors import InvalidRequestError
@@ -90,6 +91,9 @@ def _watch_files(project, problems):
     wire = {}
     for watch_file in project.watch_files:
         pattern = watch_file.pattern_for(project.remote_output_folder)
+        construct = _patterns.construct_in(pattern)
+        if construct is not None:
+            _add(problems, "watch_files.pattern", _patterns.sentence_about(construct))
         folder = watch_file.absolute_download_path
         if wire.setdefault(pattern, folder) != folder:
             sentence = "'{0}' cannot be downloaded to two folders."

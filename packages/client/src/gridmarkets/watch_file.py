@@ -5,6 +5,7 @@ from __future__ import unicode_literals
 import os
 import re
 
+from gridmarkets import _patterns
 from gridmarkets._compat import to_text
 from gridmarkets.errors import InvalidRequestError
 
@@ -21,12 +22,17 @@ class WatchFile(object):
         download_path: local folder. It is created when the first result arrives.
 
     Raises:
-        InvalidRequestError: the pattern is not a regular expression, or the folder is empty.
+        InvalidRequestError: the pattern is not a regular expression, or uses something that Envoy
+            cannot match (look-around, back-references and the like), or the folder is empty.
     """
 
     def __init__(self, pattern, download_path):
         self.pattern = to_text(pattern)
         self.download_path = to_text(download_path)
+        construct = _patterns.construct_in(self.pattern)
+        # The '++' of a folder 'c++' means itself, which is known when the project is submitted.
+        if construct not in (None, _patterns.POSSESSIVE):
+            raise _invalid("pattern", _patterns.sentence_about(construct))
         try:
             re.compile(self.pattern)
         # OverflowError: "a{99999999999}".

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from farm_protocol.jobs import Budget, BudgetAction, JobSpec, SubmissionSpec
 from farm_protocol.paths import UnsafePathError, canonical, check_segment
+from farm_protocol.patterns import PatternError
 from pydantic import JsonValue, ValidationError
 
 from envoy.errors import InvalidRequestError
@@ -18,6 +19,7 @@ from envoy.watch.match import compile_pattern
 from envoy.wire import FileGroup, JobBody, Params, SubmitBody
 
 RESULTS_FOLDER = "render_results"
+MOST_WATCHES = 1000
 _OURS = ("instances", "machine_type", "plugins", "credits_budget", "test_frames_first")
 _OBSOLETE = ("output_dir_name", "billing_meta")
 """What old clients told the farm about its own storage and invoices."""
@@ -138,6 +140,10 @@ def usable_name(name: str) -> str:
 def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watch, ...]:
     params = body.project_request.params
     found: list[Watch] = []
+    if len(body.watch_files) > MOST_WATCHES:
+        sentence = f"A submission has at most {MOST_WATCHES} watches, not {len(body.watch_files)}."
+        errors.setdefault("watch_files", []).append(sentence)
+        return ()
     for pattern, folder in body.watch_files.items():
         field = f"watch_files[{pattern}]"
         if not Path(folder).is_absolute():
@@ -145,7 +151,7 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
             errors.setdefault(field, []).append(sentence)
         try:
             compile_pattern(pattern, output_folder)
-        except ValueError as error:
+        except PatternError as error:
             errors.setdefault(field, []).append(str(error))
         found.append(Watch(pattern, folder))
     if found or params.skip_auto_download:

@@ -8,10 +8,12 @@ from typing import Any
 from farm_protocol.changes import Output
 from farm_protocol.frames import FrameList
 from farm_protocol.jobs import Job, JobLog, SubmissionSpec
+from pydantic import ValidationError
 
 from envoy.errors import NotOnFarmError
 from envoy.farm_client import FarmClient
 from envoy.journal import DownloadState, Entry, EntryState, Journal
+from envoy.watch.match import unusable
 
 _RESULT_STATES = {
     DownloadState.PENDING: "waiting",
@@ -114,9 +116,10 @@ def jobs_of(journal: Journal, entry: Entry) -> list[dict[str, Any]]:
     ]
 
 
-def warnings_of(entry: Entry, jobs: Iterable[dict[str, Any]]) -> list[str]:
+def warnings_of(journal: Journal, entry: Entry, jobs: Iterable[dict[str, Any]]) -> list[str]:
     """Return what is known to look wrong about a submission and its jobs, each sentence once."""
-    found = [*entry.warnings, *(warning for job in jobs for warning in job["warnings"])]
+    watches = unusable(entry.output_folder, journal.submissions.watches(entry.id))
+    found = [*entry.warnings, *watches, *(warning for job in jobs for warning in job["warnings"])]
     return list(dict.fromkeys(found))
 
 
@@ -164,4 +167,7 @@ def _result(entry: Entry, output: Output, state: str, local: Path | None) -> dic
 
 
 def _spec_jobs(entry: Entry) -> list[Any]:
-    return SubmissionSpec.model_validate_json(entry.spec).jobs if entry.spec else []
+    try:
+        return SubmissionSpec.model_validate_json(entry.spec).jobs if entry.spec else []
+    except ValidationError:
+        return []  # A damaged journal; the submission itself fails with a sentence.

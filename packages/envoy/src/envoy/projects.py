@@ -62,7 +62,8 @@ class Projects:
             FarmAnswerError, FarmUnreachableError: the farm refused, or does not answer.
         """
         account = self._account.required()
-        plan = compose(body)
+        # In a thread: to compile a thousand patterns takes a while.
+        plan = await asyncio.to_thread(compose, body)
         spec = plan.spec
         files = await self._scan(plan.groups, spec.project, "project_files")
         scenes = {job.path for job in spec.jobs}

@@ -67,7 +67,7 @@ class Status:
         if latest.state.is_open and self._waiting.sentence:
             answer["Message"] += f" {self._waiting.sentence}"
         jobs = jobs_of(self._journal, latest) if latest.spec else []
-        answer["Warnings"] = warnings_of(latest, jobs)
+        answer["Warnings"] = warnings_of(self._journal, latest, jobs)
         details: dict[str, dict[str, Any]] = {}
         for entry in reversed([entry for entry in entries if entry.state.is_open]):
             details |= self._details(entry)
@@ -123,7 +123,7 @@ class Status:
         state, message = _overall(entry, jobs, counts, is_behind)
         if entry.state.is_open and self._waiting.sentence:
             message = self._waiting.sentence
-        warnings = warnings_of(entry, jobs)
+        warnings = warnings_of(self._journal, entry, jobs)
         sent = self._bytes(entry)
         return _shown_progress(name, entry.name, state, message, warnings, jobs, counts, sent)
 
@@ -167,7 +167,7 @@ class Status:
             "name": entry.name,
             "state": entry.state.value,
             "sentence": entry.sentence,
-            "warnings": list(entry.warnings),
+            "warnings": warnings_of(self._journal, entry, ()),
             "bytes_done": bytes_done,
             "bytes_total": bytes_total,
             "jobs": [job.model_dump(mode="json") for job in jobs],

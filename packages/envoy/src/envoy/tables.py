@@ -47,7 +47,8 @@ def show_flagged(job: str, frames: list[dict[str, Any]], console: Console | None
 def _sentences(submission: dict[str, Any]) -> list[str]:
     """Return what a submission and its jobs say, each once, and of whom it is."""
     project = submission["project"]
-    said = [(project, submission["sentence"]), (project, submission["downloads"]["sentence"])]
+    of_project = [submission["sentence"], *submission["warnings"]]
+    said = [(project, each) for each in [*of_project, submission["downloads"]["sentence"]]]
     for job in submission["jobs"]:
         of_job = [job["sentence"], *job["warnings"]]
         said += [(f"{project}, {job['name']}", sentence) for sentence in of_job]

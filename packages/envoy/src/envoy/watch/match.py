@@ -4,35 +4,50 @@ A watch's pattern is a regular expression for `re.match` over remote paths with 
 slash. Scripts build it as ``'{0}/.+'.format(project.remote_output_folder)`` without escaping, so
 a pattern that begins with the output folder, or one of the folders above it, means those
 characters literally: the project ``shot (v2)`` must find its frames.
+
+Patterns are matched in linear time (`farm_protocol.patterns`), which rules some out. Those of an
+older Envoy may be among the journal's watches: they are left out, and named in the status.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from farm_protocol.patterns import Pattern, PatternError
+
 from envoy.journal import Watch
 
 MOST_PATTERN_CHARACTERS = 4096
+MOST_COMPILED = 256
+"""Patterns kept ready; each may take a megabyte."""
 _QUANTIFIERS = frozenset("*+?{")
 
 
-@lru_cache(maxsize=4096)
-def compile_pattern(pattern: str, output_folder: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str, output_folder: str) -> Pattern:
     """Return the regular expression that a watch's pattern means.
 
     Parameters:
         output_folder: the submission's, canonical (no leading slash).
 
     Raises:
-        ValueError: it is not a regular expression; ``str()`` says why.
+        PatternError: it cannot be used; ``str()`` says why.
     """
+    compiled = _compiled(pattern, output_folder)
+    if isinstance(compiled, str):
+        raise PatternError(compiled)
+    return compiled
+
+
+@lru_cache(maxsize=MOST_COMPILED)
+def _compiled(pattern: str, output_folder: str) -> Pattern | str:
+    """Return the pattern, or why it cannot be used: that, too, is found out only once."""
     if len(pattern) > MOST_PATTERN_CHARACTERS:
-        raise ValueError(f"It is longer than {MOST_PATTERN_CHARACTERS} characters.")
+        return f"The pattern is longer than {MOST_PATTERN_CHARACTERS} characters. Shorten it."
     prefix = _literal_prefix(pattern, output_folder)
     try:
-        return re.compile(re.escape(prefix) + pattern[len(prefix) :], re.DOTALL)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"It is not a regular expression ({error}).") from error
+        return Pattern(re.escape(prefix) + pattern[len(prefix) :], re.DOTALL)
+    except PatternError as error:
+        return str(error)
 
 
 def _literal_prefix(pattern: str, output_folder: str) -> str:
@@ -45,6 +60,16 @@ def _literal_prefix(pattern: str, output_folder: str) -> str:
                 return prefix
         folder = folder.rpartition("/")[0]
     return ""
+
+
+def unusable(output_folder: str, watches: Iterable[Watch]) -> list[str]:
+    """Return a sentence for each watch that wants nothing because of its pattern."""
+    found = [(watch.pattern, _compiled(watch.pattern, output_folder)) for watch in watches]
+    return [
+        f"Nothing is downloaded for the watch '{pattern[:100]}'. {compiled}"
+        for pattern, compiled in found
+        if isinstance(compiled, str)
+    ]
 
 
 def relative_to(path: str, folder: str) -> str | None:
@@ -66,7 +91,9 @@ def destinations(
     clean = path.removeprefix("/")
     seen: set[str] = set()
     for watch in watches:
-        wanted = compile_pattern(watch.pattern, output_folder)
+        wanted = _compiled(watch.pattern, output_folder)
+        if isinstance(wanted, str):
+            continue
         matches = wanted.match(f"/{clean}") or wanted.match(clean)
         if matches and watch.folder not in seen:
             seen.add(watch.folder)

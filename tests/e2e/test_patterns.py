@@ -1,0 +1,72 @@
+"""What a watch's pattern cannot use: the client says it with the sentence that Envoy would say."""
+
+import re
+
+import pytest
+from farm_protocol.patterns import Construct, Pattern, PatternError
+from gridmarkets import Project, WatchFile, errors
+from gridmarkets._patterns import construct_in, sentence_about
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+SAMPLES = {
+    Construct.LOOK_AHEAD: ["a(?=b)", "a(?!b)", "(?:(?P<n>x)(?=b))", "(?!)"],
+    Construct.LOOK_BEHIND: ["(?<=a)b", "(?<!a)b"],
+    Construct.BACK_REFERENCE: [r"(a)\1", r"(?P<n>a)(?P=n)"],
+    Construct.CONDITION: ["(a)?(?(1)b|c)"],
+    Construct.ATOMIC_GROUP: ["(?>a)b"],
+    Construct.WORD_BOUNDARY: [r"\ba", r"a\B."],
+    Construct.POSSESSIVE: ["a*+", "a++", "a?+", "a{2}+", "[+]++", "a{1,}+"],
+}
+
+
+def said_by_envoy(pattern: str) -> str:
+    try:
+        Pattern(pattern, re.DOTALL)
+    except PatternError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(("construct", "patterns"), SAMPLES.items())
+def test_the_same_sentence(construct, patterns):
+    for pattern in patterns:
+        assert construct_in(pattern) == construct
+        assert said_by_envoy(pattern) == sentence_about(construct)
+
+
+PIECES = r"""
+\1 \101 \01 \b [\b] []a] [^]+] [(?=] \[ \\ (?=x) (?: (?P<n> (?P=n) (?#(?=) (?i: ) ( | a + * ?
+{2} {,3} {a} (?<=a) (?<!a) (?(1)a|b) (?>a) . ^ $ \+ ] } { - é
+"""
+pieces = st.sampled_from(PIECES.split())
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(pieces, max_size=6).map("".join))
+@example("(?x)a # (?=b)")
+@example(r"(?a)\bx")
+@example("c++/out/.+")
+def test_the_client_refuses_nothing_that_envoy_takes(pattern):
+    found = construct_in(pattern)
+    said = said_by_envoy(pattern)
+    if said.startswith("The pattern is not a regular expression"):
+        return
+    if found is not None:
+        assert said.startswith("The pattern uses ")
+    elif not re.search(r"\(\?\w*[ax]", pattern):
+        assert said == ""
+
+
+def test_a_watch_is_refused_where_it_is_made():
+    with pytest.raises(errors.InvalidRequestError) as caught:
+        WatchFile("/demo/(?=out).+", "/here")
+    (sentence,) = caught.value.errors["watch_files.pattern"]
+    assert sentence == said_by_envoy("/demo/(?=out).+")
+
+
+def test_the_name_of_a_folder_is_no_possessive_repeat(tmp_path):
+    (tmp_path / "c++").mkdir()
+    project = Project(str(tmp_path / "c++"), "c++")
+    watch = WatchFile(f"{project.remote_output_folder}/.+", str(tmp_path / "out"))
+    assert construct_in(watch.pattern_for(project.remote_output_folder)) is None
