@@ -74,7 +74,6 @@ class Houdini:
             "partial": self.partial,
             "frames": frames,
             "rop": rop,
-            "parent": os.getpid(),
             **{
                 name: value if isinstance(value, str) else json.dumps(value)
                 for name, value in options.items()
@@ -85,7 +84,7 @@ class Houdini:
     def render(self, frames: str = "1", rop: str = "/out/mantra1", **options) -> Run:
         done = subprocess.run(
             self.command(frames, rop, options),
-            env={},
+            env={"FARM_PARENT": str(os.getpid())},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

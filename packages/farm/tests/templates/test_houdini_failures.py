@@ -80,10 +80,10 @@ def test_it_ends_with_its_runner(houdini):
     """A process that starts hython and ends leaves no hython behind, not even a hanging one."""
     houdini.write(stand_in={"hang_at": 2})
     command = houdini.command("1-3", "/out/mantra1", {})
-    command = [word for word in command if not word.startswith("--parent")]
     runner = f"""
 import os, subprocess, sys
-hython = subprocess.Popen({command!r} + [f"--parent={{os.getpid()}}"], stdout=subprocess.PIPE)
+environment = {{"FARM_PARENT": str(os.getpid())}}
+hython = subprocess.Popen({command!r}, env=environment, stdout=subprocess.PIPE)
 for line in hython.stdout:
     if b"RopNode.render: frame 2" in line:
         break

@@ -1,6 +1,6 @@
 """Drive a program by its command line: start it, read its lines, name its files.
 
-    python drive.py --orders=FILE --parent=PID
+    python drive.py --orders=FILE
 
 The orders (JSON) are made by `farm.templates`, see `_drive.py` there. Tells the runner what
 `farm_events` lists. The exit code is the program's; 128 and the signal's number when one ended it.
@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from farm_events import die_with, emit, progress, warn
+from farm_events import die_with_runner, emit, progress, warn
 from farm_script import move
 from farm_start import die_with_parent
 
@@ -142,9 +142,8 @@ def main() -> int:
     """Run the program for each run of frames; return the first exit code that is not 0."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--orders", required=True)
-    parser.add_argument("--parent", type=int, required=True)
     options = parser.parse_args()
-    die_with(options.parent)
+    die_with_runner()
     with open(options.orders, encoding="utf-8") as file:
         orders = json.load(file)
     for sentence in orders["warnings"]:

@@ -14,6 +14,11 @@ import threading
 import time
 
 PREFIX = "farm_event: "
+PARENT = "FARM_PARENT"
+"""Variable with the id of the process that this one must live with.
+
+No argument: those hold names that users give, and a text of theirs is never a template.
+"""
 _WATCH_SECONDS = 0.5
 
 
@@ -57,12 +62,14 @@ def _write(line: str) -> None:
     os.write(1, f"\n{line}\n".encode("utf-8", "backslashreplace"))
 
 
-def die_with(parent: int) -> None:
-    """Start a thread that kills this process as soon as its parent is not ``parent`` any more.
+def die_with_runner() -> None:
+    """Start a thread that kills this process when its parent is not the one of `PARENT` any more.
 
     A killed runner cannot stop its renderer, and a renderer without runner would keep the machine
-    busy for a claim that another runner has taken over meanwhile.
+    busy for a claim that another runner has taken over meanwhile. Programs that are started from
+    here do not see the variable.
     """
+    parent = int(os.environ.pop(PARENT))
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 
+from farm_events import PARENT
+
 PASSED_ON = (
     # The least that a program needs, and what names the GPUs that a scheduler gave this process.
     "PATH",
@@ -32,7 +34,6 @@ def become(command: "list[str]", home: str, sandbox: str, passed: "tuple[str, ..
     """Replace this process by a program, so that signals and exit codes are its own.
 
     Parameters:
-        command: the text ``{parent}`` in it becomes the id of the process that it must live with.
         home: its HOME, which also takes its temporary files, and its working folder: programs look
             there for textures, and write crash reports.
         passed: names of further variables that it may see: where its licences are.
@@ -43,9 +44,9 @@ def become(command: "list[str]", home: str, sandbox: str, passed: "tuple[str, ..
     prefix = _read(sandbox)
     # In a sandbox the program is a child of bubblewrap's first process, which dies with this one.
     seen = _FIRST_PROCESS if prefix else parent
-    line = [*prefix, *(part.replace("{parent}", str(seen)) for part in command)]
+    line = [*prefix, *command]
     os.chdir(home)
-    os.execve(line[0], line, _environment(home, passed))
+    os.execve(line[0], line, {**_environment(home, passed), PARENT: str(seen)})
 
 
 def _environment(home: str, passed: "tuple[str, ...]") -> "dict[str, str]":

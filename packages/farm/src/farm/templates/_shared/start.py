@@ -2,7 +2,7 @@
 
     python start.py --home=FOLDER --sandbox=FILE [--pass=VARIABLE ...] -- COMMAND ARGUMENTS
 
-``{parent}`` in the command becomes the id of the process that it must live with.
+The arguments reach the program as they are.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     render.py -- --scene=FILE --project=FOLDER --output=FOLDER --partial=FOLDER --prefix=TEXT
                  --format=ID --engine=ID --gpu=true|false --gpu-devices=TEXT --width=PIXELS
                  --height=PIXELS --scene-name=NAME --view-layer=NAME --camera=NAME --samples=COUNT
-                 --tile-size=PIXELS --plugins=CODES --frames=RANGE --parent=PID
+                 --tile-size=PIXELS --plugins=CODES --frames=RANGE
 
 An empty text and 0 keep what the file says. Frames come as an OpenJD range (``-2,1-9:4``), are
 rendered in that order by one process, and appear in the output folder by a rename, never
@@ -36,7 +36,7 @@ import farm_choices
 import farm_open
 import farm_plugins
 import farm_setup
-from farm_events import SceneError, die_with, emit, flush, progress, warn
+from farm_events import SceneError, die_with_runner, emit, flush, progress, warn
 from farm_numbering import numbered
 from farm_script import FAILED, explain, frames_of, move
 
@@ -49,7 +49,7 @@ _TEXTS = (
 def main() -> int:
     """Render; return the exit code."""
     options = _arguments()
-    die_with(options.parent)
+    die_with_runner()
     try:
         scene = _open(options)
         _render_all(scene, options, frames_of(options.frames))
@@ -72,7 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for name in _TEXTS:
         parser.add_argument(f"--{name}", required=True)
-    for name in ("width", "height", "samples", "tile-size", "parent"):
+    for name in ("width", "height", "samples", "tile-size"):
         parser.add_argument(f"--{name}", type=int, required=True)
     return parser.parse_args(sys.argv[sys.argv.index("--") + 1 :])
 

@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--plugins", required=True)
     split = sys.argv.index("--")
     options = parser.parse_args(sys.argv[1:split])
-    arguments = ["--parent={parent}", *sys.argv[split + 1 :]]
+    arguments = sys.argv[split + 1 :]
     codes = [text.partition(":")[0] for text in options.plugins.split(",")]
     passed = tuple(name for code in codes for name in PLUGIN_VARIABLES.get(code, ()))
     line = command(options.kind, options.renderer, arguments)

@@ -82,6 +82,7 @@ def encoders(ffmpeg: str) -> "set[str]":
 
 def encode(
     command: "list[str]",
+    folder: str,
     on_image: "Callable[[int, tuple[int, int]], None]",
     on_progress: "Callable[[int], None]",
 ) -> Run:
@@ -89,12 +90,13 @@ def encode(
 
     Parameters:
         command: with the filter ``showinfo``, and ``-progress pipe:1``.
+        folder: in which it runs.
         on_image: called with the number of each decoded image, from 0, and its size; what it raises
             ends FFmpeg.
         on_progress: called from another thread with how many frames are encoded.
     """
     emit("command", line=" ".join(command))
-    process = _start(command)
+    process = _start(command, folder)
     assert process.stdout is not None
     assert process.stderr is not None
     reader = threading.Thread(target=_read_progress, args=(process.stdout, on_progress))
@@ -172,10 +174,11 @@ def _read_progress(stream: "IO[str]", on_progress: "Callable[[int], None]") -> N
             on_progress(int(match[1]))
 
 
-def _start(command: "list[str]") -> "subprocess.Popen[str]":
+def _start(command: "list[str]", folder: "str | None" = None) -> "subprocess.Popen[str]":
     parent = os.getpid()
     return subprocess.Popen(
         command,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

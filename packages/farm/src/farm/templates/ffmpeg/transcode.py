@@ -2,7 +2,7 @@
 
     transcode.py --ffmpeg=FILE --sequence=PATH --project=FOLDER --output=FOLDER --partial=FOLDER
                  --frames=RANGE --listed=TEXT --start=NUMBER --codec=NAME --quality=NUMBER
-                 --rate=RATE --width=PIXELS --height=PIXELS --name=TEXT --parent=PID
+                 --rate=RATE --width=PIXELS --height=PIXELS --name=TEXT
 
 ``--frames`` are those that the runner wants to hear of; they are also those of the film, unless
 ``--listed`` is empty, when the film has all that are there. The film appears in the output folder
@@ -29,7 +29,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import farm_ffmpeg
 from farm_codecs import CODECS, Codec, even, film_size, filters, output_arguments
-from farm_events import SceneError, die_with, emit, flush, progress
+from farm_events import SceneError, die_with_runner, emit, flush, progress
 from farm_images import strictness, trouble
 from farm_script import FAILED, FULL_DISK, disk_is_full, explain, frames_of, move
 from farm_sequence import ImageSequence, SequenceError, parse_sequence
@@ -44,7 +44,7 @@ _SHOWN = 12
 def main() -> int:
     """Transcode; return the exit code."""
     options = _arguments()
-    die_with(options.parent)
+    die_with_runner()
     try:
         _work(options)
     except SceneError as error:
@@ -63,7 +63,7 @@ def _arguments() -> argparse.Namespace:
     texts = ["ffmpeg", "sequence", "project", "output", "partial", "frames", "listed", "name"]
     for name in texts:
         parser.add_argument(f"--{name}", required=True)
-    for name in ["start", "quality", "width", "height", "parent"]:
+    for name in ["start", "quality", "width", "height"]:
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--codec", choices=sorted(CODECS), required=True)
     parser.add_argument("--rate", type=Fraction, required=True)
@@ -204,7 +204,8 @@ def _encode(
         *("-f", "image2", "-pattern_type", "sequence", "-start_number", "0"),
         *("-framerate", str(options.rate)),
         *(("-apply_trc", "iec61966_2_1") if suffix in _LINEAR else ()),
-        *("-i", os.path.join(os.path.dirname(images[0]), f"%08d{suffix}")),
+        # Relative: a "%" in the name of a folder would be taken for a number as well.
+        *("-i", f"%08d{suffix}"),
         *("-vf", filters(codec, quality, options.width, options.height)),
         *output_arguments(codec, encoder, quality),
         os.path.join(options.partial, f"film.{codec.extension}"),
@@ -220,7 +221,10 @@ def _encode(
             )
 
     done = farm_ffmpeg.encode(
-        command, on_image, lambda encoded: progress(min(100.0, 100 * encoded / len(images)))
+        command,
+        os.path.dirname(images[0]),
+        on_image,
+        lambda encoded: progress(min(100.0, 100 * encoded / len(images))),
     )
     if done.code != 0:
         raise _failure(done, options, images, names)

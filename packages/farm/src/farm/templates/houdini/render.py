@@ -2,7 +2,7 @@
 
     render.py --scene=FILE --project=FOLDER --output=FOLDER --partial=FOLDER --frames=RANGE
               --rop=PATH --roptype=TYPE --take=NAME --whole=true|false --upload=LIST --disk=OBJECT
-              --parms=OBJECT --outputs=LIST --env=OBJECT --gpu=true|false --parent=PID
+              --parms=OBJECT --outputs=LIST --env=OBJECT --gpu=true|false
 
 LIST and OBJECT are JSON. Standard library and `hou` only, Python 3.7 syntax. Frames come as an
 OpenJD range (``-2,1-9:4``), are rendered in that order by one process, and appear in the output
@@ -66,7 +66,7 @@ import farm_inputs
 import farm_nodes
 import farm_scene
 import hou
-from farm_events import SceneError, die_with, emit, flush, progress, warn
+from farm_events import SceneError, die_with_runner, emit, flush, progress, warn
 from farm_outputs import Outputs
 from farm_script import FAILED, explain, frames_of
 
@@ -76,7 +76,7 @@ _NO_LICENCE = re.compile(r"no licen[cs]es|licen[cs]e (server|error)", re.IGNOREC
 def main() -> int:
     """Render; return the exit code."""
     options = _arguments()
-    die_with(options.parent)
+    die_with_runner()
     try:
         _work(options)
     except SceneError as error:
@@ -106,7 +106,6 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=json.loads, default=[])
     for name in ["disk", "parms", "env"]:
         parser.add_argument(f"--{name}", type=json.loads, default={})
-    parser.add_argument("--parent", type=int, required=True)
     return parser.parse_args()
 
 
