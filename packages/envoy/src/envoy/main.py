@@ -9,7 +9,6 @@ import errno
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from filelock import FileLock, Timeout
 from envoy.account import Account
 from envoy.config import Settings
 from envoy.embedded import EmbeddedFarm
+from envoy.ending import Ending, on_signals
 from envoy.errors import StartError
 from envoy.farm_client import FarmClient
 from envoy.jobs import Jobs
@@ -122,9 +122,12 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         with owned(settings, port):
             _log_to(settings)
             async with running(settings, listener) as stop:
-                _on_signals(stop)
+                ending = Ending(stop)
+                on_signals(ending.begin)
                 announce(f"http://localhost:{port}")
                 await stop.wait()
+                ending.begin()
+    ending.over()
 
 
 def listen(port: int) -> socket.socket:
@@ -190,15 +193,6 @@ def _who(settings: Settings) -> str:
         return f" (process {int(told['pid'])}, http://localhost:{int(told['port'])})"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-def _on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
 
 
 def _log_to(settings: Settings) -> None:

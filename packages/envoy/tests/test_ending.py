@@ -1,0 +1,90 @@
+"""Envoy ends when it is told to, whatever it is busy with. Real processes, real signals."""
+
+import asyncio
+import signal
+import sys
+
+import httpx
+import pytest
+from envoy_fake_farm import EMAIL, PASSWORD
+
+STUCK = """
+import sys, threading, time
+from envoy import ending, projects, cli
+from envoy.account import Account
+
+for_ever = threading.Event()
+
+def stuck(*_):
+    print("stuck", flush=True)
+    for_ever.wait()  # As a disk that does not answer, or a pipe that nobody writes to.
+
+async def stuck_loop(*_):
+    stuck()
+
+WHAT
+sys.argv[0] = "envoy"
+cli.main()
+"""
+
+
+@pytest.fixture
+async def begun(farm, tmp_path):
+    """Start an Envoy that gets stuck: ``await begun(what)``; returns (process, its address)."""
+    options = ["up", "--port", "0", "--data-dir", str(tmp_path / "envoy"), "--farm", farm.url]
+    processes = []
+
+    async def begin(what):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", STUCK.replace("WHAT", what), *options),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        processes.append(process)
+        line = (await process.stdout.readline()).decode()
+        url = next(word for word in line.split() if word.startswith("http"))
+        return process, url.replace("localhost", "127.0.0.1")
+
+    yield begin
+    for process in processes:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_thread_that_never_returns(begun, tmp_path, number):
+    process, url = await begun("projects.scan = stuck")
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        await http.post("/auth", json={"Username": EMAIL, "AccessKey": PASSWORD})
+        body = {"upload": [{"localRoot": str(tmp_path), "remoteRoot": "/demo", "files": ["a"]}]}
+        call = asyncio.create_task(http.post("/upload", json=body))
+        assert await process.stdout.readline() == b"stuck\n"
+        process.send_signal(number)
+        # Nothing of Envoy's own was stuck: it has put everything away.
+        assert await process.wait() == 0
+        await asyncio.gather(call, return_exceptions=True)
+    assert not (tmp_path / "envoy" / "envoy.json").exists()
+
+
+async def test_a_thread_that_never_returns_does_not_hold_up_a_stop_over_http(begun, tmp_path):
+    process, url = await begun("projects.scan = stuck")
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        await http.post("/auth", json={"Username": EMAIL, "AccessKey": PASSWORD})
+        body = {"upload": [{"localRoot": str(tmp_path), "remoteRoot": "/demo", "files": ["a"]}]}
+        call = asyncio.create_task(http.post("/upload", json=body))
+        assert await process.stdout.readline() == b"stuck\n"
+        await http.post("/envoy/stop", json={})
+        assert await process.wait() == 0
+        await asyncio.gather(call, return_exceptions=True)
+
+
+async def test_an_event_loop_that_never_returns(begun, tmp_path):
+    process, url = await begun("ending.MOST_SECONDS = 1.0; Account.sign_in = stuck_loop")
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
+        body = {"Username": EMAIL, "AccessKey": PASSWORD}
+        call = asyncio.create_task(http.post("/auth", json=body))
+        assert await process.stdout.readline() == b"stuck\n"
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 1
+        await asyncio.gather(call, return_exceptions=True)
+    assert "ends now" in (tmp_path / "envoy" / "logs" / "envoy.log").read_text()
