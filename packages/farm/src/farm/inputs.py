@@ -1,17 +1,17 @@
 """Are the images that a job works on there, or will a job that it needs render them? Pure."""
 
 import difflib
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from farm.jobs.frames import format_frames
-from farm.templates import ImageSequence, SequenceError, parse_sequence
+from farm.templates import ImageSequence, SequenceError, marked, parse_sequence
 
-_MOST_COMPARED = 2000
+_MOST_COMPARED = 500
 """Names that are compared for the nearest one: a project may have a hundred thousand files."""
+_LONGEST_COMPARED = 150
+"""Characters of these: comparing takes the square of that, and more."""
 _NEAR = 0.5
-_LAST_NUMBER = re.compile(r"[0-9]+(?=[^0-9/]*\Z)")
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,13 @@ def _lies_in(sequence: ImageSequence, folder: str) -> bool:
 def _nearest(wanted: str, paths: Iterable[str]) -> str:
     """Return the sequence whose name is the most like the wanted one; "" when none is."""
     known: dict[str, None] = {}
+    if len(wanted) > _LONGEST_COMPARED:
+        return ""
     for path in paths:
-        name = _LAST_NUMBER.sub(lambda number: "#" * len(number[0]), path)
-        if name not in known and len(known) < _MOST_COMPARED and _is_sequence(name):
+        if len(known) == _MOST_COMPARED:
+            break
+        name = marked(path)
+        if name not in known and len(name) <= _LONGEST_COMPARED and _is_sequence(name):
             known[name] = None
     return next(iter(difflib.get_close_matches(wanted, known, 1, _NEAR)), "")
 

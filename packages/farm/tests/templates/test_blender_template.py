@@ -256,7 +256,7 @@ def test_the_public_surface():
     assert set(farm.templates.__all__) == {
         "ImageSequence", "Parameter", "PlugIn", "SHARED", "SceneError", "SceneFormat",
         "SequenceError", "Symptoms", "Template", "TemplateError", "Timeout", "Validated",
-        "available", "even_runs", "load", "load_named", "parse_sequence",
+        "available", "even_runs", "load", "load_named", "marked", "parse_sequence",
     }  # fmt: skip
     assert Parameter.__dataclass_params__.frozen
     assert importlib.util.find_spec("farm.templates") is not None

@@ -34,6 +34,13 @@ class JobState(StrEnum):
 _FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.STOPPED, JobState.BLOCKED})
 
 
+MOST_JOBS = 1_000
+"""Most jobs of one submission."""
+_MOST_PARAMETERS = 200
+_MOST_PLUGINS = 100
+_ShortText = Annotated[str, Field(max_length=200)]
+
+
 class BudgetAction(StrEnum):
     """What happens when a job has cost its budget.
 
@@ -76,10 +83,12 @@ class JobSpec(Request):
     path: str = Field(max_length=4096)
     instances: int = Field(default=0, ge=0, le=100_000)
     machine_type: str = Field(default="", max_length=200)
-    plugins: list[str] = []
+    plugins: list[_ShortText] = Field(default=[], max_length=_MOST_PLUGINS)
     budget: Budget | None = None
-    params: Annotated[dict[str, JsonValue], AfterValidator(storable)] = {}
-    dependencies: list[str] = []
+    params: Annotated[
+        dict[str, JsonValue], Field(max_length=_MOST_PARAMETERS), AfterValidator(storable)
+    ] = {}
+    dependencies: list[_ShortText] = Field(default=[], max_length=MOST_JOBS)
     test_frames_first: bool = False
 
 
@@ -96,11 +105,11 @@ class SubmissionSpec(Request):
     """
 
     id: str = Field(pattern=r"^[0-9a-f]{32}$")
-    project: str
+    project: str = Field(max_length=255)
     name: str = Field(min_length=1, max_length=300)
     output_folder: RemotePath
-    jobs: list[JobSpec] = Field(min_length=1, max_length=1000)
-    pending_files: list[str] = []
+    jobs: list[JobSpec] = Field(min_length=1, max_length=MOST_JOBS)
+    pending_files: list[Annotated[str, Field(max_length=4097)]] = []
 
 
 DEFAULT_PRIORITY = 50

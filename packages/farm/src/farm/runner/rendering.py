@@ -17,6 +17,9 @@ from farm.templates import Template
 
 EVENT_PREFIX = "farm_event: "
 
+_LONGEST_LOOKED_AT = 4096
+"""Characters of a line in which symptoms are looked for. What is longer is no message."""
+
 
 class Rendering:
     """The renderer of one claim, from its start on. Its lines come in another thread.
@@ -86,8 +89,9 @@ class Rendering:
         elif line.strip() and not line.startswith("openjd_"):
             self.last_line = line.strip()
             self._log.add(line)
-            failure = condemn(line, self._symptoms)
-            if failure and condemn(self._names.hide(line), self._symptoms):
+            looked_at = line[:_LONGEST_LOOKED_AT]
+            failure = condemn(looked_at, self._symptoms)
+            if failure and condemn(self._names.hide(looked_at), self._symptoms):
                 self.condemn(failure)
 
     def _event(self, event: dict[str, Any]) -> None:

@@ -11,7 +11,12 @@ from farm.templates._load import SHARED, available, load, load_named
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._plugins import PlugIn
 from farm.templates._runs import even_runs
-from farm.templates._shared.farm_sequence import ImageSequence, SequenceError, parse_sequence
+from farm.templates._shared.farm_sequence import (
+    ImageSequence,
+    SequenceError,
+    marked,
+    parse_sequence,
+)
 from farm.templates._template import SceneFormat, Symptoms, Template, TemplateError, Timeout
 
 __all__ = [
@@ -31,5 +36,6 @@ __all__ = [
     "even_runs",
     "load",
     "load_named",
+    "marked",
     "parse_sequence",
 ]

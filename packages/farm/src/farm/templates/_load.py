@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from farm.templates import _husk, _nuke, _vray
 from farm.templates._drive import load_drive
-from farm.templates._parameters import Parameter, ParameterType, fold
+from farm.templates._parameters import LONGEST_LIST, LONGEST_TEXT, Parameter, ParameterType, fold
 from farm.templates._plugins import load_plugins
 from farm.templates._template import (
     OutputNames,
@@ -176,4 +176,5 @@ def _parameter(definition: dict[str, Any], notes: dict[str, Any]) -> Parameter:
         maximum=definition.get("maxValue"),
         pattern=words.get("pattern", ""),
         sentence=" ".join(words.get("sentence", "").split()),
+        longest=LONGEST_LIST if name == notes["frames"] else LONGEST_TEXT,
     )

@@ -15,13 +15,14 @@ from farm_protocol.paths import UnsafePathError, check_segment
 from farm.templates._drive import SceneError, SceneFiles
 
 _NODE = re.compile(r"^(?P<indent>[ \t]*)(?P<kind>[A-Z]\w*) \{[ \t]*$")
-_KNOB = re.compile(r"^[ \t]*(?P<name>[a-z_]\w*)[ \t]+(?P<value>.*?)[ \t]*$")
+_KNOB = re.compile(r"^[ \t]*(?P<name>[a-z_]\w*)[ \t]+(?P<value>.*)", re.DOTALL)
 _NAME_KNOB = re.compile(r"^[ \t]*name[ \t]+(?P<name>\S+)[ \t]*$")
 _NAME = re.compile(r"[A-Za-z_]\w{0,99}")
 _ON = ("true", "1", "on", "yes")
 _MOVIES = (".mov", ".mp4", ".avi", ".mxf", ".mkv", ".gif")
-_FRAME = re.compile(r"#+|%(?:0(?P<digits>\d+))?d")
-_ROOT = re.compile(r"^Root \{$(?P<knobs>.*?)^\}$", re.MULTILINE | re.DOTALL)
+_FRAME = re.compile(r"#+|%(?:0(?P<digits>\d{1,2}))?d")
+_ROOT = re.compile(r"^Root \{$", re.MULTILINE)
+_ROOT_END = re.compile(r"^\}$", re.MULTILINE)
 _VIEWS = re.compile(r'^[ \t]*views[ \t]+"(?P<views>[^"]*)"', re.MULTILINE)
 _VIEW = re.compile(r"%[Vv]")
 _ONE_VIEW = "main"
@@ -112,7 +113,7 @@ def _writes(lines: list[str]) -> Iterator[_Write]:
             yield node
             node = None
         elif match := _KNOB.match(line):
-            node.knobs.setdefault(match["name"], match["value"].strip('"'))
+            node.knobs.setdefault(match["name"], match["value"].rstrip().strip('"'))
             if match["name"] == "file" and node.file_line is None:
                 node.file_line = number
 
@@ -120,7 +121,8 @@ def _writes(lines: list[str]) -> Iterator[_Write]:
 def _views(text: str) -> list[str]:
     """Return the names of a script's views: lines of a name and a colour in a knob of Root."""
     root = _ROOT.search(text)
-    found = _VIEWS.search(root["knobs"]) if root else None
+    end = _ROOT_END.search(text, root.end()) if root else None
+    found = _VIEWS.search(text, root.end(), end.start()) if root and end else None
     lines = found["views"].replace("\\n", "\n").splitlines() if found else []
     names = [line.split()[0] for line in lines if line.strip()] or [_ONE_VIEW]
     for name in names:

@@ -19,10 +19,15 @@ ParameterType = Literal["string", "path", "list", "object", "bool", "int", "floa
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
-_MAX_TEXT = 20_000
-"""Longest text value in characters: far above any sensible frame list, far below a command line."""
+LONGEST_TEXT = 4_096
+"""Most characters of a text: as many as a path has."""
+LONGEST_LIST = 20_000
+"""Most characters of a list that is a text: far above any sensible frame list, far below a command
+line."""
 _MAX_STRUCTURE = 100_000
 """Longest list or object in bytes of JSON, which becomes one argument: Linux takes 128 KiB."""
+_MOST_ITEMS = 1_000
+"""Most texts of a list."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Parameter:
         maximum: largest, likewise.
         pattern: regular expression that a whole text must match; "" for any text.
         sentence: what to write, for a text that does not match.
+        longest: most characters of a text; nothing else is asked of one that has more.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Parameter:
     maximum: float | None = None
     pattern: str = ""
     sentence: str = ""
+    longest: int = LONGEST_TEXT
 
     def parse(self, value: JsonValue) -> JsonValue:
         """Return the value in this parameter's type, a choice in its own spelling.
@@ -71,13 +78,13 @@ class Parameter:
             case "int" | "float":
                 return self._bound(_parse_number(value, self.type))
             case "path":
-                return _parse_path(value)
+                return _parse_path(value, self.longest)
             case "rate":
                 return _parse_rate(value)
             case "list" | "object":
                 return _parse_structure(value, self.type)
             case "string":
-                text = _parse_text(value)
+                text = _parse_text(value, self.longest)
                 return self._choose(text) if self.choices else self._match(text)
 
     def _bound(self, number: int | float) -> int | float:
@@ -134,8 +141,8 @@ def _short(value: JsonValue) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _parse_path(value: JsonValue) -> str:
-    text = _parse_text(value).lstrip("/")
+def _parse_path(value: JsonValue, longest: int) -> str:
+    text = _parse_text(value, longest).lstrip("/")
     if not text:
         return ""
     try:
@@ -157,6 +164,10 @@ def _parse_structure(value: JsonValue, kind: Literal["list", "object"]) -> JsonV
         fits = isinstance(value, list) and all(isinstance(each, str) for each in value)
     if not fits:
         raise ValueError(f"'{_short(value)}' is not {wanted}.")
+    if isinstance(value, list) and len(value) > _MOST_ITEMS:
+        raise ValueError(f"It has {len(value)} texts, and the most is {_MOST_ITEMS}.")
+    if isinstance(value, list) and any(len(str(each)) > LONGEST_TEXT for each in value):
+        raise ValueError(f"A text of it has more than {LONGEST_TEXT} characters.")
     size = len(json.dumps(value))
     if size > _MAX_STRUCTURE:
         raise ValueError(f"It is too long: {size} bytes as JSON, and the most is {_MAX_STRUCTURE}.")
@@ -189,7 +200,8 @@ def _parse_number(value: JsonValue, kind: Literal["int", "float"]) -> int | floa
 
 def _parse_rate(value: JsonValue) -> str:
     """Return frames a second as a whole number or a fraction, both as a text."""
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,20})?)(?:[/:]([0-9]{1,9}))?", str(value).strip())
+    text = str(value)[:LONGEST_TEXT].strip()
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,20})?)(?:[/:]([0-9]{1,9}))?", text)
     if match is None or isinstance(value, bool):
         raise ValueError(f"'{_short(value)}' is no frame rate: write 24, 12.5 or 24000/1001.")
     divisor = int(match[2] or 1)
@@ -206,7 +218,7 @@ def _parse_rate(value: JsonValue) -> str:
     return str(rate)
 
 
-def _parse_text(value: JsonValue) -> str:
+def _parse_text(value: JsonValue, longest: int) -> str:
     # Scripts write frames=5; a bool is an int for Python but never meant as a text.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -214,8 +226,8 @@ def _parse_text(value: JsonValue) -> str:
         value = str(value) if abs(value) < 10**15 else None
     if not isinstance(value, str):
         raise ValueError("It must be a text.")  # noqa: TRY004 - one error type for all values
-    if len(value) > _MAX_TEXT:
-        raise ValueError(f"It is longer than {_MAX_TEXT} characters.")
+    if len(value) > longest:
+        raise ValueError(f"It has {len(value)} characters, and the most is {longest}.")
     if any(not character.isprintable() and character != " " for character in value):
         raise ValueError("It contains control characters or characters that are not valid text.")
     return value

@@ -16,6 +16,8 @@ from farm.templates._plugins import PlugIn, chosen
 from farm.templates._prefix import check_file_name, check_prefix
 from farm.templates._shared.farm_numbering import numbered
 
+_MOST_HINTS = 10
+"""Unknown parameters for which a similar name is looked for: that takes a while."""
 _EMPTY: tuple[JsonValue, ...] = (None, "", "[]", "{}", [], {})
 
 
@@ -182,7 +184,7 @@ class Template:
             number = values[name]
             if limit is not None and isinstance(number, int) and number > limit:
                 errors[name] = [f"{number} is too large: the most with {values[other]} is {limit}."]
-        warnings = []
+        warnings, unknown = [], []
         for name, value in params.items():
             if name in self.refuses:
                 if value not in _EMPTY:
@@ -192,7 +194,14 @@ class Template:
                     warnings.append(f"{name} {self.ignores[name]}")
             elif name not in values:
                 values[name] = value
-                warnings.append(self._unknown(name))
+                unknown.append(name)
+        warnings += [self._unknown(name) for name in unknown[:_MOST_HINTS]]
+        if rest := unknown[_MOST_HINTS:]:
+            shown = ", ".join(f"'{name[:60]}'" for name in rest[:_MOST_HINTS])
+            others = f" and {len(rest) - _MOST_HINTS} others" * (len(rest) > _MOST_HINTS)
+            warnings.append(
+                f"{shown}{others} are not parameters of {self.app} {self.operation}: ignored."
+            )
         return Validated(values, errors, warnings)
 
     def _unknown(self, name: str) -> str:

@@ -23,6 +23,9 @@ from farm_events import die_with_runner, emit, progress, warn
 from farm_script import move
 from farm_start import die_with_parent
 
+_LONGEST_LINE = 4096
+"""Characters of a line that count."""
+
 
 class Claim:
     """The frames that are asked for, and which of them are there."""
@@ -49,6 +52,7 @@ class Claim:
 
     def line(self, text: str) -> None:
         """Take a line of the program."""
+        text = text[:_LONGEST_LINE]
         if match := self._match("started", text):
             self._start(int(match["frame"]))
         if (match := self._match("progress", text)) and self._frame is not None:
@@ -195,6 +199,10 @@ def _lines(stream: BinaryIO) -> "Iterator[str]":
     while data := os.read(stream.fileno(), 65536):
         *whole, rest = re.split(rb"[\r\n]+", rest + data)
         yield from (_text(each) for each in whole if each)
+        if len(rest) > _LONGEST_LINE:
+            # Else all of a text without line ends would be kept, and searched with each part.
+            yield _text(rest)
+            rest = b""
     if rest:
         yield _text(rest)
 

@@ -4,7 +4,6 @@ Python 3.7 or newer.
 """
 
 import functools
-import re
 
 
 def numbered(prefix: str, frame: int, *, signed_digits: bool = False) -> str:
@@ -26,5 +25,7 @@ def numbered(prefix: str, frame: int, *, signed_digits: bool = False) -> str:
 @functools.lru_cache(maxsize=64)  # Asked for each frame of a job, of a few prefixes.
 def split(prefix: str) -> "tuple[str, str, str]":
     """Return what is before the last run of ``#``, the run, and what follows; else the text."""
-    match = re.search(r"(#+)([^#]*)\Z", prefix)
-    return (prefix[: match.start()], match[1], match[2]) if match else (prefix, "", "")
+    # No regular expression: one that looks for the last run tries to begin at each "#" before it.
+    end = prefix.rfind("#") + 1
+    head = prefix[:end].rstrip("#")
+    return (head, prefix[len(head) : end], prefix[end:]) if end else (prefix, "", "")

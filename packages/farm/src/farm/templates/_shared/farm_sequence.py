@@ -14,6 +14,7 @@ SUFFIXES = (
 
 _MARK = re.compile(r"(?P<hashes>#+)|%(?:0(?P<printf>[0-9]+))?d|\$F(?P<houdini>[0-9]*)")
 _MOST_DIGITS = 12
+_FROM_BEHIND = re.compile(r"([^0-9]*)([0-9]+)")
 _NUMBER = re.compile(r"-?[0-9]{1,12}\Z")
 
 
@@ -63,6 +64,17 @@ class ImageSequence:
         return int(number) if self.path(int(number)) == path else None
 
 
+def marked(path: str) -> str:
+    """Return a file's path with ``#`` in place of the digits of its last number, if it has any."""
+    folder, slash, name = path.rpartition("/")
+    # From behind: an expression that looks for the last number tries to begin at each digit.
+    if not (found := _FROM_BEHIND.match(name[::-1])):
+        return path
+    tail, digits = len(found[1]), len(found[2])
+    head = name[: len(name) - tail - digits]
+    return f"{folder}{slash}{head}{'#' * digits}{name[len(name) - tail :]}"
+
+
 def parse_sequence(path: str) -> ImageSequence:
     """Return the sequence that a path with forward slashes names; its last mark is the number.
 
@@ -75,7 +87,7 @@ def parse_sequence(path: str) -> ImageSequence:
     folder, slash, name = path.rpartition("/")
     marks = list(_MARK.finditer(name))
     if not marks:
-        shown = re.sub(r"[0-9]+(?=[^0-9]*\Z)", lambda found: "#" * len(found[0]), name)
+        shown = marked(name)
         hint = shown if "#" in shown else "frame_####.png"
         raise SequenceError(
             f"'{path}' names no image sequence: write '#' where the digits of the frame number"

@@ -14,6 +14,8 @@ from typing import Any
 import bpy
 
 _BUILTIN_FONT = "<builtin>"
+_FROM_BEHIND = re.compile(r"(\D*)\d+")
+_NUMBER = re.compile(r"-?\d+")
 _SHOWN = 10
 """Most missing files that one sentence lists."""
 
@@ -102,11 +104,13 @@ def _path(owner: Any, path: str, sequence: bool = False) -> "Iterator[str]":
 def _any_of_sequence(path: str) -> str:
     folder, name = os.path.split(path)
     # The last run of digits is the frame number, as Blender sees it.
-    match = re.search(r"\d+(?=\D*\Z)", name)
+    match = _FROM_BEHIND.match(name[::-1])
     if match and os.path.isdir(folder):
-        head, tail = re.escape(name[: match.start()]), re.escape(name[match.end() :])
+        tail = name[len(name) - match.end(1) :]
+        head = name[: len(name) - match.end()]
         for candidate in os.listdir(folder):
-            if re.fullmatch(head + r"-?\d+" + tail, candidate):
+            number = candidate[len(head) : len(candidate) - len(tail)]
+            if candidate == head + number + tail and _NUMBER.fullmatch(number):
                 return os.path.join(folder, candidate)
     return path
 

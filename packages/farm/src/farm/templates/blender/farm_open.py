@@ -7,7 +7,8 @@ import tempfile
 import bpy
 from farm_events import SceneError, flush
 
-_NO_ENGINE = re.compile(r"Engine '(.*?)' not available for scene '(.*?)' \(")
+# Names in a .blend have up to 63 bytes; without a limit, each quote would be looked for to the end.
+_NO_ENGINE = re.compile(r"Engine '(.{0,99}?)' not available for scene '(.{0,99}?)' \(")
 
 
 def open_file(path: str, shown: str) -> "dict[str, str]":

@@ -17,7 +17,12 @@ from farm_images import strictness
 from farm_start import die_with_parent
 
 _KEPT_LINES = 30
-_SIZE = re.compile(r"\[Parsed_showinfo_\d+ @ [^]]+\] n: *\d+ .* s:(\d+)x(\d+) ")
+_LONGEST_LINE = 4096
+"""Characters of a line that are read at once."""
+# Limits, since FFmpeg also quotes what a file says: texts that begin like this again and again.
+_SIZE = re.compile(
+    r"\[Parsed_showinfo_\d{1,9} @ [^]]{1,40}\] n: {0,9}\d{1,9} .{0,400}? s:(\d{1,9})x(\d{1,9}) "
+)
 _NOISE = re.compile(r"\[Parsed_showinfo_|frame= *\d+ fps=|\[libx26[45] @|\s*$")
 _PROGRESS = re.compile(r"frame=(\d+)\s*$")
 _ENCODER = re.compile(r"^ V[A-Z.]{5} (\S+)", re.MULTILINE)
@@ -99,12 +104,13 @@ def encode(
     process = _start(command, folder)
     assert process.stdout is not None
     assert process.stderr is not None
+    errors = process.stderr
     reader = threading.Thread(target=_read_progress, args=(process.stdout, on_progress))
     reader.start()
     lines: deque[str] = deque(maxlen=_KEPT_LINES)
     images = 0
     try:
-        for line in process.stderr:
+        for line in iter(lambda: errors.readline(_LONGEST_LINE), ""):
             if match := _SIZE.search(line):
                 on_image(images, (int(match[1]), int(match[2])))
                 images += 1

@@ -1,6 +1,7 @@
 """Where the node's files go: into the partial folder while they grow, then to the output folder."""
 
 import argparse
+import glob
 import os
 import re
 from typing import Any
@@ -8,14 +9,14 @@ from typing import Any
 import hou
 from farm_events import SceneError, warn
 from farm_nodes import PATH_PARMS, base_type
-from farm_parameters import is_wanted
+from farm_parameters import is_wanted, matches
 from farm_scene import set_value
 
 _EXTENSION = re.compile(
     # "bgeo.sc" is one extension; a part that begins with a digit or "$" is a frame number.
     r"(\.(?:bgeo|geo|bjson|json|ass|rs|sim)\.(?:sc|gz|bz2|lzma)|\.[A-Za-z][A-Za-z0-9]*)\Z"
 )
-_RENDERERS_OWN = re.compile(r"%\([^)]*\)\w|%\d*\w|<[^>]+>")
+_RENDERERS_OWN = re.compile(r"%\([^()%]*\)\w|%\d*\w|<[^<>]+>")
 """What the renderer, not Houdini, replaces in a name: tiles and views."""
 
 _VIEWERS = ("", "ip", "md")
@@ -147,8 +148,12 @@ class _Redirect:
     def files_of(self, frame: int) -> "list[str]":
         """Return the files with the frame's name; some renderers add an extension to it."""
         name = os.path.basename(self.parm.evalAsStringAtFrame(frame))
-        pattern = ".+".join(re.escape(part) for part in _RENDERERS_OWN.split(name))
-        return [file for file in self.files() if re.fullmatch(rf"{pattern}(\..+)?", file)]
+        pattern = "?*".join(glob.escape(part) for part in _RENDERERS_OWN.split(name))
+        return [
+            file
+            for file in self.files()
+            if matches(file, pattern) or matches(file, f"{pattern}.?*")
+        ]
 
 
 def _path_parm(node: Any, name: str) -> Any:
