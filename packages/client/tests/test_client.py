@@ -413,3 +413,16 @@ def test_relative_download_folders_are_sent_absolute(envoy, client, project, mon
     client.submit_project(project)
     (body,) = envoy.sent("POST", "/project-submit")
     assert body["watch_files"] == {".+": os.path.join(str(tmp_path), "out")}
+
+
+def test_an_answer_without_an_end_is_no_envoy(envoy, monkeypatch):
+    monkeypatch.setattr("gridmarkets._requestor.MOST_BYTES", 1000)
+    envoy.answers["GET", "user-info"] = (200, b"[" + b" " * 10_000_000 + b"]")
+    with pytest.raises(APIError, match="its answer does not end"):
+        EnvoyClient(url=envoy.url).get_user_info()
+
+
+def test_an_answer_that_is_nested_without_end_is_no_envoy(envoy):
+    envoy.answers["GET", "user-info"] = (200, b"[" * 100_000)
+    with pytest.raises(APIError, match="is not Envoy"):
+        EnvoyClient(url=envoy.url).get_user_info()

@@ -24,6 +24,9 @@ READ_SECONDS = {"GET": 30, "POST": 120}
 RETRY_WAITS = (0.1, 0.4)
 RETRY_STATUSES = (502, 503, 504)
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+# Far more than the status of a project with a million files. What answers may not be Envoy.
+MOST_BYTES = 512 * 1024 * 1024
+PIECE_BYTES = 64 * 1024
 
 _ERROR_BY_CODE = {
     "invalid_request": errors.InvalidRequestError,
@@ -91,6 +94,8 @@ class Requestor(object):
     def _send(self, method, url, body, params, timeout):
         headers = {
             "Accept": "application/json",
+            # A few packed bytes can become any number.
+            "Accept-Encoding": "identity",
             "User-Agent": "gridmarkets-envoy-client/" + __version__,
         }
         data = None
@@ -104,7 +109,7 @@ class Requestor(object):
             # the request was sent; and this one must not be sent again.
             session.close()
         try:
-            return session.request(
+            answer = session.request(
                 method,
                 url,
                 params=params,
@@ -112,6 +117,13 @@ class Requestor(object):
                 headers=headers,
                 timeout=(CONNECT_SECONDS, seconds),
                 allow_redirects=False,
+                stream=True,
+            )
+            _read(answer)
+            return answer
+        except _TooMuchError:
+            raise errors.APIError(
+                "What answers at {0} is not Envoy: its answer does not end.".format(self.url)
             )
         # requests lets some errors of unusable URLs through as plain ValueErrors.
         except (requests.exceptions.RequestException, ValueError) as error:
@@ -164,6 +176,25 @@ class Requestor(object):
         )
 
 
+class _TooMuchError(Exception):
+    """An answer is larger than any of Envoy's."""
+
+
+def _read(answer):
+    """Read the body of an answer, which then has it as its ``content``."""
+    parts = []
+    size = 0
+    for part in answer.iter_content(PIECE_BYTES):
+        parts.append(part)
+        size += len(part)
+        if size > MOST_BYTES:
+            answer.close()
+            raise _TooMuchError()
+    # What reading `content` would have left there; requests has no way to limit that.
+    answer._content = b"".join(parts)
+    answer._content_consumed = True
+
+
 def _path(segments):
     return "/" + "/".join(quote_segment(segment) for segment in segments)
 
@@ -185,7 +216,8 @@ def _never_connected(error):
 def _parse(answer):
     try:
         return json.loads(answer.content.decode("utf-8"))
-    except ValueError:
+    # RuntimeError: lists in lists in lists, deeper than Python can go.
+    except (ValueError, RuntimeError):
         return None
 
 

@@ -1,10 +1,14 @@
 """The farm, as Envoy sees it: the only user of HTTP towards it.
 
 Every method raises `FarmUnreachableError` when there is no answer and `FarmAnswerError` when the
-answer is an error; nothing here tries again (see `patience`).
+answer is an error; nothing here tries again (see `patience`). What an answer may be is decided in
+`farm_answers`.
 """
 
 import asyncio
+import ipaddress
+import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,8 +19,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from farm_protocol.account import LoginAnswer, LoginRequest, UserInfo
 from farm_protocol.catalogue import MachineType, ProductVersion
-from farm_protocol.changes import Changes, Output, OutputList
-from farm_protocol.errors import ErrorBody, ErrorCode
+from farm_protocol.changes import Output, OutputList
 from farm_protocol.files import (
     BlobRef,
     FileEntry,
@@ -29,12 +32,28 @@ from farm_protocol.files import (
 )
 from farm_protocol.frames import FrameList
 from farm_protocol.jobs import Job, JobLog, Submission, SubmissionCheck, SubmissionSpec
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
-from envoy.errors import (
-    FarmAnswerError,
-    FarmUnreachableError,
-    NotSignedInError,
+from envoy.errors import EnvoyError, FarmUnreachableError, NotSignedInError
+from envoy.farm_answers import (
+    ANSWER_SECONDS,
+    ERROR_BYTES,
+    HEADERS,
+    MOST_ROWS,
+    PAGE_BYTES,
+    SMALL_BYTES,
+    STILL_SECONDS,
+    WHOLE_BYTES,
+    News,
+    check_status,
+    content_of,
+    faulty,
+    moving,
+    read,
+    read_news,
+    refuse_packed,
+    unreachable,
+    within,
 )
 from envoy.local_files import file_parts
 
@@ -43,6 +62,9 @@ T = TypeVar("T")
 PART_BYTES = 1024 * 1024
 START_SECONDS = 20.0
 """How long a call waits for an embedded farm that is starting."""
+HEALTH_SECONDS = 3.0
+LIST_SECONDS = 300.0
+"""For all pages of a list."""
 AGAIN_SECONDS = 0.1
 """Until a call that found no embedded farm at its address tries again."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -60,6 +82,7 @@ class FarmClient:
     def __init__(self, url: str = "") -> None:
         loopback = not url or urlsplit(url).hostname in _LOOPBACK
         self._http = httpx.AsyncClient(
+            headers=HEADERS,
             timeout=httpx.Timeout(60.0, connect=5.0, pool=None),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
             # A proxy of the environment must not see what stays on this machine; and loading
@@ -114,21 +137,27 @@ class FarmClient:
 
     async def products(self) -> list[ProductVersion]:
         """Return every product version, plug-ins included."""
-        response = await self._send("GET", "/v1/products", signed=bool(self.account))
-        return _read(_PRODUCTS, response)
+        path = "/v1/products"
+        content = await self._send("GET", path, signed=bool(self.account), most=PAGE_BYTES)
+        return read(_PRODUCTS, content, path)
 
     async def machines(self, query: Sequence[tuple[str, str]]) -> list[MachineType]:
         """Return the machine types that suit (app, operation, category, plugins)."""
-        signed = bool(self.account)
-        response = await self._send("GET", "/v1/machines", params=query, signed=signed)
-        return _read(_MACHINES, response)
+        path, signed = "/v1/machines", bool(self.account)
+        content = await self._send("GET", path, params=query, signed=signed, most=PAGE_BYTES)
+        return read(_MACHINES, content, path)
 
     async def health_at(self, url: str) -> dict[str, object]:
         """Return what the program at ``url`` says about itself, whoever that is."""
         try:
-            response = await self._http.get(f"{url.rstrip('/')}/v1/health", timeout=3.0)
-            answer = response.json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            async with (
+                within(HEALTH_SECONDS),
+                self._http.stream("GET", f"{url.rstrip('/')}/v1/health") as response,
+            ):
+                content = await content_of(response, SMALL_BYTES)
+            check_status(response, content)
+            answer = json.loads(content)
+        except (EnvoyError, httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             raise FarmUnreachableError(f"No farm answers at {url} ({error}).") from error
         return answer if isinstance(answer, dict) else {}
 
@@ -136,11 +165,12 @@ class FarmClient:
 
     async def projects(self) -> ProjectList:
         """Return the account's projects."""
-        return await self._call("GET", "/v1/projects", ProjectList)
+        return await self._call("GET", "/v1/projects", ProjectList, most=PAGE_BYTES)
 
     async def manifest(self, project: str) -> Manifest:
         """Return all files of a project; none for an unknown one."""
-        return await self._call("GET", f"/v1/projects/{quote(project, safe='')}/files", Manifest)
+        path = f"/v1/projects/{quote(project, safe='')}/files"
+        return await self._call("GET", path, Manifest, most=WHOLE_BYTES)
 
     async def put_manifest(self, project: str, files: list[FileEntry]) -> None:
         """Add or replace files of a project. At most `files.MAX_BATCH`; blobs sent before."""
@@ -150,7 +180,8 @@ class FarmClient:
     async def missing(self, blobs: list[BlobRef]) -> list[Ticket]:
         """Return where to send those of ``blobs`` that the farm does not have yet."""
         request = MissingRequest(blobs=blobs)
-        answer = await self._call("POST", "/v1/blobs/missing", MissingAnswer, json=request)
+        path = "/v1/blobs/missing"
+        answer = await self._call("POST", path, MissingAnswer, json=request, most=PAGE_BYTES)
         return answer.tickets
 
     async def put_blob(
@@ -163,45 +194,57 @@ class FarmClient:
             FileChangedError: it is shorter than ``size`` by now.
             FarmAnswerError: with ``hash_mismatch`` when its bytes are not the announced ones.
         """
-        farm = httpx.URL(await self._address())
-        url = farm.join(ticket.url)
-        # A presigned address of an object store must not see our access key.
-        own = (url.scheme, url.netloc) == (farm.scheme, farm.netloc)
+        url, own = self._ticket_url(await self._address(), ticket.url)
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         if own:
             headers |= self._authorization()
-        content = file_parts(path, size, sent)
-        try:
-            response = await self._http.put(url, content=content, headers=headers)
-        except httpx.HTTPError as error:
-            raise _unreachable(error) from error
-        finally:
-            await content.aclose()
-        _check(response)
+        loop = asyncio.get_running_loop()
+        async with within(ANSWER_SECONDS) as limit:
+
+            def moved(count: int) -> None:
+                limit.reschedule(loop.time() + ANSWER_SECONDS)
+                sent(count)
+
+            parts = file_parts(path, size, moved)
+            try:
+                async with self._http.stream(
+                    "PUT", url, content=parts, headers=headers
+                ) as response:
+                    content = await content_of(response, ERROR_BYTES)
+            except httpx.HTTPError as error:
+                raise unreachable(error) from error
+            finally:
+                await parts.aclose()
+        check_status(response, content)
 
     @asynccontextmanager
     async def blob(self, blob_hash: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Open a blob for reading; yields its bytes in parts of at most 1 MiB."""
+        """Open a blob for reading; yields its bytes in parts of about `PART_BYTES`."""
         url = f"{await self._address()}/v1/blobs/{blob_hash}"
         headers = self._authorization()
         try:
-            async with self._http.stream("GET", url, headers=headers) as response:
-                if response.status_code >= 400:
-                    await response.aread()
-                _check(response)
-                yield response.aiter_bytes(PART_BYTES)
+            async with (
+                within(STILL_SECONDS) as limit,
+                self._http.stream("GET", url, headers=headers) as response,
+            ):
+                if not response.is_success:
+                    check_status(response, await content_of(response, ERROR_BYTES))
+                refuse_packed(response)
+                limit.reschedule(None)
+                yield moving(response.aiter_raw(), limit, PART_BYTES)
         except httpx.HTTPError as error:
-            raise _unreachable(error) from error
+            raise unreachable(error) from error
 
     # Submissions and changes
 
     async def check(self, spec: SubmissionSpec) -> SubmissionCheck:
         """Validate a submission without making it."""
-        return await self._call("POST", "/v1/submissions/check", SubmissionCheck, json=spec)
+        path = "/v1/submissions/check"
+        return await self._call("POST", path, SubmissionCheck, json=spec, most=PAGE_BYTES)
 
     async def submit(self, spec: SubmissionSpec) -> Submission:
         """Submit; harmless to repeat with the same id."""
-        return await self._call("POST", "/v1/submissions", Submission, json=spec)
+        return await self._call("POST", "/v1/submissions", Submission, json=spec, most=PAGE_BYTES)
 
     async def act(self, job_id: str, action: str) -> Job:
         """Stop, suspend, resume or retry a job; returns how it stands then."""
@@ -210,31 +253,38 @@ class FarmClient:
     async def job_log(self, job_id: str, after: int) -> JobLog:
         """Return the next piece of a job's log after the cursor ``after``."""
         path = f"/v1/jobs/{quote(job_id, safe='')}/log"
-        return await self._call("GET", path, JobLog, params=[("after", str(after))])
+        params = [("after", str(after))]
+        return await self._call("GET", path, JobLog, params=params, most=WHOLE_BYTES)
 
     async def frames(self, job_id: str, after: int | None, *, flagged: bool) -> FrameList:
         """Return the next page of a job's frames by number; only those with flags if asked."""
         path = f"/v1/jobs/{quote(job_id, safe='')}/frames"
         params = [("flagged", str(flagged).lower())]
         params += [("after", str(after))] if after is not None else []
-        return await self._call("GET", path, FrameList, params=params)
+        return await self._call("GET", path, FrameList, params=params, most=PAGE_BYTES)
 
     async def outputs(self, job_id: str) -> list[Output]:
         """Return all result files of a job."""
         path = f"/v1/jobs/{quote(job_id, safe='')}/outputs"
         found: list[Output] = []
-        while True:
-            after = found[-1].path if found else ""
-            page = await self._call("GET", path, OutputList, params=[("after", after)])
-            found += page.outputs
-            if not page.more:
-                return found
+        cursors = {""}
+        async with within(LIST_SECONDS):
+            while True:
+                after = [("after", found[-1].path if found else "")]
+                page = await self._call("GET", path, OutputList, params=after, most=PAGE_BYTES)
+                found += page.outputs
+                if not page.more:
+                    return found
+                if not page.outputs or found[-1].path in cursors or len(found) > MOST_ROWS:
+                    raise faulty("The farm's list of results does not end.")
+                cursors.add(found[-1].path)
 
-    async def changes(self, after: int, wait: float) -> Changes:
+    async def changes(self, after: int, wait: float) -> News:
         """Return what is new since the cursor ``after``, waiting up to ``wait`` seconds."""
+        path = "/v1/changes"
         params = [("after", str(after)), ("wait", f"{wait:g}")]
-        limits = httpx.Timeout(wait + 20.0, connect=5.0, pool=None)
-        return await self._call("GET", "/v1/changes", Changes, params=params, limits=limits)
+        content = await self._send("GET", path, params=params, most=PAGE_BYTES, waits=wait)
+        return read_news(content, path)
 
     # How
 
@@ -247,12 +297,10 @@ class FarmClient:
         json: BaseModel | None = None,
         params: Sequence[tuple[str, str]] = (),
         signed: bool = True,
-        limits: httpx.Timeout | None = None,
+        most: int = SMALL_BYTES,
     ) -> T:
-        response = await self._send(
-            method, path, json=json, params=params, signed=signed, limits=limits
-        )
-        return _read(TypeAdapter(model), response)
+        content = await self._send(method, path, json=json, params=params, signed=signed, most=most)
+        return read(TypeAdapter(model), content, path)
 
     async def _send(
         self,
@@ -262,33 +310,68 @@ class FarmClient:
         json: BaseModel | None = None,
         params: Sequence[tuple[str, str]] = (),
         signed: bool = True,
-        limits: httpx.Timeout | None = None,
-    ) -> httpx.Response:
+        most: int = SMALL_BYTES,
+        waits: float = 0.0,
+    ) -> bytes:
+        """Return the body of a successful answer.
+
+        Parameters:
+            most: bytes that it may have.
+            waits: seconds that the farm may take on purpose.
+        """
         headers = self._authorization() if signed else {}
         if json is not None:
             headers["Content-Type"] = "application/json"
         until = asyncio.get_running_loop().time() + START_SECONDS
         while True:
             try:
-                response = await self._http.request(
-                    method,
-                    await self._address() + path,
-                    content=None if json is None else json.model_dump_json(),
-                    params=list(params) or None,
-                    headers=headers,
-                    timeout=limits or httpx.USE_CLIENT_DEFAULT,
-                )
+                async with (
+                    within(waits + ANSWER_SECONDS),
+                    self._http.stream(
+                        method,
+                        await self._address() + path,
+                        content=None if json is None else json.model_dump_json(),
+                        params=list(params) or None,
+                        headers=headers,
+                        timeout=httpx.Timeout(waits + 60.0, connect=5.0, pool=None),
+                    ) as response,
+                ):
+                    content = await content_of(
+                        response, most if response.is_success else ERROR_BYTES
+                    )
             except httpx.ConnectError as error:
                 # Nothing was sent. An embedded farm that has just ended is started again at once.
                 if not self._is_embedded or asyncio.get_running_loop().time() > until:
-                    raise _unreachable(error) from error
+                    raise unreachable(error) from error
                 self._missed.set()
                 await asyncio.sleep(AGAIN_SECONDS)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise _unreachable(error) from error
+                raise unreachable(error) from error
             else:
-                _check(response)
-                return response
+                check_status(response, content)
+                return content
+
+    @staticmethod
+    def _ticket_url(farm: str, ticket: str) -> tuple[httpx.URL, bool]:
+        """Return where a ticket leads, and whether that is the farm itself.
+
+        A presigned address of an object store must not see our access key. And it must not be a
+        program on this machine, which would take what comes from Envoy for its user's wish.
+        """
+        own = httpx.URL(farm)
+        try:
+            url = own.join(ticket)
+        except httpx.InvalidURL as error:
+            raise faulty(
+                "The farm names an address for a file that is none.", may_pass=False
+            ) from error
+        if (url.scheme, url.netloc) == (own.scheme, own.netloc):
+            return url, True
+        if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+            raise faulty("The farm names an address for a file that is none.", may_pass=False)
+        if _is_this_machine(url.host) and not _is_this_machine(own.host):
+            raise faulty("The farm names an address on this machine for a file.", may_pass=False)
+        return url, False
 
     def _authorization(self) -> dict[str, str]:
         if not self._access_key:
@@ -305,29 +388,17 @@ class FarmClient:
         return self.url
 
 
-def _unreachable(error: Exception) -> FarmUnreachableError:
-    reason = str(error) or type(error).__name__
-    return FarmUnreachableError(f"The farm does not answer ({reason}).")
-
-
-def _check(response: httpx.Response) -> None:
-    status = response.status_code
-    if status < 400:
-        return
+def _is_this_machine(host: str) -> bool:
+    name = host.lower().rstrip(".").strip("[]")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    with suppress(OSError):
+        # As the system reads numbers: '127.1' and '2130706433' are addresses, too.
+        name = socket.inet_ntoa(socket.inet_aton(name))
     try:
-        body = ErrorBody.model_validate_json(response.content)
-    except ValidationError:
-        code = ErrorCode.INTERNAL if status >= 500 else ErrorCode.INVALID_REQUEST
-        message = f"The farm answered {status} {response.reason_phrase}."
-        body = ErrorBody(code=code, message=message, retry=status >= 500)
-    raise FarmAnswerError(status, body)
-
-
-def _read(adapter: TypeAdapter[T], response: httpx.Response) -> T:
-    try:
-        return adapter.validate_json(response.content)
-    except ValidationError as error:
-        where = response.url.path
-        message = f"The farm's answer to {where} is not understood ({error.error_count()} faults)."
-        body = ErrorBody(code=ErrorCode.INTERNAL, message=message, retry=True)
-        raise FarmAnswerError(502, body) from error
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified or address.is_link_local

@@ -24,6 +24,8 @@ class Patience:
         account: e-mail address on whose behalf the calls are made.
         waits_for_account: when somebody else signs in, wait for the account to come back; else
             raise `OtherAccountError`, for work that would hold up theirs.
+        most_failures: in a row, after which the last one is raised: whoever has other work does
+            that first. None: never.
     """
 
     def __init__(
@@ -34,12 +36,14 @@ class Patience:
         account: str,
         *,
         waits_for_account: bool = True,
+        most_failures: int | None = None,
     ) -> None:
         self._farm = farm
         self._waiting = waiting
         self._who = who
         self._account = account
         self._waits_for_account = waits_for_account
+        self._most_failures = most_failures
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
         """Return what ``call`` returns, however long that takes.
@@ -47,6 +51,7 @@ class Patience:
         Raises:
             OtherAccountError: see ``waits_for_account``.
             FarmAnswerError: the farm refused, and asking again would not help.
+            FarmUnreachableError, FarmAnswerError with ``may_pass``: see ``most_failures``.
         """
         failures = 0
         try:
@@ -67,12 +72,16 @@ class Patience:
                         sentence = sign_in_again(error)
                     elif error.may_pass and error.body.code != ErrorCode.HASH_MISMATCH:
                         failures += 1
+                        if failures == self._most_failures:
+                            raise
                         pause = pause_seconds(failures)
                         sentence = f"{error} Trying again."
                     else:
                         raise
                 except FarmUnreachableError as error:
                     failures += 1
+                    if failures == self._most_failures:
+                        raise
                     pause = pause_seconds(failures)
                     sentence = f"{error} Trying again."
                 self._waiting.tell(self._who, sentence)

@@ -60,12 +60,13 @@ class Fault:
     """What happens to the next ``times`` requests whose method and path begin like this.
 
     kind: an `ErrorCode`, "drop" (no answer), "corrupt" (other bytes), "hold" (waits for release),
-    "lose answer" (does it, then waits for release), "pass" (nothing: for what comes before).
+    "lose answer" (does it, then waits for release), "pass" (nothing: for what comes before); or an
+    application of ASGI that answers instead.
     """
 
     method: str
     path: str
-    kind: str
+    kind: Any
     times: int = 1
 
 
@@ -451,7 +452,9 @@ class _Faulty:
             await asyncio.to_thread(self.farm.released.wait)
             await noted(message)
 
-        if fault.kind == "hold":
+        if callable(fault.kind):
+            await fault.kind(scope, receive, noted)
+        elif fault.kind == "hold":
             self.farm.held.set()
             await asyncio.to_thread(self.farm.released.wait)
             await self.app(scope, receive, noted)

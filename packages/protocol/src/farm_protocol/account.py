@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pydantic import Field
 
-from farm_protocol._model import Answer, Request
+from farm_protocol._model import Answer, Int64, Request
 
 
 class LoginRequest(Request):
@@ -24,8 +24,8 @@ class LoginRequest(Request):
 class LoginAnswer(Answer):
     """``access_key`` goes into ``Authorization: Bearer`` of all other calls."""
 
-    email: str
-    access_key: str = Field(repr=False)
+    email: str = Field(max_length=320)
+    access_key: str = Field(max_length=1024, pattern=r"^[!-~]([ -~]*[!-~])?$", repr=False)
 
 
 class UserInfo(Answer):
@@ -42,8 +42,8 @@ class UserInfo(Answer):
     credits_available: float
     credits_consumed: float
     email_address: str
-    job_throughput_limit: int
-    max_throughput: int
+    job_throughput_limit: Int64
+    max_throughput: Int64
     name: str
     service_plan: str
 
@@ -58,7 +58,7 @@ class CreditMovement(Answer):
         reference: unique.
     """
 
-    id: int
+    id: Int64
     kind: str
     credits: Decimal
     reference: str

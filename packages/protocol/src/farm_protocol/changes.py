@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from farm_protocol._model import Answer
+from farm_protocol._model import Answer, Int64
+from farm_protocol.files import BlobHash, FileSize
 from farm_protocol.jobs import Job
 
 
@@ -11,10 +12,10 @@ class Output(Answer):
 
     submission_id: str
     job_id: str
-    frame: int | None
+    frame: Int64 | None
     path: str
-    hash: str
-    size: int
+    hash: BlobHash
+    size: FileSize
     created_at: datetime
 
 
@@ -41,7 +42,7 @@ class Changes(Answer):
     """
 
     farm_id: str
-    cursor: int
+    cursor: Int64
     outputs: list[Output]
     jobs: list[Job]
     more: bool = False

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from farm_protocol._model import Answer, Request
+from farm_protocol._model import Answer, Count, Request
 from farm_protocol.paths import canonical
 
 BlobHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -35,8 +35,8 @@ class MissingRequest(Request):
 class Ticket(Answer):
     """Where one missing blob goes: ``PUT`` its bytes to ``url`` (relative to the farm's)."""
 
-    hash: str
-    url: str
+    hash: BlobHash
+    url: str = Field(max_length=8192)
 
 
 class MissingAnswer(Answer):
@@ -73,8 +73,8 @@ class ProjectSummary(Answer):
     """One row of ``GET /v1/projects``. Sizes in bytes."""
 
     name: str
-    num_files: int
-    total_size: int
+    num_files: Count
+    total_size: Count
     updated_at: datetime
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from farm_protocol._model import Answer, Int32, Request
+from farm_protocol._model import Answer, Count, Int32, Int64, Request
 
 SIGNATURE_ACROSS, SIGNATURE_DOWN = 16, 9
 SIGNATURE_CELLS = SIGNATURE_ACROSS * SIGNATURE_DOWN
@@ -82,10 +82,10 @@ class Frame(Answer):
             done like any other.
     """
 
-    number: int
+    number: Int64
     state: str
     seconds: float
-    failures: int
+    failures: Count
     flags: list[Flag] = []
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from farm_protocol._model import Answer, Request
+from farm_protocol._model import Answer, Count, Int64, Request
 from farm_protocol._values import storable
 from farm_protocol.files import RemotePath
 
@@ -160,13 +160,13 @@ class Job(Answer):
     state: JobState
     sentence: str
     warnings: list[str]
-    frames_total: int
-    frames_done: int
-    frames_failed: int
-    frames_running: int
-    frames_flagged: int = 0
-    priority: int = DEFAULT_PRIORITY
-    instances: int = 0
+    frames_total: Count
+    frames_done: Count
+    frames_failed: Count
+    frames_running: Count
+    frames_flagged: Count = 0
+    priority: Int64 = DEFAULT_PRIORITY
+    instances: Int64 = 0
     machine_type: str = ""
     credits: float
     output_folder: str
@@ -222,11 +222,11 @@ class Task(Answer):
     runner_id: str
     host: str
     frames: str
-    frames_total: int
-    frames_done: int
+    frames_total: Count
+    frames_done: Count
     outcome: str
     sentence: str
-    exit_code: int | None
+    exit_code: Int64 | None
     marker: str
     started_at: datetime
     ended_at: datetime | None
@@ -247,4 +247,4 @@ class JobLog(Answer):
     """
 
     text: str
-    cursor: int
+    cursor: Int64

@@ -204,13 +204,14 @@ class Downloads:
         rows = self._database.read(
             f"SELECT entry_id, count(*), sum({done}),"  # noqa: S608 - constants of this module
             f" sum(state = '{DownloadState.FAILED}'),"
-            f" sum(CASE WHEN {done} THEN size ELSE 0 END), sum(size), max(sentence)"
+            # total(), which is a float: sum() raises when it is too large for 64 bits.
+            f" total(CASE WHEN {done} THEN size ELSE 0 END), total(size), max(sentence)"
             f" FROM downloads{where} GROUP BY entry_id",
             () if entry_id is None else (entry_id,),
         )
         found: dict[str, DownloadCounts] = {}
         for row in rows:
-            total, ended, failed, bytes_done, bytes_total = (int(str(n)) for n in row[1:6])
+            total, ended, failed, bytes_done, bytes_total = (int(float(str(n))) for n in row[1:6])
             found[str(row[0])] = DownloadCounts(
                 total, ended, failed, bytes_done, bytes_total, str(row[6])
             )

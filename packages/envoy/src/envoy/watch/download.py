@@ -14,7 +14,12 @@ from weakref import WeakValueDictionary
 from farm_protocol.errors import ErrorCode
 from farm_protocol.paths import UnsafePathError
 
-from envoy.errors import CorruptDownloadError, FarmAnswerError, OtherAccountError
+from envoy.errors import (
+    CorruptDownloadError,
+    FarmAnswerError,
+    FarmUnreachableError,
+    OtherAccountError,
+)
 from envoy.farm_client import FarmClient
 from envoy.journal import Download, DownloadState, Journal
 from envoy.patience import Patience
@@ -26,6 +31,10 @@ log = logging.getLogger(__name__)
 
 PARALLEL = 4
 MOST_CORRUPT = 3
+MOST_FAILURES = 3
+"""Of one result in a row, before the others get their turn."""
+LONGEST_PAUSE_SECONDS = 600.0
+"""Before a result is asked for again that the farm has failed to send."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -40,6 +49,7 @@ class Downloader:
         self._wake = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._partial: dict[int, tuple[str, int]] = {}
+        self._setbacks: dict[int, int] = {}
         # One lock for each file being written; gone when nobody holds or awaits it.
         self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -127,15 +137,41 @@ class Downloader:
             except OtherAccountError:
                 # Still pending in the journal: queued again when its account signs in.
                 self._lanes.released(folder)
-            except (UnsafePathError, FarmAnswerError, CorruptDownloadError) as error:
+            except (FarmAnswerError, FarmUnreachableError) as error:
+                if isinstance(error, FarmAnswerError) and not error.may_pass:
+                    self._journal.downloads.failed(download, _refused(download, error))
+                else:
+                    self._later(download, error)
+                self._lanes.released(folder)
+            except (UnsafePathError, CorruptDownloadError) as error:
                 self._journal.downloads.failed(download, _refused(download, error))
                 self._lanes.released(folder)
             except OSError as error:
                 self._lanes.failed(folder, download_id, _cannot_write(folder, error), _now())
             else:
+                self._setbacks.pop(download_id, None)
                 self._lanes.succeeded(folder)
             finally:
                 self._partial.pop(download_id, None)
+
+    def _later(self, download: Download, error: Exception) -> None:
+        """Let other results go first: the farm may fail with this one alone."""
+        count = self._setbacks[download.id] = self._setbacks.get(download.id, 0) + 1
+        who = f"result {download.id}"
+
+        async def again() -> None:
+            self._waiting.tell(who, f"{download.relative} does not come: {error} Trying again.")
+            try:
+                await self._waiting.pause(
+                    min(LONGEST_PAUSE_SECONDS, pause_seconds(1) * 2.0 ** min(count, 16))
+                )
+            finally:
+                self._waiting.clear(who)
+            self.add([(download.id, download.folder)])
+
+        task = asyncio.create_task(again())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _bring(self, number: int, download: Download) -> None:
         mtime_ns = await asyncio.to_thread(in_place_mtime, download)
@@ -146,6 +182,7 @@ class Downloader:
                 f"download {number}",
                 download.account,
                 waits_for_account=False,
+                most_failures=MOST_FAILURES,
             )
             for attempt in range(1, MOST_CORRUPT + 1):
                 try:

@@ -4,10 +4,11 @@ import asyncio
 import logging
 from pathlib import Path
 
-from farm_protocol.changes import Changes, Output
+from farm_protocol.changes import Output
 from farm_protocol.paths import UnsafePathError, canonical, local_target
 
 from envoy.errors import FarmAnswerError
+from envoy.farm_answers import News, RefusedOutput
 from envoy.farm_client import FarmClient
 from envoy.journal import Entry, Journal, NewDownload
 from envoy.patience import Patience
@@ -21,6 +22,8 @@ WAIT_SECONDS = 20.0
 """How long the farm holds a question that has no answer yet."""
 QUICK_SECONDS = 1.0
 """An empty answer that comes sooner means that the farm does not wait: then we do."""
+MOST_FAULTS = 20
+"""Of a page of the feed, those that are logged."""
 
 
 class Follower:
@@ -35,6 +38,7 @@ class Follower:
         self._waiting = waiting
         self._task: asyncio.Task[None] | None = None
         self._account = ""
+        self._still = 0
         self.is_behind = True
         """Whether the farm may have told news that the journal does not hold yet."""
 
@@ -75,35 +79,46 @@ class Follower:
     async def _step(self, account: str, patience: Patience) -> None:
         farm_id, cursor = self._journal.downloads.cursor(account)
         began = asyncio.get_running_loop().time()
-        changes = await patience(lambda: self._farm.changes(cursor, WAIT_SECONDS))
-        if farm_id and changes.farm_id != farm_id:
+        news = await patience(lambda: self._farm.changes(cursor, WAIT_SECONDS))
+        if farm_id and news.farm_id != farm_id:
             # Another database: its cursors have nothing to do with ours.
-            self._journal.downloads.apply(account, changes.farm_id, 0)
+            self._journal.downloads.apply(account, news.farm_id, 0)
+            await self._waiting.pause(QUICK_SECONDS)
             return
-        self.is_behind = changes.more
-        await self._apply(account, changes)
-        idle = not (changes.outputs or changes.jobs or changes.more)
-        if idle and asyncio.get_running_loop().time() - began < QUICK_SECONDS:
+        self.is_behind = news.more
+        await self._apply(account, news)
+        for fault in news.faults[:MOST_FAULTS]:
+            log.warning("%s", fault)
+        said = bool(news.outputs or news.jobs or news.refused or news.faults or news.more)
+        took = asyncio.get_running_loop().time() - began
+        if said and news.cursor <= cursor:
+            self._still += 1
+            self._waiting.tell("feed", "The farm tells the same news again and again.")
+            await self._waiting.pause(max(QUICK_SECONDS, pause_seconds(self._still)))
+            return
+        self._still = 0
+        if not said and took < QUICK_SECONDS:
             await self._waiting.pause(QUICK_SECONDS)
 
-    async def _apply(self, account: str, changes: Changes) -> None:
+    async def _apply(self, account: str, news: News) -> None:
         # Paths are resolved on the disk, which may be a slow network share.
-        downloads = await asyncio.to_thread(self._downloads, account, changes.outputs)
+        downloads = await asyncio.to_thread(self._downloads, account, news)
         pending = await asyncio.to_thread(
             self._journal.downloads.apply,
             account,
-            changes.farm_id,
-            changes.cursor,
+            news.farm_id,
+            news.cursor,
             downloads,
-            changes.jobs,
+            news.jobs,
         )
         self._downloader.add(pending)
 
-    def _downloads(self, account: str, outputs: list[Output]) -> list[NewDownload]:
+    def _downloads(self, account: str, news: News) -> list[NewDownload]:
         """Return the downloads that outputs cause; of several of one entry's file the last."""
         entries: dict[str, Entry | None] = {}
         found: dict[tuple[str, str, str], NewDownload] = {}
-        for output in outputs:
+        told: list[Output | RefusedOutput] = [*news.outputs, *news.refused]
+        for output in told:
             if output.submission_id not in entries:
                 entries[output.submission_id] = self._journal.submissions.get(output.submission_id)
             entry = entries[output.submission_id]
@@ -118,7 +133,9 @@ class Follower:
         return list(found.values())
 
 
-def _new_download(output: Output, folder: str, relative: str) -> NewDownload:
+def _new_download(output: Output | RefusedOutput, folder: str, relative: str) -> NewDownload:
+    if isinstance(output, RefusedOutput):
+        return NewDownload(output.submission_id, folder, relative, "", 0, output.sentence)
     refusal = ""
     try:
         local_target(Path(folder), relative)

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from farm_protocol.errors import ErrorBody
@@ -42,6 +42,9 @@ HURRY_SECONDS = 3.0
 """How long calls are repeated once the runner has been told to end."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_MOST_BYTES = 2**24
+"""Of an answer; of the job, which names all files of its project, `_MOST_JOB_BYTES`."""
+_MOST_JOB_BYTES = 2**29
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _RETRY_STATUS = frozenset({408, 422, 425, 429, 500, 502, 503, 504, 507})
 """422 is ``hash_mismatch``: bytes damaged on the way, which are sent again."""
@@ -81,7 +84,8 @@ class Farm:
         """Prepare calls to ``url`` with a job's ``token``; connects with the first call."""
         self._http = httpx.Client(
             base_url=url.rstrip("/") + "/v1/runner/",
-            headers={"Authorization": f"Bearer {token}"},
+            # A few packed bytes can become any number, so none is asked for.
+            headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
             timeout=_TIMEOUT,
             # Loading certificates takes 100 ms, which a farm on this machine has no use for.
             verify=url.startswith("https:"),
@@ -99,7 +103,7 @@ class Farm:
 
     def job(self) -> RunnerJob:
         """Return the job of the token."""
-        return self._read(RunnerJob, lambda: self._http.get("job"))
+        return self._read(RunnerJob, lambda: self._ask("GET", "job", most=_MOST_JOB_BYTES))
 
     def claim(self, request: ClaimRequest) -> Claim:
         """Ask for frames."""
@@ -129,28 +133,36 @@ class Farm:
         headers = {"Content-Length": str(path.stat().st_size)}
 
         def put() -> httpx.Response:
-            return self._http.put(f"blobs/{blob_hash}", content=_chunks(path), headers=headers)
+            return self._ask("PUT", f"blobs/{blob_hash}", content=_chunks(path), headers=headers)
 
         self._insist(put)
 
     def download(
-        self, blob_hash: BlobHash, target: Path, progress: Callable[[], None] = lambda: None
+        self,
+        blob_hash: BlobHash,
+        size: int,
+        target: Path,
+        progress: Callable[[], None] = lambda: None,
     ) -> None:
         """Fetch a blob into ``target``, which is overwritten. The caller verifies it.
 
         Parameters:
+            size: in bytes; of more, no more than a piece is taken.
             progress: called for every piece; what it raises ends the download.
         """
 
         def get() -> httpx.Response:
             with self._http.stream("GET", f"blobs/{blob_hash}") as response:
-                if response.is_error:
-                    response.read()
-                    return response
+                if not response.is_success:
+                    return _read_up_to(response, _MOST_BYTES)
+                come = 0
                 with target.open("wb") as file:
-                    for chunk in response.iter_bytes(CHUNK_BYTES):
+                    for chunk in response.iter_raw(CHUNK_BYTES):
                         file.write(chunk)
                         progress()
+                        come += len(chunk)
+                        if come > size:
+                            break
                 return response
 
         self._insist(get)
@@ -169,10 +181,22 @@ class Farm:
 
     def _post(self, path: str, body: BaseModel) -> httpx.Response:
         headers = {"Content-Type": "application/json"}
-        return self._http.post(path, content=body.model_dump_json(), headers=headers)
+        return self._ask("POST", path, content=body.model_dump_json(), headers=headers)
+
+    def _ask(
+        self, method: str, path: str, *, most: int = _MOST_BYTES, **request: Any
+    ) -> httpx.Response:
+        """Return an answer with its content, which may be of so many bytes at most."""
+        with self._http.stream(method, path, **request) as response:
+            return _read_up_to(response, most)
 
     def _read(self, model: type[Model], call: Callable[[], httpx.Response]) -> Model:
-        return model.model_validate_json(self._insist(call).content)
+        try:
+            return model.model_validate_json(self._insist(call).content)
+        except ValidationError as error:
+            raise RefusedError(
+                f"The farm's answer is not understood ({error.error_count()} faults)."
+            ) from error
 
     def _insist(self, call: Callable[[], httpx.Response]) -> httpx.Response:
         """Make a call until it is answered for good."""
@@ -196,7 +220,8 @@ class _RetryLaterError(Exception):
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
-    if not response.is_error:
+    # Anything else is no success: what a redirect would lead to was not done.
+    if response.is_success:
         return response
     sentence = _sentence(response)
     if response.status_code == 410:
@@ -215,6 +240,28 @@ def _sentence(response: httpx.Response) -> str:
         return ErrorBody.model_validate_json(response.content).message
     except ValidationError:
         return f"The farm answered with status {response.status_code}."
+
+
+def _read_up_to(response: httpx.Response, most: int) -> httpx.Response:
+    """Read the body of an answer that is being streamed.
+
+    Raises:
+        httpx.HTTPError: it breaks off, is packed, or has more than ``most`` bytes.
+    """
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise httpx.DecodingError("it sends a packed answer, which was not asked for")
+    parts, size = [], 0
+    for part in response.iter_raw():
+        parts.append(part)
+        size += len(part)
+        if size > most:
+            raise httpx.ReadError(f"its answer is larger than {most} bytes")
+    return httpx.Response(
+        response.status_code,
+        headers=response.headers,
+        content=b"".join(parts),
+        request=response.request,
+    )
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

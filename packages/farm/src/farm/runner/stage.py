@@ -165,7 +165,7 @@ def _clone(source: Path, target: Path) -> bool:
 def _download(entry: FileEntry, target: Path, farm: Farm, progress: _Progress) -> None:
     for _attempt in range(2):
         try:
-            farm.download(entry.hash, target, progress.told)
+            farm.download(entry.hash, entry.size, target, progress.told)
         except RefusedError as error:
             raise StageError(f"{entry.path} cannot be fetched: {error}", True) from error
         if hash_file(target) == (entry.hash, entry.size):

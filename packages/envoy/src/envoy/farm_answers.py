@@ -1,0 +1,244 @@
+"""What the farm answers, as far as it is believed: bounded in size and time, of the right types.
+
+A farm may be broken, or somebody else's. Whatever it sends, an answer costs Envoy a known amount
+of memory and time: it is read in pieces up to a limit, never unpacked, never fetched from elsewhere
+(a redirect is an error), and what of it is kept was validated.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import httpx
+from farm_protocol._model import Answer, Int64
+from farm_protocol.changes import Output
+from farm_protocol.errors import ErrorBody, ErrorCode
+from farm_protocol.jobs import Job
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from envoy.errors import FarmAnswerError, FarmUnreachableError
+
+T = TypeVar("T")
+
+HEADERS = {"Accept-Encoding": "identity"}
+"""A few bytes of a packed answer can become any number, so none is asked for or unpacked."""
+
+ERROR_BYTES = 2**20
+SMALL_BYTES = 2**20
+"""Of answers about one thing."""
+PAGE_BYTES = 2**26
+"""Of one page of a list, or of a job's log."""
+WHOLE_BYTES = 2**28
+"""Of a list that has no pages: all files of a project."""
+ANSWER_SECONDS = 120.0
+"""For a whole answer, from the question on: a server may send a byte now and then for ever."""
+STILL_SECONDS = 60.0
+"""How long the bytes of a file may stand still on their way; a part of `SLOWEST_BYTES` must come
+in this time."""
+SLOWEST_BYTES = 2**16
+MOST_ROWS = 1_000_000
+"""Of a list that comes in pages."""
+MOST_MESSAGE = 2000
+"""Characters of a sentence of the farm's."""
+MOST_TEXT = 4096
+"""Characters of what names a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the change feed told. ``faults``: sentences about rows that are not usable at all."""
+
+    farm_id: str
+    cursor: int
+    more: bool
+    outputs: tuple[Output, ...]
+    jobs: tuple[Job, ...]
+    refused: tuple["RefusedOutput", ...]
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedOutput:
+    """A result that the farm describes wrongly, but whose place is told."""
+
+    submission_id: str
+    path: str
+    sentence: str
+
+
+class _Changes(Answer):
+    """`farm_protocol.changes.Changes` before its rows are looked at, each by itself."""
+
+    farm_id: str
+    cursor: Int64
+    outputs: list[JsonValue]
+    jobs: list[JsonValue]
+    more: bool = False
+
+
+async def content_of(response: httpx.Response, most: int) -> bytes:
+    """Return the body of an answer that is being streamed, of at most so many bytes.
+
+    Raises:
+        FarmAnswerError: there is more, or it is packed.
+        httpx.HTTPError: it breaks off.
+    """
+    refuse_packed(response)
+    found = bytearray()
+    async for part in response.aiter_raw():
+        found += part
+        if len(found) > most:
+            where = response.url.path
+            raise faulty(f"The farm's answer to {where} is larger than {most} bytes.")
+    return bytes(found)
+
+
+def refuse_packed(response: httpx.Response) -> None:
+    """Raise FarmAnswerError if the body would have to be unpacked."""
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        where = response.url.path
+        raise faulty(f"The farm's answer to {where} is packed, which was not asked for.")
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[asyncio.Timeout]:
+    """Run something for a limited time; `asyncio.Timeout.reschedule` gives it more.
+
+    Raises:
+        FarmUnreachableError: it takes longer.
+    """
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield limit
+    except TimeoutError:
+        raise FarmUnreachableError("The farm does not answer (it takes too long).") from None
+
+
+async def moving(
+    parts: AsyncIterator[bytes], limit: asyncio.Timeout, size: int
+) -> AsyncIterator[bytes]:
+    """Yield what comes in larger parts, as long as enough comes in `STILL_SECONDS`.
+
+    Parameters:
+        limit: ends the waiting for bytes; not what the caller does with them.
+        size: of a part, in bytes.
+    """
+    loop = asyncio.get_running_loop()
+    gathered = bytearray()
+    come, until = 0, loop.time() + STILL_SECONDS
+    limit.reschedule(until)
+    async for part in parts:
+        come += len(part)
+        if come >= SLOWEST_BYTES:
+            come, until = 0, loop.time() + STILL_SECONDS
+        gathered += part
+        if len(gathered) >= size:
+            left = until - loop.time()
+            limit.reschedule(None)
+            yield bytes(gathered)
+            gathered.clear()
+            until = loop.time() + left
+        limit.reschedule(until)
+    limit.reschedule(None)
+    if gathered:
+        yield bytes(gathered)
+
+
+def check_status(response: httpx.Response, content: bytes) -> None:
+    """Raise FarmAnswerError unless the answer is a success."""
+    status = response.status_code
+    if 200 <= status < 300:
+        return
+    if status < 400:
+        raise faulty(
+            f"The farm answered {status} instead of doing what it was asked. Envoy is not sent"
+            " elsewhere by an answer: is the farm's address right?"
+        )
+    try:
+        body = ErrorBody.model_validate_json(content)
+        body = body.model_copy(update={"message": body.message[:MOST_MESSAGE]})
+    except ValidationError:
+        code = ErrorCode.INTERNAL if status >= 500 else ErrorCode.INVALID_REQUEST
+        message = f"The farm answered {status} {response.reason_phrase[:100]}."
+        body = ErrorBody(code=code, message=message, retry=status >= 500)
+    raise FarmAnswerError(status, body)
+
+
+def faulty(sentence: str, *, may_pass: bool = True) -> FarmAnswerError:
+    """Return the error for an answer that makes no sense."""
+    if not may_pass:
+        return FarmAnswerError(409, ErrorBody(code=ErrorCode.CONFLICT, message=sentence))
+    return FarmAnswerError(502, ErrorBody(code=ErrorCode.INTERNAL, message=sentence, retry=True))
+
+
+def read(adapter: TypeAdapter[T], content: bytes, where: str) -> T:
+    """Return an answer as what it must be. Raises FarmAnswerError.
+
+    Parameters:
+        where: path that was asked, for the sentence.
+    """
+    try:
+        return adapter.validate_json(content)
+    except ValidationError as error:
+        message = f"The farm's answer to {where} is not understood ({error.error_count()} faults)."
+        raise faulty(message) from error
+
+
+def read_news(content: bytes, where: str) -> News:
+    """Return a page of the change feed; a row that is wrong does not spoil the others.
+
+    Raises:
+        FarmAnswerError: the page as a whole is not understood.
+    """
+    page = read(TypeAdapter(_Changes), content, where)
+    refused: list[RefusedOutput] = []
+    faults: list[str] = []
+    outputs: list[Output] = []
+    for row in page.outputs:
+        try:
+            outputs.append(Output.model_validate(row))
+        except ValidationError as error:
+            _note(row, _fault(error), refused, faults)
+    jobs: list[Job] = []
+    for row in page.jobs:
+        try:
+            jobs.append(Job.model_validate(row))
+        except ValidationError as error:
+            faults.append(f"The farm tells of a job with a wrong {_fault(error)}.")
+    return News(
+        page.farm_id,
+        page.cursor,
+        page.more,
+        tuple(outputs),
+        tuple(jobs),
+        tuple(refused),
+        tuple(faults),
+    )
+
+
+def _note(row: JsonValue, fault: str, refused: list[RefusedOutput], faults: list[str]) -> None:
+    submission, path = (_text(row, name) for name in ("submission_id", "path"))
+    if submission and path:
+        sentence = f"A result was refused: the farm tells a wrong {fault} of '{path}'."
+        refused.append(RefusedOutput(submission, path, sentence))
+    else:
+        faults.append(f"The farm tells of a result with a wrong {fault}.")
+
+
+def _text(row: JsonValue, field: str) -> str:
+    """Return a field that can stand in the journal, or ""."""
+    value = row.get(field) if isinstance(row, dict) else None
+    return value if isinstance(value, str) and len(value) <= MOST_TEXT and "\0" not in value else ""
+
+
+def _fault(error: ValidationError) -> str:
+    """Return the name of the first field that is wrong."""
+    return ".".join(str(part) for part in error.errors()[0]["loc"]) or "shape"
+
+
+def unreachable(error: Exception) -> FarmUnreachableError:
+    """Return the error of a call without an answer."""
+    reason = str(error)[:MOST_MESSAGE] or type(error).__name__
+    return FarmUnreachableError(f"The farm does not answer ({reason}).")

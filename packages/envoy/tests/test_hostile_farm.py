@@ -1,0 +1,375 @@
+"""A hostile or broken farm costs Envoy little, and spoils one result at most."""
+
+import asyncio
+import time
+from typing import Any
+
+import envoy.farm_answers
+import envoy.farm_client
+import envoy.watch.follow
+import hostile_answers as answers
+import pytest
+from envoy_fake_farm import EMAIL, Fault
+from envoy_studio import until
+
+OUT = "demo/render_results/out"
+ALWAYS = 10**9
+LONG_SECONDS = 60.0
+
+
+async def settled(studio, submission_id, **counts):
+    async def reached():
+        downloads = (await studio.of(submission_id))["downloads"]
+        return downloads if all(downloads[key] == n for key, n in counts.items()) else None
+
+    return await until(reached, LONG_SECONDS)
+
+
+async def waits_for(studio, words: str) -> str:
+    async def said():
+        sentence = (await studio.activity())["waiting_for"]
+        return words in sentence and sentence
+
+    return await until(said)
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Time limits of a moment."""
+    for module in (envoy.farm_answers, envoy.farm_client):
+        monkeypatch.setattr(module, "STILL_SECONDS", 0.5)
+    monkeypatch.setattr(envoy.farm_client, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(envoy.watch.follow, "WAIT_SECONDS", 0.1)
+
+
+def page(*outputs: Any, jobs: Any = (), cursor: int = 1, more: bool = False) -> dict[str, Any]:
+    return {
+        "farm_id": "farm-1",
+        "cursor": cursor,
+        "outputs": list(outputs),
+        "jobs": list(jobs),
+        "more": more,
+    }
+
+
+def row(submission: str, name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "submission_id": submission,
+        "job_id": f"{submission}-0",
+        "frame": 1,
+        "path": f"{OUT}/{name}",
+        "hash": "0" * 64,
+        "size": 1,
+        "created_at": "2026-01-02T03:04:05Z",
+    } | changes
+
+
+# What the answer is made of
+
+
+async def test_a_packed_answer_is_not_unpacked(studio):
+    bomb = answers.packed(b" " * 100_000_000)
+    studio.farm.faults = [Fault("GET", "/v1/changes", bomb, ALWAYS)]
+    submission_id = await studio.submitted()
+    await waits_for(studio, "is packed")
+    studio.farm.faults = []
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+
+
+@pytest.mark.parametrize("status", [200, 500, 404])
+async def test_an_endless_feed_is_read_to_a_limit(studio, status):
+    submission_id = await studio.submitted()
+    feed = answers.endless(status=status)
+    studio.farm.faults = [Fault("GET", "/v1/changes", feed, 1)]
+    # The running question ends with this; the next one is answered without an end.
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
+    await settled(studio, submission_id, files_done=2)
+    await until(lambda: feed.calls)
+    assert not feed.ended
+    # What lies in buffers on the way has gone out, too.
+    assert feed.sent < envoy.farm_answers.PAGE_BYTES + 2**25
+
+
+@pytest.mark.parametrize("method_path", [("GET", "/v1/me"), ("POST", "/v1/login")])
+async def test_an_endless_answer_to_a_question_is_an_error(studio, method_path):
+    method, path = method_path
+    endless = answers.endless()
+    studio.farm.faults = [Fault(method, path, endless, ALWAYS)]
+    if method == "GET":
+        answer = await studio.http.get("/user-info")
+    else:
+        answer = await studio.http.post("/auth", json={"Username": "a@b.c", "AccessKey": "x"})
+    assert answer.status_code == 502
+    assert "larger than" in answer.json()["message"]
+    assert endless.sent < 2**26
+
+
+async def test_an_answer_that_drips_is_given_up(studio, hurried):
+    feed = answers.dripping()
+    studio.farm.faults = [Fault("GET", "/v1/changes", feed, 1)]
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    await until(lambda: feed.calls)
+    assert not feed.ended
+
+
+GARBAGE = {
+    "nothing": b"",
+    "no json": b"<html>",
+    "no text": b"\xff\xfe\x00",
+    "deep": b"[" * 100_000 + b"]" * 100_000,
+    "a long number": b"1" * 1_000_000,
+    "null": b"null",
+    "a list": b"[]",
+    "another list": b'[1, "x", null, {"a": NaN}]',
+    "half a character": b'{"message": "\\ud800", "code": "x"}',
+    "other types": b'{"email": {}, "projects": 1, "files": {}, "outputs": "x", "credits_available":'
+    b' NaN, "jobs": 7, "text": [], "cursor": -1e999, "frames": [[]], "more": "maybe"}',
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+async def test_an_answer_that_makes_no_sense_is_one_error_of_the_known_shape(studio, kind):
+    submission_id = await studio.submitted()
+    job = f"{submission_id}-0"
+    studio.farm.faults = [
+        Fault(method, "/v1/", answers.raw(GARBAGE[kind]), ALWAYS) for method in ("GET", "POST")
+    ]
+    for path in (
+        "/user-info",
+        "/credits-info",
+        "/projects",
+        "/project/demo/Files",
+        "/products",
+        "/machines?app=blender&operation=render",
+        "/envoy/projects/demo/results",
+        f"/envoy/jobs/{job}/log",
+        f"/envoy/jobs/{job}/frames",
+    ):
+        answer = await studio.http.get(path)
+        if path.startswith(("/products", "/machines")) and kind == "a list":
+            assert answer.status_code == 200
+            continue
+        assert answer.status_code == 502, (path, answer.text)
+        assert "is not understood" in answer.json()["message"], path
+    for path, body in (
+        ("/auth", {"Username": EMAIL, "AccessKey": "x"}),
+        (f"/envoy/jobs/{job}/stop", {}),
+        ("/project-submit", studio.body()),
+    ):
+        answer = await studio.http.post(path, json=body)
+        sensible = path == "/project-submit" and kind in ("other types", "half a character")
+        assert answer.status_code == 502 or sensible, (path, answer.text)
+    status = (await studio.http.get("/project-status/demo")).json()
+    assert status["State"] in ("Submitted", "Uploading")
+    assert (await studio.activity())["submissions"]
+
+
+# Where it leads
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
+async def test_a_redirect_is_not_success_and_not_followed(studio, status):
+    trap = answers.told({})
+    elsewhere = answers.sent_on(status, f"{studio.farm.url}/trap")
+    studio.farm.faults = [
+        Fault("PUT", "/trap", trap, ALWAYS),
+        Fault("POST", "/trap", trap, ALWAYS),
+        Fault("GET", "/trap", trap, ALWAYS),
+        Fault("PUT", "/v1/blobs/", elsewhere, 2),
+        Fault("PUT", "/v1/projects/", elsewhere, 1),
+        Fault("POST", "/v1/submissions/check", "pass"),
+        Fault("POST", "/v1/submissions", elsewhere, 1),
+        Fault("GET", "/v1/blobs/", elsewhere, 1),
+    ]
+    studio.write("scene.blend")
+    submission_id = await studio.submit()
+    await waits_for(studio, f"answered {status} instead")
+    await studio.until_state(submission_id, "submitted")
+    assert len(studio.farm.blobs) == 1
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    assert elsewhere.calls == 5
+    assert trap.calls == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "http://[::1",
+        "gopher://farm/x",
+        "http://user:secret@example.com/",
+        "https://",
+        "http://x\r\nHost: y/",
+        "javascript:alert(1)",
+    ],
+)
+async def test_a_ticket_that_leads_nowhere_fails_its_submission_with_a_sentence(studio, url):
+    studio.write("scene.blend", b"scene")
+    studio.farm.faults = [
+        Fault("POST", "/v1/blobs/missing", answers.told(_tickets(studio, url)), 1)
+    ]
+    row = await studio.until_state(await studio.submit(), "failed")
+    assert "an address for a file that is none" in row["sentence"]
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "x.localhost.", "127.0.0.1", "127.1", "2130706433", "0.0.0.0",
+             "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "[fe80::1]"],
+)  # fmt: skip
+def test_a_farm_elsewhere_sends_no_file_to_this_machine(host):
+    ticket = envoy.farm_client.FarmClient._ticket_url
+    for url in (f"http://{host}:8090/x", f"//{host}/x"):
+        with pytest.raises(envoy.farm_answers.FarmAnswerError, match="on this machine"):
+            ticket("https://farm.example.com", url)
+    assert ticket("http://127.0.0.1:8091", f"http://{host}:9000/x")[1] is False
+    assert ticket("https://farm.example.com", "https://store.example.com/x")[1] is False
+    assert ticket("https://farm.example.com", "/v1/blobs/x")[1] is True
+
+
+def _tickets(studio, url):
+    from blake3 import blake3
+
+    return {"tickets": [{"hash": blake3(b"scene").hexdigest(), "url": url}]}
+
+
+# What the rows say
+
+
+BAD = {
+    "size of 64 bits": {"size": 2**63},
+    "size of many bits": {"size": 10**400},
+    "negative size": {"size": -1},
+    "size that is a text": {"size": "many"},
+    "size that is no number": {"size": float("nan")},
+    "no hash": {"hash": "x"},
+    "a path as a hash": {"hash": "../../v1/me"},
+    "frame of many bits": {"frame": 2**64},
+    "no time": {"created_at": "yesterday"},
+    "a list as a job": {"job_id": ["x"]},
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+async def test_a_bad_row_is_one_failed_download_and_the_others_come(studio, kind):
+    submission_id = await studio.submitted()
+    bad = row(submission_id, "bad.png", **BAD[kind])
+    useless = [row(submission_id, "x", submission_id=None), row(submission_id, "y", path=3), 7, []]
+    cursor = len(studio.farm.feed)
+    told = answers.told(page(bad, *useless, jobs=[7, {"id": "x"}], cursor=cursor))
+    studio.farm.faults = [Fault("GET", "/v1/changes", told, 1)]
+    studio.farm.output(submission_id, f"{OUT}/first.png", b"pixels")
+    await until(lambda: told.calls)
+    studio.farm.output(submission_id, f"{OUT}/good.png", b"pixels")
+    downloads = await settled(studio, submission_id, files_done=2, files_failed=1)
+    assert "A result was refused: the farm tells a wrong" in downloads["sentence"]
+    assert f"{OUT}/bad.png" in downloads["sentence"]
+
+
+async def test_sizes_that_have_no_sum_are_counted(studio):
+    submission_id = await studio.submitted()
+    for number in range(3):
+        studio.farm.output(submission_id, f"{OUT}/{number}", b"x", size=2**63 - 1)
+    downloads = await settled(studio, submission_id, files_failed=3)
+    assert downloads["bytes_total"] > 2**63
+
+
+async def test_a_cursor_that_stands_still_is_not_asked_without_pause(studio):
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    same = answers.told(page(row(submission_id, "other/f.png"), cursor=1, more=True))
+    studio.farm.faults = [Fault("GET", "/v1/changes", same, ALWAYS)]
+    studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
+    await waits_for(studio, "the same news again and again")
+    calls, began = same.calls, time.monotonic()
+    await until(lambda: same.calls > calls + 1)
+    assert time.monotonic() - began > 1
+    studio.farm.faults = []
+    studio.farm.output(submission_id, f"{OUT}/h.png", b"pixels")
+    await until((studio.results / "h.png").exists)
+
+
+async def test_a_list_that_does_not_end_is_an_error(studio):
+    submission_id = await studio.submitted()
+    for rows in ([], [row(submission_id, "a")], [row(submission_id, "b"), row(submission_id, "a")]):
+        same = answers.told({"outputs": rows, "more": True})
+        studio.farm.faults = [Fault("GET", "/v1/jobs/", same, ALWAYS)]
+        answer = await studio.http.get("/envoy/projects/demo/results")
+        assert answer.status_code == 502
+        assert "does not end" in answer.json()["message"]
+        assert same.calls <= 2
+
+
+# What the bytes are
+
+
+@pytest.mark.parametrize("kind", ["endless", "packed", "short", "error without end"])
+async def test_bytes_that_are_not_those_announced_fail_one_result(studio, kind):
+    submission_id = await studio.submitted()
+    answer = {
+        "endless": lambda: answers.endless(b"x" * 65536),
+        "packed": lambda: answers.packed(b"x" * 10_000_000),
+        "short": lambda: answers.raw(b"x"),
+        "error without end": lambda: answers.endless(status=404),
+    }[kind]()
+    name = "1" * 64
+    studio.farm.faults = [Fault("GET", f"/v1/blobs/{name}", answer, ALWAYS)]
+    studio.farm.output(submission_id, f"{OUT}/bad.png", b"pixels", blob_hash=name)
+    studio.farm.output(submission_id, f"{OUT}/good.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    if kind in ("endless", "short"):
+        downloads = await settled(studio, submission_id, files_failed=1)
+        assert "bad.png cannot be downloaded" in downloads["sentence"]
+    else:
+        await waits_for(studio, "bad.png does not come")
+    assert [path.name for path in studio.results.iterdir()] == ["good.png"]
+
+
+async def test_results_that_drip_do_not_hold_up_the_others(studio, hurried):
+    submission_id = await studio.submitted()
+    names = [f"{number}" * 64 for number in range(8)]
+    studio.farm.faults = [
+        Fault("GET", f"/v1/blobs/{name}", answers.dripping(), ALWAYS) for name in names
+    ]
+    for name in names:
+        studio.farm.output(submission_id, f"{OUT}/{name[0]}", b"x" * 10**6, blob_hash=name)
+    for number in range(20):
+        studio.farm.output(submission_id, f"{OUT}/good/{number}.png", b"%d" % number)
+    await settled(studio, submission_id, files_done=20)
+    await waits_for(studio, "does not come")
+    studio.farm.faults = []
+    # Nothing was given up: the others would come as well, were they what they should be.
+    await settled(studio, submission_id, files_done=20, files_failed=8)
+
+
+async def test_a_result_that_fails_on_the_farm_comes_when_it_works_again(studio, monkeypatch):
+    monkeypatch.setattr("envoy.watch.download.LONGEST_PAUSE_SECONDS", 0.1)
+    submission_id = await studio.submitted()
+    studio.farm.faults = [Fault("GET", "/v1/blobs/", "internal", 8)]
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    assert (await studio.activity())["waiting_for"] == ""
+
+
+async def test_an_upload_whose_answer_drips_is_sent_again(studio, hurried):
+    answer = answers.dripping()
+    studio.farm.faults = [Fault("PUT", "/v1/blobs/", answer, 1)]
+    await studio.submitted()
+    assert answer.calls == 1
+
+
+async def test_stopping_does_not_wait_for_a_farm_that_drips(studio, start):
+    answer = answers.dripping()
+    studio.farm.faults = [
+        Fault(method, "/v1/", answer, ALWAYS) for method in ("GET", "PUT", "POST")
+    ]
+    studio.write("scene.blend")
+    asking = asyncio.create_task(studio.http.post("/project-submit", json=studio.body()))
+    await until(lambda: answer.calls)
+    await asyncio.wait_for(start.stop(), LONG_SECONDS)
+    await asyncio.gather(asking, return_exceptions=True)

@@ -1,0 +1,103 @@
+"""What answers a runner may not be its farm, or be broken: it takes no more than it asked for."""
+
+import gzip
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from farm.runner import report
+from farm.runner.report import Farm, FarmGoneError, RefusedError
+
+HASH = "0" * 64
+Part = bytes | Callable[[], bytes]
+
+
+class Liar:
+    """Answers every call in the same way: a status, headers, and parts for ever or once."""
+
+    def __init__(self) -> None:
+        self.status, self.headers = 200, {}
+        self.part, self.times = b"", 1
+        self.sent = 0
+        self.calls: list[str] = []
+        liar = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _serve(self) -> None:
+                liar.calls.append(f"{self.command} {self.path}")
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.send_response(liar.status)
+                for name, value in liar.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                try:
+                    for _ in range(liar.times):
+                        self.wfile.write(liar.part)
+                        liar.sent += len(liar.part)
+                except OSError:
+                    pass
+
+            do_GET = do_POST = do_PUT = _serve
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def liar() -> Iterator[Liar]:
+    made = Liar()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def farm(liar: Liar) -> Iterator[Farm]:
+    made = Farm(liar.url, "token", give_up=0.3)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("status", [300, 302, 304, 307, 308])
+def test_a_result_is_not_sent_before_the_farm_says_so(farm, liar, tmp_path, status):
+    liar.status, liar.headers = status, {"Location": f"{liar.url}/elsewhere"}
+    (tmp_path / "f.png").write_bytes(b"pixels")
+    with pytest.raises(RefusedError):
+        farm.upload(HASH, tmp_path / "f.png")
+    assert liar.calls == [f"PUT /v1/runner/blobs/{HASH}"]
+
+
+def test_a_packed_answer_is_not_unpacked(farm, liar):
+    liar.headers = {"Content-Encoding": "gzip"}
+    liar.part = gzip.compress(b" " * 50_000_000)
+    with pytest.raises(FarmGoneError, match="packed"):
+        farm.job()
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_endless_answer_is_read_to_a_limit(farm, liar, monkeypatch, status):
+    monkeypatch.setattr(report, "_MOST_JOB_BYTES", 2**22)
+    liar.status, liar.part, liar.times = status, b" " * 2**16, 10**6
+    with pytest.raises(FarmGoneError, match="larger than"):
+        farm.job()
+    assert liar.sent < 2**27
+
+
+def test_an_answer_that_makes_no_sense_is_a_sentence(farm, liar):
+    liar.part = b"[" * 100_000
+    with pytest.raises(RefusedError, match="not understood"):
+        farm.job()
+
+
+def test_a_file_is_not_larger_than_was_said(farm, liar, tmp_path: Path):
+    liar.part, liar.times = b"x" * 2**16, 10**6
+    farm.download(HASH, 10, tmp_path / "file")
+    assert 10 < (tmp_path / "file").stat().st_size <= 2**21
+    assert liar.sent < 2**27
