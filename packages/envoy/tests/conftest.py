@@ -12,7 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from envoy.config import Settings
-from envoy.main import listen, running
+from envoy.listening import listen
+from envoy.main import running
 from envoy_fake_farm import FakeFarm
 from envoy_machine import Machine
 from envoy_studio import Studio
@@ -42,7 +43,7 @@ async def start(tmp_path: Path, farm: FakeFarm) -> AsyncIterator[Callable[..., A
             data_dir=tmp_path / "envoy", **({"port": 0, "farm_url": farm.url} | settings)
         )
         listener = stack.enter_context(listen(chosen.port))
-        port = listener.getsockname()[1]
+        port = listener.port
         await stack.enter_async_context(running(chosen, listener))
         address = f"http://127.0.0.1:{port}"
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=address, timeout=30))

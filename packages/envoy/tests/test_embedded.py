@@ -12,7 +12,8 @@ import httpx
 import psutil
 import pytest
 from envoy.config import Settings
-from envoy.main import listen, running
+from envoy.listening import listen
+from envoy.main import running
 from envoy_studio import until
 
 FARM = """
@@ -54,7 +55,7 @@ def command(folder, stay: bool = False) -> list[str]:
 @asynccontextmanager
 async def envoy(tmp_path, farm_command):
     with listen(0) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        address = f"http://127.0.0.1:{listener.port}"
         settings = Settings(data_dir=tmp_path, port=0)
         async with (
             running(settings, listener, farm_command),

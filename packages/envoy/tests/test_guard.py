@@ -7,7 +7,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from envoy.config import Settings
-from envoy.main import listen, running
+from envoy.listening import listen
+from envoy.main import running
 from envoy.web.guard import MOST_BODY_BYTES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -18,7 +19,7 @@ async def envoy(tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
     """One Envoy for all of these: a refused request leaves nothing behind."""
     data_dir = tmp_path_factory.mktemp("guard")
     with listen(0) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        address = f"http://127.0.0.1:{listener.port}"
         settings = Settings(data_dir=data_dir, farm_url="http://127.0.0.1:9")
         async with running(settings, listener), httpx.AsyncClient(base_url=address) as client:
             yield client

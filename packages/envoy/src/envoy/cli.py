@@ -39,7 +39,8 @@ def up(
     from pydantic import ValidationError
 
     from envoy.errors import StartError
-    from envoy.main import PortInUseError, serve
+    from envoy.listening import PortInUseError
+    from envoy.main import serve
 
     given: dict[str, Any] = {
         "data_dir": data_dir and data_dir.resolve(),
@@ -61,7 +62,7 @@ def up(
     try:
         asyncio.run(serve(settings, announce))
     except PortInUseError as error:
-        _fail(_who_uses(error.port))
+        _fail(_who_uses(error.port, error.host))
     except StartError as error:
         _fail(str(error))
 
@@ -115,7 +116,7 @@ def _ask(method: str, address: str, path: str) -> Any:
     """Return Envoy's answer, or end with one sentence that says why there is none."""
     import httpx
 
-    # By number: 'localhost' may mean ::1 first, where Envoy does not listen.
+    # By number: 'localhost' may mean ::1 first, where a machine without IPv6 has no Envoy.
     target = address.rstrip("/").replace("//localhost", "//127.0.0.1")
     try:
         answer = httpx.request(
@@ -133,7 +134,7 @@ def _ask(method: str, address: str, path: str) -> Any:
         _fail(f"The program at {address} does not answer as Envoy does ({error}).")
 
 
-def _who_uses(port: int) -> str:
+def _who_uses(port: int, host: str) -> str:
     import httpx
 
     try:
@@ -147,8 +148,8 @@ def _who_uses(port: int) -> str:
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         pass
     return (
-        f"Port {port} is used by another program. Stop that program, or choose another port:"
-        f" envoy up --port {port + 1}"
+        f"Port {port} of {host} is used by another program. Stop that program, or choose another"
+        f" port: envoy up --port {port + 1}"
     )
 
 

@@ -17,8 +17,8 @@ from contextlib import suppress
 
 log = logging.getLogger(__name__)
 
-MOST_SECONDS = 15.0
-"""From being told to the end. `envoy stop` waits for twice as long."""
+MOST_SECONDS = 20.0
+"""From being told to the end. `envoy stop` waits for longer."""
 LAST_SECONDS = 2.0
 """How long threads may go on when everything is put away: one may wait for a broken disk."""
 

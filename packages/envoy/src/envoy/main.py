@@ -5,18 +5,16 @@ the same without signals, for tests and for embedding.
 """
 
 import asyncio
-import errno
 import json
 import logging
 import os
-import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from logging.handlers import RotatingFileHandler
 
 import uvicorn
 from filelock import FileLock, Timeout
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from envoy.account import Account
 from envoy.config import Settings
@@ -26,6 +24,7 @@ from envoy.errors import StartError
 from envoy.farm_client import FarmClient
 from envoy.jobs import Jobs
 from envoy.journal import Journal
+from envoy.listening import Listener, listen
 from envoy.projects import Projects
 from envoy.status import Status
 from envoy.upload.hash_cache import HashCache
@@ -35,6 +34,7 @@ from envoy.waiting import WaitingRoom
 from envoy.watch.download import Downloader
 from envoy.watch.follow import Follower
 from envoy.web.app import build_app
+from envoy.web.callers import only_from_ourselves
 from envoy.web.services import Services
 
 GRACE_SECONDS = 2
@@ -43,12 +43,12 @@ GRACE_SECONDS = 2
 
 @asynccontextmanager
 async def running(
-    settings: Settings, listener: socket.socket, farm_command: Sequence[str] | None = None
+    settings: Settings, listener: Listener, farm_command: Sequence[str] | None = None
 ) -> AsyncIterator[asyncio.Event]:
     """Run an Envoy; yields an event that is set when somebody asks it to stop.
 
     Parameters:
-        listener: from `listen`.
+        listener: from `listening.listen`.
         farm_command: how to start the embedded farm; None: as usual.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,8 @@ async def running(
     services = Services(settings, farm, account, projects, jobs, status, stop.set)
     server = _Server(
         uvicorn.Config(
-            build_app(services, listener.getsockname()[1]),
+            build_app(services, listener.port),
+            http=only_from_ourselves(HttpToolsProtocol),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -92,7 +93,7 @@ async def running(
     uploader.resume()
     downloader.start()
     follower.start()
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving = asyncio.create_task(server.serve(sockets=listener.sockets))
     serving.add_done_callback(lambda _: stop.set())
     try:
         yield stop
@@ -117,46 +118,15 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     Raises:
         StartError: the port or the data folder is in use.
     """
-    with listen(settings.port) as listener:
-        port = listener.getsockname()[1]
-        with owned(settings, port):
-            _log_to(settings)
-            async with running(settings, listener) as stop:
-                ending = Ending(stop)
-                on_signals(ending.begin)
-                announce(f"http://localhost:{port}")
-                await stop.wait()
-                ending.begin()
+    with listen(settings.port) as listener, owned(settings, listener.port):
+        _log_to(settings)
+        async with running(settings, listener) as stop:
+            ending = Ending(stop)
+            on_signals(ending.begin)
+            announce(f"http://localhost:{listener.port}")
+            await stop.wait()
+            ending.begin()
     ending.over()
-
-
-def listen(port: int) -> socket.socket:
-    """Return a socket that listens on this machine's loopback only.
-
-    Raises:
-        StartError: the port is in use, or not ours to use.
-    """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":  # There it means that two programs may share a port.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        # Now, not when the server starts: a second Envoy must fail here, and early callers wait.
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUseError(port) from error
-        raise StartError(f"Envoy cannot use port {port} ({error.strerror}).") from error
-    return listener
-
-
-class PortInUseError(StartError):
-    """Another program listens on the port; `envoy.cli` finds out which."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        super().__init__(f"Port {port} is used by another program.")
 
 
 @contextmanager

@@ -1,0 +1,161 @@
+"""Other users of the machine get nothing from Envoy. Real sockets of real other users."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+
+import httpx
+import pytest
+from envoy_fake_farm import EMAIL, PASSWORD
+from envoy_others import OTHER, PYTHON, envoy_command, needs_others, run_as_other
+
+pytestmark = needs_others
+
+ASK = """
+import json, socket, sys
+answers = []
+for host, port, request in json.load(sys.stdin):
+    with socket.create_connection((host, port), 60) as asked:
+        asked.sendall(request.encode())
+        answer = b""
+        while part := asked.recv(65536):
+            answer += part
+    answers.append(answer.decode())
+print(json.dumps(answers))
+"""
+
+RUN_AWAY = """
+import socket, struct, sys
+request, ports = sys.argv[1], [int(port) for port in sys.argv[2:]]
+for number in range(200):
+    asked = socket.create_connection(("127.0.0.1", ports[0]), 60)
+    if number % 2:  # Closed with a reset: the kernel forgets it at once.
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    asked.sendall(request.encode())
+    asked.close()
+"""
+
+PEEK = """
+import socket, sys
+asked = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60)
+asked.sendall(b"GET / HTTP/1.1\\r\\n\\r\\n")
+print(asked.recv(100).decode())
+"""
+
+WAIT = """
+import socket, sys
+held = [socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) for _ in range(300)]
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def request(port: int, method: str, path: str, body: str = "{}", *headers: str) -> str:
+    lines = [f"{method} {path} HTTP/1.1", f"Host: localhost:{port}", "Connection: close", *headers]
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join(lines) + "\r\n\r\n" + body
+
+
+def as_other(calls: list[tuple[str, int, str]]) -> list[str]:
+    done = subprocess.run(
+        [PYTHON, "-c", ASK],
+        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"},
+        input=json.dumps(calls),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def port_of(machine) -> int:
+    return int(machine.url.rsplit(":", 1)[1])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+async def test_no_route_answers_another_user(machine, host):
+    port = port_of(machine)
+    async with httpx.AsyncClient(base_url=machine.url, timeout=60) as http:
+        described = (await http.get("/envoy/openapi.json")).json()
+        upgrade = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
+        key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+        sign_in = json.dumps({"Username": EMAIL, "AccessKey": PASSWORD})
+        calls = [
+            (host, port, request(port, method.upper(), path))
+            for path, operations in described["paths"].items()
+            for method in operations
+        ]
+        calls += [
+            (host, port, request(port, "POST", "/auth", sign_in)),
+            (host, port, request(port, "POST", "/envoy/stop")),
+            (host, port, request(port, "GET", "/envoy/openapi.json")),
+            (host, port, request(port, "OPTIONS", "*")),
+            (host, port, request(port, "GET", "/envoy/activity", "", *upgrade, key)),
+            (host, port, "nonsense\r\n\r\n"),
+        ]
+        for answer in as_other(calls):
+            head, _, body = answer.partition("\r\n\r\n")
+            assert head.startswith("HTTP/1.1 403 Forbidden\r\n")
+            told = json.loads(body)
+            assert told["code"] == "forbidden"
+            assert f"you are user {OTHER}" in told["message"]
+            assert str(machine.root) not in answer
+        health = (await http.get("/envoy/health")).json()
+        assert health["signed_in_as"] == ""
+    assert machine.farm.count("POST", "/v1/login") == 0
+
+
+async def test_nobody_is_let_in_by_running_away(machine):
+    """A socket that its process has closed shows no owner, or root as one."""
+    port = port_of(machine)
+    sign_in = json.dumps({"Username": EMAIL, "AccessKey": PASSWORD})
+    run_as_other(RUN_AWAY, request(port, "POST", "/auth", sign_in), str(port))
+    async with httpx.AsyncClient(base_url=machine.url, timeout=60) as http:
+        assert (await http.get("/envoy/health")).json()["signed_in_as"] == ""
+
+
+async def test_idle_strangers_keep_nobody_out(machine):
+    strangers = await asyncio.create_subprocess_exec(
+        *(PYTHON, "-c", WAIT, str(port_of(machine))),
+        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert await strangers.stdout.readline() == b"held\n"
+    async with httpx.AsyncClient(base_url=machine.url, timeout=60) as http:
+        assert (await http.get("/envoy/health")).status_code == 200
+    strangers.stdin.close()
+    await strangers.wait()
+
+
+def test_an_ordinary_users_envoy_answers_its_user_and_root(tmp_path_factory, farm):
+    folder = tmp_path_factory.mktemp("ordinary")
+    folder.parent.chmod(0o755)
+    folder.parent.parent.chmod(0o755)
+    os.chown(folder, OTHER, OTHER)
+    command = envoy_command("up", "--port", "0", "--data-dir", str(folder), "--farm", farm.url)
+    user = {"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"}
+    with subprocess.Popen(command, **user, stdout=subprocess.PIPE, text=True) as envoy:
+        try:
+            line = envoy.stdout.readline()
+            port = int(line.split("http://localhost:", 1)[1].split()[0])
+            ask = request(port, "GET", "/envoy/health")
+            (own,) = as_other([("127.0.0.1", port, ask)])
+            assert own.startswith("HTTP/1.1 200")
+            roots = httpx.get(f"http://127.0.0.1:{port}/envoy/health", timeout=60)
+            assert roots.status_code == 200
+            assert "403 Forbidden" in run_as_other(PEEK, str(port), user=OTHER + 1)
+        finally:
+            envoy.kill()
+
+
+def test_port_0_is_the_same_on_both_addresses(machine):
+    port = port_of(machine)
+    for host in ("127.0.0.1", "::1"):
+        with socket.create_connection((host, port), 60) as asked:
+            asked.sendall(request(port, "GET", "/envoy/health").encode())
+            assert asked.recv(100).startswith(b"HTTP/1.1 200")

@@ -1,0 +1,126 @@
+"""Whose a TCP socket on this machine is, as the kernel has it. Linux only.
+
+Whoever connects over loopback, or listens there, has a socket on this very machine, and the kernel
+knows which user made it. ``sock_diag`` answers for one socket at once; where it is not built in,
+``/proc/net/tcp`` and ``tcp6`` are read, which takes a moment for each thousand sockets.
+
+A socket that its process has closed belongs to nobody any more: old kernels would call it root's.
+"""
+
+import os
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+CAN_TELL = sys.platform == "linux"
+"""Whether this system answers at all."""
+
+Address = tuple[str, int]
+"""An IP address, as text and without a scope, and a port."""
+
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_REQUEST = 1
+_ESTABLISHED, _CLOSE_WAIT, _LISTEN = 1, 8, 10
+_HALF_OPEN = {4, 5}
+"""A caller that has sent all it will send, and waits for the answer: FIN_WAIT1 and FIN_WAIT2."""
+_OPEN = {_ESTABLISHED, _CLOSE_WAIT, *_HALF_OPEN}
+
+
+def owner_of_connection(local: Address, remote: Address) -> int | None:
+    """Return the user id of the socket that is connected from ``local`` to ``remote``.
+
+    None: there is none, its process has closed it, or it cannot be told.
+    """
+    return _owner(local, remote, _OPEN)
+
+
+def owner_of_listener(address: Address) -> int | None:
+    """Return the user id of the socket that a connection to ``address`` would reach.
+
+    None: nobody listens there, or it cannot be told.
+    """
+    anywhere = "::" if ":" in address[0] else "0.0.0.0"  # noqa: S104 - compared, not listened on
+    return _owner(address, (anywhere, 0), {_LISTEN})
+
+
+def _owner(local: Address, remote: Address, states: set[int]) -> int | None:
+    if not CAN_TELL:
+        return None
+    try:
+        rows = [_ask(local, remote)] if _kernel_answers() else _read(local, remote)
+        for state, uid, inode in rows:
+            if state in states and inode:
+                return uid
+    except (OSError, ValueError, struct.error):
+        return None
+    return None
+
+
+def _ask(local: Address, remote: Address) -> tuple[int, int, int]:
+    """Return (state, user id, inode) of one socket by ``sock_diag``. Raises OSError."""
+    family = _family(local)
+    ports = struct.pack(">HH", local[1], remote[1])
+    wanted = ports + _packed(local).ljust(16, b"\0") + _packed(remote).ljust(16, b"\0")
+    body = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
+    body += wanted + struct.pack("=I", 0) + b"\xff" * 8  # Any interface, any cookie.
+    head = struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asked:
+        asked.settimeout(1.0)
+        asked.send(head + body)
+        answer = asked.recv(4096)
+    _, kind = struct.unpack_from("=IH", answer)
+    if kind != _SOCK_DIAG_BY_FAMILY:
+        (number,) = struct.unpack_from("=i", answer, 16)
+        raise OSError(-number, os.strerror(-number))
+    state = answer[17]
+    # A listener is found where no connection is; its remote port is none.
+    if answer[20:24] != ports:
+        raise OSError("it is another socket")
+    uid, inode = struct.unpack_from("=II", answer, 80)
+    return state, uid, inode
+
+
+@cache
+def _kernel_answers() -> bool:
+    """Return whether ``sock_diag`` finds a socket of ours."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as known:
+            host, port = known.getsockname()
+            return _ask((host, port), ("0.0.0.0", 0))[2] == os.fstat(known.fileno()).st_ino  # noqa: S104
+    except (OSError, struct.error):
+        return False
+
+
+def _read(local: Address, remote: Address) -> Iterator[tuple[int, int, int]]:
+    """Yield (state, user id, inode) of a socket from the kernel's tables. Raises OSError."""
+    listens = remote[1] == 0
+    for table, mapped in (("tcp", False), ("tcp6", True)):
+        if _family(local) == socket.AF_INET6 and not mapped:
+            continue
+        here, there = _in_table(local, mapped), _in_table(remote, mapped)
+        anywhere = _in_table(("::" if mapped else "0.0.0.0", local[1]), mapped)  # noqa: S104
+        rows = Path("/proc/net", table).read_text().splitlines()[1:]
+        for fields in map(str.split, rows):
+            bound = fields[1] == here or (listens and fields[1] == anywhere)
+            if bound and (listens or fields[2] == there):
+                yield int(fields[3], 16), int(fields[7]), int(fields[9])
+
+
+def _in_table(address: Address, mapped: bool) -> str:
+    packed = _packed(address)
+    if mapped and len(packed) == 4:
+        packed = b"\0" * 10 + b"\xff\xff" + packed
+    words = struct.unpack(f"={len(packed) // 4}I", packed)
+    return "".join(f"{word:08X}" for word in words) + f":{address[1]:04X}"
+
+
+def _family(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
+def _packed(address: Address) -> bytes:
+    return socket.inet_pton(_family(address), address[0])

@@ -1,0 +1,72 @@
+"""Whose a socket is. What the kernel says of this process's own sockets; others' need a root."""
+
+import os
+import socket
+
+import pytest
+from farm_protocol import sockets
+from farm_protocol.sockets import owner_of_connection, owner_of_listener
+
+pytestmark = pytest.mark.skipif(not sockets.CAN_TELL, reason="only Linux tells")
+
+
+@pytest.fixture(params=["sock_diag", "tables"])
+def way(request, monkeypatch):
+    """Both ways in which the kernel answers."""
+    if request.param == "tables":
+        monkeypatch.setattr(sockets, "_kernel_answers", lambda: False)
+    elif not sockets._kernel_answers():
+        pytest.skip("this kernel has no sock_diag")
+
+
+@pytest.fixture(params=["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def connected(request):
+    """A listener, and a socket that is connected to it from an address of any kind."""
+    is_v6_only = request.param == "::1"
+    family = socket.AF_INET6 if is_v6_only else socket.AF_INET
+    with socket.create_server(("::1" if is_v6_only else "127.0.0.1", 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        calling = socket.AF_INET6 if ":" in request.param else socket.AF_INET
+        with socket.socket(calling) as caller:
+            caller.connect((request.param, port))
+            accepted, peer = listener.accept()
+            with accepted:
+                yield listener, caller, peer[:2], accepted.getsockname()[:2]
+
+
+def test_an_open_connection_is_its_makers(way, connected):
+    _, _, peer, own = connected
+    assert owner_of_connection(peer, own) == os.geteuid()
+
+
+def test_a_closed_connection_is_nobodys(way, connected):
+    """Its row says root, or says nothing."""
+    _, caller, peer, own = connected
+    caller.close()
+    assert owner_of_connection(peer, own) is None
+
+
+def test_a_caller_that_waits_for_the_answer_is_known(way, connected):
+    _, caller, peer, own = connected
+    caller.shutdown(socket.SHUT_WR)
+    assert owner_of_connection(peer, own) == os.geteuid()
+
+
+def test_a_connection_is_not_taken_for_a_listener_on_its_port(way, connected):
+    listener, _, _, own = connected
+    assert owner_of_connection(own, (own[0], 1)) is None
+    assert owner_of_listener(own) == os.geteuid()
+    listener.close()
+    assert owner_of_listener(own) is None
+
+
+def test_a_listener_on_all_addresses_is_found(way):
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        port = listener.getsockname()[1]
+        assert owner_of_listener(("127.0.0.1", port)) == os.geteuid()
+        assert owner_of_listener(("::1", port)) == os.geteuid()
+
+
+def test_what_is_no_address_is_nobodys(way):
+    assert owner_of_connection(("nonsense", 1), ("127.0.0.1", 2)) is None
+    assert owner_of_listener(("localhost", 1)) is None
