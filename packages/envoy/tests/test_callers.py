@@ -9,7 +9,7 @@ import subprocess
 import httpx
 import pytest
 from envoy_fake_farm import EMAIL, PASSWORD
-from envoy_others import OTHER, PYTHON, envoy_command, needs_others, run_as_other
+from other_users import OTHER, PYTHON, envoy_command, needs_others, run_as_other
 
 pytestmark = needs_others
 

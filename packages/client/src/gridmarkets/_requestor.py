@@ -15,6 +15,7 @@ import requests
 
 from gridmarkets import errors
 from gridmarkets._compat import is_text, quote_segment, to_text
+from gridmarkets._listeners import stranger_at
 from gridmarkets.version import __version__
 
 CONNECT_SECONDS = 5
@@ -23,6 +24,7 @@ READ_SECONDS = {"GET": 30, "POST": 120}
 # arrived although its answer did not.
 RETRY_WAITS = (0.1, 0.4)
 RETRY_STATUSES = (502, 503, 504)
+LOOPBACK = "127.0.0.1"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # Far more than the status of a project with a million files. What answers may not be Envoy.
 MOST_BYTES = 512 * 1024 * 1024
@@ -102,6 +104,9 @@ class Requestor(object):
         if body is not None:
             headers["Content-Type"] = "application/json"
             data = json.dumps(body).encode("utf-8")
+        url, host = self._by_number(url)
+        if host is not None:
+            headers["Host"] = host
         seconds = timeout or READ_SECONDS.get(method, READ_SECONDS["POST"])
         session = self._session()
         if method != "GET":
@@ -128,6 +133,32 @@ class Requestor(object):
         # requests lets some errors of unusable URLs through as plain ValueErrors.
         except (requests.exceptions.RequestException, ValueError) as error:
             raise self._transport_error(error, seconds)
+
+    def _by_number(self, url):
+        """Return where a request is sent to, and its Host header (None: as usual).
+
+        ``localhost`` may mean ::1, where another user may listen on a machine without IPv6 of its
+        Envoy: Envoy is always at 127.0.0.1.
+
+        Raises:
+            APIError: the program that listens there belongs to another user.
+        """
+        scheme, rest = url.split("://", 1) if "://" in url else ("", url)
+        authority = rest.split("/", 1)[0].split("?", 1)[0]
+        if scheme.lower() != "http" or not _is_local(url):
+            return url, None
+        name, port = _name_and_port(authority)
+        number = LOOPBACK if name.lower() == "localhost" else name.strip("[]")
+        uid = stranger_at(number, port)
+        if uid is not None:
+            raise errors.APIError(
+                "The program at {0} belongs to another user of this machine (user {1}), so nothing "
+                "was sent to it. Start your own Envoy on another port, such as "
+                "`envoy up --port 8091`, and give its address.".format(self.url, uid)
+            )
+        if name.lower() != "localhost":
+            return url, None
+        return "{0}://{1}:{2}{3}".format(scheme, number, port, rest[len(authority) :]), authority
 
     def _session(self):
         """Return this thread's own session: `requests` does not promise to be thread-safe."""
@@ -203,6 +234,13 @@ def _is_local(url):
     authority = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
     host = authority if authority.endswith("]") else authority.rsplit(":", 1)[0]
     return host.lower() in LOCAL_HOSTS or host.startswith("127.")
+
+
+def _name_and_port(authority):
+    name, _, port = authority.rsplit("@", 1)[-1].rpartition(":")
+    if not port.isdigit() or not name:
+        return authority.rsplit("@", 1)[-1], 80
+    return name, int(port)
 
 
 def _never_connected(error):

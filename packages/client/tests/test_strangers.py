@@ -1,0 +1,92 @@
+"""What is meant for Envoy is sent to nobody else's program. Real listeners of another user."""
+
+import socket
+import subprocess
+from contextlib import contextmanager
+
+import pytest
+from gridmarkets import APIError, EnvoyClient
+from other_users import OTHER, PYTHON, needs_others
+
+LISTEN = """
+import socket, sys
+host, port = sys.argv[1], int(sys.argv[2])
+family = socket.AF_INET6 if ":" in host else socket.AF_INET
+with socket.socket(family) as listener:
+    if host == "::1":
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    elif host == "::":
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listener.bind((host, port))
+    listener.listen(8)
+    print(listener.getsockname()[1], flush=True)
+    sys.stdin.read()
+    listener.setblocking(False)
+    try:
+        caught = listener.accept()[0]
+        caught.settimeout(5)
+        print("caught", caught.recv(65536))
+    except OSError:
+        print("nobody came")
+"""
+
+
+@contextmanager
+def stranger(host: str, port: int = 0):
+    """Another user listens; yields the port and a list that holds, afterwards, what came."""
+    came: list[str] = []
+    with subprocess.Popen(
+        [PYTHON, "-c", LISTEN, host, str(port)],
+        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/", "text": True},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        yield int(process.stdout.readline()), came
+        came.append(process.communicate("")[0].strip())
+
+
+def test_the_wire_is_as_it_was(envoy):
+    """The address is a number by now, the Host header what scripts have always sent."""
+    seen = []
+    usual = envoy.handle
+    envoy.handle = lambda handler: (seen.append(handler.headers["Host"]), usual(handler))
+    client = EnvoyClient(url=envoy.url)
+    client.get_user_info()
+    assert seen == [envoy.url.split("//")[1]]
+    assert client.url == envoy.url
+
+
+@needs_others
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "LOCALHOST"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])
+def test_a_stranger_on_the_port_of_an_envoy_that_is_down_gets_nothing(host, name):
+    with stranger(host) as (port, came):
+        client = EnvoyClient("ann@example.com", "secret", url=f"http://{name}:{port}")
+        with pytest.raises(APIError, match=f"belongs to another user .* {OTHER}"):
+            client.get_user_info()
+        with pytest.raises(APIError):
+            client.http_client.request("POST", "/auth", {"AccessKey": "secret"})
+    assert came == ["nobody came"]
+
+
+@needs_others
+def test_a_stranger_on_the_other_loopback_gets_nothing(envoy):
+    port = int(envoy.url.rsplit(":", 1)[1])
+    with stranger("::1", port) as (_, came):
+        client = EnvoyClient("ann@example.com", "secret", url=f"http://localhost:{port}")
+        assert client.get_user_info()["name"]
+        with pytest.raises(APIError, match="belongs to another user"):
+            EnvoyClient("ann@example.com", "secret", url=f"http://[::1]:{port}").get_user_info()
+    assert came == ["nobody came"]
+
+
+def test_a_name_that_only_looks_like_an_address_is_none():
+    with pytest.raises(APIError):
+        EnvoyClient(url="http://127.example.invalid:1").get_user_info()
+
+
+def test_the_own_listener_is_no_stranger():
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        client = EnvoyClient(url=f"http://localhost:{ours.getsockname()[1]}")
+        with pytest.raises(APIError, match="did not answer"):
+            client.http_client.request("GET", "/user-info", timeout=0.1)
