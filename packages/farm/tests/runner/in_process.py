@@ -12,7 +12,7 @@ from farm.runner.sandbox import Mode
 from farm.templates import load
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
-from farm_protocol.runner import Finish, PlugInChoice, RunnerJob
+from farm_protocol.runner import Finish, JobLimits, PlugInChoice, RunnerJob
 
 from .conftest import fake_farm
 
@@ -49,6 +49,7 @@ def run_job(
     unseen_plugins: Sequence[str] = (),
     others: Mapping[str, Path] | None = None,
     taken: Collection[int] = (),
+    limits: JobLimits | None = None,
 ) -> "fake_farm.FakeFarm":
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
@@ -59,6 +60,7 @@ def run_job(
         gpu: the job has a machine with a GPU.
         others: programs of other products on the same machine.
         taken: frames whose files another job has written.
+        limits: of its machine type; None: the machine's own.
     """
     template = load(app, operation)
     assert template is not None
@@ -83,6 +85,7 @@ def run_job(
             _store(store, path, project) for path in sorted(project.rglob("*")) if path.is_file()
         ],
         output_folder=output_folder,
+        limits=limits or JobLimits(),
         disk_store=str(store),
     )
     farm = fake_farm.FakeFarm(job, claims)

@@ -54,6 +54,28 @@ class PlugInChoice(Answer):
     newest: str
 
 
+class JobLimits(Answer):
+    """How much of its machine a job's renderers may use; None: what the runner derives from it.
+
+    Attributes:
+        memory_bytes: of RAM.
+        processes: processes and threads at a time.
+        file_bytes: size of one file.
+        disk_bytes: of all that they write, while it is there.
+        files: that they write, while they are there.
+        frame_cpu_seconds: processor time of one frame, summed over processors.
+        slots: runners between which a machine is shared.
+    """
+
+    memory_bytes: int | None = None
+    processes: int | None = None
+    file_bytes: int | None = None
+    disk_bytes: int | None = None
+    files: int | None = None
+    frame_cpu_seconds: float | None = None
+    slots: int = Field(default=1, ge=1)
+
+
 class RunnerJob(Answer):
     """The job that a runner's token is for.
 
@@ -67,6 +89,7 @@ class RunnerJob(Answer):
             them.
         gpu: the job's machine type has GPUs, which are the job's to use.
         files: the project's manifest: what to stage.
+        limits: what its renderers may use of their machine.
         output_folder: remote folder that every output's path begins with.
         disk_store: folder of the account's blobs when the runner shares the farm's disk, where
             ``<first two hex digits>/<hash>`` is a blob to hard-link from; None: ``GET
@@ -88,6 +111,7 @@ class RunnerJob(Answer):
     plugin_choices: dict[str, PlugInChoice] = {}
     unseen_plugins: list[str] = []
     gpu: bool = False
+    limits: JobLimits = JobLimits()
 
 
 class Program(Request):

@@ -9,6 +9,8 @@ loop       the job: stage once, then claim after claim
 claim      one claim: renderer, heartbeat, log and results side by side
 stage      the project's files from the store into the work folder
 sandbox    bubblewrap around the renderer
+limits     how much of the machine it may use; watch ends one that uses more, with a control group
+           (cgroups) or by looking at its processes and folders (usage)
 session    the renderer, inside an OpenJD session (the only user of openjd)
 outputs    is a rendered file whole?
 health     does it look like a picture? On the numbers of image_statistics

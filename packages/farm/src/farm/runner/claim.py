@@ -8,6 +8,7 @@ What one finds out (claim lost, stop, farm gone) it puts into `_Fate`, which kil
 import logging
 import os
 import queue
+import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -41,12 +42,16 @@ from farm.runner.results import FrameFiles, Results
 from farm.runner.session import Ended, RenderSession
 from farm.runner.stage import explain
 from farm.runner.verdict import Failure, failed, judge
+from farm.runner.watch import LOOK_SECONDS, Confinement, Watch, file_too_large
 from farm.runner.workplace import Workplace
 from farm.templates import SceneError, Template
 
 log = logging.getLogger("farm.runner")
 
 _POLL_SECONDS = 0.1
+_MOST_TOO_MANY = 100
+"""Frames that a renderer may report beyond those of its claim before it is ended: each of them
+starts its time anew, and takes some of the runner's."""
 
 
 class End(Enum):
@@ -109,13 +114,15 @@ class ClaimRun:
         template: Template,
         renderer: Renderer,
         place: Workplace,
-        sandbox: Path | None,
+        sandbox: Path,
+        confinement: Confinement,
         stopping: threading.Event,
     ) -> None:
         """Prepare.
 
         Parameters:
-            sandbox: file of `farm.runner.sandbox`, None to run without one.
+            sandbox: file of `farm.runner.sandbox`.
+            confinement: what holds the renderer to its limits.
             stopping: set when the runner itself is told to end.
         """
         assert claim.claim_id is not None
@@ -125,11 +132,14 @@ class ClaimRun:
         self._place, self._sandbox, self._stopping = place, sandbox, stopping
         self._fate = _Fate()
         self._yielding = False
+        self._told = 0
         self._over = threading.Event()
         self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
         self._log = ClaimLog(farm, self._claim_id)
         names = OwnNames(job, str(place.project))
         self._rendering = Rendering(template, job.parameters, names, self._log, self._written)
+        self._limits = confinement.limits
+        self._watch = Watch(confinement, place, len(self._frames))
         expected = template.output_files(job.parameters, self._frames)
         self._results = Results(
             farm,
@@ -185,17 +195,45 @@ class ClaimRun:
             self._rendering.line,
             environment(self._renderer.found, self._job.plugins, os.environ),
         )
+        rendered = threading.Event()
+        looking = threading.Thread(target=self._hold, args=[rendered], name="limits", daemon=True)
         session.start()
-        while not session.wait(_POLL_SECONDS):
-            if self._stopping.is_set():
-                self._fate.decide(End.STOPPED)
-            self._rendering.check_time()
-            if self._fate.end is not None or self._rendering.condemned:
-                session.kill()
-        return session.close()
+        looking.start()
+        try:
+            while not session.wait(_POLL_SECONDS):
+                if self._stopping.is_set():
+                    self._fate.decide(End.STOPPED)
+                self._rendering.check_time()
+                if self._fate.end is not None or self._rendering.condemned:
+                    session.kill()
+        finally:
+            rendered.set()
+            looking.join()
+        ended = session.close()
+        if failure := self._limit_hit(ended):
+            self._rendering.condemn(failure)
+        return ended
+
+    def _hold(self, rendered: threading.Event) -> None:
+        """End the renderer when it uses too much. A thread of its own: looking may take long."""
+        while not rendered.wait(LOOK_SECONDS):
+            if failure := self._watch.look():
+                self._rendering.condemn(failure)
+                self._watch.kill()
+
+    def _limit_hit(self, ended: Ended) -> Failure | None:
+        """Return which limit the kernel has enforced; None: none."""
+        if ended.signal is not None and ended.signal == getattr(signal, "SIGXFSZ", None):
+            return file_too_large(self._limits)
+        return self._watch.told_by_the_kernel()
 
     def _written(self, frame: FrameFiles) -> None:
         """Let a frame be sent. Runs in OpenJD's thread."""
+        self._told += 1
+        if self._told > len(self._frames) + _MOST_TOO_MANY:
+            self._rendering.condemn(
+                Failure("The renderer reported more frames than it was asked for.", False)
+            )
         self._done.put(frame)
         if self._may_yield:
             # The next frame has hardly begun: nothing is lost with the renderer.

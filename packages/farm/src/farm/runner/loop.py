@@ -15,7 +15,9 @@ from farm.renderers import (
     RendererError,
     choose,
 )
+from farm.runner.cgroups import Group
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
+from farm.runner.limits import limits_of
 from farm.runner.plugins import count_missing, with_other_programs, with_versions
 from farm.runner.report import (
     ClaimLostError,
@@ -26,7 +28,9 @@ from farm.runner.report import (
 )
 from farm.runner.sandbox import Mode, Sandbox, SandboxError, set_up
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
+from farm.runner.usage import this_machine
 from farm.runner.verdict import Failure
+from farm.runner.watch import Confinement
 from farm.runner.workplace import Workplace
 from farm.templates import Template, TemplateError, load_named
 
@@ -44,6 +48,7 @@ class _Ready:
     template: Template
     renderer: Renderer
     sandbox: Sandbox
+    confinement: Confinement
     warnings: list[str]
 
 
@@ -63,11 +68,17 @@ def work(
         stopping: set from outside to end soon.
     """
     place: Workplace | None = None
+    group: Group | None = None
     try:
         job = farm.job()
         try:
             place = Workplace.create(work_dir, job.job_id)
-            ready: _Ready | Failure = _prepare(farm, job, place, discovery, sandbox, stopping)
+            limits = limits_of(job.limits, this_machine(place.root))
+            group = Group.make(limits)
+            confinement = Confinement(limits, place.root / "renderer.pid", group)
+            ready: _Ready | Failure = _prepare(
+                farm, job, place, discovery, sandbox, confinement, stopping
+            )
         except OSError as error:
             ready = Failure(explain(error, f"The work folder {work_dir} is not usable"), False)
         if isinstance(ready, Failure) or place is None:
@@ -84,6 +95,8 @@ def work(
         log.error("%s", error)  # noqa: TRY400 - a sentence, not a bug
         return FAILED
     finally:
+        if group is not None:
+            group.remove()
         if place is not None:
             place.remove()
 
@@ -94,6 +107,7 @@ def _prepare(
     place: Workplace,
     discovery: Discovery,
     mode: Mode,
+    confinement: Confinement,
     stopping: threading.Event,
 ) -> _Ready | Failure:
     """Find the renderer, set up its sandbox, stage the project.
@@ -118,7 +132,7 @@ def _prepare(
         log.info("%s %s, %s.", each.app, each.version, each.how_found)
     try:
         renderer = renderer.with_program(template.program)
-        sandbox = set_up(mode, place, renderer, template, job.gpu, plugins)
+        sandbox = set_up(mode, place, renderer, template, job.gpu, confinement, plugins)
         stage(job.files, place.project, farm, job.disk_store, stopping)
     except StageError as error:
         return Failure(str(error), error.permanent)
@@ -126,7 +140,9 @@ def _prepare(
         return Failure(str(error), False)
     warnings = [sandbox.warning, _other_version(job, renderer), *other_plugins]
     job = job.model_copy(update={"plugins": plugins})
-    return _Ready(job, template, renderer, sandbox, [each for each in warnings if each])
+    return _Ready(
+        job, template, renderer, sandbox, confinement, [each for each in warnings if each]
+    )
 
 
 def _has_none(job: RunnerJob) -> str:
@@ -197,6 +213,7 @@ def _claims(
             ready.renderer,
             place,
             ready.sandbox.file,
+            ready.confinement,
             stopping,
         )
         over = run.run()

@@ -28,7 +28,7 @@ def values_of(
     template: Template,
     renderer: Renderer,
     place: Workplace,
-    sandbox: Path | None,
+    sandbox: Path,
     frames: Sequence[int],
 ) -> dict[str, str]:
     """Return all parameters of the template, as texts.
@@ -54,7 +54,7 @@ def values_of(
         "OutputFolder": str(place.output),
         "PartialFolder": str(place.partial),
         "HomeFolder": str(place.home),
-        "Sandbox": str(sandbox or ""),
+        "Sandbox": str(sandbox),
         "Whole": _text(template.whole),
         "FrameRange": frame_range(frames),
         "FrameCount": str(len(frames)),

@@ -12,7 +12,7 @@ from farm.runner.joblog import ClaimLog
 from farm.runner.own_names import OwnNames
 from farm.runner.results import FrameFiles
 from farm.runner.verdict import Failure, condemn
-from farm.runner.watchdog import Watchdog, limit_of
+from farm.runner.watchdog import Flood, Watchdog, limit_of
 from farm.templates import Template
 
 EVENT_PREFIX = "farm_event: "
@@ -55,6 +55,7 @@ class Rendering:
             limit_of(template.silence_timeout, parameters),
             self._started,
         )
+        self._flood = Flood(self._started)
         self._size: tuple[int, int] | None = None
         self._frame_seconds: list[float] = []
         self.failure: Failure | None = None
@@ -80,7 +81,11 @@ class Rendering:
 
     def line(self, line: str) -> None:
         """Take one line of its output."""
-        self._watchdog.heard(time.monotonic())
+        now = time.monotonic()
+        self._watchdog.heard(now)
+        if failure := self._flood.heard(len(line), now):
+            self.condemn(failure)
+            return
         if line.startswith(EVENT_PREFIX):
             try:
                 self._event(json.loads(line.removeprefix(EVENT_PREFIX)))

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Literal
 
 from farm.renderers import Renderer
+from farm.runner.limits import Limits, limited
 from farm.runner.sandbox_view import SYSTEM, View, seen, view_of
+from farm.runner.watch import Confinement
 from farm.runner.workplace import Workplace
 from farm.templates import Template
 
@@ -55,12 +57,14 @@ class Sandbox:
     """What was set up.
 
     Attributes:
-        file: holds the command line to put in front of the renderer's, as a JSON list; None: the
-            renderer runs without a sandbox.
+        file: tells `farm_start.py` how to confine the renderer, as JSON: ``command`` is to be put
+            in front of its own command line, and [] without a sandbox; ``rlimits`` (by their names
+            in `resource`) and ``group`` (folder of a control group, or "") are to be taken on;
+            ``pid_file`` is to be written.
         warning: what the job's owner must know; "" when all is well.
     """
 
-    file: Path | None = None
+    file: Path
     warning: str = ""
 
 
@@ -90,6 +94,7 @@ def set_up(
     renderer: Renderer,
     template: Template,
     gpu: bool,
+    confinement: Confinement,
     plugins: Iterable[str] = (),
 ) -> Sandbox:
     """Prepare the sandbox of a job's renderers.
@@ -104,30 +109,40 @@ def set_up(
     """
     if mode == "off":
         log.info("The sandbox is switched off: the scene runs with this user's rights.")
-        return Sandbox()
+        return Sandbox(_written(place, confinement, []))
     reason = probe()
     if not reason:
         view = view_of(place, renderer, template, gpu, list(plugins))
-        prefix = command(shutil.which("bwrap") or "bwrap", place, view)
+        prefix = command(shutil.which("bwrap") or "bwrap", place, view, confinement.limits)
         reason = _refusal(prefix, renderer, template)
         if not reason:
-            file = place.root / "sandbox.json"
-            file.write_text(json.dumps(prefix), encoding="utf-8")
-            return Sandbox(file)
+            return Sandbox(_written(place, confinement, prefix))
     if mode == "required":
         raise SandboxError(_unsandboxed(mode, reason))
     warning = _unsandboxed(mode, reason)
     log.warning("%s", warning)
-    return Sandbox(warning=warning)
+    return Sandbox(_written(place, confinement, []), warning)
 
 
-def command(bwrap: str, place: Workplace, view: View) -> list[str]:
+def _written(place: Workplace, confinement: Confinement, prefix: list[str]) -> Path:
+    told = {
+        "command": prefix,
+        "rlimits": confinement.limits.rlimits,
+        "group": str(confinement.group.path) if confinement.group else "",
+        "pid_file": str(confinement.pid_file),
+    }
+    file = place.root / "sandbox.json"
+    file.write_text(json.dumps(told), encoding="utf-8")
+    return file
+
+
+def command(bwrap: str, place: Workplace, view: View, limits: Limits) -> list[str]:
     """Return the command line that a renderer's own is to follow.
 
     Parameters:
         bwrap: path of bubblewrap.
     """
-    line = _system(bwrap, view)
+    line = _system(bwrap, view, limits.small_bytes)
     for folder in view.hidden:
         line += ["--tmpfs", str(folder)]
     # Parents first: a mount hides what was mounted below its place before.
@@ -137,11 +152,17 @@ def command(bwrap: str, place: Workplace, view: View) -> list[str]:
         line += ["--symlink", str(target), str(path)]
     for folder in (place.written, place.home):
         line += ["--bind", str(folder), str(folder)]
-    return [*line, "--remount-ro", "/", "--chdir", str(place.home), "--"]
+    line += ["--remount-ro", "/", "--chdir", str(place.home), "--"]
+    # Inside: in a user namespace of its own, the kernel counts only the processes in there.
+    return [*line, *limited([], processes=limits.hard_processes)]
 
 
-def _system(bwrap: str, view: View) -> list[str]:
-    """Return the part that is the same for all jobs: namespaces, system, devices."""
+def _system(bwrap: str, view: View, small_bytes: int | None = None) -> list[str]:
+    """Return the part that is the same for all jobs: namespaces, system, devices.
+
+    Parameters:
+        small_bytes: size of what lies in memory, such as ``/tmp``; None: half of the machine's.
+    """
     line = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     line += ["--hostname", "render"]
     if view.network:
@@ -149,12 +170,25 @@ def _system(bwrap: str, view: View) -> list[str]:
     paths = [*SYSTEM, *_CONFIGURATION, *(_NETWORK * view.network), *(_GPU * view.gpu)]
     for path in map(str, paths):
         line += ["--ro-bind-try", path, path]
-    line += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - its own
+    sized = ["--size", str(small_bytes)] if small_bytes and _knows_sizes(bwrap) else []
+    line += ["--proc", "/proc", "--dev", "/dev", *sized, "--tmpfs", "/dev/shm"]  # noqa: S108
+    line += [*sized, "--tmpfs", "/tmp"]  # noqa: S108 - its own
     # Blender lists its mounts, and complains in the log when it cannot.
     line += ["--symlink", "/proc/self/mounts", "/etc/mtab"]
     for device in view.devices:
         line += ["--dev-bind", str(device), str(device)]
-    return line
+    # It lies in memory, too, and a renderer has no business in it.
+    return [*line, "--remount-ro", "/dev"]
+
+
+@functools.cache
+def _knows_sizes(bwrap: str) -> bool:
+    """Return whether this bubblewrap limits what lies in memory: since 0.6."""
+    try:
+        told = subprocess.run([bwrap, "--help"], capture_output=True, timeout=_ASK_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b"--size" in told.stdout + told.stderr
 
 
 def _refusal(prefix: list[str], renderer: Renderer, template: Template) -> str:

@@ -1,4 +1,7 @@
-"""Is the renderer still at work? Pure: told what happens and the time, it says when to end it."""
+"""Is the renderer still at work? Pure: told what happens and the time, it says when to end it.
+
+`Watchdog` ends one that is silent or slow, `Flood` one that prints without end.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +10,11 @@ from pydantic import JsonValue
 
 from farm.runner.verdict import Failure
 from farm.templates import Timeout
+
+LINES, LINES_A_SECOND = 50_000, 2_000
+CHARACTERS, CHARACTERS_A_SECOND = 64_000_000, 1_000_000
+"""What a renderer may print at once, and how much more with each second. The chattiest programs
+print a hundred lines in a second; each costs the runner processor time that no job pays for."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +71,26 @@ class Watchdog:
                 False,
             )
         return None
+
+
+class Flood:
+    """Measures what a renderer prints. Times are seconds of one monotonic clock."""
+
+    def __init__(self, now: float) -> None:
+        """Start to measure."""
+        self._at = now
+        self._lines, self._characters = float(LINES), float(CHARACTERS)
+
+    def heard(self, characters: int, now: float) -> Failure | None:
+        """The renderer has printed a line; return why it must be ended, None when it may go on."""
+        passed, self._at = now - self._at, now
+        self._lines = min(LINES, self._lines + passed * LINES_A_SECOND) - 1
+        room = self._characters + passed * CHARACTERS_A_SECOND
+        self._characters = min(CHARACTERS, room) - characters
+        if self._lines >= 0 and self._characters >= 0:
+            return None
+        return Failure(
+            f"The renderer printed too much: for long, more than {LINES_A_SECOND} lines or "
+            f"{CHARACTERS_A_SECOND // 1000} kB in a second.",
+            True,
+        )

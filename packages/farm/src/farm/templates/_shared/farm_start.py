@@ -8,6 +8,12 @@ import json
 import os
 import signal
 import sys
+from typing import Any
+
+try:
+    import resource
+except ImportError:  # Windows has none of these limits.
+    resource = None  # type: ignore[assignment]
 
 from farm_events import PARENT
 
@@ -26,7 +32,9 @@ PASSED_ON = (
 )
 """Environment variables that a renderer may see. A scene is a program: it must not find keys."""
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+_WANTED_BY_THE_KERNEL = 500
+"""Added to what the kernel thinks of a renderer when it looks for a process to kill for memory."""
 _FIRST_PROCESS = 1
 
 
@@ -37,11 +45,12 @@ def become(command: "list[str]", home: str, sandbox: str, passed: "tuple[str, ..
         home: its HOME, which also takes its temporary files, and its working folder: programs look
             there for textures, and write crash reports.
         passed: names of further variables that it may see: where its licences are.
-        sandbox: file with the command line (a JSON list) to put in front; "" for no sandbox.
+        sandbox: file in which `farm.runner.sandbox` has written how it is confined; "" for not at
+            all.
     """
     parent = os.getppid()
     die_with_parent(parent)
-    prefix = _read(sandbox)
+    prefix = _confine(sandbox) if sandbox else []
     # In a sandbox the program is a child of bubblewrap's first process, which dies with this one.
     seen = _FIRST_PROCESS if prefix else parent
     line = [*prefix, *command]
@@ -66,9 +75,37 @@ def die_with_parent(parent: int) -> None:
         sys.exit("The runner ended before the renderer could start.")
 
 
-def _read(file: str) -> "list[str]":
-    if not file:
-        return []
+def _confine(file: str) -> "list[str]":
+    """Take on the limits of the renderer; return the command line to put in front of its own."""
     with open(file, encoding="utf-8") as content:
-        prefix: list[str] = json.load(content)
+        told: dict[str, Any] = json.load(content)
+    with open(told["pid_file"], "w", encoding="utf-8") as pid_file:
+        pid_file.write(str(os.getpid()))
+    if told["group"]:
+        with open(os.path.join(told["group"], "cgroup.procs"), "w", encoding="utf-8") as members:
+            members.write("0")
+    for name, most in told["rlimits"].items():
+        _limit(name, most)
+    if sys.platform == "linux":
+        try:
+            with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as score:
+                score.write(str(_WANTED_BY_THE_KERNEL))
+        except OSError:
+            pass  # It had been made more wanted still.
+        if not told["command"]:
+            # What it leaves behind stays below it, where the runner sees and counts it.
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    if hasattr(signal, "SIGXFSZ"):
+        # Python ignores it, and so would the renderer: it must end with a reason.
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    prefix: list[str] = told["command"]
     return prefix
+
+
+def _limit(name: str, most: int) -> None:
+    kind = getattr(resource, name, None)
+    if resource is None or kind is None:
+        return
+    _, hard = resource.getrlimit(kind)
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (most, most))

@@ -1,0 +1,135 @@
+"""How much of a machine the renderers of one job may use. Pure: numbers in, numbers out.
+
+The farm tells what its operator has set for the machine type; everything else follows from the
+machine, so that a farm of one computer needs no set-up.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from farm_protocol.runner import JobLimits
+
+GIGABYTE = 2**30
+RESERVE_BYTES = GIGABYTE
+"""Most space on a disk that a renderer must leave; of a small disk it is `_RESERVE_PART`."""
+_RESERVE_PART = 1 / 50
+_OTHERS_BYTES, _OTHERS_PART = GIGABYTE // 2, 1 / 20
+"""Memory that is left for the runner, the farm and the system: the larger one of both."""
+_PROCESSES, _PROCESSES_A_CPU = 4096, 64
+"""Renderers start a few threads for each processor, and a big machine has hundreds of them."""
+_FILES = 1_000_000
+_FRAME_SECONDS = 24 * 3600
+"""Processor time of a frame, times the processors: what a frame may take by the clock (the
+products' ``frame_timeout``), which a job may set itself, while this is the operator's."""
+_SMALL_PART = 8
+"""``/tmp`` and ``/dev/shm`` lie in memory: each may take this part of a renderer's share."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a machine has.
+
+    Attributes:
+        memory_bytes: that this process can get.
+        processors: that this process may use.
+        disk_bytes: size of the disk that the work folder is on.
+    """
+
+    memory_bytes: int
+    processors: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the renderers of a job may use, all their processes together.
+
+    Attributes:
+        memory_bytes: of RAM.
+        processes: processes and threads at a time.
+        file_bytes: size of one file.
+        disk_bytes: of all that they write, while it is there.
+        files: that they write, while they are there.
+        frame_cpu_seconds: processor time of one frame, summed over processors.
+        reserve_bytes: of the disk, which they leave free.
+    """
+
+    memory_bytes: int
+    processes: int
+    file_bytes: int
+    disk_bytes: int
+    files: int
+    frame_cpu_seconds: float
+    reserve_bytes: int
+
+    @property
+    def small_bytes(self) -> int:
+        """The size of a file system in memory: ``/tmp``, ``/dev/shm``."""
+        return self.memory_bytes // _SMALL_PART
+
+    @property
+    def hard_processes(self) -> int:
+        """What the kernel is told: more than is allowed, so that it can be seen and named."""
+        return self.processes + self.processes // 4
+
+    @property
+    def rlimits(self) -> dict[str, int]:
+        """The limits that each process has by itself, by their names in `resource`."""
+        return {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": self.file_bytes}
+
+
+def limits_of(told: JobLimits, machine: Machine) -> Limits:
+    """Return the limits of a job on a machine.
+
+    Parameters:
+        told: what the farm says.
+    """
+    others = max(_OTHERS_BYTES, int(machine.memory_bytes * _OTHERS_PART))
+    # A machine so small that nothing is left must not be without any memory for a renderer.
+    memory = max(machine.memory_bytes - others, machine.memory_bytes // 2) // told.slots
+    disk = told.disk_bytes or machine.disk_bytes // 2 // told.slots
+    return Limits(
+        memory_bytes=told.memory_bytes or memory,
+        processes=told.processes or max(_PROCESSES, _PROCESSES_A_CPU * machine.processors),
+        file_bytes=told.file_bytes or disk,
+        disk_bytes=disk,
+        files=told.files or _FILES,
+        frame_cpu_seconds=told.frame_cpu_seconds
+        or max(1.0, machine.processors / told.slots) * _FRAME_SECONDS,
+        reserve_bytes=min(RESERVE_BYTES, int(machine.disk_bytes * _RESERVE_PART)),
+    )
+
+
+def limited(
+    command: Sequence[str],
+    *,
+    memory_bytes: int | None = None,
+    cpu_seconds: int | None = None,
+    file_bytes: int | None = None,
+    processes: int | None = None,
+) -> list[str]:
+    """Return a command line with the kernel's limits for each of its processes around it.
+
+    For programs that parse what a user made. Where util-linux is missing the command is returned
+    as it is: watch it.
+
+    Parameters:
+        memory_bytes: of address space. Nothing for renderers: GPU drivers reserve far more than
+            there is.
+        cpu_seconds: after which SIGKILL ends it.
+        file_bytes: size of one file.
+        processes: processes and threads of its user, in its user namespace.
+    """
+    program = shutil.which("prlimit")
+    if program is None:
+        return list(command)
+    wanted = {"as": memory_bytes, "cpu": cpu_seconds, "fsize": file_bytes, "nproc": processes}
+    options = [f"--{name}={value}" for name, value in wanted.items() if value is not None]
+    return [program, "--core=0", *options, "--", *command]
+
+
+def size(number: float) -> str:
+    """Return a number of bytes for people: ``1.5 GB``, ``300 MB``."""
+    gigabytes = number / GIGABYTE
+    return f"{number / 2**20:.0f} MB" if gigabytes < 1 else f"{gigabytes:.1f} GB"

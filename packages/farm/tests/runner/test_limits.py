@@ -1,0 +1,365 @@
+"""What the scenes of a job may use of a machine: real processes that use more than that."""
+
+import contextlib
+from pathlib import Path
+
+import psutil
+import pytest
+from farm.runner.limits import Limits, Machine, limits_of
+from farm.runner.sandbox import probe
+from farm_protocol.runner import JobLimits, Outcome
+from waiting import until
+
+from .in_process import end, run_job
+from .test_job_machine import install_maya
+
+MEGABYTE = 2**20
+
+in_both_worlds = pytest.mark.parametrize(
+    "sandbox",
+    [
+        pytest.param("required", marks=pytest.mark.skipif(bool(probe()), reason=probe())),
+        "off",
+    ],
+)
+
+PROGRAM = """\
+#!/bin/sh
+case "$1" in -v|-help) echo "Maya 2025.2"; exit;; esac
+for each in "$@"; do
+  case "$previous" in -rd) folder=$each;; -s) frame=$each;; -proj) project=$each;; esac
+  previous=$each
+done
+cd "$folder" && python3 "$project/attack.py" || exit $?
+cp "$project/picture.png" "$folder/frame.$(printf %04d "$frame").png"
+"""
+
+
+def attack(folder: Path, code: str, sandbox: str, limits: JobLimits):
+    """Render a frame with a program that runs a scene's Python first."""
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("needs /usr/bin/python3")
+    program = install_maya(folder)
+    for name in ("Render", "maya"):
+        (program.parent / name).write_text(PROGRAM)
+    (folder / "project" / "attack.py").write_text(code)
+    return run_job(
+        folder,
+        "maya",
+        program,
+        "render",
+        "scene.ma",
+        [[1]],
+        {"frames": "1", "output_format": "png"},
+        sandbox=sandbox,
+        limits=limits,
+    )
+
+
+def left_of(folder: Path) -> list[str]:
+    """Return the command lines of what still runs of an attack."""
+    lines = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            lines.append(" ".join(process.cmdline()))
+    return [line for line in lines if f"{folder}/" in line and "attack.py" in line]
+
+
+HARMLESS = "print('nothing to see')"
+
+MEMORY = """
+kept = []
+for _ in range(600):
+    kept.append(bytearray(b"x" * 2**20))
+import time; time.sleep(600)
+"""
+
+MANY_SMALL_ONES = """
+import os, time
+for _ in range(12):
+    if not os.fork():
+        kept = bytearray(b"x" * 40 * 2**20)
+        time.sleep(600)
+time.sleep(600)
+"""
+
+PROCESSES = """
+import os, time
+for _ in range(600):
+    try:
+        if not os.fork():
+            os.setsid()
+            time.sleep(600)
+    except BlockingIOError:
+        break
+time.sleep(600)
+"""
+
+THREADS = """
+import threading, time
+for _ in range(600):
+    try:
+        threading.Thread(target=time.sleep, args=[600], daemon=True).start()
+    except RuntimeError:
+        break
+time.sleep(600)
+"""
+
+DAEMONS = """
+import os, time
+for _ in range(300):
+    if not os.fork():
+        if not os.fork():
+            os.setsid()
+            time.sleep(600)
+        os._exit(0)
+    os.wait()
+time.sleep(600)
+"""
+
+ONE_FILE = """
+import signal, time
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+with open("big", "wb") as file:
+    for _ in range(100):
+        file.write(b"x" * 2**20)
+        file.flush()
+time.sleep(600)
+"""
+
+IGNORING = (
+    "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    + """
+import time
+try:
+    with open("big", "wb") as file:
+        for _ in range(100):
+            file.write(b"x" * 2**20)
+            file.flush()
+finally:
+    time.sleep(600)
+"""
+)
+
+MANY_FILES = """
+import time
+for number in range(100):
+    with open(f"part{number}", "wb") as file:
+        file.write(b"x" * 2**20)
+time.sleep(600)
+"""
+
+TINY_FILES = """
+import time
+for number in range(3000):
+    open(f"part{number}", "wb").close()
+time.sleep(600)
+"""
+
+AT_HOME = "import os; os.chdir(os.environ['HOME'])" + MANY_FILES
+
+BUSY = """
+import os
+for _ in range(2):
+    os.fork()
+while True:
+    pass
+"""
+
+CHATTER = """
+import os
+line = b"x" * 99 + b"\\n"
+while True:
+    os.write(1, line * 100)
+"""
+
+ONE_LINE = """
+import os
+while True:
+    os.write(1, b"x" * 65536)
+"""
+
+REPORTS = """
+import os
+line = b'farm_event: {"event": "frame_written", "frame": 7, "files": [], "extra": [], "seconds": 1}'
+while True:
+    os.write(1, (line + b"\\n") * 100)
+"""
+
+
+@in_both_worlds
+@pytest.mark.parametrize(
+    ("code", "limits", "sentence", "permanent"),
+    [
+        pytest.param(
+            MEMORY,
+            JobLimits(memory_bytes=300 * MEGABYTE),
+            "The renderer used more than 300 MB of memory, the most that it may have on this"
+            " machine.",
+            False,
+            id="memory",
+        ),
+        pytest.param(
+            MANY_SMALL_ONES,
+            JobLimits(memory_bytes=300 * MEGABYTE),
+            "The renderer used more than 300 MB of memory, the most that it may have on this"
+            " machine.",
+            False,
+            id="memory-of-many",
+        ),
+        *(
+            pytest.param(
+                code,
+                JobLimits(processes=100),
+                "The renderer started more than 100 processes and threads, the most that this"
+                " machine type allows at a time.",
+                True,
+                id=name,
+            )
+            for name, code in {
+                "processes": PROCESSES,
+                "threads": THREADS,
+                "daemons": DAEMONS,
+            }.items()
+        ),
+        *(
+            pytest.param(
+                code,
+                JobLimits(file_bytes=20 * MEGABYTE),
+                "The renderer wrote a file of 20 MB, the most that this machine type allows.",
+                True,
+                id=name,
+            )
+            for name, code in {"file": ONE_FILE, "file-in-spite-of-the-signal": IGNORING}.items()
+        ),
+        *(
+            pytest.param(
+                code,
+                JobLimits(disk_bytes=50 * MEGABYTE),
+                "this machine type allows 50 MB at a time.",
+                True,
+                id=name,
+            )
+            for name, code in {"disk": MANY_FILES, "disk-at-home": AT_HOME}.items()
+        ),
+        pytest.param(
+            TINY_FILES,
+            JobLimits(files=2000),
+            "The renderer has written more than 2000 files, the most that this machine type allows"
+            " at a time.",
+            True,
+            id="files",
+        ),
+        pytest.param(
+            BUSY,
+            JobLimits(frame_cpu_seconds=2),
+            "of processor time; this machine type allows 0.00 for a frame.",
+            True,
+            id="processor",
+        ),
+        pytest.param(CHATTER, JobLimits(), "The renderer printed too much:", True, id="chatter"),
+        pytest.param(ONE_LINE, JobLimits(), "The renderer printed too much:", True, id="one-line"),
+    ],
+)
+def test_what_uses_too_much_is_ended_and_its_claim_says_so(
+    tmp_path: Path, sandbox: str, code: str, limits: JobLimits, sentence: str, permanent: bool
+) -> None:
+    farm = attack(tmp_path, code, sandbox, limits)
+    finish = end(farm)
+    assert finish.outcome is Outcome.FAILED
+    assert sentence in finish.sentence
+    assert finish.permanent is permanent
+    assert finish.sentence in farm.log
+    assert not farm.frames
+    # The runner itself went on: it asked for more.
+    assert len(farm.requests) == 2
+    until(lambda: not left_of(tmp_path))
+
+
+@in_both_worlds
+def test_frames_that_nobody_asked_for_do_not_fill_the_runner(tmp_path: Path, sandbox: str) -> None:
+    farm = attack(tmp_path, REPORTS, sandbox, JobLimits())
+    finish = end(farm)
+    assert finish.outcome is Outcome.FAILED
+    assert finish.sentence == "The renderer reported more frames than it was asked for."
+    assert not farm.frames
+
+
+@in_both_worlds
+def test_within_its_limits_a_renderer_is_left_alone(tmp_path: Path, sandbox: str) -> None:
+    tight = JobLimits(
+        memory_bytes=500 * MEGABYTE,
+        processes=50,
+        file_bytes=20 * MEGABYTE,
+        disk_bytes=50 * MEGABYTE,
+        files=100,
+        frame_cpu_seconds=600,
+    )
+    farm = attack(tmp_path, HARMLESS, sandbox, tight)
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert farm.frames.keys() == {1}
+
+
+IN_MEMORY = """
+import os
+for folder in ("/tmp", "/dev/shm", "/dev"):
+    written = 0
+    try:
+        with open(folder + "/big", "wb") as file:
+            for _ in range(200):
+                file.write(b"x" * 2**20)
+                file.flush()
+                written += 1
+    except OSError as error:
+        print(folder, "took", written, "MB:", error.strerror)
+    else:
+        print(folder, "took all")
+"""
+
+
+@pytest.mark.skipif(bool(probe()), reason=probe())
+def test_folders_in_memory_take_no_more_than_their_share(tmp_path: Path) -> None:
+    farm = attack(tmp_path, IN_MEMORY, "required", JobLimits(memory_bytes=800 * MEGABYTE))
+    assert "/tmp took 100 MB: No space left on device" in farm.log
+    assert "/dev/shm took 100 MB: No space left on device" in farm.log
+    assert "/dev took 0 MB: Read-only file system" in farm.log
+    assert end(farm).outcome is Outcome.COMPLETED
+
+
+CORE = "import resource; print('core:', resource.getrlimit(resource.RLIMIT_CORE))"
+
+
+@in_both_worlds
+def test_a_crash_leaves_no_picture_of_the_memory(tmp_path: Path, sandbox: str) -> None:
+    farm = attack(tmp_path, CORE, sandbox, JobLimits())
+    assert "core: (0, 0)" in farm.log
+
+
+GIGABYTE = 2**30
+WORKSTATION = Machine(memory_bytes=64 * GIGABYTE, processors=16, disk_bytes=1000 * GIGABYTE)
+
+
+def test_what_the_operator_does_not_set_follows_from_the_machine() -> None:
+    assert limits_of(JobLimits(), WORKSTATION) == Limits(
+        memory_bytes=64 * GIGABYTE - 64 * GIGABYTE // 20,
+        processes=4096,
+        file_bytes=500 * GIGABYTE,
+        disk_bytes=500 * GIGABYTE,
+        files=1_000_000,
+        frame_cpu_seconds=16 * 24 * 3600,
+        reserve_bytes=GIGABYTE,
+    )
+
+
+def test_runners_share_a_machine() -> None:
+    alone, shared = (limits_of(JobLimits(slots=slots), WORKSTATION) for slots in (1, 4))
+    assert shared.memory_bytes == alone.memory_bytes // 4
+    assert shared.disk_bytes == alone.disk_bytes // 4
+    assert shared.frame_cpu_seconds == alone.frame_cpu_seconds / 4
+
+
+def test_a_small_machine_has_memory_left_for_a_renderer() -> None:
+    small = Machine(memory_bytes=GIGABYTE // 2, processors=1, disk_bytes=8 * GIGABYTE)
+    found = limits_of(JobLimits(), small)
+    assert found.memory_bytes == GIGABYTE // 4
+    assert found.reserve_bytes < GIGABYTE // 4
