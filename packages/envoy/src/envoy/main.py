@@ -14,7 +14,8 @@ from logging.handlers import RotatingFileHandler
 
 import uvicorn
 from filelock import FileLock, Timeout
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from http_gate.connections import BACKLOG, Limits, protocol
+from http_gate.descriptors import connections_within, raise_limit
 
 from envoy.account import Account
 from envoy.config import Settings
@@ -36,6 +37,9 @@ from envoy.watch.follow import Follower
 from envoy.web.app import build_app
 from envoy.web.callers import only_from_ourselves
 from envoy.web.services import Services
+
+CONNECTIONS = 500
+"""Most at a time. Scripts and plug-ins need a handful."""
 
 GRACE_SECONDS = 2
 """How long running requests may take to end when Envoy stops."""
@@ -75,10 +79,12 @@ async def running(
     jobs = Jobs(journal, farm)
     status = Status(journal, uploader, follower, downloader, waiting)
     services = Services(settings, farm, account, projects, jobs, status, stop.set)
+    limits = Limits(connections=connections_within(raise_limit(), CONNECTIONS))
     server = _Server(
         uvicorn.Config(
             build_app(services, listener.port),
-            http=only_from_ourselves(HttpToolsProtocol),
+            http=only_from_ourselves(protocol(limits)),
+            backlog=BACKLOG,
             log_config=None,
             access_log=False,
             lifespan="off",

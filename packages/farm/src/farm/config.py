@@ -23,6 +23,8 @@ class Settings(BaseSettings):
         host: address to listen on; only loopback until the farm speaks TLS.
         port: 0 takes the port of the last run if it is free, else any free one.
         proxies: addresses of reverse proxies that are believed when they say who calls.
+        connections: most at a time, of all addresses; fewer where the system allows few open files.
+        connections_per_address: of one address that is neither loopback nor a proxy.
         embedded: started by an Envoy: announce the address on standard output, and end, once
             nothing is left to do, after standard input was closed.
         blender: path of a Blender; None looks for one on PATH, then for bpy.
@@ -49,6 +51,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
     proxies: list[str] = []
+    connections: int = Field(default=1000, ge=16, le=100_000)
+    connections_per_address: int = Field(default=100, ge=1)
     embedded: bool = False
     blender: str | None = None
     sandbox: Mode = "auto"

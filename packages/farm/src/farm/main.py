@@ -15,6 +15,8 @@ from pathlib import Path
 
 from farm_protocol.runner import report_of
 from filelock import FileLock, Timeout
+from http_gate.connections import Limits
+from http_gate.descriptors import connections_within, raise_limit
 
 from farm import __version__
 from farm.accounts.audit import Audit
@@ -113,6 +115,7 @@ def serve(settings: Settings) -> None:
         changes,
         on_ready=lambda: _announce(settings, url, catalogue.machines),
         proxies=settings.proxies,
+        limits=_limits(settings),
     )
     if settings.embedded:
         quiet_signals()
@@ -125,6 +128,14 @@ def serve(settings: Settings) -> None:
     audit.stop()
     database.close()
     lock.release()
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        connections=connections_within(raise_limit(), settings.connections),
+        per_address=settings.connections_per_address,
+        trusted=frozenset(settings.proxies),
+    )
 
 
 def _open_database(settings: Settings) -> Database:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 from farm_protocol.jobs import JobState
+from http_gate.connections import BACKLOG, Limits, protocol
 from sqlalchemy import select
 from starlette.types import ASGIApp
 
@@ -71,15 +72,20 @@ class FarmServer(uvicorn.Server):
         changes: Wakeup,
         on_ready: Callable[[], None],
         proxies: Sequence[str] = (),
+        limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         """Put the parts together; `run` starts them.
 
         Parameters:
+            limits: of connections, and of what strangers may send.
             proxies: addresses whose ``X-Forwarded-For`` says who calls. From anybody else it
                 would be a way around the limit of login attempts.
         """
         config = uvicorn.Config(
             app,
+            http=protocol(limits),
+            ws="none",
+            backlog=BACKLOG,
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=5,

@@ -1,0 +1,376 @@
+"""Connections: how many there may be, and how slowly and how much they may send.
+
+uvicorn itself waits for ever for a request's head, takes a head of any size, and counts requests,
+not connections. `protocol` returns its protocol with these rules added:
+
+    how many      In total and for each address. When there are too many, the one that has been
+                  waited for longest is closed for the new one: whoever opens connections and
+                  sends nothing holds up nobody. Only when nothing is waited for, that is when all
+                  of them are being answered, is the new one refused (503).
+    heads         A request's head has a size, a number of lines, and a time by which it is there.
+    bodies        A body must get on: so many bytes in so many seconds, while somebody reads it.
+    answers       Whoever does not take an answer is given up.
+
+Until the application says that it knows a request's sender (see `known`), the sender is a
+stranger: its connection may be closed for another one while its head or body is being waited for.
+
+A body that the application does not want is not read to its end: the answer is sent, what is on
+its way is thrown away for a moment so that the answer arrives, then the connection is closed.
+"""
+
+import asyncio
+import ipaddress
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+logger = logging.getLogger(__name__)
+
+_KNOWN = "http_gate.known"
+_LOOK_SECONDS = 0.5
+"""How often deadlines are looked at."""
+
+BACKLOG = 256
+"""Connections that the system accepts before this process does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The numbers. Times in seconds, sizes in bytes.
+
+    Attributes:
+        connections: of all addresses together.
+        per_address: of one address; of IPv6, of one network of 64 bits.
+        trusted: addresses without a limit of their own beside loopback: reverse proxies.
+        head_bytes, head_lines: of one request's address and headers.
+        head_seconds: from the connection, or a request's first byte, to the end of its head.
+        body_bytes, body_seconds: so much of a body must come in each such time.
+        idle_seconds: between two requests.
+        answer_seconds: for taking the next piece of an answer.
+        linger_seconds, linger_bytes: how much of an unwanted body is thrown away.
+        pipelined: requests that are sent before the one in front of them is answered.
+    """
+
+    connections: int = 1000
+    per_address: int = 100
+    trusted: frozenset[str] = frozenset()
+    head_bytes: int = 32 * 1024
+    head_lines: int = 100
+    head_seconds: float = 10.0
+    body_bytes: int = 16 * 1024
+    body_seconds: float = 30.0
+    idle_seconds: float = 5.0
+    answer_seconds: float = 60.0
+    linger_seconds: float = 2.0
+    linger_bytes: int = 4 << 20
+    pipelined: int = 16
+
+
+def protocol(limits: Limits) -> type[HttpToolsProtocol]:
+    """Return what uvicorn takes as ``http``. Each server has its own: it counts connections."""
+    return type("GuardedProtocol", (_Guarded,), {"door": _Door(limits)})
+
+
+def known(scope: Scope) -> None:
+    """Say that the sender of this request has shown a valid key."""
+    told: Callable[[], None] | None = scope.get("extensions", {}).get(_KNOWN)
+    if told is not None:
+        told()
+
+
+class _Phase(Enum):
+    """What a connection's next byte is waited for; `ANSWER`: for none."""
+
+    IDLE = auto()
+    HEAD = auto()
+    BODY = auto()
+    ANSWER = auto()
+    LINGER = auto()
+
+
+class _Door:
+    """All connections of one server."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._inside: set[_Guarded] = set()
+        self._of_address: Counter[str] = Counter()
+        # Strangers that are waited for, the one that has been so for longest first.
+        self._waiting: OrderedDict[_Guarded, None] = OrderedDict()
+        self._timed: set[_Guarded] = set()
+        self._looking: asyncio.TimerHandle | None = None
+
+    def enter(self, connection: "_Guarded") -> bool:
+        """Let a new connection in, for the price of another one if need be."""
+        address = connection.address
+        mine = self._of_address[address]
+        if address and mine >= self.limits.per_address:
+            if not self._close_one(lambda each: each.address == address):
+                return False
+        elif len(self._inside) >= self.limits.connections and not self._close_one(lambda _: True):
+            return False
+        self._inside.add(connection)
+        self._of_address[address] += 1
+        if self._looking is None:
+            self._look_later(connection.loop)
+        return True
+
+    def leave(self, connection: "_Guarded") -> None:
+        """The connection has ended, or is as good as that. Once for each that entered."""
+        if connection not in self._inside:
+            return
+        self._inside.discard(connection)
+        self._of_address[connection.address] -= 1
+        if not self._of_address[connection.address]:
+            del self._of_address[connection.address]
+        self._waiting.pop(connection, None)
+        self._timed.discard(connection)
+
+    def wait_for(self, connection: "_Guarded", *, stranger: bool) -> None:
+        """Something is waited for from now on; the connection says until when."""
+        if connection not in self._inside:
+            return
+        self._timed.add(connection)
+        self._waiting.pop(connection, None)
+        if stranger:
+            self._waiting[connection] = None
+
+    def answer(self, connection: "_Guarded") -> None:
+        """Nothing is waited for: it is the application's turn."""
+        self._timed.discard(connection)
+        self._waiting.pop(connection, None)
+
+    def _close_one(self, suits: "Callable[[_Guarded], bool]") -> bool:
+        found = next((each for each in self._waiting if suits(each)), None)
+        if found is None:
+            return False
+        self.leave(found)
+        found.transport.abort()
+        return True
+
+    def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._looking = loop.call_later(_LOOK_SECONDS, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for each in [each for each in self._timed if each.overdue(now)]:
+            each.give_up()
+        self._looking = None
+        if self._inside:
+            self._look_later(loop)
+
+
+class _Guarded(HttpToolsProtocol):
+    """One connection."""
+
+    door: ClassVar[_Door]
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        # uvicorn's own timer for idle connections knows nothing of a head that has begun.
+        self.timeout_keep_alive = self.door.limits.idle_seconds  # type: ignore[assignment]
+        self.address = ""
+        self._phase = _Phase.IDLE
+        self._stranger = True
+        self._deadline = 0.0
+        self._write_deadline: float | None = None
+        self._got = 0  # bytes of the body since the deadline was set
+        self._unused = 0  # bytes that have led to nothing yet
+        self._used = False
+        self._lines = 0
+        self._refusal: tuple[int, bytes] | None = None
+
+    # What happens to the connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        limits = self.door.limits
+        self.address = _counted_as(self.client[0] if self.client else "", limits.trusted)
+        if not self.door.enter(self):
+            self._refuse(503, b"Too many connections. Try again later.")
+            return
+        self._expect(_Phase.HEAD, limits.head_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.door.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._phase is _Phase.LINGER:
+            self._got += len(data)
+            if self._got > self.door.limits.linger_bytes:
+                self.transport.close()
+            return
+        self._used = False
+        super().data_received(data)
+        self._unused = 0 if self._used else self._unused + len(data)
+        if self._unused > self.door.limits.head_bytes and not self.transport.is_closing():
+            self._too_large()
+
+    def handle_websocket_upgrade(self) -> None:
+        self.door.leave(self)
+        super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        self._write_deadline = self.loop.time() + self.door.limits.answer_seconds
+        self.door.wait_for(self, stranger=False)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._write_deadline = None
+        if self._phase is _Phase.ANSWER:
+            self.door.answer(self)
+        super().resume_writing()
+
+    # What the parser finds
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._lines = 0
+        self._stranger = True
+        self._expect(_Phase.HEAD, self.door.limits.head_seconds)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._lines += 1
+        if self._lines > self.door.limits.head_lines:
+            self._refusal = _TOO_LARGE
+            raise ValueError("too many header lines")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        limits = self.door.limits
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > limits.head_bytes or len(self.pipeline) >= limits.pipelined:
+            self._refusal = _TOO_LARGE
+            raise ValueError("too much at a time")
+        self._used = True
+        # Not one of the extensions that uvicorn knows the type of.
+        self.scope["extensions"] = {_KNOWN: self._become_known}  # type: ignore[dict-item]
+        self._expect(_Phase.BODY, limits.body_seconds)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._used = True
+        self._got += len(body)
+        if self._got >= self.door.limits.body_bytes:
+            self._got = 0
+            self._deadline = self.loop.time() + self.door.limits.body_seconds
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._used = True
+        super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete:
+            self._expect(_Phase.IDLE, self.door.limits.head_seconds)
+        else:
+            self._phase = _Phase.ANSWER
+            self.door.answer(self)
+
+    def send_400_response(self, msg: str) -> None:
+        if self._refusal is not None:
+            self._refuse(*self._refusal)
+            return
+        self.door.leave(self)
+        super().send_400_response(msg)
+
+    def on_response_complete(self) -> None:
+        # With nothing queued behind it, the request that is over is the last one that was parsed.
+        unread = not self.pipeline and self.cycle.more_body
+        if unread and not self.transport.is_closing():
+            self.server_state.total_requests += 1
+            self._linger()
+            return
+        super().on_response_complete()
+        if not self.pipeline and not self.transport.is_closing() and self._phase is _Phase.ANSWER:
+            self._expect(_Phase.IDLE, self.door.limits.head_seconds)
+
+    # Time
+
+    def overdue(self, now: float) -> bool:
+        """Return whether what is waited for should be there by now."""
+        if self._write_deadline is not None:
+            return now > self._write_deadline
+        if self._phase is _Phase.BODY and self.flow.read_paused:
+            # It is us who do not read.
+            self._deadline = now + self.door.limits.body_seconds
+        return self._phase is not _Phase.ANSWER and now > self._deadline
+
+    def give_up(self) -> None:
+        """It did not come in time."""
+        if self._write_deadline is not None or self._phase in (_Phase.IDLE, _Phase.LINGER):
+            self.door.leave(self)
+            self.transport.abort()
+        elif self._phase is _Phase.BODY and self.cycle is not None and self.cycle.response_started:
+            self.door.leave(self)
+            self.transport.close()
+        else:
+            self._refuse(408, b"The request did not arrive in time.")
+
+    def _expect(self, phase: _Phase, seconds: float) -> None:
+        self._phase = phase
+        self._got = 0
+        self._deadline = self.loop.time() + seconds
+        self.door.wait_for(self, stranger=self._stranger)
+
+    def _become_known(self) -> None:
+        self._stranger = False
+        if self._phase is _Phase.BODY:
+            self.door.wait_for(self, stranger=False)
+
+    # Ends
+
+    def _too_large(self) -> None:
+        self._refuse(*_TOO_LARGE)
+
+    def _refuse(self, status: int, sentence: bytes) -> None:
+        """Answer without the application, and close."""
+        self.door.leave(self)
+        if self.transport.is_closing():
+            return
+        head = (
+            f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: text/plain; charset=utf-8\r\n"
+            f"content-length: {len(sentence)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + sentence)
+        self.transport.close()
+
+    def _linger(self) -> None:
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._stranger = True
+        self._unset_keepalive_if_required()
+        self._expect(_Phase.LINGER, self.door.limits.linger_seconds)
+        self.flow.resume_reading()
+
+
+_TOO_LARGE = (431, b"The request's head is too large.")
+_PHRASES = {
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+
+@lru_cache(maxsize=4096)
+def _counted_as(host: str, trusted: frozenset[str]) -> str:
+    """Return under what an address is counted; "" when it is not."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return ""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address.is_loopback or host in trusted or str(address) in trusted:
+        return ""
+    if address.version == 6:
+        return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+    return str(address)

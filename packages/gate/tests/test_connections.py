@@ -1,0 +1,315 @@
+"""Connections that are too many, too slow or too large, on real sockets."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from http_gate.connections import Limits, _counted_as, known, protocol
+from starlette.types import Receive, Scope, Send
+
+ENOUGH = 60.0
+"""Seconds; what is tested takes one or two."""
+
+
+class Application:
+    """Answers by path: its body's size, a long answer, or only when it is let go."""
+
+    def __init__(self) -> None:
+        self.heads: list[int] = []
+        self.go = threading.Event()
+        self.holding = threading.Semaphore(0)
+        self.failed = threading.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        self.heads.append(len(scope["headers"]))
+        path, body = scope["path"], b""
+        if path in ("/known", "/size"):
+            if path == "/known":
+                known(scope)
+            size, more = 0, True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    self.failed.set()
+                    return
+                size += len(message["body"])
+                more = message["more_body"]
+            body = str(size).encode()
+        elif path == "/held":
+            import asyncio
+
+            self.holding.release()
+            await asyncio.to_thread(self.go.wait, ENOUGH)
+            body = b"let go"
+        elif path == "/long":
+            body = bytes(64 << 20)
+        status = 403 if path == "/refused" else 200
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        for start in range(0, len(body), 1 << 20):
+            piece = body[start : start + (1 << 20)]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class Server:
+    def __init__(self, port: int, application: Application, kind: Any) -> None:
+        self.port = port
+        self.application = application
+        self.kind = kind
+
+    @contextlib.contextmanager
+    def call(self, data: bytes = b"") -> Iterator[socket.socket]:
+        with socket.create_connection(("127.0.0.1", self.port), ENOUGH) as made:
+            made.sendall(data)
+            yield made
+
+    def get(self, path: str = "/") -> bytes:
+        with self.call(request(path, "Connection: close")) as made:
+            return everything(made)
+
+
+def request(path: str, *headers: str, method: str = "GET") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode()
+
+
+def everything(made: socket.socket) -> bytes:
+    """Return what comes until the connection ends, however it does."""
+    got = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := made.recv(1 << 16):
+            got += piece
+    return got
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    with contextlib.ExitStack() as stack:
+
+        def begin(**limits: Any) -> Server:
+            application = Application()
+            kind = protocol(Limits(**limits))
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            config = uvicorn.Config(application, http=kind, log_config=None, lifespan="off")
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread.start()
+
+            def end() -> None:
+                application.go.set()
+                server.should_exit = server.force_exit = True
+                thread.join(ENOUGH)
+
+            stack.callback(end)
+            return Server(listener.getsockname()[1], application, kind)
+
+        yield begin
+
+
+def test_more_connections_than_are_allowed_hold_up_nobody(serve: Callable[..., Server]) -> None:
+    server = serve(connections=20, head_seconds=ENOUGH)
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(server.call(b"GET / HT"))
+            if _ % 20 == 0:
+                assert b" 200 OK" in server.get()
+        assert b" 200 OK" in server.get()
+
+
+def test_those_that_are_being_answered_are_left_alone(serve: Callable[..., Server]) -> None:
+    server = serve(connections=4)
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(server.call(request("/held"))) for _ in range(4)]
+        for _ in held:
+            assert server.application.holding.acquire(timeout=ENOUGH)
+        assert server.get().startswith(b"HTTP/1.1 503 ")
+        server.application.go.set()
+        for each in held:
+            assert each.recv(1000).startswith(b"HTTP/1.1 200 ")
+        # They are idle now, and make room.
+        assert b" 200 OK" in server.get()
+
+
+def test_an_address_has_its_share(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from other machines: loopback is not counted, since everybody here is behind it."""
+    monkeypatch.setattr("http_gate.connections._counted_as", lambda host, _: host)
+    server = serve(connections=50, per_address=2)
+    other = socket.socket()
+    other.bind(("127.0.0.2", 0))
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(server.call(request("/held")))
+            assert server.application.holding.acquire(timeout=ENOUGH)
+        assert server.get().startswith(b"HTTP/1.1 503 ")
+        stack.enter_context(other)
+        other.settimeout(ENOUGH)
+        other.connect(("127.0.0.1", server.port))
+        other.sendall(request("/"))
+        assert b" 200 OK" in other.recv(1000)
+
+
+def test_what_counts_as_one_address() -> None:
+    counted = {host: _counted_as(host, frozenset({"10.0.0.1", "fd00::1"})) for host in (
+        "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "10.0.0.1", "fd00::1", "",
+        "10.0.0.2", "::ffff:10.0.0.2", "2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1",
+    )}  # fmt: skip
+    assert {host for host, name in counted.items() if not name} == {
+        "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "10.0.0.1", "fd00::1", "",
+    }  # fmt: skip
+    assert counted["10.0.0.2"] == counted["::ffff:10.0.0.2"] == "10.0.0.2"
+    assert counted["2001:db8::1"] == counted["2001:db8::ffff:1"] != counted["2001:db8:0:1::1"]
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_a_head_must_come_in_time(serve: Callable[..., Server], sent: bytes) -> None:
+    server = serve(head_seconds=0.5)
+    with server.call(sent) as made:
+        assert everything(made).startswith(b"HTTP/1.1 408 ")
+    assert not server.application.heads
+
+
+def test_a_head_that_trickles_is_no_head(serve: Callable[..., Server]) -> None:
+    server = serve(head_seconds=1.0)
+    stop = threading.Event()
+    with server.call(b"GET / HTTP/1.1\r\n") as made:
+
+        def trickle() -> None:
+            with contextlib.suppress(OSError):
+                while not stop.wait(0.05):
+                    made.sendall(b"a: b\r\n"[:3] + b"b\r\n")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        assert b"408" in everything(made) or not server.application.heads
+        stop.set()
+        thread.join()
+
+
+def test_also_the_second_head_of_a_connection(serve: Callable[..., Server]) -> None:
+    server = serve(head_seconds=0.5, idle_seconds=ENOUGH)
+    with server.call(request("/")) as made:
+        assert b" 200 OK" in made.recv(1000)
+        made.sendall(b"GET / HT")
+        assert everything(made).startswith(b"HTTP/1.1 408 ")
+
+
+def test_an_idle_connection_ends(serve: Callable[..., Server]) -> None:
+    server = serve(idle_seconds=0.3)
+    with server.call(request("/")) as made:
+        assert everything(made).count(b"HTTP/1.1 ") == 1
+
+
+CHUNKED = request("/size", "Transfer-Encoding: chunked", method="POST")
+MUCH = [b"b" * 65_536] * 5000
+
+FLOODS = {
+    "lines": [b"GET / HTTP/1.1\r\n", b"a: b\r\n" * 1000],
+    "at once": [b"GET / HTTP/1.1\r\n", b"a: " + b"b" * 60_000 + b"\r\n\r\n"],
+    "value": [b"GET / HTTP/1.1\r\na: ", *MUCH],
+    "name": [b"GET / HTTP/1.1\r\n", *MUCH],
+    "address": [b"GET /", *MUCH],
+    "method": MUCH,
+    "nothing": [b"\r\n" * 32_768] * 5000,
+    "trailers": [CHUNKED, b"0\r\n", *[b"a: b\r\n" * 9_000] * 5000],
+    "trailer": [CHUNKED, b"0\r\na: ", *MUCH],
+    "extension": [CHUNKED, b"1;", *MUCH],
+    "pipeline": [request("/held") * 200],
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+def test_a_head_has_a_size(serve: Callable[..., Server], flood: list[bytes]) -> None:
+    server = serve(head_seconds=ENOUGH)
+    taken = 0
+    with server.call() as made:
+        made.settimeout(5)
+        with contextlib.suppress(OSError):
+            for piece in flood:
+                made.sendall(piece)
+                taken += len(piece)
+        made.settimeout(ENOUGH)
+        answer = everything(made)
+    assert answer == b"" or answer.split()[1] in (b"400", b"431")
+    assert taken < 64 << 20  # The rest of what was sent is in the system's buffers.
+    assert b" 200 OK" in server.get()
+
+
+def test_a_body_must_get_on(serve: Callable[..., Server]) -> None:
+    server = serve(body_seconds=0.5)
+    for path in ("/size", "/known"):
+        with server.call(request(path, "Content-Length: 10", method="POST") + b"12345") as made:
+            assert everything(made).startswith(b"HTTP/1.1 408 ")
+        assert server.application.failed.wait(ENOUGH)
+        server.application.failed.clear()
+
+
+def test_a_large_body_may_take_long_as_long_as_it_gets_on(serve: Callable[..., Server]) -> None:
+    server = serve(body_seconds=1.0, body_bytes=100, head_seconds=0.5)
+    with server.call(request("/known", "Content-Length: 3000", method="POST")) as made:
+        for _ in range(30):
+            made.sendall(bytes(100))
+            time.sleep(0.1)
+        assert b"3000" in made.recv(1000)
+
+
+def test_a_strangers_body_makes_room_and_a_known_senders_does_not(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(connections=4)
+    with contextlib.ExitStack() as stack:
+        head = request("/known", "Content-Length: 10", method="POST") + b"12345"
+        mine = stack.enter_context(server.call(head))
+        while not server.application.heads:
+            time.sleep(0.01)
+        for _ in range(20):
+            head = request("/size", "Content-Length: 10", method="POST")
+            stack.enter_context(server.call(head))
+        assert b" 200 OK" in server.get()
+        mine.sendall(b"67890")
+        assert b"10" in mine.recv(1000).rpartition(b"\r\n")[2]
+
+
+def test_an_answer_that_nobody_takes_is_given_up(serve: Callable[..., Server]) -> None:
+    server = serve(answer_seconds=0.5, connections=1)
+    with server.call(request("/long")) as made:
+        # The only connection that there may be: until it is given up, others are refused.
+        until = time.monotonic() + ENOUGH
+        while b" 200 OK" not in server.get():
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert len(everything(made)) < 64 << 20
+
+
+def test_a_refused_body_is_not_read_and_the_answer_arrives(serve: Callable[..., Server]) -> None:
+    server = serve()
+    with server.call(request("/refused", f"Content-Length: {1 << 40}", method="POST")) as made:
+        made.settimeout(5)
+        taken = 0
+        with contextlib.suppress(OSError):
+            for _ in range(5000):
+                made.sendall(bytes(65_536))
+                taken += 65_536
+        made.settimeout(ENOUGH)
+        assert made.recv(1000).startswith(b"HTTP/1.1 403 ")
+        assert taken < 64 << 20
+
+
+def test_connections_are_forgotten_when_they_end(serve: Callable[..., Server]) -> None:
+    server = serve()
+    for _ in range(50):
+        server.get()
+        with server.call(b"GET"):
+            pass
+    door = server.kind.door
+    until = time.monotonic() + ENOUGH
+    while door._inside or door._waiting or door._timed or door._of_address:
+        assert time.monotonic() < until
+        time.sleep(0.05)
