@@ -9,7 +9,7 @@ import pytest_asyncio
 from envoy.config import Settings
 from envoy.listening import listen
 from envoy.main import running
-from envoy.web.guard import MOST_BODY_BYTES
+from http_gate.bodies import SMALL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -90,7 +90,7 @@ async def test_a_stated_large_body_is_refused_unread(envoy):
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(envoy))
     writer.write(
         f"POST /auth HTTP/1.1\r\nHost: localhost:{port_of(envoy)}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {MOST_BODY_BYTES + 1}\r\n\r\n".encode()
+        f"Content-Type: application/json\r\nContent-Length: {SMALL.size + 1}\r\n\r\n".encode()
     )
     answer = await reader.readuntil(b"too_large")
     assert answer.startswith(b"HTTP/1.1 413")
@@ -99,12 +99,12 @@ async def test_a_stated_large_body_is_refused_unread(envoy):
 
 async def test_a_large_body_of_unstated_length_is_refused(envoy):
     async def parts():
-        for _ in range(MOST_BODY_BYTES // 2**20 + 1):
+        for _ in range(64):
             yield b" " * 2**20
 
     headers = {"Content-Type": "application/json"}
     try:
         answer = await envoy.post("/auth", content=parts(), headers=headers)
-    except httpx.WriteError:
+    except (httpx.WriteError, httpx.ReadError):
         return  # Refused, and the connection closed, while we were still sending.
     assert answer.status_code == 413

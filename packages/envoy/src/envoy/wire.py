@@ -6,7 +6,7 @@ out is optional. What is wrong is refused later, in `compose`, with a sentence f
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
 
 
 def _nothing_is_empty(value: Any) -> Any:
@@ -43,11 +43,11 @@ class FileGroup(_Body):
 
     local_root: Text = Field(default="", alias="localRoot")
     remote_root: Text = Field(default="", alias="remoteRoot")
-    files: list[str] | None = None
-    named: list[str] | None = None
+    files: list[str] | None = Field(default=None, fail_fast=True)
+    named: list[str] | None = Field(default=None, fail_fast=True)
 
 
-Groups = Annotated[list[FileGroup], BeforeValidator(_one_is_a_list)]
+Groups = Annotated[list[FileGroup], FailFast(), BeforeValidator(_one_is_a_list)]
 """One group, several, or none."""
 
 
@@ -96,7 +96,7 @@ class JobBody(_Body):
     operation: Text = ""
     path: Text = ""
     params: Params = {}
-    dependencies: Annotated[list[str], BeforeValidator(lambda value: value or [])] = []
+    dependencies: Annotated[list[str], FailFast(), BeforeValidator(lambda value: value or [])] = []
 
 
 class ProjectRequest(_Body):
@@ -104,7 +104,7 @@ class ProjectRequest(_Body):
 
     name: Text = ""
     params: Annotated[ProjectParams, BeforeValidator(_nothing_is_a_dict)] = ProjectParams()
-    jobs: list[JobBody] = []
+    jobs: Annotated[list[JobBody], FailFast()] = []
 
 
 class SubmitBody(_Body):

@@ -1,8 +1,9 @@
 """The two base models: strict for what we receive as a request, lenient for what we read back."""
 
+from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 """A whole number as the farm's database keeps it."""
@@ -11,9 +12,19 @@ Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 """How many, or how many bytes."""
 
+Amount = Annotated[Decimal, Field(max_digits=60)]
+"""An exact amount of credits; which ones are allowed is the farm's to say."""
+
+FirstFault = FailFast()
+"""For lists: what is wrong is told of the first wrong item only. A list of a million wrong ones
+would otherwise be a million errors."""
+
 
 class Request(BaseModel):
-    """Sent to the farm. Unknown fields are refused, so that a misspelt one is never ignored."""
+    """Sent to the farm. Unknown fields are refused, so that a misspelt one is never ignored.
+
+    Every text and every list of one has a maximum; a test looks.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

@@ -1,8 +1,17 @@
-"""What a value of any shape must be, so that it can be stored and sent on."""
+"""What a value of any shape must be, so that it can be stored and sent on.
+
+It may have any shape, but not any size: see `MOST_VALUES` and what follows it.
+"""
 
 import math
 
 from pydantic import JsonValue
+
+MOST_VALUES = 10_000
+"""Of all parameters of a job together, lists and objects counted by what is in them."""
+
+LONGEST_NAME, LONGEST_TEXT = 200, 100_000
+DEEPEST = 16
 
 
 def storable(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -12,29 +21,56 @@ def storable(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
     (a lone surrogate), and numbers without an end, such as ``NaN`` and ``1e999``.
 
     Raises:
-        ValueError: there is one of these; names the value.
+        ValueError: there is one of these, or too much of anything; names the value.
     """
+    left = MOST_VALUES
     for name, value in values.items():
+        if len(name) > LONGEST_NAME:
+            raise ValueError(f"the name '{name[:40]}...' is longer than {LONGEST_NAME} characters")
         if not _encodes(name):
             # Shown as it would be written, since it cannot be sent back.
             raise ValueError(f"the name {name!a} is not valid Unicode text")
-        if problem := _problem(value):
+        left -= 1 + _count(value, left)
+        if left < 0:
+            raise ValueError(f"there are more than {MOST_VALUES} values")
+        if problem := _problem(value, 1):
             raise ValueError(f"'{name}' {problem}")
     return values
 
 
-def _problem(value: JsonValue) -> str:
+def _count(value: JsonValue, most: int) -> int:
+    """Return how many values there are inside of one; once there are too many, any larger number.
+
+    Not by recursion: how deep it goes is looked at later.
+    """
+    count, inside = 0, [value]
+    while inside and count <= most:
+        match inside.pop():
+            case list() as items:
+                count += len(items)
+                inside += items[: most + 1]
+            case dict() as fields:
+                count += len(fields)
+                inside += [*fields.values()][: most + 1]
+    return count
+
+
+def _problem(value: JsonValue, depth: int) -> str:
+    if depth > DEEPEST:
+        return f"is nested more than {DEEPEST} levels deep"
     match value:
+        case str() if len(value) > LONGEST_TEXT:
+            return f"is longer than {LONGEST_TEXT} characters"
         case str() if not _encodes(value):
             return "is not valid Unicode text"
         case float() if not math.isfinite(value):
             return "is not a finite number"
         case list():
-            return next(filter(None, map(_problem, value)), "")
+            return next(filter(None, (_problem(each, depth + 1) for each in value)), "")
         case dict():
             if not all(map(_encodes, value)):
                 return "has a name that is not valid Unicode text"
-            return _problem([*value.values()])
+            return next(filter(None, (_problem(each, depth + 1) for each in value.values())), "")
     return ""
 
 

@@ -5,11 +5,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from farm_protocol._model import Answer, Count, Request
-from farm_protocol.paths import canonical
+from farm_protocol._model import Answer, Count, FirstFault, Request
+from farm_protocol.paths import MAX_PATH_BYTES, canonical
 
 BlobHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-RemotePath = Annotated[str, AfterValidator(canonical)]
+# Its length comes first: everything else about a text takes time. One more for a leading slash.
+RemotePath = Annotated[str, Field(max_length=MAX_PATH_BYTES + 1), AfterValidator(canonical)]
 
 # What a database column holds: 64 bits with a sign.
 _LARGEST = 2**63 - 1
@@ -29,7 +30,7 @@ class BlobRef(Request):
 class MissingRequest(Request):
     """``POST /v1/blobs/missing``: which of these must be sent?"""
 
-    blobs: list[BlobRef] = Field(max_length=MAX_BATCH)
+    blobs: Annotated[list[BlobRef], FirstFault] = Field(max_length=MAX_BATCH)
 
 
 class Ticket(Answer):
@@ -60,7 +61,7 @@ class ManifestUpdate(Request):
     Every blob must have been sent before, and every path must begin with the project's name.
     """
 
-    files: list[FileEntry] = Field(max_length=MAX_BATCH)
+    files: Annotated[list[FileEntry], FirstFault] = Field(max_length=MAX_BATCH)
 
 
 class Manifest(Answer):

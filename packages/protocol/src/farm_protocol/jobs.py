@@ -7,9 +7,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from farm_protocol._model import Answer, Count, Int64, Request
+from farm_protocol._model import Amount, Answer, Count, FirstFault, Int64, Request
 from farm_protocol._values import storable
 from farm_protocol.files import RemotePath
+
+MAX_PENDING = 1_000_000
+"""Most files of a project that can be on their way."""
 
 
 class JobState(StrEnum):
@@ -56,7 +59,7 @@ class BudgetAction(StrEnum):
 class Budget(Request):
     """What a job may cost, in credits."""
 
-    value: Decimal = Field(ge=Decimal("0.000001"), le=10**9)
+    value: Amount = Field(ge=Decimal("0.000001"), le=10**9)
     action: BudgetAction
 
 
@@ -83,12 +86,12 @@ class JobSpec(Request):
     path: str = Field(max_length=4096)
     instances: int = Field(default=0, ge=0, le=100_000)
     machine_type: str = Field(default="", max_length=200)
-    plugins: list[_ShortText] = Field(default=[], max_length=_MOST_PLUGINS)
+    plugins: Annotated[list[_ShortText], FirstFault] = Field(default=[], max_length=_MOST_PLUGINS)
     budget: Budget | None = None
     params: Annotated[
         dict[str, JsonValue], Field(max_length=_MOST_PARAMETERS), AfterValidator(storable)
     ] = {}
-    dependencies: list[_ShortText] = Field(default=[], max_length=MOST_JOBS)
+    dependencies: Annotated[list[_ShortText], FirstFault] = Field(default=[], max_length=MOST_JOBS)
     test_frames_first: bool = False
 
 
@@ -108,8 +111,10 @@ class SubmissionSpec(Request):
     project: str = Field(max_length=255)
     name: str = Field(min_length=1, max_length=300)
     output_folder: RemotePath
-    jobs: list[JobSpec] = Field(min_length=1, max_length=MOST_JOBS)
-    pending_files: list[Annotated[str, Field(max_length=4097)]] = []
+    jobs: Annotated[list[JobSpec], FirstFault] = Field(min_length=1, max_length=MOST_JOBS)
+    pending_files: Annotated[list[Annotated[str, Field(max_length=4097)]], FirstFault] = Field(
+        default=[], max_length=MAX_PENDING
+    )
 
 
 DEFAULT_PRIORITY = 50

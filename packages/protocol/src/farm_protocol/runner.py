@@ -22,7 +22,7 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from farm_protocol._model import Answer, Int32, Request
+from farm_protocol._model import Answer, FirstFault, Int32, Request
 from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath
 from farm_protocol.frames import FlagCode, FrameFlag, Picture
 
@@ -36,6 +36,9 @@ HEARTBEAT_SECONDS = 2.0
 IDLE_TIMEOUT_SECONDS = 300.0
 """A runner without a claim that is not heard of for so long hangs, and is stopped. Long enough to
 copy one large file; more of them are reported on the way."""
+
+MAX_OUTPUTS = 100_000
+"""Most files of one report: a job that is done as a whole reports all of its files at once."""
 
 TOKEN_VARIABLE = "FARM_RUNNER_TOKEN"  # noqa: S105 - the variable's name, not a token
 """The token travels to the runner in its environment: arguments are visible to other users."""
@@ -124,7 +127,9 @@ class Program(Request):
 
     app: str = Field(max_length=100)
     version: str = Field(max_length=100)
-    plugins: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=100)
+    plugins: Annotated[list[Annotated[str, Field(max_length=200)]], FirstFault] = Field(
+        default=[], max_length=100
+    )
 
 
 def report_of(app: str, version: str, plugins: Iterable[str]) -> Program:
@@ -191,8 +196,10 @@ class ClaimRequest(Request):
     startup_seconds: float | None = None
     frame_seconds: float | None = None
     host: str = Field(default="", max_length=255)
-    warnings: list[Annotated[str, Field(max_length=2000)]] = Field(default=[], max_length=20)
-    programs: list[Program] = Field(default=[], max_length=1000)
+    warnings: Annotated[list[Annotated[str, Field(max_length=2000)]], FirstFault] = Field(
+        default=[], max_length=20
+    )
+    programs: Annotated[list[Program], FirstFault] = Field(default=[], max_length=1000)
     ended: EndedClaim | None = None
 
 
@@ -249,7 +256,7 @@ class FrameDone(Request):
 
     frame: Int32
     seconds: float = Field(ge=0)
-    outputs: list[OutputFile] = Field(min_length=1)
+    outputs: Annotated[list[OutputFile], FirstFault] = Field(min_length=1, max_length=MAX_OUTPUTS)
     flags: list[FrameFlag] = Field(default=[], max_length=len(FlagCode))
     picture: Picture | None = None
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from farm_protocol._model import Answer, Request
+from farm_protocol._model import Amount, Answer, Request
 
 
 class Role(StrEnum):
@@ -78,10 +78,10 @@ class UserList(Answer):
 class NewUser(Request):
     """``POST /v1/users``. Without a password the user signs in with the access key."""
 
-    email: str
-    password: str | None = Field(default=None, repr=False)
-    credits: Decimal = Decimal(0)
-    plan: str | None = None
+    email: str = Field(max_length=1000)
+    password: str | None = Field(default=None, max_length=10_000, repr=False)
+    credits: Amount = Decimal(0)
+    plan: str | None = Field(default=None, max_length=200)
     role: Role = Role.ARTIST
 
 
@@ -101,7 +101,7 @@ class UserChange(Request):
     """
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
-    plan: str | None = None
+    plan: str | None = Field(default=None, max_length=200)
     role: Role | None = None
     active: bool | None = None
     email_notices: bool | None = None
@@ -112,7 +112,7 @@ class UserChange(Request):
 class NewPassword(Request):
     """``POST /v1/users/{email}/password``: all access keys of the user stop working."""
 
-    password: str = Field(repr=False)
+    password: str = Field(max_length=10_000, repr=False)
 
 
 class CreditMove(Request):
@@ -123,7 +123,7 @@ class CreditMove(Request):
             call moves.
     """
 
-    credits: Decimal
+    credits: Amount
     reason: str = Field(max_length=500)
     reference: str = Field(default="", max_length=100)
 

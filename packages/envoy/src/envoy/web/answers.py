@@ -1,5 +1,6 @@
 """Errors as answers: the one place where they become HTTP, in the one shape of `ErrorBody`."""
 
+import itertools
 import logging
 from collections.abc import Sequence
 
@@ -17,6 +18,10 @@ from envoy.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+
+MOST_FAULTS, LONGEST_NAME, LONGEST_TEXT = 100, 300, 1_000
+"""Of an answer to a malformed request, which must not be longer than the request."""
 
 
 def answer(body: ErrorBody, status: int | None = None) -> JSONResponse:
@@ -37,8 +42,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
         errors: dict[str, list[str]] = {}
-        for fault in error.errors():
-            errors.setdefault(_field(fault["loc"]), []).append(f"{fault['msg']}.")
+        for fault in itertools.islice(error.errors(), MOST_FAULTS):
+            field = _readable(_field(fault["loc"]), LONGEST_NAME)
+            errors.setdefault(field, []).append(_readable(f"{fault['msg']}.", LONGEST_TEXT))
         refused = InvalidRequestError(errors)
         code = ErrorCode.INVALID_REQUEST
         return answer(ErrorBody(code=code, message=str(refused), errors=errors))
@@ -59,7 +65,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
         code = ErrorCode.NOT_FOUND if error.status_code == 404 else ErrorCode.INVALID_REQUEST
-        message = f"{request.method} {request.url.path}: {error.detail}."
+        path = _readable(request.url.path, LONGEST_NAME)
+        message = f"{request.method} {path}: {error.detail}."
         return answer(ErrorBody(code=code, message=message), error.status_code)
 
     @app.exception_handler(Exception)
@@ -78,3 +85,9 @@ def _field(location: Sequence[str | int]) -> str:
         elif part not in ("body", "project_request"):
             field += f".{part}" if field else part
     return field or "body"
+
+
+def _readable(text: str, longest: int) -> str:
+    """Return a text that may repeat what was sent, which may be long, or no valid Unicode."""
+    shown = text if len(text) <= longest else text[: longest - 3] + "..."
+    return shown.encode("utf-8", "replace").decode("utf-8")

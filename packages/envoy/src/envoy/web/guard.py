@@ -7,19 +7,35 @@ requests to ``localhost``. So each request must pass, before anything else sees 
     Origin          when present, exactly our own: no other site, no sandboxed frame ("null")
     Sec-Fetch-Site  when present, ``same-origin``, or ``none`` (typed into the address bar)
     Content-Type    JSON for every change: forms, which need no permission to cross sites, are not
-    body            at most `MOST_BODY_BYTES`
+    body            no larger than what its address can need: see `LARGE`
 
 There are no CORS headers, so no page of another origin can read an answer either.
 """
 
-from collections.abc import Awaitable, Callable
-
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
+from http_gate.bodies import (
+    SMALL,
+    BodyLimit,
+    BusyError,
+    Held,
+    TooLargeError,
+    announced,
+    read_whole,
+    replay,
+    too_large,
+)
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-MOST_BODY_BYTES = 64 * 1024 * 1024
+_FILES = BodyLimit(64 << 20, 2_000_000, 200_000)
+LARGE = {"/project-submit": _FILES, "/upload": _FILES}
+"""What names the files of a whole project. Every other body is `SMALL`."""
+
+MOST_HELD = 192 << 20
+"""Bytes of bodies in memory at a time."""
+
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _SITES = frozenset({"same-origin", "none"})
 
@@ -33,6 +49,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, port: int) -> None:
         self._app = app
+        self._held = Held(MOST_HELD, MOST_HELD)
         self._hosts = frozenset(f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,13 +72,22 @@ class Guard:
             sentence = "Changes are sent as JSON: set Content-Type to application/json."
             await _refuse(415, ErrorCode.INVALID_REQUEST, sentence)(scope, receive, send)
             return
-        body = await _read_body(headers, receive)
-        if body is None:
-            sentence = f"The request is larger than {MOST_BODY_BYTES // 2**20} MiB."
+        limit = LARGE.get(scope["path"], SMALL)
+        size = announced(scope)
+        try:
+            if size is not None and size > limit.size:
+                raise too_large(limit)
+            with self._held.by("") as take:
+                body = await read_whole(receive, limit, take)
+                await self._app(scope, replay(body, receive), send)
+        except TooLargeError as error:
             code = ErrorCode.TOO_LARGE
-            await _refuse(STATUS[code], code, sentence)(scope, receive, send)
-            return
-        await self._app(scope, _replay(body, receive), send)
+            await _refuse(STATUS[code], code, str(error))(scope, receive, send)
+        except BusyError as error:
+            code = ErrorCode.UNAVAILABLE
+            await _refuse(STATUS[code], code, str(error))(scope, receive, send)
+        except ClientDisconnect:
+            return  # Nobody is left to answer.
 
     def _stranger(self, headers: Headers) -> str:
         """Return why the sender may not talk to Envoy, or ""."""
@@ -78,38 +104,6 @@ class Guard:
 def _is_json(headers: Headers) -> bool:
     kinds = headers.getlist("content-type")
     return [kind.split(";", 1)[0].strip().lower() for kind in kinds] == ["application/json"]
-
-
-async def _read_body(headers: Headers, receive: Receive) -> bytes | None:
-    """Return the whole body, or None as soon as it is too large."""
-    stated = headers.get("content-length", "0")
-    if not stated.isdecimal() or int(stated) > MOST_BODY_BYTES:
-        return None
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return b"".join(parts)
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > MOST_BODY_BYTES:
-            return None
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    given = False
-
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
 
 
 def _refuse(status: int, code: ErrorCode, sentence: str) -> JSONResponse:

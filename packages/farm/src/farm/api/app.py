@@ -1,11 +1,8 @@
 """Puts the routes together."""
 
-import re
-
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
 from starlette.routing import Mount, Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from farm.accounts import credentials
 from farm.api import (
@@ -20,14 +17,8 @@ from farm.api import (
     submissions,
     users,
 )
+from farm.api.bodies import Bodies
 from farm.api.context import Context
-
-MAX_BODY_BYTES = 64 << 20
-"""Of one JSON body, which is read before anybody is asked for a key. The largest that is meant is a
-check of a submission that names the files of a whole project."""
-
-_BLOB = re.compile(r"/v1/(runner/)?blobs/[0-9a-f]{64}")
-"""What is sent to such an address goes to the disk piece by piece, when its sender is known."""
 
 
 def create_app(context: Context) -> ASGIApp:
@@ -35,26 +26,7 @@ def create_app(context: Context) -> ASGIApp:
     # Runners first: they call most often.
     routes = Router([Mount(runner.PREFIX, runner.create_app(context)), Mount("/", _users(context))])
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        is_blob = scope["type"] == "http" and _BLOB.fullmatch(scope["path"])
-        await routes(scope, receive if is_blob else _limited(receive), send)
-
-    return app
-
-
-def _limited(receive: Receive) -> Receive:
-    # Starlette's RequestBodyLimitMiddleware answers in plain text, and not by our handlers.
-    size = 0
-
-    async def receive_some() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The request is larger than {MAX_BODY_BYTES >> 20} MiB")
-        return message
-
-    return receive_some
+    return Bodies(routes, context)
 
 
 def _users(context: Context) -> FastAPI:

@@ -1,5 +1,6 @@
 """Turns every error into the protocol's one shape. Nothing else makes error answers."""
 
+import itertools
 import logging
 from typing import Literal
 
@@ -17,6 +18,11 @@ logger = logging.getLogger(__name__)
 
 _CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND, 413: ErrorCode.TOO_LARGE}
 """Of the errors that the framework answers by itself; others are `INVALID_REQUEST`."""
+
+
+MOST_FIELDS, MOST_TEXTS = 100, 10
+LONGEST_NAME, LONGEST_TEXT, LONGEST_MESSAGE = 300, 1_000, 4_000
+"""Of an answer: what is wrong with a request may be more than the request."""
 
 
 def install(app: Starlette) -> None:
@@ -39,9 +45,26 @@ def malformed(
 def answer(
     code: ErrorCode, message: str, errors: dict[str, list[str]] | None = None
 ) -> JSONResponse:
-    """Return the answer for a code."""
-    body = ErrorBody(code=code, message=message, errors=errors or {}, retry=code in RETRY)
+    """Return the answer for a code; as long as somebody reads it."""
+    shown = {
+        _readable(name, LONGEST_NAME): [
+            _readable(text, LONGEST_TEXT) for text in texts[:MOST_TEXTS]
+        ]
+        for name, texts in itertools.islice((errors or {}).items(), MOST_FIELDS)
+    }
+    body = ErrorBody(
+        code=code,
+        message=_readable(message, LONGEST_MESSAGE),
+        errors=shown,
+        retry=code in RETRY,
+    )
     return JSONResponse(body.model_dump(), STATUS[code])
+
+
+def _readable(text: str, longest: int) -> str:
+    """Return a text that may repeat what was sent, which may be long, or no valid Unicode."""
+    shown = text if len(text) <= longest else text[: longest - 3] + "..."
+    return shown.encode("utf-8", "replace").decode("utf-8")
 
 
 async def _farm_error(_request: Request, error: Exception) -> JSONResponse:
@@ -55,7 +78,7 @@ async def _farm_error(_request: Request, error: Exception) -> JSONResponse:
 async def _malformed(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     errors: dict[str, list[str]] = {}
-    for each in error.errors():
+    for each in itertools.islice(error.errors(), MOST_FIELDS):
         # The first part only says "body" or "query"; indexes read as in the rest of our errors.
         parts = each["loc"][1:] if len(each["loc"]) > 1 else each["loc"]
         name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)

@@ -69,14 +69,23 @@ class _Call:
 
     def caller(self) -> Caller:
         """Return who calls. Raises NotAuthenticatedError."""
-        with self.context.database.read() as connection:
-            return self._caller(connection, datetime.now(UTC))
+        return caller(self.context, self.secret)
 
     def _caller(self, connection: Connection, now: datetime) -> Caller:
-        caller = runners.caller(connection, hash_secret(self.secret), now)
-        if caller is None:
-            raise NotAuthenticatedError("The runner's token is not valid any more.")
-        return caller
+        return _known(connection, self.secret, now)
+
+
+def caller(context: Context, secret: str) -> Caller:
+    """Return whose token this is. Raises NotAuthenticatedError."""
+    with context.database.read() as connection:
+        return _known(connection, secret, datetime.now(UTC))
+
+
+def _known(connection: Connection, secret: str, now: datetime) -> Caller:
+    found = runners.caller(connection, hash_secret(secret), now)
+    if found is None:
+        raise NotAuthenticatedError("The runner's token is not valid any more.")
+    return found
 
 
 async def _post_claim(call: _Call, request: ClaimRequest) -> Claim:

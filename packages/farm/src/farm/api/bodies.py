@@ -1,0 +1,122 @@
+"""The bodies of requests: how large each route's may be, and who may send one.
+
+Before a route sees a request, its body is here: complete, within the route's limit, and from
+somebody with a valid key. The key is looked at before a byte of the body is read. Two kinds may
+come from strangers, and are small: a login, and what runners tell all the time, whose token is
+looked at in the same transaction that does what they ask. A runner's large ones are not among
+them.
+
+Blobs are not read here: their routes know the sender before they write a byte.
+"""
+
+import re
+
+from farm_protocol.errors import ErrorCode
+from http_gate.bodies import (
+    SMALL,
+    BodyLimit,
+    BusyError,
+    Held,
+    TooLargeError,
+    announced,
+    read_whole,
+    replay,
+    too_large,
+)
+from http_gate.connections import known
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from farm.accounts.credentials import authenticate
+from farm.api import errors, runner
+from farm.api.context import Context, bearer
+from farm.errors import NotAuthenticatedError
+
+LARGE: dict[tuple[str, str], BodyLimit] = {
+    # 5,000 blobs of a project: their hashes and sizes.
+    ("POST", "/v1/blobs/missing"): BodyLimit(1 << 20, 30_000, 15_000),
+    # 5,000 files with the longest paths that there are.
+    ("PUT", "/v1/projects/{name}/files"): BodyLimit(24 << 20, 200_000, 30_000),
+    # 1,000 jobs with their parameters; beside them, the paths of all files still to come.
+    ("POST", "/v1/submissions"): BodyLimit(32 << 20, 200_000, 100_000),
+    ("POST", "/v1/submissions/check"): BodyLimit(64 << 20, 1_200_000, 100_000),
+    # The programs of a host; the files of a job that is done as a whole; a million characters, as
+    # JSON writes them.
+    ("POST", "/v1/runner/claims"): BodyLimit(1 << 20, 20_000, 5_000),
+    ("POST", "/v1/runner/claims/{claim_id}/frames"): BodyLimit(32 << 20, 400_000, 320_000),
+    ("POST", "/v1/runner/claims/{claim_id}/log"): BodyLimit(8 << 20, 8 << 20, 8 << 20),
+}
+"""Every other body is `SMALL`."""
+
+FOR_STRANGERS = frozenset({("POST", "/v1/login")})
+
+MOST_HELD, MOST_HELD_OF_ONE = 256 << 20, 96 << 20
+"""Bytes of bodies in memory, of all and of one account."""
+
+_BLOB = re.compile(r"/v1/(runner/)?blobs/[0-9a-f]{64}")
+_LARGE = [
+    (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), limit)
+    for (method, path), limit in LARGE.items()
+]
+
+
+def limit_of(method: str, path: str) -> BodyLimit:
+    """Return what a body may be that is sent to this address."""
+    for its_method, pattern, limit in _LARGE:
+        if its_method == method and pattern.fullmatch(path):
+            return limit
+    return SMALL
+
+
+class Bodies:
+    """ASGI middleware around all routes."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        """Stand before ``app``."""
+        self._app = app
+        self._context = context
+        self._held = Held(MOST_HELD, MOST_HELD_OF_ONE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with its body, or answer with the reason why not."""
+        size = announced(scope) if scope["type"] == "http" else 0
+        if size == 0 or (scope["method"] == "PUT" and _BLOB.fullmatch(scope["path"])):
+            await self._app(scope, receive, send)
+            return
+        limit = limit_of(scope["method"], scope["path"])
+        try:
+            if size is not None and size > limit.size:
+                raise too_large(limit)
+            sender = await self._sender(scope, size)
+            with self._held.by(sender) as take:
+                body = await read_whole(receive, limit, take)
+                await self._app(scope, replay(body, receive), send)
+        except TooLargeError as error:
+            await errors.answer(ErrorCode.TOO_LARGE, str(error))(scope, receive, send)
+        except NotAuthenticatedError as error:
+            await errors.answer(error.code, error.message)(scope, receive, send)
+        except BusyError as error:
+            await errors.answer(ErrorCode.UNAVAILABLE, str(error))(scope, receive, send)
+        except ClientDisconnect:
+            return  # Nobody is left to answer.
+
+    async def _sender(self, scope: Scope, size: int | None) -> str:
+        """Return the account that sends; "" for strangers who may. Raises NotAuthenticatedError."""
+        if (scope["method"], scope["path"]) in FOR_STRANGERS:
+            return ""
+        secret = await bearer(Headers(scope=scope).get("authorization", ""))
+        of_runner = scope["path"].startswith(runner.PREFIX + "/")
+        if of_runner and size is not None and size <= SMALL.size:
+            return ""
+
+        def account() -> str:
+            if of_runner:
+                return str(runner.caller(self._context, secret).job["account_id"])
+            with self._context.database.read() as connection:
+                return authenticate(connection, secret).id
+
+        sender = await run_in_threadpool(account)
+        known(scope)
+        return sender

@@ -1,0 +1,187 @@
+"""No route reads more than it can need, and hardly anything from somebody without a key."""
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from farm.api.bodies import FOR_STRANGERS, LARGE, limit_of
+from farm.api.errors import LONGEST_MESSAGE, MOST_FIELDS, MOST_TEXTS
+from http_gate.bodies import SMALL
+
+from .conftest import Farm, send, spec
+from .runners import FakeRunner
+
+ENOUGH = 60
+"""Seconds: a thousand times what an answer needs."""
+
+IN_BUFFERS = 32 << 20
+"""Bytes that the system takes from a sender before anybody reads them, and that are thrown away."""
+
+PIECE = b"\x20" * 65_536
+
+
+class Caller:
+    """A connection that sends what it likes."""
+
+    def __init__(self, farm: Farm) -> None:
+        address = urlsplit(farm.url)
+        self.socket = socket.create_connection((address.hostname, address.port), ENOUGH)
+        self.host = address.netloc
+
+    def begin(self, method: str, path: str, length: int | None, key: str = "") -> None:
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {self.host}"]
+        lines.append("Content-Type: application/json")
+        lines.append(
+            "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+        )
+        if key:
+            lines.append(f"Authorization: Bearer {key}")
+        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+    def pour(self, most: int = 256 << 20) -> int:
+        """Send chunks until the farm has enough; return how many bytes it took."""
+        sent = 0
+        self.socket.settimeout(0.2)
+        try:
+            while sent < most:
+                self.socket.sendall(b"%x\r\n%b\r\n" % (len(PIECE), PIECE))
+                sent += len(PIECE)
+        except OSError:
+            pass
+        self.socket.settimeout(ENOUGH)
+        return sent
+
+    def answer(self) -> tuple[int, bytes]:
+        """Return the status, and everything up to the end of the connection."""
+        got = b""
+        try:
+            while piece := self.socket.recv(65_536):
+                got += piece
+        except ConnectionResetError:
+            pass
+        return int(got.split(b" ", 2)[1]), got
+
+
+@pytest.fixture
+def caller(farm: Farm) -> Iterator[Caller]:
+    made = Caller(farm)
+    with closing(made.socket):
+        yield made
+
+
+def addresses(farm: Farm) -> list[tuple[str, str]]:
+    """Return every route with something in the place of its parameters."""
+    return [
+        (method, re.sub(r"\{\w+\}", "0" * 64 if "blobs" in path else "x", path))
+        for method, path in farm.routes()
+    ]
+
+
+def test_no_route_reads_a_long_body_of_a_stranger(farm: Farm) -> None:
+    """Neither one that says how long it is, of which not a byte comes, nor one without an end."""
+    routes = addresses(farm)
+    assert len(routes) > 40
+    for method, path in routes:
+        for_strangers = (method, path) in FOR_STRANGERS
+        limit = limit_of(method, path)
+        is_blob = method == "PUT" and "/blobs/" in path
+        for length, key in ((1 << 40, ""), (1 << 40, "ek_no"), (None, ""), (None, "ek_no")):
+            made = Caller(farm)
+            with closing(made.socket):
+                made.begin(method, path, length, key)
+                taken = 0 if length else made.pour()
+                status, told = made.answer()
+            assert taken <= limit.size + IN_BUFFERS, (method, path)
+            if is_blob or (length is None and not for_strangers):
+                assert status == 401, (method, path, told)
+            else:
+                assert status == 413, (method, path, told)
+
+
+def test_every_large_limit_is_of_a_route(farm: Farm) -> None:
+    assert set(LARGE) <= set(farm.routes())
+    assert set(farm.routes()) >= FOR_STRANGERS
+
+
+def test_the_farm_goes_on_while_strangers_send_slowly(farm: Farm, caller: Caller) -> None:
+    caller.begin("POST", "/v1/login", SMALL.size)
+    caller.socket.sendall(b'{"email": "')
+    began = time.monotonic()
+    assert httpx.get(f"{farm.url}/v1/health", timeout=ENOUGH).status_code == 200
+    assert time.monotonic() - began < ENOUGH
+
+
+def test_a_key_is_looked_at_before_a_byte_is_there(farm: Farm, caller: Caller) -> None:
+    for path in ("/v1/submissions", "/v1/runner/claims/x/log"):
+        made = Caller(farm)
+        with closing(made.socket):
+            made.begin("POST", path, SMALL.size + 1, "ek_no")
+            assert made.answer()[0] == 401
+
+
+def test_who_has_a_key_is_limited_too(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    for path, limit in (("/v1/submissions", LARGE["POST", "/v1/submissions"]), ("/v1/me", SMALL)):
+        method = "PATCH" if path == "/v1/me" else "POST"
+        answer = ann.request(method, path, content=b" " * (limit.size + 1))
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+        assert not answer.json()["retry"]
+        made = Caller(farm)
+        with closing(made.socket):
+            made.begin(method, path, None, ann.headers["authorization"].removeprefix("Bearer "))
+            assert made.pour() <= limit.size + IN_BUFFERS
+            assert made.answer()[0] == 413
+
+
+BOMBS = {
+    "depth": b"[" * 1_900,
+    "depth of objects": b'{"a":' * 900,
+    "a long number": b'{"email": ' + b"9" * 60_000 + b"}",
+    "a long number with a point": b'{"email": 0.' + b"9" * 60_000 + b"}",
+    "an exponent": b'{"email": 1e' + b"9" * 60_000 + b"}",
+    "empty lists": b"[" + b"[]," * 20_000 + b"[]]",
+    "unknown fields": b"{" + b",".join(b'"%d":1' % n for n in range(900)) + b"}",
+    "too many fields": b"{" + b",".join(b'"%d":1' % n for n in range(5_000)) + b"}",
+    "half a character": b'{"\\ud800": 1, "email": "\\udc00", "secret": "\\ud800"}',
+    "a long name": b'{"' + b"x" * 60_000 + b'": 1}',
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_what_cannot_be_read_is_refused_in_few_words(farm: Farm, bomb: str) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"scene")
+    ann.post("/v1/submissions", json=spec()).raise_for_status()
+    runner = FakeRunner(farm).http
+    longest = LONGEST_MESSAGE + MOST_FIELDS * MOST_TEXTS * 100
+    for client, path in (
+        (ann, "/v1/login"),
+        (ann, "/v1/submissions"),
+        (runner, "/v1/runner/claims"),
+    ):
+        answer = client.post(
+            path, content=BOMBS[bomb], headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code in (400, 401, 413), (path, answer.text[:300])
+        assert len(answer.content) < longest
+
+
+def test_parameters_of_any_shape_are_bounded(farm: Farm) -> None:
+    """Values that a product does not know are kept, and so must be of some size and depth."""
+    ann = farm.user("ann@example.com")
+    deep: object = 1
+    for _ in range(300):
+        deep = [deep]
+    for params in (
+        {"frames": "1 4 1", "deep": deep},
+        {"frames": "1 4 1", **{f"p{n}": 1 for n in range(2_000)}},
+        {"frames": "1 4 1", "long": "x" * 2_000_000},
+    ):
+        answer = ann.post("/v1/submissions", json=spec(params=params))
+        assert answer.status_code == 400, answer.text[:300]
+        assert len(answer.content) < 20_000

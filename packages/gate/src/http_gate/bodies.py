@@ -1,0 +1,142 @@
+"""Bodies that are read as a whole: never more of one, and of all together, than is meant.
+
+What JSON costs is not its size: ``[[],[],...]`` becomes twenty times as many bytes of objects,
+and each field that nobody knows an error of its own. So the things in it are counted before
+anybody parses it. What stands inside of texts is counted too: that is quick, and the limits leave
+room for it.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope
+
+
+class TooLargeError(Exception):
+    """A body is larger than what is meant. ``str()`` is a sentence."""
+
+
+class BusyError(Exception):
+    """Too many bytes of bodies are held already. ``str()`` is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimit:
+    """What one body may be.
+
+    Attributes:
+        size: bytes.
+        values: commas and opening brackets of its JSON; about as many as it has values.
+        names: colons of its JSON; about as many as its objects have fields.
+    """
+
+    size: int
+    values: int
+    names: int
+
+
+SMALL = BodyLimit(64 << 10, 2_000, 1_000)
+"""What nearly every request can do with."""
+
+
+def announced(scope: Scope) -> int | None:
+    """Return how many bytes of body a request announces: 0 without one, None when not known."""
+    length = 0
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding":
+            return None
+        if name == b"content-length":
+            # More digits are no length, and are refused by the parser before.
+            length = int(value) if value.isdigit() and len(value) < 20 else 0
+    return length
+
+
+class Held:
+    """The bytes of bodies that are in memory, of each sender and of all."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._of: Counter[str] = Counter()
+        self._all = 0
+
+    @contextmanager
+    def by(self, sender: str) -> Iterator[Callable[[int], None]]:
+        """Count for one request, to its end; yields what is called for each piece.
+
+        Raises:
+            BusyError: by that call.
+        """
+        mine = 0
+
+        def take(count: int) -> None:
+            nonlocal mine
+            if self._all + count > self._most or self._of[sender] + count > self._most_of_one:
+                raise BusyError("Too many large requests at a time. Try again.")
+            mine += count
+            self._all += count
+            self._of[sender] += count
+
+        try:
+            yield take
+        finally:
+            self._all -= mine
+            self._of[sender] -= mine
+            if not self._of[sender]:
+                del self._of[sender]
+
+
+async def read_whole(receive: Receive, limit: BodyLimit, take: Callable[[int], None]) -> bytes:
+    """Return a body. One that is too large is not read any further.
+
+    Parameters:
+        take: from `Held.by`.
+
+    Raises:
+        TooLargeError: see ``limit``.
+        BusyError: by ``take``.
+        ClientDisconnect: the sender has gone.
+    """
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit.size:
+            raise too_large(limit)
+        take(len(part))
+        parts.append(part)
+        more = message.get("more_body", False)
+    body = b"".join(parts)
+    values = body.count(b",") + body.count(b"[") + body.count(b"{")
+    if values > limit.values or body.count(b":") > limit.names:
+        raise TooLargeError("The request holds more values than it can need.")
+    return body
+
+
+def too_large(limit: BodyLimit) -> TooLargeError:
+    """Return the error for a body of too many bytes."""
+    size = limit.size
+    shown = f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
+    return TooLargeError(f"The request is larger than {shown}.")
+
+
+def replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
+    """Return a ``receive`` that begins with a body that was read already."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
