@@ -68,6 +68,8 @@ def _megabytes(count: float) -> str:
 class _NoEngine:
     """Starts nothing: there is no machine."""
 
+    host = ""
+
     def prepare(self) -> None:
         """Nothing to prepare."""
 

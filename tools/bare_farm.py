@@ -26,6 +26,8 @@ class FolderEngine:
         self._orders = work_dir.parent / "orders"
         self._orders.mkdir(exist_ok=True)
 
+    host = ""
+
     def prepare(self) -> None:
         """Nothing to prepare."""
 

@@ -25,7 +25,15 @@ class LaunchRequest:
 
 
 class Engine(Protocol):
-    """Starts and stops runners. Knows nothing of jobs, frames or results."""
+    """Starts and stops runners. Knows nothing of jobs, frames or results.
+
+    Attributes:
+        host: the machine on which all its runners are; "" when they are on several. Then a runner
+            names its machine itself, before any scene has run there.
+    """
+
+    @property
+    def host(self) -> str: ...
 
     def prepare(self) -> None:
         """A launch is likely soon: do now what makes it faster. Doing nothing is right too."""

@@ -145,6 +145,7 @@ def _job_values(
         "frames_failed": 0,
         "frames_running": 0,
         "frames_flagged": 0,
+        "log_characters": 0,
         "credits_micros": 0,
         "budget_micros": to_micros(budget.value) if budget else 0,
         "budget_action": budget.action.value if budget else "",

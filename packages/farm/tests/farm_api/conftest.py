@@ -34,6 +34,7 @@ class RecordingEngine:
     """Keeps what it was asked for. Strict: a reference that it never gave is an error."""
 
     def __init__(self) -> None:
+        self.host = ""
         self.launched: list[LaunchRequest] = []
         self.living: set[str] = set()
         self.given: set[str] = set()

@@ -21,7 +21,14 @@ USERS, JOBS, SLOTS = 2, 120, {"small": 1, "large": 4}
 EVERYTHING = {"small": 10_000, "large": 10_000}
 _TEXTS = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
 _SAID = ("sentence", "noticed")
-_ZEROS = ("credits_micros", "budget_micros", "position", "licence_failures", "frames_flagged")
+_ZEROS = (
+    "credits_micros",
+    "budget_micros",
+    "position",
+    "licence_failures",
+    "frames_flagged",
+    "log_characters",
+)
 
 
 def fill(connection: Connection, accounts: list[str], chance: random.Random) -> dict[str, Progress]:
@@ -53,6 +60,7 @@ def fill(connection: Connection, accounts: list[str], chance: random.Random) -> 
                 runner_id=job_id,
                 job_id=job_id,
                 token_hash=job_id,
+                host="",
                 now=NOW,
                 expires_at=NOW + timedelta(1),
             )

@@ -26,6 +26,7 @@ from farm.db.plans import Plan
 from farm.db.runners import Caller
 from farm.errors import InvalidRequestError
 from farm.ports import LaunchRequest
+from farm.renderers import programs
 from farm.scheduler import claims
 from farm.scheduler.loop import Scheduler
 from farm.stores.disk import DiskStore
@@ -132,6 +133,8 @@ class StrictEngine:
         self.world = world
         self.processes: dict[str, Process] = {}
         self.launched = 0
+
+    host = ""
 
     def prepare(self) -> None:
         """Nothing to make faster."""
@@ -310,7 +313,9 @@ class World:
                 hosts.report(connection, process.host, [program], self.now)
                 request = ClaimRequest(host=process.host, ended=ended)
                 slots = {"local-cpu": self.slots}
-                claim, _ = claims.claim(connection, caller, request, slots, built_in(), self.now)
+                claim, _ = claims.claim(
+                    connection, caller, request, slots, built_in(), programs(), self.now
+                )
         if claim is None or claim.claim_id is None:
             del self.engine.processes[reference]
             return None

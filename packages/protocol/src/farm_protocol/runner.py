@@ -23,6 +23,7 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from farm_protocol._model import Answer, FirstFault, Int32, Request
+from farm_protocol._values import Printable, Seconds
 from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath
 from farm_protocol.frames import FlagCode, FrameFlag, Picture
 
@@ -125,18 +126,28 @@ class Program(Request):
         plugins: ``<code>:<version>`` of what it can load.
     """
 
-    app: str = Field(max_length=100)
-    version: str = Field(max_length=100)
-    plugins: Annotated[list[Annotated[str, Field(max_length=200)]], FirstFault] = Field(
+    app: Printable = Field(max_length=100)
+    version: Printable = Field(max_length=100)
+    plugins: Annotated[list[Annotated[Printable, Field(max_length=200)]], FirstFault] = Field(
         default=[], max_length=100
     )
 
 
 def report_of(app: str, version: str, plugins: Iterable[str]) -> Program:
-    """Return what is told of a program: what programs say of themselves may be of any length."""
+    """Return what is told of a program: what programs say of themselves may be anything."""
     return Program(
-        app=app[:100], version=version[:100], plugins=[each[:200] for each in plugins][:100]
+        app=_shown(app, 100),
+        version=_shown(version, 100),
+        plugins=[_shown(each, 200) for each in plugins][:100],
     )
+
+
+def _shown(text: str, most: int) -> str:
+    return "".join(filter(str.isprintable, text))[:most]
+
+
+MAX_PROGRAMS = 200
+"""Most programs that a machine tells of."""
 
 
 class Outcome(StrEnum):
@@ -183,8 +194,10 @@ class ClaimRequest(Request):
     """Asks for frames, telling what the last claim measured (None when not known).
 
     Attributes:
-        programs: of this machine, as far as the runner had to look; told with its first claim.
-        host: name of the machine that the runner is on; "" when not known.
+        programs: of this machine, as far as the runner had to look; told with its first claim, and
+            believed with no other: scenes run from then on.
+        host: name of the machine that the runner is on; "" when not known. The first claim's
+            counts, unless the engine knows better.
         startup_seconds: from starting the renderer to its first frame's start.
         frame_seconds: mean time of a frame.
         warnings: sentences about this machine that the job's owner must know; the job shows each
@@ -193,13 +206,13 @@ class ClaimRequest(Request):
             call may be a repeated one.
     """
 
-    startup_seconds: float | None = None
-    frame_seconds: float | None = None
-    host: str = Field(default="", max_length=255)
+    startup_seconds: Seconds | None = None
+    frame_seconds: Seconds | None = None
+    host: Printable = Field(default="", max_length=255)
     warnings: Annotated[list[Annotated[str, Field(max_length=2000)]], FirstFault] = Field(
         default=[], max_length=20
     )
-    programs: Annotated[list[Program], FirstFault] = Field(default=[], max_length=1000)
+    programs: Annotated[list[Program], FirstFault] = Field(default=[], max_length=MAX_PROGRAMS)
     ended: EndedClaim | None = None
 
 
@@ -224,7 +237,7 @@ class RunnerCommand(StrEnum):
 
 
 class Heartbeat(Request):
-    """``frame``: being rendered now, None between frames."""
+    """``frame``: of the claim, being rendered now; None between frames."""
 
     frame: Int32 | None = None
 
@@ -255,10 +268,16 @@ class FrameDone(Request):
     """
 
     frame: Int32
-    seconds: float = Field(ge=0)
+    seconds: Seconds
     outputs: Annotated[list[OutputFile], FirstFault] = Field(min_length=1, max_length=MAX_OUTPUTS)
     flags: list[FrameFlag] = Field(default=[], max_length=len(FlagCode))
     picture: Picture | None = None
+
+
+MAX_CLAIM_LOG = 6_000_000
+"""Most characters of a claim's log. A runner leaves out the middle of a longer one."""
+MAX_JOB_LOG = 200_000_000
+"""Most characters of the logs of a job's claims. What comes later is refused."""
 
 
 class LogChunk(Request):

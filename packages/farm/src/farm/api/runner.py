@@ -34,10 +34,11 @@ from farm.accounts.credentials import hash_secret
 from farm.api import errors, transfer
 from farm.api.context import Context, bearer
 from farm.catalog.matching import plugin_choices, unseen_plugins
-from farm.db import files, hosts, job_rows, outputs, runners
+from farm.db import files, job_rows, outputs, runners
 from farm.db.runners import Caller
 from farm.db.turns import Result
-from farm.errors import ClaimLostError, NotAuthenticatedError
+from farm.errors import ClaimLostError, NotAuthenticatedError, NotFoundError
+from farm.renderers import programs
 from farm.scheduler import claims
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -92,10 +93,9 @@ async def _post_claim(call: _Call, request: ClaimRequest) -> Claim:
     context = call.context
 
     def work(connection: Connection, caller: Caller, now: datetime) -> tuple[Claim, bool]:
-        if request.host and request.programs:
-            hosts.report(connection, request.host, request.programs, now)
+        definitions = context.catalogue.definitions
         return claims.claim(
-            connection, caller, request, context.slots, context.catalogue.definitions, now
+            connection, caller, request, context.slots, definitions, programs(), now
         )
 
     claim, something_to_do = await call.write(work)
@@ -178,6 +178,18 @@ def _job(call: _Call) -> RunnerJob:
     )
 
 
+def _blob(call: _Call, blob_hash: str) -> Response:
+    """Answer a blob that the job works on, and no other of its user's."""
+    caller, context = call.caller(), call.context
+    with context.database.read() as connection:
+        job_id = caller.job["id"]
+        if not files.has_blob(connection, job_id, blob_hash) and not outputs.has_blob(
+            connection, job_rows.needed_by(connection, job_id), blob_hash
+        ):
+            raise NotFoundError(f"There is no blob {blob_hash} among the files of this job.")
+    return transfer.send(context, caller.job["account_id"], blob_hash)
+
+
 async def _get_job(request: Request) -> Response:
     return _answer(await run_in_threadpool(_job, await _call(request)))
 
@@ -193,11 +205,7 @@ async def _put_blob(request: Request) -> Response:
 
 
 async def _get_blob(request: Request) -> Response:
-    call = await _call(request)
-    caller = await run_in_threadpool(call.caller)
-    return await run_in_threadpool(
-        transfer.send, call.context, caller.job["account_id"], _blob_hash(request)
-    )
+    return await run_in_threadpool(_blob, await _call(request), _blob_hash(request))
 
 
 async def _call(request: Request) -> _Call:

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
-from sqlalchemy import Connection, Select, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
 
 from farm.db.prepared import Prepared
 from farm.db.tables import claims, frames, jobs
 from farm.jobs.frames import format_frames
-from farm.jobs.retries import Attempted, FrameState
+from farm.jobs.retries import Attempted, ClaimEnd, FrameState
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +207,20 @@ def frame_finished(
         seconds=claim.seconds + seconds,
         unposted_seconds=0.0,
     )
+
+
+def empty_claims(connection: Connection, runner_id: str) -> int:
+    """Return how many claims a runner has ended as stopped, unasked and without a frame."""
+    return connection.execute(
+        select(func.count())
+        .select_from(claims)
+        .where(
+            claims.c.runner_id == runner_id,
+            claims.c.outcome == ClaimEnd.STOPPED.value,
+            claims.c.frames_done == 0,
+            claims.c.recalled.is_(False),
+        )
+    ).scalar_one()
 
 
 def unfinished(connection: Connection, claim_id: str) -> list[Attempted]:

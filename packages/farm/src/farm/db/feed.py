@@ -107,6 +107,18 @@ def add_log(connection: Connection, job_id: str, claim_id: str, start: int, text
         )
 
 
+def log_end(connection: Connection, claim_id: str) -> int:
+    """Return where the next piece of a claim's log begins; 0 before the first one."""
+    last = connection.execute(
+        select(log_chunks.c.start, log_chunks.c.text)
+        .where(log_chunks.c.claim_id == claim_id)
+        .order_by(log_chunks.c.start.desc())
+        .limit(1)
+    ).first()
+    # Counted here: SQLite's length() ends at a NUL.
+    return 0 if last is None else max(0, last.start + len(last.text))
+
+
 def read_log(
     connection: Connection, job_id: str, cursor: int, claim_id: str | None = None
 ) -> JobLog:

@@ -7,7 +7,7 @@ from uuid import uuid4
 from farm_protocol.files import FileEntry, ProjectSummary
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from farm.db.tables import blobs, manifest_entries, projects
+from farm.db.tables import blobs, jobs, manifest_entries, projects, submissions
 
 # SQLite takes at most 32766 values in one statement.
 _IN_LIMIT = 5000
@@ -114,6 +114,22 @@ def entry_hash(connection: Connection, project: str, path: str) -> str | None:
             manifest_entries.c.project_id == project, manifest_entries.c.path == path
         )
     ).scalar_one_or_none()
+
+
+def any_blob(connection: Connection) -> bool:
+    """Return whether any user has sent a file."""
+    return connection.execute(select(blobs.c.hash).limit(1)).first() is not None
+
+
+def has_blob(connection: Connection, job_id: str, blob_hash: str) -> bool:
+    """Return whether a blob is one of the files of a job's project."""
+    found = (
+        select(manifest_entries.c.path)
+        .join(submissions, submissions.c.project_id == manifest_entries.c.project_id)
+        .join(jobs, jobs.c.submission_id == submissions.c.id)
+        .where(jobs.c.id == job_id, manifest_entries.c.hash == blob_hash)
+    )
+    return connection.execute(found.limit(1)).first() is not None
 
 
 def paths(connection: Connection, project: str) -> list[str]:

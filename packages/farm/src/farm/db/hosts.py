@@ -13,6 +13,9 @@ from farm.db.tables import host_programs
 COUNTS_FOR = timedelta(days=1)
 """A program that no runner of its host has told of for this long may be gone."""
 
+MOST_OF_A_HOST = 500
+"""So many programs of a host are remembered, those that were told of last."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostProgram:
@@ -42,6 +45,19 @@ def report(connection: Connection, host: str, programs: Iterable[Program], now: 
                 version=each.version,
                 plugins=each.plugins,
                 reported_at=now,
+            )
+        )
+    of_host = (
+        select(host_programs.c.app, host_programs.c.version)
+        .where(host_programs.c.host == host)
+        .order_by(host_programs.c.reported_at.desc())
+    )
+    for old in connection.execute(of_host.offset(MOST_OF_A_HOST)).all():
+        connection.execute(
+            delete(host_programs).where(
+                host_programs.c.host == host,
+                host_programs.c.app == old.app,
+                host_programs.c.version == old.version,
             )
         )
 

@@ -7,13 +7,17 @@ from sqlalchemy import Connection, select, update
 from farm.db import feed
 from farm.db.tables import jobs
 
+MOST = 100
+"""Most warnings of a job. Runners tell of what they find, again and again."""
+
 
 def add(connection: Connection, job_id: str, texts: Sequence[str]) -> None:
     """Give a job that exists these warnings, each once, and tell the feed."""
     row = connection.execute(
         select(jobs.c.account_id, jobs.c.warnings).where(jobs.c.id == job_id)
     ).one()
-    new = [text for text in texts if text not in row.warnings]
+    new = [text for text in dict.fromkeys(texts) if text not in row.warnings]
+    new = new[: max(0, MOST - len(row.warnings))]
     if not new:
         return
     connection.execute(

@@ -114,6 +114,12 @@ def _output(row: Row[Any]) -> Output:
     )
 
 
+def has_blob(connection: Connection, job_ids: Sequence[str], blob_hash: str) -> bool:
+    """Return whether a blob is one of the results of these jobs."""
+    found = select(outputs.c.path).where(outputs.c.job_id.in_(job_ids), outputs.c.hash == blob_hash)
+    return connection.execute(found.limit(1)).first() is not None
+
+
 def entries(connection: Connection, job_ids: Sequence[str]) -> list[FileEntry]:
     """Return the outputs of these jobs as files that a dependent job can be given."""
     rows = connection.execute(

@@ -20,7 +20,7 @@ class RunnerRow:
 
     Attributes:
         reference: the engine's; None until it was launched.
-        host: "" until its first claim.
+        host: that the engine or else its first claim has named; "" when neither has yet.
         yielding: it shall end after the frame it is at.
     """
 
@@ -64,10 +64,11 @@ def add_runner(
     runner_id: str,
     job_id: str,
     token_hash: str,
+    host: str,
     now: datetime,
     expires_at: datetime,
 ) -> None:
-    """Store a runner that is about to be launched."""
+    """Store a runner that is about to be launched. ``host``: "" when the engine cannot tell."""
     connection.execute(
         insert(runners).values(
             id=runner_id,
@@ -75,7 +76,7 @@ def add_runner(
             token_hash=token_hash,
             created_at=now,
             expires_at=expires_at,
-            host="",
+            host=host,
             yielding=False,
         )
     )

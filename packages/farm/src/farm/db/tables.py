@@ -177,6 +177,7 @@ manifest_entries = Table(
     Column("mtime_ns", BigInteger, nullable=False),
     ForeignKeyConstraint(["account_id", "hash"], [blobs.c.account_id, blobs.c.hash]),
     Index(None, "account_id", "hash"),
+    Index(None, "project_id", "hash"),
 )
 
 submissions = Table(
@@ -230,6 +231,7 @@ jobs = Table(
     Column("suspended_for", String(10), nullable=False, comment="'' by its user"),
     Column("startup_seconds", Float, nullable=True, comment="NULL until measured"),
     Column("frame_seconds", Float, nullable=True, comment="NULL until measured"),
+    Column("log_characters", BigInteger, nullable=False, comment="of what its runners have sent"),
     Column("test_frames", Integer, nullable=False, comment="must be done before the rest; 0: none"),
     Column("licence_failures", Integer, nullable=False, comment="in a row"),
     Column("not_before", Utc, nullable=True, comment="NULL unless it waits for a licence"),
@@ -388,6 +390,7 @@ outputs = Table(
     Column("created_at", Utc, nullable=False),
     ForeignKeyConstraint(["account_id", "hash"], [blobs.c.account_id, blobs.c.hash]),
     Index(None, "submission_id", "path"),
+    Index(None, "job_id", "hash"),
 )
 
 changes = Table(

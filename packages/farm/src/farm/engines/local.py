@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,7 @@ class LocalEngine:
         self._programs = programs
         self._sandbox = sandbox
         self._on_exit = on_exit
+        self.host = socket.gethostname()[:255]
         self._spare: subprocess.Popen[bytes] | None = None
         self._timer = threading.Timer(0, lambda: None)
         self._lock = threading.Lock()

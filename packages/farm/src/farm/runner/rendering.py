@@ -19,6 +19,8 @@ EVENT_PREFIX = "farm_event: "
 
 _LONGEST_LOOKED_AT = 4096
 """Characters of a line in which symptoms are looked for. What is longer is no message."""
+_LONGEST = 10.0**9
+"""Seconds. A scene can print events, too."""
 
 
 class Rendering:
@@ -110,18 +112,28 @@ class Rendering:
                 if event["width"] is not None:
                     self._size = (int(event["width"]), int(event["height"]))
             case "frame_started":
-                self.frame = int(event["frame"])
+                self.frame = _number(event["frame"])
                 if self.startup_seconds is None:
                     self.startup_seconds = now - self._started
             case "frame_written":
+                frame, took = _number(event["frame"]), float(event["seconds"])
+                if not 0 <= took <= _LONGEST:
+                    raise ValueError("no time")
                 # The first frame's time begins with the process: the farm meters all of it.
                 seconds, self._mark = now - self._mark, now
                 self._watchdog.frame_written(now)
                 self.frame = None
-                self._frame_seconds.append(float(event["seconds"]))
+                self._frame_seconds.append(took)
                 files, extra = [str(f) for f in event["files"]], [str(f) for f in event["extra"]]
-                frame = int(event["frame"])
                 self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")
                 self._written(FrameFiles(frame, files, extra, seconds, self._size))
             case "failed":
                 self.failure = Failure(str(event["sentence"]), bool(event["permanent"]))
+
+
+def _number(value: Any) -> int:
+    """Return a frame's number. Raises ValueError: no frame has it, so a scene has printed it."""
+    number = int(value)
+    if not -(2**31) <= number < 2**31:
+        raise ValueError("no frame")
+    return number

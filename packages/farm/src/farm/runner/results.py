@@ -10,7 +10,7 @@ from typing import Any
 from farm_protocol.frames import FlagCode, FrameFlag
 from farm_protocol.hashing import hash_file
 from farm_protocol.paths import UnsafePathError, canonical
-from farm_protocol.runner import FrameDone, OutputFile
+from farm_protocol.runner import MAX_OUTPUTS, FrameDone, OutputFile
 
 from farm.runner.health import flags, picture
 from farm.runner.image_statistics import ImageStatistics, measure
@@ -155,10 +155,13 @@ class Results:
         for name in expected:
             if not any(self._is_file_of(name, given) for given in frame.files):
                 raise OutputError(f"{name} was not written although the frame was rendered.")
+        if len(self._collected) + len(frame.files) + len(frame.extra) > MAX_OUTPUTS:
+            raise OutputError(f"The renderer wrote more than {MAX_OUTPUTS} files.")
         paths, images = {}, []
         for name in [*frame.files, *frame.extra]:
             try:
                 inside = canonical(name)
+                canonical(f"{self._remote_folder}/{name}")
             except UnsafePathError as error:
                 raise OutputError(f"A result has a name that is not allowed: {error}") from None
             # A number of ours: names of two folders may be equal. The suffix tells the format.

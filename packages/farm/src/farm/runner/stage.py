@@ -167,7 +167,8 @@ def _download(entry: FileEntry, target: Path, farm: Farm, progress: _Progress) -
         try:
             farm.download(entry.hash, entry.size, target, progress.told)
         except RefusedError as error:
-            raise StageError(f"{entry.path} cannot be fetched: {error}", True) from error
+            # The project may have changed since the runner was told of its files.
+            raise StageError(f"{entry.path} cannot be fetched: {error}") from error
         if hash_file(target) == (entry.hash, entry.size):
             return
     raise StageError(f"{entry.path} arrived damaged, twice.")

@@ -63,6 +63,12 @@ def end(
     frame = ended.current_frame if frame is None else frame
     if frame is None and ended.frames_done and left:
         frame = left[0].number  # In the middle of its claim it was at the next one.
+    if (
+        frame is not None
+        and row["frames_total"] > 1
+        and rows.frame(connection, ended, frame) is None
+    ):
+        frame = left[0].number if left else None  # Not one that it was given.
     of_claim: dict[str, object] = {}
     of_job: dict[str, int] = {}
     seconds = machine_time.unposted(ended, now) if heard else ended.unposted_seconds

@@ -5,7 +5,7 @@ tells of its job and its claim is true. They may be repeated: a runner that did 
 sends the same again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -33,7 +33,7 @@ from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.instances import most_runners
 from farm.jobs.retries import ClaimEnd, FrameState
 from farm.jobs.transitions import Event
-from farm.scheduler import claim_ends, frame_health, machine_time, setbacks, writer
+from farm.scheduler import claim_ends, frame_health, machine_time, setbacks, trust, writer
 from farm.scheduler.sentences import AGAIN, WAITS
 
 _TIMES = {"startup_seconds", "frame_seconds"}
@@ -51,6 +51,7 @@ def claim(
     request: ClaimRequest,
     slots: Mapping[str, int],
     definitions: Definitions,
+    known: Collection[str],
     now: datetime,
 ) -> tuple[Claim, bool]:
     """Give the runner frames, or tell it why there are none and end it.
@@ -60,10 +61,12 @@ def claim(
     Parameters:
         slots: capacity by machine type, as configured.
         definitions: say which plug-ins go with which products.
+        known: the products whose programs runners look for.
     """
     runner, row = caller.runner, caller.job
     _keep_token(connection, runner, now)
-    something_to_do = is_new = False
+    host, is_first = trust.introduced(connection, caller, request, known, now)
+    something_to_do = False
     waited = job_rows.progress(row).claimable
     if caller.claim is not None:
         ended = request.ended
@@ -72,9 +75,6 @@ def claim(
         else:
             # It asks for the next one, so it knows nothing of this: the answer never arrived.
             claim_ends.end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
-    if request.host and request.host != runner.host:
-        runner_rows.set_host(connection, runner.id, request.host)
-        is_new = True
     times = _measured_times(request)
     row.update(times)
     progress = job_rows.progress(row)
@@ -87,10 +87,11 @@ def claim(
         reason = "It makes room for another job."
     elif progress.claimable <= 0:
         reason = "No frame waits."
+    elif not is_first and trust.wastes_claims(connection, runner.id):
+        reason = "It has given back too many claims."
     else:
-        host = request.host or runner.host
         reason = setbacks.refusal(connection, definitions, row, runner, host, now)
-        if not reason and is_new:
+        if not reason and is_first:
             reason = setbacks.unfit(connection, definitions, row, host, now)
     if reason:
         if times:
@@ -130,8 +131,12 @@ def _measured_times(request: ClaimRequest) -> dict[str, float]:
 def heartbeat(
     connection: Connection, caller: Caller, claim_id: str, frame: int | None, now: datetime
 ) -> RunnerCommand:
-    """Note that the runner lives, and tell it what to do. Raises ClaimLostError."""
+    """Note that the runner lives, and tell it what to do.
+
+    Raises ClaimLostError, and InvalidRequestError for a frame that is not the claim's.
+    """
     own = _own(caller, claim_id)
+    trust.check_frame(connection, caller.job, own, frame)
     rows.touch(connection, own.id, now, frame, machine_time.unposted(own, now))
     return _command(connection, caller, now)
 
@@ -141,7 +146,9 @@ def ready_soon(connection: Connection, caller: Caller, now: datetime) -> RunnerC
 
     One that is told anything but to go on is ended: it has nothing to give back.
     """
-    runner_rows.set_heard(connection, caller.runner.id, now)
+    # Between two claims there is nothing to get ready for.
+    if not runner_rows.has_claimed(connection, caller.runner.id):
+        runner_rows.set_heard(connection, caller.runner.id, now)
     command = _command(connection, caller, now)
     if caller.job["state"] not in writer.AT_WORK and command is RunnerCommand.CONTINUE:
         command = RunnerCommand.YIELD  # It would get nothing.
@@ -246,9 +253,11 @@ def _check_others(connection: Connection, row: JobRow, produced: list[OutputFile
 
 
 def add_log(connection: Connection, caller: Caller, claim_id: str, offset: int, text: str) -> None:
-    """Keep a piece of the claim's log. Raises ClaimLostError."""
-    own = _own(caller, claim_id)
-    feed.add_log(connection, own.job_id, own.id, offset, text)
+    """Keep a piece of the claim's log.
+
+    Raises ClaimLostError, and InvalidRequestError when the log is full.
+    """
+    trust.add_log(connection, caller.job, _own(caller, claim_id), offset, text)
 
 
 def finish(

@@ -257,6 +257,7 @@ class Scheduler:
                 runner_id=runner_id,
                 job_id=job_id,
                 token_hash=hash_secret(token),
+                host=self._engine.host,
                 now=now,
                 expires_at=now + claims.TOKEN_LIFE,
             )

@@ -12,7 +12,7 @@ from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, bindparam, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_pictures, job_rows, notices
+from farm.db import feed, frame_pictures, job_rows, job_warnings, notices
 from farm.db import jobs as rows
 from farm.db.job_rows import JobRow
 from farm.db.prepared import Prepared
@@ -183,6 +183,7 @@ def warn(connection: Connection, row: JobRow, sentences: Sequence[str]) -> None:
         return
     known: list[str] = job_rows.whole_row(connection, row["id"])["warnings"]
     news = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
+    news = news[: max(0, job_warnings.MOST - len(known))]
     if news:
         job_rows.put(connection, row, warnings=known + news)
         feed.job_changed(connection, row["account_id"], row["id"])

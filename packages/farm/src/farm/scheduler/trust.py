@@ -1,0 +1,89 @@
+"""What of a runner's words is believed.
+
+A runner's token may be stolen: by its own scene, where that runs without a sandbox. What only the
+runner's program can know is therefore taken from it before any scene has run, which is with its
+first claim. Later its words count for the claim that it has, and for nothing else.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from farm_protocol.runner import MAX_CLAIM_LOG, MAX_JOB_LOG, ClaimRequest
+from sqlalchemy import Connection
+
+from farm.db import claims as rows
+from farm.db import feed, hosts, job_rows, runners
+from farm.db.claims import ClaimRow
+from farm.db.job_rows import JobRow
+from farm.db.runners import Caller
+from farm.errors import InvalidRequestError
+
+MOST_EMPTY_CLAIMS = 20
+"""So many claims may a runner end as stopped, without a frame and without being asked to."""
+
+
+def introduced(
+    connection: Connection,
+    caller: Caller,
+    request: ClaimRequest,
+    known: Collection[str],
+    now: datetime,
+) -> tuple[str, bool]:
+    """Take down who calls, if this is its first claim.
+
+    Returns the host that the runner is on, "" when not known, and whether it is the first claim.
+
+    Parameters:
+        known: the products whose programs runners look for. A report about another one is left
+            out: the runner may be of a newer version.
+    """
+    runner = caller.runner
+    first = (
+        request.ended is None
+        and caller.claim is None
+        and not runners.has_claimed(connection, runner.id)
+    )
+    if not first:
+        return runner.host, False
+    host = runner.host or request.host
+    if host != runner.host:
+        runners.set_host(connection, runner.id, host)
+    programs = [each for each in request.programs if each.app in known]
+    if host and programs:
+        hosts.report(connection, host, programs, now)
+    return host, True
+
+
+def wastes_claims(connection: Connection, runner_id: str) -> bool:
+    """Return whether a runner claims and gives back: so it would hold its slot and pay nothing."""
+    return rows.empty_claims(connection, runner_id) >= MOST_EMPTY_CLAIMS
+
+
+def check_frame(connection: Connection, job: JobRow, claim: ClaimRow, number: int | None) -> None:
+    """Raise InvalidRequestError if a runner is at a frame that it was not given.
+
+    Of a job that is done as a whole the farm knows one frame, and its renderer all of them.
+    """
+    if number is None or job["frames_total"] == 1:
+        return
+    if rows.frame(connection, claim, number) is None:
+        raise InvalidRequestError({"frame": [f"{number} is not a frame of this claim."]})
+
+
+def add_log(connection: Connection, job: JobRow, claim: ClaimRow, start: int, text: str) -> None:
+    """Keep a piece of a claim's log.
+
+    Parameters:
+        start: characters of the claim's log before it. A piece that begins before the end of what
+            is there was sent before, and is passed over.
+
+    Raises:
+        InvalidRequestError: the log would become too long.
+    """
+    if start + len(text) > MAX_CLAIM_LOG:
+        raise InvalidRequestError({"text": ["The log of this claim is full."]})
+    if job["log_characters"] + len(text) > MAX_JOB_LOG:
+        raise InvalidRequestError({"text": ["The log of this job is full."]})
+    if start >= feed.log_end(connection, claim.id) and text:
+        feed.add_log(connection, claim.job_id, claim.id, start, text)
+        job_rows.put(connection, job, log_characters=job["log_characters"] + len(text))

@@ -1,0 +1,246 @@
+"""Whoever has stolen a runner's token, as a scene without a sandbox may: what it is good for."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from farm.db import hosts
+from farm.db.hosts import MOST_OF_A_HOST
+from farm.db.job_warnings import MOST as MOST_WARNINGS
+from farm.db.tables import claims, log_chunks
+from farm.db.tables import runners as runner_table
+from farm.scheduler import trust
+from farm_protocol.hashing import new_hasher
+from farm_protocol.runner import MAX_CLAIM_LOG, MAX_OUTPUTS, MAX_PROGRAMS, Program
+from sqlalchemy import func, select
+
+from .conftest import Farm, send, spec
+from .runners import FakeRunner, job_of
+from .test_dependencies import graph
+
+FAKE = {"app": "blender", "version": "99.9.9", "plugins": []}
+
+
+@pytest.fixture
+def ann(farm: Farm) -> httpx.Client:
+    client = farm.user("ann@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    return client
+
+
+@pytest.fixture
+def thief(farm: Farm, ann: httpx.Client) -> FakeRunner:
+    """Return who calls as the runner of a job of four frames, two of which it has; one waits."""
+    body = spec(instances=1, params={"frames": "1 4"})
+    ann.post("/v1/submissions", json=body).raise_for_status()
+    runner = FakeRunner(farm, host="node1")
+    assert runner.claim(programs=[{"app": "blender", "version": "3.4.1"}]) == [1, 2, 3, 4]
+    return runner
+
+
+def versions(client: httpx.Client) -> set[str]:
+    rows = client.get("/v1/products").json()
+    return {row["version"] for row in rows if row["app_type"] == "blender"}
+
+
+def told(farm: Farm) -> set[tuple[str, str, str]]:
+    with farm.database.read() as connection:
+        return {(each.host, each.app, each.version) for each in hosts.everything(connection)}
+
+
+def test_programs_are_believed_before_any_scene_ran_and_never_again(
+    farm: Farm, ann: httpx.Client, thief: FakeRunner
+) -> None:
+    before = versions(ann)
+    for said in (
+        {"programs": [FAKE]},
+        {"programs": [FAKE], "host": "node2"},
+        {"programs": [FAKE], "ended": {"claim_id": "x", "finish": {"outcome": "stopped"}}},
+    ):
+        thief.http.post("/v1/runner/claims", json=said).raise_for_status()
+    assert versions(ann) == before
+    assert told(farm) == {("node1", "blender", "3.4.1")}
+
+
+def test_a_runner_stays_on_its_host(farm: Farm, ann: httpx.Client, thief: FakeRunner) -> None:
+    for _ in range(3):  # Failures of another host would make the job avoid it.
+        thief.finish("failed", sentence="No.")
+        thief.host = "node2"
+        thief.claim()
+    tasks = ann.get(f"/v1/jobs/{job_of(ann)['id']}/tasks").json()["tasks"]
+    assert {task["host"] for task in tasks} == {"node1"}
+
+
+def test_the_engine_knows_best_where_its_runners_are(farm: Farm, ann: httpx.Client) -> None:
+    farm.engine.host = "here"
+    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    FakeRunner(farm, host="elsewhere").claim(
+        programs=[FAKE | {"version": "3.4.9"}, FAKE | {"app": "x"}]
+    )
+    # What no runner looks for is not remembered at all.
+    assert told(farm) == {("here", "blender", "3.4.9")}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"host": "node\x1b[2J"},
+        {"host": "n" * 256},
+        {"programs": [FAKE] * (MAX_PROGRAMS + 1)},
+        {"programs": [FAKE | {"version": "9" * 101}]},
+        {"programs": [FAKE | {"version": "1\n2"}]},
+        {"programs": [FAKE | {"plugins": ["x:1"] * 101}]},
+        {"programs": [FAKE | {"plugins": ["x:\x9b31m"]}]},
+        {"programs": [FAKE | {"plugins": ["x" * 201]}]},
+        {"warnings": ["x"] * 21},
+        {"startup_seconds": -1},
+        {"frame_seconds": 1e300},
+    ],
+)
+def test_what_a_runner_tells_is_bounded(
+    farm: Farm, ann: httpx.Client, said: dict[str, Any]
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    answer = FakeRunner(farm).http.post("/v1/runner/claims", json=said)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert told(farm) == set()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+@pytest.mark.parametrize("field", ["startup_seconds", "frame_seconds"])
+def test_a_time_is_a_number(thief: FakeRunner, field: str, number: str) -> None:
+    body = f'{{"{field}": {number}}}'
+    assert thief.http.post("/v1/runner/claims", content=body).status_code == 400
+    done = '{"frame": 1, "seconds": %s, "outputs": [{"path": "a/b", "hash": "%s", "size": 1}]}'
+    address = f"/v1/runner/claims/{thief.claim_id}/frames"
+    assert thief.http.post(address, content=done % (number, "0" * 64)).status_code == 400
+
+
+def test_only_the_newest_programs_of_a_host_are_remembered(farm: Farm, thief: FakeRunner) -> None:
+    start = datetime.now(UTC)
+    for number in range(0, MOST_OF_A_HOST + 100, 100):
+        some = [Program(app="blender", version=f"4.{number + n}") for n in range(100)]
+        with farm.database.write() as connection:
+            hosts.report(connection, "node7", some, start + timedelta(seconds=number))
+    mine = {version for host, _, version in told(farm) if host == "node7"}
+    assert mine == {f"4.{number}" for number in range(100, MOST_OF_A_HOST + 100)}
+
+
+def test_it_reads_what_its_job_works_on_and_nothing_else_of_its_user(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    secret = str(send(ann, "private/plan.txt", b"secret")["hash"])
+    scene = str(send(ann, "demo/scene.blend", b"BLENDER-v304 2")["hash"])
+    texture = str(send(ann, "demo/wood.png", b"wood")["hash"])
+    needs: dict[str, list[str]] = {"a": [], "b": ["a"], "c": ["b"]}
+    body = graph(**needs)
+    ann.post("/v1/submissions", json=body).raise_for_status()
+    results: dict[str, str] = {}
+    for number in (1, 2, 3):
+        runner = FakeRunner(farm, number)
+        name = runner.http.get("/v1/runner/job").json()["name"]
+        (frame,) = runner.claim()
+        may = {scene, texture} | {results[each] for each in needs[name]}
+        for blob in {secret, scene, texture, *results.values()}:
+            status = runner.http.get(f"/v1/runner/blobs/{blob}").status_code
+            assert status == (200 if blob in may else 404), (name, blob)
+        results[name] = _deliver(runner, name, frame)
+        runner.finish()
+        assert runner.claim() == []  # Its slot is free.
+    assert set(results) == {"a", "b", "c"}
+
+
+def _deliver(runner: FakeRunner, name: str, frame: int) -> str:
+    """Send a result of a job by that name; returns its hash."""
+    data = f"result of {name}".encode()
+    hasher = new_hasher()
+    hasher.update(data)
+    blob = hasher.hexdigest()
+    runner.http.put(f"/v1/runner/blobs/{blob}", content=data).raise_for_status()
+    output = {"path": f"demo/render_results/out/{name}.png", "hash": blob, "size": len(data)}
+    answer = runner.post("frames", {"frame": frame, "seconds": 0, "outputs": [output]})
+    assert answer.status_code == 204, answer.text
+    return blob
+
+
+def test_a_frame_that_it_was_not_given_is_refused(farm: Farm, thief: FakeRunner) -> None:
+    for frame in (0, 5, -7, 2**31 - 1):
+        answer = thief.post("heartbeat", {"frame": frame})
+        assert list(answer.json()["errors"]) == ["frame"], frame
+        assert list(thief.done_refused(frame).json()["errors"]) == ["frame"], frame
+    thief.done(1)
+    for given in (None, 1, 4):
+        assert thief.beat(given) == "continue"
+    thief.finish("failed", sentence="No.", frame=99)
+    with farm.database.read() as connection:
+        assert connection.execute(select(claims.c.current_frame)).scalar_one() == 2
+
+
+def test_a_log_is_bounded_for_a_claim_and_for_a_job(
+    farm: Farm, ann: httpx.Client, thief: FakeRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piece = "x" * 1_000_000
+    for start in range(0, MAX_CLAIM_LOG, len(piece)):
+        for _ in range(2):  # Repeated, and not stored again.
+            assert thief.post("log", {"offset": start, "text": piece}).status_code == 204
+    for start in (MAX_CLAIM_LOG, MAX_CLAIM_LOG - 1, 2**31 - 1):
+        answer = thief.post("log", {"offset": start, "text": "ab"})
+        assert list(answer.json()["errors"]) == ["text"], start
+    # Neither do pieces that overlap.
+    for start in (1, 999_999):
+        assert thief.post("log", {"offset": start, "text": piece}).status_code == 204
+
+    def stored() -> int:
+        with farm.database.read() as connection:
+            return connection.execute(select(func.sum(func.length(log_chunks.c.text)))).scalar_one()
+
+    assert stored() == MAX_CLAIM_LOG
+    monkeypatch.setattr(trust, "MAX_JOB_LOG", MAX_CLAIM_LOG + 10)
+    thief.finish("stopped")
+    thief.claim()
+    assert thief.post("log", {"offset": 0, "text": "0123456789"}).status_code == 204
+    answer = thief.post("log", {"offset": 10, "text": "x"})
+    assert answer.json()["errors"] == {"text": ["The log of this job is full."]}
+    assert stored() == MAX_CLAIM_LOG + 10
+
+
+def test_warnings_of_a_job_do_not_grow_for_ever(
+    farm: Farm, ann: httpx.Client, thief: FakeRunner
+) -> None:
+    for number in range(MOST_WARNINGS // 20 + 2):
+        thief.claim(warnings=[f"warning {number} {n}" for n in range(20)])
+    assert len(job_of(ann)["warnings"]) == MOST_WARNINGS
+
+
+def test_a_slot_is_not_held_by_claiming_and_giving_back(farm: Farm, thief: FakeRunner) -> None:
+    for _ in range(trust.MOST_EMPTY_CLAIMS):
+        assert thief.claim_id
+        thief.finish("stopped")
+        thief.claim()
+    assert (thief.claim_id, thief.reason) == (None, "It has given back too many claims.")
+    assert thief.http.post("/v1/runner/claims", json={}).status_code == 401
+
+
+def test_a_slot_is_not_held_by_getting_ready_for_ever(farm: Farm, thief: FakeRunner) -> None:
+    thief.finish("stopped")
+    assert thief.http.post("/v1/runner/heartbeat", json={}).status_code == 200
+    with farm.database.read() as connection:
+        assert connection.execute(select(runner_table.c.heard_at)).scalar_one() is None
+
+
+def test_results_of_a_frame_are_bounded(farm: Farm, thief: FakeRunner) -> None:
+    output = {"path": "demo/render_results/out/x", "hash": "0" * 64, "size": 0}
+    many = {"frame": 1, "seconds": 0, "outputs": [output] * (MAX_OUTPUTS + 1)}
+    answer = thief.post("frames", many)
+    assert answer.status_code in (400, 413)
+    for path in (
+        "demo/render_results/out2/x",
+        "demo/render_results/out",
+        "demo/render_results/out/../../scene.blend",
+        "/demo/render_results/out/../x",
+        "demo/scene.blend",
+        "other/render_results/out/x",
+    ):
+        body = {"frame": 1, "seconds": 0, "outputs": [{**output, "path": path}]}
+        assert thief.post("frames", body).status_code == 400, path
