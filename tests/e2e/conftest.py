@@ -21,7 +21,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 from farm.accounts.users import create
-from farm.db.opening import open_database
+from farm.db.opening import open_existing
 from farm.db.tables import ledger_entries
 from farm_protocol.users import NewUser
 from gridmarkets import EnvoyClient, Job, Project, WatchFile
@@ -112,7 +112,7 @@ class Studio:
 
     def add_user(self, email: str = EMAIL, credits: str = "100") -> str:
         """Do what ``farm users add`` does on the embedded farm; return the access key."""
-        database = open_database(self.data / "farm", None)
+        database = open_existing(self.data / "farm", None)
         new = NewUser(email=email, password=PASSWORD, credits=Decimal(credits))
         created = create(database, new)
         database.close()

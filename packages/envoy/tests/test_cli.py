@@ -1,7 +1,9 @@
 """The command line, as real processes."""
 
+import contextlib
 import json
 import socket
+import sqlite3
 import subprocess
 import sys
 
@@ -134,3 +136,29 @@ def test_flagged_frames_are_told_one_by_one():
     assert lines[0] == "[beauty], frame 1: Frame 1 is [empty]."
     assert lines[-1] == "[beauty]: 2 more frames look wrong."
     assert len(lines) == MOST_FRAMES + 1
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (99, ["newer version", "99", "Update Envoy"]),
+        (None, ["journal", "cannot be used", "backup"]),
+    ],
+)
+def test_a_journal_that_is_newer_or_damaged_is_one_sentence(tmp_path, farm, version, words):
+    folder = tmp_path / "envoy"
+    folder.mkdir()
+    journal = folder / "journal.sqlite3"
+    if version is None:
+        journal.write_bytes(b"this is no journal at all, but it is long enough" * 100)
+    else:
+        with contextlib.closing(sqlite3.connect(journal)) as connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+            connection.execute("CREATE TABLE of_later (x)")
+    before = journal.read_bytes()
+    done = envoy("up", "--port", "0", "--farm", farm.url, "--data-dir", str(folder))
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    for word in (*words, str(folder)):
+        assert word in done.stderr
+    assert journal.read_bytes() == before

@@ -32,7 +32,7 @@ from farm.catalog.products import Installed, listed, merged, product_rows
 from farm.config import Settings
 from farm.db import hosts
 from farm.db.database import Database
-from farm.db.opening import open_database
+from farm.db.opening import adopt, connect
 from farm.engines.local import LocalEngine
 from farm.errors import CannotOpenDatabaseError
 from farm.mail import Mailer, Smtp
@@ -57,15 +57,7 @@ def serve(settings: Settings) -> None:
         StartError: the data folder or the database is in use or unusable, the port is taken, or
             the studio's catalogue or a setting is wrong.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(settings.data_dir / "farm.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise StartError(
-            f"Another farm works on {settings.data_dir} ({_who(settings.data_dir)}). "
-            "Stop it first, or give this one a folder of its own with --data-dir."
-        ) from None
+    lock = _lock(settings.data_dir)
     try:
         listener = listen(settings.host, settings.port, settings.data_dir)
     except OSError as error:
@@ -75,7 +67,7 @@ def serve(settings: Settings) -> None:
         ) from error
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
 
-    database = _open_database(settings)
+    database = _open_database(settings, new_folder=False)
     store = DiskStore(settings.data_dir / "blobs")
     catalogue = find_catalogue(settings)
     if trouble := complaint(settings.sandbox):
@@ -138,17 +130,53 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _open_database(settings: Settings) -> Database:
+def migrate(settings: Settings) -> str:
+    """Make a farm's database, or bring it to this version; returns that.
+
+    Raises:
+        StartError: a farm works on the data folder or the database, or the latter is unusable.
+    """
+    lock = _lock(settings.data_dir)
     try:
-        database = open_database(settings.data_dir, settings.database_url)
+        _open_database(settings, new_folder=True).close()
+    finally:
+        lock.release()
+    return Database.newest_version()
+
+
+def _lock(data_dir: Path) -> FileLock:
+    """Take the data folder for this process alone. Raises StartError."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FileLock(data_dir / "farm.lock")
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise StartError(
+            f"Another farm works on {data_dir} ({_who(data_dir)}). "
+            "Stop it first, or give this one a folder of its own with --data-dir."
+        ) from None
+    except OSError as error:
+        raise StartError(
+            f"The data folder {data_dir} cannot be used: {error.strerror or error}. "
+            "Name another one with --data-dir."
+        ) from error
+    return lock
+
+
+def _open_database(settings: Settings, *, new_folder: bool) -> Database:
+    """Open the database that nobody else works on, made or migrated where needed."""
+    try:
+        database = connect(settings.data_dir, settings.database_url)
+        if not database.own():
+            database.close()
+            raise StartError(
+                "Another farm works on the database of FARM_DATABASE_URL. "
+                "Stop it first, or give this one a database of its own."
+            )
+        # Only now: a farm that works must not see its tables change.
+        adopt(database, settings.data_dir, new_folder=new_folder)
     except CannotOpenDatabaseError as error:
         raise StartError(error.message) from error
-    if not database.own():
-        database.close()
-        raise StartError(
-            "Another farm works on the database of FARM_DATABASE_URL. "
-            "Stop it first, or give this one a database of its own."
-        )
     return database
 
 

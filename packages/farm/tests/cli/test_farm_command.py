@@ -71,6 +71,7 @@ def test_a_new_user_can_sign_in_with_password_and_key(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
+    assert farm("migrate", "--data-dir", str(tmp_path)).returncode == 0
     assert add(tmp_path, "ann@example.com").returncode == 0
     for done, word in (
         (add(tmp_path, "Ann@example.com"), "already an account"),
@@ -153,6 +154,7 @@ def test_a_configured_program_that_does_not_answer_is_told(tmp_path: Path) -> No
         "FARM_PROGRAMS": '{"nuke": "/bin/true"}',
         "FARM_CATALOGUE": str(catalogue),
     }
+    assert farm("migrate", "--data-dir", str(tmp_path)).returncode == 0
     key = add(tmp_path, "ann@example.com", "--credits", "1").stdout.splitlines()[-1]
     command = [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", str(tmp_path)]
     process = subprocess.Popen(

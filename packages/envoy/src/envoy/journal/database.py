@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from envoy.errors import StartError
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """
@@ -91,12 +93,32 @@ class Database:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
+        try:
+            self._open(path)
+        except sqlite3.DatabaseError as error:
+            raise StartError(
+                f"Envoy's journal {path} cannot be used ({error}). Restore it from a backup, or"
+                " move it away: Envoy then begins a new one, and forgets what it had not yet"
+                " uploaded or downloaded."
+            ) from error
+
+    def _open(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        # Before anything is written to it.
+        ((version,),) = self.read("PRAGMA user_version")
+        assert isinstance(version, int)
+        if version > len(MIGRATIONS):
+            self._connection.close()
+            raise StartError(
+                f"The data folder {path.parent} was used by a newer version of Envoy (its journal"
+                f" has version {version}; this one knows {len(MIGRATIONS)}). Update Envoy, or"
+                " choose another folder (envoy up --data-dir)."
+            )
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("PRAGMA foreign_keys = ON")
         self._connection.execute("PRAGMA busy_timeout = 5000")
-        self._migrate()
+        self._migrate(version)
 
     def close(self) -> None:
         """Close the file; waits for a running transaction."""
@@ -130,9 +152,7 @@ class Database:
         with self._lock:
             return self._connection.execute(sql, parameters).fetchall()
 
-    def _migrate(self) -> None:
-        ((version,),) = self.read("PRAGMA user_version")
-        assert isinstance(version, int)
+    def _migrate(self, version: int) -> None:
         for number in range(version, len(MIGRATIONS)):
             with self.transaction(durable=True) as connection:
                 for statement in MIGRATIONS[number]:

@@ -45,6 +45,20 @@ def serve(
         fail(str(error))
 
 
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Make a farm's database, or bring it to this version. `farm serve` does so by itself."""
+    from farm.main import StartError
+    from farm.main import migrate as run
+
+    settings = settings_of(data_dir)
+    try:
+        version = run(settings)
+    except StartError as error:
+        fail(str(error))
+    print(f"The database of {settings.data_dir} has version {version}.")
+
+
 def main() -> None:
     """Run the command line."""
     for argument in sys.argv[1:]:

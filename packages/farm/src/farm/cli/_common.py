@@ -25,13 +25,14 @@ from farm.config import Settings
 from farm.db import accounts
 from farm.db.accounts import AccountRow
 from farm.db.database import Database
-from farm.db.opening import open_database
+from farm.db.opening import open_existing
 from farm.errors import FarmError, InvalidRequestError
 
 DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
+        envvar="FARM_DATA_DIR",
         help="The farm's data folder. Default: that of the farm embedded in Envoy.",
         show_default=False,
     ),
@@ -45,10 +46,10 @@ _WIDE = 200
 
 @contextmanager
 def opened(data_dir: Path | None) -> Iterator[Database]:
-    """Open the data folder's database; an error of the farm becomes a sentence."""
+    """Open the database of a farm that there is; an error of the farm becomes a sentence."""
     folder = farm_folder(data_dir)
     try:
-        database = open_database(folder, settings_of(data_dir).database_url)
+        database = open_existing(folder, settings_of(data_dir).database_url)
     except FarmError as error:
         fail(error.message)
     try:

@@ -8,10 +8,13 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, make_url
+from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text
 
 from farm.db import postgres, sqlite
 from farm.db.turns import Result, SharedTurns, Turn
+
+SQLITE_FILE = "farm.sqlite"
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Database:
@@ -27,7 +30,7 @@ class Database:
     in such a transaction, which it may share with others that wait; see `farm.db.turns`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         """Open ``url`` (SQLAlchemy's form, such as ``sqlite:////data/farm.sqlite``)."""
         parsed = make_url(url)
         self._on_postgres = parsed.get_backend_name() == "postgresql"
@@ -49,8 +52,14 @@ class Database:
     @classmethod
     def in_folder(cls, data_dir: Path) -> "Database":
         """Open, creating it where needed, the SQLite file of a farm's data folder."""
-        data_dir.mkdir(parents=True, exist_ok=True)
-        return cls(f"sqlite:///{data_dir / 'farm.sqlite'}")
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # As parts: in a text a "?" of the folder's name would begin a query.
+        return cls(URL.create("sqlite", database=str(data_dir / SQLITE_FILE)))
+
+    @property
+    def on_server(self) -> bool:
+        """Return whether it is PostgreSQL, and not a file of the data folder."""
+        return self._on_postgres
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -96,10 +105,32 @@ class Database:
     def migrate(self, version: str = "head") -> None:
         """Bring the tables to this version of the farm, or to an earlier one."""
         config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
         with self.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, version)
+
+    def version(self) -> str | None:
+        """Return the version that the tables have; None: there are none yet."""
+        with self.read() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            found = connection.execute(text("SELECT version_num FROM alembic_version"))
+            version: str | None = found.scalar_one_or_none()
+            return version
+
+    @staticmethod
+    def known_versions() -> list[str]:
+        """Return the versions that this program knows, oldest first.
+
+        By the names of their files: Alembic would execute each to say the same.
+        """
+        return sorted(each.name.partition("_")[0] for each in _MIGRATIONS.glob("versions/*_*.py"))
+
+    @classmethod
+    def newest_version(cls) -> str:
+        """Return the version to which `migrate` leads."""
+        return cls.known_versions()[-1]
 
     def close(self) -> None:
         """Execute what was submitted, then close all connections."""

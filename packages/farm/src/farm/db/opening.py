@@ -1,54 +1,231 @@
-"""Opening a farm's database, for the server and for the commands beside it."""
+"""Opening a farm's database, for the server and for the commands beside it.
 
+Only the server and ``farm migrate`` make a database or change its tables, and both own the data
+folder while they do. A data folder remembers which database is its own, so that a forgotten
+FARM_DATABASE_URL does not open an empty farm beside the blobs of a full one.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from farm.db import feed
-from farm.db.database import Database
+from farm.db import feed, files
+from farm.db.database import SQLITE_FILE, Database
+from farm.db.memory import Kind, Memory
 from farm.errors import CannotOpenDatabaseError
+
+UPDATE = "Update this program."
 
 
 def open_database(data_dir: Path, url: str | None) -> Database:
-    """Open the farm's database, made and migrated where needed.
+    """Open the farm's database, made and migrated where needed; see `connect` and `adopt`."""
+    database = connect(data_dir, url)
+    adopt(database, data_dir)
+    return database
+
+
+def open_existing(data_dir: Path, url: str | None) -> Database:
+    """Open the database of a farm that there is; nothing is made, and no table changed.
+
+    Parameters:
+        url: as of `connect`.
+
+    Raises:
+        CannotOpenDatabaseError: as of `connect`; or there is no farm, or one of another version.
+    """
+    memory = Memory.read(data_dir)
+    if url is None and memory is None and not (data_dir / SQLITE_FILE).exists():
+        raise CannotOpenDatabaseError(_nothing_in(data_dir))
+    database = connect(data_dir, url)
+    with _closed_on_error(database):
+        version = database.version()
+        if version is None:
+            told = _nothing_in(data_dir) if memory is None else _lost(data_dir, memory)
+            raise CannotOpenDatabaseError(told)
+        _refuse_newer(database, version)
+        if version != database.newest_version():
+            raise CannotOpenDatabaseError(
+                f"The database of {data_dir} is of an older version. Stop the farm, then bring it"
+                f" up to date with: farm migrate --data-dir {data_dir}"
+            )
+        _check_identity(database, data_dir, memory)
+    return database
+
+
+def connect(data_dir: Path, url: str | None) -> Database:
+    """Return the database of a data folder, of which nothing was read or changed yet.
 
     Parameters:
         url: ``postgresql://...``; None: the SQLite file of the data folder.
 
     Raises:
-        CannotOpenDatabaseError: not such an address, the driver is missing, or no answer.
+        CannotOpenDatabaseError: not such an address, the driver is missing, no answer, or the
+            folder belongs to another kind of database.
     """
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database.in_folder(data_dir) if url is None else _on_server(url)
-    try:
-        database.migrate()
-        with database.write() as connection:
-            feed.ensure_farm_id(connection)
-    except OperationalError as error:
-        database.close()
-        where = database.url.render_as_string(hide_password=True)
+    parsed = None if url is None else _parsed(url)
+    memory = Memory.read(data_dir)
+    if memory is not None:
+        _check_kind(data_dir, memory, parsed)
+    elif parsed is None and not (data_dir / SQLITE_FILE).exists() and (data_dir / "blobs").exists():
+        # Of a time when folders did not remember: with SQLite, its file is there before blobs are.
         raise CannotOpenDatabaseError(
-            f"The database {where} cannot be used: {str(error.orig).strip()}"
-        ) from error
-    return database
-
-
-def _on_server(url: str) -> Database:
-    try:
-        known = make_url(url).get_backend_name() == "postgresql"
-    except ArgumentError:
-        known = False
-    if not known:
-        # Not repeated in the sentence: it may hold a password.
-        raise CannotOpenDatabaseError(
-            "FARM_DATABASE_URL must be like postgresql://user@host:5432/farm; "
-            "leave it out to use the SQLite file of the data folder."
+            f"{data_dir} holds the files of a farm, but no {SQLITE_FILE}: set FARM_DATABASE_URL to"
+            f" its database, or restore {SQLITE_FILE} from a backup."
         )
+    if parsed is None:
+        return Database.in_folder(data_dir)
     try:
-        return Database(url)
+        database = Database(parsed)
     except ModuleNotFoundError as error:
         raise CannotOpenDatabaseError(
             f"FARM_DATABASE_URL needs PostgreSQL's driver ({error.name}): "
             "install render-farm[postgres]."
         ) from error
+    with _closed_on_error(database):
+        database.version()  # Does it answer?
+    return database
+
+
+def adopt(database: Database, data_dir: Path, *, new_folder: bool = True) -> None:
+    """Make or migrate the tables, and let the folder remember the database. Closed on an error.
+
+    Parameters:
+        new_folder: whether the folder may be a new one of a farm that has files already.
+
+    Raises:
+        CannotOpenDatabaseError: no answer, a newer version, or another farm's database.
+    """
+    memory = Memory.read(data_dir)
+    with _closed_on_error(database):
+        version = database.version()
+        if version is None and memory is not None:
+            raise CannotOpenDatabaseError(_lost(data_dir, memory))
+        if version is None and database.on_server and (data_dir / SQLITE_FILE).exists():
+            raise CannotOpenDatabaseError(
+                f"The farm of {data_dir} keeps its data in {SQLITE_FILE}, and the database of"
+                " FARM_DATABASE_URL is empty. Leave the variable out, or give the new farm a folder"
+                " of its own with --data-dir."
+            )
+        if version is not None:
+            _refuse_newer(database, version)
+            _check_identity(database, data_dir, memory)
+        known = memory is not None or (data_dir / "blobs").exists()
+        if version is not None and database.on_server and not known and not new_folder:
+            _refuse_strange_folder(database, data_dir)
+        database.migrate()
+        with database.write() as connection:
+            feed.ensure_farm_id(connection)
+            farm_id = feed.farm_id(connection)
+        assert farm_id is not None
+        _memory_of(database, farm_id).write(data_dir)
+
+
+@contextmanager
+def _closed_on_error(database: Database) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        database.close()
+        raise CannotOpenDatabaseError(
+            f"The database {_name(database)} cannot be used: {str(error.orig).strip()}"
+        ) from error
+    except BaseException:
+        database.close()
+        raise
+
+
+def _name(database: Database) -> str:
+    return database.url.render_as_string(hide_password=True)
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            return parsed
+    except ArgumentError:
+        pass
+    # Not repeated in the sentence: it may hold a password.
+    raise CannotOpenDatabaseError(
+        "FARM_DATABASE_URL must be like postgresql://user@host:5432/farm; "
+        "leave it out to use the SQLite file of the data folder."
+    )
+
+
+def _nothing_in(data_dir: Path) -> str:
+    return (
+        f"There is no farm in {data_dir} yet. Start it with: farm serve --data-dir {data_dir}"
+        " (or make it with farm migrate). Name the folder of another one with --data-dir."
+    )
+
+
+def _check_kind(data_dir: Path, memory: Memory, url: URL | None) -> None:
+    if memory.kind is Kind.POSTGRESQL and url is None:
+        raise CannotOpenDatabaseError(
+            f"The farm of {data_dir} keeps its data in PostgreSQL ({memory.where}). Set"
+            " FARM_DATABASE_URL to its address."
+        )
+    if memory.kind is Kind.SQLITE and url is not None:
+        raise CannotOpenDatabaseError(
+            f"The farm of {data_dir} keeps its data in {SQLITE_FILE}, not in the database of"
+            " FARM_DATABASE_URL. Leave the variable out, or name the other farm's folder with"
+            " --data-dir."
+        )
+    if memory.kind is Kind.SQLITE and not (data_dir / SQLITE_FILE).exists():
+        raise CannotOpenDatabaseError(_lost(data_dir, memory))
+
+
+def _lost(data_dir: Path, memory: Memory) -> str:
+    what = f"there is no {SQLITE_FILE}"
+    if memory.kind is Kind.POSTGRESQL:
+        what = "that of FARM_DATABASE_URL is empty. Correct the variable if it names another one"
+    return (
+        f"The farm of {data_dir} has lost its database ({memory.where}): {what}. Restore it from a"
+        f" backup, or remove {Memory.path(data_dir)} to begin anew."
+    )
+
+
+def _check_identity(database: Database, data_dir: Path, memory: Memory | None) -> None:
+    if memory is None:
+        return
+    with database.read() as connection:
+        farm_id = feed.farm_id(connection)
+    if farm_id == memory.farm_id:
+        return
+    told = "FARM_DATABASE_URL names" if database.on_server else f"{SQLITE_FILE} is"
+    raise CannotOpenDatabaseError(
+        f"{told} the database of another farm than that of {data_dir} ({memory.where})."
+        " Name the right database, or the other farm's folder with --data-dir."
+    )
+
+
+def _refuse_newer(database: Database, version: str) -> None:
+    if version not in database.known_versions():
+        raise CannotOpenDatabaseError(
+            f"The database {_name(database)} was written by a newer version of this program"
+            f" ({version}; this one knows {database.newest_version()}). {UPDATE}"
+        )
+
+
+def _refuse_strange_folder(database: Database, data_dir: Path) -> None:
+    """Refuse a new folder for a farm whose files must be somewhere else."""
+    with database.read() as connection:
+        if not files.any_blob(connection):
+            return
+    raise CannotOpenDatabaseError(
+        f"The database of FARM_DATABASE_URL belongs to a farm whose files are not in {data_dir}."
+        " Name its folder with --data-dir. If that folder is lost, make this one the farm's with:"
+        f" farm migrate --data-dir {data_dir}"
+    )
+
+
+def _memory_of(database: Database, farm_id: str) -> Memory:
+    if not database.on_server:
+        return Memory(kind=Kind.SQLITE, farm_id=farm_id, where=SQLITE_FILE)
+    url = database.url
+    host = url.host or url.query.get("host", "")
+    where = f"'{url.database}' on {host}" if host else f"'{url.database}'"
+    return Memory(kind=Kind.POSTGRESQL, farm_id=farm_id, where=where)

@@ -1,0 +1,71 @@
+"""``database.json`` in the data folder: which database is this farm's own."""
+
+import json
+import os
+import tempfile
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from farm.errors import CannotOpenDatabaseError
+
+
+class Kind(StrEnum):
+    """What a farm keeps its tables in."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+
+
+class Memory(BaseModel):
+    """What a data folder remembers of its database.
+
+    Attributes:
+        farm_id: the identity that the database itself holds.
+        where: for people; no user and no password.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Kind
+    farm_id: str
+    where: str
+
+    @staticmethod
+    def path(data_dir: Path) -> Path:
+        """Return the file of a data folder."""
+        return data_dir / "database.json"
+
+    @classmethod
+    def read(cls, data_dir: Path) -> "Memory | None":
+        """Return what a folder remembers; None: nothing yet.
+
+        Raises:
+            CannotOpenDatabaseError: the file cannot be read.
+        """
+        path = cls.path(data_dir)
+        try:
+            return cls.model_validate(json.loads(path.read_bytes()))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise CannotOpenDatabaseError(f"{path} cannot be read: {error.strerror}.") from error
+        except (ValueError, ValidationError) as error:
+            raise CannotOpenDatabaseError(
+                f"{path} is damaged: it tells which database is this farm's. Restore it from a"
+                " backup, or remove it if you are sure of FARM_DATABASE_URL."
+            ) from error
+
+    def write(self, data_dir: Path) -> None:
+        """Let a folder remember, unless it does already."""
+        if Memory.read(data_dir) == self:
+            return
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Mode 0600 from its first moment, as mkstemp makes it.
+        descriptor, part = tempfile.mkstemp(dir=data_dir, prefix="database.", suffix=".part")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(self.model_dump_json())
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).replace(self.path(data_dir))
