@@ -13,7 +13,7 @@ from farm.db.tables import runners as runner_table
 from farm.scheduler import trust
 from farm_protocol.hashing import new_hasher
 from farm_protocol.runner import MAX_CLAIM_LOG, MAX_OUTPUTS, MAX_PROGRAMS, Program
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, job_of
@@ -230,17 +230,57 @@ def test_a_slot_is_not_held_by_getting_ready_for_ever(farm: Farm, thief: FakeRun
 
 
 def test_results_of_a_frame_are_bounded(farm: Farm, thief: FakeRunner) -> None:
-    output = {"path": "demo/render_results/out/x", "hash": "0" * 64, "size": 0}
-    many = {"frame": 1, "seconds": 0, "outputs": [output] * (MAX_OUTPUTS + 1)}
-    answer = thief.post("frames", many)
-    assert answer.status_code in (400, 413)
+    data = b"pixels"
+    hasher = new_hasher()
+    hasher.update(data)
+    output = {"path": "", "hash": hasher.hexdigest(), "size": len(data)}
+    thief.http.put(f"/v1/runner/blobs/{output['hash']}", content=data).raise_for_status()
+
+    def refusal(files: list[dict[str, Any]]) -> list[str]:
+        answer = thief.post("frames", {"frame": 1, "seconds": 0, "outputs": files})
+        return list(answer.json()["errors"]) if answer.status_code == 400 else [answer.text]
+
+    inside = "demo/render_results/out/x.png"
+    # Only the path is wrong: all else is as it must be.
     for path in (
         "demo/render_results/out2/x",
+        "demo/render_results/outx",
         "demo/render_results/out",
         "demo/render_results/out/../../scene.blend",
         "/demo/render_results/out/../x",
         "demo/scene.blend",
         "other/render_results/out/x",
     ):
-        body = {"frame": 1, "seconds": 0, "outputs": [{**output, "path": path}]}
-        assert thief.post("frames", body).status_code == 400, path
+        assert refusal([output | {"path": path}]) == ["outputs[0].path"], path
+        both = [output | {"path": inside}, output | {"path": path}]
+        assert refusal(both) == ["outputs[1].path"], path
+    for size in (0, len(data) - 1, len(data) + 1, 2**63 - 1):
+        assert refusal([output | {"path": inside, "size": size}]) == ["outputs[0].hash"], size
+    other = {"path": inside, "hash": "0" * 64, "size": len(data)}
+    assert refusal([other]) == ["outputs[0].hash"]
+    many = {"frame": 1, "seconds": 0, "outputs": [output | {"path": inside}] * (MAX_OUTPUTS + 1)}
+    assert thief.post("frames", many).status_code in (400, 413)
+    assert refusal([output | {"path": inside}]) == [""]  # Nothing was wrong with the rest.
+
+
+@pytest.mark.parametrize("left", [timedelta(seconds=-1), timedelta(seconds=0)])
+def test_a_token_ends(farm: Farm, thief: FakeRunner, left: timedelta) -> None:
+    assert thief.beat() == "continue"
+    with farm.database.write() as connection:
+        connection.execute(update(runner_table).values(expires_at=datetime.now(UTC) + left))
+    calls = {
+        "job": thief.http.get("/v1/runner/job"),
+        "ready": thief.http.post("/v1/runner/heartbeat", json={}),
+        "claim": thief.http.post("/v1/runner/claims", json={}),
+        "beat": thief.post("heartbeat", {}),
+        "frame": thief.done_refused(1),
+        "log": thief.post("log", {"offset": 0, "text": "x"}),
+        "finish": thief.finish(),
+        "put": thief.http.put(f"/v1/runner/blobs/{'0' * 64}", content=b"x"),
+        "get": thief.http.get(f"/v1/runner/blobs/{'0' * 64}"),
+    }
+    assert {name: answer.status_code for name, answer in calls.items()} == dict.fromkeys(calls, 401)
+    with farm.database.read() as connection:  # Nor does a call renew it.
+        assert connection.execute(select(runner_table.c.expires_at)).scalar_one() < datetime.now(
+            UTC
+        )
