@@ -139,8 +139,9 @@ def check_auth(body):
 
 
 def check_upload(body):
-    assert set(body) == {"upload"}
+    assert {"upload"} <= set(body) <= {"upload", "skipped_files"}
     assert body["upload"]
+    assert all(isinstance(sentence, str) for sentence in body.get("skipped_files", []))
     check_groups(body["upload"])
 
 
@@ -158,7 +159,7 @@ def check_groups(groups):
 
 def check_submission(body):
     required = {"project_request", "project_files", "watch_files"}
-    assert required <= set(body) <= required | {"skip_upload"}
+    assert required <= set(body) <= required | {"skip_upload", "skipped_files"}
     assert body.get("skip_upload", True) is True
     check_groups(body["project_files"])
     for pattern, folder in body["watch_files"].items():

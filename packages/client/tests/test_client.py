@@ -426,3 +426,14 @@ def test_an_answer_that_is_nested_without_end_is_no_envoy(envoy):
     envoy.answers["GET", "user-info"] = (200, b"[" * 100_000)
     with pytest.raises(APIError, match="is not Envoy"):
         EnvoyClient(url=envoy.url).get_user_info()
+
+
+def test_envoy_is_told_what_was_left_out(client, envoy, project, folder):
+    (folder / "lost").symlink_to("nothing")
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    client.submit_project(project)
+    (body,) = envoy.sent("POST", "/project-submit")
+    assert "lost" in body["skipped_files"][0]
+    client.upload_project_files(project)
+    (body,) = envoy.sent("POST", "/upload")
+    assert "lost" in body["skipped_files"][0]

@@ -173,6 +173,36 @@ def test_links_that_lead_out_do_not_leak(project, folder):
     ]
 
 
+def test_what_is_left_out_is_named(project, folder):
+    os.mkfifo(folder / "assets" / "pipe")
+    (folder / "assets" / "lost").symlink_to("nothing")
+    (folder / "assets" / "secrets").symlink_to(folder.parent / "sample project2")
+    (folder / "assets" / "circle").symlink_to(folder)
+    project.add_files("scene.blend", str(folder) + "2/secret.txt")
+    project.add_files(project.LocalRoot, project.RemoteRoot)
+    assert "assets/pipe" not in project.files
+    told = "\n".join(project.skipped_files)
+    assert len(project.skipped_files) == 5
+    for name in ("assets/pipe", "assets/lost", "assets/secrets", "assets/circle", "secret.txt"):
+        assert name in told
+    assert project.files
+    assert len(project.skipped_files) == 5
+
+
+def test_folders_that_link_each_other_end(project, folder):
+    for number in range(8):
+        (folder / "assets" / str(number)).mkdir()
+        for other in range(8):
+            (folder / "assets" / str(number) / ("to %d" % other)).symlink_to("../%d" % other)
+    gridmarkets._files.MOST_LINKED_FOLDERS, before = 100, gridmarkets._files.MOST_LINKED_FOLDERS
+    try:
+        project.add_files(project.LocalRoot, project.RemoteRoot)
+        assert "scene.blend" in project.files
+        assert any("too many folders" in sentence for sentence in project.skipped_files)
+    finally:
+        gridmarkets._files.MOST_LINKED_FOLDERS = before
+
+
 def test_a_project_folder_that_is_a_link_itself(folder, tmp_path):
     (tmp_path / "short").symlink_to(folder)
     project = Project(str(tmp_path / "short"))

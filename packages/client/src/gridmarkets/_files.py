@@ -20,6 +20,15 @@ log = logging.getLogger("gridmarkets")
 GENERATED_NAME = re.compile(r"submission \d{4}-\d\d-\d\d \d\d-\d\d-\d\d-\d{3}$")
 
 
+# A few folders that link each other make any number of paths.
+MOST_LINKED_FOLDERS = 10000
+MOST_SENTENCES = 200
+
+
+def _sentence(text, *paths):
+    return text.format(*[to_text(path) for path in paths])
+
+
 def path_inside(path, folder, rules=os.path):
     """Return ``path`` relative to ``folder`` ("" for the folder itself), or None if outside.
 
@@ -58,6 +67,9 @@ class FileSet(object):
         self._remote_root = remote_root
         # (local folder, remote folder, path below both; "" for everything in them)
         self._entries = []
+        # Sentences about what was left out when `groups` was last called, and by `add`.
+        self._ignored = []
+        self.skipped = []
 
     def add(self, local_folder, remote_folder, paths):
         """Add files or folders below ``local_folder``; those outside of it are ignored.
@@ -70,14 +82,22 @@ class FileSet(object):
         if path_inside(local_folder, self._local_root) is not None and self._leads_out(
             local_folder, self._local_root
         ):
-            log.warning("%s leads out of the project folder and is ignored.", local_folder)
+            self._ignore("{0} leads out of the project folder and is ignored.", local_folder)
             return
         for path in paths:
             below = path_inside(os.path.join(local_folder, to_text(path)), local_folder)
             if below is None:
-                log.warning("%s is not inside %s and is ignored.", path, local_folder)
+                self._ignore("{0} is not inside {1} and is ignored.", path, local_folder)
                 continue
             self._entries.append((local_folder, remote_folder, below))
+
+    def _ignore(self, sentence, *paths):
+        self._ignored.append(_sentence(sentence, *paths))
+        log.warning("%s", self._ignored[-1])
+
+    def _skip(self, sentence, *paths):
+        self.skipped.append(_sentence(sentence, *paths))
+        log.warning("%s", self.skipped[-1])
 
     def groups(self, result_folders):
         """Return ``[{"localRoot", "remoteRoot", "files", "named"}]``, each file once, sorted.
@@ -93,6 +113,8 @@ class FileSet(object):
                 same remote path.
         """
         problems = []
+        self.skipped = list(self._ignored)
+        self._linked = 0
         skip = set(os.path.normcase(os.path.realpath(folder)) for folder in result_folders)
         groups = {}
         taken = {}
@@ -130,7 +152,7 @@ class FileSet(object):
         """Return the files of one entry, relative to ``local_folder``."""
         path = os.path.abspath(os.path.join(local_folder, below))
         if self._leads_out(path, local_folder):
-            log.warning("%s leads out of the project folder and is ignored.", path)
+            self._skip("{0} leads out of the project folder and is ignored.", path)
             return []
         if os.path.isfile(path):
             return [below]
@@ -161,8 +183,9 @@ class FileSet(object):
                 problems.append("The name {0!r} is not valid Unicode text.".format(name))
                 continue
             if is_link and self._leads_out(os.path.join(folder, name), base):
-                log.warning(
-                    "%s leads out of the project folder and is ignored.", os.path.join(folder, name)
+                self._skip(
+                    "{0} leads out of the project folder and is ignored.",
+                    os.path.join(folder, name),
                 )
                 continue
             if is_file:
@@ -170,9 +193,19 @@ class FileSet(object):
             elif is_folder:
                 path = os.path.join(folder, name)
                 real = os.path.realpath(path) if is_link else os.path.join(parents[-1], name)
-                if real not in parents and not self._holds_results(path, real, skip):
+                if is_link:
+                    self._linked += 1
+                if real in parents:
+                    self._skip("{0} leads back to a folder above it and is ignored.", path)
+                elif self._linked > MOST_LINKED_FOLDERS:
+                    self._skip("{0} is ignored: too many folders are reached through links.", path)
+                elif not self._holds_results(path, real, skip):
                     inner = start + name + "/"
                     self._walk(path, inner, base, skip, parents + [real], found, problems)  # noqa: RUF005
+            elif is_link:
+                self._skip("{0} leads to no file and is ignored.", os.path.join(folder, name))
+            else:
+                self._skip("{0} is not a regular file and is ignored.", os.path.join(folder, name))
 
     def _holds_results(self, path, real, skip):
         if os.path.normcase(real) in skip:

@@ -57,6 +57,8 @@ def submission(project, skip_upload, skip_auto_download):
     }
     if skip_upload:
         body["skip_upload"] = True
+    elif project.skipped_files:
+        body["skipped_files"] = project.skipped_files
     return body
 
 

@@ -187,7 +187,10 @@ class EnvoyClient(object):
             sentence = "The project has no files to upload: add some with add_files()."
             raise errors.InvalidRequestError(sentence, errors={"files": [sentence]})
         self._sign_in()
-        return to_text(_field(self._post(["upload"], {"upload": groups}), "ID", None))
+        body = {"upload": groups}
+        if project.skipped_files:
+            body["skipped_files"] = project.skipped_files
+        return to_text(_field(self._post(["upload"], body), "ID", None))
 
     def get_project_status(self, project_name):
         """Return how the upload and submission of a project stand.

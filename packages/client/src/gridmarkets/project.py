@@ -7,7 +7,7 @@ import os
 import re
 
 from gridmarkets._compat import is_text, to_text
-from gridmarkets._files import FileSet, path_inside, remote_inside
+from gridmarkets._files import MOST_SENTENCES, FileSet, path_inside, remote_inside
 from gridmarkets.errors import InvalidRequestError
 from gridmarkets.job import Job
 from gridmarkets.watch_file import WatchFile
@@ -155,6 +155,11 @@ class Project(object):
                     "add_watch_files() takes WatchFile objects, not {0!r}".format(watch_file)
                 )
             self.watch_files.append(watch_file)
+
+    @property
+    def skipped_files(self):
+        """Sentences about what `files` and `file_groups` left out when they were last asked."""
+        return self._files.skipped[:MOST_SENTENCES]
 
     def file_groups(self):
         """Return the files to upload, read from disk now.

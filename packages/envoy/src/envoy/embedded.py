@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from envoy.errors import EnvoyError, FarmUnreachableError
 from envoy.farm_client import FarmClient
+from envoy.threads import in_thread
 from envoy.waiting import WaitingRoom, pause_seconds
 
 READY_SECONDS = 60.0
@@ -168,7 +169,7 @@ class EmbeddedFarm:
             ) from None
         except FarmStartError as error:
             status = await process.wait()
-            last = await asyncio.to_thread(_last_line, self._log_path)
+            last = await in_thread(_last_line, self._log_path)
             raise FarmStartError(f"{error} (exit status {status}; {last}).") from error
 
         async def gone() -> None:

@@ -56,6 +56,7 @@ from envoy.farm_answers import (
     within,
 )
 from envoy.local_files import file_parts
+from envoy.slots import STUCK_SECONDS
 
 T = TypeVar("T")
 
@@ -185,9 +186,12 @@ class FarmClient:
         return answer.tickets
 
     async def put_blob(
-        self, ticket: Ticket, path: Path, size: int, sent: Callable[[int], None]
+        self, ticket: Ticket, path: Path, root: str, size: int, sent: Callable[[int], None]
     ) -> None:
         """Send the bytes of a file, calling ``sent`` with the size of each part.
+
+        Parameters:
+            root: folder that it must lie below; see `envoy.local_files.open_local`.
 
         Raises:
             LocalFileError: the file is gone or cannot be read.
@@ -199,13 +203,18 @@ class FarmClient:
         if own:
             headers |= self._authorization()
         loop = asyncio.get_running_loop()
-        async with within(ANSWER_SECONDS) as limit:
+        left = size
+        # Longer than a file may take to be read: then it is not the farm that does not answer.
+        async with within(STUCK_SECONDS + ANSWER_SECONDS) as limit:
 
             def moved(count: int) -> None:
-                limit.reschedule(loop.time() + ANSWER_SECONDS)
+                nonlocal left
+                left -= count
+                reading = STUCK_SECONDS if left > 0 else 0.0
+                limit.reschedule(loop.time() + ANSWER_SECONDS + reading)
                 sent(count)
 
-            parts = file_parts(path, size, moved)
+            parts = file_parts(path, root, size, moved)
             try:
                 async with self._http.stream(
                     "PUT", url, content=parts, headers=headers

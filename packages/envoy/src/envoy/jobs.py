@@ -1,6 +1,5 @@
 """Jobs of this Envoy's projects: how they stand, their logs and results, and acting on them."""
 
-import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 from envoy.errors import NotOnFarmError
 from envoy.farm_client import FarmClient
 from envoy.journal import DownloadState, Entry, EntryState, Journal
+from envoy.threads import in_thread
 from envoy.watch.match import unusable
 
 _RESULT_STATES = {
@@ -35,7 +35,7 @@ class Jobs:
 
     async def of_project(self, project: str) -> list[dict[str, Any]]:
         """Return the jobs of a project, newest submission first; none for an unknown project."""
-        return await asyncio.to_thread(self._of_project, project)
+        return await in_thread(self._of_project, project)
 
     async def act(self, job_id: str, action: str) -> dict[str, Any]:
         """Stop, suspend, resume or retry a job; returns how it stands then.
@@ -57,7 +57,7 @@ class Jobs:
     async def results(self, project: str) -> list[dict[str, Any]]:
         """Return the result files of a project, newest submission first, and where each is."""
         found: list[dict[str, Any]] = []
-        for entry in await asyncio.to_thread(self._submissions, project):
+        for entry in await in_thread(self._submissions, project):
             downloads = {
                 (blob, _remote(entry, relative)): (_RESULT_STATES[state], Path(folder, relative))
                 for blob, folder, relative, state in self._journal.downloads.of_entry(entry.id)

@@ -1,6 +1,5 @@
 """What a request about a project means: accept an upload or submission, list projects and files."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +14,10 @@ from envoy.errors import InvalidRequestError
 from envoy.farm_client import FarmClient
 from envoy.journal import Entry, Journal, UploadFile, Watch
 from envoy.journal.submissions import new_entry
+from envoy.threads import in_thread
 from envoy.upload.own_results import without_own_results
 from envoy.upload.scan import Group, scan
+from envoy.upload.skipped import Skipped
 from envoy.upload.worker import Uploader
 from envoy.wire import FileGroup, SubmitBody, UploadBody
 
@@ -47,8 +48,10 @@ class Projects:
             check_segment(project)
         except UnsafePathError as error:
             raise InvalidRequestError.of("upload[0].remoteRoot", str(error)) from error
-        files = await self._scan(body.upload, project, "upload")
-        await self._accept(new_entry(uuid4().hex, account, project, files), files)
+        files, skipped = await self._scan(body.upload, project, "upload")
+        skipped.extend(body.skipped_files)
+        entry = new_entry(uuid4().hex, account, project, files, warnings=skipped.sentences)
+        await self._accept(entry, files)
         return project
 
     async def submit(self, body: SubmitBody) -> Entry:
@@ -63,9 +66,11 @@ class Projects:
         """
         account = self._account.required()
         # In a thread: to compile a thousand patterns takes a while.
-        plan = await asyncio.to_thread(compose, body)
+        plan = await in_thread(compose, body)
         spec = plan.spec
-        files = await self._scan(plan.groups, spec.project, "project_files")
+        root = body.project_request.params.local_root
+        files, skipped = await self._scan(plan.groups, spec.project, "project_files", root)
+        skipped.extend(body.skipped_files)
         scenes = {job.path for job in spec.jobs}
         coming = {file.remote for file in files} & scenes
         coming |= self._journal.submissions.awaited_paths(spec.project, scenes)
@@ -78,30 +83,32 @@ class Projects:
             name=spec.name,
             output_folder=spec.output_folder,
             spec=spec.model_dump_json(),
-            warnings=dict.fromkeys([*plan.warnings, *check.warnings]),
+            warnings=dict.fromkeys([*skipped.sentences, *plan.warnings, *check.warnings]),
         )
         await self._accept(entry, files, plan.watches)
         return entry
 
     async def _scan(
-        self, groups: Sequence[FileGroup], project: str, field: str
-    ) -> list[UploadFile]:
-        return await asyncio.to_thread(self._scan_now, groups, project, field)
+        self, groups: Sequence[FileGroup], project: str, field: str, local_root: str = ""
+    ) -> tuple[list[UploadFile], Skipped]:
+        return await in_thread(self._scan_now, groups, project, field, local_root)
 
-    def _scan_now(self, groups: Sequence[FileGroup], project: str, field: str) -> list[UploadFile]:
-        files = scan([_group(group) for group in groups], project, field)
+    def _scan_now(
+        self, groups: Sequence[FileGroup], project: str, field: str, local_root: str
+    ) -> tuple[list[UploadFile], Skipped]:
+        files, skipped = scan([_group(group) for group in groups], project, field, local_root)
         roots = {Path(group.local_root) for group in groups}
         named = {
             str(Path(group.local_root, name))
             for group in groups
             for name in (group.named if group.named is not None else group.files or ())
         }
-        return without_own_results(files, roots, named, self._journal)
+        return without_own_results(files, roots, named, self._journal), skipped
 
     async def _accept(
         self, entry: Entry, files: list[UploadFile], watches: Sequence[Watch] = ()
     ) -> None:
-        await asyncio.to_thread(self._journal.submissions.add, entry, files, watches)
+        await in_thread(self._journal.submissions.add, entry, files, watches)
         self._uploader.add(entry)
 
     async def listing(self) -> list[dict[str, Any]]:
@@ -155,4 +162,5 @@ def _time_text(mtime_ns: int) -> str:
 
 
 def _group(group: FileGroup) -> Group:
-    return Group(group.local_root, group.remote_root, group.files)
+    named = None if group.named is None else frozenset(group.named)
+    return Group(group.local_root, group.remote_root, group.files, named)

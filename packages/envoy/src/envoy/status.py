@@ -1,12 +1,12 @@
 """How things stand: the published project status, and Envoy's own view of all its activity."""
 
-import asyncio
 from typing import Any
 
 from farm_protocol.jobs import JobState
 
 from envoy.jobs import jobs_of, warnings_of
 from envoy.journal import DownloadCounts, Entry, EntryState, Journal
+from envoy.threads import in_thread
 from envoy.upload.worker import Uploader
 from envoy.waiting import WaitingRoom
 from envoy.watch.download import Downloader
@@ -45,7 +45,7 @@ class Status:
         State and message are the latest entry's; the files are those of all entries still open,
         and else of the last one that had any.
         """
-        return await asyncio.to_thread(self._project, name)
+        return await in_thread(self._project, name)
 
     def _project(self, name: str) -> dict[str, Any]:
         entries = self._journal.submissions.of_project(name)
@@ -109,7 +109,7 @@ class Status:
         The latest upload counts when nothing was submitted. For an unknown project the state is
         "unknown" and everything else is empty.
         """
-        return await asyncio.to_thread(self._progress, name)
+        return await in_thread(self._progress, name)
 
     def _progress(self, name: str) -> dict[str, Any]:
         # Asked first: what the feed tells meanwhile only makes the answer more careful.
@@ -136,7 +136,7 @@ class Status:
 
     async def activity(self) -> dict[str, Any]:
         """Return all recent submissions with their jobs and downloads, newest first."""
-        return await asyncio.to_thread(self._activity)
+        return await in_thread(self._activity)
 
     def _activity(self) -> dict[str, Any]:
         counts = self._journal.downloads.counts()

@@ -49,6 +49,7 @@ def _sentences(submission: dict[str, Any]) -> list[str]:
     project = submission["project"]
     of_project = [submission["sentence"], *submission["warnings"]]
     said = [(project, each) for each in [*of_project, submission["downloads"]["sentence"]]]
+    said += [(project, warning) for warning in submission["warnings"]]
     for job in submission["jobs"]:
         of_job = [job["sentence"], *job["warnings"]]
         said += [(f"{project}, {job['name']}", sentence) for sentence in of_job]

@@ -49,6 +49,9 @@ class FileGroup(_Body):
 
 Groups = Annotated[list[FileGroup], FailFast(), BeforeValidator(_one_is_a_list)]
 """One group, several, or none."""
+Sentences = Annotated[
+    list[Annotated[str, Field(max_length=10_000)]], BeforeValidator(lambda value: value or [])
+]
 
 
 class AuthBody(_Body):
@@ -59,9 +62,10 @@ class AuthBody(_Body):
 
 
 class UploadBody(_Body):
-    """``POST /upload``."""
+    """``POST /upload``. ``skipped_files``: see `SubmitBody`."""
 
     upload: Groups
+    skipped_files: Sentences = []
 
 
 class ProjectParams(_Body):
@@ -108,9 +112,15 @@ class ProjectRequest(_Body):
 
 
 class SubmitBody(_Body):
-    """``POST /project-submit``. ``watch_files``: pattern -> local folder."""
+    """``POST /project-submit``.
+
+    Attributes:
+        watch_files: pattern -> local folder.
+        skipped_files: sentences about what the client found in folders and left out.
+    """
 
     project_request: ProjectRequest
     project_files: Groups = []
     watch_files: Annotated[dict[str, str], BeforeValidator(_nothing_is_a_dict)] = {}
     skip_upload: bool | None = None
+    skipped_files: Sentences = []

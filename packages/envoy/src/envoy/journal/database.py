@@ -80,6 +80,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             hash TEXT NOT NULL
         ) STRICT, WITHOUT ROWID""",
     ),
+    ("ALTER TABLE upload_files ADD COLUMN root TEXT NOT NULL DEFAULT ''",),
 )
 """Each tuple takes the file from one version (``PRAGMA user_version``) to the next.
 

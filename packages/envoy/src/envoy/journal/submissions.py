@@ -31,11 +31,20 @@ class EntryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UploadFile:
-    """One file to send. ``remote``: canonical path; ``local``: absolute; ``size`` in bytes."""
+    """One file to send.
+
+    Attributes:
+        remote: canonical path.
+        local: absolute path.
+        size: in bytes.
+        root: local folder that what ``local`` leads to must lie below; "" in entries from before
+            this was remembered.
+    """
 
     remote: str
     local: str
     size: int
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +159,9 @@ class Submissions:
                 ),
             )
             connection.executemany(
-                "INSERT INTO upload_files VALUES (?, ?, ?, ?)",
-                ((entry.id, file.remote, file.local, file.size) for file in files),
+                "INSERT INTO upload_files (entry_id, remote, local, size, root)"
+                " VALUES (?, ?, ?, ?, ?)",
+                ((entry.id, file.remote, file.local, file.size, file.root) for file in files),
             )
             connection.executemany(
                 "INSERT OR IGNORE INTO watches VALUES (?, ?, ?)",
@@ -217,10 +227,12 @@ class Submissions:
     def files(self, entry_id: str) -> list[UploadFile]:
         """Return the files of an entry, by remote path."""
         rows = self._database.read(
-            "SELECT remote, local, size FROM upload_files WHERE entry_id = ? ORDER BY remote",
+            "SELECT remote, local, size, root FROM upload_files WHERE entry_id = ? ORDER BY remote",
             (entry_id,),
         )
-        return [UploadFile(str(r), str(path), int(str(size))) for r, path, size in rows]
+        return [
+            UploadFile(str(r), str(path), int(str(size)), str(root)) for r, path, size, root in rows
+        ]
 
     def awaited_paths(self, project: str, paths: Iterable[str]) -> set[str]:
         """Return those of ``paths`` that unfinished entries of the project will still send."""

@@ -2,15 +2,15 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm_protocol.hashing import hash_file
+from farm_protocol.hashing import hash_open
 
 from envoy.journal import Journal, UploadFile
 from envoy.journal.hashes import HashRecord
-from envoy.local_files import unreadable
+from envoy.local_files import open_local, unreadable
 
 SETTLED_SECONDS = 2.0
 """A file written this recently may change again without changing its time stamp (FAT counts in
@@ -19,10 +19,17 @@ steps of two seconds), so its hash is not remembered."""
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """A local file and its content's name. ``size`` in bytes, ``mtime_ns`` since the epoch."""
+    """A local file and its content's name.
+
+    Attributes:
+        root: that it must lie below; see `envoy.local_files.open_local`.
+        size: in bytes.
+        mtime_ns: since the epoch.
+    """
 
     remote: str
     local: Path
+    root: str
     hash: str
     size: int
     mtime_ns: int
@@ -34,8 +41,13 @@ class HashCache:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
-    def hash_all(self, files: Sequence[UploadFile]) -> list[Hashed]:
+    def hash_all(
+        self, files: Sequence[UploadFile], moved: Callable[[str], None] = lambda path: None
+    ) -> list[Hashed]:
         """Return the hashes of files; blocking, so to be called in a thread.
+
+        Parameters:
+            moved: called with the path of a file that is begun, and of which a piece was read.
 
         Raises:
             LocalFileError: naming a file that is gone or cannot be read.
@@ -44,31 +56,41 @@ class HashCache:
         fresh: list[HashRecord] = []
         result: list[Hashed] = []
         for file in files:
-            record, worth_keeping = _hash_one(Path(file.local), known.get(file.local))
+            path = Path(file.local)
+            record, worth_keeping = _hash_one(path, file.root, known.get(file.local), moved)
             if worth_keeping:
                 fresh.append(record)
             result.append(
-                Hashed(file.remote, Path(file.local), record.hash, record.size, record.mtime_ns)
+                Hashed(file.remote, path, file.root, record.hash, record.size, record.mtime_ns)
             )
         if fresh:
             self._journal.hashes.store(fresh)
         return result
 
 
-def hash_again(hashed: Hashed) -> Hashed:
+def hash_again(hashed: Hashed, moved: Callable[[str], None] = lambda path: None) -> Hashed:
     """Return the file as it is now, read anew; blocking. Raises LocalFileError."""
-    record, _ = _hash_one(hashed.local, None)
-    return Hashed(hashed.remote, hashed.local, record.hash, record.size, record.mtime_ns)
+    record, _ = _hash_one(hashed.local, hashed.root, None, moved)
+    return Hashed(
+        hashed.remote, hashed.local, hashed.root, record.hash, record.size, record.mtime_ns
+    )
 
 
-def _hash_one(path: Path, known: HashRecord | None) -> tuple[HashRecord, bool]:
-    """Return the file's record and whether it is new and may be remembered."""
+def _hash_one(
+    path: Path, root: str, known: HashRecord | None, moved: Callable[[str], None]
+) -> tuple[HashRecord, bool]:
+    """Return the file's record and whether it is new and may be remembered.
+
+    Of a file that grows while it is read, what it held at first counts.
+    """
+    moved(str(path))
     try:
-        before = path.stat()
-        if known and _same(known, before):
+        if known and _same(known, path.stat()):
             return known, False
-        digest, size = hash_file(path)
-        after = path.stat()
+        with os.fdopen(open_local(path, root), "rb") as file:
+            before = os.fstat(file.fileno())
+            digest, size = hash_open(file, before.st_size, lambda: moved(str(path)))
+            after = os.fstat(file.fileno())
     except OSError as error:
         raise unreadable(path, error) from error
     record = HashRecord(str(path), size, after.st_mtime_ns, str(after.st_ino), digest)

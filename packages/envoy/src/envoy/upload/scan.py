@@ -1,20 +1,42 @@
 """Which local files a request means, and where each goes.
 
 Done while the caller waits, so that a missing file or an unusable name is told at once.
+
+What is taken of a folder, here and nowhere else:
+
+- Regular files. Not FIFOs, sockets and devices, and nothing of ``/proc``, ``/sys`` and ``/dev``,
+  but for ``/dev/shm``.
+- Links, to files and to folders, that end inside the project: below one of the local folders that
+  the request names. A link that leads back to a folder above it is not followed.
+- Everything else is skipped, and each is named in a sentence for the status. But who names a file
+  by itself wants it: then one that cannot be taken is an error, with what to do instead.
 """
 
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm_protocol.paths import UnsafePathError, canonical
 
 from envoy.errors import InvalidRequestError
 from envoy.journal import UploadFile
+from envoy.upload.skipped import Skipped
 
 MOST_ERRORS = 20
+MOST_LINKED_FOLDERS = 10_000
+"""Reached through links: a few folders that link each other make any number of paths."""
+MOST_DEPTH = 250
+"""Folders in folders; a remote path has room for so many only if their names are short."""
+_NO_PROJECT = () if os.name == "nt" else ("/dev", "/proc", "/sys")
+_MEMORY = "/dev/shm/"  # noqa: S108 - where some keep files in memory
+_KINDS = {
+    stat.S_IFIFO: "a named pipe (FIFO)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,38 +48,57 @@ class Group:
         remote_root: remote folder, with or without its leading slash.
         files: paths relative to ``local_root``, a folder standing for all files in it; None:
             everything in ``local_root``.
+        named: those of ``files`` that somebody asked for one by one; None: all of them.
     """
 
     local_root: str
     remote_root: str
     files: Sequence[str] | None
+    named: frozenset[str] | None = None
 
 
-def scan(groups: Sequence[Group], project: str, field: str) -> list[UploadFile]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    relative: str
+    local: str
+    size: int
+    root: str
+
+
+class _NotTakenError(Exception):
+    """A file or folder is not one that is taken. ``str()`` says why."""
+
+
+def scan(
+    groups: Sequence[Group], project: str, where: str, local_root: str = ""
+) -> tuple[list[UploadFile], Skipped]:
     """Return the files of all groups, each remote path once (the last group wins).
 
     Parameters:
         project: first segment that every remote path must have.
-        field: name of the groups' field, for error messages.
+        where: name of the groups' field, for error messages.
+        local_root: the project's folder, "" when not known: links may lead there, too.
 
     Raises:
-        InvalidRequestError: naming each file that is missing or whose path cannot be used.
+        InvalidRequestError: naming each file that is missing or cannot be taken.
     """
     errors: dict[str, list[str]] = {}
     found: dict[str, UploadFile] = {}
+    folders = [group.local_root for group in groups] + [local_root]
+    look = _Look(folders=_roots(folders))
     for number, group in enumerate(groups):
-        where = f"{field}[{number}]" if len(groups) > 1 else field
-        for file in _scan_group(group, project, where, errors):
+        part = f"{where}[{number}]" if len(groups) > 1 else where
+        for file in _scan_group(group, project, part, errors, look):
             found[file.remote] = file
             if sum(map(len, errors.values())) >= MOST_ERRORS:
                 raise InvalidRequestError(errors)
     if errors:
         raise InvalidRequestError(errors)
-    return list(found.values())
+    return list(found.values()), look.skipped
 
 
 def _scan_group(
-    group: Group, project: str, where: str, errors: dict[str, list[str]]
+    group: Group, project: str, where: str, errors: dict[str, list[str]], look: "_Look"
 ) -> Iterator[UploadFile]:
     def refuse(part: str, sentence: str) -> None:
         sentences = errors.setdefault(f"{where}.{part}", [])
@@ -75,42 +116,168 @@ def _scan_group(
     if group.files is not None and not group.files:
         return
     root = Path(group.local_root)
-    if not root.is_absolute():
+    if not root.is_absolute() or "\0" in group.local_root:
         refuse("localRoot", f"'{group.local_root}' is not an absolute folder of this machine.")
         return
     if not root.is_dir():
         refuse("localRoot", f"The folder {root} does not exist.")
         return
+    if special := _special(os.path.realpath(root)):
+        refuse("localRoot", f"{root} cannot be a project: what is in {special} are no files.")
+        return
     for name in [""] if group.files is None else group.files:
         try:
-            for relative, local, size in _expand(root, name):
-                yield UploadFile(canonical(f"{remote_root}/{relative}"), local, size)
+            for file in look.at(root, name):
+                remote = canonical(f"{remote_root}/{file.relative}")
+                yield UploadFile(remote, file.local, file.size, file.root)
+        except _NotTakenError as error:
+            if group.named is None or name in group.named:
+                refuse("files", str(error))
+            else:
+                look.skipped.add(str(error))
         except UnsafePathError as error:
             refuse("files", f"'{name}': {error}")
         except FileNotFoundError as error:
             refuse("files", f"The file {error.filename or root / name} does not exist.")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            path = getattr(error, "filename", None) or root / name
+            refuse("files", f"The file {path} cannot be read: {reason}.")
+
+
+@dataclass(slots=True)
+class _Look:
+    """A look at the disk for one request.
+
+    Attributes:
+        folders: the real paths of the project's local folders.
+    """
+
+    folders: list[str]
+    skipped: Skipped = field(default_factory=Skipped)
+    _linked: int = 0
+    _real: dict[str, str] = field(default_factory=dict)
+
+    def at(self, root: Path, name: str) -> Iterator[_Found]:
+        """Yield a file that is named, or all files of a folder that is.
+
+        Raises:
+            _NotTakenError: it is not one that is taken.
+            UnsafePathError: the name is none.
+            OSError: it is not there, or cannot be read.
+        """
+        relative = _relative(root, name)
+        # Texts, not Path objects: fifty thousand of those cost more than asking the disk.
+        path = os.path.join(root, relative.replace("/", os.sep)) if relative else str(root)
+        real, status = self._behind(path)
+        home = self._home(path, real)
+        if stat.S_ISREG(status.st_mode):
+            yield _Found(relative, path, status.st_size, home)
+        elif stat.S_ISDIR(status.st_mode):
+            start = f"{relative}/" if relative else ""
+            yield from self._folder(path, start, [real])
+        else:
+            raise _NotTakenError(f"{path} is {_kind(status)}, neither a file nor a folder.")
+
+    def _folder(self, path: str, start: str, parents: list[str]) -> Iterator[_Found]:
+        """Yield all files of a folder.
+
+        Parameters:
+            start: what their relative paths begin with.
+            parents: real paths of this folder and of those above it.
+        """
+        with os.scandir(path) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        below: list[tuple[str, str]] = []
+        for entry in listed:
+            try:
+                real, status = self._entry(entry, parents)
+                home = self._home(entry.path, real)
+            except _NotTakenError as error:
+                self.skipped.add(str(error))
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield _Found(start + entry.name, entry.path, status.st_size, home)
+            elif stat.S_ISDIR(status.st_mode):
+                below.append((entry.name, real))
+            else:
+                self.skipped.add(f"{entry.path} was skipped: it is {_kind(status)}.")
+        for name, real in below:
+            inner = os.path.join(path, name)
+            if len(parents) >= MOST_DEPTH:
+                self.skipped.add(f"{inner} was skipped: it is {MOST_DEPTH} folders deep.")
+                continue
+            yield from self._folder(inner, f"{start}{name}/", [*parents, real])
+
+    def _entry(self, entry: os.DirEntry[str], parents: list[str]) -> tuple[str, os.stat_result]:
+        """Return the real path of what stands in a folder, and what it is."""
+        if not entry.is_symlink():
+            return os.path.join(parents[-1], entry.name), entry.stat(follow_symlinks=False)
+        real = os.path.realpath(entry.path)
+        try:
+            status = os.stat(real)
         except OSError as error:
-            reason = error.strerror or str(error)
-            refuse("files", f"The file {error.filename or root / name} cannot be read: {reason}.")
+            reason = "nothing" if isinstance(error, FileNotFoundError) else error.strerror
+            raise _NotTakenError(
+                f"The link {entry.path} was skipped: it leads to {reason} ({real})."
+            ) from None
+        if stat.S_ISDIR(status.st_mode):
+            if real in parents:
+                raise _NotTakenError(
+                    f"The link {entry.path} was skipped: it leads back to a folder above it."
+                )
+            self._linked += 1
+            if self._linked > MOST_LINKED_FOLDERS:
+                raise _NotTakenError(
+                    f"The link {entry.path} was skipped: more than {MOST_LINKED_FOLDERS} folders"
+                    " are reached through links."
+                )
+        return real, status
+
+    def _behind(self, path: str) -> tuple[str, os.stat_result]:
+        """Return the real path of a path that was given, and what is there."""
+        status = os.lstat(path)
+        if not stat.S_ISLNK(status.st_mode):
+            # Of many files in one folder, the folder is looked up once.
+            folder, name = os.path.split(path)
+            if folder not in self._real:
+                self._real[folder] = os.path.realpath(folder)
+            return os.path.join(self._real[folder], name), status
+        return os.path.realpath(path), os.stat(path)
+
+    def _home(self, path: str, real: str) -> str:
+        """Return the folder of the project that a real path lies in.
+
+        Raises:
+            _NotTakenError: it lies in none.
+        """
+        if special := _special(real):
+            raise _NotTakenError(f"{path} is not taken: what is in {special} are no files.")
+        for folder in self.folders:
+            if real == folder or real.startswith(
+                folder if folder[-1] == os.sep else folder + os.sep
+            ):
+                return folder
+        raise _NotTakenError(
+            f"{path} leads to {real}, which is outside of the project, and is not taken. Add the"
+            f" folder that it is in by itself: add_files('{os.path.dirname(real)}', ...)."
+        )
 
 
-def _expand(root: Path, name: str) -> Iterator[tuple[str, str, int]]:
-    """Yield (path relative to root with slashes, local path, size) of a file or whole folder."""
-    relative = _relative(root, name)
-    # Texts, not Path objects: fifty thousand of those cost more than asking the disk.
-    path = os.path.join(root, relative.replace("/", os.sep)) if relative else str(root)
-    status = os.stat(path)
-    if stat.S_ISREG(status.st_mode):
-        yield relative, path, status.st_size
-        return
-    if not stat.S_ISDIR(status.st_mode):
-        raise UnsafePathError("It is neither a file nor a folder.")
-    for folder, folders, names in os.walk(path, onerror=_raise):
-        folders.sort()
-        for child in sorted(names):
-            local = os.path.join(folder, child)
-            size = os.stat(local).st_size
-            yield os.path.relpath(local, root).replace(os.sep, "/"), local, size
+def _roots(folders: Sequence[str]) -> list[str]:
+    absolute = [each for each in folders if os.path.isabs(each) and "\0" not in each]
+    return list(dict.fromkeys(os.path.realpath(each) for each in absolute))
+
+
+def _special(real: str) -> str:
+    """Return the folder of the system's that a real path lies in; "" for files of people."""
+    if f"{real}/".startswith(_MEMORY):
+        return ""
+    return next((each for each in _NO_PROJECT if f"{real}/".startswith(f"{each}/")), "")
+
+
+def _kind(status: os.stat_result) -> str:
+    return _KINDS.get(stat.S_IFMT(status.st_mode), "something special")
 
 
 def _relative(root: Path, name: str) -> str:
@@ -123,7 +290,3 @@ def _relative(root: Path, name: str) -> str:
     # Judged before the disk is asked: '..' must not even say whether something is there.
     clean = name.rstrip("/").removeprefix("./")
     return canonical(clean) if clean not in ("", ".") else ""
-
-
-def _raise(error: OSError) -> None:
-    raise error

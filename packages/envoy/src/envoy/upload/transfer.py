@@ -5,9 +5,9 @@ remembered between attempts: the farm says what it has, so an interrupted upload
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from farm_protocol.errors import ErrorCode
 from farm_protocol.files import BlobRef, FileEntry, Ticket
@@ -15,7 +15,10 @@ from farm_protocol.files import BlobRef, FileEntry, Ticket
 from envoy.errors import FarmAnswerError, FileChangedError
 from envoy.farm_client import FarmClient
 from envoy.journal import UploadFile
+from envoy.local_files import stuck
 from envoy.patience import Patience
+from envoy.slots import STANDS_SECONDS, STUCK_SECONDS, Slots, Turn
+from envoy.threads import in_thread
 from envoy.upload.hash_cache import HashCache, Hashed, hash_again
 from envoy.upload.progress import Progress
 
@@ -31,13 +34,17 @@ MOST_CHANGES = 5
 
 
 class Transfer:
-    """Sends files. One instance serves all entries, so that its limits hold for all together."""
+    """Sends files. One instance serves all entries, so that its limits hold for all together.
+
+    Those of one entry that stand still, because a disk does not answer, do not count: the others'
+    go on meanwhile.
+    """
 
     def __init__(self, farm: FarmClient, hashes: HashCache) -> None:
         self._farm = farm
         self._hashes = hashes
-        self._hashing = asyncio.Semaphore(HASH_THREADS)
-        self._sending = asyncio.Semaphore(PARALLEL)
+        self._hashing = Slots(HASH_THREADS)
+        self._sending = Slots(PARALLEL)
 
     async def send(
         self, project: str, files: Sequence[UploadFile], patience: Patience, progress: Progress
@@ -66,8 +73,8 @@ class Transfer:
 
     async def _hash(self, batch: Sequence[UploadFile]) -> list[Hashed]:
         async def part(files: Sequence[UploadFile]) -> list[Hashed]:
-            async with self._hashing:
-                return await asyncio.to_thread(self._hashes.hash_all, files)
+            async with self._hashing.turn() as turn:
+                return await _moving(in_thread(self._hashes.hash_all, files, turn.moved), turn)
 
         starts = range(0, len(batch), HASH_TOGETHER)
         parts = [part(batch[start : start + HASH_TOGETHER]) for start in starts]
@@ -119,11 +126,14 @@ class Transfer:
 
         async def put() -> None:
             # Held for one attempt only: who waits for a sign-in must not hold up the others.
-            async with self._sending:
+            async with self._sending.turn() as turn:
                 progress.restart(hashed.remote)
-                await self._farm.put_blob(
-                    ticket, hashed.local, hashed.size, lambda n: progress.sent(hashed.remote, n)
-                )
+
+                def sent(count: int) -> None:
+                    turn.moved()
+                    progress.sent(hashed.remote, count)
+
+                await self._farm.put_blob(ticket, hashed.local, hashed.root, hashed.size, sent)
 
         try:
             await patience(put)
@@ -145,10 +155,23 @@ class Transfer:
                 " the program that writes it has finished."
             )
         await asyncio.sleep(0.1 * 2**count)
-        async with self._hashing:
-            again = await asyncio.to_thread(hash_again, hashed)
+        async with self._hashing.turn() as turn:
+            again = await _moving(in_thread(hash_again, hashed, turn.moved), turn)
         progress.resize(again.remote, again.size)
         return again
+
+
+async def _moving(work: Coroutine[Any, Any, T], turn: Turn) -> T:
+    """Return what reading files returns. Raises LocalFileError when one does not answer at all."""
+    task = asyncio.create_task(work)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=STANDS_SECONDS)
+            if turn.still_seconds > STUCK_SECONDS:
+                raise stuck(turn.what)
+        return task.result()
+    finally:
+        task.cancel()
 
 
 async def parallel(workers: int, items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:

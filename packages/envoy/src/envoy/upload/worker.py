@@ -15,6 +15,7 @@ from envoy.errors import FarmAnswerError, LocalFileError
 from envoy.farm_client import FarmClient
 from envoy.journal import Entry, EntryState, Journal
 from envoy.patience import Patience
+from envoy.threads import in_thread
 from envoy.upload.progress import Progress
 from envoy.upload.transfer import Transfer
 from envoy.waiting import WaitingRoom
@@ -90,7 +91,7 @@ class Uploader:
         submissions = self._journal.submissions
         patience = Patience(self._farm, self._waiting, f"upload {entry.id}", entry.account)
         if entry.state is EntryState.UPLOADING:
-            files = await asyncio.to_thread(submissions.files, entry.id)
+            files = await in_thread(submissions.files, entry.id)
             self._progress[entry.id] = progress = Progress(files)
             await self._transfer.send(entry.project, files, patience, progress)
             if not entry.spec:

@@ -6,9 +6,11 @@ its turn comes, so a newer result, or a sign-in as somebody else, is noticed the
 
 import asyncio
 import errno
+import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from farm_protocol.errors import ErrorCode
@@ -23,11 +25,16 @@ from envoy.errors import (
 from envoy.farm_client import FarmClient
 from envoy.journal import Download, DownloadState, Journal
 from envoy.patience import Patience
+from envoy.slots import STANDS_SECONDS
+from envoy.threads import in_thread
 from envoy.waiting import WaitingRoom, pause_seconds
 from envoy.watch.lanes import Lanes
 from envoy.watch.writing import PartFile, in_place_mtime, remove_leftover
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PARALLEL = 4
 MOST_CORRUPT = 3
@@ -50,14 +57,21 @@ class Downloader:
         self._tasks: set[asyncio.Task[None]] = set()
         self._partial: dict[int, tuple[str, int]] = {}
         self._setbacks: dict[int, int] = {}
+        self._numbers = itertools.count()
+        self._surplus = 0
         # One lock for each file being written; gone when nobody holds or awaits it.
         self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def start(self) -> None:
         """Begin with what the journal says is pending."""
         self.reload()
-        for number in range(PARALLEL):
-            self._tasks.add(asyncio.create_task(self._work(number)))
+        for _ in range(PARALLEL):
+            self._hire()
+
+    def _hire(self) -> None:
+        task = asyncio.create_task(self._work(next(self._numbers)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def reload(self) -> None:
         """Queue what is pending for the account that is signed in now, and nothing else."""
@@ -95,7 +109,7 @@ class Downloader:
             self._wake.notify_all()
 
     async def _work(self, number: int) -> None:
-        while True:
+        while not self._surplus:
             folder, download_id = await self._take()
             try:
                 await self._attend(number, folder, download_id)
@@ -104,6 +118,29 @@ class Downloader:
                 self._lanes.failed(folder, download_id, f"{error}", _now())
             # The end of one may allow another: a pausing folder is tried one at a time.
             await self._notify()
+        self._surplus -= 1
+
+    async def _on_disk(
+        self, folder: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return what a function returns that waits for the disk of a folder.
+
+        A disk that does not answer keeps this worker for as long as it likes; another one takes
+        its place, and the folder gets no more of them.
+        """
+        work = asyncio.create_task(in_thread(function, *args, **kwargs))
+        try:
+            done, _ = await asyncio.wait({work}, timeout=STANDS_SECONDS)
+            if not done:
+                self._lanes.stands(folder, f"The disk of {folder} does not answer.")
+                self._hire()
+                try:
+                    await asyncio.wait({work})
+                finally:
+                    self._surplus += 1
+            return work.result()
+        finally:
+            work.cancel()
 
     async def _take(self) -> tuple[str, int]:
         async with self._wake:
@@ -174,7 +211,7 @@ class Downloader:
         task.add_done_callback(self._tasks.discard)
 
     async def _bring(self, number: int, download: Download) -> None:
-        mtime_ns = await asyncio.to_thread(in_place_mtime, download)
+        mtime_ns = await self._on_disk(download.folder, in_place_mtime, download)
         if mtime_ns is None:
             patience = Patience(
                 self._farm,
@@ -193,20 +230,20 @@ class Downloader:
                         raise
                     await asyncio.sleep(pause_seconds(attempt))
         else:
-            await asyncio.to_thread(remove_leftover, download)
+            await self._on_disk(download.folder, remove_leftover, download)
         assert mtime_ns is not None
         self._journal.downloads.done(download, mtime_ns)
 
     async def _fetch(self, download: Download) -> int:
         async with self._farm.blob(download.hash) as parts:
-            file = await asyncio.to_thread(PartFile, download)
+            file = await self._on_disk(download.folder, PartFile, download)
             received = 0
             try:
                 async for part in parts:
-                    await asyncio.to_thread(file.write, part)
+                    await self._on_disk(download.folder, file.write, part)
                     received += len(part)
                     self._partial[download.id] = (download.entry_id, received)
-                return await asyncio.to_thread(file.finish)
+                return await self._on_disk(download.folder, file.finish)
             finally:
                 file.abandon()
 

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from pathlib import Path
 
 from farm_protocol.changes import Output
-from farm_protocol.paths import UnsafePathError, canonical, local_target
+from farm_protocol.paths import UnsafePathError, canonical
 
 from envoy.errors import FarmAnswerError
 from envoy.farm_answers import News, RefusedOutput
 from envoy.farm_client import FarmClient
 from envoy.journal import Entry, Journal, NewDownload
 from envoy.patience import Patience
+from envoy.threads import in_thread
 from envoy.waiting import WaitingRoom, pause_seconds
 from envoy.watch.download import Downloader
 from envoy.watch.match import destinations
@@ -101,9 +101,8 @@ class Follower:
             await self._waiting.pause(QUICK_SECONDS)
 
     async def _apply(self, account: str, news: News) -> None:
-        # Paths are resolved on the disk, which may be a slow network share.
-        downloads = await asyncio.to_thread(self._downloads, account, news)
-        pending = await asyncio.to_thread(
+        downloads = await in_thread(self._downloads, account, news)
+        pending = await in_thread(
             self._journal.downloads.apply,
             account,
             news.farm_id,
@@ -138,13 +137,9 @@ def _new_download(output: Output | RefusedOutput, folder: str, relative: str) ->
         return NewDownload(output.submission_id, folder, relative, "", 0, output.sentence)
     refusal = ""
     try:
-        local_target(Path(folder), relative)
         # The exact text goes into the journal, so nothing may be left to be normalised later.
         if canonical(relative) != relative:
             refusal = f"A result was refused: '{relative}' is not a relative path."
     except UnsafePathError as error:
         refusal = f"A result was refused: {error}"
-    except OSError:
-        # The folder cannot be looked at now; the download says why, and checks again.
-        refusal = ""
     return NewDownload(output.submission_id, folder, relative, output.hash, output.size, refusal)

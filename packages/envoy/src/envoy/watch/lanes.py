@@ -79,6 +79,12 @@ class Lanes:
         lane.sentence = sentence
         lane.queue.append(download_id)
 
+    def stands(self, folder: str, sentence: str) -> None:
+        """The folder does not answer: no other download may go there before one has ended."""
+        lane = self._lanes.setdefault(folder, Lane())
+        lane.failures = max(1, lane.failures)
+        lane.sentence = sentence
+
     def sentences(self) -> dict[str, str]:
         """Return why folders pause, by folder."""
         lanes = list(self._lanes.items())

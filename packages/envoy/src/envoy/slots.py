@@ -1,0 +1,62 @@
+"""So much at a time, not counting what stands still.
+
+A limit on how many files are read or sent together keeps a disk and a line from being torn between
+hundreds. But whoever waits for a disk that does not answer uses neither: it gives its slot back, so
+that one project's trouble never holds up another's.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+STANDS_SECONDS = 5.0
+"""Without a sign of progress for so long, something stands still."""
+STUCK_SECONDS = 300.0
+"""After so long it is not going to move."""
+
+
+class Turn:
+    """One piece of work in a slot.
+
+    Attributes:
+        what: it was last busy with; "" when it has not told.
+    """
+
+    def __init__(self) -> None:
+        self.what = ""
+        self._moved_at = time.monotonic()
+
+    def moved(self, what: str = "") -> None:
+        """Tell that it gets on. From any thread."""
+        self._moved_at = time.monotonic()
+        self.what = what or self.what
+
+    @property
+    def still_seconds(self) -> float:
+        """How long ago it last got on."""
+        return time.monotonic() - self._moved_at
+
+
+class Slots:
+    """A number of slots."""
+
+    def __init__(self, number: int) -> None:
+        self._free = asyncio.Semaphore(number)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Turn]:
+        """Wait for a slot, and hold it as long as the work in it gets on."""
+        await self._free.acquire()
+        turn = Turn()
+        watch = asyncio.create_task(_until_it_stands(turn))
+        watch.add_done_callback(lambda _: self._free.release())
+        try:
+            yield turn
+        finally:
+            watch.cancel()
+
+
+async def _until_it_stands(turn: Turn) -> None:
+    while (left := STANDS_SECONDS - turn.still_seconds) > 0:  # noqa: ASYNC110 - told by threads
+        await asyncio.sleep(left)

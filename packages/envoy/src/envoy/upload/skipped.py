@@ -1,0 +1,38 @@
+"""What a scan leaves out, in sentences: for the status, and in full for Envoy's log."""
+
+import logging
+from collections.abc import Iterable
+
+log = logging.getLogger(__name__)
+
+MOST_TOLD = 50
+MOST_LOGGED = 10_000
+
+
+class Skipped:
+    """Sentences about files and folders that are not sent."""
+
+    def __init__(self) -> None:
+        self._told: list[str] = []
+        self._count = 0
+
+    def add(self, sentence: str) -> None:
+        """Note one."""
+        self._count += 1
+        if self._count <= MOST_LOGGED:
+            log.warning("%s", sentence)
+        if self._count <= MOST_TOLD:
+            self._told.append(sentence)
+
+    def extend(self, sentences: Iterable[str]) -> None:
+        """Note several."""
+        for sentence in sentences:
+            self.add(sentence)
+
+    @property
+    def sentences(self) -> list[str]:
+        """The first of them, and how many others there are."""
+        more = self._count - len(self._told)
+        if not more:
+            return list(self._told)
+        return [*self._told, f"{more} others were skipped as well; Envoy's log names them."]

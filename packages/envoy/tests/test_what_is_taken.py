@@ -1,0 +1,345 @@
+"""Of a project regular files are taken, links followed inside it, and the rest is named."""
+
+import os
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import envoy.slots
+import envoy.upload.scan
+import envoy.upload.transfer
+import farm_protocol.inside
+import pytest
+from envoy_fake_farm import EMAIL, Fault
+from envoy_studio import until
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="has no such files")
+LONG_SECONDS = 60.0
+
+
+def whole(studio):
+    return {"localRoot": str(studio.project), "remoteRoot": "/demo"}
+
+
+async def warnings(studio) -> str:
+    status = (await studio.http.get("/project-status/demo")).json()
+    return "\n".join(status["Warnings"])
+
+
+def secret(studio) -> Path:
+    path = studio.root / "elsewhere" / "secret"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"secret")
+    return path
+
+
+def sent(studio) -> set[str]:
+    return set(studio.farm.manifests[EMAIL, "demo"])
+
+
+async def test_what_is_no_file_is_skipped_and_named(studio):
+    studio.write("tex/wood.png")
+    os.mkfifo(studio.project / "tex" / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(studio.project / "tex" / "socket"))
+    (studio.project / "zeros").symlink_to("/dev/zero")
+    (studio.project / "memory").symlink_to("/proc/self/mem")
+    (studio.project / "lost").symlink_to("nowhere")
+    (studio.project / "itself").symlink_to("itself")
+    submission_id = await studio.submitted(project_files=whole(studio))
+    assert sent(studio) == {"demo/scene.blend", "demo/tex/wood.png"}
+    told = await warnings(studio)
+    for name in ("tex/pipe", "tex/socket", "zeros", "memory", "lost", "itself"):
+        assert str(studio.project / name) in told, name
+    assert (await studio.of(submission_id))["warnings"]
+    # As people read it.
+    url = str(studio.http.base_url)
+    shown = await _envoy_status(url)
+    assert "tex/pipe" in shown.replace("\n", "")
+
+
+async def _envoy_status(url: str) -> str:
+    import asyncio
+    import sys
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "envoy", "status", "--url", url),
+        stdout=subprocess.PIPE,
+        env=os.environ | {"COLUMNS": "1000"},
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return out.decode()
+
+
+async def test_links_inside_are_followed_and_those_outside_not(studio):
+    studio.write("tex/wood.png", b"wood")
+    (studio.project / "all").symlink_to("tex")
+    (studio.project / "wood.png").symlink_to("tex/wood.png")
+    (studio.project / "tex" / "up").symlink_to("..")
+    (studio.project / "secret").symlink_to(secret(studio))
+    (studio.project / "secrets").symlink_to(secret(studio).parent)
+    await studio.submitted(project_files=whole(studio))
+    taken = {"demo/scene.blend", "demo/tex/wood.png", "demo/all/wood.png", "demo/wood.png"}
+    assert sent(studio) == taken
+    assert b"secret" not in studio.farm.blobs.values()
+    told = await warnings(studio)
+    assert f"{studio.project / 'secret'} leads to {secret(studio)}" in told
+    assert f"add_files('{secret(studio).parent}', ...)" in told
+    assert f"{studio.project / 'secrets'} leads to" in told
+    assert "tex/up was skipped: it leads back to a folder above it" in told
+
+
+async def test_a_folder_that_is_added_by_itself_is_inside(studio):
+    studio.write("scene.blend")
+    (studio.project / "library").symlink_to(secret(studio).parent)
+    groups = [
+        whole(studio),
+        {"localRoot": str(secret(studio).parent), "remoteRoot": "/demo/more"},
+    ]
+    await studio.submitted(project_files=groups)
+    assert sent(studio) == {"demo/scene.blend", "demo/library/secret", "demo/more/secret"}
+    assert "library" not in await warnings(studio)
+
+
+@pytest.mark.parametrize("name", ["link.blend", "links/secret"])
+async def test_a_link_outside_that_is_named_is_refused_with_what_to_do(studio, name):
+    studio.write("scene.blend")
+    (studio.project / "link.blend").symlink_to(secret(studio))
+    (studio.project / "links").symlink_to(secret(studio).parent)
+    answer = await studio.http.post("/project-submit", json=studio.body(["scene.blend", name]))
+    assert answer.status_code == 400
+    (sentence,) = answer.json()["errors"]["project_files.files"]
+    assert f"leads to {secret(studio)}, which is outside of the project" in sentence
+    assert "Add the folder" in sentence
+    # Found by the client in a folder, it is skipped like others.
+    files = whole(studio) | {"files": ["scene.blend", name], "named": ["scene.blend"]}
+    await studio.submitted(project_files=files)
+    assert sent(studio) == {"demo/scene.blend"}
+    assert "outside of the project" in await warnings(studio)
+
+
+async def test_what_the_client_has_skipped_is_in_the_status(studio):
+    await studio.submitted(skipped_files=["/p/x leads out of the project folder and is ignored."])
+    assert "/p/x leads out" in await warnings(studio)
+
+
+OF_THE_SYSTEM = ["/dev", "/proc", "/sys", "/dev/fd", "/proc/self/fd"]
+FOLDERS = [folder for folder in OF_THE_SYSTEM if os.path.isdir(folder)]
+
+
+@pytest.mark.parametrize("folder", OF_THE_SYSTEM)
+async def test_folders_of_the_system_are_no_project(studio, folder):
+    studio.write("scene.blend")
+    groups = [whole(studio), {"localRoot": folder, "remoteRoot": "/demo/x"}]
+    answer = await studio.http.post("/project-submit", json=studio.body(project_files=groups))
+    assert answer.status_code == 400
+    there = folder in FOLDERS
+    assert ("cannot be a project" if there else "does not exist") in answer.json()["message"]
+
+
+async def test_folders_that_link_each_other_end(studio, monkeypatch):
+    monkeypatch.setattr(envoy.upload.scan, "MOST_LINKED_FOLDERS", 100)
+    for number in range(9):
+        studio.write(f"{number}/file")
+        for other in range(9):
+            (studio.project / str(number) / f"to {other}").symlink_to(f"../{other}")
+    await studio.submitted(project_files=whole(studio))
+    assert 10 <= len(sent(studio)) < 200
+    assert "folders are reached through links" in await warnings(studio) or "others" in (
+        await warnings(studio)
+    )
+
+
+async def test_a_deep_folder_is_no_fault_of_envoy(studio):
+    studio.write("scene.blend")
+    deep = studio.project.joinpath(*["d"] * 260)
+    deep.mkdir(parents=True)
+    await studio.submitted(project_files=whole(studio))
+    assert "250 folders deep" in await warnings(studio)
+
+
+# Between the look and the sending
+
+
+@pytest.mark.parametrize("put", ["fifo", "link", "folder link", "folder"])
+async def test_a_file_that_is_exchanged_later_is_not_sent(studio, put):
+    path = studio.write("tex/wood.png", b"a longer texture than the secret")
+    secret(studio)
+    studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
+    studio.write("scene.blend")
+    submission_id = await studio.submit(project_files=whole(studio))
+    await until(studio.farm.held.is_set)
+    path.unlink()
+    if put == "fifo":
+        os.mkfifo(path)
+    elif put == "link":
+        path.symlink_to(secret(studio))
+    elif put == "folder":
+        path.mkdir()
+    else:
+        path.parent.rmdir()
+        path.parent.symlink_to(secret(studio).parent)
+        (secret(studio).parent / "wood.png").write_bytes(b"secret")
+    studio.farm.released.set()
+    row = await studio.until_state(submission_id, "failed")
+    assert str(path) in row["sentence"]
+    assert b"secret" not in studio.farm.blobs.values()
+    # And it can be told to go on.
+    await studio.submitted(project_files=whole(studio) | {"files": ["scene.blend"]})
+
+
+async def test_a_file_that_grows_for_ever_is_sent_as_it_was(studio, monkeypatch):
+    path = studio.write("log.txt", b"x" * 1000)
+    real = envoy.upload.hash_cache.hash_open
+
+    def while_it_grows(file, most, moved):
+        # As fast as it is read.
+        class Growing:
+            def read(self, count):
+                with path.open("ab") as grown:
+                    grown.write(b"y" * 1000)
+                return file.read(count)
+
+        return real(Growing(), most, moved)
+
+    monkeypatch.setattr(envoy.upload.hash_cache, "hash_open", while_it_grows)
+    await studio.submitted(project_files=whole(studio))
+    entry = studio.farm.manifests[EMAIL, "demo"]["demo/log.txt"]
+    assert entry.size == 1000
+    assert studio.farm.blobs[EMAIL, entry.hash] == b"x" * 1000
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NONBLOCK"), reason="has no leases")
+async def test_a_file_that_another_program_holds_is_waited_for(studio):
+    import fcntl
+
+    path = studio.write("scene.blend", b"held")
+    with path.open("r+b") as holder:
+        try:
+            fcntl.fcntl(holder, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError:
+            pytest.skip("this disk has no leases")
+        import signal
+
+        asked = threading.Event()
+        before = signal.signal(signal.SIGIO, lambda *_: asked.set())
+        try:
+            submission_id = await studio.submit()
+            await until(asked.is_set)
+            fcntl.fcntl(holder, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            await studio.until_state(submission_id, "submitted")
+        finally:
+            signal.signal(signal.SIGIO, before)
+
+
+# Disks that do not answer
+
+
+@pytest.fixture
+def stuck_disk(monkeypatch):
+    """Files called 'stuck' do not answer, until the event is set."""
+    monkeypatch.setattr(envoy.slots, "STANDS_SECONDS", 0.2)
+    monkeypatch.setattr(envoy.upload.transfer, "STANDS_SECONDS", 0.2)
+    works = threading.Event()
+    real = farm_protocol.inside._open_regular
+
+    def slow(name, folder, shown):
+        if "stuck" in str(shown):
+            works.wait()
+        return real(name, folder, shown)
+
+    monkeypatch.setattr(farm_protocol.inside, "_open_regular", slow)
+    yield works
+    works.set()
+
+
+def body_of(studio, project: str, *names: str):
+    folder = studio.root / project
+    folder.mkdir()
+    for name in ("scene.blend", *names):
+        (folder / name).write_bytes(f"{project} {name}".encode())
+    body = studio.body()
+    request = body["project_request"]
+    request["params"] |= {
+        "project_name": project,
+        "remote_output_folder": f"/{project}/render_results/out",
+        "local_root": str(folder),
+    }
+    request["jobs"][0]["path"] = f"{project}/scene.blend"
+    body["project_files"] = {"localRoot": str(folder), "remoteRoot": f"/{project}"}
+    body["watch_files"] = {}
+    return body
+
+
+async def test_a_disk_that_does_not_answer_holds_up_its_own_project_alone(studio, stuck_disk):
+    ids = []
+    # More than there are slots, and than a pool of threads would have.
+    for number in range(12):
+        body = body_of(studio, f"bad{number}", *[f"stuck {n}" for n in range(3)])
+        ids.append((await studio.http.post("/project-submit", json=body)).json()["submission_id"])
+    good = (await studio.http.post("/project-submit", json=body_of(studio, "good", "a"))).json()
+
+    async def reached():
+        return (await studio.of(good["submission_id"]))["state"] == "submitted"
+
+    await until(reached, LONG_SECONDS)
+    assert {(await studio.of(each))["state"] for each in ids} == {"uploading"}
+    stuck_disk.set()
+    for each in ids:
+
+        async def all_there(each=each):
+            return (await studio.of(each))["state"] == "submitted"
+
+        await until(all_there, LONG_SECONDS)
+
+
+async def test_a_disk_that_never_answers_fails_its_submission_in_the_end(
+    studio, stuck_disk, monkeypatch
+):
+    monkeypatch.setattr(envoy.upload.transfer, "STUCK_SECONDS", 0.5)
+    body = body_of(studio, "bad", "stuck")
+    answer = (await studio.http.post("/project-submit", json=body)).json()
+    row = await studio.until_state(answer["submission_id"], "failed")
+    assert f"{studio.root / 'bad' / 'stuck'} has not answered" in row["sentence"]
+
+
+async def test_stopping_does_not_wait_for_a_disk(studio, stuck_disk, start):
+    await studio.http.post("/project-submit", json=body_of(studio, "bad", "stuck"))
+    await until(lambda: any(thread.name == "blocking" for thread in threading.enumerate()))
+    await start.stop()
+    assert not stuck_disk.is_set()
+
+
+async def test_a_download_folder_that_does_not_answer_holds_up_itself_alone(
+    studio, monkeypatch, request
+):
+    monkeypatch.setattr("envoy.watch.download.STANDS_SECONDS", 0.2)
+    works = threading.Event()
+    request.addfinalizer(works.set)
+    real = farm_protocol.inside._walk
+
+    def slow(root, *args, **kwargs):
+        if root.name == "stuck":
+            works.wait()
+        return real(root, *args, **kwargs)
+
+    monkeypatch.setattr(farm_protocol.inside, "_walk", slow)
+    stuck, free = studio.root / "stuck", studio.root / "free"
+    first = await studio.submitted(watch_files={".+": str(stuck)})
+    second = await studio.submitted(watch_files={".+": str(free)})
+    out = "demo/render_results/out"
+    for number in range(12):
+        studio.farm.output(first, f"{out}/{number}", b"pixels")
+    for number in range(12):
+        studio.farm.output(second, f"{out}/{number}", b"pixels")
+    await until(lambda: free.exists() and len(list(free.glob("[0-9]*"))) == 12, LONG_SECONDS)
+    assert f"The disk of {stuck} does not answer." in (await studio.activity())["waiting_for"]
+    works.set()
+    await until(lambda: stuck.exists() and len(list(stuck.glob("[0-9]*"))) == 12, LONG_SECONDS)
+
+    async def quiet():
+        return (await studio.activity())["waiting_for"] == ""
+
+    await until(quiet)
