@@ -1,0 +1,81 @@
+"""Only its own farm sees the access key, and only the bytes that were announced are taken."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from blake3 import blake3
+from envoy_fake_farm import Fault
+from envoy_studio import until
+from starlette.responses import JSONResponse
+
+OUT = "demo/render_results/out"
+
+
+class ObjectStore:
+    """A store at another address, that takes what is put there and remembers the headers."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.heads: list[str] = []
+        self.bodies: list[bytes] = []
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["ObjectStore"]:
+        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
+        async with server:
+            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            yield self
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        size = next(
+            int(line.partition(":")[2])
+            for line in head.splitlines()
+            if line.startswith("content-length")
+        )
+        self.bodies.append(await reader.readexactly(size))
+        self.heads.append(head)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+
+@pytest.mark.parametrize("path", ["/bucket/blob?signature=x", "//{host}/bucket/blob"])
+async def test_a_ticket_of_another_address_gets_the_file_and_no_key(studio, path):
+    digest = blake3(b"scene").hexdigest()
+    studio.write("scene.blend", b"scene")
+    async with ObjectStore().serving() as store:
+        host = store.url.removeprefix("http://")
+        url = path.format(host=host) if path.startswith("//") else store.url + path
+        tickets = JSONResponse({"tickets": [{"hash": digest, "url": url}]})
+        studio.farm.faults = [Fault("POST", "/v1/blobs/missing", tickets, 1)]
+        await studio.submit()
+
+        async def came():
+            return store.heads
+
+        (head,) = await until(came)
+    assert store.bodies == [b"scene"]
+    assert head.startswith("put /bucket/blob")
+    for secret in ("authorization", "cookie", *studio.farm.keys.values()):
+        assert secret not in head
+    # The same file at the farm's own address comes with it.
+    assert studio.farm.keys
+
+
+@pytest.mark.parametrize("data", [b"PIXELS", b"pixel", b"pixels!", b""])
+async def test_other_bytes_than_the_announced_never_appear(studio, data):
+    submission_id = await studio.submitted()
+    name = blake3(b"pixels").hexdigest()
+    studio.farm.output(submission_id, f"{OUT}/bad.png", data, blob_hash=name, size=6)
+    studio.farm.output(submission_id, f"{OUT}/good.png", b"others")
+
+    async def failed():
+        downloads = (await studio.of(submission_id))["downloads"]
+        return downloads if downloads["files_failed"] == 1 and downloads["files_done"] else None
+
+    downloads = await until(failed)
+    assert "bad.png cannot be downloaded" in downloads["sentence"]
+    assert [path.name for path in studio.results.iterdir()] == ["good.png"]
