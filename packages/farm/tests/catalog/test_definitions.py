@@ -11,6 +11,7 @@ from farm.catalog.matching import unseen_plugins
 from farm.catalog.products import Installed, listed, product_rows
 from farm.renderers import in_range, programs
 from farm.templates import available, load
+from farm_protocol.runner import JobLimits, LicenceServer
 
 PUBLISHED = {
     "blender": {"blender_vray"},
@@ -130,6 +131,18 @@ machines:
             "products: {maya: {plugins: {mtoa: {works_with: {all: ['2023..']}}}}}",
             ["products.maya.plugins.mtoa.works_with", "'2023..2025'"],
         ),
+        (
+            "products: {nuke: {licence_servers: ['4101@licences']}}",
+            ["products.nuke.licence_servers.0", "pattern"],
+        ),
+        (
+            "products: {nuke: {licence_servers: ['licences:70000']}}",
+            ["products.nuke.licence_servers.0", "no port from 1 to 65535"],
+        ),
+        (
+            "machines: {local-cpu: {limits: {memory_gb: 0}}}",
+            ["machines.local-cpu.limits.memory_gb", "greater than 0"],
+        ),
         ("machines: {local-cpu: {slots: 0}}", ["machines.local-cpu.slots", "greater than"]),
         ("machines: {local-cpu: {credits_per_hour: -1}}", ["machines.local-cpu.credits_per_hour"]),
     ],
@@ -139,6 +152,46 @@ def test_a_mistake_names_file_and_field(tmp_path, text, words):
         load_definitions(studio(tmp_path, text))
     for word in [str(tmp_path / "studio.yaml"), *words]:
         assert word in str(caught.value)
+
+
+def test_a_job_reaches_the_licence_servers_of_its_product_and_its_plugins(tmp_path):
+    definitions = load_definitions(
+        studio(
+            tmp_path,
+            """
+products:
+  hou:
+    licence_servers: ["licences:1715"]
+    plugins:
+      htoa: {licence_servers: ["[fd00::7]:5053", "licences:1715"]}
+      hton: {}
+  nuke: {licence_servers: ["10.0.0.5:4101"]}
+""",
+        )
+    )
+    house = LicenceServer(host="licences", port=1715)
+    arnold = LicenceServer(host="fd00::7", port=5053)
+    nuke = LicenceServer(host="10.0.0.5", port=4101)
+    assert definitions.licence_servers("hou", []) == [house]
+    assert definitions.licence_servers("hou", ["htoa:6.3"]) == [house, arnold]
+    # It is Nuke, on the same machine.
+    assert definitions.licence_servers("hou", ["hton"]) == [house, nuke]
+    assert definitions.licence_servers("blender", []) == []
+    assert definitions.licence_servers("no_such_product", []) == []
+
+
+def test_limits_of_a_machine_type(tmp_path):
+    definitions = load_definitions(
+        studio(
+            tmp_path, "machines: {local-cpu: {slots: 2, limits: {memory_gb: 1.5, cpu_hours: 2}}}"
+        )
+    )
+    (cpu,) = with_definitions(
+        [Machines("local-cpu", "This computer", False, 1, Decimal(1))], definitions, Decimal(1)
+    )
+    assert cpu.limits.for_runners(cpu.slots) == JobLimits(
+        memory_bytes=3 * 2**29, frame_cpu_seconds=7200, slots=2
+    )
 
 
 def test_a_file_that_is_not_there(tmp_path):

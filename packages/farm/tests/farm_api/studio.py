@@ -21,9 +21,9 @@ products:
   c4d:
     operations: {render: blender_render}
     versions: ["R19.024"]
-  nuke: {operations: {composite: blender_render}}
+  nuke: {operations: {composite: blender_render}, licence_servers: ["licences.studio:4101"]}
 machines:
-  local-gpu: {gpu: true, name: A GPU, slots: 2}
+  local-gpu: {gpu: true, name: A GPU, slots: 2, limits: {memory_gb: 1.5, cpu_hours: 2}}
 """
 OF_MAYA = ("mtoa:5.4.0", "maya_redshift:unknown", "maya_prman:25.2", "maya_prman:26.1")
 FOUND = [

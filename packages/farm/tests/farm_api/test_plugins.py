@@ -97,7 +97,12 @@ def test_the_newest_plugin_is_meant_whatever_the_order_in_which_a_machine_tells_
     asked = HOUDINI | {"app_version": "19.5", "plugins": ["hton", "hou_redshift"]}
     asked |= {"machine_type": "local-gpu"}
     ann.post("/v1/submissions", json=spec(**asked)).raise_for_status()
-    told = FakeRunner(farm, 2).http.get("/v1/runner/job").json()["plugin_choices"]
+    job = FakeRunner(farm, 2).http.get("/v1/runner/job").json()
+    # Nuke's are reached through the plug-in.
+    assert job["licence_servers"] == [{"host": "licences.studio", "port": 4101}]
+    assert (job["limits"]["memory_bytes"], job["limits"]["slots"]) == (3 * 2**29, 2)
+    assert (job["limits"]["frame_cpu_seconds"], job["limits"]["disk_bytes"]) == (7200, None)
+    told = job["plugin_choices"]
     newest = {code: choice["newest"] for code, choice in told.items()}
     assert newest == {"hton": "15.0v2", "hou_redshift": "3.5.22"}
 

@@ -12,7 +12,7 @@ from farm.runner.sandbox import Mode
 from farm.templates import load
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
-from farm_protocol.runner import Finish, JobLimits, PlugInChoice, RunnerJob
+from farm_protocol.runner import Finish, JobLimits, LicenceServer, PlugInChoice, RunnerJob
 
 from .conftest import fake_farm
 
@@ -50,6 +50,7 @@ def run_job(
     others: Mapping[str, Path] | None = None,
     taken: Collection[int] = (),
     limits: JobLimits | None = None,
+    licence_servers: Sequence[LicenceServer] = (),
 ) -> "fake_farm.FakeFarm":
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
@@ -61,6 +62,7 @@ def run_job(
         others: programs of other products on the same machine.
         taken: frames whose files another job has written.
         limits: of its machine type; None: the machine's own.
+        licence_servers: that the farm's catalogue names for it.
     """
     template = load(app, operation)
     assert template is not None
@@ -86,6 +88,7 @@ def run_job(
         ],
         output_folder=output_folder,
         limits=limits or JobLimits(),
+        licence_servers=list(licence_servers),
         disk_store=str(store),
     )
     farm = fake_farm.FakeFarm(job, claims)

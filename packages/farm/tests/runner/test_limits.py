@@ -1,13 +1,14 @@
 """What the scenes of a job may use of a machine: real processes that use more than that."""
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 from farm.runner.limits import Limits, Machine, limits_of
 from farm.runner.sandbox import probe
-from farm_protocol.runner import JobLimits, Outcome
+from farm_protocol.runner import JobLimits, LicenceServer, Outcome
 from waiting import until
 
 from .in_process import end, run_job
@@ -35,7 +36,13 @@ cp "$project/picture.png" "$folder/frame.$(printf %04d "$frame").png"
 """
 
 
-def attack(folder: Path, code: str, sandbox: str, limits: JobLimits):
+def attack(
+    folder: Path,
+    code: str,
+    sandbox: str,
+    limits: JobLimits | None,
+    licence_servers: Sequence[LicenceServer] = (),
+):
     """Render a frame with a program that runs a scene's Python first."""
     if not Path("/usr/bin/python3").exists():
         pytest.skip("needs /usr/bin/python3")
@@ -53,6 +60,7 @@ def attack(folder: Path, code: str, sandbox: str, limits: JobLimits):
         {"frames": "1", "output_format": "png"},
         sandbox=sandbox,
         limits=limits,
+        licence_servers=licence_servers,
     )
 
 

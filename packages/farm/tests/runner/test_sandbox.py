@@ -11,12 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from farm.runner.limits import limits_of
-from farm.runner.sandbox import command, probe
-from farm.runner.sandbox_view import View
-from farm.runner.usage import this_machine
-from farm.runner.workplace import Workplace
-from farm_protocol.runner import JobLimits, Outcome
+from farm.runner.sandbox import probe
+from farm_protocol.runner import Outcome
 from waiting import until, until_dead
 
 needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
@@ -245,19 +241,6 @@ def test_a_renderer_in_a_folder_of_its_own_behind_a_link(rig, tmp_path):
     farm = rig.farm("plain.blend", [[1]])
     rig.run(farm, "--blender", str(link), "--sandbox", "required")
     assert "found its own files" in farm.log
-
-
-@needs_sandbox
-@pytest.mark.parametrize("network", [True, False])
-def test_the_network_is_there_for_templates_that_ask_for_it(tmp_path, network):
-    place = Workplace.create(tmp_path / "work", "job1")
-    limits = limits_of(JobLimits(), this_machine(tmp_path))
-    view = View(readable=(), network=network)
-    prefix = command(str(shutil.which("bwrap")), place, view, limits)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        code = f"import socket; socket.create_connection({listener.getsockname()!r}, 5)"
-        done = subprocess.run([*prefix, "/usr/bin/python3", "-c", code], capture_output=True)
-    assert (done.returncode == 0) is network, done.stderr
 
 
 LYING = """#!/bin/sh

@@ -163,10 +163,10 @@ def test_devices_go_with_gpu(template, devices):
 
 def test_a_plug_in_gets_what_it_needs(template):
     (needs,) = template.needs_of(["blender_vray:6.20.1", "other"])
-    assert needs.network
+    assert needs.licences
     assert "BLENDER_USER_SCRIPTS" in needs.folders
     assert template.needs_of(["other"]) == []
-    assert not template.network
+    assert not template.licences
 
 
 def test_all_errors_at_once_and_unknown_parameters_kept(template):

@@ -80,6 +80,13 @@ class JobLimits(Answer):
     slots: int = Field(default=1, ge=1)
 
 
+class LicenceServer(Answer):
+    """A server that renderers may reach for their licences, as its machine is known there."""
+
+    host: str
+    port: int = Field(ge=1, le=65535)
+
+
 class RunnerJob(Answer):
     """The job that a runner's token is for.
 
@@ -94,6 +101,7 @@ class RunnerJob(Answer):
         gpu: the job's machine type has GPUs, which are the job's to use.
         files: the project's manifest: what to stage.
         limits: what its renderers may use of their machine.
+        licence_servers: all that its renderers may reach over the network.
         output_folder: remote folder that every output's path begins with.
         disk_store: folder of the account's blobs when the runner shares the farm's disk, where
             ``<first two hex digits>/<hash>`` is a blob to hard-link from; None: ``GET
@@ -116,6 +124,7 @@ class RunnerJob(Answer):
     unseen_plugins: list[str] = []
     gpu: bool = False
     limits: JobLimits = JobLimits()
+    licence_servers: list[LicenceServer] = []
 
 
 class Program(Request):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+from farm_protocol.runner import JobLimits
 from farm_protocol.users import Role
 from fastapi import Depends, Header, Request
 from sqlalchemy import Connection
@@ -64,6 +65,11 @@ class Context:
     def has_gpu(self, machine_type: str) -> bool:
         """Return whether machines of this type have a GPU."""
         return any(each.gpu for each in self.catalogue.machines if each.id == machine_type)
+
+    def limits(self, machine_type: str) -> JobLimits:
+        """Return what a renderer may use of a machine of this type."""
+        found = [each for each in self.catalogue.machines if each.id == machine_type]
+        return found[0].limits.for_runners(found[0].slots) if found else JobLimits()
 
     @property
     def slots(self) -> dict[str, int]:

@@ -172,6 +172,8 @@ def _job(call: _Call) -> RunnerJob:
         plugin_choices=plugin_choices(offers, row["app"], row["app_version"], plugins),
         unseen_plugins=unseen_plugins(offers, row["app"], plugins),
         gpu=context.has_gpu(row["machine_type"]),
+        limits=context.limits(row["machine_type"]),
+        licence_servers=context.catalogue.definitions.licence_servers(row["app"], plugins),
         files=list(manifest.values()),
         output_folder=row["output_folder"],
         disk_store=str(context.store.account_folder(row["account_id"])),

@@ -1,5 +1,6 @@
 """What the catalogue knows: ``data/products.yaml``, and a studio's file laid over it."""
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import cache
@@ -7,7 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from farm_protocol.runner import JobLimits, LicenceServer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from farm.renderers import ALL, in_range
 from farm.templates import available
@@ -18,6 +20,23 @@ _REPLACED = frozenset({"works_with"})
 
 Price = Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=6)]
 Version = Annotated[str, Field(min_length=1, max_length=100, pattern=r"\A[^\s:]+\z")]
+
+
+def _checked_server(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if host.startswith("["):
+        ipaddress.IPv6Address(host.strip("[]"))
+    if not 1 <= int(port) <= 65535:
+        raise ValueError(f"'{text}' has no port from 1 to 65535")
+    return text
+
+
+Server = Annotated[
+    str,
+    Field(pattern=r"\A(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}\z", max_length=260),
+    AfterValidator(_checked_server),
+]
+"""``host:port``; an IPv6 address in brackets."""
 Code = Annotated[str, Field(pattern=r"\A[a-z][a-z0-9_]*\z", max_length=100)]
 
 
@@ -40,6 +59,7 @@ class PlugInEntry(_Entry):
         provided_by: the plug-in is this product, on the same machine; None: it is found by its
             files.
         needs_gpu: jobs with it need a machine type that has a GPU.
+        licence_servers: that the renderers of jobs with it reach, beside the product's.
     """
 
     name: str
@@ -47,6 +67,7 @@ class PlugInEntry(_Entry):
     works_with: dict[str, list[str]] = {ALL: [ALL]}
     provided_by: str | None = None
     needs_gpu: bool = False
+    licence_servers: list[Server] = []
 
     @field_validator("works_with")
     @classmethod
@@ -79,6 +100,7 @@ class ProductEntry(_Entry):
         versions: installed on machines where this farm cannot look.
         plugins: by short code.
         credits_per_hour: price of an instance by machine type, where it differs from the machine's.
+        licence_servers: that its renderers reach from their sandbox, beside nothing else.
     """
 
     name: str
@@ -86,6 +108,39 @@ class ProductEntry(_Entry):
     versions: list[Version] = []
     plugins: dict[Code, PlugInEntry] = {}
     credits_per_hour: dict[str, Price] = {}
+    licence_servers: list[Server] = []
+
+
+class LimitsEntry(_Entry):
+    """What a renderer may use of a machine; None: as its runner derives it from the machine.
+
+    Attributes:
+        memory_gb: of RAM; a GB is 2^30 bytes.
+        processes: processes and threads at a time.
+        file_gb: size of one file.
+        disk_gb: of all that it writes, while it is there.
+        files: that it writes, while they are there.
+        cpu_hours: processor time of one frame, summed over processors.
+    """
+
+    memory_gb: float | None = Field(default=None, gt=0)
+    processes: int | None = Field(default=None, ge=10)
+    file_gb: float | None = Field(default=None, gt=0)
+    disk_gb: float | None = Field(default=None, gt=0)
+    files: int | None = Field(default=None, ge=10)
+    cpu_hours: float | None = Field(default=None, gt=0)
+
+    def for_runners(self, slots: int) -> JobLimits:
+        """Return what a runner is told of a machine that ``slots`` of them share."""
+        return JobLimits(
+            memory_bytes=_bytes(self.memory_gb),
+            processes=self.processes,
+            file_bytes=_bytes(self.file_gb),
+            disk_bytes=_bytes(self.disk_gb),
+            files=self.files,
+            frame_cpu_seconds=self.cpu_hours * 3600 if self.cpu_hours else None,
+            slots=max(1, slots),
+        )
 
 
 class MachineEntry(_Entry):
@@ -94,12 +149,14 @@ class MachineEntry(_Entry):
     Attributes:
         slots: most runners on it at a time.
         credits_per_hour: price of one instance.
+        limits: of one renderer on it.
     """
 
     name: str | None = None
     gpu: bool | None = None
     slots: int | None = Field(default=None, ge=1)
     credits_per_hour: Price | None = None
+    limits: LimitsEntry | None = None
 
 
 class Definitions(_Entry):
@@ -130,6 +187,31 @@ class Definitions(_Entry):
         return product is not None and any(
             plugin.needs_gpu for code, plugin in product.plugins.items() if code in codes
         )
+
+    def licence_servers(self, app: str, plugins: Iterable[str]) -> list[LicenceServer]:
+        """Return what the renderers of a job may reach.
+
+        Parameters:
+            plugins: ``<code>`` or ``<code>:<version>``.
+        """
+        product = self.products.get(app)
+        if product is None:
+            return []
+        codes = {text.partition(":")[0] for text in plugins}
+        texts = list(product.licence_servers)
+        for plugin in (each for code, each in product.plugins.items() if code in codes):
+            other = self.products.get(plugin.provided_by or "")
+            texts += [*plugin.licence_servers, *(other.licence_servers if other else [])]
+        return [_server(text) for text in dict.fromkeys(texts)]
+
+
+def _server(text: str) -> LicenceServer:
+    host, _, port = text.rpartition(":")
+    return LicenceServer(host=host.strip("[]"), port=int(port))
+
+
+def _bytes(gigabytes: float | None) -> int | None:
+    return None if gigabytes is None else int(gigabytes * 2**30)
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Literal
 
 from farm_protocol.catalogue import MachineType, ProductVersion
 
-from farm.catalog.definitions import Definitions
+from farm.catalog.definitions import Definitions, LimitsEntry
 from farm.catalog.products import takes
 from farm.errors import InvalidRequestError
 
@@ -34,6 +34,7 @@ class Machines:
         slots: most runners on it at a time.
         credits_per_hour: price of one instance.
         prices: the price for jobs of some products, by short code.
+        limits: of one renderer on it.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Machines:
     slots: int
     credits_per_hour: Decimal
     prices: Mapping[str, Decimal] = field(default_factory=dict)
+    limits: LimitsEntry = field(default_factory=LimitsEntry)
 
     def price(self, app: str) -> Decimal:
         """Return credits per hour of one instance for a job of a product."""

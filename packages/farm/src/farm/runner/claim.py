@@ -13,7 +13,6 @@ import threading
 import time
 from dataclasses import dataclass
 from enum import Enum, auto
-from pathlib import Path
 
 from farm_protocol.runner import (
     HEARTBEAT_SECONDS,
@@ -39,6 +38,7 @@ from farm.runner.report import (
     ReportError,
 )
 from farm.runner.results import FrameFiles, Results
+from farm.runner.sandbox import Sandbox
 from farm.runner.session import Ended, RenderSession
 from farm.runner.stage import explain
 from farm.runner.verdict import Failure, failed, judge
@@ -49,6 +49,10 @@ from farm.templates import SceneError, Template
 log = logging.getLogger("farm.runner")
 
 _POLL_SECONDS = 0.1
+_CLOSED = (
+    "(Its sandbox reaches no licence server: the farm's catalogue names none for it under"
+    " 'licence_servers'.)"
+)
 _MOST_TOO_MANY = 100
 """Frames that a renderer may report beyond those of its claim before it is ended: each of them
 starts its time anew, and takes some of the runner's."""
@@ -114,14 +118,14 @@ class ClaimRun:
         template: Template,
         renderer: Renderer,
         place: Workplace,
-        sandbox: Path,
+        sandbox: Sandbox,
         confinement: Confinement,
         stopping: threading.Event,
     ) -> None:
         """Prepare.
 
         Parameters:
-            sandbox: file of `farm.runner.sandbox`.
+            sandbox: that the renderer runs in.
             confinement: what holds the renderer to its limits.
             stopping: set when the runner itself is told to end.
         """
@@ -190,7 +194,12 @@ class ClaimRun:
             f"claim-{self._claim_id}",
             self._template,
             values_of(
-                self._job, self._template, self._renderer, self._place, self._sandbox, self._frames
+                self._job,
+                self._template,
+                self._renderer,
+                self._place,
+                self._sandbox.file,
+                self._frames,
             ),
             self._place.session,
             self._rendering.line,
@@ -219,8 +228,9 @@ class ClaimRun:
         """End the renderer when it uses too much. A thread of its own: looking may take long."""
         while not rendered.wait(LOOK_SECONDS):
             if failure := self._watch.look():
-                self._rendering.condemn(failure)
+                # Before anybody else ends its first process, through which the others are found.
                 self._watch.kill()
+                self._rendering.condemn(failure)
 
     def _limit_hit(self, ended: Ended) -> Failure | None:
         """Return which limit the kernel has enforced; None: none."""
@@ -294,7 +304,10 @@ class ClaimRun:
         left = [frame for frame in self._frames if frame not in self._results.sent]
         told, symptoms = self._rendering, self._template.symptoms
         failure = told.failure or self._results.failure
-        return judge(ended, failure, left, told.frame, told.last_line, symptoms)
+        finish = judge(ended, failure, left, told.frame, told.last_line, symptoms)
+        if finish.outcome is Outcome.NO_LICENCE and self._sandbox.closed:
+            return finish.model_copy(update={"sentence": f"{finish.sentence} {_CLOSED}"[:2000]})
+        return finish
 
     def _complete(self, ended: Ended) -> Finish | None:
         """Report what belongs together; return the outcome when that did not work."""

@@ -17,6 +17,7 @@ from farm.renderers import (
 )
 from farm.runner.cgroups import Group
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
+from farm.runner.licences import Licences
 from farm.runner.limits import limits_of
 from farm.runner.plugins import count_missing, with_other_programs, with_versions
 from farm.runner.report import (
@@ -26,7 +27,7 @@ from farm.runner.report import (
     RefusedError,
     ReportError,
 )
-from farm.runner.sandbox import Mode, Sandbox, SandboxError, set_up
+from farm.runner.sandbox import Mode, Sandbox, SandboxError, probe, set_up
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
 from farm.runner.usage import this_machine
 from farm.runner.verdict import Failure
@@ -49,6 +50,7 @@ class _Ready:
     renderer: Renderer
     sandbox: Sandbox
     confinement: Confinement
+    licences: Licences | None
     warnings: list[str]
 
 
@@ -67,24 +69,19 @@ def work(
         sandbox: whether renderers run in one.
         stopping: set from outside to end soon.
     """
-    place: Workplace | None = None
-    group: Group | None = None
     try:
         job = farm.job()
-        try:
-            place = Workplace.create(work_dir, job.job_id)
-            limits = limits_of(job.limits, this_machine(place.root))
-            group = Group.make(limits)
-            confinement = Confinement(limits, place.root / "renderer.pid", group)
-            ready: _Ready | Failure = _prepare(
-                farm, job, place, discovery, sandbox, confinement, stopping
-            )
-        except OSError as error:
-            ready = Failure(explain(error, f"The work folder {work_dir} is not usable"), False)
-        if isinstance(ready, Failure) or place is None:
-            failure = ready if isinstance(ready, Failure) else Failure("", False)
-            return _give_up(farm, failure, _programs(discovery))
-        return _claims(farm, ready, place, _programs(discovery), stopping)
+        with contextlib.ExitStack() as afterwards:
+            try:
+                place = Workplace.create(work_dir, job.job_id)
+                afterwards.callback(place.remove)
+                ready = _prepare(farm, job, place, discovery, sandbox, afterwards, stopping)
+            except OSError as error:
+                sentence = explain(error, f"The work folder {work_dir} is not usable")
+                return _give_up(farm, Failure(sentence, False), _programs(discovery))
+            if isinstance(ready, Failure):
+                return _give_up(farm, ready, _programs(discovery))
+            return _claims(farm, ready, place, _programs(discovery), stopping)
     except InterruptedStageError:
         return OK
     except NotWelcomeError as error:
@@ -94,11 +91,6 @@ def work(
     except (ReportError, RefusedError) as error:
         log.error("%s", error)  # noqa: TRY400 - a sentence, not a bug
         return FAILED
-    finally:
-        if group is not None:
-            group.remove()
-        if place is not None:
-            place.remove()
 
 
 def _prepare(
@@ -107,12 +99,18 @@ def _prepare(
     place: Workplace,
     discovery: Discovery,
     mode: Mode,
-    confinement: Confinement,
+    afterwards: contextlib.ExitStack,
     stopping: threading.Event,
 ) -> _Ready | Failure:
     """Find the renderer, set up its sandbox, stage the project.
 
     What goes wrong becomes the first claim's end.
+
+    Parameters:
+        afterwards: gets what is to be done when nothing renders any more.
+
+    Raises:
+        OSError: the work folder is not usable.
     """
     try:
         template = load_named(job.template)
@@ -132,7 +130,13 @@ def _prepare(
         log.info("%s %s, %s.", each.app, each.version, each.how_found)
     try:
         renderer = renderer.with_program(template.program)
-        sandbox = set_up(mode, place, renderer, template, job.gpu, confinement, plugins)
+        confinement = _confinement(job, place)
+        if confinement.group is not None:
+            afterwards.callback(confinement.group.remove)
+        licences = _licences(job, template, plugins, mode, place)
+        if licences is not None:
+            afterwards.callback(licences.close)
+        sandbox = set_up(mode, place, renderer, template, job.gpu, confinement, plugins, licences)
         stage(job.files, place.project, farm, job.disk_store, stopping)
     except StageError as error:
         return Failure(str(error), error.permanent)
@@ -140,9 +144,23 @@ def _prepare(
         return Failure(str(error), False)
     warnings = [sandbox.warning, _other_version(job, renderer), *other_plugins]
     job = job.model_copy(update={"plugins": plugins})
-    return _Ready(
-        job, template, renderer, sandbox, confinement, [each for each in warnings if each]
-    )
+    warnings = [each for each in warnings if each]
+    return _Ready(job, template, renderer, sandbox, confinement, licences, warnings)
+
+
+def _confinement(job: RunnerJob, place: Workplace) -> Confinement:
+    limits = limits_of(job.limits, this_machine(place.root))
+    return Confinement(limits, place.root / "renderer.pid", Group.make(limits))
+
+
+def _licences(
+    job: RunnerJob, template: Template, plugins: list[str], mode: Mode, place: Workplace
+) -> Licences | None:
+    """Return the way to the job's licence servers; None without any, and without a sandbox."""
+    wanted = template.licences or any(each.licences for each in template.needs_of(plugins))
+    if not wanted or not job.licence_servers or mode == "off" or probe():
+        return None
+    return Licences(job.licence_servers, place.root)
 
 
 def _has_none(job: RunnerJob) -> str:
@@ -212,11 +230,13 @@ def _claims(
             ready.template,
             ready.renderer,
             place,
-            ready.sandbox.file,
+            ready.sandbox,
             ready.confinement,
             stopping,
         )
         over = run.run()
+        if ready.licences is not None:
+            ready.licences.sandbox_ended()
         ended, measured = over.ended, over.measured
         log.info("Claim %s: %s.", claim.claim_id, over.end.name.lower())
         if over.end is End.GONE:

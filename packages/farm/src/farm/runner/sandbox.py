@@ -2,8 +2,9 @@
 
 Inside, a scene's programs find the system's programs and libraries, the renderer's own and the
 job's project, all read-only; they may write into the job's folders for results and for temporary
-files, and nowhere else. There is no network, no other process, no device but the GPUs of a job that
-wants them. Everything lies at its own path, so that no path needs to be translated.
+files, and nowhere else. There is no network but the way to the job's licence servers (`licences`),
+no other process, no device but the GPUs of a job that wants them. Everything lies at its own path,
+so that no path needs to be translated.
 
 `set_up` decides and looks at the machine; `command` is pure.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from farm.renderers import Renderer
+from farm.runner.licences import Licences
 from farm.runner.limits import Limits, limited
 from farm.runner.sandbox_view import SYSTEM, View, seen, view_of
 from farm.runner.watch import Confinement
@@ -41,7 +43,6 @@ _CONFIGURATION = (
     "/etc/ld.so.conf.d",
     "/etc/localtime",
 )
-_NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf")
 _GPU = ("/sys", "/etc/OpenCL", "/etc/vulkan", "/opt/rocm")
 """What GPU drivers read: /sys describes the devices, the others name the drivers."""
 _ASK_SECONDS = 60.0
@@ -62,10 +63,12 @@ class Sandbox:
             in `resource`) and ``group`` (folder of a control group, or "") are to be taken on;
             ``pid_file`` is to be written.
         warning: what the job's owner must know; "" when all is well.
+        closed: the renderer reaches no network at all, and no licence server.
     """
 
     file: Path
     warning: str = ""
+    closed: bool = False
 
 
 @functools.cache
@@ -96,12 +99,14 @@ def set_up(
     gpu: bool,
     confinement: Confinement,
     plugins: Iterable[str] = (),
+    licences: Licences | None = None,
 ) -> Sandbox:
     """Prepare the sandbox of a job's renderers.
 
     Parameters:
         gpu: whether the job uses the GPUs of this machine.
         plugins: the job's own, ``<code>`` or ``<code>:<version>``.
+        licences: the way to its licence servers; None for none.
 
     Raises:
         SandboxError: the mode is ``required`` and there is none.
@@ -113,10 +118,13 @@ def set_up(
     reason = probe()
     if not reason:
         view = view_of(place, renderer, template, gpu, list(plugins))
-        prefix = command(shutil.which("bwrap") or "bwrap", place, view, confinement.limits)
+        bwrap = shutil.which("bwrap") or "bwrap"
+        prefix = command(bwrap, place, view, confinement.limits, licences)
         reason = _refusal(prefix, renderer, template)
+        if licences is not None:
+            licences.sandbox_ended()
         if not reason:
-            return Sandbox(_written(place, confinement, prefix))
+            return Sandbox(_written(place, confinement, prefix), closed=licences is None)
     if mode == "required":
         raise SandboxError(_unsandboxed(mode, reason))
     warning = _unsandboxed(mode, reason)
@@ -136,13 +144,20 @@ def _written(place: Workplace, confinement: Confinement, prefix: list[str]) -> P
     return file
 
 
-def command(bwrap: str, place: Workplace, view: View, limits: Limits) -> list[str]:
+def command(
+    bwrap: str, place: Workplace, view: View, limits: Limits, licences: Licences | None = None
+) -> list[str]:
     """Return the command line that a renderer's own is to follow.
 
     Parameters:
         bwrap: path of bubblewrap.
+        licences: the way to licence servers; None for none.
     """
     line = _system(bwrap, view, limits.small_bytes)
+    if licences is not None:
+        line = [*licences.prefix(), *line]
+        line += ["--ro-bind", str(licences.hosts), "/etc/hosts"]
+        line += ["--ro-bind", str(licences.name_service), "/etc/nsswitch.conf"]
     for folder in view.hidden:
         line += ["--tmpfs", str(folder)]
     # Parents first: a mount hides what was mounted below its place before.
@@ -165,9 +180,7 @@ def _system(bwrap: str, view: View, small_bytes: int | None = None) -> list[str]
     """
     line = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     line += ["--hostname", "render"]
-    if view.network:
-        line += ["--share-net"]
-    paths = [*SYSTEM, *_CONFIGURATION, *(_NETWORK * view.network), *(_GPU * view.gpu)]
+    paths = [*SYSTEM, *_CONFIGURATION, *(_GPU * view.gpu)]
     for path in map(str, paths):
         line += ["--ro-bind-try", path, path]
     sized = ["--size", str(small_bytes)] if small_bytes and _knows_sizes(bwrap) else []

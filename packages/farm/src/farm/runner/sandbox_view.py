@@ -40,7 +40,6 @@ class View:
         hidden: folders of the system that it must not see.
         devices: files and folders below /dev.
         gpu: whether it sees what GPU drivers need.
-        network: whether it reaches the network.
     """
 
     readable: tuple[Path, ...]
@@ -48,7 +47,6 @@ class View:
     hidden: tuple[Path, ...] = ()
     devices: tuple[Path, ...] = ()
     gpu: bool = False
-    network: bool = False
 
 
 def view_of(
@@ -85,7 +83,6 @@ def view_of(
         ),
         devices=tuple(path for each in _GPU_DEVICES * gpu for path in sorted(devices.glob(each))),
         gpu=gpu,
-        network=template.network or any(plugin.network for plugin in needs),
     )
 
 

@@ -97,7 +97,7 @@ def load_named(name: str) -> Template:
             ),
             frame_timeout=Timeout(**notes["timeouts"]["frame"]),
             silence_timeout=Timeout(**notes["timeouts"]["silence"]),
-            network=notes["sandbox"]["network"],
+            licences=notes["sandbox"]["licences"],
             needs_gpu=_values(notes.get("needs_gpu", {})),
             plugins=load_plugins(notes["sandbox"].get("plugins", {})),
             needs=notes.get("needs", {}),

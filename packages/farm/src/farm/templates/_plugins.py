@@ -10,13 +10,13 @@ class PlugIn:
     """What a renderer may use in its sandbox when a job has a plug-in.
 
     Attributes:
-        network: whether it needs the network, as for a licence server.
+        licences: whether it may reach the licence servers that the studio's file names.
         folders: environment variables that name folders which it reads.
         program: product of which it is the program, on the same machine; "" for files that the
             renderer loads.
     """
 
-    network: bool
+    licences: bool
     folders: tuple[str, ...]
     program: str = ""
 
@@ -24,7 +24,7 @@ class PlugIn:
 def load_plugins(notes: Mapping[str, Any]) -> dict[str, PlugIn]:
     """Return what a template's ``sandbox.plugins`` says, by code. Raises KeyError, TypeError."""
     return {
-        code: PlugIn(needs["network"], tuple(needs["folders"]), needs.get("program", ""))
+        code: PlugIn(needs["licences"], tuple(needs["folders"]), needs.get("program", ""))
         for code, needs in notes.items()
     }
 

@@ -85,7 +85,8 @@ class Template:
         outputs: how files are named; None when only the scene knows.
         frame_timeout: how long one frame may take.
         silence_timeout: how long the renderer may print nothing.
-        network: whether the renderer needs the network, which a sandbox otherwise takes away.
+        licences: whether the renderer may reach the licence servers that the studio's file names,
+            and else no network at all; in a sandbox.
         needs_gpu: parameter -> values with which a job needs a machine that has a GPU.
         plugins: plug-ins that need more than the product itself, by their codes.
         needs: parameters that only make sense when another one is set -> the other one.
@@ -131,7 +132,7 @@ class Template:
     symptoms: Symptoms
     frame_timeout: Timeout
     silence_timeout: Timeout
-    network: bool
+    licences: bool
     needs_gpu: Mapping[str, tuple[JsonValue, ...]]
     plugins: Mapping[str, PlugIn]
     needs: Mapping[str, str]

@@ -1,0 +1,198 @@
+"""The way from a sandbox to its licence servers, and to nothing else.
+
+A sandbox has a network of its own, without any way out. For each server that the studio's file
+names, a socket listens in there (`licence_sockets`), which this process holds: who connects to it
+is connected to that server, from outside. So what is inside chooses neither address nor port.
+
+Inside, a server has its own name and port: ``/etc/hosts`` gives the name an address of the
+sandbox's loopback device, and a server that is named by its address has that address there.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm_protocol.runner import LicenceServer
+
+log = logging.getLogger("farm.runner")
+
+_MOST_CONNECTIONS = 64
+"""Of a renderer at a time; a licence takes one or two."""
+_CONNECT_SECONDS = 20.0
+_PIECE = 65536
+_FIRST_ADDRESS = int(ipaddress.ip_address("127.0.0.2"))
+_HELPER = Path(__file__).with_name("licence_sockets.py")
+
+
+@dataclass(frozen=True)
+class Door:
+    """A socket in the sandbox.
+
+    Attributes:
+        address, port: where it listens.
+        server: whom one reaches through it.
+    """
+
+    address: str
+    port: int
+    server: LicenceServer
+
+
+def doors_to(servers: Sequence[LicenceServer]) -> list[Door]:
+    """Return what listens in a sandbox so that the servers are found there."""
+    doors = []
+    given: dict[str, str] = {}
+    for server in dict.fromkeys(servers):
+        host = server.host.lower()
+        if host not in given:
+            own = _own_address(host)
+            given[host] = own or str(ipaddress.ip_address(_FIRST_ADDRESS + len(given)))
+        doors.append(Door(given[host], server.port, server))
+    return doors
+
+
+def hosts_file(doors: Sequence[Door]) -> str:
+    """Return the ``/etc/hosts`` of a sandbox."""
+    names = {door.server.host.lower(): door.address for door in doors}
+    lines = ["127.0.0.1 localhost render", "::1 localhost"]
+    lines += [f"{address} {name}" for name, address in names.items() if not _own_address(name)]
+    return "\n".join([*lines, ""])
+
+
+def _own_address(host: str) -> str | None:
+    """Return the address that a host has inside as outside; None: it is known by name."""
+    if host == "localhost":
+        return "127.0.0.1"
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    return None
+
+
+class Licences:
+    """Lets the sandboxes of one job reach its licence servers, from a thread of its own."""
+
+    def __init__(self, servers: Sequence[LicenceServer], folder: Path) -> None:
+        """Begin.
+
+        Parameters:
+            folder: of the job, where nothing that it starts can look.
+        """
+        self._doors = doors_to(servers)
+        self.hosts, self.name_service = folder / "hosts", folder / "nsswitch.conf"
+        self._orders, self._socket = folder / "licences.json", folder / "licences.sock"
+        self.hosts.write_text(hosts_file(self._doors), encoding="utf-8")
+        self.name_service.write_text("hosts: files\n", encoding="utf-8")
+        addresses = [(door.address, door.port) for door in self._doors]
+        orders = {"socket": str(self._socket), "addresses": addresses}
+        self._orders.write_text(json.dumps(orders), encoding="utf-8")
+        self._listener = _listen_at(self._socket)
+        self._open: list[asyncio.Server] = []
+        self._calls: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="licences", daemon=True)
+        self._thread.start()
+
+    def prefix(self) -> list[str]:
+        """Return the command line that bubblewrap's own is to follow."""
+        return [sys.executable, "-I", "-S", str(_HELPER), str(self._orders), "--"]
+
+    def sandbox_ended(self) -> None:
+        """Forget its sockets: nothing of it is to be heard any more."""
+        asyncio.run_coroutine_threadsafe(self._forget(), self._loop).result()
+
+    def close(self) -> None:
+        """End for good."""
+        self.sandbox_ended()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._listener.close()
+
+    def _run(self) -> None:
+        serving = self._loop.create_task(self._serve())
+        self._loop.run_forever()
+        serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(serving)
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        """Take the sockets of each sandbox that starts."""
+        while True:
+            helper, _ = await self._loop.sock_accept(self._listener)
+            with helper:
+                try:
+                    # It sends at once, and is ours.
+                    helper.settimeout(_CONNECT_SECONDS)
+                    _, handed, _, _ = socket.recv_fds(helper, 1, len(self._doors))
+                    for number, door in zip(handed, self._doors, strict=True):
+                        await self._open_door(socket.socket(fileno=number), door)
+                    helper.sendall(b"1")
+                except (OSError, ValueError) as error:
+                    log.warning("The sandbox reaches no licence server: %s", error)
+
+    async def _open_door(self, listener: socket.socket, door: Door) -> None:
+        async def called(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            if task is None or len(self._calls) >= _MOST_CONNECTIONS:
+                writer.close()
+                return
+            self._calls.add(task)
+            try:
+                await _connect(reader, writer, door.server)
+            finally:
+                self._calls.discard(task)
+
+        listener.setblocking(False)
+        self._open.append(await asyncio.start_server(called, sock=listener, limit=_PIECE))
+
+    async def _forget(self) -> None:
+        for server in self._open:
+            server.close()
+        self._open.clear()
+        for call in self._calls:
+            call.cancel()
+
+
+async def _connect(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: LicenceServer
+) -> None:
+    """Pass on what either side says until both have ended."""
+    with contextlib.closing(writer):
+        try:
+            opening = asyncio.open_connection(server.host, server.port, limit=_PIECE)
+            theirs, ours = await asyncio.wait_for(opening, _CONNECT_SECONDS)
+        except (OSError, TimeoutError) as error:
+            log.warning("The licence server %s:%d: %s", server.host, server.port, error)
+            return
+        with contextlib.closing(ours), contextlib.suppress(OSError):
+            await asyncio.gather(_pass_on(reader, ours), _pass_on(theirs, writer))
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(_PIECE):
+        writer.write(piece)
+        await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()
+
+
+def _listen_at(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # By the folder: the path of such a socket may have no more than 107 bytes.
+        listener.bind(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)
+    listener.listen()
+    listener.setblocking(False)
+    return listener
