@@ -3,8 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
+from pathlib import Path
 
 import httpx
 import pytest
@@ -132,19 +135,24 @@ async def test_idle_strangers_keep_nobody_out(machine):
     await strangers.wait()
 
 
-def test_an_ordinary_users_envoy_answers_its_user_and_root(tmp_path_factory, farm):
-    folder = tmp_path_factory.mktemp("ordinary")
-    folder.parent.chmod(0o755)
-    folder.parent.parent.chmod(0o755)
+@pytest.fixture
+def others_folder():
+    """A folder of another user. Not below pytest's, which only root may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="envoy-of-another-user-"))
     os.chown(folder, OTHER, OTHER)
-    command = envoy_command("up", "--port", "0", "--data-dir", str(folder), "--farm", farm.url)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_an_ordinary_users_envoy_answers_its_user_and_root(others_folder, farm):
+    options = ("--port", "0", "--data-dir", str(others_folder), "--farm", farm.url)
     user = {"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"}
+    command = envoy_command("up", *options)
     with subprocess.Popen(command, **user, stdout=subprocess.PIPE, text=True) as envoy:
         try:
             line = envoy.stdout.readline()
             port = int(line.split("http://localhost:", 1)[1].split()[0])
-            ask = request(port, "GET", "/envoy/health")
-            (own,) = as_other([("127.0.0.1", port, ask)])
+            (own,) = as_other([("127.0.0.1", port, request(port, "GET", "/envoy/health"))])
             assert own.startswith("HTTP/1.1 200")
             roots = httpx.get(f"http://127.0.0.1:{port}/envoy/health", timeout=60)
             assert roots.status_code == 200

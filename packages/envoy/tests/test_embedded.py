@@ -19,25 +19,37 @@ from envoy_studio import until
 FARM = """
 import json, os, sys, threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from farm_protocol.proof import Identity, new_secret
 folder = sys.argv[sys.argv.index("--data-dir") + 1]
 assert "--embedded" in sys.argv
 
+secret = new_secret()
+
 class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        assert self.path == "/v1/proof"
+        if asked["proof"] != Identity(url, folder, secret).callers_proof(asked["nonce"]):
+            return self.answer(403, {"code": "forbidden", "message": "No."})
+        self.answer(200, {"proof": Identity(url, folder, secret).farms_proof(asked["nonce"])})
+
     def do_GET(self):
-        health = {"service": "farm", "data_dir": folder}
-        answer = json.dumps(health if self.path == "/v1/health" else []).encode()
-        self.send_response(200)
+        self.answer(200, [])
+
+    def answer(self, status, body):
+        answer = json.dumps(body).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
     def log_message(self, *_):
         pass
 
-server = HTTPServer(("127.0.0.1", 0), Handler)
+server = HTTPServer(("127.0.0.1", PORT), Handler)
 url = f"http://127.0.0.1:{server.server_port}"
 os.makedirs(folder, exist_ok=True)
 with open(os.path.join(folder, "farm.json.new"), "w") as file:
-    json.dump({"url": url, "pid": os.getpid()}, file)
+    json.dump({"url": url, "pid": os.getpid(), "secret": secret}, file)
 os.replace(os.path.join(folder, "farm.json.new"), os.path.join(folder, "farm.json"))
 threading.Thread(target=lambda: (sys.stdin.read(), STAY or os._exit(0)), daemon=True).start()
 print("some other line")
@@ -48,7 +60,7 @@ server.serve_forever()
 
 
 def command(folder, stay: bool = False) -> list[str]:
-    source = FARM.replace("STAY", str(stay))
+    source = FARM.replace("STAY", str(stay)).replace("PORT", "0")
     return [sys.executable, "-c", source, "serve", "--data-dir", str(folder), "--embedded"]
 
 

@@ -1,20 +1,23 @@
 """The account that this Envoy works for: signing in, and remembering it.
 
-On disk: ``account.json`` in the data folder, ``{"email", "access_key"}``, mode 0600. It holds an
-access key that the farm issued for this Envoy, never the password.
+On disk: ``account.json`` in the data folder, mode 0600: ``{"farms": {farm: {"email",
+"access_key"}}}``. It holds access keys that farms issued for this Envoy, never a password, each by
+the farm that issued it: a key is shown to no other. A farm elsewhere is known by its address, the
+embedded one as ``embedded``, since it has proved to be ours whatever its address is.
 """
 
 import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from farm_protocol.account import LoginAnswer, LoginRequest
 from pydantic import ValidationError
 
 from envoy.errors import NotSignedInError
-from envoy.farm_client import FarmClient
+from envoy.farm_client import EMBEDDED, FarmClient
 
 
 class Account:
@@ -46,12 +49,28 @@ class Account:
         return self.email
 
     def load(self) -> None:
-        """Sign in as remembered, without asking the farm."""
+        """Sign in as remembered for this farm, without asking it."""
+        stored = self._stored().get(self._farm.identity)
+        if stored is not None:
+            self._farm.act_for(stored.email, stored.access_key)
+
+    def _stored(self) -> dict[str, LoginAnswer]:
+        """Return what is remembered, by farm; what cannot be understood is left out."""
         try:
-            stored = LoginAnswer.model_validate_json(self._path.read_bytes())
-        except (OSError, ValidationError):
-            return
-        self._farm.act_for(stored.email, stored.access_key)
+            content = json.loads(self._path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        if not isinstance(content, dict):
+            return {}
+        farms = content.get("farms")
+        if farms is None:
+            # Of an Envoy that did not write down whose key it is. Our own farm may see any.
+            farms = {EMBEDDED: content}
+        found: dict[str, LoginAnswer] = {}
+        for farm, answer in farms.items() if isinstance(farms, dict) else ():
+            with suppress(ValidationError):
+                found[farm] = LoginAnswer.model_validate(answer)
+        return found
 
     async def sign_in(self, email: str, secret: str) -> str:
         """Verify with the farm and remember; returns the account's e-mail address.
@@ -71,13 +90,16 @@ class Account:
         return answer.email
 
     def _store(self, answer: LoginAnswer) -> None:
-        content = json.dumps({"email": answer.email, "access_key": answer.access_key})
+        farms = self._stored() | {self._farm.identity: answer}
+        shown = {
+            farm: each.model_dump(include={"email", "access_key"}) for farm, each in farms.items()
+        }
         temporary = self._path.with_name(f".{self._path.name}.new")
         temporary.unlink(missing_ok=True)
         # Created unreadable for others: chmod afterwards would leave a moment in between.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content)
+            json.dump({"farms": shown}, file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)

@@ -1,9 +1,9 @@
 """The embedded farm: a second process on this machine, started, adopted, watched and stopped.
 
 Envoy never imports it. They agree on this much: the farm prints ``{"event": "ready", "url",
-"pid"}`` as one line once it answers; it keeps ``farm.json`` (``{"url", "pid"}``) in its folder;
-its ``GET /v1/health`` names itself and that folder; and the end of its standard input means that
-Envoy is gone, after which it exits as soon as it is idle.
+"pid"}`` as one line once it answers; it keeps ``farm.json`` (``{"url", "pid", "secret"}``) in its
+folder, readable by its user only; it proves that it knows that secret (`farm_protocol.proof`); and
+the end of its standard input means that Envoy is gone, after which it exits as soon as it is idle.
 """
 
 import asyncio
@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from envoy.errors import EnvoyError, FarmUnreachableError
+from farm_protocol.proof import Identity
+
+from envoy.errors import EnvoyError
 from envoy.farm_client import FarmClient
 from envoy.threads import in_thread
 from envoy.waiting import WaitingRoom, pause_seconds
@@ -38,9 +40,9 @@ class FarmStartError(EnvoyError):
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A farm that an earlier Envoy started."""
+    """A farm that an earlier Envoy started, and by what it is recognised."""
 
-    url: str
+    identity: Identity
     pid: int
 
 
@@ -83,7 +85,7 @@ class EmbeddedFarm:
             task.cancel()
         if self._process:
             await _stop_child(self._process)
-        elif self._adopted and await self._is_ours(self._adopted.url):
+        elif self._adopted and await self._is_ours(self._adopted):
             await _stop_stranger(self._adopted.pid)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -111,30 +113,21 @@ class EmbeddedFarm:
 
     async def _adopt(self) -> tuple[str, Callable[[], Awaitable[None]]] | None:
         """Return a farm that runs already on our folder, and how to await its end."""
-        try:
-            told = json.loads((self._folder / "farm.json").read_bytes())
-            found = Adopted(str(told["url"]), int(told["pid"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        if not await self._is_ours(found.url):
+        found = await asyncio.to_thread(_announced, self._folder)
+        if found is None or not await self._is_ours(found):
             return None
         self._adopted = found
 
         async def gone() -> None:
             # No event says that a process which is not our child has ended; a failed call hints.
-            while await self._is_ours(found.url):
+            while await self._is_ours(found):
                 await self._farm.missed(LOOK_SECONDS)
 
-        return found.url, gone
+        return found.identity.url, gone
 
-    async def _is_ours(self, url: str) -> bool:
-        try:
-            health = await self._farm.health_at(url)
-        except FarmUnreachableError:
-            return False
-        folder = str(health.get("data_dir", ""))
-        same = os.path.realpath(folder) == os.path.realpath(self._folder)  # noqa: ASYNC240
-        return health.get("service") == "farm" and bool(folder) and same
+    async def _is_ours(self, found: Adopted) -> bool:
+        """Return whether the farm that was announced is who answers at its address."""
+        return await self._farm.is_at_home(found.identity)
 
     async def _launch(self) -> tuple[str, Callable[[], Awaitable[None]]]:
         """Start a farm; returns its address once it answers, and how to await its end."""
@@ -176,6 +169,20 @@ class EmbeddedFarm:
             await process.wait()
 
         return url, gone
+
+
+def _announced(folder: Path) -> Adopted | None:
+    """Return the farm that a ``farm.json`` of this user's own tells of."""
+    try:
+        with (folder / "farm.json").open("rb") as file:
+            status = os.fstat(file.fileno())
+            told = json.load(file)
+        identity = Identity(str(told["url"]), folder, str(told["secret"]))
+        found = Adopted(identity, int(told["pid"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    is_own = sys.platform == "win32" or status.st_uid == os.geteuid()
+    return found if is_own and identity.secret else None
 
 
 async def _pump(output: asyncio.StreamReader, log: BinaryIO, ready: asyncio.Future[str]) -> None:

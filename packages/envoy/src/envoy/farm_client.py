@@ -7,7 +7,6 @@ answer is an error; nothing here tries again (see `patience`). What an answer ma
 
 import asyncio
 import ipaddress
-import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -32,6 +31,8 @@ from farm_protocol.files import (
 )
 from farm_protocol.frames import FrameList
 from farm_protocol.jobs import Job, JobLog, Submission, SubmissionCheck, SubmissionSpec
+from farm_protocol.proof import Identity, ProofAnswer, ProofRequest, new_secret, same
+from farm_protocol.sockets import is_another_users
 from pydantic import BaseModel, TypeAdapter
 
 from envoy.errors import EnvoyError, FarmUnreachableError, NotSignedInError
@@ -68,6 +69,7 @@ LIST_SECONDS = 300.0
 """For all pages of a list."""
 AGAIN_SECONDS = 0.1
 """Until a call that found no embedded farm at its address tries again."""
+EMBEDDED = "embedded"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PRODUCTS = TypeAdapter(list[ProductVersion])
 _MACHINES = TypeAdapter(list[MachineType])
@@ -116,6 +118,14 @@ class FarmClient:
             async with asyncio.timeout(seconds):
                 await self._missed.wait()
 
+    @property
+    def identity(self) -> str:
+        """Which farm this is, as far as an access key is concerned: its address, or "embedded".
+
+        The embedded farm's address changes; who answers there has proved to be ours.
+        """
+        return EMBEDDED if self._is_embedded else origin(self.url)
+
     def act_for(self, account: str, access_key: str) -> None:
         """Make all later calls on behalf of this account."""
         self.sign_ins += 1
@@ -148,19 +158,31 @@ class FarmClient:
         content = await self._send("GET", path, params=query, signed=signed, most=PAGE_BYTES)
         return read(_MACHINES, content, path)
 
-    async def health_at(self, url: str) -> dict[str, object]:
-        """Return what the program at ``url`` says about itself, whoever that is."""
+    async def is_at_home(self, farm: Identity) -> bool:
+        """Return whether the program at a farm's address is that farm.
+
+        Whoever it is, it learns neither the secret nor anything that it could show to others; see
+        `farm_protocol.proof`.
+        """
+        nonce = new_secret()
+        asked = ProofRequest(nonce=nonce, proof=farm.callers_proof(nonce))
+        address = f"{farm.url.rstrip('/')}/v1/proof"
         try:
             async with (
                 within(HEALTH_SECONDS),
-                self._http.stream("GET", f"{url.rstrip('/')}/v1/health") as response,
+                self._http.stream(
+                    "POST",
+                    address,
+                    content=asked.model_dump_json(),
+                    headers={"Content-Type": "application/json"},
+                ) as response,
             ):
                 content = await content_of(response, SMALL_BYTES)
             check_status(response, content)
-            answer = json.loads(content)
-        except (EnvoyError, httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
-            raise FarmUnreachableError(f"No farm answers at {url} ({error}).") from error
-        return answer if isinstance(answer, dict) else {}
+            answer = ProofAnswer.model_validate_json(content)
+        except (EnvoyError, httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError):
+            return False
+        return same(answer.proof, farm.farms_proof(nonce))
 
     # Projects and files
 
@@ -394,7 +416,22 @@ class FarmClient:
                     await self._ready.wait()
             except TimeoutError:
                 raise FarmUnreachableError("The farm has not started yet.") from None
+        if self._is_embedded and is_another_users(self.url):
+            self._missed.set()
+            raise FarmUnreachableError(
+                "The farm on this machine has ended, and another user's program has taken its port."
+            )
         return self.url
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of an address, each as it is compared."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return url  # Every call will say so.
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{parts.host}:{port}"
 
 
 def _is_this_machine(host: str) -> bool:

@@ -1,9 +1,14 @@
-"""``farm.json`` in the data folder: where a farm is, and what it has, for whoever looks for it."""
+"""``farm.json`` in the data folder: where a farm is, and what it has, for whoever looks for it.
 
+Only the farm's own user can read it: it holds a secret by which an Envoy recognises the farm, and
+the farm the Envoy (`farm_protocol.proof`).
+"""
+
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 
 class AnnouncedMachines(BaseModel):
@@ -21,11 +26,16 @@ class Announcement(BaseModel):
     pid: int
     version: str
     machines: Sequence[AnnouncedMachines]
+    secret: str = Field(default="", repr=False)
 
     def write(self, data_dir: Path) -> None:
         """Replace the announcement of the farm that ran here before."""
         temporary = data_dir / "farm.json.part"
-        temporary.write_text(self.model_dump_json())
+        temporary.unlink(missing_ok=True)
+        # Created unreadable for others: chmod afterwards would leave a moment in between.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(self.model_dump_json())
         temporary.replace(data_dir / "farm.json")
 
     @classmethod

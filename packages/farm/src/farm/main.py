@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from farm_protocol.proof import Identity
 from farm_protocol.runner import report_of
 from filelock import FileLock, Timeout
 from http_gate.connections import Limits
@@ -66,6 +67,7 @@ def serve(settings: Settings) -> None:
             "Choose another port with --port."
         ) from error
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
+    identity = Identity(url, settings.data_dir)
 
     database = _open_database(settings, new_folder=False)
     store = DiskStore(settings.data_dir / "blobs")
@@ -95,8 +97,8 @@ def serve(settings: Settings) -> None:
             assets=AssetChecks(
                 database, store, catalogue.definitions, settings.missing_files, changes.notify
             ),
-            data_dir=settings.data_dir,
             version=__version__,
+            identity=identity,
         )
     )
     mailer = Mailer(database, _mail_server(settings), changes)
@@ -105,7 +107,7 @@ def serve(settings: Settings) -> None:
         database,
         scheduler,
         changes,
-        on_ready=lambda: _announce(settings, url, catalogue.machines),
+        on_ready=lambda: _announce(settings, identity, catalogue.machines),
         proxies=settings.proxies,
         limits=_limits(settings),
     )
@@ -247,16 +249,25 @@ def _mail_server(settings: Settings) -> Smtp | None:
     )
 
 
-def _announce(settings: Settings, url: str, machines: Sequence[Machines]) -> None:
+def _announce(settings: Settings, identity: Identity, machines: Sequence[Machines]) -> None:
     """Tell whoever wants to find this farm where it is."""
     kinds = [AnnouncedMachines(id=each.id, gpu=each.gpu, slots=each.slots) for each in machines]
-    who = Announcement(url=url, pid=os.getpid(), version=__version__, machines=kinds)
+    who = Announcement(
+        url=identity.url,
+        pid=os.getpid(),
+        version=__version__,
+        machines=kinds,
+        secret=identity.secret,
+    )
     who.write(settings.data_dir)
     if settings.embedded:
         told = who.model_dump(include={"url", "pid", "version"})
         print(json.dumps({"event": "ready", **told}), flush=True)
     else:
-        print(f"The farm listens on {url}; its data is in {settings.data_dir}.", file=sys.stderr)
+        print(
+            f"The farm listens on {identity.url}; its data is in {settings.data_dir}.",
+            file=sys.stderr,
+        )
 
 
 def _who(data_dir: Path) -> str:

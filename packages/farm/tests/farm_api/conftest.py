@@ -27,6 +27,7 @@ from farm.server import FarmServer, listen
 from farm.stores.disk import DiskStore
 from farm.wakeup import Wakeup
 from farm_protocol.hashing import new_hasher
+from farm_protocol.proof import Identity
 from farm_protocol.users import NewUser, Role
 
 
@@ -119,6 +120,7 @@ class Farm:
     wakeup: Wakeup
     clock: Clock
     data_dir: Path
+    identity: Identity
 
     def routes(self) -> list[tuple[str, str]]:
         """Return method and path of everything that the API answers."""
@@ -172,6 +174,8 @@ def farm(
     slots = {each.id: each.slots for each in catalogue.machines}
     scheduler = Scheduler(database, engine, slots, work, changes, clock)
     store = DiskStore(tmp_path / "blobs")
+    listener = listen("127.0.0.1", 0, tmp_path)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     context = Context(
         database=database,
         store=store,
@@ -180,18 +184,16 @@ def farm(
         changes=changes,
         expect_work=scheduler.expect_work,
         assets=AssetChecks(database, store, catalogue.definitions, missing_files, changes.notify),
-        data_dir=tmp_path,
         version="test",
+        identity=Identity(url, tmp_path),
     )
-    listener = listen("127.0.0.1", 0, tmp_path)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     scheduler.farm_url = url
     ready = threading.Event()
     server = FarmServer(create_app(context), database, scheduler, changes, ready.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     assert ready.wait(10)
-    yield Farm(url, database, engine, work, clock, tmp_path)
+    yield Farm(url, database, engine, work, clock, tmp_path, context.identity)
     server.end()
     thread.join(15)
     assert not thread.is_alive()

@@ -9,8 +9,8 @@ from farm_protocol.hashing import new_hasher
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, job_of
 
-OPEN = {"POST /v1/login", "GET /v1/health"}
-"""What needs no key."""
+OPEN = {"POST /v1/login", "GET /v1/health", "POST /v1/proof"}
+"""What needs no key; a proof needs the secret of the farm's announcement."""
 
 RUNNERS = "/v1/runner/"
 

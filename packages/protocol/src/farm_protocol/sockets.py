@@ -7,6 +7,7 @@ knows which user made it. ``sock_diag`` answers for one socket at once; where it
 A socket that its process has closed belongs to nobody any more: old kernels would call it root's.
 """
 
+import ipaddress
 import os
 import socket
 import struct
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 CAN_TELL = sys.platform == "linux"
 """Whether this system answers at all."""
@@ -45,6 +47,25 @@ def owner_of_listener(address: Address) -> int | None:
     """
     anywhere = "::" if ":" in address[0] else "0.0.0.0"  # noqa: S104 - compared, not listened on
     return _owner(address, (anywhere, 0), {_LISTEN})
+
+
+def is_another_users(url: str) -> bool:
+    """Return whether somebody else listens at an address of this machine's loopback.
+
+    For those who are about to send a secret to a program of their own user: it may have ended, and
+    then its port is anybody's. False when it cannot be told, or nobody listens. Root is nobody
+    else.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 0
+        if host == "localhost":
+            host = "127.0.0.1"
+        if not CAN_TELL or not ipaddress.ip_address(host).is_loopback:
+            return False
+    except ValueError:
+        return False
+    return owner_of_listener((host, port)) not in (None, os.geteuid(), 0)
 
 
 def _owner(local: Address, remote: Address, states: set[int]) -> int | None:

@@ -1,5 +1,6 @@
 """Puts the routes together."""
 
+from farm_protocol.proof import ProofAnswer, ProofRequest, same
 from fastapi import FastAPI
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
@@ -19,6 +20,7 @@ from farm.api import (
 )
 from farm.api.bodies import Bodies
 from farm.api.context import Context
+from farm.errors import ForbiddenError
 
 
 def create_app(context: Context) -> ASGIApp:
@@ -41,10 +43,13 @@ def _users(context: Context) -> FastAPI:
     @app.get("/v1/health")
     async def health() -> dict[str, str]:
         """Say who is here; needs no key."""
-        return {
-            "service": "farm",
-            "version": context.version,
-            "data_dir": str(context.data_dir),
-        }
+        return {"service": "farm", "version": context.version}
+
+    @app.post("/v1/proof")
+    async def proof(asked: ProofRequest) -> ProofAnswer:
+        """Prove to a program that can read this farm's announcement that this is the farm."""
+        if not same(asked.proof, context.identity.callers_proof(asked.nonce)):
+            raise ForbiddenError("Only who can read this farm's announcement may ask this.")
+        return ProofAnswer(proof=context.identity.farms_proof(asked.nonce))
 
     return app

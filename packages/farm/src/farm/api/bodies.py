@@ -1,10 +1,10 @@
 """The bodies of requests: how large each route's may be, and who may send one.
 
 Before a route sees a request, its body is here: complete, within the route's limit, and from
-somebody with a valid key. The key is looked at before a byte of the body is read. Two kinds may
-come from strangers, and are small: a login, and what runners tell all the time, whose token is
-looked at in the same transaction that does what they ask. A runner's large ones are not among
-them.
+somebody with a valid key. The key is looked at before a byte of the body is read. Three kinds may
+come from strangers, and are small: a login, the question of an Envoy whether this farm is its own,
+and what runners tell all the time, whose token is looked at in the same transaction that does what
+they ask. A runner's large ones are not among them.
 
 Blobs are not read here: their routes know the sender before they write a byte.
 """
@@ -50,7 +50,7 @@ LARGE: dict[tuple[str, str], BodyLimit] = {
 }
 """Every other body is `SMALL`."""
 
-FOR_STRANGERS = frozenset({("POST", "/v1/login")})
+FOR_STRANGERS = frozenset({("POST", "/v1/login"), ("POST", "/v1/proof")})
 
 MOST_HELD, MOST_HELD_OF_ONE = 256 << 20, 96 << 20
 """Bytes of bodies in memory, of all and of one account."""

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
+from farm_protocol.proof import Identity
 from farm_protocol.runner import JobLimits
 from farm_protocol.users import Role
 from fastapi import Depends, Header, Request
@@ -36,6 +36,7 @@ class Context:
         expect_work: tells the scheduler that a submission is on its way.
         assets: looks for the files that scenes need.
         attempts: failed logins.
+        identity: by which an Envoy on the same folder recognises the farm.
     """
 
     database: Database
@@ -45,8 +46,8 @@ class Context:
     changes: Wakeup
     expect_work: Callable[[], None]
     assets: AssetChecks
-    data_dir: Path
     version: str
+    identity: Identity
     attempts: Attempts = field(default_factory=Attempts)
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:

@@ -35,6 +35,7 @@ from farm_protocol.runner import (
     RunnerCommand,
     RunnerJob,
 )
+from farm_protocol.sockets import is_another_users
 from pydantic import BaseModel, ValidationError
 
 GIVE_UP_SECONDS = 300.0
@@ -89,6 +90,7 @@ class Farm:
             timeout=_TIMEOUT,
             # Loading certificates takes 100 ms, which a farm on this machine has no use for.
             verify=url.startswith("https:"),
+            event_hooks={"request": [_refuse_strangers]},
         )
         self._give_up = give_up
         self._hurry = threading.Event()
@@ -213,6 +215,12 @@ class Farm:
             if self._hurry.is_set():
                 time.sleep(_FIRST_PAUSE)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _refuse_strangers(request: httpx.Request) -> None:
+    """Show the token to nobody who has taken the port of a farm that ended."""
+    if is_another_users(str(request.url)):
+        raise httpx.ConnectError("another user's program listens at the farm's address")
 
 
 class _RetryLaterError(Exception):
