@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
 from farm.runner.sandbox import Mode
 
 Paths = Annotated[
@@ -35,6 +36,8 @@ class Settings(BaseSettings):
         local_slots: renderers at a time on this machine. One by default: a renderer uses all
             cores, and two only wait for each other.
         credits_per_hour: price of one instance.
+        unlicensed_seconds: most machine time within a day that costs an account nothing because its
+            renderers got no licence; 0: all of it is paid.
         missing_files: what happens to a submission whose scenes need files that the project does
             not have; see `farm.asset_checks`.
         database_url: ``postgresql://...``; None is the SQLite file of the data folder. May hold
@@ -60,6 +63,7 @@ class Settings(BaseSettings):
     catalogue: Path | None = None
     local_slots: int = Field(default=1, ge=1)
     credits_per_hour: Decimal = Field(default=Decimal("1"), ge=0)
+    unlicensed_seconds: float = Field(default=FREE_SECONDS_OF_A_DAY, ge=0, allow_inf_nan=False)
     missing_files: Literal["refuse", "warn", "off"] = "warn"
     database_url: str | None = Field(default=None, repr=False)
     smtp_host: str = ""

@@ -99,6 +99,7 @@ def serve(settings: Settings) -> None:
             ),
             version=__version__,
             identity=identity,
+            unlicensed_seconds=settings.unlicensed_seconds,
         )
     )
     mailer = Mailer(database, _mail_server(settings), changes)

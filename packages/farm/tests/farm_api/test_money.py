@@ -11,7 +11,7 @@ from farm.accounts.credits import grant
 from farm.db import accounts, ledger, notices
 from farm.db.tables import accounts as account_table
 from farm.db.tables import claims, jobs, ledger_entries, ledger_postings
-from farm.jobs.licences import FREE_SECONDS_OF_A_JOB, FREE_SECONDS_OF_A_TRY
+from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, FREE_SECONDS_OF_A_TRY
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
@@ -129,22 +129,47 @@ def test_only_a_short_time_without_a_licence_is_free(
     adds_up(farm)
 
 
-def test_a_job_that_never_gets_a_licence_costs_something_in_the_end(
-    farm: Farm, ann: httpx.Client
+@pytest.mark.parametrize(("used", "cost"), [(0, 0), (12.5, 12.5), (30, 30), (900, 30)])
+def test_what_a_renderer_computed_is_paid_also_without_a_licence(
+    farm: Farm, ann: httpx.Client, used: float, cost: float
 ) -> None:
     runner = started(farm, ann)
+    worked(farm, 30)
+    runner.beat(1)
+    runner.finish("no_licence", sentence="None left.", processor_seconds=used)
+    # What the renderer did not compute counts by the wall clock.
+    assert job_of(ann)["credits"] == pytest.approx(cost, abs=5 if cost else 0)
+    assert money(ann)[1] == pytest.approx(job_of(ann)["credits"])
+    adds_up(farm)
+
+
+@pytest.mark.parametrize("hours_ago", [1, 25])
+def test_without_a_licence_a_day_of_an_account_has_its_limit_whatever_its_jobs(
+    farm: Farm, ann: httpx.Client, hours_ago: int
+) -> None:
+    runner = started(farm, ann)
+    job_id = job_of(ann)["id"]
     with farm.database.write() as connection:  # type: ignore[attr-defined]
-        # As if it had tried for a day.
-        of_it = select(claims.c.job_id).where(claims.c.id == runner.claim_id)
-        job_id = connection.execute(of_it).scalar_one()
-        row = connection.execute(select(claims)).mappings().one()
-        other = {"id": "earlier", "outcome": "no_licence", "ended_at": row["created_at"]}
-        free = {"unposted_seconds": FREE_SECONDS_OF_A_JOB - 10}
-        connection.execute(insert(claims).values(**(dict(row) | other | free)))
+        # As if another job of the account had tried for long.
+        job = connection.execute(select(jobs)).mappings().one()
+        over = {"id": "another", "client_id": "another", "state": "stopped", "frames_running": 0}
+        over["position"] = 1
+        connection.execute(insert(jobs).values(**(dict(job) | over)))
+        row = connection.execute(select(claims)).mappings()
+        ended = {
+            "id": "earlier",
+            "job_id": "another",
+            "outcome": "no_licence",
+            "ended_at": datetime.now(UTC) - timedelta(hours=hours_ago),
+            "unposted_seconds": FREE_SECONDS_OF_A_DAY - 10,
+        }
+        connection.execute(insert(claims).values(**(dict(row.one()) | ended)))
     worked(farm, 30)
     runner.beat(1)
     runner.finish("no_licence", sentence="None left.")
-    assert ann.get(f"/v1/jobs/{job_id}").json()["credits"] == pytest.approx(20, abs=5)
+    paid = 20 if hours_ago < 24 else 0
+    job = ann.get(f"/v1/jobs/{job_id}").json()
+    assert job["credits"] == pytest.approx(paid, abs=5 if paid else 0)
     adds_up(farm)
 
 

@@ -1,7 +1,7 @@
 from farm.jobs.hosts import MAX_HOST_FAILURES, avoided
 from farm.jobs.licences import (
     FIRST_PAUSE_SECONDS,
-    FREE_SECONDS_OF_A_JOB,
+    FREE_SECONDS_OF_A_DAY,
     FREE_SECONDS_OF_A_TRY,
     LONGEST_PAUSE_SECONDS,
     free_seconds,
@@ -37,8 +37,15 @@ def test_a_licence_is_asked_for_less_and_less_often() -> None:
 
 
 def test_waiting_for_a_licence_is_free_but_not_without_end() -> None:
-    assert free_seconds(20, 0, 0) == 20
-    assert free_seconds(20, 1, 0) == 0
-    assert free_seconds(7200, 0, 0) == FREE_SECONDS_OF_A_TRY
-    assert free_seconds(20, 0, FREE_SECONDS_OF_A_JOB - 5) == 5
-    assert free_seconds(20, 0, FREE_SECONDS_OF_A_JOB) == 0
+    assert free_seconds(20, 0, 0, 0) == 20
+    assert free_seconds(20, 0, 1, 0) == 0
+    assert free_seconds(7200, 0, 0, 0) == FREE_SECONDS_OF_A_TRY
+    assert free_seconds(20, 0, 0, FREE_SECONDS_OF_A_DAY - 5) == 5
+    assert free_seconds(20, 0, 0, FREE_SECONDS_OF_A_DAY) == 0
+    assert free_seconds(20, 0, 0, 25, 30) == 5
+
+
+def test_what_computes_does_not_wait_for_a_licence() -> None:
+    assert free_seconds(20, 15, 0, 0) == 5
+    assert free_seconds(20, 20, 0, 0) == 0
+    assert free_seconds(20, 300, 0, 0) == 0

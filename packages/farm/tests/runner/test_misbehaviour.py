@@ -66,6 +66,9 @@ def test_a_frame_that_takes_too_long_is_ended_however_much_it_says(rig, pretend)
     assert not farm.finishes["c1"].permanent
 
 
+NONE = "error: Could not obtain a license (-88)"
+
+
 def test_without_a_licence_nothing_has_failed(rig, pretend):
     farm = rig.farm("plain.blend", [[1]])
     line = "error: Could not obtain a license (-88)"
@@ -73,6 +76,37 @@ def test_without_a_licence_nothing_has_failed(rig, pretend):
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.marker) == (Outcome.NO_LICENCE, line)
     assert line in farm.log
+
+
+BURN = "burn() { i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done; }\n"
+"""Half a second of a processor, in what a sandbox has as well."""
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "off"])
+@pytest.mark.parametrize(
+    ("works", "ends"),
+    [
+        ("burn", "exec sleep 100"),
+        ("burn", "exit 1"),
+        ("burn & wait", "exec sleep 100"),
+        ("(burn; burn) & wait", "exit 1"),
+    ],
+)
+def test_what_computes_before_it_misses_a_licence_has_not_waited(
+    rig, pretend, sandbox, works, ends
+):
+    farm = rig.farm("plain.blend", [[1]])
+    script = f"{BURN}{works}\necho '{NONE}'\n{ends}"
+    rig.run(farm, "--sandbox", sandbox, "--blender", pretend(script))
+    finish = farm.finishes["c1"]
+    assert finish.outcome is Outcome.NO_LICENCE, farm.log
+    assert finish.processor_seconds > 0.15
+
+
+def test_what_waits_for_a_licence_does_not_compute(rig, pretend):
+    farm = rig.farm("plain.blend", [[1]])
+    rig.run(farm, "--blender", pretend(f"sleep 3\necho '{NONE}'\nexec sleep 100"))
+    assert farm.finishes["c1"].processor_seconds < 0.3
 
 
 def test_an_exit_code_of_0_does_not_clear_a_line_that_condemns(rig, pretend):

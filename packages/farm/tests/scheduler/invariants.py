@@ -1,16 +1,17 @@
 """What always holds for a farm, whatever users, runners, the clock and crashes do."""
 
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import Any
 
 from farm.db import accounts, ledger, metering
 from farm.db import claims as claim_rows
 from farm.db.tables import claims, frames, job_dependencies, jobs, runners
 from farm.jobs.dependencies import find_cycle
-from farm.jobs.licences import FREE_SECONDS_OF_A_JOB, FREE_SECONDS_OF_A_TRY
+from farm.jobs.licences import FREE_SECONDS_OF_A_TRY
 from farm_protocol.jobs import BudgetAction, JobState
 from hypothesis.stateful import RuleBasedStateMachine, invariant
-from scheduler.world import World
+from scheduler.world import FREE_A_DAY, World
 from sqlalchemy import select
 
 LOST = {JobState.FAILED, JobState.STOPPED, JobState.BLOCKED}
@@ -23,6 +24,7 @@ class Invariants(RuleBasedStateMachine):
         world: once the farm has begun.
         started_over: jobs of which frames may be delivered once more.
         used: what each job had cost when it was last looked at, in micros.
+        computed: processor seconds that a claim's end told of.
         acted: jobs whose budget has acted.
         at_rest: jobs that a budget has suspended, until their users do something to them.
     """
@@ -30,6 +32,7 @@ class Invariants(RuleBasedStateMachine):
     world: World
     started_over: set[str]
     used: Counter[str]
+    computed: dict[str, float]
     acted: set[str]
     at_rest: set[str]
 
@@ -104,18 +107,31 @@ class Invariants(RuleBasedStateMachine):
                         assert claim.outcome in ("failed", "lost", "completed")
                         used[claim.job_id] += each.amount_micros
         free: Counter[str] = Counter()
+        rows = self.rows()
+        unpaid: list[tuple[str, datetime, float]] = []
         for claim in all_claims.values():
             if claim.ended_at is None or claim.frames_done == claim.frames_total:
                 continue
             if claim.outcome == "no_licence" and not claim.frames_done:
                 assert claim.unposted_seconds <= FREE_SECONDS_OF_A_TRY
                 free[claim.job_id] += claim.unposted_seconds
+                in_all = claim.seconds + claim.unposted_seconds
+                paid = min(in_all, self.computed[claim.id])
+                assert claim.seconds >= paid - 1e-6, "what computes is paid"
+                account = rows[claim.job_id]["account_id"]
+                unpaid.append((account, claim.ended_at, claim.unposted_seconds))
             else:
                 assert not claim.unposted_seconds, "only waiting for a licence is free"
+        for account, until, _ in unpaid:
+            of_a_day = [
+                seconds
+                for whose, ended_at, seconds in unpaid
+                if whose == account and until - timedelta(days=1) < ended_at <= until
+            ]
+            assert sum(of_a_day) <= FREE_A_DAY + 1e-6
         for job_id, seconds in free.items():
-            assert seconds <= FREE_SECONDS_OF_A_JOB
             used[job_id] += round(seconds * 10**6)
-        for job_id, row in self.rows().items():
+        for job_id, row in rows.items():
             assert row["credits_micros"] == posted[job_id]
             used[job_id] += row["credits_micros"]
             assert used[job_id] >= self.used[job_id] - len(all_claims)  # Each may be rounded.

@@ -78,6 +78,7 @@ class Farm(Invariants):
         self.started_over: set[str] = set()
         self.used: Counter[str] = Counter()
         self.acted: set[str] = set()
+        self.computed: dict[str, float] = {}
         self.at_rest: set[str] = set()
 
     def teardown(self) -> None:
@@ -349,8 +350,9 @@ class Farm(Invariants):
     @rule(
         which=pick,
         how=st.sampled_from(["failed", "permanent", "no_licence", "begun", "lost_licence"]),
+        used=st.sampled_from([None, 0.0, 3.0, 1e6]),
     )
-    def fail(self, which: int, how: str) -> None:
+    def fail(self, which: int, how: str, used: float | None) -> None:
         _, process = self.process(which)
         if not self.may_call(process):
             return
@@ -358,7 +360,10 @@ class Farm(Invariants):
             outcome=Outcome.NO_LICENCE if how.endswith("licence") else Outcome.FAILED,
             sentence="It broke.",
             permanent=how == "permanent",
+            processor_seconds=used,
         )
+        assert process.claim is not None
+        self.computed[process.claim.claim_id] = used or 0.0
         try:
             if how == "lost_licence" and len(process.left) > 1:
                 self.deliver(process)

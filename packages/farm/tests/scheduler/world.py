@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -52,12 +53,14 @@ from tools.temporary_postgres import TemporaryPostgres
 USERS = ("ann@example.com", "bob@example.com", "cid@example.com")
 PLAN = Plan("Small", job_throughput_limit=3, max_throughput=4)
 BLOB = "ab" * 32
+FREE_A_DAY = 60.0
+"""Seconds without a licence that cost an account nothing: few, so that they are used up."""
 _MEMORY = Path("/dev/shm")
 
 
 Told = TypeVar("Told")
 
-__all__ = ["PLAN", "Crash", "InvalidRequestError", "Place", "Process", "World"]
+__all__ = ["FREE_A_DAY", "PLAN", "Crash", "InvalidRequestError", "Place", "Process", "World"]
 
 
 class Place:
@@ -314,7 +317,7 @@ class World:
                 request = ClaimRequest(host=process.host, ended=ended)
                 slots = {"local-cpu": self.slots}
                 claim, _ = claims.claim(
-                    connection, caller, request, slots, built_in(), programs(), self.now
+                    connection, caller, request, slots, built_in(), programs(), self.now, FREE_A_DAY
                 )
         if claim is None or claim.claim_id is None:
             del self.engine.processes[reference]
@@ -340,6 +343,6 @@ class World:
         process.delivered = True
 
     def finish(self, process: Process, report: Finish) -> None:
-        self._tell(process, claims.finish, report)
+        self._tell(process, partial(claims.finish, free_a_day=FREE_A_DAY), report)
         if report.outcome is Outcome.NO_LICENCE:
             process.delivered = False

@@ -182,6 +182,8 @@ class Finish(Request):
         permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
             frames now instead of retrying them.
         marker: the line of the renderer's output that condemned it; "" when another reason did.
+        processor_seconds: of processor time that the renderer and all that it started have used;
+            None when nobody looked. It counts where the outcome is `Outcome.NO_LICENCE`.
     """
 
     outcome: Outcome
@@ -190,6 +192,7 @@ class Finish(Request):
     exit_code: Int32 | None = None
     permanent: bool = False
     marker: str = Field(default="", max_length=2000)
+    processor_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class EndedClaim(Request):

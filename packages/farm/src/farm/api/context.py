@@ -21,6 +21,7 @@ from farm.db.accounts import AccountRow
 from farm.db.database import Database
 from farm.db.turns import Result
 from farm.errors import ForbiddenError, NotAuthenticatedError
+from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
 from farm.stores.disk import DiskStore
 from farm.wakeup import Wakeup
 
@@ -37,6 +38,8 @@ class Context:
         assets: looks for the files that scenes need.
         attempts: failed logins.
         identity: by which an Envoy on the same folder recognises the farm.
+        unlicensed_seconds: most machine time without a licence that an account has for nothing
+            within a day.
     """
 
     database: Database
@@ -49,6 +52,7 @@ class Context:
     version: str
     identity: Identity
     attempts: Attempts = field(default_factory=Attempts)
+    unlicensed_seconds: float = FREE_SECONDS_OF_A_DAY
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:
         """Let ``work`` write without a thread of its own; see `Database.submit`."""

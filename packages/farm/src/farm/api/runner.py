@@ -95,7 +95,14 @@ async def _post_claim(call: _Call, request: ClaimRequest) -> Claim:
     def work(connection: Connection, caller: Caller, now: datetime) -> tuple[Claim, bool]:
         definitions = context.catalogue.definitions
         return claims.claim(
-            connection, caller, request, context.slots, definitions, programs(), now
+            connection,
+            caller,
+            request,
+            context.slots,
+            definitions,
+            programs(),
+            now,
+            context.unlicensed_seconds,
         )
 
     claim, something_to_do = await call.write(work)
@@ -141,7 +148,7 @@ async def _post_log(call: _Call, chunk: LogChunk) -> None:
 async def _post_finish(call: _Call, report: Finish) -> None:
     something_to_do = await call.write(
         lambda connection, caller, now: claims.finish(
-            connection, caller, call.claim_id, report, now
+            connection, caller, call.claim_id, report, now, call.context.unlicensed_seconds
         )
     )
     call.context.changes.notify()

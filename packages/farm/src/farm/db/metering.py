@@ -5,6 +5,7 @@ claim ends; only what a claim that got no licence has for nothing never is.
 """
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import Connection, func, select
@@ -38,11 +39,20 @@ def by_job(
     return found
 
 
-def never_posted(connection: Connection, job_id: str) -> float:
-    """Return the seconds that claims of a job that got no licence had for nothing."""
-    query = select(func.sum(claims.c.unposted_seconds)).where(
-        claims.c.job_id == job_id,
-        claims.c.outcome == ClaimEnd.NO_LICENCE.value,
-        claims.c.frames_done == 0,
+def never_posted(connection: Connection, account_id: str, since: datetime) -> float:
+    """Return the seconds that an account's claims without a licence had for nothing.
+
+    Parameters:
+        since: when they ended, or later.
+    """
+    query = (
+        select(func.sum(claims.c.unposted_seconds))
+        .join(jobs, jobs.c.id == claims.c.job_id)
+        .where(
+            claims.c.outcome == ClaimEnd.NO_LICENCE.value,
+            claims.c.ended_at > since,
+            claims.c.frames_done == 0,
+            jobs.c.account_id == account_id,
+        )
     )
     return float(connection.execute(query).scalar_one() or 0.0)

@@ -268,6 +268,7 @@ runners = Table(
     Index(None, "ended_at"),
 )
 
+_UNLICENSED = text("outcome = 'no_licence'")
 claims = Table(
     "claims",
     metadata,
@@ -291,6 +292,13 @@ claims = Table(
     Index(None, "runner_id", "ended_at"),
     Index(None, "ended_at", "heartbeat_at"),
     Index(None, "job_id", "created_at"),
+    # What an account had for nothing within a day: few of all claims.
+    Index(
+        "ix_claims_unlicensed",
+        "ended_at",
+        sqlite_where=_UNLICENSED,
+        postgresql_where=_UNLICENSED,
+    ),
 )
 
 machine_slots = Table(

@@ -6,8 +6,9 @@ LONGEST_PAUSE_SECONDS = 900.0
 FREE_SECONDS_OF_A_TRY = 300.0
 """Who gets no licence is told so soon after its start, or after the scene was read."""
 
-FREE_SECONDS_OF_A_JOB = 86400.0
-"""In all: that there is no licence is what a line of output says, and a scene can print it."""
+FREE_SECONDS_OF_A_DAY = 7200.0
+"""Of an account, unless the farm's settings say otherwise: that there is no licence is what a line
+of output says, a scene can print it, and not everything that it may use can be measured."""
 
 
 def licence_pause(failures: int) -> float:
@@ -16,17 +17,27 @@ def licence_pause(failures: int) -> float:
     return min(doubled, LONGEST_PAUSE_SECONDS)
 
 
-def free_seconds(seconds: float, frames_done: int, free_before: float) -> float:
+def free_seconds(
+    seconds: float,
+    processor_seconds: float,
+    frames_done: int,
+    free_before: float,
+    free_a_day: float = FREE_SECONDS_OF_A_DAY,
+) -> float:
     """Return how much of the machine time of a claim that got no licence costs nothing.
 
-    Whether a frame was begun says nothing: some renderers want their licence with the first frame,
-    and of some nobody knows when they begin one.
+    It is what the renderer spent on waiting: who computes gets something for the time. Whether a
+    frame was begun says nothing: some renderers want their licence with the first frame, and of
+    some nobody knows when they begin one.
 
     Parameters:
         seconds: since its last delivered frame.
+        processor_seconds: that its renderer used; on several cores that may be more.
         frames_done: that it has delivered. Whoever did had a licence, and has rendered since.
-        free_before: seconds of the job that cost nothing.
+        free_before: seconds that its account had for nothing within a day.
+        free_a_day: that an account may have in all.
     """
     if frames_done:
         return 0.0
-    return max(0.0, min(seconds, FREE_SECONDS_OF_A_TRY, FREE_SECONDS_OF_A_JOB - free_before))
+    waited = min(seconds - processor_seconds, FREE_SECONDS_OF_A_TRY)
+    return max(0.0, min(waited, free_a_day - free_before))

@@ -41,6 +41,7 @@ from farm.runner.results import FrameFiles, Results
 from farm.runner.sandbox import Sandbox
 from farm.runner.session import Ended, RenderSession
 from farm.runner.stage import explain
+from farm.runner.usage import cpu_seconds_of_ended
 from farm.runner.verdict import Failure, failed, judge
 from farm.runner.watch import LOOK_SECONDS, Confinement, Watch, file_too_large
 from farm.runner.workplace import Workplace
@@ -145,6 +146,7 @@ class ClaimRun:
         self._rendering = Rendering(template, job.parameters, names, self._log, self._written)
         self._limits = confinement.limits
         self._watch = Watch(confinement, place, len(self._frames))
+        self._cpu_before = cpu_seconds_of_ended()
         expected = template.output_files(job.parameters, self._frames)
         self._results = Results(
             farm,
@@ -328,6 +330,11 @@ class ClaimRun:
     def _ended(self, finish: Finish) -> EndedClaim | None:
         if self._fate.end in (End.LOST, End.GONE):
             return None
+        if finish.outcome is Outcome.NO_LICENCE:
+            # Looked at while it lived; or told to who waited for its end. One may miss some.
+            ended = cpu_seconds_of_ended() - self._cpu_before
+            used = round(max(self._watch.cpu_seconds, ended), 3)
+            finish = finish.model_copy(update={"processor_seconds": used})
         return EndedClaim(claim_id=self._claim_id, finish=finish)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,19 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
     if resident > most_memory_bytes and len(members) > 1:
         resident = sum(_fair_share(each) for each in members)
     return Tree(members, threads, resident, seconds)
+
+
+def cpu_seconds_of_ended() -> float:
+    """Return the processor time of all descendants of this process that have ended.
+
+    Not of those whose parents were killed before them; 0.0 where the system does not tell.
+    """
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def folder_use(folders: Iterable[Path], most_files: int) -> FolderUse:

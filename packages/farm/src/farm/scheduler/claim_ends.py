@@ -1,6 +1,6 @@
 """How claims end: what becomes of their frames, their time and their job."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -10,10 +10,12 @@ from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobRow
 from farm.db.runners import RunnerRow
-from farm.jobs.licences import free_seconds
+from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, free_seconds
 from farm.jobs.retries import ClaimEnd, judge_unfinished
 from farm.scheduler import machine_time, setbacks, writer
 from farm.scheduler.sentences import AGAIN
+
+_A_DAY = timedelta(days=1)
 
 
 def expire_silent(connection: Connection, now: datetime) -> int:
@@ -46,6 +48,8 @@ def end(
     exit_code: int | None = None,
     permanent: bool = False,
     marker: str = "",
+    processor_seconds: float = 0.0,
+    free_a_day: float = FREE_SECONDS_OF_A_DAY,
     heard: bool = False,
 ) -> bool:
     """End a claim; return whether frames of it were left.
@@ -55,6 +59,8 @@ def end(
 
     Parameters:
         frame: that its renderer was at, as far as its runner tells.
+        processor_seconds: that its renderer has used.
+        free_a_day: most seconds without a licence that cost an account nothing.
         heard: its runner says so, and has worked until now; otherwise its time ends with its last
             sign of life.
     """
@@ -74,8 +80,8 @@ def end(
     seconds = machine_time.unposted(ended, now) if heard else ended.unposted_seconds
     free = 0.0
     if how is ClaimEnd.NO_LICENCE:
-        before = metering.never_posted(connection, row["id"])
-        free = free_seconds(seconds, ended.frames_done, before)
+        before = metering.never_posted(connection, row["account_id"], now - _A_DAY)
+        free = free_seconds(seconds, processor_seconds, ended.frames_done, before, free_a_day)
     if seconds and not ended.delivered:
         of_claim = {"seconds": ended.seconds + seconds - free, "unposted_seconds": free}
     if seconds > free and not ended.delivered:

@@ -31,6 +31,7 @@ from farm.db.runners import Caller, RunnerRow
 from farm.errors import ClaimLostError, ConflictError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.instances import most_runners
+from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
 from farm.jobs.retries import ClaimEnd, FrameState
 from farm.jobs.transitions import Event
 from farm.scheduler import claim_ends, frame_health, machine_time, setbacks, trust, writer
@@ -53,6 +54,7 @@ def claim(
     definitions: Definitions,
     known: Collection[str],
     now: datetime,
+    free_a_day: float = FREE_SECONDS_OF_A_DAY,
 ) -> tuple[Claim, bool]:
     """Give the runner frames, or tell it why there are none and end it.
 
@@ -62,6 +64,7 @@ def claim(
         slots: capacity by machine type, as configured.
         definitions: say which plug-ins go with which products.
         known: the products whose programs runners look for.
+        free_a_day: see `finish`.
     """
     runner, row = caller.runner, caller.job
     _keep_token(connection, runner, now)
@@ -71,7 +74,9 @@ def claim(
     if caller.claim is not None:
         ended = request.ended
         if ended is not None and ended.claim_id == caller.claim.id:
-            something_to_do = finish(connection, caller, ended.claim_id, ended.finish, now)
+            something_to_do = finish(
+                connection, caller, ended.claim_id, ended.finish, now, free_a_day
+            )
         else:
             # It asks for the next one, so it knows nothing of this: the answer never arrived.
             claim_ends.end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
@@ -261,9 +266,17 @@ def add_log(connection: Connection, caller: Caller, claim_id: str, offset: int, 
 
 
 def finish(
-    connection: Connection, caller: Caller, claim_id: str, report: Finish, now: datetime
+    connection: Connection,
+    caller: Caller,
+    claim_id: str,
+    report: Finish,
+    now: datetime,
+    free_a_day: float = FREE_SECONDS_OF_A_DAY,
 ) -> bool:
     """The runner ends its claim; return whether that leaves the scheduler something to do.
+
+    Parameters:
+        free_a_day: most seconds without a licence that cost an account nothing.
 
     Raises ClaimLostError.
     """
@@ -283,6 +296,8 @@ def finish(
         exit_code=report.exit_code,
         permanent=report.permanent and report.outcome is not Outcome.NO_LICENCE,
         marker=report.marker,
+        processor_seconds=report.processor_seconds or 0.0,
+        free_a_day=free_a_day,
         heard=True,
     )
     # Of a job that is over and one that is to stop the runners go, and others may begin.
