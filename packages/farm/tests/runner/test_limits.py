@@ -49,7 +49,7 @@ def attack(
     program = install_maya(folder)
     for name in ("Render", "maya"):
         (program.parent / name).write_text(PROGRAM)
-    (folder / "project" / "attack.py").write_text(code)
+    (folder / "project" / "attack.py").write_text(BOUNDED + code)
     return run_job(
         folder,
         "maya",
@@ -73,13 +73,27 @@ def left_of(folder: Path) -> list[str]:
     return [line for line in lines if f"{folder}/" in line and "attack.py" in line]
 
 
+# An attack that is not stopped ends by itself, with each of its processes.
+BOUNDED = """
+import os, threading, time
+
+BEGIN = time.monotonic()
+
+def wait_here():
+    time.sleep(60)
+
+def wait():
+    time.sleep(60)
+    os._exit(0)
+"""
+
 HARMLESS = "print('nothing to see')"
 
 MEMORY = """
 kept = []
 for _ in range(600):
     kept.append(bytearray(b"x" * 2**20))
-import time; time.sleep(600)
+wait()
 """
 
 MANY_SMALL_ONES = """
@@ -87,8 +101,8 @@ import os, time
 for _ in range(12):
     if not os.fork():
         kept = bytearray(b"x" * 40 * 2**20)
-        time.sleep(600)
-time.sleep(600)
+        wait()
+wait()
 """
 
 PROCESSES = """
@@ -97,20 +111,20 @@ for _ in range(600):
     try:
         if not os.fork():
             os.setsid()
-            time.sleep(600)
+            wait()
     except BlockingIOError:
         break
-time.sleep(600)
+wait()
 """
 
 THREADS = """
 import threading, time
 for _ in range(600):
     try:
-        threading.Thread(target=time.sleep, args=[600], daemon=True).start()
+        threading.Thread(target=wait_here, daemon=True).start()
     except RuntimeError:
         break
-time.sleep(600)
+wait()
 """
 
 DAEMONS = """
@@ -119,10 +133,10 @@ for _ in range(300):
     if not os.fork():
         if not os.fork():
             os.setsid()
-            time.sleep(600)
+            wait()
         os._exit(0)
     os.wait()
-time.sleep(600)
+wait()
 """
 
 ONE_FILE = """
@@ -132,7 +146,7 @@ with open("big", "wb") as file:
     for _ in range(100):
         file.write(b"x" * 2**20)
         file.flush()
-time.sleep(600)
+wait()
 """
 
 IGNORING = (
@@ -145,7 +159,7 @@ try:
             file.write(b"x" * 2**20)
             file.flush()
 finally:
-    time.sleep(600)
+    wait()
 """
 )
 
@@ -154,14 +168,14 @@ import time
 for number in range(100):
     with open(f"part{number}", "wb") as file:
         file.write(b"x" * 2**20)
-time.sleep(600)
+wait()
 """
 
 TINY_FILES = """
 import time
 for number in range(3000):
     open(f"part{number}", "wb").close()
-time.sleep(600)
+wait()
 """
 
 AT_HOME = "import os; os.chdir(os.environ['HOME'])" + MANY_FILES
@@ -170,27 +184,27 @@ BUSY = """
 import os
 for _ in range(2):
     os.fork()
-while True:
+while time.monotonic() < BEGIN + 60:
     pass
 """
 
 CHATTER = """
 import os
 line = b"x" * 99 + b"\\n"
-while True:
+while time.monotonic() < BEGIN + 60:
     os.write(1, line * 100)
 """
 
 ONE_LINE = """
 import os
-while True:
+while time.monotonic() < BEGIN + 60:
     os.write(1, b"x" * 65536)
 """
 
 REPORTS = """
 import os
 line = b'farm_event: {"event": "frame_written", "frame": 7, "files": [], "extra": [], "seconds": 1}'
-while True:
+while time.monotonic() < BEGIN + 60:
     os.write(1, (line + b"\\n") * 100)
 """
 
