@@ -14,7 +14,7 @@ import psutil
 import pytest
 from http_gate.descriptors import raise_limit
 
-from .conftest import Studio
+from .conftest import EMAIL, PASSWORD, Studio
 
 MANY = 1100
 PIECES = 4800
@@ -82,6 +82,19 @@ def test_large_bodies_for_envoy_are_not_read(addresses: dict[str, int]) -> None:
         with socket.create_connection(("127.0.0.1", port), 60) as made:
             made.sendall(head.encode())
             assert made.recv(1000).startswith(b"HTTP/1.1 413 ")
+
+
+def test_guesses_through_envoy_do_not_shut_out_its_artist(studio: Studio) -> None:
+    def sign_in(password: str) -> int:
+        body = {"Username": EMAIL, "AccessKey": password}
+        return httpx.post(f"{studio.url}/auth", json=body, timeout=60).status_code
+
+    assert sign_in(PASSWORD) == 200
+    statuses = [sign_in(f"guess {number}") for number in range(10)]
+    assert set(statuses) == {401, 429}
+    assert statuses[-1] == 429
+    for _ in range(3):
+        assert sign_in(PASSWORD) == 200
 
 
 def test_where_few_files_may_be_open(tmp_path: Path) -> None:

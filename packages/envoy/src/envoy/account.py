@@ -16,6 +16,7 @@ from pathlib import Path
 from farm_protocol.account import LoginAnswer, LoginRequest
 from pydantic import ValidationError
 
+from envoy.devices import Devices
 from envoy.errors import NotSignedInError
 from envoy.farm_client import EMBEDDED, FarmClient
 
@@ -25,11 +26,15 @@ class Account:
 
     Parameters:
         path: where to remember it.
+        devices: what tells the farm that this Envoy is no stranger.
         changed: called after each successful sign-in.
     """
 
-    def __init__(self, path: Path, farm: FarmClient, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, farm: FarmClient, devices: Devices, changed: Callable[[], None]
+    ) -> None:
         self._path = path
+        self._devices = devices
         self._farm = farm
         self._changed = changed
 
@@ -82,8 +87,11 @@ class Account:
             FarmAnswerError: 401 when the farm does not accept them.
         """
         label = f"Envoy on {socket.gethostname()}"[:200]
-        request = LoginRequest(email=email, secret=secret, label=label)
+        device = self._devices.token(email, secret)
+        request = LoginRequest(email=email, secret=secret, label=label, device=device)
         answer = await self._farm.login(request)
+        if answer.device:
+            self._devices.keep(email, secret, answer.device)
         self._store(answer)
         self._farm.act_for(answer.email, answer.access_key)
         self._changed()

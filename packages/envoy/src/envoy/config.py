@@ -39,6 +39,11 @@ class Settings(BaseSettings):
         return self.data_dir / "account.json"
 
     @property
+    def devices_path(self) -> Path:
+        """What shows farms that this Envoy is no stranger; see `envoy.devices`."""
+        return self.data_dir / "devices.json"
+
+    @property
     def lock_path(self) -> Path:
         """Held for as long as an Envoy works on this folder."""
         return self.data_dir / "envoy.lock"

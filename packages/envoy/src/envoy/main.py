@@ -19,6 +19,7 @@ from http_gate.descriptors import connections_within, raise_limit
 
 from envoy.account import Account
 from envoy.config import Settings
+from envoy.devices import Devices
 from envoy.embedded import EmbeddedFarm
 from envoy.ending import Ending, on_signals
 from envoy.errors import StartError
@@ -74,7 +75,8 @@ async def running(
         follower.start()
         waiting.ring()
 
-    account = Account(settings.account_path, farm, signed_in)
+    devices = Devices(settings.devices_path, farm.identity)
+    account = Account(settings.account_path, farm, devices, signed_in)
     projects = Projects(journal, farm, account, uploader)
     jobs = Jobs(journal, farm)
     status = Status(journal, uploader, follower, downloader, waiting)

@@ -40,6 +40,7 @@ from starlette.responses import JSONResponse, Response
 
 EMAIL = "artist@example.com"
 PASSWORD = "correct horse"
+DEVICE = "5a" * 32
 STATES = {
     "stop": JobState.STOPPED,
     "suspend": JobState.SUSPENDED,
@@ -80,6 +81,7 @@ class FakeFarm:
         self.farm_id = "farm-1"
         self.users = {EMAIL: PASSWORD, "other@example.com": "other"}
         self.keys: dict[str, str] = {}
+        self.devices: list[str] = []
         self.credits = 100.0
         self.blobs: dict[tuple[str, str], bytes] = {}
         self.manifests: dict[tuple[str, str], dict[str, FileEntry]] = {}
@@ -152,10 +154,12 @@ class FakeFarm:
 
         @app.post("/v1/login")
         async def login(body: LoginRequest) -> LoginAnswer:
+            farm.devices.append(body.device)
             if body.secret not in (farm.users.get(body.email), farm.keys.get(body.email)):
                 raise Refusal(ErrorCode.NOT_AUTHENTICATED, "Wrong e-mail address or password.")
             farm.keys.setdefault(body.email, farm.key_of(body.email))
-            return LoginAnswer(email=body.email, access_key=farm.keys[body.email])
+            device = "" if body.device == DEVICE else DEVICE
+            return LoginAnswer(email=body.email, access_key=farm.keys[body.email], device=device)
 
         @app.get("/v1/me")
         async def me(request: Request) -> UserInfo:

@@ -110,8 +110,9 @@ def test_pauses_grow_and_end(guesses: int) -> None:
         clock.now += wait
         if wait:
             assert waits(attempts, "ann", f"address {number}") == 0
-    attempts.succeeded("ann", "1.2.3.4")
-    assert waits(attempts, "ann", "1.2.3.4") == 0
+    counted = attempts.begin("ann", "home", "her device")
+    attempts.succeeded("ann", "home", counted)
+    assert waits(attempts, "ann", "home") == 0
 
 
 def test_one_address_that_tries_many_accounts() -> None:
@@ -125,8 +126,8 @@ def test_one_address_that_tries_many_accounts() -> None:
 def test_who_knows_the_password_is_not_counted() -> None:
     attempts = Attempts(Clock())
     for number in range(3 * FREE["address"]):
-        assert waits(attempts, f"user {number}", "1.2.3.4") == 0
-        attempts.succeeded(f"user {number}", "1.2.3.4")
+        counted = attempts.begin(f"user {number}", "1.2.3.4")
+        attempts.succeeded(f"user {number}", "1.2.3.4", counted)
 
 
 def test_guessing_does_not_fill_the_memory() -> None:
@@ -134,6 +135,9 @@ def test_guessing_does_not_fill_the_memory() -> None:
     for number in range(MOST_KNOWN):
         attempts.begin(f"user {number}", f"address {number}")
     assert len(attempts._failures) == MOST_KNOWN
+    for number in range(MOST_KNOWN + 1):
+        attempts.succeeded(f"user {number}", "1.2.3.4", [])
+    assert len(attempts._homes) == MOST_KNOWN
 
 
 def test_guesses_at_once_are_no_way_around(farm: Farm) -> None:

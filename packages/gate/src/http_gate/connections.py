@@ -360,17 +360,30 @@ _PHRASES = {
 }
 
 
-@lru_cache(maxsize=4096)
-def _counted_as(host: str, trusted: frozenset[str]) -> str:
-    """Return under what an address is counted; "" when it is not."""
+def network_of(host: str) -> str:
+    """Return what counts as one sender: an IPv4 address, or an IPv6 network of 64 bits.
+
+    Whoever has one IPv6 address has that many. What is no address is returned as it is.
+    """
+    address = _address(host)
+    if isinstance(address, ipaddress.IPv6Address) and not address.is_loopback:
+        return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
+    return host if address is None else str(address)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+@lru_cache(maxsize=4096)
+def _counted_as(host: str, trusted: frozenset[str]) -> str:
+    """Return under what an address is counted; "" when it is not."""
+    address = _address(host)
+    if address is None or address.is_loopback or host in trusted or str(address) in trusted:
         return ""
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    if address.is_loopback or host in trusted or str(address) in trusted:
-        return ""
-    if address.version == 6:
-        return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
-    return str(address)
+    return network_of(host)

@@ -14,18 +14,26 @@ class LoginRequest(Request):
     Attributes:
         label: what the new access key is for, shown to the user ("Envoy on studio-12"). A login
             by password replaces the earlier key with the same label.
+        device: what an earlier login by password was answered with: this device is no stranger,
+            and others' guesses do not make it wait. "": none.
     """
 
     email: str = Field(max_length=320)
     secret: str = Field(max_length=1024, repr=False)
     label: str = Field(default="", max_length=200)
+    device: str = Field(default="", max_length=100, repr=False)
 
 
 class LoginAnswer(Answer):
-    """``access_key`` goes into ``Authorization: Bearer`` of all other calls."""
+    """``access_key`` goes into ``Authorization: Bearer`` of all other calls.
+
+    Attributes:
+        device: for the next login by password; "": the one that was sent, if any, is still good.
+    """
 
     email: str = Field(max_length=320)
     access_key: str = Field(max_length=1024, pattern=r"^[!-~]([ -~]*[!-~])?$", repr=False)
+    device: str = Field(default="", max_length=100, repr=False)
 
 
 class UserInfo(Answer):

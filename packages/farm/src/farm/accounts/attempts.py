@@ -1,8 +1,16 @@
-"""Slows down whoever guesses passwords, by account and by address.
+"""Slows down whoever guesses passwords, and nobody else.
 
 The first failures cost nothing, since people mistype. Each further one doubles the time in which
-no password is looked at. Access keys are not held up: nobody guesses 256 random bits, and so no
-stranger can lock a user out of what is signed in already. Kept in memory: a restart forgets.
+no password is looked at. Who is held up depends on who asks:
+
+    a device    that knew the password before, which its token proves, has a budget of its own
+    an address  from which the account signed in before has one for that account
+    a stranger  shares the account's with all other strangers, and the address's
+
+So guesses do not shut out those who know the password: a guesser uses up what strangers have, and
+the owner is no stranger. Only a first sign-in from a new device at a new address must wait until
+the guessing is over, or use an access key. Access keys are never held up: nobody guesses 256
+random bits. Kept in memory: a restart forgets.
 """
 
 import threading
@@ -12,7 +20,7 @@ from collections.abc import Callable
 
 from farm.errors import TooManyAttemptsError
 
-FREE = {"account": 5, "address": 20}
+FREE = {"device": 5, "home": 5, "account": 5, "address": 20}
 """Failures in a row without a pause. Several users may share an address."""
 
 FIRST_PAUSE_SECONDS = 2.0
@@ -20,51 +28,85 @@ LONGEST_PAUSE_SECONDS = 300.0
 FORGET_SECONDS = 3600.0
 """After so long without a failure, counting begins anew."""
 MOST_KNOWN = 10_000
-"""Of accounts and addresses that are remembered, so that guessing cannot fill the memory."""
+"""Of those that have failed, and of those that are no strangers: nobody fills the memory."""
+
+Budget = tuple[str, ...]
+"""Its kind, which is a key of `FREE`, and whose it is."""
 
 
 class Attempts:
     """Failed logins in a row."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nobody has tried anything yet."""
         self._clock = clock
-        self._failures: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+        self._failures: OrderedDict[Budget, tuple[int, float]] = OrderedDict()
+        # Apart from the failures: strangers cannot drive them out.
+        self._homes: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def begin(self, account: str, address: str) -> None:
+    def is_home(self, account: str, address: str) -> bool:
+        """Return whether the account has signed in by its password from there before."""
+        return (account, address) in self._homes
+
+    def begin(self, account: str, address: str, device: str = "") -> list[Budget]:
         """A password is about to be looked at. Counts as a failure until it has `succeeded`.
 
-        Counted beforehand, so that many guesses at once are no way around.
+        Counted beforehand, so that many guesses at once are no way around. Returns what it was
+        counted on.
+
+        Parameters:
+            device: of the account, proven by its token; "": none, or not proven.
 
         Raises:
-            TooManyAttemptsError: the account or the address has to wait.
+            TooManyAttemptsError: who asks has to wait.
         """
         with self._lock:
-            wait = max(self._wait("account", account), self._wait("address", address))
+            budgets = self._budgets(account, address, device)
+            wait = max(self._wait(each) for each in budgets)
             if wait > 0:
                 raise TooManyAttemptsError(int(wait) + 1)
-            for who in (("account", account), ("address", address)):
-                failures, _ = self._known(who)
-                self._failures[who] = (failures + 1, self._clock())
-                self._failures.move_to_end(who)
+            for each in budgets:
+                failures, _ = self._known(each)
+                self._failures[each] = (failures + 1, self._clock())
+                self._failures.move_to_end(each)
             while len(self._failures) > MOST_KNOWN:
                 self._failures.popitem(last=False)
+            return budgets
 
-    def succeeded(self, account: str, address: str) -> None:
-        """The password was right. Its address may still be guessing at others."""
+    def succeeded(self, account: str, address: str, counted: list[Budget]) -> None:
+        """The password was right.
+
+        Parameters:
+            counted: what `begin` has returned.
+        """
         with self._lock:
-            self._failures.pop(("account", account), None)
-            failures, at = self._known(("address", address))
-            if failures:
-                self._failures["address", address] = (failures - 1, at)
+            for each in counted:
+                if each[0] == "address":  # It may still be guessing at others.
+                    failures, at = self._known(each)
+                    if failures:
+                        self._failures[each] = (failures - 1, at)
+                else:
+                    self._failures.pop(each, None)
+            self._homes[account, address] = None
+            self._homes.move_to_end((account, address))
+            while len(self._homes) > MOST_KNOWN:
+                self._homes.popitem(last=False)
 
-    def _known(self, who: tuple[str, str]) -> tuple[int, float]:
-        failures, at = self._failures.get(who, (0, 0.0))
+    def _budgets(self, account: str, address: str, device: str) -> list[Budget]:
+        if device:
+            return [("device", account, device)]
+        if self.is_home(account, address):
+            return [("home", account, address)]
+        return [("account", account), ("address", address)]
+
+    def _known(self, whose: Budget) -> tuple[int, float]:
+        failures, at = self._failures.get(whose, (0, 0.0))
         return (0, 0.0) if self._clock() - at > FORGET_SECONDS else (failures, at)
 
-    def _wait(self, kind: str, name: str) -> float:
-        failures, at = self._known((kind, name))
-        over = failures - FREE[kind]
+    def _wait(self, whose: Budget) -> float:
+        failures, at = self._known(whose)
+        over = failures - FREE[whose[0]]
         if over < 0:
             return 0.0
         pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(over, 30))

@@ -4,7 +4,9 @@ Passwords are chosen by people, so they are stored as argon2id. Keys and tokens 
 bits, which nobody guesses: a plain SHA-256 hides them as well and costs nothing on every request.
 """
 
+import asyncio
 import hashlib
+import hmac
 import re
 import secrets
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from farm_protocol.account import LoginAnswer, LoginRequest
 from sqlalchemy import Connection
 
 from farm.accounts.attempts import Attempts
+from farm.accounts.password_queue import PasswordQueue
 from farm.db import accounts as rows
 from farm.db.accounts import AccountRow
 from farm.db.database import Database
@@ -33,6 +36,11 @@ MIN_PASSWORD, MAX_PASSWORD = 8, 1024
 _ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\/\x00-\x1f\x7f]+@[^@\s,;:<>()\[\]\"\\/\x00-\x1f\x7f]+")
 
 _LONGEST_ADDRESS = 320
+
+_HALF = 16
+"""Bytes of a device's number, and of its signature."""
+
+_DEVICE = re.compile(r"[0-9a-f]{64}")
 
 _WRONG = "The email or the password (or access key) is wrong."
 
@@ -113,8 +121,12 @@ def _wrong_password(password: str) -> str:
     return f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters."
 
 
-def login(
-    database: Database, request: LoginRequest, attempts: Attempts, address: str
+async def login(
+    database: Database,
+    request: LoginRequest,
+    attempts: Attempts,
+    queue: PasswordQueue,
+    address: str,
 ) -> LoginAnswer:
     """Check a password or an access key; a password is answered with a new access key.
 
@@ -126,14 +138,29 @@ def login(
         TooManyAttemptsError: passwords are not looked at for a while.
     """
     email = request.email.strip().casefold()
-    with database.read() as connection:
-        account = rows.by_email(connection, email)
-        owner = rows.by_key_hash(connection, hash_secret(request.secret))
+
+    def look() -> tuple[AccountRow | None, AccountRow | None]:
+        with database.read() as connection:
+            account = rows.by_email(connection, email)
+            return account, rows.by_key_hash(connection, hash_secret(request.secret))
+
+    account, owner = await asyncio.to_thread(look)
     if owner is not None and owner.email == email and owner.active:
         return LoginAnswer(email=email, access_key=request.secret)
-    attempts.begin(email, address)
+    device = device_of(account, request.device)
+    stranger = not device and not attempts.is_home(email, address)
+    counted = attempts.begin(email, address, device)
     # An unknown user costs as much time as a wrong password, and so cannot be told from one.
     stored = account.password_hash if account and account.password_hash else unknown_hash()
+    async with queue.turn(address, stranger=stranger):
+        answer = await asyncio.to_thread(_with_password, database, request, email, stored, device)
+    attempts.succeeded(email, address, counted)
+    return answer
+
+
+def _with_password(
+    database: Database, request: LoginRequest, email: str, stored: str, device: str
+) -> LoginAnswer:
     try:
         _hasher.verify(stored, request.secret)
     except argon2.exceptions.VerifyMismatchError:
@@ -149,8 +176,38 @@ def login(
             rows.set_password_hash(connection, now.id, rehashed)
         label = request.label or "Envoy"
         rows.add_key(connection, now.id, hash_secret(key), label, datetime.now(UTC))
-    attempts.succeeded(email, address)
-    return LoginAnswer(email=email, access_key=key)
+    kept = device and rehashed is None
+    return LoginAnswer(
+        email=email,
+        access_key=key,
+        device="" if kept else _new_device(now.id, rehashed or stored),
+    )
+
+
+def _new_device(account_id: str, password_hash: str) -> str:
+    """Return a token by which a device can prove that it has known the password.
+
+    Nothing is stored for it: it is signed with the password's hash, whose salt nobody else knows.
+    So it ends with the password. To whoever does not know the hash all of it looks random, which
+    Envoy makes use of (`envoy.devices`).
+    """
+    number = secrets.token_bytes(_HALF)
+    return (number + _signature(account_id, password_hash, number)).hex()
+
+
+def device_of(account: AccountRow | None, token: str) -> str:
+    """Return the device's number if its token is good for the account, else ""."""
+    if account is None or account.password_hash is None or not _DEVICE.fullmatch(token):
+        return ""
+    told = bytes.fromhex(token)
+    number, signature = told[:_HALF], told[_HALF:]
+    good = hmac.compare_digest(signature, _signature(account.id, account.password_hash, number))
+    return number.hex() if good else ""
+
+
+def _signature(account_id: str, password_hash: str, number: bytes) -> bytes:
+    signed = b"device " + account_id.encode() + b" " + number
+    return hmac.digest(password_hash.encode(), signed, "sha256")[:_HALF]
 
 
 @cache

@@ -11,6 +11,7 @@ from farm_protocol.account import (
 )
 from farm_protocol.users import MyChange, User, UserChange
 from fastapi import APIRouter, Query, Request
+from http_gate.connections import network_of
 from sqlalchemy import Connection
 
 from farm.accounts import users
@@ -25,10 +26,10 @@ router = APIRouter()
 
 
 @router.post("/login")
-def post_login(context: InContext, caller: Request, request: LoginRequest) -> LoginAnswer:
+async def post_login(context: InContext, caller: Request, request: LoginRequest) -> LoginAnswer:
     """Exchange a password for an access key, or check an access key."""
-    address = caller.client.host if caller.client else ""
-    answer = login(context.database, request, context.attempts, address)
+    address = network_of(caller.client.host) if caller.client else ""
+    answer = await login(context.database, request, context.attempts, context.passwords, address)
     context.expect_work()  # Scripts sign in right before they submit.
     return answer
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate
+from farm.accounts.password_queue import PasswordQueue
 from farm.asset_checks import AssetChecks
 from farm.catalog import Catalogue
 from farm.db import hosts
@@ -40,6 +41,7 @@ class Context:
         identity: by which an Envoy on the same folder recognises the farm.
         unlicensed_seconds: most machine time without a licence that an account has for nothing
             within a day.
+        passwords: whose password is looked at next.
     """
 
     database: Database
@@ -53,6 +55,7 @@ class Context:
     identity: Identity
     attempts: Attempts = field(default_factory=Attempts)
     unlicensed_seconds: float = FREE_SECONDS_OF_A_DAY
+    passwords: PasswordQueue = field(default_factory=PasswordQueue)
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:
         """Let ``work`` write without a thread of its own; see `Database.submit`."""

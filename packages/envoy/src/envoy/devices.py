@@ -1,0 +1,108 @@
+"""Proofs that somebody at this Envoy has known an account's password, for each farm.
+
+A farm that is guessed at makes strangers wait. It gives who signs in by password a token, which
+shows the next time that this device is none. But whoever may talk to Envoy may guess through it,
+and must not use up what the owner has: so the token is kept masked by the password. The right
+password brings back the token; a wrong one brings back bytes that mean nothing to the farm, which
+then sees a stranger. The tokens look random to everybody but the farm, so the file does not tell
+which password is right.
+
+On disk: ``devices.json`` in the data folder, mode 0600, the newest last::
+
+    [{"farm": "http://...", "email": "ann@example.com", "salt": <hex>, "masked": <hex>}, ...]
+"""
+
+import json
+import logging
+import os
+import secrets
+from hashlib import blake2b
+from pathlib import Path
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+log = logging.getLogger(__name__)
+
+MOST = 50
+"""Accounts and farms; the oldest is forgotten."""
+
+_TOKEN_BYTES, _SALT_BYTES = 32, 16
+
+
+class _Kept(BaseModel):
+    farm: str
+    email: str
+    salt: str = Field(pattern=rf"^[0-9a-f]{{{2 * _SALT_BYTES}}}$")
+    masked: str = Field(pattern=rf"^[0-9a-f]{{{2 * _TOKEN_BYTES}}}$")
+
+
+_ALL = TypeAdapter(list[_Kept])
+
+
+class Devices:
+    """The tokens of one farm, in a file that others may share.
+
+    Parameters:
+        farm: `FarmClient.identity`: its address, or that it is the embedded one.
+    """
+
+    def __init__(self, path: Path, farm: str) -> None:
+        self._path = path
+        self._farm = farm
+
+    def token(self, email: str, password: str) -> str:
+        """Return the token; another one when the password is another one, "" when there is none."""
+        for each in self._read():
+            if self._is_of(each, email):
+                mask = _mask(password, bytes.fromhex(each.salt))
+                return _xor(bytes.fromhex(each.masked), mask).hex()
+        return ""
+
+    def keep(self, email: str, password: str, token: str) -> None:
+        """Remember a token. What cannot be written is not remembered: it is only a convenience."""
+        try:
+            plain = bytes.fromhex(token)
+        except ValueError:
+            plain = b""
+        if len(plain) != _TOKEN_BYTES:
+            return
+        salt = secrets.token_bytes(_SALT_BYTES)
+        masked = _xor(plain, _mask(password, salt))
+        mine = _Kept(farm=self._farm, email=_name(email), salt=salt.hex(), masked=masked.hex())
+        others = [each for each in self._read() if not self._is_of(each, email)]
+        try:
+            self._write([*others, mine][-MOST:])
+        except OSError as error:
+            log.warning("%s cannot be written (%s)", self._path, error.strerror)
+
+    def _is_of(self, kept: _Kept, email: str) -> bool:
+        return (kept.farm, kept.email) == (self._farm, _name(email))
+
+    def _read(self) -> list[_Kept]:
+        try:
+            return _ALL.validate_json(self._path.read_bytes())
+        except (OSError, ValidationError):
+            return []
+
+    def _write(self, kept: list[_Kept]) -> None:
+        temporary = self._path.with_name(f".{self._path.name}.new")
+        temporary.unlink(missing_ok=True)
+        # Created unreadable for others, as the account.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump([each.model_dump() for each in kept], file)
+        temporary.replace(self._path)
+
+
+def _name(email: str) -> str:
+    return email.strip().casefold()
+
+
+def _mask(password: str, salt: bytes) -> bytes:
+    return blake2b(
+        password.encode("utf-8", "surrogatepass"), digest_size=_TOKEN_BYTES, key=salt
+    ).digest()
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))

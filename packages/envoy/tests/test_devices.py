@@ -1,0 +1,61 @@
+"""Whoever guesses through Envoy is a stranger to the farm, and the owner is not."""
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from envoy.devices import MOST, Devices
+from envoy_fake_farm import DEVICE, EMAIL, PASSWORD, FakeFarm
+from envoy_studio import Studio
+
+TOKEN = "ab" * 32
+
+
+def test_only_the_right_password_brings_the_token_back(tmp_path: Path) -> None:
+    path = tmp_path / "devices.json"
+    devices = Devices(path, "http://farm.example")
+    devices.keep("Ann@Example.com ", "right", TOKEN)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert TOKEN not in path.read_text()
+    assert Devices(path, "http://farm.example").token("ann@example.com", "right") == TOKEN
+    wrong = devices.token("ann@example.com", "wrong")
+    # Nothing about it tells that the password was wrong.
+    assert len(wrong) == len(TOKEN)
+    assert wrong != TOKEN
+    assert devices.token("bob@example.com", "right") == ""
+    assert Devices(path, "http://other.example").token("ann@example.com", "right") == ""
+    assert Devices(path, "").token("ann@example.com", "right") == ""
+
+
+def test_a_newer_token_replaces_the_older_and_the_file_stays_small(tmp_path: Path) -> None:
+    devices = Devices(tmp_path / "devices.json", "")
+    for number in range(2 * MOST):
+        devices.keep(f"user{number}@example.com", "right", TOKEN)
+    devices.keep(f"user{2 * MOST - 1}@example.com", "new", "cd" * 32)
+    assert devices.token(f"user{2 * MOST - 1}@example.com", "new") == "cd" * 32
+    assert len(json.loads((tmp_path / "devices.json").read_text())) == MOST
+    devices.keep("ann@example.com", "right", "not a token")
+    assert devices.token("ann@example.com", "right") == ""
+
+
+def test_a_damaged_file_is_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "devices.json"
+    for text in ("", "{", "[1]", '[{"farm": "embedded", "email": "a", "salt": "x", "masked": ""}]'):
+        path.write_text(text)
+        assert Devices(path, "").token("a", "b") == ""
+    Devices(path, "").keep("a", "b", TOKEN)
+    assert Devices(path, "").token("a", "b") == TOKEN
+
+
+async def test_the_right_password_shows_the_device_and_a_wrong_one_does_not(
+    start: Callable[..., Any], farm: FakeFarm
+) -> None:
+    studio: Studio = await start()
+    for password in (PASSWORD, "guess", PASSWORD):
+        await studio.http.post("/auth", json={"Username": EMAIL, "AccessKey": password})
+    first, guess, again = farm.devices
+    assert first == ""
+    assert again == DEVICE
+    assert guess not in ("", DEVICE)

@@ -1,0 +1,76 @@
+"""How many passwords are looked at together: each costs a core and 19 MiB for some 20 ms."""
+
+import asyncio
+import os
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from farm.errors import TooManyAttemptsError
+
+MOST_WAITING = 64
+MOST_OF_AN_ADDRESS = 8
+"""Strangers of one address that wait, so that it does not take all places."""
+
+
+class PasswordQueue:
+    """Turns, on half of the cores; those who are no strangers come first.
+
+    Used from one event loop.
+    """
+
+    def __init__(self, together: int = max(1, (os.cpu_count() or 1) // 2)) -> None:
+        """Let so many be looked at together."""
+        self._free = together
+        self._known: deque[asyncio.Future[None]] = deque()
+        self._strangers: deque[asyncio.Future[None]] = deque()
+        self._of_address: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def turn(self, address: str, *, stranger: bool) -> AsyncIterator[None]:
+        """Wait for a turn, and have it.
+
+        Raises:
+            TooManyAttemptsError: too many wait already.
+        """
+        queue = self._strangers if stranger else self._known
+        if self._free:
+            self._free -= 1
+        else:
+            if len(queue) >= MOST_WAITING or (
+                stranger and self._of_address[address] >= MOST_OF_AN_ADDRESS
+            ):
+                raise TooManyAttemptsError(1)
+            await self._wait(queue, address if stranger else None)
+        try:
+            yield
+        finally:
+            self._hand_over()
+
+    async def _wait(self, queue: "deque[asyncio.Future[None]]", address: str | None) -> None:
+        mine = asyncio.get_running_loop().create_future()
+        queue.append(mine)
+        if address is not None:
+            self._of_address[address] += 1
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if mine.done() and not mine.cancelled():
+                self._hand_over()  # It was given the turn, and does not want it any more.
+            else:
+                queue.remove(mine)
+            raise
+        finally:
+            if address is not None:
+                self._of_address[address] -= 1
+                if not self._of_address[address]:
+                    del self._of_address[address]
+
+    def _hand_over(self) -> None:
+        for queue in (self._known, self._strangers):
+            while queue:
+                following = queue.popleft()
+                if not following.done():
+                    following.set_result(None)
+                    return
+        self._free += 1
