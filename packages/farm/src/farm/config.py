@@ -31,6 +31,8 @@ class Settings(BaseSettings):
         blender: path of a Blender; None looks for one on PATH, then for bpy.
         sandbox: whether renderers run in bubblewrap; ``auto``: where it works, and jobs tell where
             it does not; ``required``: a machine without it refuses the work.
+        render_user: account that renderers run as where the farm is root; "": one for each runner
+            that nobody else has.
         programs: product -> paths of its programs, which are then the only ones of it.
         catalogue: the studio's own products, plug-ins and machine types; None: only ours.
         local_slots: renderers at a time on this machine. One by default: a renderer uses all
@@ -59,6 +61,7 @@ class Settings(BaseSettings):
     embedded: bool = False
     blender: str | None = None
     sandbox: Mode = "auto"
+    render_user: str = ""
     programs: dict[str, Paths] = {}
     catalogue: Path | None = None
     local_slots: int = Field(default=1, ge=1)

@@ -82,6 +82,7 @@ def serve(settings: Settings) -> None:
         programs=configured_programs(settings),
         sandbox=settings.sandbox,
         on_exit=work.notify,
+        render_user=settings.render_user,
     )
     slots = {machine.id: machine.slots for machine in catalogue.machines}
     scheduler = Scheduler(database, engine, slots, work, changes)

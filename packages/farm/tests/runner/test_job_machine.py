@@ -4,8 +4,8 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
+from farm.confine import probe
 from farm.renderers import FoundPlugin, Renderer
-from farm.runner.sandbox import probe
 from farm_protocol.runner import Outcome, PlugInChoice
 
 from .in_process import end, run_job

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from farm.confine import probe
 from farm.runner.limits import Limits, Machine, limits_of
-from farm.runner.sandbox import probe
 from farm_protocol.runner import JobLimits, LicenceServer, Outcome
 from waiting import until
 

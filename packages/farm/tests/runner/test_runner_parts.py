@@ -9,7 +9,7 @@ from pathlib import Path
 import farm.templates
 import OpenImageIO as oiio
 import pytest
-from farm.runner.outputs import OutputError, check_image
+from farm.runner.outputs import OutputError, check_image, take
 from farm.runner.session import Ended, frame_range
 from farm.runner.stage import InterruptedStageError, StageError, stage
 from farm.runner.verdict import Failure, judge
@@ -201,3 +201,15 @@ def test_a_full_disk_is_said_plainly(tmp_path, blob, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(StageError, match="The disk of the render machine is full"):
         stage([entry], tmp_path / "project", None, str(tmp_path / "store"), Never())
+
+
+def test_a_link_to_somebody_elses_file_is_no_result(tmp_path):
+    output = tmp_path / "written" / "output"
+    output.mkdir(parents=True)
+    (output / "frame.png").write_bytes(b"pixels")
+    mine = (output / "frame.png").stat().st_uid
+    with pytest.raises(OutputError, match="has put something else in its place"):
+        take(output, "frame.png", tmp_path / "taken.png", owner=mine + 1)
+    (output / "frame.png").write_bytes(b"pixels")
+    take(output, "frame.png", tmp_path / "taken.png", owner=mine)
+    assert (tmp_path / "taken.png").read_bytes() == b"pixels"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import stand_ins
 import stand_ins_houdini
-from farm.runner.sandbox import Mode, probe
+from farm.confine import probe
+from farm.runner.sandbox import Mode
 from farm_protocol.runner import Outcome, PlugInChoice
 from stand_ins.scenes import write_scene
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import OpenImageIO as oiio
 import pytest
+from farm.confine import probe
 from farm.renderers import Renderer
-from farm.runner.sandbox import probe
 from farm_protocol.runner import Outcome
 
 from .conftest import fake_farm

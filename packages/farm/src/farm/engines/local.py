@@ -8,7 +8,6 @@ rendering, and report to its successor.
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from farm.ports import RUNNER_STOP_SECONDS, EngineError, LaunchRequest
+from farm.runner.workplace import remove_place
 
 SPARE_SECONDS = 600.0
 """A spare runner that nobody needed for this long is let go: it takes 70 MB. Long enough for an
@@ -45,6 +45,7 @@ class LocalEngine:
         programs: Mapping[str, Sequence[str]],
         sandbox: str,
         on_exit: Callable[[], None],
+        render_user: str = "",
     ) -> None:
         """Prepare the folders.
 
@@ -54,6 +55,7 @@ class LocalEngine:
             programs: product -> configured paths; the others are looked for.
             sandbox: ``auto``, ``required`` or ``off``, see `farm.runner.sandbox`.
             on_exit: called from a thread whenever a runner has ended.
+            render_user: account of the renderers when this is root; "" for one of their own.
         """
         self._work_dir = work_dir
         self._log_dir = log_dir
@@ -61,6 +63,7 @@ class LocalEngine:
         self._sandbox = sandbox
         self._on_exit = on_exit
         self.host = socket.gethostname()[:255]
+        self._render_user = render_user
         self._spare: subprocess.Popen[bytes] | None = None
         self._timer = threading.Timer(0, lambda: None)
         self._lock = threading.Lock()
@@ -105,7 +108,7 @@ class LocalEngine:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", self.module, "--work-dir", str(self._work_dir)]
-        command += ["--sandbox", self._sandbox]
+        command += ["--sandbox", self._sandbox, "--render-user", self._render_user]
         for product, paths in self._programs.items():
             # "product=" is for none at all.
             for path in paths or [""]:
@@ -157,7 +160,7 @@ def _sweep(work_dir: Path) -> None:
     for folder in work_dir.iterdir():
         pid = folder.name.split("-")[-2] if folder.name.count("-") >= 2 else ""
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_place(folder)
 
 
 def _process(reference: str) -> psutil.Process | None:

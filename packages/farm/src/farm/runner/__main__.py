@@ -44,6 +44,12 @@ def main() -> int:
         default="auto",
         help="whether renderers run in bubblewrap: where it works, always, or never",
     )
+    parser.add_argument(
+        "--render-user",
+        metavar="NAME",
+        default="",
+        help="the account that renderers run as when this is root; left out, one of their own",
+    )
     options = parser.parse_args()
     configured: dict[str, list[str]] = {}
     for given in [*options.program, *([f"blender={options.blender}"] if options.blender else [])]:
@@ -75,7 +81,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:
-        return work(farm, options.work_dir, discovery, options.sandbox, stopping)
+        return work(
+            farm, options.work_dir, discovery, options.sandbox, stopping, options.render_user
+        )
     finally:
         farm.close()
 

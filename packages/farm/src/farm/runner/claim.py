@@ -192,17 +192,14 @@ class ClaimRun:
 
     def _render(self) -> Ended:
         self._place.clear()
+        values = values_of(
+            self._job, self._template, self._renderer, self._place, self._sandbox.file, self._frames
+        )
+        self._place.hand_over()
         session = RenderSession(
             f"claim-{self._claim_id}",
             self._template,
-            values_of(
-                self._job,
-                self._template,
-                self._renderer,
-                self._place,
-                self._sandbox.file,
-                self._frames,
-            ),
+            values,
             self._place.session,
             self._rendering.line,
             environment(self._renderer.found, self._job.plugins, os.environ),
@@ -222,6 +219,7 @@ class ClaimRun:
             rendered.set()
             looking.join()
         ended = session.close()
+        self._place.stop_leftovers()
         if failure := self._limit_hit(ended):
             self._rendering.condemn(failure)
         return ended

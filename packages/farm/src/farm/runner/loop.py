@@ -2,13 +2,15 @@
 
 import contextlib
 import logging
+import os
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm_protocol.runner import ClaimRequest, EndedClaim, Program, RunnerJob, report_of
 
+from farm.confine import AccountError, borrowed, probe
 from farm.renderers import (
     Discovery,
     Renderer,
@@ -27,7 +29,7 @@ from farm.runner.report import (
     RefusedError,
     ReportError,
 )
-from farm.runner.sandbox import Mode, Sandbox, SandboxError, probe, set_up
+from farm.runner.sandbox import Mode, Sandbox, SandboxError, set_up
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
 from farm.runner.usage import this_machine
 from farm.runner.verdict import Failure
@@ -42,14 +44,17 @@ _HOST = socket.gethostname()[:255]
 OK, FAILED = 0, 1
 """Exit codes of a runner: nothing left to do or told to end; could not work or lost the farm."""
 
+_READABLE = 0o022
+
 
 @dataclass(frozen=True)
 class _Ready:
     job: RunnerJob
     template: Template
     renderer: Renderer
-    sandbox: Sandbox
+    place: Workplace
     confinement: Confinement
+    sandbox: Sandbox
     licences: Licences | None
     warnings: list[str]
 
@@ -60,6 +65,7 @@ def work(
     discovery: Discovery,
     sandbox: Mode,
     stopping: threading.Event,
+    render_user: str = "",
 ) -> int:
     """Work on the job of the farm's token until nothing is left; return an exit code.
 
@@ -68,20 +74,27 @@ def work(
         discovery: the programs that this machine has.
         sandbox: whether renderers run in one.
         stopping: set from outside to end soon.
+        render_user: name of an account that renderers run as when this is root; "" for one that
+            nobody else has.
     """
     try:
         job = farm.job()
         with contextlib.ExitStack() as afterwards:
             try:
-                place = Workplace.create(work_dir, job.job_id)
+                account = afterwards.enter_context(borrowed(render_user))
+                if account is not None:
+                    os.umask(_READABLE)  # What is staged must be the account's to read.
+                place = Workplace.create(work_dir, job.job_id, account)
                 afterwards.callback(place.remove)
                 ready = _prepare(farm, job, place, discovery, sandbox, afterwards, stopping)
+            except AccountError as error:
+                ready = Failure(str(error), False)
             except OSError as error:
                 sentence = explain(error, f"The work folder {work_dir} is not usable")
                 return _give_up(farm, Failure(sentence, False), _programs(discovery))
             if isinstance(ready, Failure):
                 return _give_up(farm, ready, _programs(discovery))
-            return _claims(farm, ready, place, _programs(discovery), stopping)
+            return _claims(farm, ready, _programs(discovery), stopping)
     except InterruptedStageError:
         return OK
     except NotWelcomeError as error:
@@ -136,7 +149,11 @@ def _prepare(
         licences = _licences(job, template, plugins, mode, place)
         if licences is not None:
             afterwards.callback(licences.close)
-        sandbox = set_up(mode, place, renderer, template, job.gpu, confinement, plugins, licences)
+        sandbox = set_up(
+            *(mode, place, renderer, template, job.gpu, confinement.limits, plugins, licences)
+        )
+        if not sandbox.apart:
+            place = place.within_reach()
         stage(job.files, place.project, farm, job.disk_store, stopping)
     except StageError as error:
         return Failure(str(error), error.permanent)
@@ -145,7 +162,9 @@ def _prepare(
     warnings = [sandbox.warning, _other_version(job, renderer), *other_plugins]
     job = job.model_copy(update={"plugins": plugins})
     warnings = [each for each in warnings if each]
-    return _Ready(job, template, renderer, sandbox, confinement, licences, warnings)
+    file = place.keep(confinement.orders(sandbox.prefix, sandbox.apart))
+    sandbox = replace(sandbox, file=file)
+    return _Ready(job, template, renderer, place, confinement, sandbox, licences, warnings)
 
 
 def _confinement(job: RunnerJob, place: Workplace) -> Confinement:
@@ -201,7 +220,6 @@ def _programs(discovery: Discovery) -> list[Program]:
 def _claims(
     farm: Farm,
     ready: _Ready,
-    place: Workplace,
     programs: list[Program],
     stopping: threading.Event,
 ) -> int:
@@ -229,7 +247,7 @@ def _claims(
             claim,
             ready.template,
             ready.renderer,
-            place,
+            ready.place,
             ready.sandbox,
             ready.confinement,
             stopping,

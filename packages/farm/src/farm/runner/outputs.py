@@ -37,7 +37,7 @@ class OutputError(Exception):
     """A result cannot be used. ``str()`` is a sentence for people."""
 
 
-def take(output: Path, name: str, target: Path) -> None:
+def take(output: Path, name: str, target: Path, owner: int | None = None) -> None:
     """Move a file that the renderer has written to where the renderer cannot reach it.
 
     The renderer may be a scene's program, which still runs, and has no right to what the runner may
@@ -47,6 +47,8 @@ def take(output: Path, name: str, target: Path) -> None:
         output: that the renderer writes into, and may have replaced; but not the folder around it.
         name: of a file below it, in canonical form.
         target: on the same disk.
+        owner: number of the account that must own the file; None for any. A renderer that is not
+            the runner's user could link to a file of somebody else.
 
     Raises:
         OutputError: there is no such file, or something else in its place.
@@ -56,7 +58,8 @@ def take(output: Path, name: str, target: Path) -> None:
             place.move_to(target)
     except (UnsafePathError, FileNotFoundError):
         raise OutputError(f"{name} is missing although the renderer reported it.") from None
-    if not stat.S_ISREG(target.lstat().st_mode):
+    status = target.lstat()
+    if not stat.S_ISREG(status.st_mode) or owner not in (None, status.st_uid):
         raise OutputError(f"{name} is no file: the scene has put something else in its place.")
 
 

@@ -166,7 +166,8 @@ class Results:
                 raise OutputError(f"A result has a name that is not allowed: {error}") from None
             # A number of ours: names of two folders may be equal. The suffix tells the format.
             path = self._place.taken / f"{next(self._numbers)}{PurePosixPath(name).suffix}"
-            take(self._place.output, inside, path)
+            account = self._place.account
+            take(self._place.output, inside, path, None if account is None else account.uid)
             paths[name] = path
             own = name in frame.files
             image = check_file(path, name, frame.size if own else None)

@@ -1,52 +1,54 @@
-"""A sandbox around a renderer: bubblewrap's command line, and whether it works on this machine.
+"""What confines a renderer: a sandbox where there is one, and never the rights of root.
 
 Inside, a scene's programs find the system's programs and libraries, the renderer's own and the
 job's project, all read-only; they may write into the job's folders for results and for temporary
-files, and nowhere else. There is no network but the way to the job's licence servers (`licences`),
-no other process, no device but the GPUs of a job that wants them. Everything lies at its own path,
-so that no path needs to be translated.
-
-`set_up` decides and looks at the machine; `command` is pure.
+files, and nowhere else. There is no network but the way to the job's licence servers (`licences`).
+`farm.confine` makes the command line, `sandbox_view` says what is seen.
 """
 
-import functools
-import json
 import logging
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from farm.confine import (
+    SYSTEM,
+    Account,
+    View,
+    drop,
+    groups_of,
+    is_root,
+    opened,
+    prefix,
+    probe,
+    trial,
+)
 from farm.renderers import Renderer
 from farm.runner.licences import Licences
 from farm.runner.limits import Limits, limited
-from farm.runner.sandbox_view import SYSTEM, View, seen, view_of
-from farm.runner.watch import Confinement
+from farm.runner.sandbox_view import seen, view_of
 from farm.runner.workplace import Workplace
-from farm.templates import Template
+from farm.templates import SHARED, Template
 
 log = logging.getLogger("farm.runner")
 
 Mode = Literal["auto", "required", "off"]
 """``auto``: a sandbox where there is one, else a warning; ``required``: no work without one."""
 
-_CONFIGURATION = (
-    # No more of /etc: it tells who uses this machine, and may hold keys.
-    "/etc/fonts",
-    "/etc/ssl",
-    "/etc/alternatives",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/localtime",
-)
-_GPU = ("/sys", "/etc/OpenCL", "/etc/vulkan", "/opt/rocm")
-"""What GPU drivers read: /sys describes the devices, the others name the drivers."""
-_ASK_SECONDS = 60.0
-_LONGEST_REASON = 300
+_NAME_SERVICE = Path("/etc/nsswitch.conf")
+_RIGHTS = {
+    False: (
+        "a scene can read, change and delete everything that the farm's user can, and use the"
+        " network."
+    ),
+    True: (
+        "a scene runs as an account without rights, but can read what everybody on this machine"
+        " may read, and use the network."
+    ),
+}
+"""What a scene may do outside of a sandbox: as the farm's user, and where that is root."""
 
 
 class SandboxError(Exception):
@@ -58,28 +60,18 @@ class Sandbox:
     """What was set up.
 
     Attributes:
-        file: tells `farm_start.py` how to confine the renderer, as JSON: ``command`` is to be put
-            in front of its own command line, and [] without a sandbox; ``rlimits`` (by their names
-            in `resource`) and ``group`` (folder of a control group, or "") are to be taken on;
-            ``pid_file`` is to be written.
+        prefix: the command line to put in front of the renderer's; () for none.
+        apart: whether the renderer then is among processes of its own.
         warning: what the job's owner must know; "" when all is well.
         closed: the renderer reaches no network at all, and no licence server.
+        file: where all of it is written down for `farm_start.py`.
     """
 
-    file: Path
+    prefix: tuple[str, ...] = ()
+    apart: bool = False
     warning: str = ""
     closed: bool = False
-
-
-@functools.cache
-def probe() -> str:
-    """Return why bubblewrap does not work here, as a sentence; "" when it does. Asked once."""
-    if sys.platform != "linux":
-        return "bubblewrap exists only on Linux."
-    bwrap = shutil.which("bwrap")
-    if bwrap is None:
-        return "bubblewrap is not installed."
-    return _trial([*_system(bwrap, View(readable=())), "true"], "bubblewrap does not work")
+    file: Path = Path()
 
 
 def complaint(mode: Mode) -> str:
@@ -87,8 +79,8 @@ def complaint(mode: Mode) -> str:
     if mode == "off" or not (reason := probe()):
         return ""
     if mode == "required":
-        return _unsandboxed(mode, reason)
-    return f"{_trouble(reason)}: scenes run with the rights of the farm's user."
+        return _required(reason)
+    return f"{_trouble(reason)}: {_RIGHTS[is_root()]}"
 
 
 def set_up(
@@ -97,7 +89,7 @@ def set_up(
     renderer: Renderer,
     template: Template,
     gpu: bool,
-    confinement: Confinement,
+    limits: Limits,
     plugins: Iterable[str] = (),
     licences: Licences | None = None,
 ) -> Sandbox:
@@ -105,117 +97,68 @@ def set_up(
 
     Parameters:
         gpu: whether the job uses the GPUs of this machine.
+        limits: of the renderers; those that a command line can set are.
         plugins: the job's own, ``<code>`` or ``<code>:<version>``.
         licences: the way to its licence servers; None for none.
 
     Raises:
         SandboxError: the mode is ``required`` and there is none.
-        OSError: the work folder cannot be written.
+        farm.confine.AccountError: root cannot be given up here.
     """
+    account = place.account
     if mode == "off":
-        log.info("The sandbox is switched off: the scene runs with this user's rights.")
-        return Sandbox(_written(place, confinement, []))
-    reason = probe()
-    if not reason:
-        view = view_of(place, renderer, template, gpu, list(plugins))
-        bwrap = shutil.which("bwrap") or "bwrap"
-        prefix = command(bwrap, place, view, confinement.limits, licences)
-        reason = _refusal(prefix, renderer, template)
+        log.info("The sandbox is switched off: %s", _RIGHTS[account is not None])
+    if mode == "off" and account is None:
+        return Sandbox()
+    view = view_of(place, renderer, template, gpu, list(plugins))
+    view = replace(view, small_bytes=limits.small_bytes)
+    # The kernel counts the processes of a user namespace; of root's sandbox, which has none, those
+    # of the account, wherever they are.
+    shared = account is not None and not account.own
+    counted = [] if shared else limited([], processes=limits.hard_processes)
+    without = Sandbox() if account is None else _without(view, account, counted)
+    reason = probe() if mode != "off" else ""
+    if mode != "off" and not reason:
+        line = [*_inside(view, account, licences), *counted]
+        reason = _refusal(line, list(without.prefix), renderer, template)
         if licences is not None:
             licences.sandbox_ended()
         if not reason:
-            return Sandbox(_written(place, confinement, prefix), closed=licences is None)
+            return Sandbox(tuple(line), apart=True, closed=licences is None)
     if mode == "required":
-        raise SandboxError(_unsandboxed(mode, reason))
-    warning = _unsandboxed(mode, reason)
+        raise SandboxError(_required(reason))
+    if account is not None and not without.apart:
+        _check_reach(without.prefix, renderer, template)
+    if mode == "off":
+        return without
+    warning = f"{_trouble(reason)}: {_RIGHTS[account is not None]}"
     log.warning("%s", warning)
-    return Sandbox(_written(place, confinement, []), warning)
+    return replace(without, warning=warning)
 
 
-def _written(place: Workplace, confinement: Confinement, prefix: list[str]) -> Path:
-    told = {
-        "command": prefix,
-        "rlimits": confinement.limits.rlimits,
-        "group": str(confinement.group.path) if confinement.group else "",
-        "pid_file": str(confinement.pid_file),
-    }
-    file = place.root / "sandbox.json"
-    file.write_text(json.dumps(told), encoding="utf-8")
-    return file
+def _without(view: View, account: Account, counted: list[str]) -> Sandbox:
+    """Return how a renderer is started without a sandbox, but not as root."""
+    if probe():
+        return Sandbox((*drop(account, groups_of(view.devices)), *counted))
+    return Sandbox((*opened(view, account), *counted), apart=True)
 
 
-def command(
-    bwrap: str, place: Workplace, view: View, limits: Limits, licences: Licences | None = None
-) -> list[str]:
-    """Return the command line that a renderer's own is to follow.
+def _inside(view: View, account: Account | None, licences: Licences | None) -> list[str]:
+    if licences is None:
+        return prefix(view, account)
+    files = ((licences.hosts, Path("/etc/hosts")), (licences.name_service, _NAME_SERVICE))
+    return prefix(replace(view, files=files), account, licences.prefix())
 
-    Parameters:
-        bwrap: path of bubblewrap.
-        licences: the way to licence servers; None for none.
-    """
-    line = _system(bwrap, view, limits.small_bytes)
-    if licences is not None:
-        line = [*licences.prefix(), *line]
-        line += ["--ro-bind", str(licences.hosts), "/etc/hosts"]
-        line += ["--ro-bind", str(licences.name_service), "/etc/nsswitch.conf"]
-    for folder in view.hidden:
-        line += ["--tmpfs", str(folder)]
-    # Parents first: a mount hides what was mounted below its place before.
-    for path in sorted({*view.readable, place.project, place.orders}):
-        line += ["--ro-bind", str(path), str(path)]
-    for path, target in view.links:
-        line += ["--symlink", str(target), str(path)]
-    for folder in (place.written, place.home):
-        line += ["--bind", str(folder), str(folder)]
-    line += ["--remount-ro", "/", "--chdir", str(place.home), "--"]
-    # Inside: in a user namespace of its own, the kernel counts only the processes in there.
-    return [*line, *limited([], processes=limits.hard_processes)]
-
-
-def _system(bwrap: str, view: View, small_bytes: int | None = None) -> list[str]:
-    """Return the part that is the same for all jobs: namespaces, system, devices.
-
-    Parameters:
-        small_bytes: size of what lies in memory, such as ``/tmp``; None: half of the machine's.
-    """
-    line = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    line += ["--hostname", "render"]
-    paths = [*SYSTEM, *_CONFIGURATION, *(_GPU * view.gpu)]
-    for path in map(str, paths):
-        line += ["--ro-bind-try", path, path]
-    sized = ["--size", str(small_bytes)] if small_bytes and _knows_sizes(bwrap) else []
-    line += ["--proc", "/proc", "--dev", "/dev", *sized, "--tmpfs", "/dev/shm"]  # noqa: S108
-    line += [*sized, "--tmpfs", "/tmp"]  # noqa: S108 - its own
-    # Blender lists its mounts, and complains in the log when it cannot.
-    line += ["--symlink", "/proc/self/mounts", "/etc/mtab"]
-    for device in view.devices:
-        line += ["--dev-bind", str(device), str(device)]
-    # It lies in memory, too, and a renderer has no business in it.
-    return [*line, "--remount-ro", "/dev"]
-
-
-@functools.cache
-def _knows_sizes(bwrap: str) -> bool:
-    """Return whether this bubblewrap limits what lies in memory: since 0.6."""
-    try:
-        told = subprocess.run([bwrap, "--help"], capture_output=True, timeout=_ASK_SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return b"--size" in told.stdout + told.stderr
-
-
-def _refusal(prefix: list[str], renderer: Renderer, template: Template) -> str:
-    """Return why the renderer does not start inside the sandbox; "" when it does."""
     program = renderer.command[0]
     if seen(Path(program).resolve(), SYSTEM):
         return ""  # The system's own, complete in there: a third of a second saved.
     # Anything else may be a script, or a package of another kind, that needs more than its folder.
     arguments = ["-s", "-c", ""] if renderer.kind == "bpy" else [*template.trial]
     line = [*_prepared(program, template), *arguments]
-    reason = _trial([*prefix, *line], f"{program} does not start in bubblewrap")
+    reason = trial([*inside, *line], f"{program} does not start in bubblewrap")
     # What fails outside as well, as without a licence, is no reason to open the sandbox. Nor is
     # what happens when a scene is opened: a scene could ask for that.
-    return reason if reason and not _trial(line, program) else ""
+    return reason if reason and not trial([*outside, *line], program) else ""
 
 
 def _prepared(program: str, template: Template) -> list[str]:
@@ -227,30 +170,20 @@ def _prepared(program: str, template: Template) -> list[str]:
     return ["/bin/sh", "-c", '. "$0" && exec "$@"', str(script), program]
 
 
-def _trial(line: list[str], trouble: str) -> str:
-    """Run a command; return a sentence that begins with ``trouble``, "" when it succeeds."""
-    try:
-        done = subprocess.run(
-            line,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_ASK_SECONDS,
-            cwd="/",
-            encoding="utf-8",
-            errors="backslashreplace",
+def _check_reach(outside: Sequence[str], renderer: Renderer, template: Template) -> None:
+    """Make sure that a renderer without a sandbox can be started. Raises SandboxError."""
+    needed = [renderer.command[0], template.scripts, SHARED, *([sys.executable] * template.python)]
+    test = 'for each; do test -r "$each" || { echo "$each"; exit 1; }; done'
+    line = [*outside, "/bin/sh", "-c", test, "sh", *map(str, needed)]
+    if reason := trial(line, "The account that renderers have when the farm is root cannot read"):
+        raise SandboxError(
+            f"{reason} Install it where everybody may read it, or start the farm as an ordinary"
+            " user."
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{trouble}: {error}."
-    if done.returncode == 0:
-        return ""
-    said = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
-    return f"{trouble}: {said.splitlines()[-1][:_LONGEST_REASON].rstrip('.')}."
 
 
-def _unsandboxed(mode: Mode, reason: str) -> str:
-    if mode == "required":
-        return f"{_trouble(reason)}, and this farm requires one (FARM_SANDBOX=required)."
-    return f"{_trouble(reason)}: the scene ran with the rights of the farm's user."
+def _required(reason: str) -> str:
+    return f"{_trouble(reason)}, and this farm requires one (FARM_SANDBOX=required)."
 
 
 def _trouble(reason: str) -> str:

@@ -10,16 +10,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from farm.confine import SYSTEM, View
 from farm.renderers import Renderer, chosen, programs
 from farm.runner.workplace import Workplace
 from farm.templates import SHARED, Template
 
 log = logging.getLogger("farm.runner")
 
-SYSTEM = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")))
 _SHALLOW = 3
 """Parts of a path such as /opt/bin: what lies beside that is not the program's."""
 _GPU_DEVICES = ("nvidia*", "dri", "kfd")
@@ -28,25 +27,6 @@ _WHERE_BPY_IS = (
     "import importlib.util as u, json, sys;"
     "print(json.dumps([sys.prefix, sys.base_prefix, u.find_spec('bpy').origin]))"
 )
-
-
-@dataclass(frozen=True)
-class View:
-    """What of this machine a renderer sees beside the system and its job.
-
-    Attributes:
-        readable: files and folders.
-        links: symbolic links as (path, target).
-        hidden: folders of the system that it must not see.
-        devices: files and folders below /dev.
-        gpu: whether it sees what GPU drivers need.
-    """
-
-    readable: tuple[Path, ...]
-    links: tuple[tuple[Path, Path], ...] = ()
-    hidden: tuple[Path, ...] = ()
-    devices: tuple[Path, ...] = ()
-    gpu: bool = False
 
 
 def view_of(
@@ -68,21 +48,27 @@ def view_of(
     own += [each.folder for each in picked if each.program is None]
     named = [*template.visible, *(name for plugin in needs for name in plugin.folders)]
     own += [*_places(named, private), template.scripts, SHARED]
-    devices = Path("/dev")
     return View(
-        readable=tuple(
-            path
-            for path in dict.fromkeys(own)
-            if path.exists() and not seen(path, SYSTEM) and not _opens(path, private)
+        readable=(
+            *(place.project, place.orders),
+            *(
+                path
+                for path in dict.fromkeys(own)
+                if path.exists() and not seen(path, SYSTEM) and not _opens(path, private)
+            ),
         ),
+        writable=(place.written, place.home),
         links=tuple(links),
         hidden=tuple(
             folder
             for folder in sorted(private)
             if any(folder != each and folder.is_relative_to(each) for each in SYSTEM)
         ),
-        devices=tuple(path for each in _GPU_DEVICES * gpu for path in sorted(devices.glob(each))),
+        devices=tuple(
+            path for each in _GPU_DEVICES * gpu for path in sorted(Path("/dev").glob(each))
+        ),
         gpu=gpu,
+        folder=place.home,
     )
 
 

@@ -7,6 +7,7 @@ limits bound: the size of a file and, in a sandbox, the number of processes.
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,22 @@ class Confinement:
     limits: Limits
     pid_file: Path
     group: Group | None = None
+
+    def orders(self, command: Sequence[str], apart: bool) -> dict[str, object]:
+        """Return what `farm_start.py` is told, in JSON, about a renderer that it becomes.
+
+        Parameters:
+            command: put in front of the renderer's own; [] for nothing.
+            apart: whether the renderer then is among processes of its own.
+        """
+        return {
+            "command": command,
+            "apart": apart,
+            # By their names in `resource`.
+            "rlimits": self.limits.rlimits,
+            "group": str(self.group.path) if self.group else "",
+            "pid_file": str(self.pid_file),
+        }
 
 
 class Watch:

@@ -1,12 +1,22 @@
-"""The folders of one job on this machine, removed at the end."""
+"""The folders of one job on this machine, removed at the end.
 
+A runner that is root keeps them for itself, but what its renderer writes belongs to the account of
+the renderer. Without a sandbox, that account must find its way to them: through root's private
+folders it cannot, so they then lie elsewhere.
+"""
+
+import json
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from farm.confine import Account, stop_all
+
+_ELSEWHERE = ("/var/tmp", "/tmp")  # noqa: S108 - mkdtemp makes the folder in it
 _TRIES = 20
 _PAUSE_SECONDS = 0.05
 
@@ -25,6 +35,7 @@ class Workplace:
         home: HOME and temporary files of the renderer.
         orders: what the runner tells a driver; the renderer cannot write there.
         session: OpenJD's own files.
+        account: whom the renderer runs as; None: as the runner itself.
     """
 
     root: Path
@@ -36,15 +47,20 @@ class Workplace:
     home: Path
     orders: Path
     session: Path
+    account: Account | None = None
 
     @classmethod
-    def create(cls, work_dir: Path, job_id: str) -> "Workplace":
+    def create(cls, work_dir: Path, job_id: str, account: Account | None = None) -> "Workplace":
         """Make the folders below ``work_dir``. Raises OSError."""
         work_dir.mkdir(parents=True, exist_ok=True)
         # Random, since several runners of a job may share a work folder; 0700, as mkdtemp makes it.
         root = Path(
             tempfile.mkdtemp(prefix=f"{job_id[:40]}-{os.getpid()}-", dir=work_dir.resolve())
         )
+        return cls._in(root, account)
+
+    @classmethod
+    def _in(cls, root: Path, account: Account | None) -> "Workplace":
         written = root / "written"
         place = cls(
             root=root,
@@ -56,11 +72,31 @@ class Workplace:
             home=root / "home",
             orders=root / "orders",
             session=root / "s",
+            account=account,
         )
         for folder in (place.project, place.home, place.orders, place.session):
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
         place.clear()
+        place._give(place.home)
         return place
+
+    def within_reach(self) -> "Workplace":
+        """Return a place to which the account of a renderer without a sandbox finds its way.
+
+        Everything in the old one is lost. `remove` of either removes both. Raises OSError.
+        """
+        if self.account is None:
+            return self
+        root = self.root
+        if not all(self.account.may_pass(each) for each in root.parents):
+            base = next(each for each in map(Path, _ELSEWHERE) if self.account.may_pass(each))
+            root = Path(tempfile.mkdtemp(prefix="render-farm-", dir=base))
+            _remove(self.root)
+            # By the name that is swept when the runner was killed.
+            self.root.symlink_to(root)
+        os.chown(root, -1, self.account.gid)
+        root.chmod(0o710)
+        return self._in(root, self.account)
 
     def clear(self) -> None:
         """Forget what the last claim left behind."""
@@ -70,9 +106,41 @@ class Workplace:
         for folder in (self.written, self.output, self.partial, self.taken):
             folder.mkdir()
 
+    def hand_over(self) -> None:
+        """Let the renderer's account have what it is to write into. Until then nobody else can."""
+        for folder, _, files in os.walk(self.written, topdown=False):
+            for name in files:
+                self._give(Path(folder, name))
+            self._give(Path(folder))
+
+    def keep(self, orders: Mapping[str, object]) -> Path:
+        """Write down how the renderer is confined, where it cannot write; return the file."""
+        file = self.root / "sandbox.json"
+        file.write_text(json.dumps(orders), encoding="utf-8")
+        return file
+
+    def stop_leftovers(self) -> None:
+        """End what the renderer has left running, where it has an account of its own."""
+        if self.account is not None:
+            stop_all(self.account)
+
     def remove(self) -> None:
         """Remove everything."""
-        _remove(self.root)
+        self.stop_leftovers()
+        remove_place(self.root)
+
+    def _give(self, path: Path) -> None:
+        if self.account is not None:
+            os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
+
+
+def remove_place(root: Path) -> None:
+    """Remove a job's folder, wherever it lies."""
+    if root.is_symlink():
+        _remove(root.readlink())
+        root.unlink(missing_ok=True)
+    else:
+        _remove(root)
 
 
 def _remove(folder: Path) -> None:

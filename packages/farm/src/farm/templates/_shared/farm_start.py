@@ -32,6 +32,7 @@ PASSED_ON = (
 )
 """Environment variables that a renderer may see. A scene is a program: it must not find keys."""
 
+_FOLDERS = ("PATH", "LD_LIBRARY_PATH")
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _WANTED_BY_THE_KERNEL = 500
 """Added to what the kernel thinks of a renderer when it looks for a process to kill for memory."""
@@ -45,14 +46,13 @@ def become(command: "list[str]", home: str, sandbox: str, passed: "tuple[str, ..
         home: its HOME, which also takes its temporary files, and its working folder: programs look
             there for textures, and write crash reports.
         passed: names of further variables that it may see: where its licences are.
-        sandbox: file in which `farm.runner.sandbox` has written how it is confined; "" for not at
-            all.
+        sandbox: file in which the runner has written how it is confined; "" for not at all.
     """
     parent = os.getppid()
     die_with_parent(parent)
-    prefix = _confine(sandbox) if sandbox else []
-    # In a sandbox the program is a child of bubblewrap's first process, which dies with this one.
-    seen = _FIRST_PROCESS if prefix else parent
+    prefix, apart = _confine(sandbox) if sandbox else ([], False)
+    # There it is a child of bubblewrap's first process, which dies with this one.
+    seen = _FIRST_PROCESS if apart else parent
     line = [*prefix, *command]
     os.chdir(home)
     os.execve(line[0], line, {**_environment(home, passed), PARENT: str(seen)})
@@ -60,6 +60,12 @@ def become(command: "list[str]", home: str, sandbox: str, passed: "tuple[str, ..
 
 def _environment(home: str, passed: "tuple[str, ...]") -> "dict[str, str]":
     clean = {name: os.environ[name] for name in PASSED_ON + passed if name in os.environ}
+    for name in _FOLDERS:
+        if name in clean:
+            # An empty or relative one is looked for where the scene may write; and what goes in
+            # front of the program may still be root's.
+            parts = [part for part in clean[name].split(os.pathsep) if os.path.isabs(part)]
+            clean[name] = os.pathsep.join(parts)
     clean.update(HOME=home, TMPDIR=home, PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1")
     return clean
 
@@ -75,8 +81,11 @@ def die_with_parent(parent: int) -> None:
         sys.exit("The runner ended before the renderer could start.")
 
 
-def _confine(file: str) -> "list[str]":
-    """Take on the limits of the renderer; return the command line to put in front of its own."""
+def _confine(file: str) -> "tuple[list[str], bool]":
+    """Take on the limits of the renderer; return the command line to put in front of its own.
+
+    And whether the renderer then is among processes of its own.
+    """
     with open(file, encoding="utf-8") as content:
         told: dict[str, Any] = json.load(content)
     with open(told["pid_file"], "w", encoding="utf-8") as pid_file:
@@ -92,14 +101,13 @@ def _confine(file: str) -> "list[str]":
                 score.write(str(_WANTED_BY_THE_KERNEL))
         except OSError:
             pass  # It had been made more wanted still.
-        if not told["command"]:
+        if not told["apart"]:
             # What it leaves behind stays below it, where the runner sees and counts it.
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     if hasattr(signal, "SIGXFSZ"):
         # Python ignores it, and so would the renderer: it must end with a reason.
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    prefix: list[str] = told["command"]
-    return prefix
+    return told["command"], told["apart"]
 
 
 def _limit(name: str, most: int) -> None:

@@ -1,0 +1,29 @@
+"""A command line that confines the one behind it. A leaf package: it imports nothing of ours.
+
+Scenes, pictures and films come from other people, and the programs that read them may be made to do
+what those people want. So such a program runs in a sandbox where there is one (`bubblewrap`), and
+never as root (`account`): a farm that runs as root gives it an account without rights.
+
+    with borrowed() as account:
+        if not (reason := probe()):
+            line = [*prefix(View(readable=(file,)), account), "ffprobe", str(file)]
+"""
+
+from farm.confine.account import Account, AccountError, borrowed, drop, is_root, stop_all
+from farm.confine.bubblewrap import SYSTEM, View, groups_of, opened, prefix, probe, trial
+
+__all__ = [
+    "SYSTEM",
+    "Account",
+    "AccountError",
+    "View",
+    "borrowed",
+    "drop",
+    "groups_of",
+    "is_root",
+    "opened",
+    "prefix",
+    "probe",
+    "stop_all",
+    "trial",
+]

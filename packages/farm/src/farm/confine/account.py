@@ -1,0 +1,186 @@
+"""Which account a confined program runs as when we run as root: one that owns nothing.
+
+Root without any capability still owns most of the system: it may write to ``/proc/sys``, to device
+nodes, to files of other programs. So no program that reads what users sent runs as root. Unless the
+operator names an account, each gets a number that nobody has, as systemd's ``DynamicUser`` does: it
+can then reach neither the system's users nor others of its kind.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import stat
+import struct
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_NUMBERS = range(61184, 65520)
+"""The numbers that systemd, too, hands out: no distribution gives them to anybody for good."""
+_TAKEN_BY_SYSTEMD = Path("/run/systemd/dynamic-uid")
+_LOCKS = Path("/run/render-farm-accounts.lock")
+"""Byte N is locked while somebody uses the number N."""
+_FLOCK = "hhqqi0q"
+"""``struct flock`` of 64-bit Linux (fcntl.h): type, whence, start, length, process."""
+_SETPRIV = "/usr/bin:/bin:/usr/sbin:/sbin"
+"""Where setpriv is looked for, and not on PATH: a sandbox shows these folders."""
+
+
+class AccountError(Exception):
+    """There is no account to use. ``str()`` is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whom a confined program runs as.
+
+    Attributes:
+        uid, gid: never 0.
+        groups: further groups.
+        own: nobody else has it now: every process of it is one of ours.
+    """
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    own: bool = False
+
+    def may_pass(self, folder: Path) -> bool:
+        """Return whether it may reach what lies in a folder. Raises OSError."""
+        status = folder.stat()
+        if status.st_uid == self.uid:
+            return bool(status.st_mode & stat.S_IXUSR)
+        if status.st_gid in (self.gid, *self.groups):
+            return bool(status.st_mode & stat.S_IXGRP)
+        return bool(status.st_mode & stat.S_IXOTH)
+
+
+def is_root() -> bool:
+    """Return whether this process is root, and so must not run what users sent as itself."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+@contextlib.contextmanager
+def borrowed(name: str = "") -> Iterator[Account | None]:
+    """Give an account for as long as the block runs; None when we are not root.
+
+    Parameters:
+        name: of an account of this machine; "" for a number that nobody has.
+
+    Raises:
+        AccountError: there is no such account, it is root's, or nothing can be given.
+    """
+    if not is_root():
+        yield None
+        return
+    _setpriv()
+    if name:
+        yield named(name)
+        return
+    with contextlib.ExitStack() as stack:
+        yield _free(stack)
+
+
+def named(name: str) -> Account:
+    """Return an account of this machine. Raises AccountError."""
+    import pwd
+
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise AccountError(f"This machine has no account '{name}'.") from None
+    groups = tuple(sorted({*os.getgrouplist(name, entry.pw_gid)} - {entry.pw_gid}))
+    if 0 in (entry.pw_uid, entry.pw_gid, *groups):
+        raise AccountError(f"The account '{name}' is root, or in root's group: name another one.")
+    return Account(entry.pw_uid, entry.pw_gid, groups)
+
+
+def drop(account: Account, groups: Iterable[int] = ()) -> list[str]:
+    """Return the command line that gives up root for good, and then becomes what follows it.
+
+    Parameters:
+        groups: numbers of further groups that it needs, as those of GPU devices.
+
+    Raises:
+        AccountError: this machine lacks the program for it.
+    """
+    numbers = sorted({*account.groups, *groups} - {account.gid})
+    return [
+        *(_setpriv(), f"--reuid={account.uid}", f"--regid={account.gid}"),
+        f"--groups={','.join(map(str, numbers))}" if numbers else "--clear-groups",
+        *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--pdeathsig=keep", "--"),
+    ]
+
+
+def stop_all(account: Account) -> None:
+    """Kill what a program has left behind, where no sandbox does it."""
+    if account.own:
+        # -1 is every process that the account may kill: its own.
+        line = [*drop(account), "/bin/sh", "-c", "kill -9 -1"]
+        subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+
+
+def _setpriv() -> str:
+    found = shutil.which("setpriv", path=_SETPRIV)
+    if found is None:
+        raise AccountError(
+            "As root this needs the program setpriv (package util-linux): install it, or start"
+            " the farm as an ordinary user."
+        )
+    return found
+
+
+def _free(stack: contextlib.ExitStack) -> Account:
+    """Return a number that nobody has, kept until the stack is closed."""
+    try:
+        locks = os.open(_LOCKS, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise AccountError(f"Cannot open {_LOCKS}: {error.strerror}.") from error
+    stack.callback(os.close, locks)
+    maps = [_mapped(Path(f"/proc/self/{kind}_map")) for kind in ("uid", "gid")]
+    numbers = [each for each in _NUMBERS if all(_within(each, ranges) for ranges in maps)]
+    random.shuffle(numbers)
+    for number in numbers:
+        if not _is_known(number) and _lock(locks, number):
+            return Account(number, number, own=True)
+    raise AccountError(
+        f"This machine has no account left between {_NUMBERS[0]} and {_NUMBERS[-1]}: name one with"
+        " FARM_RENDER_USER."
+    )
+
+
+def _is_known(number: int) -> bool:
+    import grp
+    import pwd
+
+    with contextlib.suppress(KeyError):
+        pwd.getpwuid(number)
+        return True
+    with contextlib.suppress(KeyError):
+        grp.getgrgid(number)
+        return True
+    return (_TAKEN_BY_SYSTEMD / str(number)).exists()
+
+
+def _lock(descriptor: int, number: int) -> bool:
+    """Lock a byte for as long as the descriptor is open: a lock of the file, not the process."""
+    import fcntl
+
+    wanted = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, number, 1, 0)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, wanted)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _mapped(file: Path) -> list[range]:
+    """Return the numbers that exist here: a container may have fewer than a machine."""
+    rows = [list(map(int, line.split())) for line in file.read_text().splitlines()]
+    return [range(first, first + count) for first, _, count in rows]
+
+
+def _within(number: int, ranges: Sequence[range]) -> bool:
+    return any(number in each for each in ranges)
