@@ -28,7 +28,7 @@ from farm.confine import (
 from farm.renderers import Renderer
 from farm.runner.licences import Licences
 from farm.runner.limits import Limits, limited
-from farm.runner.sandbox_view import seen, view_of
+from farm.runner.sandbox_view import own_python, seen, view_of
 from farm.runner.workplace import Workplace
 from farm.templates import SHARED, Template
 
@@ -140,6 +140,8 @@ def _without(view: View, account: Account, counted: list[str]) -> Sandbox:
     """Return how a renderer is started without a sandbox, but not as root."""
     if probe():
         return Sandbox((*drop(account, groups_of(view.devices)), *counted))
+    # A program may be a script for the farm's own Python, which may lie in root's folder.
+    view = replace(view, readable=(*view.readable, *own_python()))
     return Sandbox((*opened(view, account), *counted), apart=True)
 
 

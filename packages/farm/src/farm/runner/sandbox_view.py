@@ -44,7 +44,7 @@ def view_of(
     others = [each.program for each in picked if each.program is not None]
     own, links = _programs([renderer, *others], private)
     if template.python:
-        own += _interpreter_folders(Path(sys.executable), Path(sys.prefix), Path(sys.base_prefix))
+        own += own_python()
     own += [each.folder for each in picked if each.program is None]
     named = [*template.visible, *(name for plugin in needs for name in plugin.folders)]
     own += [*_places(named, private), template.scripts, SHARED]
@@ -139,6 +139,13 @@ def _home() -> list[Path]:
     except RuntimeError:
         return []  # This user has none.
     return [home, home / ".local" / "share"]
+
+
+def own_python() -> list[Path]:
+    """Return where the farm's own Python lies."""
+    python = Path(sys.executable)
+    found = _interpreter_folders(python, Path(sys.prefix), Path(sys.base_prefix))
+    return [each for each in found if each.exists()]
 
 
 def _python_folders(python: Path) -> list[Path]:
