@@ -151,6 +151,13 @@ def _inside(view: View, account: Account | None, licences: Licences | None) -> l
     files = ((licences.hosts, Path("/etc/hosts")), (licences.name_service, _NAME_SERVICE))
     return prefix(replace(view, files=files), account, licences.prefix())
 
+
+def _refusal(inside: list[str], outside: list[str], renderer: Renderer, template: Template) -> str:
+    """Return why the renderer does not start inside the sandbox; "" when it does.
+
+    Parameters:
+        inside, outside: the command line in front of it, with and without a sandbox.
+    """
     program = renderer.command[0]
     if seen(Path(program).resolve(), SYSTEM):
         return ""  # The system's own, complete in there: a third of a second saved.
