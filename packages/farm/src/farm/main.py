@@ -31,6 +31,7 @@ from farm.catalog.hardware import local_machines
 from farm.catalog.machines import Machines, with_definitions
 from farm.catalog.products import Installed, listed, merged, product_rows
 from farm.config import Settings
+from farm.confine import probe
 from farm.db import hosts
 from farm.db.database import Database
 from farm.db.opening import adopt, connect
@@ -39,6 +40,7 @@ from farm.errors import CannotOpenDatabaseError
 from farm.mail import Mailer, Smtp
 from farm.renderers import Discovery, programs
 from farm.runner.sandbox import complaint
+from farm.runner.usage import this_machine_holds
 from farm.scheduler.loop import Scheduler
 from farm.server import FarmServer, listen, quiet_signals
 from farm.stores.disk import DiskStore
@@ -74,7 +76,7 @@ def serve(settings: Settings) -> None:
     catalogue = find_catalogue(settings)
     if trouble := complaint(settings.sandbox):
         logger.warning("%s", trouble)
-    _remember_programs(database, catalogue)
+    _remember_programs(database, catalogue, settings)
     work, changes = Wakeup(), Wakeup()
     engine = LocalEngine(
         work_dir=settings.data_dir / "work",
@@ -231,11 +233,12 @@ def find_catalogue(settings: Settings) -> Catalogue:
     )
 
 
-def _remember_programs(database: Database, catalogue: Catalogue) -> None:
+def _remember_programs(database: Database, catalogue: Catalogue, settings: Settings) -> None:
     """Tell of this machine as runners tell of theirs, so that `farm workers` shows it."""
     found = [report_of(each.app, each.version, each.plugins) for each in catalogue.installed]
+    held = this_machine_holds(sandbox=settings.sandbox != "off" and not probe())
     with database.write() as connection:
-        hosts.start_over(connection, socket.gethostname()[:255], found, datetime.now(UTC))
+        hosts.start_over(connection, socket.gethostname()[:255], found, held, datetime.now(UTC))
 
 
 def _mail_server(settings: Settings) -> Smtp | None:

@@ -120,8 +120,11 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     (host,) = [each for each in overview["hosts"] if each["host"] == worker["host"]]
     (program,) = [each for each in host["programs"] if each["app"] == "blender"]
     assert (program["version"], program["plugins"]) == ("3.4.1", [])
+    assert host["limits"].keys() == {"memory", "processes", "file_size", "disk", "cpu"}
+    assert (host["limits"]["file_size"], host["limits"]["disk"]) == ("kernel", "watched")
     shown = place.farm("workers").stdout
     assert "1 of 1 slots in use" in shown
+    assert "What the kernel limits cannot be exceeded" in shown
     assert "blender 3.4.1" in shown
 
     changed = place.read("jobs", "change", second[:12], "--priority", "90", "--instances", "2")

@@ -7,8 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 from farm.confine import probe
+from farm.runner.cgroups import usable
 from farm.runner.limits import Limits, Machine, limits_of
-from farm_protocol.runner import JobLimits, LicenceServer, Outcome
+from farm_protocol.runner import Held, JobLimits, LicenceServer, Outcome
 from waiting import until
 
 from .in_process import end, run_job
@@ -318,6 +319,11 @@ def test_within_its_limits_a_renderer_is_left_alone(tmp_path: Path, sandbox: str
         frame_cpu_seconds=600,
     )
     farm = attack(tmp_path, HARMLESS, sandbox, tight)
+    told = [request.limits for request in farm.requests]
+    assert told[0] is not None
+    assert (told[0].processes is Held.KERNEL) is (sandbox == "required" or usable())
+    assert (told[0].memory is Held.KERNEL) is usable()
+    assert told[1:] == [None]
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert farm.frames.keys() == {1}
 

@@ -58,6 +58,26 @@ class PlugInChoice(Answer):
     newest: str
 
 
+class Held(StrEnum):
+    """Who holds renderers to a limit.
+
+    KERNEL: it lets nothing exceed the limit. WATCHED: the runner looks, and ends what exceeds it.
+    """
+
+    KERNEL = "kernel"
+    WATCHED = "watched"
+
+
+class HostLimits(Request):
+    """How a machine holds renderers to their limits; ``disk`` is all that they write."""
+
+    memory: Held
+    processes: Held
+    file_size: Held
+    disk: Held
+    cpu: Held
+
+
 class JobLimits(Answer):
     """How much of its machine a job's renderers may use; None: what the runner derives from it.
 
@@ -210,6 +230,8 @@ class ClaimRequest(Request):
             believed with no other: scenes run from then on.
         host: name of the machine that the runner is on; "" when not known. The first claim's
             counts, unless the engine knows better.
+        limits: how that machine holds renderers to their limits; told with the first claim, and
+            believed with no other.
         startup_seconds: from starting the renderer to its first frame's start.
         frame_seconds: mean time of a frame.
         warnings: sentences about this machine that the job's owner must know; the job shows each
@@ -225,6 +247,7 @@ class ClaimRequest(Request):
         default=[], max_length=20
     )
     programs: Annotated[list[Program], FirstFault] = Field(default=[], max_length=MAX_PROGRAMS)
+    limits: HostLimits | None = None
     ended: EndedClaim | None = None
 
 

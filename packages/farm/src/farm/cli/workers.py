@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Annotated
 
 import typer
+from farm_protocol.runner import HostLimits
 
 from farm.accounts.plans import MOST
 from farm.announcement import AnnouncedMachines, Announcement
@@ -35,6 +36,7 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
     with opened(data_dir) as database, database.read() as connection:
         lines = overview.worker_lines(connection)
         found = hosts.everything(connection)
+        held = hosts.limits(connection)
         slots = capacity.slots(
             connection, _configured_slots(announced.machines if announced else [])
         )
@@ -44,9 +46,14 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
             {"machine_type": name, "slots": count, "in_use": in_use[name]}
             for name, count in slots.items()
         ]
+        programs_of = dict(_by_host(found))
         by_host = [
-            {"host": host, "programs": [_program(each) for each in programs]}
-            for host, programs in _by_host(found)
+            {
+                "host": host,
+                "programs": [_program(each) for each in programs_of.get(host, ())],
+                "limits": held[host].model_dump(mode="json") if host in held else None,
+            }
+            for host in sorted({*programs_of, *held})
         ]
         print_json(
             {
@@ -74,6 +81,12 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
                 for each in found
             ),
         )
+    if held:
+        print_table(
+            ("Host", *(name.replace("_", " ").capitalize() for name in HostLimits.model_fields)),
+            ((host, *(str(value) for _, value in each)) for host, each in held.items()),
+        )
+        print("What the kernel limits cannot be exceeded; what exceeds the others is ended.")
 
 
 @workers.command("slots")

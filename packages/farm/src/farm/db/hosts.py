@@ -1,14 +1,14 @@
-"""Which programs render nodes have, as their runners told."""
+"""Which programs render nodes have, and how they limit renderers, as their runners told."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from farm_protocol.runner import Program
+from farm_protocol.runner import HostLimits, Program
 from sqlalchemy import Connection, delete, insert, select
 
-from farm.db.tables import host_programs
+from farm.db.tables import host_limits, host_programs
 
 COUNTS_FOR = timedelta(days=1)
 """A program that no runner of its host has told of for this long may be gone."""
@@ -63,14 +63,33 @@ def report(connection: Connection, host: str, programs: Iterable[Program], now: 
 
 
 def start_over(
-    connection: Connection, host: str, programs: Iterable[Program], now: datetime
+    connection: Connection,
+    host: str,
+    programs: Iterable[Program],
+    held: HostLimits,
+    now: datetime,
 ) -> None:
     """Forget all hosts, and remember what this one has: a farm starts, on this machine.
 
     Others tell anew of themselves with their first claim.
     """
     connection.execute(delete(host_programs))
+    connection.execute(delete(host_limits))
     report(connection, host, programs, now)
+    report_limits(connection, host, held)
+
+
+def report_limits(connection: Connection, host: str, held: HostLimits) -> None:
+    """Remember how a host holds renderers to their limits."""
+    connection.execute(delete(host_limits).where(host_limits.c.host == host))
+    row = {"host": host, "held": held.model_dump(mode="json")}
+    connection.execute(insert(host_limits).values(row))
+
+
+def limits(connection: Connection) -> dict[str, HostLimits]:
+    """Return how each host holds renderers to their limits, as far as they told."""
+    query = select(host_limits.c.host, host_limits.c.held).order_by(host_limits.c.host)
+    return {row.host: HostLimits.model_validate(row.held) for row in connection.execute(query)}
 
 
 def recent(connection: Connection, now: datetime) -> dict[str, list[Program]]:

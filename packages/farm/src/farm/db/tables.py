@@ -326,6 +326,13 @@ host_programs = Table(
     Column("reported_at", Utc, nullable=False, comment="by a runner, or by the farm for its own"),
 )
 
+host_limits = Table(
+    "host_limits",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("held", JSON, nullable=False, comment="limit: who holds renderers to it (Held)"),
+)
+
 _GIVEN = text("claim_id IS NOT NULL")
 frames = Table(
     "frames",

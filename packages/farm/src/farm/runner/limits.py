@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from farm_protocol.runner import JobLimits
+from farm_protocol.runner import Held, HostLimits, JobLimits
 
 GIGABYTE = 2**30
 RESERVE_BYTES = GIGABYTE
@@ -98,6 +98,23 @@ def limits_of(told: JobLimits, machine: Machine) -> Limits:
         frame_cpu_seconds=told.frame_cpu_seconds
         or max(1.0, machine.processors / told.slots) * _FRAME_SECONDS,
         reserve_bytes=min(RESERVE_BYTES, int(machine.disk_bytes * _RESERVE_PART)),
+    )
+
+
+def held_by(groups: bool, sandbox: bool, posix: bool) -> HostLimits:
+    """Return how a machine holds renderers to their limits.
+
+    Parameters:
+        groups: a runner can make control groups.
+        sandbox: renderers run in one, where they alone are counted.
+        posix: each process can be limited.
+    """
+    return HostLimits(
+        memory=Held.KERNEL if groups else Held.WATCHED,
+        processes=Held.KERNEL if groups or sandbox else Held.WATCHED,
+        file_size=Held.KERNEL if posix else Held.WATCHED,
+        disk=Held.WATCHED,
+        cpu=Held.WATCHED,
     )
 
 

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from farm_protocol.runner import ClaimRequest, EndedClaim, Program, RunnerJob, report_of
+from farm_protocol.runner import ClaimRequest, EndedClaim, HostLimits, Program, RunnerJob, report_of
 
 from farm.confine import AccountError, borrowed, probe
 from farm.renderers import (
@@ -31,7 +31,7 @@ from farm.runner.report import (
 )
 from farm.runner.sandbox import Mode, Sandbox, SandboxError, set_up
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
-from farm.runner.usage import this_machine
+from farm.runner.usage import this_machine, this_machine_holds
 from farm.runner.verdict import Failure
 from farm.runner.watch import Confinement
 from farm.runner.workplace import Workplace
@@ -225,6 +225,7 @@ def _claims(
 ) -> int:
     measured = Measured()
     ended: EndedClaim | None = None
+    held: HostLimits | None = this_machine_holds(ready.sandbox.works)
     while not stopping.is_set():
         claim = farm.claim(
             ClaimRequest(
@@ -233,10 +234,11 @@ def _claims(
                 host=_HOST,
                 warnings=ready.warnings,
                 programs=programs,
+                limits=held,
                 ended=ended,
             )
         )
-        programs = []  # The farm remembers.
+        programs, held = [], None  # The farm remembers.
         if claim.claim_id is None:
             log.info("Nothing left: %s", claim.reason)
             return OK

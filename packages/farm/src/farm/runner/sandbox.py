@@ -63,6 +63,7 @@ class Sandbox:
         prefix: the command line to put in front of the renderer's; () for none.
         apart: whether the renderer then is among processes of its own.
         warning: what the job's owner must know; "" when all is well.
+        works: the renderer runs in one.
         closed: the renderer reaches no network at all, and no licence server.
         file: where all of it is written down for `farm_start.py`.
     """
@@ -70,6 +71,7 @@ class Sandbox:
     prefix: tuple[str, ...] = ()
     apart: bool = False
     warning: str = ""
+    works: bool = False
     closed: bool = False
     file: Path = Path()
 
@@ -124,7 +126,7 @@ def set_up(
         if licences is not None:
             licences.sandbox_ended()
         if not reason:
-            return Sandbox(tuple(line), apart=True, closed=licences is None)
+            return Sandbox(tuple(line), apart=True, works=True, closed=licences is None)
     if mode == "required":
         raise SandboxError(_required(reason))
     if account is not None and not without.apart:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from farm_protocol.runner import HostLimits
 
 from farm.runner import cgroups
-from farm.runner.limits import Machine
+from farm.runner.limits import Machine, held_by
 
 
 def this_machine(folder: Path) -> Machine:
@@ -28,6 +29,15 @@ def this_machine(folder: Path) -> Machine:
         processors=cpus or 1,
         disk_bytes=psutil.disk_usage(str(folder)).total,
     )
+
+
+def this_machine_holds(sandbox: bool) -> HostLimits:
+    """Return how this machine holds renderers to their limits.
+
+    Parameters:
+        sandbox: they run in one.
+    """
+    return held_by(cgroups.usable(), sandbox, os.name == "posix")
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def introduced(
     programs = [each for each in request.programs if each.app in known]
     if host and programs:
         hosts.report(connection, host, programs, now)
+    if host and request.limits is not None:
+        hosts.report_limits(connection, host, request.limits)
     return host, True
 
 
