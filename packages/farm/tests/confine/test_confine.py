@@ -1,8 +1,10 @@
 """What a confined program may do: real processes, as root and as an ordinary user."""
 
 import ctypes
+import errno
 import json
 import os
+import platform
 import stat
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -24,8 +26,10 @@ from farm.confine import (
     prefix,
     probe,
 )
+from farm.confine.system_calls import MACHINES, filter_file, program
 
 needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
+needs_filter = pytest.mark.skipif(filter_file() is None, reason="no filter for this machine")
 needs_root = pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
 PYTHON = "/usr/bin/python3"
 SWITCHES = [
@@ -118,6 +122,72 @@ def test_the_switches_of_the_kernel_cannot_be_opened_for_writing(inside: Inside,
 @pytest.mark.parametrize("path", SECRETS)
 def test_what_tells_of_the_whole_machine_is_hidden(inside: Inside, path: str) -> None:
     assert inside(View(), f"open({path!r}, 'rb').read(1)").returncode == 1
+
+
+FAMILIES = """
+import socket
+for number, kind in ((1, 1), (2, 1), (2, 2), (10, 1), (16, 3), (40, 1), (38, 5), (17, 3), (31, 1)):
+    try:
+        socket.socket(number, kind).close()
+        print(number, "made")
+    except OSError as error:
+        print(number, "refused", error.errno)
+"""
+
+
+@needs_filter
+def test_sockets_are_only_of_those_kinds_that_namespaces_hold(inside: Inside) -> None:
+    told = inside(View(), FAMILIES).stdout.splitlines()
+    made = [line for line in told if line.endswith("made")]
+    # AF_UNIX, AF_INET twice, AF_INET6, AF_NETLINK: the last two unless the kernel has none.
+    assert {"1 made", "2 made"} <= set(made) <= {"1 made", "2 made", "10 made", "16 made"}
+    # Not AF_VSOCK, AF_ALG, AF_PACKET, AF_BLUETOOTH.
+    refused = {line.split()[0]: int(line.split()[2]) for line in told if "refused" in line}
+    assert all(refused[each] == errno.EAFNOSUPPORT for each in ("40", "38", "17", "31"))
+
+
+CALLS = """
+import ctypes, platform
+kernel = ctypes.CDLL(None, use_errno=True)
+ours, keys = {"x86_64": (425, 250), "aarch64": (425, 219)}[platform.machine()]
+for number in (ours, keys):
+    print(kernel.syscall(number, 0, 0, 0, 0, 0), ctypes.get_errno())
+"""
+
+
+@needs_filter
+def test_keyrings_and_ways_around_the_filter_are_refused(inside: Inside) -> None:
+    assert inside(View(), CALLS).stdout.splitlines() == [f"-1 {errno.ENOSYS}"] * 2
+
+
+COMPATIBLE = """
+import ctypes, mmap, struct
+# socket(family, SOCK_STREAM, 0) by the 32-bit way to call the kernel.
+def call(number, family):
+    code = b"\\x53\\xb8" + struct.pack("<I", number) + b"\\xbb" + struct.pack("<I", family)
+    code += b"\\xb9" + struct.pack("<I", 1) + b"\\xba" + bytes(4) + b"\\xcd\\x80\\x5b\\xc3"
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(code)
+    where = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    return ctypes.CFUNCTYPE(ctypes.c_int32)(where)()
+print(call(359, 2) >= 0, call(359, 40), call(102, 1))
+"""
+
+
+@needs_filter
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86-64 has such a way")
+def test_nor_is_there_a_way_around_by_32_bit_calls(inside: Inside) -> None:
+    done = inside(View(), COMPATIBLE)
+    if done.returncode < 0 or done.returncode > 128:
+        pytest.skip("this kernel has no 32-bit calls")
+    assert done.stdout == f"True {-errno.EAFNOSUPPORT} {-errno.ENOSYS}\n"
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_filter_is_what_the_program_writes(machine: str) -> None:
+    file = filter_file(machine)
+    assert file is not None
+    assert file.read_bytes() == program(machine)
 
 
 DEVICES = """

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.confine.account import Account, AccountError, drop, is_root
+from farm.confine.system_calls import filter_file
 
 SYSTEM = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")))
 _CONFIGURATION = (
@@ -196,9 +197,23 @@ def _known_by_name(line: list[str], uid: int, gid: int, before: Sequence[str]) -
     3.4 with libnss-systemd, for example.
     """
     known = f"render:x:{uid}:{gid}:render:/tmp:/bin/sh"
-    # Read from a descriptor, which lives as long as the shell that becomes bubblewrap.
-    shell = ["/bin/sh", "-c", f'exec "$@" 9<<END\n{known}\nEND\n', "sh"]
-    return [*shell, *before, _bwrap(), "--dir", "/etc", "--file", "9", "/etc/passwd", *line]
+    # Read from descriptors, which live as long as the shell that becomes bubblewrap.
+    calls = _filter_file()
+    shell = ["/bin/sh", "-c", f'exec "$@" 8<"$0" 9<<END\n{known}\nEND\n', calls]
+    filtered = ["--seccomp", "8"] if calls != os.devnull else []
+    own = [_bwrap(), *filtered, "--dir", "/etc", "--file", "9", "/etc/passwd"]
+    return [*shell, *before, *own, *line]
+
+
+@functools.cache
+def _filter_file() -> str:
+    """Return the path of a filter of system calls, /dev/null where this kernel knows none."""
+    file = filter_file()
+    if file is None:
+        return os.devnull
+    line = [_bwrap(), "--seccomp", "8", "--ro-bind", "/", "/", "true"]
+    refused = trial(["/bin/sh", "-c", 'exec "$@" 8<"$0"', str(file), *line], "")
+    return os.devnull if refused else str(file)
 
 
 def _bwrap() -> str:

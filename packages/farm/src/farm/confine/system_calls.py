@@ -1,0 +1,108 @@
+"""A filter of system calls for confined programs: what no namespace divides is refused.
+
+A network namespace holds back IP, Unix sockets and netlink, but not all that a socket can be: one
+of ``AF_VSOCK`` reaches the host of a virtual machine, and programs on the machine itself. Keyrings
+belong to an account and not to a sandbox. And io_uring makes sockets, too, past any filter. The
+others here are of no use to a renderer, and have been ways into the kernel.
+
+The rest is allowed: which system calls a renderer, its plug-ins and the drivers need, nobody knows.
+
+The filter is a program as `seccomp(2)` and bubblewrap's ``--seccomp`` take it. It lies beside this
+file, since bubblewrap reads it from one; ``python -m farm.confine.system_calls`` writes it.
+"""
+
+import errno
+import platform
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # linux/bpf_common.h
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+"""Where they stand in ``struct seccomp_data`` (linux/seccomp.h) of a little-endian machine."""
+_ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # linux/seccomp.h
+_X32 = 0x40000000
+"""Numbers from here on are x86-64's second way to call the kernel, which nobody uses."""
+# linux/socket.h: Python names only those of the system that it was built on.
+_FAMILIES = (1, 2, 10, 16)
+"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: those that are the namespace's own."""
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """Numbers of one way to call the kernel (``linux/audit.h``, ``asm/unistd.h``).
+
+    Attributes:
+        socket: makes a socket, its family in the first argument.
+        refused: add_key, request_key, keyctl, perf_event_open, bpf, userfaultfd, what makes
+            sockets otherwise; in any order.
+    """
+
+    architecture: int
+    socket: int
+    refused: tuple[int, ...]
+    others: int | None = None
+    """Numbers from this one on are refused."""
+
+
+_IO_URING = (425, 426, 427)
+"""The same everywhere."""
+_AMD64 = _Calls(0xC000003E, 41, (248, 249, 250, 298, 321, 323, *_IO_URING), _X32)
+# 102 is socketcall: its family stands in memory, where a filter cannot look.
+_I386 = _Calls(0x40000003, 359, (102, 286, 287, 288, 336, 357, 374, *_IO_URING))
+_ARM64 = _Calls(0xC00000B7, 198, (217, 218, 219, 241, 280, 282, *_IO_URING))
+_MACHINES = {"x86_64": (_AMD64, _I386), "aarch64": (_ARM64,)}
+MACHINES = tuple(_MACHINES)
+"""Those that have a filter, as `platform.machine` calls them."""
+
+
+def program(machine: str) -> bytes | None:
+    """Return the filter for a machine, as `platform.machine` calls it; None: there is none."""
+    ways = _MACHINES.get(machine)
+    if ways is None:
+        return None
+    lines = [_line(_LOAD, _ARCHITECTURE)]
+    for calls in ways:
+        body = _body(calls)
+        lines += [_line(_EQUAL, calls.architecture, 0, len(body)), *body]
+    return b"".join([*lines, _refuse(errno.ENOSYS)])
+
+
+def filter_file(machine: str = "") -> Path | None:
+    """Return where the filter for a machine lies, this one by default; None: there is none."""
+    machine = machine or platform.machine()
+    return Path(__file__).with_name(f"{machine}.seccomp") if machine in _MACHINES else None
+
+
+def _body(calls: _Calls) -> list[bytes]:
+    lines = [_line(_LOAD, _NUMBER)]
+    if calls.others is not None:
+        lines += [_line(_AT_LEAST, calls.others, 0, 1), _refuse(errno.ENOSYS)]
+    for number in calls.refused:
+        # As a kernel without it answers: programs then do without.
+        lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
+    families = [_line(_LOAD, _FIRST_ARGUMENT)]
+    for family in _FAMILIES:
+        families += [_line(_EQUAL, family, 0, 1), _line(_RETURN, _ALLOW)]
+    families.append(_refuse(errno.EAFNOSUPPORT))
+    return [
+        *lines,
+        *(_line(_EQUAL, calls.socket, 0, len(families)), *families),
+        _line(_RETURN, _ALLOW),
+    ]
+
+
+def _refuse(number: int) -> bytes:
+    return _line(_RETURN, _ERROR | number)
+
+
+def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value)
+
+
+if __name__ == "__main__":
+    for name in MACHINES:
+        file, content = filter_file(name), program(name)
+        assert file is not None
+        assert content is not None
+        file.write_bytes(content)
