@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from farm_protocol.private import FOLDER_MODE, open_private
 from farm_protocol.proof import Identity
 
 from envoy.errors import EnvoyError
@@ -132,7 +133,7 @@ class EmbeddedFarm:
     async def _launch(self) -> tuple[str, Callable[[], Awaitable[None]]]:
         """Start a farm; returns its address once it answers, and how to await its end."""
         self._waiting.tell(_WHO, "The farm on this machine is starting.")
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         log = _open_log(self._log_path)
         try:
             # A group of its own: Ctrl-C in the terminal is for Envoy, which then stops the farm.
@@ -238,11 +239,11 @@ async def _stop_stranger(pid: int) -> None:
 
 
 def _open_log(path: Path) -> BinaryIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     with suppress(OSError):
         if path.stat().st_size > MOST_LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
-    return path.open("ab")
+    return open(path, "ab", opener=open_private)
 
 
 def _last_line(path: Path) -> str:

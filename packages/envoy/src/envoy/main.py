@@ -10,9 +10,11 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 
 import uvicorn
+from farm_protocol.private import FILE_MODE, FOLDER_MODE, make_folder, narrow, open_private
 from filelock import FileLock, Timeout
 from http_gate.connections import BACKLOG, Limits, protocol
 from http_gate.descriptors import connections_within, raise_limit
@@ -42,6 +44,9 @@ from envoy.web.services import Services
 CONNECTIONS = 500
 """Most at a time. Scripts and plug-ins need a handful."""
 
+OURS = ("envoy.lock", "journal.sqlite3")
+"""What only a data folder of Envoy's holds."""
+
 GRACE_SECONDS = 2
 """How long running requests may take to end when Envoy stops."""
 
@@ -56,7 +61,7 @@ async def running(
         listener: from `listening.listen`.
         farm_command: how to start the embedded farm; None: as usual.
     """
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.data_dir, OURS)
     stop = asyncio.Event()
     waiting = WaitingRoom()
     journal = Journal(settings.journal_path)
@@ -145,8 +150,8 @@ def owned(settings: Settings, port: int) -> Iterator[None]:
         StartError: another Envoy has it, or it cannot be written.
     """
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(settings.lock_path, timeout=0)
+        make_folder(settings.data_dir, OURS)
+        lock = FileLock(settings.lock_path, timeout=0, mode=FILE_MODE)
         lock.acquire()
     except Timeout:
         raise StartError(
@@ -158,7 +163,8 @@ def owned(settings: Settings, port: int) -> Iterator[None]:
             f"The data folder {settings.data_dir} cannot be used ({error.strerror or error})."
         ) from error
     try:
-        settings.running_path.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+        with open(settings.running_path, "w", opener=open_private) as file:
+            json.dump({"pid": os.getpid(), "port": port}, file)
         yield
     finally:
         settings.running_path.unlink(missing_ok=True)
@@ -174,12 +180,20 @@ def _who(settings: Settings) -> str:
 
 
 def _log_to(settings: Settings) -> None:
-    settings.logs_dir.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(
+    settings.logs_dir.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    narrow(settings.logs_dir)
+    handler = _PrivateLog(
         settings.logs_dir / "envoy.log", maxBytes=5_000_000, backupCount=2, encoding="utf-8"
     )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+class _PrivateLog(RotatingFileHandler):
+    def _open(self) -> TextIOWrapper:
+        stream = open(self.baseFilename, self.mode, encoding=self.encoding, opener=open_private)  # noqa: SIM115
+        assert isinstance(stream, TextIOWrapper)
+        return stream
 
 
 class _Server(uvicorn.Server):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from farm_protocol.private import make_folder
 from farm_protocol.proof import Identity
 from farm_protocol.runner import report_of
 from filelock import FileLock, Timeout
@@ -153,7 +154,7 @@ def migrate(settings: Settings) -> str:
 def _lock(data_dir: Path) -> FileLock:
     """Take the data folder for this process alone. Raises StartError."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(data_dir, ("farm.lock", "farm.sqlite"))
         lock = FileLock(data_dir / "farm.lock")
         lock.acquire(blocking=False)
     except Timeout:

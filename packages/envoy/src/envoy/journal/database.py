@@ -1,10 +1,13 @@
 """The SQLite file: opening, migrating, transactions."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from farm_protocol.private import FOLDER_MODE, open_private
 
 from envoy.errors import StartError
 
@@ -92,7 +95,7 @@ class Database:
     """One connection, shared by all threads, one at a time."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         self._lock = threading.RLock()
         try:
             self._open(path)
@@ -104,6 +107,9 @@ class Database:
             ) from error
 
     def _open(self, path: Path) -> None:
+        # SQLite gives its neighbours (-wal, -shm) the mode of the file that they belong to.
+        with suppress(OSError):
+            os.close(open_private(path, os.O_RDWR | os.O_CREAT))
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         # Before anything is written to it.
         ((version,),) = self.read("PRAGMA user_version")

@@ -1,6 +1,7 @@
 """The command ``farm``: a module for each noun, `_common` for what they share."""
 
 import logging
+import os
 import sys
 from typing import Annotated, Any
 
@@ -61,6 +62,9 @@ def migrate(data_dir: DataDir = None) -> None:
 
 def main() -> None:
     """Run the command line."""
+    # Whatever a command writes lies in a data folder, which is nobody else's to read. What a
+    # runner writes, too: it inherits this.
+    os.umask(0o077)
     for argument in sys.argv[1:]:
         try:
             argument.encode()

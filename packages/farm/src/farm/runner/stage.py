@@ -2,7 +2,7 @@
 
 From a store on the same disk a file is linked, not copied, when that is safe: a scene may carry
 programs, and a process that may write to a hard link changes the stored blob itself. Blobs are mode
-0444, which stops everyone but their owner's chmod and root. So: as root, or when a blob is
+0400, which stops everyone but their owner's chmod and root. So: as root, or when a blob is
 writable, the file is cloned (reflink) or copied. Against the owner's own chmod the sandbox helps:
 in it the project is read-only. Without one, only that scenes run with Python switched off.
 """

@@ -2,7 +2,7 @@
 
 On disk::
 
-    <root>/<account id>/<first two hex digits>/<hash>    one blob, mode 0444, never changed
+    <root>/<account id>/<first two hex digits>/<hash>    one blob, mode 0400, never changed
     <root>/tmp/<random>                                  bytes on their way in
 
 A blob appears by a rename, complete and verified, or not at all. Runners on the same disk
@@ -86,7 +86,7 @@ class IncomingBlob:
         target = self._store.path(account_id, blob_hash)
         try:
             self._file.flush()
-            os.fchmod(self._file.fileno(), 0o444)
+            os.fchmod(self._file.fileno(), 0o400)
             os.fsync(self._file.fileno())
             target.parent.mkdir(parents=True, exist_ok=True)
             self._temporary.replace(target)
