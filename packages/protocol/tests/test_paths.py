@@ -2,7 +2,15 @@ import os
 from pathlib import Path
 
 import pytest
-from farm_protocol.paths import UnsafePathError, canonical, check_segment, local_target, project_of
+from farm_protocol.paths import (
+    MAX_PATH_BYTES,
+    MAX_SEGMENT_BYTES,
+    UnsafePathError,
+    canonical,
+    check_segment,
+    local_target,
+    project_of,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,3 +101,15 @@ def test_a_symbolic_link_does_not_lead_out(tmp_path: Path) -> None:
         local_target(folder, "link/frame.png")
     assert local_target(folder, "inner/frame.png")
     assert local_target(folder, "new/deep/frame.png") == folder / "new/deep/frame.png"
+
+
+def test_how_long_paths_and_names_may_be() -> None:
+    assert canonical("x" * MAX_SEGMENT_BYTES)
+    assert canonical("é" * (MAX_SEGMENT_BYTES // 2))
+    longest = "/".join(["x" * MAX_SEGMENT_BYTES] * 15 + ["y" * 254, "z"])
+    assert len(longest) == MAX_PATH_BYTES == 4096
+    # A leading slash is none of it.
+    assert canonical(longest) == canonical(f"/{longest}") == longest
+    for path in (longest + "z", longest[:-1] + "é", "x" * 256, "é" * 127 + "xx"):
+        with pytest.raises(UnsafePathError, match="longer than"):
+            canonical(path)

@@ -92,7 +92,7 @@ def claim(
         reason = "It makes room for another job."
     elif progress.claimable <= 0:
         reason = "No frame waits."
-    elif not is_first and trust.wastes_claims(connection, runner.id):
+    elif not is_first and trust.wastes_claims(connection, caller):
         reason = "It has given back too many claims."
     else:
         reason = setbacks.refusal(connection, definitions, row, runner, host, now)

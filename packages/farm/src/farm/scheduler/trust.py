@@ -56,9 +56,11 @@ def introduced(
     return host, True
 
 
-def wastes_claims(connection: Connection, runner_id: str) -> bool:
+def wastes_claims(connection: Connection, caller: Caller) -> bool:
     """Return whether a runner claims and gives back: so it would hold its slot and pay nothing."""
-    return rows.empty_claims(connection, runner_id) >= MOST_EMPTY_CLAIMS
+    if caller.claim is not None and caller.claim.frames_done:
+        return False  # As all do that work; the others need not be counted.
+    return rows.empty_claims(connection, caller.runner.id) >= MOST_EMPTY_CLAIMS
 
 
 def check_frame(connection: Connection, job: JobRow, claim: ClaimRow, number: int | None) -> None:
