@@ -7,7 +7,7 @@ workers := -n auto --maxprocesses 4 --dist worksteal
 # Each renderer's scripts are a world of their own: their modules share names.
 modules_in = $(patsubst $(templates)/$(1)/%.py,-m %,$(wildcard $(templates)/$(1)/*.py))
 
-.PHONY: help demo test test-long check bench clean
+.PHONY: help demo test test-long check bench mutants clean
 
 help:
 	@echo "make demo       render the sample project and show where the frames are"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-long  the slow, exhaustive ones too"
 	@echo "make check      formatting, lint, types, walls"
 	@echo "make bench      measure against bare Blender, and what the farm bears"
+	@echo "make mutants    which checks of a module no test would miss"
 
 demo:
 	@tools/setup.sh
@@ -48,6 +49,10 @@ bench:
 	@tools/setup.sh dev
 	@tools/system_packages.sh tests
 	@$(python) -m bench $(ARGS)
+
+mutants:
+	@tools/setup.sh dev
+	@$(python) tools/mutants.py $(ARGS)
 
 clean:
 	rm -rf .venv .uv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

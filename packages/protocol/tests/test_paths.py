@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,24 @@ def test_how_long_paths_and_names_may_be() -> None:
     for path in (longest + "z", longest[:-1] + "é", "x" * 256, "é" * 127 + "xx"):
         with pytest.raises(UnsafePathError, match="longer than"):
             canonical(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ('a/b"c', "contains the character '\"'"),
+        ("a/b\x9bc", "contains a control character"),
+        ("a/b\nc", "contains a control character"),
+        ("a/b.", "ends with a dot or a space"),
+        ("a/ ", "ends with a dot or a space"),
+        ("a/..", "not a valid file or folder name"),
+        ("a//b", "not a valid file or folder name"),
+        ("a/NUL.tar.gz", "reserved name on Windows"),
+        ("a/conIN$", "reserved name on Windows"),
+        ("a/com\u00b3", "reserved name on Windows"),
+        ("a/\ud800", "not valid Unicode text"),
+    ],
+)
+def test_the_sentence_says_what_is_wrong(path: str, words: str) -> None:
+    with pytest.raises(UnsafePathError, match=re.escape(words)):
+        canonical(path)
