@@ -49,7 +49,7 @@ def test_up_status_stop_and_second_starts(up, tmp_path, farm):
 
     assert "Nothing has been submitted" in envoy("status", "--port", str(port)).stdout
     told = json.loads(envoy("status", "--url", f"http://localhost:{port}", "--json").stdout)
-    assert told == {"submissions": [], "waiting_for": ""}
+    assert told == {"submissions": [], "waiting_for": "", "problems": []}
 
     stopped = envoy("stop", "--port", str(port))
     assert (stopped.returncode, stopped.stdout) == (0, "Envoy has stopped.\n")
@@ -110,7 +110,8 @@ def test_the_table():
         "downloads": downloads,
     }
     console = Console(width=120, record=True)
-    show({"submissions": [row], "waiting_for": "The farm does not answer."}, console)
+    activity = {"submissions": [row], "waiting_for": "The farm does not answer."}
+    show(activity | {"problems": ["The submission '[y]' is damaged."]}, console)
     text = console.export_text()
     for part in (
         "uploading 25 %",
@@ -123,6 +124,7 @@ def test_the_table():
         assert part in text
     assert text.count("demo, [beauty]: The scene lacks [wood.png].") == 1
     assert "does not answer" in text
+    assert "'[y]' is damaged" in text
 
 
 def test_flagged_frames_are_told_one_by_one():

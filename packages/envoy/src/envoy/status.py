@@ -152,7 +152,11 @@ class Status:
             if entry.state is not EntryState.UPLOADED
         ]
         pauses = next(iter(pausing.values()), "")
-        return {"submissions": shown, "waiting_for": self._waiting.sentence or pauses}
+        return {
+            "submissions": shown,
+            "waiting_for": self._waiting.sentence or pauses,
+            "problems": self._journal.damage.sentences,
+        }
 
     def _submission(
         self, entry: Entry, counts: DownloadCounts, flying: int, pausing: dict[str, str]

@@ -30,8 +30,8 @@ def show(activity: dict[str, Any], console: Console | None = None) -> None:
         for submission in submissions:
             for line in _sentences(submission):
                 out.print(line, markup=False)
-    if activity["waiting_for"]:
-        out.print(activity["waiting_for"], markup=False)
+    for sentence in filter(None, [activity["waiting_for"], *activity["problems"]]):
+        out.print(sentence, markup=False)
 
 
 def show_flagged(job: str, frames: list[dict[str, Any]], console: Console | None = None) -> None:

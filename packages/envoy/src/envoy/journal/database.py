@@ -157,7 +157,17 @@ class Database:
     def read(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
         """Return all rows of a query."""
         with self._lock:
-            return self._connection.execute(sql, parameters).fetchall()
+            try:
+                return self._connection.execute(sql, parameters).fetchall()
+            except sqlite3.OperationalError as error:
+                if "decode" not in str(error):
+                    raise
+            # One text is no text: the others are read all the same.
+            self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            try:
+                return self._connection.execute(sql, parameters).fetchall()
+            finally:
+                self._connection.text_factory = str
 
     def _migrate(self, version: int) -> None:
         for number in range(version, len(MIGRATIONS)):

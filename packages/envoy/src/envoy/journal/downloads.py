@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from farm_protocol.jobs import Job
 
+from envoy.journal.damage import Damage
 from envoy.journal.database import Database
 
 
@@ -67,15 +68,16 @@ class DownloadCounts:
 class Downloads:
     """The tables ``downloads`` and ``feeds``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, damage: Damage) -> None:
         self._database = database
+        self._damage = damage
 
     def cursor(self, account: str) -> tuple[str, int]:
         """Return (farm id, cursor) of the account's feed; ("", 0) when it was never read."""
         for farm_id, cursor in self._database.read(
             "SELECT farm_id, cursor FROM feeds WHERE account = ?", (account,)
         ):
-            return str(farm_id), int(str(cursor))
+            return str(farm_id), max(0, int(str(cursor)))
         return "", 0
 
     def apply(
@@ -157,6 +159,11 @@ class Downloads:
             (download_id,),
         ):
             text = [str(value) for value in row]
+            try:
+                state = DownloadState(text[7])
+            except ValueError as error:
+                self._damage.note("download", text[5], error)
+                return None
             return Download(
                 id=int(text[0]),
                 entry_id=text[1],
@@ -165,7 +172,7 @@ class Downloads:
                 relative=text[4],
                 hash=text[5],
                 size=int(text[6]),
-                state=DownloadState(text[7]),
+                state=state,
                 written_mtime_ns=int(text[8]),
             )
         return None
@@ -175,7 +182,13 @@ class Downloads:
         rows = self._database.read(
             "SELECT hash, folder, relative, state FROM downloads WHERE entry_id = ?", (entry_id,)
         )
-        return [(str(h), str(f), str(r), DownloadState(str(state))) for h, f, r, state in rows]
+        found: list[tuple[str, str, str, DownloadState]] = []
+        for digest, folder, relative, state in rows:
+            try:
+                found.append((str(digest), str(folder), str(relative), DownloadState(str(state))))
+            except ValueError as error:
+                self._damage.note("download", relative, error)
+        return found
 
     def folders(self) -> list[str]:
         """Return the local folders that results were ever to be downloaded to."""

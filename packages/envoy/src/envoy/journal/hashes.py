@@ -1,11 +1,13 @@
 """Hashes of local files, so that an unchanged file is not read again."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from envoy.journal.database import Database
 
 _MOST_PARAMETERS = 500
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,9 @@ class Hashes:
                 record = HashRecord(
                     str(path), int(str(size)), int(str(mtime_ns)), str(inode), str(digest)
                 )
-                found[record.path] = record
+                # What is no hash was damaged: the file is read again.
+                if _HASH.fullmatch(record.hash):
+                    found[record.path] = record
         return found
 
     def store(self, records: Iterable[HashRecord]) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from envoy.journal.damage import Damage
 from envoy.journal.database import Database
 from envoy.journal.downloads import Downloads
 from envoy.journal.hashes import Hashes
@@ -13,8 +14,9 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
-        self.submissions = Submissions(self._database)
-        self.downloads = Downloads(self._database)
+        self.damage = Damage()
+        self.submissions = Submissions(self._database, self.damage)
+        self.downloads = Downloads(self._database, self.damage)
         self.hashes = Hashes(self._database)
 
     def close(self) -> None:

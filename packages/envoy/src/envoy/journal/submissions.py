@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from farm_protocol.jobs import Job
+from pydantic import TypeAdapter, ValidationError
 
+from envoy.journal.damage import Damage
 from envoy.journal.database import Database
 
 
@@ -87,6 +89,9 @@ _COLUMNS = (
 )
 
 
+_SENTENCES = TypeAdapter(list[str])
+
+
 def _entry(row: tuple[object, ...]) -> Entry:
     values = [str(value) for value in row]
     return Entry(
@@ -98,7 +103,7 @@ def _entry(row: tuple[object, ...]) -> Entry:
         spec=values[5],
         state=EntryState(values[6]),
         sentence=values[7],
-        warnings=tuple(json.loads(values[8])),
+        warnings=tuple(_SENTENCES.validate_json(values[8])),
         bytes_total=int(values[9]),
         created_at=datetime.fromisoformat(values[10]),
     )
@@ -134,8 +139,9 @@ def new_entry(
 class Submissions:
     """The tables ``entries``, ``upload_files``, ``watches`` and ``jobs``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, damage: Damage) -> None:
         self._database = database
+        self._damage = damage
 
     def add(self, entry: Entry, files: Sequence[UploadFile], watches: Sequence[Watch] = ()) -> None:
         """Remember an accepted request; on the disk when this returns."""
@@ -267,7 +273,13 @@ class Submissions:
         rows = self._database.read(
             "SELECT body FROM jobs WHERE entry_id = ? ORDER BY position, id", (entry_id,)
         )
-        return [Job.model_validate_json(str(body)) for (body,) in rows]
+        found: list[Job] = []
+        for (body,) in rows:
+            try:
+                found.append(Job.model_validate_json(str(body)))
+            except ValidationError as error:
+                self._damage.note("job of the submission", entry_id, error)
+        return found
 
     def farm_id(self, job_id: str) -> str:
         """Return the farm's id of a job that is named by either id; "" when it is not known.
@@ -276,11 +288,18 @@ class Submissions:
         """
         rows = self._database.read(
             "SELECT jobs.id FROM jobs JOIN entries ON entries.id = entry_id WHERE jobs.id = ?"
-            " OR json_extract(body, '$.client_id') = ? ORDER BY entries.position DESC LIMIT 1",
+            " OR CASE WHEN json_valid(body) THEN json_extract(body, '$.client_id') END = ?"
+            " ORDER BY entries.position DESC LIMIT 1",
             (job_id, job_id),
         )
         return str(rows[0][0]) if rows else ""
 
     def _select(self, rest: str, parameters: tuple[object, ...]) -> list[Entry]:
         sql = f"SELECT {_COLUMNS} FROM entries {rest}"  # noqa: S608 - constants of this module
-        return [_entry(row) for row in self._database.read(sql, parameters)]
+        found: list[Entry] = []
+        for row in self._database.read(sql, parameters):
+            try:
+                found.append(_entry(row))
+            except (ValueError, TypeError) as error:
+                self._damage.note("submission", row[0], error)
+        return found

@@ -10,6 +10,7 @@ import logging
 from collections import deque
 
 from farm_protocol.jobs import SubmissionSpec
+from pydantic import ValidationError
 
 from envoy.errors import FarmAnswerError, LocalFileError
 from envoy.farm_client import FarmClient
@@ -98,6 +99,11 @@ class Uploader:
                 submissions.finish(entry, EntryState.UPLOADED)
                 return
             submissions.set_state(entry.id, EntryState.SUBMITTING)
-        spec = SubmissionSpec.model_validate_json(entry.spec)
+        try:
+            spec = SubmissionSpec.model_validate_json(entry.spec)
+        except ValidationError:
+            sentence = "What Envoy remembers of this submission is damaged. Submit it again."
+            submissions.set_state(entry.id, EntryState.FAILED, sentence)
+            return
         submission = await patience(lambda: self._farm.submit(spec))
         submissions.finish(entry, EntryState.SUBMITTED, submission.jobs)

@@ -29,7 +29,7 @@ async def health(use: Use) -> dict[str, Any]:
 
 @router.get("/activity")
 async def activity(use: Use) -> dict[str, Any]:
-    """Return what Envoy is doing: ``{"submissions": [...], "waiting_for": ""}``.
+    """Return what Envoy is doing: ``{"submissions": [...], "waiting_for": "", "problems": []}``.
 
     Each submission: ``submission_id``, ``project``, ``name`` ("" for a bare upload), ``state``
     (uploading, submitting, submitted, failed), ``sentence``, ``warnings``, ``bytes_done`` and

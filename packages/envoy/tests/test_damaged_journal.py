@@ -1,0 +1,121 @@
+"""A journal with bad rows stops nothing: Envoy starts, names them, and does the rest."""
+
+import json
+import sqlite3
+
+import pytest
+from envoy_studio import until
+
+OUT = "demo/render_results/out"
+NOT_UTF8 = "CAST(x'ff' AS TEXT)"
+ENTRY = {
+    "account": "'ann@example.com'",
+    "project": "'demo'",
+    "name": "'bad'",
+    "output_folder": f"'{OUT}'",
+    "spec": "'{}'",
+    "state": "'uploading'",
+    "sentence": "''",
+    "warnings": "'[]'",
+    "bytes_total": "0",
+    "created_at": "'2026-01-01T00:00:00+00:00'",
+}
+
+
+def entry(**changes: str) -> str:
+    """An entry of a submission that is under way, with one column that is wrong."""
+    values = {"id": "'bad'"} | ENTRY | changes
+    return (
+        f"INSERT INTO entries ({', '.join(values)}, position) SELECT {', '.join(values.values())},"
+        " max(position) + 1 FROM entries"
+    )
+
+
+BAD = {
+    "state": entry(state="'dancing'"),
+    "created_at": entry(created_at="'yesterday'"),
+    "warnings": entry(warnings="'no json'"),
+    "warnings of numbers": entry(warnings="'[1]'"),
+    "deep warnings": entry(warnings=f"'{'[' * 5000}'"),
+    "spec": entry(spec="'{'", state="'submitting'"),
+    "empty spec": entry(spec="'{}'"),
+    "project": entry(project="'../..'"),
+    "size": entry(bytes_total="-9223372036854775808"),
+    "no text": entry(name=NOT_UTF8, created_at=NOT_UTF8),
+    "id": entry(id=NOT_UTF8),
+    "file": "INSERT INTO upload_files VALUES ('GOOD', '../x', char(0) || '/dev/zero', -1, char(0))",
+    "file of bad": entry()
+    + "; INSERT INTO upload_files VALUES ('bad', char(10), char(0), -1, char(0))",
+    "watch": "INSERT INTO watches VALUES ('GOOD', '(((', char(0))",
+    "evil watch": "INSERT INTO watches VALUES ('GOOD', '(?=(a+)+)+$', 'relative')",
+    "watch of no text": f"INSERT INTO watches VALUES ('GOOD', {NOT_UTF8}, {NOT_UTF8})",
+    "job": "INSERT INTO jobs VALUES ('bad', 'GOOD', 7, '{')",
+    "job of no text": f"INSERT INTO jobs VALUES ('bad', 'GOOD', 7, {NOT_UTF8})",
+    "download": "INSERT INTO downloads VALUES (900, 'GOOD', '/x', 'y', 'z', -1, 'dancing', '', 0)",
+    "pending": "INSERT INTO downloads VALUES (900, 'GOOD', char(0), '../y', '../z', -1, 'pending',"
+    " '', -1)",
+    "large": "INSERT INTO downloads VALUES (900, 'GOOD', '/x', 'y', 'z', 9223372036854775807,"
+    " 'done', '', 0), (901, 'GOOD', '/x', 'yy', 'z', 9223372036854775807, 'failed', '', 0)",
+    "feed": "UPDATE feeds SET cursor = -5",
+    "hash": "UPDATE hashes SET hash = 'no hash'",
+}
+TABLES = {"entries", "upload_files", "watches", "jobs", "downloads", "feeds", "hashes"}
+
+
+def test_every_table_is_among_them(tmp_path):
+    from envoy.journal import Journal
+
+    Journal(tmp_path / "journal").close()
+    with sqlite3.connect(tmp_path / "journal") as journal:
+        found = {name for (name,) in journal.execute("SELECT name FROM sqlite_schema")}
+    journal.close()
+    assert {name for name in found if "_by_" not in name and "auto" not in name} == TABLES
+    assert all(
+        any(f" {table} " in f"{statement} " for statement in BAD.values()) for table in TABLES
+    )
+
+
+@pytest.mark.parametrize("statements", BAD.values(), ids=BAD)
+async def test_a_bad_row_stops_nothing(start, tmp_path, statements):
+    studio = await start()
+    await studio.sign_in()
+    good = await studio.submitted()
+    studio.farm.output(good, f"{OUT}/first.png", b"first")
+    await until((studio.results / "first.png").exists)
+    await start.stop()
+    with sqlite3.connect(tmp_path / "envoy" / "journal.sqlite3") as journal:
+        journal.executescript(statements.replace("GOOD", good))
+    journal.close()
+
+    studio = await start()
+    health = (await studio.http.get("/envoy/health")).json()
+    assert health["signed_in_as"]
+    # What it did before it still does: the good submission, and new ones.
+    studio.farm.output(good, f"{OUT}/second.png", b"second")
+    await until((studio.results / "second.png").exists)
+    again = await studio.submitted()
+    assert (await studio.of(good))["state"] == "submitted"
+    for path in (
+        *("/project-status/demo", "/projects", "/envoy/projects/demo/progress"),
+        *("/envoy/projects/demo/jobs", "/envoy/projects/demo/results", "/envoy/activity"),
+        *(f"/envoy/jobs/{job['id']}/log" for job in (await studio.of(again))["jobs"]),
+    ):
+        answer = await studio.http.get(path)
+        assert answer.status_code == 200, (path, answer.text)
+
+
+@pytest.mark.parametrize("column", ["state", "created_at", "warnings"])
+async def test_what_was_left_out_is_named(start, tmp_path, column):
+    studio = await start()
+    await studio.sign_in()
+    await studio.submitted()
+    await start.stop()
+    with sqlite3.connect(tmp_path / "envoy" / "journal.sqlite3") as journal:
+        journal.executescript(BAD[column])
+    journal.close()
+    studio = await start()
+    activity = (await studio.http.get("/envoy/activity")).json()
+    (problem,) = activity["problems"]
+    assert problem.startswith("The submission 'bad' of Envoy's journal is damaged")
+    assert [row["submission_id"] for row in activity["submissions"]] != ["bad"]
+    assert json.dumps(activity)
