@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 
 from farm_protocol.jobs import (
@@ -23,16 +24,39 @@ from farm.db.accounts import AccountRow
 from farm.errors import InvalidRequestError
 from farm.inputs import Maker, missing_images
 from farm.jobs.dependencies import find_cycle
-from farm.jobs.frames import FrameSpecError, format_frames, parse_frames
+from farm.jobs.frames import (
+    Frames,
+    FrameSet,
+    FrameSpecError,
+    format_ranges,
+    parse_frames,
+)
+from farm.output_names import Written, clashes
 from farm.scene_checks import saved_too_new
 from farm.stores.disk import DiskStore
 from farm.templates import (
+    FileNames,
     ImageSequence,
     SequenceError,
     Template,
     load_named,
     parse_sequence,
 )
+
+MAX_SUBMISSION_FRAMES = 5_000_000
+"""Most frames of all jobs of a submission."""
+
+MAX_SUBMISSION_RANGES = 20_000
+"""Most separate ranges of these."""
+
+MAX_SUBMISSION_DEPENDENCIES = 10_000
+"""Most dependencies of these."""
+
+_MOST_HINTS = 3
+"""Jobs for whose missing images a similar name is looked for."""
+
+_MOST_RANGES = 100
+"""Ranges of frames that two jobs have in common, to tell a few of them."""
 
 _NOT_THERE = (
     "'{}' is neither among the files to upload nor on the farm; "
@@ -50,12 +74,12 @@ class CheckedJob:
     plugins: list[str] = field(default_factory=list)
     template: str = ""
     machine: Machines | None = None
-    frames: list[int] = field(default_factory=list)
+    frames: Frames = field(default_factory=Frames)
     parameters: dict[str, object] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    files: set[str] = field(default_factory=set)
+    names: FileNames | None = None
     sequence: ImageSequence | None = None
-    images: list[int] = field(default_factory=list)
+    images: Frames = field(default_factory=Frames)
 
 
 def check_jobs(
@@ -97,9 +121,11 @@ def check_jobs(
                 wrong.setdefault(name, [_NOT_THERE.format(path)])
         errors.update({f"jobs[{index}].{name}": texts for name, texts in wrong.items()})
         checked.append(result)
-    _check_sequences(connection, project, spec, checked, errors)
+    _check_size(checked, errors)
     _check_graph(spec.jobs, errors)
-    _check_overlap(checked, errors)
+    if "jobs" not in errors:
+        _check_sequences(connection, project, spec, checked, errors)
+        _check_overlap(checked, errors)
     if errors:
         raise InvalidRequestError(errors)
     return checked
@@ -187,16 +213,40 @@ def _check_parameters(
             result.frames = parse_frames(listed)
         except FrameSpecError as error:
             wrong[template.frames] = [str(error)]
-        if refusal := template.frames_refusal(result.frames):
+        if refusal := template.frames_refusal(result.frames.runs):
             wrong[template.frames] = [refusal]
     if template.sequence:
         result.images = result.frames
     if template.whole:
-        result.frames = [min(result.frames, default=1)]
+        first = result.frames.lowest if result.frames else 1
+        result.frames = Frames((range(first, first + 1),))
     if not wrong:
-        result.files = template.foreseen_files(spec.path, validated.values, result.frames)
-        if template.outputs is not None and len(result.files) < len(result.frames):
-            wrong[template.naming] = ["Several frames would be written to the same file."]
+        try:
+            result.names = template.foreseen(spec.path, validated.values)
+        except UnsafePathError as error:
+            wrong[template.naming] = [str(error)]
+
+
+def _check_size(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> None:
+    frames = sum(len(job.frames) for job in checked)
+    if frames > MAX_SUBMISSION_FRAMES:
+        errors["jobs"] = [
+            f"The jobs have {frames} frames together, and a submission may have"
+            f" {MAX_SUBMISSION_FRAMES}: share them out among several submissions."
+        ]
+    needed = sum(len(job.spec.dependencies) for job in checked)
+    if needed > MAX_SUBMISSION_DEPENDENCIES:
+        errors["jobs"] = [
+            f"The jobs have {needed} dependencies together, and a submission may have"
+            f" {MAX_SUBMISSION_DEPENDENCIES}: leave out those that follow from others."
+        ]
+    ranges = sum(len(job.frames.runs) for job in checked)
+    if ranges > MAX_SUBMISSION_RANGES:
+        errors["jobs"] = [
+            f"The frames of the jobs come to {ranges} separate ranges together, and a submission"
+            f" may have {MAX_SUBMISSION_RANGES}: write ranges that do not overlap, or share the"
+            " jobs out among several submissions."
+        ]
 
 
 def _check_sequences(
@@ -206,15 +256,21 @@ def _check_sequences(
     checked: Sequence[CheckedJob],
     errors: dict[str, list[str]],
 ) -> None:
+    by_id = {job.spec.id: job for job in checked}
+    there: list[str] | None = None
+    hints = _MOST_HINTS
     for index, job in enumerate(checked):
         if job.sequence is None:
             continue
-        there = [path.removeprefix("/") for path in spec.pending_files]
-        there += files.paths(connection, project) if project is not None else []
-        needed = [each for each in checked if each.spec.id in job.spec.dependencies]
-        makers = [Maker(spec.output_folder, each.files) for each in needed]
-        if missing := missing_images(job.sequence, job.images, there, makers):
+        if there is None:
+            there = [path.removeprefix("/") for path in spec.pending_files]
+            there += files.paths(connection, project) if project is not None else []
+            there.sort()
+        needed = [by_id[each] for each in job.spec.dependencies if each in by_id]
+        makers = [Maker(spec.output_folder, each.names, each.frames) for each in needed]
+        if missing := missing_images(job.sequence, job.images, there, makers, hints=hints > 0):
             errors[f"jobs[{index}].path"] = [missing]
+            hints -= 1
 
 
 def _check_graph(jobs: Sequence[JobSpec], errors: dict[str, list[str]]) -> None:
@@ -235,15 +291,18 @@ def _check_graph(jobs: Sequence[JobSpec], errors: dict[str, list[str]]) -> None:
 
 def _check_overlap(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> None:
     # Two jobs of one submission share the results folder; one would silently replace the other.
-    owner: dict[str, CheckedJob] = {}
-    for index, job in enumerate(checked):
-        clash = next((name for name in sorted(job.files) if name.casefold() in owner), None)
-        if clash is not None:
-            other = owner[clash.casefold()]
-            both = set(job.frames) & set(other.frames)
-            naming = load_named(job.template).naming
-            errors[f"jobs[{index}].{naming}"] = [
-                f"'{job.spec.name}' and '{other.spec.name}' would both write '{clash}' "
-                f"(frames {format_frames(both)}). Give each job its own {naming}."
-            ]
-        owner.update({name.casefold(): job for name in job.files})
+    known = [
+        Written(job.names, job.frames) if job.names is not None and job.frames else None
+        for job in checked
+    ]
+    for clash in clashes(known):
+        job, other = checked[clash.second], checked[clash.first]
+        common = FrameSet(other.frames.lowest, other.frames.highest)
+        for run in other.frames.runs:
+            common.add(run)
+        both = islice(chain.from_iterable(map(common.common, job.frames.runs)), _MOST_RANGES)
+        naming = load_named(job.template).naming
+        errors[f"jobs[{clash.second}].{naming}"] = [
+            f"'{job.spec.name}' and '{other.spec.name}' would both write '{clash.name}' "
+            f"(frames {format_ranges(both)}). Give each job its own {naming}."
+        ]

@@ -4,7 +4,9 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from graphlib import TopologicalSorter
 from uuid import uuid4
 
 from farm_protocol.jobs import (
@@ -29,6 +31,19 @@ from farm.stores.disk import DiskStore
 from farm.submission_checks import CheckedJob, check_jobs
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A submission that was found to be good.
+
+    Attributes:
+        stored: the submission as it stands, when it is there already; nothing else is known then.
+        jobs: ready to be stored.
+    """
+
+    stored: Submission | None
+    jobs: Sequence[CheckedJob] = ()
+
+
 def check(
     connection: Connection,
     catalogue: Catalogue,
@@ -39,33 +54,48 @@ def check(
     """Say whether `create` would accept this once `pending_files` have been sent.
 
     Raises:
-        InvalidRequestError: all that is wrong, by field.
         InsufficientCreditsError: the balance is not positive.
+        InvalidRequestError: all that is wrong, by field.
     """
+    require_positive(connection, account.id)  # First: checking takes a while.
     checked = check_jobs(connection, catalogue, store, account, spec)
-    require_positive(connection, account.id)
     return SubmissionCheck(warnings=[text for job in checked for text in job.warnings])
 
 
-def create(
+def prepare(
     connection: Connection,
     catalogue: Catalogue,
     store: DiskStore,
     account: AccountRow,
     spec: SubmissionSpec,
+) -> Checked:
+    """Check a submission, to let `create` store it: reading is enough, so that nobody waits.
+
+    Raises:
+        InsufficientCreditsError, InvalidRequestError: as `check`.
+        ConflictError: the id is another user's.
+    """
+    if stored := _stored(connection, account, spec):
+        return Checked(stored)
+    require_positive(connection, account.id)
+    return Checked(None, check_jobs(connection, catalogue, store, account, spec))
+
+
+def create(
+    connection: Connection, account: AccountRow, spec: SubmissionSpec, checked: Checked
 ) -> Submission:
     """Store a submission with its jobs and return it; one that is there already is returned as is.
 
+    Parameters:
+        checked: what `prepare` has returned a moment ago. What may have changed since does no harm:
+            a file of the project, and the version that a scene was saved by.
+
     Raises:
-        InvalidRequestError, InsufficientCreditsError: as `check`.
+        InsufficientCreditsError: the balance is not positive any more.
         ConflictError: the id is another user's.
     """
-    owner = rows.submission_owner(connection, spec.id)
-    if owner is not None:
-        if owner != account.id:
-            raise ConflictError(f"The id '{spec.id}' is taken; choose a random UUID.")
-        return rows.submission(connection, spec.id)
-    checked = check_jobs(connection, catalogue, store, account, spec)
+    if stored := checked.stored or _stored(connection, account, spec):
+        return stored
     require_positive(connection, account.id)
     now = datetime.now(UTC)
     job_rows.insert_submission(
@@ -80,31 +110,33 @@ def create(
             "submitted_at": now,
         },
     )
-    ids = {job.spec.id: uuid4().hex for job in checked}
-    for job in _needed_first(checked):
-        values = _job_values(job, ids, spec.id, account.id, checked.index(job), now)
+    ids = {job.spec.id: uuid4().hex for job in checked.jobs}
+    places = {job.spec.id: place for place, job in enumerate(checked.jobs)}
+    for job in _needed_first(checked.jobs):
+        values = _job_values(job, ids, spec.id, account.id, places[job.spec.id], now)
         needs = [ids[needed] for needed in dict.fromkeys(job.spec.dependencies)]
         frames = job.frames
         if job.spec.test_frames_first:
             frames, values["test_frames"] = with_test_frames(frames)
         job_rows.insert_job(connection, values, frames, needs)
         feed.job_changed(connection, account.id, ids[job.spec.id])
-    if any(job.spec.dependencies for job in checked):
+    if any(job.spec.dependencies for job in checked.jobs):
         writer.review_dependencies(connection, spec.id, now)
     return rows.submission(connection, spec.id)
 
 
+def _stored(connection: Connection, account: AccountRow, spec: SubmissionSpec) -> Submission | None:
+    owner = rows.submission_owner(connection, spec.id)
+    if owner is not None and owner != account.id:
+        raise ConflictError(f"The id '{spec.id}' is taken; choose a random UUID.")
+    return rows.submission(connection, spec.id) if owner is not None else None
+
+
 def _needed_first(checked: Sequence[CheckedJob]) -> list[CheckedJob]:
     # Foreign keys: a job is stored after those that it needs. There is no cycle by now.
-    ordered: list[CheckedJob] = []
-    left = list(checked)
-    done: set[str] = set()
-    while left:
-        free = [job for job in left if done.issuperset(job.spec.dependencies)]
-        ordered += free
-        done.update(job.spec.id for job in free)
-        left = [job for job in left if job.spec.id not in done]
-    return ordered
+    jobs = {job.spec.id: job for job in checked}
+    order = TopologicalSorter({job.spec.id: job.spec.dependencies for job in checked})
+    return [jobs[each] for each in order.static_order()]
 
 
 def _job_values(

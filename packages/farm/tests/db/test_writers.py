@@ -15,6 +15,7 @@ from farm.db.database import Database
 from farm.db.opening import open_database
 from farm.db.tables import changes
 from farm.errors import CannotOpenDatabaseError
+from farm.jobs.frames import Frames
 from farm_protocol.users import NewUser
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -56,7 +57,8 @@ def add_job(database: Database) -> tuple[str, str]:
             "sentence": "",
             "budget_action": "",
         }
-        job_rows.insert_job(connection, job | {"frames_total": 1, "submitted_at": now}, [1], [])
+        one = Frames((range(1, 2),))
+        job_rows.insert_job(connection, job | {"frames_total": 1, "submitted_at": now}, one, [])
     return account, "j" * 32
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from farm.db import accounts, ledger, metering
 from farm.db import claims as claim_rows
-from farm.db.tables import claims, frames, job_dependencies, jobs, runners
+from farm.db.tables import claims, frame_runs, frames, job_dependencies, jobs, runners
 from farm.jobs.dependencies import find_cycle
 from farm.jobs.licences import FREE_SECONDS_OF_A_TRY
 from farm_protocol.jobs import BudgetAction, JobState
@@ -47,6 +47,7 @@ class Invariants(RuleBasedStateMachine):
             return
         with self.world.database.read() as connection:
             all_frames = connection.execute(select(frames)).all()
+            all_runs = connection.execute(select(frame_runs)).all()
             open_claims = {each.id: each for each in claim_rows.open_claims(connection)}
             living = set(
                 connection.execute(
@@ -62,6 +63,21 @@ class Invariants(RuleBasedStateMachine):
                 assert frame.state in ("waiting", "failed"), "not before the test frames"
             if frame.state == "running":
                 assert open_claims[frame.claim_id].job_id == frame.job_id
+        numbers = Counter((frame.job_id, frame.number) for frame in all_frames)
+        for run in all_runs:
+            row = rows[run.job_id]
+            assert row["frames_total"] == run.position + run.count + sum(
+                each.count
+                for each in all_runs
+                if each.job_id == run.job_id and each.position > run.position
+            ), "what nobody has touched was asked for last"
+            steps = range(run.lowest, run.highest + 1, abs(run.step))
+            assert (len(steps), steps[-1]) == (run.count, run.highest)
+            numbers.update((run.job_id, number) for number in steps)
+            states[run.job_id][run.state] += run.count
+            if row["frames_done"] < row["test_frames"]:
+                assert run.state in ("waiting", "failed")
+        assert set(numbers.values()) <= {1}, "a frame is there twice"
         assert {each.runner_id for each in open_claims.values()} <= living
         for job_id, row in rows.items():
             count = states[job_id]

@@ -10,6 +10,7 @@ import pytest
 from farm.accounts.users import create
 from farm.db import files, job_rows, runners
 from farm.db.database import Database
+from farm.jobs.frames import Frames
 from farm.jobs.progress import Progress
 from farm.scheduler.plan import plan
 from farm.scheduler.snapshot import read_snapshot
@@ -53,7 +54,7 @@ def fill(connection: Connection, accounts: list[str], chance: random.Random) -> 
         values |= {"frames_total": progress.total, "frames_done": progress.done}
         values |= {"frames_failed": progress.failed, "frames_running": progress.running}
         values |= {"test_frames": progress.test_frames, "submitted_at": NOW}
-        job_rows.insert_job(connection, values, [1], [])
+        job_rows.insert_job(connection, values, Frames((range(1, 2),)), [])
         if chance.random() < 0.05:
             runners.add_runner(
                 connection,

@@ -39,6 +39,7 @@ from sqlalchemy import select
 from tools.temporary_postgres import TemporaryPostgres
 
 pick = st.integers(0, 1000)
+SEVERAL_RANGES = ["1 9 2,2 8 2", "9 1 -2,4", "3,1,7", "-2 4 3,1 9", "5 8,1 5"]
 
 
 budgets = st.none() | st.builds(
@@ -54,7 +55,7 @@ def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
         {
             "id": f"j{number}",
             "dependencies": [f"j{n}" for n in range(number) if draw(st.booleans())],
-            "frames": draw(st.integers(1, 9)),
+            "frames": draw(st.integers(1, 9) | st.sampled_from(SEVERAL_RANGES)),
             "instances": draw(st.integers(0, 4)),
             "test_frames_first": draw(st.booleans()),
             "budget": draw(budgets),

@@ -31,7 +31,7 @@ from farm.renderers import programs
 from farm.scheduler import claims
 from farm.scheduler.loop import Scheduler
 from farm.stores.disk import DiskStore
-from farm.submit import create
+from farm.submit import create, prepare
 from farm.wakeup import Wakeup
 from farm_protocol.jobs import JobSpec, JobState, Submission, SubmissionSpec
 from farm_protocol.runner import (
@@ -258,14 +258,17 @@ class World:
         assert of_job <= most, "instances"
 
     def submit(self, user: int, jobs: list[dict[str, object]]) -> Submission:
-        """Submit jobs: each has an id, dependencies, frames (a count) and whatever it changes."""
+        """Submit jobs: each has an id, dependencies, frames and whatever it changes.
+
+        The frames are a count, or a text as users write it.
+        """
         specs = [
             JobSpec(
                 name=str(job["id"]),
                 app="blender",
                 operation="render",
                 path="demo/scene.blend",
-                params={"frames": f"1 {job.pop('frames')}", "output_prefix": f"{job['id']}_"},
+                params={"frames": _frames(job.pop("frames")), "output_prefix": f"{job['id']}_"},
                 **job,  # type: ignore[arg-type]
             )
             for job in jobs
@@ -280,7 +283,8 @@ class World:
         )
         account = self.account(user)
         with self.database.write() as connection:
-            return create(connection, self.catalogue, self.store, account, spec)
+            checked = prepare(connection, self.catalogue, self.store, account, spec)
+            return create(connection, account, spec, checked)
 
     def knows(self, process: Process) -> bool:
         """Whether the farm takes the process for a living runner."""
@@ -346,3 +350,7 @@ class World:
         self._tell(process, partial(claims.finish, free_a_day=FREE_A_DAY), report)
         if report.outcome is Outcome.NO_LICENCE:
             process.delivered = False
+
+
+def _frames(asked: object) -> str:
+    return asked if isinstance(asked, str) else f"1 {asked}"

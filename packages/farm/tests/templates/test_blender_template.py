@@ -254,7 +254,7 @@ def test_the_public_surface():
     import farm.templates
 
     assert set(farm.templates.__all__) == {
-        "ImageSequence", "Parameter", "PlugIn", "SHARED", "SceneError", "SceneFormat",
+        "FileNames", "ImageSequence", "Parameter", "PlugIn", "SHARED", "SceneError", "SceneFormat",
         "SequenceError", "Symptoms", "Template", "TemplateError", "Timeout", "Validated",
         "available", "even_runs", "load", "load_named", "marked", "parse_sequence",
     }  # fmt: skip

@@ -4,9 +4,8 @@ from farm_protocol.jobs import Submission, SubmissionCheck, SubmissionSpec
 from fastapi import APIRouter
 
 from farm import submit
-from farm.api.context import Account, Context, InContext
+from farm.api.context import Account, InContext
 from farm.db import jobs as rows
-from farm.db.accounts import AccountRow
 from farm.errors import NotFoundError
 
 router = APIRouter()
@@ -27,23 +26,17 @@ def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> Su
 @router.post("/submissions", status_code=201)
 def post_submission(context: InContext, account: Account, spec: SubmissionSpec) -> Submission:
     """Submit; the same id again answers the submission as it stands."""
-    if context.assets.refuses:
-        _require_files(context, account, spec)
-    with context.database.write() as connection:
+    # Outside of the write turn, which others wait for.
+    with context.database.read() as connection:
         offers = context.offers(connection)
-        submission = submit.create(connection, offers, context.store, account, spec)
+        checked = submit.prepare(connection, offers, context.store, account, spec)
+    if checked.stored is None:
+        context.assets.require(account.id, spec)
+    with context.database.write() as connection:
+        submission = submit.create(connection, account, spec, checked)
     context.notify()
     context.assets.note(account.id, spec, submission)
     return submission
-
-
-def _require_files(context: Context, account: AccountRow, spec: SubmissionSpec) -> None:
-    """Look for the files of a new submission; outside of the write turn, which others wait for."""
-    with context.database.read() as connection:
-        if rows.submission_owner(connection, spec.id) is not None:
-            return
-        submit.check(connection, context.offers(connection), context.store, account, spec)
-    context.assets.require(account.id, spec)
 
 
 @router.get("/submissions/{submission_id}")

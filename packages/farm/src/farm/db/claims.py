@@ -1,6 +1,5 @@
 """Claims: which frames a runner was given, and what became of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
 
+from farm.db import frame_runs, job_rows
 from farm.db.prepared import Prepared
 from farm.db.tables import claims, frames, jobs
 from farm.jobs.frames import format_frames
@@ -144,15 +144,20 @@ def add_claim(
     claim_id: str,
     runner_id: str,
     job_id: str,
-    waiting: Sequence[tuple[int, int]],
+    most: int,
     now: datetime,
-) -> None:
-    """Store a claim and give it its frames.
+) -> list[int]:
+    """Store a claim and give it the first of a job's waiting frames; return these.
 
     Parameters:
-        waiting: the first of the job's waiting frames, as `job_rows.positions` returns them.
+        most: of these, at least 1; the job has some.
     """
-    numbers = [number for number, _ in waiting]
+    # What comes back from other claims is in front of what nobody has touched.
+    back = job_rows.positions(connection, job_id, FrameState.WAITING, most)
+    new = frame_runs.Front([])
+    if len(back) < most:
+        new = frame_runs.front(connection, job_id, most - len(back))
+    numbers = [number for number, _ in back] + new.numbers
     _ADD_CLAIM.run(
         connection,
         id=claim_id,
@@ -169,7 +174,10 @@ def add_claim(
         sentence="",
         marker="",
     )
-    _GIVE_FRAMES.run(connection, of_job=job_id, until=waiting[-1][1], for_claim=claim_id)
+    if back:
+        _GIVE_FRAMES.run(connection, of_job=job_id, until=back[-1][1], for_claim=claim_id)
+    frame_runs.take(connection, job_id, claim_id, new)
+    return numbers
 
 
 def touch(
@@ -259,7 +267,7 @@ def forgive(connection: Connection, job_id: str) -> int:
         .where(frames.c.job_id == job_id, or_(frames.c.failures > 0, frames.c.losses > 0))
         .values(failures=0, losses=0)
     )
-    return again
+    return again + frame_runs.let_wait(connection, job_id)
 
 
 def end_claim(connection: Connection, claim_id: str, now: datetime, **values: Any) -> None:

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
 
 from farm_protocol.frames import Flag, Frame, FrameFlag, FrameList
 from sqlalchemy import Connection, delete, func, insert, select
 
+from farm.db import frame_runs
 from farm.db.tables import frame_flags, frames
 
 
@@ -77,14 +80,18 @@ def page(
     if flagged:
         flags_of_job = select(frame_flags.c.frame).where(frame_flags.c.job_id == job_id)
         query = query.where(frames.c.number.in_(flags_of_job))
-    found = connection.execute(query).all()
+    touched = [tuple(row) for row in connection.execute(query)]
+    # Nothing was noticed about what nobody has begun.
+    rest = [] if flagged else frame_runs.page(connection, job_id, after, limit)
+    untouched = [(number, state, 0.0, 0) for number, state in rest]
+    found = list(islice(merge(touched, untouched), limit))
     flags: dict[int, list[Flag]] = {}
     if found:
         rows = connection.execute(
             select(frame_flags)
             .where(
                 frame_flags.c.job_id == job_id,
-                frame_flags.c.frame.between(found[0].number, found[-1].number),
+                frame_flags.c.frame.between(found[0][0], found[-1][0]),
             )
             .order_by(frame_flags.c.certainty, frame_flags.c.code)
         )
@@ -94,13 +101,13 @@ def page(
     return FrameList(
         frames=[
             Frame(
-                number=row.number,
-                state=row.state,
-                seconds=row.seconds,
-                failures=row.failures,
-                flags=flags.get(row.number, []),
+                number=number,
+                state=state,
+                seconds=seconds,
+                failures=failures,
+                flags=flags.get(number, []),
             )
-            for row in found
+            for number, state, seconds, failures in found
         ],
         more=len(found) == limit,
     )

@@ -15,6 +15,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from farm.db import frame_runs
 from farm.db.prepared import Prepared
 from farm.db.tables import frame_pictures, frames
 from farm.jobs.frame_health import AROUND, Seen
@@ -67,10 +68,17 @@ def around(connection: Connection, job_id: str, frame: int) -> list[Seen | None]
 
     None stands for each that has no picture.
     """
-    return [
-        None if signature is None else Seen(number, _FORMAT.unpack(signature), Emptiness(emptiness))
+    known = {
+        number: None
+        if signature is None
+        else Seen(number, _FORMAT.unpack(signature), Emptiness(emptiness))
         for number, signature, emptiness in _AROUND.rows(connection, of_job=job_id, of_number=frame)
-    ]
+    }
+    # What nobody has begun has no row, but stands between two that may have one.
+    known |= dict.fromkeys(frame_runs.beside(connection, job_id, frame, AROUND))
+    numbers = sorted(known)
+    place = numbers.index(frame)
+    return [known[each] for each in numbers[max(0, place - AROUND) : place + AROUND + 1]]
 
 
 def forget(connection: Connection, job_id: str) -> None:

@@ -10,12 +10,11 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
-    literal,
     select,
     update,
 )
 
-from farm.db import postgres, sqlite
+from farm.db import frame_runs
 from farm.db.prepared import Prepared
 from farm.db.tables import (
     accounts,
@@ -28,6 +27,7 @@ from farm.db.tables import (
     submissions,
 )
 from farm.jobs.dependencies import Node
+from farm.jobs.frames import Frames
 from farm.jobs.progress import Progress
 from farm.jobs.retries import FrameState
 
@@ -45,22 +45,11 @@ def insert_submission(connection: Connection, values: dict[str, Any]) -> None:
 
 
 def insert_job(
-    connection: Connection, values: dict[str, Any], numbers: Sequence[int], needs: Sequence[str]
+    connection: Connection, values: dict[str, Any], asked: Frames, needs: Sequence[str]
 ) -> None:
     """Store a job with its frames and the ids of the jobs it needs."""
     connection.execute(insert(jobs).values(**values))
-    # The numbers are sent as one value: a row for each would cost ten times as much.
-    dialect = postgres if connection.dialect.name == "postgresql" else sqlite
-    same = {"job_id": values["id"], "state": FrameState.WAITING.value}
-    same |= {"failures": 0, "losses": 0, "seconds": 0.0}
-    connection.execute(
-        insert(frames).from_select(
-            ["number", "position", *same],
-            dialect.numbered(numbers).add_columns(
-                *(literal(value, frames.c[name].type) for name, value in same.items())
-            ),
-        )
-    )
+    frame_runs.add(connection, values["id"], asked.runs)
     if needs:
         connection.execute(
             insert(job_dependencies),
@@ -206,15 +195,13 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
 _BEGUN = jobs.c.frames_done + jobs.c.frames_failed + jobs.c.frames_running
 
 
-def frame_numbers(connection: Connection, job_id: str, state: FrameState, limit: int) -> list[int]:
-    """Return up to ``limit`` frames of a job in this state, in the order they were asked for."""
-    return [number for number, _ in positions(connection, job_id, state, limit)]
-
-
 def positions(
     connection: Connection, job_id: str, state: FrameState, limit: int
 ) -> list[tuple[int, int]]:
-    """Return the same frames as (number, position)."""
+    """Return up to ``limit`` frames of a job that have a row, in the order they were asked for.
+
+    Each as (number, position).
+    """
     found = _FRAMES.rows(connection, of_job=job_id, of_state=state.value, most=limit)
     return [(number, position) for number, position in found]
 

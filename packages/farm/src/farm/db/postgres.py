@@ -99,14 +99,14 @@ def own(engine: Engine) -> Connection | None:
             time.sleep(0.05)
 
 
-def numbered(numbers: Sequence[int]) -> Select[tuple[int, int]]:
-    """Return a query for the numbers and their positions (from 0), sent as one value."""
+def numbered(numbers: Sequence[int], position: int) -> Select[tuple[int, int]]:
+    """Return a query for the numbers and their positions, from ``position``, sent as one value."""
     each = (
         func.unnest(cast(list(numbers), ARRAY(Integer)))
         .table_valued(column("number", Integer), with_ordinality="position")
         .render_derived()
     )
-    return select(each.c.number, cast(each.c.position - 1, Integer))
+    return select(each.c.number, cast(each.c.position + (position - 1), Integer))
 
 
 def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:

@@ -44,12 +44,12 @@ def prepare(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def numbered(numbers: Sequence[int]) -> Select[tuple[int, int]]:
-    """Return a query for the numbers and their positions (from 0), sent as one value."""
+def numbered(numbers: Sequence[int], position: int) -> Select[tuple[int, int]]:
+    """Return a query for the numbers and their positions, from ``position``, sent as one value."""
     each = func.json_each(json.dumps(list(numbers))).table_valued(
         column("value", Integer), column("key", Integer)
     )
-    return select(each.c.value, each.c.key)
+    return select(each.c.value, each.c.key + position)
 
 
 def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:

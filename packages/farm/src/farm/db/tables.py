@@ -352,6 +352,21 @@ frames = Table(
     ForeignKeyConstraint(["job_id"], [jobs.c.id]).ddl_if(dialect="sqlite"),
 )
 
+frame_runs = Table(
+    "frame_runs",
+    metadata,
+    Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
+    Column("position", Integer, primary_key=True, comment="of the frame that was asked for first"),
+    Column("lowest", Integer, nullable=False, comment="number of a frame"),
+    Column("highest", Integer, nullable=False, comment="number of a frame"),
+    Column("step", Integer, nullable=False, comment="negative: the highest was asked for first"),
+    Column("count", Integer, nullable=False, comment="how many frames these are"),
+    Column("state", String(10), nullable=False, comment="waiting or failed"),
+    Index(None, "job_id", "lowest"),
+    Index(None, "job_id", "highest"),
+)
+"""Frames that nobody has claimed yet: they have no row in ``frames``."""
+
 frame_flags = Table(
     "frame_flags",
     metadata,

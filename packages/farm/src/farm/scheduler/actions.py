@@ -12,7 +12,7 @@ from farm_protocol.jobs import JobChange, JobState
 from sqlalchemy import Connection, or_, select, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_flags, frame_pictures, job_rows, tasks
+from farm.db import feed, frame_flags, frame_pictures, frame_runs, job_rows, tasks
 from farm.db.job_rows import JobRow
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
@@ -162,6 +162,7 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
         .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
         .values(state=FrameState.WAITING.value, failures=0, losses=0, claim_id=None)
     ).rowcount
+    again += frame_runs.let_wait(connection, job_id)
     if over:
         claim_rows.forget_begun(connection, job_id)
     done = 0
@@ -205,10 +206,12 @@ def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bo
         .where(of_job, failed, ~begun)
         .values(state=FrameState.WAITING.value, losses=0, claim_id=None)
     ).rowcount
+    again += frame_runs.let_wait(connection, job_id)
     given_up = 0
     if over:
         query = select(frames.c.number).where(of_job, waiting, ~begun)
-        if connection.execute(query.limit(1)).first() is None:
+        untouched = frame_runs.any_wait(connection, job_id)
+        if not untouched and connection.execute(query.limit(1)).first() is None:
             return False
         given_up = connection.execute(
             update(frames).where(of_job, waiting, begun).values(state=FrameState.FAILED.value)

@@ -107,22 +107,20 @@ def claim(
     room = slots.get(row["machine_type"], 1) if row["slots"] is None else row["slots"]
     sharing = max(1, min(allowed, room))
     size = claim_size(progress.claimable, sharing, row["startup_seconds"], row["frame_seconds"])
-    waiting = job_rows.positions(
-        connection, runner.job_id, FrameState.WAITING, min(size, MAX_CLAIM)
-    )
     claim_id = uuid4().hex
-    rows.add_claim(connection, claim_id, runner.id, runner.job_id, waiting, now)
+    given_frames = rows.add_claim(
+        connection, claim_id, runner.id, runner.job_id, min(size, MAX_CLAIM), now
+    )
     writer.warn(connection, row, request.warnings)
-    given = {**times, "frames_running": row["frames_running"] + len(waiting)}
+    given = {**times, "frames_running": row["frames_running"] + len(given_frames)}
     # What it waited for is there.
     over = row["sentence"].startswith(WAITS) and not setbacks.waits_for_licence(row, now)
     sentence = "" if over else None
     writer.happen_to(connection, row, Event.CLAIMED, now, sentence, **given)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
-    given_frames = sorted(number for number, _ in waiting)
     # Of what it gave back nothing is left for another runner when it got as much anew.
     more_wait = job_rows.progress(row).claimable > waited
-    return Claim(claim_id=claim_id, frames=given_frames), something_to_do and more_wait
+    return Claim(claim_id=claim_id, frames=sorted(given_frames)), something_to_do and more_wait
 
 
 def _measured_times(request: ClaimRequest) -> dict[str, float]:

@@ -12,18 +12,21 @@ from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, bindparam, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_pictures, job_rows, job_warnings, notices
+from farm.db import feed, frame_pictures, frame_runs, job_rows, job_warnings, notices
 from farm.db import jobs as rows
 from farm.db.job_rows import JobRow
 from farm.db.prepared import Prepared
 from farm.db.tables import frames
 from farm.jobs.dependencies import review
-from farm.jobs.frames import format_frames
+from farm.jobs.frames import format_ranges
 from farm.jobs.retries import FrameState, Verdict
 from farm.jobs.transitions import ASKED_FOR, Event, IllegalTransitionError, next_state
 
 AT_WORK = frozenset({JobState.READY, JobState.RUNNING})
 """States of jobs that runners may work on."""
+
+_MOST_LOOKED_AT = 1000
+"""Failed frames, and ranges of them, that are looked at to tell a few."""
 
 _BY_THEMSELVES = frozenset({JobState.COMPLETED, JobState.FAILED})
 """How jobs end unless somebody stops them, or one that they need."""
@@ -272,6 +275,7 @@ def fail_waiting(connection: Connection, row: JobRow) -> None:
         .where(frames.c.job_id == row["id"], frames.c.state == FrameState.WAITING.value)
         .values(state=FrameState.FAILED.value)
     ).rowcount
+    given_up += frame_runs.give_up(connection, row["id"])
     job_rows.put(connection, row, frames_failed=row["frames_failed"] + given_up)
 
 
@@ -298,8 +302,13 @@ def _failure(connection: Connection, row: JobRow) -> str:
     why = claim_rows.last_failure(connection, row["id"])
     if row["frames_failed"] == row["frames_total"]:
         return why or "No frame could be rendered."
-    numbers = job_rows.frame_numbers(connection, row["id"], FrameState.FAILED, row["frames_failed"])
-    which = f"frame {numbers[0]}" if len(numbers) == 1 else f"frames {format_frames(numbers)}"
+    found = job_rows.positions(connection, row["id"], FrameState.FAILED, _MOST_LOOKED_AT)
+    runs = [range(number, number + 1) for number, _ in found]
+    runs += frame_runs.failed(connection, row["id"], _MOST_LOOKED_AT)
+    shown = format_ranges(runs)
+    if len(found) == _MOST_LOOKED_AT and not shown.endswith("..."):
+        shown += ", ..."
+    which = f"frame {shown}" if row["frames_failed"] == 1 else f"frames {shown}"
     if left := job_rows.progress(row).left:
         return f"Failed: test {which}; the other {left} were not started. {why}".rstrip()
     return f"Failed: {which}. {why}".rstrip()

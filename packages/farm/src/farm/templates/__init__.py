@@ -7,6 +7,7 @@ session. No OpenJD code is imported here: decoding costs half a second and only 
 """
 
 from farm.templates._drive import SceneError
+from farm.templates._file_names import FileNames
 from farm.templates._load import SHARED, available, load, load_named
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._plugins import PlugIn
@@ -21,6 +22,7 @@ from farm.templates._template import SceneFormat, Symptoms, Template, TemplateEr
 
 __all__ = [
     "SHARED",
+    "FileNames",
     "ImageSequence",
     "Parameter",
     "PlugIn",

@@ -2,20 +2,25 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
 from pathlib import Path
 
+from farm_protocol.paths import canonical
 from pydantic import JsonValue
 
 from farm.templates._drive import Drive, SceneFiles
+from farm.templates._file_names import FileNames
 from farm.templates._parameters import Parameter, Validated
 from farm.templates._plugins import PlugIn, chosen
 from farm.templates._prefix import check_file_name, check_prefix
 from farm.templates._shared.farm_numbering import numbered
 
+MOST_WHOLE = 500_000
+"""Most frames of a job that one renderer does as a whole: unlike others it lists them all."""
+_LONGEST_NUMBER = 1_000_000
+"""A frame's number, negative, that is as long as any."""
 _MOST_HINTS = 10
 """Unknown parameters for which a similar name is looked for: that takes a while."""
 _EMPTY: tuple[JsonValue, ...] = (None, "", "[]", "{}", [], {})
@@ -231,19 +236,26 @@ class Template:
             return {**{frame: [] for frame in rest}, last: [f"{prefix}.{extension}"]}
         return {frame: [f"{numbered(prefix, frame)}.{extension}"] for frame in frames}
 
-    def foreseen_files(
-        self, scene: str, values: Mapping[str, JsonValue], frames: Iterable[int]
-    ) -> set[str]:
-        """Return all files that are known before a scene is read; none when only it knows them.
+    def foreseen(self, scene: str, values: Mapping[str, JsonValue]) -> FileNames | None:
+        """Return how files will be called, before a scene is read; None when only it knows.
 
         Parameters:
             scene: remote path.
             values: from a `validate` without errors.
+
+        Raises:
+            UnsafePathError: no file can have such a name.
         """
         if self.image_name is not None:
-            image = self.image_name(Path(scene), values)
-            return {numbered(image, frame) for frame in frames}
-        return {name for names in self.output_files(values, frames).values() for name in names}
+            names = FileNames.of(self.image_name(Path(scene), values))
+        elif self.outputs is None:
+            return None
+        elif self.whole:
+            names = FileNames(f"{values[self.outputs.prefix]}.{self.extension(values)}", 0, "")
+        else:
+            names = FileNames.of(str(values[self.outputs.prefix]), f".{self.extension(values)}")
+        canonical(names.name(-_LONGEST_NUMBER))
+        return names
 
     def wants_gpu(self, values: Mapping[str, object]) -> bool:
         """Return whether a job with these parameters needs a machine that has a GPU."""
@@ -275,11 +287,26 @@ class Template:
         other = self.other or self
         return self if other.scene_refusal(path) else other
 
-    def frames_refusal(self, frames: Iterable[int]) -> str:
-        """Return why a job cannot have these frames; "" when it can."""
-        steps = {later - frame for frame, later in pairwise(sorted(frames))}
-        if not self.single_range or len(steps) <= 1:
+    def frames_refusal(self, frames: Sequence[range]) -> str:
+        """Return why a job cannot have these frames; "" when it can.
+
+        Parameters:
+            frames: ranges that share none.
+        """
+        count = sum(map(len, frames))
+        if self.whole and count > MOST_WHOLE:
+            return (
+                f"{self.app} {self.operation} takes at most {MOST_WHOLE} frames, since one machine"
+                f" does all of them in one go, and these are {count}: share them out among several"
+                " jobs."
+            )
+        if not self.single_range or count < 2:
             return ""
+        lowest = min(min(run[0], run[-1]) for run in frames)
+        highest = max(max(run[0], run[-1]) for run in frames)
+        step, rest = divmod(highest - lowest, count - 1)
+        if not rest and not any((run[0] - lowest) % step or run.step % step for run in frames):
+            return ""  # So many different multiples of the step, up to the highest, are all.
         return (
             f"{self.app} {self.operation} computes its frames in order, so they must be a single "
             "range, as in '1 100' or '1 99 2'."
