@@ -9,10 +9,12 @@ from uuid import uuid4
 import httpx
 import pytest
 from farm.db.tables import frame_runs, frames, jobs
+from farm.scheduler import actions
+from farm.scheduler.actions import Action
 from sqlalchemy import delete, func, insert, select
 
 from .conftest import Farm, send, spec
-from .runners import FakeRunner
+from .runners import FakeRunner, given
 
 MILLION = 1_000_000
 GUARD_SECONDS = 5
@@ -217,3 +219,29 @@ def test_jobs_of_an_older_farm_are_rendered_to_their_end(farm: Farm, ann: httpx.
         with farm.database.read() as connection:
             state = connection.execute(select(jobs.c.state).where(jobs.c.id == job_id)).scalar()
         assert state == "completed"
+
+
+@pytest.mark.parametrize("address", ["jobs/{job}", "submissions/{submission}", "jobs"])
+def test_frames_are_put_back_a_portion_at_a_time(
+    farm: Farm, ann: httpx.Client, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(actions, "PORTION", 3)
+    monkeypatch.setattr(actions, "_FEWEST", 3)
+    job_id = submit(ann, "1 20", instances=1)
+    runner = FakeRunner(farm)
+    for frame in runner.claim():
+        runner.done(frame).raise_for_status()
+    runner.finish().raise_for_status()
+    with farm.database.write() as connection:
+        # A farm that died in between: its user asks again.
+        assert actions.put_back_some(connection, job_id, Action.RETRY_ALL, 3)
+    job = ann.get(f"/v1/jobs/{job_id}").json()
+    assert (job["state"], job["frames_done"]) == ("completed", 17)
+
+    path = address.format(job=job_id, submission=job["submission_id"])
+    assert ann.post(f"/v1/{path}/retry_all").is_success
+
+    job = ann.get(f"/v1/jobs/{job_id}").json()
+    assert (job["state"], job["frames_done"], job["frames_failed"]) == ("ready", 0, 0)
+    assert {each["state"] for each in pages(ann, job_id)} == {"waiting"}
+    given(farm, runner, 2, list(range(1, 21)))

@@ -1,5 +1,6 @@
 """Jobs: read them, read their log, act on them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from farm_protocol.users import Role
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Connection
 
-from farm.api.context import Account, InContext
+from farm.api.context import Account, Context, InContext
 from farm.db import feed, frame_flags, outputs, tasks
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
@@ -112,6 +113,7 @@ def get_outputs(context: InContext, account: Account, job_id: str, after: str = 
 def post_action(context: InContext, account: Account, job_id: str, action: Action) -> Job:
     """Do something to a job."""
     get_job(context, account, job_id)
+    _make_way(context, [job_id], action)
     with context.database.write() as connection:
         actions.act(connection, job_id, action, datetime.now(UTC))
     context.notify()
@@ -172,6 +174,9 @@ def post_submission_action(
     context: InContext, account: Account, submission_id: str, action: Action
 ) -> Submission:
     """Do something to the jobs of a submission to which it can be done."""
+    with context.database.read() as connection:
+        job_ids = _job_ids(connection, account, submission_id)
+    _make_way(context, job_ids, action)
     with context.database.write() as connection:
         job_ids = _job_ids(connection, account, submission_id)
         actions.act_on_many(connection, job_ids, action, datetime.now(UTC))
@@ -183,6 +188,10 @@ def post_submission_action(
 @router.post("/jobs/{action}")
 def post_action_on_all(context: InContext, account: Account, action: Action) -> JobList:
     """Do something to all of the user's jobs to which it can be done."""
+    with context.database.read() as connection:
+        states = actions.candidates(action)
+        job_ids = rows.ids(connection, account_id=account.id, states=states)
+    _make_way(context, job_ids, action)
     with context.database.write() as connection:
         states = actions.candidates(action)
         job_ids = rows.ids(connection, account_id=account.id, states=states)
@@ -190,6 +199,17 @@ def post_action_on_all(context: InContext, account: Account, action: Action) -> 
         job_list = rows.page(connection, account.id)
     context.notify()
     return job_list
+
+
+def _make_way(context: Context, job_ids: Sequence[str], action: Action) -> None:
+    """Put frames back a portion at a time where they are many: in between, others write."""
+    with context.database.read() as connection:
+        found, few = actions.with_many(connection, job_ids, action)
+    for job_id in found:
+        more = True
+        while more:
+            with context.database.write() as connection:
+                more = actions.put_back_some(connection, job_id, action, few)
 
 
 def _job_ids(connection: Connection, account: AccountRow, submission_id: str) -> list[str]:

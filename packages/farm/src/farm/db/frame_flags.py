@@ -6,7 +6,7 @@ from heapq import merge
 from itertools import islice
 
 from farm_protocol.frames import Flag, Frame, FrameFlag, FrameList
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from farm.db import frame_runs
 from farm.db.tables import frame_flags, frames
@@ -36,9 +36,10 @@ def add(connection: Connection, job_id: str, noticed: Iterable[FrameFlag]) -> No
         )
 
 
-def forget(connection: Connection, job_id: str) -> None:
-    """Drop the flags of a job: its frames are rendered anew."""
-    connection.execute(delete(frame_flags).where(frame_flags.c.job_id == job_id))
+def forget(connection: Connection, job_id: str, numbers: Select[tuple[int]] | None = None) -> None:
+    """Drop the flags of a job: its frames are rendered anew. Only those of ``numbers``, if any."""
+    query = delete(frame_flags).where(frame_flags.c.job_id == job_id)
+    connection.execute(query if numbers is None else query.where(frame_flags.c.frame.in_(numbers)))
 
 
 def summary(connection: Connection, job_id: str, most: int) -> Summary:

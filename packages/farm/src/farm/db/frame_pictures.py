@@ -81,6 +81,10 @@ def around(connection: Connection, job_id: str, frame: int) -> list[Seen | None]
     return [known[each] for each in numbers[max(0, place - AROUND) : place + AROUND + 1]]
 
 
-def forget(connection: Connection, job_id: str) -> None:
-    """Drop a job's: all its frames are done, or rendered anew."""
-    _FORGET.run(connection, of_job=job_id)
+def forget(connection: Connection, job_id: str, numbers: Select[tuple[int]] | None = None) -> None:
+    """Drop a job's: all its frames are done, or rendered anew. Only of ``numbers``, if any."""
+    if numbers is None:
+        _FORGET.run(connection, of_job=job_id)
+        return
+    these = (frame_pictures.c.job_id == job_id) & frame_pictures.c.frame.in_(numbers)
+    connection.execute(delete(frame_pictures).where(these))

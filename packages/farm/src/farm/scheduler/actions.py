@@ -70,6 +70,80 @@ def candidates(action: Action | None = None) -> frozenset[JobState]:
     return frozenset(moved | (_LIVE if event in (Event.RETRY, Event.RESTART) else more))
 
 
+PORTION = 20_000
+"""Frames that are put back in one transaction: others must not wait for a million of them."""
+
+_FEWEST = 100
+"""Of each of many jobs; so few are no work."""
+
+
+def with_many(
+    connection: Connection, job_ids: Sequence[str], action: Action
+) -> tuple[list[str], int]:
+    """Return the jobs of which an action puts many frames back, and how many are few for each.
+
+    They are to be prepared by `put_back_some`.
+    """
+    few = max(_FEWEST, PORTION // max(1, len(job_ids))) if len(job_ids) > 1 else PORTION
+    if action not in (Action.RETRY, Action.RETRY_ALL):
+        return [], few
+    found: list[str] = []
+    count = jobs.c.frames_failed + jobs.c.frames_done
+    for begin in range(0, len(job_ids), _MOST_IDS):
+        part = job_ids[begin : begin + _MOST_IDS]
+        query = select(jobs.c.id).where(jobs.c.id.in_(part), count > few)
+        found += connection.execute(query).scalars()
+    return found, few
+
+
+_MOST_IDS = 1000
+
+
+def put_back_some(connection: Connection, job_id: str, action: Action, few: int) -> bool:
+    """Do a part of what `act` would do with a job's frames; return whether more of it is left.
+
+    Some are left for `act` in any case. If it never comes, the user finds the job as it was, with
+    more frames to do, and may ask again.
+
+    Parameters:
+        few: so many may be left for `act`, and so many are put back.
+    """
+    row = job_rows.row(connection, job_id)
+    state = JobState(row["state"])
+    try:
+        over = next_state(state, _EVENTS[action]) is not state
+    except IllegalTransitionError:
+        return False
+    again = _put_some(connection, job_id, FrameState.FAILED, few)
+    done = 0
+    if action is Action.RETRY_ALL and over:
+        done = _put_some(connection, job_id, FrameState.DONE, few)
+    if again or done:
+        counts = {"frames_failed": row["frames_failed"] - again}
+        job_rows.put(connection, row, **counts, frames_done=row["frames_done"] - done)
+    return bool(again or done)
+
+
+def _put_some(connection: Connection, job_id: str, state: FrameState, few: int) -> int:
+    these = (frames.c.job_id == job_id) & (frames.c.state == state.value)
+    until = connection.execute(
+        select(frames.c.position).where(these).order_by(frames.c.position).limit(1).offset(few)
+    ).scalar_one_or_none()
+    if until is None:
+        return 0
+    these &= frames.c.position < until
+    if state is FrameState.DONE:
+        numbers = select(frames.c.number).where(these)
+        frame_flags.forget(connection, job_id, numbers)
+        frame_pictures.forget(connection, job_id, numbers)
+    count: int = connection.execute(
+        update(frames)
+        .where(these)
+        .values(state=FrameState.WAITING.value, failures=0, losses=0, seconds=0, claim_id=None)
+    ).rowcount
+    return count
+
+
 def act(
     connection: Connection,
     job_id: str,
