@@ -1,7 +1,9 @@
 """What the scenes of a job may use of a machine: real processes that use more than that."""
 
 import contextlib
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -9,6 +11,9 @@ import pytest
 from farm.confine import probe
 from farm.runner.cgroups import usable
 from farm.runner.limits import Limits, Machine, limits_of
+from farm.runner.usage import this_machine
+from farm.runner.watch import Confinement, Watch
+from farm.runner.workplace import Workplace
 from farm_protocol.runner import Held, JobLimits, LicenceServer, Outcome
 from waiting import until
 
@@ -361,6 +366,26 @@ CORE = "import resource; print('core:', resource.getrlimit(resource.RLIMIT_CORE)
 def test_a_crash_leaves_no_picture_of_the_memory(tmp_path: Path, sandbox: str) -> None:
     farm = attack(tmp_path, CORE, sandbox, JobLimits())
     assert "core: (0, 0)" in farm.log
+
+
+@pytest.mark.parametrize(
+    ("reserve", "sentence"),
+    [
+        (2**62, "a renderer must leave 4294967296.0 GB free."),
+        (0, ""),
+    ],
+)
+def test_a_renderer_leaves_room_on_the_disk(tmp_path: Path, reserve: int, sentence: str) -> None:
+    limits = limits_of(JobLimits(), this_machine(tmp_path))
+    place = Workplace.create(tmp_path, "job1")
+    confinement = Confinement(replace(limits, reserve_bytes=reserve), tmp_path / "renderer.pid")
+    watch = Watch(confinement, place, 1)
+    assert watch.look() is None  # Nothing runs yet.
+    (tmp_path / "renderer.pid").write_text(str(os.getpid()))
+    failure = watch.look()
+    assert (failure.sentence if failure else "").endswith(sentence)
+    assert failure is None or not failure.permanent
+    assert (failure is None) is (sentence == "")
 
 
 GIGABYTE = 2**30
