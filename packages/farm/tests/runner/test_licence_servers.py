@@ -1,9 +1,9 @@
 """What a scene reaches over the network: the licence servers that are named, and nothing else."""
 
 import contextlib
-import os
 import socket
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def own_address() -> str:
 @pytest.fixture
 def servers() -> Iterator[dict[str, Server]]:
     """What listens on this machine, and must not be reached."""
-    abstract = f"\0render-farm-test-{os.getpid()}"
+    abstract = f"\0render-farm-test-{uuid.uuid4()}"
     wanted = {
         "loopback": (socket.AF_INET, ("127.0.0.1", 0)),
         "ipv6": (socket.AF_INET6, ("::1", 0)),
@@ -87,8 +87,10 @@ def servers() -> Iterator[dict[str, Server]]:
         wanted["outer"] = (socket.AF_INET, (address, 0))
     made = {}
     for name, (family, address) in wanted.items():
-        with contextlib.suppress(OSError):  # A machine without IPv6.
+        try:
             made[name] = Server(family, address, name)
+        except OSError:
+            assert name == "ipv6"  # Not every machine has it.
     yield made
     for each in made.values():
         each.close()
@@ -191,6 +193,22 @@ def test_a_low_port_can_be_that_of_a_licence_server(tmp_path: Path) -> None:
     assert "capabilities: ['0000000000000000']" in farm.log
 
 
+@needs_sandbox
+def test_a_server_that_cannot_be_had_keeps_no_other_away(tmp_path: Path, servers) -> None:
+    host, port = servers["loopback"].address
+    named = [
+        # Nobody has such an address.
+        LicenceServer(host="ff02::1", port=4101),
+        LicenceServer(host="192.0.2.7", port=4101),
+        LicenceServer(host="192.0.2.7", port=4102),
+        LicenceServer(host=host, port=port),
+    ]
+    farm = attack(tmp_path, code_for(servers), "required", None, named)
+    assert "The licence server at ff02::1 cannot be reached" in farm.log
+    assert "The licence server at 192.0.2.7" not in farm.log
+    assert "loopback answered loopback got a licence, please" in farm.log
+
+
 MANY_CALLS = """
 import socket
 callers = []
@@ -233,6 +251,7 @@ def test_the_addresses_of_names_and_numbers() -> None:
         LicenceServer(host="10.1.2.3", port=4101),
         LicenceServer(host="fd00::7", port=4101),
         LicenceServer(host="localhost", port=1715),
+        LicenceServer(host="127.0.0.1", port=1715),
     ]
     doors = doors_to(servers)
     assert [(each.address, each.port) for each in doors] == [

@@ -14,6 +14,7 @@ Only the standard library, Python 3.10 or newer, only Linux.
 import array
 import contextlib
 import ctypes
+import errno
 import fcntl
 import ipaddress
 import json
@@ -21,14 +22,17 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable
+import time
 from pathlib import Path
 
 READY = b"1"
 _NS_GET_USERNS = 0xB701  # linux/nsfs.h
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
-_RTM_NEWADDR, _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CREATE = 20, 1, 4, 0x400  # linux/netlink.h
+_RTM_NEWADDR = 20  # linux/rtnetlink.h
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_REPLACE, _NLM_F_CREATE = 1, 4, 0x100, 0x400  # linux/netlink.h
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2  # linux/if_addr.h
+_SIOCGIFFLAGS, _IFF_UP = 0x8913, 1  # linux/sockios.h, linux/if.h
+_TRIES, _PAUSE_SECONDS = 10_000, 0.002
 _LOOPBACK = 1
 """The index of ``lo``: the first of each namespace."""
 _BACKLOG = 16
@@ -70,14 +74,30 @@ def _prepare(runner: str, addresses: "list[tuple[str, int]]", told: int) -> None
             os.chdir(Path(runner).parent)
             connection.connect(Path(runner).name)
             _enter(process)
-            _add_addresses(address for address, _ in addresses)
-            sockets = [_listen(address, port) for address, port in addresses]
-            numbers = array.array("i", [each.fileno() for each in sockets])
+            _wait_for_loopback()
+            sockets = _sockets(addresses)
+            numbers = array.array("i", [each.fileno() for each in sockets.values()])
             ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)]
-            connection.sendmsg([READY], ancillary)
+            connection.sendmsg([json.dumps(list(sockets)).encode()], ancillary if sockets else [])
             connection.recv(1)
     except (OSError, ValueError, KeyError) as error:
-        print(f"The licence servers cannot be reached: {error}", file=sys.stderr, flush=True)
+        _say(f"No licence server can be reached: {error}")
+
+
+def _sockets(addresses: "list[tuple[str, int]]") -> "dict[int, socket.socket]":
+    """Return what listens, by its place among the addresses: all but those that cannot be had."""
+    made = {}
+    for index, (address, port) in enumerate(addresses):
+        try:
+            _add_address(ipaddress.ip_address(address))
+            made[index] = _listen(address, port)
+        except OSError as error:
+            _say(f"The licence server at {address} cannot be reached: {error}")
+    return made
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _enter(process: int) -> None:
@@ -96,21 +116,36 @@ def _check(result: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _add_addresses(addresses: "Iterable[str]") -> None:
-    """Give the namespace's loopback device the addresses that it has not by itself."""
-    wanted = {ipaddress.ip_address(text) for text in addresses}
+def _wait_for_loopback() -> None:
+    """Wait until bubblewrap has switched the loopback device on: earlier it has no addresses.
+
+    We must not do so ourselves: bubblewrap would take the address that it then has for a failure.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for _ in range(_TRIES):
+            answer = fcntl.ioctl(asking, _SIOCGIFFLAGS, struct.pack("16sh22x", b"lo", 0))
+            if struct.unpack_from("h", answer, 16)[0] & _IFF_UP:
+                return
+            time.sleep(_PAUSE_SECONDS)
+    raise OSError(errno.ETIMEDOUT, "the sandbox has no loopback device")
+
+
+def _add_address(address: "ipaddress.IPv4Address | ipaddress.IPv6Address") -> None:
+    """Give the namespace's loopback device an address, unless it has it by itself."""
+    if address.is_loopback:
+        return
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    body = struct.pack("=BBBBi", family, address.max_prefixlen, 0, 0, _LOOPBACK)
+    for kind in (_IFA_LOCAL, _IFA_ADDRESS):
+        body += struct.pack("=HH", 4 + len(address.packed), kind) + address.packed
+    # Once more for another port is no error: the kernel replaces what is the same.
+    flags = _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE | _NLM_F_REPLACE
+    header = struct.pack("=IHHII", 16 + len(body), _RTM_NEWADDR, flags, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:
-        for each in sorted((each for each in wanted if not each.is_loopback), key=str):
-            family = socket.AF_INET if each.version == 4 else socket.AF_INET6
-            body = struct.pack("=BBBBi", family, each.max_prefixlen, 0, 0, _LOOPBACK)
-            for kind in (_IFA_LOCAL, _IFA_ADDRESS):
-                body += struct.pack("=HH", 4 + len(each.packed), kind) + each.packed
-            flags = _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE
-            header = struct.pack("=IHHII", 16 + len(body), _RTM_NEWADDR, flags, 1, 0)
-            kernel.sendto(header + body, (0, 0))
-            (error,) = struct.unpack_from("=i", kernel.recv(4096), 16)
-            if error:
-                raise OSError(-error, f"{each}: {os.strerror(-error)}")
+        kernel.sendto(header + body, (0, 0))
+        (error,) = struct.unpack_from("=i", kernel.recv(4096), 16)
+    if error:
+        raise OSError(-error, os.strerror(-error))
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -49,15 +49,16 @@ class Door:
 
 def doors_to(servers: Sequence[LicenceServer]) -> list[Door]:
     """Return what listens in a sandbox so that the servers are found there."""
-    doors = []
+    doors: dict[tuple[str, int], Door] = {}
     given: dict[str, str] = {}
     for server in dict.fromkeys(servers):
         host = server.host.lower()
         if host not in given:
             own = _own_address(host)
             given[host] = own or str(ipaddress.ip_address(_FIRST_ADDRESS + len(given)))
-        doors.append(Door(given[host], server.port, server))
-    return doors
+        place = given[host], server.port
+        doors.setdefault(place, Door(*place, server))
+    return list(doors.values())
 
 
 def hosts_file(doors: Sequence[Door]) -> str:
@@ -132,11 +133,11 @@ class Licences:
                 try:
                     # It sends at once, and is ours.
                     helper.settimeout(_CONNECT_SECONDS)
-                    _, handed, _, _ = socket.recv_fds(helper, 1, len(self._doors))
-                    for number, door in zip(handed, self._doors, strict=True):
-                        await self._open_door(socket.socket(fileno=number), door)
+                    which, handed, _, _ = socket.recv_fds(helper, _PIECE, len(self._doors))
+                    for number, index in zip(handed, json.loads(which), strict=True):
+                        await self._open_door(socket.socket(fileno=number), self._doors[index])
                     helper.sendall(b"1")
-                except (OSError, ValueError) as error:
+                except (OSError, ValueError, LookupError) as error:
                     log.warning("The sandbox reaches no licence server: %s", error)
 
     async def _open_door(self, listener: socket.socket, door: Door) -> None:
