@@ -59,18 +59,20 @@ async def test_passing_trouble_only_delays(studio, method, path, kind):
     assert (await studio.activity())["waiting_for"] == ""
 
 
-async def test_what_it_waits_for_is_said(studio):
-    studio.farm.faults = [Fault("PUT", "/v1/blobs/", "storage_full", 1000)]
+@pytest.mark.parametrize("code", ["storage_full", "quota_exceeded"])
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/v1/blobs/"), ("POST", "/v1/blobs/missing")])
+async def test_what_it_waits_for_is_said(studio, code, method, path):
+    studio.farm.faults = [Fault(method, path, code, 1000)]
     studio.write("scene.blend")
     submission_id = await studio.submit()
 
     async def said():
-        return "storage_full" in (await studio.activity())["waiting_for"]
+        return code in (await studio.activity())["waiting_for"]
 
     await until(said)
     status = (await studio.http.get("/project-status/demo")).json()
     assert status["State"] == "Uploading"
-    assert "storage_full" in status["Message"]
+    assert code in status["Message"]
     studio.farm.faults.clear()
     await studio.until_state(submission_id, "submitted")
 

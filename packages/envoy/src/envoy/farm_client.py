@@ -243,6 +243,9 @@ class FarmClient:
                 ) as response:
                     content = await content_of(response, ERROR_BYTES)
             except httpx.HTTPError as error:
+                if own and isinstance(error, httpx.ReadError | httpx.WriteError):
+                    # A farm does not read what it refuses, and its answer may get lost.
+                    await self.missing([BlobRef(hash=ticket.hash, size=size)])
                 raise unreachable(error) from error
             finally:
                 await parts.aclose()

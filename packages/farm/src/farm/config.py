@@ -4,7 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
@@ -26,6 +26,7 @@ class Settings(BaseSettings):
         proxies: addresses of reverse proxies that are believed when they say who calls.
         connections: most at a time, of all addresses; fewer where the system allows few open files.
         connections_per_address: of one address that is neither loopback nor a proxy.
+        reserve: bytes of the data folder's disk that stay free; None: see `farm.stores.room`.
         embedded: started by an Envoy: announce the address on standard output, and end, once
             nothing is left to do, after standard input was closed.
         blender: path of a Blender; None looks for one on PATH, then for bpy.
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     proxies: list[str] = []
     connections: int = Field(default=1000, ge=16, le=100_000)
     connections_per_address: int = Field(default=100, ge=1)
+    reserve: ByteSize | None = None
     embedded: bool = False
     blender: str | None = None
     sandbox: Mode = "auto"

@@ -10,7 +10,8 @@
         ConflictError            cannot be done in the present state
         ClaimLostError           a runner reports for a claim that is no longer its own
         HashMismatchError        bytes that are not what their name says
-        StorageFullError
+        StorageFullError         the farm's disk has no room
+        QuotaExceededError       the account may store no more
         CannotOpenDatabaseError  only at start: never an answer of the API
 
 `farm.api.errors` turns them into answers; nothing else does.
@@ -94,9 +95,15 @@ class HashMismatchError(FarmError):
 
 
 class StorageFullError(FarmError):
-    """The store's disk is full."""
+    """The store's disk is full, but for what is kept for the database."""
 
     code = ErrorCode.STORAGE_FULL
+
+
+class QuotaExceededError(FarmError):
+    """The account stores, or sends at a time, as much as it may."""
+
+    code = ErrorCode.QUOTA_EXCEEDED
 
 
 class CannotOpenDatabaseError(FarmError):

@@ -45,6 +45,7 @@ from farm.runner.usage import this_machine_holds
 from farm.scheduler.loop import Scheduler
 from farm.server import FarmServer, listen, quiet_signals
 from farm.stores.disk import DiskStore
+from farm.stores.room import Room
 from farm.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ def serve(settings: Settings) -> None:
 
     database = _open_database(settings, new_folder=False)
     store = DiskStore(settings.data_dir / "blobs")
+    room = Room(settings.data_dir / "blobs", settings.reserve)
     catalogue = find_catalogue(settings)
     if trouble := complaint(settings.sandbox):
         logger.warning("%s", trouble)
@@ -88,12 +90,13 @@ def serve(settings: Settings) -> None:
         render_user=settings.render_user,
     )
     slots = {machine.id: machine.slots for machine in catalogue.machines}
-    scheduler = Scheduler(database, engine, slots, work, changes)
+    scheduler = Scheduler(database, engine, slots, work, changes, disk_is_full=room.is_full)
     scheduler.farm_url = url
     app = create_app(
         Context(
             database=database,
             store=store,
+            room=room,
             catalogue=catalogue,
             work=work,
             changes=changes,

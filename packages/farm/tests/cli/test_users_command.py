@@ -110,6 +110,13 @@ def test_plan_role_and_emails(office: Office) -> None:
     assert (user["machine_cpu"], user["machine_gpu"]) == ("local-cpu", "")
     shown = office.farm("show", EMAIL).stdout
     assert "Small: 2 instances a job, 3 in all" in shown
+    assert "0 bytes" in shown
+    sized = office.farm(*plan, "--max-stored", "2GB", "--max-in-flight", "1.5MiB", noun="plans")
+    assert "2.0 GB stored, 1.6 MB being sent" in sized.stdout
+    assert "0 bytes of 2.0 GB" in office.farm("show", EMAIL).stdout
+    assert "no number stored" in office.farm(*plan, "--max-stored", "0", noun="plans").stdout
+    wrong_size = office.farm(*plan, "--max-stored", "much", noun="plans")
+    assert (wrong_size.returncode, "'much' is not a size" in wrong_size.stderr) == (1, True)
     key = office.key()
     headers = {"Authorization": f"Bearer {key}"}
     me = httpx.get(f"{office.url}/v1/me", headers=headers).json()

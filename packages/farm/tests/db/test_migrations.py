@@ -72,3 +72,32 @@ def test_a_ledger_of_one_side_gets_its_other_side(tmp_path: Path, empty_url: str
         assert account is not None
         assert account.balance_micros == 105
     database.close()
+
+
+def test_what_accounts_store_already_is_counted(tmp_path: Path, empty_url: str | None) -> None:
+    database = Database(empty_url or f"sqlite:///{tmp_path / 'farm.sqlite'}")
+    database.migrate("0002")
+    now = datetime(2026, 1, 2, 3, 4, 5)
+    with database.write() as connection:
+        for name in ("ann", "bob"):
+            connection.execute(
+                text(
+                    "INSERT INTO accounts (id, email, name, plan, active, created_at)"
+                    " VALUES (:name, :name, :name, 'Standard', true, :now)"
+                ),
+                {"name": name, "now": now},
+            )
+        for blob, size in (("a", 2**40), ("b", 5)):
+            connection.execute(
+                text(
+                    "INSERT INTO blobs (account_id, hash, size, created_at)"
+                    " VALUES ('ann', :blob, :size, :now)"
+                ),
+                {"blob": blob, "size": size, "now": now},
+            )
+    database.migrate()
+    with database.read() as connection:
+        assert accounts.by_id(connection, "ann").stored_bytes == 2**40 + 5
+        assert accounts.by_id(connection, "bob").stored_bytes == 0
+        assert accounts.by_id(connection, "bob").plan.max_stored == 0
+    database.close()

@@ -25,6 +25,7 @@ from farm.ports import LaunchRequest
 from farm.scheduler.loop import Scheduler
 from farm.server import FarmServer, listen
 from farm.stores.disk import DiskStore
+from farm.stores.room import Room
 from farm.wakeup import Wakeup
 from farm_protocol.hashing import new_hasher
 from farm_protocol.proof import Identity
@@ -121,6 +122,7 @@ class Farm:
     clock: Clock
     data_dir: Path
     identity: Identity
+    room: Room
 
     def routes(self) -> list[tuple[str, str]]:
         """Return method and path of everything that the API answers."""
@@ -172,13 +174,15 @@ def farm(
     database = open_database(tmp_path, database_url)
     engine, work, changes, clock = RecordingEngine(), Wakeup(), Wakeup(), Clock()
     slots = {each.id: each.slots for each in catalogue.machines}
-    scheduler = Scheduler(database, engine, slots, work, changes, clock)
+    room = Room(tmp_path, reserve=0)
+    scheduler = Scheduler(database, engine, slots, work, changes, clock, room.is_full)
     store = DiskStore(tmp_path / "blobs")
     listener = listen("127.0.0.1", 0, tmp_path)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     context = Context(
         database=database,
         store=store,
+        room=room,
         catalogue=catalogue,
         work=work,
         changes=changes,
@@ -193,7 +197,7 @@ def farm(
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     assert ready.wait(10)
-    yield Farm(url, database, engine, work, clock, tmp_path, context.identity)
+    yield Farm(url, database, engine, work, clock, tmp_path, context.identity, room)
     server.end()
     thread.join(15)
     assert not thread.is_alive()

@@ -31,6 +31,7 @@ class ErrorCode(StrEnum):
     TOO_LARGE = "too_large"
     TOO_MANY_ATTEMPTS = "too_many_attempts"
     STORAGE_FULL = "storage_full"
+    QUOTA_EXCEEDED = "quota_exceeded"
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
 
@@ -47,6 +48,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.TOO_LARGE: 413,
     ErrorCode.TOO_MANY_ATTEMPTS: 429,
     ErrorCode.STORAGE_FULL: 507,
+    ErrorCode.QUOTA_EXCEEDED: 509,
     ErrorCode.UNAVAILABLE: 503,
     ErrorCode.INTERNAL: 500,
 }
@@ -55,6 +57,7 @@ RETRY = frozenset(
     {
         ErrorCode.TOO_MANY_ATTEMPTS,
         ErrorCode.STORAGE_FULL,
+        ErrorCode.QUOTA_EXCEEDED,
         ErrorCode.UNAVAILABLE,
         ErrorCode.INTERNAL,
         ErrorCode.HASH_MISMATCH,

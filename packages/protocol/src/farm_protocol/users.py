@@ -22,12 +22,16 @@ class Plan(Answer):
     Attributes:
         job_throughput_limit: most instances of one job.
         max_throughput: most instances over all of a user's jobs.
+        max_stored, max_in_flight: most bytes that a user stores, and sends at a time; 0: no
+            number is given.
         users: how many accounts have it.
     """
 
     name: str
     job_throughput_limit: int
     max_throughput: int
+    max_stored: int = 0
+    max_in_flight: int = 0
     users: int = 0
 
 
@@ -38,10 +42,16 @@ class PlanList(Answer):
 
 
 class PlanLimits(Request):
-    """``PUT /v1/plans/{name}``: makes or changes a plan. It counts at once, also while jobs run."""
+    """``PUT /v1/plans/{name}``: makes or changes a plan. It counts at once, also while jobs run.
+
+    Attributes:
+        max_stored, max_in_flight: bytes; 0: no number is given, None: as it is.
+    """
 
     job_throughput_limit: int
     max_throughput: int
+    max_stored: int | None = None
+    max_in_flight: int | None = None
 
 
 class User(Answer):
@@ -52,6 +62,7 @@ class User(Answer):
         has_password: whether it can log in by one.
         keys: labels of its access keys, oldest first.
         available, consumed: credits up to now, exactly, written as texts.
+        stored_bytes: of its projects and results on the farm.
     """
 
     email: str
@@ -66,6 +77,7 @@ class User(Answer):
     keys: list[str]
     available: Decimal
     consumed: Decimal
+    stored_bytes: int = 0
     created_at: datetime
 
 

@@ -13,6 +13,9 @@ STANDARD = "Standard"
 MOST = 1_000_000
 """Of a limit: more than any farm has."""
 
+MOST_BYTES = 10**18
+"""Of a limit in bytes, likewise."""
+
 _LONGEST_NAME = 50
 
 
@@ -31,6 +34,10 @@ def set_plan(connection: Connection, plan: Plan) -> None:
     for field, limit in limits.items():
         if not 1 <= limit <= MOST:
             errors[field] = [f"{limit} is not a limit: give 1 to {MOST} instances."]
+    sizes = {"max_stored": plan.max_stored, "max_in_flight": plan.max_in_flight}
+    for field, size in sizes.items():
+        if not 0 <= size <= MOST_BYTES:
+            errors[field] = [f"{size} is not a number of bytes up to {MOST_BYTES}; 0 is no limit."]
     if errors:
         raise InvalidRequestError(errors)
     rows.put(connection, plan)
@@ -71,6 +78,8 @@ def described(connection: Connection) -> list[PlanInUse]:
             name=plan.name,
             job_throughput_limit=plan.job_throughput_limit,
             max_throughput=plan.max_throughput,
+            max_stored=plan.max_stored,
+            max_in_flight=plan.max_in_flight,
             users=users.get(plan.name, 0),
         )
         for plan in rows.everything(connection)

@@ -76,6 +76,7 @@ def describe(connection: Connection, account: AccountRow) -> User:
         keys=rows.key_labels(connection, account.id),
         available=to_credits(balance),
         consumed=to_credits(consumed),
+        stored_bytes=account.stored_bytes,
         created_at=account.created_at,
     )
 

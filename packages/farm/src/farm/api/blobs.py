@@ -3,10 +3,12 @@
 from farm_protocol.files import BlobHash, MissingAnswer, MissingRequest, Ticket
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
 
 from farm.api import transfer
 from farm.api.context import Account, InContext
 from farm.db import files
+from farm.stores.room import Quota
 
 router = APIRouter()
 
@@ -16,7 +18,11 @@ def post_missing(context: InContext, account: Account, request: MissingRequest) 
     """Return a ticket for each blob that the account does not have yet."""
     with context.database.read() as connection:
         known = files.known_blobs(connection, account.id, (blob.hash for blob in request.blobs))
-    wanted = dict.fromkeys(blob.hash for blob in request.blobs if blob.hash not in known)
+        quota = transfer.quota_of(connection, account)
+    wanted = {blob.hash: blob.size for blob in request.blobs if blob.hash not in known}
+    if wanted:
+        # Before anything is sent; each blob is looked at again.
+        context.room.check(account.id, sum(wanted.values()), quota)
     return MissingAnswer(tickets=[Ticket(hash=each, url=f"/v1/blobs/{each}") for each in wanted])
 
 
@@ -25,7 +31,14 @@ async def put_blob(
     context: InContext, account: Account, blob_hash: BlobHash, request: Request
 ) -> None:
     """Receive a blob's bytes; they are checked against the hash."""
-    await transfer.receive(context, account.id, blob_hash, request)
+
+    def quota() -> Quota | None:
+        with context.database.read() as connection:
+            # The same bytes again take no more room.
+            known = files.known_blobs(connection, account.id, [blob_hash])
+            return None if known else transfer.quota_of(connection, account)
+
+    await transfer.receive(context, account.id, blob_hash, request, await run_in_threadpool(quota))
 
 
 @router.get("/blobs/{blob_hash}")

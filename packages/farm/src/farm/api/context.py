@@ -24,6 +24,7 @@ from farm.db.turns import Result
 from farm.errors import ForbiddenError, NotAuthenticatedError
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
 from farm.stores.disk import DiskStore
+from farm.stores.room import Room
 from farm.wakeup import Wakeup
 
 
@@ -35,6 +36,7 @@ class Context:
         work: tells the scheduler that there may be something to do.
         changes: tells readers of the feed that there is something new.
         catalogue: what the farm has without its render nodes; see `offers`.
+        room: for blobs, on the store's disk.
         expect_work: tells the scheduler that a submission is on its way.
         assets: looks for the files that scenes need.
         attempts: failed logins.
@@ -46,6 +48,7 @@ class Context:
 
     database: Database
     store: DiskStore
+    room: Room
     catalogue: Catalogue
     work: Wakeup
     changes: Wakeup

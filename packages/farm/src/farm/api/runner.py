@@ -209,7 +209,7 @@ async def _put_blob(request: Request) -> Response:
     blob_hash = _blob_hash(request)
     if caller.claim is None:  # Only who holds one can have results.
         raise ClaimLostError("This runner holds no claim: what it rendered is not wanted.")
-    await transfer.receive(call.context, caller.job["account_id"], blob_hash, request)
+    await transfer.receive(call.context, caller.job["account_id"], blob_hash, request, None)
     return Response(status_code=201)
 
 

@@ -120,7 +120,14 @@ def get_plans(context: InContext, _admin: Admin) -> PlanList:
 def put_plan(context: InContext, _admin: Admin, name: str, asked: PlanLimits) -> PlanList:
     """Make or change a plan."""
     with context.database.write() as connection:
-        plan = plan_rows.Plan(name, asked.job_throughput_limit, asked.max_throughput)
+        plan = plan_rows.changed(
+            connection,
+            name,
+            job_throughput_limit=asked.job_throughput_limit,
+            max_throughput=asked.max_throughput,
+            max_stored=asked.max_stored,
+            max_in_flight=asked.max_in_flight,
+        )
         limits.set_plan(connection, plan)
     context.notify()
     return _plans(context)

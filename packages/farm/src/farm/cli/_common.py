@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from farm_protocol.places import default_data_dir, embedded_farm_dir
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ByteSize, TypeAdapter, ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +27,7 @@ from farm.db.accounts import AccountRow
 from farm.db.database import Database
 from farm.db.opening import open_existing
 from farm.errors import FarmError, InvalidRequestError
+from farm.stores.room import shown
 
 DataDir = Annotated[
     Path | None,
@@ -42,6 +43,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 Asked = TypeVar("Asked", bound=BaseModel)
 
 _WIDE = 200
+_SIZE = TypeAdapter(ByteSize)
 
 
 @contextmanager
@@ -142,6 +144,21 @@ def amount_of(text: str, field: str) -> Decimal:
     except InvalidRequestError as error:
         fail(sentence(error))
     return amount
+
+
+def size_of(text: str | None, option: str) -> int | None:
+    """Return a number of bytes, such as 500GB or 2GiB; None for None. Ends with a sentence."""
+    if text is None:
+        return None
+    try:
+        return int(_SIZE.validate_python(text))
+    except ValidationError:
+        fail(f"{option}: '{text}' is not a size: give one such as 500GB, or 0 for no number.")
+
+
+def size_shown(size: int) -> str:
+    """Return a limit in bytes for people."""
+    return shown(size) if size else "no number"
 
 
 def sentence(error: FarmError) -> str:

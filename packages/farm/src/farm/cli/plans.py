@@ -11,8 +11,16 @@ import typer
 from farm_protocol.users import Plan as PlanInUse
 
 from farm.accounts.plans import described, remove_plan
-from farm.cli._common import AsJson, DataDir, opened, print_json, print_table
-from farm.db.plans import Plan
+from farm.cli._common import (
+    AsJson,
+    DataDir,
+    opened,
+    print_json,
+    print_table,
+    size_of,
+    size_shown,
+)
+from farm.db.plans import changed
 from farm.scheduler.limits import set_plan
 
 plans = typer.Typer(no_args_is_help=True)
@@ -29,9 +37,16 @@ def list_plans(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         print_json(found)
         return
     print_table(
-        ("Plan", "Instances of a job", "Instances of a user", "Users"),
+        ("Plan", "Instances of a job", "Instances of a user", "Stored", "Being sent", "Users"),
         (
-            (plan.name, str(plan.job_throughput_limit), str(plan.max_throughput), str(plan.users))
+            (
+                plan.name,
+                str(plan.job_throughput_limit),
+                str(plan.max_throughput),
+                size_shown(plan.max_stored),
+                size_shown(plan.max_in_flight),
+                str(plan.users),
+            )
             for plan in found
         ),
     )
@@ -42,14 +57,31 @@ def set_(
     name: Name,
     job_throughput_limit: Annotated[int, typer.Option(help="Most instances of one job.")],
     max_throughput: Annotated[int, typer.Option(help="Most instances over all jobs of a user.")],
+    max_stored: Annotated[
+        str | None, typer.Option(help="Most that a user stores, such as 500GB; 0: no number.")
+    ] = None,
+    max_in_flight: Annotated[
+        str | None, typer.Option(help="Most that a user sends at a time, likewise.")
+    ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Make a plan, or change one: that counts at once, for running jobs too."""
     with opened(data_dir) as database, database.write() as connection:
-        set_plan(connection, Plan(name, job_throughput_limit, max_throughput))
+        plan = changed(
+            connection,
+            name,
+            job_throughput_limit=job_throughput_limit,
+            max_throughput=max_throughput,
+            max_stored=size_of(max_stored, "--max-stored"),
+            max_in_flight=size_of(max_in_flight, "--max-in-flight"),
+        )
+        set_plan(connection, plan)
         after = described(connection)
-    sentence = f"'{name}': {job_throughput_limit} instances a job, {max_throughput} a user."
+    sentence = (
+        f"'{name}': {job_throughput_limit} instances a job, {max_throughput} a user; "
+        f"{size_shown(plan.max_stored)} stored, {size_shown(plan.max_in_flight)} being sent."
+    )
     _tell(after, as_json, sentence)
 
 

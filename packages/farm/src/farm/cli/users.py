@@ -28,6 +28,7 @@ from farm.cli._common import (
 )
 from farm.db import accounts
 from farm.scheduler.limits import change_user
+from farm.stores.room import shown
 
 users = typer.Typer(no_args_is_help=True)
 
@@ -74,7 +75,17 @@ def list_users(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         print("There are no users. farm users add makes one.")
         return
     print_table(
-        ("User", "Role", "Plan", "State", "Credits", "Password", "Access keys", "Since (UTC)"),
+        (
+            "User",
+            "Role",
+            "Plan",
+            "State",
+            "Credits",
+            "Stored",
+            "Password",
+            "Access keys",
+            "Since (UTC)",
+        ),
         (
             (
                 user.email,
@@ -82,6 +93,7 @@ def list_users(as_json: AsJson = False, data_dir: DataDir = None) -> None:
                 user.plan,
                 _state(user),
                 f"{user.available:,.2f}",
+                shown(user.stored_bytes),
                 _yes(user.has_password),
                 ", ".join(user.keys),
                 f"{user.created_at:%Y-%m-%d}",
@@ -111,6 +123,7 @@ def show(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> Non
             ("Plan", f"{plan.name}: {limits}"),
             ("Credits", f"{user.available:,.6f}"),
             ("Consumed", f"{user.consumed:,.6f}"),
+            ("Stored", _stored(user, plan.max_stored)),
             ("Emails", _yes(user.email_notices)),
             ("Machine (CPU)", user.machine_cpu or "the farm's default"),
             ("Machine (GPU)", user.machine_gpu or "the farm's default"),
@@ -242,6 +255,11 @@ def _tell(user: User, as_json: bool, sentence: str) -> None:
 
 def _state(user: User) -> str:
     return "active" if user.active else "disabled"
+
+
+def _stored(user: User, most: int) -> str:
+    of = f" of {shown(most)}" if most else ""
+    return f"{shown(user.stored_bytes)}{of}"
 
 
 def _yes(value: bool) -> str:

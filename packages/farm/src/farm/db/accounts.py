@@ -22,6 +22,7 @@ class AccountRow:
         password_hash: None: cannot log in by password.
         email_notices: whether its user wants to be told by email.
         machine_cpu, machine_gpu: its default machine types, by id; "": the farm's own.
+        stored_bytes: size of its blobs.
         balance_micros, consumed_micros: posted in the ledger; see `farm.db.ledger`.
     """
 
@@ -38,6 +39,7 @@ class AccountRow:
     consumed_micros: int = 0
     machine_cpu: str = ""
     machine_gpu: str = ""
+    stored_bytes: int = 0
 
 
 _COLUMNS: Select[Any] = select(
@@ -54,13 +56,15 @@ _COLUMNS: Select[Any] = select(
     accounts.c.consumed_micros,
     accounts.c.machine_cpu,
     accounts.c.machine_gpu,
+    accounts.c.stored_bytes,
 ).join_from(accounts, plans_table, accounts.c.plan == plans_table.c.name)
 
 
 def _account(row: Row[Any]) -> AccountRow:
     values = tuple(row)
-    plan = Plan(*values[:3])
-    account_id, email, name, password_hash, active, created_at, role, *rest = values[3:]
+    own = len(plans.COLUMNS)
+    plan = Plan(*values[:own])
+    account_id, email, name, password_hash, active, created_at, role, *rest = values[own:]
     return AccountRow(
         account_id, email, name, password_hash, plan, active, created_at, Role(role), *rest
     )
@@ -75,6 +79,11 @@ def by_email(connection: Connection, email: str) -> AccountRow | None:
 def by_id(connection: Connection, account_id: str) -> AccountRow:
     """Return an account that exists."""
     return _account(connection.execute(_COLUMNS.where(accounts.c.id == account_id)).one())
+
+
+def is_alone(connection: Connection) -> bool:
+    """Return whether the farm has no more than one account."""
+    return len(connection.execute(select(accounts.c.id).limit(2)).all()) < 2
 
 
 def everybody(connection: Connection) -> list[AccountRow]:
@@ -111,6 +120,7 @@ def add(connection: Connection, account: AccountRow) -> None:
             created_at=account.created_at,
             balance_micros=0,
             consumed_micros=0,
+            stored_bytes=0,
         )
     )
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 from farm_protocol.files import FileEntry, ProjectSummary
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from farm.db.tables import blobs, jobs, manifest_entries, projects, submissions
+from farm.db.tables import accounts, blobs, jobs, manifest_entries, projects, submissions
 
 # SQLite takes at most 32766 values in one statement.
 _IN_LIMIT = 5000
@@ -38,6 +38,11 @@ def add_blob(
     if not known_blobs(connection, account_id, [blob_hash]):
         connection.execute(
             insert(blobs).values(account_id=account_id, hash=blob_hash, size=size, created_at=now)
+        )
+        connection.execute(
+            update(accounts)
+            .where(accounts.c.id == account_id)
+            .values(stored_bytes=accounts.c.stored_bytes + size)
         )
 
 

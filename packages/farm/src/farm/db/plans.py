@@ -1,6 +1,6 @@
 """Service plans: how much of the farm one user may take at a time."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -14,14 +14,24 @@ class Plan:
     Attributes:
         job_throughput_limit: most instances of one job.
         max_throughput: most instances over all of the user's jobs.
+        max_stored: most bytes that the user stores; 0: no number, see `farm.stores.room`.
+        max_in_flight: most bytes of the user that are being sent at a time; 0: no number.
     """
 
     name: str
     job_throughput_limit: int
     max_throughput: int
+    max_stored: int = 0
+    max_in_flight: int = 0
 
 
-COLUMNS = (plans.c.name, plans.c.job_throughput_limit, plans.c.max_throughput)
+COLUMNS = (
+    plans.c.name,
+    plans.c.job_throughput_limit,
+    plans.c.max_throughput,
+    plans.c.max_stored,
+    plans.c.max_in_flight,
+)
 
 
 def everything(connection: Connection) -> list[Plan]:
@@ -35,11 +45,19 @@ def named(connection: Connection, name: str) -> Plan | None:
     return None if row is None else Plan(*row)
 
 
+def changed(connection: Connection, name: str, **limits: int | None) -> Plan:
+    """Return a plan with other limits, a new one if there is none; None leaves one as it is."""
+    known = asdict(named(connection, name) or Plan(name, 0, 0))
+    return Plan(**known | {field: limit for field, limit in limits.items() if limit is not None})
+
+
 def put(connection: Connection, plan: Plan) -> None:
     """Store a plan, replacing the one of this name."""
     limits = {
         "job_throughput_limit": plan.job_throughput_limit,
         "max_throughput": plan.max_throughput,
+        "max_stored": plan.max_stored,
+        "max_in_flight": plan.max_in_flight,
     }
     changed = connection.execute(
         update(plans).where(plans.c.name == plan.name).values(**limits)

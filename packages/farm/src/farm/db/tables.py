@@ -76,6 +76,8 @@ plans = Table(
     Column("name", String(50), primary_key=True),
     Column("job_throughput_limit", Integer, nullable=False, comment="instances of one job"),
     Column("max_throughput", Integer, nullable=False, comment="instances of a user"),
+    Column("max_stored", BigInteger, nullable=False, comment="bytes of a user; 0: no number"),
+    Column("max_in_flight", BigInteger, nullable=False, comment="bytes being sent; 0: no number"),
 )
 
 _MACHINE = "id of a machine type; '': the farm's default"
@@ -95,6 +97,7 @@ accounts = Table(
     Column("machine_gpu", String(100), nullable=False, comment=_MACHINE),
     Column("balance_micros", BigInteger, nullable=False, comment="derived from the ledger"),
     Column("consumed_micros", BigInteger, nullable=False, comment="derived from the ledger"),
+    Column("stored_bytes", BigInteger, nullable=False, comment="derived from blobs"),
     Column("created_at", Utc, nullable=False),
     Column("served_at", Utc, nullable=True, comment="last start of a runner; NULL until the first"),
 )

@@ -10,21 +10,35 @@ _STARTABLE = frozenset({JobState.READY, JobState.RUNNING})
 _STOPPABLE = _STARTABLE | {JobState.SUSPENDED, JobState.PENDING, JobState.BLOCKED}
 FOR_CREDITS = "credits"
 DISABLED = "disabled"
+FOR_STORAGE = "storage"
+FOR_DISK = "disk"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An account. ``balance``: in micros, less what is metered."""
+    """An account.
+
+    Attributes:
+        balance: in micros, less what is metered.
+        storage: whether it may store more.
+        disk: whether the farm's disk has room, for anybody.
+    """
 
     balance: int
     active: bool
+    storage: bool = True
+    disk: bool = True
 
     @property
     def obstacle(self) -> str:
-        """Why its jobs must stand still: `DISABLED`, `FOR_CREDITS`, or ""."""
+        """Why its jobs must stand still: one of the constants of this module, or ""."""
         if not self.active:
             return DISABLED
-        return FOR_CREDITS if self.balance <= 0 else ""
+        if self.balance <= 0:
+            return FOR_CREDITS
+        if not self.storage:
+            return FOR_STORAGE
+        return "" if self.disk else FOR_DISK
 
 
 @dataclass(frozen=True, slots=True)

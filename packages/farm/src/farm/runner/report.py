@@ -39,6 +39,10 @@ from farm_protocol.sockets import is_another_users
 from pydantic import BaseModel, ValidationError
 
 GIVE_UP_SECONDS = 300.0
+FULL_SECONDS = 6 * 3600.0
+"""How long a result waits for room on the farm's disk: longer than for a farm that is silent, for
+somebody is told, and rendering it again would need the same room."""
+
 HURRY_SECONDS = 3.0
 """How long calls are repeated once the runner has been told to end."""
 
@@ -47,8 +51,10 @@ _MOST_BYTES = 2**24
 """Of an answer; of the job, which names all files of its project, `_MOST_JOB_BYTES`."""
 _MOST_JOB_BYTES = 2**29
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-_RETRY_STATUS = frozenset({408, 422, 425, 429, 500, 502, 503, 504, 507})
+_RETRY_STATUS = frozenset({408, 422, 425, 429, 500, 502, 503, 504})
 """422 is ``hash_mismatch``: bytes damaged on the way, which are sent again."""
+
+_NO_ROOM_STATUS = frozenset({507, 509})
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -207,7 +213,9 @@ class Farm:
             try:
                 return _checked(call())
             except (httpx.HTTPError, _RetryLaterError) as error:
-                patience = HURRY_SECONDS if self._hurry.is_set() else self._give_up
+                full = isinstance(error, _NoRoomError)
+                patience = FULL_SECONDS if full else self._give_up
+                patience = HURRY_SECONDS if self._hurry.is_set() else patience
                 if time.monotonic() - begin + pause > patience:
                     raise FarmGoneError(f"The farm does not answer: {error}") from error
             # Spread out, so that a restarted farm does not meet all runners at once.
@@ -227,6 +235,10 @@ class _RetryLaterError(Exception):
     """An answer that may be another one next time."""
 
 
+class _NoRoomError(_RetryLaterError):
+    """The farm's disk is full."""
+
+
 def _checked(response: httpx.Response) -> httpx.Response:
     # Anything else is no success: what a redirect would lead to was not done.
     if response.is_success:
@@ -236,6 +248,8 @@ def _checked(response: httpx.Response) -> httpx.Response:
         raise ClaimLostError(sentence)
     if response.status_code in (401, 403):
         raise NotWelcomeError(sentence)
+    if response.status_code in _NO_ROOM_STATUS:
+        raise _NoRoomError(sentence)
     if response.status_code in _RETRY_STATUS:
         raise _RetryLaterError(sentence)
     if response.status_code == 409:

@@ -67,6 +67,7 @@ class Scheduler:
         wakeup: Wakeup,
         changes: Wakeup,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        disk_is_full: Callable[[], bool] = lambda: False,
     ) -> None:
         """Use these parts; nothing happens before `run`.
 
@@ -74,6 +75,7 @@ class Scheduler:
             slots: capacity by machine type, as configured.
             wakeup: told whenever there may be something to do.
             changes: to tell when a job has changed.
+            disk_is_full: whether there is hardly room for results.
         """
         self._database = database
         self._engine = engine
@@ -81,6 +83,7 @@ class Scheduler:
         self._wakeup = wakeup
         self._changes = changes
         self._clock = clock
+        self._disk_is_full = disk_is_full
         self._stopping = threading.Event()
         # Jobs whose runners end before they claim anything: (failures in a row, not before).
         self._held_back: dict[str, tuple[int, datetime]] = {}
@@ -150,7 +153,7 @@ class Scheduler:
             self._take_back(gone, now)
         if stopping:
             self._finish_stops(stopping, now)
-        money.review(self._database, now)
+        money.review(self._database, now, disk=not self._disk_is_full())
         with self._database.read() as connection:
             slots = capacity.slots(connection, self._slots)
             snapshot = read_snapshot(connection, slots, self._back_off(now), now)

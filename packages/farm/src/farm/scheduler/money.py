@@ -14,10 +14,12 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from farm.db import job_rows, metering, notices
 from farm.db.database import Database
-from farm.db.tables import accounts, jobs
+from farm.db.tables import accounts, jobs, plans
 from farm.jobs.budget import (
     DISABLED,
     FOR_CREDITS,
+    FOR_DISK,
+    FOR_STORAGE,
     Consequences,
     JobMoney,
     Standing,
@@ -31,15 +33,19 @@ _STARTABLE = (JobState.READY.value, JobState.RUNNING.value)
 _WAITING = (JobState.PENDING.value, JobState.BLOCKED.value)
 
 
-def review(database: Database, now: datetime) -> None:
-    """Do what is due."""
+def review(database: Database, now: datetime, *, disk: bool = True) -> None:
+    """Do what is due.
+
+    Parameters:
+        disk: whether the farm's disk has room for results.
+    """
     with database.read() as connection:
-        nothing = _read(connection) == Consequences()
+        nothing = _read(connection, disk=disk) == Consequences()
     if nothing:
         return
     with database.write() as connection:
         # Read again: what another writer has done meanwhile counts.
-        due = _read(connection)
+        due = _read(connection, disk=disk)
         for job_id in due.budget_reached:
             _act(connection, job_id, now)
         for job_id, obstacle in due.held:
@@ -54,10 +60,13 @@ def review(database: Database, now: datetime) -> None:
 _SENTENCES = {
     FOR_CREDITS: "Suspended: the account has no credits left. It goes on after a top-up.",
     DISABLED: "Suspended: the account is disabled.",
+    FOR_STORAGE: "Suspended: the account stores as much as its plan allows. It goes on when there "
+    "is room, or with a larger plan.",
+    FOR_DISK: "Suspended: the farm's disk is full. It goes on when there is room.",
 }
 
 
-def _read(connection: Connection) -> Consequences:
+def _read(connection: Connection, *, disk: bool) -> Consequences:
     metered = metering.by_job(connection)
     owners = _owners(connection, metered)
     metered_of: Counter[str] = Counter()
@@ -75,9 +84,11 @@ def _read(connection: Connection) -> Consequences:
             jobs.c.suspended_for,
             accounts.c.balance_micros,
             accounts.c.active,
+            _STORES_TOO_MUCH.label("stores_too_much"),
         )
         .join(accounts, accounts.c.id == jobs.c.account_id)
-        .where(_candidates(connection, metered_of))
+        .join(plans, plans.c.name == accounts.c.plan)
+        .where(_candidates(connection, metered_of, disk=disk))
     ).all()
     return consequences(
         (
@@ -95,7 +106,10 @@ def _read(connection: Connection) -> Consequences:
         ),
         {
             row.account_id: Standing(
-                row.balance_micros - metered_of[row.account_id], active=row.active
+                row.balance_micros - metered_of[row.account_id],
+                active=row.active,
+                storage=not row.stores_too_much,
+                disk=disk,
             )
             for row in rows
         },
@@ -107,17 +121,33 @@ def _owners(connection: Connection, job_ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.account_id for row in found}
 
 
-def _candidates(connection: Connection, metered_of: Mapping[str, int]) -> ColumnElement[bool]:
+# A plan without a number limits only what is sent: results of one account fill no disk.
+_STORES_TOO_MUCH = and_(plans.c.max_stored > 0, accounts.c.stored_bytes >= plans.c.max_stored)
+
+
+def _candidates(
+    connection: Connection, metered_of: Mapping[str, int], *, disk: bool
+) -> ColumnElement[bool]:
     """Return the condition for the jobs that can have consequences: of many that wait, few."""
     balances = connection.execute(
         select(accounts.c.id, accounts.c.balance_micros).where(accounts.c.id.in_(metered_of))
     )
     empty = [row.id for row in balances if row.balance_micros <= metered_of[row.id]]
-    obstructed = select(accounts.c.id).where(
-        or_(accounts.c.active.is_(False), accounts.c.balance_micros <= 0, accounts.c.id.in_(empty))
+    obstructed = (
+        select(accounts.c.id)
+        .join(plans, plans.c.name == accounts.c.plan)
+        .where(
+            or_(
+                accounts.c.active.is_(False),
+                accounts.c.balance_micros <= 0,
+                accounts.c.id.in_(empty),
+                _STORES_TOO_MUCH,
+            )
+        )
     )
+    startable = jobs.c.state.in_(_STARTABLE)
     return or_(
-        and_(jobs.c.state.in_(_STARTABLE), jobs.c.account_id.in_(obstructed)),
+        and_(startable, jobs.c.account_id.in_(obstructed)) if disk else startable,
         and_(jobs.c.state == JobState.SUSPENDED.value, jobs.c.suspended_for != ""),
         # A budget: of a job that may still cost something, or (a mere alert) that was over before
         # its time could be looked at.

@@ -71,14 +71,14 @@ class IncomingBlob:
         self._hasher.update(data)
         self.size += len(data)
 
-    def commit(self, account_id: str, blob_hash: str) -> None:
-        """Keep the bytes as this blob.
+    def commit(self, account_id: str, blob_hash: str, size: int) -> None:
+        """Keep the bytes as this blob of the announced size.
 
         Raises:
             HashMismatchError: they are another blob's; nothing is kept.
             StorageFullError: nothing is kept.
         """
-        if self._hasher.hexdigest() != blob_hash:
+        if self.size != size or self._hasher.hexdigest() != blob_hash:
             raise HashMismatchError(
                 "The bytes received do not match the announced BLAKE3 hash. "
                 "The file may have changed while it was sent: hash and send it again."
@@ -103,5 +103,5 @@ class IncomingBlob:
 
 def _translated(error: OSError) -> Exception:
     if error.errno in _FULL:
-        return StorageFullError("The farm's disk is full. Free space on it; Envoy tries again.")
+        return StorageFullError("The farm's disk is full. It goes on when there is room.")
     return error

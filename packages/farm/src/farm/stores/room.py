@@ -1,0 +1,145 @@
+"""Room for blobs: what a disk keeps free, and what one account may take of the rest.
+
+A disk that is full stops everybody: the database cannot write either. So the last bytes are not
+given to blobs. Uploads are refused first; results, which machine time was paid for, may take half
+of what is kept. Whoever is refused is told so before a byte is read, and tries again by itself.
+"""
+
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm.errors import QuotaExceededError, StorageFullError
+
+LARGEST_RESERVE = 1 << 30
+RESERVED_PART = 20
+"""Kept free unless a setting says more: a gibibyte, or a twentieth of a smaller disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What an account may store. Bytes; 0: no number is given.
+
+    Attributes:
+        stored: what it stores now.
+        max_stored: of its plan. Without a number, an account that is alone may take all, and any
+            other one half of what the others have left.
+        max_in_flight: announced and not yet there.
+    """
+
+    stored: int
+    max_stored: int
+    max_in_flight: int
+    alone: bool
+
+
+class Room:
+    """The room on the disk of one folder."""
+
+    def __init__(self, folder: Path, reserve: int | None = None) -> None:
+        """Look after ``folder``.
+
+        Parameters:
+            reserve: bytes that stay free; None: see `LARGEST_RESERVE`.
+        """
+        self._folder = folder
+        self._given = reserve
+        self._lock = threading.Lock()
+        # Announced, and not yet on the disk.
+        self._coming: Counter[str] = Counter()
+        self._was_full = False
+
+    @property
+    def reserve(self) -> int:
+        """Bytes that stay free."""
+        if self._given is not None:
+            return self._given
+        return min(LARGEST_RESERVE, shutil.disk_usage(self._folder).total // RESERVED_PART)
+
+    def is_full(self) -> bool:
+        """Return whether there is hardly room for results: nothing should be rendered.
+
+        Once it is so, it stays so until there is room for uploads again.
+        """
+        reserve, free = self.reserve, shutil.disk_usage(self._folder).free
+        self._was_full = free < reserve if self._was_full else free < reserve * 3 // 4
+        return self._was_full
+
+    def check(self, account_id: str, size: int, quota: Quota | None) -> None:
+        """Look whether so many bytes may come; see `taken`."""
+        with self._lock:
+            self._check(account_id, size, quota)
+
+    @contextmanager
+    def taken(
+        self, account_id: str, size: int, quota: Quota | None
+    ) -> Iterator[Callable[[int], None]]:
+        """Keep room for bytes that are announced; yields what is told how many have arrived.
+
+        Parameters:
+            quota: None: for a result, which only the disk limits.
+
+        Raises:
+            StorageFullError: the disk has no room for them.
+            QuotaExceededError: the account has none.
+        """
+        with self._lock:
+            self._check(account_id, size, quota)
+            if quota is not None and 0 < quota.max_in_flight < self._coming[account_id] + size:
+                raise QuotaExceededError(
+                    f"No more than {shown(quota.max_in_flight)} of your account may be on the way "
+                    "at a time. It goes on when some of it has arrived."
+                )
+            self._coming[account_id] += size
+        left = size
+
+        def arrived(count: int) -> None:
+            nonlocal left
+            with self._lock:
+                count = min(count, left)
+                left -= count
+                self._coming[account_id] -= count
+
+        try:
+            yield arrived
+        finally:
+            arrived(left)
+            with self._lock:
+                if not self._coming[account_id]:
+                    del self._coming[account_id]
+
+    def _check(self, account_id: str, size: int, quota: Quota | None) -> None:
+        mine = 0 if quota is None else quota.stored + self._coming[account_id]
+        if quota is not None and 0 < quota.max_stored < mine + size:
+            raise _no_room(size, mine, f"its plan allows {shown(quota.max_stored)}")
+        free = shutil.disk_usage(self._folder).free - self._coming.total()
+        reserve = self.reserve
+        if free - size < (reserve // 2 if quota is None else reserve):
+            raise StorageFullError(
+                f"There is no room for {shown(size)} on the farm's disk, of which "
+                f"{shown(reserve)} stay free for its database. It goes on when there is room."
+            )
+        if quota is None or quota.max_stored or quota.alone:
+            return
+        share = (mine + free - reserve) // 2
+        if mine + size > share:
+            raise _no_room(size, mine, f"its share of the farm's disk is {shown(share)}")
+
+
+def _no_room(size: int, mine: int, limit: str) -> QuotaExceededError:
+    return QuotaExceededError(
+        f"There is no room for {shown(size)}: your account has {shown(mine)} on the farm, and "
+        f"{limit}. It goes on when an administrator makes room, or gives you a larger plan."
+    )
+
+
+def shown(size: int) -> str:
+    """Return a number of bytes for people."""
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{max(size, 0)} bytes"

@@ -1,0 +1,236 @@
+"""Nobody fills the farm's disk: not with uploads, and not for everybody."""
+
+import shutil
+import socket
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from farm.db.plans import Plan
+from farm.scheduler.limits import set_plan
+from farm.stores.room import RESERVED_PART, Quota, Room, shown
+from farm_protocol.hashing import new_hasher
+
+from .conftest import Farm, send, spec
+from .runners import FakeRunner, job_of
+
+KB = 1000
+
+
+def digest(data: bytes) -> str:
+    hasher = new_hasher()
+    hasher.update(data)
+    return hasher.hexdigest()
+
+
+def put(client: httpx.Client, data: bytes) -> httpx.Response:
+    return client.put(f"/v1/blobs/{digest(data)}", content=data)
+
+
+def refused(answer: httpx.Response) -> tuple[int, str, bool]:
+    body = answer.json()
+    return answer.status_code, body["code"], body["retry"]
+
+
+QUOTA_EXCEEDED = (509, "quota_exceeded", True)
+STORAGE_FULL = (507, "storage_full", True)
+
+
+def limit(farm: Farm, **limits: int) -> None:
+    with farm.database.write() as connection:
+        set_plan(connection, Plan("Standard", 10, 10, **limits))
+
+
+def fill(farm: Farm) -> None:
+    """Let the disk have no room, as if it were so small."""
+    farm.room._given = 2 * shutil.disk_usage(farm.data_dir).total
+
+
+def stored(farm: Farm, admin: httpx.Client, email: str) -> int:
+    size: int = admin.get(f"/v1/users/{email}").json()["stored_bytes"]
+    return size
+
+
+@pytest.fixture
+def admin(farm: Farm) -> httpx.Client:
+    from farm_protocol.users import Role
+
+    return farm.user("root@example.com", role=Role.ADMIN)
+
+
+def test_an_account_stores_what_its_plan_allows(farm: Farm, admin: httpx.Client) -> None:
+    limit(farm, max_stored=100 * KB)
+    ann = farm.user("ann@example.com", credits="0")  # Uploads cost nothing.
+    assert put(ann, bytes(60 * KB)).status_code == 201
+    assert put(ann, bytes(60 * KB)).status_code == 201  # The same again takes no more room.
+    assert stored(farm, admin, "ann@example.com") == 60 * KB
+    answer = put(ann, b"x" * (41 * KB))
+    assert refused(answer) == QUOTA_EXCEEDED
+    assert "60.0 kB" in answer.json()["message"]
+    assert "100.0 kB" in answer.json()["message"]
+    assert not [each for each in (farm.data_dir / "blobs" / "tmp").iterdir()]
+    # Others are not held up, and a larger plan counts at once.
+    assert put(farm.user("bob@example.com"), b"x" * (41 * KB)).status_code == 201
+    limit(farm, max_stored=200 * KB)
+    assert put(ann, b"x" * (41 * KB)).status_code == 201
+    assert stored(farm, admin, "ann@example.com") == 101 * KB
+
+
+def test_what_does_not_fit_is_refused_before_it_is_sent(farm: Farm) -> None:
+    limit(farm, max_stored=100 * KB)
+    ann = farm.user("ann@example.com")
+    known = bytes(90 * KB)
+    put(ann, known).raise_for_status()
+    blobs = [{"hash": digest(known), "size": len(known)}]
+    assert ann.post("/v1/blobs/missing", json={"blobs": blobs}).json() == {"tickets": []}
+    blobs += [{"hash": "0" * 64, "size": 6 * KB}, {"hash": "1" * 64, "size": 5 * KB}]
+    assert refused(ann.post("/v1/blobs/missing", json={"blobs": blobs})) == QUOTA_EXCEEDED
+    tickets = ann.post("/v1/blobs/missing", json={"blobs": blobs[:2]}).json()["tickets"]
+    assert [ticket["hash"] for ticket in tickets] == ["0" * 64]
+
+
+def announce(farm: Farm, client: httpx.Client, size: int, sent: bytes = b"") -> socket.socket:
+    """Begin to send a blob of ``size`` bytes."""
+    address = urlsplit(farm.url)
+    made = socket.create_connection((address.hostname, address.port), 60)
+    head = f"PUT /v1/blobs/{'a' * 64} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n"
+    head += f"Authorization: {client.headers['authorization']}\r\n\r\n"
+    made.sendall(head.encode() + sent)
+    return made
+
+
+def test_what_is_announced_counts_until_it_is_there(farm: Farm) -> None:
+    limit(farm, max_stored=100 * KB, max_in_flight=50 * KB)
+    ann = farm.user("ann@example.com")
+    with closing(announce(farm, ann, 45 * KB, b"begun")):
+        while not farm.room._coming:
+            pass
+        answer = put(ann, b"y" * (10 * KB))
+        assert refused(answer) == QUOTA_EXCEEDED
+        assert "on the way" in answer.json()["message"]
+        assert put(farm.user("bob@example.com"), b"y" * (10 * KB)).status_code == 201
+    # It was given up, and so is its room.
+    while farm.room._coming:
+        pass
+    assert put(ann, b"y" * (10 * KB)).status_code == 201
+
+
+def test_a_refusal_does_not_wait_for_the_bytes(farm: Farm) -> None:
+    limit(farm, max_stored=100 * KB)
+    ann = farm.user("ann@example.com")
+    with closing(announce(farm, ann, 1 << 50)) as made:
+        assert made.recv(1000).startswith(b"HTTP/1.1 509 ")
+    fill(farm)
+    with closing(announce(farm, ann, 10)) as made:
+        assert made.recv(1000).startswith(b"HTTP/1.1 507 ")
+
+
+def test_bytes_without_an_announced_number_are_refused(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    answer = ann.put(f"/v1/blobs/{digest(b'abc')}", content=iter([b"abc"]))
+    assert refused(answer) == (400, "invalid_request", False)
+    assert "how many bytes" in answer.json()["message"]
+
+
+def test_a_full_disk_is_told_in_a_sentence_and_everything_goes_on(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"scene")
+    ann.post("/v1/submissions", json=spec()).raise_for_status()
+    fill(farm)
+    answer = put(ann, b"more")
+    assert refused(answer) == STORAGE_FULL
+    assert "database" in answer.json()["message"]
+    missing = {"blobs": [{"hash": "0" * 64, "size": 1}]}
+    assert refused(ann.post("/v1/blobs/missing", json=missing)) == STORAGE_FULL
+    # Everything that needs no room is answered.
+    assert ann.get("/v1/me").status_code == 200
+    farm.room._given = 0
+    assert put(ann, b"more").status_code == 201
+
+
+def wait_for_state(farm: Farm, client: httpx.Client, state: str) -> dict[str, Any]:
+    for _ in range(600):
+        farm.wakeup.notify()
+        job = job_of(client)
+        if job["state"] == state:
+            return job
+        client.get("/v1/changes", params={"after": 2**62, "wait": 0.1})
+    raise AssertionError(job)
+
+
+def test_results_are_taken_beyond_the_quota_and_no_more_are_begun(farm: Farm) -> None:
+    limit(farm, max_stored=10 * KB)
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"scene")
+    ann.post("/v1/submissions", json=spec()).raise_for_status()
+    runner = FakeRunner(farm)
+    frames = runner.claim()
+    assert runner.done(frames[0], data=b"r" * (20 * KB)).status_code == 204
+    job = wait_for_state(farm, ann, "suspended")
+    assert "stores as much as its plan allows" in job["sentence"]
+    assert job["frames_done"] == 1
+    assert refused(put(ann, b"x")) == QUOTA_EXCEEDED
+    limit(farm, max_stored=100 * KB)
+    job = wait_for_state(farm, ann, "running" if job["frames_running"] else "ready")
+    assert job["sentence"] == ""
+
+
+def test_jobs_stand_still_while_the_disk_is_full(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"scene")
+    fill(farm)
+    ann.post("/v1/submissions", json=spec()).raise_for_status()
+    job = wait_for_state(farm, ann, "suspended")
+    assert "disk is full" in job["sentence"]
+    farm.room._given = 0
+    FakeRunner(farm)  # It is started.
+
+
+def test_half_of_the_reserve_is_for_results(farm: Farm) -> None:
+    room = Room(farm.data_dir, reserve=int(shutil.disk_usage(farm.data_dir).free * 1.5))
+    from farm.errors import StorageFullError
+
+    with pytest.raises(StorageFullError), room.taken("ann", 1, Quota(0, 0, 0, alone=True)):
+        pass
+    with room.taken("ann", 1, None):
+        pass
+
+
+def test_without_a_number_one_of_many_leaves_half_to_the_others(farm: Farm) -> None:
+    free = shutil.disk_usage(farm.data_dir).free
+    room = Room(farm.data_dir, reserve=0)
+    from farm.errors import QuotaExceededError
+
+    room.check("ann", free * 9 // 10, Quota(0, 0, 0, alone=True))
+    room.check("ann", free * 4 // 10, Quota(0, 0, 0, alone=False))
+    with pytest.raises(QuotaExceededError, match="share"):
+        room.check("ann", free * 6 // 10, Quota(0, 0, 0, alone=False))
+
+
+def test_a_small_disk_keeps_a_part_of_itself(farm: Farm) -> None:
+    total = shutil.disk_usage(farm.data_dir).total
+    assert Room(farm.data_dir).reserve == min(1 << 30, total // RESERVED_PART)
+    assert [shown(n) for n in (0, 999, 1500, 10**9, 2 * 10**12)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.5 kB",
+        "1.0 GB",
+        "2.0 TB",
+    ]
+
+
+def test_plans_have_sizes_over_the_api(farm: Farm, admin: httpx.Client) -> None:
+    limits = {"job_throughput_limit": 3, "max_throughput": 4}
+    sizes = {"max_stored": 5, "max_in_flight": 6}
+    made = admin.put("/v1/plans/Small", json=limits | sizes).json()["plans"]
+    assert [plan for plan in made if plan["name"] == "Small"] == [
+        {"name": "Small", "users": 0, **limits, **sizes}
+    ]
+    # Who does not know of sizes leaves them as they are.
+    made = admin.put("/v1/plans/Small", json=limits).json()["plans"]
+    assert [plan["max_stored"] for plan in made if plan["name"] == "Small"] == [5]
+    wrong = admin.put("/v1/plans/Small", json=limits | {"max_stored": -1})
+    assert wrong.status_code == 400
+    assert "max_stored" in wrong.json()["errors"]
