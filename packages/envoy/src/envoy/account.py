@@ -17,7 +17,7 @@ from farm_protocol.account import LoginAnswer, LoginRequest
 from pydantic import ValidationError
 
 from envoy.devices import Devices
-from envoy.errors import NotSignedInError
+from envoy.errors import InvalidRequestError, NotSignedInError
 from envoy.farm_client import EMBEDDED, FarmClient
 
 
@@ -84,11 +84,17 @@ class Account:
             secret: the password, or an access key.
 
         Raises:
+            InvalidRequestError: one of them can be none.
             FarmAnswerError: 401 when the farm does not accept them.
         """
         label = f"Envoy on {socket.gethostname()}"[:200]
         device = self._devices.token(email, secret)
-        request = LoginRequest(email=email, secret=secret, label=label, device=device)
+        try:
+            request = LoginRequest(email=email, secret=secret, label=label, device=device)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            field = {"email": "Username", "secret": "AccessKey"}.get(str(fault["loc"][0]), "label")
+            raise InvalidRequestError.of(field, f"{fault['msg']}.") from error
         answer = await self._farm.login(request)
         if answer.device:
             self._devices.keep(email, secret, answer.device)

@@ -1,11 +1,11 @@
 """The command ``envoy``: up, status, stop."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from farm_protocol.text import escaped, json_text
 
 from envoy.config import DEFAULT_PORT, Settings
 
@@ -77,7 +77,7 @@ def status(
     address = url or f"http://localhost:{port}"
     activity = _ask("GET", address, "/envoy/activity")
     if as_json:
-        typer.echo(json.dumps(activity, indent=2, ensure_ascii=False))
+        typer.echo(json_text(activity))
         return
     from envoy.tables import show, show_flagged
 
@@ -154,5 +154,5 @@ def _who_uses(port: int, host: str) -> str:
 
 
 def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
+    typer.echo(escaped(sentence, lines=True), err=True)
     raise typer.Exit(1)

@@ -5,16 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from farm_protocol.changes import Output
+from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from farm_protocol.frames import FrameList
 from farm_protocol.jobs import Job, JobLog, SubmissionSpec
-from pydantic import ValidationError
+from farm_protocol.text import Id
+from pydantic import TypeAdapter, ValidationError
 
-from envoy.errors import NotOnFarmError
+from envoy.errors import FarmAnswerError, NotOnFarmError
 from envoy.farm_client import FarmClient
 from envoy.journal import DownloadState, Entry, EntryState, Journal
 from envoy.threads import in_thread
 from envoy.watch.match import unusable
 
+_FARM_ID: TypeAdapter[str] = TypeAdapter(Id)
 _RESULT_STATES = {
     DownloadState.PENDING: "waiting",
     DownloadState.DONE: "downloaded",
@@ -86,8 +89,12 @@ class Jobs:
                     f"The job is not on the farm yet: '{entry.project}' is still"
                     f" {entry.state.value}. Try again when that is done."
                 )
-        # Perhaps a job that another Envoy of the same user has submitted.
-        return job_id
+        try:
+            # Perhaps a job that another Envoy of the same user has submitted.
+            return _FARM_ID.validate_python(job_id)
+        except ValidationError:
+            body = ErrorBody(code=ErrorCode.NOT_FOUND, message=f"There is no job '{job_id}'.")
+            raise FarmAnswerError(STATUS[ErrorCode.NOT_FOUND], body) from None
 
 
 def jobs_of(journal: Journal, entry: Entry) -> list[dict[str, Any]]:

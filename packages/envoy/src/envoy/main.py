@@ -15,6 +15,7 @@ from logging.handlers import RotatingFileHandler
 
 import uvicorn
 from farm_protocol.private import FILE_MODE, FOLDER_MODE, make_folder, narrow, open_private
+from farm_protocol.text import EscapingFormatter
 from filelock import FileLock, Timeout
 from http_gate.connections import BACKLOG, Limits, protocol
 from http_gate.descriptors import connections_within, raise_limit
@@ -185,7 +186,7 @@ def _log_to(settings: Settings) -> None:
     handler = _PrivateLog(
         settings.logs_dir / "envoy.log", maxBytes=5_000_000, backupCount=2, encoding="utf-8"
     )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from farm_protocol.text import escaped
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -23,15 +24,15 @@ def show(activity: dict[str, Any], console: Console | None = None) -> None:
             table.add_column(title, overflow="fold")
         for submission in submissions:
             for row in _rows(submission):
-                # Text, not markup: names are other people's, and may hold brackets.
-                table.add_row(*(Text(cell) for cell in row))
+                # Text, not markup: names are other people's, and may hold brackets, and worse.
+                table.add_row(*(Text(escaped(cell)) for cell in row))
             table.add_section()
         out.print(table)
         for submission in submissions:
             for line in _sentences(submission):
-                out.print(line, markup=False)
+                _say(out, line)
     for sentence in filter(None, [activity["waiting_for"], *activity["problems"]]):
-        out.print(sentence, markup=False)
+        _say(out, sentence)
 
 
 def show_flagged(job: str, frames: list[dict[str, Any]], console: Console | None = None) -> None:
@@ -39,9 +40,13 @@ def show_flagged(job: str, frames: list[dict[str, Any]], console: Console | None
     out = console or Console()
     for frame in frames[:MOST_FRAMES]:
         for flag in frame["flags"]:
-            out.print(f"{job}, frame {frame['number']}: {flag['sentence']}", markup=False)
+            _say(out, f"{job}, frame {frame['number']}: {flag['sentence']}")
     if len(frames) > MOST_FRAMES:
-        out.print(f"{job}: {len(frames) - MOST_FRAMES} more frames look wrong.", markup=False)
+        _say(out, f"{job}: {len(frames) - MOST_FRAMES} more frames look wrong.")
+
+
+def _say(out: Console, text: str) -> None:
+    out.print(escaped(text), markup=False)
 
 
 def _sentences(submission: dict[str, Any]) -> list[str]:

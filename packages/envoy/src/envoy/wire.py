@@ -6,7 +6,15 @@ out is optional. What is wrong is refused later, in `compose`, with a sentence f
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    JsonValue,
+)
 
 
 def _nothing_is_empty(value: Any) -> Any:
@@ -23,7 +31,17 @@ def _nothing_is_a_dict(value: Any) -> Any:
     return value or {}
 
 
-Text = Annotated[str, BeforeValidator(_nothing_is_empty)]
+def _is_unicode(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not valid Unicode text") from None
+    return value
+
+
+Unicode = Annotated[str, AfterValidator(_is_unicode)]
+"""A text without halves of characters, which JSON can hold and nothing else takes."""
+Text = Annotated[Unicode, BeforeValidator(_nothing_is_empty)]
 """A text that may be null or absent: then ""."""
 Params = Annotated[dict[str, JsonValue], BeforeValidator(_nothing_is_a_dict)]
 
@@ -50,7 +68,7 @@ class FileGroup(_Body):
 Groups = Annotated[list[FileGroup], FailFast(), BeforeValidator(_one_is_a_list)]
 """One group, several, or none."""
 Sentences = Annotated[
-    list[Annotated[str, Field(max_length=10_000)]], BeforeValidator(lambda value: value or [])
+    list[Annotated[Unicode, Field(max_length=10_000)]], BeforeValidator(lambda value: value or [])
 ]
 
 
@@ -121,6 +139,6 @@ class SubmitBody(_Body):
 
     project_request: ProjectRequest
     project_files: Groups = []
-    watch_files: Annotated[dict[str, str], BeforeValidator(_nothing_is_a_dict)] = {}
+    watch_files: Annotated[dict[Unicode, Unicode], BeforeValidator(_nothing_is_a_dict)] = {}
     skip_upload: bool | None = None
     skipped_files: Sentences = []

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
 
+from farm_protocol.text import escaped
+
 from farm.db import notices
 from farm.db.database import Database
 from farm.db.notices import Notice
@@ -162,10 +164,10 @@ def _message(sender: str, notice: Notice) -> EmailMessage:
     message["From"] = sender
     message["To"] = notice.email
     # A header has one line, whatever a job is called.
-    message["Subject"] = " ".join(notice.subject.split())
+    message["Subject"] = escaped(" ".join(notice.subject.split()))
     message["Date"] = format_datetime(notice.created_at)
     message["Message-ID"] = f"<notice-{notice.id}@{sender.rpartition('@')[2]}>"
-    message.set_content(notice.text)
+    message.set_content(escaped(notice.text, lines=True))
     return message
 
 

@@ -2,6 +2,7 @@
 
 One module a subject: `files` (blobs, manifests, tickets), `jobs` (submissions, jobs, states),
 `account`, `catalogue`, `changes` (the feed), `runner` (claims), `errors` (the one error shape),
-`paths` (the only path checks), `inside` (files below a folder, links not followed), `hashing`,
-`places` (where data lives by default). Nothing here does network I/O, and nothing here decides.
+`paths` (the only path checks), `inside` (files below a folder, links not followed), `text` (names,
+and how text of others is shown), `hashing`, `places` (where data lives by default). Nothing here
+does network I/O, and nothing here decides.
 """

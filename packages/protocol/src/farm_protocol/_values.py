@@ -45,6 +45,8 @@ def storable(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if not _encodes(name):
             # Shown as it would be written, since it cannot be sent back.
             raise ValueError(f"the name {name!a} is not valid Unicode text")
+        if "\0" in name:
+            raise ValueError(f"the name {name!a} holds the character NUL")
         left -= 1 + _count(value, left)
         if left < 0:
             raise ValueError(f"there are more than {MOST_VALUES} values")
@@ -78,6 +80,8 @@ def _problem(value: JsonValue, depth: int) -> str:
             return f"is longer than {LONGEST_TEXT} characters"
         case str() if not _encodes(value):
             return "is not valid Unicode text"
+        case str() if "\0" in value:
+            return "holds the character NUL"
         case float() if not math.isfinite(value):
             return "is not a finite number"
         case list():
@@ -85,6 +89,8 @@ def _problem(value: JsonValue, depth: int) -> str:
         case dict():
             if not all(map(_encodes, value)):
                 return "has a name that is not valid Unicode text"
+            if any("\0" in name for name in value):
+                return "has a name that holds the character NUL"
             return next(filter(None, (_problem(each, depth + 1) for each in value.values())), "")
     return ""
 

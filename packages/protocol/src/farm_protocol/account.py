@@ -6,6 +6,7 @@ from decimal import Decimal
 from pydantic import Field
 
 from farm_protocol._model import Answer, Int64, Request
+from farm_protocol.text import Line
 
 
 class LoginRequest(Request):
@@ -18,10 +19,10 @@ class LoginRequest(Request):
             and others' guesses do not make it wait. "": none.
     """
 
-    email: str = Field(max_length=320)
+    email: Line = Field(max_length=320)
     secret: str = Field(max_length=1024, repr=False)
-    label: str = Field(default="", max_length=200)
-    device: str = Field(default="", max_length=100, repr=False)
+    label: Line = Field(default="", max_length=200)
+    device: Line = Field(default="", max_length=100, repr=False)
 
 
 class LoginAnswer(Answer):
@@ -31,7 +32,7 @@ class LoginAnswer(Answer):
         device: for the next login by password; "": the one that was sent, if any, is still good.
     """
 
-    email: str = Field(max_length=320)
+    email: Line = Field(max_length=320)
     access_key: str = Field(max_length=1024, pattern=r"^[!-~]([ -~]*[!-~])?$", repr=False)
     device: str = Field(default="", max_length=100, repr=False)
 

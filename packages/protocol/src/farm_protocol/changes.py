@@ -5,13 +5,14 @@ from datetime import datetime
 from farm_protocol._model import Answer, Int64
 from farm_protocol.files import BlobHash, FileSize
 from farm_protocol.jobs import Job
+from farm_protocol.text import Id
 
 
 class Output(Answer):
     """One result file of a job. ``path``: remote path. ``frame``: None when not of one frame."""
 
-    submission_id: str
-    job_id: str
+    submission_id: Id
+    job_id: Id
     frame: Int64 | None
     path: str
     hash: BlobHash

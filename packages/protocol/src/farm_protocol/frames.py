@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from farm_protocol._model import Answer, Count, Int32, Int64, Request
+from farm_protocol.text import Told
 
 SIGNATURE_ACROSS, SIGNATURE_DOWN = 16, 9
 SIGNATURE_CELLS = SIGNATURE_ACROSS * SIGNATURE_DOWN
@@ -60,7 +61,7 @@ class FrameFlag(Request):
     frame: Int32
     code: FlagCode
     certainty: Certainty
-    sentence: str = Field(max_length=500)
+    sentence: Told = Field(max_length=500)
 
 
 class Flag(Answer):

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, JsonValue
 from farm_protocol._model import Amount, Answer, Count, FirstFault, Int64, Request
 from farm_protocol._values import storable
 from farm_protocol.files import RemotePath
+from farm_protocol.text import Id, Line
 
 MAX_PENDING = 1_000_000
 """Most files of a project that can be on their way."""
@@ -41,7 +42,7 @@ MOST_JOBS = 1_000
 """Most jobs of one submission."""
 _MOST_PARAMETERS = 200
 _MOST_PLUGINS = 100
-_ShortText = Annotated[str, Field(max_length=200)]
+_ShortText = Annotated[Line, Field(max_length=200)]
 
 
 class BudgetAction(StrEnum):
@@ -78,14 +79,14 @@ class JobSpec(Request):
         params: the product's own parameters. Unknown ones are kept and shown as warnings.
     """
 
-    id: str = Field(min_length=1, max_length=200)
-    name: str = Field(min_length=1, max_length=200)
-    app: str = Field(max_length=100)
-    app_version: str = Field(default="", max_length=100)
-    operation: str = Field(max_length=100)
-    path: str = Field(max_length=4096)
+    id: Line = Field(min_length=1, max_length=200)
+    name: Line = Field(min_length=1, max_length=200)
+    app: Line = Field(max_length=100)
+    app_version: Line = Field(default="", max_length=100)
+    operation: Line = Field(max_length=100)
+    path: Line = Field(max_length=4096)
     instances: int = Field(default=0, ge=0, le=100_000)
-    machine_type: str = Field(default="", max_length=200)
+    machine_type: Line = Field(default="", max_length=200)
     plugins: Annotated[list[_ShortText], FirstFault] = Field(default=[], max_length=_MOST_PLUGINS)
     budget: Budget | None = None
     params: Annotated[
@@ -108,11 +109,11 @@ class SubmissionSpec(Request):
     """
 
     id: str = Field(pattern=r"^[0-9a-f]{32}$")
-    project: str = Field(max_length=255)
-    name: str = Field(min_length=1, max_length=300)
+    project: Line = Field(max_length=255)
+    name: Line = Field(min_length=1, max_length=300)
     output_folder: RemotePath
     jobs: Annotated[list[JobSpec], FirstFault] = Field(min_length=1, max_length=MOST_JOBS)
-    pending_files: Annotated[list[Annotated[str, Field(max_length=4097)]], FirstFault] = Field(
+    pending_files: Annotated[list[Annotated[Line, Field(max_length=4097)]], FirstFault] = Field(
         default=[], max_length=MAX_PENDING
     )
 
@@ -153,9 +154,9 @@ class Job(Answer):
         started_at, finished_at: UTC; None when that has not happened yet.
     """
 
-    id: str
+    id: Id
     client_id: str = ""
-    submission_id: str
+    submission_id: Id
     project: str
     submission_name: str
     name: str
@@ -183,7 +184,7 @@ class Job(Answer):
 class Submission(Answer):
     """One `submit_project` of a project, holding its jobs in the order they were given."""
 
-    id: str
+    id: Id
     project: str
     name: str
     output_folder: str

@@ -26,6 +26,7 @@ from farm_protocol._model import Answer, FirstFault, Int32, Request
 from farm_protocol._values import Printable, Seconds
 from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath
 from farm_protocol.frames import FlagCode, FrameFlag, Picture
+from farm_protocol.text import Id, Told
 
 CLAIM_TIMEOUT_SECONDS = 12.0
 """A claim without a sign of life for this long returns to the pool. The farm looks every 2 s: a
@@ -207,18 +208,18 @@ class Finish(Request):
     """
 
     outcome: Outcome
-    sentence: str = Field(default="", max_length=2000)
+    sentence: Told = Field(default="", max_length=2000)
     frame: Int32 | None = None
     exit_code: Int32 | None = None
     permanent: bool = False
-    marker: str = Field(default="", max_length=2000)
+    marker: Told = Field(default="", max_length=2000)
     processor_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class EndedClaim(Request):
     """A claim that ends, told together with the request for the next one."""
 
-    claim_id: str = Field(max_length=100)
+    claim_id: Id
     finish: Finish
 
 
@@ -243,7 +244,7 @@ class ClaimRequest(Request):
     startup_seconds: Seconds | None = None
     frame_seconds: Seconds | None = None
     host: Printable = Field(default="", max_length=255)
-    warnings: Annotated[list[Annotated[str, Field(max_length=2000)]], FirstFault] = Field(
+    warnings: Annotated[list[Annotated[Told, Field(max_length=2000)]], FirstFault] = Field(
         default=[], max_length=20
     )
     programs: Annotated[list[Program], FirstFault] = Field(default=[], max_length=MAX_PROGRAMS)
@@ -319,4 +320,4 @@ class LogChunk(Request):
     """``offset``: characters of this claim's log sent before; makes a repeated chunk harmless."""
 
     offset: Int32 = Field(ge=0)
-    text: str = Field(max_length=1_000_000)
+    text: Told = Field(max_length=1_000_000)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from farm_protocol._model import Amount, Answer, Request
+from farm_protocol.text import Line
 
 
 class Role(StrEnum):
@@ -90,10 +91,10 @@ class UserList(Answer):
 class NewUser(Request):
     """``POST /v1/users``. Without a password the user signs in with the access key."""
 
-    email: str = Field(max_length=1000)
+    email: Line = Field(max_length=1000)
     password: str | None = Field(default=None, max_length=10_000, repr=False)
     credits: Amount = Decimal(0)
-    plan: str | None = Field(default=None, max_length=200)
+    plan: Line | None = Field(default=None, max_length=200)
     role: Role = Role.ARTIST
 
 
@@ -112,13 +113,13 @@ class UserChange(Request):
         machine_cpu, machine_gpu: ids of the default machine types; "": the farm's own.
     """
 
-    name: str | None = Field(default=None, min_length=1, max_length=200)
-    plan: str | None = Field(default=None, max_length=200)
+    name: Line | None = Field(default=None, min_length=1, max_length=200)
+    plan: Line | None = Field(default=None, max_length=200)
     role: Role | None = None
     active: bool | None = None
     email_notices: bool | None = None
-    machine_cpu: str | None = Field(default=None, max_length=100)
-    machine_gpu: str | None = Field(default=None, max_length=100)
+    machine_cpu: Line | None = Field(default=None, max_length=100)
+    machine_gpu: Line | None = Field(default=None, max_length=100)
 
 
 class NewPassword(Request):
@@ -136,8 +137,8 @@ class CreditMove(Request):
     """
 
     credits: Amount
-    reason: str = Field(max_length=500)
-    reference: str = Field(default="", max_length=100)
+    reason: Line = Field(max_length=500)
+    reference: Line = Field(default="", max_length=100)
 
 
 class MyChange(Request):
@@ -146,7 +147,7 @@ class MyChange(Request):
     The fields are those of `UserChange`.
     """
 
-    name: str | None = Field(default=None, min_length=1, max_length=200)
+    name: Line | None = Field(default=None, min_length=1, max_length=200)
     email_notices: bool | None = None
-    machine_cpu: str | None = Field(default=None, max_length=100)
-    machine_gpu: str | None = Field(default=None, max_length=100)
+    machine_cpu: Line | None = Field(default=None, max_length=100)
+    machine_gpu: Line | None = Field(default=None, max_length=100)

@@ -1,6 +1,7 @@
 """Errors as answers: the one place where they become HTTP, in the one shape of `ErrorBody`."""
 
 import itertools
+import json
 import logging
 from collections.abc import Sequence
 
@@ -8,7 +9,7 @@ from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from envoy.errors import (
     FarmAnswerError,
@@ -24,23 +25,24 @@ MOST_FAULTS, LONGEST_NAME, LONGEST_TEXT = 100, 300, 1_000
 """Of an answer to a malformed request, which must not be longer than the request."""
 
 
-def answer(body: ErrorBody, status: int | None = None) -> JSONResponse:
+def answer(body: ErrorBody, status: int | None = None) -> Response:
     """Return an error answer; the status is the code's unless given."""
-    return JSONResponse(
-        body.model_dump(mode="json"), status_code=status or STATUS[ErrorCode(body.code)]
-    )
+    # A sentence may repeat what was sent, which need not be valid Unicode.
+    content = json.dumps(body.model_dump(), ensure_ascii=False).encode("utf-8", "replace")
+    status = status or STATUS[ErrorCode(body.code)]
+    return Response(content, status, media_type="application/json")
 
 
 def install(app: FastAPI) -> None:
     """Make ``app`` answer all errors in the one shape."""
 
     @app.exception_handler(InvalidRequestError)
-    async def invalid(_: Request, error: InvalidRequestError) -> JSONResponse:
+    async def invalid(_: Request, error: InvalidRequestError) -> Response:
         code = ErrorCode.INVALID_REQUEST
         return answer(ErrorBody(code=code, message=str(error), errors=error.errors))
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def malformed(_: Request, error: RequestValidationError) -> Response:
         errors: dict[str, list[str]] = {}
         for fault in itertools.islice(error.errors(), MOST_FAULTS):
             field = _readable(_field(fault["loc"]), LONGEST_NAME)
@@ -50,27 +52,27 @@ def install(app: FastAPI) -> None:
         return answer(ErrorBody(code=code, message=str(refused), errors=errors))
 
     @app.exception_handler(FarmAnswerError)
-    async def refused(_: Request, error: FarmAnswerError) -> JSONResponse:
+    async def refused(_: Request, error: FarmAnswerError) -> Response:
         return answer(error.body, error.status)
 
     @app.exception_handler(NotOnFarmError)
-    async def too_early(_: Request, error: NotOnFarmError) -> JSONResponse:
+    async def too_early(_: Request, error: NotOnFarmError) -> Response:
         return answer(ErrorBody(code=ErrorCode.CONFLICT, message=str(error), retry=True))
 
     @app.exception_handler(FarmUnreachableError)
-    async def unreachable(_: Request, error: FarmUnreachableError) -> JSONResponse:
+    async def unreachable(_: Request, error: FarmUnreachableError) -> Response:
         code = ErrorCode.UNAVAILABLE
         return answer(ErrorBody(code=code, message=f"{error} Try again.", retry=True))
 
     @app.exception_handler(HTTPException)
-    async def other(request: Request, error: HTTPException) -> JSONResponse:
+    async def other(request: Request, error: HTTPException) -> Response:
         code = ErrorCode.NOT_FOUND if error.status_code == 404 else ErrorCode.INVALID_REQUEST
         path = _readable(request.url.path, LONGEST_NAME)
         message = f"{request.method} {path}: {error.detail}."
         return answer(ErrorBody(code=code, message=message), error.status_code)
 
     @app.exception_handler(Exception)
-    async def fault(request: Request, error: Exception) -> JSONResponse:
+    async def fault(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         message = f"Envoy failed unexpectedly ({type(error).__name__}); its log says more."
         return answer(ErrorBody(code=ErrorCode.INTERNAL, message=message, retry=True))

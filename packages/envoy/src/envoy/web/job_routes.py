@@ -7,9 +7,12 @@ from farm_protocol.frames import FrameList
 from farm_protocol.jobs import JobLog
 from fastapi import APIRouter, Query
 
-from envoy.web.services import Use
+from envoy.web.services import JobId, Name, Use
 
 router = APIRouter(prefix="/envoy")
+
+After = Annotated[int | None, Query(ge=-(2**31), lt=2**31)]
+"""Number of a frame."""
 
 
 class Action(StrEnum):
@@ -22,38 +25,36 @@ class Action(StrEnum):
 
 
 @router.get("/projects/{name}/progress")
-async def progress(name: str, use: Use) -> dict[str, Any]:
+async def progress(name: Name, use: Use) -> dict[str, Any]:
     """Return how far the project's newest submission has come, downloads included."""
     return await use.status.progress(name)
 
 
 @router.get("/projects/{name}/jobs")
-async def jobs(name: str, use: Use) -> dict[str, Any]:
+async def jobs(name: Name, use: Use) -> dict[str, Any]:
     """Return ``{"jobs": [...]}``, newest submission first; none for an unknown project."""
     return {"jobs": await use.jobs.of_project(name)}
 
 
 @router.get("/projects/{name}/results")
-async def results(name: str, use: Use) -> dict[str, Any]:
+async def results(name: Name, use: Use) -> dict[str, Any]:
     """Return ``{"results": [...]}``: each result file on the farm, and where it is here."""
     return {"results": await use.jobs.results(name)}
 
 
 @router.get("/jobs/{job_id}/frames")
-async def frames(
-    job_id: str, use: Use, after: int | None = None, flagged: bool = False
-) -> FrameList:
+async def frames(job_id: JobId, use: Use, after: After = None, flagged: bool = False) -> FrameList:
     """Return a page of a job's frames by number, with what looks wrong about each."""
     return await use.jobs.frames(job_id, after, flagged=flagged)
 
 
 @router.get("/jobs/{job_id}/log")
-async def log(job_id: str, use: Use, after: Annotated[int, Query(ge=0)] = 0) -> JobLog:
+async def log(job_id: JobId, use: Use, after: Annotated[int, Query(ge=0, lt=2**63)] = 0) -> JobLog:
     """Return the next piece of a job's log."""
     return await use.jobs.log(job_id, after)
 
 
 @router.post("/jobs/{job_id}/{action}")
-async def act(job_id: str, action: Action, use: Use) -> dict[str, Any]:
+async def act(job_id: JobId, action: Action, use: Use) -> dict[str, Any]:
     """Stop, suspend, resume or retry a job; returns the job."""
     return await use.jobs.act(job_id, action.value)

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from envoy.web.services import Use
+from envoy.web.services import Name, Use
 from envoy.wire import SubmitBody, UploadBody
 
 router = APIRouter()
@@ -17,13 +17,13 @@ async def projects(use: Use) -> dict[str, Any]:
 
 
 @router.get("/project/{name}/Files")
-async def project_files(name: str, use: Use) -> dict[str, Any]:
+async def project_files(name: Name, use: Use) -> dict[str, Any]:
     """Return ``{"project_files": {"all_files": [...]}}``; an empty list for an unknown project."""
     return {"project_files": {"all_files": await use.projects.files(name)}}
 
 
 @router.get("/project-status/{name}")
-async def project_status(name: str, use: Use) -> dict[str, Any]:
+async def project_status(name: Name, use: Use) -> dict[str, Any]:
     """Return the published status object; with empty ``Details`` for an unknown project."""
     return await use.status.project(name)
 

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
+from farm_protocol.text import Line
 from fastapi import Depends, Request
+from pydantic import Field
 
 from envoy.account import Account
 from envoy.config import Settings
@@ -34,3 +36,7 @@ def _services(request: Request) -> Services:
 
 
 Use = Annotated[Services, Depends(_services)]
+Name = Annotated[Line, Field(max_length=1000)]
+"""A project's name as it stands in an address."""
+JobId = Annotated[Line, Field(max_length=200)]
+"""A job in an address: the farm's id, or the one that the client gave it."""

@@ -1,5 +1,6 @@
 """Puts the routes together."""
 
+from farm_protocol.errors import ErrorCode
 from farm_protocol.proof import ProofAnswer, ProofRequest, same
 from fastapi import FastAPI
 from starlette.routing import Mount, Router
@@ -26,14 +27,24 @@ from farm.errors import ForbiddenError
 def create_app(context: Context) -> ASGIApp:
     """Return the farm's API, working on the given parts."""
     # Runners first: they call most often.
-    routes = Router([Mount(runner.PREFIX, runner.create_app(context)), Mount("/", _users(context))])
+    routes = Router(
+        [Mount(runner.PREFIX, runner.create_app(context)), Mount("/", _users(context))],
+        # Not even `Mount` knows an address with a line break.
+        default=errors.answer(ErrorCode.NOT_FOUND, "There is nothing at this address."),
+    )
 
     return Bodies(routes, context)
 
 
 def _users(context: Context) -> FastAPI:
     """Return what users and their Envoys ask for."""
-    app = FastAPI(title="Render farm", version=context.version, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Render farm",
+        version=context.version,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # Nobody follows them; what is wrong has one shape.
+    )
     app.state.context = context
     errors.install(app)
     credentials.unknown_hash()  # Made later, the first unknown user would take twice as long.

@@ -15,8 +15,10 @@ from farm_protocol.jobs import (
     Submission,
     TaskList,
 )
+from farm_protocol.text import Id, Line
 from farm_protocol.users import Role
 from fastapi import APIRouter, Depends, Query
+from pydantic import Field
 from sqlalchemy import Connection
 
 from farm.api.context import Account, Context, InContext
@@ -31,13 +33,16 @@ router = APIRouter()
 
 OUTPUTS_PAGE = 1000
 
+Cursor = Annotated[Line, Field(max_length=4096)]
+"""A remote path, or ""."""
+
 
 @router.get("/jobs")
 def get_jobs(
     context: InContext,
     account: Account,
-    submission: str | None = None,
-    before: str | None = None,
+    submission: Id | None = None,
+    before: Id | None = None,
     limit: Annotated[int, Query(ge=1, le=rows.PAGE)] = rows.PAGE,
 ) -> JobList:
     """Return the user's jobs, newest submission first, a page at a time."""
@@ -48,7 +53,7 @@ def get_jobs(
 
 
 @router.get("/jobs/{job_id}")
-def get_job(context: InContext, account: Account, job_id: str) -> Job:
+def get_job(context: InContext, account: Account, job_id: Id) -> Job:
     """Return a job."""
     with context.database.read() as connection:
         job = rows.owned(connection, account.id, job_id)
@@ -61,9 +66,9 @@ def get_job(context: InContext, account: Account, job_id: str) -> Job:
 def get_log(
     context: InContext,
     account: Account,
-    job_id: str,
+    job_id: Id,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
-    task: str | None = None,
+    task: Id | None = None,
 ) -> JobLog:
     """Return what the job's runners have logged, or one of its tasks."""
     get_job(context, account, job_id)
@@ -75,7 +80,7 @@ def get_log(
 def get_tasks(
     context: InContext,
     account: Account,
-    job_id: str,
+    job_id: Id,
     failed: bool = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> TaskList:
@@ -89,7 +94,7 @@ def get_tasks(
 def get_frames(
     context: InContext,
     account: Account,
-    job_id: str,
+    job_id: Id,
     after: Annotated[int | None, Query(ge=-(2**31), lt=2**31)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     flagged: bool = False,
@@ -101,7 +106,7 @@ def get_frames(
 
 
 @router.get("/jobs/{job_id}/outputs")
-def get_outputs(context: InContext, account: Account, job_id: str, after: str = "") -> OutputList:
+def get_outputs(context: InContext, account: Account, job_id: Id, after: Cursor = "") -> OutputList:
     """Return the job's result files, a page at a time."""
     get_job(context, account, job_id)
     with context.database.read() as connection:
@@ -110,7 +115,7 @@ def get_outputs(context: InContext, account: Account, job_id: str, after: str = 
 
 
 @router.post("/jobs/{job_id}/{action}")
-def post_action(context: InContext, account: Account, job_id: str, action: Action) -> Job:
+def post_action(context: InContext, account: Account, job_id: Id, action: Action) -> Job:
     """Do something to a job."""
     get_job(context, account, job_id)
     _make_way(context, [job_id], action)
@@ -135,7 +140,7 @@ Change = Annotated[JobChange, Depends(_allowed)]
 
 
 @router.patch("/jobs/{job_id}")
-def patch_job(context: InContext, account: Account, job_id: str, change: Change) -> Job:
+def patch_job(context: InContext, account: Account, job_id: Id, change: Change) -> Job:
     """Change a job's priority or instances."""
     get_job(context, account, job_id)
     with context.database.write() as connection:
@@ -146,7 +151,7 @@ def patch_job(context: InContext, account: Account, job_id: str, change: Change)
 
 @router.patch("/submissions/{submission_id}")
 def patch_submission(
-    context: InContext, account: Account, submission_id: str, change: Change
+    context: InContext, account: Account, submission_id: Id, change: Change
 ) -> Submission:
     """Change the priority or instances of all jobs of a submission."""
     with context.database.write() as connection:
@@ -171,7 +176,7 @@ def patch_all(context: InContext, account: Account, change: Change) -> JobList:
 
 @router.post("/submissions/{submission_id}/{action}")
 def post_submission_action(
-    context: InContext, account: Account, submission_id: str, action: Action
+    context: InContext, account: Account, submission_id: Id, action: Action
 ) -> Submission:
     """Do something to the jobs of a submission to which it can be done."""
     with context.database.read() as connection:

@@ -1,16 +1,22 @@
 """Projects and their manifests."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 from farm_protocol.files import FileEntry, Manifest, ManifestUpdate, ProjectList
 from farm_protocol.paths import UnsafePathError, check_segment, project_of
+from farm_protocol.text import Line
 from fastapi import APIRouter
+from pydantic import Field
 
 from farm.api.context import Account, InContext
 from farm.db import files
 from farm.errors import InvalidRequestError
 
 router = APIRouter()
+
+Name = Annotated[Line, Field(max_length=1000)]
+"""A project's name as it stands in an address."""
 
 
 @router.get("/projects")
@@ -21,7 +27,7 @@ def get_projects(context: InContext, account: Account) -> ProjectList:
 
 
 @router.get("/projects/{name}/files")
-def get_files(context: InContext, account: Account, name: str) -> Manifest:
+def get_files(context: InContext, account: Account, name: Name) -> Manifest:
     """Return all files of a project; none for a project that does not exist."""
     with context.database.read() as connection:
         project = files.project_id(connection, account.id, name)
@@ -29,7 +35,7 @@ def get_files(context: InContext, account: Account, name: str) -> Manifest:
 
 
 @router.put("/projects/{name}/files", status_code=204)
-def put_files(context: InContext, account: Account, name: str, update: ManifestUpdate) -> None:
+def put_files(context: InContext, account: Account, name: Name, update: ManifestUpdate) -> None:
     """Add or replace files of a project, made now if need be."""
     try:
         check_segment(name)

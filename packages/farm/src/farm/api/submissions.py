@@ -1,6 +1,7 @@
 """Submissions: check, create, read."""
 
 from farm_protocol.jobs import Submission, SubmissionCheck, SubmissionSpec
+from farm_protocol.text import Id
 from fastapi import APIRouter
 
 from farm import submit
@@ -40,7 +41,7 @@ def post_submission(context: InContext, account: Account, spec: SubmissionSpec) 
 
 
 @router.get("/submissions/{submission_id}")
-def get_submission(context: InContext, account: Account, submission_id: str) -> Submission:
+def get_submission(context: InContext, account: Account, submission_id: Id) -> Submission:
     """Return a submission with its jobs."""
     with context.database.read() as connection:
         if rows.submission_owner(connection, submission_id) != account.id:

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from farm_protocol.account import CreditHistory
+from farm_protocol.text import Line
 from farm_protocol.users import (
     CreditMove,
     NewPassword,
@@ -15,6 +16,7 @@ from farm_protocol.users import (
     UserWithKey,
 )
 from fastapi import APIRouter, Query
+from pydantic import Field
 from sqlalchemy import Connection
 
 from farm.accounts import credentials, plans, users
@@ -28,6 +30,9 @@ from farm.errors import ConflictError, InvalidRequestError
 from farm.scheduler import limits
 
 router = APIRouter()
+
+Name = Annotated[Line, Field(max_length=1000)]
+"""An email address or a plan's name as it stands in an address."""
 
 
 @router.get("/users")
@@ -48,14 +53,14 @@ def post_user(context: InContext, _admin: Admin, new: NewUser) -> UserWithKey:
 
 
 @router.get("/users/{email}")
-def get_user(context: InContext, _admin: Admin, email: str) -> User:
+def get_user(context: InContext, _admin: Admin, email: Name) -> User:
     """Return a user."""
     with context.database.read() as connection:
         return _described(connection, email)
 
 
 @router.patch("/users/{email}")
-def patch_user(context: InContext, admin: Admin, email: str, change: UserChange) -> User:
+def patch_user(context: InContext, admin: Admin, email: Name, change: UserChange) -> User:
     """Change a user's profile, plan or role; lock the user out, or let it in again."""
     require_own_kind(kinds(context.catalogue.machines), change.machine_cpu, change.machine_gpu)
     with context.database.write() as connection:
@@ -69,13 +74,13 @@ def patch_user(context: InContext, admin: Admin, email: str, change: UserChange)
 
 
 @router.post("/users/{email}/password", status_code=204)
-def post_password(context: InContext, _admin: Admin, email: str, new: NewPassword) -> None:
+def post_password(context: InContext, _admin: Admin, email: Name, new: NewPassword) -> None:
     """Set a user's password; all access keys of the user stop working."""
     credentials.reset_password(context.database, email, new.password)
 
 
 @router.post("/users/{email}/key")
-def post_key(context: InContext, _admin: Admin, email: str) -> UserWithKey:
+def post_key(context: InContext, _admin: Admin, email: Name) -> UserWithKey:
     """Withdraw all access keys of a user and return a new one."""
     key = credentials.rotate_key(context.database, email)
     with context.database.read() as connection:
@@ -83,7 +88,7 @@ def post_key(context: InContext, _admin: Admin, email: str) -> UserWithKey:
 
 
 @router.post("/users/{email}/credits")
-def post_credits(context: InContext, _admin: Admin, email: str, move: CreditMove) -> User:
+def post_credits(context: InContext, _admin: Admin, email: Name, move: CreditMove) -> User:
     """Give credits to a user, or take them."""
     check_movement(move.credits, "credits")
     if not move.reason.strip():
@@ -100,7 +105,7 @@ def post_credits(context: InContext, _admin: Admin, email: str, move: CreditMove
 def get_credits(
     context: InContext,
     _admin: Admin,
-    email: str,
+    email: Name,
     before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> CreditHistory:
@@ -117,7 +122,7 @@ def get_plans(context: InContext, _admin: Admin) -> PlanList:
 
 
 @router.put("/plans/{name}")
-def put_plan(context: InContext, _admin: Admin, name: str, asked: PlanLimits) -> PlanList:
+def put_plan(context: InContext, _admin: Admin, name: Name, asked: PlanLimits) -> PlanList:
     """Make or change a plan."""
     with context.database.write() as connection:
         plan = plan_rows.changed(
@@ -134,7 +139,7 @@ def put_plan(context: InContext, _admin: Admin, name: str, asked: PlanLimits) ->
 
 
 @router.delete("/plans/{name}")
-def delete_plan(context: InContext, _admin: Admin, name: str) -> PlanList:
+def delete_plan(context: InContext, _admin: Admin, name: Name) -> PlanList:
     """Remove a plan that nobody has."""
     with context.database.write() as connection:
         plans.remove_plan(connection, name)

@@ -6,9 +6,10 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from farm_protocol.text import EscapingFormatter
 
 from farm.cli import credits, jobs, plans, users, workers
-from farm.cli._common import DataDir, fail, settings_of
+from farm.cli._common import DataDir, fail, say, settings_of
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(users.users, name="users", help="Accounts of this farm.")
@@ -35,9 +36,10 @@ def serve(
     from farm.main import StartError
     from farm.main import serve as run
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler()
+    # Names and paths of users stand in these lines.
+    handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     given: dict[str, Any] = {"host": host, "port": port, "embedded": embedded or None}
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
@@ -57,7 +59,7 @@ def migrate(data_dir: DataDir = None) -> None:
         version = run(settings)
     except StartError as error:
         fail(str(error))
-    print(f"The database of {settings.data_dir} has version {version}.")
+    say(f"The database of {settings.data_dir} has version {version}.")
 
 
 def main() -> None:

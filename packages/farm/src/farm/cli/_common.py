@@ -1,6 +1,5 @@
 """What the commands that look into a farm share: its database, tables, JSON, and sentences."""
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from farm_protocol.places import default_data_dir, embedded_farm_dir
+from farm_protocol.text import escaped, json_text
 from pydantic import BaseModel, ByteSize, TypeAdapter, ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
@@ -98,7 +98,17 @@ def settings_of(data_dir: Path | None, **chosen: Any) -> Settings:
 
 def print_json(what: Any) -> None:
     """Print for programs: dataclasses, models. Times are ISO 8601; exact amounts are texts."""
-    print(json.dumps(what, indent=2, default=_json))
+    print(json_text(what, default=_json))
+
+
+def say(text: str, *, lines: bool = False, end: str = "\n", err: bool = False) -> None:
+    """Print for people. Nothing in the text makes the terminal do anything.
+
+    Parameters:
+        lines: it may have several lines.
+        err: to the standard error output.
+    """
+    print(escaped(text, lines=lines), end=end, file=sys.stderr if err else sys.stdout)
 
 
 def _json(value: Any) -> Any:
@@ -113,10 +123,10 @@ def print_table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
     """Print for people."""
     table = Table()
     for title in titles:
-        table.add_column(title, overflow="fold")
+        table.add_column(Text(escaped(title)), overflow="fold")
     for line in lines:
-        # Text, not markup: names are other people's, and may hold brackets.
-        table.add_row(*(Text(cell) for cell in line))
+        # Text, not markup: names are other people's, and may hold brackets, and worse.
+        table.add_row(*(Text(escaped(cell)) for cell in line))
     # Into a file or a pipe it goes unfolded.
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
@@ -169,5 +179,5 @@ def sentence(error: FarmError) -> str:
 
 def fail(sentence: str) -> NoReturn:
     """End the command with a sentence."""
-    print(sentence, file=sys.stderr)
+    say(sentence, lines=True, err=True)
     raise SystemExit(1)

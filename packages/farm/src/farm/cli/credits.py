@@ -10,6 +10,7 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
+from farm_protocol.text import one_line
 
 from farm.accounts.credits import available, check_movement, grant
 from farm.cli._common import (
@@ -21,6 +22,7 @@ from farm.cli._common import (
     opened,
     print_json,
     print_table,
+    say,
 )
 from farm.db import accounts, ledger
 from farm.jobs.pricing import to_credits
@@ -64,7 +66,7 @@ def show(
         print_json([asdict(line) for line in lines])
         return
     if not lines:
-        print("There are no users.")
+        say("There are no users.")
         return
     print_table(
         ("User", "Available", "Consumed", "Not posted yet"),
@@ -96,6 +98,11 @@ def move(
         fail(f"--reason: at most {_LONGEST_REASON} characters.")
     if not reason.strip():
         fail("--reason: say why, in a few words; it stays in the account's history.")
+    for option, text in (("--reason", reason), ("--reference", reference)):
+        try:
+            one_line(text)
+        except ValueError as error:
+            fail(f"{option}: {error}.")
     with opened(data_dir) as database, database.write() as connection:
         check_movement(moved, "AMOUNT")
         account = account_of(connection, email)
@@ -111,7 +118,7 @@ def move(
             },
         )
         return
-    print(f"{account.email}: {_signed(moved)} credits; available: {_amount(to_credits(balance))}.")
+    say(f"{account.email}: {_signed(moved)} credits; available: {_amount(to_credits(balance))}.")
 
 
 @credits_.command("history")
@@ -133,7 +140,7 @@ def history(
         print_json([{**asdict(each), "credits": to_credits(each.amount_micros)} for each in found])
         return
     if not found:
-        print("There are no movements.")
+        say("There are no movements.")
         return
     print_table(
         ("No.", "When (UTC)", "Kind", "Credits", "Reason", "Reference"),
@@ -159,7 +166,7 @@ def check(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     if as_json:
         print_json({"faults": found})
     else:
-        print("\n".join(found) or "Accounts, jobs and the ledger agree.")
+        say("\n".join(found) or "Accounts, jobs and the ledger agree.", lines=True)
     if found:
         raise SystemExit(1)
 

@@ -4,7 +4,6 @@ They work on the data folder, also while the farm runs: it looks every few secon
 with every heartbeat.
 """
 
-import sys
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from farm.cli._common import (
     opened,
     print_json,
     print_table,
+    say,
 )
 from farm.db import feed, overview, tasks
 from farm.db import jobs as rows
@@ -59,12 +59,12 @@ def list_jobs(
     if len(lines) > limit:
         del lines[limit:]
         # Beside the JSON, not in it.
-        print(f"There are more than these {limit} jobs: --limit shows more.", file=sys.stderr)
+        say(f"There are more than these {limit} jobs: --limit shows more.", err=True)
     if as_json:
         print_json([asdict(line) for line in lines])
         return
     if not lines:
-        print("There are no jobs." if all_ else "No job waits or runs. --all shows those that did.")
+        say("There are no jobs." if all_ else "No job waits or runs. --all shows those that did.")
         return
     print_table(
         ("Job", "User", "Project", "Name", "State", "Priority", "Runners", "Frames"),
@@ -84,7 +84,7 @@ def list_jobs(
     )
     for line in lines:
         if line.sentence:
-            print(f"{line.id[:8]} {line.name}: {line.sentence}")
+            say(f"{line.id[:8]} {line.name}: {line.sentence}")
 
 
 @jobs.command("show")
@@ -135,7 +135,7 @@ def show_log(
             print_json({"job_id": job_id, "text": "".join(pages)})
             return
         for text in pages:
-            print(text, end="")
+            say(text, lines=True, end="")
 
 
 def _log_pages(database: Database, job_id: str, task: str | None) -> Iterator[str]:
@@ -219,7 +219,7 @@ def _apply(
         print_json([each.model_dump() for each in after])
         return
     for each in after:
-        print(f"{each.id[:8]} {each.name}: {each.state}. {each.sentence}".rstrip())
+        say(f"{each.id[:8]} {each.name}: {each.state}. {each.sentence}".rstrip())
 
 
 def _chosen(

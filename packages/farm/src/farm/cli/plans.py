@@ -17,6 +17,7 @@ from farm.cli._common import (
     opened,
     print_json,
     print_table,
+    say,
     size_of,
     size_shown,
 )
@@ -98,4 +99,4 @@ def _tell(after: Sequence[PlanInUse], as_json: bool, sentence: str) -> None:
     if as_json:
         print_json(after)
     else:
-        print(sentence)
+        say(sentence)

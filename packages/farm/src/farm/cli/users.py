@@ -21,10 +21,12 @@ from farm.cli._common import (
     account_of,
     amount_of,
     announced_machines,
+    checked,
     fail,
     opened,
     print_json,
     print_table,
+    say,
 )
 from farm.db import accounts
 from farm.scheduler.limits import change_user
@@ -51,7 +53,7 @@ def add(
     """Create an account and print its access key: only this once."""
     amount = amount_of(credits, "--credits")
     password = _read_password() if password_stdin else None
-    new = NewUser(email=email, password=password, credits=amount, plan=plan, role=role)
+    new = checked(NewUser, email=email, password=password, credits=amount, plan=plan, role=role)
     with opened(data_dir) as database:
         created = create(database, new)
         with database.read() as connection:
@@ -59,8 +61,8 @@ def add(
     if as_json:
         print_json(UserWithKey(user=user, access_key=created.access_key))
         return
-    print(f"Account {email.strip().casefold()} with {amount} credits. Its access key, shown once:")
-    print(created.access_key)
+    say(f"Account {email.strip().casefold()} with {amount} credits. Its access key, shown once:")
+    say(created.access_key)
 
 
 @users.command("list")
@@ -72,7 +74,7 @@ def list_users(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         print_json(found)
         return
     if not found:
-        print("There are no users. farm users add makes one.")
+        say("There are no users. farm users add makes one.")
         return
     print_table(
         (
@@ -142,7 +144,7 @@ def plan(
     data_dir: DataDir = None,
 ) -> None:
     """Give a user another plan. It counts at once, for running jobs too."""
-    user = _change(data_dir, email, UserChange(plan=name))
+    user = _change(data_dir, email, checked(UserChange, plan=name))
     _tell(user, as_json, f"{user.email} has the plan '{user.plan}'.")
 
 
@@ -185,7 +187,7 @@ def machine(
         if cpu or gpu:
             known = {each.id: each.gpu for each in announced_machines(data_dir)}
             require_own_kind(known, cpu, gpu)
-        wanted = UserChange(machine_cpu=cpu, machine_gpu=gpu)
+        wanted = checked(UserChange, machine_cpu=cpu, machine_gpu=gpu)
         user = describe(connection, change_user(connection, account_of(connection, email), wanted))
     own = [each or "the farm's default" for each in (user.machine_cpu, user.machine_gpu)]
     told = f"{user.email} gets, unless a job says more: {own[0]} (CPU), {own[1]} (GPU)."
@@ -236,8 +238,8 @@ def rotate_key(email: Email, as_json: AsJson = False, data_dir: DataDir = None) 
     if as_json:
         print_json(UserWithKey(user=user, access_key=key))
         return
-    print("All earlier keys are withdrawn. The new access key, shown once:")
-    print(key)
+    say("All earlier keys are withdrawn. The new access key, shown once:")
+    say(key)
 
 
 def _change(data_dir: Path | None, email: str, wanted: UserChange) -> User:
@@ -250,7 +252,7 @@ def _tell(user: User, as_json: bool, sentence: str) -> None:
     if as_json:
         print_json(user)
     else:
-        print(sentence)
+        say(sentence)
 
 
 def _state(user: User) -> str:

@@ -18,6 +18,7 @@ from farm.cli._common import (
     opened,
     print_json,
     print_table,
+    say,
 )
 from farm.db import capacity, hosts, overview
 from farm.db.hosts import HostProgram
@@ -64,9 +65,9 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
         )
         return
     for name, count in slots.items():
-        print(f"{name}: {in_use[name]} of {count} slots in use.")
+        say(f"{name}: {in_use[name]} of {count} slots in use.")
     if not slots:
-        print("The farm does not run.")
+        say("The farm does not run.")
     _print_runners(lines)
     if found:
         print_table(
@@ -111,12 +112,12 @@ def set_slots(
     if as_json:
         print_json(after)
     else:
-        print(f"{machine_type}: {after[machine_type]} slots.")
+        say(f"{machine_type}: {after[machine_type]} slots.")
 
 
 def _print_runners(lines: list[WorkerLine]) -> None:
     if not lines:
-        print("No runner lives.")
+        say("No runner lives.")
         return
     print_table(
         ("Runner", "Host", "Machine", "User", "Job", "Since", "Claim", "Frame", "Frames done"),

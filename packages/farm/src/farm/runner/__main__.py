@@ -14,6 +14,7 @@ from types import FrameType
 from typing import get_args
 
 from farm_protocol.runner import TOKEN_VARIABLE
+from farm_protocol.text import EscapingFormatter
 
 from farm.renderers import Discovery, programs
 from farm.runner.loop import work
@@ -57,7 +58,9 @@ def main() -> int:
         if product not in programs() or not equals:
             parser.error(f"--program {given}: give PRODUCT=PATH; known are {', '.join(programs())}")
         configured.setdefault(product, []).extend([path] if path else [])
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(EscapingFormatter("%(asctime)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)
     discovery = Discovery(configured)
     # Out of the environment at once: the renderer's is made from ours.

@@ -1,0 +1,73 @@
+"""Text of others: what may stand in a name, and how anything is shown on a terminal.
+
+Control characters make a terminal do things: clear itself, write into the clipboard, show one line
+in the place of another. Bidirectional controls and line separators make text look like another one.
+So names and labels may hold neither; and whatever else people or programs wrote, such as sentences
+and logs, is kept as it came and `escaped` when it is shown.
+"""
+
+import json
+import logging
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+_BEYOND = "\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+"""C1, the separators of lines and paragraphs, the bidirectional embeddings, overrides and isolates,
+and halves of characters. Marks and joiners are part of real names (Persian, Hindi, emoji)."""
+_ANY = re.compile(f"[\x00-\x1f{_BEYOND}]")
+_IN_TEXT = re.compile(f"[\x00-\x08\x0b-\x1f{_BEYOND}]")
+"""All of them but tab and newline."""
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` if it is a name or label that can be shown. Raises ValueError."""
+    if found := _ANY.search(text):
+        raise ValueError(f"it contains the control character {_code(found[0])}")
+    return text
+
+
+def storable_text(text: str) -> str:
+    """Return ``text`` without NUL, which PostgreSQL does not store; all else stays."""
+    return text.replace("\0", "\ufffd")
+
+
+def escaped(text: str, *, lines: bool = False) -> str:
+    """Return ``text`` as it can be shown: what a terminal would obey is written as its code.
+
+    Parameters:
+        lines: it may have several lines, and tabs.
+    """
+    return (_IN_TEXT if lines else _ANY).sub(lambda found: _code(found[0]), text)
+
+
+def json_text(value: Any, *, default: Any = None) -> str:
+    """Return JSON for people and programs: real letters, but nothing that a terminal obeys."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=default)
+    return _IN_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+class EscapingFormatter(logging.Formatter):
+    """Log lines that text of others cannot break or colour. Tracebacks keep their lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line without its traceback."""
+        return escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        """Return the traceback."""
+        return escaped(super().formatException(ei), lines=True)
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+Line = Annotated[str, AfterValidator(one_line)]
+"""A name, a label: text without control characters."""
+Told = Annotated[str, AfterValidator(storable_text)]
+"""What a program has said; shown only `escaped`."""
+Id = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$")]
+"""An id that the farm has given."""
