@@ -35,10 +35,10 @@ async def waits_for(studio, words: str) -> str:
 
 @pytest.fixture
 def hurried(monkeypatch):
-    """Time limits of a moment."""
+    """Time limits of a moment, in which a busy machine still gives a whole answer."""
     for module in (envoy.farm_answers, envoy.farm_client):
-        monkeypatch.setattr(module, "STILL_SECONDS", 0.5)
-    monkeypatch.setattr(envoy.farm_client, "ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr(module, "STILL_SECONDS", 1.5)
+    monkeypatch.setattr(envoy.farm_client, "ANSWER_SECONDS", 3.0)
     monkeypatch.setattr(envoy.watch.follow, "WAIT_SECONDS", 0.1)
 
 
@@ -86,7 +86,7 @@ async def test_an_endless_feed_is_read_to_a_limit(studio, status):
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
     await settled(studio, submission_id, files_done=2)
-    await until(lambda: feed.calls)
+    await until(lambda: feed.calls, LONG_SECONDS)
     assert not feed.ended
     # What lies in buffers on the way has gone out, too.
     assert feed.sent < envoy.farm_answers.PAGE_BYTES + 2**25
@@ -106,13 +106,13 @@ async def test_an_endless_answer_to_a_question_is_an_error(studio, method_path):
     assert endless.sent < 2**26
 
 
-async def test_an_answer_that_drips_is_given_up(studio, hurried):
+async def test_an_answer_that_drips_is_given_up(hurried, studio):
     feed = answers.dripping()
     studio.farm.faults = [Fault("GET", "/v1/changes", feed, 1)]
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     await settled(studio, submission_id, files_done=1)
-    await until(lambda: feed.calls)
+    await until(lambda: feed.calls, LONG_SECONDS)
     assert not feed.ended
 
 
@@ -166,6 +166,35 @@ async def test_an_answer_that_makes_no_sense_is_one_error_of_the_known_shape(stu
     status = (await studio.http.get("/project-status/demo")).json()
     assert status["State"] in ("Submitted", "Uploading")
     assert (await studio.activity())["submissions"]
+
+
+@pytest.mark.parametrize("row", [b"0", b"{}", b"[]", b'""'])
+async def test_a_list_of_next_to_nothing_is_not_read(studio, row):
+    # Read, each of these would cost many times its size, and as an error even more.
+    many = b'{"files":[' + b",".join([row] * 5_000_000) + b"]}"
+    studio.farm.faults = [Fault("GET", "/v1/projects/", answers.raw(many), ALWAYS)]
+    answer = await studio.http.get("/project/demo/Files")
+    assert answer.status_code == 502
+    assert "too many values" in answer.json()["message"]
+
+
+async def test_a_list_of_wrong_rows_is_one_fault(studio):
+    wrong = b'{"files":[' + b",".join([b'"a long enough text"'] * 500_000) + b"]}"
+    studio.farm.faults = [Fault("GET", "/v1/projects/", answers.raw(wrong), ALWAYS)]
+    answer = await studio.http.get("/project/demo/Files")
+    assert answer.status_code == 502
+    assert "(1 faults)" in answer.json()["message"]
+
+
+async def test_a_page_of_the_feed_has_so_many_rows_at_most(studio):
+    submission_id = await studio.submitted()
+    rows = [row(submission_id, "x" * 40) for _ in range(10_001)]
+    told = answers.told(page(*rows))
+    studio.farm.faults = [Fault("GET", "/v1/changes", told, 1)]
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
+    await settled(studio, submission_id, files_done=2, files_total=2)
+    await until(lambda: told.calls)
 
 
 # Where it leads
@@ -330,7 +359,7 @@ async def test_bytes_that_are_not_those_announced_fail_one_result(studio, kind):
     assert [path.name for path in studio.results.iterdir()] == ["good.png"]
 
 
-async def test_results_that_drip_do_not_hold_up_the_others(studio, hurried):
+async def test_results_that_drip_do_not_hold_up_the_others(hurried, studio):
     submission_id = await studio.submitted()
     names = [f"{number}" * 64 for number in range(8)]
     studio.farm.faults = [
@@ -356,7 +385,7 @@ async def test_a_result_that_fails_on_the_farm_comes_when_it_works_again(studio,
     assert (await studio.activity())["waiting_for"] == ""
 
 
-async def test_an_upload_whose_answer_drips_is_sent_again(studio, hurried):
+async def test_an_upload_whose_answer_drips_is_sent_again(hurried, studio):
     answer = answers.dripping()
     studio.farm.faults = [Fault("PUT", "/v1/blobs/", answer, 1)]
     await studio.submitted()

@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import httpx
 from farm_protocol._model import Answer, Int64
 from farm_protocol.changes import Output
 from farm_protocol.errors import ErrorBody, ErrorCode
 from farm_protocol.jobs import Job
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from envoy.errors import FarmAnswerError, FarmUnreachableError
 
@@ -29,9 +29,14 @@ ERROR_BYTES = 2**20
 SMALL_BYTES = 2**20
 """Of answers about one thing."""
 PAGE_BYTES = 2**26
-"""Of one page of a list, or of a job's log."""
-WHOLE_BYTES = 2**28
-"""Of a list that has no pages: all files of a project."""
+"""Of one page of a list."""
+WHOLE_BYTES = 2**27
+"""Of what has no pages: all files of a project; and of a job's log."""
+DENSE_BYTES, DENSE_VALUES = 8, 10_000
+"""Of JSON, each value takes so many bytes on average, but for the first ones. Fewer would be a
+list of next to nothing, which costs many times its size once it is read."""
+MOST_PAGE_ROWS = 10_000
+"""Of a page of the change feed; the farm's have a tenth."""
 ANSWER_SECONDS = 120.0
 """For a whole answer, from the question on: a server may send a byte now and then for ever."""
 STILL_SECONDS = 60.0
@@ -73,8 +78,8 @@ class _Changes(Answer):
 
     farm_id: str
     cursor: Int64
-    outputs: list[JsonValue]
-    jobs: list[JsonValue]
+    outputs: Annotated[list[JsonValue], Field(max_length=MOST_PAGE_ROWS)]
+    jobs: Annotated[list[JsonValue], Field(max_length=MOST_PAGE_ROWS)]
     more: bool = False
 
 
@@ -173,12 +178,15 @@ def faulty(sentence: str, *, may_pass: bool = True) -> FarmAnswerError:
     return FarmAnswerError(502, ErrorBody(code=ErrorCode.INTERNAL, message=sentence, retry=True))
 
 
-def read(adapter: TypeAdapter[T], content: bytes, where: str) -> T:
+def read(adapter: TypeAdapter[T], content: bytes, where: str, *, dense: bool = False) -> T:
     """Return an answer as what it must be. Raises FarmAnswerError.
 
     Parameters:
         where: path that was asked, for the sentence.
+        dense: it may be one long text, in which commas mean nothing.
     """
+    if not dense and content.count(b",") > len(content) // DENSE_BYTES + DENSE_VALUES:
+        raise faulty(f"The farm's answer to {where} is not understood (too many values).")
     try:
         return adapter.validate_json(content)
     except ValidationError as error:

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -33,7 +33,7 @@ from farm_protocol.frames import FrameList
 from farm_protocol.jobs import Job, JobLog, Submission, SubmissionCheck, SubmissionSpec
 from farm_protocol.proof import Identity, ProofAnswer, ProofRequest, new_secret, same
 from farm_protocol.sockets import is_another_users
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, FailFast, TypeAdapter
 
 from envoy.errors import EnvoyError, FarmUnreachableError, NotSignedInError
 from envoy.farm_answers import (
@@ -71,8 +71,8 @@ AGAIN_SECONDS = 0.1
 """Until a call that found no embedded farm at its address tries again."""
 EMBEDDED = "embedded"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_PRODUCTS = TypeAdapter(list[ProductVersion])
-_MACHINES = TypeAdapter(list[MachineType])
+_PRODUCTS = TypeAdapter(Annotated[list[ProductVersion], FailFast()])
+_MACHINES = TypeAdapter(Annotated[list[MachineType], FailFast()])
 
 
 class FarmClient:
@@ -334,7 +334,7 @@ class FarmClient:
         most: int = SMALL_BYTES,
     ) -> T:
         content = await self._send(method, path, json=json, params=params, signed=signed, most=most)
-        return read(TypeAdapter(model), content, path)
+        return read(TypeAdapter(model), content, path, dense=model is JobLog)
 
     async def _send(
         self,

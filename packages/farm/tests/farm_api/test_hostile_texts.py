@@ -149,6 +149,7 @@ def test_no_query_is_a_fault(farm: Farm, admin: httpx.Client, runner: FakeRunner
 
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/login"): {"email": "a@example.com", "secret": "x", "label": "x"},
+    ("POST", "/v1/proof"): {"nonce": HASH, "proof": HASH},
     ("POST", "/v1/blobs/missing"): {"blobs": [{"hash": HASH, "size": 1}]},
     ("PUT", "/v1/projects/{name}/files"): {
         "files": [{"path": "demo/x", "hash": HASH, "size": 1, "mtime_ns": 1}]

@@ -1,8 +1,9 @@
 """The change feed: how Envoy learns what happened, with a cursor that it keeps on disk."""
 
 from datetime import datetime
+from typing import Annotated
 
-from farm_protocol._model import Answer, Int64
+from farm_protocol._model import Answer, FirstFault, Int64
 from farm_protocol.files import BlobHash, FileSize
 from farm_protocol.jobs import Job
 from farm_protocol.text import Id
@@ -27,7 +28,7 @@ class OutputList(Answer):
         more: ask again with ``after`` set to the last path.
     """
 
-    outputs: list[Output]
+    outputs: Annotated[list[Output], FirstFault]
     more: bool = False
 
 
@@ -44,6 +45,6 @@ class Changes(Answer):
 
     farm_id: str
     cursor: Int64
-    outputs: list[Output]
-    jobs: list[Job]
+    outputs: Annotated[list[Output], FirstFault]
+    jobs: Annotated[list[Job], FirstFault]
     more: bool = False

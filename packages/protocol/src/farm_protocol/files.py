@@ -43,7 +43,7 @@ class Ticket(Answer):
 class MissingAnswer(Answer):
     """One ticket for each blob that the account does not have yet."""
 
-    tickets: list[Ticket]
+    tickets: Annotated[list[Ticket], FirstFault]
 
 
 class FileEntry(Request):
@@ -67,7 +67,7 @@ class ManifestUpdate(Request):
 class Manifest(Answer):
     """``GET /v1/projects/{name}/files``: all files of a project; empty for an unknown one."""
 
-    files: list[FileEntry]
+    files: Annotated[list[FileEntry], FirstFault]
 
 
 class ProjectSummary(Answer):
@@ -82,4 +82,4 @@ class ProjectSummary(Answer):
 class ProjectList(Answer):
     """``GET /v1/projects``."""
 
-    projects: list[ProjectSummary]
+    projects: Annotated[list[ProjectSummary], FirstFault]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from farm_protocol._model import Answer, Count, Int32, Int64, Request
+from farm_protocol._model import Answer, Count, FirstFault, Int32, Int64, Request
 from farm_protocol.text import Told
 
 SIGNATURE_ACROSS, SIGNATURE_DOWN = 16, 9
@@ -87,11 +87,11 @@ class Frame(Answer):
     state: str
     seconds: float
     failures: Count
-    flags: list[Flag] = []
+    flags: Annotated[list[Flag], FirstFault] = []
 
 
 class FrameList(Answer):
     """One page of frames by number. ``more``: others follow the last of them."""
 
-    frames: list[Frame]
+    frames: Annotated[list[Frame], FirstFault]
     more: bool

@@ -165,7 +165,7 @@ class Job(Answer):
     operation: str = ""
     state: JobState
     sentence: str
-    warnings: list[str]
+    warnings: Annotated[list[str], FirstFault]
     frames_total: Count
     frames_done: Count
     frames_failed: Count
@@ -189,13 +189,13 @@ class Submission(Answer):
     name: str
     output_folder: str
     submitted_at: datetime
-    jobs: list[Job]
+    jobs: Annotated[list[Job], FirstFault]
 
 
 class SubmissionCheck(Answer):
     """The answer of `check` when nothing is wrong."""
 
-    warnings: list[str] = []
+    warnings: Annotated[list[str], FirstFault] = []
 
 
 class JobList(Answer):
@@ -205,7 +205,7 @@ class JobList(Answer):
         more: there are others: give the last one's id as ``before``.
     """
 
-    jobs: list[Job]
+    jobs: Annotated[list[Job], FirstFault]
     more: bool = False
 
 
@@ -241,7 +241,7 @@ class Task(Answer):
 class TaskList(Answer):
     """``GET /v1/jobs/{job_id}/tasks``: newest first."""
 
-    tasks: list[Task]
+    tasks: Annotated[list[Task], FirstFault]
 
 
 class JobLog(Answer):
