@@ -3,7 +3,7 @@
 The published wire carries no token, so any user of the machine could have Envoy read its user's
 files. The kernel knows whose the socket at the other end is: each connection is looked up when it
 opens, before a byte of it is read. Where the system cannot tell (anywhere but on Linux) everybody
-may connect; the strict mode is for machines like that.
+may connect.
 
 A connection that nobody owns is refused too: its caller has gone, and the kernel forgot who it was.
 """
