@@ -25,6 +25,7 @@ from farm.catalog.definitions import Definitions
 from farm.db import files, job_warnings
 from farm.db.database import Database
 from farm.errors import InvalidRequestError
+from farm.runner.confined import DEFAULT, Readers
 from farm.scenes.blend_assets import AssetKind, MissingAsset, is_blend
 from farm.stores.disk import DiskStore
 from farm.templates import SceneFormat, load_named
@@ -48,16 +49,18 @@ class AssetChecks:
         definitions: Definitions,
         mode: Mode,
         changed: Callable[[], None],
+        readers: Readers = DEFAULT,
     ) -> None:
         """Prepare.
 
         Parameters:
             definitions: say which template an operation has.
             changed: is called whenever jobs have got warnings.
+            readers: of the processes that read scenes.
         """
         self._database, self._store, self._changed = database, store, changed
         self._definitions, self._mode = definitions, mode
-        self._traces = Traces()
+        self._traces = Traces(readers)
 
     @property
     def refuses(self) -> bool:

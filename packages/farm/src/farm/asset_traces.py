@@ -15,6 +15,7 @@ from pathlib import Path
 
 from farm_protocol.hashing import new_hasher
 
+from farm.runner.confined import DEFAULT, Readers
 from farm.scenes.blend_assets import MissingAsset, UnreadableBlendError, is_blend, missing_assets
 
 logger = logging.getLogger(__name__)
@@ -74,8 +75,13 @@ class _Work:
 class Traces:
     """Traces scenes, two at a time. May be asked from any thread."""
 
-    def __init__(self) -> None:
-        """Start nothing before the first question."""
+    def __init__(self, readers: Readers = DEFAULT) -> None:
+        """Start nothing before the first question.
+
+        Parameters:
+            readers: of the processes that read scenes.
+        """
+        self._readers = readers
         self._lock = threading.Lock()
         self._answers: OrderedDict[tuple[str, str], Future[Traced]] = OrderedDict()
         self._work: queue.SimpleQueue[_Work] = queue.SimpleQueue()
@@ -111,7 +117,7 @@ class Traces:
 
     def _trace(self, work: _Work) -> Traced:
         try:
-            found = missing_assets(work.scene, work.files.places)
+            found = missing_assets(work.scene, work.files.places, readers=self._readers)
         except UnreadableBlendError as error:
             return Traced(failure=str(error))
         except Exception:

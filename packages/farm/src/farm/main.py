@@ -6,6 +6,7 @@ Read it from top to bottom and you know what a farm consists of.
 import json
 import logging
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -40,6 +41,7 @@ from farm.engines.local import LocalEngine
 from farm.errors import CannotOpenDatabaseError
 from farm.mail import Mailer, Smtp
 from farm.renderers import Discovery, programs
+from farm.runner.confined import Readers
 from farm.runner.sandbox import complaint
 from farm.runner.usage import this_machine_holds
 from farm.scheduler.loop import Scheduler
@@ -102,7 +104,12 @@ def serve(settings: Settings) -> None:
             changes=changes,
             expect_work=scheduler.expect_work,
             assets=AssetChecks(
-                database, store, catalogue.definitions, settings.missing_files, changes.notify
+                database,
+                store,
+                catalogue.definitions,
+                settings.missing_files,
+                changes.notify,
+                Readers(settings.sandbox, _empty(settings.data_dir / "scratch")),
             ),
             version=__version__,
             identity=identity,
@@ -130,6 +137,13 @@ def serve(settings: Settings) -> None:
     audit.stop()
     database.close()
     lock.release()
+
+
+def _empty(folder: Path) -> Path:
+    """Return a folder for temporary files, without those of a farm that was killed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
 
 
 def _limits(settings: Settings) -> Limits:

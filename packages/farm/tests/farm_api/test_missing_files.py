@@ -52,7 +52,7 @@ class Tracer:
         self.answer: Callable[..., list[MissingAsset]] = missing_assets
         self.scenes: list[str] = []
 
-    def __call__(self, scene: str, files: dict[str, Path]) -> list[MissingAsset]:
+    def __call__(self, scene: str, files: dict[str, Path], **_: object) -> list[MissingAsset]:
         self.scenes.append(scene)
         return self.answer(scene, files)
 

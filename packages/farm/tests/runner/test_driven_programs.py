@@ -562,3 +562,15 @@ def test_equal_prefixes_replace_nothing(desk: Callable[[str], Desk]) -> None:
     farm = desk("c4d").run(claims=[[1]], output_multipass_prefix="frame_diffuse")
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert len(set(names(farm)[1])) == 2
+
+
+def test_a_script_that_no_memory_holds_is_told(desk: Callable[[str], Desk]) -> None:
+    made = desk("nuke")
+    scene = made.folder / "project" / "huge.nk"
+    with scene.open("wb") as file:
+        file.truncate(257 << 20)
+    farm = made.render(scene, claims=[[1]])
+    assert end(farm).sentence == (
+        "huge.nk is larger than 256 MB, which is more than a Nuke script has."
+    )
+    assert end(farm).permanent

@@ -8,8 +8,8 @@ import OpenImageIO as oiio
 import pytest
 from farm.runner.health import flags
 from farm.runner.health import picture as picture_of
+from farm.runner.image_check import check_image
 from farm.runner.image_statistics import Channel, ImageStatistics, measure
-from farm.runner.outputs import check_image
 from farm_protocol.frames import BRIGHTEST, Certainty, FlagCode
 from hypothesis import given
 from hypothesis import strategies as st

@@ -9,7 +9,8 @@ from pathlib import Path
 import farm.templates
 import OpenImageIO as oiio
 import pytest
-from farm.runner.outputs import OutputError, check_image, take
+from farm.runner.image_check import check_image
+from farm.runner.outputs import OutputError, take
 from farm.runner.session import Ended, frame_range
 from farm.runner.stage import InterruptedStageError, StageError, stage
 from farm.runner.verdict import Failure, judge

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from farm.runner.outputs import OutputError, check_image
+from farm.runner.image_check import check_image
+from farm.runner.outputs import OutputError
 from farm.runner.tiff_extent import ends_too_early
 
 WIDTH, HEIGHT, TILE, ROWS = 64, 36, 16, 9

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
-from farm.runner.outputs import OutputError, check_image
+from farm.runner.image_check import check_image
+from farm.runner.outputs import OutputError
 
 from stand_ins import PROGRAMS, install
 from stand_ins.scenes import SIZE, images, write_scene

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 from every_python import interpreter
-from farm.runner.outputs import OutputError, check_image
+from farm.runner.image_check import check_image
+from farm.runner.outputs import OutputError
 
 from .houdini_rig import TAKES, node
 

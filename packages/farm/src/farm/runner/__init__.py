@@ -12,7 +12,8 @@ sandbox    bubblewrap around the renderer
 limits     how much of the machine it may use; watch ends one that uses more, with a control group
            (cgroups) or by looking at its processes and folders (usage)
 session    the renderer, inside an OpenJD session (the only user of openjd)
-outputs    is a rendered file whole?
+outputs    rendered files, taken away from the renderer
+image_checks   is an image whole? Asks image_worker, a process that confined starts
 health     does it look like a picture? On the numbers of image_statistics
 report     the farm's API (the only user of HTTP)
 """

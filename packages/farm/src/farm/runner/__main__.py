@@ -17,6 +17,7 @@ from farm_protocol.runner import TOKEN_VARIABLE
 from farm_protocol.text import EscapingFormatter
 
 from farm.renderers import Discovery, programs
+from farm.runner.image_checks import ImageChecks
 from farm.runner.loop import work
 from farm.runner.report import Farm
 from farm.runner.sandbox import Mode
@@ -63,12 +64,14 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)
     discovery = Discovery(configured)
+    checks = ImageChecks(options.sandbox)
     # Out of the environment at once: the renderer's is made from ours.
     url, token = options.farm, os.environ.pop(TOKEN_VARIABLE, "")
     if url is None:
-        _warm_up(discovery)
+        _warm_up(discovery, checks)
         line = sys.stdin.readline()
         if not line:
+            checks.close()
             return 0  # The farm has no use for this runner, or is gone.
         order = json.loads(line)
         url, token = order["farm"], order["token"]
@@ -85,17 +88,24 @@ def main() -> int:
     signal.signal(signal.SIGINT, stop)
     try:
         return work(
-            farm, options.work_dir, discovery, options.sandbox, stopping, options.render_user
+            farm,
+            options.work_dir,
+            discovery,
+            options.sandbox,
+            stopping,
+            options.render_user,
+            checks,
         )
     finally:
         farm.close()
 
 
-def _warm_up(discovery: Discovery) -> None:
+def _warm_up(discovery: Discovery, checks: ImageChecks) -> None:
     """Do what needs no job, so that a job need not wait for it: a second and more."""
+    checks.warm_up()
     with ThreadPoolExecutor(1) as pool:
         pool.submit(discovery.warm_up)
-        for module in ("openjd.model", "openjd.sessions", "OpenImageIO"):
+        for module in ("openjd.model", "openjd.sessions"):
             importlib.import_module(module)
 
 

@@ -25,6 +25,7 @@ from farm_protocol.runner import (
 )
 
 from farm.renderers import Renderer, environment
+from farm.runner.image_checks import ImageChecks
 from farm.runner.joblog import ClaimLog
 from farm.runner.own_names import OwnNames
 from farm.runner.parameters import frames_of, values_of
@@ -121,6 +122,7 @@ class ClaimRun:
         place: Workplace,
         sandbox: Sandbox,
         confinement: Confinement,
+        checks: ImageChecks,
         stopping: threading.Event,
     ) -> None:
         """Prepare.
@@ -128,6 +130,7 @@ class ClaimRun:
         Parameters:
             sandbox: that the renderer runs in.
             confinement: what holds the renderer to its limits.
+            checks: looks at the images.
             stopping: set when the runner itself is told to end.
         """
         assert claim.claim_id is not None
@@ -152,6 +155,7 @@ class ClaimRun:
             farm,
             self._claim_id,
             place,
+            checks,
             job.output_folder,
             expected,
             claim.frames[0] if template.whole else None,

@@ -92,7 +92,7 @@ class ImageStatistics:
 
 
 def measure(image: Any) -> ImageStatistics | None:
-    """Return the statistics of a picture as `farm.runner.outputs.check_image` has decoded it.
+    """Return the statistics of a picture as `farm.runner.image_check` has decoded it.
 
     Parameters:
         image: an ``OpenImageIO.ImageBuf`` whose pixels are in memory.
@@ -110,21 +110,60 @@ def measure(image: Any) -> ImageStatistics | None:
         # Only these: an EXR may have a hundred channels.
         image = oiio.ImageBufAlgo.channels(image, tuple(places))
     found = oiio.ImageBufAlgo.computePixelStats(image)
-    channels = tuple(
-        Channel(
-            name=each,
-            minimum=found.min[index],
-            maximum=found.max[index],
-            mean=found.avg[index],
-            deviation=found.stddev[index],
-            nan=found.nancount[index],
-            infinite=found.infcount[index],
-        )
-        for index, each in enumerate(names)
-    )
-    magenta, signature = _sampled(image, names)
+    channels = [_channel(each, found, index) for index, each in enumerate(names)]
     spec = image.spec()
-    return ImageStatistics(spec.width * spec.height, channels, magenta, signature)
+    return _statistics(spec, channels, _samples_of(image))
+
+
+class InGroups:
+    """The statistics of an image that is too large to be in memory: some channels at a time."""
+
+    def __init__(self, spec: Any) -> None:
+        """Take the ``OpenImageIO.ImageSpec`` of the whole image."""
+        self._spec = spec
+        self._places, self._names = _seen_channels(spec.channelnames)
+        self._channels: dict[int, Channel] = {}
+        self._samples: dict[int, list[float]] = {}
+
+    def add(self, image: Any, begin: int) -> None:
+        """Take an ``OpenImageIO.ImageBuf`` with the channels from number ``begin`` on."""
+        import OpenImageIO as oiio
+
+        seen = [each for each in self._places if begin <= each < begin + image.nchannels]
+        if not seen:
+            return
+        found = oiio.ImageBufAlgo.computePixelStats(image)
+        samples = _samples_of(image)
+        for place in seen:
+            name = self._names[self._places.index(place)]
+            self._channels[place] = _channel(name, found, place - begin)
+            self._samples[place] = [pixel[place - begin] for pixel in samples]
+
+    def result(self) -> ImageStatistics | None:
+        """Return them, once all channels were there."""
+        columns = [self._samples[place] for place in self._places]
+        channels = [self._channels[place] for place in self._places]
+        return _statistics(self._spec, channels, list(zip(*columns, strict=True)))
+
+
+def _channel(name: str, found: Any, index: int) -> Channel:
+    return Channel(
+        name=name,
+        minimum=found.min[index],
+        maximum=found.max[index],
+        mean=found.avg[index],
+        deviation=found.stddev[index],
+        nan=found.nancount[index],
+        infinite=found.infcount[index],
+    )
+
+
+def _statistics(
+    spec: Any, channels: Sequence[Channel], samples: Sequence[Sequence[float]]
+) -> ImageStatistics:
+    names = [each.name for each in channels]
+    magenta, signature = _sampled(spec, samples, names)
+    return ImageStatistics(spec.width * spec.height, tuple(channels), magenta, signature)
 
 
 def _seen_channels(names: Sequence[str]) -> tuple[list[int], list[str]]:
@@ -158,28 +197,46 @@ def _standing(layer: str) -> int:
     return 1 if layer.rpartition(".")[2].lower() in _PICTURE_LAYERS else 2
 
 
-def _sampled(image: Any, names: Sequence[str]) -> tuple[float, tuple[float, ...]]:
-    """Return the share of magenta and the signature, from samples: a look at each pixel is slow."""
+def _samples_of(image: Any) -> list[tuple[float, ...]]:
+    """Return pixels that are spread evenly, row by row: a look at each pixel is slow."""
     roi = image.roi
+    columns, rows = _grid(roi)
+    return [
+        image.getpixel(
+            roi.xbegin + (2 * column + 1) * roi.width // (2 * columns),
+            roi.ybegin + (2 * row + 1) * roi.height // (2 * rows),
+        )
+        for row in range(rows)
+        for column in range(columns)
+    ]
+
+
+def _sampled(
+    spec: Any, samples: Sequence[Sequence[float]], names: Sequence[str]
+) -> tuple[float, tuple[float, ...]]:
+    """Return the share of magenta and the signature."""
+    columns, rows = _grid(spec)
+    wide, high = columns // _ACROSS, rows // _DOWN
     has_colour = list(names[:3]) == ["R", "G", "B"]
     sums = [0.0] * (_ACROSS * _DOWN)
     magenta = 0
-    wide, high = _samples(roi.width, _ACROSS), _samples(roi.height, _DOWN)
-    columns, rows = _ACROSS * wide, _DOWN * high
-    for row in range(rows):
-        y = roi.ybegin + (2 * row + 1) * roi.height // (2 * rows)
-        for column in range(columns):
-            x = roi.xbegin + (2 * column + 1) * roi.width // (2 * columns)
-            pixel = image.getpixel(x, y)
-            if has_colour:
-                magenta += _is_magenta(*pixel[:3])
-                light = sum(w * v for w, v in zip(_LUMINANCE, pixel[:3], strict=True))
-            else:
-                light = pixel[0]
-            if 0 < light < math.inf:
-                sums[row // high * _ACROSS + column // wide] += light
+    for number, pixel in enumerate(samples):
+        row, column = divmod(number, columns)
+        if has_colour:
+            red, green, blue = pixel[:3]
+            magenta += _is_magenta(red, green, blue)
+            light = sum(w * v for w, v in zip(_LUMINANCE, pixel[:3], strict=True))
+        else:
+            light = pixel[0]
+        if 0 < light < math.inf:
+            sums[row // high * _ACROSS + column // wide] += light
     means = (total / (wide * high) for total in sums)
     return magenta / (columns * rows), tuple(mean / (1 + mean) for mean in means)
+
+
+def _grid(area: Any) -> tuple[int, int]:
+    """Return how many columns and rows of samples there are of something with width and height."""
+    return _ACROSS * _samples(area.width, _ACROSS), _DOWN * _samples(area.height, _DOWN)
 
 
 def _samples(pixels: int, cells: int) -> int:

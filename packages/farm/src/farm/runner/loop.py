@@ -19,6 +19,7 @@ from farm.renderers import (
 )
 from farm.runner.cgroups import Group
 from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
+from farm.runner.image_checks import ImageChecks
 from farm.runner.licences import Licences
 from farm.runner.limits import limits_of
 from farm.runner.plugins import count_missing, with_other_programs, with_versions
@@ -66,6 +67,7 @@ def work(
     sandbox: Mode,
     stopping: threading.Event,
     render_user: str = "",
+    checks: ImageChecks | None = None,
 ) -> int:
     """Work on the job of the farm's token until nothing is left; return an exit code.
 
@@ -76,8 +78,12 @@ def work(
         stopping: set from outside to end soon.
         render_user: name of an account that renderers run as when this is root; "" for one that
             nobody else has.
+        checks: looks at the images; None starts one for this job. It is closed in any case.
     """
+    checks = checks or ImageChecks(sandbox)
     try:
+        # While the farm answers, the project is staged and the renderer loads.
+        checks.warm_up()
         job = farm.job()
         with contextlib.ExitStack() as afterwards:
             try:
@@ -94,7 +100,7 @@ def work(
                 return _give_up(farm, Failure(sentence, False), _programs(discovery))
             if isinstance(ready, Failure):
                 return _give_up(farm, ready, _programs(discovery))
-            return _claims(farm, ready, _programs(discovery), stopping)
+            return _claims(farm, ready, checks, _programs(discovery), stopping)
     except InterruptedStageError:
         return OK
     except NotWelcomeError as error:
@@ -104,6 +110,8 @@ def work(
     except (ReportError, RefusedError) as error:
         log.error("%s", error)  # noqa: TRY400 - a sentence, not a bug
         return FAILED
+    finally:
+        checks.close()
 
 
 def _prepare(
@@ -220,6 +228,7 @@ def _programs(discovery: Discovery) -> list[Program]:
 def _claims(
     farm: Farm,
     ready: _Ready,
+    checks: ImageChecks,
     programs: list[Program],
     stopping: threading.Event,
 ) -> int:
@@ -252,6 +261,7 @@ def _claims(
             ready.place,
             ready.sandbox,
             ready.confinement,
+            checks,
             stopping,
         )
         over = run.run()

@@ -1,11 +1,9 @@
 """Finished frames on their way to the farm: checked, measured, hashed, sent, reported."""
 
 import itertools
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from farm_protocol.frames import FlagCode, FrameFlag
 from farm_protocol.hashing import hash_file
@@ -13,13 +11,12 @@ from farm_protocol.paths import UnsafePathError, canonical
 from farm_protocol.runner import MAX_OUTPUTS, FrameDone, OutputFile
 
 from farm.runner.health import flags, picture
-from farm.runner.image_statistics import ImageStatistics, measure
-from farm.runner.outputs import OutputError, check_file, take
+from farm.runner.image_checks import ImageChecks
+from farm.runner.image_statistics import ImageStatistics
+from farm.runner.outputs import OutputError, check_there, is_image, take
 from farm.runner.report import Farm, RefusedError, TakenError
 from farm.runner.verdict import Failure
 from farm.runner.workplace import Workplace
-
-log = logging.getLogger("farm.runner")
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,7 @@ class Results:
         farm: Farm,
         claim_id: str,
         place: Workplace,
+        checks: ImageChecks,
         remote_folder: str,
         expected: Mapping[int, Sequence[str]],
         whole: int | None = None,
@@ -74,6 +72,7 @@ class Results:
         self._seconds = 0.0
         self._farm, self._claim_id = farm, claim_id
         self._place, self._remote_folder, self._expected = place, remote_folder, expected
+        self._checks = checks
         self._numbers = itertools.count()
         self.sent: set[int] = set()
         self.failure: Failure | None = None
@@ -170,9 +169,10 @@ class Results:
             take(self._place.output, inside, path, None if account is None else account.uid)
             paths[name] = path
             own = name in frame.files
-            image = check_file(path, name, frame.size if own else None)
-            if image is not None and own and (measured := _measured(image, name)):
-                images.append(measured)
+            if not is_image(path.name):
+                check_there(path, name)
+            elif (image := self._checks.check(path, name, frame.size if own else None)) and own:
+                images.append(image)
         return paths, images
 
     def _is_file_of(self, expected: str, given: str) -> bool:
@@ -200,12 +200,3 @@ def _noticed(frame: int, images: list[ImageStatistics]) -> list[FrameFlag]:
     """Return what looks wrong; of several views of a frame, of each kind the first."""
     found = {flag.code: flag for image in reversed(images) for flag in flags(frame, image)}
     return list(found.values())
-
-
-def _measured(image: Any, name: str) -> ImageStatistics | None:
-    try:
-        return measure(image)
-    except Exception:
-        # Whole as it is, the frame counts; what it looks like is only a remark.
-        log.exception("%s cannot be measured", name)
-        return None

@@ -14,13 +14,13 @@ OSL scripts, and the settings of add-ons, for example.
 
 import json
 import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
+from farm.runner.confined import DEFAULT, Readers, command, environment
 from farm.scenes.asset_paths import Manifest, expected_path
 from farm.scenes.usages import AssetKind, Usage
 
@@ -28,6 +28,10 @@ __all__ = ["AssetKind", "MissingAsset", "UnreadableBlendError", "is_blend", "mis
 
 _SECONDS = 60.0
 """A scene of 5,000 objects with a material each (140 MB) takes 2."""
+_MOST_BLENDS = 1000
+_MOST_ANSWER = 64 * 1024**2
+_SIGNALS = 128
+"""bubblewrap's exit code is this and the number of the signal that ended its program."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,10 @@ def is_blend(path: str) -> bool:
 
 
 def missing_assets(
-    scene: str, files: Mapping[str, Path], seconds: float = _SECONDS
+    scene: str,
+    files: Mapping[str, Path],
+    seconds: float = _SECONDS,
+    readers: Readers = DEFAULT,
 ) -> list[MissingAsset]:
     """Return what a scene and the libraries that it links need and the project does not have.
 
@@ -94,6 +101,7 @@ def missing_assets(
         scene: remote path of a .blend, without a leading slash; one of ``files``.
         files: every file of the project: where its bytes lie on this disk, by remote path.
         seconds: when to give up.
+        readers: of the process that reads.
 
     Raises:
         UnreadableBlendError: the scene or one of its libraries is damaged, of an unknown format,
@@ -103,7 +111,7 @@ def missing_assets(
     """
     manifest = Manifest(files)
     missing = []
-    for usage in _usages(scene, files, seconds):
+    for usage in _usages(scene, files, seconds, readers):
         expected = expected_path(usage.path, usage.used_by)
         if expected and manifest.has(expected, usage.is_sequence):
             continue
@@ -120,20 +128,27 @@ def missing_assets(
     return missing
 
 
-def _usages(scene: str, files: Mapping[str, Path], seconds: float) -> list[Usage]:
+def _usages(scene: str, files: Mapping[str, Path], seconds: float, readers: Readers) -> list[Usage]:
     names = [path for path in files if is_blend(path)]
-    blends = {name: str(files[name].absolute()) for name in [scene, *names]}
-    question = json.dumps({"scene": scene, "blends": blends})
-    command = [sys.executable, "-I", "-m", "farm.scenes.blend_trace"]
+    blends = {name: files[name].resolve() for name in [scene, *names]}
+    if len(blends) > _MOST_BLENDS:
+        raise UnreadableBlendError(
+            scene,
+            f"{scene} cannot be looked through: the project has more than {_MOST_BLENDS} .blend"
+            " files.",
+        )
+    question = json.dumps({"scene": scene, "blends": {k: str(v) for k, v in blends.items()}})
     # Where compressed files are expanded: a process that is killed leaves them behind.
-    with tempfile.TemporaryDirectory(prefix="blend-") as folder:
+    with readers.own_folder("blend-") as folder, TemporaryFile() as output:
+        module = "farm.scenes.blend_trace"
+        command_line = command(module, readers.mode, set(blends.values()), folder)
         try:
-            done = subprocess.run(
-                command,
+            subprocess.run(
+                command_line,
                 input=question.encode(),
-                stdout=subprocess.PIPE,
+                stdout=output,
                 timeout=seconds,
-                env={"TMPDIR": folder, "TEMP": folder},
+                env=environment(folder),
                 check=True,
             )
         except subprocess.TimeoutExpired:
@@ -142,12 +157,18 @@ def _usages(scene: str, files: Mapping[str, Path], seconds: float) -> list[Usage
                 f"{scene} and its libraries could not be looked through in {seconds:.0f} seconds.",
             ) from None
         except subprocess.CalledProcessError as error:
-            if error.returncode > 0:  # not ended by a signal: the scene is not to blame
+            if 0 < error.returncode <= _SIGNALS:  # not ended by a signal: the scene is not to blame
                 raise
             raise UnreadableBlendError(
                 scene, f"{scene} cannot be looked through: it is damaged or needs too much memory."
             ) from None
-    answer: dict[str, Any] = json.loads(done.stdout)
+        output.seek(0)
+        said = output.read(_MOST_ANSWER + 1)
+    if len(said) > _MOST_ANSWER:
+        raise UnreadableBlendError(
+            scene, f"{scene} cannot be looked through: it names too many files."
+        )
+    answer: dict[str, Any] = json.loads(said)
     if "reason" in answer:
         raise UnreadableBlendError(
             answer["path"],

@@ -3,8 +3,8 @@
     python -m farm.scenes.blend_trace     {"scene": ..., "blends": {...}}: stdin, answer: stdout
 
 Reading is done by blender-asset-tracer (BAT). It trusts what it reads: a damaged or hostile file
-can send it round in circles, or into all memory and disk. So it works in a process that has
-limits, and that its starter can end; see `farm.scenes.blend_assets`.
+can send it round in circles, or into all memory and disk. So it works in a process that sees these
+files only and has limits, and that its starter can end; see `farm.scenes.blend_assets`.
 
 BAT 1.23 was tried with files of Blender 3.4, 4.5 and 5.0, plain and compressed. Its own walk
 through libraries is not used: it opens whatever path a scene names, anywhere on this disk, and
@@ -13,24 +13,33 @@ when the project has it, and everything in it counts.
 """
 
 import contextlib
+import errno
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import IO, Any
 
 from blender_asset_tracer import blendfile, trace
 from blender_asset_tracer.trace import blocks2assets
 from blender_asset_tracer.trace.result import BlockUsage
 
+from farm.own_limits import limit
 from farm.scenes.asset_paths import expected_path
 from farm.scenes.usages import AssetKind, Usage
 
 _MAX_MEMORY = 6 * 1024**3
+"""Bytes of address space."""
 _MAX_UNPACKED = 8 * 1024**3
-"""Bytes of address space, and of the file into which BAT expands a compressed .blend."""
+_FREELY_UNPACKED = 256 * 1024**2
+_MAX_RATIO = 20
+"""Of the file into which BAT expands a compressed .blend: bytes at most, bytes that any may have,
+and how many times its size a larger one. Scenes become 2 to 8 times as large."""
+_MAX_FILES = 4096
 _MAX_USAGES = 100_000
 
 
@@ -82,6 +91,7 @@ def usages(scene: str, blends: Mapping[str, Path]) -> Iterator[Usage]:
 
 def _usages_of(remote_path: str, path: Path) -> Iterator[Usage]:
     try:
+        _limit_unpacked(path)
         with contextlib.closing(blendfile.BlendFile(path)) as opened:
             # Names of disk caches are made from it. BAT reads through the file that is open.
             opened.filepath = Path(remote_path)
@@ -93,6 +103,11 @@ def _usages_of(remote_path: str, path: Path) -> Iterator[Usage]:
                     yield from _usages_in(block, remote_path)
     except TraceError:
         raise
+    except OSError as error:
+        reason = type(error).__name__
+        if error.errno == errno.EFBIG:
+            reason = f"it expands to more than {_unpacked(path) // 1024**2} MB"
+        raise TraceError(remote_path, reason) from error
     # Damage shows as any of a dozen exceptions, BAT's and Python's.
     except Exception as error:
         raise TraceError(remote_path, type(error).__name__) from error
@@ -125,23 +140,48 @@ def _as_written(found: BlockUsage) -> str:
     return path.decode("utf-8", "replace")
 
 
-def _limit() -> None:
+class _Held(type(Path())):  # type: ignore[misc]
+    """A path whose file is open already: who this process becomes may not open it."""
+
+    held: int
+
+    def open(self, mode: str = "r", buffering: int = -1, *_: Any, **__: Any) -> IO[Any]:
+        file = os.dup(self.held)
+        os.lseek(file, 0, os.SEEK_SET)
+        return os.fdopen(file, mode, buffering)
+
+
+def _hold(path: str) -> Path:
+    held = _Held(path)
+    held.held = os.open(path, os.O_RDONLY)
+    return held
+
+
+def _unpacked(path: Path) -> int:
+    """Return how many bytes the expanded .blend may have."""
+    size = os.fstat(path.held).st_size if isinstance(path, _Held) else path.stat().st_size
+    return min(_MAX_UNPACKED, max(_FREELY_UNPACKED, _MAX_RATIO * size))
+
+
+def _limit_unpacked(path: Path) -> None:
     try:
         import resource
     except ImportError:  # Windows has no such limits; the starter's patience remains
         return
-    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY, _MAX_MEMORY))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_MAX_UNPACKED, _MAX_UNPACKED))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    most = _unpacked(path)
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (least, hard))
 
 
 def main() -> None:
     """Read a question, answer it: ``{"usages": [...]}`` or ``{"path": ..., "reason": ...}``."""
-    _limit()
+    question = json.load(sys.stdin)
+    blends = {remote: _hold(path) for remote, path in question["blends"].items()}
+    limit(_MAX_MEMORY, _MAX_FILES, _MAX_UNPACKED)
     logging.disable()  # BAT's, about what it finds odd in a scene; errors are answered
     # Of pointers that lead nowhere real files have a few; what they would lead to is not used.
     blendfile.set_strict_pointer_mode(False)
-    question = json.load(sys.stdin)
-    blends = {remote: Path(path) for remote, path in question["blends"].items()}
     try:
         found = list(islice(usages(question["scene"], blends), _MAX_USAGES + 1))
     except TraceError as error:

@@ -25,6 +25,8 @@ _ROOT = re.compile(r"^Root \{$", re.MULTILINE)
 _ROOT_END = re.compile(r"^\}$", re.MULTILINE)
 _VIEWS = re.compile(r'^[ \t]*views[ \t]+"(?P<views>[^"]*)"', re.MULTILINE)
 _VIEW = re.compile(r"%[Vv]")
+_MOST_BYTES = 256 << 20
+"""Of a script, which is read as a whole."""
 _ONE_VIEW = "main"
 """The view of a script that names none."""
 _EXTENSIONS = {"exr": "exr", "jpeg": "jpg", "png": "png", "targa": "tga", "tiff": "tif"}
@@ -66,6 +68,11 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
         SceneError: it is no script, has no such Write node, or writes what cannot be split.
         OSError: it cannot be read, or the copy not written.
     """
+    if scene.stat().st_size > _MOST_BYTES:
+        raise SceneError(
+            f"{scene.name} is larger than {_MOST_BYTES >> 20} MB, which is more than a Nuke script"
+            " has."
+        )
     try:
         text = scene.read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -15,6 +15,7 @@ _INCLUDE = b"#include"
 """Takes the rest of a scene from another file."""
 
 _CHUNK_BYTES = 1 << 20
+_MOST_REMAP_BYTES = 64 << 20
 
 
 def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFiles:
@@ -55,6 +56,11 @@ def _local(remap: str, values: Mapping[str, str]) -> str:
     """Make the copy of a remap file; return its path in the project folder."""
     project = Path(values["ProjectFolder"])
     source = project / remap
+    if source.stat().st_size > _MOST_REMAP_BYTES:
+        raise SceneError(
+            f"{remap} is larger than {_MOST_REMAP_BYTES >> 20} MB, which is more than a remap file"
+            " has."
+        )
     try:
         text = source.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

@@ -1,0 +1,102 @@
+"""Programs of our own that read what strangers have made: in a sandbox, with limits.
+
+Inside, there is the system, our own Python and its packages, what is named, and nothing else: no
+network, no other process, no private file. Where bubblewrap does not work they are processes of
+their own all the same, which have limits and can be ended.
+
+Such a program limits itself (`farm.own_limits`) before it reads anything.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import farm_protocol
+
+import farm
+from farm.confine import SYSTEM, Account, View, is_root, prefix, probe
+from farm.own_limits import NOBODY
+from farm.runner.sandbox import Mode
+from farm.runner.sandbox_view import own_python
+
+_TEMPORARY = Path("/tmp")  # noqa: S108 - its own
+_OWN_BYTES = 1 << 20
+"""Of temporary files in memory, for names only."""
+
+
+@dataclass(frozen=True)
+class Readers:
+    """How such programs are started.
+
+    Attributes:
+        mode: of the farm's sandbox.
+        scratch: existing folder in which they get one for their files; None: the system's.
+    """
+
+    mode: Mode = "auto"
+    scratch: Path | None = None
+
+    @contextmanager
+    def own_folder(self, prefix: str) -> Iterator[Path]:
+        """Give such a program a folder for a while; what it leaves there is removed."""
+        # Without a sandbox, who root becomes finds no way through root's own folders.
+        lost = os.geteuid() == 0 and not _is_sandboxed(self.mode)
+        folder = new_folder(prefix, None if lost else self.scratch)
+        try:
+            yield folder.resolve()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+DEFAULT = Readers()
+
+
+def command(
+    module: str, mode: Mode, readable: Iterable[Path] = (), written: Path | None = None
+) -> list[str]:
+    """Return the command line of one of our programs.
+
+    Parameters:
+        module: that is run, as by ``python -m``.
+        mode: of the farm's sandbox; ``off``: only limits.
+        readable: files and folders that it may read.
+        written: the only folder that it may write into; None for none.
+    """
+    # -I: neither variables nor the folder that we happen to be in change what is imported.
+    program = [sys.executable, "-I", "-m", module]
+    if not _is_sandboxed(mode):
+        return program
+    ours = [Path(each.__file__ or "").resolve().parent for each in (farm, farm_protocol)]
+    view = View(
+        readable=tuple(
+            each
+            for each in (*own_python(), *ours, *readable)
+            if not any(each.is_relative_to(folder) for folder in SYSTEM)
+        ),
+        writable=() if written is None else (written,),
+        small_bytes=_OWN_BYTES,
+    )
+    return [*prefix(view, Account(NOBODY, NOBODY) if is_root() else None), *program]
+
+
+def environment(folder: Path | None = None) -> dict[str, str]:
+    """Return the variables of such a program: none that tell of this machine or its user."""
+    where = str(folder or _TEMPORARY)
+    return {"PATH": "/usr/bin:/bin", "TMPDIR": where, "TEMP": where, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def new_folder(prefix: str, parent: Path | None = None) -> Path:
+    """Make a folder that such a program may write into."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+    return folder
+
+
+def _is_sandboxed(mode: Mode) -> bool:
+    return mode != "off" and not probe()
