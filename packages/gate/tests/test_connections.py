@@ -47,6 +47,9 @@ class Application:
             self.holding.release()
             await asyncio.to_thread(self.go.wait, ENOUGH)
             body = b"let go"
+        elif path == "/busy":
+            self.holding.release()
+            time.sleep(2.5)  # noqa: ASYNC251 - as whatever keeps the loop busy
         elif path == "/long":
             body = bytes(64 << 20)
         status = 403 if path == "/refused" else 200
@@ -199,6 +202,15 @@ def test_also_the_second_head_of_a_connection(serve: Callable[..., Server]) -> N
         assert b" 200 OK" in made.recv(1000)
         made.sendall(b"GET / HT")
         assert everything(made).startswith(b"HTTP/1.1 408 ")
+
+
+def test_nobody_pays_for_a_busy_server(serve: Callable[..., Server]) -> None:
+    """What arrived in time, and was not read in time, is answered."""
+    server = serve(head_seconds=1.0)
+    with server.call(b"GET / HTTP/1.1\r\n") as made, server.call(request("/busy")):
+        assert server.application.holding.acquire(timeout=ENOUGH)
+        made.sendall(b"Host: x\r\n\r\n")
+        assert b" 200 OK" in made.recv(1000)
 
 
 def test_an_idle_connection_ends(serve: Callable[..., Server]) -> None:

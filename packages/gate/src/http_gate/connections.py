@@ -106,6 +106,7 @@ class _Door:
         self._waiting: OrderedDict[_Guarded, None] = OrderedDict()
         self._timed: set[_Guarded] = set()
         self._looking: asyncio.TimerHandle | None = None
+        self._due = 0.0
 
     def enter(self, connection: "_Guarded") -> bool:
         """Let a new connection in, for the price of another one if need be."""
@@ -156,10 +157,15 @@ class _Door:
         return True
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due = loop.time() + _LOOK_SECONDS
         self._looking = loop.call_later(_LOOK_SECONDS, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
+        if now - self._due > _LOOK_SECONDS:
+            # This process was busy, or did not run: what has arrived meanwhile is not read yet.
+            for each in self._timed:
+                each.forgive(now - self._due)
         for each in [each for each in self._timed if each.overdue(now)]:
             each.give_up()
         self._looking = None
@@ -303,6 +309,12 @@ class _Guarded(HttpToolsProtocol):
             # It is us who do not read.
             self._deadline = now + self.door.limits.body_seconds
         return self._phase is not _Phase.ANSWER and now > self._deadline
+
+    def forgive(self, seconds: float) -> None:
+        """Wait so much longer."""
+        self._deadline += seconds
+        if self._write_deadline is not None:
+            self._write_deadline += seconds
 
     def give_up(self) -> None:
         """It did not come in time."""
