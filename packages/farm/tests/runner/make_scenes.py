@@ -94,3 +94,98 @@ scene.cycles.use_denoising = True
 if not _cycles.with_openimagedenoise:
     open(os.path.join(ROOT, "no_denoiser"), "w").close()
 save("denoise.blend")
+
+# scenes that run a program of theirs in another way than by itself: each writes a file beside it
+MARK = "open(__import__('bpy').path.abspath('//mark'), 'w').close()\n"
+
+
+def with_lines(scene, name="lines"):
+    """Draw a scene's lines with Freestyle's own editor."""
+    scene.render.use_freestyle = True
+    settings = scene.view_layers[0].freestyle_settings
+    for each in list(settings.linesets):
+        settings.linesets.remove(each)
+    made = settings.linesets.new(name)
+    if made.linestyle is None:
+        made.linestyle = bpy.data.linestyles.new("style")
+    return settings
+
+
+def with_style(scene):
+    """Draw a scene's lines with a program."""
+    text = bpy.data.texts.new("style.py")
+    text.write(MARK)
+    settings = with_lines(scene)
+    settings.mode = "SCRIPT"
+    settings.modules.new().script = text
+    return settings
+
+
+RUNS_TEXT = 'x\\\',exec(__import__("bpy").data.texts[0].as_string()))#'
+os.makedirs(os.path.join(ROOT, "programs"), exist_ok=True)
+with_style(fresh())
+save("programs/style.blend")
+
+# the switch is thrown by an animation
+scene = fresh()
+settings = with_style(scene)
+scene.keyframe_insert('view_layers["ViewLayer"].freestyle_settings.mode', frame=1)
+settings.mode = "EDITOR"
+save("programs/animated.blend")
+
+scene = fresh()
+scene.view_layers[0].name = RUNS_TEXT
+with_lines(scene)
+bpy.data.texts.new("evil").write(MARK)
+save("programs/layer.blend")
+
+scene = fresh()
+with_lines(scene, RUNS_TEXT)
+bpy.data.texts.new("evil").write(MARK)
+save("programs/lineset.blend")
+
+# the scene with the style module is another one: a strip, and in another file
+scene = fresh()
+other = bpy.data.scenes.new("other")
+other.camera = scene.camera
+other.collection.objects.link(scene.camera)
+other.collection.objects.link(bpy.data.objects["Cube"])
+other.render.engine = "CYCLES"
+other.cycles.samples = 1
+other.cycles.use_denoising = False
+with_style(other)
+save("programs/library.blend")
+scene.sequence_editor_create().sequences.new_scene("other", other, 1, 1)
+save("programs/strip.blend")
+
+scene = fresh()
+with bpy.data.libraries.load(os.path.join(ROOT, "programs/library.blend"), link=True) as (
+    source,
+    target,
+):
+    target.scenes = ["other"]
+scene.sequence_editor_create().sequences.new_scene("other", target.scenes[0], 1, 1)
+save("programs/linked.blend")
+
+scene = fresh()
+text = bpy.data.texts.new("register.py")
+text.write(MARK)
+text.use_module = True
+save("programs/register.blend")
+
+scene = fresh()
+driver = bpy.data.objects["Cube"].driver_add("location", 0).driver
+driver.type, driver.expression = "SCRIPTED", "[open('//mark', 'w'), 1][1]"
+save("programs/driver.blend")
+
+# a module that Python has not, for a statement that looks for it
+scene = fresh()
+for name in ("numpy", "farm_missing", "sitecustomize"):
+    bpy.data.texts.new(f"{name}.py").write(MARK)
+save("programs/module.blend")
+
+scene = fresh()
+scene.cycles.shading_system = True
+tree = bpy.data.objects["Cube"].active_material.node_tree
+tree.nodes.new("ShaderNodeScript").script = bpy.data.texts.new("shader.osl")
+save("programs/shader.blend")

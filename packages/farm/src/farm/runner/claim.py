@@ -87,11 +87,13 @@ class ClaimOver:
 
     Attributes:
         ended: what the farm must be told; None when the claim is not this runner's any more.
+        warnings: sentences of the renderer for the job's owner.
     """
 
     end: End
     ended: EndedClaim | None
     measured: Measured
+    warnings: list[str]
 
 
 class _Fate:
@@ -192,7 +194,9 @@ class ClaimRun:
         beat.join()
         self._close_log(finish)
         measured = Measured(self._rendering.startup_seconds, self._rendering.frame_seconds)
-        return ClaimOver(self._fate.end or End.FINISHED, self._ended(finish), measured)
+        return ClaimOver(
+            self._fate.end or End.FINISHED, self._ended(finish), measured, self._rendering.warnings
+        )
 
     def _render(self) -> Ended:
         self._place.clear()

@@ -170,7 +170,7 @@ def _prepare(
     warnings = [sandbox.warning, _other_version(job, renderer), *other_plugins]
     job = job.model_copy(update={"plugins": plugins})
     warnings = [each for each in warnings if each]
-    file = place.keep(confinement.orders(sandbox.prefix, sandbox.apart))
+    file = place.keep(confinement.orders(sandbox.prefix, sandbox.apart, sandbox.programs))
     sandbox = replace(sandbox, file=file)
     return _Ready(job, template, renderer, place, confinement, sandbox, licences, warnings)
 
@@ -233,6 +233,7 @@ def _claims(
     stopping: threading.Event,
 ) -> int:
     measured = Measured()
+    warnings = ready.warnings
     ended: EndedClaim | None = None
     held: HostLimits | None = this_machine_holds(ready.sandbox.works)
     while not stopping.is_set():
@@ -241,7 +242,7 @@ def _claims(
                 startup_seconds=measured.startup_seconds,
                 frame_seconds=measured.frame_seconds,
                 host=_HOST,
-                warnings=ready.warnings,
+                warnings=warnings,
                 programs=programs,
                 limits=held,
                 ended=ended,
@@ -268,6 +269,8 @@ def _claims(
         if ready.licences is not None:
             ready.licences.sandbox_ended()
         ended, measured = over.ended, over.measured
+        # All frames of a scene have the same to tell.
+        warnings = [*ready.warnings, *over.warnings]
         log.info("Claim %s: %s.", claim.claim_id, over.end.name.lower())
         if over.end is End.GONE:
             return FAILED

@@ -19,6 +19,7 @@ EVENT_PREFIX = "farm_event: "
 
 _LONGEST_LOOKED_AT = 4096
 """Characters of a line in which symptoms are looked for. What is longer is no message."""
+_MOST_WARNINGS, _LONGEST_WARNING = 10, 500
 _LONGEST = 10.0**9
 """Seconds. A scene can print events, too."""
 
@@ -32,6 +33,7 @@ class Rendering:
         frame: that is being rendered; None between frames.
         last_line: of its output, that is no event.
         startup_seconds: until its first frame's start; None before.
+        warnings: sentences for the job's owner.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Rendering:
         self.frame: int | None = None
         self.last_line = ""
         self.startup_seconds: float | None = None
+        self.warnings: list[str] = []
 
     @property
     def frame_seconds(self) -> float | None:
@@ -127,6 +130,11 @@ class Rendering:
                 files, extra = [str(f) for f in event["files"]], [str(f) for f in event["extra"]]
                 self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")
                 self._written(FrameFiles(frame, files, extra, seconds, self._size))
+            case "warned":
+                sentence = str(event["sentence"])[:_LONGEST_WARNING]
+                self._log.add(f"Warning: {sentence}")
+                if len(self.warnings) < _MOST_WARNINGS:
+                    self.warnings.append(sentence)
             case "failed":
                 self.failure = Failure(str(event["sentence"]), bool(event["permanent"]))
 

@@ -65,6 +65,8 @@ class Sandbox:
         warning: what the job's owner must know; "" when all is well.
         works: the renderer runs in one.
         closed: the renderer reaches no network at all, and no licence server.
+        programs: whether a scene may run what its renderer confines only halfway, as shaders in
+            OSL: inside, and where the operator has switched the sandbox off.
         file: where all of it is written down for `farm_start.py`.
     """
 
@@ -73,6 +75,7 @@ class Sandbox:
     warning: str = ""
     works: bool = False
     closed: bool = False
+    programs: bool = False
     file: Path = Path()
 
 
@@ -111,7 +114,7 @@ def set_up(
     if mode == "off":
         log.info("The sandbox is switched off: %s", _RIGHTS[account is not None])
     if mode == "off" and account is None:
-        return Sandbox()
+        return Sandbox(programs=True)
     view = view_of(place, renderer, template, gpu, list(plugins))
     view = replace(view, small_bytes=limits.small_bytes)
     # The kernel counts the processes of a user namespace; of root's sandbox, which has none, those
@@ -126,13 +129,14 @@ def set_up(
         if licences is not None:
             licences.sandbox_ended()
         if not reason:
-            return Sandbox(tuple(line), apart=True, works=True, closed=licences is None)
+            closed = licences is None
+            return Sandbox(tuple(line), apart=True, works=True, closed=closed, programs=True)
     if mode == "required":
         raise SandboxError(_required(reason))
     if account is not None and not without.apart:
         _check_reach(without.prefix, renderer, template)
     if mode == "off":
-        return without
+        return replace(without, programs=True)
     warning = f"{_trouble(reason)}: {_RIGHTS[account is not None]}"
     log.warning("%s", warning)
     return replace(without, warning=warning)

@@ -39,16 +39,18 @@ class Confinement:
     pid_file: Path
     group: Group | None = None
 
-    def orders(self, command: Sequence[str], apart: bool) -> dict[str, object]:
+    def orders(self, command: Sequence[str], apart: bool, programs: bool) -> dict[str, object]:
         """Return what `farm_start.py` is told, in JSON, about a renderer that it becomes.
 
         Parameters:
             command: put in front of the renderer's own; [] for nothing.
             apart: whether the renderer then is among processes of its own.
+            programs: whether a scene may run what its renderer confines only halfway.
         """
         return {
             "command": command,
             "apart": apart,
+            "programs": programs,
             # By their names in `resource`.
             "rlimits": self.limits.rlimits,
             "group": str(self.group.path) if self.group else "",

@@ -80,6 +80,8 @@ def claim(
         else:
             # It asks for the next one, so it knows nothing of this: the answer never arrived.
             claim_ends.end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
+        # What it met while it rendered: there may be no frame left with which to tell it.
+        writer.warn(connection, row, request.warnings)
     times = _measured_times(request)
     row.update(times)
     progress = job_rows.progress(row)

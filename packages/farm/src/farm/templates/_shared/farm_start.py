@@ -15,7 +15,7 @@ try:
 except ImportError:  # Windows has none of these limits.
     resource = None  # type: ignore[assignment]
 
-from farm_events import PARENT
+from farm_events import PARENT, PROGRAMS
 
 PASSED_ON = (
     # The least that a program needs, and what names the GPUs that a scheduler gave this process.
@@ -50,12 +50,13 @@ def become(command: "list[str]", home: str, sandbox: str, passed: "tuple[str, ..
     """
     parent = os.getppid()
     die_with_parent(parent)
-    prefix, apart = _confine(sandbox) if sandbox else ([], False)
+    told = _confine(sandbox) if sandbox else {"command": [], "apart": False, "programs": False}
     # There it is a child of bubblewrap's first process, which dies with this one.
-    seen = _FIRST_PROCESS if apart else parent
-    line = [*prefix, *command]
+    seen = _FIRST_PROCESS if told["apart"] else parent
+    line = [*told["command"], *command]
+    more = {PARENT: str(seen), **({PROGRAMS: "1"} if told["programs"] else {})}
     os.chdir(home)
-    os.execve(line[0], line, {**_environment(home, passed), PARENT: str(seen)})
+    os.execve(line[0], line, {**_environment(home, passed), **more})
 
 
 def _environment(home: str, passed: "tuple[str, ...]") -> "dict[str, str]":
@@ -81,11 +82,8 @@ def die_with_parent(parent: int) -> None:
         sys.exit("The runner ended before the renderer could start.")
 
 
-def _confine(file: str) -> "tuple[list[str], bool]":
-    """Take on the limits of the renderer; return the command line to put in front of its own.
-
-    And whether the renderer then is among processes of its own.
-    """
+def _confine(file: str) -> "dict[str, Any]":
+    """Take on the limits of the renderer; return what was told (`farm.runner.watch`)."""
     with open(file, encoding="utf-8") as content:
         told: dict[str, Any] = json.load(content)
     with open(told["pid_file"], "w", encoding="utf-8") as pid_file:
@@ -107,7 +105,7 @@ def _confine(file: str) -> "tuple[list[str], bool]":
     if hasattr(signal, "SIGXFSZ"):
         # Python ignores it, and so would the renderer: it must end with a reason.
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    return told["command"], told["apart"]
+    return told
 
 
 def _limit(name: str, most: int) -> None:

@@ -128,7 +128,7 @@ def catch_file_nodes(scene: Any, folder: str) -> "dict[str, str]":
 
     They hold paths of the artist's machine, and write where they please.
     """
-    tree = getattr(scene, "compositing_node_group", None) or getattr(scene, "node_tree", None)
+    tree = _compositor(scene)
     if tree is None or not scene.render.use_compositing:
         return {}
     caught = {}
@@ -145,6 +145,18 @@ def catch_file_nodes(scene: Any, folder: str) -> "dict[str, str]":
             node.base_path = path + "layers_" if multi else path
             _keep_inside(node)
     return caught
+
+
+def mute_file_nodes(scenes: "list[Any]") -> None:
+    """Keep scenes that are rendered within another, as strips are, from writing files."""
+    for scene in scenes:
+        tree = _compositor(scene)
+        for node in list(_file_nodes(tree, set())) if tree is not None else []:
+            node.mute = True
+
+
+def _compositor(scene: Any) -> Any:
+    return getattr(scene, "compositing_node_group", None) or getattr(scene, "node_tree", None)
 
 
 def _keep_inside(node: Any) -> None:

@@ -9,6 +9,7 @@ An empty text and 0 keep what the file says. Frames come as an OpenJD range (``-
 rendered in that order by one process, and appear in the output folder by a rename, never
 half-written. Events (see farm_events):
 
+    warned         sentence, which the job shows
     loaded         width, height (null when uncertain), engine, version
     frame_started  frame
     frame_written  frame, files (relative to the output folder), extra (of File Output nodes),
@@ -35,6 +36,7 @@ import farm_checks
 import farm_choices
 import farm_open
 import farm_plugins
+import farm_programs
 import farm_setup
 from farm_events import SceneError, die_with_runner, emit, flush, progress, warn
 from farm_numbering import numbered
@@ -85,6 +87,8 @@ def _open(options: argparse.Namespace) -> Any:
     # Before the file is opened: what an add-on keeps in it would be lost otherwise.
     farm_plugins.enable(options.plugins.split(","))
     lacking = farm_open.open_file(options.scene, shown)
+    for sentence in farm_programs.switch_off():
+        emit("warned", sentence=sentence)
     scene = farm_choices.choose_scene(options.scene_name)
     farm_choices.set_view_layer(scene, options.view_layer)
     farm_choices.set_camera(scene, options.camera)
@@ -107,6 +111,7 @@ def _open(options: argparse.Namespace) -> Any:
 def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") -> None:
     nodes_folder = os.path.join(options.partial, "nodes")
     caught = farm_setup.catch_file_nodes(scene, nodes_folder)
+    farm_setup.mute_file_nodes([each for each in bpy.data.scenes if each != scene])
     for number, frame in enumerate(frames):
         started = time.monotonic()
         emit("frame_started", frame=frame)

@@ -1,0 +1,143 @@
+"""A scene's own programs do not run: real scenes, real Blender, and no sandbox to catch them."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from farm.confine import probe
+from farm_protocol.runner import Outcome
+
+LINES = (
+    "The lines of the view layer 'ViewLayer' (scene '{}') are missing: they are drawn by the Python"
+    " text 'style.py', which the farm does not run. Draw them with Freestyle's parameter editor."
+)
+RENAMED = (
+    "The {kind} 'x?',exec(__import__(\"bpy\").data.texts[0].as_string()))#' (scene 'Scene') is"
+    " called 'x_',exec(__import__(\"bpy\").data.texts[0].as_string()))#' here, since Blender would"
+    " run its name as Python."
+)
+BARE = """
+import bpy
+try:
+    import farm_missing
+except ImportError:
+    pass
+bpy.context.scene.render.filepath = "{out}/frame"
+bpy.context.scene.frame_set(1)
+bpy.ops.render.render(write_still=True)
+"""
+"""What renders a scene with nothing but Blender's own switches."""
+
+
+@pytest.fixture(scope="session")
+def runs_bare(scenes: Path, tmp_path_factory: pytest.TempPathFactory):
+    """Return a function that tells whether a scene's program runs in bare Blender."""
+    folder = tmp_path_factory.mktemp("bare")
+
+    def ask(name: str) -> bool:
+        mark = scenes / "programs" / "mark"
+        mark.unlink(missing_ok=True)
+        options = ["-b", "-noaudio", "--factory-startup", "--disable-autoexec"]
+        script = ["--python-expr", BARE.format(out=folder)]
+        scene = str(scenes / "programs" / name)
+        # The name of a view layer that is a program is no name of a view layer: Blender crashes.
+        subprocess.run(["blender", *options, scene, *script], capture_output=True, check=False)
+        ran = mark.exists()
+        mark.unlink(missing_ok=True)
+        return ran
+
+    return ask
+
+
+def run(rig, name: str, *arguments: str, files: tuple[str, ...] = ()):
+    """Render a scene, without a sandbox unless the arguments say otherwise; return the farm."""
+    farm = rig.farm(f"programs/{name}", [[1]], files=list(files))
+    rig.run(farm, *(arguments or ("--sandbox", "off")))
+    return farm
+
+
+def test_bare_blender_runs_what_is_tested_here(runs_bare) -> None:
+    """Blender 4 and newer refuse style modules themselves; the names it runs all the same."""
+    names = ["layer", "lineset"]
+    version = subprocess.run(["blender", "--version"], capture_output=True, text=True, check=True)
+    if int(version.stdout.split()[1].split(".")[0]) < 4:
+        names += ["style", "animated", "strip", "linked"]
+    assert [name for name in names if not runs_bare(f"{name}.blend")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "warning"),
+    [
+        ("style.blend", (), LINES.format("Scene")),
+        ("animated.blend", (), LINES.format("Scene")),
+        ("strip.blend", (), LINES.format("other")),
+        ("linked.blend", ("programs/library.blend",), LINES.format("other")),
+        ("layer.blend", (), RENAMED.format(kind="view layer")),
+        ("lineset.blend", (), RENAMED.format(kind="line set")),
+        ("register.blend", (), None),
+        ("module.blend", (), None),
+    ],
+)
+def test_a_scenes_program_does_not_run(rig, name, files, warning) -> None:
+    farm = run(rig, name, files=files)
+    assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.log
+    assert farm.frames.keys() == {1}
+    assert "Traceback" not in farm.log
+    told = [each for each in farm.requests[-1].warnings if "sandbox" not in each]
+    assert told == ([warning] if warning else [])
+    assert (warning or "") in farm.log
+
+
+def test_a_driver_that_is_a_program_fails_the_job(rig) -> None:
+    farm = run(rig, "driver.blend")
+    assert "a Python expression that the farm does not run" in farm.finishes["c1"].sentence
+
+
+@pytest.mark.parametrize("name", ["style.blend", "layer.blend", "lineset.blend", "strip.blend"])
+def test_nothing_is_written(rig, scenes, tmp_path, name) -> None:
+    """The marker, made absolute: nobody cleans up where it would be."""
+    there = tmp_path / "there"
+    there.mkdir(mode=0o777)
+    there.chmod(0o777)
+    mark = there / "mark"
+    own = tmp_path / "own"
+    (own / "programs").mkdir(parents=True)
+    absolute = f"open({str(mark)!r}, 'w').close()\n"
+    script = (
+        "import bpy\nfor text in bpy.data.texts:\n text.clear()\n"
+        f" text.write({absolute!r})\n"
+        f"bpy.ops.wm.save_as_mainfile(filepath={str(own / 'programs' / name)!r})"
+    )
+    scene = str(scenes / "programs" / name)
+    line = ["blender", "-b", "--factory-startup", scene, "--python-expr", script]
+    subprocess.run(line, check=True, capture_output=True)
+    rig.scenes = own
+    farm = run(rig, name)
+    assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.log
+    assert not mark.exists()
+
+
+@pytest.fixture
+def without_bwrap(tmp_path, monkeypatch):
+    """A PATH with Blender and nothing else."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "blender").symlink_to(str(shutil.which("blender")))
+    monkeypatch.setenv("PATH", str(folder))
+
+
+@pytest.mark.usefixtures("without_bwrap")
+def test_shaders_that_are_programs_need_a_sandbox(rig) -> None:
+    farm = run(rig, "shader.blend", "--sandbox", "auto")
+    finish = farm.finishes["c1"]
+    assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
+    assert "The scene uses shaders in OSL, which are programs" in finish.sentence
+
+
+@pytest.mark.parametrize("mode", ["off", "required"])
+def test_shaders_that_are_programs_render_where_they_may(rig, mode) -> None:
+    if mode == "required" and probe():
+        pytest.skip(probe())
+    farm = run(rig, "shader.blend", "--sandbox", mode)
+    assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.log
