@@ -4,11 +4,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
+from farm_protocol.runner import SandboxMode
 from pydantic import BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
-from farm.runner.sandbox import Mode
 
 Paths = Annotated[
     list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
@@ -31,7 +31,8 @@ class Settings(BaseSettings):
             nothing is left to do, after standard input was closed.
         blender: path of a Blender; None looks for one on PATH, then for bpy.
         sandbox: whether renderers run in bubblewrap; ``auto``: where it works, and jobs tell where
-            it does not; ``required``: a machine without it refuses the work.
+            it does not; ``required``: a machine without it refuses the work; None:
+            `farm.sandbox_policy` decides.
         render_user: account that renderers run as where the farm is root; "": one for each runner
             that nobody else has.
         programs: product -> paths of its programs, which are then the only ones of it.
@@ -62,7 +63,7 @@ class Settings(BaseSettings):
     reserve: ByteSize | None = None
     embedded: bool = False
     blender: str | None = None
-    sandbox: Mode = "auto"
+    sandbox: SandboxMode | None = None
     render_user: str = ""
     programs: dict[str, Paths] = {}
     catalogue: Path | None = None

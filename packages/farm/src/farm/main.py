@@ -33,8 +33,8 @@ from farm.catalog.hardware import local_machines
 from farm.catalog.machines import Machines, with_definitions
 from farm.catalog.products import Installed, listed, merged, product_rows
 from farm.config import Settings
-from farm.confine import probe
-from farm.db import hosts
+from farm.confine import AccountError, borrowed, probe
+from farm.db import accounts, hosts
 from farm.db.database import Database
 from farm.db.opening import adopt, connect
 from farm.engines.local import LocalEngine
@@ -44,6 +44,7 @@ from farm.renderers import Discovery, programs
 from farm.runner.confined import Readers
 from farm.runner.sandbox import complaint
 from farm.runner.usage import this_machine_holds
+from farm.sandbox_policy import SandboxPolicy, is_reached
 from farm.scheduler.loop import Scheduler
 from farm.server import FarmServer, listen, quiet_signals
 from farm.stores.disk import DiskStore
@@ -79,15 +80,14 @@ def serve(settings: Settings) -> None:
     store = DiskStore(settings.data_dir / "blobs")
     room = Room(settings.data_dir / "blobs", settings.reserve)
     catalogue = find_catalogue(settings)
-    if trouble := complaint(settings.sandbox):
-        logger.warning("%s", trouble)
+    policy = SandboxPolicy(settings.sandbox, is_reached(settings.host, settings.proxies))
+    _complain(database, policy, settings.render_user)
     _remember_programs(database, catalogue, settings)
     work, changes = Wakeup(), Wakeup()
     engine = LocalEngine(
         work_dir=settings.data_dir / "work",
         log_dir=settings.data_dir / "logs",
         programs=configured_programs(settings),
-        sandbox=settings.sandbox,
         on_exit=work.notify,
         render_user=settings.render_user,
     )
@@ -114,6 +114,7 @@ def serve(settings: Settings) -> None:
             version=__version__,
             identity=identity,
             unlicensed_seconds=settings.unlicensed_seconds,
+            sandbox=policy,
         )
     )
     mailer = Mailer(database, _mail_server(settings), changes)
@@ -249,6 +250,21 @@ def find_catalogue(settings: Settings) -> Catalogue:
         problems=problems,
         installed=installed,
     )
+
+
+def _complain(database: Database, policy: SandboxPolicy, render_user: str) -> None:
+    """Tell the operator what this machine lacks. Raises StartError: there is no such account."""
+    with database.read() as connection:
+        mode = policy.now(accounts.count(connection))
+    if trouble := complaint(mode):
+        logger.warning("%s", trouble)
+    try:
+        with borrowed(render_user):
+            pass
+    except AccountError as error:
+        if render_user:
+            raise StartError(f"FARM_RENDER_USER: {error}") from error
+        logger.error("%s", error)  # noqa: TRY400 - a sentence, not a bug
 
 
 def _remember_programs(database: Database, catalogue: Catalogue, settings: Settings) -> None:

@@ -51,9 +51,7 @@ class House:
         self.folder = folder
         self.ended = threading.Semaphore(0)
         self.url = f"http://127.0.0.1:{door.server_port}"
-        self.engine = LocalEngine(
-            folder / "work", folder / "logs", PROGRAMS, "auto", self.ended.release
-        )
+        self.engine = LocalEngine(folder / "work", folder / "logs", PROGRAMS, self.ended.release)
 
     def launch(self, token: str) -> str:
         return self.engine.launch(LaunchRequest("r1", "j1", "local-cpu", self.url, token))

@@ -387,3 +387,32 @@ def test_what_runners_warn_of_stands_in_the_job_once(farm: Farm, ann: httpx.Clie
     assert len(feed_after_claim("No sandbox.")) == 3
     too_long = runner.http.post("/v1/runner/claims", json={"warnings": ["x" * 2001]})
     assert too_long.status_code == 400
+
+
+def test_a_second_account_requires_a_sandbox_from_the_next_claim_on(farm: Farm) -> None:
+    client = farm.user("first@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    body = spec(instances=1, params={"frames": "1 4"})
+    client.post("/v1/submissions", json=body).raise_for_status()
+    runner = FakeRunner(farm)
+    assert runner.http.get("/v1/runner/job").json()["sandbox"] == "auto"
+    answer = runner.http.post("/v1/runner/claims", json={}).json()
+    assert (bool(answer["claim_id"]), answer["sandbox_required"]) == (True, False)
+    farm.user("second@example.com")
+    answer = runner.http.post("/v1/runner/claims", json={}).json()
+    assert (bool(answer["claim_id"]), answer["sandbox_required"]) == (True, True)
+    assert runner.http.get("/v1/runner/job").json()["sandbox"] == "required"
+
+
+def test_what_a_renderer_met_is_told_with_the_end_of_the_last_claim(farm: Farm) -> None:
+    client = farm.user("first@example.com")
+    send(client, "demo/scene.blend", b"BLENDER-v304")
+    body = spec(instances=1, params={"frames": "1"})
+    client.post("/v1/submissions", json=body).raise_for_status()
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1]
+    runner.done(1).raise_for_status()
+    ended = {"claim_id": runner.claim_id, "finish": {"outcome": "completed"}}
+    assert runner.claim(ended=ended, warnings=["Lines are missing."]) == []
+    (job,) = client.get("/v1/jobs").json()["jobs"]
+    assert (job["state"], job["warnings"]) == ("completed", ["Lines are missing."])

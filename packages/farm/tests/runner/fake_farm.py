@@ -28,6 +28,7 @@ class FakeFarm:
 
     def __init__(self, job: RunnerJob, claims: list[list[int]]) -> None:
         self.job = job
+        self.sandbox_required: set[int] = set()  # numbers of claims
         self.claims = list(claims)
         self.blobs: dict[str, bytes] = {}
         self.frames: dict[int, FrameDone] = {}
@@ -88,7 +89,12 @@ class FakeFarm:
                 return 200, Claim(claim_id=None, frames=[], reason="done").model_dump_json()
             self._given += 1
             frames = self.claims.pop(0)
-            return 200, Claim(claim_id=f"c{self._given}", frames=frames).model_dump_json()
+            claim = Claim(
+                claim_id=f"c{self._given}",
+                frames=frames,
+                sandbox_required=self._given in self.sandbox_required,
+            )
+            return 200, claim.model_dump_json()
         if match := re.fullmatch(r"blobs/([0-9a-f]{64})", path):
             return self._blob(method, match[1], body)
         match = re.fullmatch(r"claims/(\w+)/(heartbeat|frames|log|finish)", path)

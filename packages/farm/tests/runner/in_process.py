@@ -8,11 +8,11 @@ from pathlib import Path
 from farm.renderers import Discovery, Renderer
 from farm.runner.loop import work
 from farm.runner.report import Farm
-from farm.runner.sandbox import Mode
 from farm.templates import load
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import Finish, JobLimits, LicenceServer, PlugInChoice, RunnerJob
+from farm_protocol.runner import SandboxMode as Mode
 
 from .conftest import fake_farm
 

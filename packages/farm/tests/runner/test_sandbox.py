@@ -25,6 +25,11 @@ RIGHTS = (
     " network."
 )
 
+REQUIRES = (
+    "and this farm requires one (FARM_SANDBOX=required, which is the default of a farm with several"
+    " accounts or on a network)."
+)
+
 # Blender as the farm starts it, but the scene is opened once with its scripts switched on.
 CARELESS = """#!/bin/sh
 [ "$1" = "--version" ] && exec {blender} --version
@@ -187,10 +192,42 @@ def test_required_without_bubblewrap_refuses_the_work(rig):
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
     assert finish.sentence == (
-        "This render machine has no working sandbox (bubblewrap is not installed),"
-        " and this farm requires one (FARM_SANDBOX=required)."
+        f"This render machine has no working sandbox (bubblewrap is not installed), {REQUIRES}"
     )
     assert not farm.frames
+
+
+@pytest.mark.usefixtures("without_bwrap")
+def test_the_farm_says_that_a_sandbox_is_required(rig):
+    farm = rig.farm("plain.blend", [[1]])
+    farm.job = farm.job.model_copy(update={"sandbox": "required"})
+    assert rig.run(farm) == 1
+    assert REQUIRES in farm.finishes["c1"].sentence
+    assert not farm.frames
+
+
+@pytest.mark.usefixtures("without_bwrap")
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_farm_that_comes_to_require_a_sandbox_gives_no_other_claim(rig, by_hand):
+    farm = rig.farm("plain.blend", [[1], [2]])
+    farm.sandbox_required = {2}
+    arguments = ["--sandbox", "auto"] if by_hand else []
+    assert rig.run(farm, *arguments) == (0 if by_hand else 1)
+    assert farm.frames.keys() == ({1, 2} if by_hand else {1})
+    if not by_hand:
+        assert (farm.finishes["c2"].outcome, farm.finishes["c2"].permanent) == (
+            Outcome.FAILED,
+            False,
+        )
+        assert REQUIRES in farm.finishes["c2"].sentence
+
+
+@needs_sandbox
+def test_a_renderer_in_a_sandbox_goes_on_when_one_comes_to_be_required(rig):
+    farm = rig.farm("plain.blend", [[1], [2]])
+    farm.sandbox_required = {2}
+    assert rig.run(farm) == 0
+    assert farm.frames.keys() == {1, 2}
 
 
 @pytest.mark.usefixtures("without_bwrap")

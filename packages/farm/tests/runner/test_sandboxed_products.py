@@ -9,8 +9,8 @@ import pytest
 import stand_ins
 import stand_ins_houdini
 from farm.confine import probe
-from farm.runner.sandbox import Mode
 from farm_protocol.runner import Outcome, PlugInChoice
+from farm_protocol.runner import SandboxMode as Mode
 from stand_ins.scenes import write_scene
 
 from .conftest import fake_farm

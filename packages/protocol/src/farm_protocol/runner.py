@@ -18,7 +18,7 @@ runner's; it must then kill its renderer and forget the claim.
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
@@ -108,6 +108,10 @@ class LicenceServer(Answer):
     port: int = Field(ge=1, le=65535)
 
 
+SandboxMode = Literal["auto", "required", "off"]
+"""``auto``: a sandbox where there is one, else a warning; ``required``: no work without one."""
+
+
 class RunnerJob(Answer):
     """The job that a runner's token is for.
 
@@ -123,6 +127,7 @@ class RunnerJob(Answer):
         files: the project's manifest: what to stage.
         limits: what its renderers may use of their machine.
         licence_servers: all that its renderers may reach over the network.
+        sandbox: whether its renderers run in one.
         output_folder: remote folder that every output's path begins with.
         disk_store: folder of the account's blobs when the runner shares the farm's disk, where
             ``<first two hex digits>/<hash>`` is a blob to hard-link from; None: ``GET
@@ -146,6 +151,7 @@ class RunnerJob(Answer):
     gpu: bool = False
     limits: JobLimits = JobLimits()
     licence_servers: list[LicenceServer] = []
+    sandbox: SandboxMode = "auto"
 
 
 class Program(Request):
@@ -253,11 +259,16 @@ class ClaimRequest(Request):
 
 
 class Claim(Answer):
-    """``claim_id`` None: nothing is left for this runner; it ends, for the given reason."""
+    """``claim_id`` None: nothing is left for this runner; it ends, for the given reason.
+
+    ``sandbox_required``: since the runner asked for its job, it has become so that renderers must
+    run in a sandbox.
+    """
 
     claim_id: str | None
     frames: list[int]
     reason: str = ""
+    sandbox_required: bool = False
 
 
 class RunnerCommand(StrEnum):

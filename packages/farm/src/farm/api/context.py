@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from farm_protocol.proof import Identity
-from farm_protocol.runner import JobLimits
+from farm_protocol.runner import JobLimits, SandboxMode
 from farm_protocol.users import Role
 from fastapi import Depends, Header, Request
 from sqlalchemy import Connection
@@ -17,12 +17,13 @@ from farm.accounts.credentials import authenticate
 from farm.accounts.password_queue import PasswordQueue
 from farm.asset_checks import AssetChecks
 from farm.catalog import Catalogue
-from farm.db import hosts
+from farm.db import accounts, hosts
 from farm.db.accounts import AccountRow
 from farm.db.database import Database
 from farm.db.turns import Result
 from farm.errors import ForbiddenError, NotAuthenticatedError
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
+from farm.sandbox_policy import SandboxPolicy
 from farm.stores.disk import DiskStore
 from farm.stores.room import Room
 from farm.wakeup import Wakeup
@@ -43,6 +44,7 @@ class Context:
         identity: by which an Envoy on the same folder recognises the farm.
         unlicensed_seconds: most machine time without a licence that an account has for nothing
             within a day.
+        sandbox: whether renderers must run in one.
         passwords: whose password is looked at next.
     """
 
@@ -58,6 +60,7 @@ class Context:
     identity: Identity
     attempts: Attempts = field(default_factory=Attempts)
     unlicensed_seconds: float = FREE_SECONDS_OF_A_DAY
+    sandbox: SandboxPolicy = field(default_factory=SandboxPolicy)
     passwords: PasswordQueue = field(default_factory=PasswordQueue)
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:
@@ -72,6 +75,10 @@ class Context:
     def offers(self, connection: Connection) -> Catalogue:
         """Return what jobs may ask for now: render nodes that reported lately count, too."""
         return self.catalogue.with_hosts(hosts.recent(connection, datetime.now(UTC)).values())
+
+    def sandbox_mode(self, connection: Connection) -> SandboxMode:
+        """Return whether renderers run in a sandbox, as things are now."""
+        return self.sandbox.now(accounts.count(connection))
 
     def has_gpu(self, machine_type: str) -> bool:
         """Return whether machines of this type have a GPU."""

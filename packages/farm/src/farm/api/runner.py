@@ -94,7 +94,7 @@ async def _post_claim(call: _Call, request: ClaimRequest) -> Claim:
 
     def work(connection: Connection, caller: Caller, now: datetime) -> tuple[Claim, bool]:
         definitions = context.catalogue.definitions
-        return claims.claim(
+        claim, more = claims.claim(
             connection,
             caller,
             request,
@@ -104,6 +104,8 @@ async def _post_claim(call: _Call, request: ClaimRequest) -> Claim:
             now,
             context.unlicensed_seconds,
         )
+        required = context.sandbox_mode(connection) == "required"
+        return claim.model_copy(update={"sandbox_required": required}), more
 
     claim, something_to_do = await call.write(work)
     context.changes.notify()
@@ -166,6 +168,7 @@ def _job(call: _Call) -> RunnerJob:
         manifest.update({file.path: file for file in outputs.entries(connection, needed)})
         offers = context.offers(connection)
         plugins = row["plugins"]
+        sandbox = context.sandbox_mode(connection)
     return RunnerJob(
         job_id=row["id"],
         name=row["name"],
@@ -181,6 +184,7 @@ def _job(call: _Call) -> RunnerJob:
         gpu=context.has_gpu(row["machine_type"]),
         limits=context.limits(row["machine_type"]),
         licence_servers=context.catalogue.definitions.licence_servers(row["app"], plugins),
+        sandbox=sandbox,
         files=list(manifest.values()),
         output_folder=row["output_folder"],
         disk_store=str(context.store.account_folder(row["account_id"])),

@@ -43,7 +43,6 @@ class LocalEngine:
         work_dir: Path,
         log_dir: Path,
         programs: Mapping[str, Sequence[str]],
-        sandbox: str,
         on_exit: Callable[[], None],
         render_user: str = "",
     ) -> None:
@@ -53,14 +52,12 @@ class LocalEngine:
             work_dir: where runners stage files and renderers write.
             log_dir: gets one file a runner with what it prints.
             programs: product -> configured paths; the others are looked for.
-            sandbox: ``auto``, ``required`` or ``off``, see `farm.runner.sandbox`.
             on_exit: called from a thread whenever a runner has ended.
             render_user: account of the renderers when this is root; "" for one of their own.
         """
         self._work_dir = work_dir
         self._log_dir = log_dir
         self._programs = programs
-        self._sandbox = sandbox
         self._on_exit = on_exit
         self.host = socket.gethostname()[:255]
         self._render_user = render_user
@@ -108,7 +105,7 @@ class LocalEngine:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", self.module, "--work-dir", str(self._work_dir)]
-        command += ["--sandbox", self._sandbox, "--render-user", self._render_user]
+        command += ["--render-user", self._render_user]
         for product, paths in self._programs.items():
             # "product=" is for none at all.
             for path in paths or [""]:

@@ -13,14 +13,13 @@ from pathlib import Path
 from types import FrameType
 from typing import get_args
 
-from farm_protocol.runner import TOKEN_VARIABLE
+from farm_protocol.runner import TOKEN_VARIABLE, SandboxMode
 from farm_protocol.text import EscapingFormatter
 
 from farm.renderers import Discovery, programs
 from farm.runner.image_checks import ImageChecks
 from farm.runner.loop import work
 from farm.runner.report import Farm
-from farm.runner.sandbox import Mode
 
 _WRONG_USE = 2
 
@@ -42,9 +41,9 @@ def main() -> int:
     )
     parser.add_argument(
         "--sandbox",
-        choices=get_args(Mode),
-        default="auto",
-        help="whether renderers run in bubblewrap: where it works, always, or never",
+        choices=get_args(SandboxMode),
+        help="whether renderers run in bubblewrap: where it works, always, or never; left out, the"
+        " farm decides",
     )
     parser.add_argument(
         "--render-user",

@@ -8,7 +8,15 @@ import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from farm_protocol.runner import ClaimRequest, EndedClaim, HostLimits, Program, RunnerJob, report_of
+from farm_protocol.runner import (
+    ClaimRequest,
+    EndedClaim,
+    HostLimits,
+    Program,
+    RunnerJob,
+    SandboxMode,
+    report_of,
+)
 
 from farm.confine import AccountError, borrowed, probe
 from farm.renderers import (
@@ -30,7 +38,7 @@ from farm.runner.report import (
     RefusedError,
     ReportError,
 )
-from farm.runner.sandbox import Mode, Sandbox, SandboxError, set_up
+from farm.runner.sandbox import Sandbox, SandboxError, required, set_up
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
 from farm.runner.usage import this_machine, this_machine_holds
 from farm.runner.verdict import Failure
@@ -64,7 +72,7 @@ def work(
     farm: Farm,
     work_dir: Path,
     discovery: Discovery,
-    sandbox: Mode,
+    sandbox: SandboxMode | None,
     stopping: threading.Event,
     render_user: str = "",
     checks: ImageChecks | None = None,
@@ -74,7 +82,7 @@ def work(
     Parameters:
         work_dir: existing or future folder; the runner makes and removes one of its own in it.
         discovery: the programs that this machine has.
-        sandbox: whether renderers run in one.
+        sandbox: whether renderers run in one; None: as the farm says.
         stopping: set from outside to end soon.
         render_user: name of an account that renderers run as when this is root; "" for one that
             nobody else has.
@@ -92,7 +100,8 @@ def work(
                     os.umask(_READABLE)  # What is staged must be the account's to read.
                 place = Workplace.create(work_dir, job.job_id, account)
                 afterwards.callback(place.remove)
-                ready = _prepare(farm, job, place, discovery, sandbox, afterwards, stopping)
+                mode = sandbox or job.sandbox
+                ready = _prepare(farm, job, place, discovery, mode, afterwards, stopping)
             except AccountError as error:
                 ready = Failure(str(error), False)
             except OSError as error:
@@ -100,7 +109,7 @@ def work(
                 return _give_up(farm, Failure(sentence, False), _programs(discovery))
             if isinstance(ready, Failure):
                 return _give_up(farm, ready, _programs(discovery))
-            return _claims(farm, ready, checks, _programs(discovery), stopping)
+            return _claims(farm, ready, checks, _programs(discovery), sandbox is None, stopping)
     except InterruptedStageError:
         return OK
     except NotWelcomeError as error:
@@ -119,7 +128,7 @@ def _prepare(
     job: RunnerJob,
     place: Workplace,
     discovery: Discovery,
-    mode: Mode,
+    mode: SandboxMode,
     afterwards: contextlib.ExitStack,
     stopping: threading.Event,
 ) -> _Ready | Failure:
@@ -181,7 +190,7 @@ def _confinement(job: RunnerJob, place: Workplace) -> Confinement:
 
 
 def _licences(
-    job: RunnerJob, template: Template, plugins: list[str], mode: Mode, place: Workplace
+    job: RunnerJob, template: Template, plugins: list[str], mode: SandboxMode, place: Workplace
 ) -> Licences | None:
     """Return the way to the job's licence servers; None without any, and without a sandbox."""
     wanted = template.licences or any(each.licences for each in template.needs_of(plugins))
@@ -230,8 +239,14 @@ def _claims(
     ready: _Ready,
     checks: ImageChecks,
     programs: list[Program],
+    obeys: bool,
     stopping: threading.Event,
 ) -> int:
+    """Work on claims.
+
+    Parameters:
+        obeys: the farm says whether renderers run in a sandbox, and may come to another mind.
+    """
     measured = Measured()
     warnings = ready.warnings
     ended: EndedClaim | None = None
@@ -253,6 +268,10 @@ def _claims(
             log.info("Nothing left: %s", claim.reason)
             return OK
         log.info("Claim %s: %d frames.", claim.claim_id, len(claim.frames))
+        if claim.sandbox_required and obeys and not ready.sandbox.works:
+            # It has become so while this runner was at work: for the next one, all is looked at.
+            finish_unrendered(farm, claim.claim_id, Failure(required(probe()), False))
+            return FAILED
         run = ClaimRun(
             farm,
             ready.job,

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+
+from farm_protocol.runner import SandboxMode
 
 from farm.confine import (
     SYSTEM,
@@ -33,9 +34,6 @@ from farm.runner.workplace import Workplace
 from farm.templates import SHARED, Template
 
 log = logging.getLogger("farm.runner")
-
-Mode = Literal["auto", "required", "off"]
-"""``auto``: a sandbox where there is one, else a warning; ``required``: no work without one."""
 
 _NAME_SERVICE = Path("/etc/nsswitch.conf")
 _RIGHTS = {
@@ -79,17 +77,17 @@ class Sandbox:
     file: Path = Path()
 
 
-def complaint(mode: Mode) -> str:
+def complaint(mode: SandboxMode) -> str:
     """Return what an operator must know of this machine, as a sentence; "" when all is well."""
     if mode == "off" or not (reason := probe()):
         return ""
     if mode == "required":
-        return _required(reason)
+        return required(reason)
     return f"{_trouble(reason)}: {_RIGHTS[is_root()]}"
 
 
 def set_up(
-    mode: Mode,
+    mode: SandboxMode,
     place: Workplace,
     renderer: Renderer,
     template: Template,
@@ -132,7 +130,7 @@ def set_up(
             closed = licences is None
             return Sandbox(tuple(line), apart=True, works=True, closed=closed, programs=True)
     if mode == "required":
-        raise SandboxError(_required(reason))
+        raise SandboxError(required(reason))
     if account is not None and not without.apart:
         _check_reach(without.prefix, renderer, template)
     if mode == "off":
@@ -197,9 +195,18 @@ def _check_reach(outside: Sequence[str], renderer: Renderer, template: Template)
         )
 
 
-def _required(reason: str) -> str:
-    return f"{_trouble(reason)}, and this farm requires one (FARM_SANDBOX=required)."
+def required(reason: str) -> str:
+    """Return why there is no work here, as a sentence.
+
+    Parameters:
+        reason: why there is no sandbox; "" for a renderer that was started without one.
+    """
+    return (
+        f"{_trouble(reason)}, and this farm requires one (FARM_SANDBOX=required, which is the"
+        " default of a farm with several accounts or on a network)."
+    )
 
 
 def _trouble(reason: str) -> str:
-    return f"This render machine has no working sandbox ({reason.rstrip('.')})"
+    why = f" ({reason.rstrip('.')})" if reason else ""
+    return f"This render machine has no working sandbox{why}"

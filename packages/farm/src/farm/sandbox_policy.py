@@ -1,0 +1,44 @@
+"""Whether renderers must run in a sandbox. Pure; asked anew for each job and each claim."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from farm_protocol.runner import SandboxMode
+
+
+@dataclass(frozen=True)
+class SandboxPolicy:
+    """What the operator has said, or else what follows from who uses the farm.
+
+    One artist's own scenes on their own machine run without a sandbox where none works, with a
+    warning: the artist opens the same scenes in the same account every day. As soon as somebody
+    else can send scenes, or has something to lose, they do not.
+
+    Attributes:
+        given: by the operator; None: it follows.
+        reached: whether other machines reach the farm.
+    """
+
+    given: SandboxMode | None = None
+    reached: bool = False
+
+    def now(self, accounts: int) -> SandboxMode:
+        """Return what counts.
+
+        Parameters:
+            accounts: how many the farm has, disabled ones included: their files are still there.
+        """
+        if self.given is not None:
+            return self.given
+        return "required" if self.reached or accounts > 1 else "auto"
+
+
+def is_reached(host: str, proxies: Sequence[str]) -> bool:
+    """Return whether other machines reach a farm: by its own address, or through a proxy."""
+    if proxies:
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"

@@ -1,0 +1,38 @@
+"""When renderers must run in a sandbox."""
+
+import pytest
+from farm.sandbox_policy import SandboxPolicy, is_reached
+
+
+@pytest.mark.parametrize(
+    ("given", "reached", "accounts", "mode"),
+    [
+        (None, False, 0, "auto"),
+        (None, False, 1, "auto"),
+        (None, False, 2, "required"),
+        (None, True, 1, "required"),
+        ("auto", True, 9, "auto"),
+        ("off", True, 9, "off"),
+        ("required", False, 1, "required"),
+    ],
+)
+def test_what_counts(given, reached, accounts, mode) -> None:
+    assert SandboxPolicy(given, reached).now(accounts) == mode
+
+
+@pytest.mark.parametrize(
+    ("host", "proxies", "reached"),
+    [
+        ("127.0.0.1", [], False),
+        ("127.8.8.8", [], False),
+        ("::1", [], False),
+        ("localhost", [], False),
+        ("0.0.0.0", [], True),
+        ("::", [], True),
+        ("192.168.1.5", [], True),
+        ("farm.studio.example", [], True),
+        ("127.0.0.1", ["127.0.0.1"], True),
+    ],
+)
+def test_who_reaches_a_farm(host, proxies, reached) -> None:
+    assert is_reached(host, proxies) is reached
