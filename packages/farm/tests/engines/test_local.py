@@ -1,5 +1,6 @@
 """The local engine with real runner processes, against a farm that turns every runner away."""
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -140,3 +141,16 @@ def test_folders_of_dead_runners_are_removed(tmp_path: Path, door: ThreadingHTTP
     House(tmp_path, door)
     assert not dead.exists()
     assert living.exists()
+
+
+def test_what_a_killed_runner_left_elsewhere_goes_with_its_folder(tmp_path: Path) -> None:
+    """A renderer that is not root may need its folder elsewhere, see `farm.runner.workplace`."""
+    elsewhere, work = tmp_path / "elsewhere", tmp_path / "work"
+    (elsewhere / "home").mkdir(parents=True)
+    work.mkdir()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (work / f"job1-{dead.pid}-abc").symlink_to(elsewhere)
+    LocalEngine(work, tmp_path / "logs", {}, lambda: None)
+    assert list(work.iterdir()) == []
+    assert not elsewhere.exists()

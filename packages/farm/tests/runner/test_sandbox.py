@@ -38,6 +38,13 @@ scene = next(each for each in sys.argv if each.startswith("--scene="))
 bpy.ops.wm.open_mainfile(filepath=scene[8:], use_scripts=True)' "$@"
 """
 
+SWITCHES = [
+    "/proc/sys/kernel/core_pattern",
+    "/proc/sysrq-trigger",
+    "/proc/irq/default_smp_affinity",
+]
+"""Of the kernel: opened for writing, and nothing is written."""
+
 HOSTILE = """
 import os, socket, subprocess, sys
 
@@ -51,6 +58,10 @@ def attempt(what, function):
     except OSError as error:
         tell(what, "failed", error)
 
+tell("account", os.getuid(), os.getgid(), *os.getgroups())
+for path in {switches!r}:
+    attempt("switch " + path, lambda: open(path, "a").close())
+attempt("memory", lambda: open("/proc/%d/mem" % os.getppid(), "rb").read(1))
 for path in {paths!r}:
     attempt("reading", lambda: open(path).read())
 attempt("listing", lambda: os.listdir({work_dir!r}))
@@ -95,6 +106,7 @@ class Attack:
         targets = [*(each / "file" for each in (home, other_job, data)), tmp_path / "farm.sqlite"]
         script = HOSTILE.format(
             paths=[*map(str, targets), "/etc/passwd"],
+            switches=SWITCHES,
             work_dir=str(rig.work_dir),
             port=self.listener.getsockname()[1],
             name=self.daemon,
@@ -110,6 +122,12 @@ class Attack:
         self.rig.run(farm, "--blender", str(self.blender), "--sandbox", mode)
         # The attack happened, and the frames were rendered after it all the same.
         assert "hostile: daemon started" in farm.log
+        # Nobody is root, in a sandbox or out of it, and root's switches are nobody's.
+        (account,) = re.findall(r"hostile: account (.*)", farm.log)
+        assert "0" not in account.split()
+        assert farm.log.count("hostile: switch ") == len(SWITCHES)
+        assert "hostile: switch /proc/sys/kernel/core_pattern failed" in farm.log
+        assert not re.search("hostile: switch .* worked", farm.log)
         assert farm.frames.keys() == {1, 2}
         assert farm.finishes["c1"].outcome is Outcome.COMPLETED
         return farm
@@ -195,6 +213,40 @@ def test_required_without_bubblewrap_refuses_the_work(rig):
         f"This render machine has no working sandbox (bubblewrap is not installed), {REQUIRES}"
     )
     assert not farm.frames
+
+
+TELLS_WHO = """#!/bin/sh
+[ "$1" = "--version" ] && echo "Blender 3.4.1" && exit 0
+echo "It is $(id -u) in $(pwd)"
+exit 1
+"""
+
+
+@pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
+@pytest.mark.usefixtures("without_bwrap")
+@pytest.mark.parametrize("user", ["", "nobody"])
+def test_without_bubblewrap_root_gives_its_rights_up_too(rig, tmp_path, user):
+    rig.work_dir = tmp_path / "private" / "work"
+    rig.work_dir.mkdir(parents=True)
+    rig.work_dir.parent.chmod(0o700)
+    program = tmp_path / "tells"
+    program.write_text(TELLS_WHO)
+    program.chmod(0o755)
+    farm = rig.farm("plain.blend", [[1]])
+    rig.run(farm, "--blender", str(program), "--sandbox", "auto", "--render-user", user)
+    uid, folder = re.findall(r"It is ([0-9]+) in (.*)", farm.log)[0]
+    assert uid == "65534" if user else int(uid) in range(61184, 65520)
+    # Root's folder is no way for it; and nothing stays where it was instead.
+    assert folder.startswith("/var/tmp/render-farm-")
+    assert not Path(folder).parent.exists()
+    assert list(rig.work_dir.iterdir()) == []
+
+
+@pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
+def test_an_account_that_is_not_there_fails_the_job_with_a_sentence(rig):
+    farm = rig.farm("plain.blend", [[1]])
+    assert rig.run(farm, "--render-user", "not-here") == 1
+    assert farm.finishes["c1"].sentence == "This machine has no account 'not-here'."
 
 
 @pytest.mark.usefixtures("without_bwrap")
