@@ -217,7 +217,7 @@ def test_required_without_bubblewrap_refuses_the_work(rig):
 
 TELLS_WHO = """#!/bin/sh
 [ "$1" = "--version" ] && echo "Blender 3.4.1" && exit 0
-echo "It is $(id -u) in $(pwd)"
+echo "It is $(/usr/bin/id -u) in $(pwd)"
 exit 1
 """
 
