@@ -109,7 +109,7 @@ def serve(settings: Settings) -> None:
                 catalogue.definitions,
                 settings.missing_files,
                 changes.notify,
-                Readers(settings.sandbox, _empty(settings.data_dir / "scratch")),
+                Readers(settings.sandbox or "auto", _empty(settings.data_dir / "scratch")),
             ),
             version=__version__,
             identity=identity,

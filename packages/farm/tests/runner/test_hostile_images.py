@@ -16,12 +16,13 @@ from typing import Any
 import OpenImageIO as oiio
 import psutil
 import pytest
+from farm.confine import probe
 from farm.runner import image_check, image_checks
 from farm.runner.confined import command, environment
 from farm.runner.image_checks import ImageChecks
 from farm.runner.outputs import OutputError
-from farm.runner.sandbox import Mode, probe
 from farm_protocol.runner import Outcome
+from farm_protocol.runner import SandboxMode as Mode
 
 from .conftest import Rig
 

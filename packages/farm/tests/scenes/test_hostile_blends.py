@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from farm.confine import probe
 from farm.runner.confined import Readers
-from farm.runner.sandbox import Mode, probe
 from farm.scenes.blend_assets import UnreadableBlendError, missing_assets
+from farm_protocol.runner import SandboxMode as Mode
 
 MODES = [pytest.param("auto", marks=pytest.mark.skipif(bool(probe()), reason="no sandbox")), "off"]
 MB = 1024**2

@@ -63,7 +63,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)
     discovery = Discovery(configured)
-    checks = ImageChecks(options.sandbox)
+    checks = ImageChecks(options.sandbox or "auto")
     # Out of the environment at once: the renderer's is made from ours.
     url, token = options.farm, os.environ.pop(TOKEN_VARIABLE, "")
     if url is None:

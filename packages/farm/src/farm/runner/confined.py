@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import farm_protocol
+from farm_protocol.runner import SandboxMode
 
 import farm
 from farm.confine import SYSTEM, Account, View, is_root, prefix, probe
 from farm.own_limits import NOBODY
-from farm.runner.sandbox import Mode
 from farm.runner.sandbox_view import own_python
 
 _TEMPORARY = Path("/tmp")  # noqa: S108 - its own
@@ -38,7 +38,7 @@ class Readers:
         scratch: existing folder in which they get one for their files; None: the system's.
     """
 
-    mode: Mode = "auto"
+    mode: SandboxMode = "auto"
     scratch: Path | None = None
 
     @contextmanager
@@ -57,7 +57,7 @@ DEFAULT = Readers()
 
 
 def command(
-    module: str, mode: Mode, readable: Iterable[Path] = (), written: Path | None = None
+    module: str, mode: SandboxMode, readable: Iterable[Path] = (), written: Path | None = None
 ) -> list[str]:
     """Return the command line of one of our programs.
 
@@ -98,5 +98,5 @@ def new_folder(prefix: str, parent: Path | None = None) -> Path:
     return folder
 
 
-def _is_sandboxed(mode: Mode) -> bool:
+def _is_sandboxed(mode: SandboxMode) -> bool:
     return mode != "off" and not probe()

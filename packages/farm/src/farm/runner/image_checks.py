@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from farm_protocol.runner import SandboxMode
 from pydantic import TypeAdapter, ValidationError
 
 from farm.runner.confined import command, environment, new_folder
 from farm.runner.image_statistics import ImageStatistics
 from farm.runner.outputs import OutputError, check_there
-from farm.runner.sandbox import Mode
 
 log = logging.getLogger("farm.runner")
 
@@ -43,7 +43,7 @@ class _EndedError(Exception):
 class ImageChecks:
     """Looks at the images of a runner, one after the other. May be asked from any thread."""
 
-    def __init__(self, mode: Mode) -> None:
+    def __init__(self, mode: SandboxMode) -> None:
         """Start nothing yet. ``mode``: of the farm's sandbox."""
         self._mode = mode
         self._lock = threading.Lock()

@@ -88,7 +88,7 @@ def work(
             nobody else has.
         checks: looks at the images; None starts one for this job. It is closed in any case.
     """
-    checks = checks or ImageChecks(sandbox)
+    checks = checks or ImageChecks(sandbox or "auto")
     try:
         # While the farm answers, the project is staged and the renderer loads.
         checks.warm_up()
