@@ -59,6 +59,11 @@ def test_programs_are_believed_before_any_scene_ran_and_never_again(
         {"programs": [FAKE], "ended": {"claim_id": "x", "finish": {"outcome": "stopped"}}},
     ):
         thief.http.post("/v1/runner/claims", json=said).raise_for_status()
+    # Nor between two claims.
+    (task, *_) = ann.get(f"/v1/jobs/{job_of(ann)['id']}/tasks").json()["tasks"]
+    thief.claim_id = task["id"]
+    assert thief.finish("stopped").status_code == 204
+    assert thief.claim(programs=[FAKE])
     assert versions(ann) == before
     assert told(farm) == {("node1", "blender", "3.4.1")}
 
@@ -131,13 +136,23 @@ def test_it_reads_what_its_job_works_on_and_nothing_else_of_its_user(
     farm: Farm, ann: httpx.Client
 ) -> None:
     secret = str(send(ann, "private/plan.txt", b"secret")["hash"])
+    # Of another project that is rendered, too.
+    send(ann, "private/scene.blend", b"BLENDER-v304 3")
+    other = spec(path="private/scene.blend", instances=1) | {
+        "project": "private",
+        "output_folder": "private/o",
+    }
+    ann.post("/v1/submissions", json=other).raise_for_status()
+    first = FakeRunner(farm)
+    ann.post(f"/v1/jobs/{job_of(ann)['id']}/stop").raise_for_status()
+    assert first.claim() == []
     scene = str(send(ann, "demo/scene.blend", b"BLENDER-v304 2")["hash"])
     texture = str(send(ann, "demo/wood.png", b"wood")["hash"])
     needs: dict[str, list[str]] = {"a": [], "b": ["a"], "c": ["b"]}
     body = graph(**needs)
     ann.post("/v1/submissions", json=body).raise_for_status()
     results: dict[str, str] = {}
-    for number in (1, 2, 3):
+    for number in (2, 3, 4):
         runner = FakeRunner(farm, number)
         name = runner.http.get("/v1/runner/job").json()["name"]
         (frame,) = runner.claim()
