@@ -21,9 +21,10 @@ _CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND, 413: ErrorCode.TOO
 """Of the errors that the framework answers by itself; others are `INVALID_REQUEST`."""
 
 
-MOST_FIELDS, MOST_TEXTS = 100, 10
+MOST_FIELDS, MOST_TEXTS = 100, 1_000
 LONGEST_NAME, LONGEST_TEXT, LONGEST_MESSAGE = 300, 1_000, 4_000
-"""Of an answer: what is wrong with a request may be more than the request."""
+"""Of an answer: what is wrong with a request may be more than the request. The texts of one field
+are as many as the files that are looked for and may all be missing."""
 
 
 def install(app: Starlette) -> None:

@@ -1,8 +1,8 @@
 """Programs of our own that read what strangers have made: in a sandbox, with limits.
 
-Inside, there is the system, our own Python and its packages, what is named, and nothing else: no
-network, no other process, no private file. Where bubblewrap does not work they are processes of
-their own all the same, which have limits and can be ended.
+Inside, there is the system, our own Python and its packages, the files that are handed over open,
+and nothing else: no network, no other process, no private file. Where bubblewrap does not work they
+are processes of their own all the same, which have limits and can be ended.
 
 Such a program limits itself (`farm.own_limits`) before it reads anything.
 """
@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,15 +56,14 @@ class Readers:
 DEFAULT = Readers()
 
 
-def command(
-    module: str, mode: SandboxMode, readable: Iterable[Path] = (), written: Path | None = None
-) -> list[str]:
+def command(module: str, mode: SandboxMode, written: Path | None = None) -> list[str]:
     """Return the command line of one of our programs.
+
+    What it is to read reaches it as open files: who it is may open none of the farm's.
 
     Parameters:
         module: that is run, as by ``python -m``.
         mode: of the farm's sandbox; ``off``: only limits.
-        readable: files and folders that it may read.
         written: the only folder that it may write into; None for none.
     """
     # -I: neither variables nor the folder that we happen to be in change what is imported.
@@ -75,7 +74,7 @@ def command(
     view = View(
         readable=tuple(
             each
-            for each in (*own_python(), *ours, *readable)
+            for each in (*own_python(), *ours)
             if not any(each.is_relative_to(folder) for folder in SYSTEM)
         ),
         writable=() if written is None else (written,),

@@ -13,8 +13,11 @@ OSL scripts, and the settings of add-ons, for example.
 """
 
 import json
+import os
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -30,6 +33,7 @@ _SECONDS = 60.0
 """A scene of 5,000 objects with a material each (140 MB) takes 2."""
 _MOST_BLENDS = 1000
 _MOST_ANSWER = 64 * 1024**2
+_FIRST_DESCRIPTOR = 64
 _SIGNALS = 128
 """bubblewrap's exit code is this and the number of the signal that ended its program."""
 
@@ -137,16 +141,19 @@ def _usages(scene: str, files: Mapping[str, Path], seconds: float, readers: Read
             f"{scene} cannot be looked through: the project has more than {_MOST_BLENDS} .blend"
             " files.",
         )
-    question = json.dumps({"scene": scene, "blends": {k: str(v) for k, v in blends.items()}})
     # Where compressed files are expanded: a process that is killed leaves them behind.
-    with readers.own_folder("blend-") as folder, TemporaryFile() as output:
-        module = "farm.scenes.blend_trace"
-        command_line = command(module, readers.mode, set(blends.values()), folder)
+    with (
+        _opened(blends) as held,
+        readers.own_folder("blend-") as folder,
+        TemporaryFile() as output,
+    ):
+        told = {name: (str(path), held.get(path)) for name, path in blends.items()}
         try:
             subprocess.run(
-                command_line,
-                input=question.encode(),
+                command("farm.scenes.blend_trace", readers.mode, written=folder),
+                input=json.dumps({"scene": scene, "blends": told}).encode(),
                 stdout=output,
+                pass_fds=tuple(held.values()),
                 timeout=seconds,
                 env=environment(folder),
                 check=True,
@@ -176,3 +183,21 @@ def _usages(scene: str, files: Mapping[str, Path], seconds: float, readers: Read
             f"version ({answer['reason']}).",
         )
     return [Usage(**{**each, "kind": AssetKind(each["kind"])}) for each in answer["usages"]]
+
+
+@contextmanager
+def _opened(blends: Mapping[str, Path]) -> Iterator[dict[Path, int]]:
+    """Yield descriptors of the files, for a process that may not open them; none on Windows."""
+    held: dict[Path, int] = {}
+    try:
+        if sys.platform != "win32":
+            import fcntl
+
+            for path in set(blends.values()):
+                with path.open("rb") as file:
+                    # Small numbers are the sandbox's own: `farm.confine.bubblewrap`.
+                    held[path] = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+        yield held
+    finally:
+        for descriptor in held.values():
+            os.close(descriptor)

@@ -2,6 +2,9 @@
 
     python -m farm.scenes.blend_trace     {"scene": ..., "blends": {...}}: stdin, answer: stdout
 
+Of each .blend it is told the path and a descriptor that is open already: what belongs to the farm
+alone cannot be opened by who this process is. Where descriptors cannot be handed on, it is null.
+
 Reading is done by blender-asset-tracer (BAT). It trusts what it reads: a damaged or hostile file
 can send it round in circles, or into all memory and disk. So it works in a process that sees these
 files only and has limits, and that its starter can end; see `farm.scenes.blend_assets`.
@@ -151,10 +154,10 @@ class _Held(type(Path())):  # type: ignore[misc]
         return os.fdopen(file, mode, buffering)
 
 
-def _hold(path: str) -> Path:
-    held = _Held(path)
-    held.held = os.open(path, os.O_RDONLY)
-    return held
+def _hold(path: str, held: int | None) -> Path:
+    file = _Held(path)
+    file.held = os.open(path, os.O_RDONLY) if held is None else held
+    return file
 
 
 def _unpacked(path: Path) -> int:
@@ -177,7 +180,7 @@ def _limit_unpacked(path: Path) -> None:
 def main() -> None:
     """Read a question, answer it: ``{"usages": [...]}`` or ``{"path": ..., "reason": ...}``."""
     question = json.load(sys.stdin)
-    blends = {remote: _hold(path) for remote, path in question["blends"].items()}
+    blends = {remote: _hold(*file) for remote, file in question["blends"].items()}
     limit(_MAX_MEMORY, _MAX_FILES, _MAX_UNPACKED)
     logging.disable()  # BAT's, about what it finds odd in a scene; errors are answered
     # Of pointers that lead nowhere real files have a few; what they would lead to is not used.
