@@ -402,3 +402,9 @@ def test_the_example_of_a_wrong_request_is_the_real_sentence() -> None:
     with pytest.raises(FrameSpecError) as caught:
         parse_frames("1 0 0")
     assert str(caught.value) in read(REFERENCE / "error-codes.md")
+
+
+def test_every_attack_that_the_page_on_security_names_is_there() -> None:
+    named = [each for each in _CODE.findall(read(DOCS / "security.md")) if "tests" in each]
+    assert len(named) > 30
+    assert [each for each in named if not (ROOT / each).exists()] == []
