@@ -49,6 +49,9 @@ MAX_SUBMISSION_FRAMES = 5_000_000
 MAX_SUBMISSION_RANGES = 20_000
 """Most separate ranges of these."""
 
+MAX_SUBMISSION_PIECES = 400_000
+"""Most parts that are looked at to find these: ranges that lie between each other are many."""
+
 MAX_SUBMISSION_DEPENDENCIES = 10_000
 """Most dependencies of these."""
 
@@ -80,6 +83,7 @@ class CheckedJob:
     names: FileNames | None = None
     sequence: ImageSequence | None = None
     images: Frames = field(default_factory=Frames)
+    pieces: int = 0
 
 
 def check_jobs(
@@ -107,7 +111,8 @@ def check_jobs(
         return files.entry_hash(connection, project, path) if project is not None else None
 
     own = Own(account.machine_cpu, account.machine_gpu)
-    checked = []
+    checked: list[CheckedJob] = []
+    frames = pieces = 0
     for index, job in enumerate(spec.jobs):
         result, wrong = _check_job(catalogue, spec.project, own, job)
         if result.scene and result.sequence is None and result.scene not in pending:
@@ -121,6 +126,10 @@ def check_jobs(
                 wrong.setdefault(name, [_NOT_THERE.format(path)])
         errors.update({f"jobs[{index}].{name}": texts for name, texts in wrong.items()})
         checked.append(result)
+        frames += len(result.frames)
+        pieces += result.pieces
+        if frames > MAX_SUBMISSION_FRAMES or pieces > MAX_SUBMISSION_PIECES:
+            break  # The others would only take time.
     _check_size(checked, errors)
     _check_graph(spec.jobs, errors)
     if "jobs" not in errors:
@@ -211,7 +220,9 @@ def _check_parameters(
     if template.frames not in validated.errors and (listed or not template.whole):
         try:
             result.frames = parse_frames(listed)
+            result.pieces = result.frames.pieces
         except FrameSpecError as error:
+            result.pieces = error.pieces
             wrong[template.frames] = [str(error)]
         if refusal := template.frames_refusal(result.frames.runs):
             wrong[template.frames] = [refusal]
@@ -233,6 +244,12 @@ def _check_size(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> 
         errors["jobs"] = [
             f"The jobs have {frames} frames together, and a submission may have"
             f" {MAX_SUBMISSION_FRAMES}: share them out among several submissions."
+        ]
+    if sum(job.pieces for job in checked) > MAX_SUBMISSION_PIECES:
+        errors["jobs"] = [
+            "The ranges of the jobs' frames lie between each other so often that telling them apart"
+            " takes too long: write ranges that do not overlap, or share the jobs out among"
+            " several submissions."
         ]
     needed = sum(len(job.spec.dependencies) for job in checked)
     if needed > MAX_SUBMISSION_DEPENDENCIES:

@@ -88,7 +88,10 @@ def test_a_submission_has_so_many_frames_and_ranges(ann: httpx.Client) -> None:
     pairs = ",".join(f"{i},{i + 1}" for i in range(1, 9_000, 5))
     for body, word in (
         (many(6, "1 1000000"), "6000000 frames together"),
+        (many(1000, "1 1000000"), "6000000 frames together"),
         (many(12, pairs), "separate ranges together"),
+        # Each frame that is left lies alone, and all of them come to one range.
+        (many(1000, "0 600000 2,0 600000 1"), "too long"),
     ):
         errors = ann.post("/v1/submissions/check", json=body).json()["errors"]
         assert list(errors) == ["jobs"]
@@ -99,6 +102,16 @@ def test_a_submission_has_so_many_frames_and_ranges(ann: httpx.Client) -> None:
 def test_too_many_ranges_of_a_job_are_refused(ann: httpx.Client) -> None:
     errors = ann.post("/v1/submissions/check", json=many(1, "1 900000 9,1 900000")).json()["errors"]
     assert "separate ranges" in errors["jobs[0].frames"][0]
+
+
+def test_many_jobs_whose_ranges_are_refused_take_no_longer_than_a_few(ann: httpx.Client) -> None:
+    # Two ranges from 300,000 frames each, then too many.
+    frames = "0 400000 2,0 400000 1,500000 560000 3,500000 560000 1"
+    begin = time.process_time()
+    errors = ann.post("/v1/submissions/check", json=many(1000, frames)).json()["errors"]
+    assert time.process_time() - begin < GUARD_SECONDS
+    assert "separate ranges" in errors["jobs[0].frames"][0]
+    assert "too long" in errors["jobs"][0]
 
 
 def test_who_has_no_credits_hears_that_first(farm: Farm, ann: httpx.Client) -> None:

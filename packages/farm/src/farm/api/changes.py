@@ -26,19 +26,24 @@ async def get_changes(
 ) -> Changes:
     """Return what is new since ``after``; waits up to ``wait`` seconds for something."""
 
-    def look() -> Changes:
+    def look() -> tuple[str, Changes]:
         with context.database.read() as connection:
             # Each time: a key that is withdrawn while this waits is told nothing any more.
             account = authenticate(connection, secret)
             # A cursor from the future is one of another database: start again.
             known = after <= feed.newest(connection, account.id)
-            return feed.after(connection, account.id, after if known else 0)
+            return account.id, feed.after(connection, account.id, after if known else 0)
 
     until = time.monotonic() + wait
-    while True:
-        seen = context.changes.count
-        found = await run_in_threadpool(look)
-        left = until - time.monotonic()
-        if found.jobs or found.outputs or left <= 0 or context.changes.closed:
-            return found
-        await context.changes.wait_async(seen, min(left, POLL_SECONDS))
+    seen = context.changes.count
+    account_id, found = await run_in_threadpool(look)
+    if found.jobs or found.outputs or wait <= 0 or context.changes.closed:
+        return found
+    with context.polls.of(account_id) as poll:
+        while True:
+            left = until - time.monotonic()
+            if found.jobs or found.outputs or left <= 0 or poll.over or context.changes.closed:
+                return found
+            await poll.wait(context.changes, seen, min(left, POLL_SECONDS))
+            seen = context.changes.count
+            _, found = await run_in_threadpool(look)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate
 from farm.accounts.password_queue import PasswordQueue
+from farm.api.polls import Polls
 from farm.asset_checks import AssetChecks
 from farm.catalog import Catalogue
 from farm.db import accounts, hosts
@@ -46,6 +47,7 @@ class Context:
             within a day.
         sandbox: whether renderers must run in one.
         passwords: whose password is looked at next.
+        polls: requests that wait for news.
     """
 
     database: Database
@@ -62,6 +64,7 @@ class Context:
     unlicensed_seconds: float = FREE_SECONDS_OF_A_DAY
     sandbox: SandboxPolicy = field(default_factory=SandboxPolicy)
     passwords: PasswordQueue = field(default_factory=PasswordQueue)
+    polls: Polls = field(default_factory=Polls)
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:
         """Let ``work`` write without a thread of its own; see `Database.submit`."""

@@ -4,8 +4,8 @@ Frames are kept as what they are asked for as, ranges: a job may have a million 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import count, islice
 
 MAX_FRAMES = 1_000_000
 """Most frames of one job."""
@@ -23,7 +23,13 @@ _MOST_LOOKED_AT = 1_000
 
 
 class FrameSpecError(ValueError):
-    """A frame specification that makes no sense. ``str()`` says which part and why."""
+    """A frame specification that makes no sense. ``str()`` says which part and why.
+
+    Attributes:
+        pieces: as of `Frames`.
+    """
+
+    pieces = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +38,11 @@ class Frames:
 
     Attributes:
         runs: none is empty, none shares a frame with another.
+        pieces: from how many parts these were put together: what it has cost.
     """
 
     runs: tuple[range, ...] = ()
+    pieces: int = field(default=0, compare=False)
 
     def __len__(self) -> int:
         """Return how many frames these are."""
@@ -146,13 +154,17 @@ def parse_frames(text: str) -> Frames:
         raise FrameSpecError(
             f"More than {MAX_FRAMES} frames are asked for: share them out among several jobs."
         )
-    runs = tuple(islice(_joined(_each_once(ranges)), MAX_RANGES + 1))
+    pieces = count()
+    each_once = (run for run, _ in zip(_each_once(ranges), pieces, strict=False))
+    runs = tuple(islice(_joined(each_once), MAX_RANGES + 1))
     if len(runs) > MAX_RANGES:
-        raise FrameSpecError(
+        error = FrameSpecError(
             f"The frames come to more than {MAX_RANGES} separate ranges: write ranges that do not"
             " overlap, or share them out among several jobs."
         )
-    return Frames(runs)
+        error.pieces = next(pieces)
+        raise error
+    return Frames(runs, next(pieces))
 
 
 def _each_once(ranges: list[range]) -> Iterator[range]:

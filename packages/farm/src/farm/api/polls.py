@@ -1,0 +1,66 @@
+"""How many requests of one account wait for news at a time.
+
+A request that waits holds its connection, and connections are few. So the account that asks for
+too many pays with its own: the one that has waited for longest is answered, with nothing.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from farm.wakeup import Wakeup
+
+MOST_POLLS = 32
+"""Of one account. An Envoy has one."""
+
+
+class Poll:
+    """One request that waits."""
+
+    def __init__(self) -> None:
+        """It does not wait yet."""
+        self.over = False
+        self._timeout: asyncio.Timeout | None = None
+
+    async def wait(self, changes: Wakeup, seen: int, seconds: float) -> None:
+        """As `Wakeup.wait_async`, until another one needs the place; it is `over` then."""
+        if self.over:
+            return
+        try:
+            async with asyncio.timeout(None) as self._timeout:
+                await changes.wait_async(seen, seconds)
+        except TimeoutError:
+            pass
+        finally:
+            self._timeout = None
+
+    def end(self) -> None:
+        """Let it be answered."""
+        self.over = True
+        if self._timeout is not None:
+            self._timeout.reschedule(asyncio.get_running_loop().time())
+
+
+class Polls:
+    """All requests that wait. Used from one event loop."""
+
+    def __init__(self, most: int = MOST_POLLS) -> None:
+        """Let so many of an account wait."""
+        self._most = most
+        self._of: dict[str, list[Poll]] = {}
+
+    @contextmanager
+    def of(self, account_id: str) -> Iterator[Poll]:
+        """Count one more, for the price of the oldest if need be."""
+        mine = self._of.setdefault(account_id, [])
+        if len(mine) >= self._most:
+            mine.pop(0).end()
+        poll = Poll()
+        mine.append(poll)
+        try:
+            yield poll
+        finally:
+            if poll in mine:
+                mine.remove(poll)
+            if not mine and self._of.get(account_id) is mine:
+                del self._of[account_id]
