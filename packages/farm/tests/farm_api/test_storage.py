@@ -2,7 +2,7 @@
 
 import shutil
 import socket
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -91,11 +91,14 @@ def test_what_does_not_fit_is_refused_before_it_is_sent(farm: Farm) -> None:
     assert [ticket["hash"] for ticket in tickets] == ["0" * 64]
 
 
-def announce(farm: Farm, client: httpx.Client, size: int, sent: bytes = b"") -> socket.socket:
-    """Begin to send a blob of ``size`` bytes."""
+def announce(
+    farm: Farm, client: httpx.Client, size: int, sent: bytes = b"", of: bytes | None = None
+) -> socket.socket:
+    """Begin to send a blob of ``size`` bytes; under the hash of these, if given."""
     address = urlsplit(farm.url)
     made = socket.create_connection((address.hostname, address.port), 60)
-    head = f"PUT /v1/blobs/{'a' * 64} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n"
+    name = "a" * 64 if of is None else digest(of)
+    head = f"PUT /v1/blobs/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n"
     head += f"Authorization: {client.headers['authorization']}\r\n\r\n"
     made.sendall(head.encode() + sent)
     return made
@@ -115,6 +118,56 @@ def test_what_is_announced_counts_until_it_is_there(farm: Farm) -> None:
     while farm.room._coming:
         pass
     assert put(ann, b"y" * (10 * KB)).status_code == 201
+
+
+def test_uploads_that_lack_their_last_byte_count_as_a_whole(
+    farm: Farm, admin: httpx.Client
+) -> None:
+    limit(farm, max_stored=100 * KB)
+    ann = farm.user("ann@example.com")
+    data = [bytes([number]) * (60 * KB) for number in range(4)]
+    with ExitStack() as stack:
+        codes = []
+        first = stack.enter_context(closing(announce(farm, ann, 60 * KB, data[0][:-1], data[0])))
+        while list(farm.room._coming.values()) != [1]:
+            pass
+        for each in data[1:]:
+            made = stack.enter_context(closing(announce(farm, ann, 60 * KB, each[:-1], each)))
+            codes.append(made.recv(13))
+        assert codes == [b"HTTP/1.1 509 "] * 3
+        first.sendall(data[0][-1:])
+        assert first.recv(13) == b"HTTP/1.1 201 "
+    assert stored(farm, admin, "ann@example.com") == 60 * KB
+
+
+def test_a_blob_that_is_there_is_no_way_to_send_others(farm: Farm) -> None:
+    limit(farm, max_stored=100 * KB)
+    ann = farm.user("ann@example.com")
+    data = bytes(60 * KB)
+    assert put(ann, data).status_code == 201
+    with closing(announce(farm, ann, 1 << 40, of=data)) as made:
+        assert made.recv(13) == b"HTTP/1.1 422 "
+    with closing(announce(farm, ann, 60 * KB, data[:-1], data)):
+        while not farm.room._on_the_way:
+            pass
+        assert not farm.room._coming  # No room is kept, and nothing is written.
+        assert not list((farm.data_dir / "blobs" / "tmp").iterdir())
+    wrong = ann.put(f"/v1/blobs/{digest(data)}", content=b"x" * (60 * KB))
+    assert wrong.json()["code"] == "hash_mismatch"
+    assert ann.get(f"/v1/blobs/{digest(data)}").content == data
+
+
+def test_an_upload_that_ends_early_is_no_mistake_of_the_farm(
+    farm: Farm, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = farm.user("ann@example.com")
+    with closing(announce(farm, ann, 45 * KB, b"begun")):
+        while not farm.room._coming:
+            pass
+    while farm.room._on_the_way:
+        pass
+    assert put(ann, b"whole").status_code == 201
+    assert "unexpected" not in caplog.text
 
 
 def test_a_refusal_does_not_wait_for_the_bytes(farm: Farm) -> None:

@@ -3,10 +3,10 @@
 from farm_protocol.files import BlobHash, MissingAnswer, MissingRequest, Ticket
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
-from starlette.concurrency import run_in_threadpool
 
 from farm.api import transfer
 from farm.api.context import Account, InContext
+from farm.db import accounts as rows
 from farm.db import files
 from farm.stores.room import Quota
 
@@ -32,13 +32,12 @@ async def put_blob(
 ) -> None:
     """Receive a blob's bytes; they are checked against the hash."""
 
-    def quota() -> Quota | None:
+    def quota() -> Quota:
         with context.database.read() as connection:
-            # The same bytes again take no more room.
-            known = files.known_blobs(connection, account.id, [blob_hash])
-            return None if known else transfer.quota_of(connection, account)
+            # Not as it was when the request began: others may have arrived since.
+            return transfer.quota_of(connection, rows.by_id(connection, account.id))
 
-    await transfer.receive(context, account.id, blob_hash, request, await run_in_threadpool(quota))
+    await transfer.receive(context, account.id, blob_hash, request, quota)
 
 
 @router.get("/blobs/{blob_hash}")

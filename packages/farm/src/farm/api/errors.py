@@ -7,11 +7,12 @@ from typing import Literal
 from farm_protocol.errors import RETRY, STATUS, ErrorBody, ErrorCode
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from farm.errors import FarmError, TooManyAttemptsError
 
@@ -33,6 +34,7 @@ def install(app: Starlette) -> None:
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(OperationalError, _database_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -105,6 +107,11 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
         message = "The farm's disk is full. It goes on when there is room."
         return answer(ErrorCode.STORAGE_FULL, message)
     return await _unexpected(request, error)
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    # Nobody is left to answer, and whoever breaks off often is not to fill the log.
+    return Response(status_code=400)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -213,8 +213,12 @@ async def _put_blob(request: Request) -> Response:
     blob_hash = _blob_hash(request)
     if caller.claim is None:  # Only who holds one can have results.
         raise ClaimLostError("This runner holds no claim: what it rendered is not wanted.")
-    await transfer.receive(call.context, caller.job["account_id"], blob_hash, request, None)
+    await transfer.receive(call.context, caller.job["account_id"], blob_hash, request, _no_quota)
     return Response(status_code=201)
+
+
+def _no_quota() -> None:
+    """A result: see `transfer.receive`."""
 
 
 async def _get_blob(request: Request) -> Response:

@@ -1,7 +1,9 @@
 """Bytes in and out, for Envoy and for runners alike."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+from farm_protocol.hashing import new_hasher
 from fastapi import Request
 from fastapi.responses import FileResponse
 from http_gate.bodies import announced
@@ -13,18 +15,23 @@ from farm.api.context import Context
 from farm.db import accounts as rows
 from farm.db import files
 from farm.db.accounts import AccountRow
-from farm.errors import InvalidRequestError, NotFoundError
+from farm.errors import HashMismatchError, InvalidRequestError, NotFoundError
 from farm.stores.room import Quota
 
 
 async def receive(
-    context: Context, account_id: str, blob_hash: str, request: Request, quota: Quota | None
+    context: Context,
+    account_id: str,
+    blob_hash: str,
+    request: Request,
+    quota: Callable[[], Quota | None],
 ) -> None:
     """Store the request's body as this blob. Its sender is known.
 
     Parameters:
-        quota: None: a result, which only the disk limits. A frame that was rendered is not lost
-            for its user's storage; `farm.jobs.budget` lets no other one begin.
+        quota: returns what the account may store. None: this is a result, which only the disk
+            limits. A frame that was rendered is not lost for its user's storage;
+            `farm.jobs.budget` lets no other one begin.
 
     Raises:
         InvalidRequestError: it does not say how large it is.
@@ -35,23 +42,47 @@ async def receive(
     size = announced(request.scope)
     if size is None:
         raise InvalidRequestError({"Content-Length": ["Say how many bytes are coming."]})
-    with context.room.taken(account_id, size, quota) as arrived:
-        incoming = await run_in_threadpool(context.store.begin)
-        try:
-            # Written from the event loop: a piece goes to the page cache in microseconds, and a
-            # thread for each would cost more than the write.
-            async for chunk in request.stream():
-                incoming.write(chunk)
-                arrived(len(chunk))
-            await run_in_threadpool(incoming.commit, account_id, blob_hash, size)
-        finally:
-            incoming.abort()
 
-        def remember() -> None:
-            with context.database.write() as connection:
-                files.add_blob(connection, account_id, blob_hash, size, datetime.now(UTC))
+    def look() -> tuple[int | None, Quota | None]:
+        with context.database.read() as connection:
+            there = files.known_blobs(connection, account_id, [blob_hash])
+        return there.get(blob_hash), quota()
 
-        await run_in_threadpool(remember)
+    def remember() -> None:
+        with context.database.write() as connection:
+            files.add_blob(connection, account_id, blob_hash, size, datetime.now(UTC))
+
+    with context.room.announced(account_id, size) as on_the_way:
+        there, allowed = await run_in_threadpool(look)
+        if there is not None:
+            await _compare(request, blob_hash, size, there)
+            return
+        with context.room.taken(account_id, size, allowed, on_the_way) as arrived:
+            incoming = await run_in_threadpool(context.store.begin)
+            try:
+                # Written from the event loop: a piece goes to the page cache in microseconds, and
+                # a thread for each would cost more than the write.
+                async for chunk in request.stream():
+                    incoming.write(chunk)
+                    arrived(len(chunk))
+                await run_in_threadpool(incoming.commit, account_id, blob_hash, size)
+            finally:
+                incoming.abort()
+            await run_in_threadpool(remember)
+
+
+async def _compare(request: Request, blob_hash: str, size: int, there: int) -> None:
+    """Take the bytes of a blob that is there already: they need no room. Raises HashMismatchError.
+
+    Parameters:
+        there: how many these are.
+    """
+    hasher = new_hasher()
+    if size == there:
+        async for chunk in request.stream():
+            hasher.update(chunk)
+    if hasher.hexdigest() != blob_hash:
+        raise HashMismatchError("The blob with this BLAKE3 hash has other bytes.")
 
 
 def quota_of(connection: Connection, account: AccountRow) -> Quota:

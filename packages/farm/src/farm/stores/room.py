@@ -26,9 +26,9 @@ class Quota:
 
     Attributes:
         stored: what it stores now.
-        max_stored: of its plan. Without a number, an account that is alone may take all, and any
-            other one half of what the others have left.
-        max_in_flight: announced and not yet there.
+        max_stored: of its plan, with what is on the way. Without a number, an account that is
+            alone may take all, and any other one half of what the others have left.
+        max_in_flight: on the way: announced, and not yet stored as a whole.
     """
 
     stored: int
@@ -51,6 +51,8 @@ class Room:
         self._lock = threading.Lock()
         # Announced, and not yet on the disk.
         self._coming: Counter[str] = Counter()
+        # Announced, and not yet among what its account stores, however much of it has arrived.
+        self._on_the_way: Counter[str] = Counter()
         self._was_full = False
 
     @property
@@ -72,24 +74,43 @@ class Room:
     def check(self, account_id: str, size: int, quota: Quota | None) -> None:
         """Look whether so many bytes may come; see `taken`."""
         with self._lock:
-            self._check(account_id, size, quota)
+            self._check(account_id, size, quota, self._on_the_way[account_id])
+
+    @contextmanager
+    def announced(self, account_id: str, size: int) -> Iterator[int]:
+        """Count an upload until it is stored; yields what is on the way with it.
+
+        Ask for this first, and then what is stored: whatever arrives in between is counted.
+        """
+        with self._lock:
+            self._on_the_way[account_id] += size
+            on_the_way = self._on_the_way[account_id]
+        try:
+            yield on_the_way
+        finally:
+            with self._lock:
+                self._on_the_way[account_id] -= size
+                if not self._on_the_way[account_id]:
+                    del self._on_the_way[account_id]
 
     @contextmanager
     def taken(
-        self, account_id: str, size: int, quota: Quota | None
+        self, account_id: str, size: int, quota: Quota | None, on_the_way: int = 0
     ) -> Iterator[Callable[[int], None]]:
         """Keep room for bytes that are announced; yields what is told how many have arrived.
 
         Parameters:
             quota: None: for a result, which only the disk limits.
+            on_the_way: what `announced` has yielded; it counts these bytes, too.
 
         Raises:
             StorageFullError: the disk has no room for them.
             QuotaExceededError: the account has none.
         """
         with self._lock:
-            self._check(account_id, size, quota)
-            if quota is not None and 0 < quota.max_in_flight < self._coming[account_id] + size:
+            others = max(0, on_the_way - size)
+            self._check(account_id, size, quota, others)
+            if quota is not None and 0 < quota.max_in_flight < others + size:
                 raise QuotaExceededError(
                     f"No more than {shown(quota.max_in_flight)} of your account may be on the way "
                     "at a time. It goes on when some of it has arrived."
@@ -112,8 +133,8 @@ class Room:
                 if not self._coming[account_id]:
                     del self._coming[account_id]
 
-    def _check(self, account_id: str, size: int, quota: Quota | None) -> None:
-        mine = 0 if quota is None else quota.stored + self._coming[account_id]
+    def _check(self, account_id: str, size: int, quota: Quota | None, on_the_way: int) -> None:
+        mine = 0 if quota is None else quota.stored + on_the_way
         if quota is not None and 0 < quota.max_stored < mine + size:
             raise _no_room(size, mine, f"its plan allows {shown(quota.max_stored)}")
         free = shutil.disk_usage(self._folder).free - self._coming.total()
