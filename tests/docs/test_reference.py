@@ -46,8 +46,14 @@ PAGES = [
 ]
 SETTINGS_PAGE = read(REFERENCE / "settings.md")
 SETTINGS = [("FARM_", FarmSettings), ("ENVOY_", EnvoySettings)]
-NOT_SETTINGS = {farm_protocol.runner.TOKEN_VARIABLE, "ENVOY_URL", "ENVOY_EMAIL", "ENVOY_PASSWORD"}
-"""Variables in these pages that are not settings: the runner's token, and the example's own."""
+NOT_SETTINGS = {
+    farm_protocol.runner.TOKEN_VARIABLE,
+    "ENVOY_URL",
+    "ENVOY_EMAIL",
+    "ENVOY_PASSWORD",
+    "ENVOY_TOKEN",
+}
+"""Variables in these pages that are not settings: tokens, and the example's own."""
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:^|\n\n)((?:    .*\n?)+)")

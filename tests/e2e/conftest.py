@@ -47,8 +47,9 @@ def until(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
 class Studio:
     """One artist's machine: a folder, an Envoy and what it starts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
+        self.options = options
         self.data = folder / "data"
         self.results = folder / "my_results"
         with socket.socket() as probe:
@@ -64,14 +65,16 @@ class Studio:
         command = [sys.executable, "-m", "envoy", "up", "--port", str(self.port)]
         with (self.folder / "envoy.log").open("ab") as log:
             self.envoy = subprocess.Popen(
-                [*command, "--data-dir", str(self.data)], stdout=log, stderr=subprocess.STDOUT
+                [*command, "--data-dir", str(self.data), *self.options],
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         until(self._answers, "Envoy and its farm answer")
 
     def _answers(self) -> bool:
         assert self.envoy is not None
         assert self.envoy.poll() is None, (self.folder / "envoy.log").read_text()
-        with suppress(httpx.TransportError):
+        with suppress(httpx.TransportError, FileNotFoundError):
             return bool(self.get("/envoy/health")["farm_url"])
         return False
 
@@ -161,7 +164,13 @@ class Studio:
 
     def get(self, path: str) -> Any:
         """Return what Envoy answers."""
-        return httpx.get(self.url + path, timeout=10, trust_env=False).raise_for_status().json()
+        headers = {"Authorization": f"Bearer {self.token()}"} if "--strict" in self.options else {}
+        answer = httpx.get(self.url + path, headers=headers, timeout=10, trust_env=False)
+        return answer.raise_for_status().json()
+
+    def token(self) -> str:
+        """Return the token of a strict Envoy."""
+        return (self.data / "token").read_text().strip()
 
     def activity(self) -> dict[str, Any]:
         """Return the newest submission as Envoy tells it; {} while Envoy is away."""
@@ -236,11 +245,15 @@ def idle_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     yield from a_studio(tmp_path_factory.mktemp("idle"))
 
 
-def a_studio(folder: Path) -> Iterator[Studio]:
-    """Yield a studio as the fixture `studio` does; for fixtures of a wider scope."""
+def a_studio(folder: Path, *options: str) -> Iterator[Studio]:
+    """Yield a studio as the fixture `studio` does; for fixtures of a wider scope.
+
+    Parameters:
+        options: more of them, for ``envoy up``.
+    """
     if shutil.which("blender") is None and "FARM_BLENDER" not in os.environ:
         pytest.skip("no blender on PATH: real renders cannot be tested")
-    studio = Studio(folder)
+    studio = Studio(folder, *options)
     studio.up()
     studio.add_user()
     try:

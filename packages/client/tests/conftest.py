@@ -54,11 +54,13 @@ class StandIn:
         requests: (method, path, body or query) of every request, in order.
         answers: (method, first path segment) -> (status, JSON value or bytes), or a function of
             (path, body or query) that returns these; to be changed.
+        shown: the Authorization header of every request, or None.
         problems: what was not as the contract says.
     """
 
     def __init__(self):
         self.requests = []
+        self.shown = []
         self.problems = []
         self.answers = {
             ("POST", "auth"): (200, {"email": "artist@example.com"}),
@@ -113,6 +115,7 @@ class StandIn:
             self.check_shape(key[1], data)
         elif raw:
             self.problems.append(f"{key}: a body without need")
+        self.shown.append(handler.headers.get("Authorization"))
         self.requests.append((handler.command, unquote(parts.path), data))
         if key not in self.answers:
             self.problems.append(f"no such route: {key}")

@@ -34,6 +34,13 @@ def run(url, folder):
         with open(os.path.join(folder, name), "w") as stream:
             stream.write("content")
 
+    # What a strict Envoy would have made there.
+    os.environ["ENVOY_DATA_DIR"] = folder
+    token = os.path.join(folder, "token")
+    with open(token, "w") as stream:
+        stream.write("a-token-of-a-strict-envoy\n")
+    os.chmod(token, 0o600)
+
     client = EnvoyClient(url=url)
     client.authenticate("artist@example.com", "pässword")
     project = Project(folder)

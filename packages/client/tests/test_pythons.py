@@ -43,6 +43,7 @@ def test_the_smoke_script(envoy, pythons, version):
             "Start it with `envoy up`, then try again.",
         },
     }
+    assert set(envoy.shown) == {"Bearer a-token-of-a-strict-envoy"}
     (body,) = envoy.sent("POST", "/project-submit")
     assert body["project_request"]["jobs"][0]["name"] == "jöb"
     assert body["project_request"]["jobs"][0]["app_version"] == "3.10.0"

@@ -1,48 +1,10 @@
 """What is meant for Envoy is sent to nobody else's program. Real listeners of another user."""
 
 import socket
-import subprocess
-from contextlib import contextmanager
 
 import pytest
 from gridmarkets import APIError, EnvoyClient
-from other_users import OTHER, PYTHON, needs_others
-
-LISTEN = """
-import socket, sys
-host, port = sys.argv[1], int(sys.argv[2])
-family = socket.AF_INET6 if ":" in host else socket.AF_INET
-with socket.socket(family) as listener:
-    if host == "::1":
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    elif host == "::":
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    listener.bind((host, port))
-    listener.listen(8)
-    print(listener.getsockname()[1], flush=True)
-    sys.stdin.read()
-    listener.setblocking(False)
-    try:
-        caught = listener.accept()[0]
-        caught.settimeout(5)
-        print("caught", caught.recv(65536))
-    except OSError:
-        print("nobody came")
-"""
-
-
-@contextmanager
-def stranger(host: str, port: int = 0):
-    """Another user listens; yields the port and a list that holds, afterwards, what came."""
-    came: list[str] = []
-    with subprocess.Popen(
-        [PYTHON, "-c", LISTEN, host, str(port)],
-        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/", "text": True},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        yield int(process.stdout.readline()), came
-        came.append(process.communicate("")[0].strip())
+from other_users import OTHER, needs_others, stranger
 
 
 def test_the_wire_is_as_it_was(envoy):

@@ -10,7 +10,7 @@ from gridmarkets import EnvoyClient, InvalidRequestError, Job, ProductResolver, 
 
 
 def submit(folder: Path) -> str:
-    client = EnvoyClient(email="a@example.com", access_key="key", url=None)
+    client = EnvoyClient(email="a@example.com", access_key="key", url=None, token="t" * 43)
     accepted: bool = client.authenticate("a@example.com", "password")
     resolver: ProductResolver = client.get_product_resolver()
     versions: list[str] = resolver.get_versions_by_type("blender")

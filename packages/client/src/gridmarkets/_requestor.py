@@ -8,12 +8,13 @@ from __future__ import unicode_literals
 
 import json
 import os
+import re
 import threading
 import time
 
 import requests
 
-from gridmarkets import errors
+from gridmarkets import _token, errors
 from gridmarkets._compat import is_text, quote_segment, to_text
 from gridmarkets._listeners import stranger_at
 from gridmarkets.version import __version__
@@ -26,14 +27,22 @@ RETRY_WAITS = (0.1, 0.4)
 RETRY_STATUSES = (502, 503, 504)
 LOOPBACK = "127.0.0.1"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+# Nothing else is shown the token: no name that only begins like a number, no "user@".
+_LOOPBACK_URL = re.compile(
+    r"http://(localhost|127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|\[::1\])(:[0-9]{1,5})?(?=[/?]|$)",
+    re.IGNORECASE,
+)
 # Far more than the status of a project with a million files. What answers may not be Envoy.
 MOST_BYTES = 512 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
 
+TOKEN_REQUIRED = "token_required"  # noqa: S105
 _ERROR_BY_CODE = {
     "invalid_request": errors.InvalidRequestError,
     "not_authenticated": errors.AuthenticationError,
     "insufficient_credits": errors.InsufficientCreditsError,
+    # No other password would help.
+    TOKEN_REQUIRED: errors.APIError,
 }
 _ERROR_BY_STATUS = {
     400: errors.InvalidRequestError,
@@ -47,11 +56,15 @@ class Requestor(object):
 
     Attributes:
         url (text): where Envoy is, without a slash at the end.
+
+    Parameters:
+        token: what a strict Envoy asks for; None: what `gridmarkets._token` finds.
     """
 
-    def __init__(self, url):
+    def __init__(self, url, token=None):
         url = to_text(url).strip().rstrip("/")
         self.url = url if "://" in url else "http://" + url
+        self._token = token
         self._local = threading.local()
 
     def get(self, *segments, **options):
@@ -104,9 +117,13 @@ class Requestor(object):
         if body is not None:
             headers["Content-Type"] = "application/json"
             data = json.dumps(body).encode("utf-8")
+        shown = self._shown(url)
         url, host = self._by_number(url)
         if host is not None:
             headers["Host"] = host
+        # After the look at who listens there.
+        if shown.token:
+            headers["Authorization"] = str("Bearer " + shown.token)
         seconds = timeout or READ_SECONDS.get(method, READ_SECONDS["POST"])
         session = self._session()
         if method != "GET":
@@ -133,6 +150,13 @@ class Requestor(object):
         # requests lets some errors of unusable URLs through as plain ValueErrors.
         except (requests.exceptions.RequestException, ValueError) as error:
             raise self._transport_error(error, seconds)
+
+    def _shown(self, url):
+        """Return what a request to ``url`` shows: no token to anybody but Envoy on this machine."""
+        own, asked = _LOOPBACK_URL.match(self.url), _LOOPBACK_URL.match(url)
+        if own is None or asked is None or own.group(0).lower() != asked.group(0).lower():
+            return _token.Shown("")
+        return _token.find(self._token)
 
     def _by_number(self, url):
         """Return where a request is sent to, and its Host header (None: as usual).
@@ -197,7 +221,10 @@ class Requestor(object):
         status = answer.status_code
         body = _parse(answer)
         if status >= 400:
-            raise _error_of(status, body, answer)
+            error = _error_of(status, body, answer)
+            if error.code == TOKEN_REQUIRED:
+                error = self._with_source(error)
+            raise error
         if 200 <= status < 300 and isinstance(body, (dict, list)):
             return body
         raise errors.APIError(
@@ -205,6 +232,12 @@ class Requestor(object):
             "its port.".format(self.url, status),
             http_status=status,
         )
+
+    def _with_source(self, error):
+        """Return an error about the token that says which token was sent, or why none was."""
+        source = self._shown(self.url).source
+        message = "{0} {1}".format(error.user_message, source).strip()
+        return type(error)(message, error.http_status, error.code, error.retry)
 
 
 class _TooMuchError(Exception):

@@ -23,6 +23,9 @@ class EnvoyClient(object):
             they are checked once, by the first call that needs an account. Without them, the
             user who is signed in to Envoy is the one who submits.
         url: where Envoy is.
+        token: what an Envoy in its strict mode asks for. Without it, the variable ``ENVOY_TOKEN``
+            counts, and else the token file in Envoy's usual data folder. It is sent to this
+            machine only.
 
     Attributes:
         email, access_key, url: as given; assignable.
@@ -37,10 +40,11 @@ class EnvoyClient(object):
     MACHINE_CATEGORY_GPU = "gpu"
     MACHINE_CATEGORY_ALL = "all"
 
-    def __init__(self, email=None, access_key=None, url=None):
+    def __init__(self, email=None, access_key=None, url=None, token=None):
         self.email = email
         self.access_key = access_key
-        self.http_client = Requestor(url or DEFAULT_URL)
+        self._token = token
+        self.http_client = Requestor(url or DEFAULT_URL, token)
         self._checked_credentials = None
         self._warned = {}
 
@@ -50,7 +54,7 @@ class EnvoyClient(object):
 
     @url.setter
     def url(self, url):
-        self.http_client = Requestor(url or DEFAULT_URL)
+        self.http_client = Requestor(url or DEFAULT_URL, self._token)
         self._checked_credentials = None
 
     @property

@@ -36,6 +36,7 @@ class EnvoyClient:
         email: Optional[str] = ...,
         access_key: Optional[str] = ...,
         url: Optional[str] = ...,
+        token: Optional[str] = ...,
     ) -> None: ...
     @property
     def version(self) -> str: ...

@@ -7,13 +7,13 @@ embedded one as ``embedded``, since it has proved to be ours whatever its addres
 """
 
 import json
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from farm_protocol.account import LoginAnswer, LoginRequest
+from farm_protocol.private import replace_private
 from pydantic import ValidationError
 
 from envoy.devices import Devices
@@ -108,12 +108,4 @@ class Account:
         shown = {
             farm: each.model_dump(include={"email", "access_key"}) for farm, each in farms.items()
         }
-        temporary = self._path.with_name(f".{self._path.name}.new")
-        temporary.unlink(missing_ok=True)
-        # Created unreadable for others: chmod afterwards would leave a moment in between.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump({"farms": shown}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        replace_private(self._path, json.dumps({"farms": shown}).encode())

@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_PORT = 8090
+TOKEN_NAME = "token"  # noqa: S105
 
 
 class Settings(BaseSettings):
@@ -20,6 +21,7 @@ class Settings(BaseSettings):
         data_dir: where the journal, the account, the logs and the embedded farm live.
         port: of http://localhost:<port>; 0 takes a free one.
         farm_url: a farm elsewhere; "" starts the embedded one.
+        strict: whether every request must show the token; see `envoy.token_file`.
     """
 
     model_config = SettingsConfigDict(env_prefix="ENVOY_", frozen=True)
@@ -27,6 +29,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir)
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     farm_url: str = ""
+    strict: bool = False
 
     @property
     def journal_path(self) -> Path:
@@ -42,6 +45,11 @@ class Settings(BaseSettings):
     def devices_path(self) -> Path:
         """What shows farms that this Envoy is no stranger; see `envoy.devices`."""
         return self.data_dir / "devices.json"
+
+    @property
+    def token_path(self) -> Path:
+        """The token of the strict mode; see `envoy.token_file`."""
+        return self.data_dir / TOKEN_NAME
 
     @property
     def lock_path(self) -> Path:

@@ -14,11 +14,11 @@ On disk: ``devices.json`` in the data folder, mode 0600, the newest last::
 
 import json
 import logging
-import os
 import secrets
 from hashlib import blake2b
 from pathlib import Path
 
+from farm_protocol.private import replace_private
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 log = logging.getLogger(__name__)
@@ -85,13 +85,7 @@ class Devices:
             return []
 
     def _write(self, kept: list[_Kept]) -> None:
-        temporary = self._path.with_name(f".{self._path.name}.new")
-        temporary.unlink(missing_ok=True)
-        # Created unreadable for others, as the account.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump([each.model_dump() for each in kept], file)
-        temporary.replace(self._path)
+        replace_private(self._path, json.dumps([each.model_dump() for each in kept]).encode())
 
 
 def _name(email: str) -> str:

@@ -13,6 +13,7 @@
     │   └── FileChangedError      a file changed while it was being sent
     ├── CorruptDownloadError      the bytes received are not those that were announced
     └── StartError                Envoy cannot start; ``str()`` says why and what to do
+        └── TokenFileError        the file with the token of the strict mode cannot be used
 
 `str()` of each is a sentence for people. `web.answers` translates them once.
 """
@@ -97,3 +98,7 @@ class CorruptDownloadError(EnvoyError):
 
 class StartError(EnvoyError):
     """Envoy cannot start."""
+
+
+class TokenFileError(StartError):
+    """The file with the token of the strict mode is not private, or holds no token."""

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from http_gate.connections import BACKLOG, Limits, protocol
 from http_gate.descriptors import connections_within, raise_limit
 
+from envoy import token_file
 from envoy.account import Account
 from envoy.config import Settings
 from envoy.devices import Devices
@@ -61,8 +62,12 @@ async def running(
     Parameters:
         listener: from `listening.listen`.
         farm_command: how to start the embedded farm; None: as usual.
+
+    Raises:
+        TokenFileError: it is to be strict, and its token cannot be used.
     """
     make_folder(settings.data_dir, OURS)
+    token = token_file.kept(settings.token_path) if settings.strict else None
     stop = asyncio.Event()
     waiting = WaitingRoom()
     journal = Journal(settings.journal_path)
@@ -90,7 +95,7 @@ async def running(
     limits = Limits(connections=connections_within(raise_limit(), CONNECTIONS))
     server = _Server(
         uvicorn.Config(
-            build_app(services, listener.port),
+            build_app(services, listener.port, token),
             http=only_from_ourselves(protocol(limits)),
             backlog=BACKLOG,
             log_config=None,
@@ -130,8 +135,11 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         announce: called with the address once it can be used.
 
     Raises:
-        StartError: the port or the data folder is in use.
+        StartError: the port or the data folder is in use, or something in the folder cannot be.
     """
+    if settings.strict:
+        # Before others' rights are taken from the folder: a token that they could read is none.
+        token_file.read(settings.token_path)
     with listen(settings.port) as listener, owned(settings, listener.port):
         _log_to(settings)
         async with running(settings, listener) as stop:

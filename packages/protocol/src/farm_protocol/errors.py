@@ -22,6 +22,7 @@ class ErrorCode(StrEnum):
 
     INVALID_REQUEST = "invalid_request"
     NOT_AUTHENTICATED = "not_authenticated"
+    TOKEN_REQUIRED = "token_required"  # noqa: S105
     INSUFFICIENT_CREDITS = "insufficient_credits"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
@@ -39,6 +40,7 @@ class ErrorCode(StrEnum):
 STATUS: dict[ErrorCode, int] = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.NOT_AUTHENTICATED: 401,
+    ErrorCode.TOKEN_REQUIRED: 401,
     ErrorCode.INSUFFICIENT_CREDITS: 402,
     ErrorCode.FORBIDDEN: 403,
     ErrorCode.NOT_FOUND: 404,

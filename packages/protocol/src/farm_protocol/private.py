@@ -64,6 +64,21 @@ def open_private(path: Path | str, flags: int) -> int:
     return os.open(path, flags, FILE_MODE)
 
 
+def replace_private(path: Path, content: bytes) -> None:
+    """Write a file that is whole or not there, and has mode 0600 from its first moment.
+
+    Raises:
+        OSError: it cannot be written. What was there before stays.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(open_private(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
 def _narrow(descriptor: int) -> None:
     status = os.fstat(descriptor)
     if status.st_uid == os.geteuid() and status.st_mode & _OTHERS:

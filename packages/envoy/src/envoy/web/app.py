@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from envoy import __version__
+from envoy.token_file import Token
 from envoy.web import (
     account_routes,
     answers,
@@ -16,8 +17,12 @@ from envoy.web.guard import Guard
 from envoy.web.services import Services
 
 
-def build_app(services: Services, port: int) -> ASGIApp:
-    """Return the application that answers at ``http://localhost:<port>``."""
+def build_app(services: Services, port: int, token: Token | None = None) -> ASGIApp:
+    """Return the application that answers at ``http://localhost:<port>``.
+
+    Parameters:
+        token: what each request must show; None: nothing.
+    """
     # No documentation pages: they would load scripts from elsewhere.
     app = FastAPI(
         title="Envoy",
@@ -30,4 +35,4 @@ def build_app(services: Services, port: int) -> ASGIApp:
     for routes in (account_routes, catalogue_routes, project_routes, job_routes, envoy_routes):
         app.include_router(routes.router)
     answers.install(app)
-    return Guard(app, port)
+    return Guard(app, port, token)

@@ -6,11 +6,14 @@ requests to ``localhost``. So each request must pass, before anything else sees 
     Host            one of ours: a foreign name that resolves to 127.0.0.1 (DNS rebinding) is not
     Origin          when present, exactly our own: no other site, no sandboxed frame ("null")
     Sec-Fetch-Site  when present, ``same-origin``, or ``none`` (typed into the address bar)
+    Authorization   in the strict mode: ``Bearer`` and the token of this Envoy (`envoy.token_file`)
     Content-Type    JSON for every change: forms, which need no permission to cross sites, are not
     body            no larger than what its address can need: see `LARGE`
 
 There are no CORS headers, so no page of another origin can read an answer either.
 """
+
+from hmac import compare_digest
 
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from http_gate.bodies import (
@@ -29,6 +32,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from envoy.token_file import Token
+
 _FILES = BodyLimit(64 << 20, 2_000_000, 200_000)
 LARGE = {"/project-submit": _FILES, "/upload": _FILES}
 """What names the files of a whole project. Every other body is `SMALL`."""
@@ -45,10 +50,12 @@ class Guard:
 
     Parameters:
         port: the port that Envoy listens on.
+        token: of the strict mode; None: Envoy is not strict.
     """
 
-    def __init__(self, app: ASGIApp, port: int) -> None:
+    def __init__(self, app: ASGIApp, port: int, token: Token | None = None) -> None:
         self._app = app
+        self._token = token
         self._held = Held(MOST_HELD, MOST_HELD)
         self._hosts = frozenset(f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]"))
 
@@ -58,15 +65,17 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._stranger(headers)
+        refusal = self._stranger(headers) or self._without_token(headers)
         if scope["type"] == "websocket":
-            if refusal:
-                await send({"type": "websocket.close", "code": 1008, "reason": refusal})
-                return
-            await self._app(scope, receive, send)
+            if not refusal:
+                await self._app(scope, receive, send)
+            elif "websocket.http.response" in scope.get("extensions", {}):
+                await refusal(scope, receive, send)
+            else:
+                await send({"type": "websocket.close", "code": 1008})
             return
         if refusal:
-            await _refuse(403, ErrorCode.FORBIDDEN, refusal)(scope, receive, send)
+            await refusal(scope, receive, send)
             return
         if scope["method"] in _CHANGES and not _is_json(headers):
             sentence = "Changes are sent as JSON: set Content-Type to application/json."
@@ -89,21 +98,47 @@ class Guard:
         except ClientDisconnect:
             return  # Nobody is left to answer.
 
-    def _stranger(self, headers: Headers) -> str:
-        """Return why the sender may not talk to Envoy, or ""."""
+    def _stranger(self, headers: Headers) -> JSONResponse | None:
+        """Return what a sender hears that is elsewhere, or a page of elsewhere."""
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            return "Envoy answers only at its own address on this machine, such as localhost."
-        if any(origin != f"http://{hosts[0]}" for origin in headers.getlist("origin")):
-            return "Web pages of other sites may not use Envoy."
-        if any(site not in _SITES for site in headers.getlist("sec-fetch-site")):
-            return "Web pages of other sites may not use Envoy."
-        return ""
+            sentence = "Envoy answers only at its own address on this machine, such as localhost."
+        elif any(origin != f"http://{hosts[0]}" for origin in headers.getlist("origin")) or any(
+            site not in _SITES for site in headers.getlist("sec-fetch-site")
+        ):
+            sentence = "Web pages of other sites may not use Envoy."
+        else:
+            return None
+        return _refuse(403, ErrorCode.FORBIDDEN, sentence)
+
+    def _without_token(self, headers: Headers) -> JSONResponse | None:
+        """Return what a sender hears that does not show the token, where one is asked for."""
+        if self._token is None:
+            return None
+        shown = headers.getlist("authorization")
+        if not shown:
+            fault = "each request must show its token (Authorization: Bearer TOKEN)"
+        elif len(shown) > 1 or not _is_bearer(shown[0], self._token.value):
+            fault = "what this request shows is not its token"
+        else:
+            return None
+        code = ErrorCode.TOKEN_REQUIRED
+        sentence = f"This Envoy is strict, and {fault}. The token is in {self._token.path}."
+        refusal = _refuse(STATUS[code], code, sentence)
+        refusal.headers["WWW-Authenticate"] = "Bearer"
+        return refusal
 
 
 def _is_json(headers: Headers) -> bool:
     kinds = headers.getlist("content-type")
     return [kind.split(";", 1)[0].strip().lower() for kind in kinds] == ["application/json"]
+
+
+def _is_bearer(shown: str, token: str) -> bool:
+    scheme, _, value = shown.partition(" ")
+    # In a time that does not tell how much of it was right. As bytes: it may be any text.
+    is_it = compare_digest(value.strip().encode(), token.encode())
+    return is_it and scheme.lower() == "bearer"
 
 
 def _refuse(status: int, code: ErrorCode, sentence: str) -> JSONResponse:
