@@ -160,6 +160,43 @@ def test_keyrings_and_ways_around_the_filter_are_refused(inside: Inside) -> None
     assert inside(View(), CALLS).stdout.splitlines() == [f"-1 {errno.ENOSYS}"] * 2
 
 
+PAIRS = """
+import socket
+for number in (1, 30, 40):
+    try:
+        [each.close() for each in socket.socketpair(number, 1)]
+        print(number, "made")
+    except OSError as error:
+        print(number, error.errno)
+"""
+
+
+@needs_filter
+def test_nor_are_there_pairs_of_other_sockets(inside: Inside) -> None:
+    # AF_TIPC is one that is made in pairs.
+    no = errno.EAFNOSUPPORT
+    assert inside(View(), PAIRS).stdout.splitlines() == ["1 made", f"30 {no}", f"40 {no}"]
+
+
+NAMESPACES = """
+import ctypes, os, platform
+kernel = ctypes.CDLL(None, use_errno=True)
+USER = 0x10000000
+clone = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+for number, arguments in ((clone, (USER | 17, 0, 0, 0, 0)), (435, (0, 0))):
+    if (made := kernel.syscall(number, *arguments)) == 0:
+        os._exit(0)
+    print(made > 0)
+print(kernel.unshare(USER), kernel.unshare(0x400))
+"""
+
+
+@needs_filter
+def test_nobody_gets_capabilities_in_a_namespace_of_their_own(inside: Inside) -> None:
+    # Processes and threads are made as ever: unshare(CLONE_FILES) is none of our business.
+    assert inside(View(), NAMESPACES).stdout.splitlines() == ["False", "False", "-1 0"]
+
+
 COMPATIBLE = """
 import ctypes, mmap, struct
 # socket(family, SOCK_STREAM, 0) by the 32-bit way to call the kernel.
