@@ -126,3 +126,33 @@ def test_denoising_that_blender_does_not_have_fails_for_good_and_says_what_to_do
     assert (finish.outcome, finish.permanent, finish.marker) == (Outcome.FAILED, True, line)
     assert "uses denoising" in finish.sentence
     assert "another version of Blender" in finish.sentence
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'farm_event: {"event": "frame_started", "frame": Infinity}',
+        'farm_event: {"event": "loaded", "width": 1e999, "height": 1}',
+        "farm_event: " + "[" * 20_000,
+        "openjd_session_runtime_loglevel: ERROR",
+        "openjd_fail: no more",
+        "openjd_env: no more",
+    ],
+    ids=["no-frame", "no-size", "brackets", "log-level", "fail", "environment"],
+)
+def test_a_line_of_a_scene_neither_ends_its_renderer_nor_silences_it(rig, pretend, line):
+    farm = rig.farm("plain.blend", [[1]])
+    rig.run(farm, "--blender", pretend(f"echo '{line}'\necho heard\nexit 7"))
+    assert farm.finishes["c1"].exit_code == 7
+    assert "heard" in farm.log.splitlines()
+
+
+def test_a_scene_cannot_have_the_runner_look_for_secrets_in_every_line(rig, pretend):
+    farm = rig.farm("plain.blend", [[1]])
+    lines = (
+        "i=0; while [ $i -lt 15000 ]; do"
+        ' echo "openjd_redacted_env: A=$i-and-more"; i=$((i+1)); done'
+    )
+    rig.run(farm, "--blender", pretend(f"{lines}\necho 1-and-more\nexit 7"))
+    assert farm.finishes["c1"].exit_code == 7
+    assert "1-and-more" in farm.log

@@ -20,6 +20,8 @@ EVENT_PREFIX = "farm_event: "
 _LONGEST_LOOKED_AT = 4096
 """Characters of a line in which symptoms are looked for. What is longer is no message."""
 _MOST_WARNINGS, _LONGEST_WARNING = 10, 500
+_NO_EVENT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What a line raises that is no event: numbers that are infinite, a thousand brackets."""
 _LONGEST = 10.0**9
 """Seconds. A scene can print events, too."""
 
@@ -94,7 +96,7 @@ class Rendering:
         if line.startswith(EVENT_PREFIX):
             try:
                 self._event(json.loads(line.removeprefix(EVENT_PREFIX)))
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except _NO_EVENT:
                 self._log.add(line)  # not ours after all
         elif line.strip() and not line.startswith("openjd_"):
             self.last_line = line.strip()

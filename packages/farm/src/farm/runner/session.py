@@ -98,6 +98,8 @@ class RenderSession:
         self._logger = logging.getLogger("openjd.sessions")
         self._logger.propagate = False
         self._logger.addHandler(self._handler)
+        # Before the session's own filter, which obeys lines that a scene may print as well.
+        self._logger.addFilter(self._handler.takes_no_output)
         self._session = Session(
             session_id=session_id,
             job_parameter_values=parameters,
@@ -140,6 +142,7 @@ class RenderSession:
         """Clean up after the end; return how the renderer ended."""
         status = self._session.action_status
         self._session.cleanup()
+        self._logger.removeFilter(self._handler.takes_no_output)
         self._logger.removeHandler(self._handler)
         return _ended(None if status is None else status.exit_code)
 
@@ -172,13 +175,25 @@ class _LineHandler(logging.Handler):
         self._session_id = session_id
         self._on_line = on_line
 
+    def takes_no_output(self, record: logging.LogRecord) -> bool:
+        """Take the renderer's lines, and return whether OpenJD is to see the record at all.
+
+        It would obey ``openjd_...`` lines. Some switch its log off, and each value that is to be
+        hidden is looked for in all later lines: a few thousand of them stop a runner.
+        """
+        from openjd.sessions import LogContent
+
+        if getattr(record, "session_id", None) != self._session_id:
+            return True
+        if getattr(record, _OUTPUT_MARK, None) != LogContent.COMMAND_OUTPUT:
+            return True
+        self._on_line(record.getMessage())
+        return False
+
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "session_id", None) != self._session_id:
             return
-        from openjd.sessions import LogContent
-
-        content = getattr(record, _OUTPUT_MARK, None)
-        if content == LogContent.COMMAND_OUTPUT or "failed to start" in record.getMessage():
+        if "failed to start" in record.getMessage():
             self._on_line(record.getMessage())
 
 
