@@ -6,7 +6,6 @@ Read it from top to bottom and you know what a farm consists of.
 import json
 import logging
 import os
-import shutil
 import socket
 import sys
 import threading
@@ -42,6 +41,7 @@ from farm.errors import CannotOpenDatabaseError
 from farm.mail import Mailer, Smtp
 from farm.renderers import Discovery, programs
 from farm.runner.confined import Readers
+from farm.runner.removal import remove_tree
 from farm.runner.sandbox import complaint
 from farm.runner.usage import this_machine_holds
 from farm.sandbox_policy import SandboxPolicy, is_reached
@@ -142,7 +142,7 @@ def serve(settings: Settings) -> None:
 
 def _empty(folder: Path) -> Path:
     """Return a folder for temporary files, without those of a farm that was killed."""
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
     folder.mkdir(mode=0o700, parents=True)
     return folder
 

@@ -1,6 +1,7 @@
 """The local engine with real runner processes, against a farm that turns every runner away."""
 
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -154,3 +155,16 @@ def test_what_a_killed_runner_left_elsewhere_goes_with_its_folder(tmp_path: Path
     LocalEngine(work, tmp_path / "logs", {}, lambda: None)
     assert list(work.iterdir()) == []
     assert not elsewhere.exists()
+
+
+def test_what_a_scene_has_left_does_not_keep_a_farm_from_starting(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = work / f"job1-{dead.pid}-abc"
+    left.mkdir(parents=True)
+    # More folders in folders than a program in Python may have calls in calls.
+    make = "import os\nfor _ in range(2000): os.mkdir('x'); os.chdir('x')"
+    subprocess.run([sys.executable, "-c", make], cwd=left, check=True)
+    LocalEngine(work, tmp_path / "logs", {}, lambda: None)
+    assert list(work.iterdir()) == []

@@ -93,6 +93,14 @@ def wait():
     os._exit(0)
 """
 
+BEYOND_PATHS = """
+for _ in range(20):
+    os.mkdir("x" * 250)
+    os.chdir("x" * 250)
+open("file", "wb").write(bytes(1000))
+wait()
+"""
+
 HARMLESS = "print('nothing to see')"
 
 MEMORY = """
@@ -277,6 +285,13 @@ while time.monotonic() < BEGIN + 60:
             " at a time.",
             True,
             id="files",
+        ),
+        pytest.param(
+            BEYOND_PATHS,
+            JobLimits(disk_bytes=50 * MEGABYTE),
+            "how much it has written there cannot be told.",
+            True,
+            id="beyond-paths",
         ),
         pytest.param(
             BUSY,

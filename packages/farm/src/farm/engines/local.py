@@ -157,7 +157,9 @@ def _sweep(work_dir: Path) -> None:
     for folder in work_dir.iterdir():
         pid = folder.name.split("-")[-2] if folder.name.count("-") >= 2 else ""
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            remove_place(folder)
+            # One that cannot be removed must not keep the farm from starting.
+            with contextlib.suppress(OSError):
+                remove_place(folder)
 
 
 def _process(reference: str) -> psutil.Process | None:

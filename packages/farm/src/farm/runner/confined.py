@@ -8,7 +8,6 @@ Such a program limits itself (`farm.own_limits`) before it reads anything.
 """
 
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from farm_protocol.runner import SandboxMode
 import farm
 from farm.confine import SYSTEM, Account, View, is_root, prefix, probe
 from farm.own_limits import NOBODY
+from farm.runner.removal import remove_tree
 from farm.runner.sandbox_view import own_python
 
 _TEMPORARY = Path("/tmp")  # noqa: S108 - its own
@@ -50,7 +50,7 @@ class Readers:
         try:
             yield folder.resolve()
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 DEFAULT = Readers()

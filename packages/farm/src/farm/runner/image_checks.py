@@ -8,7 +8,6 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import socket
 import stat
 import subprocess
@@ -25,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from farm.runner.confined import command, environment, new_folder
 from farm.runner.image_statistics import ImageStatistics
 from farm.runner.outputs import OutputError, check_there
+from farm.runner.removal import remove_tree
 
 log = logging.getLogger("farm.runner")
 
@@ -193,7 +193,7 @@ class ImageChecks:
             self._process.wait()
         self._process = self._connection = None
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_tree(self._folder)
             self._folder = None
 
 

@@ -73,11 +73,15 @@ class Tree:
 
 @dataclass(frozen=True)
 class FolderUse:
-    """What lies in folders: bytes on the disk, number of entries, size of the largest file."""
+    """What lies in folders: bytes on the disk, number of entries, size of the largest file.
+
+    ``hidden``: a folder that could not be looked into, "" for none: shut, or in too many others.
+    """
 
     disk_bytes: int
     files: int
     largest_bytes: int
+    hidden: str = ""
 
 
 def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
@@ -127,21 +131,28 @@ def folder_use(folders: Iterable[Path], most_files: int) -> FolderUse:
     No link is followed. Stops as soon as there are more than ``most_files`` entries.
     """
     total = count = largest = 0
+    hidden = ""
     waiting = [str(each) for each in folders]
     while waiting and count <= most_files:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                count += 1
-                if count > most_files:
-                    break
-                with contextlib.suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    found = entry.stat(follow_symlinks=False)
-                    # What is used, and not what is promised: files may have holes.
-                    total += getattr(found, "st_blocks", -(-found.st_size // 512)) * 512
-                    largest = max(largest, found.st_size if stat.S_ISREG(found.st_mode) else 0)
-    return FolderUse(total, count, largest)
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    count += 1
+                    if count > most_files:
+                        break
+                    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(entry.path)
+                        found = entry.stat(follow_symlinks=False)
+                        # What is used, and not what is promised: files may have holes.
+                        total += getattr(found, "st_blocks", -(-found.st_size // 512)) * 512
+                        largest = max(largest, found.st_size if stat.S_ISREG(found.st_mode) else 0)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # Removed meanwhile.
+        except OSError:
+            hidden = folder
+    return FolderUse(total, count, largest, hidden)
 
 
 def _children(parents: Iterable[psutil.Process]) -> set[psutil.Process]:

@@ -170,6 +170,12 @@ class Watch:
             )
         if found.largest_bytes >= limits.file_bytes:
             return file_too_large(limits)
+        if found.hidden:
+            return Failure(
+                "The renderer has made a folder that nobody may look into, or folders in folders "
+                "beyond any path: how much it has written there cannot be told.",
+                True,
+            )
         return None
 
 

@@ -7,7 +7,6 @@ folders it cannot, so they then lie elsewhere.
 
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.confine import Account, stop_all
+from farm.runner.removal import remove_tree
 
 _ELSEWHERE = ("/var/tmp", "/tmp")  # noqa: S108 - mkdtemp makes the folder in it
 _TRIES = 20
@@ -146,7 +146,6 @@ def remove_place(root: Path) -> None:
 def _remove(folder: Path) -> None:
     """Remove a folder, also while a renderer ends: those in a sandbox die just after bubblewrap."""
     for _ in range(_TRIES):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
+        if remove_tree(folder):
             return
         time.sleep(_PAUSE_SECONDS)
