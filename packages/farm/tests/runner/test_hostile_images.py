@@ -148,7 +148,7 @@ def test_what_an_image_needs_beyond_the_limit_of_memory_it_does_not_get(
     )
     with theirs:
         subprocess.run(
-            [*command("nothing", mode)[:-2], "-c", script], stdin=theirs, env=environment(tmp_path)
+            [*command("nothing", mode)[:-4], "-c", script], stdin=theirs, env=environment(tmp_path)
         )
     with ours:
         assert ours.recv(100) == b"refused"
@@ -188,7 +188,7 @@ def test_who_looks_at_images_sees_nothing_of_this_machine(tmp_path: Path) -> Non
     secret.write_text("the farm's")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
-        line = [*command("nothing", "required")[:-2], "-c", LOOK, str(secret), port]
+        line = [*command("nothing", "required")[:-4], "-c", LOOK, str(secret), port]
         done = subprocess.run(
             [*line, str(tmp_path / "new")],
             env=environment(),
@@ -275,6 +275,21 @@ def test_a_bomb_fails_its_frame_and_no_other(rig: Rig, tmp_path: Path, sandbox: 
     assert finish.sentence.startswith("The result frame_0001.png asks for 23 GB when decoded")
     assert list(farm.frames) == [2]
     assert os.listdir(rig.work_dir) == []
+
+
+@pytest.mark.parametrize("mode", ["auto", "off"])
+def test_packages_may_lie_beside_the_python(
+    mode: Mode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `pip install --user`, or with PYTHONPATH."""
+    place = tmp_path / "site-packages"
+    place.mkdir()
+    place.chmod(0o755)
+    (place / "lies_beside.py").write_text("print('found')")
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.syspath_prepend(tmp_path / "where this was started")
+    said = subprocess.check_output(command("lies_beside", mode), env=environment())
+    assert said == b"found\n"
 
 
 def test_only_programs_of_ours_are_confined() -> None:

@@ -82,7 +82,7 @@ def test_the_documented_parameters_reach_houdini(tmp_path: Path) -> None:
 
 def test_the_longest_list_reaches_houdini(tmp_path: Path) -> None:
     nodes = {"/out/mantra1": MANTRA, "/obj/cam1": CAMERA}
-    longest = ["*" * 100 + ".png"] * 1_000
+    longest = ["*" * 90 + ".png"] * 1_000
     farm = run(tmp_path, nodes, [[2]], output_upload=longest)
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
 

@@ -7,6 +7,7 @@ are processes of their own all the same, which have limits and can be ended.
 Such a program limits itself (`farm.own_limits`) before it reads anything.
 """
 
+import json
 import os
 import sys
 import tempfile
@@ -25,6 +26,11 @@ from farm.runner.removal import remove_tree
 from farm.runner.sandbox_view import own_python
 
 _TEMPORARY = Path("/tmp")  # noqa: S108 - its own
+_RUN = (
+    "import json, runpy, sys;"
+    "sys.path += json.loads(sys.argv.pop(1));"
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
 _OWN_BYTES = 1 << 20
 """Of temporary files in memory, for names only."""
 
@@ -66,15 +72,18 @@ def command(module: str, mode: SandboxMode, written: Path | None = None) -> list
         mode: of the farm's sandbox; ``off``: only limits.
         written: the only folder that it may write into; None for none.
     """
-    # -I: neither variables nor the folder that we happen to be in change what is imported.
-    program = [sys.executable, "-I", "-m", module]
+    # -I: neither variables nor the folder that we happen to be in change what is imported. What
+    # this process imports from beside its Python, as after `pip install --user`, is told.
+    places = _import_places()
+    told = json.dumps([str(each) for each in places])
+    program = [sys.executable, "-I", "-c", _RUN, told, module]
     if not _is_sandboxed(mode):
         return program
     ours = [Path(each.__file__ or "").resolve().parent for each in (farm, farm_protocol)]
     view = View(
         readable=tuple(
             each
-            for each in (*own_python(), *ours)
+            for each in (*own_python(), *ours, *places)
             if not any(each.is_relative_to(folder) for folder in SYSTEM)
         ),
         writable=() if written is None else (written,),
@@ -95,6 +104,20 @@ def new_folder(prefix: str, parent: Path | None = None) -> Path:
     if os.geteuid() == 0:
         os.chown(folder, NOBODY, NOBODY)
     return folder
+
+
+def _import_places() -> list[Path]:
+    """Return the folders that this process imports from, but the one that it was started in.
+
+    Nor one that holds the user's home: packages are not all that lies there.
+    """
+    first = 0 if sys.flags.safe_path else 1
+    told = [Path(each) for each in sys.path[first:]]
+    folders = [each.resolve() for each in told if each.is_absolute()]
+    home = Path.home().resolve()
+    return [
+        each for each in dict.fromkeys(folders) if each.is_dir() and not home.is_relative_to(each)
+    ]
 
 
 def _is_sandboxed(mode: SandboxMode) -> bool:
