@@ -1,6 +1,7 @@
 """A hostile or broken farm costs Envoy little, and spoils one result at most."""
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -176,6 +177,33 @@ async def test_a_list_of_next_to_nothing_is_not_read(studio, row):
     answer = await studio.http.get("/project/demo/Files")
     assert answer.status_code == 502
     assert "too many values" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("row", [b"[" * 100 + b"]" * 100, b'{"a":' * 50 + b"1" + b"}" * 50])
+@pytest.mark.parametrize("page", ["/v1/changes", "/v1/projects/", "/v1/jobs/"])
+async def test_nor_are_lists_in_lists(studio, row, page):
+    # With few commas: read, a page of these would cost ten gigabytes, and half a minute.
+    submission_id = await studio.submitted()
+    many = b'{"outputs":[' + b",".join([row] * 40_000) + b"]}"
+    studio.farm.faults = [Fault("GET", page, answers.raw(many), ALWAYS)]
+    if page == "/v1/changes":
+        studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+        await waits_for(studio, "too many values")
+        return
+    url = {"/v1/projects/": "/project/demo/Files", "/v1/jobs/": "/envoy/jobs/1/log"}[page]
+    answer = await studio.http.get(url)
+    assert answer.status_code == 502
+    assert "too many values" in answer.json()["message"]
+
+
+async def test_a_log_may_be_full_of_brackets(studio):
+    submission_id = await studio.submitted()
+    job_id = studio.farm.submissions[submission_id][1].jobs[0].id
+    text = '[{"a": [1, 2]}, "\\\\", {}],\n' * 20_000
+    studio.farm.logs[job_id] = [text]
+    answer = await studio.http.get("/envoy/jobs/1/log")
+    assert answer.status_code == 200
+    assert answer.json()["text"] == text
 
 
 async def test_a_list_of_wrong_rows_is_one_fault(studio):
@@ -402,3 +430,32 @@ async def test_stopping_does_not_wait_for_a_farm_that_drips(studio, start):
     await until(lambda: answer.calls)
     await asyncio.wait_for(start.stop(), LONG_SECONDS)
     await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_a_path_of_any_length_is_matched_with_no_pattern(studio):
+    submission_id = await studio.submitted()
+    long = "x" * 10_000_000
+    news = page(row(submission_id, f"{long}.png"), row(submission_id, "f.png", hash="z"))
+    studio.farm.faults = [Fault("GET", "/v1/changes", answers.told(news))]
+    studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
+    downloads = await settled(studio, submission_id, files_done=1, files_failed=1)
+    assert downloads["files_total"] == 2
+
+
+@pytest.mark.parametrize("field", ["message", "errors"])
+async def test_a_refusal_is_nothing_that_a_terminal_obeys(studio, field):
+    # Scripts print what they are told.
+    evil = "\x1b]52;c;eA==\x07\x9b2J"
+    errors = {f"jobs{evil}": [evil]} if field == "errors" else {}
+    body = {"code": "invalid_request", "message": evil, "errors": errors, "retry": False}
+    refusal = answers.Answer([json.dumps(body).encode()], 400)
+    studio.farm.faults = [Fault("POST", "/v1/submissions/check", refusal, ALWAYS)]
+    studio.write("scene.blend")
+    answer = (await studio.http.post("/project-submit", json=studio.body())).json()
+    told = [
+        answer["message"],
+        *answer["errors"],
+        *(each for sentences in answer["errors"].values() for each in sentences),
+    ]
+    assert all("\x1b" not in each and "\x9b" not in each for each in told)
+    assert "52;c;eA" in told[0]

@@ -16,6 +16,7 @@ from farm_protocol._model import Answer, Int64
 from farm_protocol.changes import Output
 from farm_protocol.errors import ErrorBody, ErrorCode
 from farm_protocol.jobs import Job
+from farm_protocol.text import escaped
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from envoy.errors import FarmAnswerError, FarmUnreachableError
@@ -32,9 +33,10 @@ PAGE_BYTES = 2**26
 """Of one page of a list."""
 WHOLE_BYTES = 2**27
 """Of what has no pages: all files of a project; and of a job's log."""
-DENSE_BYTES, DENSE_VALUES = 8, 10_000
-"""Of JSON, each value takes so many bytes on average, but for the first ones. Fewer would be a
-list of next to nothing, which costs many times its size once it is read."""
+DENSE_BYTES, DENSE_NESTED_BYTES, DENSE_VALUES = 8, 64, 10_000
+"""Of JSON, each value takes so many bytes on average, and each list or object so many more, but for
+the first ones. Fewer would be lists of next to nothing, which cost many times their size once they
+are read."""
 MOST_PAGE_ROWS = 10_000
 """Of a page of the change feed; the farm's have a tenth."""
 ANSWER_SECONDS = 120.0
@@ -162,11 +164,17 @@ def check_status(response: httpx.Response, content: bytes) -> None:
             " elsewhere by an answer: is the farm's address right?"
         )
     try:
-        body = ErrorBody.model_validate_json(content)
-        body = body.model_copy(update={"message": body.message[:MOST_MESSAGE]})
-    except ValidationError:
+        body = read(TypeAdapter(ErrorBody), content, response.url.path)
+        # Scripts print it as it comes.
+        errors = {
+            escaped(field[:MOST_MESSAGE]): [escaped(each[:MOST_MESSAGE]) for each in sentences]
+            for field, sentences in body.errors.items()
+        }
+        message = escaped(body.message[:MOST_MESSAGE])
+        body = body.model_copy(update={"message": message, "errors": errors})
+    except FarmAnswerError:
         code = ErrorCode.INTERNAL if status >= 500 else ErrorCode.INVALID_REQUEST
-        message = f"The farm answered {status} {response.reason_phrase[:100]}."
+        message = f"The farm answered {status} {escaped(response.reason_phrase[:100])}."
         body = ErrorBody(code=code, message=message, retry=status >= 500)
     raise FarmAnswerError(status, body)
 
@@ -178,20 +186,40 @@ def faulty(sentence: str, *, may_pass: bool = True) -> FarmAnswerError:
     return FarmAnswerError(502, ErrorBody(code=ErrorCode.INTERNAL, message=sentence, retry=True))
 
 
-def read(adapter: TypeAdapter[T], content: bytes, where: str, *, dense: bool = False) -> T:
+def read(adapter: TypeAdapter[T], content: bytes, where: str) -> T:
     """Return an answer as what it must be. Raises FarmAnswerError.
 
     Parameters:
         where: path that was asked, for the sentence.
-        dense: it may be one long text, in which commas mean nothing.
     """
-    if not dense and content.count(b",") > len(content) // DENSE_BYTES + DENSE_VALUES:
+    if _is_dense(content):
         raise faulty(f"The farm's answer to {where} is not understood (too many values).")
     try:
         return adapter.validate_json(content)
     except ValidationError as error:
         message = f"The farm's answer to {where} is not understood ({error.error_count()} faults)."
         raise faulty(message) from error
+
+
+def _is_dense(content: bytes) -> bool:
+    """Return whether JSON holds so many values that they would cost much more than their bytes."""
+    size = len(content)
+    if not _has_many_values(content, size):
+        return False
+    # Perhaps in texts, such as a log, where they mean nothing: look again without them. Texts are
+    # values as well, and each becomes a piece here.
+    plain = content.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if plain.count(b'"') > 2 * (size // DENSE_NESTED_BYTES + DENSE_VALUES):
+        return True
+    return _has_many_values(b"".join(plain.split(b'"')[::2]), size)
+
+
+def _has_many_values(content: bytes, size: int) -> bool:
+    nested = content.count(b"[") + content.count(b"{")
+    return (
+        content.count(b",") > size // DENSE_BYTES + DENSE_VALUES
+        or nested > size // DENSE_NESTED_BYTES + DENSE_VALUES
+    )
 
 
 def read_news(content: bytes, where: str) -> News:
@@ -206,7 +234,14 @@ def read_news(content: bytes, where: str) -> News:
     outputs: list[Output] = []
     for row in page.outputs:
         try:
-            outputs.append(Output.model_validate(row))
+            output = Output.model_validate(row)
+            if len(output.path) > MOST_TEXT:
+                # Not even compared with patterns: that takes a time that grows with both.
+                faults.append(
+                    f"The farm tells of a result with a path of {len(output.path)} characters."
+                )
+            else:
+                outputs.append(output)
         except ValidationError as error:
             _note(row, _fault(error), refused, faults)
     jobs: list[Job] = []

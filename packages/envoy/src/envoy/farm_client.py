@@ -179,7 +179,7 @@ class FarmClient:
             ):
                 content = await content_of(response, SMALL_BYTES)
             check_status(response, content)
-            answer = ProofAnswer.model_validate_json(content)
+            answer = read(TypeAdapter(ProofAnswer), content, address)
         except (EnvoyError, httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError):
             return False
         return same(answer.proof, farm.farms_proof(nonce))
@@ -334,7 +334,7 @@ class FarmClient:
         most: int = SMALL_BYTES,
     ) -> T:
         content = await self._send(method, path, json=json, params=params, signed=signed, most=most)
-        return read(TypeAdapter(model), content, path, dense=model is JobLog)
+        return read(TypeAdapter(model), content, path)
 
     async def _send(
         self,
