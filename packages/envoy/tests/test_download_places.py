@@ -171,3 +171,23 @@ async def test_a_result_beside_one_that_is_its_folder_fails_alone(studio, first)
     downloads = await settled(studio, submission_id, files_done=2, files_failed=1)
     assert "folder" in downloads["sentence"]
     assert not list(studio.results.rglob("*.part"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights")
+@pytest.mark.parametrize("named", [False, True])
+async def test_a_link_in_a_project_is_no_folder_for_results(studio, named):
+    # Whoever made the project may have put it there.
+    home = studio.root / "home"
+    home.mkdir()
+    studio.write("scene.blend")
+    folder = studio.project / "out"
+    folder.symlink_to(home)
+    watches = {f"/{OUT}/.+": str(folder / "below")} if named else {}
+    answer = await studio.http.post("/project-submit", json=studio.body(watch_files=watches))
+    assert answer.status_code == 400
+    assert f"leads out of the project's folder, to {home}" in answer.json()["message"]
+    # One that stays inside is fine, and so is a place that is named as what it is.
+    folder.unlink()
+    folder.symlink_to("elsewhere")
+    await studio.submitted(watch_files=watches)
+    await studio.submitted(watch_files={f"/{OUT}/.+": str(home)})

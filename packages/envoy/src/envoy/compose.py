@@ -1,8 +1,10 @@
-"""From the published request to what the farm and the journal need. Pure but for `uuid4`.
+"""From the published request to what the farm and the journal need. Pure but for `uuid4`, and
+for a look at where links in the project lead that results would go through.
 
 Everything that is wrong is collected, so that a caller sees all of it at once.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +141,7 @@ def usable_name(name: str) -> str:
 
 def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watch, ...]:
     params = body.project_request.params
+    local_root = params.local_root or next((g.local_root for g in body.project_files), "")
     found: list[Watch] = []
     if len(body.watch_files) > MOST_WATCHES:
         sentence = f"A submission has at most {MOST_WATCHES} watches, not {len(body.watch_files)}."
@@ -149,6 +152,8 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
         if not Path(folder).is_absolute():
             sentence = f"'{folder}' is not an absolute folder of this machine."
             errors.setdefault(field, []).append(sentence)
+        elif sentence := _led_astray(folder, local_root):
+            errors.setdefault(field, []).append(sentence)
         try:
             compile_pattern(pattern, output_folder)
         except PatternError as error:
@@ -156,7 +161,6 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
         found.append(Watch(pattern, folder))
     if found or params.skip_auto_download:
         return tuple(found)
-    local_root = params.local_root or next((g.local_root for g in body.project_files), "")
     if not local_root:
         return ()
     if not Path(local_root).is_absolute():
@@ -169,7 +173,28 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
     except UnsafePathError as error:
         errors.setdefault("output_folder_name", []).append(str(error))
         return ()
+    if sentence := _led_astray(folder, local_root):
+        errors.setdefault("output_folder_name", []).append(sentence)
     return (Watch(f"/{output_folder}/.+", folder),)
+
+
+def _led_astray(folder: str, local_root: str) -> str:
+    """Return what is wrong with a folder for results inside the project's folder, or "".
+
+    Whoever made the project may have put a link there. Elsewhere a link is its user's own.
+    """
+    if "\0" in folder or "\0" in local_root:
+        return "It contains the character NUL."
+    wanted = os.path.normpath(folder)
+    if not local_root or not Path(wanted).is_relative_to(os.path.normpath(local_root)):
+        return ""
+    real = os.path.realpath(wanted)
+    if Path(real).is_relative_to(os.path.realpath(local_root)):
+        return ""
+    return (
+        f"'{folder}' leads out of the project's folder, to {real}. If results are to go there, name"
+        " that folder itself."
+    )
 
 
 def _job(job: JobBody, shared: Params, project: str, where: str, errors: Errors) -> JobSpec | None:
