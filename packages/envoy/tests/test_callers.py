@@ -47,6 +47,18 @@ asked.sendall(b"GET / HTTP/1.1\\r\\n\\r\\n")
 print(asked.recv(100).decode())
 """
 
+PRETEND = """
+import socket
+with socket.create_server(("127.0.0.1", 0)) as server:
+    print(server.getsockname()[1], flush=True)
+    while True:
+        asked, _ = server.accept()
+        print("asked", flush=True)
+        body = b'{"service": "envoy", "pid": 1, "data_dir": "/tmp/pretended"}'
+        asked.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body) + body)
+        asked.close()
+"""
+
 WAIT = """
 import socket, sys
 held = [socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) for _ in range(300)]
@@ -167,3 +179,27 @@ def test_port_0_is_the_same_on_both_addresses(machine):
         with socket.create_connection((host, port), 60) as asked:
             asked.sendall(request(port, "GET", "/envoy/health").encode())
             assert asked.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_the_commands_ask_no_program_of_another_user():
+    pretend = subprocess.Popen(
+        [PYTHON, "-c", PRETEND], user=OTHER, group=OTHER, stdout=subprocess.PIPE, cwd="/"
+    )
+    with pretend:
+        assert pretend.stdout is not None
+        port = int(pretend.stdout.readline())
+        for command in ("status", "stop", "up"):
+            done = subprocess.run(
+                [*envoy_command(command, "--port", f"{port}")],
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+                env=os.environ | {"ENVOY_DATA_DIR": "/nonexistent"},
+            )
+            assert done.returncode == 1
+            assert "another" in done.stderr, command
+            assert "pretended" not in done.stderr + done.stdout
+        pretend.terminate()
+        # Nobody was connected to.
+        assert pretend.stdout.read() == b""

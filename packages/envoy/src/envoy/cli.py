@@ -147,6 +147,12 @@ class _Asking:
 
         # By number: 'localhost' may mean ::1 first, where a machine without IPv6 has no Envoy.
         target = self._address.rstrip("/").replace("//localhost", "//127.0.0.1")
+        if is_another_users(target):
+            # It says what it likes: where a data folder is, for example, and any amount of it.
+            _fail(
+                f"The program at {self._address} belongs to another user of this machine, and is"
+                " not asked. Start your own Envoy on another port, such as: envoy up --port 8091"
+            )
         try:
             token, fault = self._token(httpx.URL(target).host, target)
             answer = httpx.request(
@@ -160,11 +166,13 @@ class _Asking:
             if answer.status_code == 401 and _is_strict(answer.json()):
                 told = str(answer.json().get("message", ""))
                 _fail(fault or f"{told} Name that folder with --data-dir.")
+            if answer.status_code == 500:
+                _fail(str(answer.json()["message"]))
             answer.raise_for_status()
             return answer.json()
         except httpx.ConnectError:
             _fail(f"Envoy is not running at {self._address}. Start it with: envoy up")
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
             _fail(f"The program at {self._address} does not answer as Envoy does ({error}).")
 
     def _token(self, host: str, target: str) -> tuple[str, str]:
@@ -189,9 +197,9 @@ def _is_strict(body: Any) -> bool:
 def _who_uses(port: int, host: str) -> str:
     import httpx
 
+    url = f"http://127.0.0.1:{port}/envoy/health"
     try:
-        url = f"http://127.0.0.1:{port}/envoy/health"
-        health = httpx.get(url, timeout=3.0, trust_env=False).json()
+        health = {} if is_another_users(url) else httpx.get(url, timeout=3, trust_env=False).json()
         if _is_strict(health):
             return (
                 f"A strict Envoy already runs at http://localhost:{port}. Use that one, or stop it"
