@@ -13,6 +13,7 @@ import farm_protocol.inside
 import pytest
 from envoy_fake_farm import EMAIL, Fault
 from envoy_studio import until
+from farm_protocol.errors import ErrorCode
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="has no such files")
 LONG_SECONDS = 60.0
@@ -343,3 +344,63 @@ async def test_a_download_folder_that_does_not_answer_holds_up_itself_alone(
         return (await studio.activity())["waiting_for"] == ""
 
     await until(quiet)
+
+
+async def test_what_is_skipped_may_have_a_name_of_any_bytes(studio):
+    # The name stands in a warning, which the journal and every answer hold.
+    studio.write("scene.blend")
+    os.mkfifo(os.fsencode(studio.project) + b"/pipe\xff")
+    submission_id = await studio.submitted(project_files=whole(studio))
+    assert sent(studio) == {"demo/scene.blend"}
+    assert "pipe\\udcff was skipped" in (await studio.of(submission_id))["warnings"][0]
+    answer = await studio.http.post("/upload", json={"upload": [whole(studio)]})
+    assert answer.status_code == 200
+
+    async def done():
+        return (await studio.http.get("/project-status/demo")).json()["State"] == "Completed"
+
+    await until(done)
+
+
+async def test_a_link_to_a_name_of_any_bytes_fails_one_upload_only(start, farm):
+    studio = await unsent(await start(), farm)
+    await start.stop()
+    away = os.fsencode(studio.root) + b"/away\xff"
+    os.mkdir(away)
+    (studio.project / "scene.blend").unlink()
+    os.symlink(away, os.fsencode(studio.project / "scene.blend"))
+    farm.faults = []
+    studio = await start()
+    await fails(studio, "outside of")
+
+
+async def test_a_link_in_the_place_of_the_project_is_not_followed(start, farm):
+    studio = await unsent(await start(), farm)
+    await start.stop()
+    secrets = studio.root / "secrets"
+    secrets.mkdir()
+    (secrets / "scene.blend").write_bytes(b"secret")
+    studio.project.rename(studio.root / "moved")
+    studio.project.symlink_to(secrets)
+    farm.faults = []
+    studio = await start()
+    await fails(studio, "outside of")
+    assert b"secret" not in farm.blobs.values()
+
+
+async def unsent(studio, farm):
+    """Return an Envoy that has accepted a submission, and cannot send it."""
+    await studio.sign_in()
+    studio.write("scene.blend")
+    farm.faults = [Fault("POST", "/v1/blobs/missing", ErrorCode.UNAVAILABLE, 10**9)]
+    await studio.submit()
+    await until(lambda: farm.count("POST", "/v1/blobs/missing"))
+    return studio
+
+
+async def fails(studio, words):
+    async def told():
+        (row,) = (await studio.activity())["submissions"]
+        return row["state"] == "failed" and row["sentence"]
+
+    assert words in await until(told)

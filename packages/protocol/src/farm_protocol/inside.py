@@ -28,6 +28,9 @@ LEASE_SECONDS = 60.0
 """How long another program may take to let go of a file (a lease, as file servers hold them)."""
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+_PASS = (os.O_PATH if sys.platform == "linux" else os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
+_PASS |= getattr(os, "O_CLOEXEC", 0)
+"""For folders on the way, which may be ones that nobody may list."""
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -184,7 +187,11 @@ def reach(root: Path, relative: str, *, make: bool = False, through_root: bool =
 def open_below(root: Path, path: Path) -> int:
     """Open a regular file for reading, if what it leads to lies below a folder.
 
-    Links are followed as long as they end below ``root``; one that is put there meanwhile is not.
+    Links are followed as long as they end below ``root``; one that is put there meanwhile is not,
+    and neither is one in the place of ``root`` itself or of a folder above it.
+
+    Parameters:
+        root: as `os.path.realpath` had it when it was chosen.
 
     Returns a descriptor.
 
@@ -193,27 +200,31 @@ def open_below(root: Path, path: Path) -> int:
         NotRegularError: it is a FIFO, a device, a socket or a folder. None of these is waited for.
         OSError: it is gone or cannot be opened.
     """
-    real, real_root = Path(os.path.realpath(path)), Path(os.path.realpath(root))
-    if not real.is_relative_to(real_root) or real == real_root:
+    real = Path(os.path.realpath(path))
+    if not real.is_relative_to(root) or real == root:
         raise UnsafePathError(f"{path} leads to {real}, which is outside of {root}.")
     if not HAS_DESCRIPTORS:
         return _open_regular(str(real), None, path)
-    parts = real.relative_to(real_root).parts
-    folder = _walk(real_root, parts, make=False, through_root=True)
+    top = Path(real.anchor)
+    folder = _walk(top, real.relative_to(top).parts, make=False, through_root=True, flags=_PASS)
+    parts = real.parts
     try:
         return _open_regular(parts[-1], folder, path)
     finally:
         os.close(folder)
 
 
-def _walk(root: Path, parts: Sequence[str], *, make: bool, through_root: bool) -> int:
+def _walk(
+    root: Path, parts: Sequence[str], *, make: bool, through_root: bool, flags: int = _FOLDER
+) -> int:
     """Return a descriptor of the folder that holds the last of ``parts``."""
     if make:
         root.mkdir(parents=True, exist_ok=True)
-    inside = os.open(root, _FOLDER | (0 if through_root else _NO_LINK))
+    wanted = PurePosixPath(*parts)
+    inside = os.open(root, flags | (0 if through_root else _NO_LINK))
     try:
         for part in parts[:-1]:
-            outside, inside = inside, _enter(inside, part, PurePosixPath(*parts), make=make)
+            outside, inside = inside, _enter(inside, part, wanted, make=make, flags=flags)
             os.close(outside)
     except BaseException:
         os.close(inside)
@@ -221,12 +232,12 @@ def _walk(root: Path, parts: Sequence[str], *, make: bool, through_root: bool) -
     return inside
 
 
-def _enter(folder: int, part: str, wanted: PurePosixPath, *, make: bool) -> int:
+def _enter(folder: int, part: str, wanted: PurePosixPath, *, make: bool, flags: int) -> int:
     if make:
         with suppress(FileExistsError):
             os.mkdir(part, dir_fd=folder)
     try:
-        return os.open(part, _FOLDER | _NO_LINK, dir_fd=folder)
+        return os.open(part, flags | _NO_LINK, dir_fd=folder)
     except OSError as error:
         if error.errno not in _NOT_A_FOLDER:
             raise

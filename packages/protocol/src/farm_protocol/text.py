@@ -33,6 +33,14 @@ def storable_text(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
+def valid_text(text: str) -> str:
+    """Return ``text`` with its halves of characters written as their codes.
+
+    Names of files hold them where they are no valid text; no database, JSON or terminal takes them.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def escaped(text: str, *, lines: bool = False) -> str:
     """Return ``text`` as it can be shown: what a terminal would obey is written as its code.
 

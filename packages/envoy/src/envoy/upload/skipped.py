@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Iterable
 
+from farm_protocol.text import valid_text
+
 log = logging.getLogger(__name__)
 
 MOST_TOLD = 50
@@ -17,7 +19,8 @@ class Skipped:
         self._count = 0
 
     def add(self, sentence: str) -> None:
-        """Note one."""
+        """Note one. A file that is named in it may have any bytes for a name."""
+        sentence = valid_text(sentence)
         self._count += 1
         if self._count <= MOST_LOGGED:
             log.warning("%s", sentence)
