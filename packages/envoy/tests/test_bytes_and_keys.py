@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 from blake3 import blake3
-from envoy_fake_farm import Fault
+from envoy_fake_farm import FakeFarm, Fault
 from envoy_studio import until
+from farm_protocol.errors import ErrorCode
 from starlette.responses import JSONResponse
 
 OUT = "demo/render_results/out"
@@ -79,3 +80,46 @@ async def test_other_bytes_than_the_announced_never_appear(studio, data):
     downloads = await until(failed)
     assert "bad.png cannot be downloaded" in downloads["sentence"]
     assert [path.name for path in studio.results.iterdir()] == ["good.png"]
+
+
+async def test_what_is_for_one_farm_is_never_sent_to_another(start, farm):
+    # The same e-mail address at both, and one data folder.
+    studio = await start()
+    await studio.sign_in()
+    studio.write("scene.blend", b"for one farm")
+    done = await studio.submitted()
+    farm.faults = [
+        Fault("POST", "/v1/blobs/missing", ErrorCode.UNAVAILABLE, 10**9),
+        Fault("GET", "/v1/blobs/", ErrorCode.UNAVAILABLE, 10**9),
+    ]
+    waits = await studio.submit()
+    farm.output(done, f"{OUT}/f.png", b"pixels")
+    await until(lambda: farm.count("POST", "/v1/blobs/missing"))
+    await until(lambda: farm.count("GET", "/v1/blobs/"))
+    await start.stop()
+
+    with FakeFarm().serving() as other:
+        studio = await start(farm_url=other.url)
+        await studio.sign_in()
+        assert farm.url in (await studio.of(waits))["sentence"]
+        mine = await studio.submit(project_request=renamed(studio))
+        await studio.until_state(mine, "submitted")
+        assert set(other.specs) == {mine}
+        assert not other.count("GET", "/v1/blobs/")
+        # Nor is it believed about the other's submissions.
+        other.submissions[done] = other.submissions[mine]
+        other.output(done, f"{OUT}/g.png", b"evil")
+        other.output(mine, f"{OUT}/h.png", b"good")
+        await until(lambda: (studio.results / "h.png").exists())
+        assert not (studio.results / "g.png").exists()
+        await start.stop()
+
+    farm.faults = []
+    studio = await start()
+    assert (await studio.until_state(waits, "submitted"))["sentence"] == ""
+    await until(lambda: (studio.results / "f.png").exists())
+
+
+def renamed(studio):
+    request = studio.body()["project_request"]
+    return request | {"params": request["params"] | {"submission_name": "second"}}

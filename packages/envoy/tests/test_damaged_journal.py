@@ -4,6 +4,7 @@ import json
 import sqlite3
 
 import pytest
+from envoy.errors import StartError
 from envoy_studio import until
 
 OUT = "demo/render_results/out"
@@ -119,3 +120,37 @@ async def test_what_was_left_out_is_named(start, tmp_path, column):
     assert problem.startswith("The submission 'bad' of Envoy's journal is damaged")
     assert [row["submission_id"] for row in activity["submissions"]] != ["bad"]
     assert json.dumps(activity)
+
+
+async def test_a_journal_with_bad_pages_is_told_of_in_a_sentence(start, tmp_path):
+    studio = await start()
+    await studio.sign_in()
+    await studio.submitted()
+    await start.stop()
+    journal = tmp_path / "envoy" / "journal.sqlite3"
+    with sqlite3.connect(journal) as opened:
+        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((page,),) = opened.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'jobs'")
+        ((size,),) = opened.execute("PRAGMA page_size")
+    with journal.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xee" * size)
+    studio = await start()
+    answer = await studio.http.get("/envoy/activity")
+    assert answer.status_code == 500
+    assert "Restore it from a backup" in answer.json()["message"]
+    # What does not need them goes on.
+    assert (await studio.http.get("/projects")).status_code == 200
+
+
+async def test_one_whose_tables_are_unreadable_is_refused_in_a_sentence(start, tmp_path):
+    await start()
+    await start.stop()
+    journal = tmp_path / "envoy" / "journal.sqlite3"
+    with sqlite3.connect(journal) as opened:
+        opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = journal.read_bytes()
+    assert b"CREATE TABLE entries" in content
+    journal.write_bytes(content.replace(b"CREATE TABLE entries", b"CREATE\xffTABLE\xffentries"))
+    with pytest.raises(StartError, match="Restore it from a backup"):
+        await start()

@@ -183,7 +183,8 @@ def _announced(folder: Path) -> Adopted | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     is_own = sys.platform == "win32" or status.st_uid == os.geteuid()
-    return found if is_own and identity.secret else None
+    # Signals to 0, 1 and negative numbers go to others than one farm.
+    return found if is_own and identity.secret and found.pid > 1 else None
 
 
 async def _pump(output: asyncio.StreamReader, log: BinaryIO, ready: asyncio.Future[str]) -> None:

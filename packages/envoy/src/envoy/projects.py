@@ -50,7 +50,11 @@ class Projects:
             raise InvalidRequestError.of("upload[0].remoteRoot", str(error)) from error
         files, skipped = await self._scan(body.upload, project, "upload")
         skipped.extend(body.skipped_files)
-        entry = new_entry(uuid4().hex, account, project, files, warnings=skipped.sentences)
+        entry = new_entry(
+            *(uuid4().hex, account, project, files),
+            farm=self._farm.identity,
+            warnings=skipped.sentences,
+        )
         await self._accept(entry, files)
         return project
 
@@ -73,13 +77,14 @@ class Projects:
         skipped.extend(body.skipped_files)
         scenes = {job.path for job in spec.jobs}
         coming = {file.remote for file in files} & scenes
-        coming |= self._journal.submissions.awaited_paths(spec.project, scenes)
+        coming |= self._journal.submissions.awaited_paths(spec.project, self._farm.identity, scenes)
         check = await self._farm.check(spec.model_copy(update={"pending_files": sorted(coming)}))
         entry = new_entry(
             spec.id,
             account,
             spec.project,
             files,
+            farm=self._farm.identity,
             name=spec.name,
             output_folder=spec.output_folder,
             spec=spec.model_dump_json(),

@@ -84,6 +84,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT, WITHOUT ROWID""",
     ),
     ("ALTER TABLE upload_files ADD COLUMN root TEXT NOT NULL DEFAULT ''",),
+    ("ALTER TABLE entries ADD COLUMN farm TEXT NOT NULL DEFAULT ''",),
 )
 """Each tuple takes the file from one version (``PRAGMA user_version``) to the next.
 
@@ -97,14 +98,18 @@ class Database:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         self._lock = threading.RLock()
+        self._path = path
         try:
             self._open(path)
-        except sqlite3.DatabaseError as error:
-            raise StartError(
-                f"Envoy's journal {path} cannot be used ({error}). Restore it from a backup, or"
-                " move it away: Envoy then begins a new one, and forgets what it had not yet"
-                " uploaded or downloaded."
-            ) from error
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> StartError:
+        return StartError(
+            f"Envoy's journal {self._path} cannot be used ({error}). Restore it from a backup, or"
+            " move it away: Envoy then begins a new one, and forgets what it had not yet"
+            " uploaded or downloaded."
+        )
 
     def _open(self, path: Path) -> None:
         # SQLite gives its neighbours (-wal, -shm) the mode of the file that they belong to.
@@ -155,13 +160,21 @@ class Database:
                     self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def read(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
-        """Return all rows of a query."""
+        """Return all rows of a query.
+
+        Raises:
+            StartError: the file is damaged where they are, or where it says where they are.
+        """
         with self._lock:
             try:
                 return self._connection.execute(sql, parameters).fetchall()
             except sqlite3.OperationalError as error:
                 if "decode" not in str(error):
                     raise
+            except sqlite3.DatabaseError as error:
+                if type(error) is not sqlite3.DatabaseError:
+                    raise
+                raise self._unusable(error) from error
             # One text is no text: the others are read all the same.
             self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             try:

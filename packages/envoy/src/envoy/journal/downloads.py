@@ -141,12 +141,13 @@ class Downloads:
             )
         return list(pending.items())
 
-    def pending(self, account: str) -> list[tuple[int, str]]:
-        """Return (id, folder) of all that is still to download, oldest first."""
+    def pending(self, account: str, farm: str) -> list[tuple[int, str]]:
+        """Return (id, folder) of all that is still to download from a farm, oldest first."""
         rows = self._database.read(
             "SELECT downloads.id, folder FROM downloads JOIN entries ON entries.id = entry_id"
-            " WHERE downloads.state = ? AND account = ? ORDER BY downloads.id",
-            (DownloadState.PENDING, account),
+            " WHERE downloads.state = ? AND account = ? AND farm IN ('', ?)"
+            " ORDER BY downloads.id",
+            (DownloadState.PENDING, account, farm),
         )
         return [(int(str(row_id)), str(folder)) for row_id, folder in rows]
 

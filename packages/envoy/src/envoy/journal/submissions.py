@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from farm_protocol.jobs import Job
+from farm_protocol.text import valid_text
 from pydantic import TypeAdapter, ValidationError
 
 from envoy.journal.damage import Damage
@@ -68,6 +69,8 @@ class Entry:
         sentence: why it failed; "" otherwise.
         bytes_total: of all files to send.
         created_at: UTC.
+        farm: whose it is, `FarmClient.identity`: no other gets its files. "" in entries from before
+            this was remembered, which are any farm's.
     """
 
     id: str
@@ -81,11 +84,16 @@ class Entry:
     warnings: tuple[str, ...]
     bytes_total: int
     created_at: datetime
+    farm: str = ""
+
+    def is_for(self, farm: str) -> bool:
+        """Return whether a farm may know of it."""
+        return self.farm in ("", farm)
 
 
 _COLUMNS = (
     "id, account, project, name, output_folder, spec, state, sentence, warnings, bytes_total,"
-    " created_at"
+    " created_at, farm"
 )
 
 
@@ -106,6 +114,7 @@ def _entry(row: tuple[object, ...]) -> Entry:
         warnings=tuple(_SENTENCES.validate_json(values[8])),
         bytes_total=int(values[9]),
         created_at=datetime.fromisoformat(values[10]),
+        farm=values[11],
     )
 
 
@@ -115,6 +124,7 @@ def new_entry(
     project: str,
     files: Sequence[UploadFile],
     *,
+    farm: str,
     name: str = "",
     output_folder: str = "",
     spec: str = "",
@@ -133,6 +143,7 @@ def new_entry(
         warnings=tuple(warnings),
         bytes_total=sum(file.size for file in files),
         created_at=datetime.now(UTC),
+        farm=farm,
     )
 
 
@@ -148,7 +159,7 @@ class Submissions:
         with self._database.transaction(durable=True) as connection:
             connection.execute(
                 f"INSERT INTO entries ({_COLUMNS}, position) VALUES"  # noqa: S608 - constants
-                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+                " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
                 " (SELECT coalesce(max(position), 0) + 1 FROM entries))",
                 (
                     entry.id,
@@ -162,6 +173,7 @@ class Submissions:
                     json.dumps(entry.warnings),
                     entry.bytes_total,
                     entry.created_at.isoformat(),
+                    entry.farm,
                 ),
             )
             connection.executemany(
@@ -199,7 +211,7 @@ class Submissions:
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE entries SET state = ?, sentence = ? WHERE id = ?",
-                (state, sentence, entry_id),
+                (state, valid_text(sentence), entry_id),
             )
 
     def finish(self, entry: Entry, state: EntryState, jobs: Sequence[Job] = ()) -> None:
@@ -240,13 +252,13 @@ class Submissions:
             UploadFile(str(r), str(path), int(str(size)), str(root)) for r, path, size, root in rows
         ]
 
-    def awaited_paths(self, project: str, paths: Iterable[str]) -> set[str]:
+    def awaited_paths(self, project: str, farm: str, paths: Iterable[str]) -> set[str]:
         """Return those of ``paths`` that unfinished entries of the project will still send."""
         wanted = set(paths)
         rows = self._database.read(
             "SELECT remote FROM upload_files JOIN entries ON entries.id = entry_id"
-            " WHERE project = ? AND state IN (?, ?)",
-            (project, EntryState.UPLOADING, EntryState.SUBMITTING),
+            " WHERE project = ? AND farm IN ('', ?) AND state IN (?, ?)",
+            (project, farm, EntryState.UPLOADING, EntryState.SUBMITTING),
         )
         return {str(remote) for (remote,) in rows} & wanted
 

@@ -13,7 +13,7 @@ from farm_protocol.jobs import SubmissionSpec
 from pydantic import ValidationError
 
 from envoy.errors import FarmAnswerError, LocalFileError
-from envoy.farm_client import FarmClient
+from envoy.farm_client import EMBEDDED, FarmClient
 from envoy.journal import Entry, EntryState, Journal
 from envoy.patience import Patience
 from envoy.threads import in_thread
@@ -39,9 +39,13 @@ class Uploader:
         self._progress: dict[str, Progress] = {}
 
     def resume(self) -> None:
-        """Go on with everything that was interrupted."""
+        """Go on with everything that was interrupted, but for what is another farm's."""
         for entry in self._journal.submissions.unfinished():
-            self.add(entry)
+            is_ours = entry.is_for(self._farm.identity)
+            sentence = "" if is_ours else _waits_for(entry.farm)
+            self._journal.submissions.set_state(entry.id, entry.state, sentence)
+            if is_ours:
+                self.add(entry)
 
     def add(self, entry: Entry) -> None:
         """Work on an entry that the journal holds."""
@@ -107,3 +111,8 @@ class Uploader:
             return
         submission = await patience(lambda: self._farm.submit(spec))
         submissions.finish(entry, EntryState.SUBMITTED, submission.jobs)
+
+
+def _waits_for(farm: str) -> str:
+    name = "of this machine" if farm == EMBEDDED else f"at {farm}"
+    return f"This is for the farm {name}, and waits until Envoy works with that one again."

@@ -77,7 +77,7 @@ class Downloader:
         """Queue what is pending for the account that is signed in now, and nothing else."""
         self._lanes.clear()
         if self._farm.account:
-            self.add(self._journal.downloads.pending(self._farm.account))
+            self.add(self._journal.downloads.pending(self._farm.account, self._farm.identity))
 
     def add(self, pending: Iterable[tuple[int, str]]) -> None:
         """Queue downloads that the journal holds: (id, folder)."""

@@ -121,7 +121,7 @@ class Follower:
             if output.submission_id not in entries:
                 entries[output.submission_id] = self._journal.submissions.get(output.submission_id)
             entry = entries[output.submission_id]
-            if entry is None or entry.account != account:
+            if entry is None or entry.account != account or not entry.is_for(self._farm.identity):
                 continue
             watches = self._journal.submissions.watches(entry.id)
             for folder, relative in destinations(output.path, entry.output_folder, watches):

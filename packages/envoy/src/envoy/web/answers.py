@@ -16,6 +16,7 @@ from envoy.errors import (
     FarmUnreachableError,
     InvalidRequestError,
     NotOnFarmError,
+    StartError,
 )
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,10 @@ def install(app: FastAPI) -> None:
     async def unreachable(_: Request, error: FarmUnreachableError) -> Response:
         code = ErrorCode.UNAVAILABLE
         return answer(ErrorBody(code=code, message=f"{error} Try again.", retry=True))
+
+    @app.exception_handler(StartError)
+    async def unusable(_: Request, error: StartError) -> Response:
+        return answer(ErrorBody(code=ErrorCode.INTERNAL, message=str(error)))
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
