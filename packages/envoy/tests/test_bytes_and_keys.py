@@ -111,6 +111,11 @@ async def test_what_is_for_one_farm_is_never_sent_to_another(start, farm):
         other.output(done, f"{OUT}/g.png", b"evil")
         other.output(mine, f"{OUT}/h.png", b"good")
         await until(lambda: (studio.results / "h.png").exists())
+        # Nor what it says that it is: no other feed is read from there on.
+        other.farm_id = farm.farm_id
+        other.feed += [other.feed[-1]] * 100
+        other.output(mine, f"{OUT}/i.png", b"good")
+        await until(lambda: (studio.results / "i.png").exists())
         assert not (studio.results / "g.png").exists()
         await start.stop()
 
@@ -118,6 +123,8 @@ async def test_what_is_for_one_farm_is_never_sent_to_another(start, farm):
     studio = await start()
     assert (await studio.until_state(waits, "submitted"))["sentence"] == ""
     await until(lambda: (studio.results / "f.png").exists())
+    farm.output(done, f"{OUT}/j.png", b"pixels")
+    await until(lambda: (studio.results / "j.png").exists())
 
 
 def renamed(studio):

@@ -338,7 +338,7 @@ class FakeFarm:
             events = [event for owner, event in farm.feed[after:] if owner == account]
             return Changes(
                 farm_id=farm.farm_id,
-                cursor=len(farm.feed),
+                cursor=max(after, len(farm.feed)),
                 outputs=[event for event in events if isinstance(event, Output)],
                 jobs=[event for event in events if isinstance(event, Job)],
             )

@@ -72,17 +72,25 @@ class Downloads:
         self._database = database
         self._damage = damage
 
-    def cursor(self, account: str) -> tuple[str, int]:
-        """Return (farm id, cursor) of the account's feed; ("", 0) when it was never read."""
-        for farm_id, cursor in self._database.read(
-            "SELECT farm_id, cursor FROM feeds WHERE account = ?", (account,)
-        ):
-            return str(farm_id), max(0, int(str(cursor)))
+    def cursor(self, account: str, farm: str) -> tuple[str, int]:
+        """Return (farm id, cursor) of the account's feed; ("", 0) when it was never read.
+
+        Parameters:
+            farm: `FarmClient.identity`; what a farm says of itself tells only its own databases
+                apart.
+        """
+        # An older Envoy wrote it down without the farm.
+        for key in (_feed(account, farm), account):
+            for farm_id, cursor in self._database.read(
+                "SELECT farm_id, cursor FROM feeds WHERE account = ?", (key,)
+            ):
+                return str(farm_id), max(0, int(str(cursor)))
         return "", 0
 
     def apply(
         self,
         account: str,
+        farm: str,
         farm_id: str,
         cursor: int,
         outputs: Sequence[NewDownload] = (),
@@ -137,7 +145,7 @@ class Downloads:
             connection.execute(
                 "INSERT INTO feeds VALUES (?, ?, ?) ON CONFLICT (account) DO UPDATE SET"
                 " farm_id = excluded.farm_id, cursor = excluded.cursor",
-                (account, farm_id, cursor),
+                (_feed(account, farm), farm_id, cursor),
             )
         return list(pending.items())
 
@@ -240,3 +248,8 @@ class Downloads:
                 " WHERE id = ? AND hash = ? AND state = ?",
                 (state, sentence, mtime_ns, download.id, download.hash, DownloadState.PENDING),
             )
+
+
+def _feed(account: str, farm: str) -> str:
+    """Return the key of a feed. No e-mail address has a line break."""
+    return f"{account}\n{farm}"

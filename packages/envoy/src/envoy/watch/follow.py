@@ -77,12 +77,13 @@ class Follower:
                 await self._waiting.pause(pause_seconds(failures))
 
     async def _step(self, account: str, patience: Patience) -> None:
-        farm_id, cursor = self._journal.downloads.cursor(account)
+        farm = self._farm.identity
+        farm_id, cursor = self._journal.downloads.cursor(account, farm)
         began = asyncio.get_running_loop().time()
         news = await patience(lambda: self._farm.changes(cursor, WAIT_SECONDS))
         if farm_id and news.farm_id != farm_id:
             # Another database: its cursors have nothing to do with ours.
-            self._journal.downloads.apply(account, news.farm_id, 0)
+            self._journal.downloads.apply(account, farm, news.farm_id, 0)
             await self._waiting.pause(QUICK_SECONDS)
             return
         self.is_behind = news.more
@@ -105,6 +106,7 @@ class Follower:
         pending = await in_thread(
             self._journal.downloads.apply,
             account,
+            self._farm.identity,
             news.farm_id,
             news.cursor,
             downloads,
