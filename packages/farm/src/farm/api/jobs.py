@@ -1,6 +1,6 @@
 """Jobs: read them, read their log, act on them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from farm_protocol.jobs import (
     JobChange,
     JobList,
     JobLog,
+    JobState,
     Submission,
     TaskList,
 )
@@ -165,10 +166,10 @@ def patch_submission(
 @router.patch("/jobs")
 def patch_all(context: InContext, account: Account, change: Change) -> JobList:
     """Change the priority or instances of all of the user's jobs that are not over."""
-    with context.database.write() as connection:
-        states = actions.candidates()
-        job_ids = rows.ids(connection, account_id=account.id, states=states)
-        actions.change(connection, job_ids, change)
+    for portion in _portions(context, account, actions.candidates()):
+        with context.database.write() as connection:
+            actions.change(connection, portion, change)
+    with context.database.read() as connection:
         job_list = rows.page(connection, account.id)
     context.notify()
     return job_list
@@ -193,17 +194,26 @@ def post_submission_action(
 @router.post("/jobs/{action}")
 def post_action_on_all(context: InContext, account: Account, action: Action) -> JobList:
     """Do something to all of the user's jobs to which it can be done."""
+    states = actions.candidates(action)
+    for portion in _portions(context, account, states):
+        _make_way(context, portion, action)
+        with context.database.write() as connection:
+            # Not those to which something else has happened meanwhile.
+            able = rows.still(connection, portion, states)
+            actions.act_on_many(connection, able, action, datetime.now(UTC))
     with context.database.read() as connection:
-        states = actions.candidates(action)
-        job_ids = rows.ids(connection, account_id=account.id, states=states)
-    _make_way(context, job_ids, action)
-    with context.database.write() as connection:
-        states = actions.candidates(action)
-        job_ids = rows.ids(connection, account_id=account.id, states=states)
-        actions.act_on_many(connection, job_ids, action, datetime.now(UTC))
         job_list = rows.page(connection, account.id)
     context.notify()
     return job_list
+
+
+def _portions(
+    context: Context, account: AccountRow, states: Collection[JobState]
+) -> list[list[str]]:
+    """Return an account's jobs in these states, so many at a time that others may write between."""
+    with context.database.read() as connection:
+        job_ids = rows.ids(connection, account_id=account.id, states=states)
+        return list(rows.portions(connection, job_ids, actions.JOBS_PORTION))
 
 
 def _make_way(context: Context, job_ids: Sequence[str], action: Action) -> None:

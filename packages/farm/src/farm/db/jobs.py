@@ -1,6 +1,6 @@
 """Submissions and jobs as the API shows them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from farm_protocol.jobs import Job, JobList, JobState, Submission
@@ -143,6 +143,48 @@ def ids(
     if submission_id is not None:
         query = query.where(jobs.c.submission_id == submission_id)
     return list(connection.execute(query).scalars())
+
+
+def any_unfinished(connection: Connection, submission_id: str) -> bool:
+    """Return whether something may still happen to a job of a submission by itself."""
+    unfinished = [state.value for state in JobState if not state.is_final]
+    query = select(jobs.c.id).where(
+        jobs.c.submission_id == submission_id, jobs.c.state.in_(unfinished)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def portions(connection: Connection, job_ids: Sequence[str], size: int) -> Iterator[list[str]]:
+    """Yield the jobs, those of a submission together, in portions of ``size`` or a little more."""
+    of: dict[str, list[str]] = {}
+    for begin in range(0, len(job_ids), _MOST_IDS):
+        part = job_ids[begin : begin + _MOST_IDS]
+        query = select(jobs.c.id, jobs.c.submission_id).where(jobs.c.id.in_(part))
+        places = {row.id: row.submission_id for row in connection.execute(query)}
+        for job_id in part:
+            if job_id in places:
+                of.setdefault(places[job_id], []).append(job_id)
+    portion: list[str] = []
+    for its in of.values():
+        if portion and len(portion) + len(its) > size:
+            yield portion
+            portion = []
+        portion += its
+    if portion:
+        yield portion
+
+
+def still(
+    connection: Connection, job_ids: Sequence[str], states: Collection[JobState]
+) -> list[str]:
+    """Return those of the jobs that are in one of the states."""
+    wanted = [state.value for state in states]
+    found: set[str] = set()
+    for begin in range(0, len(job_ids), _MOST_IDS):
+        part = job_ids[begin : begin + _MOST_IDS]
+        query = select(jobs.c.id).where(jobs.c.id.in_(part), jobs.c.state.in_(wanted))
+        found.update(connection.execute(query).scalars())
+    return [job_id for job_id in job_ids if job_id in found]
 
 
 def by_ids(connection: Connection, job_ids: Iterable[str]) -> list[Job]:

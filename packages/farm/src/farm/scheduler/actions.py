@@ -73,6 +73,9 @@ def candidates(action: Action | None = None) -> frozenset[JobState]:
 PORTION = 20_000
 """Frames that are put back in one transaction: others must not wait for a million of them."""
 
+JOBS_PORTION = 200
+"""Jobs that are acted on in one transaction, unless one submission has more."""
+
 _FEWEST = 100
 """Of each of many jobs; so few are no work."""
 
@@ -228,19 +231,21 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
     except IllegalTransitionError:
         return False
     setbacks.forget_pause(connection, row)
-    tasks.forget_host_failures(connection, job_id)
+    if row["hosts_failed"]:
+        tasks.forget_host_failures(connection, job_id)
     if action is Action.RESTART_UNSTARTED:
         return _restart_unstarted(connection, row, over=over)
-    again = connection.execute(
-        update(frames)
-        .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
-        .values(state=FrameState.WAITING.value, failures=0, losses=0, claim_id=None)
-    ).rowcount
-    again += frame_runs.let_wait(connection, job_id)
+    again = done = 0
+    if row["frames_failed"]:  # A thousand jobs may have none: nothing is looked for in vain.
+        again = connection.execute(
+            update(frames)
+            .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
+            .values(state=FrameState.WAITING.value, failures=0, losses=0, claim_id=None)
+        ).rowcount
+        again += frame_runs.let_wait(connection, job_id)
     if over:
         claim_rows.forget_begun(connection, job_id)
-    done = 0
-    if action is Action.RETRY_ALL and over:
+    if action is Action.RETRY_ALL and over and row["frames_done"]:
         done = connection.execute(
             update(frames)
             .where(frames.c.job_id == job_id, frames.c.state == FrameState.DONE.value)

@@ -133,9 +133,11 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
 
     Who has stopped all of it knows it.
     """
+    if rows.any_unfinished(connection, submission_id):
+        return  # Asked for each of a thousand jobs that are stopped: all of them are not read.
     submission = rows.submission(connection, submission_id)
     states = {job.state for job in submission.jobs}
-    if not all(state.is_final for state in states) or states.isdisjoint(_BY_THEMSELVES):
+    if states.isdisjoint(_BY_THEMSELVES):
         return
     done = sum(job.state is JobState.COMPLETED for job in submission.jobs)
     outcome = "is done" if done == len(submission.jobs) else "has ended, but not all of it is done"
