@@ -9,7 +9,9 @@ from farm_protocol.text import Line
 from fastapi import APIRouter
 from pydantic import Field
 
+from farm.api import transfer
 from farm.api.context import Account, InContext
+from farm.db import accounts as rows
 from farm.db import files
 from farm.errors import InvalidRequestError
 
@@ -48,6 +50,11 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
         project = files.ensure_project(connection, account.id, name, datetime.now(UTC))
         # The last one wins when a path comes twice.
         last = {file.path: file for file in update.files}
+        if grows := files.new_bytes(connection, project, list(last.values())):
+            # A list of long names is as good a way to fill the disk as a blob.
+            now = rows.by_id(connection, account.id)
+            context.room.check(account.id, grows, transfer.quota_of(connection, now))
+            files.add_stored(connection, account.id, grows)
         files.put_entries(connection, account.id, project, list(last.values()))
 
 

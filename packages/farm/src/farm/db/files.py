@@ -39,11 +39,7 @@ def add_blob(
         connection.execute(
             insert(blobs).values(account_id=account_id, hash=blob_hash, size=size, created_at=now)
         )
-        connection.execute(
-            update(accounts)
-            .where(accounts.c.id == account_id)
-            .values(stored_bytes=accounts.c.stored_bytes + size)
-        )
+        add_stored(connection, account_id, size)
 
 
 def project_id(connection: Connection, account_id: str, name: str) -> str | None:
@@ -64,6 +60,35 @@ def ensure_project(connection: Connection, account_id: str, name: str, now: date
         insert(projects).values(id=new, account_id=account_id, name=name, updated_at=now)
     )
     return new
+
+
+_ENTRY_BYTES = 400
+"""What a line of a manifest takes in the database, beside its path."""
+
+
+def new_bytes(connection: Connection, project: str, files: Sequence[FileEntry]) -> int:
+    """Return what the database grows by when these are put into a project's manifest.
+
+    A path stands in the table and its indexes: three times.
+    """
+    known: set[str] = set()
+    paths = [file.path for file in files]
+    for start in range(0, len(paths), _IN_LIMIT):
+        found = select(manifest_entries.c.path).where(
+            manifest_entries.c.project_id == project,
+            manifest_entries.c.path.in_(paths[start : start + _IN_LIMIT]),
+        )
+        known.update(connection.execute(found).scalars())
+    return sum(_ENTRY_BYTES + 3 * len(path.encode()) for path in set(paths) - known)
+
+
+def add_stored(connection: Connection, account_id: str, size: int) -> None:
+    """Let an account store more."""
+    connection.execute(
+        update(accounts)
+        .where(accounts.c.id == account_id)
+        .values(stored_bytes=accounts.c.stored_bytes + size)
+    )
 
 
 def put_entries(
