@@ -133,6 +133,31 @@ def test_who_takes_too_long_is_ended(
     assert checks.check(good, "a.png", None) is not None
 
 
+FORGERY = """
+import os, socket, time
+said = socket.socket(fileno=0)
+said.recv(1 << 16)
+said.sendall(b'{answer}\\n')
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [f'{{"decoding": {10**30}}}', '{"decoding": -1}', '{"decoding": 1}\\n{"decoding": 1}'],
+)
+def test_who_is_in_the_hands_of_an_image_gets_no_time_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    script = FORGERY.replace("{answer}", answer)
+    monkeypatch.setattr(
+        image_checks, "command", lambda *_: ["/bin/env", sys.executable, "-c", script]
+    )
+    forged = ImageChecks("off")
+    assert "the answer was none" in wrong(forged, picture(tmp_path / "1.png"))
+    forged.close()
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_what_an_image_needs_beyond_the_limit_of_memory_it_does_not_get(
     mode: Mode, tmp_path: Path

@@ -4,7 +4,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from farm.runner.report import ChangedError, Farm
+from farm_protocol.hashing import hash_file
 from farm_protocol.runner import Outcome
+
+from .conftest import fake_farm
 
 VERSION = 'if [ "$1" = "--version" ]; then echo "Blender 3.4.1"; exit 0; fi\n'
 EVENT = """echo 'farm_event: {"event": "frame_started", "frame": 1}'\n"""
@@ -156,3 +160,15 @@ def test_a_scene_cannot_have_the_runner_look_for_secrets_in_every_line(rig, pret
     rig.run(farm, "--blender", pretend(f"{lines}\necho 1-and-more\nexit 7"))
     assert farm.finishes["c1"].exit_code == 7
     assert "1-and-more" in farm.log
+
+
+def test_a_result_that_its_renderer_still_changes_is_not_sent_for_ever(rig, tmp_path):
+    farm = rig.farm("plain.blend", [[1]])
+    result = tmp_path / "film.mov"
+    result.write_bytes(b"as it was")
+    digest, _ = hash_file(result)
+    result.write_bytes(b"as it is now")
+    calls = Farm(farm.url, fake_farm.TOKEN)
+    with pytest.raises(ChangedError):
+        calls.upload(digest, result)
+    calls.close()

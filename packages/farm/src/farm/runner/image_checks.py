@@ -22,6 +22,7 @@ from farm_protocol.runner import SandboxMode
 from pydantic import TypeAdapter, ValidationError
 
 from farm.runner.confined import command, environment, new_folder
+from farm.runner.image_check import MOST_BYTES
 from farm.runner.image_statistics import ImageStatistics
 from farm.runner.outputs import OutputError, check_there
 from farm.runner.removal import remove_tree
@@ -134,9 +135,14 @@ class ImageChecks:
 
     def _answer(self, name: str) -> ImageStatistics | None:
         until = time.monotonic() + _HEADER_SECONDS
+        begun = False
         while True:
             said = self._next(until)
             if "decoding" in said:
+                # Who an image has in its hands must not get time for ever.
+                if begun or not 0 <= said["decoding"] <= MOST_BYTES:
+                    raise _EndedError("the answer was none")
+                begun = True
                 until = time.monotonic() + _HEADER_SECONDS + said["decoding"] / _BYTES_A_SECOND
             elif "wrong" in said:
                 raise OutputError(_printable(str(said["wrong"])))

@@ -7,12 +7,14 @@ Errors:
         NotWelcomeError    401, 403: the token is no longer valid
         RefusedError       any other answer that repeating cannot change
             TakenError     409: a result would replace what another job has written
+            ChangedError   a result is not any more what it was when it was hashed
         FarmGoneError      no answer for `GIVE_UP_SECONDS`
 
 All calls are idempotent, so a call whose answer got lost is simply made again: the embedded farm
 may restart at any time, and a render must outlive that.
 """
 
+import itertools
 import random
 import threading
 import time
@@ -23,7 +25,7 @@ from typing import Any, TypeVar
 import httpx
 from farm_protocol.errors import ErrorBody
 from farm_protocol.files import BlobHash
-from farm_protocol.hashing import CHUNK_BYTES
+from farm_protocol.hashing import CHUNK_BYTES, hash_file
 from farm_protocol.runner import (
     Claim,
     ClaimRequest,
@@ -78,6 +80,10 @@ class RefusedError(ReportError):
 
 class TakenError(RefusedError):
     """A result would replace another job's: rendering it again would do so again."""
+
+
+class ChangedError(RefusedError):
+    """A result has been changed since it was hashed: its renderer still has it open."""
 
 
 class FarmGoneError(ReportError):
@@ -137,10 +143,14 @@ class Farm:
             raise FarmGoneError(f"The farm does not answer: {error}") from error
 
     def upload(self, blob_hash: BlobHash, path: Path) -> None:
-        """Send the bytes of a result."""
+        """Send the bytes of a result. Raises ChangedError when they are others by now."""
         headers = {"Content-Length": str(path.stat().st_size)}
+        tries = itertools.count()
 
         def put() -> httpx.Response:
+            # Bytes that were damaged on the way are sent again; these would be refused for ever.
+            if next(tries) and hash_file(path)[0] != blob_hash:
+                raise ChangedError("It was changed while it was sent.")
             return self._ask("PUT", f"blobs/{blob_hash}", content=_chunks(path), headers=headers)
 
         self._insist(put)

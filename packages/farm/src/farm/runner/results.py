@@ -14,7 +14,7 @@ from farm.runner.health import flags, picture
 from farm.runner.image_checks import ImageChecks
 from farm.runner.image_statistics import ImageStatistics
 from farm.runner.outputs import OutputError, check_there, is_image, take
-from farm.runner.report import Farm, RefusedError, TakenError
+from farm.runner.report import ChangedError, Farm, RefusedError, TakenError
 from farm.runner.verdict import Failure
 from farm.runner.workplace import Workplace
 
@@ -181,7 +181,10 @@ class Results:
 
     def _upload(self, name: str, path: Path) -> OutputFile:
         digest, size = hash_file(path)
-        self._farm.upload(digest, path)
+        try:
+            self._farm.upload(digest, path)
+        except ChangedError:
+            raise OutputError(f"{name} was changed after the renderer had reported it.") from None
         return OutputFile(path=f"{self._remote_folder}/{name}", hash=digest, size=size)
 
     def _fail(self, sentence: str, frame: int, *, permanent: bool = False) -> None:
