@@ -68,6 +68,14 @@ file_node.base_path = "/nonexistent/passes"
 tree.links.new(tree.nodes["Render Layers"].outputs[0], file_node.inputs[0])
 save("filenode.blend")
 
+# switched on by an animation, not before the first frame
+file_node.mute = True
+file_node.keyframe_insert("mute", frame=0)
+file_node.mute = False
+file_node.keyframe_insert("mute", frame=1)
+scene.frame_set(0)
+save("animated_filenode.blend")
+
 # A text block that runs by itself where scripts may: what it does lies beside the scene.
 scene = fresh()
 text = bpy.data.texts.new("hostile.py")

@@ -57,8 +57,9 @@ def test_formats_and_prefix(rig, tmp_path, file_format, name):
     assert decode(farm, 2, tmp_path) == (f"show/results/{name}", (64, 36))
 
 
-def test_file_output_nodes_land_beside_the_frames(rig):
-    farm = rig.farm("filenode.blend", [[1]])
+@pytest.mark.parametrize("name", ["filenode", "animated_filenode"])
+def test_file_output_nodes_land_beside_the_frames(rig, name):
+    farm = rig.farm(f"{name}.blend", [[1]])
     assert rig.run(farm) == 0
     assert [output.path for output in farm.frames[1].outputs] == [
         "show/results/frame_0001.png",

@@ -126,7 +126,8 @@ def picture_size(scene: Any) -> "tuple[int, int] | None":
 def catch_file_nodes(scene: Any, folder: str) -> "dict[str, str]":
     """Send the compositor's File Output nodes to ``folder``; return subfolder -> node's name.
 
-    They hold paths of the artist's machine, and write where they please.
+    They hold paths of the artist's machine, and write where they please. Those that are switched
+    off as well: that switch may be animated, a path cannot.
     """
     tree = _compositor(scene)
     if tree is None or not scene.render.use_compositing:
@@ -136,23 +137,31 @@ def catch_file_nodes(scene: Any, folder: str) -> "dict[str, str]":
     for number, node in enumerate(nodes):
         subfolder = f"node{number}"
         caught[subfolder] = node.label or node.name
-        path = f"{folder}/{subfolder}/"
-        if hasattr(node, "directory"):  # Blender 5.0
-            node.directory = path
-        else:
-            # Multi-layer files take the base path for their name, all others for a folder.
-            multi = node.format.file_format == "OPEN_EXR_MULTILAYER"
-            node.base_path = path + "layers_" if multi else path
-            _keep_inside(node)
+        _send(node, f"{folder}/{subfolder}/")
     return caught
 
 
-def mute_file_nodes(scenes: "list[Any]") -> None:
-    """Keep scenes that are rendered within another, as strips are, from writing files."""
+def mute_file_nodes(scenes: "list[Any]", folder: str) -> None:
+    """Keep scenes that are rendered within another, as strips are, from writing files.
+
+    Parameters:
+        folder: gets what they write all the same, their switches being animated.
+    """
     for scene in scenes:
         tree = _compositor(scene)
         for node in list(_file_nodes(tree, set())) if tree is not None else []:
             node.mute = True
+            _send(node, f"{folder}/")
+
+
+def _send(node: Any, path: str) -> None:
+    if hasattr(node, "directory"):  # Blender 5.0
+        node.directory = path
+        return
+    # Multi-layer files take the base path for their name, all others for a folder.
+    multi = node.format.file_format == "OPEN_EXR_MULTILAYER"
+    node.base_path = path + "layers_" if multi else path
+    _keep_inside(node)
 
 
 def _compositor(scene: Any) -> Any:
@@ -168,7 +177,7 @@ def _keep_inside(node: Any) -> None:
 
 def _file_nodes(tree: Any, seen: "set[str]") -> Any:
     for node in tree.nodes:
-        if node.type == "OUTPUT_FILE" and not node.mute:
+        if node.type == "OUTPUT_FILE":
             yield node
         elif node.type == "GROUP" and node.node_tree and node.node_tree.name not in seen:
             seen.add(node.node_tree.name)

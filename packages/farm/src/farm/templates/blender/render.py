@@ -110,8 +110,10 @@ def _open(options: argparse.Namespace) -> Any:
 
 def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") -> None:
     nodes_folder = os.path.join(options.partial, "nodes")
+    # Others first: what scenes share is the rendered one's.
+    others = [each for each in bpy.data.scenes if each != scene]
+    farm_setup.mute_file_nodes(others, os.path.join(options.partial, "others"))
     caught = farm_setup.catch_file_nodes(scene, nodes_folder)
-    farm_setup.mute_file_nodes([each for each in bpy.data.scenes if each != scene])
     for number, frame in enumerate(frames):
         started = time.monotonic()
         emit("frame_started", frame=frame)
