@@ -197,6 +197,21 @@ def test_nobody_gets_capabilities_in_a_namespace_of_their_own(inside: Inside) ->
     assert inside(View(), NAMESPACES).stdout.splitlines() == ["False", "False", "-1 0"]
 
 
+LEASE = """
+import fcntl, os
+file = os.open("/tmp/file", os.O_RDWR | os.O_CREAT)
+try:
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+except OSError as error:
+    print(error.errno, fcntl.fcntl(file, fcntl.F_GETFD))
+"""
+
+
+@needs_filter
+def test_nobody_keeps_others_waiting_who_open_a_file(inside: Inside) -> None:
+    assert inside(View(), LEASE).stdout == f"{errno.EINVAL} 1\n"
+
+
 COMPATIBLE = """
 import ctypes, mmap, struct
 # socket(family, SOCK_STREAM, 0) by the 32-bit way to call the kernel.

@@ -4,8 +4,9 @@ A network namespace holds back IP, Unix sockets and netlink, but not all that a 
 of ``AF_VSOCK`` reaches the host of a virtual machine, and programs on the machine itself. Keyrings
 belong to an account and not to a sandbox. And io_uring makes sockets, too, past any filter. Who
 makes a user namespace has all capabilities in it, and with them much more of the kernel to attack:
-an ordinary user's bubblewrap can forbid that, root's cannot. The others here are of no use to a
-renderer, and have been ways into the kernel.
+an ordinary user's bubblewrap can forbid that, root's cannot. Who has a lease on a file keeps others
+waiting who open it: on one of the project, which may be the farm's own. The others here are of no
+use to a renderer, and have been ways into the kernel.
 
 The rest is allowed: which system calls a renderer, its plug-ins and the drivers need, nobody knows.
 
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # linux/bpf_common.h
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 """Where they stand in ``struct seccomp_data`` (linux/seccomp.h) of a little-endian machine."""
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # linux/seccomp.h
 _X32 = 0x40000000
@@ -37,6 +38,7 @@ class _Calls:
     Attributes:
         sockets: socket and socketpair, with a family in the first argument.
         namespaces: clone and unshare, with flags in the first argument.
+        leases: fcntl and the like, with what is wanted in the second argument.
         refused: add_key, request_key, keyctl, perf_event_open, bpf, userfaultfd, what makes
             sockets otherwise; in any order.
     """
@@ -44,6 +46,7 @@ class _Calls:
     architecture: int
     sockets: tuple[int, ...]
     namespaces: tuple[int, ...]
+    leases: tuple[int, ...]
     refused: tuple[int, ...]
     others: int | None = None
     """Numbers from this one on are refused."""
@@ -52,11 +55,14 @@ class _Calls:
 # io_uring, and clone3, whose flags stand in memory, where a filter cannot look: without it programs
 # take clone. Their numbers are the same everywhere.
 _NEW = (425, 426, 427, 435)
-_AMD64 = _Calls(0xC000003E, (41, 53), (56, 272), (248, 249, 250, 298, 321, 323, *_NEW), _X32)
+_AMD64 = _Calls(0xC000003E, (41, 53), (56, 272), (72,), (248, 249, 250, 298, 321, 323, *_NEW), _X32)
 # 102 is socketcall: its family stands in memory, too.
-_I386 = _Calls(0x40000003, (359, 360), (120, 310), (102, 286, 287, 288, 336, 357, 374, *_NEW))
-_ARM64 = _Calls(0xC00000B7, (198, 199), (220, 97), (217, 218, 219, 241, 280, 282, *_NEW))
+_I386 = _Calls(
+    0x40000003, (359, 360), (120, 310), (55, 221), (102, 286, 287, 288, 336, 357, 374, *_NEW)
+)
+_ARM64 = _Calls(0xC00000B7, (198, 199), (220, 97), (25,), (217, 218, 219, 241, 280, 282, *_NEW))
 _CLONE_NEWUSER = 0x10000000  # linux/sched.h
+_F_SETLEASE = 1024  # linux/fcntl.h
 _MACHINES = {"x86_64": (_AMD64, _I386), "aarch64": (_ARM64,)}
 MACHINES = tuple(_MACHINES)
 """Those that have a filter, as `platform.machine` calls them."""
@@ -91,6 +97,13 @@ def _body(calls: _Calls) -> list[bytes]:
         asked = [
             _line(_LOAD, _FIRST_ARGUMENT),
             *(_line(_ANY_BIT, _CLONE_NEWUSER, 0, 1), _refuse(errno.EPERM)),
+            _line(_RETURN, _ALLOW),
+        ]
+        lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
+    for number in calls.leases:
+        asked = [
+            _line(_LOAD, _SECOND_ARGUMENT),
+            *(_line(_EQUAL, _F_SETLEASE, 0, 1), _refuse(errno.EINVAL)),
             _line(_RETURN, _ALLOW),
         ]
         lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
