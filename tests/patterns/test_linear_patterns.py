@@ -26,6 +26,7 @@ MADE_WHILE_RUNNING = {
     "farm/src/farm/templates/_shared/drive.py": "of the templates, which are looked at below",
     "farm/src/farm/templates/_vray.py": "a name that is escaped, between constants",
     "protocol/src/farm_protocol/patterns.py": "classes of one character, of what Python knows",
+    "protocol/src/farm_protocol/text.py": "of one character each, by numbers",
 }
 
 

@@ -18,7 +18,9 @@ from pydantic import ValidationError
 
 def test_every_code_has_a_status_of_its_own() -> None:
     assert set(STATUS) == set(ErrorCode)
-    assert len(set(STATUS.values())) == len(STATUS)
+    # A strict Envoy asks for its token with the status that the standard has for it.
+    own = [status for code, status in STATUS.items() if code is not ErrorCode.TOKEN_REQUIRED]
+    assert len(set(own)) == len(own)
     assert set(ErrorCode) > RETRY
 
 

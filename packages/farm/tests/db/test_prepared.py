@@ -29,7 +29,7 @@ def test_values_come_back_as_from_sqlalchemy(database: Database) -> None:
         found = Prepared(READ).rows(connection)
         assert found == [tuple(connection.execute(READ).one())]
     row = dict(zip(READ.exported_columns.keys(), found[0], strict=True))
-    assert row == ACCOUNT | {"password_hash": None, "served_at": None}
+    assert row == ACCOUNT | {"password_hash": None, "served_at": None, "stored_bytes": 0}
     assert row["created_at"].tzinfo is UTC
 
 

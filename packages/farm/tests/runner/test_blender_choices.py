@@ -13,7 +13,7 @@ import pytest
 from farm.catalog.products import Installed, product_rows
 from farm.renderers import Discovery, series
 from farm.templates import load
-from farm_protocol.runner import Outcome
+from farm_protocol.runner import LicenceServer, Outcome
 
 HERE = Path(__file__).parent
 ADDONS = HERE / "blender_scripts"
@@ -204,6 +204,8 @@ def test_vray_renders_with_its_plug_in(rig, tmp_path, monkeypatch, scene, params
         host, port = server.getsockname()
         address = f"<VRLClient><Host>{host}</Host><Port>{port}</Port></VRLClient>"
         (settings / "vrlclient.xml").write_text(address)
+        servers = [LicenceServer(host=host, port=port)]
+        farm.job = farm.job.model_copy(update={"licence_servers": servers})
         assert rig.run(farm) == 0
     picture = Picture(farm, tmp_path)
     assert (picture.size, picture.middle) == (SIZE, GREEN)

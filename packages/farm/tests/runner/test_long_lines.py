@@ -63,10 +63,8 @@ def test_a_program_that_never_ends_its_line_is_driven_to_its_end(tmp_path: Path)
     (tmp_path / "orders.json").write_text(json.dumps(orders))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [
-            *(sys.executable, SHARED / "drive.py"),
-            *(f"--orders={tmp_path}/orders.json", f"--parent={os.getpid()}"),
-        ],
+        [sys.executable, SHARED / "drive.py", f"--orders={tmp_path}/orders.json"],
+        env={"FARM_PARENT": str(os.getpid())},
         check=True,
         stdout=subprocess.PIPE,
         text=True,

@@ -4,7 +4,7 @@ It may have any shape, but not any size: see `MOST_VALUES` and what follows it.
 """
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, JsonValue
 
@@ -29,8 +29,8 @@ LONGEST_NAME, LONGEST_TEXT = 200, 100_000
 DEEPEST = 16
 
 
-def storable(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return ``values`` as they are.
+def storable(values: Any) -> Any:
+    """Return ``values`` as they are. Asked before their type is: it knows them by their names.
 
     Python reads two things as JSON that no other reader takes: half of a character that needs two
     (a lone surrogate), and numbers without an end, such as ``NaN`` and ``1e999``.
@@ -38,6 +38,8 @@ def storable(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
     Raises:
         ValueError: there is one of these, or too much of anything; names the value.
     """
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        return values  # what it is not says its type
     left = MOST_VALUES
     for name, value in values.items():
         if len(name) > LONGEST_NAME:
@@ -87,9 +89,10 @@ def _problem(value: JsonValue, depth: int) -> str:
         case list():
             return next(filter(None, (_problem(each, depth + 1) for each in value)), "")
         case dict():
-            if not all(map(_encodes, value)):
+            names = [str(name) for name in value]
+            if not all(map(_encodes, names)):
                 return "has a name that is not valid Unicode text"
-            if any("\0" in name for name in value):
+            if any("\0" in name for name in names):
                 return "has a name that holds the character NUL"
             return next(filter(None, (_problem(each, depth + 1) for each in value.values())), "")
     return ""

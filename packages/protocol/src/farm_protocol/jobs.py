@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 
 from farm_protocol._model import Amount, Answer, Count, FirstFault, Int64, Request
 from farm_protocol._values import storable
@@ -90,7 +90,7 @@ class JobSpec(Request):
     plugins: Annotated[list[_ShortText], FirstFault] = Field(default=[], max_length=_MOST_PLUGINS)
     budget: Budget | None = None
     params: Annotated[
-        dict[str, JsonValue], Field(max_length=_MOST_PARAMETERS), AfterValidator(storable)
+        dict[str, JsonValue], Field(max_length=_MOST_PARAMETERS), BeforeValidator(storable)
     ] = {}
     dependencies: Annotated[list[_ShortText], FirstFault] = Field(default=[], max_length=MOST_JOBS)
     test_frames_first: bool = False
