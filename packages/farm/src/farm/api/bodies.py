@@ -32,6 +32,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from farm.accounts.credentials import authenticate
 from farm.api import errors, runner
 from farm.api.context import Context, bearer
+from farm.api.own_turns import OwnTurns
 from farm.errors import NotAuthenticatedError
 
 LARGE: dict[tuple[str, str], BodyLimit] = {
@@ -49,6 +50,9 @@ LARGE: dict[tuple[str, str], BodyLimit] = {
     ("POST", "/v1/runner/claims/{claim_id}/log"): BodyLimit(8 << 20, 8 << 20, 8 << 20),
 }
 """Every other body is `SMALL`."""
+
+COSTLY = frozenset({("POST", "/v1/submissions"), ("POST", "/v1/submissions/check")})
+"""Those of one account take turns; see `farm.api.own_turns`."""
 
 FOR_STRANGERS = frozenset({("POST", "/v1/login"), ("POST", "/v1/proof")})
 
@@ -78,6 +82,7 @@ class Bodies:
         self._app = app
         self._context = context
         self._held = Held(MOST_HELD, MOST_HELD_OF_ONE)
+        self._turns = OwnTurns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body, or answer with the reason why not."""
@@ -91,8 +96,12 @@ class Bodies:
                 raise too_large(limit)
             sender = await self._sender(scope, size)
             with self._held.by(sender) as take:
-                body = await read_whole(receive, limit, take)
-                await self._app(scope, replay(body, receive), send)
+                whole = replay(await read_whole(receive, limit, take), receive)
+                if (scope["method"], scope["path"]) in COSTLY:
+                    async with self._turns.of(sender):
+                        await self._app(scope, whole, send)
+                else:
+                    await self._app(scope, whole, send)
         except TooLargeError as error:
             await errors.answer(ErrorCode.TOO_LARGE, str(error))(scope, receive, send)
         except NotAuthenticatedError as error:

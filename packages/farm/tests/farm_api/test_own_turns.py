@@ -1,0 +1,60 @@
+"""One account that asks for many costly checks at once."""
+
+import socket
+from contextlib import ExitStack
+from select import select
+
+from farm.api.own_turns import MOST_AT_A_TIME, MOST_WAITING
+
+from .conftest import Farm, send, spec
+from .raw import posted
+
+CHECKS = 50
+"""More than the farm has threads."""
+
+
+def heavy(jobs: int) -> dict[str, object]:
+    """Return a small check that takes a twentieth of a second for each job."""
+    asked = spec(params={"frames": "0 600000 2,0 600000 1"})
+    (job,) = asked["jobs"]  # type: ignore[misc]
+    asked["jobs"] = [{**job, "id": f"j{n}", "name": f"j{n}"} for n in range(jobs)]
+    return asked
+
+
+def unanswered(sent: list[socket.socket]) -> int:
+    return len(sent) - len(select(sent, [], [], 0)[0])
+
+
+def test_checks_of_one_account_wait_for_each_other_and_nobody_else_does(farm: Farm) -> None:
+    greedy, other = farm.user("greedy@example.com"), farm.user("ann@example.com")
+    send(greedy, "demo/scene.blend", b"BLENDER-v304")
+    with ExitStack() as stack:
+        sent = [
+            stack.enter_context(posted(farm.url, greedy, "/v1/submissions/check", heavy(3)))
+            for _ in range(CHECKS)
+        ]
+        # The first answer: by then they are all being worked on, or wait.
+        select(sent, [], [], 120)
+        for _ in range(3):
+            other.get("/v1/jobs").raise_for_status()
+        assert unanswered(sent) > CHECKS // 2
+        for each in sent:
+            each.shutdown(socket.SHUT_RDWR)
+
+
+def test_more_than_can_wait_are_told_to_try_again(farm: Farm) -> None:
+    greedy = farm.user("greedy@example.com")
+    send(greedy, "demo/scene.blend", b"BLENDER-v304")
+    with ExitStack() as stack:
+        sent = [
+            stack.enter_context(posted(farm.url, greedy, "/v1/submissions/check", heavy(1)))
+            for _ in range(MOST_AT_A_TIME + MOST_WAITING + 20)
+        ]
+        # Whoever is turned away is answered before those that wait.
+        answer = select(sent, [], [], 120)[0][-1].recv(1000)
+        while b" 503 " not in answer and sent:
+            answered = select(sent, [], [], 120)[0]
+            sent = [each for each in sent if each not in answered]
+            answer = b"".join(each.recv(1000) for each in answered)
+        assert b" 503 " in answer
+        assert b'"retry":true' in answer
