@@ -1,6 +1,5 @@
 """Whatever an address or a body holds in the place of a name or an id: never a fault of Envoy's."""
 
-import copy
 import json
 import re
 from http.client import HTTPConnection
@@ -10,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from envoy.tables import show, show_flagged
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
+from json_places import places, with_value
 from rich.console import Console
 
 ODD = [
@@ -71,26 +71,6 @@ async def test_no_address_is_a_fault(studio):
                     check(*found, (method, address))
                     tried += 1
     assert tried > 200
-
-
-def places(body: Any, *way: Any):
-    if isinstance(body, dict) and body:
-        for name, value in body.items():
-            yield from places(value, *way, name)
-    elif isinstance(body, list) and body:
-        for index, value in enumerate(body):
-            yield from places(value, *way, index)
-    else:
-        yield way
-
-
-def with_value(body: Any, way: tuple[Any, ...], value: Any) -> Any:
-    changed = copy.deepcopy(body)
-    inside = changed
-    for step in way[:-1]:
-        inside = inside[step]
-    inside[way[-1]] = value
-    return changed
 
 
 WRONG: list[Any] = [*ODD, None, [], {}, True, 2**63, -(2**63), 2**200, 1e308]

@@ -7,7 +7,6 @@ may be taken by any user of the machine, who is then sent passwords.
 import errno
 import socket
 import sys
-from types import TracebackType
 from typing import Self
 
 from envoy.errors import StartError
@@ -47,12 +46,7 @@ class Listener:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for each in self.sockets:
             each.close()
 

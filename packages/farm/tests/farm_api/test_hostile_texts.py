@@ -4,7 +4,6 @@ Every route, found by itself, with every text, on both databases. A fault is an 
 in another shape than `ErrorBody`, or a farm that does not answer any more.
 """
 
-import copy
 import json
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -15,6 +14,7 @@ import httpx
 import pytest
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from farm_protocol.users import Role
+from json_places import places, with_value
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, job_of
@@ -196,27 +196,6 @@ BODIES: dict[tuple[str, str], Any] = {
         "exit_code": 1,
     },
 }
-
-
-def places(body: Any, *way: Any) -> Iterator[tuple[Any, ...]]:
-    """Yield the way to every value in a body, and to every name of what is an object."""
-    if isinstance(body, dict):
-        for name, value in body.items():
-            yield from places(value, *way, name)
-    elif isinstance(body, list):
-        for index, value in enumerate(body):
-            yield from places(value, *way, index)
-    else:
-        yield way
-
-
-def with_value(body: Any, way: tuple[Any, ...], value: Any) -> Any:
-    changed = copy.deepcopy(body)
-    inside = changed
-    for step in way[:-1]:
-        inside = inside[step]
-    inside[way[-1]] = value
-    return changed
 
 
 WRONG: list[Any] = [*ODD.values(), None, [], {}, True, 2**63, -(2**63), 2**200, 1e308, "1e999999"]

@@ -112,10 +112,8 @@ def put_back_some(connection: Connection, job_id: str, action: Action, few: int)
         few: so many may be left for `act`, and so many are put back.
     """
     row = job_rows.row(connection, job_id)
-    state = JobState(row["state"])
-    try:
-        over = next_state(state, _EVENTS[action]) is not state
-    except IllegalTransitionError:
+    over = _reopens(row, action)
+    if over is None:
         return False
     again = _put_some(connection, job_id, FrameState.FAILED, few)
     done = 0
@@ -222,13 +220,20 @@ def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> 
             claim_rows.recall(connection, job_id)
 
 
+def _reopens(row: JobRow, action: Action) -> bool | None:
+    """Return whether an action would take a job out of its end; None where it may not be taken."""
+    state = JobState(row["state"])
+    try:
+        return next_state(state, _EVENTS[action]) is not state
+    except IllegalTransitionError:
+        return None
+
+
 def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
     """Let frames wait again; return whether there is a reason to let the job go on."""
     row = job_rows.row(connection, job_id)
-    state = JobState(row["state"])
-    try:
-        over = next_state(state, _EVENTS[action]) is not state
-    except IllegalTransitionError:
+    over = _reopens(row, action)
+    if over is None:
         return False
     setbacks.forget_pause(connection, row)
     if row["hosts_failed"]:
@@ -264,7 +269,7 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
             )
         )
         feed.job_changed(connection, row["account_id"], job_id)
-    return state is not JobState.FAILED or bool(again or done)
+    return row["state"] != JobState.FAILED.value or bool(again or done)
 
 
 def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bool:
