@@ -1,0 +1,195 @@
+"""Jobs of Nuke scripts: which nodes write what, under which names, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import OpenImageIO as oiio
+import pytest
+from farm_protocol.runner import Outcome
+from stand_ins.scenes import SIZE
+
+from .desk import Desk
+from .in_process import end, names
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Callable[[str], Desk]:
+    return lambda product: Desk(tmp_path, product)
+
+
+def test_nuke_files_keep_the_names_of_their_nodes(desk: Callable[[str], Desk]) -> None:
+    farm = desk("nuke").run(claims=[[1, 3, 5], [6]])
+    assert {finish.outcome for finish in farm.finishes.values()} == {Outcome.COMPLETED}, farm.log
+    assert names(farm) == {
+        frame: [f"Write1/a.{frame:04d}.png", f"Write2/b.{frame:04d}.exr"] for frame in (1, 3, 5, 6)
+    }
+
+
+def test_one_nuke_node_writes_into_the_results_themselves(desk: Callable[[str], Desk]) -> None:
+    farm = desk("nuke").run(claims=[[2]], write_nodes=" Write2 ")
+    assert names(farm) == {2: ["b.0002.exr"]}
+
+
+def test_a_nuke_node_that_is_not_there_is_told(desk: Callable[[str], Desk]) -> None:
+    farm = desk("nuke").run(claims=[[2]], write_nodes="Nowhere")
+    there = "Write1, Write2, Disabled"
+    assert end(farm).sentence == f"The script has no Write node 'Nowhere'. It has: {there}."
+    assert end(farm).permanent
+
+
+def test_a_nuke_script_that_writes_a_movie_is_refused(desk: Callable[[str], Desk]) -> None:
+    movie = "Write {\n file out/x.mov\n name Movie\n}\n"
+    farm = desk("nuke").run(claims=[[1]], extra=movie)
+    assert "'Movie' writes a movie" in end(farm).sentence
+    assert end(farm).permanent
+
+
+GROUPED = """\
+Group {
+ inputs 0
+ name Comp
+ label "two of them"
+}
+ CheckerBoard2 {
+  inputs 0
+  name Checker1
+ }
+ Write {
+  file out/grouped.%04d.png
+  file_type png
+  create_directories true
+  name Write1
+ }
+ Group {
+  name Inner
+ }
+  Write {
+   file out/inner.%04d.png
+   file_type png
+   create_directories true
+   name Inside
+  }
+ end_group
+ Write {
+  file out/after.%04d.png
+  file_type png
+  create_directories true
+  name After
+ }
+end_group
+Write {
+ file out/alone.%04d.png
+ file_type png
+ create_directories true
+ name Outside
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        ("Write {\n file out/a.%04d.png\n name ../../escape\n}\n", "not the name of a Write node"),
+        ("Write {\n file out/a.%04d.png\n name Write1\n}\n", "Two Write nodes are called 'Write1'"),
+        (GROUPED.replace("Comp", "../x"), "'../x.Write1' is not the name of a Write node"),
+    ],
+)
+def test_a_nuke_script_with_bad_names_is_refused(
+    desk: Callable[[str], Desk], script: str, sentence: str
+) -> None:
+    farm = desk("nuke").run(claims=[[1]], extra=script)
+    assert sentence in end(farm).sentence
+    assert end(farm).permanent
+
+
+@pytest.mark.parametrize(
+    ("wanted", "files"),
+    [
+        ("Comp.Write1", ["grouped.0001.png"]),
+        ("Comp.Inner.Inside", ["inner.0001.png"]),
+        ("Inside", ["inner.0001.png"]),
+        ("After,Comp.After", ["after.0001.png"]),
+        ("Outside", ["alone.0001.png"]),
+        # At the top: a group's node does not get in its way.
+        ("Write1", ["a.0001.png"]),
+        ("Comp.Write1, Write1", ["Comp.Write1/grouped.0001.png", "Write1/a.0001.png"]),
+    ],
+)
+def test_nuke_nodes_in_groups_are_called_by_their_full_names(
+    desk: Callable[[str], Desk], wanted: str, files: list[str]
+) -> None:
+    farm = desk("nuke").run(claims=[[1]], extra=GROUPED, write_nodes=wanted)
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert names(farm) == {1: files}
+
+
+def test_a_name_that_two_groups_of_nuke_have_needs_the_groups(
+    desk: Callable[[str], Desk],
+) -> None:
+    group = GROUPED[: GROUPED.rindex("Write {")]
+    both = group + group.replace("Comp", "Other")
+    farm = desk("nuke").run(claims=[[1]], extra=both, write_nodes="After")
+    assert "no Write node 'After'. It has: " in end(farm).sentence
+    assert "Comp.After" in end(farm).sentence
+    assert "Other.After" in end(farm).sentence
+
+
+def test_a_nuke_script_saved_in_proxy_mode_is_rendered_in_full(
+    desk: Callable[[str], Desk],
+) -> None:
+    head = 'Root {\n format "32 24 0 0 32 24 1 small"\n proxy true\n proxy_scale 0.25\n}\n'
+    place = desk("nuke")
+    farm = place.run(claims=[[1]], root=head, write_nodes="Write1")
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    (output,) = farm.frames[1].outputs
+    delivered = place.folder / "delivered.png"
+    delivered.write_bytes(farm.blobs[output.hash])
+    picture = oiio.ImageBuf(str(delivered)).spec()
+    assert (picture.width, picture.height) == SIZE
+
+
+def test_a_nuke_file_that_only_nuke_can_name_is_named_after_its_node(
+    desk: Callable[[str], Desk],
+) -> None:
+    named = 'Write {\n file "\\[value root.name]_%04d.png"\n file_type png\n name Both\n}\n'
+    farm = desk("nuke").run(claims=[[1]], extra=named, write_nodes="Both")
+    assert names(farm) == {1: ["Both.0001.png"]}
+
+
+@pytest.mark.parametrize(
+    ("knobs", "files"),
+    [
+        ("file out/a_%V.%04d.png", ["a_left.0001.png", "a_right.0001.png"]),
+        ("file out/a_%v.%04d.png", ["a_l.0001.png", "a_r.0001.png"]),
+        ("file out/%V/a.%04d.png", ["left/a.0001.png", "right/a.0001.png"]),
+        ("file out/a_%V.%04d.png\n views {right}", ["a_right.0001.png"]),
+        ("file out/a.%04d.png", ["a.0001.png"]),
+    ],
+)
+def test_each_view_of_nuke_is_delivered(
+    desk: Callable[[str], Desk], knobs: str, files: list[str]
+) -> None:
+    views = 'Root {\n format "32 24 0 0 32 24 1 small"\n views "left #ff0000\nright #00ff00"\n}\n'
+    write = f"Write {{\n {knobs}\n file_type png\n name Both\n}}\n"
+    place = desk("nuke")
+    farm = place.run(claims=[[1]], extra=write, write_nodes="Both", root=views)
+    assert end(farm).outcome is Outcome.COMPLETED, farm.log
+    assert names(farm) == {1: files}
+
+
+def test_a_nuke_file_of_a_script_with_one_view_tells_its_view(desk: Callable[[str], Desk]) -> None:
+    write = "Write {\n file out/a_%V.%04d.png\n file_type png\n name Both\n}\n"
+    farm = desk("nuke").run(claims=[[1]], extra=write, write_nodes="Both")
+    assert names(farm) == {1: ["a_main.0001.png"]}
+
+
+def test_a_script_that_no_memory_holds_is_told(desk: Callable[[str], Desk]) -> None:
+    made = desk("nuke")
+    scene = made.folder / "project" / "huge.nk"
+    with scene.open("wb") as file:
+        file.truncate(257 << 20)
+    farm = made.render(scene, claims=[[1]])
+    assert end(farm).sentence == (
+        "huge.nk is larger than 256 MB, which is more than a Nuke script has."
+    )
+    assert end(farm).permanent
