@@ -15,12 +15,12 @@ import time
 
 PREFIX = "farm_event: "
 PARENT = "FARM_PARENT"
-PROGRAMS = "FARM_SCENE_PROGRAMS"
-"""Variable that is set where a scene may run what its renderer confines only halfway."""
 """Variable with the id of the process that this one must live with.
 
 No argument: those hold names that users give, and a text of theirs is never a template.
 """
+PROGRAMS = "FARM_SCENE_PROGRAMS"
+"""Variable that is set where a scene may run what its renderer confines only halfway."""
 _WATCH_SECONDS = 0.5
 
 
