@@ -73,21 +73,6 @@ class Group:
         except OSError:
             return Counts(0.0, 0, 0)
 
-    def memory_bytes(self) -> int:
-        """Return the memory that the group holds and cannot give back at once."""
-        try:
-            held = int((self.path / "memory.current").read_text())
-            return held - _values(self.path / "memory.stat").get("inactive_file", 0)
-        except (OSError, ValueError):
-            return 0
-
-    def processes(self) -> int:
-        """Return the number of its processes and threads."""
-        try:
-            return int((self.path / "pids.current").read_text())
-        except (OSError, ValueError):
-            return 0
-
     def kill(self) -> None:
         """Kill all that is in the group."""
         with contextlib.suppress(OSError):
@@ -107,19 +92,6 @@ class Group:
 def usable() -> bool:
     """Return whether this process can make groups."""
     return _base() is not None
-
-
-def remove_left(alive: "frozenset[int]") -> None:
-    """Remove groups of runners that are no more.
-
-    Parameters:
-        alive: the ids of all living processes.
-    """
-    base = _base()
-    for path in base.glob(f"{_NAME}*") if base else ():
-        pid = path.name.removeprefix(_NAME)
-        if pid.isdigit() and int(pid) not in alive:
-            Group(path).remove()
 
 
 def memory_of_this_process() -> int | None:

@@ -4,8 +4,6 @@ The farm tells what its operator has set for the machine type; everything else f
 machine, so that a farm of one computer needs no set-up.
 """
 
-import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from farm_protocol.runner import Held, HostLimits, JobLimits
@@ -116,34 +114,6 @@ def held_by(groups: bool, sandbox: bool, posix: bool) -> HostLimits:
         disk=Held.WATCHED,
         cpu=Held.WATCHED,
     )
-
-
-def limited(
-    command: Sequence[str],
-    *,
-    memory_bytes: int | None = None,
-    cpu_seconds: int | None = None,
-    file_bytes: int | None = None,
-    processes: int | None = None,
-) -> list[str]:
-    """Return a command line with the kernel's limits for each of its processes around it.
-
-    For programs that parse what a user made. Where util-linux is missing the command is returned
-    as it is: watch it.
-
-    Parameters:
-        memory_bytes: of address space. Nothing for renderers: GPU drivers reserve far more than
-            there is.
-        cpu_seconds: after which SIGKILL ends it.
-        file_bytes: size of one file.
-        processes: processes and threads of its user, in its user namespace.
-    """
-    program = shutil.which("prlimit")
-    if program is None:
-        return list(command)
-    wanted = {"as": memory_bytes, "cpu": cpu_seconds, "fsize": file_bytes, "nproc": processes}
-    options = [f"--{name}={value}" for name, value in wanted.items() if value is not None]
-    return [program, "--core=0", *options, "--", *command]
 
 
 def size(number: float) -> str:

@@ -7,6 +7,7 @@ files, and nowhere else. There is no network but the way to the job's licence se
 """
 
 import logging
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from farm.confine import (
 )
 from farm.renderers import Renderer
 from farm.runner.licences import Licences
-from farm.runner.limits import Limits, limited
+from farm.runner.limits import Limits
 from farm.runner.sandbox_view import own_python, seen, view_of
 from farm.runner.workplace import Workplace
 from farm.templates import SHARED, Template
@@ -118,7 +119,7 @@ def set_up(
     # The kernel counts the processes of a user namespace; of root's sandbox, which has none, those
     # of the account, wherever they are.
     shared = account is not None and not account.own
-    counted = [] if shared else limited([], processes=limits.hard_processes)
+    counted = [] if shared else _counted(limits.hard_processes)
     without = Sandbox() if account is None else _without(view, account, counted)
     reason = probe() if mode != "off" else ""
     if mode != "off" and not reason:
@@ -138,6 +139,15 @@ def set_up(
     warning = f"{_trouble(reason)}: {_RIGHTS[account is not None]}"
     log.warning("%s", warning)
     return replace(without, warning=warning)
+
+
+def _counted(most: int) -> list[str]:
+    """Return the command line that lets its user have so many processes and threads.
+
+    [] where util-linux is missing: there they are watched only.
+    """
+    program = shutil.which("prlimit")
+    return [] if program is None else [program, "--core=0", f"--nproc={most}", "--"]
 
 
 def _without(view: View, account: Account, counted: list[str]) -> Sandbox:
