@@ -17,6 +17,23 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
 
 
+def lower(name: str, most: int, *, for_good: bool = False) -> None:
+    """Set a limit of this process, but never above what it was started with.
+
+    Parameters:
+        name: in `resource`.
+        for_good: it cannot be raised again.
+    """
+    if sys.platform == "win32":
+        return  # It has no such limits; the starter's patience remains.
+    import resource
+
+    kind = getattr(resource, name)
+    _, hard = resource.getrlimit(kind)
+    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (least, least if for_good else hard))
+
+
 def limit(memory: int, files: int, written: int) -> None:
     """Limit this process, for good, and give up what root may do.
 
@@ -26,19 +43,15 @@ def limit(memory: int, files: int, written: int) -> None:
         written: bytes of any file that it writes.
     """
     if sys.platform == "win32":
-        return  # It has no such limits; the starter's patience remains.
-    import resource
-
-    for what, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_NOFILE, files),
-        (resource.RLIMIT_FSIZE, written),
-        (resource.RLIMIT_CORE, 0),
+        return
+    for name, most in (
+        ("RLIMIT_AS", memory),
+        ("RLIMIT_NOFILE", files),
+        ("RLIMIT_FSIZE", written),
+        ("RLIMIT_CORE", 0),
     ):
-        _, hard = resource.getrlimit(what)
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
         with contextlib.suppress(ValueError, OSError):  # macOS knows no limit of address space
-            resource.setrlimit(what, (least, least))
+            lower(name, most, for_good=True)
     if sys.platform == "linux":
         # The first to go when the machine has no memory left, before the renderer.
         with contextlib.suppress(OSError):

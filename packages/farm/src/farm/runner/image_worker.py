@@ -24,7 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from farm.own_limits import limit
+from farm.own_limits import limit, lower
 from farm.runner.image_check import examine
 from farm.runner.outputs import OutputError
 
@@ -103,9 +103,7 @@ def _limit_time(pixels: int) -> None:
     """Let the kernel end this process when an image takes longer than any honest one would."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + _CPU_SECONDS + pixels // _BYTES_A_CPU_SECOND
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    most = seconds if hard == resource.RLIM_INFINITY else min(seconds, hard)
-    resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
+    lower("RLIMIT_CPU", seconds)
 
 
 def _say(connection: socket.socket, answer: dict[str, Any]) -> None:

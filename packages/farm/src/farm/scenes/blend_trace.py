@@ -31,7 +31,7 @@ from blender_asset_tracer import blendfile, trace
 from blender_asset_tracer.trace import blocks2assets
 from blender_asset_tracer.trace.result import BlockUsage
 
-from farm.own_limits import limit
+from farm.own_limits import limit, lower
 from farm.scenes.asset_paths import expected_path
 from farm.scenes.usages import AssetKind, Usage
 
@@ -94,7 +94,7 @@ def usages(scene: str, blends: Mapping[str, Path]) -> Iterator[Usage]:
 
 def _usages_of(remote_path: str, path: Path) -> Iterator[Usage]:
     try:
-        _limit_unpacked(path)
+        lower("RLIMIT_FSIZE", _unpacked(path))
         with contextlib.closing(blendfile.BlendFile(path)) as opened:
             # Names of disk caches are made from it. BAT reads through the file that is open.
             opened.filepath = Path(remote_path)
@@ -164,17 +164,6 @@ def _unpacked(path: Path) -> int:
     """Return how many bytes the expanded .blend may have."""
     size = os.fstat(path.held).st_size if isinstance(path, _Held) else path.stat().st_size
     return min(_MAX_UNPACKED, max(_FREELY_UNPACKED, _MAX_RATIO * size))
-
-
-def _limit_unpacked(path: Path) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows has no such limits; the starter's patience remains
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    most = _unpacked(path)
-    least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (least, hard))
 
 
 def main() -> None:
