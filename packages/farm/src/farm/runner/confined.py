@@ -51,7 +51,7 @@ class Readers:
     def own_folder(self, prefix: str) -> Iterator[Path]:
         """Give such a program a folder for a while; what it leaves there is removed."""
         # Without a sandbox, who root becomes finds no way through root's own folders.
-        lost = os.geteuid() == 0 and not _is_sandboxed(self.mode)
+        lost = is_root() and not _is_sandboxed(self.mode)
         folder = new_folder(prefix, None if lost else self.scratch)
         try:
             yield folder.resolve()
@@ -101,7 +101,7 @@ def environment(folder: Path | None = None) -> dict[str, str]:
 def new_folder(prefix: str, parent: Path | None = None) -> Path:
     """Make a folder that such a program may write into."""
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    if os.geteuid() == 0:
+    if is_root():
         os.chown(folder, NOBODY, NOBODY)
     return folder
 

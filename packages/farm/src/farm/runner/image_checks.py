@@ -21,6 +21,7 @@ from typing import Any
 from farm_protocol.runner import SandboxMode
 from pydantic import TypeAdapter, ValidationError
 
+from farm.confine import is_root
 from farm.runner.confined import command, environment, new_folder
 from farm.runner.image_check import MOST_BYTES
 from farm.runner.image_statistics import ImageStatistics
@@ -219,7 +220,7 @@ def _open(path: Path, name: str) -> Iterator[int]:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             raise OutputError(f"{name} is no file: the scene has put something else in its place.")
-        if os.geteuid() == 0 and not status.st_mode & stat.S_IROTH:
+        if is_root() and not status.st_mode & stat.S_IROTH:
             # A file of another name is not the renderer's to be opened to everybody.
             if status.st_nlink > 1:
                 raise OutputError(f"{name} is another file as well, which is not for everybody.")
