@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from farm.runner.image_check import check_image
+from farm.runner.image_check import examine
 from farm.runner.verdict import condemn
 from farm.templates import load_named
 from farm_protocol.runner import Outcome
@@ -109,5 +109,5 @@ def test_sigterm_leaves_whole_pictures_only(rig, renderers_of):
         for output in done.outputs:
             picture = rig.tmp_path / "picture.png"
             picture.write_bytes(farm.blobs[output.hash])
-            check_image(picture, picture.name, (64, 36))
+            examine(picture, picture.name, (64, 36))
     assert list(rig.work_dir.iterdir()) == []

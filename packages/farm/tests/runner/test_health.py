@@ -8,8 +8,8 @@ import OpenImageIO as oiio
 import pytest
 from farm.runner.health import flags
 from farm.runner.health import picture as picture_of
-from farm.runner.image_check import check_image
-from farm.runner.image_statistics import Channel, ImageStatistics, measure
+from farm.runner.image_check import examine
+from farm.runner.image_statistics import Channel, ImageStatistics
 from farm_protocol.frames import BRIGHTEST, Certainty, FlagCode
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,7 +131,7 @@ def draw(path: Path, *regions, names="RGBA", kind="float", size=(64, 36)) -> Pat
 
 
 def measured(path: Path) -> ImageStatistics:
-    found = measure(check_image(path, path.name, None))
+    found = examine(path, path.name, None)
     assert found is not None
     return found
 
@@ -283,4 +283,4 @@ def test_a_deep_image_is_no_picture(tmp_path):
     spec.channelnames, spec.deep = [*"RGBAZ"], True
     path = tmp_path / "deep.exr"
     assert oiio.ImageBuf(spec).write(str(path))
-    assert measure(check_image(path, path.name, None)) is None
+    assert examine(path, path.name, None) is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import farm.templates
 import OpenImageIO as oiio
 import pytest
-from farm.runner.image_check import check_image
+from farm.runner.image_check import examine
 from farm.runner.outputs import OutputError, take
 from farm.runner.session import Ended, frame_range
 from farm.runner.stage import InterruptedStageError, StageError, stage
@@ -38,14 +38,14 @@ def write_image(path: Path, width: int = 64, height: int = 36) -> None:
 def test_whole_images_pass_and_truncated_ones_do_not(tmp_path, extension):
     path = tmp_path / f"frame_0001.{extension}"
     write_image(path)
-    check_image(path, path.name, (64, 36))
+    examine(path, path.name, (64, 36))
     whole = path.read_bytes()
     # Behind its pixels, a TGA of OpenImageIO has a long thumbnail, which may be cut.
     almost = len(whole) // 2 if extension == "tga" else len(whole) - 1
     for part in (0, 20, len(whole) // 2, almost):
         path.write_bytes(whole[:part])
         with pytest.raises(OutputError, match=r"frame_0001"):
-            check_image(path, path.name, (64, 36))
+            examine(path, path.name, (64, 36))
 
 
 def test_a_truncated_cineon_file_is_found_by_its_declared_size(tmp_path):
@@ -54,15 +54,15 @@ def test_a_truncated_cineon_file_is_found_by_its_declared_size(tmp_path):
     struct.pack_into(">IIIIII", header, 0, 0x802A5FD7, 2048, 1024, 1024, 0, 2048 + 400)
     path.write_bytes(bytes(header) + bytes(100))
     with pytest.raises(OutputError):
-        check_image(path, "a.cin", None)
+        examine(path, "a.cin", None)
 
 
 def test_a_wrong_size_is_named(tmp_path):
     path = tmp_path / "a.png"
     write_image(path, 32, 18)
     with pytest.raises(OutputError, match="32x18 pixels instead of 64x36"):
-        check_image(path, "a.png", (64, 36))
-    check_image(path, "a.png", None)
+        examine(path, "a.png", (64, 36))
+    examine(path, "a.png", None)
 
 
 @settings(deadline=None)

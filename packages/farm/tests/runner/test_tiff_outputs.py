@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from farm.runner.image_check import check_image
+from farm.runner.image_check import examine
 from farm.runner.outputs import OutputError
 from farm.runner.tiff_extent import ends_too_early
 
@@ -77,7 +77,7 @@ def tiff(
 def check(folder: Path, content: bytes) -> None:
     path = folder / "frame_0001.tif"
     path.write_bytes(content)
-    check_image(path, path.name, (WIDTH, HEIGHT))
+    examine(path, path.name, (WIDTH, HEIGHT))
 
 
 @pytest.mark.parametrize("order", "<>")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
-from farm.runner.image_check import check_image
+from farm.runner.image_check import examine
 from farm.runner.outputs import OutputError
 
 from stand_ins import PROGRAMS, install
@@ -72,7 +72,7 @@ def test_frames_are_rendered(run, tmp_path, product):
         assert text in done.stdout
     pictures = [oiio.ImageBuf(str(frame(tmp_path, number))) for number in (1, 2, 3)]
     for number, picture in enumerate(pictures, 1):
-        check_image(frame(tmp_path, number), "frame", SIZE)
+        examine(frame(tmp_path, number), "frame", SIZE)
         assert oiio.ImageBufAlgo.isConstantColor(picture) is None
     assert oiio.ImageBufAlgo.compare(pictures[0], pictures[1], 0.01, 0.01).nfail > 0
     assert oiio.ImageBufAlgo.compare(pictures[1], pictures[2], 0.01, 0.01).nfail > 0
@@ -111,10 +111,10 @@ def test_frames_that_are_no_good(run, tmp_path, product):
     write_scene(tmp_path, product, "truncate 1", "wrong-size 2")
     assert run(product, *COMMANDS[product]).returncode == 0
     with pytest.raises(OutputError, match="complete image"):
-        check_image(frame(tmp_path, 1), "frame", SIZE)
+        examine(frame(tmp_path, 1), "frame", SIZE)
     with pytest.raises(OutputError, match="16x12 pixels instead of 32x24"):
-        check_image(frame(tmp_path, 2), "frame", SIZE)
-    check_image(frame(tmp_path, 3), "frame", SIZE)
+        examine(frame(tmp_path, 2), "frame", SIZE)
+    examine(frame(tmp_path, 3), "frame", SIZE)
 
 
 @every_product

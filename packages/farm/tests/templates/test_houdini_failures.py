@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from every_python import interpreter
-from farm.runner.image_check import check_image
+from farm.runner.image_check import examine
 from farm.runner.outputs import OutputError
 
 from .houdini_rig import TAKES, node
@@ -44,7 +44,7 @@ def test_bad_files_are_the_runners_to_find(houdini, order):
     houdini.write(stand_in={order: 1})
     (name,) = houdini.render("1").files
     with pytest.raises(OutputError):
-        check_image(houdini.output / name, name, (64, 36))
+        examine(houdini.output / name, name, (64, 36))
 
 
 def test_no_licence_to_render(houdini):

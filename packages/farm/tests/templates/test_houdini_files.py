@@ -1,7 +1,7 @@
 """Houdini's render.py: which frames it renders, and where their files go."""
 
 import pytest
-from farm.runner.image_check import check_image
+from farm.runner.image_check import examine
 from stand_ins_houdini import VERSION
 
 from .houdini_rig import node
@@ -24,7 +24,7 @@ def test_frames_are_rendered_reported_and_delivered(houdini):
     pictures = {(houdini.output / name).read_bytes() for name in run.files}
     assert len(pictures) == 3
     for name in run.files:
-        check_image(houdini.output / name, name, (64, 36))
+        examine(houdini.output / name, name, (64, 36))
     assert not [path for path in houdini.partial.rglob("*") if path.is_file()]
 
 
@@ -136,7 +136,7 @@ def test_names_and_extensions_that_the_job_chooses(houdini, disk, names):
     houdini.write()
     run = houdini.render("1", disk=disk)
     assert run.files == names
-    check_image(houdini.output / names[0], names[0], (64, 36))
+    examine(houdini.output / names[0], names[0], (64, 36))
 
 
 def test_the_extension_of_geometry_is_replaced_as_one(houdini):

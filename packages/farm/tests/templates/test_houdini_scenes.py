@@ -1,7 +1,7 @@
 """Houdini's render.py: what a job sets in the scene, and what the scene lacks."""
 
 import pytest
-from farm.runner.image_check import check_image
+from farm.runner.image_check import examine
 from stand_ins_houdini import VERSION
 
 from .houdini_rig import MANTRA, TAKES, node
@@ -14,7 +14,7 @@ def test_takes(houdini):
     run = houdini.render("1", take="wide")
     assert run.of("loaded")[0]["width"] == 128
     assert run.files == houdini.delivered() == ["wide.0001.png"]
-    check_image(houdini.output / "wide.0001.png", "wide.0001.png", (128, 36))
+    examine(houdini.output / "wide.0001.png", "wide.0001.png", (128, 36))
     assert houdini.render("1", take="Main").files == ["shot.0001.png"]
 
 
@@ -37,7 +37,7 @@ def test_parameters(houdini):
     run = houdini.render("1", parms=parms)
     loaded = run.of("loaded")[0]
     assert (loaded["width"], loaded["height"]) == (80, 40)
-    check_image(houdini.output / run.files[0], "it", (80, 40))
+    examine(houdini.output / run.files[0], "it", (80, 40))
 
 
 def test_parameters_that_override_the_resolution(houdini):

@@ -44,16 +44,11 @@ _AT_ONCE_BYTES = _GIB
 """What is decoded at a time: all of nearly every frame, some channels of larger ones."""
 
 
-def check_image(path: Path, name: str, size: tuple[int, int] | None) -> Any:
-    """Decode an image of a moderate size, and return its first part as ``OpenImageIO.ImageBuf``.
-
-    Parameters and errors as those of `examine`.
-    """
-    return _Image(path, name).checked(size, lambda _: None)
-
-
 def examine(
-    path: Path, name: str, size: tuple[int, int] | None, told: Callable[[int], None]
+    path: Path,
+    name: str,
+    size: tuple[int, int] | None,
+    told: Callable[[int], None] = lambda _: None,
 ) -> ImageStatistics | None:
     """Decode an image and return the numbers of what people see of it; None of a deep one.
 
@@ -77,11 +72,6 @@ class _Image:
         import OpenImageIO as oiio
 
         self._oiio, self._path, self._name = oiio, path, name
-
-    def checked(self, size: tuple[int, int] | None, told: Callable[[int], None]) -> Any:
-        with_all = [self._read(*part) for part in enumerate(self._headers(size, told))]
-        _check_end(self._path, self._name)
-        return with_all[0]
 
     def examined(
         self, size: tuple[int, int] | None, told: Callable[[int], None]
@@ -112,7 +102,7 @@ class _Image:
         if not specs:
             raise self._damaged("it has no picture")
         if len(specs) > MOST_PARTS:
-            raise OutputError(f"{self._name} has more than {MOST_PARTS} parts, which are too many.")
+            raise OutputError(f"{self._name} has more than {MOST_PARTS} parts, which is too many.")
         for spec in specs:
             found = (spec.full_width, spec.full_height)
             if size is not None and found != size:
