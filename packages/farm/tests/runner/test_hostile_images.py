@@ -154,7 +154,9 @@ def test_who_is_in_the_hands_of_an_image_gets_no_time_for_ever(
         image_checks, "command", lambda *_: ["/bin/env", sys.executable, "-c", script]
     )
     forged = ImageChecks("off")
-    assert "the answer was none" in wrong(forged, picture(tmp_path / "1.png"))
+    assert "the process that looked at it gave no proper answer" in wrong(
+        forged, picture(tmp_path / "1.png")
+    )
     forged.close()
 
 
@@ -245,7 +247,7 @@ def test_a_large_frame_with_passes_is_decoded_in_parts(
     assert image.write(str(path)), image.geterror()
 
     def seen() -> Any:
-        return image_check.examine(path, "frame.exr", (320, 180), lambda _: None)
+        return image_check.examine(path, "frame.exr", (320, 180))
 
     at_once = seen()
     assert at_once is not None

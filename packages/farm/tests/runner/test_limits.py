@@ -289,7 +289,7 @@ while time.monotonic() < BEGIN + 60:
         pytest.param(
             BEYOND_PATHS,
             JobLimits(disk_bytes=50 * MEGABYTE),
-            "how much it has written there cannot be told.",
+            "how much it has written there cannot be measured.",
             True,
             id="beyond-paths",
         ),

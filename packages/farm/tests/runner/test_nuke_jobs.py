@@ -190,6 +190,6 @@ def test_a_script_that_no_memory_holds_is_told(desk: Callable[[str], Desk]) -> N
         file.truncate(257 << 20)
     farm = made.render(scene, claims=[[1]])
     assert end(farm).sentence == (
-        "huge.nk is larger than 256 MB, which is more than a Nuke script has."
+        "huge.nk is larger than 256 MB, which is too large for a Nuke script."
     )
     assert end(farm).permanent

@@ -35,6 +35,7 @@ _HEADER_SECONDS = 120.0
 _BYTES_A_SECOND = 4 << 20
 _MOST_ANSWER = 1 << 20
 _MOST_SENTENCE = 1000
+_NO_ANSWER = "the process that looked at it gave no proper answer"
 _STATISTICS: TypeAdapter[ImageStatistics | None] = TypeAdapter(ImageStatistics | None)
 
 
@@ -142,7 +143,7 @@ class ImageChecks:
             if "decoding" in said:
                 # Who an image has in its hands must not get time for ever.
                 if begun or not 0 <= said["decoding"] <= MOST_BYTES:
-                    raise _EndedError("the answer was none")
+                    raise _EndedError(_NO_ANSWER)
                 begun = True
                 until = time.monotonic() + _HEADER_SECONDS + said["decoding"] / _BYTES_A_SECOND
             elif "wrong" in said:
@@ -151,7 +152,7 @@ class ImageChecks:
                 try:
                     return _STATISTICS.validate_python(said["statistics"])
                 except ValidationError:
-                    raise _EndedError("the answer was none") from None
+                    raise _EndedError(_NO_ANSWER) from None
 
     def _next(self, until: float) -> dict[str, Any]:
         """Return the next line that it says. Raises _EndedError."""
@@ -171,14 +172,14 @@ class ImageChecks:
                 raise _EndedError(self._how_it_ended())
             self._rest += data
             if len(self._rest) > _MOST_ANSWER:
-                raise _EndedError("the answer was none")
+                raise _EndedError(_NO_ANSWER)
         line, _, self._rest = self._rest.partition(b"\n")
         try:
             said = json.loads(line)
         except ValueError:
-            raise _EndedError("the answer was none") from None
+            raise _EndedError(_NO_ANSWER) from None
         if not isinstance(said, dict) or not isinstance(said.get("decoding", 0), int):
-            raise _EndedError("the answer was none")
+            raise _EndedError(_NO_ANSWER)
         return said
 
     def _how_it_ended(self) -> str:
@@ -223,7 +224,7 @@ def _open(path: Path, name: str) -> Iterator[int]:
         if is_root() and not status.st_mode & stat.S_IROTH:
             # A file of another name is not the renderer's to be opened to everybody.
             if status.st_nlink > 1:
-                raise OutputError(f"{name} is another file as well, which is not for everybody.")
+                raise OutputError(f"{name} is a hard link to a file that others may not read.")
             os.fchmod(file, status.st_mode | stat.S_IROTH)
         yield file
     finally:

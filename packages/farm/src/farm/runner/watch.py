@@ -172,8 +172,8 @@ class Watch:
             return file_too_large(limits)
         if found.hidden:
             return Failure(
-                "The renderer has made a folder that nobody may look into, or folders in folders "
-                "beyond any path: how much it has written there cannot be told.",
+                "The renderer has made a folder that cannot be opened, or nested folders too deep "
+                "to reach: how much it has written there cannot be measured.",
                 True,
             )
         return None

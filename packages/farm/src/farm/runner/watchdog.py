@@ -90,7 +90,7 @@ class Flood:
         if self._lines >= 0 and self._characters >= 0:
             return None
         return Failure(
-            f"The renderer printed too much: for long, more than {LINES_A_SECOND} lines or "
-            f"{CHARACTERS_A_SECOND // 1000} kB in a second.",
+            f"The renderer printed too much: more than {LINES_A_SECOND} lines or "
+            f"{CHARACTERS_A_SECOND // 1000} kB a second, for too long.",
             True,
         )

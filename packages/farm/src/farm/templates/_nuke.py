@@ -70,8 +70,8 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
     """
     if scene.stat().st_size > _MOST_BYTES:
         raise SceneError(
-            f"{scene.name} is larger than {_MOST_BYTES >> 20} MB, which is more than a Nuke script"
-            " has."
+            f"{scene.name} is larger than {_MOST_BYTES >> 20} MB, which is too large for a Nuke"
+            " script."
         )
     try:
         text = scene.read_text(encoding="utf-8")

@@ -167,7 +167,7 @@ def _parse_structure(value: JsonValue, kind: Literal["list", "object"]) -> JsonV
     if isinstance(value, list) and len(value) > _MOST_ITEMS:
         raise ValueError(f"It has {len(value)} texts, and the most is {_MOST_ITEMS}.")
     if isinstance(value, list) and any(len(str(each)) > LONGEST_TEXT for each in value):
-        raise ValueError(f"A text of it has more than {LONGEST_TEXT} characters.")
+        raise ValueError(f"One of its texts has more than {LONGEST_TEXT} characters.")
     size = len(json.dumps(value))
     if size > _MAX_STRUCTURE:
         raise ValueError(f"It is too long: {size} bytes as JSON, and the most is {_MAX_STRUCTURE}.")

@@ -58,8 +58,8 @@ def _local(remap: str, values: Mapping[str, str]) -> str:
     source = project / remap
     if source.stat().st_size > _MOST_REMAP_BYTES:
         raise SceneError(
-            f"{remap} is larger than {_MOST_REMAP_BYTES >> 20} MB, which is more than a remap file"
-            " has."
+            f"{remap} is larger than {_MOST_REMAP_BYTES >> 20} MB, which is too large for a remap"
+            " file."
         )
     try:
         text = source.read_text(encoding="utf-8-sig")
