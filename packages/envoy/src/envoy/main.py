@@ -60,13 +60,13 @@ async def running(
     """Run an Envoy; yields an event that is set when somebody asks it to stop.
 
     Parameters:
+        settings: of an Envoy whose data folder is `owned`.
         listener: from `listening.listen`.
         farm_command: how to start the embedded farm; None: as usual.
 
     Raises:
         TokenFileError: it is to be strict, and its token cannot be used.
     """
-    make_folder(settings.data_dir, OURS)
     token = token_file.kept(settings.token_path) if settings.strict else None
     stop = asyncio.Event()
     waiting = WaitingRoom()
@@ -153,7 +153,7 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
 
 @contextmanager
 def owned(settings: Settings, port: int) -> Iterator[None]:
-    """Hold the data folder for this Envoy alone.
+    """Make the data folder, and hold it for this Envoy alone.
 
     Raises:
         StartError: another Envoy has it, or it cannot be written.

@@ -20,11 +20,11 @@ class Machine:
         self.process: asyncio.subprocess.Process | None = None
         self.url = ""
 
-    async def start(self) -> None:
+    async def start(self, umask: int = -1) -> None:
         command = [*(sys.executable, "-m", "envoy", "up", "--port", "0")]
         command += ["--data-dir", str(self.root / "envoy"), "--farm", self.farm.url]
         self.process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, start_new_session=True
+            *command, stdout=asyncio.subprocess.PIPE, start_new_session=True, umask=umask
         )
         line = (await self.process.stdout.readline()).decode()
         self.url = next(word for word in line.split() if word.startswith("http"))
