@@ -5,6 +5,7 @@ import json
 import time
 from typing import Any
 
+import envoy.farm_addresses
 import envoy.farm_answers
 import envoy.farm_client
 import envoy.watch.follow
@@ -271,7 +272,7 @@ async def test_a_ticket_that_leads_nowhere_fails_its_submission_with_a_sentence(
         Fault("POST", "/v1/blobs/missing", answers.told(_tickets(studio, url)), 1)
     ]
     row = await studio.until_state(await studio.submit(), "failed")
-    assert "an address for a file that is none" in row["sentence"]
+    assert "an invalid address for a file" in row["sentence"]
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ async def test_a_ticket_that_leads_nowhere_fails_its_submission_with_a_sentence(
              "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "[fe80::1]"],
 )  # fmt: skip
 def test_a_farm_elsewhere_sends_no_file_to_this_machine(host):
-    ticket = envoy.farm_client.FarmClient._ticket_url
+    ticket = envoy.farm_addresses.ticket_url
     for url in (f"http://{host}:8090/x", f"//{host}/x"):
         with pytest.raises(envoy.farm_answers.FarmAnswerError, match="on this machine"):
             ticket("https://farm.example.com", url)

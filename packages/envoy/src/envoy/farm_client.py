@@ -2,12 +2,10 @@
 
 Every method raises `FarmUnreachableError` when there is no answer and `FarmAnswerError` when the
 answer is an error; nothing here tries again (see `patience`). What an answer may be is decided in
-`farm_answers`.
+`farm_answers`, and which addresses it may name in `farm_addresses`.
 """
 
 import asyncio
-import ipaddress
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -36,6 +34,7 @@ from farm_protocol.sockets import is_another_users
 from pydantic import BaseModel, FailFast, TypeAdapter
 
 from envoy.errors import EnvoyError, FarmUnreachableError, NotSignedInError
+from envoy.farm_addresses import origin, ticket_url
 from envoy.farm_answers import (
     ANSWER_SECONDS,
     ERROR_BYTES,
@@ -220,7 +219,7 @@ class FarmClient:
             FileChangedError: it is shorter than ``size`` by now.
             FarmAnswerError: with ``hash_mismatch`` when its bytes are not the announced ones.
         """
-        url, own = self._ticket_url(await self._address(), ticket.url)
+        url, own = ticket_url(await self._address(), ticket.url)
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         if own:
             headers |= self._authorization()
@@ -385,28 +384,6 @@ class FarmClient:
                 check_status(response, content)
                 return content
 
-    @staticmethod
-    def _ticket_url(farm: str, ticket: str) -> tuple[httpx.URL, bool]:
-        """Return where a ticket leads, and whether that is the farm itself.
-
-        A presigned address of an object store must not see our access key. And it must not be a
-        program on this machine, which would take what comes from Envoy for its user's wish.
-        """
-        own = httpx.URL(farm)
-        try:
-            url = own.join(ticket)
-        except httpx.InvalidURL as error:
-            raise faulty(
-                "The farm names an address for a file that is none.", may_pass=False
-            ) from error
-        if (url.scheme, url.netloc) == (own.scheme, own.netloc):
-            return url, True
-        if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-            raise faulty("The farm names an address for a file that is none.", may_pass=False)
-        if _is_this_machine(url.host) and not _is_this_machine(own.host):
-            raise faulty("The farm names an address on this machine for a file.", may_pass=False)
-        return url, False
-
     def _authorization(self) -> dict[str, str]:
         if not self._access_key:
             raise NotSignedInError
@@ -425,29 +402,3 @@ class FarmClient:
                 "The farm on this machine has ended, and another user's program has taken its port."
             )
         return self.url
-
-
-def origin(url: str) -> str:
-    """Return scheme, host and port of an address, each as it is compared."""
-    try:
-        parts = httpx.URL(url)
-    except httpx.InvalidURL:
-        return url  # Every call will say so.
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    return f"{parts.scheme}://{parts.host}:{port}"
-
-
-def _is_this_machine(host: str) -> bool:
-    name = host.lower().rstrip(".").strip("[]")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    with suppress(OSError):
-        # As the system reads numbers: '127.1' and '2130706433' are addresses, too.
-        name = socket.inet_ntoa(socket.inet_aton(name))
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return address.is_loopback or address.is_unspecified or address.is_link_local
