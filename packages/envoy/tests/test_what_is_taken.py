@@ -79,6 +79,7 @@ async def test_links_inside_are_followed_and_those_outside_not(studio):
     (studio.project / "all").symlink_to("tex")
     (studio.project / "wood.png").symlink_to("tex/wood.png")
     (studio.project / "tex" / "up").symlink_to("..")
+    (studio.project / "circle").symlink_to("circle")
     (studio.project / "secret").symlink_to(secret(studio))
     (studio.project / "secrets").symlink_to(secret(studio).parent)
     await studio.submitted(project_files=whole(studio))
@@ -90,6 +91,7 @@ async def test_links_inside_are_followed_and_those_outside_not(studio):
     assert f"add_files('{secret(studio).parent}', ...)" in told
     assert f"{studio.project / 'secrets'} leads to" in told
     assert "tex/up was skipped: it leads back to a folder above it" in told
+    assert f"it leads to {studio.project / 'circle'}, which cannot be read (" in told
 
 
 async def test_a_folder_that_is_added_by_itself_is_inside(studio):

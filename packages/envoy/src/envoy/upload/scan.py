@@ -217,9 +217,11 @@ class _Look:
         try:
             status = os.stat(real)
         except OSError as error:
-            reason = "nothing" if isinstance(error, FileNotFoundError) else error.strerror
+            where = f"{real}, which cannot be read ({error.strerror})"
+            if isinstance(error, FileNotFoundError):
+                where = f"nothing ({real})"
             raise _NotTakenError(
-                f"The link {entry.path} was skipped: it leads to {reason} ({real})."
+                f"The link {entry.path} was skipped: it leads to {where}."
             ) from None
         if stat.S_ISDIR(status.st_mode):
             if real in parents:
