@@ -148,13 +148,15 @@ class _Asking:
         # By number: 'localhost' may mean ::1 first, where a machine without IPv6 has no Envoy.
         target = self._address.rstrip("/").replace("//localhost", "//127.0.0.1")
         if is_another_users(target):
-            # It says what it likes: where a data folder is, for example, and any amount of it.
+            # Envoy may have ended, and then its port is anybody's: whoever took it must not see the
+            # token, and says what it likes: where a data folder is, for example, and any amount.
             _fail(
-                f"The program at {self._address} belongs to another user of this machine, and is"
-                " not asked. Start your own Envoy on another port, such as: envoy up --port 8091"
+                f"The program at {self._address} belongs to another user of this machine, so"
+                " nothing was sent to it. Start your own Envoy on another port, such as:"
+                " envoy up --port 8091"
             )
         try:
-            token, fault = self._token(httpx.URL(target).host, target)
+            token, fault = self._token(httpx.URL(target).host)
             answer = httpx.request(
                 method,
                 target + path,
@@ -175,14 +177,13 @@ class _Asking:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
             _fail(f"The program at {self._address} does not answer as Envoy does ({error}).")
 
-    def _token(self, host: str, target: str) -> tuple[str, str]:
+    def _token(self, host: str) -> tuple[str, str]:
         """Return the token to show, and why there is none although there is a file."""
         try:
             is_here = ipaddress.ip_address(host).is_loopback
         except ValueError:
             is_here = False
-        # Envoy may have ended, and then its port is anybody's.
-        if not is_here or is_another_users(target):
+        if not is_here:
             return "", ""
         try:
             return token_file.read(self._token_path), ""
