@@ -44,7 +44,6 @@ class Plan:
     spec: SubmissionSpec
     groups: tuple[FileGroup, ...]
     watches: tuple[Watch, ...]
-    warnings: tuple[str, ...]
 
 
 def compose(body: SubmitBody) -> Plan:
@@ -54,7 +53,6 @@ def compose(body: SubmitBody) -> Plan:
         InvalidRequestError: naming every field that is wrong.
     """
     errors: Errors = {}
-    warnings: list[str] = []
     request, params = body.project_request, body.project_request.params
     project = project_name(body, errors)
     name = params.submission_name or request.name or "submission"
@@ -81,7 +79,7 @@ def compose(body: SubmitBody) -> Plan:
     except ValidationError as error:
         raise InvalidRequestError(_faults(error, "")) from error
     groups = () if body.skip_upload else tuple(body.project_files)
-    return Plan(spec, groups, watches, tuple(warnings))
+    return Plan(spec, groups, watches)
 
 
 def project_name(body: SubmitBody, errors: Errors) -> str:

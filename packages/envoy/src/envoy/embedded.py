@@ -114,7 +114,7 @@ class EmbeddedFarm:
 
     async def _adopt(self) -> tuple[str, Callable[[], Awaitable[None]]] | None:
         """Return a farm that runs already on our folder, and how to await its end."""
-        found = await asyncio.to_thread(_announced, self._folder)
+        found = await in_thread(_announced, self._folder)
         if found is None or not await self._is_ours(found):
             return None
         self._adopted = found

@@ -9,10 +9,11 @@ import socket
 import sys
 from typing import Self
 
+from http_gate.connections import BACKLOG
+
 from envoy.errors import StartError
 
 V4, V6 = "127.0.0.1", "::1"
-BACKLOG = 128
 _MOST_TRIES = 20
 """Of port 0, until one is free on both."""
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})

@@ -88,7 +88,7 @@ class Projects:
             name=spec.name,
             output_folder=spec.output_folder,
             spec=spec.model_dump_json(),
-            warnings=dict.fromkeys([*skipped.sentences, *plan.warnings, *check.warnings]),
+            warnings=dict.fromkeys([*skipped.sentences, *check.warnings]),
         )
         await self._accept(entry, files, plan.watches)
         return entry

@@ -52,9 +52,9 @@ def _say(out: Console, text: str) -> None:
 def _sentences(submission: dict[str, Any]) -> list[str]:
     """Return what a submission and its jobs say, each once, and of whom it is."""
     project = submission["project"]
-    of_project = [submission["sentence"], *submission["warnings"]]
-    said = [(project, each) for each in [*of_project, submission["downloads"]["sentence"]]]
-    said += [(project, warning) for warning in submission["warnings"]]
+    downloads = submission["downloads"]
+    of_project = [submission["sentence"], *submission["warnings"], downloads["sentence"]]
+    said = [(project, sentence) for sentence in of_project]
     for job in submission["jobs"]:
         of_job = [job["sentence"], *job["warnings"]]
         said += [(f"{project}, {job['name']}", sentence) for sentence in of_job]

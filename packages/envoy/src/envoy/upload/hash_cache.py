@@ -41,9 +41,7 @@ class HashCache:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
-    def hash_all(
-        self, files: Sequence[UploadFile], moved: Callable[[str], None] = lambda path: None
-    ) -> list[Hashed]:
+    def hash_all(self, files: Sequence[UploadFile], moved: Callable[[str], None]) -> list[Hashed]:
         """Return the hashes of files; blocking, so to be called in a thread.
 
         Parameters:
@@ -68,7 +66,7 @@ class HashCache:
         return result
 
 
-def hash_again(hashed: Hashed, moved: Callable[[str], None] = lambda path: None) -> Hashed:
+def hash_again(hashed: Hashed, moved: Callable[[str], None]) -> Hashed:
     """Return the file as it is now, read anew; blocking. Raises LocalFileError."""
     record, _ = _hash_one(hashed.local, hashed.root, None, moved)
     return Hashed(
