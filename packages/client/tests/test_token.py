@@ -115,7 +115,7 @@ def test_a_link_is_not_followed(envoy, folder):
 @needs_modes
 def test_a_fifo_holds_nobody_up(envoy, folder):
     os.mkfifo(folder / "token", 0o600)
-    assert "it is no regular file" in refused(envoy)
+    assert "it is not a regular file" in refused(envoy)
 
 
 @pytest.mark.parametrize("content", ["", "two words\n", "x" * 300, "to\nken", "n\u00f6"])
@@ -140,7 +140,7 @@ def test_a_refusal_says_which_token_was_sent_and_not_the_token(envoy, folder, mo
 
 @pytest.mark.parametrize("token", ["", "two words", "line\r\nX-Evil: 1", "n\u00f6", 5, "x" * 201])
 def test_what_can_be_no_token_is_an_error_and_sends_nothing(envoy, folder, token):
-    with pytest.raises(APIError, match="given is none"):
+    with pytest.raises(APIError, match="given cannot be used"):
         EnvoyClient(url=envoy.url, token=token).get_user_info()
     assert envoy.shown == []
 

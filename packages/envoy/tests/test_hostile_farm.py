@@ -324,7 +324,7 @@ async def test_a_bad_row_is_one_failed_download_and_the_others_come(studio, kind
     await until(lambda: told.calls)
     studio.farm.output(submission_id, f"{OUT}/good.png", b"pixels")
     downloads = await settled(studio, submission_id, files_done=2, files_failed=1)
-    assert "A result was refused: the farm tells a wrong" in downloads["sentence"]
+    assert "A result was refused: the farm gives a wrong" in downloads["sentence"]
     assert f"{OUT}/bad.png" in downloads["sentence"]
 
 
@@ -384,7 +384,7 @@ async def test_bytes_that_are_not_those_announced_fail_one_result(studio, kind):
         downloads = await settled(studio, submission_id, files_failed=1)
         assert "bad.png cannot be downloaded" in downloads["sentence"]
     else:
-        await waits_for(studio, "bad.png does not come")
+        await waits_for(studio, "bad.png cannot be downloaded yet")
     assert [path.name for path in studio.results.iterdir()] == ["good.png"]
 
 
@@ -399,7 +399,7 @@ async def test_results_that_drip_do_not_hold_up_the_others(hurried, studio):
     for number in range(20):
         studio.farm.output(submission_id, f"{OUT}/good/{number}.png", b"%d" % number)
     await settled(studio, submission_id, files_done=20)
-    await waits_for(studio, "does not come")
+    await waits_for(studio, "cannot be downloaded yet")
     studio.farm.faults = []
     # Nothing was given up: the others would come as well, were they what they should be.
     await settled(studio, submission_id, files_done=20, files_failed=8)

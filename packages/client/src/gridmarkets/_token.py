@@ -44,7 +44,7 @@ def find(given):
     if given is not None:
         return _checked(given, "The token that this client was given")
     if os.environ.get(VARIABLE, "").strip():
-        return _checked(os.environ[VARIABLE], "The token of the variable " + VARIABLE)
+        return _checked(os.environ[VARIABLE], "The token in the variable " + VARIABLE)
     folder = _data_folder()
     return _in_file(os.path.join(folder, str("token"))) if folder else Shown("")
 
@@ -53,7 +53,9 @@ def _checked(value, what):
     token = to_text(value).strip() if is_text(value) or isinstance(value, bytes) else ""
     if not _TOKEN.match(token):
         raise errors.APIError(
-            "{0} is none: a token is one line of ASCII characters without spaces.".format(what)
+            "{0} cannot be used: a token is one line of ASCII characters without spaces.".format(
+                what
+            )
         )
     return Shown(token, "{0} was sent.".format(what))
 
@@ -78,13 +80,13 @@ def _in_file(path):
     if fault:
         sentence = "The token file {0} was not used: {1}. Remove it, and start Envoy again."
         return Shown("", sentence.format(to_text(path), fault))
-    return Shown(token, "The token of the file {0} was sent.".format(to_text(path)))
+    return Shown(token, "The token in the file {0} was sent.".format(to_text(path)))
 
 
 def _fault(status):
     """Return why others may know what is in a file, or ""."""
     if not stat.S_ISREG(status.st_mode):
-        return "it is no regular file"
+        return "it is not a regular file"
     if not hasattr(os, "geteuid"):
         return ""  # Windows has no modes: the access list of the user's folder protects it.
     if status.st_uid != os.geteuid():

@@ -160,8 +160,8 @@ def check_status(response: httpx.Response, content: bytes) -> None:
         return
     if status < 400:
         raise faulty(
-            f"The farm answered {status} instead of doing what it was asked. Envoy is not sent"
-            " elsewhere by an answer: is the farm's address right?"
+            f"The farm answered {status} instead of doing what it was asked. Envoy follows no"
+            " redirects: check the farm's address."
         )
     try:
         body = read(TypeAdapter(ErrorBody), content, response.url.path)
@@ -264,7 +264,7 @@ def read_news(content: bytes, where: str) -> News:
 def _note(row: JsonValue, fault: str, refused: list[RefusedOutput], faults: list[str]) -> None:
     submission, path = (_text(row, name) for name in ("submission_id", "path"))
     if submission and path:
-        sentence = f"A result was refused: the farm tells a wrong {fault} of '{path}'."
+        sentence = f"A result was refused: the farm gives a wrong {fault} for '{path}'."
         refused.append(RefusedOutput(submission, path, sentence))
     else:
         faults.append(f"The farm tells of a result with a wrong {fault}.")

@@ -115,6 +115,6 @@ def unreadable(path: Path, error: OSError) -> LocalFileError:
 def stuck(path: Path | str) -> LocalFileError:
     """Return the error for a file whose disk does not answer."""
     return LocalFileError(
-        f"The file {path} has not answered for {STUCK_SECONDS:.0f} s. When its disk works again,"
-        " submit again."
+        f"The disk of the file {path} has not answered for {STUCK_SECONDS:.0f} s. Submit again when"
+        " it works."
     )

@@ -79,7 +79,7 @@ def read(path: Path) -> str:
 def _fault(status: os.stat_result) -> str:
     """Return why others may know what is in a file, or ""."""
     if not stat.S_ISREG(status.st_mode):
-        return "it is no regular file"
+        return "it is not a regular file"
     if sys.platform == "win32":
         return ""  # There are no modes: the folder's access list protects it.
     if status.st_uid != os.geteuid():

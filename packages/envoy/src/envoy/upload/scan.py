@@ -123,7 +123,7 @@ def _scan_group(
         refuse("localRoot", f"The folder {root} does not exist.")
         return
     if special := _special(os.path.realpath(root)):
-        refuse("localRoot", f"{root} cannot be a project: what is in {special} are no files.")
+        refuse("localRoot", f"{root} cannot be a project: {special} holds no ordinary files.")
         return
     for name in [""] if group.files is None else group.files:
         try:
@@ -254,7 +254,7 @@ class _Look:
             _NotTakenError: it lies in none.
         """
         if special := _special(real):
-            raise _NotTakenError(f"{path} is not taken: what is in {special} are no files.")
+            raise _NotTakenError(f"{path} is not taken: {special} holds no ordinary files.")
         for folder in self.folders:
             if real == folder or real.startswith(
                 folder if folder[-1] == os.sep else folder + os.sep

@@ -197,7 +197,8 @@ class Downloader:
         who = f"result {download.id}"
 
         async def again() -> None:
-            self._waiting.tell(who, f"{download.relative} does not come: {error} Trying again.")
+            sentence = f"{download.relative} cannot be downloaded yet: {error} Trying again."
+            self._waiting.tell(who, sentence)
             try:
                 await self._waiting.pause(
                     min(LONGEST_PAUSE_SECONDS, pause_seconds(1) * 2.0 ** min(count, 16))

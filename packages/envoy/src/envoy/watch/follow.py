@@ -94,7 +94,7 @@ class Follower:
         took = asyncio.get_running_loop().time() - began
         if said and news.cursor <= cursor:
             self._still += 1
-            self._waiting.tell("feed", "The farm tells the same news again and again.")
+            self._waiting.tell("feed", "The farm sends the same news again and again.")
             await self._waiting.pause(max(QUICK_SECONDS, pause_seconds(self._still)))
             return
         self._still = 0

@@ -33,7 +33,7 @@ def stranger(transport: asyncio.BaseTransport) -> str:
     if uid in (os.geteuid(), _ROOT):
         return ""
     if uid is None:
-        return "Envoy could not find out who calls, and answers nobody it does not know. Try again."
+        return "Envoy could not find out who is calling, and answers only its own user. Try again."
     return (
         f"This Envoy works for another user of this machine, and answers nobody else (you are user"
         f" {uid}). Start one of your own, on another port: envoy up --port 8091"
