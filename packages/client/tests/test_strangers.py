@@ -32,6 +32,16 @@ def test_a_stranger_on_the_port_of_an_envoy_that_is_down_gets_nothing(host, name
 
 
 @needs_others
+@pytest.mark.parametrize("rest", ["?x", "#x", "/x?y#z"])
+def test_a_stranger_gets_nothing_however_the_address_ends(rest):
+    with stranger("127.0.0.1") as (port, came):
+        client = EnvoyClient(url=f"http://localhost:{port}")
+        with pytest.raises(APIError, match="belongs to another user"):
+            client.http_client.request("GET", f"{client.url}{rest}")
+    assert came == ["nobody came"]
+
+
+@needs_others
 def test_a_stranger_on_the_other_loopback_gets_nothing(envoy):
     port = int(envoy.url.rsplit(":", 1)[1])
     with stranger("::1", port) as (_, came):

@@ -168,7 +168,7 @@ class Requestor(object):
             APIError: the program that listens there belongs to another user.
         """
         scheme, rest = url.split("://", 1) if "://" in url else ("", url)
-        authority = rest.split("/", 1)[0].split("?", 1)[0]
+        authority = _authority(url)
         if scheme.lower() != "http" or not _is_local(url):
             return url, None
         name, port = _name_and_port(authority)
@@ -263,8 +263,12 @@ def _path(segments):
     return "/" + "/".join(quote_segment(segment) for segment in segments)
 
 
+def _authority(url):
+    return re.match("[^/?#]*", url.split("://", 1)[-1]).group(0)
+
+
 def _is_local(url):
-    authority = url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
+    authority = _authority(url).rsplit("@", 1)[-1]
     host = authority if authority.endswith("]") else authority.rsplit(":", 1)[0]
     return host.lower() in LOCAL_HOSTS or host.startswith("127.")
 
