@@ -22,11 +22,11 @@ from farm.ports import LaunchRequest
 class FolderEngine:
     """An engine whose runners are files: a runner lives as long as its order is there."""
 
+    host = ""
+
     def __init__(self, work_dir: Path, **_: Any) -> None:
         self._orders = work_dir.parent / "orders"
         self._orders.mkdir(exist_ok=True)
-
-    host = ""
 
     def prepare(self) -> None:
         """Nothing to prepare."""

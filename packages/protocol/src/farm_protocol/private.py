@@ -19,8 +19,8 @@ def make_folder(folder: Path, known: Iterable[str]) -> None:
     """Make a service's data folder, or take others' rights from one that it made before.
 
     A folder that was there already and holds other things is left as it is: whoever named it may
-    share it, and what the service writes into it is private all the same. To be called once a start,
-    before anything is written: from then on the folder holds what is known.
+    share it, and what the service writes into it is private all the same. To be called once a
+    start, before anything is written: from then on the folder holds what is known.
 
     Parameters:
         known: names that only a folder of this service holds.
