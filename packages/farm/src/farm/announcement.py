@@ -4,10 +4,10 @@ Only the farm's own user can read it: it holds a secret by which an Envoy recogn
 the farm the Envoy (`farm_protocol.proof`).
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from farm_protocol.private import replace_private
 from pydantic import BaseModel, Field, ValidationError
 
 
@@ -30,13 +30,7 @@ class Announcement(BaseModel):
 
     def write(self, data_dir: Path) -> None:
         """Replace the announcement of the farm that ran here before."""
-        temporary = data_dir / "farm.json.part"
-        temporary.unlink(missing_ok=True)
-        # Created unreadable for others: chmod afterwards would leave a moment in between.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(self.model_dump_json())
-        temporary.replace(data_dir / "farm.json")
+        replace_private(data_dir / "farm.json", self.model_dump_json().encode())
 
     @classmethod
     def read(cls, data_dir: Path) -> "Announcement | None":

@@ -254,7 +254,7 @@ def test_commands_at_once_make_one_farm(folder: Path, url: str | None) -> None:
     for code, (_, errors) in zip(codes, told, strict=True):
         assert code == 0 or "Another farm works on" in errors, errors
     assert command(folder, "users", "list").returncode == 0
-    assert not [name for name in content(folder) if name.endswith(".part")]
+    assert not [name for name in content(folder) if name.endswith((".part", ".new"))]
 
 
 def test_folders_that_remember_nothing_yet(

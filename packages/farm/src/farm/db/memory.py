@@ -1,11 +1,10 @@
 """``database.json`` in the data folder: which database is this farm's own."""
 
 import json
-import os
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 
+from farm_protocol.private import FOLDER_MODE, replace_private
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from farm.errors import CannotOpenDatabaseError
@@ -61,11 +60,5 @@ class Memory(BaseModel):
         """Let a folder remember, unless it does already."""
         if Memory.read(data_dir) == self:
             return
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Mode 0600 from its first moment, as mkstemp makes it.
-        descriptor, part = tempfile.mkstemp(dir=data_dir, prefix="database.", suffix=".part")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(self.model_dump_json())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).replace(self.path(data_dir))
+        data_dir.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        replace_private(self.path(data_dir), self.model_dump_json().encode())
