@@ -255,7 +255,7 @@ def find_catalogue(settings: Settings) -> Catalogue:
 def _complain(database: Database, policy: SandboxPolicy, render_user: str) -> None:
     """Tell the operator what this machine lacks. Raises StartError: there is no such account."""
     with database.read() as connection:
-        mode = policy.now(accounts.count(connection))
+        mode = policy.now(alone=accounts.is_alone(connection))
     if trouble := complaint(mode):
         logger.warning("%s", trouble)
     try:

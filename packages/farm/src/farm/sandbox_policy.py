@@ -23,15 +23,16 @@ class SandboxPolicy:
     given: SandboxMode | None = None
     reached: bool = False
 
-    def now(self, accounts: int) -> SandboxMode:
+    def now(self, *, alone: bool) -> SandboxMode:
         """Return what counts.
 
         Parameters:
-            accounts: how many the farm has, disabled ones included: their files are still there.
+            alone: the farm has no more than one account. Disabled ones count: their files are still
+                there.
         """
         if self.given is not None:
             return self.given
-        return "required" if self.reached or accounts > 1 else "auto"
+        return "required" if self.reached or not alone else "auto"
 
 
 def is_reached(host: str, proxies: Sequence[str]) -> bool:

@@ -5,19 +5,18 @@ from farm.sandbox_policy import SandboxPolicy, is_reached
 
 
 @pytest.mark.parametrize(
-    ("given", "reached", "accounts", "mode"),
+    ("given", "reached", "alone", "mode"),
     [
-        (None, False, 0, "auto"),
-        (None, False, 1, "auto"),
-        (None, False, 2, "required"),
-        (None, True, 1, "required"),
-        ("auto", True, 9, "auto"),
-        ("off", True, 9, "off"),
-        ("required", False, 1, "required"),
+        (None, False, True, "auto"),
+        (None, False, False, "required"),
+        (None, True, True, "required"),
+        ("auto", True, False, "auto"),
+        ("off", True, False, "off"),
+        ("required", False, True, "required"),
     ],
 )
-def test_what_counts(given, reached, accounts, mode) -> None:
-    assert SandboxPolicy(given, reached).now(accounts) == mode
+def test_what_counts(given, reached, alone, mode) -> None:
+    assert SandboxPolicy(given, reached).now(alone=alone) == mode
 
 
 @pytest.mark.parametrize(

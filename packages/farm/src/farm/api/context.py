@@ -81,7 +81,7 @@ class Context:
 
     def sandbox_mode(self, connection: Connection) -> SandboxMode:
         """Return whether renderers run in a sandbox, as things are now."""
-        return self.sandbox.now(accounts.count(connection))
+        return self.sandbox.now(alone=accounts.is_alone(connection))
 
     def has_gpu(self, machine_type: str) -> bool:
         """Return whether machines of this type have a GPU."""

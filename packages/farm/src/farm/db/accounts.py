@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from farm_protocol.users import Role
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from farm.db import plans
 from farm.db.plans import Plan
@@ -82,18 +82,13 @@ def by_id(connection: Connection, account_id: str) -> AccountRow:
 
 
 def is_alone(connection: Connection) -> bool:
-    """Return whether the farm has no more than one account."""
+    """Return whether the farm has no more than one account, disabled ones included."""
     return len(connection.execute(select(accounts.c.id).limit(2)).all()) < 2
 
 
 def everybody(connection: Connection) -> list[AccountRow]:
     """Return all accounts, by email."""
     return [_account(row) for row in connection.execute(_COLUMNS.order_by(accounts.c.email))]
-
-
-def count(connection: Connection) -> int:
-    """Return how many accounts there are, disabled ones included."""
-    return connection.execute(select(func.count()).select_from(accounts)).scalar_one()
 
 
 def by_key_hash(connection: Connection, key_hash: str) -> AccountRow | None:
