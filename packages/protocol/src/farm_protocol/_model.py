@@ -12,6 +12,9 @@ Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 """How many, or how many bytes."""
 
+Seconds = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
+"""A time that somebody has measured."""
+
 Amount = Annotated[Decimal, Field(max_digits=60)]
 """An exact amount of credits; which ones are allowed is the farm's to say."""
 

@@ -4,23 +4,9 @@ It may have any shape, but not any size: see `MOST_VALUES` and what follows it.
 """
 
 import math
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, Field, JsonValue
-
-Seconds = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
-"""A time that somebody has measured."""
-
-
-def printable(text: str) -> str:
-    """Return ``text`` as it is. Raises ValueError: a character in it cannot be seen."""
-    if not text.isprintable():
-        raise ValueError("holds a character that cannot be printed")
-    return text
-
-
-Printable = Annotated[str, AfterValidator(printable)]
-"""A name that may be shown anywhere: no control character, no line break, no lone surrogate."""
+from pydantic import JsonValue
 
 MOST_VALUES = 10_000
 """Of all parameters of a job together, lists and objects counted by what is in them."""

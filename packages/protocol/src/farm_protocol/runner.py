@@ -22,11 +22,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from farm_protocol._model import Answer, FirstFault, Int32, Request
-from farm_protocol._values import Printable, Seconds
+from farm_protocol._model import Answer, FirstFault, Int32, Request, Seconds
 from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath
 from farm_protocol.frames import FlagCode, FrameFlag, Picture
-from farm_protocol.text import Id, Told
+from farm_protocol.text import Id, Printable, Told
 
 CLAIM_TIMEOUT_SECONDS = 12.0
 """A claim without a sign of life for this long returns to the pool. The farm looks every 2 s: a

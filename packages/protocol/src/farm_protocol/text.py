@@ -28,6 +28,13 @@ def one_line(text: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """Return ``text`` if each of its characters can be seen. Raises ValueError."""
+    if not text.isprintable():
+        raise ValueError("holds a character that cannot be printed")
+    return text
+
+
 def storable_text(text: str) -> str:
     """Return ``text`` without NUL, which PostgreSQL does not store; all else stays."""
     return text.replace("\0", "\ufffd")
@@ -75,6 +82,8 @@ def _code(character: str) -> str:
 
 Line = Annotated[str, AfterValidator(one_line)]
 """A name, a label: text without control characters."""
+Printable = Annotated[str, AfterValidator(printable)]
+"""What a machine calls itself or its programs: narrower than `Line`, since nobody has chosen it."""
 Told = Annotated[str, AfterValidator(storable_text)]
 """What a program has said; shown only `escaped`."""
 Id = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$")]
