@@ -11,13 +11,18 @@ MOST = 100
 """Most warnings of a job. Runners tell of what they find, again and again."""
 
 
+def news(known: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Return those of the texts that a job with these warnings is still to be given, each once."""
+    new = [text for text in dict.fromkeys(texts) if text not in known]
+    return new[: max(0, MOST - len(known))]
+
+
 def add(connection: Connection, job_id: str, texts: Sequence[str]) -> None:
     """Give a job that exists these warnings, each once, and tell the feed."""
     row = connection.execute(
         select(jobs.c.account_id, jobs.c.warnings).where(jobs.c.id == job_id)
     ).one()
-    new = [text for text in dict.fromkeys(texts) if text not in row.warnings]
-    new = new[: max(0, MOST - len(row.warnings))]
+    new = news(row.warnings, texts)
     if not new:
         return
     connection.execute(

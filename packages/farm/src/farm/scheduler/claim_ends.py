@@ -12,7 +12,7 @@ from farm.db.job_rows import JobRow
 from farm.db.runners import RunnerRow
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, free_seconds
 from farm.jobs.retries import ClaimEnd, judge_unfinished
-from farm.scheduler import machine_time, setbacks, writer
+from farm.scheduler import machine_time, setbacks, trust, writer
 from farm.scheduler.sentences import AGAIN
 
 _A_DAY = timedelta(days=1)
@@ -69,11 +69,7 @@ def end(
     frame = ended.current_frame if frame is None else frame
     if frame is None and ended.frames_done and left:
         frame = left[0].number  # In the middle of its claim it was at the next one.
-    if (
-        frame is not None
-        and row["frames_total"] > 1
-        and rows.frame(connection, ended, frame) is None
-    ):
+    if frame is not None and not trust.was_given(connection, row, ended, frame):
         frame = left[0].number if left else None  # Not one that it was given.
     of_claim: dict[str, object] = {}
     of_job: dict[str, int] = {}

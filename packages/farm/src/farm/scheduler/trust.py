@@ -63,14 +63,17 @@ def wastes_claims(connection: Connection, caller: Caller) -> bool:
     return rows.empty_claims(connection, caller.runner.id) >= MOST_EMPTY_CLAIMS
 
 
-def check_frame(connection: Connection, job: JobRow, claim: ClaimRow, number: int | None) -> None:
-    """Raise InvalidRequestError if a runner is at a frame that it was not given.
+def was_given(connection: Connection, job: JobRow, claim: ClaimRow, number: int) -> bool:
+    """Return whether a frame may be one of a claim's.
 
     Of a job that is done as a whole the farm knows one frame, and its renderer all of them.
     """
-    if number is None or job["frames_total"] == 1:
-        return
-    if rows.frame(connection, claim, number) is None:
+    return job["frames_total"] == 1 or rows.frame(connection, claim, number) is not None
+
+
+def check_frame(connection: Connection, job: JobRow, claim: ClaimRow, number: int | None) -> None:
+    """Raise InvalidRequestError if a runner is at a frame that it was not given."""
+    if number is not None and not was_given(connection, job, claim, number):
         raise InvalidRequestError({"frame": [f"{number} is not a frame of this claim."]})
 
 

@@ -187,9 +187,7 @@ def warn(connection: Connection, row: JobRow, sentences: Sequence[str]) -> None:
     if not sentences:
         return
     known: list[str] = job_rows.whole_row(connection, row["id"])["warnings"]
-    news = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
-    news = news[: max(0, job_warnings.MOST - len(known))]
-    if news:
+    if news := job_warnings.news(known, sentences):
         job_rows.put(connection, row, warnings=known + news)
         feed.job_changed(connection, row["account_id"], row["id"])
 
