@@ -157,8 +157,7 @@ def any_unfinished(connection: Connection, submission_id: str) -> bool:
 def portions(connection: Connection, job_ids: Sequence[str], size: int) -> Iterator[list[str]]:
     """Yield the jobs, those of a submission together, in portions of ``size`` or a little more."""
     of: dict[str, list[str]] = {}
-    for begin in range(0, len(job_ids), _MOST_IDS):
-        part = job_ids[begin : begin + _MOST_IDS]
+    for part in parts(job_ids):
         query = select(jobs.c.id, jobs.c.submission_id).where(jobs.c.id.in_(part))
         places = {row.id: row.submission_id for row in connection.execute(query)}
         for job_id in part:
@@ -180,8 +179,7 @@ def still(
     """Return those of the jobs that are in one of the states."""
     wanted = [state.value for state in states]
     found: set[str] = set()
-    for begin in range(0, len(job_ids), _MOST_IDS):
-        part = job_ids[begin : begin + _MOST_IDS]
+    for part in parts(job_ids):
         query = select(jobs.c.id).where(jobs.c.id.in_(part), jobs.c.state.in_(wanted))
         found.update(connection.execute(query).scalars())
     return [job_id for job_id in job_ids if job_id in found]
@@ -189,11 +187,16 @@ def still(
 
 def by_ids(connection: Connection, job_ids: Iterable[str]) -> list[Job]:
     """Return these jobs; of each thousand the newest submission first."""
-    wanted, found = list(job_ids), []
-    for begin in range(0, len(wanted), _MOST_IDS):
-        part = wanted[begin : begin + _MOST_IDS]
+    found = []
+    for part in parts(list(job_ids)):
         found += _read(connection, _job_query().where(jobs.c.id.in_(part)))
     return found
+
+
+def parts(job_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield ids, so many at a time that one statement takes them."""
+    for begin in range(0, len(job_ids), _MOST_IDS):
+        yield job_ids[begin : begin + _MOST_IDS]
 
 
 _MOST_IDS = 1000

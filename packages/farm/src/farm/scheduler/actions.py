@@ -13,6 +13,7 @@ from sqlalchemy import Connection, or_, select, update
 
 from farm.db import claims as claim_rows
 from farm.db import feed, frame_flags, frame_pictures, frame_runs, job_rows, tasks
+from farm.db import jobs as rows
 from farm.db.job_rows import JobRow
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
@@ -92,14 +93,10 @@ def with_many(
         return [], few
     found: list[str] = []
     count = jobs.c.frames_failed + jobs.c.frames_done
-    for begin in range(0, len(job_ids), _MOST_IDS):
-        part = job_ids[begin : begin + _MOST_IDS]
+    for part in rows.parts(job_ids):
         query = select(jobs.c.id).where(jobs.c.id.in_(part), count > few)
         found += connection.execute(query).scalars()
     return found, few
-
-
-_MOST_IDS = 1000
 
 
 def put_back_some(connection: Connection, job_id: str, action: Action, few: int) -> bool:
