@@ -50,7 +50,7 @@ MAX_SUBMISSION_RANGES = 20_000
 """Most separate ranges of these."""
 
 MAX_SUBMISSION_PIECES = 400_000
-"""Most parts that are looked at to find these: ranges that lie between each other are many."""
+"""Most parts that are looked at to find these: ranges that interleave are many."""
 
 MAX_SUBMISSION_DEPENDENCIES = 10_000
 """Most dependencies of these."""
@@ -247,9 +247,8 @@ def _check_size(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> 
         ]
     if sum(job.pieces for job in checked) > MAX_SUBMISSION_PIECES:
         errors["jobs"] = [
-            "The ranges of the jobs' frames lie between each other so often that telling them apart"
-            " takes too long: write ranges that do not overlap, or share the jobs out among"
-            " several submissions."
+            "The jobs' ranges of frames interleave so much that telling them apart takes too long:"
+            " write ranges that do not overlap, or share the jobs out among several submissions."
         ]
     needed = sum(len(job.spec.dependencies) for job in checked)
     if needed > MAX_SUBMISSION_DEPENDENCIES:

@@ -60,7 +60,9 @@ def _users(context: Context) -> FastAPI:
     async def proof(asked: ProofRequest) -> ProofAnswer:
         """Prove to a program that can read this farm's announcement that this is the farm."""
         if not same(asked.proof, context.identity.callers_proof(asked.nonce)):
-            raise ForbiddenError("Only who can read this farm's announcement may ask this.")
+            raise ForbiddenError(
+                "Only a program that can read this farm's announcement may ask for this."
+            )
         return ProofAnswer(proof=context.identity.farms_proof(asked.nonce))
 
     return app

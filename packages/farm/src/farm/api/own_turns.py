@@ -36,7 +36,7 @@ class OwnTurns:
         """Wait until it is one's turn. Raises BusyError when too many wait already."""
         line = self._of.setdefault(account_id, _Line())
         if line.length >= MOST_AT_A_TIME + MOST_WAITING:
-            raise BusyError("Too many submissions at a time. Try again.")
+            raise BusyError("Too many submissions at once. Try again later.")
         line.length += 1
         try:
             async with line.turns:

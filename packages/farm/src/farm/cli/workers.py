@@ -87,7 +87,7 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
             ("Host", *(name.replace("_", " ").capitalize() for name in HostLimits.model_fields)),
             ((host, *(str(value) for _, value in each)) for host, each in held.items()),
         )
-        print("What the kernel limits cannot be exceeded; what exceeds the others is ended.")
+        say("Nothing exceeds a limit that the kernel holds; what exceeds a watched one is ended.")
 
 
 @workers.command("slots")
