@@ -20,7 +20,7 @@ class TooLargeError(Exception):
 
 
 class BusyError(Exception):
-    """Too many bytes of bodies are held already. ``str()`` is a sentence."""
+    """A sender, or all of them together, ask for too much at a time. ``str()`` is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Held:
         def take(count: int) -> None:
             nonlocal mine
             if self._all + count > self._most or self._of[sender] + count > self._most_of_one:
-                raise BusyError("Too many large requests at a time. Try again.")
+                raise BusyError("Too many large requests at once. Try again later.")
             mine += count
             self._all += count
             self._of[sender] += count

@@ -220,7 +220,7 @@ class _Guarded(HttpToolsProtocol):
         super().data_received(data)
         self._unused = 0 if self._used else self._unused + len(data)
         if self._unused > self.door.limits.head_bytes and not self.transport.is_closing():
-            self._too_large()
+            self._refuse(*_TOO_LARGE)
 
     def handle_websocket_upgrade(self) -> None:
         self.door.leave(self)
@@ -339,9 +339,6 @@ class _Guarded(HttpToolsProtocol):
             self.door.wait_for(self, stranger=False)
 
     # Ends
-
-    def _too_large(self) -> None:
-        self._refuse(*_TOO_LARGE)
 
     def _refuse(self, status: int, sentence: bytes) -> None:
         """Answer without the application, and close."""

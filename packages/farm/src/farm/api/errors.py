@@ -50,7 +50,7 @@ def malformed(
 def answer(
     code: ErrorCode, message: str, errors: dict[str, list[str]] | None = None
 ) -> JSONResponse:
-    """Return the answer for a code; as long as somebody reads it."""
+    """Return the answer for a code, no longer than anybody reads."""
     shown = {
         _readable(name, LONGEST_NAME): [
             _readable(text, LONGEST_TEXT) for text in texts[:MOST_TEXTS]

@@ -17,8 +17,6 @@ from farm.db.database import SQLITE_FILE, Database
 from farm.db.memory import Kind, Memory
 from farm.errors import CannotOpenDatabaseError
 
-UPDATE = "Update this program."
-
 
 def open_database(data_dir: Path, url: str | None) -> Database:
     """Open the farm's database, made and migrated where needed; see `connect` and `adopt`."""
@@ -195,9 +193,9 @@ def _check_identity(database: Database, data_dir: Path, memory: Memory | None) -
         farm_id = feed.farm_id(connection)
     if farm_id == memory.farm_id:
         return
-    told = "FARM_DATABASE_URL names" if database.on_server else f"{SQLITE_FILE} is"
+    told = "The database of FARM_DATABASE_URL" if database.on_server else SQLITE_FILE
     raise CannotOpenDatabaseError(
-        f"{told} the database of another farm than that of {data_dir} ({memory.where})."
+        f"{told} belongs to another farm, not to that of {data_dir} ({memory.where})."
         " Name the right database, or the other farm's folder with --data-dir."
     )
 
@@ -206,7 +204,7 @@ def _refuse_newer(database: Database, version: str) -> None:
     if version not in database.known_versions():
         raise CannotOpenDatabaseError(
             f"The database {_name(database)} was written by a newer version of this program"
-            f" ({version}; this one knows {database.newest_version()}). {UPDATE}"
+            f" ({version}; this one knows {database.newest_version()}). Update this program."
         )
 
 
