@@ -69,6 +69,20 @@ def row(submission: str, name: str, **changes: Any) -> dict[str, Any]:
 # What the answer is made of
 
 
+async def test_cookies_are_not_kept(studio):
+    """Each answer may bring some, and a jar would keep them all."""
+    brings = [(b"set-cookie", b"c%d=%s; Path=/; Max-Age=9999" % (n, b"x" * 99)) for n in range(20)]
+    brings.append((b"content-type", b"application/json"))
+    answer = answers.Answer([json.dumps(page()).encode()], headers=brings)
+    studio.farm.faults = [Fault("GET", "/v1/changes", answer, ALWAYS)]
+    await until(lambda: _true(answer.calls > 2), LONG_SECONDS)
+    assert not answer.cookies
+
+
+async def _true(found: bool) -> bool:
+    return found
+
+
 async def test_a_packed_answer_is_not_unpacked(studio):
     bomb = answers.packed(b" " * 100_000_000)
     studio.farm.faults = [Fault("GET", "/v1/changes", bomb, ALWAYS)]

@@ -1,6 +1,8 @@
 """Connections that are too many, too slow or too large, on real sockets."""
 
 import contextlib
+import logging
+import re
 import socket
 import threading
 import time
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 from http_gate.connections import Limits, _counted_as, known, protocol
+from http_gate.seldom import SECONDS, Seldom
 from starlette.types import Receive, Scope, Send
 
 ENOUGH = 60.0
@@ -137,6 +140,30 @@ def test_those_that_are_being_answered_are_left_alone(serve: Callable[..., Serve
             assert each.recv(1000).startswith(b"HTTP/1.1 200 ")
         # They are idle now, and make room.
         assert b" 200 OK" in server.get()
+
+
+def test_what_is_no_request_does_not_fill_the_log(
+    serve: Callable[..., Server], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve()
+    for _ in range(30):
+        with server.call(b"nonsense\r\n\r\n") as made:
+            assert everything(made).startswith(b"HTTP/1.1 400 ")
+    assert len([each for each in caplog.records if each.name == "uvicorn.error"]) == 1
+
+
+def test_the_log_says_how_many_lines_were_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    now = [0.0]
+    logger = logging.Logger("seldom")
+    logger.addHandler(caplog.handler)
+    logger.addFilter(Seldom(lambda: now[0]))
+    for now[0] in (0.0, 1.0, SECONDS - 1, SECONDS + 1, SECONDS + 2, 3 * SECONDS, 9 * SECONDS):
+        logger.warning("this")
+        logger.warning("that")
+        logger.error("a mistake")
+    counts = [each.getMessage() for each in caplog.records if "this" in each.getMessage()]
+    assert [re.sub(r"\D", "", each) for each in counts] == ["", "2", "1", ""]
+    assert len([each for each in caplog.records if each.levelno == logging.ERROR]) == 7
 
 
 def test_an_address_has_its_share(

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Annotated, TypeVar
 
 import httpx
@@ -25,6 +26,12 @@ T = TypeVar("T")
 
 HEADERS = {"Accept-Encoding": "identity"}
 """A few bytes of a packed answer can become any number, so none is asked for or unpacked."""
+
+
+def no_cookies() -> CookieJar:
+    """Return a jar that stays empty: whatever a farm wants kept would be kept without bounds."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
+
 
 ERROR_BYTES = 2**20
 SMALL_BYTES = 2**20

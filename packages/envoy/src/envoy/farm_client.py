@@ -49,6 +49,7 @@ from envoy.farm_answers import (
     content_of,
     faulty,
     moving,
+    no_cookies,
     read,
     read_news,
     refuse_packed,
@@ -85,6 +86,7 @@ class FarmClient:
         loopback = not url or urlsplit(url).hostname in _LOOPBACK
         self._http = httpx.AsyncClient(
             headers=HEADERS,
+            cookies=no_cookies(),
             timeout=httpx.Timeout(60.0, connect=5.0, pool=None),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
             # A proxy of the environment must not see what stays on this machine; and loading

@@ -12,6 +12,7 @@ class Answer:
 
     Attributes:
         sent: bytes of bodies that went out, of all calls.
+        cookies: headers of that name that came.
         ended: whether a call's body was taken to its end.
     """
 
@@ -25,10 +26,12 @@ class Answer:
         self.parts, self.status, self.headers, self.pause = parts, status, list(headers), pause
         self.sent = 0
         self.calls = 0
+        self.cookies: set[bytes] = set()
         self.ended = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.calls += 1
+        self.cookies.update(value for name, value in scope["headers"] if name == b"cookie")
         gone = asyncio.create_task(_gone(receive))
         start = {"type": "http.response.start", "status": self.status, "headers": self.headers}
         await send(start)

@@ -22,11 +22,13 @@ class Liar:
         self.part, self.times = b"", 1
         self.sent = 0
         self.calls: list[str] = []
+        self.cookies: list[str] = []
         liar = self
 
         class Handler(BaseHTTPRequestHandler):
             def _serve(self) -> None:
                 liar.calls.append(f"{self.command} {self.path}")
+                liar.cookies += self.headers.get_all("Cookie", [])
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 self.send_response(liar.status)
                 for name, value in liar.headers.items():
@@ -88,6 +90,15 @@ def test_an_endless_answer_is_read_to_a_limit(farm, liar, monkeypatch, status):
     with pytest.raises(FarmGoneError, match="larger than"):
         farm.job()
     assert liar.sent < 2**27
+
+
+def test_cookies_are_not_kept(farm, liar):
+    liar.headers = {"Set-Cookie": "c=1; Path=/; Max-Age=9999"}
+    for _ in range(2):
+        with pytest.raises(RefusedError):
+            farm.job()
+    assert len(liar.calls) == 2
+    assert not liar.cookies
 
 
 def test_an_answer_that_makes_no_sense_is_a_sentence(farm, liar):

@@ -20,7 +20,6 @@ its way is thrown away for a moment so that the answer arrives, then the connect
 
 import asyncio
 import ipaddress
-import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from typing import Any, ClassVar
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-logger = logging.getLogger(__name__)
+from http_gate.seldom import seldom
 
 _KNOWN = "http_gate.known"
 _LOOK_SECONDS = 0.5
@@ -100,6 +99,8 @@ class _Door:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        # uvicorn warns of each request that is none: a line for each byte that a stranger sends.
+        self.logger = seldom("uvicorn.error")
         self._inside: set[_Guarded] = set()
         self._of_address: Counter[str] = Counter()
         # Strangers that are waited for, the one that has been so for longest first.
@@ -180,6 +181,7 @@ class _Guarded(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
+        self.logger = self.door.logger
         # uvicorn's own timer for idle connections knows nothing of a head that has begun.
         self.timeout_keep_alive = self.door.limits.idle_seconds  # type: ignore[assignment]
         self.address = ""

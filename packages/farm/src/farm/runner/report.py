@@ -19,6 +19,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,6 +100,8 @@ class Farm:
             base_url=url.rstrip("/") + "/v1/runner/",
             # A few packed bytes can become any number, so none is asked for.
             headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
+            # Nothing of what an answer wants kept is kept.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=_TIMEOUT,
             # Loading certificates takes 100 ms, which a farm on this machine has no use for.
             verify=url.startswith("https:"),
