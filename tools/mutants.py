@@ -39,6 +39,7 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
     ast.BitAnd: ast.BitOr,
 }
+_BLOCKS = ("body", "orelse", "finalbody")
 _SECONDS = 300.0
 """A change that makes the tests hang this long is noticed."""
 
@@ -56,22 +57,30 @@ class Mutant:
 def mutants(source: str) -> Iterator[Mutant]:
     """Return a module with one thing changed, again and again."""
     tree = ast.parse(source)
+    unchanged = ast.unparse(tree)
     for number, node in enumerate(ast.walk(tree)):
         for change in _changes(node):
             changed = copy.deepcopy(tree)
             there = next(each for at, each in enumerate(ast.walk(changed)) if at == number)
-            before = _short(there)
             change(there)
             ast.fix_missing_locations(changed)
-            yield Mutant(getattr(node, "lineno", 0), before, _short(there), ast.unparse(changed))
+            new = ast.unparse(changed)
+            yield Mutant(getattr(node, "lineno", 0), *_difference(unchanged, new), new)
 
 
-def _short(node: ast.AST) -> str:
-    return " ".join(ast.unparse(node).split("\n")[0].split())[:110]
+def _difference(one: str, other: str) -> tuple[str, str]:
+    """Return the first line that two texts do not share, of each."""
+    lines = zip(one.split("\n"), other.split("\n"), strict=False)
+    before, after = next(((a, b) for a, b in lines if a != b), ("", ""))
+    return before.strip(), after.strip()
 
 
 def _changes(node: ast.AST) -> list[Callable[[ast.AST], None]]:
     """Return what can be done to a node, each as a function that does it to a copy."""
+    return [*_other_meanings(node), *_without_a_statement(node)]
+
+
+def _other_meanings(node: ast.AST) -> list[Callable[[ast.AST], None]]:
     match node:
         case ast.Compare(ops=ops):
             return [
@@ -99,14 +108,26 @@ def _changes(node: ast.AST) -> list[Callable[[ast.AST], None]]:
             return [lambda it: setattr(it, "value", ast.Constant(None))]
         case ast.comprehension(ifs=ifs) if ifs:
             return [lambda it, at=at: it.ifs.__delitem__(at) for at in range(len(ifs))]
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.With() | ast.Try() | ast.For():
-            return [
-                lambda it, at=at: it.body.__setitem__(at, ast.Pass())
-                for at, each in enumerate(node.body)
-                if isinstance(each, ast.Expr | ast.Raise | ast.AugAssign)
-                and not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
-            ]
+        case ast.Call(func=ast.Attribute(attr="where"), args=args):
+            # A condition of a query: whose rows it is about, for example.
+            return [lambda it, at=at: it.args.__delitem__(at) for at in range(len(args))]
     return []
+
+
+def _without_a_statement(node: ast.AST) -> list[Callable[[ast.AST], None]]:
+    return [
+        lambda it, block=block, at=at: getattr(it, block).__setitem__(at, ast.Pass())
+        for block in _BLOCKS
+        for at, each in enumerate(_statements(node, block))
+        if isinstance(each, ast.Expr | ast.Raise | ast.AugAssign)
+        and not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
+    ]
+
+
+def _statements(node: ast.AST, block: str) -> list[ast.stmt]:
+    """Return the statements of a block; of a lambda or a condition the body is no list."""
+    found = getattr(node, block, [])
+    return found if isinstance(found, list) else []
 
 
 def noticed(module: Path, mutant: Mutant, command: list[str]) -> bool:
