@@ -66,11 +66,14 @@ async def test_a_ticket_of_another_address_gets_the_file_and_no_key(studio, path
     assert studio.farm.keys
 
 
-@pytest.mark.parametrize("data", [b"PIXELS", b"pixel", b"pixels!", b""])
-async def test_other_bytes_than_the_announced_never_appear(studio, data):
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [(b"PIXELS", 6), (b"pixel", 6), (b"pixels!", 6), (b"", 6), (b"pixels", 5), (b"pixels", 7)],
+)
+async def test_other_bytes_than_the_announced_never_appear(studio, data, size):
     submission_id = await studio.submitted()
     name = blake3(b"pixels").hexdigest()
-    studio.farm.output(submission_id, f"{OUT}/bad.png", data, blob_hash=name, size=6)
+    studio.farm.output(submission_id, f"{OUT}/bad.png", data, blob_hash=name, size=size)
     studio.farm.output(submission_id, f"{OUT}/good.png", b"others")
 
     async def failed():

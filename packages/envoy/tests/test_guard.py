@@ -97,6 +97,19 @@ async def test_a_stated_large_body_is_refused_unread(envoy):
     writer.close()
 
 
+@pytest.mark.parametrize("stated", [True, False])
+async def test_a_body_of_just_the_limit_is_read(envoy, stated):
+    body = b"{}".ljust(SMALL.size)
+
+    async def parts():
+        yield body[:100]
+        yield body[100:]
+
+    headers = {"Content-Type": "application/json"}
+    answer = await envoy.post("/auth", content=body if stated else parts(), headers=headers)
+    assert answer.status_code == 401  # Let in, as above.
+
+
 async def test_a_large_body_of_unstated_length_is_refused(envoy):
     async def parts():
         for _ in range(64):
