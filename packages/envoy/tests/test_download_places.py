@@ -2,9 +2,11 @@
 
 import os
 import socket
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,138 @@ async def test_the_download_folder_itself_may_be_a_link(studio):
     studio.farm.output(submission_id, f"{OUT}/sub/f.png", b"pixels")
     await settled(studio, submission_id, files_done=1)
     assert (real / "sub" / "f.png").read_bytes() == b"pixels"
+
+
+async def paused(studio, words: str) -> str:
+    async def said():
+        sentence = (await studio.activity())["waiting_for"]
+        return words in sentence and sentence
+
+    return await until(said)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights")
+@pytest.mark.parametrize("above", [False, True])
+@pytest.mark.parametrize("started", [False, True])
+async def test_a_link_in_the_place_of_the_download_folder_is_not_followed(
+    studio, monkeypatch, above, started
+):
+    monkeypatch.setattr("envoy.watch.lanes.pause_seconds", lambda failures: 0.01)
+    folder = studio.root / "show" / "results"
+    exchanged = folder.parent if above else folder
+    folder.mkdir(parents=True)
+    submission_id = await studio.submitted(watch_files={f"/{OUT}/.+": str(folder)})
+    if started:
+        studio.farm.output(submission_id, f"{OUT}/first.png", b"pixels")
+        await settled(studio, submission_id, files_done=1)
+    outside = studio.root / "outside"
+    (outside / "results").mkdir(parents=True)
+    before = set(outside.rglob("*"))
+    aside = studio.root / "aside"
+    exchanged.rename(aside)
+    exchanged.symlink_to(outside)
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    studio.farm.output(submission_id, f"{OUT}/sub/g.png", b"pixels")
+    await paused(studio, f"{exchanged} is a symbolic link now")
+    assert set(outside.rglob("*")) == before
+    # It is no fault of the results: they come once the folder is there again.
+    exchanged.unlink()
+    aside.rename(exchanged)
+    await settled(studio, submission_id, files_done=2 + started, files_failed=0)
+    assert (folder / "f.png").read_bytes() == (folder / "sub" / "g.png").read_bytes() == b"pixels"
+    assert set(outside.rglob("*")) == before
+    assert (await studio.activity())["waiting_for"] == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights")
+async def test_a_link_that_takes_the_place_of_the_download_folder_while_frames_come(
+    studio, monkeypatch
+):
+    monkeypatch.setattr("envoy.watch.lanes.pause_seconds", lambda failures: 0.001)
+    submission_id = await studio.submitted()
+    outside = studio.root / "outside"
+    outside.mkdir()
+    studio.results.mkdir()
+    aside, link = studio.root / "aside", studio.root / "link"
+    exchanged = 0
+
+    def exchange() -> None:
+        nonlocal exchanged
+        with suppress(OSError):
+            link.symlink_to(outside)
+            studio.results.rename(aside)
+            link.rename(studio.results)
+            exchanged += 1
+            time.sleep(0.005)  # Long enough for a few frames to be led there.
+        with suppress(OSError):
+            studio.results.unlink()
+        with suppress(OSError):
+            aside.rename(studio.results)
+            time.sleep(0.005)
+
+    with meanwhile(exchange):
+        for number in range(FILES // 4):
+            studio.farm.output(submission_id, f"{OUT}/{number}.png", b"frame %d" % number)
+
+        async def attended():
+            return (await studio.of(submission_id))["downloads"]["files_done"] > FILES // 16
+
+        await until(attended, LONG_SECONDS)
+    assert exchanged > 10
+    assert list(outside.iterdir()) == []
+    await settled(studio, submission_id, files_done=FILES // 4, files_failed=0)
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights")
+async def test_a_link_to_the_download_folder_counts_as_it_was_when_the_job_was_submitted(studio):
+    real, other = studio.root / "real", studio.root / "other"
+    real.mkdir()
+    other.mkdir()
+    studio.results.symlink_to(real)
+    submission_id = await studio.submitted()
+    studio.results.unlink()
+    studio.results.symlink_to(other)
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    assert (real / "f.png").read_bytes() == b"pixels"
+    assert list(other.iterdir()) == []
+    # A new submission is for where it leads now.
+    again = await studio.submitted()
+    studio.farm.output(again, f"{OUT}/f.png", b"others")
+    await settled(studio, again, files_done=1)
+    assert (other / "f.png").read_bytes() == b"others"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights")
+async def test_downloads_of_an_older_envoy_go_on(studio, start):
+    # Its journal does not say where the folder of a watch led.
+    real = studio.root / "real"
+    real.mkdir()
+    studio.results.symlink_to(real)
+    submission_id = await studio.submitted()
+    await start.stop()
+    with closing(sqlite3.connect(studio.root / "envoy" / "journal.sqlite3")) as journal:
+        journal.execute("ALTER TABLE watches DROP COLUMN real_folder")
+        journal.execute("PRAGMA user_version = 3")
+    studio = await start()
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    assert (real / "f.png").read_bytes() == b"pixels"
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_download_folder_may_be_cleared_away_and_made_anew(studio, anew):
+    # Another folder on the disk, in the same place.
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    studio.results.rename(studio.root / "archive")
+    if anew:
+        studio.results.mkdir()
+    studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
+    await settled(studio, submission_id, files_done=2)
+    assert [path.name for path in studio.results.iterdir()] == ["g.png"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")

@@ -193,6 +193,29 @@ async def test_a_file_that_is_exchanged_later_is_not_sent(studio, put):
     await studio.submitted(project_files=whole(studio) | {"files": ["scene.blend"]})
 
 
+@pytest.mark.parametrize("above", [False, True])
+async def test_a_project_that_is_exchanged_for_a_link_is_not_sent(studio, above):
+    folder = studio.root / "show" / "demo"
+    exchanged = folder.parent if above else folder
+    (folder / "tex").mkdir(parents=True)
+    (folder / "tex" / "wood.png").write_bytes(b"secret in size")
+    (folder / "scene.blend").write_bytes(b"scene")
+    evil = studio.root / "evil"
+    stolen = (evil / "demo" if above else evil) / "tex" / "wood.png"
+    stolen.parent.mkdir(parents=True)
+    stolen.write_bytes(b"secret of them")
+    studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
+    group = {"localRoot": str(folder), "remoteRoot": "/demo", "files": ["scene.blend", "tex"]}
+    submission_id = await studio.submit(project_files=group)
+    await until(studio.farm.held.is_set)
+    exchanged.rename(studio.root / "aside")
+    exchanged.symlink_to(evil)
+    studio.farm.released.set()
+    row = await studio.until_state(submission_id, "failed")
+    assert str(folder) in row["sentence"]
+    assert b"secret of them" not in studio.farm.blobs.values()
+
+
 async def test_a_file_that_grows_for_ever_is_sent_as_it_was(studio, monkeypatch):
     path = studio.write("log.txt", b"x" * 1000)
     real = envoy.upload.hash_cache.hash_open
@@ -321,14 +344,14 @@ async def test_a_download_folder_that_does_not_answer_holds_up_itself_alone(
     monkeypatch.setattr("envoy.watch.download.STANDS_SECONDS", 0.2)
     works = threading.Event()
     request.addfinalizer(works.set)
-    real = farm_protocol.inside._walk
+    real = farm_protocol.inside._open_folder
 
     def slow(root, *args, **kwargs):
         if root.name == "stuck":
             works.wait()
         return real(root, *args, **kwargs)
 
-    monkeypatch.setattr(farm_protocol.inside, "_walk", slow)
+    monkeypatch.setattr(farm_protocol.inside, "_open_folder", slow)
     stuck, free = studio.root / "stuck", studio.root / "free"
     first = await studio.submitted(watch_files={".+": str(stuck)})
     second = await studio.submitted(watch_files={".+": str(free)})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import farm_protocol.inside
 import pytest
-from farm_protocol.inside import NotRegularError, open_below, reach
+from farm_protocol.inside import FolderExchangedError, NotRegularError, open_below, reach
 from farm_protocol.paths import UnsafePathError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links need rights")
@@ -48,6 +48,33 @@ def test_a_link_on_the_way_is_refused(folder: Path) -> None:
     for make in (True, False):
         with pytest.raises(UnsafePathError, match="symbolic link"):
             reach(folder, "link/secret", make=make)
+
+
+@pytest.mark.parametrize("make", [True, False])
+def test_a_link_on_the_way_to_the_folder_is_refused(folder: Path, make: bool) -> None:
+    for link, root in (("link", "link"), ("above", "above/folder"), ("above", "above/new")):
+        (folder.parent / link).unlink(missing_ok=True)
+        (folder.parent / link).symlink_to("folder" if link == "link" else ".")
+        with pytest.raises(FolderExchangedError) as caught:
+            reach(folder.parent / root, "sub/file", make=make)
+        assert link in caught.value.filename
+    assert not (folder.parent / "new").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error(folder: Path) -> None:
+    with pytest.raises(OSError, match="sub/file"):
+        reach(folder / "sub" / "file", "name", make=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may do anything")
+def test_a_folder_on_the_way_need_not_be_one_that_may_be_listed(folder: Path) -> None:
+    folder.chmod(0o100)
+    try:
+        with reach(folder, "sub/file") as place:
+            assert content(place.read()) == b"bytes"
+            assert place.is_current()
+    finally:
+        folder.chmod(0o700)
 
 
 @pytest.mark.parametrize("path", ["../outside/secret", "/../outside/secret", "sub/../../x", ""])

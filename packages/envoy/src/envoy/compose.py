@@ -147,16 +147,16 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
         return ()
     for pattern, folder in body.watch_files.items():
         field = f"watch_files[{pattern}]"
-        if not Path(folder).is_absolute():
-            sentence = f"'{folder}' is not an absolute folder of this machine."
-            errors.setdefault(field, []).append(sentence)
-        elif sentence := _led_astray(folder, local_root):
-            errors.setdefault(field, []).append(sentence)
+        real = ""
+        try:
+            real = _real_folder(folder, local_root)
+        except ValueError as error:
+            errors.setdefault(field, []).append(str(error))
         try:
             compile_pattern(pattern, output_folder)
         except PatternError as error:
             errors.setdefault(field, []).append(str(error))
-        found.append(Watch(pattern, folder))
+        found.append(Watch(pattern, folder, real))
     if found or params.skip_auto_download:
         return tuple(found)
     if not local_root:
@@ -168,28 +168,33 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
     name = params.output_folder_name or output_folder.rpartition("/")[2]
     try:
         folder = str(Path(local_root) / check_segment(name))
-    except UnsafePathError as error:
+        real = _real_folder(folder, local_root)
+    except (UnsafePathError, ValueError) as error:
         errors.setdefault("output_folder_name", []).append(str(error))
         return ()
-    if sentence := _led_astray(folder, local_root):
-        errors.setdefault("output_folder_name", []).append(sentence)
-    return (Watch(f"/{output_folder}/.+", folder),)
+    return (Watch(f"/{output_folder}/.+", folder, real),)
 
 
-def _led_astray(folder: str, local_root: str) -> str:
-    """Return what is wrong with a folder for results inside the project's folder, or "".
+def _real_folder(folder: str, local_root: str) -> str:
+    """Return where a folder for results leads now: later, no link is followed on the way to it.
 
-    Whoever made the project may have put a link there. Elsewhere a link is its user's own.
+    Whoever made the project may have put a link into the project's folder. Elsewhere a link is its
+    user's own.
+
+    Raises:
+        ValueError: it is none, or lies in the project's folder and leads out. ``str()`` says so.
     """
+    if not Path(folder).is_absolute():
+        raise ValueError(f"'{folder}' is not an absolute folder of this machine.")
     if "\0" in folder or "\0" in local_root:
-        return "It contains the character NUL."
+        raise ValueError("It contains the character NUL.")
+    real = os.path.realpath(folder)
     wanted = os.path.normpath(folder)
     if not local_root or not Path(wanted).is_relative_to(os.path.normpath(local_root)):
-        return ""
-    real = os.path.realpath(wanted)
+        return real
     if Path(real).is_relative_to(os.path.realpath(local_root)):
-        return ""
-    return (
+        return real
+    raise ValueError(
         f"'{folder}' leads out of the project's folder, to {real}. If results are to go there, name"
         " that folder itself."
     )

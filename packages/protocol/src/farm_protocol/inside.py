@@ -1,9 +1,12 @@
 """Files below a folder, reached without following a link on the way.
 
 A check of a path tells where it led a moment ago: whoever may write to the folders in between can
-put a link in the place of one of them afterwards. So folders are opened one after the other, each
-by its name in the one before (`openat`) and never through a link, and what is done to a file is
-done by its name in the last of them, which is held open.
+put a link in the place of one of them afterwards. So folders are opened one after the other, from
+the root of the disk on, each by its name in the one before (`openat`) and never through a link, and
+what is done to a file is done by its name in the last of them, which is held open.
+
+Links that a user has on the way to a folder are followed once, by `os.path.realpath` when the
+folder is chosen; what that says is what is given here as ``root``.
 
 Where the system cannot do that (Windows), the path is checked again before each step, which leaves
 a moment to whoever may write there; links need an administrator's right there.
@@ -42,6 +45,13 @@ class NotRegularError(OSError):
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(errno.EINVAL, "it is not a regular file", str(path))
+
+
+class FolderExchangedError(OSError):
+    """A link stands where a folder was when the way to it was chosen; ``filename`` says where."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(errno.ELOOP, "it is a symbolic link now", str(path))
 
 
 class Place:
@@ -122,12 +132,13 @@ class Place:
         """Return whether the path still leads to the folder that is held open.
 
         Raises:
-            UnsafePathError: it leads through a link by now.
+            UnsafePathError: it leads through a link by now, below ``root``.
+            FolderExchangedError: it does so above.
         """
         if not HAS_DESCRIPTORS:
             return True
         try:
-            descriptor = _walk(self._root, self._parts, make=False, through_root=True)
+            descriptor = _open_folder(self._root, self._parts[:-1], make=False)
         except FileNotFoundError:
             return False
         try:
@@ -154,28 +165,30 @@ class Place:
         os.replace(source, target, src_dir_fd=self._folder, dst_dir_fd=target_folder)
 
 
-def reach(root: Path, relative: str, *, make: bool = False, through_root: bool = True) -> Place:
+def reach(root: Path, relative: str, *, make: bool = False) -> Place:
     """Return the place of a file below a folder, with the folder that holds it held open.
 
     Parameters:
-        root: the folder below which nothing is followed.
+        root: as `os.path.realpath` had it when it was chosen. No link is followed on the way to it
+            or below it.
         relative: a remote-style path, for example ``sub/frame_0001.png``.
-        make: make the folders that are missing.
-        through_root: ``root`` itself may be a link.
+        make: make the folders that are missing, ``root`` too.
 
     Raises:
         UnsafePathError: the path is not canonical, leads through a link, or through something that
             is no folder.
+        FolderExchangedError: a link stands in the place of ``root``, or of a folder above it.
         OSError: a folder is missing, or may not be opened or made.
     """
     clean = canonical(relative)
-    if not HAS_DESCRIPTORS:
-        target = local_target(root, clean)
-        if make:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        return Place(root, clean.split("/"), -1)
     parts = clean.split("/")
-    return Place(root, parts, _walk(root, parts, make=make, through_root=through_root))
+    if HAS_DESCRIPTORS:
+        return Place(root, parts, _open_folder(root, parts[:-1], make=make))
+    _check_root(root)
+    target = local_target(root, clean)
+    if make:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return Place(root, parts, -1)
 
 
 def open_below(root: Path, path: Path) -> int:
@@ -199,49 +212,79 @@ def open_below(root: Path, path: Path) -> int:
         raise UnsafePathError(f"{path} leads to {real}, which is outside of {root}.")
     if not HAS_DESCRIPTORS:
         return _open_regular(str(real), None, path)
-    top = Path(real.anchor)
-    folder = _walk(top, real.relative_to(top).parts, make=False, through_root=True, flags=_PASS)
-    parts = real.parts
     try:
-        return _open_regular(parts[-1], folder, path)
+        folder = _enter_root(real.parent, make=False)
+    except FolderExchangedError as error:
+        raise UnsafePathError(f"{path} leads through the link {error.filename}.") from None
+    try:
+        return _open_regular(real.name, folder, path)
     finally:
         os.close(folder)
 
 
-def _walk(
-    root: Path, parts: Sequence[str], *, make: bool, through_root: bool, flags: int = _FOLDER
-) -> int:
-    """Return a descriptor of the folder that holds the last of ``parts``."""
-    if make:
-        root.mkdir(parents=True, exist_ok=True)
-    wanted = PurePosixPath(*parts)
-    inside = os.open(root, flags | (0 if through_root else _NO_LINK))
+def _open_folder(root: Path, below: Sequence[str], *, make: bool) -> int:
+    """Return a descriptor of a folder below ``root``, which can also be flushed."""
+    folder = _enter_root(root, make=make)
     try:
-        for part in parts[:-1]:
-            outside, inside = inside, _enter(inside, part, wanted, make=make, flags=flags)
+        wanted, way = PurePosixPath(*below), root
+        for part in below:
+            try:
+                outside, folder = folder, _enter(folder, part, way, make=make)
+            except FolderExchangedError:
+                sentence = f"'{wanted}' leads through the symbolic link '{part}'."
+                raise UnsafePathError(sentence) from None
+            except NotADirectoryError:
+                sentence = f"'{wanted}' needs a folder where '{part}' is a file."
+                raise UnsafePathError(sentence) from None
             os.close(outside)
+            way /= part
+        return os.open(".", _FOLDER, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _enter_root(root: Path, *, make: bool) -> int:
+    """Return a descriptor of a folder, without following a link on the way."""
+    way = Path(root.anchor)
+    folder = os.open(way, _PASS)
+    try:
+        for part in root.relative_to(way).parts:
+            outside, folder = folder, _enter(folder, part, way, make=make)
+            os.close(outside)
+            way /= part
     except BaseException:
-        os.close(inside)
+        os.close(folder)
         raise
-    return inside
+    return folder
 
 
-def _enter(folder: int, part: str, wanted: PurePosixPath, *, make: bool, flags: int) -> int:
-    if make:
+def _enter(folder: int, part: str, shown: Path, *, make: bool) -> int:
+    """Return a descriptor of a folder in another one; ``shown``: the path of that, for errors."""
+    try:
+        try:
+            return os.open(part, _PASS | _NO_LINK, dir_fd=folder)
+        except FileNotFoundError:
+            if not make:
+                raise
         with suppress(FileExistsError):
             os.mkdir(part, dir_fd=folder)
-    try:
-        return os.open(part, flags | _NO_LINK, dir_fd=folder)
+        return os.open(part, _PASS | _NO_LINK, dir_fd=folder)
     except OSError as error:
+        error.filename = str(shown / part)
         if error.errno not in _NOT_A_FOLDER:
             raise
-    try:
+    is_link = False
+    with suppress(OSError):
         is_link = stat.S_ISLNK(os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode)
-    except OSError:
-        is_link = False
     if is_link:
-        raise UnsafePathError(f"'{wanted}' leads through the symbolic link '{part}'.")
-    raise UnsafePathError(f"'{wanted}' needs a folder where '{part}' is a file.")
+        raise FolderExchangedError(shown / part)
+    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(shown / part))
+
+
+def _check_root(root: Path) -> None:
+    """Raise FolderExchangedError when a path leads elsewhere than it says."""
+    if os.path.realpath(root) != str(root):
+        raise FolderExchangedError(root)
 
 
 def _open_regular(name: str, folder: int | None, shown: Path) -> int:

@@ -85,6 +85,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("ALTER TABLE upload_files ADD COLUMN root TEXT NOT NULL DEFAULT ''",),
     ("ALTER TABLE entries ADD COLUMN farm TEXT NOT NULL DEFAULT ''",),
+    ("ALTER TABLE watches ADD COLUMN real_folder TEXT NOT NULL DEFAULT ''",),
 )
 """Each tuple takes the file from one version (``PRAGMA user_version``) to the next.
 

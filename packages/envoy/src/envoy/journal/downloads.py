@@ -37,9 +37,11 @@ class Download:
 
     Attributes:
         account: whose result it is.
-        folder, relative: what `farm_protocol.paths.local_target` makes the target of; nothing
-            else may join them.
+        folder: of the watch, as its user named it.
+        relative: checked path below it.
         written_mtime_ns: modification time of the file when Envoy last wrote it; 0: never.
+        real_folder: where ``folder`` led when the watch was accepted, which is where to write; ""
+            when that is not known.
     """
 
     id: int
@@ -51,6 +53,7 @@ class Download:
     size: int
     state: DownloadState
     written_mtime_ns: int
+    real_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +166,9 @@ class Downloads:
         """Return one download, or None."""
         for row in self._database.read(
             "SELECT downloads.id, entry_id, account, folder, relative, hash, size,"
-            " downloads.state, written_mtime_ns FROM downloads"
-            " JOIN entries ON entries.id = entry_id WHERE downloads.id = ?",
+            " downloads.state, written_mtime_ns, coalesce((SELECT max(real_folder) FROM watches"
+            " WHERE watches.entry_id = downloads.entry_id AND watches.folder = downloads.folder),"
+            " '') FROM downloads JOIN entries ON entries.id = entry_id WHERE downloads.id = ?",
             (download_id,),
         ):
             text = [str(value) for value in row]
@@ -183,6 +187,7 @@ class Downloads:
                 size=int(text[6]),
                 state=state,
                 written_mtime_ns=int(text[8]),
+                real_folder=text[9],
             )
         return None
 

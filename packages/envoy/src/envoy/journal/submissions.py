@@ -52,10 +52,17 @@ class UploadFile:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Results whose remote path matches ``pattern`` go below the local ``folder``."""
+    """Results whose remote path matches ``pattern`` go below the local ``folder``.
+
+    Attributes:
+        folder: as its user named it.
+        real_folder: where that led when the watch was accepted, links followed; "" when it is not
+            of interest, and in entries from before this was remembered.
+    """
 
     pattern: str
     folder: str
+    real_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +189,9 @@ class Submissions:
                 ((entry.id, file.remote, file.local, file.size, file.root) for file in files),
             )
             connection.executemany(
-                "INSERT OR IGNORE INTO watches VALUES (?, ?, ?)",
-                ((entry.id, watch.pattern, watch.folder) for watch in watches),
+                "INSERT OR IGNORE INTO watches (entry_id, pattern, folder, real_folder)"
+                " VALUES (?, ?, ?, ?)",
+                ((entry.id, each.pattern, each.folder, each.real_folder) for each in watches),
             )
 
     def get(self, entry_id: str) -> Entry | None:

@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from farm_protocol.errors import ErrorCode
+from farm_protocol.inside import FolderExchangedError
 from farm_protocol.paths import UnsafePathError
 
 from envoy.errors import (
@@ -262,6 +263,12 @@ def _refused(download: Download, error: Exception) -> str:
 def _cannot_write(folder: str, error: OSError) -> str:
     if error.errno in _FULL:
         return f"The disk of {folder} is full. Make room: the downloads go on by themselves."
+    if isinstance(error, FolderExchangedError):
+        return (
+            f"Nothing is written to {folder}: {error.filename} is a symbolic link now, and was none"
+            " when the job was submitted. Put the folder back, and the downloads go on by"
+            " themselves; or submit again, if the results are to go where the link leads."
+        )
     reason = error.strerror or str(error)
     name = f" {error.filename}" if error.filename else ""
     return f"Cannot write to {folder} ({reason}{name}). The downloads go on once that is possible."

@@ -3,9 +3,10 @@
 Bytes go to ``.<name>.<download id>.part`` in the target's own folder, are flushed, and then renamed
 over the target: a viewer or compositor that watches the folder never sees half a frame.
 
-The folder of a watch may be a link, as its user chose it. Nothing below it may be: the folders in
-between are held open (`farm_protocol.inside`), so that a link which takes the place of one of them
-while frames come leads none of them elsewhere.
+The way to the folder of a watch may lead through links, as its user chose it: they are followed
+once, when the watch is accepted. From then on no link is followed, neither on the way to the folder
+nor below it (`farm_protocol.inside`), so that one which takes the place of a folder while frames
+come leads none of them elsewhere.
 """
 
 import errno
@@ -28,7 +29,9 @@ MOST_NAME_BYTES = 200
 
 def _place(download: Download, *, make: bool = False) -> Place:
     """Return where a download goes, as the only path check there is allows it, now."""
-    return reach(Path(download.folder), download.relative, make=make)
+    # Of a watch that an older Envoy accepted, nobody knows where its folder led then.
+    real = download.real_folder or os.path.realpath(download.folder)
+    return reach(Path(real), download.relative, make=make)
 
 
 def _temporary(download: Download, place: Place) -> str:

@@ -30,7 +30,8 @@ def take(output: Path, name: str, target: Path, owner: int | None = None) -> Non
     read: it can put a link in the place of any of its files and folders. No link is followed.
 
     Parameters:
-        output: that the renderer writes into, and may have replaced; but not the folder around it.
+        output: that the renderer writes into, and may have replaced; but not the folder around it,
+            which is given as `os.path.realpath` has it.
         name: of a file below it, in canonical form.
         target: on the same disk.
         owner: number of the account that must own the file; None for any. A renderer that is not
@@ -40,7 +41,7 @@ def take(output: Path, name: str, target: Path, owner: int | None = None) -> Non
         OutputError: there is no such file, or something else in its place.
     """
     try:
-        with reach(output.parent, f"{output.name}/{name}", through_root=False) as place:
+        with reach(output.parent, f"{output.name}/{name}") as place:
             place.move_to(target)
     except (UnsafePathError, FileNotFoundError):
         raise OutputError(f"{name} is missing although the renderer reported it.") from None
