@@ -104,7 +104,7 @@ def _other_meanings(node: ast.AST) -> list[Callable[[ast.AST], None]]:
             return [lambda it: setattr(it, "value", not it.value)]
         case ast.Constant(value=int()):
             return [lambda it: setattr(it, "value", it.value + 1)]
-        case ast.Return(value=value) if value is not None:
+        case ast.Return(value=value) if value and ast.unparse(value) != "None":
             return [lambda it: setattr(it, "value", ast.Constant(None))]
         case ast.comprehension(ifs=ifs) if ifs:
             return [lambda it, at=at: it.ifs.__delitem__(at) for at in range(len(ifs))]

@@ -7,7 +7,14 @@ from typing import Any
 import httpx
 import pytest
 from farm.accounts import credentials
-from farm.accounts.attempts import FREE, LONGEST_PAUSE_SECONDS, MOST_KNOWN, Attempts
+from farm.accounts.attempts import (
+    FIRST_PAUSE_SECONDS,
+    FORGET_SECONDS,
+    FREE,
+    LONGEST_PAUSE_SECONDS,
+    MOST_KNOWN,
+    Attempts,
+)
 from farm.errors import InvalidRequestError, TooManyAttemptsError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +146,80 @@ def test_guessing_does_not_fill_the_memory() -> None:
     for number in range(MOST_KNOWN + 1):
         attempts.succeeded(f"user {number}", "1.2.3.4", [])
     assert len(attempts._homes) == MOST_KNOWN
+
+
+def test_each_further_guess_doubles_the_pause() -> None:
+    clock = Clock()
+    attempts = Attempts(clock)
+    pauses = []
+    for _ in range(FREE["account"] + 12):
+        if wait := waits(attempts, "ann", "home"):
+            clock.now += wait - 2
+            assert waits(attempts, "ann", "home") == 2  # Not earlier than told.
+            clock.now += 1
+            pauses.append(wait - 1)
+            assert waits(attempts, "ann", "home") == 0
+    expected = [min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**n) for n in range(12)]
+    assert pauses == expected
+
+
+@pytest.mark.parametrize(("later", "free"), [(0.0, 1), (1.0, FREE["account"])])
+def test_after_an_hour_counting_begins_anew(later: float, free: int) -> None:
+    clock = Clock()
+    attempts = Attempts(clock)
+    for number in range(FREE["account"]):
+        waits(attempts, "ann", f"address {number}")
+    clock.now += FORGET_SECONDS + later
+    again = [waits(attempts, "ann", f"address {number}") for number in range(free + 1)]
+    assert [wait > 0 for wait in again] == [False] * free + [True]
+
+
+def test_a_success_takes_back_one_guess_of_its_address_and_all_of_its_account() -> None:
+    attempts = Attempts(Clock())
+    for _ in range(FREE["account"] - 1):
+        attempts.begin("ann", "elsewhere")
+    for number in range(FREE["address"] - 2):
+        attempts.begin(f"user {number}", "office")
+    attempts.succeeded("ann", "office", attempts.begin("ann", "office"))
+    for number in range(FREE["account"]):
+        assert waits(attempts, "ann", f"address {number}") == 0
+    assert waits(attempts, "bob", "office") == waits(attempts, "eve", "office") == 0
+    assert waits(attempts, "fay", "office") > 0
+
+
+def test_a_device_and_an_address_that_knew_the_password_have_guesses_of_their_own() -> None:
+    attempts = Attempts(Clock())
+    attempts.succeeded("ann", "home", attempts.begin("ann", "home"))
+    while not waits(attempts, "ann", "elsewhere"):
+        pass
+    assert not attempts.is_home("ann", "elsewhere")
+    assert not attempts.is_home("bob", "home")
+    for _ in range(FREE["home"]):
+        assert waits(attempts, "ann", "home") == 0
+    assert waits(attempts, "ann", "home") > 0
+    for device in ("her device", "another"):
+        for _ in range(FREE["device"]):
+            attempts.begin("ann", "home", device)
+        with pytest.raises(TooManyAttemptsError):
+            attempts.begin("ann", "home", device)
+
+
+def test_who_was_there_lately_is_forgotten_last() -> None:
+    attempts = Attempts(Clock())
+    attempts.begin("ann", "her address")
+    for number in range(MOST_KNOWN // 2 - 1):
+        attempts.begin(f"user {number}", f"address {number}")
+    for _ in range(FREE["account"] - 1):
+        attempts.begin("ann", "her address")
+    attempts.begin("another", "another address")
+    assert waits(attempts, "ann", "her address") > 0
+    for number in range(MOST_KNOWN):
+        attempts.succeeded(f"user {number}", "office", [])
+    attempts.succeeded("user 0", "office", [])
+    attempts.succeeded("another", "office", [])
+    assert attempts.is_home("user 0", "office")
+    assert not attempts.is_home("user 1", "office")
+    assert attempts.is_home("user 2", "office")
 
 
 def test_guesses_at_once_are_no_way_around(farm: Farm) -> None:
