@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from farm_protocol.private import make_folder, narrow, open_private
+from farm_protocol.private import Contents, make_folder, open_private
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no modes")
 
@@ -20,41 +20,70 @@ def mode(path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+OURS = Contents(marks=("ours.lock",), files=("ours-*",), folders=("logs",))
+
+
+def modes(folder) -> dict[str, int]:
+    return {path.name: mode(path) for path in folder.iterdir() if path.is_file() or path.is_dir()}
+
+
 def test_a_new_folder_is_private(tmp_path):
-    make_folder(tmp_path / "above" / "data", ["ours"])
+    make_folder(tmp_path / "above" / "data", OURS)
     assert mode(tmp_path / "above" / "data") == 0o700
 
 
 def test_one_of_an_older_version_is_narrowed(tmp_path):
     folder = tmp_path / "data"
     (folder / "logs").mkdir(parents=True)
-    (folder / "ours").touch()
-    (folder / "blob").touch(0o444)
+    (folder / "ours.lock").touch()
+    (folder / "ours-1").touch(0o444)
+    make_folder(folder, OURS)
+    assert modes(folder) == {"logs": 0o700, "ours.lock": 0o600, "ours-1": 0o400}
+    assert mode(folder) == 0o700
+
+
+def test_what_is_no_file_of_ours_under_our_name_is_left_alone(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "ours.lock").touch()
     outside = tmp_path / "outside"
     outside.touch()
-    (folder / "link").symlink_to(outside)
-    os.mkfifo(folder / "pipe")
-    make_folder(folder, ["ours"])
-    found = {
-        path.name: mode(path) for path in folder.iterdir() if path.name not in ("pipe", "link")
-    }
-    assert found == {"logs": 0o700, "ours": 0o600, "blob": 0o400}
+    (folder / "ours-link").symlink_to(outside)
+    os.mkfifo(folder / "ours-pipe")
+    make_folder(folder, OURS)
     assert (mode(folder), mode(outside)) == (0o700, 0o666)
 
 
-def test_a_folder_with_other_things_stays_as_it_is(tmp_path):
+@pytest.mark.parametrize("marked", [False, True])
+def test_other_things_and_the_folder_that_holds_them_stay_as_they_are(tmp_path, marked):
     """Its user may have named the home folder."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "letter").touch()
-    make_folder(tmp_path / "home", ["ours"])
-    assert mode(tmp_path / "home") == 0o777
-    assert mode(tmp_path / "home" / "letter") == 0o666
+    home = tmp_path / "home"
+    (home / "work").mkdir(parents=True)
+    (home / "letter").touch()
+    (home / "ours-too").touch()
+    if marked:
+        (home / "ours.lock").touch()
+        (home / "logs").mkdir()
+    make_folder(home, OURS)
+    assert mode(home) == 0o777
+    found = modes(home)
+    assert (found.pop("work"), found.pop("letter")) == (0o777, 0o666)
+    ours = {"ours-too": 0o600, "ours.lock": 0o600, "logs": 0o700}
+    assert found == (ours if marked else {"ours-too": 0o666})
+
+
+def test_a_folder_of_others_that_has_our_name_is_not_taken(tmp_path):
+    (tmp_path / "home" / "logs").mkdir(parents=True)
+    (tmp_path / "home" / "logs" / "letter").touch()
+    with pytest.raises(OSError, match="'logs', which was not made by this program"):
+        make_folder(tmp_path / "home", OURS)
+    assert mode(tmp_path / "home" / "logs") == mode(tmp_path / "home") == 0o777
 
 
 def test_a_link_in_the_place_of_a_folder_is_followed_as_its_user_chose_it(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    narrow(tmp_path / "link")
+    make_folder(tmp_path / "link", OURS)
     assert mode(tmp_path / "real") == 0o700
 
 

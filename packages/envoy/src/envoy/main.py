@@ -14,7 +14,7 @@ from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 
 import uvicorn
-from farm_protocol.private import FILE_MODE, FOLDER_MODE, make_folder, narrow, open_private
+from farm_protocol.private import FILE_MODE, Contents, make_folder, open_private
 from farm_protocol.text import EscapingFormatter
 from filelock import FileLock, Timeout
 from http_gate.connections import BACKLOG, Limits, protocol
@@ -46,8 +46,15 @@ from envoy.web.services import Services
 CONNECTIONS = 500
 """Most at a time. Scripts and plug-ins need a handful."""
 
-OURS = ("envoy.lock", "journal.sqlite3")
-"""What only a data folder of Envoy's holds."""
+DATA = Contents(
+    marks=("envoy.lock", "journal.sqlite3"),
+    files=(
+        *("account.json", "devices.json", "token", "envoy.json", "journal.sqlite3-*"),
+        *(".account.json.new", ".devices.json.new", ".token.new"),
+    ),
+    folders=("farm", "logs"),
+)
+LOGS = Contents(marks=("envoy.log", "farm.log"), files=("envoy.log.*", "farm.log.*"))
 
 GRACE_SECONDS = 2
 """How long running requests may take to end when Envoy stops."""
@@ -159,7 +166,7 @@ def owned(settings: Settings, port: int) -> Iterator[None]:
         StartError: another Envoy has it, or it cannot be written.
     """
     try:
-        make_folder(settings.data_dir, OURS)
+        make_folder(settings.data_dir, DATA)
         lock = FileLock(settings.lock_path, timeout=0, mode=FILE_MODE)
         lock.acquire()
     except Timeout:
@@ -169,7 +176,8 @@ def owned(settings: Settings, port: int) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise StartError(
-            f"The data folder {settings.data_dir} cannot be used ({error.strerror or error})."
+            f"The data folder {settings.data_dir} cannot be used: {error.strerror or error}. Choose"
+            " another folder (envoy up --data-dir)."
         ) from error
     try:
         with open(settings.running_path, "w", opener=open_private) as file:
@@ -189,8 +197,7 @@ def _who(settings: Settings) -> str:
 
 
 def _log_to(settings: Settings) -> None:
-    settings.logs_dir.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    narrow(settings.logs_dir)
+    make_folder(settings.logs_dir, LOGS)
     handler = _PrivateLog(
         settings.logs_dir / "envoy.log", maxBytes=5_000_000, backupCount=2, encoding="utf-8"
     )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from farm_protocol.private import make_folder
+from farm_protocol.private import Contents, make_folder
 from farm_protocol.proof import Identity
 from farm_protocol.runner import report_of
 from filelock import FileLock, Timeout
@@ -52,6 +52,13 @@ from farm.stores.room import Room
 from farm.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)
+
+DATA = Contents(
+    # The blobs alone may have come back from a backup.
+    marks=("farm.lock", "farm.json", "farm.sqlite", "database.json", "blobs"),
+    files=("farm.sqlite-*", ".farm.json.new", ".database.json.new"),
+    folders=("work", "scratch", "logs"),
+)
 
 
 class StartError(Exception):
@@ -172,7 +179,7 @@ def migrate(settings: Settings) -> str:
 def _lock(data_dir: Path) -> FileLock:
     """Take the data folder for this process alone. Raises StartError."""
     try:
-        make_folder(data_dir, ("farm.lock", "farm.sqlite"))
+        make_folder(data_dir, DATA)
         lock = FileLock(data_dir / "farm.lock")
         lock.acquire(blocking=False)
     except Timeout:

@@ -124,6 +124,39 @@ def test_the_folder_remembers_without_a_password(
         assert "secret" not in file.read_text()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no modes")
+@pytest.mark.parametrize("first", [True, False])
+def test_what_others_keep_in_the_folder_is_left_alone(folder: Path, first: bool) -> None:
+    if not first:
+        assert command(folder, "migrate").returncode == 0
+    theirs = [folder / "letter", folder / "mail" / "letter", folder / "mail", folder]
+    theirs[1].parent.mkdir(parents=True)
+    for path in theirs[:2]:
+        path.touch()
+    for path in theirs:
+        path.chmod(0o755)
+    if not first:
+        (folder / SQLITE_FILE).chmod(0o644)
+    process = serve(folder)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert {stat.S_IMODE(path.stat().st_mode) for path in theirs} == {0o755}
+    ours = set(folder.iterdir()) - set(theirs)
+    assert {path.name for path in ours} >= {SQLITE_FILE, "farm.lock", "blobs", "work", "logs"}
+    assert [path for path in ours if path.stat().st_mode & 0o077] == []
+
+
+@pytest.mark.parametrize("name", ["scratch", "work", "logs"])
+def test_a_folder_of_others_is_not_emptied(folder: Path, name: str) -> None:
+    """The home folder of somebody who keeps work in it, say."""
+    letter = folder / name / "letter"
+    letter.parent.mkdir(parents=True)
+    letter.touch()
+    for done in (command(folder, "migrate"), real("serve", "--data-dir", str(folder))):
+        refused(done, str(folder), f"'{name}'", "--data-dir")
+    assert content(folder) == {name, f"{name}/letter"}
+
+
 def test_a_forgotten_or_wrong_variable_is_told_and_nothing_is_made(
     made: Path, url: str | None, other_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

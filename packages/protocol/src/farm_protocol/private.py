@@ -1,50 +1,87 @@
 """Folders and files of a service that no other user of the machine may look into.
 
-What is private is made so: a `chmod` afterwards would leave a moment in between. `narrow` is for
-folders of older versions, which took what the umask gave.
+What is private is made so: a `chmod` afterwards would leave a moment in between. Rights are taken
+afterwards only from what older versions made, which took what the umask gave; and only by the names
+that the service gives, since its user may have named a folder that holds other things.
 """
 
+import errno
 import os
 import stat
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
 _OTHERS = 0o077
 
 
-def make_folder(folder: Path, known: Iterable[str]) -> None:
-    """Make a service's data folder, or take others' rights from one that it made before.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a service makes directly in a folder of its own. Names are patterns of `fnmatch`.
 
-    A folder that was there already and holds other things is left as it is: whoever named it may
-    share it, and what the service writes into it is private all the same. To be called once a
-    start, before anything is written: from then on the folder holds what is known.
+    Attributes:
+        marks: of what only a folder of this service holds.
+        files: of its other files.
+        folders: of its other folders, some of which it may empty.
+    """
 
-    Parameters:
-        known: names that only a folder of this service holds.
+    marks: tuple[str, ...]
+    files: tuple[str, ...]
+    folders: tuple[str, ...] = ()
+
+    def is_marked(self, names: Iterable[str]) -> bool:
+        """Return whether a folder of these names is one of this service."""
+        return any(_is_of(name, self.marks) for name in names)
+
+    def own(self, names: Iterable[str]) -> list[str]:
+        """Return those of the names that this service gives."""
+        return [name for name in names if _is_of(name, (*self.marks, *self.files, *self.folders))]
+
+
+def make_folder(folder: Path, contents: Contents) -> None:
+    """Make a service's data folder, or take others' rights from what it made there before.
+
+    What stands there under other names keeps its rights, and so does the folder itself as long as
+    it holds such things: whoever named it may share it, and what the service writes into it is
+    private all the same. To be called once a start, before anything is written: from then on the
+    folder is marked.
 
     Raises:
-        OSError: it cannot be made or read.
+        OSError: it cannot be made or read; or it is not marked, and holds a folder that the service
+            would take for its own.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-    names = {path.name for path in folder.iterdir()}
-    if not names or not names.isdisjoint(known):
-        narrow(folder)
+    names = [path.name for path in folder.iterdir()]
+    own = contents.own(names)
+    marked = contents.is_marked(names)
+    if not marked and (taken := [name for name in own if _is_of(name, contents.folders)]):
+        raise OSError(
+            errno.EEXIST, f"it holds '{min(taken)}', which was not made by this program", folder
+        )
+    _narrow_inside(folder, own if marked else (), itself=len(own) == len(names))
 
 
-def narrow(folder: Path) -> None:
-    """Take others' rights from a folder, and from what lies directly in it; links are left alone.
+def _is_of(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
-    With the folder itself everything below it is out of reach.
+
+def _narrow_inside(folder: Path, names: Iterable[str], *, itself: bool) -> None:
+    """Take others' rights from what lies directly in a folder, and from that; links are left alone.
+
+    Parameters:
+        itself: whether to take them from the folder, too: everything below is then out of reach.
     """
     if sys.platform == "win32":
         return
     inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _narrow(inside)
-        for name in os.listdir(inside):  # noqa: PTH208 - of the folder that is open
+        if itself:
+            _narrow(inside)
+        for name in names:
             # A FIFO, a socket, or what is another user's, or gone by now: not what we made.
             with suppress(OSError):
                 status = os.stat(name, dir_fd=inside, follow_symlinks=False)
