@@ -5,6 +5,7 @@ With the umask 000, which takes no right from anybody.
 
 import os
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from other_users import OTHER, needs_others, python_of_everybody
 
-from .conftest import Studio, a_studio, until
+from .conftest import ROOT, Studio, a_studio, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no modes")
 
@@ -105,3 +107,27 @@ def test_nobody_else_can_open_anything_while_a_job_runs_and_after(open_studio: S
     assert stat.S_IMODE(studio.results.stat().st_mode) == 0o777
     assert {stat.S_IMODE(frame.stat().st_mode) for frame in studio.frames()} == {0o666}
     until(lambda: not studio.processes(), "nothing is left running", 10)
+
+
+@pytest.mark.long
+@needs_others
+def test_nor_can_they_when_the_services_are_an_ordinary_users(tmp_path: Path) -> None:
+    """Everything but this test is run by somebody who is not root, with their own renderers."""
+    python = python_of_everybody(tmp_path / "python")
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, OTHER, OTHER)
+    wanted = test_nobody_else_can_open_anything_while_a_job_runs_and_after.__name__
+    done = subprocess.run(
+        [
+            *(python, "-m", "pytest", "-p", "no:cacheprovider", "--basetemp", home / "session"),
+            *("-rs", f"{__file__}::{wanted}"),
+        ],
+        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": ROOT, "text": True},
+        env={"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+        capture_output=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout, done.stdout

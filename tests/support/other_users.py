@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,32 @@ def run_as_other(code: str, *arguments: str, user: int = OTHER) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def python_of_everybody(folder: Path) -> Path:
+    """Return a Python with what the tests import, made in a folder, that every user may start.
+
+    The test is skipped where there can be none.
+    """
+    places = [path for path in sys.path if path.endswith("site-packages")]
+    adding = (
+        f"import site; [site.addsitedir(place) for place in {places!r}]; import pytest, farm, envoy"
+    )
+    done = subprocess.run(
+        [PYTHON, "-c", adding],
+        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/", "text": True},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:]
+        pytest.skip(f"another user's {PYTHON} cannot import what is installed here: {last}")
+    # An environment rather than a variable: the services start others with an interpreter's path.
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", "--symlinks", folder], check=True)
+    (own,) = folder.glob("lib/python3.*/site-packages")
+    lines = [f"import site; site.addsitedir({place!r})" for place in places]
+    (own / "tests.pth").write_text("\n".join(lines))
+    return folder / "bin" / "python"
 
 
 def envoy_command(*arguments: str) -> Sequence[str]:
