@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 from pathlib import Path
 
 import farm_protocol.inside
@@ -116,6 +117,53 @@ def test_a_folder_that_was_moved_is_noticed(folder: Path, monkeypatch) -> None:
         with pytest.raises(UnsafePathError, match="symbolic link"):
             place.is_current()
         assert content(place.read()) == b"bytes"
+
+
+def test_a_place_stays_in_the_folder_that_was_opened(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
+    outside = folder.parent / "outside"
+    with reach(folder, "sub/file") as place:
+        (folder / "sub").rename(folder / "other")
+        (folder / "sub").symlink_to(outside)
+        os.close(place.create("secret"))
+        place.remove("secret")
+        os.close(place.create(".part"))
+        place.take(".part")
+        assert content(place.read()) == b""
+        place.move_to(folder / "moved")
+        assert place.status() is None
+    assert list((folder / "other").iterdir()) == []
+    assert [path.read_bytes() for path in outside.iterdir()] == [b"secret"]
+
+
+def test_the_status_is_that_of_a_link_itself(folder: Path) -> None:
+    (folder / "link").symlink_to("sub/file")
+    with reach(folder, "link") as place:
+        status = place.status()
+    assert status is not None
+    assert stat.S_ISLNK(status.st_mode)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors")
+def test_no_folder_is_left_open(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
+    (folder / "link").symlink_to("../outside")
+    os.mkfifo(folder / "sub" / "fifo")
+    before = len(os.listdir("/proc/self/fd"))
+    with reach(folder, "sub/deep/file", make=True) as place:
+        place.is_current()
+    place.close()  # Once more.
+    for path in ("link/x", "sub/file/x", "missing/x"):
+        with pytest.raises((UnsafePathError, OSError)):
+            reach(folder, path)
+    for root in (folder / "link", folder / "missing", folder / "sub" / "file"):
+        with pytest.raises(OSError):  # noqa: PT011 - each another one
+            reach(root, "x/y")
+    os.close(open_below(folder, folder / "sub" / "file"))
+    for name in ("fifo", "missing"):
+        with pytest.raises(OSError):  # noqa: PT011
+            open_below(folder, folder / "sub" / name)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_links_inside_are_followed_to_read_and_those_outside_not(folder: Path) -> None:

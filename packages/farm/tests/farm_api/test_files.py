@@ -46,6 +46,24 @@ def test_blobs_come_back_whole_and_in_parts(farm: Farm) -> None:
     assert (part.status_code, part.content) == (206, b"456789")
 
 
+def test_a_change_of_one_project_is_none_of_another(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "first/a.bin", b"one")
+    send(ann, "second/a.bin", b"two")
+
+    def updated() -> dict[str, str]:
+        return {
+            row["name"]: row["updated_at"] for row in ann.get("/v1/projects").json()["projects"]
+        }
+
+    before = updated()
+    assert list(before) == ["second", "first"]  # The newest first.
+    send(ann, "first/b.bin", b"three")
+    assert list(updated()) == ["first", "second"]
+    assert updated()["second"] == before["second"]
+    assert updated()["first"] > before["first"]
+
+
 def test_a_manifest_grows_and_replaces(farm: Farm) -> None:
     ann = farm.user("ann@example.com")
     send(ann, "demo/a.bin", b"one")

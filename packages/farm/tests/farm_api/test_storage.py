@@ -143,19 +143,24 @@ def test_uploads_that_lack_their_last_byte_count_as_a_whole(
 def test_a_list_of_files_counts_as_what_it_takes(farm: Farm, admin: httpx.Client) -> None:
     limit(farm, max_stored=100 * KB)
     ann = farm.user("ann@example.com", credits="0")
-    put(ann, b"x").raise_for_status()
+    bob = farm.user("bob@example.com")
+    for client in (ann, bob):
+        put(client, b"x").raise_for_status()
     entry = {"hash": digest(b"x"), "size": 1, "mtime_ns": 1}
 
-    def add(first: int, count: int) -> httpx.Response:
+    def add(first: int, count: int, client: httpx.Client = ann) -> httpx.Response:
         names = [f"demo/{'n' * 200}{number:04}" for number in range(first, first + count)]
         files = [entry | {"path": name} for name in names]
-        return ann.put("/v1/projects/demo/files", json={"files": files})
+        return client.put("/v1/projects/demo/files", json={"files": files})
 
     assert add(0, 50).status_code == 204
     before = stored(farm, admin, "ann@example.com")
     assert 20 * KB < before < 80 * KB
     assert add(0, 50).status_code == 204  # The same again take no more room.
     assert stored(farm, admin, "ann@example.com") == before
+    # Those of another user, in a project of that name, are others.
+    assert add(0, 50, bob).status_code == 204
+    assert stored(farm, admin, "bob@example.com") == before
     assert refused(add(50, 150)) == QUOTA_EXCEEDED
     assert len(ann.get("/v1/projects/demo/files").json()["files"]) == 50
     fill(farm)
