@@ -34,7 +34,7 @@ from farm_protocol.sockets import is_another_users
 from pydantic import BaseModel, FailFast, TypeAdapter
 
 from envoy.errors import EnvoyError, FarmUnreachableError, NotSignedInError
-from envoy.farm_addresses import origin, ticket_url
+from envoy.farm_addresses import only_as_far, origin, reach_of_farm, reach_of_host, ticket_url
 from envoy.farm_answers import (
     ANSWER_SECONDS,
     ERROR_BYTES,
@@ -99,6 +99,8 @@ class FarmClient:
         self._missed = asyncio.Event()
         self._access_key = ""
         self.account = ""
+        # Of the farm as it was when it last gave tickets.
+        self._reach = reach_of_host(urlsplit(url).hostname or "localhost")
         self.sign_ins = 0
         """How often somebody has signed in: a refusal from before may be about an older key."""
         self.url = ""
@@ -205,7 +207,15 @@ class FarmClient:
         """Return where to send those of ``blobs`` that the farm does not have yet."""
         request = MissingRequest(blobs=blobs)
         path = "/v1/blobs/missing"
-        answer = await self._call("POST", path, MissingAnswer, json=request, most=PAGE_BYTES)
+        reach = self._reach
+
+        def look(response: httpx.Response) -> None:
+            nonlocal reach
+            reach = reach_of_farm(self.url, response)
+
+        content = await self._send("POST", path, json=request, most=PAGE_BYTES, look=look)
+        answer = read(TypeAdapter(MissingAnswer), content, path)
+        self._reach = reach
         return answer.tickets
 
     async def put_blob(
@@ -221,7 +231,7 @@ class FarmClient:
             FileChangedError: it is shorter than ``size`` by now.
             FarmAnswerError: with ``hash_mismatch`` when its bytes are not the announced ones.
         """
-        url, own = ticket_url(await self._address(), ticket.url)
+        url, own = ticket_url(await self._address(), ticket.url, self._reach)
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         if own:
             headers |= self._authorization()
@@ -240,7 +250,11 @@ class FarmClient:
             parts = file_parts(path, root, size, moved)
             try:
                 async with self._http.stream(
-                    "PUT", url, content=parts, headers=headers
+                    "PUT",
+                    url,
+                    content=parts,
+                    headers=headers,
+                    extensions={} if own else {"trace": only_as_far(url, self._reach)},
                 ) as response:
                     content = await content_of(response, ERROR_BYTES)
             except httpx.HTTPError as error:
@@ -347,12 +361,14 @@ class FarmClient:
         signed: bool = True,
         most: int = SMALL_BYTES,
         waits: float = 0.0,
+        look: Callable[[httpx.Response], None] = lambda _: None,
     ) -> bytes:
         """Return the body of a successful answer.
 
         Parameters:
             most: bytes that it may have.
             waits: seconds that the farm may take on purpose.
+            look: called with the answer while it is still connected.
         """
         headers = self._authorization() if signed else {}
         if json is not None:
@@ -371,6 +387,7 @@ class FarmClient:
                         timeout=httpx.Timeout(waits + 60.0, connect=5.0, pool=None),
                     ) as response,
                 ):
+                    look(response)
                     content = await content_of(
                         response, most if response.is_success else ERROR_BYTES
                     )

@@ -1,0 +1,169 @@
+"""A farm elsewhere has no file sent to what only this machine or its network can reach."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from envoy.errors import FarmAnswerError
+from envoy.farm_addresses import Reach, reach_of_host, ticket_url
+from envoy.farm_client import FarmClient
+from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
+from farm_protocol.account import LoginRequest
+from farm_protocol.files import BlobRef, Ticket
+
+ELSEWHERE = "http://farm.example.com"
+HERE = [
+    *("localhost", "x.localhost.", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0.0.0.0"),
+    *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"),
+    *("[2002:7f00:1::]", "169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"),
+]
+NEAR = ["10.1.2.3", "192.168.0.1", "100.64.0.1", "[fd00:ec2::254]", "[64:ff9b::a01:203]"]
+FAR = ["store.example.com", "8.8.8.8", "[2600::1]", "[64:ff9b::808:808]"]
+
+
+@pytest.mark.parametrize("host", [*HERE, *NEAR, *FAR])
+def test_an_address_is_one_of_who_can_reach_it(host):
+    expected = Reach.THIS_MACHINE if host in HERE else Reach.NETWORK
+    assert reach_of_host(host) is (Reach.EVERYBODY if host in FAR else expected)
+    for reach in Reach:
+        for url in (f"http://{host}:8090/x", f"//{host}/x"):
+            if reach_of_host(host) < reach:
+                with pytest.raises(FarmAnswerError, match="for a file"):
+                    ticket_url(ELSEWHERE, url, reach)
+            else:
+                assert ticket_url(ELSEWHERE, url, reach)[1] is False
+
+
+def test_the_farms_own_address_is_its_own():
+    for farm in (ELSEWHERE, "http://127.0.0.1:8091", "http://192.168.0.1"):
+        assert ticket_url(farm, "/v1/blobs/x", Reach.EVERYBODY)[1] is True
+        assert ticket_url(farm, f"{farm}/v1/blobs/x", Reach.EVERYBODY)[1] is True
+
+
+@pytest.fixture
+def names(monkeypatch) -> dict[str, str]:
+    """Names that lead to an address, whatever the system says."""
+    known: dict[str, str] = {}
+    real = socket.getaddrinfo
+
+    def look_up(host, *args, **kwargs):
+        name = host.decode() if isinstance(host, bytes) else host
+        return real(known.get(name, host), *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return known
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """What is only for this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+def came(listener: socket.socket) -> list[bytes]:
+    """Return what everybody sent who has connected."""
+    found = []
+    listener.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.settimeout(5)
+                found.append(connection.recv(65536))
+    return found
+
+
+async def put(farm: FarmClient, tmp_path, url: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"secret")
+    await farm.put_blob(Ticket(hash="0" * 64, url=url), path, str(tmp_path), 6, lambda _: None)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("name", ["localtest.me", "own.example.com"])
+async def test_a_name_that_means_this_machine_is_sent_nothing(
+    names, listener, tmp_path, scheme, name
+):
+    names[name] = "127.0.0.1"
+    farm = FarmClient(ELSEWHERE)
+    try:
+        for _ in range(2):
+            with pytest.raises(FarmAnswerError, match=f"on this machine for a file .{name}"):
+                await put(farm, tmp_path, f"{scheme}://{name}:{listener.getsockname()[1]}/x")
+    finally:
+        await farm.close()
+    # It was connected to, and that was all.
+    assert came(listener) == [b"", b""]
+
+
+async def test_an_address_of_this_machine_is_one_whatever_it_is(names, listener, tmp_path):
+    """Its address in the network is a private or a public one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.connect(("192.0.2.1", 9))
+        own = asking.getsockname()[0]
+    if own.startswith("127."):
+        pytest.skip("this machine has no address but its own loopback")
+    names["store.example.com"] = own
+    farm = FarmClient(ELSEWHERE)
+    with socket.create_server((own, 0)) as server:
+        try:
+            with pytest.raises(FarmAnswerError, match="on this machine"):
+                await put(farm, tmp_path, f"http://store.example.com:{server.getsockname()[1]}/x")
+        finally:
+            await farm.close()
+        assert came(server) == [b""]
+
+
+async def test_a_farm_on_this_machine_may_have_its_store_there(names, farm: FakeFarm, tmp_path):
+    # By a name, which says nothing: how its tickets came is what counts.
+    names |= {"farm.example.com": "127.0.0.1", "store.example.com": "127.0.0.1"}
+    port = farm.url.rpartition(":")[2]
+    client = FarmClient(f"{ELSEWHERE}:{port}")
+    try:
+        with pytest.raises(FarmAnswerError, match="on this machine"):
+            await put(client, tmp_path, f"http://store.example.com:{port}/v1/blobs/{'0' * 64}")
+        answer = await client.login(LoginRequest(email=EMAIL, secret=PASSWORD))
+        client.act_for(EMAIL, answer.access_key)
+        await client.missing([BlobRef(hash="0" * 64, size=6)])
+        # Sent, but without the key, so that this one refuses it.
+        with pytest.raises(FarmAnswerError) as refused:
+            await put(client, tmp_path, f"http://store.example.com:{port}/v1/blobs/{'0' * 64}")
+        assert refused.value.body.code == "not_authenticated"
+    finally:
+        await client.close()
+
+
+def answer_once(server: socket.socket) -> None:
+    """Answer one request as a farm that misses nothing, through whatever proxy."""
+    connection, _ = server.accept()
+    with connection:
+        while b"}" not in connection.recv(65536):
+            pass
+        body = b'{"tickets": []}'
+        head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+        connection.sendall(head + body)
+
+
+async def test_a_proxy_of_this_machine_says_nothing_of_the_farm(
+    names, listener, tmp_path, monkeypatch
+):
+    """It is reached over loopback, and so is what it is told to leave alone."""
+    names["localtest.me"] = "127.0.0.1"
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "localtest.me")
+        farm = FarmClient(ELSEWHERE)
+        farm.act_for(EMAIL, "key")
+        answering = threading.Thread(target=answer_once, args=(proxy,))
+        answering.start()
+        try:
+            assert await farm.missing([BlobRef(hash="0" * 64, size=6)]) == []
+            with pytest.raises(FarmAnswerError, match="on this machine"):
+                await put(farm, tmp_path, f"http://localtest.me:{listener.getsockname()[1]}/x")
+        finally:
+            await farm.close()
+            answering.join()
+    assert came(listener) == [b""]
