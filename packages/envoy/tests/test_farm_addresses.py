@@ -7,13 +7,14 @@ from contextlib import suppress
 
 import pytest
 from envoy.errors import FarmAnswerError
-from envoy.farm_addresses import Reach, reach_of_host, ticket_url
+from envoy.farm_addresses import Reach, origin, reach_of_host, ticket_url
 from envoy.farm_client import FarmClient
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
 from farm_protocol.account import LoginRequest
 from farm_protocol.files import BlobRef, Ticket
 
 ELSEWHERE = "http://farm.example.com"
+TLS = "https://farm.example.com"
 HERE = [
     *("localhost", "x.localhost.", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0.0.0.0"),
     *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]"),
@@ -40,6 +41,72 @@ def test_the_farms_own_address_is_its_own():
     for farm in (ELSEWHERE, "http://127.0.0.1:8091", "http://192.168.0.1"):
         assert ticket_url(farm, "/v1/blobs/x", Reach.EVERYBODY)[1] is True
         assert ticket_url(farm, f"{farm}/v1/blobs/x", Reach.EVERYBODY)[1] is True
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://farm.example.com", "http://farm.example.com:80"),
+        ("HTTP://Farm.Example.com:80/v1/", "http://farm.example.com:80"),
+        ("https://farm.example.com/", "https://farm.example.com:443"),
+        ("https://farm.example.com:8443", "https://farm.example.com:8443"),
+        ("gopher://farm.example.com", "gopher://farm.example.com:0"),
+        ("http://[::1", "http://[::1"),
+    ],
+)
+def test_a_farm_is_its_scheme_host_and_port(url: str, expected: str) -> None:
+    assert origin(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("ticket", "leads_to"),
+    [
+        ("/v1/blobs/x", f"{TLS}/v1/blobs/x"),
+        ("v1/blobs/x", f"{TLS}/v1/blobs/x"),
+        (f"{TLS}/v1/blobs/x", f"{TLS}/v1/blobs/x"),
+        (f"{TLS}:443/v1/blobs/x", f"{TLS}/v1/blobs/x"),
+        ("//farm.example.com/x", f"{TLS}/x"),
+    ],
+)
+def test_only_the_farm_itself_sees_its_key(ticket: str, leads_to: str) -> None:
+    url, is_own = ticket_url(TLS, ticket, Reach.EVERYBODY)
+    assert (str(url), is_own) == (leads_to, True)
+
+
+@pytest.mark.parametrize(
+    "ticket",
+    [
+        "http://farm.example.com/x",  # Others on the way could read it.
+        "https://farm.example.com:8443/x",
+        "https://farm.example.com.evil.example/x",
+        "https://store.example.com/x",
+        "//store.example.com/x",
+        "https://8.8.8.8/x",
+        "https://[2600::1]/x",
+        "https://localhost.example.com/x",
+    ],
+)
+def test_another_address_does_not(ticket: str) -> None:
+    assert ticket_url(TLS, ticket, Reach.EVERYBODY)[1] is False
+
+
+@pytest.mark.parametrize(
+    "ticket",
+    [
+        "file:///etc/passwd",
+        "gopher://store.example.com/x",
+        "http://",
+        "http:///x",
+        "https://user@store.example.com/",
+        "https://user:secret@store.example.com/",
+        "http://[::1",
+        "javascript:alert(1)",
+    ],
+)
+def test_what_is_no_address_for_a_file(ticket: str) -> None:
+    with pytest.raises(FarmAnswerError, match="invalid address") as caught:
+        ticket_url(TLS, ticket, Reach.EVERYBODY)
+    assert not caught.value.may_pass
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import json
 import time
 from typing import Any
 
-import envoy.farm_addresses
 import envoy.farm_answers
 import envoy.farm_client
 import envoy.watch.follow

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import farm_protocol.inside
@@ -76,6 +77,18 @@ def test_a_folder_on_the_way_need_not_be_one_that_may_be_listed(folder: Path) ->
             assert place.is_current()
     finally:
         folder.chmod(0o700)
+
+
+def test_a_file_on_the_way_is_no_link(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
+    with pytest.raises(UnsafePathError, match="needs a folder where 'file' is a file"):
+        reach(folder, "sub/file/x")
+
+
+def test_no_folder_is_made_unasked(folder: Path) -> None:
+    with suppress(FileNotFoundError), reach(folder, "new/file") as place:
+        assert place.status() is None
+    assert not (folder / "new").exists()
 
 
 @pytest.mark.parametrize("path", ["../outside/secret", "/../outside/secret", "sub/../../x", ""])
@@ -152,7 +165,9 @@ def test_no_folder_is_left_open(folder: Path, monkeypatch) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with reach(folder, "sub/deep/file", make=True) as place:
         place.is_current()
-    place.close()  # Once more.
+    made = reach(folder, "sub/file")
+    for _ in range(2):
+        made.close()
     for path in ("link/x", "sub/file/x", "missing/x"):
         with pytest.raises((UnsafePathError, OSError)):
             reach(folder, path)
