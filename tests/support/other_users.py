@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ import socket, sys
 host, port = sys.argv[1], int(sys.argv[2])
 family = socket.AF_INET6 if ":" in host else socket.AF_INET
 with socket.socket(family) as listener:
+    # Connections of who listened here before may still be ending.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if host == "::1":
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     elif host == "::":
@@ -42,6 +45,19 @@ with socket.socket(family) as listener:
     except OSError:
         print("nobody came")
 """
+
+
+def own_address() -> str:
+    """Return an address of this machine that is not its loopback; the test is skipped without."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # Sends nothing.
+        except OSError:
+            pytest.skip("this machine has no network")
+        found = str(asking.getsockname()[0])
+    if found.startswith("127."):
+        pytest.skip("this machine has no address but its loopback")
+    return found
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 from farm_protocol import sockets
-from farm_protocol.sockets import owner_of_connection, owner_of_listener
+from farm_protocol.sockets import is_another_users, owner_of_connection, owner_of_listener
+from other_users import needs_others, own_address, stranger
 
 pytestmark = pytest.mark.skipif(not sockets.CAN_TELL, reason="only Linux tells")
 
@@ -70,3 +71,38 @@ def test_a_listener_on_all_addresses_is_found(way):
 def test_what_is_no_address_is_nobodys(way):
     assert owner_of_connection(("nonsense", 1), ("127.0.0.1", 2)) is None
     assert owner_of_listener(("localhost", 1)) is None
+
+
+@needs_others
+@pytest.mark.parametrize(
+    ("listening", "asked"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "localhost"),
+        ("::1", "localhost"),
+        ("::1", "[::1]"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("::1", "[::]"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("own", "own"),
+        ("0.0.0.0", "own"),
+    ],
+)
+def test_a_stranger_is_told_however_the_address_is_written(listening, asked):
+    names = {"own": own_address() if "own" in (listening, asked) else ""}
+    with stranger(names.get(listening, listening)) as (port, _):
+        assert is_another_users(f"http://{names.get(asked, asked)}:{port}")
+
+
+@needs_others
+def test_others_machines_are_not_looked_at():
+    with stranger("0.0.0.0") as (port, _):
+        for host in ("192.0.2.1", "farm.example.com", "[2001:db8::1]"):
+            assert not is_another_users(f"http://{host}:{port}")
+
+
+def test_our_own_listeners_are_no_strangers():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for host in ("127.0.0.1", "localhost", "0.0.0.0"):
+            assert not is_another_users(f"http://{host}:{port}")

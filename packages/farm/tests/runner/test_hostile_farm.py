@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from farm.runner import report
 from farm.runner.report import Farm, FarmGoneError, RefusedError
+from farm_protocol.hashing import hash_file
+from farm_protocol.runner import LogChunk
+from other_users import needs_others, own_address, stranger
+from waiting import until
 
 HASH = "0" * 64
 Part = bytes | Callable[[], bytes]
@@ -112,3 +116,45 @@ def test_a_file_is_not_larger_than_was_said(farm, liar, tmp_path: Path):
     farm.download(HASH, 10, tmp_path / "file")
     assert 10 < (tmp_path / "file").stat().st_size <= 2**21
     assert liar.sent < 2**27
+
+
+# Who has taken the place of a farm that crashed
+
+
+@needs_others
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "own"])
+def test_a_stranger_at_the_farms_address_is_shown_nothing(tmp_path, host):
+    named = own_address() if host == "own" else host
+    (tmp_path / "f.png").write_bytes(b"pixels")
+    pixels, _ = hash_file(tmp_path / "f.png")
+    with stranger("127.0.0.1" if host == "localhost" else named) as (port, came):
+        farm = Farm(f"http://{named}:{port}", "token", give_up=0.3)
+        for call in (
+            farm.job,
+            farm.ready_soon,
+            lambda: farm.heartbeat("c1", 1),
+            lambda: farm.log("c1", LogChunk(offset=0, text="x")),
+            lambda: farm.upload(pixels, tmp_path / "f.png"),
+            lambda: farm.download(HASH, 10, tmp_path / "file"),
+        ):
+            with pytest.raises(FarmGoneError, match="another user's program"):
+                call()
+        farm.close()
+    assert came == ["nobody came"]
+
+
+@needs_others
+def test_a_stranger_on_the_port_of_a_farm_that_crashed_gets_neither_token_nor_results(rig):
+    farm = rig.farm("slow.blend", [[1, 2, 3]])
+    runner = rig.start(farm)
+    farm.wait(lambda: 1 in farm.frames)
+    farm.down()
+    with stranger("127.0.0.1", int(farm.url.rpartition(":")[2])) as (_, came):
+        # The renderer goes on meanwhile, so there is a result that waits to be sent.
+        until(lambda: list(rig.work_dir.rglob("*0003*.png")), 40)
+        assert runner.poll() is None
+    assert came == ["nobody came"]
+    farm.up()
+    assert runner.wait(60) == 0
+    assert farm.frames.keys() == {1, 2, 3}
+    assert farm.problems == []

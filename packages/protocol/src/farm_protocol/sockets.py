@@ -50,22 +50,44 @@ def owner_of_listener(address: Address) -> int | None:
 
 
 def is_another_users(url: str) -> bool:
-    """Return whether somebody else listens at an address of this machine's loopback.
+    """Return whether somebody else listens at an address of this machine.
 
     For those who are about to send a secret to a program of their own user: it may have ended, and
-    then its port is anybody's. False when it cannot be told, or nobody listens. Root is nobody
-    else.
+    then its port is anybody's. False when it cannot be told, or nobody listens, or the address is
+    another machine's. Root is nobody else.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 0
-        if host == "localhost":
-            host = "127.0.0.1"
-        if not CAN_TELL or not ipaddress.ip_address(host).is_loopback:
-            return False
+        # The name is tried as both addresses, and whoever has either may get what is sent.
+        hosts = ("127.0.0.1", "::1") if host == "localhost" else (host,)
+        ours = [address for each in hosts if (address := _on_this_machine(each))]
     except ValueError:
         return False
-    return owner_of_listener((host, port)) not in (None, os.geteuid(), 0)
+    owners = {owner_of_listener((address, port)) for address in ours}
+    return not owners <= {None, os.geteuid(), 0}
+
+
+def _on_this_machine(host: str) -> str:
+    """Return the address that a connection to one of this machine's goes to; "" for others'.
+
+    Raises:
+        ValueError: it is no address.
+    """
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if not CAN_TELL:
+        return ""
+    if address.is_unspecified:
+        return "127.0.0.1" if address.version == 4 else "::1"
+    if address.is_loopback:
+        return str(address)
+    try:
+        # Nobody but a machine that has an address can listen there.
+        with socket.socket(_family((str(address), 0)), socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return ""
+    return str(address)
 
 
 def _owner(local: Address, remote: Address, states: set[int]) -> int | None:
