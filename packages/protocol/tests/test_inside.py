@@ -3,8 +3,10 @@
 import os
 import socket
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import farm_protocol.inside
 import pytest
@@ -89,6 +91,8 @@ def test_no_folder_is_made_unasked(folder: Path) -> None:
     with suppress(FileNotFoundError), reach(folder, "new/file") as place:
         assert place.status() is None
     assert not (folder / "new").exists()
+    for _ in range(2):  # Nor does it matter that it is there already.
+        reach(folder, "new/file", make=True).close()
 
 
 @pytest.mark.parametrize("path", ["../outside/secret", "/../outside/secret", "sub/../../x", ""])
@@ -179,6 +183,95 @@ def test_no_folder_is_left_open(folder: Path, monkeypatch) -> None:
         with pytest.raises(OSError):  # noqa: PT011
             open_below(folder, folder / "sub" / name)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def after(monkeypatch, owner: Any, name: str, act: Callable[[], object]) -> None:
+    """Let something happen right after the next call of a function."""
+    real = getattr(owner, name)
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(owner, name, real)
+        try:
+            return real(*args, **kwargs)
+        finally:
+            act()
+
+    monkeypatch.setattr(owner, name, called)
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "socket", "nothing"])
+def test_what_takes_the_place_of_a_file_at_the_last_moment_is_refused(
+    folder: Path, monkeypatch, kind: str
+) -> None:
+    monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
+    file = folder / "sub" / "file"
+
+    def exchange() -> None:
+        file.unlink()
+        if kind == "link":
+            file.symlink_to(folder.parent / "outside" / "secret")
+        elif kind == "fifo":
+            os.mkfifo(file)
+        elif kind == "socket":
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(os.path.relpath(file))
+
+    expected = FileNotFoundError if kind == "nothing" else NotRegularError
+    before = os.listdir("/proc/self/fd") if Path("/proc/self/fd").is_dir() else []
+    with reach(folder, "sub/file") as place:
+        after(monkeypatch, os, "stat", exchange)
+        with pytest.raises(expected) as caught:
+            place.read()
+    assert str(file) in str(caught.value)
+    assert len(before) == len(os.listdir("/proc/self/fd") if before else [])
+
+
+def test_a_link_that_comes_while_a_folder_is_made_is_not_followed(
+    folder: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
+    outside = folder.parent / "outside"
+
+    def exchange() -> None:
+        (folder / "new").rmdir()
+        (folder / "new").symlink_to(outside)
+
+    after(monkeypatch, os, "mkdir", exchange)
+    with pytest.raises(UnsafePathError, match="symbolic link"):
+        reach(folder, "new/deep/file", make=True)
+    assert [path.name for path in outside.iterdir()] == ["secret"]
+
+
+def test_a_link_that_comes_after_a_look_at_the_whole_path_is_not_followed(
+    folder: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
+    (folder.parent / "outside" / "file").write_bytes(b"secret")
+
+    def exchange() -> None:
+        (folder / "sub").rename(folder / "other")
+        (folder / "sub").symlink_to(folder.parent / "outside")
+
+    after(monkeypatch, os.path, "realpath", exchange)
+    with pytest.raises(UnsafePathError, match=r"through the link .*sub"):
+        open_below(folder, folder / "sub" / "file")
+
+
+def test_what_is_no_file_is_not_even_opened(folder: Path, monkeypatch) -> None:
+    os.mkfifo(folder / "sub" / "fifo")
+    opened: list[str] = []
+    real = os.open
+
+    def noted(path: Any, *args: Any, **kwargs: Any) -> int:
+        opened.append(os.path.basename(path))
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", noted)
+    os.close(open_below(folder, folder / "sub" / "file"))
+    with pytest.raises(NotRegularError):
+        open_below(folder, folder / "sub" / "fifo")
+    assert "file" in opened
+    assert "fifo" not in opened
 
 
 def test_links_inside_are_followed_to_read_and_those_outside_not(folder: Path) -> None:
