@@ -235,11 +235,54 @@ def test_nor_is_there_a_way_around_by_32_bit_calls(inside: Inside) -> None:
     assert done.stdout == f"True {-errno.EAFNOSUPPORT} {-errno.ENOSYS}\n"
 
 
+UNCOUNTED = """
+import ctypes, errno, platform, socket
+kernel = ctypes.CDLL(None, use_errno=True)
+calls = {"x86_64": (319, 447, 68, 278, 29, 64), "aarch64": (279, 447, 186, 75, 194, 190)}
+file, secret, queue, lend, segment, semaphores = calls[platform.machine()]
+def call(*arguments):
+    made = kernel.syscall(*map(ctypes.c_long, arguments))
+    return "made" if made >= 0 else errno.errorcode[ctypes.get_errno()]
+for number in (file, secret, queue, lend):
+    print(call(number, 0, 0, 0, 0))
+for size in (2**14, 2**14 + 1, 2**32, 2**32 + 1):
+    print(call(segment, 0, size, 0o1600))
+print(call(semaphores, 0, 16, 0o1600), call(semaphores, 0, 17, 0o1600))
+pair = socket.socketpair()
+before = [pair[0].getsockopt(1, option) for option in (7, 8)]
+[pair[0].setsockopt(1, option, size // 4) for option, size in zip((7, 8), before)]
+after = [pair[0].getsockopt(1, option) for option in (7, 8)]
+print(after[0] == before[0], after[1] < before[1])
+"""
+REFUSED = [
+    *["ENOSYS"] * 4,
+    *["made", "EINVAL", "EINVAL", "EINVAL"],
+    *["made EINVAL", "True True"],
+]
+
+
+@needs_filter
+def test_where_nobody_counts_memory_none_is_had_that_cannot_be_seen(inside: Inside) -> None:
+    assert inside(View(watched=True), UNCOUNTED).stdout.splitlines() == REFUSED
+    assert "ENOSYS" not in inside(View(), UNCOUNTED).stdout.splitlines()[0]
+
+
+@needs_filter
+@needs_root
+@needs_sandbox
+def test_nor_is_it_where_roots_renderers_have_no_sandbox() -> None:
+    with borrowed() as other:
+        assert other is not None
+        done = run([*opened(View(watched=True), other), PYTHON, "-c", UNCOUNTED])
+    assert done.stdout.splitlines() == REFUSED
+
+
+@pytest.mark.parametrize("watched", [False, True])
 @pytest.mark.parametrize("machine", MACHINES)
-def test_the_filter_is_what_the_program_writes(machine: str) -> None:
-    file = filter_file(machine)
+def test_the_filter_is_what_the_program_writes(machine: str, watched: bool) -> None:
+    file = filter_file(machine, watched)
     assert file is not None
-    assert file.read_bytes() == program(machine)
+    assert file.read_bytes() == program(machine, watched)
 
 
 DEVICES = """

@@ -63,6 +63,7 @@ class View:
         folder: where it starts.
         small_bytes: size of each folder that lies in memory, such as ``/tmp``; None: half of the
             machine's.
+        watched: no control group counts its memory: it gets none that belongs to no process.
     """
 
     readable: tuple[Path, ...] = ()
@@ -74,6 +75,7 @@ class View:
     gpu: bool = False
     folder: Path = Path("/")
     small_bytes: int | None = None
+    watched: bool = False
 
 
 @functools.cache
@@ -114,18 +116,19 @@ def prefix(view: View, account: Account | None, before: Sequence[str] = ()) -> l
         line += [*_way_to(path), "--bind", str(path), str(path)]
     line += ["--remount-ro", "/", "--chdir", str(view.folder), "--"]
     if account is None:
-        return _known_by_name(line, os.getuid(), os.getgid(), before)
+        return _known_by_name(line, os.getuid(), os.getgid(), view.watched, before)
     # Root's own so far, and older versions of bubblewrap cannot be told otherwise.
     line += ["/bin/sh", "-c", f'/bin/chmod 1777 {_SHARED} && exec "$@"', "sh"]
     line += drop(account, groups_of(view.devices))
-    return _known_by_name(line, account.uid, account.gid, before)
+    return _known_by_name(line, account.uid, account.gid, view.watched, before)
 
 
 def opened(view: View, account: Account) -> list[str]:
     """Return the command line that only takes root away: what follows is in no sandbox.
 
     It sees what everybody on this machine may see, and what it was given, which may lie in folders
-    that are private to root: of these nothing else is there. Only its processes are its own.
+    that are private to root: of these nothing else is there. Only its processes are its own, and
+    what they share by System V.
     """
     given = {path.resolve(): "--ro-bind" for path in view.readable}
     given |= {path.resolve(): "--bind" for path in view.writable}
@@ -133,7 +136,17 @@ def opened(view: View, account: Account) -> list[str]:
         next((each for each in reversed(path.parents) if not account.may_pass(each)), None)
         for path in given
     } - {None}
-    line = [*_ends(account), "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc", *_covers()]
+    line = [
+        *_ends(account),
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--dev-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        *_covers(),
+    ]
     for folder in closed:
         line += ["--tmpfs", str(folder)]
     for path in sorted(given):
@@ -143,7 +156,7 @@ def opened(view: View, account: Account) -> list[str]:
         if closed.intersection(path.parents):
             line += [*_way_to(path), "--symlink", str(target), str(path)]
     line += ["--chdir", str(view.folder), "--", *drop(account, groups_of(view.devices))]
-    return [_bwrap(), *line]
+    return [*_filtered(view.watched), *line]
 
 
 def groups_of(devices: Iterable[Path]) -> set[int]:
@@ -190,25 +203,38 @@ def _ends(account: Account | None) -> list[str]:
     return line
 
 
-def _known_by_name(line: list[str], uid: int, gid: int, before: Sequence[str]) -> list[str]:
+def _known_by_name(
+    line: list[str], uid: int, gid: int, watched: bool, before: Sequence[str]
+) -> list[str]:
     """Return the whole command line, with an /etc/passwd of one line inside.
 
     Programs ask for the name of their account, and some do not survive that it has none: Blender
     3.4 with libnss-systemd, for example.
     """
     known = f"render:x:{uid}:{gid}:render:/tmp:/bin/sh"
+    here = f" 9<<END\n{known}\nEND\n"
+    own = ["--dir", "/etc", "--file", "9", "/etc/passwd"]
+    return [*_filtered(watched, here, before), *own, *line]
+
+
+def _filtered(watched: bool, more: str = "", before: Sequence[str] = ()) -> list[str]:
+    """Return bubblewrap's own command line, with a filter of system calls.
+
+    Parameters:
+        watched: as in `View`.
+        more: what a shell is to redirect besides.
+        before: a command line in front.
+    """
     # Read from descriptors, which live as long as the shell that becomes bubblewrap.
-    calls = _filter_file()
-    shell = ["/bin/sh", "-c", f'exec "$@" 8<"$0" 9<<END\n{known}\nEND\n', calls]
-    filtered = ["--seccomp", "8"] if calls != os.devnull else []
-    own = [_bwrap(), *filtered, "--dir", "/etc", "--file", "9", "/etc/passwd"]
-    return [*shell, *before, *own, *line]
+    calls = _filter_file(watched)
+    shell = ["/bin/sh", "-c", f'exec "$@" 8<"$0"{more}', calls]
+    return [*shell, *before, _bwrap(), *(["--seccomp", "8"] if calls != os.devnull else [])]
 
 
 @functools.cache
-def _filter_file() -> str:
+def _filter_file(watched: bool) -> str:
     """Return the path of a filter of system calls, /dev/null where this kernel knows none."""
-    file = filter_file()
+    file = filter_file(watched=watched)
     if file is None:
         return os.devnull
     line = [_bwrap(), "--seccomp", "8", "--ro-bind", "/", "/", "true"]

@@ -10,8 +10,14 @@ use to a renderer, and have been ways into the kernel.
 
 The rest is allowed: which system calls a renderer, its plug-ins and the drivers need, nobody knows.
 
-The filter is a program as `seccomp(2)` and bubblewrap's ``--seccomp`` take it. It lies beside this
-file, since bubblewrap reads it from one; ``python -m farm.confine.system_calls`` writes it.
+A second filter for each machine refuses more, where no control group counts memory: what would hold
+memory that no look at a process finds. These are memory files, which can lie in the queue of a
+socket; message queues, larger semaphores and shared memory of System V, which belong to no process;
+pages lent to a pipe, of which it holds more than its size; and larger buffers of sockets. Programs
+know older kernels, which answer in the same way, and do without.
+
+The filters are programs as `seccomp(2)` and bubblewrap's ``--seccomp`` take them. They lie beside
+this file, since bubblewrap reads them; ``python -m farm.confine.system_calls`` writes them.
 """
 
 import errno
@@ -21,8 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # linux/bpf_common.h
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT, _THIRD_ARGUMENT = 0, 4, 16, 24, 32
 """Where they stand in ``struct seccomp_data`` (linux/seccomp.h) of a little-endian machine."""
+_UPPER_HALF = 4
+"""Further on stands the other half of an argument of 64 bits."""
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000  # linux/seccomp.h
 _X32 = 0x40000000
 """Numbers from here on are x86-64's second way to call the kernel, which nobody uses."""
@@ -41,6 +49,9 @@ class _Calls:
         leases: fcntl and the like, with what is wanted in the second argument.
         refused: add_key, request_key, keyctl, perf_event_open, bpf, userfaultfd, what makes
             sockets otherwise; in any order.
+        uncounted: memfd_create, memfd_secret, msgget, vmsplice, and what stands for several calls.
+        sized: shmget and semget, each with the size in the second argument.
+        options: setsockopt, with level and option in the second and third argument.
     """
 
     architecture: int
@@ -48,6 +59,9 @@ class _Calls:
     namespaces: tuple[int, ...]
     leases: tuple[int, ...]
     refused: tuple[int, ...]
+    uncounted: tuple[int, ...]
+    sized: tuple[int, int]
+    options: int
     others: int | None = None
     """Numbers from this one on are refused."""
 
@@ -55,12 +69,43 @@ class _Calls:
 # io_uring, and clone3, whose flags stand in memory, where a filter cannot look: without it programs
 # take clone. Their numbers are the same everywhere.
 _NEW = (425, 426, 427, 435)
-_AMD64 = _Calls(0xC000003E, (41, 53), (56, 272), (72,), (248, 249, 250, 298, 321, 323, *_NEW), _X32)
-# 102 is socketcall: its family stands in memory, too.
-_I386 = _Calls(
-    0x40000003, (359, 360), (120, 310), (55, 221), (102, 286, 287, 288, 336, 357, 374, *_NEW)
+_AMD64 = _Calls(
+    architecture=0xC000003E,
+    sockets=(41, 53),
+    namespaces=(56, 272),
+    leases=(72,),
+    refused=(248, 249, 250, 298, 321, 323, *_NEW),
+    uncounted=(319, 447, 68, 278),
+    sized=(29, 64),
+    options=54,
+    others=_X32,
 )
-_ARM64 = _Calls(0xC00000B7, (198, 199), (220, 97), (25,), (217, 218, 219, 241, 280, 282, *_NEW))
+_I386 = _Calls(
+    architecture=0x40000003,
+    sockets=(359, 360),
+    namespaces=(120, 310),
+    leases=(55, 221),
+    # 102 is socketcall: its family stands in memory, too.
+    refused=(102, 286, 287, 288, 336, 357, 374, *_NEW),
+    # 117 is ipc, of which all calls of System V are parts.
+    uncounted=(117, 356, 447, 399, 316),
+    sized=(395, 393),
+    options=366,
+)
+_ARM64 = _Calls(
+    architecture=0xC00000B7,
+    sockets=(198, 199),
+    namespaces=(220, 97),
+    leases=(25,),
+    refused=(217, 218, 219, 241, 280, 282, *_NEW),
+    uncounted=(279, 447, 186, 75),
+    sized=(194, 190),
+    options=208,
+)
+_SMALL_SEGMENT, _SMALL_SET = 16 * 1024, 16
+"""Bytes of shared memory, and semaphores, that a program may have at a time: enough to find another
+one of its kind. There can be 4096 and 32,000 of them, 64 MB and 40 MB of memory."""
+_SOL_SOCKET, _SO_SNDBUF = 1, 7  # asm-generic/socket.h
 _CLONE_NEWUSER = 0x10000000  # linux/sched.h
 _F_SETLEASE = 1024  # linux/fcntl.h
 _MACHINES = {"x86_64": (_AMD64, _I386), "aarch64": (_ARM64,)}
@@ -68,29 +113,38 @@ MACHINES = tuple(_MACHINES)
 """Those that have a filter, as `platform.machine` calls them."""
 
 
-def program(machine: str) -> bytes | None:
-    """Return the filter for a machine, as `platform.machine` calls it; None: there is none."""
+def program(machine: str, watched: bool = False) -> bytes | None:
+    """Return the filter for a machine, as `platform.machine` calls it; None: there is none.
+
+    Parameters:
+        watched: memory is only looked at, and no control group counts it.
+    """
     ways = _MACHINES.get(machine)
     if ways is None:
         return None
     lines = [_line(_LOAD, _ARCHITECTURE)]
     for calls in ways:
-        body = _body(calls)
+        body = _body(calls, watched)
         lines += [_line(_EQUAL, calls.architecture, 0, len(body)), *body]
     return b"".join([*lines, _refuse(errno.ENOSYS)])
 
 
-def filter_file(machine: str = "") -> Path | None:
-    """Return where the filter for a machine lies, this one by default; None: there is none."""
+def filter_file(machine: str = "", watched: bool = False) -> Path | None:
+    """Return where the filter for a machine lies, this one by default; None: there is none.
+
+    Parameters:
+        watched: as for `program`.
+    """
     machine = machine or platform.machine()
-    return Path(__file__).with_name(f"{machine}.seccomp") if machine in _MACHINES else None
+    name = f"{machine}{'-watched' * watched}.seccomp"
+    return Path(__file__).with_name(name) if machine in _MACHINES else None
 
 
-def _body(calls: _Calls) -> list[bytes]:
+def _body(calls: _Calls, watched: bool) -> list[bytes]:
     lines = [_line(_LOAD, _NUMBER)]
     if calls.others is not None:
         lines += [_line(_AT_LEAST, calls.others, 0, 1), _refuse(errno.ENOSYS)]
-    for number in calls.refused:
+    for number in (*calls.refused, *(calls.uncounted * watched)):
         # As a kernel without it answers: programs then do without.
         lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
     for number in calls.namespaces:
@@ -107,6 +161,8 @@ def _body(calls: _Calls) -> list[bytes]:
             _line(_RETURN, _ALLOW),
         ]
         lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
+    if watched:
+        lines += _no_more_memory(calls)
     families = [_line(_LOAD, _FIRST_ARGUMENT)]
     for family in _FAMILIES:
         families += [_line(_EQUAL, family, 0, 1), _line(_RETURN, _ALLOW)]
@@ -114,6 +170,25 @@ def _body(calls: _Calls) -> list[bytes]:
     for number in calls.sockets:
         lines += [_line(_EQUAL, number, 0, len(families)), *families]
     return [*lines, _line(_RETURN, _ALLOW)]
+
+
+def _no_more_memory(calls: _Calls) -> list[bytes]:
+    lines = []
+    for number, most in zip(calls.sized, (_SMALL_SEGMENT, _SMALL_SET), strict=True):
+        # As where the system's own limit is so small.
+        asked = [
+            *(_line(_LOAD, _SECOND_ARGUMENT + _UPPER_HALF), _line(_EQUAL, 0, 0, 2)),
+            *(_line(_LOAD, _SECOND_ARGUMENT), _line(_AT_LEAST, most + 1, 0, 1)),
+            *(_refuse(errno.EINVAL), _line(_RETURN, _ALLOW)),
+        ]
+        lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
+    # Nothing happens, and that is no error: the kernel, too, gives no more than it has.
+    asked = [
+        *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, _SOL_SOCKET, 0, 3)),
+        *(_line(_LOAD, _THIRD_ARGUMENT), _line(_EQUAL, _SO_SNDBUF, 0, 1), _refuse(0)),
+        _line(_RETURN, _ALLOW),
+    ]
+    return [*lines, _line(_EQUAL, calls.options, 0, len(asked)), *asked]
 
 
 def _refuse(number: int) -> bytes:
@@ -125,8 +200,8 @@ def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
 
 
 if __name__ == "__main__":
-    for name in MACHINES:
-        file, content = filter_file(name), program(name)
+    for name, each in ((name, each) for name in MACHINES for each in (False, True)):
+        file, content = filter_file(name, each), program(name, each)
         assert file is not None
         assert content is not None
         file.write_bytes(content)

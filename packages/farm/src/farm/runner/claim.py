@@ -150,7 +150,7 @@ class ClaimRun:
         names = OwnNames(job, str(place.project))
         self._rendering = Rendering(template, job.parameters, names, self._log, self._written)
         self._limits = confinement.limits
-        self._watch = Watch(confinement, place, len(self._frames))
+        self._watch = Watch(confinement, place, len(self._frames), sandbox.works)
         self._cpu_before = cpu_seconds_of_ended()
         expected = template.output_files(job.parameters, self._frames)
         self._results = Results(

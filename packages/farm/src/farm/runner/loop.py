@@ -167,7 +167,8 @@ def _prepare(
         if licences is not None:
             afterwards.callback(licences.close)
         sandbox = set_up(
-            *(mode, place, renderer, template, job.gpu, confinement.limits, plugins, licences)
+            *(mode, place, renderer, template, job.gpu, confinement.limits, plugins, licences),
+            watched=confinement.group is None,
         )
         if not sandbox.apart:
             place = place.within_reach()

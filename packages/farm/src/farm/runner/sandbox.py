@@ -96,6 +96,7 @@ def set_up(
     limits: Limits,
     plugins: Iterable[str] = (),
     licences: Licences | None = None,
+    watched: bool = True,
 ) -> Sandbox:
     """Prepare the sandbox of a job's renderers.
 
@@ -104,6 +105,7 @@ def set_up(
         limits: of the renderers; those that a command line can set are.
         plugins: the job's own, ``<code>`` or ``<code>:<version>``.
         licences: the way to its licence servers; None for none.
+        watched: no control group holds it to its memory.
 
     Raises:
         SandboxError: the mode is ``required`` and there is none.
@@ -115,7 +117,7 @@ def set_up(
     if mode == "off" and account is None:
         return Sandbox(programs=True)
     view = view_of(place, renderer, template, gpu, list(plugins))
-    view = replace(view, small_bytes=limits.small_bytes)
+    view = replace(view, small_bytes=limits.small_bytes, watched=watched)
     # The kernel counts the processes of a user namespace; of root's sandbox, which has none, those
     # of the account, wherever they are.
     shared = account is not None and not account.own

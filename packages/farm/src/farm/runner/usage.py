@@ -47,12 +47,14 @@ class Tree:
     Attributes:
         processes: with their threads.
         memory_bytes: of RAM; what several share counts once.
+        shared_bytes: of it, what is shared and lies in no file of a disk.
         cpu_seconds: of those that live, and of those that these have waited for.
     """
 
     members: tuple[psutil.Process, ...] = ()
     processes: int = 0
     memory_bytes: int = 0
+    shared_bytes: int = 0
     cpu_seconds: float = 0.0
 
     def kill(self) -> None:
@@ -98,18 +100,22 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
         return Tree()
     if len(members) > most_processes:
         return Tree(members, len(members))
-    threads, resident, seconds = 0, 0, 0.0
+    threads, resident, shared, tables, seconds = 0, 0, 0, 0, 0.0
     for each in members:
         with contextlib.suppress(psutil.Error), each.oneshot():
             threads += each.num_threads()
             resident += each.memory_info().rss
+            told = _status(each.pid)
+            shared += told.get("RssShmem", 0)
+            tables += told.get("VmPTE", 0)
             times = each.cpu_times()
             seconds += times.user + times.system
             seconds += getattr(times, "children_user", 0.0)
             seconds += getattr(times, "children_system", 0.0)
     if resident > most_memory_bytes and len(members) > 1:
-        resident = sum(_fair_share(each) for each in members)
-    return Tree(members, threads, resident, seconds)
+        shares = [_fair_share(each) for each in members]
+        resident, shared = (sum(parts) for parts in zip(*shares, strict=True))
+    return Tree(members, threads, resident + tables, shared, seconds)
 
 
 def cpu_seconds_of_ended() -> float:
@@ -163,9 +169,23 @@ def _children(parents: Iterable[psutil.Process]) -> set[psutil.Process]:
     return found
 
 
-def _fair_share(process: psutil.Process) -> int:
+def _fair_share(process: psutil.Process) -> tuple[int, int]:
+    """Return the memory of a process, and what of it is shared: of both only its own share."""
+    told = _status(process.pid, "smaps_rollup")
+    if "Pss" in told:
+        return told["Pss"], told.get("Pss_Shmem", 0)
     try:
-        full = process.memory_full_info()
+        # Of a process that does not let itself be looked at, all that it has.
+        return process.memory_info().rss, _status(process.pid).get("RssShmem", 0)
     except psutil.Error:
-        return 0
-    return int(getattr(full, "pss", full.rss))
+        return 0, 0
+
+
+def _status(process: int, file: str = "status") -> dict[str, int]:
+    """Return what Linux tells of a process in kB, in bytes; {} elsewhere, and when it is gone."""
+    try:
+        lines = Path(f"/proc/{process}/{file}").read_bytes().splitlines()
+    except OSError:
+        return {}
+    words = (line.split() for line in lines if line.endswith(b" kB"))
+    return {each[0].decode().rstrip(":"): int(each[1]) * 1024 for each in words if len(each) == 3}

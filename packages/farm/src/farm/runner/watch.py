@@ -1,8 +1,9 @@
 """Holds the renderer of a claim to its limits, and says in a sentence which one it has hit.
 
-Where a control group does it, the kernel counts and this only reads; elsewhere all processes and
-the work folder are looked at twice a second. What a renderer fills in between, the kernel's own
-limits bound: the size of a file and, in a sandbox, the number of processes.
+Where a control group does it, the kernel counts and this only reads; elsewhere all processes, what
+they hold open (`holdings`) and the work folder are looked at twice a second. What a renderer fills
+in between, the kernel's own limits bound: the size of a file and, in a sandbox, the number of
+processes.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from farm.runner.cgroups import Counts, Group
+from farm.runner.holdings import Holdings, holdings_of, shared_memory_of_machine
 from farm.runner.limits import Limits, size
 from farm.runner.usage import Tree, folder_use, tree_of
 from farm.runner.verdict import Failure
@@ -21,9 +23,11 @@ from farm.runner.workplace import Workplace
 
 LOOK_SECONDS = 0.5
 _FOLDER_PART = 0.1
-"""Most of the time that may go into looking through the work folder."""
+"""Most of the time that may go into looking through the work folder, or what is held open."""
 _LEAST_MEMORY = 256 * 2**20
 """Memory and swap of the whole machine, below which the kernel is about to kill at random."""
+_HIDDEN_LOOKS = 3
+"""So many times in a row a process must hide: one that is just starting does it for a moment."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,14 @@ class Confinement:
 class Watch:
     """Watches the renderer of one claim. Not thread-safe: one thread looks, then another asks."""
 
-    def __init__(self, confinement: Confinement, place: Workplace, frames: int) -> None:
+    def __init__(
+        self, confinement: Confinement, place: Workplace, frames: int, sandboxed: bool = False
+    ) -> None:
         """Prepare, before the renderer starts.
 
         Parameters:
             frames: number of the claim's frames.
+            sandboxed: the renderer runs in a sandbox.
         """
         self._limits, self._group = confinement.limits, confinement.group
         self._pid_file = confinement.pid_file
@@ -76,7 +83,9 @@ class Watch:
         # A group serves all claims of a job, one after the other.
         self._before = self._group.counts() if self._group else Counts(0.0, 0, 0)
         self._tree = Tree()
-        self._next_folder_look = 0.0
+        self._sandboxed, self._shared_before = sandboxed, shared_memory_of_machine()
+        self._held, self._hidden_looks = Holdings(), 0
+        self._next_folder_look = self._next_held_look = 0.0
         self.cpu_seconds = 0.0
 
     def look(self) -> Failure | None:
@@ -87,9 +96,11 @@ class Watch:
         limits = self._limits
         self._tree = tree_of(pid, limits.processes, limits.memory_bytes)
         self.cpu_seconds = max(self.cpu_seconds, self._tree.cpu_seconds)
+        self._look_at_held()
         return (
             self.told_by_the_kernel()
-            or _too_much_memory(limits, self._tree.memory_bytes)
+            or _too_much_memory(limits, self._memory_bytes())
+            or self._too_much_held()
             or _too_many_processes(limits, self._tree.processes)
             or self._too_much_cpu()
             or self._machine_full()
@@ -122,6 +133,38 @@ class Watch:
             return int(self._pid_file.read_text())
         return None
 
+    def _look_at_held(self) -> None:
+        begin = time.monotonic()
+        if begin < self._next_held_look:
+            return
+        processes = [each.pid for each in self._tree.members]
+        self._held = holdings_of(processes, self._shared_before, self._sandboxed)
+        self._next_held_look = begin + (time.monotonic() - begin) / _FOLDER_PART
+        self._hidden_looks = self._hidden_looks + 1 if self._held.hidden else 0
+
+    def _memory_bytes(self) -> int:
+        """Return the memory of all processes, and what belongs to none where we count alone."""
+        tree, held = self._tree, self._held
+        if self._group is not None:
+            return tree.memory_bytes
+        unmapped = max(0, held.shared_bytes - tree.shared_bytes)
+        return tree.memory_bytes + unmapped + held.buffer_bytes
+
+    def _too_much_held(self) -> Failure | None:
+        if self._held.too_many:
+            return Failure(
+                "The renderer keeps so many files, pipes, sockets and mappings open that what it "
+                "uses cannot be measured.",
+                True,
+            )
+        if self._hidden_looks >= _HIDDEN_LOOKS and self._group is None:
+            return Failure(
+                "The renderer has a process that hides what it keeps open: how much memory it uses "
+                "cannot be measured.",
+                True,
+            )
+        return None
+
     def _too_much_cpu(self) -> Failure | None:
         if self.cpu_seconds <= self._most_cpu:
             return None
@@ -137,7 +180,7 @@ class Watch:
         if left < _LEAST_MEMORY and left + psutil.swap_memory().free < _LEAST_MEMORY:
             return Failure(
                 "The render machine ran out of memory, of which this renderer held "
-                f"{size(self._tree.memory_bytes)}.",
+                f"{size(self._memory_bytes())}.",
                 False,
             )
         with contextlib.suppress(OSError):
@@ -156,9 +199,10 @@ class Watch:
             return None
         found = folder_use(self._folders, limits.files)
         self._next_folder_look = begin + (time.monotonic() - begin) / _FOLDER_PART
-        if found.disk_bytes > limits.disk_bytes:
+        written = found.disk_bytes + self._held.disk_bytes
+        if written > limits.disk_bytes:
             return Failure(
-                f"The renderer has written {size(found.disk_bytes)}; this machine type allows "
+                f"The renderer has written {size(written)}; this machine type allows "
                 f"{size(limits.disk_bytes)} at a time.",
                 True,
             )

@@ -1,0 +1,255 @@
+"""What renderers hold that lies in no folder and belongs to no process: only Linux.
+
+Files that are open have no name any more, and may lie in memory; pipes and sockets are buffers of
+the kernel; shared memory stays when it is no longer mapped by those that have filled it. All of it
+is counted from outside, and so as to be rather too much than too little: nothing is read or waited
+for, and what a renderer has is not touched.
+
+In a sandbox without a control group a filter of system calls (`farm.confine.system_calls`) refuses
+what cannot be seen from here.
+"""
+
+import ctypes
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+_MOST = 300_000
+"""Of all that is open or mapped no more is looked at: it takes a second."""
+_DELETED = " (deleted)"
+_MAPPED = re.compile(
+    rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+) +(/.*) \(deleted\)$", re.M
+)
+_SHARED = (b"/dev/zero", b"/SYSV", b"/memfd:")
+"""How the kernel names what is shared and lies in memory."""
+_IN_MEMORY = frozenset({0x01021994, 0x858458F6, 0x958458F6, 0x5345434D})
+"""Kinds of file systems (linux/magic.h): tmpfs, ramfs, hugetlbfs, secretmem."""
+_STATFS_BYTES = 512
+"""More than ``struct statfs``, whose first word is the kind."""
+_TEMPORARY = ("/tmp", "/dev/shm")  # noqa: S108 - a sandbox's own
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_SEND_BUFFER, _LARGEST_PIPE, _PIPES_OF_A_USER = 212_992, 2**20, 16_384
+"""What an unchanged Linux has, in bytes, bytes and pages; see socket(7) and pipe(7)."""
+
+
+@dataclass
+class Holdings:
+    """What a number of processes hold, together.
+
+    Attributes:
+        shared_bytes: of memory that has the form of files, whether it is mapped or not.
+        buffer_bytes: of pipes and sockets, at most.
+        disk_bytes: of files without a name.
+        count: files, pipes and sockets that are open, and mappings.
+        hidden: there is a process that does not let itself be looked at, as its neighbours do.
+    """
+
+    shared_bytes: int = 0
+    buffer_bytes: int = 0
+    disk_bytes: int = 0
+    count: int = 0
+    hidden: bool = False
+
+    @property
+    def too_many(self) -> bool:
+        """Whether not all was looked at."""
+        return self.count > _MOST
+
+
+def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -> Holdings:
+    """Return what processes hold.
+
+    Parameters:
+        processes: the first, and those that descend from it.
+        shared_before: what `shared_memory_of_machine` was before they were started.
+        sandboxed: all but the first are in a sandbox.
+    """
+    if sys.platform != "linux":
+        return Holdings()
+    found, inside = _Found(), processes[1:] if sandboxed else ()
+    temporary = _temporary_folders(found, inside)
+    denied = [not _look(each, found) for each in processes]
+    total = Holdings(found.memory + temporary, 0, found.disk, found.count)
+    # The first inside is bubblewrap's own: where we may not look at it, we may look at none.
+    total.hidden = any(denied[2:]) and not denied[1] if sandboxed else False
+    total.disk_bytes += sum(
+        last for key, last in found.extents.items() if int(key.split()[1]) not in found.numbers
+    )
+    if found.unseen:
+        # Somebody else's may be among it; but nearly no renderer shares memory in this way.
+        grown = shared_memory_of_machine() - shared_before
+        total.shared_bytes = max(total.shared_bytes, grown)
+    sockets = _sockets_inside(inside) or len(found.sockets)
+    total.buffer_bytes = _pipes(len(found.pipes)) + sockets * _socket()
+    return total
+
+
+def shared_memory_of_machine() -> int:
+    """Return how many bytes of memory this machine has in files and in what is shared."""
+    return int(getattr(psutil.virtual_memory(), "shared", 0))
+
+
+@dataclass
+class _Found:
+    seen: set[tuple[int, int]] = field(default_factory=set)
+    numbers: set[int] = field(default_factory=set)
+    counted: set[int] = field(default_factory=set)
+    pipes: set[str] = field(default_factory=set)
+    sockets: set[str] = field(default_factory=set)
+    kinds: dict[int, int] = field(default_factory=dict)
+    asked: set[bytes] = field(default_factory=set)
+    extents: dict[bytes, int] = field(default_factory=dict)
+    memory: int = 0
+    disk: int = 0
+    count: int = 0
+    unseen: bool = False
+
+    def add(self, path: str) -> None:
+        """Count a file that has no name any more, once. Raises OSError."""
+        status = os.stat(path)  # noqa: PTH116 - called a thousand times in a look
+        key = status.st_dev, status.st_ino
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink or key in self.seen:
+            return
+        self.seen.add(key)
+        self.numbers.add(status.st_ino)
+        if status.st_dev in self.counted:
+            return
+        if status.st_dev not in self.kinds:
+            self.kinds[status.st_dev] = _kind(path)
+        if self.kinds[status.st_dev] in _IN_MEMORY:
+            self.memory += status.st_blocks * 512
+        else:
+            self.disk += status.st_blocks * 512
+
+
+def _look(process: int, found: _Found) -> bool:
+    """Look at one process; return False when that is not allowed. Gone is seen as well."""
+    folder = f"/proc/{process}/fd"
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+        maps = Path(f"/proc/{process}/maps").read_bytes()
+    except PermissionError:
+        return _is_gone(process)
+    except OSError:
+        return True
+    found.count += len(names) + maps.count(b"\n")
+    if found.count > _MOST:
+        return True
+    for name in names:
+        _look_at_open(f"{folder}/{name}", found)
+    if _DELETED.encode() in maps:
+        _look_at_mapped(process, maps, found)
+    return True
+
+
+def _look_at_open(path: str, found: _Found) -> None:
+    try:
+        # Asking a file itself may take for ever, on a network; asking for its name does not.
+        target = os.readlink(path)  # noqa: PTH115
+    except FileNotFoundError:
+        return
+    except OSError:
+        target = _DELETED  # Its name is too long.
+    if target.startswith("pipe:"):
+        found.pipes.add(target)
+    elif target.startswith("socket:"):
+        found.sockets.add(target)
+    elif target.endswith(_DELETED):
+        try:
+            found.add(path)
+        except OSError:
+            return
+
+
+def _look_at_mapped(process: int, maps: bytes, found: _Found) -> None:
+    for begin, end, offset, key, name in _MAPPED.findall(maps):
+        last = int(offset, 16) + int(end, 16) - int(begin, 16)
+        if key in found.asked or _device(key) in found.counted:
+            continue
+        try:
+            found.add(f"/proc/{process}/map_files/{begin.decode()}-{end.decode()}")
+            found.asked.add(key)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            # Only root may ask; and who has mapped one page may hold a large file.
+            if name.startswith(_SHARED):
+                found.unseen = True
+            else:
+                found.extents[key] = max(found.extents.get(key, 0), last)
+
+
+def _device(key: bytes) -> int:
+    major, minor = key.split()[0].split(b":")
+    return os.makedev(int(major, 16), int(minor, 16))
+
+
+def _is_gone(process: int) -> bool:
+    """Return whether a process has ended: what is left of it belongs to root."""
+    try:
+        return psutil.Process(process).status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.Error:
+        return True
+
+
+def _temporary_folders(found: _Found, inside: Iterable[int]) -> int:
+    """Return what lies in a sandbox's folders in memory, with a name or without."""
+    for process in inside:
+        paths = [f"/proc/{process}/root{each}" for each in _TEMPORARY]
+        try:
+            found.counted.update(os.stat(each).st_dev for each in paths)  # noqa: PTH116
+            every = [os.statvfs(each) for each in paths]
+        except OSError:
+            continue
+        return sum((each.f_blocks - each.f_bfree) * each.f_frsize for each in every)
+    return 0
+
+
+def _sockets_inside(processes: Iterable[int]) -> int | None:
+    """Return how many sockets a sandbox has, open or not; None when nobody says it."""
+    try:
+        ours = Path("/proc/self/ns/net").stat().st_ino
+    except OSError:
+        return None
+    for process in processes:
+        own = Path(f"/proc/{process}")
+        try:
+            if (own / "ns/net").stat().st_ino != ours:
+                return int((own / "net/sockstat").read_text().split(maxsplit=3)[2])
+        except (OSError, ValueError, IndexError):
+            continue
+    return None
+
+
+def _pipes(count: int) -> int:
+    """Return what pipes hold at most: those above a user's share are small."""
+    largest = _setting("fs/pipe-max-size", _LARGEST_PIPE)
+    share = _setting("fs/pipe-user-pages-soft", _PIPES_OF_A_USER) * _PAGE
+    large = count * largest
+    return count * 2 * _PAGE + min(large, share or large)
+
+
+def _socket() -> int:
+    """Return what one socket has on the way at most: a message goes when it is not quite full."""
+    return 2 * _setting("net/core/wmem_default", _SEND_BUFFER)
+
+
+def _setting(name: str, usual: int) -> int:
+    try:
+        return int(Path("/proc/sys", name).read_text())
+    except (OSError, ValueError):
+        return usual
+
+
+def _kind(path: str) -> int:
+    """Return the kind of the file system of a file: Python's own `os.statvfs` does not tell it."""
+    answer = ctypes.create_string_buffer(_STATFS_BYTES)
+    if ctypes.CDLL(None).statfs(path.encode(), answer) != 0:
+        return 0
+    return ctypes.c_long.from_buffer(answer).value

@@ -1,0 +1,269 @@
+"""Memory and disk that no look at a process or a folder finds: real processes that hold some."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from farm.confine import Account, borrowed, drop, is_root, probe
+from farm.runner.cgroups import usable
+from farm.runner.holdings import holdings_of, shared_memory_of_machine
+from farm.runner.removal import remove_tree
+from farm_protocol.runner import JobLimits, Outcome
+from waiting import until
+
+from .in_process import end
+from .test_limits import MEGABYTE, attack, in_both_worlds, left_of
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells all of it")
+needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
+watched = pytest.mark.skipif(usable(), reason="a control group counts memory here")
+
+HELPERS = """
+import array, ctypes, mmap, os, socket, time
+
+kernel = ctypes.CDLL(None, use_errno=True)
+kept = []
+
+def fill(file, megabytes=800):
+    for _ in range(megabytes):
+        os.write(file, b"x" * 2**20)
+"""
+
+PIPES = """
+for _ in range(9000):
+    kept.append(os.pipe())
+    os.set_blocking(kept[-1][1], False)
+    try:
+        if len(kept) < 65:
+            import fcntl
+            fcntl.fcntl(kept[-1][1], 1031, 2**20)
+        while True:
+            os.write(kept[-1][1], b"x" * 4096)
+    except (BlockingIOError, PermissionError):
+        pass
+wait()
+"""
+
+SOCKETS = """
+for _ in range(3000):
+    pair = socket.socketpair()
+    kept.append(pair[1])
+    pair[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**22)
+    pair[0].setblocking(False)
+    try:
+        while True:
+            pair[0].send(b"x" * 65536)
+    except BlockingIOError:
+        pass
+wait()
+"""
+
+UNACCEPTED = """
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("\\0here")
+listener.listen(4096)
+for _ in range(3000):
+    one = socket.socket(socket.AF_UNIX)
+    one.connect("\\0here")
+    one.setblocking(False)
+    try:
+        while True:
+            one.send(b"x" * 65536)
+    except BlockingIOError:
+        one.close()
+wait()
+"""
+
+GIVEN_UP = """
+size = 800 * 2**20
+kernel.mmap.restype = ctypes.c_void_p
+where = kernel.mmap(None, ctypes.c_size_t(size), 3, 0x21, -1, ctypes.c_long(0))
+for at in range(0, size, 2**20):
+    ctypes.memset(where + at, 1, 2**20)
+    if at:
+        kernel.munmap(ctypes.c_void_p(where + at), ctypes.c_size_t(2**20))
+wait()
+"""
+
+TABLES = """
+size = 2**40
+kernel.mmap.restype = ctypes.c_void_p
+where = kernel.mmap(None, ctypes.c_size_t(size), 1, 0x4022, -1, ctypes.c_long(0))
+kernel.madvise(ctypes.c_void_p(where), ctypes.c_size_t(size), 15)
+for at in range(0, size, 2**21):
+    ctypes.string_at(where + at, 1)
+wait()
+"""
+
+TEMPORARY = """
+for folder in ("/tmp", "/dev/shm"):
+    for _ in range(2):
+        file = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
+        kept.append(file)
+        try:
+            fill(file, 30)
+        except OSError:
+            pass
+kept.append(bytearray(b"x" * 260 * 2**20))
+wait()
+"""
+
+NAMELESS = """
+for number in range(30):
+    kept.append(os.open("big", os.O_CREAT | os.O_RDWR, 0o600))
+    os.unlink("big")
+    fill(kept[-1], 10)
+wait()
+"""
+
+MAPPED = """
+for number in range(30):
+    file = os.open("big", os.O_CREAT | os.O_RDWR, 0o600)
+    os.unlink("big")
+    fill(file, 10)
+    kept.append(mmap.mmap(file, 0))
+    os.close(file)
+wait()
+"""
+
+HIDING = """
+kernel.prctl(4, 0)
+"""
+
+OF_MEMORY = {
+    "pipes": (PIPES, 128),
+    "sockets": (SOCKETS, 300),
+    "connections-that-nobody-takes": (UNACCEPTED, 300),
+    "shared-and-unmapped": (GIVEN_UP, 300),
+    "page-tables": (TABLES, 300),
+    "files-in-memory": (TEMPORARY, 300),
+}
+
+
+@watched
+@needs_sandbox
+@pytest.mark.parametrize(("code", "megabytes"), OF_MEMORY.values(), ids=OF_MEMORY)
+def test_memory_that_no_process_maps_counts(tmp_path: Path, code: str, megabytes: int) -> None:
+    limits = JobLimits(memory_bytes=megabytes * MEGABYTE)
+    finish = end(attack(tmp_path, HELPERS + code, "required", limits))
+    assert finish.outcome is Outcome.FAILED
+    assert f"The renderer used more than {megabytes} MB of memory" in finish.sentence
+    assert not finish.permanent
+    until(lambda: not left_of(tmp_path))
+
+
+@in_both_worlds
+@pytest.mark.parametrize("code", [NAMELESS, MAPPED], ids=["open", "mapped"])
+def test_files_without_a_name_count_as_disk(tmp_path: Path, sandbox: str, code: str) -> None:
+    finish = end(attack(tmp_path, HELPERS + code, sandbox, JobLimits(disk_bytes=200 * MEGABYTE)))
+    assert finish.outcome is Outcome.FAILED
+    assert "; this machine type allows 200 MB at a time." in finish.sentence
+    assert finish.permanent
+
+
+@pytest.fixture
+def somebody() -> Iterator[Account]:
+    """An ordinary user, who can run our Python."""
+    if not is_root():
+        pytest.skip("only root can become somebody else")
+    with borrowed() as account:
+        assert account is not None
+        yield account
+
+
+def attack_as(user: Account, code: str, megabytes: int) -> tuple[str, str]:
+    """Let a farm of an ordinary user be attacked in its sandbox; return outcome and sentence."""
+    # Its own, where it finds its way to it; and this test's may lie in a private folder.
+    python = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    if not Path(python).exists():
+        pytest.skip(f"needs {python}")
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    os.chown(folder, user.uid, user.gid)
+    # Its own library is where it is; all else is ours.
+    places = [str(Path(__file__).parents[1]), *sys.path]
+    places = [each for each in places if not Path(each).is_relative_to(sys.base_prefix)]
+    told = {"folder": str(folder), "code": HELPERS + code, "memory_bytes": megabytes * MEGABYTE}
+    try:
+        done = subprocess.run(
+            [*drop(user), python, "-m", "runner.one_attack"],
+            input=json.dumps(told),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "HOME": "/nonexistent",
+                "PYTHONPATH": os.pathsep.join(places),
+            },
+        )
+    finally:
+        remove_tree(folder)
+    if "No module named" in done.stderr:
+        pytest.skip("an ordinary user cannot read this project")
+    assert done.stdout, done.stderr
+    outcome, sentence = json.loads(done.stdout)
+    return outcome, sentence
+
+
+@watched
+@needs_sandbox
+def test_an_ordinary_users_farm_counts_what_only_root_may_look_at(somebody: Account) -> None:
+    outcome, sentence = attack_as(somebody, GIVEN_UP, 300)
+    assert outcome == Outcome.FAILED
+    assert "The renderer used more than 300 MB of memory" in sentence
+
+
+@watched
+@needs_sandbox
+def test_who_hides_from_an_ordinary_users_farm_is_ended(somebody: Account) -> None:
+    outcome, sentence = attack_as(somebody, HIDING + PIPES, 128)
+    assert outcome == Outcome.FAILED
+    assert "has a process that hides what it keeps open" in sentence
+
+
+@watched
+@needs_sandbox
+def test_who_hides_from_roots_farm_is_counted_all_the_same(tmp_path: Path) -> None:
+    if not is_root():
+        pytest.skip("needs root")
+    limits = JobLimits(memory_bytes=300 * MEGABYTE)
+    finish = end(attack(tmp_path, HELPERS + HIDING + GIVEN_UP, "required", limits))
+    assert "The renderer used more than 300 MB of memory" in finish.sentence
+
+
+ONCE = """
+import os, sys
+file = os.memfd_create("kept")
+os.write(file, b"x" * 2**20)
+again = os.dup(file)
+pipes = [os.pipe() for _ in range(50)]
+for number in range(2):
+    if not os.fork():
+        break
+os.write(1, b"ready\\n")
+sys.stdin.read(1)
+"""
+
+
+def test_what_several_processes_hold_counts_once() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ONCE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert [child.stdout.readline() for _ in range(3)] == [b"ready\n"] * 3
+        alone = holdings_of([child.pid], shared_memory_of_machine(), sandboxed=False)
+        children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        pids = [child.pid, *map(int, children)]
+        together = holdings_of(pids, shared_memory_of_machine(), sandboxed=False)
+        child.communicate(b"x" * 3)
+    assert alone.shared_bytes == together.shared_bytes == MEGABYTE
+    assert alone.buffer_bytes == together.buffer_bytes
+    assert 100 < alone.count < together.count
+    # Whatever there is of pipes, they hold a page at least.
+    assert alone.buffer_bytes > 50 * 4096
