@@ -19,6 +19,7 @@ from typing import Literal
 
 from farm_protocol.jobs import JobSpec, Submission, SubmissionSpec
 from farm_protocol.paths import canonical
+from sqlalchemy import Connection
 
 from farm.asset_traces import Files, Traced, Traces
 from farm.catalog.definitions import Definitions
@@ -115,9 +116,12 @@ class AssetChecks:
         warnings = {job_id: texts for job_id, texts in warnings.items() if texts}
         if not warnings:
             return
-        with self._database.write() as connection:
-            for job_id, texts in warnings.items():
-                job_warnings.add(connection, job_id, texts)
+
+        def add(connection: Connection, job_ids: list[str]) -> None:
+            for job_id in job_ids:
+                job_warnings.add(connection, job_id, warnings[job_id])
+
+        self._database.write_in_portions(list(warnings), add)
         self._changed()
 
     def _ask(self, account_id: str, spec: SubmissionSpec) -> _Asked:

@@ -3,8 +3,9 @@
 `check` and `create` share one path, so that what passes the check is accepted later.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
 from uuid import uuid4
@@ -12,7 +13,6 @@ from uuid import uuid4
 from farm_protocol.jobs import (
     DEFAULT_PRIORITY,
     JobState,
-    Submission,
     SubmissionCheck,
     SubmissionSpec,
 )
@@ -23,25 +23,28 @@ from farm.catalog import Catalogue
 from farm.db import feed, files, job_rows
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
+from farm.db.job_rows import NewJobs
 from farm.errors import ConflictError
+from farm.jobs.dependencies import Node, review
 from farm.jobs.frames import with_test_frames
 from farm.jobs.pricing import to_micros
-from farm.scheduler import writer
 from farm.stores.disk import DiskStore
 from farm.submission_checks import CheckedJob, check_jobs
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A submission that was found to be good.
+class Prepared:
+    """A submission that was found to be good, and is ready to be stored.
 
     Attributes:
-        stored: the submission as it stands, when it is there already; nothing else is known then.
-        jobs: ready to be stored.
+        is_stored: it is there already; nothing else is known then.
+        jobs: their rows.
+        size: what the database grows by, about.
     """
 
-    stored: Submission | None
-    jobs: Sequence[CheckedJob] = ()
+    is_stored: bool
+    jobs: NewJobs = field(default_factory=NewJobs)
+    size: int = 0
 
 
 def check(
@@ -68,35 +71,43 @@ def prepare(
     store: DiskStore,
     account: AccountRow,
     spec: SubmissionSpec,
-) -> Checked:
+) -> Prepared:
     """Check a submission, to let `create` store it: reading is enough, so that nobody waits.
 
     Raises:
         InsufficientCreditsError, InvalidRequestError: as `check`.
         ConflictError: the id is another user's.
     """
-    if stored := _stored(connection, account, spec):
-        return Checked(stored)
+    if _is_stored(connection, account, spec):
+        return Prepared(True)
     require_positive(connection, account.id)
-    return Checked(None, check_jobs(connection, catalogue, store, account, spec))
+    checked = check_jobs(connection, catalogue, store, account, spec)
+    ready = _rows(checked, account.id, spec.id)
+    return Prepared(False, ready, _size(ready))
 
 
 def create(
-    connection: Connection, account: AccountRow, spec: SubmissionSpec, checked: Checked
-) -> Submission:
-    """Store a submission with its jobs and return it; one that is there already is returned as is.
+    connection: Connection,
+    account: AccountRow,
+    spec: SubmissionSpec,
+    prepared: Prepared,
+    take: Callable[[Connection, int], None],
+) -> None:
+    """Store a submission with its jobs; one that is there already stays as it is.
 
     Parameters:
-        checked: what `prepare` has returned a moment ago. What may have changed since does no harm:
-            a file of the project, and the version that a scene was saved by.
+        prepared: what `prepare` has returned a moment ago. What may have changed since does no
+            harm: a file of the project, and the version that a scene was saved by.
+        take: is told what the database grows by; raises an error when the account has no room.
 
     Raises:
         InsufficientCreditsError: the balance is not positive any more.
         ConflictError: the id is another user's.
     """
-    if stored := checked.stored or _stored(connection, account, spec):
-        return stored
+    if prepared.is_stored or _is_stored(connection, account, spec):
+        return
     require_positive(connection, account.id)
+    take(connection, prepared.size)
     now = datetime.now(UTC)
     job_rows.insert_submission(
         connection,
@@ -110,26 +121,67 @@ def create(
             "submitted_at": now,
         },
     )
-    ids = {job.spec.id: uuid4().hex for job in checked.jobs}
-    places = {job.spec.id: place for place, job in enumerate(checked.jobs)}
-    for job in _needed_first(checked.jobs):
-        values = _job_values(job, ids, spec.id, account.id, places[job.spec.id], now)
-        needs = [ids[needed] for needed in dict.fromkeys(job.spec.dependencies)]
-        frames = job.frames
-        if job.spec.test_frames_first:
-            frames, values["test_frames"] = with_test_frames(frames)
-        job_rows.insert_job(connection, values, frames, needs)
-        feed.job_changed(connection, account.id, ids[job.spec.id])
-    if any(job.spec.dependencies for job in checked.jobs):
-        writer.review_dependencies(connection, spec.id, now)
-    return rows.submission(connection, spec.id)
+    for row in prepared.jobs.jobs:
+        row["submitted_at"] = now
+    prepared.jobs.store(connection)
+    feed.jobs_changed(connection, account.id, (row["id"] for row in prepared.jobs.jobs))
 
 
-def _stored(connection: Connection, account: AccountRow, spec: SubmissionSpec) -> Submission | None:
+def _is_stored(connection: Connection, account: AccountRow, spec: SubmissionSpec) -> bool:
     owner = rows.submission_owner(connection, spec.id)
     if owner is not None and owner != account.id:
         raise ConflictError(f"The id '{spec.id}' is taken; choose a random UUID.")
-    return rows.submission(connection, spec.id) if owner is not None else None
+    return owner is not None
+
+
+def _rows(checked: Sequence[CheckedJob], account_id: str, submission_id: str) -> NewJobs:
+    ids = {job.spec.id: uuid4().hex for job in checked}
+    places = {job.spec.id: place for place, job in enumerate(checked)}
+    says = _waits_for(checked)
+    ready = NewJobs()
+    for job in _needed_first(checked):
+        values = _job_values(job, ids, submission_id, account_id, places[job.spec.id])
+        values["sentence"] = says.get(job.spec.id, "")
+        frames = job.frames
+        if job.spec.test_frames_first:
+            frames, values["test_frames"] = with_test_frames(frames)
+        needs = [ids[needed] for needed in dict.fromkeys(job.spec.dependencies)]
+        ready.add(values, frames, needs)
+    return ready
+
+
+def _waits_for(checked: Sequence[CheckedJob]) -> dict[str, str]:
+    """Return what the jobs say that wait for others, by the ids that their sender gave them."""
+    places = {job.spec.id: place for place, job in enumerate(checked)}
+    nodes = (
+        Node(
+            id=job.spec.id,
+            name=job.spec.name,
+            state=_first_state(job),
+            needs=sorted(set(job.spec.dependencies), key=places.__getitem__),
+        )
+        for job in checked
+    )
+    return {each.job_id: each.sentence for each in review(nodes)}
+
+
+def _first_state(job: CheckedJob) -> JobState:
+    return JobState.PENDING if job.spec.dependencies else JobState.READY
+
+
+_JOB_BYTES = 2000
+"""What a job and its lines in the indexes and the feed take in the database, beside the JSON."""
+_ROW_BYTES = 250
+"""What a range of frames takes, and a dependency."""
+
+
+def _size(ready: NewJobs) -> int:
+    texts = sum(
+        len(json.dumps([row[name] for name in ("parameters", "plugins", "warnings")]))
+        for row in ready.jobs
+    )
+    many = len(ready.runs) + len(ready.needs)
+    return texts + _JOB_BYTES * (1 + len(ready.jobs)) + _ROW_BYTES * many
 
 
 def _needed_first(checked: Sequence[CheckedJob]) -> list[CheckedJob]:
@@ -145,7 +197,6 @@ def _job_values(
     submission_id: str,
     account_id: str,
     position: int,
-    now: datetime,
 ) -> dict[str, object]:
     assert job.machine is not None
     budget = job.spec.budget
@@ -169,8 +220,7 @@ def _job_values(
         # The price of the day of submission holds for the whole job.
         "credits_per_hour": str(job.machine.price(job.spec.app)),
         "priority": DEFAULT_PRIORITY,
-        "state": (JobState.PENDING if job.spec.dependencies else JobState.READY).value,
-        "sentence": "",
+        "state": _first_state(job).value,
         "noticed": "",
         "frames_total": len(job.frames),
         "frames_done": 0,
@@ -185,5 +235,4 @@ def _job_values(
         "suspended_for": "",
         "test_frames": 0,
         "licence_failures": 0,
-        "submitted_at": now,
     }

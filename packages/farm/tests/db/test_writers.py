@@ -58,7 +58,9 @@ def add_job(database: Database) -> tuple[str, str]:
             "budget_action": "",
         }
         one = Frames((range(1, 2),))
-        job_rows.insert_job(connection, job | {"frames_total": 1, "submitted_at": now}, one, [])
+        new = job_rows.NewJobs()
+        new.add(job | {"frames_total": 1, "submitted_at": now}, one, [])
+        new.store(connection)
     return account, "j" * 32
 
 

@@ -91,6 +91,25 @@ def test_what_does_not_fit_is_refused_before_it_is_sent(farm: Farm) -> None:
     assert [ticket["hash"] for ticket in tickets] == ["0" * 64]
 
 
+def test_submissions_count_as_stored(farm: Farm, admin: httpx.Client) -> None:
+    """Their rows fill the same disk."""
+    limit(farm, max_stored=100 * KB)
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"scene")
+    before = stored(farm, admin, "ann@example.com")
+    body = spec(params={"frames": "1 4", "note": "x" * (10 * KB)})
+    for _ in range(2):  # The same again takes no more room.
+        ann.post("/v1/submissions", json=body).raise_for_status()
+        took = stored(farm, admin, "ann@example.com") - before
+        assert 10 * KB < took < 20 * KB
+    answers = [ann.post("/v1/submissions", json=body | {"id": f"{n:032x}"}) for n in range(9)]
+    assert refused(answers[-1]) == QUOTA_EXCEEDED
+    assert len(ann.get("/v1/jobs").json()["jobs"]) < 9
+    assert stored(farm, admin, "ann@example.com") <= 100 * KB
+    limit(farm, max_stored=200 * KB)
+    ann.post("/v1/submissions", json=body | {"id": f"{8:032x}"}).raise_for_status()
+
+
 def announce(
     farm: Farm, client: httpx.Client, size: int, sent: bytes = b"", of: bytes | None = None
 ) -> socket.socket:

@@ -54,7 +54,9 @@ def fill(connection: Connection, accounts: list[str], chance: random.Random) -> 
         values |= {"frames_total": progress.total, "frames_done": progress.done}
         values |= {"frames_failed": progress.failed, "frames_running": progress.running}
         values |= {"test_frames": progress.test_frames, "submitted_at": NOW}
-        job_rows.insert_job(connection, values, Frames((range(1, 2),)), [])
+        job = job_rows.NewJobs()
+        job.add(values, Frames((range(1, 2),)), [])
+        job.store(connection)
         if chance.random() < 0.05:
             runners.add_runner(
                 connection,

@@ -20,6 +20,7 @@ from farm.catalog.definitions import built_in
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.db import accounts, files, hosts, job_rows, runners
+from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
 from farm.db.database import Database
 from farm.db.opening import open_database
@@ -283,8 +284,9 @@ class World:
         )
         account = self.account(user)
         with self.database.write() as connection:
-            checked = prepare(connection, self.catalogue, self.store, account, spec)
-            return create(connection, account, spec, checked)
+            prepared = prepare(connection, self.catalogue, self.store, account, spec)
+            create(connection, account, spec, prepared, lambda _, size: None)
+            return rows.submission(connection, spec.id)
 
     def knows(self, process: Process) -> bool:
         """Whether the farm takes the process for a living runner."""

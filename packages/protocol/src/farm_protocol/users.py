@@ -63,7 +63,7 @@ class User(Answer):
         has_password: whether it can log in by one.
         keys: labels of its access keys, oldest first.
         available, consumed: credits up to now, exactly, written as texts.
-        stored_bytes: of its projects and results on the farm.
+        stored_bytes: of its projects, submissions and results on the farm.
     """
 
     email: str

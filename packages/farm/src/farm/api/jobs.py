@@ -1,6 +1,5 @@
 """Jobs: read them, read their log, act on them."""
 
-from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -12,7 +11,6 @@ from farm_protocol.jobs import (
     JobChange,
     JobList,
     JobLog,
-    JobState,
     Submission,
     TaskList,
 )
@@ -22,12 +20,12 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 from sqlalchemy import Connection
 
-from farm.api.context import Account, Context, InContext
+from farm.api.context import Account, InContext
 from farm.db import feed, frame_flags, outputs, tasks
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
 from farm.errors import ForbiddenError, NotFoundError
-from farm.scheduler import actions
+from farm.scheduler import actions, portions
 from farm.scheduler.actions import Action
 
 router = APIRouter()
@@ -119,7 +117,7 @@ def get_outputs(context: InContext, account: Account, job_id: Id, after: Cursor 
 def post_action(context: InContext, account: Account, job_id: Id, action: Action) -> Job:
     """Do something to a job."""
     get_job(context, account, job_id)
-    _make_way(context, [job_id], action)
+    portions.make_way(context.database, [job_id], action)
     with context.database.write() as connection:
         actions.act(connection, job_id, action, datetime.now(UTC))
     context.notify()
@@ -155,24 +153,23 @@ def patch_submission(
     context: InContext, account: Account, submission_id: Id, change: Change
 ) -> Submission:
     """Change the priority or instances of all jobs of a submission."""
-    with context.database.write() as connection:
+    with context.database.read() as connection:
         job_ids = _job_ids(connection, account, submission_id)
-        actions.change(connection, job_ids, change)
-        submission = rows.submission(connection, submission_id)
+    portions.change(context.database, job_ids, change)
     context.notify()
-    return submission
+    with context.database.read() as connection:
+        return rows.submission(connection, submission_id)
 
 
 @router.patch("/jobs")
 def patch_all(context: InContext, account: Account, change: Change) -> JobList:
     """Change the priority or instances of all of the user's jobs that are not over."""
-    for portion in _portions(context, account, actions.candidates()):
-        with context.database.write() as connection:
-            actions.change(connection, portion, change)
     with context.database.read() as connection:
-        job_list = rows.page(connection, account.id)
+        job_ids = rows.ids(connection, account_id=account.id, states=actions.candidates())
+    portions.change(context.database, job_ids, change)
     context.notify()
-    return job_list
+    with context.database.read() as connection:
+        return rows.page(connection, account.id)
 
 
 @router.post("/submissions/{submission_id}/{action}")
@@ -182,49 +179,22 @@ def post_submission_action(
     """Do something to the jobs of a submission to which it can be done."""
     with context.database.read() as connection:
         job_ids = _job_ids(connection, account, submission_id)
-    _make_way(context, job_ids, action)
-    with context.database.write() as connection:
-        job_ids = _job_ids(connection, account, submission_id)
-        actions.act_on_many(connection, job_ids, action, datetime.now(UTC))
-        submission = rows.submission(connection, submission_id)
+    portions.act(context.database, job_ids, action)
     context.notify()
-    return submission
+    with context.database.read() as connection:
+        return rows.submission(connection, submission_id)
 
 
 @router.post("/jobs/{action}")
 def post_action_on_all(context: InContext, account: Account, action: Action) -> JobList:
     """Do something to all of the user's jobs to which it can be done."""
     states = actions.candidates(action)
-    for portion in _portions(context, account, states):
-        _make_way(context, portion, action)
-        with context.database.write() as connection:
-            # Not those to which something else has happened meanwhile.
-            able = rows.still(connection, portion, states)
-            actions.act_on_many(connection, able, action, datetime.now(UTC))
-    with context.database.read() as connection:
-        job_list = rows.page(connection, account.id)
-    context.notify()
-    return job_list
-
-
-def _portions(
-    context: Context, account: AccountRow, states: Collection[JobState]
-) -> list[list[str]]:
-    """Return an account's jobs in these states, so many at a time that others may write between."""
     with context.database.read() as connection:
         job_ids = rows.ids(connection, account_id=account.id, states=states)
-        return list(rows.portions(connection, job_ids, actions.JOBS_PORTION))
-
-
-def _make_way(context: Context, job_ids: Sequence[str], action: Action) -> None:
-    """Put frames back a portion at a time where they are many: in between, others write."""
+    portions.act(context.database, job_ids, action, states=states)
+    context.notify()
     with context.database.read() as connection:
-        found, few = actions.with_many(connection, job_ids, action)
-    for job_id in found:
-        more = True
-        while more:
-            with context.database.write() as connection:
-                more = actions.put_back_some(connection, job_id, action, few)
+        return rows.page(connection, account.id)
 
 
 def _job_ids(connection: Connection, account: AccountRow, submission_id: str) -> list[str]:

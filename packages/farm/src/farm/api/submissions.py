@@ -3,8 +3,10 @@
 from farm_protocol.jobs import Submission, SubmissionCheck, SubmissionSpec
 from farm_protocol.text import Id
 from fastapi import APIRouter
+from sqlalchemy import Connection
 
 from farm import submit
+from farm.api import transfer
 from farm.api.context import Account, InContext
 from farm.db import jobs as rows
 from farm.errors import NotFoundError
@@ -27,14 +29,20 @@ def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> Su
 @router.post("/submissions", status_code=201)
 def post_submission(context: InContext, account: Account, spec: SubmissionSpec) -> Submission:
     """Submit; the same id again answers the submission as it stands."""
+
+    def take(connection: Connection, size: int) -> None:
+        transfer.take_rows(context, connection, account.id, size)
+
     # Outside of the write turn, which others wait for.
     with context.database.read() as connection:
         offers = context.offers(connection)
-        checked = submit.prepare(connection, offers, context.store, account, spec)
-    if checked.stored is None:
+        prepared = submit.prepare(connection, offers, context.store, account, spec)
+    if not prepared.is_stored:
         context.assets.require(account.id, spec)
     with context.database.write() as connection:
-        submission = submit.create(connection, account, spec, checked)
+        submit.create(connection, account, spec, prepared, take)
+    with context.database.read() as connection:
+        submission = rows.submission(connection, spec.id)
     context.notify()
     context.assets.note(account.id, spec, submission)
     return submission

@@ -92,6 +92,13 @@ def quota_of(connection: Connection, account: AccountRow) -> Quota:
     return Quota(account.stored_bytes, plan.max_stored, plan.max_in_flight, alone=alone)
 
 
+def take_rows(context: Context, connection: Connection, account_id: str, size: int) -> None:
+    """Count what the database grows by as stored by an account. Raises QuotaExceededError."""
+    account = rows.by_id(connection, account_id)
+    context.room.check_rows(account_id, size, quota_of(connection, account))
+    files.add_stored(connection, account_id, size)
+
+
 def send(context: Context, account_id: str, blob_hash: str) -> FileResponse:
     """Answer a blob; ``Range`` is understood. Raises NotFoundError."""
     with context.database.read() as connection:

@@ -28,7 +28,7 @@ from farm.cli._common import (
 from farm.db import feed, overview, tasks
 from farm.db import jobs as rows
 from farm.db.database import Database
-from farm.scheduler import actions
+from farm.scheduler import actions, portions
 from farm.scheduler.actions import Action
 
 jobs = typer.Typer(no_args_is_help=True)
@@ -158,14 +158,18 @@ def _action(action: Action, about: str) -> None:
         as_json: AsJson = False,
         data_dir: DataDir = None,
     ) -> None:
-        def apply(connection: Connection, chosen: list[str]) -> None:
-            now = datetime.now(UTC)
-            if job is not None:
-                actions.act(connection, chosen[0], action, now, who=_WHO)
-            else:
-                actions.act_on_many(connection, chosen, action, now, who=_WHO)
-
         states = actions.candidates(action)
+
+        def apply(database: Database, chosen: list[str]) -> None:
+            if job is None:
+                # All that a user has: not what has changed while others had their turn.
+                still = None if user is None else states
+                portions.act(database, chosen, action, states=still, who=_WHO)
+                return
+            portions.make_way(database, chosen, action)
+            with database.write() as connection:
+                actions.act(connection, chosen[0], action, datetime.now(UTC), who=_WHO)
+
         _apply(data_dir, job, submission, user, as_json, states, apply)
 
     jobs.command(action.value.replace("_", "-"), help=about)(command)
@@ -194,8 +198,8 @@ def change_jobs(
     """Change priority or instances, also of jobs that run."""
     asked = checked(JobChange, priority=priority, instances=instances)
 
-    def apply(connection: Connection, chosen: list[str]) -> None:
-        actions.change(connection, chosen, asked)
+    def apply(database: Database, chosen: list[str]) -> None:
+        portions.change(database, chosen, asked)
 
     _apply(data_dir, job, submission, user, as_json, actions.candidates(), apply)
 
@@ -207,14 +211,16 @@ def _apply(
     user: str | None,
     as_json: bool,
     states: Collection[JobState],
-    what: Callable[[Connection, list[str]], None],
+    what: Callable[[Database, list[str]], None],
 ) -> None:
     if sum(each is not None for each in (job, submission, user)) != 1:
         fail("Name either one job, or --submission, or --user.")
-    with opened(data_dir) as database, database.write() as connection:
-        chosen = _chosen(connection, job, submission, user, states)
-        what(connection, chosen)
-        after = rows.by_ids(connection, chosen)
+    with opened(data_dir) as database:
+        with database.read() as connection:
+            chosen = _chosen(connection, job, submission, user, states)
+        what(database, chosen)
+        with database.read() as connection:
+            after = rows.by_ids(connection, chosen)
     if as_json:
         print_json([each.model_dump() for each in after])
         return

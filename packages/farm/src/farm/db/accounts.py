@@ -22,7 +22,8 @@ class AccountRow:
         password_hash: None: cannot log in by password.
         email_notices: whether its user wants to be told by email.
         machine_cpu, machine_gpu: its default machine types, by id; "": the farm's own.
-        stored_bytes: of its blobs, and of what the lists of its files take in the database.
+        stored_bytes: of its blobs, and of what the lists of its files and its submissions take in
+            the database.
         balance_micros, consumed_micros: posted in the ledger; see `farm.db.ledger`.
     """
 

@@ -1,6 +1,6 @@
 """Opening the database: transactions, one writer at a time, migrations."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +14,8 @@ from farm.db import postgres, sqlite
 from farm.db.turns import Result, SharedTurns, Turn
 
 SQLITE_FILE = "farm.sqlite"
+PORTION = 100
+"""Jobs that are written to in one transaction: whoever waits for it waits for all of them."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -79,6 +81,17 @@ class Database:
             connection.begin(),
         ):
             yield connection
+
+    def write_in_portions(
+        self, ids: Sequence[str], work: Callable[[Connection, list[str]], object]
+    ) -> None:
+        """Let ``work`` write to `PORTION` rows at a time: in between, others have their turn.
+
+        Each portion is a transaction. A farm that dies between two of them has done the first ones.
+        """
+        for begin in range(0, len(ids), PORTION):
+            with self.write() as connection:
+                work(connection, list(ids[begin : begin + PORTION]))
 
     def _writing(self) -> dict[str, Any]:
         return {"farm_writes": True} | (postgres.writing() if self._on_postgres else {})

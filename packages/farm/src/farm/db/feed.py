@@ -1,6 +1,6 @@
 """The change feed, the runners' log, and the farm's identity."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -29,6 +29,12 @@ def ensure_farm_id(connection: Connection) -> None:
 def job_changed(connection: Connection, account_id: str, job_id: str) -> None:
     """Tell the feed that a job is not as it was."""
     _ADD_CHANGE.run(connection, account_id=account_id, job_id=job_id)
+
+
+def jobs_changed(connection: Connection, account_id: str, job_ids: Iterable[str]) -> None:
+    """Tell the feed that jobs, one or more, are not as they were."""
+    rows = [{"account_id": account_id, "job_id": job_id} for job_id in job_ids]
+    _ADD_CHANGE.run_all(connection, rows)
 
 
 def outputs_written(

@@ -5,7 +5,7 @@ whatever becomes of it. What is left here is always what was asked for last: the
 are taken first, and those that come back from a claim are in front of all these.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
@@ -19,8 +19,6 @@ from farm.db.tables import frame_runs, frames
 from farm.jobs.retries import FrameState
 
 _COLUMNS = (frame_runs.c.lowest, frame_runs.c.highest, frame_runs.c.step)
-_PARTS = 1_000
-"""Rows of one statement."""
 
 # Built once: runners ask so often that building these costs more than running them.
 _FIRST = Prepared(
@@ -70,8 +68,8 @@ _ACROSS = Prepared(
 )
 
 
-def add(connection: Connection, job_id: str, runs: Iterable[range]) -> None:
-    """Store the frames of a new job, all of which wait; none of the ranges is empty."""
+def rows_of(job_id: str, runs: Iterable[range]) -> list[dict[str, Any]]:
+    """Return the rows for the frames of a new job, all of which wait; no range is empty."""
     rows, position = [], 0
     for run in runs:
         rows.append(
@@ -86,8 +84,15 @@ def add(connection: Connection, job_id: str, runs: Iterable[range]) -> None:
             }
         )
         position += len(run)
-    for begin in range(0, len(rows), _PARTS):
-        connection.execute(insert(frame_runs), rows[begin : begin + _PARTS])
+    return rows
+
+
+def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Store the rows of new jobs."""
+    _ADD.run_all(connection, rows)
+
+
+_ADD = Prepared(insert(frame_runs).inline())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Submissions, jobs and frames as the scheduler needs them: rows to decide on and to write."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from farm_protocol.jobs import JobState
@@ -44,17 +45,31 @@ def insert_submission(connection: Connection, values: dict[str, Any]) -> None:
     connection.execute(insert(submissions).values(**values, number=(number or 0) + 1))
 
 
-def insert_job(
-    connection: Connection, values: dict[str, Any], asked: Frames, needs: Sequence[str]
-) -> None:
-    """Store a job with its frames and the ids of the jobs it needs."""
-    connection.execute(insert(jobs).values(**values))
-    frame_runs.add(connection, values["id"], asked.runs)
-    if needs:
-        connection.execute(
-            insert(job_dependencies),
-            [{"job_id": values["id"], "needs_job_id": needed} for needed in needs],
-        )
+@dataclass(slots=True)
+class NewJobs:
+    """Rows of jobs that are to be stored: made before the write turn, and stored in few steps."""
+
+    jobs: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    needs: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, values: dict[str, Any], asked: Frames, needs: Sequence[str]) -> None:
+        """Add a job with its frames and the ids of the jobs it needs, which come before it."""
+        self.jobs.append(values)
+        self.runs += frame_runs.rows_of(values["id"], asked.runs)
+        self.needs += [{"job_id": values["id"], "needs_job_id": needed} for needed in needs]
+
+    def store(self, connection: Connection) -> None:
+        """Store them all."""
+        _ADD_JOB.run_all(connection, self.jobs)
+        if self.runs:
+            frame_runs.add(connection, self.runs)
+        if self.needs:
+            _ADD_NEED.run_all(connection, self.needs)
+
+
+_ADD_JOB = Prepared(insert(jobs).inline())
+_ADD_NEED = Prepared(insert(job_dependencies).inline())
 
 
 JobRow = dict[str, Any]
@@ -71,6 +86,24 @@ def row(connection: Connection, job_id: str) -> JobRow:
     """
     (found,) = _ROW.rows(connection, of_job=job_id)
     return as_row(found)
+
+
+def many(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobRow]:
+    """Return the rows of those of the jobs that exist, by id, in the order of ``job_ids``."""
+    found: dict[str, JobRow] = {}
+    for part in parts(job_ids):
+        query = select(*ROW_COLUMNS).select_from(ROW_TABLES).where(jobs.c.id.in_(part))
+        found.update((each["id"], each) for each in map(as_row, connection.execute(query)))
+    return {job_id: found[job_id] for job_id in job_ids if job_id in found}
+
+
+def parts(job_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield ids, so many at a time that one statement takes them."""
+    for begin in range(0, len(job_ids), _MOST_IDS):
+        yield job_ids[begin : begin + _MOST_IDS]
+
+
+_MOST_IDS = 1000
 
 
 def as_row(values: Sequence[Any]) -> JobRow:

@@ -1,6 +1,7 @@
 """Submissions and jobs as the API shows them."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import Any
 
 from farm_protocol.jobs import Job, JobList, JobState, Submission
@@ -14,8 +15,9 @@ from sqlalchemy import (
 )
 
 from farm.db import metering
-from farm.db.job_rows import ROW_TABLES, SUBMISSION_COLUMNS
+from farm.db.job_rows import ROW_TABLES, SUBMISSION_COLUMNS, parts
 from farm.db.tables import (
+    job_dependencies,
     jobs,
     plans,
     submissions,
@@ -154,8 +156,8 @@ def any_unfinished(connection: Connection, submission_id: str) -> bool:
     return connection.execute(query.limit(1)).first() is not None
 
 
-def portions(connection: Connection, job_ids: Sequence[str], size: int) -> Iterator[list[str]]:
-    """Yield the jobs, those of a submission together, in portions of ``size`` or a little more."""
+def needed_first(connection: Connection, job_ids: Sequence[str]) -> list[str]:
+    """Return those of the jobs that exist, by submission, none of them before one that it needs."""
     of: dict[str, list[str]] = {}
     for part in parts(job_ids):
         query = select(jobs.c.id, jobs.c.submission_id).where(jobs.c.id.in_(part))
@@ -163,14 +165,20 @@ def portions(connection: Connection, job_ids: Sequence[str], size: int) -> Itera
         for job_id in part:
             if job_id in places:
                 of.setdefault(places[job_id], []).append(job_id)
-    portion: list[str] = []
-    for its in of.values():
-        if portion and len(portion) + len(its) > size:
-            yield portion
-            portion = []
-        portion += its
-    if portion:
-        yield portion
+    needs: dict[str, list[str]] = {}
+    for part in parts(job_ids):
+        edges = select(job_dependencies.c.job_id, job_dependencies.c.needs_job_id)
+        for row in connection.execute(edges.where(job_dependencies.c.job_id.in_(part))):
+            needs.setdefault(row.job_id, []).append(row.needs_job_id)
+    return [job_id for its in of.values() for job_id in _sorted(its, needs)]
+
+
+def _sorted(job_ids: Sequence[str], needs: Mapping[str, Sequence[str]]) -> Iterable[str]:
+    if needs.keys().isdisjoint(job_ids):
+        return job_ids
+    meant = set(job_ids)
+    order = TopologicalSorter({job_id: needs.get(job_id, ()) for job_id in job_ids})
+    return (job_id for job_id in order.static_order() if job_id in meant)
 
 
 def still(
@@ -191,15 +199,6 @@ def by_ids(connection: Connection, job_ids: Iterable[str]) -> list[Job]:
     for part in parts(list(job_ids)):
         found += _read(connection, _job_query().where(jobs.c.id.in_(part)))
     return found
-
-
-def parts(job_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Yield ids, so many at a time that one statement takes them."""
-    for begin in range(0, len(job_ids), _MOST_IDS):
-        yield job_ids[begin : begin + _MOST_IDS]
-
-
-_MOST_IDS = 1000
 
 
 def owned(connection: Connection, account_id: str, job_id: str) -> Job | None:

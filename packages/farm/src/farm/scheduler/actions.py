@@ -13,7 +13,6 @@ from sqlalchemy import Connection, or_, select, update
 
 from farm.db import claims as claim_rows
 from farm.db import feed, frame_flags, frame_pictures, frame_runs, job_rows, tasks
-from farm.db import jobs as rows
 from farm.db.job_rows import JobRow
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
@@ -74,9 +73,6 @@ def candidates(action: Action | None = None) -> frozenset[JobState]:
 PORTION = 20_000
 """Frames that are put back in one transaction: others must not wait for a million of them."""
 
-JOBS_PORTION = 200
-"""Jobs that are acted on in one transaction, unless one submission has more."""
-
 _FEWEST = 100
 """Of each of many jobs; so few are no work."""
 
@@ -93,7 +89,7 @@ def with_many(
         return [], few
     found: list[str] = []
     count = jobs.c.frames_failed + jobs.c.frames_done
-    for part in rows.parts(job_ids):
+    for part in job_rows.parts(job_ids):
         query = select(jobs.c.id).where(jobs.c.id.in_(part), count > few)
         found += connection.execute(query).scalars()
     return found, few
@@ -190,17 +186,17 @@ def act_on_many(
             connection, job_ids, _EVENTS[action], now, said.get(action, "")
         )
         if action is Action.SUSPEND:
-            for job_id in job_ids:
-                writer.hold(connection, job_rows.row(connection, job_id), said[action])
+            for row in job_rows.many(connection, job_ids).values():
+                writer.hold(connection, row, said[action])
         return able
-    able = [job_id for job_id in job_ids if _put_back(connection, job_id, action)]
+    its = job_rows.many(connection, job_ids).values()
+    able = [row["id"] for row in its if _put_back(connection, row, action)]
     return writer.happen_to_many(connection, able, _EVENTS[action], now, "")
 
 
 def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:
     """Change priority and instances, also while the jobs run."""
-    for job_id in job_ids:
-        row = job_rows.row(connection, job_id)
+    for job_id, row in job_rows.many(connection, job_ids).items():
         limit = row["job_throughput_limit"]
         before = most_runners(row["instances"], limit)
         values: dict[str, int] = {}
@@ -226,9 +222,9 @@ def _reopens(row: JobRow, action: Action) -> bool | None:
         return None
 
 
-def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
+def _put_back(connection: Connection, row: JobRow, action: Action) -> bool:
     """Let frames wait again; return whether there is a reason to let the job go on."""
-    row = job_rows.row(connection, job_id)
+    job_id = row["id"]
     over = _reopens(row, action)
     if over is None:
         return False
@@ -245,7 +241,7 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
             .values(state=FrameState.WAITING.value, failures=0, losses=0, claim_id=None)
         ).rowcount
         again += frame_runs.let_wait(connection, job_id)
-    if over:
+    if over and row["started_at"] is not None:
         claim_rows.forget_begun(connection, job_id)
     if action is Action.RETRY_ALL and over and row["frames_done"]:
         done = connection.execute(
@@ -258,13 +254,8 @@ def _put_back(connection: Connection, job_id: str, action: Action) -> bool:
         frame_pictures.forget(connection, job_id)
         writer.notice(connection, row, "", 0)
     if again or done:
-        connection.execute(
-            update(jobs)
-            .where(jobs.c.id == job_id)
-            .values(
-                frames_failed=jobs.c.frames_failed - again, frames_done=jobs.c.frames_done - done
-            )
-        )
+        counts = {"frames_failed": row["frames_failed"] - again}
+        job_rows.put(connection, row, **counts, frames_done=row["frames_done"] - done)
         feed.job_changed(connection, row["account_id"], job_id)
     return row["state"] != JobState.FAILED.value or bool(again or done)
 

@@ -240,14 +240,17 @@ class Scheduler:
         claim_ends.runner_vanished(connection, runner, now)
 
     def _finish_stops(self, stopping: list[str], now: datetime) -> None:
-        with self._database.write() as connection:
-            for job_id in stopping:
-                living = runners.live_runners(connection, job_id)
-                for runner in living:
-                    if runner.reference is not None:
-                        self._engine.stop(runner.reference)
-                if not living:
-                    writer.happen(connection, job_id, Event.RUNNERS_GONE, now)
+        def finish(connection: Connection, job_ids: list[str]) -> None:
+            of_these = set(job_ids)
+            living = [r for r in runners.live_runners(connection) if r.job_id in of_these]
+            for runner in living:
+                if runner.reference is not None:
+                    self._engine.stop(runner.reference)
+            at_work = {runner.job_id for runner in living}
+            over = [job_id for job_id in job_ids if job_id not in at_work]
+            writer.happen_to_many(connection, over, Event.RUNNERS_GONE, now)
+
+        self._database.write_in_portions(stopping, finish)
 
     def _launch(self, job_id: str, machine_type: str) -> None:
         now = self._clock()

@@ -6,7 +6,7 @@ granularity of less than five seconds.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from farm_protocol.jobs import BudgetAction, JobState
@@ -40,21 +40,22 @@ def review(database: Database, now: datetime, *, disk: bool = True) -> None:
         disk: whether the farm's disk has room for results.
     """
     with database.read() as connection:
-        nothing = _read(connection, disk=disk) == Consequences()
-    if nothing:
-        return
-    with database.write() as connection:
-        # Read again: what another writer has done meanwhile counts.
         due = _read(connection, disk=disk)
+
+    def do(connection: Connection, job_ids: list[str]) -> None:
+        # Read again: what another writer has done meanwhile counts.
+        due = _read(connection, disk=disk, only=job_ids)
         for job_id in due.budget_reached:
             _act(connection, job_id, now)
-        for job_id, obstacle in due.held:
-            row = job_rows.row(connection, job_id)
+        held = dict(due.held)
+        for job_id, row in job_rows.many(connection, list(held)).items():
             writer.happen_to(connection, row, Event.SUSPEND, now)
-            job_rows.put(connection, row, suspended_for=obstacle)
-            writer.say(connection, row, _SENTENCES[obstacle])
-        for job_id in due.released:
-            writer.happen(connection, job_id, Event.RESUME, now, "")
+            job_rows.put(connection, row, suspended_for=held[job_id])
+            writer.say(connection, row, _SENTENCES[held[job_id]])
+        writer.happen_to_many(connection, due.released, Event.RESUME, now, "")
+
+    these = dict.fromkeys((*due.budget_reached, *dict(due.held), *due.released))
+    database.write_in_portions(list(these), do)
 
 
 _SENTENCES = {
@@ -66,12 +67,16 @@ _SENTENCES = {
 }
 
 
-def _read(connection: Connection, *, disk: bool) -> Consequences:
+def _read(connection: Connection, *, disk: bool, only: Sequence[str] | None = None) -> Consequences:
+    """Return what is due, of all jobs or only of some."""
     metered = metering.by_job(connection)
     owners = _owners(connection, metered)
     metered_of: Counter[str] = Counter()
     for job_id, micros in metered.items():
         metered_of[owners[job_id]] += micros
+    condition = _candidates(connection, metered_of, disk=disk)
+    if only is not None:
+        condition = and_(condition, jobs.c.id.in_(only))
     rows = connection.execute(
         select(
             jobs.c.id,
@@ -88,7 +93,7 @@ def _read(connection: Connection, *, disk: bool) -> Consequences:
         )
         .join(accounts, accounts.c.id == jobs.c.account_id)
         .join(plans, plans.c.name == accounts.c.plan)
-        .where(_candidates(connection, metered_of, disk=disk))
+        .where(condition)
     ).all()
     return consequences(
         (

@@ -111,7 +111,8 @@ def frame_done(
 
 def forget_pause(connection: Connection, job: JobRow) -> None:
     """Let the job start runners at once."""
-    job_rows.put(connection, job, licence_failures=0, not_before=None)
+    if job["licence_failures"] or job["not_before"] is not None:
+        job_rows.put(connection, job, licence_failures=0, not_before=None)
     if job["sentence"].startswith(WAITS):
         writer.say_at_work(connection, job, "")
 

@@ -61,6 +61,8 @@ def happen_to(
     """
     before = JobState(row["state"])
     state = _change(connection, row, event, now, sentence, **also)
+    if state.is_final and not before.is_final:
+        _tell_when_over(connection, row["submission_id"], now)
     if state is not before and (
         state is JobState.PENDING
         or ((state.is_final or before.is_final) and job_rows.has_dependents(connection, row["id"]))
@@ -81,15 +83,21 @@ def happen_to_many(
 
     What it means for dependents is looked at once a submission, afterwards.
     """
-    happened, submissions = [], set()
-    for job_id in job_ids:
-        row = job_rows.row(connection, job_id)
+    happened: list[str] = []
+    submissions: set[str] = set()
+    ended: set[str] = set()
+    for row in job_rows.many(connection, job_ids).values():
+        before = JobState(row["state"])
         try:
-            _change(connection, row, event, now, sentence)
+            state = _change(connection, row, event, now, sentence)
         except IllegalTransitionError:
             continue
-        happened.append(job_id)
+        happened.append(row["id"])
         submissions.add(row["submission_id"])
+        if state.is_final and not before.is_final:
+            ended.add(row["submission_id"])
+    for submission_id in sorted(ended):
+        _tell_when_over(connection, submission_id, now)
     for submission_id in sorted(submissions):
         review_dependencies(connection, submission_id, now)
     return happened
@@ -123,8 +131,6 @@ def _change(
         job_rows.put(connection, row, **also, **news)
     if news:
         feed.job_changed(connection, row["account_id"], row["id"])
-    if state.is_final and not before.is_final:
-        _tell_when_over(connection, row["submission_id"], now)
     return state
 
 
@@ -134,7 +140,7 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
     Who has stopped all of it knows it.
     """
     if rows.any_unfinished(connection, submission_id):
-        return  # Asked for each of a thousand jobs that are stopped: all of them are not read.
+        return
     submission = rows.submission(connection, submission_id)
     states = {job.state for job in submission.jobs}
     if states.isdisjoint(_BY_THEMSELVES):
@@ -194,16 +200,22 @@ def warn(connection: Connection, row: JobRow, sentences: Sequence[str]) -> None:
 
 def review_dependencies(connection: Connection, submission_id: str, now: datetime) -> None:
     """Let the waiting jobs of a submission go on, or block them, as what they need stands."""
-    ended = True
-    while ended:
-        ended = False
-        for each in review(job_rows.graph(connection, submission_id)):
-            row = job_rows.row(connection, each.job_id)
-            _change(connection, row, each.event, now, each.sentence)
+    again, over = True, False
+    while again:
+        again = False
+        found = review(job_rows.graph(connection, submission_id))
+        its = job_rows.many(connection, [each.job_id for each in found])
+        for each in found:
+            row = its[each.job_id]
+            before = JobState(row["state"])
+            state = _change(connection, row, each.event, now, each.sentence)
             if each.event is Event.DEPENDENCIES_MET and job_rows.progress(row).over:
                 # Its last frame was done before it had to wait again.
-                _change(connection, row, *_end(connection, row, now))
-                ended = True
+                state = _change(connection, row, *_end(connection, row, now))
+                again = True
+            over |= state.is_final and not before.is_final
+    if over:
+        _tell_when_over(connection, submission_id, now)
 
 
 def put_back(

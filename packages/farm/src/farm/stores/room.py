@@ -76,6 +76,16 @@ class Room:
         with self._lock:
             self._check(account_id, size, quota, self._on_the_way[account_id])
 
+    def check_rows(self, account_id: str, size: int, quota: Quota) -> None:
+        """Look whether the account may have so many bytes more in the database.
+
+        The disk's reserve is kept for just these.
+        """
+        with self._lock:
+            mine = quota.stored + self._on_the_way[account_id]
+            self._check_plan(size, mine, quota)
+            self._check_share(size, mine, quota, self._free())
+
     @contextmanager
     def announced(self, account_id: str, size: int) -> Iterator[int]:
         """Count an upload until it is stored; yields what is on the way with it.
@@ -135,18 +145,28 @@ class Room:
 
     def _check(self, account_id: str, size: int, quota: Quota | None, on_the_way: int) -> None:
         mine = 0 if quota is None else quota.stored + on_the_way
-        if quota is not None and 0 < quota.max_stored < mine + size:
-            raise _no_room(size, mine, f"its plan allows {shown(quota.max_stored)}")
-        free = shutil.disk_usage(self._folder).free - self._coming.total()
-        reserve = self.reserve
+        if quota is not None:
+            self._check_plan(size, mine, quota)
+        free, reserve = self._free(), self.reserve
         if free - size < (reserve // 2 if quota is None else reserve):
             raise StorageFullError(
                 f"There is no room for {shown(size)} on the farm's disk, of which "
                 f"{shown(reserve)} stay free for its database. It goes on when there is room."
             )
-        if quota is None or quota.max_stored or quota.alone:
+        if quota is not None:
+            self._check_share(size, mine, quota, free)
+
+    def _free(self) -> int:
+        return shutil.disk_usage(self._folder).free - self._coming.total()
+
+    def _check_plan(self, size: int, mine: int, quota: Quota) -> None:
+        if 0 < quota.max_stored < mine + size:
+            raise _no_room(size, mine, f"its plan allows {shown(quota.max_stored)}")
+
+    def _check_share(self, size: int, mine: int, quota: Quota, free: int) -> None:
+        if quota.max_stored or quota.alone:
             return
-        share = (mine + free - reserve) // 2
+        share = (mine + free - self.reserve) // 2
         if mine + size > share:
             raise _no_room(size, mine, f"its share of the farm's disk is {shown(share)}")
 
