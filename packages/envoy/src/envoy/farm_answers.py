@@ -39,7 +39,7 @@ SMALL_BYTES = 2**20
 PAGE_BYTES = 2**26
 """Of one page of a list."""
 WHOLE_BYTES = 2**27
-"""Of what has no pages: all files of a project; and of a job's log."""
+"""Of what has no pages on an older farm: all files of a project; and of a job's log."""
 DENSE_BYTES, DENSE_NESTED_BYTES, DENSE_VALUES = 8, 64, 10_000
 """Of JSON, each value takes so many bytes on average, and each list or object so many more, but for
 the first ones. Fewer would be lists of next to nothing, which cost many times their size once they

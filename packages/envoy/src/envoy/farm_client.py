@@ -193,10 +193,22 @@ class FarmClient:
         """Return the account's projects."""
         return await self._call("GET", "/v1/projects", ProjectList, most=PAGE_BYTES)
 
-    async def manifest(self, project: str) -> Manifest:
-        """Return all files of a project; none for an unknown one."""
+    async def manifest(self, project: str) -> list[FileEntry]:
+        """Return all files of a project by path; none for an unknown one."""
         path = f"/v1/projects/{quote(project, safe='')}/files"
-        return await self._call("GET", path, Manifest, most=WHOLE_BYTES)
+        found: list[FileEntry] = []
+        cursors = {""}
+        async with within(LIST_SECONDS):
+            while True:
+                after = [("after", found[-1].path if found else "")]
+                # An older farm knows no pages, and sends all at once.
+                page = await self._call("GET", path, Manifest, params=after, most=WHOLE_BYTES)
+                found += page.files
+                if not page.more:
+                    return sorted(found, key=lambda each: each.path)
+                if not page.files or found[-1].path in cursors or len(found) > MOST_ROWS:
+                    raise faulty("The farm's list of files does not end.")
+                cursors.add(found[-1].path)
 
     async def put_manifest(self, project: str, files: list[FileEntry]) -> None:
         """Add or replace files of a project. At most `files.MAX_BATCH`; blobs sent before."""

@@ -154,7 +154,7 @@ class Projects:
                 "CheckSum": file.hash,
                 "LastModified": _time_text(file.mtime_ns),
             }
-            for file in (await self._farm.manifest(project)).files
+            for file in await self._farm.manifest(project)
         ]
 
 

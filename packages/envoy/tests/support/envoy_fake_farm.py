@@ -209,8 +209,12 @@ class FakeFarm:
             return ProjectList(projects=rows)
 
         @app.get("/v1/projects/{name}/files")
-        async def manifest(name: str, request: Request) -> Manifest:
-            return Manifest(files=list(farm.manifests.get((signed_in(request), name), {}).values()))
+        async def manifest(name: str, request: Request, after: str | None = None) -> Manifest:
+            files = farm.manifests.get((signed_in(request), name), {}).values()
+            if after is None:
+                return Manifest(files=list(files))
+            left = sorted((each for each in files if each.path > after), key=lambda f: f.path)
+            return Manifest(files=left[:2], more=len(left) > 2)
 
         @app.put("/v1/projects/{name}/files")
         async def put_manifest(name: str, body: ManifestUpdate, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from farm.api import projects
 from farm_protocol.hashing import new_hasher
 
 from .conftest import Farm, send
@@ -21,6 +22,25 @@ def test_only_missing_blobs_get_a_ticket(farm: Farm) -> None:
     assert [ticket["hash"] for ticket in tickets] == [digest(b"two")]
     ann.put(tickets[0]["url"], content=b"two").raise_for_status()
     assert ann.post("/v1/blobs/missing", json={"blobs": wanted}).json()["tickets"] == []
+
+
+def test_files_of_a_project_come_in_pages(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projects, "PAGE", 3)
+    ann = farm.user("ann@example.com")
+    names = [f"demo/{n}.bin" for n in range(7)]
+    for name in names:
+        send(ann, name, b"same")
+    path, found, more = "/v1/projects/demo/files", list[str](), True
+    while more:
+        answer = ann.get(path, params={"after": found[-1] if found else ""}).json()
+        assert len(answer["files"]) <= 3
+        found += [each["path"] for each in answer["files"]]
+        more = answer["more"]
+    assert found == names
+    # As an older Envoy asks.
+    assert [each["path"] for each in ann.get(path).json()["files"]] == names
+    assert ann.get("/v1/projects/unknown/files").json() == {"files": []}
+    assert ann.get("/v1/projects/unknown/files?after=").json()["files"] == []
 
 
 def test_bytes_are_not_believed(farm: Farm) -> None:

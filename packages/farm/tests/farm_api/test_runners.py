@@ -416,3 +416,22 @@ def test_what_a_renderer_met_is_told_with_the_end_of_the_last_claim(farm: Farm) 
     assert runner.claim(ended=ended, warnings=["Lines are missing."]) == []
     (job,) = client.get("/v1/jobs").json()["jobs"]
     assert (job["state"], job["warnings"]) == ("completed", ["Lines are missing."])
+
+
+def test_a_log_is_answered_in_pieces_of_a_known_size(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"scene")
+    ann.post("/v1/submissions", json=spec()).raise_for_status()
+    runner = FakeRunner(farm)
+    runner.claim()
+    sent = [letter * 999_999 + "\n" for letter in "abcdef"]
+    for count, text in enumerate(sent):
+        runner.post("log", {"offset": count * 1_000_000, "text": text}).raise_for_status()
+    path = f"/v1/jobs/{job_of(ann)['id']}/log"
+    texts, cursor = list[str](), 0
+    while not texts or texts[-1]:
+        page = ann.get(path, params={"after": cursor}).json()
+        texts.append(page["text"])
+        cursor = page["cursor"]
+    assert "".join(texts) == "".join(sent)
+    assert max(map(len, texts)) < 6_000_000

@@ -65,9 +65,14 @@ class ManifestUpdate(Request):
 
 
 class Manifest(Answer):
-    """``GET /v1/projects/{name}/files``: all files of a project; empty for an unknown one."""
+    """``GET /v1/projects/{name}/files``: files of a project; empty for an unknown one.
+
+    Attributes:
+        more: there are others: give the last one's path as ``after``.
+    """
 
     files: Annotated[list[FileEntry], FirstFault]
+    more: bool = False
 
 
 class ProjectSummary(Answer):

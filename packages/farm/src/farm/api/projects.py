@@ -1,21 +1,29 @@
 """Projects and their manifests."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated
 
 from farm_protocol.files import FileEntry, Manifest, ManifestUpdate, ProjectList
 from farm_protocol.paths import UnsafePathError, check_segment, project_of
 from farm_protocol.text import Line
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from farm.api import transfer
-from farm.api.context import Account, InContext
+from farm.api.context import Account, Context, InContext
 from farm.db import accounts as rows
 from farm.db import files
 from farm.errors import InvalidRequestError
 
 router = APIRouter()
+
+PAGE = 1000
+"""Files of a page."""
+
+Cursor = Annotated[Line, Field(max_length=4096)]
+"""A remote path, or ""."""
 
 Name = Annotated[Line, Field(max_length=1000)]
 """A project's name as it stands in an address."""
@@ -28,12 +36,38 @@ def get_projects(context: InContext, account: Account) -> ProjectList:
         return ProjectList(projects=files.summaries(connection, account.id))
 
 
-@router.get("/projects/{name}/files")
-def get_files(context: InContext, account: Account, name: Name) -> Manifest:
-    """Return all files of a project; none for a project that does not exist."""
+@router.get("/projects/{name}/files", response_model=Manifest)
+def get_files(
+    context: InContext, account: Account, name: Name, after: Cursor | None = None
+) -> Manifest | Response:
+    """Return the files of a project, a page at a time; none for a project that does not exist.
+
+    An Envoy that knows of no pages does not say ``after`` and gets all of them, a page at a time
+    as well: no list is ever in memory as a whole.
+    """
+    if after is not None:
+        return _page(context, account.id, name, after)
+    return StreamingResponse(_whole(context, account.id, name), media_type="application/json")
+
+
+def _page(context: Context, account_id: str, name: str, after: str) -> Manifest:
     with context.database.read() as connection:
-        project = files.project_id(connection, account.id, name)
-        return Manifest(files=[] if project is None else files.entries(connection, project))
+        project = files.project_id(connection, account_id, name)
+        if project is None:
+            return Manifest(files=[])
+        found = files.entries_page(connection, project, after, PAGE)
+    return Manifest(files=found, more=len(found) == PAGE)
+
+
+def _whole(context: Context, account_id: str, name: str) -> Iterator[str]:
+    page = Manifest(files=[], more=True)
+    before = '{"files":['
+    while page.more:
+        page = _page(context, account_id, name, page.files[-1].path if page.files else "")
+        if page.files:
+            yield before + ",".join(each.model_dump_json() for each in page.files)
+            before = ","
+    yield "]}" if before == "," else before + "]}"
 
 
 @router.put("/projects/{name}/files", status_code=204)

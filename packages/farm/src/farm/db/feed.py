@@ -128,17 +128,28 @@ def log_end(connection: Connection, claim_id: str) -> int:
 def read_log(
     connection: Connection, job_id: str, cursor: int, claim_id: str | None = None
 ) -> JobLog:
-    """Return a job's log after ``cursor``, of one claim if it is given."""
-    query = (
-        select(log_chunks.c.id, log_chunks.c.text)
-        .where(log_chunks.c.job_id == job_id, log_chunks.c.id > cursor)
-        .order_by(log_chunks.c.id)
-        .limit(_PAGE)
-    )
+    """Return the next page of a job's log after ``cursor``, of one claim if it is given."""
+    query = select(log_chunks.c.id, log_chunks.c.text).where(log_chunks.c.job_id == job_id)
     if claim_id is not None:
         query = query.where(log_chunks.c.claim_id == claim_id)
-    rows = connection.execute(query).all()
-    return JobLog(text="".join(row.text for row in rows), cursor=rows[-1].id if rows else cursor)
+    texts: list[str] = []
+    size = 0
+    while size < LOG_PAGE and len(texts) < _PAGE:
+        # A few at a time: each may have a million characters.
+        rows = connection.execute(
+            query.where(log_chunks.c.id > cursor).order_by(log_chunks.c.id).limit(_LOG_PIECES)
+        ).all()
+        if not rows:
+            break
+        texts += (row.text for row in rows)
+        size += sum(len(row.text) for row in rows)
+        cursor = rows[-1].id
+    return JobLog(text="".join(texts), cursor=cursor)
+
+
+LOG_PAGE = 2_000_000
+"""Characters after which a page of a log ends; it has as many more as a few pieces have."""
+_LOG_PIECES = 4
 
 
 def log_line(now: datetime, text: str) -> str:

@@ -137,6 +137,25 @@ def entries(connection: Connection, project: str) -> list[FileEntry]:
     ]
 
 
+def entries_page(connection: Connection, project: str, after: str, limit: int) -> list[FileEntry]:
+    """Return up to ``limit`` lines of a project's manifest whose path comes after ``after``."""
+    rows = connection.execute(
+        select(
+            manifest_entries.c.path,
+            manifest_entries.c.hash,
+            manifest_entries.c.size,
+            manifest_entries.c.mtime_ns,
+        )
+        .where(manifest_entries.c.project_id == project, manifest_entries.c.path > after)
+        .order_by(manifest_entries.c.path)
+        .limit(limit)
+    )
+    return [
+        FileEntry(path=row.path, hash=row.hash, size=row.size, mtime_ns=row.mtime_ns)
+        for row in rows
+    ]
+
+
 def entry_hash(connection: Connection, project: str, path: str) -> str | None:
     """Return the hash of this path in the project's manifest; None when it is not there."""
     return connection.execute(
