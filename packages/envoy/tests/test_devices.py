@@ -40,6 +40,32 @@ def test_a_newer_token_replaces_the_older_and_the_file_stays_small(tmp_path: Pat
     assert devices.token("ann@example.com", "right") == ""
 
 
+def test_each_farm_and_each_account_has_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "devices.json"
+    one, other = Devices(path, "http://one.example"), Devices(path, "http://other.example")
+    tokens = {
+        (farm, email): f"{n}a" * 32
+        for n, (farm, email) in enumerate(
+            (farm, email) for farm in (one, other) for email in ("ann@x.example", "bob@x.example")
+        )
+    }
+    for (farm, email), token in tokens.items():
+        farm.keep(email, "right", token)
+    for (farm, email), token in tokens.items():
+        assert farm.token(email, "right") == token
+    assert len({each["masked"] for each in json.loads(path.read_text())}) == len(tokens)
+
+
+def test_the_same_password_masks_a_token_anew(tmp_path: Path) -> None:
+    path = tmp_path / "devices.json"
+    seen = set()
+    for _ in range(3):
+        Devices(path, "").keep("ann@example.com", "right", TOKEN)
+        (kept,) = json.loads(path.read_text())
+        seen.add((kept["salt"], kept["masked"]))
+    assert len({salt for salt, _ in seen}) == len({masked for _, masked in seen}) == 3
+
+
 def test_a_damaged_file_is_no_file(tmp_path: Path) -> None:
     path = tmp_path / "devices.json"
     for text in ("", "{", "[1]", '[{"farm": "embedded", "email": "a", "salt": "x", "masked": ""}]'):
