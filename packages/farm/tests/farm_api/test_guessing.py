@@ -108,6 +108,53 @@ def test_access_keys_never_wait(farm: Farm) -> None:
 
 
 @contextmanager
+def guessed_at(farm: Farm, *sources: str) -> Iterator[None]:
+    """Let others guess from several addresses for as long as it lasts."""
+    over, begun = threading.Event(), threading.Barrier(len(sources) + 1)
+
+    def guess(source: str) -> None:
+        login(farm, "a guess", source=source)
+        begun.wait(60)
+        while not over.is_set():
+            assert login(farm, "a guess", source=source).status_code in (401, 429)
+
+    with ThreadPoolExecutor(len(sources)) as pool:
+        guessers = [pool.submit(guess, source) for source in sources]
+        begun.wait(60)
+        try:
+            yield
+        finally:
+            over.set()
+        for each in guessers:
+            each.result()
+
+
+def test_who_knows_the_password_signs_in_while_others_guess(farm: Farm) -> None:
+    farm.user(EMAIL, password=PASSWORD)
+    device = login(farm, PASSWORD, source="127.0.0.5").json()["device"]
+    # One of them sits at the owner's own machine, or behind the same router.
+    with guessed_at(farm, "127.0.0.1", "127.0.0.9"):
+        for _ in range(FREE["device"] + 1):
+            assert login(farm, PASSWORD, device=device).status_code == 200
+            answer = login(farm, PASSWORD, source="127.0.0.5")
+            assert answer.status_code == 200
+            key = answer.json()["access_key"]
+            assert login(farm, key, source="127.0.0.9").json()["access_key"] == key
+
+
+@pytest.mark.parametrize("known", ["device", "address"])
+def test_who_knows_the_password_may_use_it_several_times_at_once(farm: Farm, known: str) -> None:
+    """The parts of a script, say, each of which signs in."""
+    farm.user(EMAIL, password=PASSWORD)
+    first = login(farm, PASSWORD, source="127.0.0.5").json()
+    device = first["device"] if known == "device" else ""
+    with ThreadPoolExecutor(16) as pool, guessed_at(farm, "127.0.0.9"):
+        source = "127.0.0.1" if device else "127.0.0.5"
+        many = [pool.submit(login, farm, PASSWORD, EMAIL, device, source) for _ in range(16)]
+        assert [each.result().status_code for each in many] == [200] * 16
+
+
+@contextmanager
 def slow_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """Look at passwords only when told; yields how many are looked at, and tells."""
     hasher, lock, go = credentials._hasher, threading.Lock(), threading.Event()
@@ -136,7 +183,8 @@ def test_guesses_take_neither_all_cores_nor_all_answers(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     farm.user(EMAIL, password=PASSWORD)
-    device = login(farm, PASSWORD).json()["device"]
+    first = login(farm, PASSWORD).json()
+    device, key = first["device"], first["access_key"]
     with slow_passwords(monkeypatch) as seen, ThreadPoolExecutor(20) as pool:
         guesses = [
             pool.submit(login, farm, f"g{n}", f"u{n}@example.com", "", f"127.0.1.{n % 2}")
@@ -147,6 +195,7 @@ def test_guesses_take_neither_all_cores_nor_all_answers(
         # Everything else is answered meanwhile.
         for _ in range(20):
             assert httpx.get(f"{farm.url}/v1/health", timeout=60).status_code == 200
+            assert login(farm, key).json()["access_key"] == key
         seen["go"].set()
         assert mine.result().status_code == 200
         statuses = {each.result().status_code for each in guesses}
@@ -184,6 +233,30 @@ async def test_the_known_come_first_and_an_address_takes_a_few_places() -> None:
     assert "a0" not in order
     assert queue._free == 1
     assert not queue._of_address
+
+
+async def test_those_of_one_owner_wait_for_each_other_and_for_nobody_else() -> None:
+    queue = PasswordQueue(8)
+    order: list[str] = []
+    leave = asyncio.Event()
+
+    async def look(whose: str) -> None:
+        async with queue.one_by_one((whose,)):
+            order.append(whose)
+            await leave.wait()
+
+    tasks = [asyncio.create_task(look("ann")) for _ in range(MOST_WAITING)]
+    tasks.append(asyncio.create_task(look("bob")))
+    await asyncio.sleep(0)
+    assert order == ["ann", "bob"]
+    with pytest.raises(TooManyAttemptsError):
+        await look("ann")
+    tasks[1].cancel()
+    leave.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order.count("ann") == MOST_WAITING - 1
+    assert not queue._awaiting_own
+    await look("ann")
 
 
 async def test_no_more_wait_than_are_allowed() -> None:

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import cache
 
@@ -149,12 +150,16 @@ async def login(
         return LoginAnswer(email=email, access_key=request.secret)
     device = device_of(account, request.device)
     stranger = not device and not attempts.is_home(email, address)
-    counted = attempts.begin(email, address, device)
     # An unknown user costs as much time as a wrong password, and so cannot be told from one.
     stored = account.password_hash if account and account.password_hash else unknown_hash()
-    async with queue.turn(address, stranger=stranger):
-        answer = await asyncio.to_thread(_with_password, database, request, email, stored, device)
-    attempts.succeeded(email, address, counted)
+    whose = (email, device or address)
+    async with nullcontext() if stranger else queue.one_by_one(whose):
+        counted = attempts.begin(email, address, device)
+        async with queue.turn(address, stranger=stranger):
+            answer = await asyncio.to_thread(
+                _with_password, database, request, email, stored, device
+            )
+        attempts.succeeded(email, address, counted)
     return answer
 
 

@@ -5,6 +5,7 @@ import os
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from weakref import WeakValueDictionary
 
 from farm.errors import TooManyAttemptsError
 
@@ -25,6 +26,31 @@ class PasswordQueue:
         self._known: deque[asyncio.Future[None]] = deque()
         self._strangers: deque[asyncio.Future[None]] = deque()
         self._of_address: Counter[str] = Counter()
+        # Gone when nobody holds or awaits it.
+        self._own: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
+        self._awaiting_own: Counter[tuple[str, ...]] = Counter()
+
+    @asynccontextmanager
+    async def one_by_one(self, whose: tuple[str, ...]) -> AsyncIterator[None]:
+        """Wait for the others of one device, or of an account at one of its addresses.
+
+        Until a password was looked at it counts as wrong. Were those of one owner looked at
+        together, the parts of a script that all know it would hold each other up.
+
+        Raises:
+            TooManyAttemptsError: too many wait already.
+        """
+        if self._awaiting_own[whose] >= MOST_WAITING:
+            raise TooManyAttemptsError(1)
+        lock = self._own.setdefault(whose, asyncio.Lock())
+        self._awaiting_own[whose] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            self._awaiting_own[whose] -= 1
+            if not self._awaiting_own[whose]:
+                del self._awaiting_own[whose]
 
     @asynccontextmanager
     async def turn(self, address: str, *, stranger: bool) -> AsyncIterator[None]:
