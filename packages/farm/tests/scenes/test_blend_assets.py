@@ -169,12 +169,25 @@ def test_a_changed_byte_never_does_more_than_that(project, tmp_path):
             missing_assets(DEEP, project | {DEEP: part}, seconds=2)
 
 
-def test_a_file_that_sends_its_reader_in_circles_is_given_up(tmp_path):
+def test_a_file_that_sends_its_reader_in_circles_is_refused_at_once(tmp_path):
     blend = tmp_path / "blob"
     # A block whose length leads back to its own beginning.
     blend.write_bytes(b"BLENDER-v304" + struct.pack("<4siQii", b"TEST", -24, 1, 0, 0))
+    with pytest.raises(UnreadableBlendError, match="BlendFileError"):
+        missing_assets("a/b.blend", {"a/b.blend": blend})
+
+
+def test_a_small_file_that_keeps_its_reader_busy_is_given_up(tmp_path):
+    # It has four billion names, and ends after none.
+    names = b"SDNANAME" + b"\xff" * 4 + bytes(88)
+    blend = tmp_path / "blob"
+    block = struct.pack("<4siQii", b"DNA1", len(names), 1, 0, 0)
+    blend.write_bytes(b"BLENDER-v304" + block + names)
     with pytest.raises(UnreadableBlendError, match="in 1 seconds"):
         missing_assets("a/b.blend", {"a/b.blend": blend}, seconds=1)
+    # Of processor time it gets much less than a scene.
+    with pytest.raises(UnreadableBlendError, match="damaged or needs too much"):
+        missing_assets("a/b.blend", {"a/b.blend": blend})
 
 
 def test_paths_outside_the_project_are_not_opened(project, tmp_path):

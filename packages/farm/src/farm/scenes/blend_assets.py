@@ -167,7 +167,9 @@ def _usages(scene: str, files: Mapping[str, Path], seconds: float, readers: Read
             if 0 < error.returncode <= _SIGNALS:  # not ended by a signal: the scene is not to blame
                 raise
             raise UnreadableBlendError(
-                scene, f"{scene} cannot be looked through: it is damaged or needs too much memory."
+                scene,
+                f"{scene} cannot be looked through: it is damaged, or needs too much memory or"
+                " time.",
             ) from None
         output.seek(0)
         said = output.read(_MOST_ANSWER + 1)

@@ -21,6 +21,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
@@ -42,6 +43,10 @@ _FREELY_UNPACKED = 256 * 1024**2
 _MAX_RATIO = 20
 """Of the file into which BAT expands a compressed .blend: bytes at most, bytes that any may have,
 and how many times its size a larger one. Scenes become 2 to 8 times as large."""
+_FREELY_SECONDS = 3
+_BYTES_A_SECOND = 4 * 1024**2
+"""Of processor time: seconds that any .blend may take, and bytes of a larger one for each second
+more. Real ones are read twenty times as fast; one of a few bytes can ask for a loop without end."""
 _MAX_FILES = 4096
 _MAX_USAGES = 100_000
 
@@ -95,6 +100,7 @@ def usages(scene: str, blends: Mapping[str, Path]) -> Iterator[Usage]:
 def _usages_of(remote_path: str, path: Path) -> Iterator[Usage]:
     try:
         lower("RLIMIT_FSIZE", _unpacked(path))
+        lower("RLIMIT_CPU", int(time.process_time()) + _seconds(path))
         with contextlib.closing(blendfile.BlendFile(path)) as opened:
             # Names of disk caches are made from it. BAT reads through the file that is open.
             opened.filepath = Path(remote_path)
@@ -162,8 +168,25 @@ def _hold(path: str, held: int | None) -> Path:
 
 def _unpacked(path: Path) -> int:
     """Return how many bytes the expanded .blend may have."""
-    size = os.fstat(path.held).st_size if isinstance(path, _Held) else path.stat().st_size
-    return min(_MAX_UNPACKED, max(_FREELY_UNPACKED, _MAX_RATIO * size))
+    return min(_MAX_UNPACKED, max(_FREELY_UNPACKED, _MAX_RATIO * _size(path)))
+
+
+def _seconds(path: Path) -> int:
+    """Return how much processor time a .blend may take."""
+    return _FREELY_SECONDS + _size(path) // _BYTES_A_SECOND
+
+
+def _size(path: Path) -> int:
+    return os.fstat(path.held).st_size if isinstance(path, _Held) else path.stat().st_size
+
+
+class _Block(blendfile.BlendFileBlock):
+    """A block of a .blend, which never leads back: BAT goes on behind it, wherever that is."""
+
+    def __init__(self, file: blendfile.BlendFile) -> None:
+        super().__init__(file)
+        if self.size < 0:
+            raise blendfile.exceptions.BlendFileError("a block of negative size", file.filepath)
 
 
 def main() -> None:
@@ -174,6 +197,7 @@ def main() -> None:
     logging.disable()  # BAT's, about what it finds odd in a scene; errors are answered
     # Of pointers that lead nowhere real files have a few; what they would lead to is not used.
     blendfile.set_strict_pointer_mode(False)
+    blendfile.BlendFileBlock = _Block  # type: ignore[misc, assignment]
     try:
         found = list(islice(usages(question["scene"], blends), _MAX_USAGES + 1))
     except TraceError as error:
