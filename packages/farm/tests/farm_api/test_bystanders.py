@@ -61,6 +61,13 @@ def at_frame_3(farm: Farm, number: int) -> FakeRunner:
     return runner
 
 
+def recalled(farm: Farm, job: str) -> list[bool]:
+    """Return which of a job's claims were asked back, the oldest first."""
+    query = select(claims.c.recalled).where(claims.c.job_id == job)
+    with farm.database.read() as connection:
+        return list(connection.execute(query.order_by(claims.c.created_at)).scalars())
+
+
 class Bystanders:
     """Jobs at work, suspended and failed, of Bob and of Ann, which nobody here means."""
 
@@ -126,6 +133,7 @@ def test_of_a_job(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
         with others.unchanged():
             ann.patch(address, json={"priority": 40}).raise_for_status()
             ann.patch(address, json={"instances": 2}).raise_for_status()
+        assert recalled(farm, job) == [False, False]  # They had ended before.
         for action in ("suspend", "resume", "stop", "retry", "stop", "restart_unstarted", "stop"):
             with others.unchanged():
                 ann.post(f"{address}/{action}").raise_for_status()
@@ -183,3 +191,28 @@ def test_of_a_user(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
         login(farm, ANN, "another horse")
     with others.unchanged():
         admin.post(f"{mine}/key").raise_for_status()
+
+
+def test_of_a_larger_plan(farm: Farm, ann: httpx.Client) -> None:
+    admin = farm.user("root@example.com", role=Role.ADMIN)
+    bob = user(farm, BOB)
+    job, _ = submit(ann, "hers")
+    hers = at_frame_3(farm, 1)
+    submit(bob, "his")
+    his = at_frame_3(farm, 2)
+
+    def larger(limit: int) -> None:
+        limits = {"job_throughput_limit": limit, "max_throughput": limit}
+        admin.put("/v1/plans/Gold", json=limits).raise_for_status()
+
+    larger(98)
+    assert hers.beat(3) == his.beat(3) == "continue"
+    admin.patch(f"/v1/users/{ANN}", json={"plan": "Gold"}).raise_for_status()
+    # What it has not begun is shared anew with those that she may have now.
+    assert (hers.beat(3), his.beat(3)) == ("yield", "continue")
+    assert recalled(farm, job) == [False, True]
+    hers.finish("stopped")
+    assert hers.claim()
+    larger(99)
+    assert recalled(farm, job) == [False, True, True]
+    assert (hers.beat(), his.beat(3)) == ("yield", "continue")

@@ -155,6 +155,24 @@ def test_who_gets_ready_is_left_alone_when_another_one_could_not(place: Place) -
         world.close()
 
 
+def test_who_hangs_while_another_one_works_is_noticed_and_nobody_else(place: Place) -> None:
+    world = World(place, slots=2)
+    try:
+        world.submit(0, [{"id": "a", "frames": 9, "instances": 2}])
+        world.scheduler.tick()
+        hangs, works = list(world.engine.processes)
+        assert world.claim(works) is not None
+        since = world.now
+        while hangs in world.engine.processes:
+            world.pass_time(HEARTBEAT_SECONDS)
+            assert world.beat(world.engine.processes[works]) is RunnerCommand.CONTINUE
+            world.scheduler.tick()
+            assert (world.now - since).total_seconds() < IDLE_TIMEOUT_SECONDS + 15
+        assert works in world.engine.processes
+    finally:
+        world.close()
+
+
 def test_who_hangs_after_its_last_claim_is_noticed(world: World) -> None:
     process = begun(world)
     world.done(process, 1)
