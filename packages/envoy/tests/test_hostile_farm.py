@@ -362,6 +362,17 @@ async def test_a_list_that_does_not_end_is_an_error(studio):
         assert same.calls <= 2
 
 
+async def test_a_list_of_files_that_does_not_end_is_an_error(studio):
+    await studio.submitted()
+    entry = {"path": "demo/a", "hash": "0" * 64, "size": 1, "mtime_ns": 1}
+    for rows in ([], [entry], [entry | {"path": "demo/b"}, entry]):
+        same = answers.told({"files": rows, "more": True})
+        studio.farm.faults = [Fault("GET", "/v1/projects/demo/files", same, ALWAYS)]
+        answer = await studio.http.get("/project/demo/Files")
+        assert "does not end" in answer.text
+        assert same.calls <= 2
+
+
 # What the bytes are
 
 

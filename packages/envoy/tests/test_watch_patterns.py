@@ -3,6 +3,7 @@
 import signal
 import sqlite3
 
+from envoy.watch import match
 from envoy_studio import until
 
 OUT = "demo/render_results/out"
@@ -41,6 +42,32 @@ async def test_a_submission_has_so_many_watches(studio):
     assert "at most 1000 watches" in answer.json()["errors"]["watch_files"][0]
 
 
+async def test_each_pattern_of_a_thousand_is_compiled_once(studio, monkeypatch):
+    """Results come one after the other, and each is compared with all of them."""
+    compiled = []
+    real = match.Pattern
+
+    def counted(text, flags):
+        compiled.append(text)
+        return real(text, flags)
+
+    monkeypatch.setattr(match, "Pattern", counted)
+    watches = {f"/demo/nowhere/{n}": str(studio.results) for n in range(match.MOST_WATCHES - 1)}
+    submission = await studio.submitted(watch_files=watches | {"/demo/.+": str(studio.results)})
+    for name in ("a.png", "b.png"):
+        studio.farm.output(submission, f"{OUT}/{name}", b"pixels")
+        await until((studio.results / name).exists)
+    assert len(compiled) == len(set(compiled)) == match.MOST_WATCHES
+
+
+async def test_patterns_that_are_large_together_are_refused(studio):
+    studio.write("scene.blend")
+    watches = {rf"/demo/{n}(?:\w{{30}}|\d)*": str(studio.results) for n in range(100)}
+    answer = await studio.http.post("/project-submit", json=studio.body(watch_files=watches))
+    assert answer.status_code == 400
+    assert "too large together" in answer.json()["errors"]["watch_files"][0]
+
+
 async def test_a_watch_of_an_older_journal_is_left_out_with_a_sentence(machine):
     async with machine.studio() as studio:
         await studio.sign_in()
@@ -48,7 +75,7 @@ async def test_a_watch_of_an_older_journal_is_left_out_with_a_sentence(machine):
     await machine.end()
     with sqlite3.connect(machine.root / "envoy" / "journal.sqlite3") as journal:
         journal.execute(
-            "INSERT INTO watches VALUES (?, ?, ?)",
+            "INSERT INTO watches (entry_id, pattern, folder) VALUES (?, ?, ?)",
             (submission, "/demo/(?=a).+", str(machine.root / "never")),
         )
     journal.close()

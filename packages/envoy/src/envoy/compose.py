@@ -17,11 +17,10 @@ from pydantic import JsonValue, ValidationError
 
 from envoy.errors import InvalidRequestError
 from envoy.journal import Watch
-from envoy.watch.match import compile_pattern
+from envoy.watch.match import MOST_INSTRUCTIONS, MOST_WATCHES, compile_pattern
 from envoy.wire import FileGroup, JobBody, Params, SubmitBody
 
 RESULTS_FOLDER = "render_results"
-MOST_WATCHES = 1000
 _OURS = ("instances", "machine_type", "plugins", "credits_budget", "test_frames_first")
 _OBSOLETE = ("output_dir_name", "billing_meta")
 """What old clients told the farm about its own storage and invoices."""
@@ -145,6 +144,7 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
         sentence = f"A submission has at most {MOST_WATCHES} watches, not {len(body.watch_files)}."
         errors.setdefault("watch_files", []).append(sentence)
         return ()
+    size = 0
     for pattern, folder in body.watch_files.items():
         field = f"watch_files[{pattern}]"
         real = ""
@@ -153,10 +153,17 @@ def _watches(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watc
         except ValueError as error:
             errors.setdefault(field, []).append(str(error))
         try:
-            compile_pattern(pattern, output_folder)
+            size += compile_pattern(pattern, output_folder).size
         except PatternError as error:
             errors.setdefault(field, []).append(str(error))
         found.append(Watch(pattern, folder, real))
+        if size > MOST_INSTRUCTIONS:
+            sentence = (
+                "The patterns of the watches are too large together. Use fewer or simpler ones, or"
+                " share the jobs out among several submissions."
+            )
+            errors.setdefault("watch_files", []).append(sentence)
+            break  # The others would only take time.
     if found or params.skip_auto_download:
         return tuple(found)
     if not local_root:

@@ -74,6 +74,11 @@ class Pattern:
         except re2.error as error:
             raise PatternError("The pattern is too large to be matched. Shorten it.") from error
 
+    @property
+    def size(self) -> int:
+        """Instructions of the compiled pattern: what it takes in memory grows with them."""
+        return int(self._regexp.programsize)
+
     def match(self, text: str) -> bool:
         """Return whether the pattern matches at the beginning of ``text``, as `re.match`.
 

@@ -18,8 +18,13 @@ from farm_protocol.patterns import Pattern, PatternError
 from envoy.journal import Watch
 
 MOST_PATTERN_CHARACTERS = 4096
-MOST_COMPILED = 256
-"""Patterns kept ready; each may take a megabyte."""
+MOST_WATCHES = 1000
+"""Of a submission."""
+MOST_COMPILED = 2 * MOST_WATCHES
+"""Patterns kept ready. More than one submission has: each result of it asks for all of them, and to
+compile a thousand takes up to two minutes."""
+MOST_INSTRUCTIONS = 1_000_000
+"""Of all patterns of a submission together, compiled: some megabytes."""
 _QUANTIFIERS = frozenset("*+?{")
 
 
