@@ -11,6 +11,7 @@ from farm.catalog import Catalogue
 from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.db.tables import accounts, claims, metadata, runners
+from farm_protocol.frames import SIGNATURE_CELLS
 from farm_protocol.users import Role
 from sqlalchemy import Select, Table, select
 
@@ -54,7 +55,9 @@ def at_frame_3(farm: Farm, number: int) -> FakeRunner:
     runner = FakeRunner(farm, number, host=f"node{number}")
     runner.claim(warnings=[f"warning {number}"], programs=[{"app": "blender", "version": "3.4.1"}])
     runner.post("log", {"offset": 0, "text": "words"}).raise_for_status()
-    runner.done(1).raise_for_status()
+    flag = {"frame": 1, "code": "empty", "certainty": "hint", "sentence": "Frame 1 is empty."}
+    picture = {"signature": [number] * SIGNATURE_CELLS, "emptiness": ""}
+    runner.done(1, flags=[flag], picture=picture).raise_for_status()
     runner.finish("failed", sentence="No.", frame=2).raise_for_status()
     assert runner.claim() == [2, 3, 4, 5, 6]
     assert runner.beat(3) == "continue"
@@ -170,6 +173,18 @@ def test_of_a_runner(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
         late.finish()
         assert jobs_of(ann)["meant"]["state"] == "completed"
         assert late.claim() == []
+
+
+def test_of_a_bad_machine(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
+    submit(ann, "meant")
+    runner = FakeRunner(farm, 5, host="bad")
+    with others.unchanged():
+        for _ in range(3):
+            frames = runner.claim()
+            runner.finish("failed", sentence="The driver crashed.", frame=frames[0])
+        assert runner.claim() == []
+        assert runner.reason.startswith("'bad' failed 3 times in a row")
+        assert jobs_of(ann)["meant"]["frames_failed"] == 0
 
 
 def test_of_a_user(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
