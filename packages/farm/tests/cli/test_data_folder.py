@@ -205,9 +205,45 @@ def test_a_database_that_is_lost_is_not_made_anew(
     else:
         monkeypatch.setenv(VARIABLE, other_url)
     for done in (command(made, "migrate"), real("serve", "--data-dir", str(made))):
-        refused(done, "lost its database", "backup", "database.json")
+        refused(done, "lost its database", "backup", "--data-dir")
     assert command(made, "users", "list").returncode == 1
     assert not (made / SQLITE_FILE).exists()
+
+
+def test_nor_is_it_when_the_folder_has_forgotten_it_too(
+    made: Path, url: str | None, monkeypatch: pytest.MonkeyPatch, other_url: str
+) -> None:
+    """The files of projects lie there: a new farm would take them for nobody's."""
+    process = serve(made)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    (made / "database.json").unlink()
+    if url is None:
+        # As a disk that was full, or lost its power, leaves it.
+        (made / SQLITE_FILE).write_bytes(b"")
+        for name in (f"{SQLITE_FILE}-wal", f"{SQLITE_FILE}-shm"):
+            (made / name).unlink(missing_ok=True)
+    else:
+        monkeypatch.setenv(VARIABLE, other_url)
+    for done in (
+        command(made, "users", "list"),
+        command(made, "migrate"),
+        real("serve", "--data-dir", str(made)),
+    ):
+        refused(done, "files of a farm", "is empty", "FARM_DATABASE_URL", "--data-dir")
+    assert not (made / "database.json").exists()
+    lost = Database(other_url) if url else Database.in_folder(made)
+    assert lost.version() is None
+    lost.close()
+    if url is not None:
+        # Without the variable it is not SQLite's either.
+        monkeypatch.delenv(VARIABLE)
+        for done in (command(made, "migrate"), real("serve", "--data-dir", str(made))):
+            refused(done, "files of a farm", SQLITE_FILE, "FARM_DATABASE_URL")
+        assert not (made / SQLITE_FILE).exists()
+        monkeypatch.setenv(VARIABLE, url)
+        assert command(made, "migrate").returncode == 0
+        assert (made / "database.json").exists()
 
 
 def set_version(folder: Path, url: str | None, version: str) -> None:

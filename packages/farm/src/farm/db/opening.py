@@ -41,8 +41,8 @@ def open_existing(data_dir: Path, url: str | None) -> Database:
     with _closed_on_error(database):
         version = database.version()
         if version is None:
-            told = _nothing_in(data_dir) if memory is None else _lost(data_dir, memory)
-            raise CannotOpenDatabaseError(told)
+            _refuse_lost(database, data_dir, memory)
+            raise CannotOpenDatabaseError(_nothing_in(data_dir))
         _refuse_newer(database, version)
         if version != database.newest_version():
             raise CannotOpenDatabaseError(
@@ -99,8 +99,8 @@ def adopt(database: Database, data_dir: Path, *, new_folder: bool = True) -> Non
     memory = Memory.read(data_dir)
     with _closed_on_error(database):
         version = database.version()
-        if version is None and memory is not None:
-            raise CannotOpenDatabaseError(_lost(data_dir, memory))
+        if version is None:
+            _refuse_lost(database, data_dir, memory)
         if version is None and database.on_server and (data_dir / SQLITE_FILE).exists():
             raise CannotOpenDatabaseError(
                 f"The farm of {data_dir} keeps its data in {SQLITE_FILE}, and the database of"
@@ -176,13 +176,27 @@ def _check_kind(data_dir: Path, memory: Memory, url: URL | None) -> None:
         raise CannotOpenDatabaseError(_lost(data_dir, memory))
 
 
+def _refuse_lost(database: Database, data_dir: Path, memory: Memory | None) -> None:
+    """Refuse an empty database for a folder that holds a farm: it would be a new one beside it."""
+    if memory is not None:
+        raise CannotOpenDatabaseError(_lost(data_dir, memory))
+    if (data_dir / "blobs").exists():
+        what = f"its {SQLITE_FILE} is empty: restore it from a backup, or set FARM_DATABASE_URL"
+        if database.on_server:
+            what = "the database of FARM_DATABASE_URL is empty: set the variable"
+        raise CannotOpenDatabaseError(
+            f"{data_dir} holds the files of a farm, and {what} to the farm's database. To begin"
+            " anew, name another folder with --data-dir."
+        )
+
+
 def _lost(data_dir: Path, memory: Memory) -> str:
     what = f"there is no {SQLITE_FILE}"
     if memory.kind is Kind.POSTGRESQL:
         what = "that of FARM_DATABASE_URL is empty. Correct the variable if it names another one"
     return (
         f"The farm of {data_dir} has lost its database ({memory.where}): {what}. Restore it from a"
-        f" backup, or remove {Memory.path(data_dir)} to begin anew."
+        " backup. To begin anew, name another folder with --data-dir."
     )
 
 
