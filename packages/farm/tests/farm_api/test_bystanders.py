@@ -12,6 +12,7 @@ from farm.catalog.machines import Machines
 from farm.catalog.products import Installed, product_rows
 from farm.db.tables import accounts, claims, metadata, runners
 from farm_protocol.frames import SIGNATURE_CELLS
+from farm_protocol.runner import HostLimits
 from farm_protocol.users import Role
 from sqlalchemy import Select, Table, select
 
@@ -53,7 +54,11 @@ def submit(client: httpx.Client, name: str) -> tuple[str, str]:
 def at_frame_3(farm: Farm, number: int) -> FakeRunner:
     """Return a runner that has done frame 1, failed with frame 2 and is at frame 3."""
     runner = FakeRunner(farm, number, host=f"node{number}")
-    runner.claim(warnings=[f"warning {number}"], programs=[{"app": "blender", "version": "3.4.1"}])
+    runner.claim(
+        warnings=[f"warning {number}"],
+        programs=[{"app": "blender", "version": "3.4.1"}],
+        limits=dict.fromkeys(HostLimits.model_fields, "watched"),
+    )
     runner.post("log", {"offset": 0, "text": "words"}).raise_for_status()
     flag = {"frame": 1, "code": "empty", "certainty": "hint", "sentence": "Frame 1 is empty."}
     picture = {"signature": [number] * SIGNATURE_CELLS, "emptiness": ""}
@@ -88,8 +93,8 @@ class Bystanders:
         assert runner.claim() == []
         hers = submit(ann, "hers, at work")
         self._runners.append(at_frame_3(farm, 4))
-        for each in (at_work, suspended, failed, hers):
-            self._ids.update(each)
+        for number, each in enumerate((at_work, suspended, failed, hers), 1):
+            self._ids.update(each, (f"node{number}",))
         self._ids.update(self._found(select(accounts.c.id).where(accounts.c.email == BOB)))
         for table in (runners, claims):
             self._ids.update(self._found(select(table.c.id).where(table.c.job_id.in_(self._ids))))
@@ -178,7 +183,9 @@ def test_of_a_runner(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
 def test_of_a_bad_machine(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
     submit(ann, "meant")
     runner = FakeRunner(farm, 5, host="bad")
+    limits = dict.fromkeys(HostLimits.model_fields, "kernel")
     with others.unchanged():
+        runner.claim(programs=[{"app": "blender", "version": "3.4.1"}], limits=limits)
         for _ in range(3):
             frames = runner.claim()
             runner.finish("failed", sentence="The driver crashed.", frame=frames[0])

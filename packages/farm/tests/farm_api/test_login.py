@@ -204,6 +204,15 @@ def test_a_device_and_an_address_that_knew_the_password_have_guesses_of_their_ow
             attempts.begin("ann", "home", device)
 
 
+def test_a_full_memory_counts_whoever_guesses_now() -> None:
+    attempts = Attempts(Clock())
+    for number in range(MOST_KNOWN):
+        attempts.begin(f"user {number}", f"address {number}")
+    for number in range(FREE["account"]):
+        assert waits(attempts, "ann", f"another address {number}") == 0
+    assert waits(attempts, "ann", "one more") > 0
+
+
 def test_who_was_there_lately_is_forgotten_last() -> None:
     attempts = Attempts(Clock())
     attempts.begin("ann", "her address")

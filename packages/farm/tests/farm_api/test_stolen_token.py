@@ -124,12 +124,20 @@ def test_a_time_is_a_number(thief: FakeRunner, field: str, number: str) -> None:
 
 def test_only_the_newest_programs_of_a_host_are_remembered(farm: Farm, thief: FakeRunner) -> None:
     start = datetime.now(UTC)
+    other = [Program(app="blender", version="4.0"), Program(app="nuke", version="4.0")]
+    with farm.database.write() as connection:
+        hosts.report(connection, "node8", other, start - timedelta(seconds=1))
+        hosts.report(connection, "node8", other[1:], start)  # The same again is no other's.
     for number in range(0, MOST_OF_A_HOST + 100, 100):
         some = [Program(app="blender", version=f"4.{number + n}") for n in range(100)]
         with farm.database.write() as connection:
             hosts.report(connection, "node7", some, start + timedelta(seconds=number))
     mine = {version for host, _, version in told(farm) if host == "node7"}
     assert mine == {f"4.{number}" for number in range(100, MOST_OF_A_HOST + 100)}
+    assert {each[1:] for each in told(farm) if each[0] == "node8"} == {
+        ("blender", "4.0"),
+        ("nuke", "4.0"),
+    }
 
 
 def test_it_reads_what_its_job_works_on_and_nothing_else_of_its_user(
