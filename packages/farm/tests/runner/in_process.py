@@ -1,10 +1,13 @@
 """A job of any product through the real runner, in this process, against the fake farm."""
 
+import os
 import shutil
+import sys
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import pytest
 from farm.renderers import Discovery, Renderer
 from farm.runner.loop import work
 from farm.runner.report import Farm
@@ -129,4 +132,23 @@ def names(farm: "fake_farm.FakeFarm") -> dict[int, Sequence[str]]:
     return {
         frame: [output.path.removeprefix("show/results/") for output in done.outputs]
         for frame, done in sorted(farm.frames.items())
+    }
+
+
+def python_of_all() -> tuple[str, dict[str, str]]:
+    """Return a Python that every user may run, and the variables with which it finds this project.
+
+    Ours may lie in somebody's own folder.
+    """
+    python = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    if not Path(python).exists():
+        pytest.skip(f"needs {python}")
+    # Its own library is where it is; all else is ours.
+    places = [str(Path(__file__).parents[1]), *sys.path]
+    places = [each for each in places if not Path(each).is_relative_to(sys.base_prefix)]
+    # A home is asked for, and need not be there.
+    return python, {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/nonexistent",
+        "PYTHONPATH": os.pathsep.join(places),
     }

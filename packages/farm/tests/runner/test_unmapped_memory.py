@@ -16,7 +16,7 @@ from farm.runner.removal import remove_tree
 from farm_protocol.runner import JobLimits, Outcome
 from waiting import until
 
-from .in_process import end
+from .in_process import end, python_of_all
 from .test_limits import MEGABYTE, attack, in_both_worlds, left_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells all of it")
@@ -178,15 +178,9 @@ def somebody() -> Iterator[Account]:
 
 def attack_as(user: Account, code: str, megabytes: int) -> tuple[str, str]:
     """Let a farm of an ordinary user be attacked in its sandbox; return outcome and sentence."""
-    # Its own, where it finds its way to it; and this test's may lie in a private folder.
-    python = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    if not Path(python).exists():
-        pytest.skip(f"needs {python}")
+    python, variables = python_of_all()
     folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
     os.chown(folder, user.uid, user.gid)
-    # Its own library is where it is; all else is ours.
-    places = [str(Path(__file__).parents[1]), *sys.path]
-    places = [each for each in places if not Path(each).is_relative_to(sys.base_prefix)]
     told = {"folder": str(folder), "code": HELPERS + code, "memory_bytes": megabytes * MEGABYTE}
     try:
         done = subprocess.run(
@@ -196,11 +190,7 @@ def attack_as(user: Account, code: str, megabytes: int) -> tuple[str, str]:
             text=True,
             check=False,
             cwd=folder,
-            env={
-                "PATH": "/usr/bin:/bin",
-                "HOME": "/nonexistent",
-                "PYTHONPATH": os.pathsep.join(places),
-            },
+            env=variables,
         )
     finally:
         remove_tree(folder)

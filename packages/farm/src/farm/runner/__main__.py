@@ -1,6 +1,7 @@
 """``python -m farm.runner``: arguments, environment and signals of a runner."""
 
 import argparse
+import ctypes
 import importlib
 import json
 import logging
@@ -22,10 +23,12 @@ from farm.runner.loop import work
 from farm.runner.report import Farm
 
 _WRONG_USE = 2
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 def main() -> int:
     """Run until nothing is left to render; return the exit code (see `farm.runner.loop`)."""
+    _keep_memory_private()
     parser = argparse.ArgumentParser(prog="python -m farm.runner", description=__doc__)
     parser.add_argument(
         "--farm", metavar="URL", help="the farm's address; left out, wait for it on standard input"
@@ -97,6 +100,15 @@ def main() -> int:
         )
     finally:
         farm.close()
+
+
+def _keep_memory_private() -> None:
+    """Let no other program of this account look into the memory and environment of this process.
+
+    The token is there, and without a sandbox the renderers of an ordinary user's farm could.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _warm_up(discovery: Discovery, checks: ImageChecks) -> None:
