@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from farm.accounts.users import create
 from farm.db import files
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.db.tables import frames, jobs, submissions
 from farm_protocol.users import NewUser
 from sqlalchemy import func, insert, select
@@ -15,7 +15,7 @@ _AT_ONCE = 5_000
 
 
 class Backlog:
-    """Jobs of one frame each, of many users, as `farm.submit` stores them."""
+    """Jobs of one frame each, of many users, as `farm.submissions.create` stores them."""
 
     def __init__(self, database: Database, users: int, priority: int) -> None:
         """Make the users; all jobs have this ``priority`` (0 to 100)."""

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from farm.db.opening import open_database
-from farm.ports import LaunchRequest
+from farm.engines.port import LaunchRequest
 from farm.scheduler.loop import Scheduler
 from farm.wakeup import Wakeup
 from rich.console import Console

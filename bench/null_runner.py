@@ -6,9 +6,9 @@ claim. Nothing is decoded, hashed or sent for the single frame; all else is `far
 
 import sys
 
-import farm.runner.claim
+import farm.runner.claim.run
 from farm.runner.__main__ import main
-from farm.runner.results import FrameFiles, Results
+from farm.runner.results.delivery import FrameFiles, Results
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import FrameDone, OutputFile
 
@@ -40,5 +40,5 @@ class SharedResults(Results):
 
 
 if __name__ == "__main__":
-    setattr(farm.runner.claim, "Results", SharedResults)  # noqa: B010 - a type of its own
+    setattr(farm.runner.claim.run, "Results", SharedResults)  # noqa: B010 - a type of its own
     sys.exit(main())

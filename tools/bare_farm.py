@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import farm.main
-from farm.catalog import Catalogue
-from farm.catalog.machines import Machines
-from farm.catalog.products import Installed, product_rows
+from farm.catalogue import Catalogue
+from farm.catalogue.machines import Machines
+from farm.catalogue.products import Installed, product_rows
 from farm.config import Settings
-from farm.ports import LaunchRequest
+from farm.engines.port import LaunchRequest
 
 
 class FolderEngine:

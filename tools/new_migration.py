@@ -9,8 +9,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from farm.db import database as module
-from farm.db.database import Database
+from farm.db.engine import database as module
+from farm.db.engine.database import Database
 
 
 def main() -> None:

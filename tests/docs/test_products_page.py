@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from farm.catalog.definitions import built_in, load_definitions
-from farm.catalog.products import Installed, product_rows
+from farm.catalogue.definitions import built_in, load_definitions
+from farm.catalogue.products import Installed, product_rows
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "products.md").read_text("utf-8")
 

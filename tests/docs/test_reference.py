@@ -12,7 +12,7 @@ import httpx
 import pytest
 import typer
 import yaml
-from envoy import cli as envoy_cli
+from envoy.cli import commands as envoy_cli
 from envoy.config import Settings as EnvoySettings
 from envoy.web.app import build_app
 from farm import cli as farm_cli

@@ -122,6 +122,6 @@ def envoy_command(*arguments: str) -> Sequence[str]:
     places = [path for path in sys.path if path.endswith("site-packages")]
     code = (
         f"import site, sys\nfor place in {places!r}: site.addsitedir(place)\n"
-        "sys.argv[0] = 'envoy'\nfrom envoy.cli import main\nmain()"
+        "sys.argv[0] = 'envoy'\nfrom envoy.cli.commands import main\nmain()"
     )
     return [PYTHON, "-c", code, *arguments]

@@ -12,8 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from envoy.config import Settings
-from envoy.listening import listen
 from envoy.main import running
+from envoy.process.listening import listen
 from envoy_fake_farm import FakeFarm
 from envoy_machine import Machine
 from envoy_studio import Studio

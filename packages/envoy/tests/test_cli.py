@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from envoy.tables import MOST_FRAMES, show, show_flagged
+from envoy.cli.tables import MOST_FRAMES, show, show_flagged
 from rich.console import Console
 
 

@@ -1,6 +1,6 @@
 import pytest
-from envoy.compose import compose
-from envoy.wire import SubmitBody
+from envoy.submissions.compose import compose
+from envoy.submissions.wire import SubmitBody
 from farm_protocol.jobs import JobSpec
 from published import BOOL, DICT, LIST, NUMBER, PUBLISHED, TEXT
 from pydantic import JsonValue

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from envoy.devices import MOST, Devices
+from envoy.farm.devices import MOST, Devices
 from envoy_fake_farm import DEVICE, EMAIL, PASSWORD, FakeFarm
 from envoy_studio import Studio
 

@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 from envoy.config import Settings
-from envoy.listening import listen
 from envoy.main import running
+from envoy.process.listening import listen
 from envoy_studio import until
 
 FARM = """

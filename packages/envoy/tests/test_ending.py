@@ -11,7 +11,7 @@ from envoy_fake_farm import EMAIL, PASSWORD
 STUCK = """
 import sys, threading, time
 from envoy import ending, projects, cli
-from envoy.account import Account
+from envoy.farm.account import Account
 
 for_ever = threading.Event()
 

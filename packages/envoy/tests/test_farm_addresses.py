@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import pytest
 from envoy.errors import FarmAnswerError
-from envoy.farm_addresses import Reach, origin, reach_of_host, ticket_url
-from envoy.farm_client import FarmClient
+from envoy.farm.addresses import Reach, origin, reach_of_host, ticket_url
+from envoy.farm.client import FarmClient
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
 from farm_protocol.account import LoginRequest
 from farm_protocol.files import BlobRef, Ticket

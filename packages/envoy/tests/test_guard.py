@@ -7,8 +7,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from envoy.config import Settings
-from envoy.listening import listen
 from envoy.main import running
+from envoy.process.listening import listen
 from http_gate.bodies import SMALL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

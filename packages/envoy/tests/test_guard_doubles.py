@@ -8,8 +8,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from envoy.config import Settings
-from envoy.listening import listen
 from envoy.main import running
+from envoy.process.listening import listen
 from envoy.web.guard import Guard
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

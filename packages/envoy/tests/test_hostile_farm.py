@@ -5,8 +5,8 @@ import json
 import time
 from typing import Any
 
-import envoy.farm_answers
-import envoy.farm_client
+import envoy.farm.answers
+import envoy.farm.client
 import envoy.watch.follow
 import hostile_answers as answers
 import pytest
@@ -37,9 +37,9 @@ async def waits_for(studio, words: str) -> str:
 @pytest.fixture
 def hurried(monkeypatch):
     """Time limits of a moment, in which a busy machine still gives a whole answer."""
-    for module in (envoy.farm_answers, envoy.farm_client):
+    for module in (envoy.farm.answers, envoy.farm.client):
         monkeypatch.setattr(module, "STILL_SECONDS", 1.5)
-    monkeypatch.setattr(envoy.farm_client, "ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr(envoy.farm.client, "ANSWER_SECONDS", 3.0)
     monkeypatch.setattr(envoy.watch.follow, "WAIT_SECONDS", 0.1)
 
 
@@ -104,7 +104,7 @@ async def test_an_endless_feed_is_read_to_a_limit(studio, status):
     await until(lambda: feed.calls, LONG_SECONDS)
     assert not feed.ended
     # What lies in buffers on the way has gone out, too.
-    assert feed.sent < envoy.farm_answers.PAGE_BYTES + 2**25
+    assert feed.sent < envoy.farm.answers.PAGE_BYTES + 2**25
 
 
 @pytest.mark.parametrize("method_path", [("GET", "/v1/me"), ("POST", "/v1/login")])

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from envoy.tables import show, show_flagged
+from envoy.cli.tables import show, show_flagged
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from json_places import places, with_value
 from rich.console import Console

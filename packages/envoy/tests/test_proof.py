@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from envoy.config import Settings
-from envoy.listening import listen
 from envoy.main import running
+from envoy.process.listening import listen
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
 from envoy_studio import until
 from other_users import OTHER, PYTHON, needs_others

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from envoy.token_file import Token
+from envoy.process.token_file import Token
 from envoy.web.guard import Guard
 from other_users import OTHER, PYTHON, needs_others
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from envoy import token_file
 from envoy.errors import TokenFileError
+from envoy.process import token_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no modes")
 

@@ -6,7 +6,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-import envoy.slots
+import envoy.process.slots
 import envoy.upload.scan
 import envoy.upload.transfer
 import farm_protocol.inside
@@ -266,7 +266,7 @@ async def test_a_file_that_another_program_holds_is_waited_for(studio):
 @pytest.fixture
 def stuck_disk(monkeypatch):
     """Files called 'stuck' do not answer, until the event is set."""
-    monkeypatch.setattr(envoy.slots, "STANDS_SECONDS", 0.2)
+    monkeypatch.setattr(envoy.process.slots, "STANDS_SECONDS", 0.2)
     monkeypatch.setattr(envoy.upload.transfer, "STANDS_SECONDS", 0.2)
     works = threading.Event()
     real = farm_protocol.inside._open_regular

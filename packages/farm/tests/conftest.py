@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.db.opening import open_database
 
 from tools.temporary_postgres import NoPostgresError, TemporaryPostgres

@@ -16,8 +16,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, Session
 from farm.accounts.users import create
 from farm.db import accounts, notices
-from farm.db.database import Database
-from farm.mail import MOST_AGE, Mailer, Smtp
+from farm.db.engine.database import Database
+from farm.notices.mail import MOST_AGE, Mailer, Smtp
 from farm.wakeup import Wakeup
 from farm_protocol.users import NewUser
 from waiting import until

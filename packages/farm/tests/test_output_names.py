@@ -3,7 +3,7 @@
 import time
 
 from farm.jobs.frames import parse_frames
-from farm.output_names import Written, clashes
+from farm.submissions.output_names import Written, clashes
 from farm.templates import FileNames
 from hypothesis import example, given
 from hypothesis import strategies as st

@@ -1,5 +1,5 @@
 """``python -m envoy``."""
 
-from envoy.cli import main
+from envoy.cli.commands import main
 
 main()

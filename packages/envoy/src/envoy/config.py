@@ -21,7 +21,7 @@ class Settings(BaseSettings):
         data_dir: where the journal, the account, the logs and the embedded farm live.
         port: of http://localhost:<port>; 0 takes a free one.
         farm_url: a farm elsewhere; "" starts the embedded one.
-        strict: whether every request must show the token; see `envoy.token_file`.
+        strict: whether every request must show the token; see `envoy.process.token_file`.
     """
 
     model_config = SettingsConfigDict(env_prefix="ENVOY_", frozen=True)
@@ -43,12 +43,12 @@ class Settings(BaseSettings):
 
     @property
     def devices_path(self) -> Path:
-        """What shows farms that this Envoy is no stranger; see `envoy.devices`."""
+        """What shows farms that this Envoy is no stranger; see `envoy.farm.devices`."""
         return self.data_dir / "devices.json"
 
     @property
     def token_path(self) -> Path:
-        """The token of the strict mode; see `envoy.token_file`."""
+        """The token of the strict mode; see `envoy.process.token_file`."""
         return self.data_dir / TOKEN_NAME
 
     @property

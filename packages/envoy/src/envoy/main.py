@@ -20,23 +20,23 @@ from filelock import FileLock, Timeout
 from http_gate.connections import BACKLOG, Limits, protocol
 from http_gate.descriptors import connections_within, raise_limit
 
-from envoy import token_file
-from envoy.account import Account
 from envoy.config import Settings
-from envoy.devices import Devices
-from envoy.embedded import EmbeddedFarm
-from envoy.ending import Ending, on_signals
 from envoy.errors import StartError
-from envoy.farm_client import FarmClient
-from envoy.jobs import Jobs
+from envoy.farm.account import Account
+from envoy.farm.client import FarmClient
+from envoy.farm.devices import Devices
+from envoy.farm.embedded import EmbeddedFarm
 from envoy.journal import Journal
-from envoy.listening import Listener, listen
-from envoy.projects import Projects
-from envoy.status import Status
+from envoy.process import token_file
+from envoy.process.ending import Ending, on_signals
+from envoy.process.listening import Listener, listen
+from envoy.process.waiting import WaitingRoom
+from envoy.submissions.projects import Projects
 from envoy.upload.hash_cache import HashCache
 from envoy.upload.transfer import Transfer
 from envoy.upload.worker import Uploader
-from envoy.waiting import WaitingRoom
+from envoy.views.jobs import Jobs
+from envoy.views.status import Status
 from envoy.watch.download import Downloader
 from envoy.watch.follow import Follower
 from envoy.web.app import build_app
@@ -221,6 +221,6 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """Run the command line."""
-    from envoy.cli import main as command_line
+    from envoy.cli.commands import main as command_line
 
     command_line()

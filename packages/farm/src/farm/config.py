@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         blender: path of a Blender; None looks for one on PATH, then for bpy.
         sandbox: whether renderers run in bubblewrap; ``auto``: where it works, and jobs tell where
             it does not; ``required``: a machine without it refuses the work; None:
-            `farm.sandbox_policy` decides.
+            `farm.confine.policy` decides.
         render_user: account that renderers run as where the farm is root; "": one for each runner
             that nobody else has.
         programs: product -> paths of its programs, which are then the only ones of it.
@@ -43,7 +43,7 @@ class Settings(BaseSettings):
         unlicensed_seconds: most machine time within a day that costs an account nothing because its
             renderers got no licence; 0: all of it is paid.
         missing_files: what happens to a submission whose scenes need files that the project does
-            not have; see `farm.asset_checks`.
+            not have; see `farm.submissions.missing_files`.
         database_url: ``postgresql://...``; None is the SQLite file of the data folder. May hold
             a password: never logged.
         smtp_host: mail server that tells users what happened to their jobs; "": nobody is told.

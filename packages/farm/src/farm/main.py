@@ -22,33 +22,33 @@ from http_gate.descriptors import connections_within, raise_limit
 
 from farm import __version__
 from farm.accounts.audit import Audit
-from farm.announcement import AnnouncedMachines, Announcement
 from farm.api.app import create_app
 from farm.api.context import Context
-from farm.asset_checks import AssetChecks
-from farm.catalog import Catalogue
-from farm.catalog.definitions import CatalogueError, load_definitions
-from farm.catalog.hardware import local_machines
-from farm.catalog.machines import Machines, with_definitions
-from farm.catalog.products import Installed, listed, merged, product_rows
+from farm.catalogue import Catalogue
+from farm.catalogue.definitions import CatalogueError, load_definitions
+from farm.catalogue.hardware import local_machines
+from farm.catalogue.machines import Machines, with_definitions
+from farm.catalogue.products import Installed, listed, merged, product_rows
 from farm.config import Settings
 from farm.confine import AccountError, borrowed, probe
+from farm.confine.policy import SandboxPolicy, is_reached
+from farm.confine.readers import Readers
+from farm.confine.removal import remove_tree
 from farm.db import accounts, hosts
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.db.opening import adopt, connect
 from farm.engines.local import LocalEngine
 from farm.errors import CannotOpenDatabaseError
-from farm.mail import Mailer, Smtp
+from farm.notices.mail import Mailer, Smtp
+from farm.process.announcement import AnnouncedMachines, Announcement
+from farm.process.server import FarmServer, listen, quiet_signals
 from farm.renderers import Discovery, programs
-from farm.runner.confined import Readers
-from farm.runner.removal import remove_tree
-from farm.runner.sandbox import complaint
-from farm.runner.usage import this_machine_holds
-from farm.sandbox_policy import SandboxPolicy, is_reached
+from farm.runner.sandbox.confinement import complaint
+from farm.runner.sandbox.usage import this_machine_holds
 from farm.scheduler.loop import Scheduler
-from farm.server import FarmServer, listen, quiet_signals
 from farm.stores.disk import DiskStore
 from farm.stores.room import Room
+from farm.submissions.missing_files import AssetChecks
 from farm.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)

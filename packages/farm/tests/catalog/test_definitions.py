@@ -4,11 +4,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from farm.catalog import Catalogue
-from farm.catalog.definitions import CatalogueError, built_in, load_definitions
-from farm.catalog.machines import Machines, with_definitions
-from farm.catalog.matching import unseen_plugins
-from farm.catalog.products import Installed, listed, product_rows
+from farm.catalogue import Catalogue
+from farm.catalogue.definitions import CatalogueError, built_in, load_definitions
+from farm.catalogue.machines import Machines, with_definitions
+from farm.catalogue.matching import unseen_plugins
+from farm.catalogue.products import Installed, listed, product_rows
 from farm.renderers import in_range, programs
 from farm.templates import available, load
 from farm_protocol.runner import JobLimits, LicenceServer

@@ -4,7 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from farm.catalog.hardware import Gpu, find_gpus, local_machines
+from farm.catalogue.hardware import Gpu, find_gpus, local_machines
 
 
 @pytest.fixture

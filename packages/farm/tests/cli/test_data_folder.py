@@ -13,7 +13,7 @@ import httpx
 import pytest
 from command_line import Done, read
 from command_line import farm as command
-from farm.db.database import SQLITE_FILE, Database
+from farm.db.engine.database import SQLITE_FILE, Database
 from sqlalchemy import text
 
 from tools.temporary_postgres import TemporaryPostgres

@@ -22,7 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.scheduler import claims, loop, setbacks
 from sqlalchemy import Connection
 

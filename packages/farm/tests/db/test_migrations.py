@@ -5,7 +5,7 @@ from typing import Any
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from farm.db import accounts, ledger
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.db.opening import open_database
 from farm.db.tables import metadata
 from sqlalchemy import text

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from farm.db.database import Database
-from farm.db.prepared import Prepared
+from farm.db.engine.database import Database
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import accounts, plans
 from sqlalchemy import bindparam, func, insert, select, update
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 import pytest
-from farm.db.database import Database
-from farm.db.prepared import Prepared
+from farm.db.engine.database import Database
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import farm_info, plans
 from sqlalchemy import Connection, func, insert, select, update
 

@@ -11,7 +11,7 @@ import pytest
 from farm.accounts.users import create
 from farm.db import feed, files, job_rows
 from farm.db import jobs as rows
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.db.opening import open_database
 from farm.db.tables import changes
 from farm.errors import CannotOpenDatabaseError

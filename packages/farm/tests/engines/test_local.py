@@ -11,7 +11,7 @@ import psutil
 import pytest
 from farm.engines import local
 from farm.engines.local import LocalEngine
-from farm.ports import LaunchRequest
+from farm.engines.port import LaunchRequest
 
 
 class Door(BaseHTTPRequestHandler):

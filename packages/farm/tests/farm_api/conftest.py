@@ -15,17 +15,17 @@ from farm.accounts.users import create
 from farm.api import runner
 from farm.api.app import create_app
 from farm.api.context import Context
-from farm.asset_checks import AssetChecks, Mode
-from farm.catalog import Catalogue
-from farm.catalog.machines import Machines
-from farm.catalog.products import Installed, product_rows
-from farm.db.database import Database
+from farm.catalogue import Catalogue
+from farm.catalogue.machines import Machines
+from farm.catalogue.products import Installed, product_rows
+from farm.db.engine.database import Database
 from farm.db.opening import open_database
-from farm.ports import LaunchRequest
+from farm.engines.port import LaunchRequest
+from farm.process.server import FarmServer, listen
 from farm.scheduler.loop import Scheduler
-from farm.server import FarmServer, listen
 from farm.stores.disk import DiskStore
 from farm.stores.room import Room
+from farm.submissions.missing_files import AssetChecks, Mode
 from farm.wakeup import Wakeup
 from farm_protocol.hashing import new_hasher
 from farm_protocol.proof import Identity

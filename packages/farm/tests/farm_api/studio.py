@@ -3,10 +3,10 @@
 from decimal import Decimal
 from pathlib import Path
 
-from farm.catalog import Catalogue
-from farm.catalog.definitions import load_definitions
-from farm.catalog.machines import Machines, with_definitions
-from farm.catalog.products import Installed, listed, merged, product_rows
+from farm.catalogue import Catalogue
+from farm.catalogue.definitions import load_definitions
+from farm.catalogue.machines import Machines, with_definitions
+from farm.catalogue.products import Installed, listed, merged, product_rows
 
 STUDIO = """
 products:

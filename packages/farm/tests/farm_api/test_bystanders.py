@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from farm.catalog import Catalogue
-from farm.catalog.machines import Machines
-from farm.catalog.products import Installed, product_rows
+from farm.catalogue import Catalogue
+from farm.catalogue.machines import Machines
+from farm.catalogue.products import Installed, product_rows
 from farm.db.tables import accounts, claims, metadata, runners
 from farm_protocol.frames import SIGNATURE_CELLS
 from farm_protocol.runner import HostLimits

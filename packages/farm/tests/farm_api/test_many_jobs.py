@@ -12,8 +12,8 @@ import pytest
 from farm.cli import app
 from farm.db import feed, tables
 from farm.db import jobs as rows
-from farm.db.database import PORTION, Database
-from farm.db.prepared import Prepared
+from farm.db.engine.database import PORTION, Database
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import changes
 from farm_protocol.jobs import MOST_JOBS
 from farm_protocol.users import Role

@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from farm import asset_traces
-from farm.catalog import Catalogue
-from farm.catalog.definitions import built_in
-from farm.catalog.machines import Machines
-from farm.catalog.products import Installed, product_rows
+from farm.catalogue import Catalogue
+from farm.catalogue.definitions import built_in
+from farm.catalogue.machines import Machines
+from farm.catalogue.products import Installed, product_rows
+from farm.scenes import traces
 from farm.scenes.blend_assets import AssetKind, MissingAsset, missing_assets
 
 from .conftest import Farm, send, spec
@@ -60,7 +60,7 @@ class Tracer:
 @pytest.fixture
 def tracer(monkeypatch: pytest.MonkeyPatch) -> Tracer:
     made = Tracer()
-    monkeypatch.setattr(asset_traces, "missing_assets", made)
+    monkeypatch.setattr(traces, "missing_assets", made)
     return made
 
 

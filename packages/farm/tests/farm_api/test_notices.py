@@ -12,7 +12,7 @@ import httpx
 import pytest
 from aiosmtpd.controller import Controller
 from farm.db import notices
-from farm.mail import Mailer, Smtp
+from farm.notices.mail import Mailer, Smtp
 from farm.wakeup import Wakeup
 from waiting import until
 

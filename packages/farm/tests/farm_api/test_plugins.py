@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from farm.catalog import Catalogue
+from farm.catalogue import Catalogue
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner

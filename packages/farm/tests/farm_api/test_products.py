@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-from farm.catalog import Catalogue
-from farm.catalog.definitions import load_definitions
-from farm.catalog.machines import Machines
-from farm.catalog.products import Installed, product_rows
+from farm.catalogue import Catalogue
+from farm.catalogue.definitions import load_definitions
+from farm.catalogue.machines import Machines
+from farm.catalogue.products import Installed, product_rows
 from farm_protocol.users import Role
 
 from .conftest import Farm, send, spec

@@ -1,7 +1,7 @@
 """What frames tell of each other, and what a job says about it."""
 
 import pytest
-from farm.jobs.frame_health import AROUND, Seen, compare, difference, told
+from farm.frame_health.neighbours import AROUND, Seen, compare, difference, told
 from farm_protocol.frames import BRIGHTEST, Certainty, Emptiness, FlagCode
 from hypothesis import given
 from hypothesis import strategies as st

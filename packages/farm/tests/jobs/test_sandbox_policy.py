@@ -1,7 +1,7 @@
 """When renderers must run in a sandbox."""
 
 import pytest
-from farm.sandbox_policy import SandboxPolicy, is_reached
+from farm.confine.policy import SandboxPolicy, is_reached
 
 
 @pytest.mark.parametrize(

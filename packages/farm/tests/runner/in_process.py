@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from farm.renderers import Discovery, Renderer
+from farm.runner.farm_client import Farm
 from farm.runner.loop import work
-from farm.runner.report import Farm
 from farm.templates import load
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file

@@ -10,7 +10,7 @@ from typing import Any
 
 import OpenImageIO as oiio
 import pytest
-from farm.catalog.products import Installed, product_rows
+from farm.catalogue.products import Installed, product_rows
 from farm.renderers import Discovery, series
 from farm.templates import load
 from farm_protocol.runner import LicenceServer, Outcome

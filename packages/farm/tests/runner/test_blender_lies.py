@@ -12,8 +12,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from farm.runner.image_check import examine
-from farm.runner.verdict import condemn
+from farm.runner.claim.verdict import condemn
+from farm.runner.results.image_check import examine
 from farm.templates import load_named
 from farm_protocol.runner import Outcome
 

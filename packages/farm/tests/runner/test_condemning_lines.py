@@ -1,8 +1,8 @@
 """Lines that condemn a renderer whatever its exit code, as the facts about renderers list them."""
 
 import pytest
-from farm.runner.session import Ended
-from farm.runner.verdict import condemn, judge
+from farm.runner.claim.session import Ended
+from farm.runner.claim.verdict import condemn, judge
 from farm.templates import load_named
 from farm_protocol.runner import Outcome
 

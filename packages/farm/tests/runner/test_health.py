@@ -6,10 +6,10 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
-from farm.runner.health import flags
-from farm.runner.health import picture as picture_of
-from farm.runner.image_check import examine
-from farm.runner.image_statistics import Channel, ImageStatistics
+from farm.frame_health.looks import flags
+from farm.frame_health.looks import picture as picture_of
+from farm.frame_health.statistics import Channel, ImageStatistics
+from farm.runner.results.image_check import examine
 from farm_protocol.frames import BRIGHTEST, Certainty, FlagCode
 from hypothesis import given
 from hypothesis import strategies as st

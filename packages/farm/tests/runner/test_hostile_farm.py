@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from farm.runner import report
-from farm.runner.report import Farm, FarmGoneError, RefusedError
+from farm.runner import farm_client
+from farm.runner.farm_client import Farm, FarmGoneError, RefusedError
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import LogChunk
 from other_users import needs_others, own_address, stranger
@@ -89,7 +89,7 @@ def test_a_packed_answer_is_not_unpacked(farm, liar):
 
 @pytest.mark.parametrize("status", [200, 400])
 def test_an_endless_answer_is_read_to_a_limit(farm, liar, monkeypatch, status):
-    monkeypatch.setattr(report, "_MOST_JOB_BYTES", 2**22)
+    monkeypatch.setattr(farm_client, "_MOST_JOB_BYTES", 2**22)
     liar.status, liar.part, liar.times = status, b" " * 2**16, 10**6
     with pytest.raises(FarmGoneError, match="larger than"):
         farm.job()

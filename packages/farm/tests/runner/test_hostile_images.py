@@ -17,10 +17,10 @@ import OpenImageIO as oiio
 import psutil
 import pytest
 from farm.confine import probe
-from farm.runner import image_check, image_checks
-from farm.runner.confined import command, environment
-from farm.runner.image_checks import ImageChecks
-from farm.runner.outputs import OutputError
+from farm.confine.readers import command, environment
+from farm.runner.results import image_check, image_checks
+from farm.runner.results.image_checks import ImageChecks
+from farm.runner.results.outputs import OutputError
 from farm_protocol.runner import Outcome
 from farm_protocol.runner import SandboxMode as Mode
 
@@ -168,7 +168,7 @@ def test_what_an_image_needs_beyond_the_limit_of_memory_it_does_not_get(
     ours, theirs = socket.socketpair()
     script = (
         "import socket\n"
-        "from farm.own_limits import limit; limit(1 << 30, 64, 0)\n"
+        "from farm.confine.own_limits import limit; limit(1 << 30, 64, 0)\n"
         "try: bytearray(2 << 30); said = b'all of it'\n"
         "except MemoryError: said = b'refused'\n"
         "socket.socket(fileno=0).sendall(said)"
@@ -183,7 +183,7 @@ def test_what_an_image_needs_beyond_the_limit_of_memory_it_does_not_get(
 
 LOOK = """
 import json, os, socket, sys
-from farm.own_limits import limit
+from farm.confine.own_limits import limit
 limit(1 << 31, 64, 1 << 20)
 secret, port, written = sys.argv[1:]
 def tried(work):
@@ -320,4 +320,4 @@ def test_packages_may_lie_beside_the_python(
 
 
 def test_only_programs_of_ours_are_confined() -> None:
-    assert command("farm.runner.image_worker", "off")[0] == sys.executable
+    assert command("farm.runner.results.image_worker", "off")[0] == sys.executable

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from farm.runner.joblog import HEAD, TAIL, ClaimLog
-from farm.runner.report import Farm
+from farm.runner.claim.joblog import HEAD, TAIL, ClaimLog
+from farm.runner.farm_client import Farm
 from farm_protocol.runner import RunnerJob
 
 from .conftest import fake_farm

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from farm.confine import probe
-from farm.runner.licences import doors_to, hosts_file
+from farm.runner.sandbox.licences import doors_to, hosts_file
 from farm_protocol.runner import LicenceServer, Outcome
 
 from .in_process import end

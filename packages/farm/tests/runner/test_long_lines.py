@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from farm.runner.verdict import condemn
+from farm.runner.claim.verdict import condemn
 from farm.templates import SHARED, available, load
 
 GUARD_SECONDS = 10

@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from farm.runner.report import ChangedError, Farm
+from farm.runner.farm_client import ChangedError, Farm
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import Outcome
 

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from farm.runner import removal
-from farm.runner.removal import remove_tree
+from farm.confine import removal
+from farm.confine.removal import remove_tree
 from other_users import needs_others, run_as_other
 
 DEEP = "import os\nfor _ in range(3000): os.mkdir('x'); os.chdir('x'); open('file', 'w').close()"

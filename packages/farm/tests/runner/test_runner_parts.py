@@ -9,11 +9,11 @@ from pathlib import Path
 import farm.templates
 import OpenImageIO as oiio
 import pytest
-from farm.runner.image_check import examine
-from farm.runner.outputs import OutputError, take
-from farm.runner.session import Ended, frame_range
+from farm.runner.claim.session import Ended, frame_range
+from farm.runner.claim.verdict import Failure, judge
+from farm.runner.results.image_check import examine
+from farm.runner.results.outputs import OutputError, take
 from farm.runner.stage import InterruptedStageError, StageError, stage
-from farm.runner.verdict import Failure, judge
 from farm.templates import load_named
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file

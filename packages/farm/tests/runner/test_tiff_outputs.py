@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from farm.runner.image_check import examine
-from farm.runner.outputs import OutputError
-from farm.runner.tiff_extent import ends_too_early
+from farm.runner.results.image_check import examine
+from farm.runner.results.outputs import OutputError
+from farm.runner.results.tiff_extent import ends_too_early
 
 WIDTH, HEIGHT, TILE, ROWS = 64, 36, 16, 9
 SHORT, LONG, LONG8 = 3, 4, 16

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from farm.confine import Account, borrowed, drop, is_root, probe
-from farm.runner.cgroups import usable
-from farm.runner.holdings import holdings_of, shared_memory_of_machine
-from farm.runner.removal import remove_tree
+from farm.confine.removal import remove_tree
+from farm.runner.sandbox.cgroups import usable
+from farm.runner.sandbox.holdings import holdings_of, shared_memory_of_machine
 from farm_protocol.runner import JobLimits, Outcome
 from waiting import until
 

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from farm.runner.session import Ended
-from farm.runner.verdict import condemn, judge
-from farm.runner.watchdog import Limit, Watchdog, limit_of
+from farm.runner.claim.session import Ended
+from farm.runner.claim.verdict import condemn, judge
+from farm.runner.claim.watchdog import Limit, Watchdog, limit_of
 from farm.templates import Symptoms, Timeout, available, load
 from farm_protocol.runner import Outcome
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 from farm.confine import probe
-from farm.runner.confined import Readers
+from farm.confine.readers import Readers
 from farm.scenes.blend_assets import UnreadableBlendError, missing_assets
 from farm_protocol.runner import SandboxMode as Mode
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from farm.accounts.users import create
 from farm.db import files, job_rows, runners
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.jobs.frames import Frames
 from farm.jobs.progress import Progress
 from farm.scheduler.plan import plan

@@ -15,24 +15,24 @@ from uuid import uuid4
 from farm.accounts.credentials import hash_secret
 from farm.accounts.plans import set_plan
 from farm.accounts.users import create as create_user
-from farm.catalog import Catalogue
-from farm.catalog.definitions import built_in
-from farm.catalog.machines import Machines
-from farm.catalog.products import Installed, product_rows
+from farm.catalogue import Catalogue
+from farm.catalogue.definitions import built_in
+from farm.catalogue.machines import Machines
+from farm.catalogue.products import Installed, product_rows
 from farm.db import accounts, files, hosts, job_rows, runners
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.db.opening import open_database
 from farm.db.plans import Plan
 from farm.db.runners import Caller
+from farm.engines.port import LaunchRequest
 from farm.errors import InvalidRequestError
-from farm.ports import LaunchRequest
 from farm.renderers import programs
 from farm.scheduler import claims
 from farm.scheduler.loop import Scheduler
 from farm.stores.disk import DiskStore
-from farm.submit import create, prepare
+from farm.submissions.create import create, prepare
 from farm.wakeup import Wakeup
 from farm_protocol.jobs import JobSpec, JobState, Submission, SubmissionSpec
 from farm_protocol.runner import (

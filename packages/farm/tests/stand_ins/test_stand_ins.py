@@ -7,8 +7,8 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
-from farm.runner.image_check import examine
-from farm.runner.outputs import OutputError
+from farm.runner.results.image_check import examine
+from farm.runner.results.outputs import OutputError
 
 from stand_ins import PROGRAMS, install
 from stand_ins.scenes import SIZE, images, write_scene

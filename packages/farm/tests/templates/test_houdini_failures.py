@@ -6,8 +6,8 @@ import sys
 
 import pytest
 from every_python import interpreter
-from farm.runner.image_check import examine
-from farm.runner.outputs import OutputError
+from farm.runner.results.image_check import examine
+from farm.runner.results.outputs import OutputError
 
 from .houdini_rig import TAKES, node
 

@@ -1,7 +1,7 @@
 """Houdini's render.py: which frames it renders, and where their files go."""
 
 import pytest
-from farm.runner.image_check import examine
+from farm.runner.results.image_check import examine
 from stand_ins_houdini import VERSION
 
 from .houdini_rig import node

@@ -39,7 +39,7 @@ class Picture(Request):
 
 
 class FlagCode(StrEnum):
-    """What may be the matter with a frame. `farm.runner.health` says when."""
+    """What may be the matter with a frame. `farm.frame_health.looks` says when."""
 
     NON_FINITE = "non_finite"
     EMPTY = "empty"

@@ -10,7 +10,7 @@ from farm_protocol.hashing import hash_open
 
 from envoy.journal import Journal, UploadFile
 from envoy.journal.hashes import HashRecord
-from envoy.local_files import open_local, unreadable
+from envoy.process.local_files import open_local, unreadable
 
 SETTLED_SECONDS = 2.0
 """A file written this recently may change again without changing its time stamp (FAT counts in
@@ -22,7 +22,7 @@ class Hashed:
     """A local file and its content's name.
 
     Attributes:
-        root: that it must lie below; see `envoy.local_files.open_local`.
+        root: that it must lie below; see `envoy.process.local_files.open_local`.
         size: in bytes.
         mtime_ns: since the epoch.
     """

@@ -13,12 +13,12 @@ from farm_protocol.errors import ErrorCode
 from farm_protocol.files import BlobRef, FileEntry, Ticket
 
 from envoy.errors import FarmAnswerError, FileChangedError
-from envoy.farm_client import FarmClient
+from envoy.farm.client import FarmClient
+from envoy.farm.patience import Patience
 from envoy.journal import UploadFile
-from envoy.local_files import stuck
-from envoy.patience import Patience
-from envoy.slots import STANDS_SECONDS, STUCK_SECONDS, Slots, Turn
-from envoy.threads import in_thread
+from envoy.process.local_files import stuck
+from envoy.process.slots import STANDS_SECONDS, STUCK_SECONDS, Slots, Turn
+from envoy.process.threads import in_thread
 from envoy.upload.hash_cache import HashCache, Hashed, hash_again
 from envoy.upload.progress import Progress
 

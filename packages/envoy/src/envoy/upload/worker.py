@@ -13,13 +13,13 @@ from farm_protocol.jobs import SubmissionSpec
 from pydantic import ValidationError
 
 from envoy.errors import FarmAnswerError, LocalFileError
-from envoy.farm_client import EMBEDDED, FarmClient
+from envoy.farm.client import EMBEDDED, FarmClient
+from envoy.farm.patience import Patience
 from envoy.journal import Entry, EntryState, Journal
-from envoy.patience import Patience
-from envoy.threads import in_thread
+from envoy.process.threads import in_thread
+from envoy.process.waiting import WaitingRoom
 from envoy.upload.progress import Progress
 from envoy.upload.transfer import Transfer
-from envoy.waiting import WaitingRoom
 
 log = logging.getLogger(__name__)
 

@@ -23,12 +23,12 @@ from envoy.errors import (
     FarmUnreachableError,
     OtherAccountError,
 )
-from envoy.farm_client import FarmClient
+from envoy.farm.client import FarmClient
+from envoy.farm.patience import Patience
 from envoy.journal import Download, DownloadState, Journal
-from envoy.patience import Patience
-from envoy.slots import STANDS_SECONDS
-from envoy.threads import in_thread
-from envoy.waiting import WaitingRoom, pause_seconds
+from envoy.process.slots import STANDS_SECONDS
+from envoy.process.threads import in_thread
+from envoy.process.waiting import WaitingRoom, pause_seconds
 from envoy.watch.lanes import Lanes
 from envoy.watch.writing import PartFile, in_place_mtime, remove_leftover
 

@@ -7,12 +7,12 @@ from farm_protocol.changes import Output
 from farm_protocol.paths import UnsafePathError, canonical
 
 from envoy.errors import FarmAnswerError
-from envoy.farm_answers import News, RefusedOutput
-from envoy.farm_client import FarmClient
+from envoy.farm.answers import News, RefusedOutput
+from envoy.farm.client import FarmClient
+from envoy.farm.patience import Patience
 from envoy.journal import Entry, Journal, NewDownload
-from envoy.patience import Patience
-from envoy.threads import in_thread
-from envoy.waiting import WaitingRoom, pause_seconds
+from envoy.process.threads import in_thread
+from envoy.process.waiting import WaitingRoom, pause_seconds
 from envoy.watch.download import Downloader
 from envoy.watch.match import destinations
 

@@ -7,7 +7,7 @@ time, so that the others go on and a million waiting frames do not hammer a full
 from collections import deque
 from dataclasses import dataclass, field
 
-from envoy.waiting import pause_seconds
+from envoy.process.waiting import pause_seconds
 
 
 @dataclass(slots=True)

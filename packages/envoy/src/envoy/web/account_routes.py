@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from envoy.errors import FarmAnswerError
+from envoy.submissions.wire import AuthBody
 from envoy.web.services import Use
-from envoy.wire import AuthBody
 
 router = APIRouter()
 

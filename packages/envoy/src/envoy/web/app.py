@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from envoy import __version__
-from envoy.token_file import Token
+from envoy.process.token_file import Token
 from envoy.web import (
     account_routes,
     answers,

@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from envoy.submissions.wire import SubmitBody, UploadBody
 from envoy.web.services import Name, Use
-from envoy.wire import SubmitBody, UploadBody
 
 router = APIRouter()
 

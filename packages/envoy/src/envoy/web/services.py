@@ -8,12 +8,12 @@ from farm_protocol.text import Line
 from fastapi import Depends, Request
 from pydantic import Field
 
-from envoy.account import Account
 from envoy.config import Settings
-from envoy.farm_client import FarmClient
-from envoy.jobs import Jobs
-from envoy.projects import Projects
-from envoy.status import Status
+from envoy.farm.account import Account
+from envoy.farm.client import FarmClient
+from envoy.submissions.projects import Projects
+from envoy.views.jobs import Jobs
+from envoy.views.status import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import logging
 import threading
 
 from farm.db import ledger
-from farm.db.database import Database
+from farm.db.engine.database import Database
 
 logger = logging.getLogger(__name__)
 

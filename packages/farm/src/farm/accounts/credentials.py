@@ -21,7 +21,7 @@ from farm.accounts.attempts import Attempts
 from farm.accounts.password_queue import PasswordQueue
 from farm.db import accounts as rows
 from farm.db.accounts import AccountRow
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.errors import InvalidRequestError, NotAuthenticatedError, NotFoundError
 
 # OWASP's choice for argon2id with little memory: a login costs 19 MiB for some 20 ms.
@@ -194,7 +194,7 @@ def _new_device(account_id: str, password_hash: str) -> str:
 
     Nothing is stored for it: it is signed with the password's hash, whose salt nobody else knows.
     So it ends with the password. To whoever does not know the hash all of it looks random, which
-    Envoy makes use of (`envoy.devices`).
+    Envoy makes use of (`envoy.farm.devices`).
     """
     number = secrets.token_bytes(_HALF)
     return (number + _signature(account_id, password_hash, number)).hex()

@@ -13,7 +13,7 @@ from farm.accounts.credits import available, check_amount, grant
 from farm.accounts.plans import STANDARD, existing
 from farm.db import accounts as rows
 from farm.db.accounts import AccountRow
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.errors import ConflictError, InvalidRequestError
 from farm.jobs.pricing import to_credits
 

@@ -18,7 +18,7 @@ from farm.accounts import users
 from farm.accounts.credentials import login
 from farm.accounts.credits import user_info
 from farm.api.context import Account, InContext
-from farm.catalog.machines import kinds, require_own_kind
+from farm.catalogue.machines import kinds, require_own_kind
 from farm.db import ledger
 from farm.jobs.pricing import to_credits
 

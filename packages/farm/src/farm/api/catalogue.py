@@ -6,7 +6,7 @@ from farm_protocol.catalogue import MachineType, ProductVersion
 from fastapi import APIRouter, Query
 
 from farm.api.context import Account, InContext
-from farm.catalog.machines import Own, machine_rows
+from farm.catalogue.machines import Own, machine_rows
 
 router = APIRouter()
 

@@ -16,17 +16,17 @@ from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate
 from farm.accounts.password_queue import PasswordQueue
 from farm.api.polls import Polls
-from farm.asset_checks import AssetChecks
-from farm.catalog import Catalogue
+from farm.catalogue import Catalogue
+from farm.confine.policy import SandboxPolicy
 from farm.db import accounts, hosts
 from farm.db.accounts import AccountRow
-from farm.db.database import Database
-from farm.db.turns import Result
+from farm.db.engine.database import Database
+from farm.db.engine.turns import Result
 from farm.errors import ForbiddenError, NotAuthenticatedError
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
-from farm.sandbox_policy import SandboxPolicy
 from farm.stores.disk import DiskStore
 from farm.stores.room import Room
+from farm.submissions.missing_files import AssetChecks
 from farm.wakeup import Wakeup
 
 

@@ -21,10 +21,11 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from farm.api.context import Account, InContext
-from farm.db import feed, frame_flags, outputs, tasks
+from farm.db import feed, outputs, tasks
 from farm.db import jobs as rows
 from farm.db.accounts import AccountRow
 from farm.errors import ForbiddenError, NotFoundError
+from farm.frame_health import flags
 from farm.scheduler import actions, portions
 from farm.scheduler.actions import Action
 
@@ -101,7 +102,7 @@ def get_frames(
     """Return the job's frames by number, a page at a time; only those with flags if asked."""
     get_job(context, account, job_id)
     with context.database.read() as connection:
-        return frame_flags.page(connection, job_id, after, limit, flagged=flagged)
+        return flags.page(connection, job_id, after, limit, flagged=flagged)
 
 
 @router.get("/jobs/{job_id}/outputs")

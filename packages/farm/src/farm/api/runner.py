@@ -33,10 +33,10 @@ from starlette.routing import Route
 from farm.accounts.credentials import hash_secret
 from farm.api import errors, transfer
 from farm.api.context import Context, bearer
-from farm.catalog.matching import plugin_choices, unseen_plugins
+from farm.catalogue.matching import plugin_choices, unseen_plugins
 from farm.db import files, job_rows, outputs, runners
+from farm.db.engine.turns import Result
 from farm.db.runners import Caller
-from farm.db.turns import Result
 from farm.errors import ClaimLostError, NotAuthenticatedError, NotFoundError
 from farm.renderers import programs
 from farm.scheduler import claims

@@ -5,11 +5,11 @@ from farm_protocol.text import Id
 from fastapi import APIRouter
 from sqlalchemy import Connection
 
-from farm import submit
 from farm.api import transfer
 from farm.api.context import Account, InContext
 from farm.db import jobs as rows
 from farm.errors import NotFoundError
+from farm.submissions import create
 
 router = APIRouter()
 
@@ -19,7 +19,7 @@ def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> Su
     """Say what is wrong with a submission before its files are sent."""
     with context.database.read() as connection:
         offers = context.offers(connection)
-        checked = submit.check(connection, offers, context.store, account, spec)
+        checked = create.check(connection, offers, context.store, account, spec)
     context.assets.require(account.id, spec)
     context.assets.expect(account.id, spec)
     context.expect_work()
@@ -36,11 +36,11 @@ def post_submission(context: InContext, account: Account, spec: SubmissionSpec) 
     # Outside of the write turn, which others wait for.
     with context.database.read() as connection:
         offers = context.offers(connection)
-        prepared = submit.prepare(connection, offers, context.store, account, spec)
+        prepared = create.prepare(connection, offers, context.store, account, spec)
     if not prepared.is_stored:
         context.assets.require(account.id, spec)
     with context.database.write() as connection:
-        submit.create(connection, account, spec, prepared, take)
+        create.create(connection, account, spec, prepared, take)
     with context.database.read() as connection:
         submission = rows.submission(connection, spec.id)
     context.notify()

@@ -23,7 +23,7 @@ from farm.accounts import credentials, plans, users
 from farm.accounts.credits import check_movement, grant
 from farm.api.account import credit_history
 from farm.api.context import Admin, Context, InContext
-from farm.catalog.machines import kinds, require_own_kind
+from farm.catalogue.machines import kinds, require_own_kind
 from farm.db import accounts as rows
 from farm.db import plans as plan_rows
 from farm.errors import ConflictError, InvalidRequestError

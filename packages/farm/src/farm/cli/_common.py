@@ -20,13 +20,13 @@ from rich.text import Text
 from sqlalchemy import Connection
 
 from farm.accounts.credits import check_amount
-from farm.announcement import AnnouncedMachines, Announcement
 from farm.config import Settings
 from farm.db import accounts
 from farm.db.accounts import AccountRow
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.db.opening import open_existing
 from farm.errors import FarmError, InvalidRequestError
+from farm.process.announcement import AnnouncedMachines, Announcement
 from farm.stores.room import shown
 
 DataDir = Annotated[

@@ -27,7 +27,7 @@ from farm.cli._common import (
 )
 from farm.db import feed, overview, tasks
 from farm.db import jobs as rows
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.scheduler import actions, portions
 from farm.scheduler.actions import Action
 

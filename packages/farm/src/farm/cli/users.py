@@ -14,7 +14,7 @@ from farm_protocol.users import NewUser, Role, User, UserChange, UserWithKey
 from farm.accounts import credentials
 from farm.accounts.plans import STANDARD
 from farm.accounts.users import create, describe
-from farm.catalog.machines import require_own_kind
+from farm.catalogue.machines import require_own_kind
 from farm.cli._common import (
     AsJson,
     DataDir,

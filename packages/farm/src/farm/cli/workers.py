@@ -9,7 +9,6 @@ import typer
 from farm_protocol.runner import HostLimits
 
 from farm.accounts.plans import MOST
-from farm.announcement import AnnouncedMachines, Announcement
 from farm.cli._common import (
     AsJson,
     DataDir,
@@ -23,6 +22,7 @@ from farm.cli._common import (
 from farm.db import capacity, hosts, overview
 from farm.db.hosts import HostProgram
 from farm.db.overview import WorkerLine
+from farm.process.announcement import AnnouncedMachines, Announcement
 from farm.scheduler import limits
 
 workers = typer.Typer()

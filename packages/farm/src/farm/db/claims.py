@@ -8,7 +8,7 @@ from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
 
 from farm.db import frame_runs, job_rows
-from farm.db.prepared import Prepared
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import claims, frames, jobs
 from farm.jobs.frames import format_frames
 from farm.jobs.retries import Attempted, ClaimEnd, FrameState

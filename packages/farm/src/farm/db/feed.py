@@ -9,7 +9,7 @@ from farm_protocol.jobs import JobLog
 from sqlalchemy import Connection, and_, func, insert, select
 
 from farm.db import jobs as job_rows
-from farm.db.prepared import Prepared
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import changes, farm_info, log_chunks, outputs
 
 _PAGE = 1000

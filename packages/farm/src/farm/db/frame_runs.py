@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
 
-from farm.db import postgres, sqlite
-from farm.db.prepared import Prepared
+from farm.db.engine import postgres, sqlite
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import frame_runs, frames
 from farm.jobs.retries import FrameState
 

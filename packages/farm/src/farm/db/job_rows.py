@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from farm.db import frame_runs
-from farm.db.prepared import Prepared
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import (
     accounts,
     frames,

@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from farm.db.prepared import Prepared
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import accounts, jobs, ledger_entries, ledger_postings
 
 USAGE = "usage"

@@ -13,7 +13,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from farm.db import feed, files
-from farm.db.database import SQLITE_FILE, Database
+from farm.db.engine.database import SQLITE_FILE, Database
 from farm.db.memory import Kind, Memory
 from farm.errors import CannotOpenDatabaseError
 

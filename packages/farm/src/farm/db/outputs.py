@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Row, bindparam, select
 from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
-from farm.db import postgres, sqlite
-from farm.db.prepared import Prepared
+from farm.db.engine import postgres, sqlite
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import jobs, outputs
 
 _KEY = ("job_id", "path")

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, u
 
 from farm.db import job_rows
 from farm.db.claims import CLAIM, ClaimRow
+from farm.db.engine.prepared import Prepared
 from farm.db.job_rows import JobRow
-from farm.db.prepared import Prepared
 from farm.db.tables import accounts, claims, jobs, runners
 from farm.jobs.retries import ClaimEnd
 

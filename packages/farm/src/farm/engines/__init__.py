@@ -1,1 +1,1 @@
-"""Engines start and stop runners; see `farm.ports.Engine`."""
+"""Engines start and stop runners; see `farm.engines.port.Engine`."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from farm.ports import RUNNER_STOP_SECONDS, EngineError, LaunchRequest
+from farm.engines.port import RUNNER_STOP_SECONDS, EngineError, LaunchRequest
 from farm.runner.workplace import remove_place
 
 SPARE_SECONDS = 600.0
@@ -69,7 +69,7 @@ class LocalEngine:
         _sweep(work_dir)
 
     def prepare(self) -> None:
-        """See `farm.ports.Engine.prepare`."""
+        """See `farm.engines.port.Engine.prepare`."""
         with self._lock:
             if self._spare is None or self._spare.poll() is not None:
                 try:
@@ -82,7 +82,7 @@ class LocalEngine:
             self._timer.start()
 
     def launch(self, request: LaunchRequest) -> str:
-        """See `farm.ports.Engine.launch`."""
+        """See `farm.engines.port.Engine.launch`."""
         order = json.dumps({"farm": request.farm_url, "token": request.token})
         try:
             process = self._take_spare() or self._start()
@@ -97,7 +97,7 @@ class LocalEngine:
         return reference
 
     def close(self) -> None:
-        """See `farm.ports.Engine.close`."""
+        """See `farm.engines.port.Engine.close`."""
         spare = self._take_spare()
         if spare is not None:
             spare.kill()  # It has nothing yet, and may be busy importing.
@@ -135,14 +135,14 @@ class LocalEngine:
         spare.wait()
 
     def stop(self, reference: str) -> None:
-        """See `farm.ports.Engine.stop`."""
+        """See `farm.engines.port.Engine.stop`."""
         process = _process(reference)
         if process is not None:
             _signal(process, signal.SIGTERM)
             threading.Thread(target=_make_sure, args=[process], daemon=True).start()
 
     def alive(self, references: Collection[str]) -> set[str]:
-        """See `farm.ports.Engine.alive`."""
+        """See `farm.engines.port.Engine.alive`."""
         return {each for each in references if _process(each) is not None}
 
     def _reap(self, process: "subprocess.Popen[bytes]") -> None:

@@ -18,9 +18,9 @@ from farm_protocol.runner import TOKEN_VARIABLE, SandboxMode
 from farm_protocol.text import EscapingFormatter
 
 from farm.renderers import Discovery, programs
-from farm.runner.image_checks import ImageChecks
+from farm.runner.farm_client import Farm
 from farm.runner.loop import work
-from farm.runner.report import Farm
+from farm.runner.results.image_checks import ImageChecks
 
 _WRONG_USE = 2
 _PR_SET_DUMPABLE = 4  # linux/prctl.h

@@ -25,24 +25,24 @@ from farm.renderers import (
     RendererError,
     choose,
 )
-from farm.runner.cgroups import Group
-from farm.runner.claim import ClaimRun, End, Measured, finish_unrendered
-from farm.runner.image_checks import ImageChecks
-from farm.runner.licences import Licences
-from farm.runner.limits import limits_of
-from farm.runner.plugins import count_missing, with_other_programs, with_versions
-from farm.runner.report import (
+from farm.runner.claim.run import ClaimRun, End, Measured, finish_unrendered
+from farm.runner.claim.verdict import Failure
+from farm.runner.farm_client import (
     ClaimLostError,
     Farm,
     NotWelcomeError,
     RefusedError,
     ReportError,
 )
-from farm.runner.sandbox import Sandbox, SandboxError, required, set_up
+from farm.runner.plugins import count_missing, with_other_programs, with_versions
+from farm.runner.results.image_checks import ImageChecks
+from farm.runner.sandbox.cgroups import Group
+from farm.runner.sandbox.confinement import Sandbox, SandboxError, required, set_up
+from farm.runner.sandbox.licences import Licences
+from farm.runner.sandbox.limits import limits_of
+from farm.runner.sandbox.usage import this_machine, this_machine_holds
+from farm.runner.sandbox.watch import Confinement
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
-from farm.runner.usage import this_machine, this_machine_holds
-from farm.runner.verdict import Failure
-from farm.runner.watch import Confinement
 from farm.runner.workplace import Workplace
 from farm.templates import Template, TemplateError, load_named
 

@@ -22,7 +22,7 @@ from farm_protocol.hashing import CHUNK_BYTES, hash_file
 from farm_protocol.paths import UnsafePathError, local_target
 from farm_protocol.runner import HEARTBEAT_SECONDS, RunnerCommand
 
-from farm.runner.report import Farm, FarmGoneError, RefusedError
+from farm.runner.farm_client import Farm, FarmGoneError, RefusedError
 
 _DOWNLOADS = 4
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
@@ -61,7 +61,7 @@ def stage(
     Raises:
         StageError: the disk is full, a blob is missing or damaged, or a path is not allowed.
         InterruptedStageError: the runner is to end, as `stopping` or the farm says.
-        farm.runner.report.ReportError: the farm is gone.
+        farm.runner.farm_client.ReportError: the farm is gone.
     """
     store = Path(disk_store) if disk_store is not None else None
     progress = _Progress(farm)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.confine import Account, stop_all
-from farm.runner.removal import remove_tree
+from farm.confine.removal import remove_tree
 
 _ELSEWHERE = ("/var/tmp", "/tmp")  # noqa: S108 - mkdtemp makes the folder in it
 _TRIES = 20

@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from farm.runner.confined import DEFAULT, Readers, command, environment
+from farm.confine.readers import DEFAULT, Readers, command, environment
 from farm.scenes.asset_paths import Manifest, expected_path
 from farm.scenes.usages import AssetKind, Usage
 

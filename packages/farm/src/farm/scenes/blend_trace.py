@@ -32,7 +32,7 @@ from blender_asset_tracer import blendfile, trace
 from blender_asset_tracer.trace import blocks2assets
 from blender_asset_tracer.trace.result import BlockUsage
 
-from farm.own_limits import limit, lower
+from farm.confine.own_limits import limit, lower
 from farm.scenes.asset_paths import expected_path
 from farm.scenes.usages import AssetKind, Usage
 

@@ -12,10 +12,11 @@ from farm_protocol.jobs import JobChange, JobState
 from sqlalchemy import Connection, or_, select, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_flags, frame_pictures, frame_runs, job_rows, tasks
+from farm.db import feed, frame_runs, job_rows, tasks
 from farm.db.job_rows import JobRow
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
+from farm.frame_health import flags, pictures
 from farm.jobs.instances import most_runners
 from farm.jobs.retries import FrameState
 from farm.jobs.transitions import TABLE, Event, IllegalTransitionError, next_state
@@ -128,8 +129,8 @@ def _put_some(connection: Connection, job_id: str, state: FrameState, few: int) 
     these &= frames.c.position < until
     if state is FrameState.DONE:
         numbers = select(frames.c.number).where(these)
-        frame_flags.forget(connection, job_id, numbers)
-        frame_pictures.forget(connection, job_id, numbers)
+        flags.forget(connection, job_id, numbers)
+        pictures.forget(connection, job_id, numbers)
     count: int = connection.execute(
         update(frames)
         .where(these)
@@ -250,8 +251,8 @@ def _put_back(connection: Connection, row: JobRow, action: Action) -> bool:
             .values(state=FrameState.WAITING.value, failures=0, losses=0, seconds=0, claim_id=None)
         ).rowcount
     if done:
-        frame_flags.forget(connection, job_id)
-        frame_pictures.forget(connection, job_id)
+        flags.forget(connection, job_id)
+        pictures.forget(connection, job_id)
         writer.notice(connection, row, "", 0)
     if again or done:
         counts = {"frames_failed": row["frames_failed"] - again}

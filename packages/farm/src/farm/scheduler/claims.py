@@ -21,7 +21,7 @@ from farm_protocol.runner import (
 )
 from sqlalchemy import Connection
 
-from farm.catalog.definitions import Definitions
+from farm.catalogue.definitions import Definitions
 from farm.db import claims as rows
 from farm.db import feed, files, job_rows, outputs
 from farm.db import runners as runner_rows

@@ -3,9 +3,8 @@
 from farm_protocol.runner import FrameDone
 from sqlalchemy import Connection
 
-from farm.db import frame_flags, frame_pictures
 from farm.db.job_rows import JobRow
-from farm.jobs import frame_health
+from farm.frame_health import flags, neighbours, pictures
 from farm.scheduler import writer
 
 _FEWEST = 3
@@ -17,11 +16,11 @@ def note(connection: Connection, job: JobRow, report: FrameDone) -> None:
     # Its own first: what the comparison is certain of replaces the hint.
     noticed = [flag for flag in report.flags if flag.frame == report.frame]
     if report.picture is not None and job["frames_total"] >= _FEWEST:
-        frame_pictures.add(connection, job["id"], report.frame, report.picture)
-        beside = frame_pictures.around(connection, job["id"], report.frame)
-        noticed += frame_health.compare(beside)
+        pictures.add(connection, job["id"], report.frame, report.picture)
+        beside = pictures.around(connection, job["id"], report.frame)
+        noticed += neighbours.compare(beside)
     if noticed:
-        frame_flags.add(connection, job["id"], noticed)
-        found = frame_flags.summary(connection, job["id"], frame_health.MOST_SENTENCES)
-        text = frame_health.told(job["frames_total"], found.flagged, found.sentences)
+        flags.add(connection, job["id"], noticed)
+        found = flags.summary(connection, job["id"], neighbours.MOST_SENTENCES)
+        text = neighbours.told(job["frames_total"], found.flagged, found.sentences)
         writer.notice(connection, job, text, found.flagged)

@@ -14,11 +14,11 @@ from sqlalchemy import Connection, select
 from farm.accounts.credentials import hash_secret, new_secret
 from farm.db import capacity, feed, job_rows, runners
 from farm.db import claims as rows
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.db.runners import RunnerRow
 from farm.db.tables import jobs
+from farm.engines.port import Engine, EngineError, LaunchRequest
 from farm.jobs.transitions import Event
-from farm.ports import Engine, EngineError, LaunchRequest
 from farm.scheduler import claim_ends, claims, money, writer
 from farm.scheduler.plan import Decision, Snapshot, plan
 from farm.scheduler.sentences import NO_RUNNER

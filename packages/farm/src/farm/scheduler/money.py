@@ -13,7 +13,7 @@ from farm_protocol.jobs import BudgetAction, JobState
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from farm.db import job_rows, metering, notices
-from farm.db.database import Database
+from farm.db.engine.database import Database
 from farm.db.tables import accounts, jobs, plans
 from farm.jobs.budget import (
     DISABLED,

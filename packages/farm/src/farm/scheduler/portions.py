@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from farm_protocol.jobs import JobChange, JobState
 
 from farm.db import jobs as rows
-from farm.db.database import PORTION, Database
+from farm.db.engine.database import PORTION, Database
 from farm.scheduler import actions
 from farm.scheduler.actions import Action
 

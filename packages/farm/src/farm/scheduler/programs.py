@@ -4,8 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from farm.catalog.definitions import Definitions
-from farm.catalog.products import Installed, product_rows, takes, versions_of
+from farm.catalogue.definitions import Definitions
+from farm.catalogue.products import Installed, product_rows, takes, versions_of
 from farm.db import hosts, job_rows
 from farm.db.job_rows import JobRow
 from farm.renderers import series

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from farm.accounts.credits import refund
-from farm.catalog.definitions import Definitions
+from farm.catalogue.definitions import Definitions
 from farm.db import claims as claim_rows
 from farm.db import job_rows, tasks
 from farm.db.claims import ClaimRow

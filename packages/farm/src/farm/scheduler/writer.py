@@ -12,11 +12,12 @@ from farm_protocol.jobs import JobState
 from sqlalchemy import Connection, bindparam, update
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_pictures, frame_runs, job_rows, job_warnings, notices
+from farm.db import feed, frame_runs, job_rows, job_warnings, notices
 from farm.db import jobs as rows
+from farm.db.engine.prepared import Prepared
 from farm.db.job_rows import JobRow
-from farm.db.prepared import Prepared
 from farm.db.tables import frames
+from farm.frame_health import pictures
 from farm.jobs.dependencies import review
 from farm.jobs.frames import format_ranges
 from farm.jobs.retries import FrameState, Verdict
@@ -302,7 +303,7 @@ def settle(connection: Connection, row: JobRow, now: datetime) -> None:
 
 def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, datetime, str]:
     if not row["frames_failed"]:
-        frame_pictures.forget(connection, row["id"])
+        pictures.forget(connection, row["id"])
         return Event.ALL_FRAMES_DONE, now, ""
     sentence = _failure(connection, row)
     if job_rows.progress(row).left:

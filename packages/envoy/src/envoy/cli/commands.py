@@ -1,0 +1,224 @@
+"""The command ``envoy``: up, status, stop."""
+
+import ipaddress
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from farm_protocol.errors import ErrorCode
+from farm_protocol.places import default_data_dir
+from farm_protocol.sockets import is_another_users
+from farm_protocol.text import escaped, json_text
+
+from envoy.config import DEFAULT_PORT, TOKEN_NAME, Settings
+from envoy.errors import TokenFileError
+from envoy.process import token_file
+
+app = typer.Typer(
+    name="envoy",
+    help="Uploads projects to the render farm and brings the results home.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+STOP_SECONDS = 30.0
+
+Port = Annotated[int, typer.Option(help="Port of the Envoy to talk to.", envvar="ENVOY_PORT")]
+Url = Annotated[str, typer.Option(help="Address of the Envoy, instead of --port.")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Data folder of that Envoy, for the token of a strict one.")
+]
+
+
+@app.command()
+def up(
+    data_dir: Annotated[Path | None, typer.Option(help="Where Envoy keeps its data.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port on this machine [8090].")] = None,
+    farm: Annotated[
+        str | None, typer.Option(help="Address of a farm, instead of the embedded one.")
+    ] = None,
+    strict: Annotated[
+        bool | None,
+        typer.Option("--strict/--no-strict", help="Ask every request for a token [no]."),
+    ] = None,
+) -> None:
+    """Run Envoy in the foreground, until Ctrl-C."""
+    # Slow to import, and of no use to the other commands.
+    import asyncio
+
+    from pydantic import ValidationError
+
+    from envoy.errors import StartError
+    from envoy.main import serve
+    from envoy.process.listening import PortInUseError
+
+    given: dict[str, Any] = {
+        "data_dir": data_dir and data_dir.resolve(),
+        "port": port,
+        "farm_url": farm,
+        "strict": strict,
+    }
+    try:
+        settings = Settings.model_validate(
+            Settings().model_dump() | {k: v for k, v in given.items() if v is not None}
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        _fail(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.")
+
+    def announce(url: str) -> None:
+        typer.echo(f"Envoy is ready at {url} (data in {settings.data_dir}). Stop it with Ctrl-C.")
+        if settings.strict:
+            typer.echo(f"It is strict: each request must show the token in {settings.token_path}.")
+        sys.stdout.flush()
+
+    try:
+        asyncio.run(serve(settings, announce))
+    except PortInUseError as error:
+        _fail(_who_uses(error.port, error.host))
+    except StartError as error:
+        _fail(str(error))
+
+
+@app.command()
+def status(
+    port: Port = DEFAULT_PORT,
+    url: Url = "",
+    data_dir: DataDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show submissions, their jobs, downloads, and frames that look wrong."""
+    ask = _Asking(url or f"http://localhost:{port}", data_dir)
+    activity = ask("GET", "/envoy/activity")
+    if as_json:
+        typer.echo(json_text(activity))
+        return
+    from envoy.cli.tables import show, show_flagged
+
+    show(activity)
+    for submission in activity["submissions"]:
+        for job in submission["jobs"]:
+            if job["frames_flagged"]:
+                path = f"/envoy/jobs/{job['id']}/frames?flagged=true"
+                show_flagged(job["name"], ask("GET", path)["frames"])
+
+
+@app.command()
+def stop(port: Port = DEFAULT_PORT, url: Url = "", data_dir: DataDir = None) -> None:
+    """Stop Envoy and its embedded farm; returns when they are gone."""
+    from filelock import FileLock, Timeout
+
+    ask = _Asking(url or f"http://localhost:{port}", data_dir)
+    health = ask("GET", "/envoy/health")
+    ask("POST", "/envoy/stop")
+    settings = Settings(data_dir=Path(health["data_dir"]))
+    try:
+        # Its own lock tells on every platform when the process is gone.
+        with FileLock(settings.lock_path, timeout=STOP_SECONDS, poll_interval=0.05):
+            pass
+    except Timeout:
+        _fail(f"Envoy (process {health['pid']}) did not stop in {STOP_SECONDS:.0f} s.")
+    typer.echo("Envoy has stopped.")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+class _Asking:
+    """Asks one Envoy, and shows it the token of its data folder, where there is one.
+
+    Parameters:
+        address: where it is.
+        data_dir: its data folder; None: the usual one.
+    """
+
+    def __init__(self, address: str, data_dir: Path | None) -> None:
+        self._address = address
+        self._token_path = (data_dir or default_data_dir()).absolute() / TOKEN_NAME
+
+    def __call__(self, method: str, path: str) -> Any:
+        """Return Envoy's answer, or end with one sentence that says why there is none."""
+        import httpx
+
+        # By number: 'localhost' may mean ::1 first, where a machine without IPv6 has no Envoy.
+        target = self._address.rstrip("/").replace("//localhost", "//127.0.0.1")
+        if is_another_users(target):
+            # Envoy may have ended, and then its port is anybody's: whoever took it must not see the
+            # token, and says what it likes: where a data folder is, for example, and any amount.
+            _fail(
+                f"The program at {self._address} belongs to another user of this machine, so"
+                " nothing was sent to it. Start your own Envoy on another port, such as:"
+                " envoy up --port 8091"
+            )
+        try:
+            token, fault = self._token(httpx.URL(target).host)
+            answer = httpx.request(
+                method,
+                target + path,
+                headers={"Authorization": f"Bearer {token}"} if token else {},
+                json={} if method == "POST" else None,
+                timeout=15.0,
+                trust_env=False,
+            )
+            if answer.status_code == 401 and _is_strict(answer.json()):
+                told = str(answer.json().get("message", ""))
+                _fail(fault or f"{told} Name that folder with --data-dir.")
+            if answer.status_code == 500:
+                _fail(str(answer.json()["message"]))
+            answer.raise_for_status()
+            return answer.json()
+        except httpx.ConnectError:
+            _fail(f"Envoy is not running at {self._address}. Start it with: envoy up")
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
+            _fail(f"The program at {self._address} does not answer as Envoy does ({error}).")
+
+    def _token(self, host: str) -> tuple[str, str]:
+        """Return the token to show, and why there is none although there is a file."""
+        try:
+            is_here = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            is_here = False
+        if not is_here:
+            return "", ""
+        try:
+            return token_file.read(self._token_path), ""
+        except TokenFileError as error:
+            return "", str(error)
+
+
+def _is_strict(body: Any) -> bool:
+    return isinstance(body, dict) and body.get("code") == ErrorCode.TOKEN_REQUIRED
+
+
+def _who_uses(port: int, host: str) -> str:
+    import httpx
+
+    url = f"http://127.0.0.1:{port}/envoy/health"
+    try:
+        health = {} if is_another_users(url) else httpx.get(url, timeout=3, trust_env=False).json()
+        if _is_strict(health):
+            return (
+                f"A strict Envoy already runs at http://localhost:{port}. Use that one, or stop it"
+                f" with: envoy stop --port {port}"
+            )
+        if health["service"] == "envoy":
+            return (
+                f"Envoy already runs at http://localhost:{port} (process {health['pid']}, data in"
+                f" {health['data_dir']}). Use that one, or stop it with: envoy stop --port {port}"
+            )
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        pass
+    return (
+        f"Port {port} of {host} is used by another program. Stop that program, or choose another"
+        f" port: envoy up --port {port + 1}"
+    )
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(escaped(sentence, lines=True), err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,157 @@
+"""Addresses of farms: which farm one means, and where a file may be sent that a farm asks for.
+
+A farm may have files sent to an object store elsewhere. It must not lead Envoy to programs that
+only this machine or its network can reach: they may take what comes from here for their user's
+wish. A name tells nothing about that, so the address that was connected to is looked at, before
+anything is sent.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from enum import IntEnum
+from typing import Any
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+from httpcore import AsyncNetworkStream
+
+from envoy.farm.answers import faulty
+
+Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
+"""What httpx calls for each step of a request, as its extension ``trace``."""
+
+_EMBEDDING = tuple(
+    (ipaddress.IPv6Network(network), shift)
+    for network, shift in (("::/96", 0), ("64:ff9b::/96", 0), ("2002::/16", 80))
+)
+"""IPv6 addresses that mean an IPv4 address, and after how many bits from the end it stands."""
+
+
+class Reach(IntEnum):
+    """Who can reach an address: the more, the higher."""
+
+    THIS_MACHINE = 0
+    NETWORK = 1
+    EVERYBODY = 2
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of an address, each as it is compared."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return url  # Every call will say so.
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{parts.host}:{port}"
+
+
+def ticket_url(farm: str, ticket: str, reach: Reach) -> tuple[httpx.URL, bool]:
+    """Return where a ticket leads, and whether that is the farm itself.
+
+    A presigned address of an object store must not see our access key.
+
+    Parameters:
+        reach: of the farm's own address.
+
+    Raises:
+        FarmAnswerError: it leads nowhere that a file may be sent to.
+    """
+    own = httpx.URL(farm)
+    try:
+        url = own.join(ticket)
+    except httpx.InvalidURL as error:
+        raise faulty("The farm gives an invalid address for a file.", may_pass=False) from error
+    if (url.scheme, url.netloc) == (own.scheme, own.netloc):
+        return url, True
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        raise faulty("The farm gives an invalid address for a file.", may_pass=False)
+    if reach_of_host(url.host) < reach:
+        raise faulty(_closer(url.host, reach_of_host(url.host)), may_pass=False)
+    return url, False
+
+
+def only_as_far(url: httpx.URL, reach: Reach) -> Trace:
+    """Return what ends a request once it is connected, before it sends anything, where needed.
+
+    That is where the address is one that fewer can reach than the farm's own. A connection to a
+    proxy is left alone: where that leads is for who has set it up.
+    """
+    connecting_to = ""
+
+    async def look(event: str, told: Mapping[str, Any]) -> None:
+        nonlocal connecting_to
+        if event == "connection.connect_tcp.started":
+            connecting_to = told["host"]
+        elif event == "connection.connect_tcp.complete" and connecting_to == url.raw_host.decode():
+            stream: AsyncNetworkStream = told["return_value"]
+            found = reach_of_peer(stream)
+            if found < reach:
+                await stream.aclose()
+                # A name may lead elsewhere tomorrow: networks that want a sign-in first do that.
+                raise faulty(_closer(url.host, found))
+
+    return look
+
+
+def reach_of_farm(url: str, response: httpx.Response) -> Reach:
+    """Return who can reach a farm that has just answered."""
+    stream = response.extensions.get("network_stream")
+    if stream is None or _has_proxy(url):
+        return reach_of_host(httpx.URL(url).host)
+    return reach_of_peer(stream)
+
+
+def reach_of_peer(stream: AsyncNetworkStream) -> Reach:
+    """Return who can reach the address that a stream is connected to."""
+    there, here = (
+        _address(stream.get_extra_info(end)[0]) for end in ("server_addr", "client_addr")
+    )
+    # To one's own address one comes from that very address.
+    return Reach.THIS_MACHINE if there == here else _reach(there)
+
+
+def reach_of_host(host: str) -> Reach:
+    """Return who can reach a host, as far as it is an address; a name may be everybody's."""
+    name = host.lower().rstrip(".").strip("[]")
+    if name == "localhost" or name.endswith(".localhost"):
+        return Reach.THIS_MACHINE
+    with suppress(OSError):
+        # As the system reads numbers: '127.1' and '2130706433' are addresses, too.
+        name = socket.inet_ntoa(socket.inet_aton(name))
+    try:
+        return _reach(_address(name))
+    except ValueError:
+        return Reach.EVERYBODY
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return an address; of one that stands for an IPv4 address, that."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address.ipv4_mapped:
+        return address.ipv4_mapped
+    for network, shift in _EMBEDDING:
+        # '::' and '::1' are none of them.
+        if address in network and int(address) > 1:
+            return ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF)
+    return address
+
+
+def _reach(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Reach:
+    if address.is_loopback or address.is_unspecified or address.is_link_local:
+        return Reach.THIS_MACHINE
+    return Reach.EVERYBODY if address.is_global else Reach.NETWORK
+
+
+def _has_proxy(url: str) -> bool:
+    """Return whether the environment wants an address to be reached through a proxy."""
+    parts, proxies = httpx.URL(url), getproxies()
+    return bool({parts.scheme, "all"} & proxies.keys()) and not proxy_bypass(parts.host)
+
+
+def _closer(host: str, found: Reach) -> str:
+    where = "on this machine" if found is Reach.THIS_MACHINE else "in this machine's own network"
+    return f"The farm, which is elsewhere, gives an address {where} for a file ({host})."

@@ -1,0 +1,435 @@
+"""The farm, as Envoy sees it: the only user of HTTP towards it.
+
+Every method raises `FarmUnreachableError` when there is no answer and `FarmAnswerError` when the
+answer is an error; nothing here tries again (see `patience`). What an answer may be is decided in
+`farm_answers`, and which addresses it may name in `farm_addresses`.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+from farm_protocol.account import LoginAnswer, LoginRequest, UserInfo
+from farm_protocol.catalogue import MachineType, ProductVersion
+from farm_protocol.changes import Output, OutputList
+from farm_protocol.files import (
+    BlobRef,
+    FileEntry,
+    Manifest,
+    ManifestUpdate,
+    MissingAnswer,
+    MissingRequest,
+    ProjectList,
+    Ticket,
+)
+from farm_protocol.frames import FrameList
+from farm_protocol.jobs import Job, JobLog, Submission, SubmissionCheck, SubmissionSpec
+from farm_protocol.proof import Identity, ProofAnswer, ProofRequest, new_secret, same
+from farm_protocol.sockets import is_another_users
+from pydantic import BaseModel, FailFast, TypeAdapter
+
+from envoy.errors import EnvoyError, FarmUnreachableError, NotSignedInError
+from envoy.farm.addresses import only_as_far, origin, reach_of_farm, reach_of_host, ticket_url
+from envoy.farm.answers import (
+    ANSWER_SECONDS,
+    ERROR_BYTES,
+    HEADERS,
+    MOST_ROWS,
+    PAGE_BYTES,
+    SMALL_BYTES,
+    STILL_SECONDS,
+    WHOLE_BYTES,
+    News,
+    check_status,
+    content_of,
+    faulty,
+    moving,
+    no_cookies,
+    read,
+    read_news,
+    refuse_packed,
+    unreachable,
+    within,
+)
+from envoy.process.local_files import file_parts
+from envoy.process.slots import STUCK_SECONDS
+
+T = TypeVar("T")
+
+PART_BYTES = 1024 * 1024
+START_SECONDS = 20.0
+"""How long a call waits for an embedded farm that is starting."""
+HEALTH_SECONDS = 3.0
+LIST_SECONDS = 300.0
+"""For all pages of a list."""
+AGAIN_SECONDS = 0.1
+"""Until a call that found no embedded farm at its address tries again."""
+EMBEDDED = "embedded"
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_PRODUCTS = TypeAdapter(Annotated[list[ProductVersion], FailFast()])
+_MACHINES = TypeAdapter(Annotated[list[MachineType], FailFast()])
+
+
+class FarmClient:
+    """Calls of one farm on behalf of one account.
+
+    Parameters:
+        url: the farm's address; "" for an embedded one that is still to start (`set_url`).
+    """
+
+    def __init__(self, url: str = "") -> None:
+        loopback = not url or urlsplit(url).hostname in _LOOPBACK
+        self._http = httpx.AsyncClient(
+            headers=HEADERS,
+            cookies=no_cookies(),
+            timeout=httpx.Timeout(60.0, connect=5.0, pool=None),
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
+            # A proxy of the environment must not see what stays on this machine; and loading
+            # the certificate store costs more than the rest of the start.
+            trust_env=not loopback,
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if loopback else True,
+        )
+        self._ready = asyncio.Event()
+        self._is_embedded = not url
+        self._missed = asyncio.Event()
+        self._access_key = ""
+        self.account = ""
+        # Of the farm as it was when it last gave tickets.
+        self._reach = reach_of_host(urlsplit(url).hostname or "localhost")
+        self.sign_ins = 0
+        """How often somebody has signed in: a refusal from before may be about an older key."""
+        self.url = ""
+        self.set_url(url)
+
+    def set_url(self, url: str) -> None:
+        """Tell where the farm is; "" when it is gone, which makes calls wait for its return."""
+        self.url = url.rstrip("/")
+        if self.url:
+            self._ready.set()
+        else:
+            self._ready.clear()
+
+    async def missed(self, seconds: float) -> None:
+        """Return as soon as a call finds nobody at the farm's address, or after ``seconds``."""
+        self._missed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._missed.wait()
+
+    @property
+    def identity(self) -> str:
+        """Which farm this is, as far as an access key is concerned: its address, or "embedded".
+
+        The embedded farm's address changes; who answers there has proved to be ours.
+        """
+        return EMBEDDED if self._is_embedded else origin(self.url)
+
+    def act_for(self, account: str, access_key: str) -> None:
+        """Make all later calls on behalf of this account."""
+        self.sign_ins += 1
+        self.account = account
+        self._access_key = access_key
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    # Account and catalogue
+
+    async def login(self, request: LoginRequest) -> LoginAnswer:
+        """Exchange a password or access key for an access key."""
+        return await self._call("POST", "/v1/login", LoginAnswer, json=request, signed=False)
+
+    async def me(self) -> UserInfo:
+        """Return the account's published information."""
+        return await self._call("GET", "/v1/me", UserInfo)
+
+    async def products(self) -> list[ProductVersion]:
+        """Return every product version, plug-ins included."""
+        path = "/v1/products"
+        content = await self._send("GET", path, signed=bool(self.account), most=PAGE_BYTES)
+        return read(_PRODUCTS, content, path)
+
+    async def machines(self, query: Sequence[tuple[str, str]]) -> list[MachineType]:
+        """Return the machine types that suit (app, operation, category, plugins)."""
+        path, signed = "/v1/machines", bool(self.account)
+        content = await self._send("GET", path, params=query, signed=signed, most=PAGE_BYTES)
+        return read(_MACHINES, content, path)
+
+    async def is_at_home(self, farm: Identity) -> bool:
+        """Return whether the program at a farm's address is that farm.
+
+        Whoever it is, it learns neither the secret nor anything that it could show to others; see
+        `farm_protocol.proof`.
+        """
+        nonce = new_secret()
+        asked = ProofRequest(nonce=nonce, proof=farm.callers_proof(nonce))
+        address = f"{farm.url.rstrip('/')}/v1/proof"
+        try:
+            async with (
+                within(HEALTH_SECONDS),
+                self._http.stream(
+                    "POST",
+                    address,
+                    content=asked.model_dump_json(),
+                    headers={"Content-Type": "application/json"},
+                ) as response,
+            ):
+                content = await content_of(response, SMALL_BYTES)
+            check_status(response, content)
+            answer = read(TypeAdapter(ProofAnswer), content, address)
+        except (EnvoyError, httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError):
+            return False
+        return same(answer.proof, farm.farms_proof(nonce))
+
+    # Projects and files
+
+    async def projects(self) -> ProjectList:
+        """Return the account's projects."""
+        return await self._call("GET", "/v1/projects", ProjectList, most=PAGE_BYTES)
+
+    async def manifest(self, project: str) -> list[FileEntry]:
+        """Return all files of a project by path; none for an unknown one."""
+        path = f"/v1/projects/{quote(project, safe='')}/files"
+        found: list[FileEntry] = []
+        cursors = {""}
+        async with within(LIST_SECONDS):
+            while True:
+                after = [("after", found[-1].path if found else "")]
+                # An older farm knows no pages, and sends all at once.
+                page = await self._call("GET", path, Manifest, params=after, most=WHOLE_BYTES)
+                found += page.files
+                if not page.more:
+                    return sorted(found, key=lambda each: each.path)
+                if not page.files or found[-1].path in cursors or len(found) > MOST_ROWS:
+                    raise faulty("The farm's list of files does not end.")
+                cursors.add(found[-1].path)
+
+    async def put_manifest(self, project: str, files: list[FileEntry]) -> None:
+        """Add or replace files of a project. At most `files.MAX_BATCH`; blobs sent before."""
+        path = f"/v1/projects/{quote(project, safe='')}/files"
+        await self._send("PUT", path, json=ManifestUpdate(files=files))
+
+    async def missing(self, blobs: list[BlobRef]) -> list[Ticket]:
+        """Return where to send those of ``blobs`` that the farm does not have yet."""
+        request = MissingRequest(blobs=blobs)
+        path = "/v1/blobs/missing"
+        reach = self._reach
+
+        def look(response: httpx.Response) -> None:
+            nonlocal reach
+            reach = reach_of_farm(self.url, response)
+
+        content = await self._send("POST", path, json=request, most=PAGE_BYTES, look=look)
+        answer = read(TypeAdapter(MissingAnswer), content, path)
+        self._reach = reach
+        return answer.tickets
+
+    async def put_blob(
+        self, ticket: Ticket, path: Path, root: str, size: int, sent: Callable[[int], None]
+    ) -> None:
+        """Send the bytes of a file, calling ``sent`` with the size of each part.
+
+        Parameters:
+            root: folder that it must lie below; see `envoy.process.local_files.open_local`.
+
+        Raises:
+            LocalFileError: the file is gone or cannot be read.
+            FileChangedError: it is shorter than ``size`` by now.
+            FarmAnswerError: with ``hash_mismatch`` when its bytes are not the announced ones.
+        """
+        url, own = ticket_url(await self._address(), ticket.url, self._reach)
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+        if own:
+            headers |= self._authorization()
+        loop = asyncio.get_running_loop()
+        left = size
+        # Longer than a file may take to be read: then it is not the farm that does not answer.
+        async with within(STUCK_SECONDS + ANSWER_SECONDS) as limit:
+
+            def moved(count: int) -> None:
+                nonlocal left
+                left -= count
+                reading = STUCK_SECONDS if left > 0 else 0.0
+                limit.reschedule(loop.time() + ANSWER_SECONDS + reading)
+                sent(count)
+
+            parts = file_parts(path, root, size, moved)
+            try:
+                async with self._http.stream(
+                    "PUT",
+                    url,
+                    content=parts,
+                    headers=headers,
+                    extensions={} if own else {"trace": only_as_far(url, self._reach)},
+                ) as response:
+                    content = await content_of(response, ERROR_BYTES)
+            except httpx.HTTPError as error:
+                if own and isinstance(error, httpx.ReadError | httpx.WriteError):
+                    # A farm does not read what it refuses, and its answer may get lost.
+                    await self.missing([BlobRef(hash=ticket.hash, size=size)])
+                raise unreachable(error) from error
+            finally:
+                await parts.aclose()
+        check_status(response, content)
+
+    @asynccontextmanager
+    async def blob(self, blob_hash: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a blob for reading; yields its bytes in parts of about `PART_BYTES`."""
+        url = f"{await self._address()}/v1/blobs/{blob_hash}"
+        headers = self._authorization()
+        try:
+            async with (
+                within(STILL_SECONDS) as limit,
+                self._http.stream("GET", url, headers=headers) as response,
+            ):
+                if not response.is_success:
+                    check_status(response, await content_of(response, ERROR_BYTES))
+                refuse_packed(response)
+                limit.reschedule(None)
+                yield moving(response.aiter_raw(), limit, PART_BYTES)
+        except httpx.HTTPError as error:
+            raise unreachable(error) from error
+
+    # Submissions and changes
+
+    async def check(self, spec: SubmissionSpec) -> SubmissionCheck:
+        """Validate a submission without making it."""
+        path = "/v1/submissions/check"
+        return await self._call("POST", path, SubmissionCheck, json=spec, most=PAGE_BYTES)
+
+    async def submit(self, spec: SubmissionSpec) -> Submission:
+        """Submit; harmless to repeat with the same id."""
+        return await self._call("POST", "/v1/submissions", Submission, json=spec, most=PAGE_BYTES)
+
+    async def act(self, job_id: str, action: str) -> Job:
+        """Stop, suspend, resume or retry a job; returns how it stands then."""
+        return await self._call("POST", f"/v1/jobs/{quote(job_id, safe='')}/{action}", Job)
+
+    async def job_log(self, job_id: str, after: int) -> JobLog:
+        """Return the next piece of a job's log after the cursor ``after``."""
+        path = f"/v1/jobs/{quote(job_id, safe='')}/log"
+        params = [("after", str(after))]
+        return await self._call("GET", path, JobLog, params=params, most=WHOLE_BYTES)
+
+    async def frames(self, job_id: str, after: int | None, *, flagged: bool) -> FrameList:
+        """Return the next page of a job's frames by number; only those with flags if asked."""
+        path = f"/v1/jobs/{quote(job_id, safe='')}/frames"
+        params = [("flagged", str(flagged).lower())]
+        params += [("after", str(after))] if after is not None else []
+        return await self._call("GET", path, FrameList, params=params, most=PAGE_BYTES)
+
+    async def outputs(self, job_id: str) -> list[Output]:
+        """Return all result files of a job."""
+        path = f"/v1/jobs/{quote(job_id, safe='')}/outputs"
+        found: list[Output] = []
+        cursors = {""}
+        async with within(LIST_SECONDS):
+            while True:
+                after = [("after", found[-1].path if found else "")]
+                page = await self._call("GET", path, OutputList, params=after, most=PAGE_BYTES)
+                found += page.outputs
+                if not page.more:
+                    return found
+                if not page.outputs or found[-1].path in cursors or len(found) > MOST_ROWS:
+                    raise faulty("The farm's list of results does not end.")
+                cursors.add(found[-1].path)
+
+    async def changes(self, after: int, wait: float) -> News:
+        """Return what is new since the cursor ``after``, waiting up to ``wait`` seconds."""
+        path = "/v1/changes"
+        params = [("after", str(after)), ("wait", f"{wait:g}")]
+        content = await self._send("GET", path, params=params, most=PAGE_BYTES, waits=wait)
+        return read_news(content, path)
+
+    # How
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        model: type[T],
+        *,
+        json: BaseModel | None = None,
+        params: Sequence[tuple[str, str]] = (),
+        signed: bool = True,
+        most: int = SMALL_BYTES,
+    ) -> T:
+        content = await self._send(method, path, json=json, params=params, signed=signed, most=most)
+        return read(TypeAdapter(model), content, path)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: BaseModel | None = None,
+        params: Sequence[tuple[str, str]] = (),
+        signed: bool = True,
+        most: int = SMALL_BYTES,
+        waits: float = 0.0,
+        look: Callable[[httpx.Response], None] = lambda _: None,
+    ) -> bytes:
+        """Return the body of a successful answer.
+
+        Parameters:
+            most: bytes that it may have.
+            waits: seconds that the farm may take on purpose.
+            look: called with the answer while it is still connected.
+        """
+        headers = self._authorization() if signed else {}
+        if json is not None:
+            headers["Content-Type"] = "application/json"
+        until = asyncio.get_running_loop().time() + START_SECONDS
+        while True:
+            try:
+                async with (
+                    within(waits + ANSWER_SECONDS),
+                    self._http.stream(
+                        method,
+                        await self._address() + path,
+                        content=None if json is None else json.model_dump_json(),
+                        params=list(params) or None,
+                        headers=headers,
+                        timeout=httpx.Timeout(waits + 60.0, connect=5.0, pool=None),
+                    ) as response,
+                ):
+                    look(response)
+                    content = await content_of(
+                        response, most if response.is_success else ERROR_BYTES
+                    )
+            except httpx.ConnectError as error:
+                # Nothing was sent. An embedded farm that has just ended is started again at once.
+                if not self._is_embedded or asyncio.get_running_loop().time() > until:
+                    raise unreachable(error) from error
+                self._missed.set()
+                await asyncio.sleep(AGAIN_SECONDS)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise unreachable(error) from error
+            else:
+                check_status(response, content)
+                return content
+
+    def _authorization(self) -> dict[str, str]:
+        if not self._access_key:
+            raise NotSignedInError
+        return {"Authorization": f"Bearer {self._access_key}"}
+
+    async def _address(self) -> str:
+        if not self.url:
+            try:
+                async with asyncio.timeout(START_SECONDS):
+                    await self._ready.wait()
+            except TimeoutError:
+                raise FarmUnreachableError("The farm has not started yet.") from None
+        if self._is_embedded and is_another_users(self.url):
+            self._missed.set()
+            raise FarmUnreachableError(
+                "The farm on this machine has ended, and another user's program has taken its port."
+            )
+        return self.url

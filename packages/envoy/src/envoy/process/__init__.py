@@ -1,0 +1,1 @@
+"""Envoy as a process: where it listens, its threads, its end."""

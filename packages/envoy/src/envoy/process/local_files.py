@@ -1,0 +1,120 @@
+"""Reading the artist's files without holding up anything else.
+
+A file is opened below the project's folder and never through a link that leads out of it; nothing
+but a regular file is read (`farm_protocol.inside`), and no more of it than it had when it was
+opened or announced.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+from farm_protocol.inside import NotRegularError, open_below
+from farm_protocol.paths import UnsafePathError
+
+from envoy.errors import FileChangedError, LocalFileError
+from envoy.process.slots import STUCK_SECONDS
+from envoy.process.threads import in_thread
+
+CHUNK_BYTES = 1024 * 1024
+
+
+def open_local(path: Path, root: str) -> int:
+    """Open a file to upload; returns a descriptor. Blocking.
+
+    Parameters:
+        root: local folder that what ``path`` leads to must lie below; "" for files that were
+            accepted before this was known: the folder that holds it.
+
+    Raises:
+        LocalFileError: it is gone, cannot be read, is no regular file, or lies elsewhere.
+    """
+    folder = Path(root) if root else Path(os.path.realpath(path)).parent
+    try:
+        return open_below(folder, path)
+    except UnsafePathError as error:
+        raise LocalFileError(f"{error} It was not sent. Submit again.") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+async def file_parts(
+    path: Path, root: str, size: int, sent: Callable[[int], None]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the first ``size`` bytes of a file, calling ``sent`` with the size of each part.
+
+    Parameters:
+        root: see `open_local`.
+
+    Raises:
+        LocalFileError: the file is gone, cannot be read, or does not answer.
+        FileChangedError: it is shorter than ``size``.
+    """
+    left = size
+    try:
+        async with asyncio.timeout(STUCK_SECONDS) as limit:
+            reader = _Reader(await in_thread(open_local, path, root))
+            try:
+                while left:
+                    part = await in_thread(reader.read, min(CHUNK_BYTES, left))
+                    if not part:
+                        raise FileChangedError(f"The file {path} became shorter while it was sent.")
+                    limit.reschedule(None)
+                    yield part
+                    limit.reschedule(asyncio.get_running_loop().time() + STUCK_SECONDS)
+                    left -= len(part)
+                    sent(len(part))
+            finally:
+                reader.close()
+    except TimeoutError as error:
+        raise stuck(path) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+class _Reader:
+    """A descriptor that one thread may still be reading from when another closes it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+        self._busy = self._closed = False
+
+    def read(self, count: int) -> bytes:
+        with self._lock:
+            if self._closed:
+                return b""
+            self._busy = True
+        try:
+            return os.read(self._descriptor, count)
+        finally:
+            with self._lock:
+                self._busy = False
+                if self._closed:
+                    os.close(self._descriptor)
+
+    def close(self) -> None:
+        with self._lock:
+            if not self._closed and not self._busy:
+                os.close(self._descriptor)
+            self._closed = True
+
+
+def unreadable(path: Path, error: OSError) -> LocalFileError:
+    """Return the error for a local file that cannot be read, with one sentence naming it."""
+    if isinstance(error, FileNotFoundError):
+        return LocalFileError(f"The file {path} is gone. Put it back and submit again.")
+    if isinstance(error, NotRegularError):
+        return LocalFileError(f"{path} is not a regular file any more. Submit again.")
+    reason = error.strerror or str(error)
+    return LocalFileError(f"The file {path} cannot be read ({reason}).")
+
+
+def stuck(path: Path | str) -> LocalFileError:
+    """Return the error for a file whose disk does not answer."""
+    return LocalFileError(
+        f"The disk of the file {path} has not answered for {STUCK_SECONDS:.0f} s. Submit again when"
+        " it works."
+    )

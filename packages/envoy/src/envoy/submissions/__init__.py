@@ -1,0 +1,1 @@
+"""From a request about a project to what is accepted."""

@@ -1,0 +1,171 @@
+"""What a request about a project means: accept an upload or submission, list projects and files."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from farm_protocol.paths import UnsafePathError, check_segment
+
+from envoy.errors import InvalidRequestError
+from envoy.farm.account import Account
+from envoy.farm.client import FarmClient
+from envoy.journal import Entry, Journal, UploadFile, Watch
+from envoy.journal.submissions import new_entry
+from envoy.process.threads import in_thread
+from envoy.submissions.compose import compose
+from envoy.submissions.wire import FileGroup, SubmitBody, UploadBody
+from envoy.upload.own_results import without_own_results
+from envoy.upload.scan import Group, scan
+from envoy.upload.skipped import Skipped
+from envoy.upload.worker import Uploader
+
+
+class Projects:
+    """Accepts work and answers questions about projects."""
+
+    def __init__(
+        self, journal: Journal, farm: FarmClient, account: Account, uploader: Uploader
+    ) -> None:
+        self._journal = journal
+        self._farm = farm
+        self._account = account
+        self._uploader = uploader
+
+    async def upload(self, body: UploadBody) -> str:
+        """Accept files to upload; returns the project's name. They are sent in the background.
+
+        Raises:
+            InvalidRequestError: a file is missing or a path cannot be used.
+            NotSignedInError: nobody is signed in.
+        """
+        account = self._account.required()
+        if not body.upload:
+            raise InvalidRequestError.of("upload", "There is nothing to upload.")
+        project = body.upload[0].remote_root.strip("/").split("/", 1)[0]
+        try:
+            check_segment(project)
+        except UnsafePathError as error:
+            raise InvalidRequestError.of("upload[0].remoteRoot", str(error)) from error
+        files, skipped = await self._scan(body.upload, project, "upload")
+        skipped.extend(body.skipped_files)
+        entry = new_entry(
+            *(uuid4().hex, account, project, files),
+            farm=self._farm.identity,
+            warnings=skipped.sentences,
+        )
+        await self._accept(entry, files)
+        return project
+
+    async def submit(self, body: SubmitBody) -> Entry:
+        """Accept a submission; returns its entry of the journal.
+
+        The farm has found it valid, and it is on the disk, before this returns; uploading and
+        submitting follow in the background.
+
+        Raises:
+            InvalidRequestError, NotSignedInError: as for `upload`.
+            FarmAnswerError, FarmUnreachableError: the farm refused, or does not answer.
+        """
+        account = self._account.required()
+        # In a thread: to compile a thousand patterns takes a while.
+        plan = await in_thread(compose, body)
+        spec = plan.spec
+        root = body.project_request.params.local_root
+        files, skipped = await self._scan(plan.groups, spec.project, "project_files", root)
+        skipped.extend(body.skipped_files)
+        scenes = {job.path for job in spec.jobs}
+        coming = {file.remote for file in files} & scenes
+        coming |= self._journal.submissions.awaited_paths(spec.project, self._farm.identity, scenes)
+        check = await self._farm.check(spec.model_copy(update={"pending_files": sorted(coming)}))
+        entry = new_entry(
+            spec.id,
+            account,
+            spec.project,
+            files,
+            farm=self._farm.identity,
+            name=spec.name,
+            output_folder=spec.output_folder,
+            spec=spec.model_dump_json(),
+            warnings=dict.fromkeys([*skipped.sentences, *check.warnings]),
+        )
+        await self._accept(entry, files, plan.watches)
+        return entry
+
+    async def _scan(
+        self, groups: Sequence[FileGroup], project: str, field: str, local_root: str = ""
+    ) -> tuple[list[UploadFile], Skipped]:
+        return await in_thread(self._scan_now, groups, project, field, local_root)
+
+    def _scan_now(
+        self, groups: Sequence[FileGroup], project: str, field: str, local_root: str
+    ) -> tuple[list[UploadFile], Skipped]:
+        files, skipped = scan([_group(group) for group in groups], project, field, local_root)
+        roots = {Path(group.local_root) for group in groups}
+        named = {
+            str(Path(group.local_root, name))
+            for group in groups
+            for name in (group.named if group.named is not None else group.files or ())
+        }
+        return without_own_results(files, roots, named, self._journal), skipped
+
+    async def _accept(
+        self, entry: Entry, files: list[UploadFile], watches: Sequence[Watch] = ()
+    ) -> None:
+        await in_thread(self._journal.submissions.add, entry, files, watches)
+        self._uploader.add(entry)
+
+    async def listing(self) -> list[dict[str, Any]]:
+        """Return the published rows of all projects, those still on their way included."""
+        watches = self._journal.submissions.watches_by_project()
+        rows = {
+            project.name: (project.num_files, project.total_size)
+            for project in (await self._farm.projects()).projects
+        }
+        for entry in self._journal.submissions.unfinished():
+            if entry.project not in rows and entry.account == self._account.email:
+                files = self._journal.submissions.files(entry.id)
+                rows[entry.project] = (len(files), entry.bytes_total)
+        return [
+            {
+                "name": name,
+                "deleting": False,
+                "num_files": number,
+                "total_size": size,
+                "auto_downloading": name in watches,
+                "watched_list": [watch.pattern for watch in watches.get(name, [])],
+            }
+            for name, (number, size) in sorted(rows.items())
+        ]
+
+    async def files(self, project: str) -> list[dict[str, Any]]:
+        """Return the published rows of a project's files on the farm; none when unknown."""
+        try:
+            check_segment(project)
+        except UnsafePathError:
+            return []
+        return [
+            {
+                "Name": f"/{file.path}",
+                "Key": file.path,
+                "FmtName": file.path.rpartition("/")[2],
+                "Size": file.size,
+                "CheckSum": file.hash,
+                "LastModified": _time_text(file.mtime_ns),
+            }
+            for file in await self._farm.manifest(project)
+        ]
+
+
+def _time_text(mtime_ns: int) -> str:
+    try:
+        moment = datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC)
+    except (OverflowError, OSError, ValueError):
+        moment = datetime.fromtimestamp(0, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _group(group: FileGroup) -> Group:
+    named = None if group.named is None else frozenset(group.named)
+    return Group(group.local_root, group.remote_root, group.files, named)

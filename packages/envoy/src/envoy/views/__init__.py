@@ -1,0 +1,1 @@
+"""How things stand, for clients and users."""

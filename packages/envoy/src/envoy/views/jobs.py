@@ -1,0 +1,180 @@
+"""Jobs of this Envoy's projects: how they stand, their logs and results, and acting on them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from farm_protocol.changes import Output
+from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
+from farm_protocol.frames import FrameList
+from farm_protocol.jobs import Job, JobLog, SubmissionSpec
+from farm_protocol.text import Id
+from pydantic import TypeAdapter, ValidationError
+
+from envoy.errors import FarmAnswerError, NotOnFarmError
+from envoy.farm.client import FarmClient
+from envoy.journal import DownloadState, Entry, EntryState, Journal
+from envoy.process.threads import in_thread
+from envoy.watch.match import unusable
+
+_FARM_ID: TypeAdapter[str] = TypeAdapter(Id)
+_RESULT_STATES = {
+    DownloadState.PENDING: "waiting",
+    DownloadState.DONE: "downloaded",
+    DownloadState.REPLACED: "remote",
+    DownloadState.FAILED: "failed",
+}
+
+
+class Jobs:
+    """Answers from the journal where it knows, and asks the farm for the rest.
+
+    A job is named by the farm's id or by the id that the client gave it (``Job.id``).
+    """
+
+    def __init__(self, journal: Journal, farm: FarmClient) -> None:
+        self._journal = journal
+        self._farm = farm
+
+    async def of_project(self, project: str) -> list[dict[str, Any]]:
+        """Return the jobs of a project, newest submission first; none for an unknown project."""
+        return await in_thread(self._of_project, project)
+
+    async def act(self, job_id: str, action: str) -> dict[str, Any]:
+        """Stop, suspend, resume or retry a job; returns how it stands then.
+
+        Raises:
+            NotOnFarmError: its files are still being uploaded.
+            FarmAnswerError: there is no such job, or the action makes no sense now.
+        """
+        return shown(await self._farm.act(self._farm_id(job_id), action))
+
+    async def log(self, job_id: str, after: int) -> JobLog:
+        """Return the next piece of a job's log. Raises as `act`."""
+        return await self._farm.job_log(self._farm_id(job_id), after)
+
+    async def frames(self, job_id: str, after: int | None, *, flagged: bool) -> FrameList:
+        """Return the next page of a job's frames. Raises as `act`."""
+        return await self._farm.frames(self._farm_id(job_id), after, flagged=flagged)
+
+    async def results(self, project: str) -> list[dict[str, Any]]:
+        """Return the result files of a project, newest submission first, and where each is."""
+        found: list[dict[str, Any]] = []
+        for entry in await in_thread(self._submissions, project):
+            downloads = {
+                (blob, _remote(entry, relative)): (_RESULT_STATES[state], Path(folder, relative))
+                for blob, folder, relative, state in self._journal.downloads.of_entry(entry.id)
+            }
+            for job in self._journal.submissions.jobs(entry.id):
+                for output in await self._farm.outputs(job.id):
+                    found.append(_result(entry, output, *downloads.get(_key(output), _ON_FARM)))
+        return found
+
+    def _submissions(self, project: str) -> list[Entry]:
+        return [entry for entry in self._journal.submissions.of_project(project) if entry.spec]
+
+    def _of_project(self, project: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for entry in self._submissions(project):
+            found += jobs_of(self._journal, entry)
+        return found
+
+    def _farm_id(self, job_id: str) -> str:
+        known = self._journal.submissions.farm_id(job_id)
+        if known:
+            return known
+        for entry in self._journal.submissions.unfinished():
+            if any(job.id == job_id for job in _spec_jobs(entry)):
+                raise NotOnFarmError(
+                    f"The job is not on the farm yet: '{entry.project}' is still"
+                    f" {entry.state.value}. Try again when that is done."
+                )
+        try:
+            # Perhaps a job that another Envoy of the same user has submitted.
+            return _FARM_ID.validate_python(job_id)
+        except ValidationError:
+            body = ErrorBody(code=ErrorCode.NOT_FOUND, message=f"There is no job '{job_id}'.")
+            raise FarmAnswerError(STATUS[ErrorCode.NOT_FOUND], body) from None
+
+
+def jobs_of(journal: Journal, entry: Entry) -> list[dict[str, Any]]:
+    """Return a submission's jobs, as the farm last told or, before that, as they were given."""
+    if entry.state is EntryState.SUBMITTED:
+        return [shown(job) for job in journal.submissions.jobs(entry.id)]
+    return [
+        {
+            "id": job.id,
+            "name": job.name,
+            "app": job.app,
+            "app_version": job.app_version,
+            "operation": job.operation,
+            "state": entry.state.value,
+            "message": entry.sentence,
+            # The check's are the submission's: it does not say which job they are about.
+            "warnings": [],
+            "frames_done": 0,
+            "frames_failed": 0,
+            "frames_flagged": 0,
+            "frames_total": 0,
+            "credits": 0.0,
+            "submission": entry.name,
+        }
+        for job in _spec_jobs(entry)
+    ]
+
+
+def warnings_of(journal: Journal, entry: Entry, jobs: Iterable[dict[str, Any]]) -> list[str]:
+    """Return what is known to look wrong about a submission and its jobs, each sentence once."""
+    watches = unusable(entry.output_folder, journal.submissions.watches(entry.id))
+    found = [*entry.warnings, *watches, *(warning for job in jobs for warning in job["warnings"])]
+    return list(dict.fromkeys(found))
+
+
+def shown(job: Job) -> dict[str, Any]:
+    """Return what the client library's `get_jobs` documents."""
+    return {
+        "id": job.id,
+        "name": job.name,
+        "app": job.app,
+        "app_version": job.app_version,
+        "operation": job.operation,
+        "state": job.state.value,
+        "message": job.sentence,
+        "warnings": job.warnings,
+        "frames_done": job.frames_done,
+        "frames_failed": job.frames_failed,
+        "frames_flagged": job.frames_flagged,
+        "frames_total": job.frames_total,
+        "credits": job.credits,
+        "submission": job.submission_name,
+    }
+
+
+_ON_FARM = ("remote", None)
+
+
+def _key(output: Output) -> tuple[str, str]:
+    return output.hash, output.path
+
+
+def _remote(entry: Entry, relative: str) -> str:
+    return f"{entry.output_folder}/{relative}"
+
+
+def _result(entry: Entry, output: Output, state: str, local: Path | None) -> dict[str, Any]:
+    return {
+        "name": f"/{output.path}",
+        "size": output.size,
+        "frame": output.frame,
+        "job_id": output.job_id,
+        "state": state,
+        "local_path": None if local is None else str(local),
+        "submission": entry.name,
+    }
+
+
+def _spec_jobs(entry: Entry) -> list[Any]:
+    try:
+        return SubmissionSpec.model_validate_json(entry.spec).jobs if entry.spec else []
+    except ValidationError:
+        return []  # A damaged journal; the submission itself fails with a sentence.

@@ -1,0 +1,240 @@
+"""How things stand: the published project status, and Envoy's own view of all its activity."""
+
+from typing import Any
+
+from farm_protocol.jobs import JobState
+
+from envoy.journal import DownloadCounts, Entry, EntryState, Journal
+from envoy.process.threads import in_thread
+from envoy.process.waiting import WaitingRoom
+from envoy.upload.worker import Uploader
+from envoy.views.jobs import jobs_of, warnings_of
+from envoy.watch.download import Downloader
+from envoy.watch.follow import Follower
+
+MOST_ENTRIES = 200
+
+_PUBLISHED = {
+    EntryState.UPLOADING: ("Uploading", "File uploads in progress."),
+    EntryState.SUBMITTING: ("Submitting", "File uploads completed, submitting the jobs."),
+    EntryState.SUBMITTED: ("Submitted", "Job submission successful."),
+    EntryState.UPLOADED: ("Completed", "File uploads completed."),
+}
+
+
+class Status:
+    """Reads the journal and what is in progress; changes nothing."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        uploader: Uploader,
+        follower: Follower,
+        downloader: Downloader,
+        waiting: WaitingRoom,
+    ) -> None:
+        self._journal = journal
+        self._uploader = uploader
+        self._follower = follower
+        self._downloader = downloader
+        self._waiting = waiting
+
+    async def project(self, name: str) -> dict[str, Any]:
+        """Return the published status of a project; with empty details for an unknown one.
+
+        State and message are the latest entry's; the files are those of all entries still open,
+        and else of the last one that had any.
+        """
+        return await in_thread(self._project, name)
+
+    def _project(self, name: str) -> dict[str, Any]:
+        entries = self._journal.submissions.of_project(name)
+        answer: dict[str, Any] = {
+            "Code": 200,
+            "State": "Unknown",
+            "Message": "This Envoy has not uploaded or submitted a project of this name.",
+            "BytesDone": 0,
+            "BytesTotal": 0,
+            "Details": {},
+            "Speed": 0,
+            "Warnings": [],
+        }
+        if not entries:
+            return answer
+        latest = entries[0]
+        failed = ("Failed", latest.sentence)
+        answer["State"], answer["Message"] = _PUBLISHED.get(latest.state, failed)
+        if latest.state.is_open and self._waiting.sentence:
+            answer["Message"] += f" {self._waiting.sentence}"
+        jobs = jobs_of(self._journal, latest) if latest.spec else []
+        answer["Warnings"] = warnings_of(self._journal, latest, jobs)
+        details: dict[str, dict[str, Any]] = {}
+        for entry in reversed([entry for entry in entries if entry.state.is_open]):
+            details |= self._details(entry)
+        for entry in entries:
+            if details:
+                break
+            details = self._details(entry)
+        answer["Details"] = details
+        answer["BytesDone"] = sum(detail["BytesDone"] for detail in details.values())
+        answer["BytesTotal"] = sum(detail["BytesTotal"] for detail in details.values())
+        running = [self._uploader.progress(entry.id) for entry in entries if entry.state.is_open]
+        answer["Speed"] = round(sum(progress.speed for progress in running if progress))
+        return answer
+
+    def _details(self, entry: Entry) -> dict[str, dict[str, Any]]:
+        progress = self._uploader.progress(entry.id)
+        found: dict[str, dict[str, Any]] = {}
+        for file in self._journal.submissions.files(entry.id):
+            if progress:
+                done, total, speed, complete = progress.of(file.remote)
+            else:
+                complete = entry.state not in (EntryState.UPLOADING, EntryState.FAILED)
+                done, total, speed = file.size if complete else 0, file.size, 0.0
+            state = "Failed" if entry.state is EntryState.FAILED else "Uploading"
+            name = f"/{file.remote}"
+            found[name] = {
+                "Name": name,
+                "State": "Completed" if complete else state,
+                "BytesDone": done,
+                "BytesTotal": total,
+                # As published: a number on the way, a text at the end.
+                "Speed": "0.00" if complete else round(speed),
+            }
+        return found
+
+    async def progress(self, name: str) -> dict[str, Any]:
+        """Return how far a project's newest submission has come, to the last downloaded file.
+
+        The latest upload counts when nothing was submitted. For an unknown project the state is
+        "unknown" and everything else is empty.
+        """
+        return await in_thread(self._progress, name)
+
+    def _progress(self, name: str) -> dict[str, Any]:
+        # Asked first: what the feed tells meanwhile only makes the answer more careful.
+        is_behind = self._follower.is_behind
+        entries = self._journal.submissions.of_project(name)
+        entry = next((entry for entry in entries if entry.spec), entries[0] if entries else None)
+        if entry is None:
+            return _shown_progress(name, "", "unknown", "", [], [], DownloadCounts(), (0, 0))
+        jobs = jobs_of(self._journal, entry) if entry.spec else []
+        counts = self._journal.downloads.counts(entry.id).get(entry.id, DownloadCounts())
+        state, message = _overall(entry, jobs, counts, is_behind)
+        if entry.state.is_open and self._waiting.sentence:
+            message = self._waiting.sentence
+        warnings = warnings_of(self._journal, entry, jobs)
+        sent = self._bytes(entry)
+        return _shown_progress(name, entry.name, state, message, warnings, jobs, counts, sent)
+
+    def _bytes(self, entry: Entry) -> tuple[int, int]:
+        progress = self._uploader.progress(entry.id)
+        if progress:
+            return progress.bytes_done, progress.bytes_total
+        is_sent = entry.state not in (EntryState.UPLOADING, EntryState.FAILED)
+        return entry.bytes_total if is_sent else 0, entry.bytes_total
+
+    async def activity(self) -> dict[str, Any]:
+        """Return all recent submissions with their jobs and downloads, newest first."""
+        return await in_thread(self._activity)
+
+    def _activity(self) -> dict[str, Any]:
+        counts = self._journal.downloads.counts()
+        flying = self._downloader.bytes_in_flight()
+        pausing = self._downloader.pausing()
+        entries = {entry.id: entry for entry in self._journal.submissions.recent(MOST_ENTRIES)}
+        entries |= {entry.id: entry for entry in self._journal.submissions.unfinished()}
+        shown = [
+            self._submission(
+                entry, counts.get(entry.id, DownloadCounts()), flying.get(entry.id, 0), pausing
+            )
+            for entry in entries.values()
+            if entry.state is not EntryState.UPLOADED
+        ]
+        pauses = next(iter(pausing.values()), "")
+        return {
+            "submissions": shown,
+            "waiting_for": self._waiting.sentence or pauses,
+            "problems": self._journal.damage.sentences,
+        }
+
+    def _submission(
+        self, entry: Entry, counts: DownloadCounts, flying: int, pausing: dict[str, str]
+    ) -> dict[str, Any]:
+        bytes_done, bytes_total = self._bytes(entry)
+        jobs = self._journal.submissions.jobs(entry.id)
+        folders = list(dict.fromkeys(w.folder for w in self._journal.submissions.watches(entry.id)))
+        pause = next((pausing[folder] for folder in folders if folder in pausing), "")
+        return {
+            "submission_id": entry.id,
+            "project": entry.project,
+            "name": entry.name,
+            "state": entry.state.value,
+            "sentence": entry.sentence,
+            "warnings": warnings_of(self._journal, entry, ()),
+            "bytes_done": bytes_done,
+            "bytes_total": bytes_total,
+            "jobs": [job.model_dump(mode="json") for job in jobs],
+            "downloads": {
+                "files_total": counts.files_total,
+                "files_done": counts.files_done,
+                "files_failed": counts.files_failed,
+                "bytes_done": counts.bytes_done + flying,
+                "bytes_total": counts.bytes_total,
+                "folders": folders,
+                "sentence": pause or counts.sentence,
+            },
+            "submitted_at": entry.created_at.isoformat(),
+        }
+
+
+def _overall(
+    entry: Entry, jobs: list[dict[str, Any]], counts: DownloadCounts, is_behind: bool
+) -> tuple[str, str]:
+    """Return the state of a submission as one word, and what there is to say about it.
+
+    Parameters:
+        is_behind: results may exist that the journal does not know of yet.
+    """
+    if entry.state is EntryState.UPLOADED:
+        return "completed", ""
+    if entry.state is not EntryState.SUBMITTED:
+        return entry.state.value, entry.sentence
+    told = [f"'{job['name']}': {job['message']}" for job in jobs if job["message"]]
+    states = {JobState(job["state"]) for job in jobs}
+    if not all(state.is_final for state in states):
+        return "submitted", " ".join(told)
+    missing = counts.files_total - counts.files_done - counts.files_failed
+    if missing or is_behind:
+        return "submitted", "The last results are being downloaded."
+    if counts.files_failed:
+        told.append(f"{counts.files_failed} results cannot be downloaded: {counts.sentence}")
+    if states & {JobState.FAILED, JobState.BLOCKED} or counts.files_failed:
+        return "failed", " ".join(told)
+    return ("stopped" if JobState.STOPPED in states else "completed"), " ".join(told)
+
+
+def _shown_progress(
+    project: str,
+    submission: str,
+    state: str,
+    message: str,
+    warnings: list[str],
+    jobs: list[dict[str, Any]],
+    counts: DownloadCounts,
+    sent: tuple[int, int],
+) -> dict[str, Any]:
+    return {
+        "project": project,
+        "submission": submission,
+        "state": state,
+        "message": message,
+        "warnings": warnings,
+        "bytes_done": sent[0],
+        "bytes_total": sent[1],
+        "frames_done": sum(job["frames_done"] for job in jobs),
+        "frames_total": sum(job["frames_total"] for job in jobs),
+        "files_done": counts.files_done,
+        "files_total": counts.files_total,
+        "jobs": jobs,
+    }

@@ -1,0 +1,125 @@
+"""Which of the farm's programs a job gets, and what its user is told when there is none."""
+
+from collections.abc import Iterable
+
+from farm_protocol.catalogue import ProductVersion
+from farm_protocol.jobs import JobSpec
+from farm_protocol.runner import PlugInChoice
+
+from farm.catalogue import Catalogue
+from farm.catalogue.products import Match, match_version, plugins_of, takes, versions_of
+
+
+def find_version(catalogue: Catalogue, spec: JobSpec) -> Match:
+    """Return the version that a job gets; see `match_version`.
+
+    Raises:
+        ValueError: with a sentence: there is none; what there is.
+    """
+    match = match_version(catalogue.products, spec.app, spec.app_version, spec.plugins)
+    if match is None:
+        there = [row.version for row in versions_of(catalogue.products, spec.app)]
+        asked = f" {spec.app_version}" if spec.app_version else ""
+        problem = catalogue.problems.get(spec.app, "")
+        if there:
+            known = f"It has {', '.join(there)}. {problem}".rstrip()
+        else:
+            known = problem or catalogue.missing or "No machine of it has this product."
+        raise ValueError(f"This farm has no {spec.app}{asked}. {known}")
+    return match
+
+
+def check_plugins(catalogue: Catalogue, spec: JobSpec, version: str) -> list[str]:
+    """Return a sentence for each of a job's plug-ins that its product's version cannot have."""
+    rows = versions_of(catalogue.products, spec.app)
+    chosen = _row(rows, version)
+    return [
+        _refusal(spec, chosen, rows, plugin)
+        for plugin in dict.fromkeys(spec.plugins)
+        if not takes(chosen, [plugin])
+    ]
+
+
+def plugin_choices(
+    catalogue: Catalogue, app: str, version: str, plugins: Iterable[str]
+) -> dict[str, PlugInChoice]:
+    """Return what a runner may take for each of a job's plug-ins that asks for no version.
+
+    Parameters:
+        version: of the product.
+        plugins: ``<code>`` or ``<code>:<version>``.
+    """
+    rows = [row for row in versions_of(catalogue.products, app) if row.version == version]
+    # A studio's file may have lost the product since the job was submitted.
+    product = catalogue.definitions.products.get(app)
+    known = product.plugins if product else {}
+    choices = {}
+    for code in plugins:
+        if code in known:  # And not "<code>:<version>".
+            there = [each for row in rows for each in plugins_of(row, code)]
+            choices[code] = PlugInChoice(
+                ranges=known[code].ranges_for(version), newest=there[-1] if there else ""
+            )
+    return choices
+
+
+def unseen_plugins(catalogue: Catalogue, app: str, plugins: Iterable[str]) -> list[str]:
+    """Return those of a job's plug-ins that no runner finds by their files.
+
+    The catalogue itself says that they are there, or they are other products.
+
+    Parameters:
+        plugins: ``<code>`` or ``<code>:<version>``.
+    """
+    product = catalogue.definitions.products.get(app)
+    known = product.plugins if product else {}
+    found = []
+    for text in plugins:
+        code, _, version = text.partition(":")
+        if code in known:
+            entry = known[code]
+            listed = version in entry.versions if version else bool(entry.versions)
+            if listed or entry.provided_by:
+                found.append(text)
+    return found
+
+
+def unknown_operation(catalogue: Catalogue, spec: JobSpec) -> dict[str, list[str]]:
+    """Return what is wrong with a job, by field, that no template is for."""
+    products = [row for row in catalogue.products if not row.is_plugin]
+    apps = sorted({row.app_type for row in products})
+    if spec.app in apps:
+        able = {each for row in products if row.app_type == spec.app for each in row.operations}
+        field, known = "operation", ", ".join(f"'{each}'" for each in sorted(able))
+    else:
+        field, known = "app", ", ".join(f"'{app}'" for app in apps)
+    can = f"It can run: {known}." if known else catalogue.missing or "It can run nothing."
+    return {
+        field: [f"This farm cannot run the operation '{spec.operation}' of '{spec.app}'. {can}"]
+    }
+
+
+def _row(rows: list[ProductVersion], version: str) -> ProductVersion:
+    return next(row for row in rows if row.version == version)
+
+
+def _refusal(spec: JobSpec, chosen: ProductVersion, rows: list[ProductVersion], plugin: str) -> str:
+    code, _, _version = plugin.partition(":")
+    others = [row.version for row in rows if takes(row, [plugin])]
+    there = plugins_of(chosen, code)
+    if others:
+        return (
+            f"{chosen.name} {chosen.version} has no plug-in '{plugin}' here, but "
+            f"{', '.join(others)} has: submit with one of these as app_version."
+        )
+    if there:
+        versions = ", ".join(f"'{code}:{each}'" for each in there)
+        return (
+            f"{chosen.name} {chosen.version} has no plug-in '{plugin}' here. It has {versions}: "
+            "ask for one of these, or leave the version out."
+        )
+    codes = ", ".join(f"'{each}'" for each in chosen.compatible_modules) or "no plug-ins"
+    return (
+        f"This farm has no plug-in '{plugin}' for {spec.app} {chosen.version}, which has {codes}. "
+        "Install it there, or submit without it."
+    )

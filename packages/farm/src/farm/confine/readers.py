@@ -1,0 +1,124 @@
+"""Programs of our own that read what strangers have made: in a sandbox, with limits.
+
+Inside, there is the system, our own Python and its packages, the files that are handed over open,
+and nothing else: no network, no other process, no private file. Where bubblewrap does not work they
+are processes of their own all the same, which have limits and can be ended.
+
+Such a program limits itself (`farm.confine.own_limits`) before it reads anything.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import farm_protocol
+from farm_protocol.runner import SandboxMode
+
+import farm
+from farm.confine import SYSTEM, Account, View, is_root, prefix, probe
+from farm.confine.own_limits import NOBODY
+from farm.confine.removal import remove_tree
+from farm.runner.sandbox.view import own_python
+
+_TEMPORARY = Path("/tmp")  # noqa: S108 - its own
+_RUN = (
+    "import json, runpy, sys;"
+    "sys.path += json.loads(sys.argv.pop(1));"
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+_OWN_BYTES = 1 << 20
+"""Of temporary files in memory, for names only."""
+
+
+@dataclass(frozen=True)
+class Readers:
+    """How such programs are started.
+
+    Attributes:
+        mode: of the farm's sandbox.
+        scratch: existing folder in which they get one for their files; None: the system's.
+    """
+
+    mode: SandboxMode = "auto"
+    scratch: Path | None = None
+
+    @contextmanager
+    def own_folder(self, prefix: str) -> Iterator[Path]:
+        """Give such a program a folder for a while; what it leaves there is removed."""
+        # Without a sandbox, who root becomes finds no way through root's own folders.
+        lost = is_root() and not _is_sandboxed(self.mode)
+        folder = new_folder(prefix, None if lost else self.scratch)
+        try:
+            yield folder.resolve()
+        finally:
+            remove_tree(folder)
+
+
+DEFAULT = Readers()
+
+
+def command(module: str, mode: SandboxMode, written: Path | None = None) -> list[str]:
+    """Return the command line of one of our programs.
+
+    What it is to read reaches it as open files: who it is may open none of the farm's.
+
+    Parameters:
+        module: that is run, as by ``python -m``.
+        mode: of the farm's sandbox; ``off``: only limits.
+        written: the only folder that it may write into; None for none.
+    """
+    # -I: neither variables nor the folder that we happen to be in change what is imported. What
+    # this process imports from beside its Python, as after `pip install --user`, is told.
+    places = _import_places()
+    told = json.dumps([str(each) for each in places])
+    program = [sys.executable, "-I", "-c", _RUN, told, module]
+    if not _is_sandboxed(mode):
+        return program
+    ours = [Path(each.__file__ or "").resolve().parent for each in (farm, farm_protocol)]
+    view = View(
+        readable=tuple(
+            each
+            for each in (*own_python(), *ours, *places)
+            if not any(each.is_relative_to(folder) for folder in SYSTEM)
+        ),
+        writable=() if written is None else (written,),
+        small_bytes=_OWN_BYTES,
+    )
+    return [*prefix(view, Account(NOBODY, NOBODY) if is_root() else None), *program]
+
+
+def environment(folder: Path | None = None) -> dict[str, str]:
+    """Return the variables of such a program: none that tell of this machine or its user."""
+    where = str(folder or _TEMPORARY)
+    return {"PATH": "/usr/bin:/bin", "TMPDIR": where, "TEMP": where, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def new_folder(prefix: str, parent: Path | None = None) -> Path:
+    """Make a folder that such a program may write into."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    if is_root():
+        os.chown(folder, NOBODY, NOBODY)
+    return folder
+
+
+def _import_places() -> list[Path]:
+    """Return the folders that this process imports from, but the one that it was started in.
+
+    Nor one that holds the user's home: packages are not all that lies there.
+    """
+    first = 0 if sys.flags.safe_path else 1
+    told = [Path(each) for each in sys.path[first:]]
+    folders = [each.resolve() for each in told if each.is_absolute()]
+    home = Path.home().resolve()
+    return [
+        each for each in dict.fromkeys(folders) if each.is_dir() and not home.is_relative_to(each)
+    ]
+
+
+def _is_sandboxed(mode: SandboxMode) -> bool:
+    return mode != "off" and not probe()

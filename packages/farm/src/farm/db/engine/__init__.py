@@ -1,0 +1,1 @@
+"""The database's machinery: drivers, transactions, turns. Nothing here knows a table's meaning."""

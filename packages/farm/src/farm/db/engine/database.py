@@ -1,0 +1,153 @@
+"""Opening the database: transactions, one writer at a time, migrations."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text
+
+from farm.db.engine import postgres, sqlite
+from farm.db.engine.turns import Result, SharedTurns, Turn
+
+SQLITE_FILE = "farm.sqlite"
+PORTION = 100
+"""Jobs that are written to in one transaction: whoever waits for it waits for all of them."""
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Database:
+    """A farm's database: SQLite or PostgreSQL.
+
+    ``with database.write() as connection`` is one transaction: committed at the end, rolled back
+    by an exception. There is one writer at a time, on both databases and over all processes:
+    what a writer has read stays true until it has written, and the ids that it is given become
+    visible in their order. Writers of one process take turns here, in the order in which they
+    came; other processes (``farm users add``) wait for the database's lock.
+
+    ``database.submit(work)`` is for short calls that come often: ``work(connection)`` is executed
+    in such a transaction, which it may share with others that wait; see `farm.db.engine.turns`.
+    """
+
+    def __init__(self, url: str | URL) -> None:
+        """Open ``url`` (SQLAlchemy's form, such as ``sqlite:////data/farm.sqlite``)."""
+        parsed = make_url(url)
+        self._on_postgres = parsed.get_backend_name() == "postgresql"
+        self.url = postgres.with_driver(parsed) if self._on_postgres else parsed
+        self._turn = Turn()
+        self._shared = SharedTurns(self.write)
+        self._owner: Connection | None = None
+        options: dict[str, Any] = {"pool_size": 20, "max_overflow": 40}
+        if self._on_postgres:
+            # A server that was started again in between is noticed before it can fail a request.
+            self._engine = create_engine(self.url, pool_pre_ping=True, **options)
+            self._reading = postgres.READING
+            postgres.prepare(self._engine)
+        else:
+            self._engine = create_engine(self.url, **options)
+            self._reading = {}
+            sqlite.prepare(self._engine)
+
+    @classmethod
+    def in_folder(cls, data_dir: Path) -> "Database":
+        """Open, creating it where needed, the SQLite file of a farm's data folder."""
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # As parts: in a text a "?" of the folder's name would begin a query.
+        return cls(URL.create("sqlite", database=str(data_dir / SQLITE_FILE)))
+
+    @property
+    def on_server(self) -> bool:
+        """Return whether it is PostgreSQL, and not a file of the data folder."""
+        return self._on_postgres
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a read transaction: everything in it sees one state."""
+        with (
+            self._engine.connect().execution_options(**self._reading) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open the write transaction."""
+        with (
+            self._turn,
+            self._engine.connect().execution_options(**self._writing()) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def write_in_portions(
+        self, ids: Sequence[str], work: Callable[[Connection, list[str]], object]
+    ) -> None:
+        """Let ``work`` write to `PORTION` rows at a time: in between, others have their turn.
+
+        Each portion is a transaction. A farm that dies between two of them has done the first ones.
+        """
+        for begin in range(0, len(ids), PORTION):
+            with self.write() as connection:
+                work(connection, list(ids[begin : begin + PORTION]))
+
+    def _writing(self) -> dict[str, Any]:
+        return {"farm_writes": True} | (postgres.writing() if self._on_postgres else {})
+
+    def submit(self, work: Callable[[Connection], Result]) -> "Future[Result]":
+        """Let ``work`` write; its result is there once it is committed.
+
+        Parameters:
+            work: touches nothing but the database: after somebody else's error it is executed
+                again.
+        """
+        return self._shared.submit(work)
+
+    def own(self) -> bool:
+        """Keep other farms off this database until `close`; returns whether that was possible.
+
+        A SQLite file belongs to a data folder, which is locked already.
+        """
+        if self._on_postgres and self._owner is None:
+            self._owner = postgres.own(self._engine)
+            return self._owner is not None
+        return True
+
+    def migrate(self, version: str = "head") -> None:
+        """Bring the tables to this version of the farm, or to an earlier one."""
+        config = Config()
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        with self.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, version)
+
+    def version(self) -> str | None:
+        """Return the version that the tables have; None: there are none yet."""
+        with self.read() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            found = connection.execute(text("SELECT version_num FROM alembic_version"))
+            version: str | None = found.scalar_one_or_none()
+            return version
+
+    @staticmethod
+    def known_versions() -> list[str]:
+        """Return the versions that this program knows, oldest first.
+
+        By the names of their files: Alembic would execute each to say the same.
+        """
+        return sorted(each.name.partition("_")[0] for each in _MIGRATIONS.glob("versions/*_*.py"))
+
+    @classmethod
+    def newest_version(cls) -> str:
+        """Return the version to which `migrate` leads."""
+        return cls.known_versions()[-1]
+
+    def close(self) -> None:
+        """Execute what was submitted, then close all connections."""
+        self._shared.close()
+        if self._owner is not None:
+            self._owner.close()
+        self._engine.dispose()

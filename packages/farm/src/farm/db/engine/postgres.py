@@ -1,0 +1,119 @@
+"""What only PostgreSQL needs: one writer at a time, and texts as SQLite takes them.
+
+PostgreSQL gives out ids before it commits, so two writers could commit in another order than
+that of their ids; a reader of the change feed that saw the later id first would never see the
+earlier one. And what one writer has read, another could change before the first has written. Both
+are impossible while there is one writer at a time, which here is an advisory lock: taken first
+thing in a writing transaction, given back by PostgreSQL after the commit has become visible.
+Writers then run at READ COMMITTED on purpose: a snapshot that was taken before the lock was
+granted would not show what the last writer has done.
+"""
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    column,
+    event,
+    func,
+    select,
+)
+
+from farm.db.engine import pipeline
+
+READING = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+"""Options of a reading connection: all its statements see one state, as in SQLite."""
+
+
+def writing() -> dict[str, Any]:
+    """Return options of a connection that is about to write."""
+    return {pipeline.OPTION: pipeline.Pipeline()}
+
+
+OWN_SECONDS = 5.0
+"""How long `own` tries: the server needs a moment to notice that a killed farm is gone."""
+
+# Two numbers that nobody else is likely to use for advisory locks in this database.
+_WRITER = 0x_FA_12_31_01
+_OWNER = 0x_FA_12_31_02
+
+
+def with_driver(url: URL) -> URL:
+    """Return ``postgresql://...`` with the driver that the farm uses."""
+    return url.set(drivername="postgresql+psycopg")
+
+
+def prepare(engine: Engine) -> None:
+    """Set up every connection that the engine will make."""
+    from psycopg.types.string import StrDumper
+
+    class TextDumper(StrDumper):
+        """A text cannot hold NUL here; shown as what it is, an unreadable character."""
+
+        def dump(self, obj: str) -> bytes | bytearray | memoryview | None:
+            return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.adapters.register_dumper(str, TextDumper)
+        # Like SQLite's busy timeout: whoever waits for the writer gives up with an error.
+        connection.execute("SET lock_timeout = '30s'")
+        connection.commit()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("farm_writes", False):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER})")
+
+    pipeline.prepare(engine)
+
+
+def own(engine: Engine) -> Connection | None:
+    """Return a connection that keeps other farms off the database while it is open.
+
+    None: another farm works on this database.
+    """
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    until = time.monotonic() + OWN_SECONDS
+    with contextlib.ExitStack() as otherwise:
+        otherwise.callback(connection.close)
+        while True:
+            asked = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_OWNER})")
+            if asked.scalar_one():
+                otherwise.pop_all()
+                return connection
+            if time.monotonic() > until:
+                return None
+            time.sleep(0.05)
+
+
+def numbered(numbers: Sequence[int], position: int) -> Select[tuple[int, int]]:
+    """Return a query for the numbers and their positions, from ``position``, sent as one value."""
+    each = (
+        func.unnest(cast(list(numbers), ARRAY(Integer)))
+        .table_valued(column("number", Integer), with_ordinality="position")
+        .render_derived()
+    )
+    return select(each.c.number, cast(each.c.position + (position - 1), Integer))
+
+
+def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    """Return whether a text is one of those that the parameter ``name`` is given, by `texts`."""
+    return text == func.any(bindparam(name, type_=ARRAY(Text)))
+
+
+def texts(values: Sequence[str]) -> list[str]:
+    """Return texts as one value of a statement."""
+    return list(values)

@@ -1,0 +1,1 @@
+"""Frame health: what frames look like, alone and beside their neighbours."""

@@ -1,0 +1,157 @@
+"""Runs the API and the scheduler in one process, and ends them in the right order."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from urllib.parse import urlsplit
+
+import uvicorn
+from farm_protocol.jobs import JobState
+from http_gate.connections import BACKLOG, Limits, protocol
+from sqlalchemy import select
+from starlette.types import ASGIApp
+
+from farm.db import runners
+from farm.db.engine.database import Database
+from farm.db.tables import jobs
+from farm.engines.port import RUNNER_STOP_SECONDS
+from farm.process.announcement import Announcement
+from farm.scheduler.loop import Scheduler
+from farm.wakeup import Wakeup
+
+logger = logging.getLogger(__name__)
+
+ORPHAN_CHECK_SECONDS = 2.0
+"""How often a farm that its Envoy has left looks whether something is still to do."""
+
+
+def listen(host: str, port: int, data_dir: Path) -> socket.socket:
+    """Return a listening socket.
+
+    Port 0 means the port of the last run where that is free: runners that outlived a crash report
+    to it. Raises OSError when a port that was asked for is taken.
+    """
+    candidates = [port] if port else [_last_port(data_dir), 0]
+    for candidate in candidates:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+        except OSError:
+            listener.close()
+            if candidate == candidates[-1]:
+                raise
+        else:
+            return listener
+    raise AssertionError("the last candidate binds or raises")
+
+
+def _last_port(data_dir: Path) -> int:
+    last = Announcement.read(data_dir)
+    try:
+        return (urlsplit(last.url).port if last else None) or 0
+    except ValueError:
+        return 0
+
+
+class FarmServer(uvicorn.Server):
+    """A uvicorn server that tells when it is ready and stops the runners before it ends."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        database: Database,
+        scheduler: Scheduler,
+        changes: Wakeup,
+        on_ready: Callable[[], None],
+        proxies: Sequence[str] = (),
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+    ) -> None:
+        """Put the parts together; `run` starts them.
+
+        Parameters:
+            limits: of connections, and of what strangers may send.
+            proxies: addresses whose ``X-Forwarded-For`` says who calls. From anybody else it
+                would be a way around the limit of login attempts.
+        """
+        config = uvicorn.Config(
+            app,
+            http=protocol(limits),
+            ws="none",
+            backlog=BACKLOG,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
+        )
+        super().__init__(config)
+        self._database = database
+        self._scheduler = scheduler
+        self._changes = changes
+        self._on_ready = on_ready
+        self._loop_thread = threading.Thread(target=scheduler.run, name="scheduler")
+        self._ending = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open for requests, then start to schedule."""
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._loop_thread.start()
+            self._on_ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ctrl-C or SIGTERM: end in order. A second one ends at once."""
+        if self._ending:
+            super().handle_exit(sig, frame)
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """End in order, in the background."""
+        self._ending = True
+        threading.Thread(target=self._end, name="ending").start()
+
+    def _end(self) -> None:
+        # Runners first, while the API still answers: they hand their claims back.
+        self._scheduler.stop()
+        self._loop_thread.join()
+        self._scheduler.stop_runners()
+        until = time.monotonic() + RUNNER_STOP_SECONDS + 2
+        while self._scheduler.runners_alive() and time.monotonic() < until:
+            time.sleep(0.05)
+        self._changes.close()
+        self.should_exit = True
+
+    def watch_parent(self) -> None:
+        """Wait until standard input closes (Envoy is gone), then end as soon as nothing is left."""
+        # Read from the descriptor: at interpreter exit a reader inside sys.stdin's lock aborts.
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        logger.info("Envoy has gone; the farm ends when nothing is left to do")
+        while not self._ending:
+            if not self._has_work():
+                self.end()
+                return
+            time.sleep(ORPHAN_CHECK_SECONDS)
+
+    def _has_work(self) -> bool:
+        unfinished = [JobState.READY.value, JobState.RUNNING.value, JobState.STOPPING.value]
+        with self._database.read() as connection:
+            waiting = connection.execute(
+                select(jobs.c.id).where(jobs.c.state.in_(unfinished)).limit(1)
+            ).first()
+            return waiting is not None or bool(runners.live_runners(connection))
+
+
+def quiet_signals() -> None:
+    """Ignore SIGHUP: the terminal that Envoy ran in may close; the render goes on."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -1,0 +1,149 @@
+"""What a renderer tells, line by line, and what that means for its claim."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from statistics import fmean
+from typing import Any
+
+from pydantic import JsonValue
+
+from farm.runner.claim.joblog import ClaimLog
+from farm.runner.claim.own_names import OwnNames
+from farm.runner.claim.verdict import Failure, condemn
+from farm.runner.claim.watchdog import Flood, Watchdog, limit_of
+from farm.runner.results.delivery import FrameFiles
+from farm.templates import Template
+
+EVENT_PREFIX = "farm_event: "
+
+_LONGEST_LOOKED_AT = 4096
+"""Characters of a line in which symptoms are looked for. What is longer is no message."""
+_MOST_WARNINGS, _LONGEST_WARNING = 10, 500
+_NO_EVENT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What a line raises that is no event: numbers that are infinite, a thousand brackets."""
+_LONGEST = 10.0**9
+"""Seconds. A scene can print events, too."""
+
+
+class Rendering:
+    """The renderer of one claim, from its start on. Its lines come in another thread.
+
+    Attributes:
+        failure: why it fails, as far as it is known; None when nothing is.
+        condemned: it must be ended: whatever it writes from now on does not count.
+        frame: that is being rendered; None between frames.
+        last_line: of its output, that is no event.
+        startup_seconds: until its first frame's start; None before.
+        warnings: sentences for the job's owner.
+    """
+
+    def __init__(
+        self,
+        template: Template,
+        parameters: Mapping[str, JsonValue],
+        names: OwnNames,
+        log: ClaimLog,
+        written: Callable[[FrameFiles], None],
+    ) -> None:
+        """It starts now.
+
+        Parameters:
+            parameters: the job's.
+            names: the job's.
+            written: is told of each frame that the renderer has finished.
+        """
+        self._symptoms, self._names = template.symptoms, names
+        self._log, self._written = log, written
+        self._started = self._mark = time.monotonic()
+        self._watchdog = Watchdog(
+            limit_of(template.frame_timeout, parameters),
+            limit_of(template.silence_timeout, parameters),
+            self._started,
+        )
+        self._flood = Flood(self._started)
+        self._size: tuple[int, int] | None = None
+        self._frame_seconds: list[float] = []
+        self.failure: Failure | None = None
+        self.condemned = False
+        self.frame: int | None = None
+        self.last_line = ""
+        self.startup_seconds: float | None = None
+        self.warnings: list[str] = []
+
+    @property
+    def frame_seconds(self) -> float | None:
+        """Return the mean time of a frame; None before the first one."""
+        return fmean(self._frame_seconds) if self._frame_seconds else None
+
+    def condemn(self, failure: Failure) -> None:
+        """It must be ended."""
+        self.failure = self.failure or failure
+        self.condemned = True
+
+    def check_time(self) -> None:
+        """Condemn it if it takes too long, or is silent for too long."""
+        if failure := self._watchdog.overdue(time.monotonic(), self.frame):
+            self.condemn(failure)
+
+    def line(self, line: str) -> None:
+        """Take one line of its output."""
+        now = time.monotonic()
+        self._watchdog.heard(now)
+        if failure := self._flood.heard(len(line), now):
+            self.condemn(failure)
+            return
+        if line.startswith(EVENT_PREFIX):
+            try:
+                self._event(json.loads(line.removeprefix(EVENT_PREFIX)))
+            except _NO_EVENT:
+                self._log.add(line)  # not ours after all
+        elif line.strip() and not line.startswith("openjd_"):
+            self.last_line = line.strip()
+            self._log.add(line)
+            looked_at = line[:_LONGEST_LOOKED_AT]
+            failure = condemn(looked_at, self._symptoms)
+            if failure and condemn(self._names.hide(looked_at), self._symptoms):
+                self.condemn(failure)
+
+    def _event(self, event: dict[str, Any]) -> None:
+        if self.condemned:
+            return
+        now = time.monotonic()
+        match event["event"]:
+            case "command":
+                self._log.add(str(event["line"]))
+            case "loaded":
+                if event["width"] is not None:
+                    self._size = (int(event["width"]), int(event["height"]))
+            case "frame_started":
+                self.frame = _number(event["frame"])
+                if self.startup_seconds is None:
+                    self.startup_seconds = now - self._started
+            case "frame_written":
+                frame, took = _number(event["frame"]), float(event["seconds"])
+                if not 0 <= took <= _LONGEST:
+                    raise ValueError("no time")
+                # The first frame's time begins with the process: the farm meters all of it.
+                seconds, self._mark = now - self._mark, now
+                self._watchdog.frame_written(now)
+                self.frame = None
+                self._frame_seconds.append(took)
+                files, extra = [str(f) for f in event["files"]], [str(f) for f in event["extra"]]
+                self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")
+                self._written(FrameFiles(frame, files, extra, seconds, self._size))
+            case "warned":
+                sentence = str(event["sentence"])[:_LONGEST_WARNING]
+                self._log.add(f"Warning: {sentence}")
+                if len(self.warnings) < _MOST_WARNINGS:
+                    self.warnings.append(sentence)
+            case "failed":
+                self.failure = Failure(str(event["sentence"]), bool(event["permanent"]))
+
+
+def _number(value: Any) -> int:
+    """Return a frame's number. Raises ValueError: no frame has it, so a scene has printed it."""
+    number = int(value)
+    if not -(2**31) <= number < 2**31:
+        raise ValueError("no frame")
+    return number

@@ -1,0 +1,356 @@
+"""One claim: the renderer at work, with heartbeat, log and results beside it.
+
+Threads: the caller's waits for the renderer; OpenJD's hands over its lines; ``heartbeat`` keeps the
+claim; ``results`` checks and sends finished frames while the renderer goes on; the log has its own.
+What one finds out (claim lost, stop, farm gone) it puts into `_Fate`, which kills the renderer.
+"""
+
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from farm_protocol.runner import (
+    HEARTBEAT_SECONDS,
+    Claim,
+    EndedClaim,
+    Finish,
+    Outcome,
+    RunnerCommand,
+    RunnerJob,
+)
+
+from farm.renderers import Renderer, environment
+from farm.runner.claim.joblog import ClaimLog
+from farm.runner.claim.own_names import OwnNames
+from farm.runner.claim.parameters import frames_of, values_of
+from farm.runner.claim.rendering import Rendering
+from farm.runner.claim.session import Ended, RenderSession
+from farm.runner.claim.verdict import Failure, failed, judge
+from farm.runner.farm_client import (
+    GIVE_UP_SECONDS,
+    ClaimLostError,
+    Farm,
+    FarmGoneError,
+    NotWelcomeError,
+    ReportError,
+)
+from farm.runner.results.delivery import FrameFiles, Results
+from farm.runner.results.image_checks import ImageChecks
+from farm.runner.sandbox.confinement import Sandbox
+from farm.runner.sandbox.usage import cpu_seconds_of_ended
+from farm.runner.sandbox.watch import LOOK_SECONDS, Confinement, Watch, file_too_large
+from farm.runner.stage import explain
+from farm.runner.workplace import Workplace
+from farm.templates import SceneError, Template
+
+log = logging.getLogger("farm.runner")
+
+_POLL_SECONDS = 0.1
+_CLOSED = (
+    "(Its sandbox reaches no licence server: the farm's catalogue names none for it under"
+    " 'licence_servers'.)"
+)
+_MOST_TOO_MANY = 100
+"""Frames that a renderer may report beyond those of its claim before it is ended: each of them
+starts its time anew, and takes some of the runner's."""
+
+
+class End(Enum):
+    """Why a claim is over."""
+
+    FINISHED = auto()
+    """The outcome is known; ask for another claim."""
+    LOST = auto()
+    """The claim is another's now; ask for another one."""
+    STOPPED = auto()
+    """The runner was told to end."""
+    GONE = auto()
+    """The farm does not answer, or does not want this runner any more."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a claim measured, for the next `ClaimRequest`; None when not known."""
+
+    startup_seconds: float | None = None
+    frame_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class ClaimOver:
+    """A claim is over.
+
+    Attributes:
+        ended: what the farm must be told; None when the claim is not this runner's any more.
+        warnings: sentences of the renderer for the job's owner.
+    """
+
+    end: End
+    ended: EndedClaim | None
+    measured: Measured
+    warnings: list[str]
+
+
+class _Fate:
+    """Why the renderer must end early; the first reason stays."""
+
+    def __init__(self) -> None:
+        self.end: End | None = None
+        self._lock = threading.Lock()
+
+    def decide(self, end: End) -> None:
+        with self._lock:
+            self.end = self.end or end
+
+    def of(self, error: ReportError) -> None:
+        self.decide(End.LOST if isinstance(error, ClaimLostError) else End.GONE)
+
+
+class ClaimRun:
+    """Works on one claim. Use once."""
+
+    def __init__(
+        self,
+        farm: Farm,
+        job: RunnerJob,
+        claim: Claim,
+        template: Template,
+        renderer: Renderer,
+        place: Workplace,
+        sandbox: Sandbox,
+        confinement: Confinement,
+        checks: ImageChecks,
+        stopping: threading.Event,
+    ) -> None:
+        """Prepare.
+
+        Parameters:
+            sandbox: that the renderer runs in.
+            confinement: what holds the renderer to its limits.
+            checks: looks at the images.
+            stopping: set when the runner itself is told to end.
+        """
+        assert claim.claim_id is not None
+        self._farm, self._claim_id = farm, claim.claim_id
+        self._frames = frames_of(job, template, claim.frames)
+        self._given = frozenset(self._frames)
+        self._job, self._template, self._renderer = job, template, renderer
+        self._place, self._sandbox, self._stopping = place, sandbox, stopping
+        self._fate = _Fate()
+        self._yielding = False
+        self._told = 0
+        self._over = threading.Event()
+        self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
+        self._log = ClaimLog(farm, self._claim_id)
+        names = OwnNames(job, str(place.project))
+        self._rendering = Rendering(template, job.parameters, names, self._log, self._written)
+        self._limits = confinement.limits
+        self._watch = Watch(confinement, place, len(self._frames), sandbox.works)
+        self._cpu_before = cpu_seconds_of_ended()
+        expected = template.output_files(job.parameters, self._frames)
+        self._results = Results(
+            farm,
+            self._claim_id,
+            place,
+            checks,
+            job.output_folder,
+            expected,
+            claim.frames[0] if template.whole else None,
+            folders=template.drive is not None and template.drive.folders,
+        )
+
+    def run(self) -> ClaimOver:
+        """Render the claim's frames and report everything but the claim's end."""
+        beat = threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True)
+        results = threading.Thread(target=self._send_results, name="results", daemon=True)
+        beat.start()
+        results.start()
+        try:
+            ended = self._render()
+        except SceneError as error:
+            self._rendering.failure = Failure(str(error), permanent=True)
+            ended = Ended(None, None)
+        except OSError as error:
+            self._rendering.failure = Failure(
+                explain(error, "The renderer could not be started"), False
+            )
+            ended = Ended(None, None)
+        except Exception as error:
+            # A mistake of ours must end the claim with a reason, not let it run into its timeout.
+            log.exception("Claim %s", self._claim_id)
+            self._rendering.failure = Failure(f"The runner failed: {error!r}.", False)
+            ended = Ended(None, None)
+        self._done.put(None)
+        results.join()
+        finish = self._finish(ended)
+        if finish.outcome is Outcome.COMPLETED:
+            finish = self._complete(ended) or finish
+        self._over.set()
+        beat.join()
+        self._close_log(finish)
+        measured = Measured(self._rendering.startup_seconds, self._rendering.frame_seconds)
+        return ClaimOver(
+            self._fate.end or End.FINISHED, self._ended(finish), measured, self._rendering.warnings
+        )
+
+    def _render(self) -> Ended:
+        self._place.clear()
+        values = values_of(
+            self._job, self._template, self._renderer, self._place, self._sandbox.file, self._frames
+        )
+        self._place.hand_over()
+        session = RenderSession(
+            f"claim-{self._claim_id}",
+            self._template,
+            values,
+            self._place.session,
+            self._rendering.line,
+            environment(self._renderer.found, self._job.plugins, os.environ),
+        )
+        rendered = threading.Event()
+        looking = threading.Thread(target=self._hold, args=[rendered], name="limits", daemon=True)
+        session.start()
+        looking.start()
+        try:
+            while not session.wait(_POLL_SECONDS):
+                if self._stopping.is_set():
+                    self._fate.decide(End.STOPPED)
+                self._rendering.check_time()
+                if self._fate.end is not None or self._rendering.condemned:
+                    session.kill()
+        finally:
+            rendered.set()
+            looking.join()
+        ended = session.close()
+        self._place.stop_leftovers()
+        if failure := self._limit_hit(ended):
+            self._rendering.condemn(failure)
+        return ended
+
+    def _hold(self, rendered: threading.Event) -> None:
+        """End the renderer when it uses too much. A thread of its own: looking may take long."""
+        while not rendered.wait(LOOK_SECONDS):
+            if failure := self._watch.look():
+                # Before anybody else ends its first process, through which the others are found.
+                self._watch.kill()
+                self._rendering.condemn(failure)
+
+    def _limit_hit(self, ended: Ended) -> Failure | None:
+        """Return which limit the kernel has enforced; None: none."""
+        if ended.signal is not None and ended.signal == getattr(signal, "SIGXFSZ", None):
+            return file_too_large(self._limits)
+        return self._watch.told_by_the_kernel()
+
+    def _written(self, frame: FrameFiles) -> None:
+        """Let a frame be sent. Runs in OpenJD's thread."""
+        self._told += 1
+        if self._told > len(self._frames) + _MOST_TOO_MANY:
+            self._rendering.condemn(
+                Failure("The renderer reported more frames than it was asked for.", False)
+            )
+        self._done.put(frame)
+        if self._may_yield:
+            # The next frame has hardly begun: nothing is lost with the renderer.
+            self._fate.decide(End.FINISHED)
+
+    def _heartbeat(self) -> None:
+        answered = time.monotonic()
+        while not self._over.is_set() and self._fate.end is not End.LOST:
+            begin = time.monotonic()
+            try:
+                at = self._rendering.frame
+                # The farm refuses to hear of others; that the runner lives is true all the same.
+                command = self._farm.heartbeat(self._claim_id, at if at in self._given else None)
+                answered = time.monotonic()
+                if command is RunnerCommand.YIELD:
+                    self._yielding = True
+                    if self._may_yield and self._rendering.frame is None:
+                        self._fate.decide(End.FINISHED)
+                elif command is RunnerCommand.STOP:
+                    # Only the renderer ends: the farm will say whether there is another claim.
+                    self._fate.decide(End.FINISHED)
+            except FarmGoneError as error:
+                if time.monotonic() - answered > GIVE_UP_SECONDS:
+                    self._fate.of(error)
+            except (ClaimLostError, NotWelcomeError) as error:
+                self._fate.of(error)
+                return
+            except ReportError:
+                pass  # refused: the other calls will say why
+            self._over.wait(max(0.0, HEARTBEAT_SECONDS - (time.monotonic() - begin)))
+
+    @property
+    def _may_yield(self) -> bool:
+        """Whether the renderer may be ended between two frames.
+
+        Not while a job is done as a whole: all of it would be lost, and begun anew.
+        """
+        return self._yielding and not self._template.whole
+
+    def _send_results(self) -> None:
+        while (frame := self._done.get()) is not None:
+            if self._fate.end in (End.LOST, End.GONE):
+                continue
+            try:
+                self._results.send(frame)
+            except ReportError as error:
+                self._fate.of(error)
+            failure = self._results.failure
+            if failure is not None and failure.permanent:
+                self._rendering.condemn(failure)
+
+    def _finish(self, ended: Ended) -> Finish:
+        if self._fate.end is not None:
+            # What was begun after the frame for which it was to wait is no loss.
+            frame = None if self._yielding else self._rendering.frame
+            return Finish(outcome=Outcome.STOPPED, frame=frame, exit_code=ended.status)
+        left = [frame for frame in self._frames if frame not in self._results.sent]
+        told, symptoms = self._rendering, self._template.symptoms
+        failure = told.failure or self._results.failure
+        finish = judge(ended, failure, left, told.frame, told.last_line, symptoms)
+        if finish.outcome is Outcome.NO_LICENCE and self._sandbox.closed:
+            return finish.model_copy(update={"sentence": f"{finish.sentence} {_CLOSED}"[:2000]})
+        return finish
+
+    def _complete(self, ended: Ended) -> Finish | None:
+        """Report what belongs together; return the outcome when that did not work."""
+        try:
+            self._results.complete()
+        except ReportError as error:
+            self._fate.of(error)
+        return self._finish(ended) if self._results.failure or self._fate.end else None
+
+    def _close_log(self, finish: Finish) -> None:
+        if self._fate.end in (End.LOST, End.GONE):
+            threading.Thread(target=self._log.close, daemon=True).start()
+            return
+        if finish.sentence:
+            self._log.add(finish.sentence)
+        self._log.close()
+
+    def _ended(self, finish: Finish) -> EndedClaim | None:
+        if self._fate.end in (End.LOST, End.GONE):
+            return None
+        if finish.outcome is Outcome.NO_LICENCE:
+            # Looked at while it lived; or told to who waited for its end. One may miss some.
+            ended = cpu_seconds_of_ended() - self._cpu_before
+            used = round(max(self._watch.cpu_seconds, ended), 3)
+            finish = finish.model_copy(update={"processor_seconds": used})
+        return EndedClaim(claim_id=self._claim_id, finish=finish)
+
+
+def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
+    """End a claim for which no renderer could be started, the reason in the log as well.
+
+    Raises:
+        farm.runner.farm_client.ReportError: the farm could not be told.
+    """
+    log = ClaimLog(farm, claim_id)
+    log.add(failure.sentence)
+    log.close()
+    farm.finish(EndedClaim(claim_id=claim_id, finish=failed(failure, None)))

@@ -1,0 +1,113 @@
+"""How did a claim end? Pure: from what was seen to what the farm is told."""
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from farm_protocol.runner import Finish, Outcome
+
+from farm.runner.claim.session import Ended
+from farm.templates import Symptoms
+
+_SENTENCE = 2000
+"""Most characters of a sentence: the protocol's limit."""
+_MARKER = 500
+"""Most characters of a line that is quoted."""
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A reason to fail.
+
+    Attributes:
+        permanent: trying again cannot help.
+        no_licence: the renderer got no licence: nothing of the job's own went wrong.
+        marker: the line of the renderer's output that says so; "" when another reason does.
+        frame: that failed; None: the one that was being rendered, if any.
+    """
+
+    sentence: str
+    permanent: bool
+    no_licence: bool = False
+    marker: str = ""
+    frame: int | None = None
+
+
+def condemn(line: str, symptoms: Symptoms) -> Failure | None:
+    """Return what a line of the renderer's output means; None when nothing."""
+    marker = line.strip()[:_MARKER]
+    if symptoms.no_licence.search(line):
+        return Failure(f"The renderer got no licence: {marker}", False, True, marker)
+    for pattern, sentence in symptoms.hopeless.items():
+        if found := pattern.search(line):
+            return Failure(sentence.format(**found.groupdict()), True, False, marker)
+    if symptoms.failed.search(line):
+        return Failure(f"The renderer reported an error: {marker}", False, False, marker)
+    return None
+
+
+def judge(
+    ended: Ended,
+    failure: Failure | None,
+    left: Sequence[int],
+    rendering: int | None,
+    last_line: str,
+    symptoms: Symptoms,
+) -> Finish:
+    """Return what to tell the farm. Exit code 0 alone is never believed.
+
+    Parameters:
+        failure: what the renderer or the check of a frame said; None when nothing.
+        left: frames of the claim that were not delivered.
+        rendering: the frame that was being rendered at the end; None between frames.
+        last_line: last line of the renderer's output, a hint when it said nothing clear.
+    """
+    if failure is None:
+        failure = _crash(ended, left, rendering, last_line)
+        if failure is not None and ended.exit_code in symptoms.no_licence_codes:
+            failure = replace(failure, no_licence=True)
+    if failure is None:
+        return Finish(outcome=Outcome.COMPLETED, exit_code=ended.status)
+    return failed(failure, ended.status, rendering)
+
+
+def failed(failure: Failure, exit_code: int | None, rendering: int | None = None) -> Finish:
+    """Return what to tell the farm about a failure; parameters as those of `judge`."""
+    sentence = failure.sentence
+    if len(sentence) > _SENTENCE:
+        sentence = sentence[: _SENTENCE - 3] + "..."
+    return Finish(
+        outcome=Outcome.NO_LICENCE if failure.no_licence else Outcome.FAILED,
+        sentence=sentence,
+        frame=rendering if failure.frame is None else failure.frame,
+        exit_code=exit_code,
+        permanent=failure.permanent,
+        marker=failure.marker,
+    )
+
+
+def _crash(
+    ended: Ended, left: Sequence[int], rendering: int | None, last_line: str
+) -> Failure | None:
+    where = f" while it rendered frame {rendering}" if rendering is not None else ""
+    if ended.signal is not None:
+        why = " It may have run out of memory." if ended.signal == signal.SIGKILL else ""
+        name = _signal_name(ended.signal)
+        return Failure(f"The renderer was ended by {name}{where}.{why}", False)
+    hint = f" Its last words: {last_line[:500]}" if last_line else ""
+    if ended.exit_code is None:
+        return Failure(f"The renderer could not be started.{hint}", False)
+    if ended.exit_code != 0:
+        return Failure(f"The renderer ended with exit code {ended.exit_code}{where}.{hint}", False)
+    if left:
+        frames = ", ".join(map(str, left[:_SHOWN])) + (" ..." if len(left) > _SHOWN else "")
+        return Failure(f"The renderer ended without an error but without frame {frames}.", False)
+    return None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,1 @@
+"""Results: taken from the renderer, checked, and delivered."""

@@ -1,0 +1,231 @@
+"""Has images looked at by a process that is thrown away when one of them ruins it.
+
+One process, `farm.runner.results.image_worker`, serves a runner for all of its life: it is started while
+the renderer loads, so that the first frame need not wait for it.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from farm_protocol.runner import SandboxMode
+from pydantic import TypeAdapter, ValidationError
+
+from farm.confine import is_root
+from farm.confine.readers import command, environment, new_folder
+from farm.confine.removal import remove_tree
+from farm.frame_health.statistics import ImageStatistics
+from farm.runner.results.image_check import MOST_BYTES
+from farm.runner.results.outputs import OutputError, check_there
+
+log = logging.getLogger("farm.runner")
+
+_HEADER_SECONDS = 120.0
+"""Also for the start of the process, on a machine that has much to do."""
+_BYTES_A_SECOND = 4 << 20
+_MOST_ANSWER = 1 << 20
+_MOST_SENTENCE = 1000
+_NO_ANSWER = "the process that looked at it gave no proper answer"
+_STATISTICS: TypeAdapter[ImageStatistics | None] = TypeAdapter(ImageStatistics | None)
+
+
+class _EndedError(Exception):
+    """The process has ended, or is of no use any more. ``str()`` says how, for people."""
+
+
+class ImageChecks:
+    """Looks at the images of a runner, one after the other. May be asked from any thread."""
+
+    def __init__(self, mode: SandboxMode) -> None:
+        """Start nothing yet. ``mode``: of the farm's sandbox."""
+        self._mode = mode
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: socket.socket | None = None
+        self._rest = b""
+        self._folder: Path | None = None
+
+    def warm_up(self) -> None:
+        """Start the process, and do not wait until it is ready."""
+        with self._lock:
+            self._start()
+
+    def check(self, path: Path, name: str, size: tuple[int, int] | None) -> ImageStatistics | None:
+        """Return the numbers of what people see of an image; None of one that has none.
+
+        Parameters:
+            path: of a file that nobody else writes any more.
+            name: how people know it.
+            size: expected (width, height) in pixels; None to take any.
+
+        Raises:
+            OutputError: it is not whole, has another size, asks for more than a frame needs, or
+                ruins who looks at it.
+            OSError: it cannot be read.
+        """
+        check_there(path, name)
+        question = {"name": name, "suffix": path.suffix, "size": size, "path": str(path.resolve())}
+        line = json.dumps(question).encode() + b"\n"
+        with self._lock, _open(path, name) as file:
+            try:
+                for last in (False, True):
+                    try:
+                        self._start()
+                        self._ask(line, file)
+                        break
+                    except OSError:
+                        # It had ended before: that is not this image's fault.
+                        self._throw_away()
+                        if last:
+                            raise
+                return self._answer(name)
+            except _EndedError as error:
+                self._throw_away()
+                log.warning("The process that looks at images ended at %s: %s", name, error)
+                raise OutputError(
+                    f"The result {name} cannot be checked: {error}. It is damaged, or needs more"
+                    " memory or time than any frame does."
+                ) from None
+            except BaseException:
+                self._throw_away()
+                raise
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._throw_away()
+
+    def _start(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        self._throw_away()
+        line = command("farm.runner.results.image_worker", self._mode)
+        if line[0] == sys.executable:
+            # Without a sandbox, which has its own: what it leaves there when it is killed goes too.
+            self._folder = new_folder("images-")
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                line,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                # What its libraries print would be a scene's to choose.
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env=environment(self._folder),
+            )
+        self._connection, self._rest = ours, b""
+
+    def _ask(self, line: bytes, file: int) -> None:
+        assert self._connection is not None
+        self._connection.settimeout(_HEADER_SECONDS)
+        if sys.platform == "linux":
+            sent = socket.send_fds(self._connection, [line], [file])
+            self._connection.sendall(line[sent:])
+        else:
+            self._connection.sendall(line)
+
+    def _answer(self, name: str) -> ImageStatistics | None:
+        until = time.monotonic() + _HEADER_SECONDS
+        begun = False
+        while True:
+            said = self._next(until)
+            if "decoding" in said:
+                # Who an image has in its hands must not get time for ever.
+                if begun or not 0 <= said["decoding"] <= MOST_BYTES:
+                    raise _EndedError(_NO_ANSWER)
+                begun = True
+                until = time.monotonic() + _HEADER_SECONDS + said["decoding"] / _BYTES_A_SECOND
+            elif "wrong" in said:
+                raise OutputError(_printable(str(said["wrong"])))
+            elif "statistics" in said:
+                try:
+                    return _STATISTICS.validate_python(said["statistics"])
+                except ValidationError:
+                    raise _EndedError(_NO_ANSWER) from None
+
+    def _next(self, until: float) -> dict[str, Any]:
+        """Return the next line that it says. Raises _EndedError."""
+        assert self._connection is not None
+        while b"\n" not in self._rest:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise _EndedError("it took too long")
+            self._connection.settimeout(left)
+            try:
+                data = self._connection.recv(1 << 16)
+            except TimeoutError:
+                continue
+            except OSError:
+                data = b""
+            if not data:
+                raise _EndedError(self._how_it_ended())
+            self._rest += data
+            if len(self._rest) > _MOST_ANSWER:
+                raise _EndedError(_NO_ANSWER)
+        line, _, self._rest = self._rest.partition(b"\n")
+        try:
+            said = json.loads(line)
+        except ValueError:
+            raise _EndedError(_NO_ANSWER) from None
+        if not isinstance(said, dict) or not isinstance(said.get("decoding", 0), int):
+            raise _EndedError(_NO_ANSWER)
+        return said
+
+    def _how_it_ended(self) -> str:
+        assert self._process is not None
+        try:
+            code = self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            return "the process that looked at it stopped answering"
+        # bubblewrap says 128 and the number of the signal.
+        signal = -code if code < 0 else code - 128 if code > 128 else 0
+        why = f"signal {signal}" if signal else f"exit code {code}"
+        return f"the process that looked at it ended with {why}"
+
+    def _throw_away(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._connection = None
+        if self._folder is not None:
+            remove_tree(self._folder)
+            self._folder = None
+
+
+def _printable(text: str) -> str:
+    """Return a sentence that the process says: it may be in a scene's hands."""
+    return "".join(each if each.isprintable() else " " for each in text[:_MOST_SENTENCE])
+
+
+@contextlib.contextmanager
+def _open(path: Path, name: str) -> Iterator[int]:
+    """Open a file that a renderer has written, so that the process may read it, too.
+
+    The process of a runner that is root is not: it may read what everybody may.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise OutputError(f"{name} is no file: the scene has put something else in its place.")
+        if is_root() and not status.st_mode & stat.S_IROTH:
+            # A file of another name is not the renderer's to be opened to everybody.
+            if status.st_nlink > 1:
+                raise OutputError(f"{name} is a hard link to a file that others may not read.")
+            os.fchmod(file, status.st_mode | stat.S_IROTH)
+        yield file
+    finally:
+        os.close(file)

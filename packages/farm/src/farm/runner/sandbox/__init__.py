@@ -1,0 +1,1 @@
+"""What confines a renderer, and what it may use of the machine."""

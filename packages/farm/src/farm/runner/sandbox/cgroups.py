@@ -1,0 +1,163 @@
+"""Control groups of Linux (version 2): the kernel itself holds a renderer to its memory.
+
+A runner may make a group where it is root on a machine or in a container, or where systemd has
+delegated its service's own group to it (``Delegate=yes`` with ``DelegateSubgroup=``). Nothing is
+changed that systemd has not handed over.
+"""
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm.runner.sandbox.limits import Limits
+
+ROOT = Path("/sys/fs/cgroup")
+_NEEDED = frozenset({"memory", "pids"})
+_NAME = "envoy-render-"
+_SYSTEMD = Path("/run/systemd/system")
+"""There when systemd manages this machine's groups."""
+_TRIES, _PAUSE_SECONDS = 40, 0.05
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the kernel counts of a group.
+
+    Attributes:
+        cpu_seconds: processor time, of processes that have ended as well.
+        killed: processes that the kernel has killed because the group's memory was used up.
+        refused: how often a process or thread was not started because there were too many.
+    """
+
+    cpu_seconds: float
+    killed: int
+    refused: int
+
+
+class Group:
+    """A control group for the renderers of one job."""
+
+    def __init__(self, path: Path) -> None:
+        """``path``: the group's folder, which exists."""
+        self.path = path
+
+    @classmethod
+    def make(cls, limits: Limits) -> "Group | None":
+        """Make a group with the limits of a job; None where that is not possible."""
+        base = _base()
+        if base is None:
+            return None
+        path = base / f"{_NAME}{os.getpid()}"
+        group = cls(path)
+        try:
+            path.mkdir(exist_ok=True)
+            (path / "memory.max").write_text(str(limits.memory_bytes))
+            (path / "pids.max").write_text(str(limits.processes))
+            # All of a renderer or nothing: half of one only hangs.
+            (path / "memory.oom.group").write_text("1")
+        except OSError:
+            group.remove()
+            return None
+        return group
+
+    def counts(self) -> Counts:
+        """Return what the kernel has counted so far; all 0 when the group is gone."""
+        try:
+            return Counts(
+                cpu_seconds=_values(self.path / "cpu.stat").get("usage_usec", 0) / 1e6,
+                killed=_values(self.path / "memory.events").get("oom_kill", 0),
+                refused=_values(self.path / "pids.events").get("max", 0),
+            )
+        except OSError:
+            return Counts(0.0, 0, 0)
+
+    def kill(self) -> None:
+        """Kill all that is in the group."""
+        with contextlib.suppress(OSError):
+            (self.path / "cgroup.kill").write_text("1")
+
+    def remove(self) -> None:
+        """Kill what is left in the group and remove it."""
+        for _ in range(_TRIES):
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+            if not self.path.exists():
+                return
+            self.kill()
+            time.sleep(_PAUSE_SECONDS)  # What is killed takes a moment to leave.
+
+
+def usable() -> bool:
+    """Return whether this process can make groups."""
+    return _base() is not None
+
+
+def memory_of_this_process() -> int | None:
+    """Return how much memory a container gives to this process; None: all of the machine's."""
+    try:
+        own = _own()
+        groups = [own, *own.parents] if own else []
+        texts = [
+            (each / "memory.max").read_text().strip()
+            for each in groups
+            if each.is_relative_to(ROOT) and (each / "memory.max").exists()
+        ]
+    except OSError:
+        return None
+    return min((int(text) for text in texts if text.isdigit()), default=None)
+
+
+def _base() -> Path | None:
+    """Return the group in which this process may make others; None when there is none."""
+    try:
+        own = _own()
+        if own is None:
+            return None
+        # A group with processes of its own can have no groups with limits in it, but the root.
+        for group in [own] if own == ROOT else [own, own.parent]:
+            if _may_use(group):
+                return group
+    except OSError:
+        pass
+    return None
+
+
+def _own() -> Path | None:
+    if not (ROOT / "cgroup.controllers").exists():
+        return None  # Version 1, or no Linux.
+    lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "")
+    path = ROOT / own.lstrip("/")
+    # A group outside of this container's view is named with dots.
+    return path if own and ".." not in path.parts and path.is_dir() else None
+
+
+def _may_use(group: Path) -> bool:
+    if _SYSTEMD.exists() and not _delegated(group):
+        return False
+    if not set((group / "cgroup.controllers").read_text().split()) >= _NEEDED:
+        return False
+    if not os.access(group, os.W_OK) or not os.access(group / "cgroup.procs", os.W_OK):
+        return False
+    handed_on = group / "cgroup.subtree_control"
+    if not set(handed_on.read_text().split()) >= _NEEDED:
+        try:
+            handed_on.write_text(" ".join(f"+{name}" for name in sorted(_NEEDED)))
+        except OSError:
+            return False
+    return True
+
+
+def _delegated(group: Path) -> bool:
+    for name in ("user.delegate", "trusted.delegate"):
+        with contextlib.suppress(OSError):
+            if os.getxattr(group, name) == b"1":
+                return True
+    return False
+
+
+def _values(file: Path) -> dict[str, int]:
+    pairs = (line.split() for line in file.read_text().splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}

@@ -1,0 +1,224 @@
+"""What confines a renderer: a sandbox where there is one, and never the rights of root.
+
+Inside, a scene's programs find the system's programs and libraries, the renderer's own and the
+job's project, all read-only; they may write into the job's folders for results and for temporary
+files, and nowhere else. There is no network but the way to the job's licence servers (`licences`).
+`farm.confine` makes the command line, `sandbox_view` says what is seen.
+"""
+
+import logging
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from farm_protocol.runner import SandboxMode
+
+from farm.confine import (
+    SYSTEM,
+    Account,
+    View,
+    drop,
+    groups_of,
+    is_root,
+    opened,
+    prefix,
+    probe,
+    trial,
+)
+from farm.renderers import Renderer
+from farm.runner.sandbox.licences import Licences
+from farm.runner.sandbox.limits import Limits
+from farm.runner.sandbox.view import own_python, seen, view_of
+from farm.runner.workplace import Workplace
+from farm.templates import SHARED, Template
+
+log = logging.getLogger("farm.runner")
+
+_NAME_SERVICE = Path("/etc/nsswitch.conf")
+_RIGHTS = {
+    False: (
+        "a scene can read, change and delete everything that the farm's user can, and use the"
+        " network."
+    ),
+    True: (
+        "a scene runs as an account without rights, but can read what everybody on this machine"
+        " may read, and use the network."
+    ),
+}
+"""What a scene may do outside of a sandbox: as the farm's user, and where that is root."""
+
+
+class SandboxError(Exception):
+    """There is no sandbox although one is required. ``str()`` is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """What was set up.
+
+    Attributes:
+        prefix: the command line to put in front of the renderer's; () for none.
+        apart: whether the renderer then is among processes of its own.
+        warning: what the job's owner must know; "" when all is well.
+        works: the renderer runs in one.
+        closed: the renderer reaches no network at all, and no licence server.
+        programs: whether a scene may run what its renderer confines only halfway, as shaders in
+            OSL: inside, and where the operator has switched the sandbox off.
+        file: where all of it is written down for `farm_start.py`.
+    """
+
+    prefix: tuple[str, ...] = ()
+    apart: bool = False
+    warning: str = ""
+    works: bool = False
+    closed: bool = False
+    programs: bool = False
+    file: Path = Path()
+
+
+def complaint(mode: SandboxMode) -> str:
+    """Return what an operator must know of this machine, as a sentence; "" when all is well."""
+    if mode == "off" or not (reason := probe()):
+        return ""
+    if mode == "required":
+        return required(reason)
+    return f"{_trouble(reason)}: {_RIGHTS[is_root()]}"
+
+
+def set_up(
+    mode: SandboxMode,
+    place: Workplace,
+    renderer: Renderer,
+    template: Template,
+    gpu: bool,
+    limits: Limits,
+    plugins: Iterable[str] = (),
+    licences: Licences | None = None,
+    watched: bool = True,
+) -> Sandbox:
+    """Prepare the sandbox of a job's renderers.
+
+    Parameters:
+        gpu: whether the job uses the GPUs of this machine.
+        limits: of the renderers; those that a command line can set are.
+        plugins: the job's own, ``<code>`` or ``<code>:<version>``.
+        licences: the way to its licence servers; None for none.
+        watched: no control group holds it to its memory.
+
+    Raises:
+        SandboxError: the mode is ``required`` and there is none.
+        farm.confine.AccountError: root cannot be given up here.
+    """
+    account = place.account
+    if mode == "off":
+        log.info("The sandbox is switched off: %s", _RIGHTS[account is not None])
+    if mode == "off" and account is None:
+        return Sandbox(programs=True)
+    view = view_of(place, renderer, template, gpu, list(plugins))
+    view = replace(view, small_bytes=limits.small_bytes, watched=watched)
+    # The kernel counts the processes of a user namespace; of root's sandbox, which has none, those
+    # of the account, wherever they are.
+    shared = account is not None and not account.own
+    counted = [] if shared else _counted(limits.hard_processes)
+    without = Sandbox() if account is None else _without(view, account, counted)
+    reason = probe() if mode != "off" else ""
+    if mode != "off" and not reason:
+        line = [*_inside(view, account, licences), *counted]
+        reason = _refusal(line, list(without.prefix), renderer, template)
+        if licences is not None:
+            licences.sandbox_ended()
+        if not reason:
+            closed = licences is None
+            return Sandbox(tuple(line), apart=True, works=True, closed=closed, programs=True)
+    if mode == "required":
+        raise SandboxError(required(reason))
+    if account is not None and not without.apart:
+        _check_reach(without.prefix, renderer, template)
+    if mode == "off":
+        return replace(without, programs=True)
+    warning = f"{_trouble(reason)}: {_RIGHTS[account is not None]}"
+    log.warning("%s", warning)
+    return replace(without, warning=warning)
+
+
+def _counted(most: int) -> list[str]:
+    """Return the command line that lets its user have so many processes and threads.
+
+    [] where util-linux is missing: there they are watched only.
+    """
+    program = shutil.which("prlimit")
+    return [] if program is None else [program, "--core=0", f"--nproc={most}", "--"]
+
+
+def _without(view: View, account: Account, counted: list[str]) -> Sandbox:
+    """Return how a renderer is started without a sandbox, but not as root."""
+    if probe():
+        return Sandbox((*drop(account, groups_of(view.devices)), *counted))
+    # A program may be a script for the farm's own Python, which may lie in root's folder.
+    view = replace(view, readable=(*view.readable, *own_python()))
+    return Sandbox((*opened(view, account), *counted), apart=True)
+
+
+def _inside(view: View, account: Account | None, licences: Licences | None) -> list[str]:
+    if licences is None:
+        return prefix(view, account)
+    files = ((licences.hosts, Path("/etc/hosts")), (licences.name_service, _NAME_SERVICE))
+    return prefix(replace(view, files=files), account, licences.prefix())
+
+
+def _refusal(inside: list[str], outside: list[str], renderer: Renderer, template: Template) -> str:
+    """Return why the renderer does not start inside the sandbox; "" when it does.
+
+    Parameters:
+        inside, outside: the command line in front of it, with and without a sandbox.
+    """
+    program = renderer.command[0]
+    if seen(Path(program).resolve(), SYSTEM):
+        return ""  # The system's own, complete in there: a third of a second saved.
+    # Anything else may be a script, or a package of another kind, that needs more than its folder.
+    arguments = ["-s", "-c", ""] if renderer.kind == "bpy" else [*template.trial]
+    line = [*_prepared(program, template), *arguments]
+    reason = trial([*inside, *line], f"{program} does not start in bubblewrap")
+    # What fails outside as well, as without a licence, is no reason to open the sandbox. Nor is
+    # what happens when a scene is opened: a scene could ask for that.
+    return reason if reason and not trial([*outside, *line], program) else ""
+
+
+def _prepared(program: str, template: Template) -> list[str]:
+    """Return how the program is started: as `drive.py` does, behind its script if it has one."""
+    setup = template.drive.setup if template.drive else ""
+    script = Path(program).resolve().parent / setup
+    if not setup or not script.exists():
+        return [program]
+    return ["/bin/sh", "-c", '. "$0" && exec "$@"', str(script), program]
+
+
+def _check_reach(outside: Sequence[str], renderer: Renderer, template: Template) -> None:
+    """Make sure that a renderer without a sandbox can be started. Raises SandboxError."""
+    needed = [renderer.command[0], template.scripts, SHARED, *([sys.executable] * template.python)]
+    test = 'for each; do test -r "$each" || { echo "$each"; exit 1; }; done'
+    line = [*outside, "/bin/sh", "-c", test, "sh", *map(str, needed)]
+    if reason := trial(line, "The account that renderers have when the farm is root cannot read"):
+        raise SandboxError(
+            f"{reason} Install it where everybody may read it, or start the farm as an ordinary"
+            " user."
+        )
+
+
+def required(reason: str) -> str:
+    """Return why there is no work here, as a sentence.
+
+    Parameters:
+        reason: why there is no sandbox; "" for a renderer that was started without one.
+    """
+    return (
+        f"{_trouble(reason)}, and this farm requires one (FARM_SANDBOX=required, which is the"
+        " default of a farm with several accounts or on a network)."
+    )
+
+
+def _trouble(reason: str) -> str:
+    why = f" ({reason.rstrip('.')})" if reason else ""
+    return f"This render machine has no working sandbox{why}"

@@ -1,0 +1,191 @@
+"""What a renderer and all that it has started use: processes, memory, processor time, disk."""
+
+import contextlib
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from farm_protocol.runner import HostLimits
+
+from farm.runner.sandbox import cgroups
+from farm.runner.sandbox.limits import Machine, held_by
+
+
+def this_machine(folder: Path) -> Machine:
+    """Return what this machine has for its renderers.
+
+    Parameters:
+        folder: an existing one, on the disk that they write to.
+    """
+    memory = psutil.virtual_memory().total
+    # Of the CPUs only those that this process may use.
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Machine(
+        memory_bytes=min(memory, cgroups.memory_of_this_process() or memory),
+        processors=cpus or 1,
+        disk_bytes=psutil.disk_usage(str(folder)).total,
+    )
+
+
+def this_machine_holds(sandbox: bool) -> HostLimits:
+    """Return how this machine holds renderers to their limits.
+
+    Parameters:
+        sandbox: they run in one.
+    """
+    return held_by(cgroups.usable(), sandbox, os.name == "posix")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A process and all that descend from it.
+
+    Attributes:
+        processes: with their threads.
+        memory_bytes: of RAM; what several share counts once.
+        shared_bytes: of it, what is shared and lies in no file of a disk.
+        cpu_seconds: of those that live, and of those that these have waited for.
+    """
+
+    members: tuple[psutil.Process, ...] = ()
+    processes: int = 0
+    memory_bytes: int = 0
+    shared_bytes: int = 0
+    cpu_seconds: float = 0.0
+
+    def kill(self) -> None:
+        """Kill all of them, and what they start meanwhile."""
+        stopped: set[psutil.Process] = set()
+        found = set(self.members)
+        # Stopped first: what has no parent any more cannot be found, and is not to start others.
+        while found:
+            for each in found:
+                with contextlib.suppress(psutil.Error):
+                    each.suspend()
+            stopped |= found
+            found = _children(self.members[:1]) - stopped
+        for each in stopped:
+            with contextlib.suppress(psutil.Error):
+                each.kill()
+
+
+@dataclass(frozen=True)
+class FolderUse:
+    """What lies in folders: bytes on the disk, number of entries, size of the largest file.
+
+    ``hidden``: a folder that could not be looked into, "" for none: shut, or in too many others.
+    """
+
+    disk_bytes: int
+    files: int
+    largest_bytes: int
+    hidden: str = ""
+
+
+def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
+    """Return what a process and its descendants use now; nothing when it is gone.
+
+    Parameters:
+        most_processes: of more than these, no more than that is learned.
+        most_memory_bytes: only above it is it worth the while to count shared memory once.
+    """
+    try:
+        first = psutil.Process(pid)
+        members = (first, *first.children(recursive=True))
+    except psutil.Error:
+        return Tree()
+    if len(members) > most_processes:
+        return Tree(members, len(members))
+    threads, resident, shared, tables, seconds = 0, 0, 0, 0, 0.0
+    for each in members:
+        with contextlib.suppress(psutil.Error), each.oneshot():
+            threads += each.num_threads()
+            resident += each.memory_info().rss
+            told = _status(each.pid)
+            shared += told.get("RssShmem", 0)
+            tables += told.get("VmPTE", 0)
+            times = each.cpu_times()
+            seconds += times.user + times.system
+            seconds += getattr(times, "children_user", 0.0)
+            seconds += getattr(times, "children_system", 0.0)
+    if resident > most_memory_bytes and len(members) > 1:
+        shares = [_fair_share(each) for each in members]
+        resident, shared = (sum(parts) for parts in zip(*shares, strict=True))
+    return Tree(members, threads, resident + tables, shared, seconds)
+
+
+def cpu_seconds_of_ended() -> float:
+    """Return the processor time of all descendants of this process that have ended.
+
+    Not of those whose parents were killed before them; 0.0 where the system does not tell.
+    """
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def folder_use(folders: Iterable[Path], most_files: int) -> FolderUse:
+    """Return what lies in folders, whoever is just writing there.
+
+    No link is followed. Stops as soon as there are more than ``most_files`` entries.
+    """
+    total = count = largest = 0
+    hidden = ""
+    waiting = [str(each) for each in folders]
+    while waiting and count <= most_files:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    count += 1
+                    if count > most_files:
+                        break
+                    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                        if entry.is_dir(follow_symlinks=False):
+                            waiting.append(entry.path)
+                        found = entry.stat(follow_symlinks=False)
+                        # What is used, and not what is promised: files may have holes.
+                        total += getattr(found, "st_blocks", -(-found.st_size // 512)) * 512
+                        largest = max(largest, found.st_size if stat.S_ISREG(found.st_mode) else 0)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # Removed meanwhile.
+        except OSError:
+            hidden = folder
+    return FolderUse(total, count, largest, hidden)
+
+
+def _children(parents: Iterable[psutil.Process]) -> set[psutil.Process]:
+    found: set[psutil.Process] = set()
+    for each in parents:
+        with contextlib.suppress(psutil.Error):
+            found |= set(each.children(recursive=True))
+    return found
+
+
+def _fair_share(process: psutil.Process) -> tuple[int, int]:
+    """Return the memory of a process, and what of it is shared: of both only its own share."""
+    told = _status(process.pid, "smaps_rollup")
+    if "Pss" in told:
+        return told["Pss"], told.get("Pss_Shmem", 0)
+    try:
+        # Of a process that does not let itself be looked at, all that it has.
+        return process.memory_info().rss, _status(process.pid).get("RssShmem", 0)
+    except psutil.Error:
+        return 0, 0
+
+
+def _status(process: int, file: str = "status") -> dict[str, int]:
+    """Return what Linux tells of a process in kB, in bytes; {} elsewhere, and when it is gone."""
+    try:
+        lines = Path(f"/proc/{process}/{file}").read_bytes().splitlines()
+    except OSError:
+        return {}
+    words = (line.split() for line in lines if line.endswith(b" kB"))
+    return {each[0].decode().rstrip(":"): int(each[1]) * 1024 for each in words if len(each) == 3}

@@ -1,0 +1,253 @@
+"""Holds the renderer of a claim to its limits, and says in a sentence which one it has hit.
+
+Where a control group does it, the kernel counts and this only reads; elsewhere all processes, what
+they hold open (`holdings`) and the work folder are looked at twice a second. What a renderer fills
+in between, the kernel's own limits bound: the size of a file and, in a sandbox, the number of
+processes.
+"""
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from farm.runner.claim.verdict import Failure
+from farm.runner.sandbox.cgroups import Counts, Group
+from farm.runner.sandbox.holdings import Holdings, holdings_of, shared_memory_of_machine
+from farm.runner.sandbox.limits import Limits, size
+from farm.runner.sandbox.usage import Tree, folder_use, tree_of
+from farm.runner.workplace import Workplace
+
+LOOK_SECONDS = 0.5
+_FOLDER_PART = 0.1
+"""Most of the time that may go into looking through the work folder, or what is held open."""
+_LEAST_MEMORY = 256 * 2**20
+"""Memory and swap of the whole machine, below which the kernel is about to kill at random."""
+_HIDDEN_LOOKS = 3
+"""So many times in a row a process must hide: one that is just starting does it for a moment."""
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """What holds the renderers of a job.
+
+    Attributes:
+        group: the control group they run in; None where there is none.
+        pid_file: holds the process id of the claim's renderer once it has started.
+    """
+
+    limits: Limits
+    pid_file: Path
+    group: Group | None = None
+
+    def orders(self, command: Sequence[str], apart: bool, programs: bool) -> dict[str, object]:
+        """Return what `farm_start.py` is told, in JSON, about a renderer that it becomes.
+
+        Parameters:
+            command: put in front of the renderer's own; [] for nothing.
+            apart: whether the renderer then is among processes of its own.
+            programs: whether a scene may run what its renderer confines only halfway.
+        """
+        return {
+            "command": command,
+            "apart": apart,
+            "programs": programs,
+            # By their names in `resource`.
+            "rlimits": self.limits.rlimits,
+            "group": str(self.group.path) if self.group else "",
+            "pid_file": str(self.pid_file),
+        }
+
+
+class Watch:
+    """Watches the renderer of one claim. Not thread-safe: one thread looks, then another asks."""
+
+    def __init__(
+        self, confinement: Confinement, place: Workplace, frames: int, sandboxed: bool = False
+    ) -> None:
+        """Prepare, before the renderer starts.
+
+        Parameters:
+            frames: number of the claim's frames.
+            sandboxed: the renderer runs in a sandbox.
+        """
+        self._limits, self._group = confinement.limits, confinement.group
+        self._pid_file = confinement.pid_file
+        self._pid_file.unlink(missing_ok=True)
+        self._folders = (place.written, place.home, place.taken)
+        self._disk = place.root
+        self._most_cpu = self._limits.frame_cpu_seconds * max(1, frames)
+        # A group serves all claims of a job, one after the other.
+        self._before = self._group.counts() if self._group else Counts(0.0, 0, 0)
+        self._tree = Tree()
+        self._sandboxed, self._shared_before = sandboxed, shared_memory_of_machine()
+        self._held, self._hidden_looks = Holdings(), 0
+        self._next_folder_look = self._next_held_look = 0.0
+        self.cpu_seconds = 0.0
+
+    def look(self) -> Failure | None:
+        """Return why the renderer must be ended now; None when it may go on."""
+        pid = self._pid()
+        if pid is None:
+            return None
+        limits = self._limits
+        self._tree = tree_of(pid, limits.processes, limits.memory_bytes)
+        self.cpu_seconds = max(self.cpu_seconds, self._tree.cpu_seconds)
+        self._look_at_held()
+        return (
+            self.told_by_the_kernel()
+            or _too_much_memory(limits, self._memory_bytes())
+            or self._too_much_held()
+            or _too_many_processes(limits, self._tree.processes)
+            or self._too_much_cpu()
+            or self._machine_full()
+            or self._too_much_disk()
+        )
+
+    def told_by_the_kernel(self) -> Failure | None:
+        """Return which limit the kernel has enforced; None: none that it tells of.
+
+        To be asked once more after the renderer's end.
+        """
+        if self._group is None:
+            return None
+        now = self._group.counts()
+        self.cpu_seconds = max(self.cpu_seconds, now.cpu_seconds - self._before.cpu_seconds)
+        if now.killed > self._before.killed:
+            return _too_much_memory(self._limits, self._limits.memory_bytes + 1)
+        if now.refused > self._before.refused:
+            return _too_many_processes(self._limits, self._limits.processes + 1)
+        return None
+
+    def kill(self) -> None:
+        """Kill all that the renderer has started, as far as it is known."""
+        if self._group is not None:
+            self._group.kill()
+        self._tree.kill()
+
+    def _pid(self) -> int | None:
+        with contextlib.suppress(OSError, ValueError):
+            return int(self._pid_file.read_text())
+        return None
+
+    def _look_at_held(self) -> None:
+        begin = time.monotonic()
+        if begin < self._next_held_look:
+            return
+        processes = [each.pid for each in self._tree.members]
+        self._held = holdings_of(processes, self._shared_before, self._sandboxed)
+        self._next_held_look = begin + (time.monotonic() - begin) / _FOLDER_PART
+        self._hidden_looks = self._hidden_looks + 1 if self._held.hidden else 0
+
+    def _memory_bytes(self) -> int:
+        """Return the memory of all processes, and what belongs to none where we count alone."""
+        tree, held = self._tree, self._held
+        if self._group is not None:
+            return tree.memory_bytes
+        unmapped = max(0, held.shared_bytes - tree.shared_bytes)
+        return tree.memory_bytes + unmapped + held.buffer_bytes
+
+    def _too_much_held(self) -> Failure | None:
+        if self._held.too_many:
+            return Failure(
+                "The renderer keeps so many files, pipes, sockets and mappings open that what it "
+                "uses cannot be measured.",
+                True,
+            )
+        if self._hidden_looks >= _HIDDEN_LOOKS and self._group is None:
+            return Failure(
+                "The renderer has a process that hides what it keeps open: how much memory it uses "
+                "cannot be measured.",
+                True,
+            )
+        return None
+
+    def _too_much_cpu(self) -> Failure | None:
+        if self.cpu_seconds <= self._most_cpu:
+            return None
+        return Failure(
+            f"The renderer used {self.cpu_seconds / 3600:.2f} hours of processor time; this "
+            f"machine type allows {self._limits.frame_cpu_seconds / 3600:.2f} for a frame.",
+            True,
+        )
+
+    def _machine_full(self) -> Failure | None:
+        """Return whether the machine itself is about to run out of what it has."""
+        left = psutil.virtual_memory().available
+        if left < _LEAST_MEMORY and left + psutil.swap_memory().free < _LEAST_MEMORY:
+            return Failure(
+                "The render machine ran out of memory, of which this renderer held "
+                f"{size(self._memory_bytes())}.",
+                False,
+            )
+        with contextlib.suppress(OSError):
+            free = psutil.disk_usage(str(self._disk)).free
+            if free < self._limits.reserve_bytes:
+                return Failure(
+                    f"The render machine's disk has only {size(free)} left; a renderer must leave "
+                    f"{size(self._limits.reserve_bytes)} free.",
+                    False,
+                )
+        return None
+
+    def _too_much_disk(self) -> Failure | None:
+        begin, limits = time.monotonic(), self._limits
+        if begin < self._next_folder_look:
+            return None
+        found = folder_use(self._folders, limits.files)
+        self._next_folder_look = begin + (time.monotonic() - begin) / _FOLDER_PART
+        written = found.disk_bytes + self._held.disk_bytes
+        if written > limits.disk_bytes:
+            return Failure(
+                f"The renderer has written {size(written)}; this machine type allows "
+                f"{size(limits.disk_bytes)} at a time.",
+                True,
+            )
+        if found.files > limits.files:
+            return Failure(
+                f"The renderer has written more than {limits.files} files, the most that this "
+                "machine type allows at a time.",
+                True,
+            )
+        if found.largest_bytes >= limits.file_bytes:
+            return file_too_large(limits)
+        if found.hidden:
+            return Failure(
+                "The renderer has made a folder that cannot be opened, or nested folders too deep "
+                "to reach: how much it has written there cannot be measured.",
+                True,
+            )
+        return None
+
+
+def file_too_large(limits: Limits) -> Failure:
+    """Return what it means that SIGXFSZ has ended the renderer."""
+    return Failure(
+        f"The renderer wrote a file of {size(limits.file_bytes)}, the most that this machine type "
+        "allows.",
+        True,
+    )
+
+
+def _too_much_memory(limits: Limits, used: int) -> Failure | None:
+    if used <= limits.memory_bytes:
+        return None
+    # Another machine may have more.
+    return Failure(
+        f"The renderer used more than {size(limits.memory_bytes)} of memory, the most that it may "
+        "have on this machine.",
+        False,
+    )
+
+
+def _too_many_processes(limits: Limits, used: int) -> Failure | None:
+    if used <= limits.processes:
+        return None
+    return Failure(
+        f"The renderer started more than {limits.processes} processes and threads, the most that "
+        "this machine type allows at a time.",
+        True,
+    )

@@ -1,0 +1,129 @@
+"""What scenes lack: traced in threads of their own, and each question only once.
+
+What counts for an answer is the scene's path, the bytes of every .blend and the path of every other
+file: they make the key under which the answer is kept, for as long as it is among the newest.
+"""
+
+import logging
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm_protocol.hashing import new_hasher
+
+from farm.confine.readers import DEFAULT, Readers
+from farm.scenes.blend_assets import MissingAsset, UnreadableBlendError, is_blend, missing_assets
+
+logger = logging.getLogger(__name__)
+
+_THREADS = 2
+_MOST_ANSWERS = 100
+_MOST_ASSETS = 1000
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a project.
+
+    Attributes:
+        owner: account whose files they are.
+        hashes: of each file by remote path; "" of one that is still to be sent, which is no .blend.
+        places: where their bytes lie.
+    """
+
+    owner: str
+    hashes: Mapping[str, str]
+    places: Mapping[str, Path]
+
+    def key(self) -> str:
+        """Return a text that is another one as soon as anything is that counts."""
+        hasher = new_hasher()
+        hasher.update(self.owner.encode())
+        for path in sorted(self.hashes):
+            counts = self.hashes[path] if is_blend(path) else ""
+            hasher.update(f"\0{path}\0{counts}".encode("utf-8", "surrogatepass"))
+        return hasher.hexdigest()
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What is known of a scene.
+
+    Attributes:
+        missing: what it lacks; the first 1000.
+        more: how many others it lacks.
+        failure: why nothing is known, as a sentence; "" when all is well.
+    """
+
+    missing: tuple[MissingAsset, ...] = ()
+    more: int = 0
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class _Work:
+    key: tuple[str, str]
+    scene: str
+    files: Files
+    answer: "Future[Traced]"
+
+
+class Traces:
+    """Traces scenes, two at a time. May be asked from any thread."""
+
+    def __init__(self, readers: Readers = DEFAULT) -> None:
+        """Start nothing before the first question.
+
+        Parameters:
+            readers: of the processes that read scenes.
+        """
+        self._readers = readers
+        self._lock = threading.Lock()
+        self._answers: OrderedDict[tuple[str, str], Future[Traced]] = OrderedDict()
+        self._work: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+        self._threads = 0
+
+    def ask(self, scene: str, files: Files, files_key: str) -> "Future[Traced]":
+        """Return the answer, which may be there already, or be on its way for another.
+
+        Parameters:
+            scene: remote path of one of the files.
+            files_key: `Files.key`, since several scenes may share the files.
+        """
+        key = (scene, files_key)
+        with self._lock:
+            if (known := self._answers.get(key)) is not None:
+                self._answers.move_to_end(key)
+                return known
+            answer: Future[Traced] = Future()
+            self._answers[key] = answer
+            if len(self._answers) > _MOST_ANSWERS:
+                self._answers.popitem(last=False)
+            if self._threads < _THREADS:
+                self._threads += 1
+                # The end of the farm must not wait for a scene of minutes.
+                threading.Thread(target=self._run, name="assets", daemon=True).start()
+        self._work.put(_Work(key, scene, files, answer))
+        return answer
+
+    def _run(self) -> None:
+        while True:
+            work = self._work.get()
+            work.answer.set_result(self._trace(work))
+
+    def _trace(self, work: _Work) -> Traced:
+        try:
+            found = missing_assets(work.scene, work.files.places, readers=self._readers)
+        except UnreadableBlendError as error:
+            return Traced(failure=str(error))
+        except Exception:
+            # Of the reader or the machine, not of the scene: the next one who asks tries again.
+            logger.exception("%s could not be looked through", work.scene)
+            with self._lock:
+                self._answers.pop(work.key, None)
+            return Traced(failure=f"The files that {work.scene} needs could not be looked for.")
+        return Traced(tuple(found[:_MOST_ASSETS]), max(0, len(found) - _MOST_ASSETS))

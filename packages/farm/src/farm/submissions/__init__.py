@@ -1,0 +1,1 @@
+"""Submissions: checked, then stored with their jobs."""

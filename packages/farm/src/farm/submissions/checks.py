@@ -1,0 +1,324 @@
+"""All that can be wrong with a submission, and what its jobs become when nothing is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+
+from farm_protocol.jobs import (
+    JobSpec,
+    SubmissionSpec,
+)
+from farm_protocol.paths import UnsafePathError, canonical, check_segment, project_of
+from sqlalchemy import Connection
+
+from farm.catalogue import Catalogue
+from farm.catalogue.machines import Machines, Own, choose
+from farm.catalogue.matching import (
+    check_plugins,
+    find_version,
+    unknown_operation,
+)
+from farm.db import files
+from farm.db.accounts import AccountRow
+from farm.errors import InvalidRequestError
+from farm.jobs.dependencies import find_cycle
+from farm.jobs.frames import (
+    Frames,
+    FrameSet,
+    FrameSpecError,
+    format_ranges,
+    parse_frames,
+)
+from farm.stores.disk import DiskStore
+from farm.submissions.output_names import Written, clashes
+from farm.submissions.scene_version import saved_too_new
+from farm.submissions.sequences import Maker, missing_images
+from farm.templates import (
+    FileNames,
+    ImageSequence,
+    SequenceError,
+    Template,
+    load_named,
+    parse_sequence,
+)
+
+MAX_SUBMISSION_FRAMES = 5_000_000
+"""Most frames of all jobs of a submission."""
+
+MAX_SUBMISSION_RANGES = 20_000
+"""Most separate ranges of these."""
+
+MAX_SUBMISSION_PIECES = 400_000
+"""Most parts that are looked at to find these: ranges that interleave are many."""
+
+MAX_SUBMISSION_DEPENDENCIES = 10_000
+"""Most dependencies of these."""
+
+_MOST_HINTS = 3
+"""Jobs for whose missing images a similar name is looked for."""
+
+_MOST_RANGES = 100
+"""Ranges of frames that two jobs have in common, to tell a few of them."""
+
+_NOT_THERE = (
+    "'{}' is neither among the files to upload nor on the farm; "
+    "add it to the project with add_files."
+)
+
+
+@dataclass(slots=True)
+class CheckedJob:
+    """A job that was checked, with all that its rows need."""
+
+    spec: JobSpec
+    scene: str = ""
+    version: str = ""
+    plugins: list[str] = field(default_factory=list)
+    template: str = ""
+    machine: Machines | None = None
+    frames: Frames = field(default_factory=Frames)
+    parameters: dict[str, object] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    names: FileNames | None = None
+    sequence: ImageSequence | None = None
+    images: Frames = field(default_factory=Frames)
+    pieces: int = 0
+
+
+def check_jobs(
+    connection: Connection,
+    catalogue: Catalogue,
+    store: DiskStore,
+    account: AccountRow,
+    spec: SubmissionSpec,
+) -> list[CheckedJob]:
+    """Return the jobs of a submission, ready to be stored.
+
+    Raises InvalidRequestError with all that is wrong, by field.
+    """
+    errors: dict[str, list[str]] = {}
+    try:
+        check_segment(spec.project)
+        if project_of(spec.output_folder) != spec.project or "/" not in spec.output_folder:
+            errors["output_folder"] = [f"It must lie inside the project '{spec.project}'."]
+    except UnsafePathError as error:
+        errors["project"] = [str(error)]
+    project = files.project_id(connection, account.id, spec.project)
+    pending = {path.removeprefix("/") for path in spec.pending_files}
+
+    def blob_of(path: str) -> str | None:
+        return files.entry_hash(connection, project, path) if project is not None else None
+
+    own = Own(account.machine_cpu, account.machine_gpu)
+    checked: list[CheckedJob] = []
+    frames = pieces = 0
+    for index, job in enumerate(spec.jobs):
+        result, wrong = _check_job(catalogue, spec.project, own, job)
+        if result.scene and result.sequence is None and result.scene not in pending:
+            blob = blob_of(result.scene)
+            if blob is None:
+                wrong["path"] = [_NOT_THERE.format(result.scene)]
+            elif result.version:
+                _check_scene(catalogue, store.path(account.id, blob), result, wrong)
+        for name, path in _named_files(result).items():
+            if path not in pending and blob_of(path) is None:
+                wrong.setdefault(name, [_NOT_THERE.format(path)])
+        errors.update({f"jobs[{index}].{name}": texts for name, texts in wrong.items()})
+        checked.append(result)
+        frames += len(result.frames)
+        pieces += result.pieces
+        if frames > MAX_SUBMISSION_FRAMES or pieces > MAX_SUBMISSION_PIECES:
+            break  # The others would only take time.
+    _check_size(checked, errors)
+    _check_graph(spec.jobs, errors)
+    if "jobs" not in errors:
+        _check_sequences(connection, project, spec, checked, errors)
+        _check_overlap(checked, errors)
+    if errors:
+        raise InvalidRequestError(errors)
+    return checked
+
+
+def _named_files(job: CheckedJob) -> dict[str, str]:
+    """Return the files of the project that a job's parameters name, by parameter."""
+    parameters = load_named(job.template).parameters if job.template else ()
+    named = {each.name: job.parameters.get(each.name) for each in parameters if each.type == "path"}
+    return {name: str(path) for name, path in named.items() if path}
+
+
+def _check_job(
+    catalogue: Catalogue, project: str, own: Own, spec: JobSpec
+) -> tuple[CheckedJob, dict[str, list[str]]]:
+    result = CheckedJob(spec)
+    wrong: dict[str, list[str]] = {}
+    needs_gpu = catalogue.definitions.need_gpu(spec.app, spec.plugins)
+    name = catalogue.definitions.template(spec.app, spec.operation)
+    if name is None:
+        wrong.update(unknown_operation(catalogue, spec))
+    else:
+        template = load_named(name).for_scene(spec.path)
+        result.template = template.name
+        _check_parameters(template, spec, result, wrong)
+        needs_gpu |= template.wants_gpu(result.parameters)
+        _check_version(catalogue, spec, result, wrong)
+    try:
+        result.machine = choose(catalogue.machines, spec.machine_type, gpu=needs_gpu, own=own)
+    except ValueError as error:
+        wrong["machine_type"] = [str(error)]
+    try:
+        result.scene = canonical(spec.path)
+        if project_of(result.scene) != project:
+            wrong["path"] = [f"'{spec.path}' must begin with the project's name: '{project}/...'."]
+            result.scene = ""
+        elif name is not None and load_named(name).sequence:
+            result.sequence = parse_sequence(result.scene)
+        elif name is not None and (refusal := load_named(name).scene_refusal(result.scene)):
+            wrong["path"] = [refusal]
+            result.scene = ""
+    except (UnsafePathError, SequenceError) as error:
+        result.scene = ""
+        wrong["path"] = [str(error)]
+    return result, wrong
+
+
+def _check_version(
+    catalogue: Catalogue, spec: JobSpec, result: CheckedJob, wrong: dict[str, list[str]]
+) -> None:
+    try:
+        found = find_version(catalogue, spec)
+    except ValueError as error:
+        wrong["app_version"] = [str(error)]
+        return
+    result.version = found.version
+    result.warnings += [found.warning] if found.warning else []
+    if refused := check_plugins(catalogue, spec, found.version):
+        wrong["plugins"] = refused
+    else:
+        result.plugins = list(dict.fromkeys(spec.plugins))
+
+
+def _check_scene(
+    catalogue: Catalogue, file: Path, result: CheckedJob, wrong: dict[str, list[str]]
+) -> None:
+    there = [row.version for row in catalogue.products if row.app_type == result.spec.app]
+    scene_format = load_named(result.template).scene
+    reason = saved_too_new(result.scene, file, scene_format, result.version, there)
+    if reason:
+        wrong["app_version"] = [reason]
+
+
+def _check_parameters(
+    template: Template, spec: JobSpec, result: CheckedJob, wrong: dict[str, list[str]]
+) -> None:
+    validated = template.validate(spec.params)
+    wrong.update(validated.errors)
+    result.parameters = dict(validated.values)
+    result.warnings = list(validated.warnings)
+    listed = str(validated.values[template.frames] or "")
+    wrong.update(template.lacks_plugin(validated.values, spec.plugins))
+    if template.frames not in validated.errors and (listed or not template.whole):
+        try:
+            result.frames = parse_frames(listed)
+            result.pieces = result.frames.pieces
+        except FrameSpecError as error:
+            result.pieces = error.pieces
+            wrong[template.frames] = [str(error)]
+        if refusal := template.frames_refusal(result.frames.runs):
+            wrong[template.frames] = [refusal]
+    if template.sequence:
+        result.images = result.frames
+    if template.whole:
+        first = result.frames.lowest if result.frames else 1
+        result.frames = Frames((range(first, first + 1),))
+    if not wrong:
+        try:
+            result.names = template.foreseen(spec.path, validated.values)
+        except UnsafePathError as error:
+            wrong[template.naming] = [str(error)]
+
+
+def _check_size(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> None:
+    frames = sum(len(job.frames) for job in checked)
+    if frames > MAX_SUBMISSION_FRAMES:
+        errors["jobs"] = [
+            f"The jobs have {frames} frames together, and a submission may have"
+            f" {MAX_SUBMISSION_FRAMES}: share them out among several submissions."
+        ]
+    if sum(job.pieces for job in checked) > MAX_SUBMISSION_PIECES:
+        errors["jobs"] = [
+            "The jobs' ranges of frames interleave so much that telling them apart takes too long:"
+            " write ranges that do not overlap, or share the jobs out among several submissions."
+        ]
+    needed = sum(len(job.spec.dependencies) for job in checked)
+    if needed > MAX_SUBMISSION_DEPENDENCIES:
+        errors["jobs"] = [
+            f"The jobs have {needed} dependencies together, and a submission may have"
+            f" {MAX_SUBMISSION_DEPENDENCIES}: leave out those that follow from others."
+        ]
+    ranges = sum(len(job.frames.runs) for job in checked)
+    if ranges > MAX_SUBMISSION_RANGES:
+        errors["jobs"] = [
+            f"The frames of the jobs come to {ranges} separate ranges together, and a submission"
+            f" may have {MAX_SUBMISSION_RANGES}: write ranges that do not overlap, or share the"
+            " jobs out among several submissions."
+        ]
+
+
+def _check_sequences(
+    connection: Connection,
+    project: str | None,
+    spec: SubmissionSpec,
+    checked: Sequence[CheckedJob],
+    errors: dict[str, list[str]],
+) -> None:
+    by_id = {job.spec.id: job for job in checked}
+    there: list[str] | None = None
+    hints = _MOST_HINTS
+    for index, job in enumerate(checked):
+        if job.sequence is None:
+            continue
+        if there is None:
+            there = [path.removeprefix("/") for path in spec.pending_files]
+            there += files.paths(connection, project) if project is not None else []
+            there.sort()
+        needed = [by_id[each] for each in job.spec.dependencies if each in by_id]
+        makers = [Maker(spec.output_folder, each.names, each.frames) for each in needed]
+        if missing := missing_images(job.sequence, job.images, there, makers, hints=hints > 0):
+            errors[f"jobs[{index}].path"] = [missing]
+            hints -= 1
+
+
+def _check_graph(jobs: Sequence[JobSpec], errors: dict[str, list[str]]) -> None:
+    names = {job.id: job.name for job in jobs}
+    if len(names) < len(jobs):
+        errors["jobs"] = ["Two jobs have the same id."]
+    for index, job in enumerate(jobs):
+        unknown = [needed for needed in job.dependencies if needed not in names]
+        if unknown:
+            errors[f"jobs[{index}].dependencies"] = [
+                f"'{job.name}' depends on a job that is not part of this submission."
+            ]
+    cycle = find_cycle({job.id: job.dependencies for job in jobs})
+    if cycle:
+        shown = " -> ".join(f"'{names.get(each, each)}'" for each in cycle)
+        errors["jobs"] = [f"Jobs wait for each other in a circle: {shown}."]
+
+
+def _check_overlap(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> None:
+    # Two jobs of one submission share the results folder; one would silently replace the other.
+    known = [
+        Written(job.names, job.frames) if job.names is not None and job.frames else None
+        for job in checked
+    ]
+    for clash in clashes(known):
+        job, other = checked[clash.second], checked[clash.first]
+        common = FrameSet(other.frames.lowest, other.frames.highest)
+        for run in other.frames.runs:
+            common.add(run)
+        both = islice(chain.from_iterable(map(common.common, job.frames.runs)), _MOST_RANGES)
+        naming = load_named(job.template).naming
+        errors[f"jobs[{clash.second}].{naming}"] = [
+            f"'{job.spec.name}' and '{other.spec.name}' would both write '{clash.name}' "
+            f"(frames {format_ranges(both)}). Give each job its own {naming}."
+        ]
