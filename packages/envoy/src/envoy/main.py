@@ -217,10 +217,3 @@ class _Server(uvicorn.Server):
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
-
-
-def main() -> None:
-    """Run the command line."""
-    from envoy.cli.commands import main as command_line
-
-    command_line()

@@ -10,7 +10,8 @@ import farm.templates
 import OpenImageIO as oiio
 import pytest
 from farm.runner.claim.session import Ended, frame_range
-from farm.runner.claim.verdict import Failure, judge
+from farm.runner.claim.verdict import judge
+from farm.runner.failure import Failure
 from farm.runner.results.image_check import examine
 from farm.runner.results.outputs import OutputError, take
 from farm.runner.stage import InterruptedStageError, StageError, stage

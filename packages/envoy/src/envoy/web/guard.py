@@ -6,7 +6,7 @@ requests to ``localhost``. So each request must pass, before anything else sees 
     Host            one of ours: a foreign name that resolves to 127.0.0.1 (DNS rebinding) is not
     Origin          when present, exactly our own: no other site, no sandboxed frame ("null")
     Sec-Fetch-Site  when present, ``same-origin``, or ``none`` (typed into the address bar)
-    Authorization   in the strict mode: ``Bearer`` and the token of this Envoy (`envoy.process.token_file`)
+    Authorization   in the strict mode: ``Bearer`` and the token of `envoy.process.token_file`
     Content-Type    JSON for every change: forms, which need no permission to cross sites, are not
     body            no larger than what its address can need: see `LARGE`
 

@@ -22,8 +22,8 @@ from farm_protocol.runner import SandboxMode
 import farm
 from farm.confine import SYSTEM, Account, View, is_root, prefix, probe
 from farm.confine.own_limits import NOBODY
+from farm.confine.python import own_python
 from farm.confine.removal import remove_tree
-from farm.runner.sandbox.view import own_python
 
 _TEMPORARY = Path("/tmp")  # noqa: S108 - its own
 _RUN = (

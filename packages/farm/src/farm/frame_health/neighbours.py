@@ -1,7 +1,7 @@
 """Frames beside their neighbours, and what a job says about those that look wrong.
 
-What one picture tells by itself is told by its runner (`farm.frame_health.looks`). Neighbours are often
-rendered by different runners, so the farm compares them, as soon as three in a row are known.
+What one picture tells by itself is told by its runner (`farm.frame_health.looks`). Neighbours are
+often rendered by different runners, so the farm compares them, as soon as three in a row are known.
 """
 
 from collections.abc import Sequence

@@ -26,7 +26,7 @@ from farm.renderers import (
     choose,
 )
 from farm.runner.claim.run import ClaimRun, End, Measured, finish_unrendered
-from farm.runner.claim.verdict import Failure
+from farm.runner.failure import Failure
 from farm.runner.farm_client import (
     ClaimLostError,
     Farm,

@@ -1,7 +1,7 @@
 """PostgreSQL's pipeline: statements are sent without waiting for the answer to the one before.
 
-`farm.db.engine.prepared` works in it. What returns nothing then costs no round trip: it is on its way
-together with the next statement whose answer somebody reads, or with the commit. An error is
+`farm.db.engine.prepared` works in it. What returns nothing then costs no round trip: it is on its
+way together with the next statement whose answer somebody reads, or with the commit. An error is
 raised there instead, and undoes the transaction as it would have done before. SQLAlchemy's own
 statements expect their answer at once, so they first leave the pipeline; that waits for all before.
 """

@@ -30,7 +30,8 @@ from farm.runner.claim.own_names import OwnNames
 from farm.runner.claim.parameters import frames_of, values_of
 from farm.runner.claim.rendering import Rendering
 from farm.runner.claim.session import Ended, RenderSession
-from farm.runner.claim.verdict import Failure, failed, judge
+from farm.runner.claim.verdict import failed, judge
+from farm.runner.failure import Failure
 from farm.runner.farm_client import (
     GIVE_UP_SECONDS,
     ClaimLostError,

@@ -2,11 +2,12 @@
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from farm_protocol.runner import Finish, Outcome
 
 from farm.runner.claim.session import Ended
+from farm.runner.failure import Failure
 from farm.templates import Symptoms
 
 _SENTENCE = 2000
@@ -14,24 +15,6 @@ _SENTENCE = 2000
 _MARKER = 500
 """Most characters of a line that is quoted."""
 _SHOWN = 10
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A reason to fail.
-
-    Attributes:
-        permanent: trying again cannot help.
-        no_licence: the renderer got no licence: nothing of the job's own went wrong.
-        marker: the line of the renderer's output that says so; "" when another reason does.
-        frame: that failed; None: the one that was being rendered, if any.
-    """
-
-    sentence: str
-    permanent: bool
-    no_licence: bool = False
-    marker: str = ""
-    frame: int | None = None
 
 
 def condemn(line: str, symptoms: Symptoms) -> Failure | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from farm.runner.claim.verdict import Failure
+from farm.runner.failure import Failure
 from farm.templates import Timeout
 
 LINES, LINES_A_SECOND = 50_000, 2_000

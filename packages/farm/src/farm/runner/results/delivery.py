@@ -12,7 +12,7 @@ from farm_protocol.runner import MAX_OUTPUTS, FrameDone, OutputFile
 
 from farm.frame_health.looks import flags, picture
 from farm.frame_health.statistics import ImageStatistics
-from farm.runner.claim.verdict import Failure
+from farm.runner.failure import Failure
 from farm.runner.farm_client import ChangedError, Farm, RefusedError, TakenError
 from farm.runner.results.image_checks import ImageChecks
 from farm.runner.results.outputs import OutputError, check_there, is_image, take

@@ -5,8 +5,8 @@ OpenImageIO reads every format of the Blender template. Some of its readers acce
 headers tell the file's size; TIFF, whose directories tell where the pixels are.
 
 What a scene has written is hostile until it has been read. So all of this runs in a process that
-has limits (`farm.runner.results.image_worker`), and what a file asks for is read in its headers before
-anything is decoded: a PNG of 24 MB may ask for 24 GB.
+has limits (`farm.runner.results.image_worker`), and what a file asks for is read in its headers
+before anything is decoded: a PNG of 24 MB may ask for 24 GB.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Has images looked at by a process that is thrown away when one of them ruins it.
 
-One process, `farm.runner.results.image_worker`, serves a runner for all of its life: it is started while
-the renderer loads, so that the first frame need not wait for it.
+One process, `farm.runner.results.image_worker`, serves a runner for all of its life: it is started
+while the renderer loads, so that the first frame need not wait for it.
 """
 
 import contextlib

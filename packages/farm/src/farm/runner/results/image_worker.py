@@ -10,7 +10,8 @@ A question is a line of JSON, ``{"name", "suffix", "size"}``, with the open file
     {"statistics": {...}}   the image is whole; null of a deep one
     {"wrong": sentence}     it is not, or asks for too much
 
-It ends when the socket is closed. `farm.runner.results.image_checks` starts it and reads what it says.
+It ends when the socket is closed. `farm.runner.results.image_checks` starts it and reads what it
+says.
 """
 
 import contextlib

@@ -27,10 +27,11 @@ from farm.confine import (
     probe,
     trial,
 )
+from farm.confine.python import own_python
 from farm.renderers import Renderer
 from farm.runner.sandbox.licences import Licences
 from farm.runner.sandbox.limits import Limits
-from farm.runner.sandbox.view import own_python, seen, view_of
+from farm.runner.sandbox.view import seen, view_of
 from farm.runner.workplace import Workplace
 from farm.templates import SHARED, Template
 

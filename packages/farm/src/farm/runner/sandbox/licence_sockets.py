@@ -3,8 +3,9 @@
     python licence_sockets.py ORDERS -- bwrap ARGUMENTS
 
 Becomes bubblewrap, which it lets wait until the sockets are there. A process beside it makes them
-in the namespace that bubblewrap has made, and hands them to the runner; see `farm.runner.sandbox.licences`.
-It stays outside of the sandbox, and nothing of it is left when the renderer starts.
+in the namespace that bubblewrap has made, and hands them to the runner; see
+`farm.runner.sandbox.licences`. It stays outside of the sandbox, and nothing of it is left when the
+renderer starts.
 
 The orders (JSON): ``socket``, where the runner listens, and ``addresses``, pairs of address and
 port.

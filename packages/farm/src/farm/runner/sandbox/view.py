@@ -8,11 +8,11 @@ import json
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from farm.confine import SYSTEM, View
+from farm.confine.python import interpreter_folders, own_python
 from farm.renderers import Renderer, chosen, programs
 from farm.runner.workplace import Workplace
 from farm.templates import SHARED, Template
@@ -141,13 +141,6 @@ def _home() -> list[Path]:
     return [home, home / ".local" / "share"]
 
 
-def own_python() -> list[Path]:
-    """Return where the farm's own Python lies."""
-    python = Path(sys.executable)
-    found = _interpreter_folders(python, Path(sys.prefix), Path(sys.base_prefix))
-    return [each for each in found if each.exists()]
-
-
 def _python_folders(python: Path) -> list[Path]:
     """Return where a Python with bpy, the one that it was made from, and bpy itself lie."""
     try:
@@ -163,15 +156,4 @@ def _python_folders(python: Path) -> list[Path]:
     except (subprocess.SubprocessError, ValueError) as error:
         log.warning("%s did not say where bpy is: %s", python, error)
         return []
-    return [*_interpreter_folders(python, prefix, base_prefix), origin.parent.parent]
-
-
-def _interpreter_folders(python: Path, prefix: Path, base_prefix: Path) -> list[Path]:
-    # A virtual environment's python is a link, often to a link: each must lead somewhere.
-    hops = [python]
-    while hops[-1].is_symlink():
-        hops.append(hops[-1].parent / hops[-1].readlink())
-    prefixes = [prefix, base_prefix, *(hop.parent.parent for hop in hops)]
-    # Not all of a prefix: people keep other things there, such as a farm's data.
-    parts = ("bin", "lib", "lib64", "pyvenv.cfg")
-    return [each / part for each in prefixes for part in parts]
+    return [*interpreter_folders(python, prefix, base_prefix), origin.parent.parent]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from farm.runner.claim.verdict import Failure
+from farm.runner.failure import Failure
 from farm.runner.sandbox.cgroups import Counts, Group
 from farm.runner.sandbox.holdings import Holdings, holdings_of, shared_memory_of_machine
 from farm.runner.sandbox.limits import Limits, size
