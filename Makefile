@@ -1,11 +1,11 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both do all their own set-up.
 
 python := .venv/bin/python
-templates := packages/farm/src/farm/templates
+products := packages/farm/src/farm/products
 # A worker for each core, at most four: each starts its own PostgreSQL, farms and renderers.
 workers := -n auto --maxprocesses 4 --dist worksteal
 # Each renderer's scripts are a world of their own: their modules share names.
-modules_in = $(patsubst $(templates)/$(1)/%.py,-m %,$(wildcard $(templates)/$(1)/*.py))
+modules_in = $(patsubst $(products)/$(1)/scripts/%.py,-m %,$(wildcard $(products)/$(1)/scripts/*.py))
 
 .PHONY: help demo test test-long check bench mutants clean
 
@@ -34,14 +34,14 @@ check:
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
-	@MYPYPATH=$(templates)/blender:$(templates)/_shared .venv/bin/mypy $(call modules_in,blender)
-	@MYPYPATH=$(templates)/houdini:$(templates)/_shared .venv/bin/mypy $(call modules_in,houdini)
-	@MYPYPATH=$(templates)/ffmpeg:$(templates)/_shared .venv/bin/mypy $(call modules_in,ffmpeg)
+	@MYPYPATH=$(products)/blender/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,blender)
+	@MYPYPATH=$(products)/hou/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,hou)
+	@MYPYPATH=$(products)/ffmpeg/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,ffmpeg)
 	@.venv/bin/mypy --strict packages/client/tests/typed_usage.py
 	@.venv/bin/basedpyright --level error
 	@.venv/bin/vermin -q --violations --no-tips -t=2.6- -t=3.3- packages/client/src/gridmarkets/*.py
-	@.venv/bin/vermin -q --violations --no-tips -t=3.7- $(templates)/_shared/farm_events.py $(templates)/_shared/farm_script.py $(templates)/_shared/farm_numbering.py \
-		$(templates)/houdini/*.py \
+	@.venv/bin/vermin -q --violations --no-tips -t=3.7- $(products)/shared/farm_events.py $(products)/shared/farm_script.py $(products)/shared/farm_numbering.py \
+		$(products)/hou/scripts/*.py \
 		packages/farm/tests/stand_ins_houdini/*.py
 	@.venv/bin/lint-imports
 

@@ -2,7 +2,7 @@
 
     null_renderer.py --image=yes|no ARGUMENTS OF BLENDER
 
-It answers ``--version`` as Blender does, and otherwise does for `farm.templates`' start.py what
+It answers ``--version`` as Blender does, and otherwise does for `farm.products`' start.py what
 Blender with render.py does: the same events, through the same module, and each frame renamed into
 the output folder as a PNG of its own. With ``--image=no`` it only says that it wrote one.
 """
@@ -25,9 +25,9 @@ def main() -> None:
     if "--version" in arguments:
         print(f"Blender {VERSION}")
         return
-    # As render.py does: what all templates share lies beside its folder.
+    # As render.py does: what all products share lies beside its folder.
     script = Path(arguments[arguments.index("-P") + 1])
-    sys.path.insert(0, str(script.parent.parent / "_shared"))
+    sys.path.insert(0, str(script.parents[2] / "shared"))
     import farm_events
 
     own = arguments[arguments.index("--") + 1 :]

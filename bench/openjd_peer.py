@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from farm.templates import load
+from farm.products import BUILT_IN
 
 from bench.null_farm import install_renderer
 from bench.usage import Watched
@@ -66,7 +66,7 @@ class Peer:
 
     def render(self, tasks: int, chunk: int, image: bool) -> Run:
         """Run the farm's own template with the null renderer, ``chunk`` frames a process."""
-        template = load("blender", "render")
+        template = BUILT_IN.load("blender", "render")
         assert template is not None
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)

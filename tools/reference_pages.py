@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from farm.templates import Parameter, Template, TemplateError, load
+from farm.products import BUILT_IN, Parameter, ProductError, Template
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 MARKED = re.compile(
@@ -29,7 +29,7 @@ def with_tables(text: str) -> str:
     """Return a page with all its tables as the templates say.
 
     Raises:
-        farm.templates.TemplateError: a comment names a product or operation without template.
+        farm.products.ProductError: a comment names a product or operation without template.
     """
     return MARKED.sub(lambda match: f"{match[1]}{_marked(match)}{match[4]}", text)
 
@@ -40,9 +40,9 @@ def table(template: Template) -> str:
 
 
 def _marked(match: re.Match[str]) -> str:
-    template = load(match["app"], match["operation"])
+    template = BUILT_IN.load(match["app"], match["operation"])
     if template is None:
-        raise TemplateError(f"There is no template for {match['app']} {match['operation']}.")
+        raise ProductError(f"There is no template for {match['app']} {match['operation']}.")
     return table(template)
 
 

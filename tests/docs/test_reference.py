@@ -19,8 +19,8 @@ from farm import cli as farm_cli
 from farm.api import runner
 from farm.api.app import create_app
 from farm.config import Settings as FarmSettings
+from farm.products import BUILT_IN
 from farm.runner import __main__ as runner_main
-from farm.templates import available, load
 from farm_protocol._model import Answer, Request
 from farm_protocol.errors import RETRY, STATUS, ErrorCode
 from gridmarkets import Job
@@ -223,7 +223,7 @@ def test_pages_name_only_codes_and_states_that_exist() -> None:
 # Products
 
 
-PRODUCTS = sorted({app for app, _ in available()})
+PRODUCTS = sorted({app for app, _ in BUILT_IN.available()})
 
 
 @pytest.mark.parametrize("page", sorted(REFERENCE.glob("*.md")), ids=name)
@@ -235,11 +235,11 @@ def test_tables_of_parameters_are_what_the_generator_writes(page: Path) -> None:
 def test_every_product_has_a_page_with_the_table_of_each_operation(app: str) -> None:
     page = read(REFERENCE / f"{app}.md")
     marked = [(match["app"], match["operation"]) for match in MARKED.finditer(page)]
-    assert sorted(marked) == [each for each in available() if each[0] == app]
+    assert sorted(marked) == [each for each in BUILT_IN.available() if each[0] == app]
 
 
 def test_the_table_of_blender_says_what_the_template_says() -> None:
-    template = load("blender", "render")
+    template = BUILT_IN.load("blender", "render")
     assert template is not None
     rows = table_rows(read(REFERENCE / "blender.md").partition("## Parameters")[2])
     listed = [row for row in rows if row.startswith("`") and len(rows[row]) == 5]
@@ -268,7 +268,7 @@ def test_the_jobs_of_a_page_are_valid(app: str) -> None:
     examples = jobs(REFERENCE / f"{app}.md")
     assert examples
     for job in examples:
-        template = load(job.app, job.operation)
+        template = BUILT_IN.load(job.app, job.operation)
         assert template is not None
         template = template.for_scene(job.path)
         assert template.app == app
@@ -281,9 +281,9 @@ def test_the_jobs_of_a_page_are_valid(app: str) -> None:
         assert checked.warnings == []
 
 
-@pytest.mark.parametrize(("app", "operation"), available())
+@pytest.mark.parametrize(("app", "operation"), BUILT_IN.available())
 def test_a_page_names_the_variables_that_a_program_may_see(app: str, operation: str) -> None:
-    template = load(app, operation)
+    template = BUILT_IN.load(app, operation)
     assert template is not None
     named = re.findall(r"--pass=(\w+)", read(template.path))
     named += [folder for plugin in template.plugins.values() for folder in plugin.folders]

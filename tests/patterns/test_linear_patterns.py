@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from farm.renderers.programs import programs
-from farm.templates import available, load
+from farm.products import BUILT_IN
 from pumps import slow_text
 
 PACKAGES = Path(__file__).parents[2] / "packages"
@@ -20,11 +19,11 @@ MADE_WHILE_RUNNING = {
     # File -> expressions that are no constants, and why no text makes them slow.
     "client/src/gridmarkets/watch_file.py": "the user's own: it is only compiled",
     "farm/src/farm/api/bodies.py": "of our routes: what stands between two slashes",
-    "farm/src/farm/templates/_drive.py": "of the templates, which are looked at below",
-    "farm/src/farm/templates/_load.py": "of the templates, which are looked at below",
-    "farm/src/farm/templates/_parameters.py": "of the templates, which are looked at below",
-    "farm/src/farm/templates/_shared/drive.py": "of the templates, which are looked at below",
-    "farm/src/farm/templates/_vray.py": "a name that is escaped, between constants",
+    "farm/src/farm/products/_drive.py": "of the templates, which are looked at below",
+    "farm/src/farm/products/_reading.py": "of the templates, which are looked at below",
+    "farm/src/farm/products/_parameters.py": "of the templates, which are looked at below",
+    "farm/src/farm/products/shared/drive.py": "of the templates, which are looked at below",
+    "farm/src/farm/products/vray/scene.py": "a name that is escaped, between constants",
     "protocol/src/farm_protocol/patterns.py": "classes of one character, of what Python knows",
     "protocol/src/farm_protocol/text.py": "of one character each, by numbers",
 }
@@ -86,8 +85,8 @@ def _methods_by_name(trees: Iterable[ast.Module]) -> dict[str, set[str]]:
 
 def of_the_data() -> Iterator[tuple[str, str, int, set[str]]]:
     """Yield the same of what stands in YAML files."""
-    for app, operation in available():
-        template = load(app, operation)
+    for app, operation in BUILT_IN.available():
+        template = BUILT_IN.load(app, operation)
         assert template is not None
         symptoms = template.symptoms
         for each in (symptoms.failed, *symptoms.hopeless, symptoms.no_licence):
@@ -97,7 +96,7 @@ def of_the_data() -> Iterator[tuple[str, str, int, set[str]]]:
                 yield template.name, text, 0, {"search"}
         for parameter in template.parameters:
             yield f"{template.name} {parameter.name}", parameter.pattern, 0, {"fullmatch"}
-    for app, program in programs().items():
+    for app, program in BUILT_IN.programs.items():
         traces = [trace for found in program.plugins.values() for trace in found]
         looked_for = [each for way in program.version for each in (way.pattern, way.path)]
         looked_for += [each for trace in traces for each in (trace.path, trace.text)]

@@ -3,8 +3,8 @@
 import time
 
 from farm.jobs.frames import parse_frames
+from farm.products import FileNames
 from farm.submissions.output_names import Written, clashes
-from farm.templates import FileNames
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -36,7 +36,9 @@ class Settings(BaseSettings):
         render_user: account that renderers run as where the farm is root; "": one for each runner
             that nobody else has.
         programs: product -> paths of its programs, which are then the only ones of it.
-        catalogue: the studio's own products, plug-ins and machine types; None: only ours.
+        products: folders with a studio's own products, each in a folder of its own; see
+            `farm.products.Library`. What is in them runs with the farm's rights.
+        catalogue: the studio's changes to products, plug-ins and machine types; None: only ours.
         local_slots: renderers at a time on this machine. One by default: a renderer uses all
             cores, and two only wait for each other.
         credits_per_hour: price of one instance.
@@ -66,6 +68,7 @@ class Settings(BaseSettings):
     sandbox: SandboxMode | None = None
     render_user: str = ""
     programs: dict[str, Paths] = {}
+    products: list[Path] = []
     catalogue: Path | None = None
     local_slots: int = Field(default=1, ge=1)
     credits_per_hour: Decimal = Field(default=Decimal("1"), ge=0)

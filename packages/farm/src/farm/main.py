@@ -42,7 +42,8 @@ from farm.errors import CannotOpenDatabaseError
 from farm.notices.mail import Mailer, Smtp
 from farm.process.announcement import AnnouncedMachines, Announcement
 from farm.process.server import FarmServer, listen, quiet_signals
-from farm.renderers import Discovery, programs
+from farm.products import Library
+from farm.renderers import Discovery
 from farm.runner.sandbox.confinement import complaint
 from farm.runner.sandbox.usage import this_machine_holds
 from farm.scheduler.loop import Scheduler
@@ -95,6 +96,7 @@ def serve(settings: Settings) -> None:
         work_dir=settings.data_dir / "work",
         log_dir=settings.data_dir / "logs",
         programs=configured_programs(settings),
+        products=settings.products,
         on_exit=work.notify,
         render_user=settings.render_user,
     )
@@ -218,9 +220,10 @@ def configured_programs(settings: Settings) -> dict[str, list[str]]:
     Raises:
         StartError: a product that nobody knows.
     """
+    programs = Library(settings.products).programs
     for product in settings.programs:
-        if product not in programs():
-            known = ", ".join(programs())
+        if product not in programs:
+            known = ", ".join(programs)
             raise StartError(f"FARM_PROGRAMS names the product '{product}'; known are {known}.")
     named = {"blender": [settings.blender]} if settings.blender else {}
     return {**settings.programs, **named}
@@ -233,10 +236,12 @@ def find_catalogue(settings: Settings) -> Catalogue:
         StartError: the studio's catalogue is wrong, or FARM_PROGRAMS.
     """
     try:
-        definitions = load_definitions(settings.catalogue)
+        definitions = load_definitions(settings.catalogue, Library(settings.products))
     except CatalogueError as error:
         raise StartError(str(error)) from error
-    renderers, problems = Discovery(configured_programs(settings)).all()
+    renderers, problems = Discovery(
+        configured_programs(settings), library=definitions.library
+    ).all()
     for sentence in problems.values():
         logger.error("%s", sentence)
     for each in renderers:

@@ -9,8 +9,8 @@ from farm.catalogue.definitions import CatalogueError, built_in, load_definition
 from farm.catalogue.machines import Machines, with_definitions
 from farm.catalogue.matching import unseen_plugins
 from farm.catalogue.products import Installed, listed, product_rows
-from farm.renderers import in_range, programs
-from farm.templates import available, load
+from farm.products import BUILT_IN
+from farm.renderers import in_range
 from farm_protocol.runner import JobLimits, LicenceServer
 
 PUBLISHED = {
@@ -36,30 +36,30 @@ def test_every_published_code_is_known_and_can_be_looked_for():
         **PUBLISHED,
         "ffmpeg": set(),
     }
-    assert set(programs()) == set(ours)
+    assert set(BUILT_IN.programs) == set(ours)
     for code, entry in ours.items():
         provided = {name for name, plugin in entry.plugins.items() if plugin.provided_by}
-        assert set(programs()[code].plugins) == set(entry.plugins) - provided
+        assert set(BUILT_IN.programs[code].plugins) == set(entry.plugins) - provided
 
 
 def test_what_a_plugin_is_the_templates_know_as_well():
     for app, entry in built_in().products.items():
         provided = {name: each.provided_by for name, each in entry.plugins.items()}
         for operation in built_in().operations(app):
-            template = load(app, operation)
+            template = BUILT_IN.load(app, operation)
             assert template is not None
             told = {code: each.program for code, each in template.plugins.items() if each.program}
             assert told == {code: program for code, program in provided.items() if program}
 
 
 def test_an_operation_is_listed_only_with_its_template():
-    assert {("blender", "render")} <= set(available())
+    assert {("blender", "render")} <= set(BUILT_IN.available())
     assert built_in().operations("blender") == ["render"]
-    assert built_in().template("blender", "render") == "blender_render"
+    assert built_in().template("blender", "render") is BUILT_IN.template("blender_render")
     assert built_in().template("blender", "sim") is None
     assert built_in().template("paint", "render") is None
     for app, entry in built_in().products.items():
-        names = {f"{app}_{operation}" for app, operation in available()}
+        names = {f"{app}_{operation}" for app, operation in BUILT_IN.available()}
         expected = [each for each, name in entry.operations.items() if name in names]
         assert built_in().operations(app) == expected
 

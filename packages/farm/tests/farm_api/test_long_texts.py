@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from farm.templates import available, load
+from farm.products import BUILT_IN
 
 from .conftest import Farm, send, spec
 
@@ -72,9 +72,9 @@ def test_many_unknown_parameters_are_told_together(ann: httpx.Client) -> None:
     assert len(warnings) == 11
 
 
-@pytest.mark.parametrize(("app", "operation"), available())
+@pytest.mark.parametrize(("app", "operation"), BUILT_IN.available())
 def test_no_parameter_takes_long_over_a_text(app: str, operation: str) -> None:
-    template = load(app, operation)
+    template = BUILT_IN.load(app, operation)
     assert template is not None
     begin = time.process_time()
     for parameter in template.parameters:

@@ -8,6 +8,7 @@ import psutil
 import pytest
 import stand_ins
 import stand_ins_houdini
+from farm.products import BUILT_IN
 from farm.renderers import (
     UNKNOWN,
     Discovery,
@@ -17,8 +18,6 @@ from farm.renderers import (
     choose,
     chosen,
     environment,
-    programs,
-    series,
 )
 from waiting import until_dead
 
@@ -237,11 +236,11 @@ def test_a_plugin_below_the_programs_own_folder(tmp_path):
     ],
 )
 def test_series(app, version, expected):
-    assert series(app, version) == expected
+    assert BUILT_IN.series(app, version) == expected
 
 
 def test_every_program_can_be_found_on_every_platform():
-    for program in programs().values():
+    for program in BUILT_IN.programs.values():
         assert set(program.folders) == {"linux", "windows", "macos"}
 
 

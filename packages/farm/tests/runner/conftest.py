@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from farm.templates import load
+from farm.products import BUILT_IN
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import TOKEN_VARIABLE, RunnerJob
@@ -54,7 +54,7 @@ class Rig:
         on_disk: bool = True,
         **params: object,
     ):
-        template = load("blender", "render")
+        template = BUILT_IN.load("blender", "render")
         assert template is not None
         checked = template.validate({"frames": "1", **params})
         assert not checked.errors

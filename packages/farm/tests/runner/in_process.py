@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from farm.products import BUILT_IN, Library
 from farm.renderers import Discovery, Renderer
 from farm.runner.farm_client import Farm
 from farm.runner.loop import work
-from farm.templates import load
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import Finish, JobLimits, LicenceServer, PlugInChoice, RunnerJob
@@ -54,6 +54,7 @@ def run_job(
     taken: Collection[int] = (),
     limits: JobLimits | None = None,
     licence_servers: Sequence[LicenceServer] = (),
+    library: Library = BUILT_IN,
 ) -> "fake_farm.FakeFarm":
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
@@ -66,8 +67,9 @@ def run_job(
         taken: frames whose files another job has written.
         limits: of its machine type; None: the machine's own.
         licence_servers: that the farm's catalogue names for it.
+        library: the products that farm and runner know.
     """
-    template = load(app, operation)
+    template = library.load(app, operation)
     assert template is not None
     template = template.for_scene(scene)
     checked = template.validate(parameters)
@@ -101,7 +103,7 @@ def run_job(
         runner = Farm(farm.url, fake_farm.TOKEN)
         if isinstance(program, Path):
             named = {name: [str(path)] for name, path in {**(others or {}), app: program}.items()}
-            there = Discovery(named)
+            there = Discovery(named, library=library)
         else:
             there = Only(program)
         work(runner, folder / "work", there, sandbox, threading.Event())

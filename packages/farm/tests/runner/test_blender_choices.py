@@ -11,8 +11,8 @@ from typing import Any
 import OpenImageIO as oiio
 import pytest
 from farm.catalogue.products import Installed, product_rows
-from farm.renderers import Discovery, series
-from farm.templates import load
+from farm.products import BUILT_IN, SHARED
+from farm.renderers import Discovery
 from farm_protocol.runner import LicenceServer, Outcome
 
 HERE = Path(__file__).parent
@@ -151,10 +151,10 @@ print("TOLD", json.dumps(told))
 
 def test_what_blender_and_its_cards_have_not_is_named(scenes, tmp_path):
     """In one Blender, for speed. The cards are made up, the scene is Blender's."""
-    template = load("blender", "render")
+    template = BUILT_IN.load("blender", "render")
     assert template is not None
     (tmp_path / "script.py").write_text(SCRIPT)
-    folders = [str(template.scripts), str(template.scripts.parent / "_shared")]
+    folders = [str(template.scripts), str(SHARED)]
     line = ["blender", "-b", "--factory-startup", "--python-exit-code", "3"]
     line += ["-P", str(tmp_path / "script.py"), "--", str(scenes / "choices.blend"), *folders]
     done = subprocess.run(line, check=True, capture_output=True, text=True)
@@ -217,7 +217,7 @@ def test_an_add_on_that_the_farm_offers_is_loaded(rig, tmp_path, monkeypatch, pl
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("BLENDER_USER_SCRIPTS", raising=False)
     version = next(Discovery().of("blender")).version
-    configuration = home / ".config" / "blender" / series("blender", version) / "scripts"
+    configuration = home / ".config" / "blender" / BUILT_IN.series("blender", version) / "scripts"
     scripts = tmp_path / "studio" if place == "variable" else configuration
     if place == "variable":
         monkeypatch.setenv("BLENDER_USER_SCRIPTS", str(scripts))

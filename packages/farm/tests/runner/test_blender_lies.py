@@ -12,9 +12,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from farm.products import BUILT_IN
 from farm.runner.claim.verdict import condemn
 from farm.runner.results.image_check import examine
-from farm.templates import load_named
 from farm_protocol.runner import Outcome
 
 # Blender, after the folder into which it renders has become something else.
@@ -84,7 +84,7 @@ def test_an_exception_in_a_script_of_the_scene_does_not_happen(rig):
 
 def test_blenders_own_words_and_exit_codes(scenes):
     """An unknown format alone ends with 0, and with pictures in the format of the scene."""
-    symptoms = load_named("blender_render").symptoms
+    symptoms = BUILT_IN.template("blender_render").symptoms
     line = [real_blender(), "-b", "--factory-startup", "-F", "NOPE", "/nonexistent/x.blend"]
     done = subprocess.run(line, capture_output=True, text=True)
     said = (done.stdout + done.stderr).splitlines()

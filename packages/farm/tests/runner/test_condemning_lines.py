@@ -1,9 +1,9 @@
 """Lines that condemn a renderer whatever its exit code, as the facts about renderers list them."""
 
 import pytest
+from farm.products import BUILT_IN
 from farm.runner.claim.session import Ended
 from farm.runner.claim.verdict import condemn, judge
-from farm.templates import load_named
 from farm_protocol.runner import Outcome
 
 FAILED, NO_LICENCE = Outcome.FAILED, Outcome.NO_LICENCE
@@ -81,13 +81,13 @@ LINES = {
     [(name, *each) for name, lines in LINES.items() for each in lines.items()],
 )
 def test_a_line_condemns_in_spite_of_exit_code_0(template, line, outcome):
-    symptoms = load_named(template).symptoms
+    symptoms = BUILT_IN.template(template).symptoms
     finish = judge(Ended(0, None), condemn(line, symptoms), [], None, "", symptoms)
     assert (finish.outcome, finish.marker) == (outcome, line)
 
 
 @pytest.mark.parametrize("template", LINES)
 def test_a_renderer_that_says_nothing_of_the_kind_succeeds(template):
-    symptoms = load_named(template).symptoms
+    symptoms = BUILT_IN.template(template).symptoms
     assert condemn("Rendering frame 1 of 10", symptoms) is None
     assert judge(Ended(0, None), None, [], None, "", symptoms).outcome is Outcome.COMPLETED

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
-from farm.templates import load
+from farm.products import BUILT_IN
 from farm_protocol.runner import Outcome
 from stand_ins.scenes import SIZE, write_scene
 
@@ -254,7 +254,7 @@ def test_vray_scenes_choose_the_digits_of_their_numbers(
     ],
 )
 def test_wrong_parameters_are_named(product: str, params: dict[str, object], field: str) -> None:
-    template = load(product, "render")
+    template = BUILT_IN.load(product, "render")
     assert template is not None
     assert list(template.validate({"frames": "1", **params}).errors) == [field]
 

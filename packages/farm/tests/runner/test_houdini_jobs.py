@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from farm.templates import load
+from farm.products import BUILT_IN
 from farm_protocol.runner import Outcome
 from stand_ins_houdini import install
 
@@ -99,7 +99,7 @@ def test_the_longest_list_reaches_houdini(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_structures_are_named(params: dict[str, object], field: str) -> None:
-    template = load("hou", "render")
+    template = BUILT_IN.load("hou", "render")
     assert template is not None
     assert list(template.validate({"frames": "1", **params}).errors) == [field]
 

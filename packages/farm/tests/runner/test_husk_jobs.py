@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from farm.templates import Template, load
+from farm.products import BUILT_IN, Template
 from farm_protocol.runner import Outcome
 from stand_ins_houdini import install
 
@@ -237,7 +237,7 @@ def test_what_cannot_be_written_fails_for_good(
 
 
 def usd() -> Template:
-    template = load("hou", "render")
+    template = BUILT_IN.load("hou", "render")
     assert template is not None
     return template.for_scene("show/shot.usd")
 
@@ -292,14 +292,14 @@ def test_what_other_jobs_of_the_project_need_is_left_out_with_a_warning() -> Non
     ],
 )
 def test_the_suffix_says_which_program(operation: str, scene: str, template: str) -> None:
-    known = load("hou", operation)
+    known = BUILT_IN.load("hou", operation)
     assert known is not None
     chosen = known.for_scene(scene)
     assert (chosen.name, chosen.renderer) == (template, "hou")
 
 
 def test_what_is_no_scene_of_houdini_is_told_with_all_that_are() -> None:
-    known, sim = load("hou", "render"), load("hou", "sim")
+    known, sim = BUILT_IN.load("hou", "render"), BUILT_IN.load("hou", "sim")
     assert known is not None
     assert sim is not None
     assert known.scene_refusal("show/a.usdc") == ""

@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from farm.products import BUILT_IN, SHARED
 from farm.runner.claim.verdict import condemn
-from farm.templates import SHARED, available, load
 
 GUARD_SECONDS = 10
 """Far above what it takes, far below what the square of a line's length would."""
@@ -18,9 +18,9 @@ GUARD_SECONDS = 10
 BEGINNINGS = ["Rendering image", "Camera ", "A license for ", "Error: ", "R90000 ", " ", "1", "@"]
 
 
-@pytest.mark.parametrize(("app", "operation"), available())
+@pytest.mark.parametrize(("app", "operation"), BUILT_IN.available())
 def test_no_line_is_searched_for_long(app: str, operation: str) -> None:
-    template = load(app, operation)
+    template = BUILT_IN.load(app, operation)
     assert template is not None
     begin = time.process_time()
     for text in BEGINNINGS:

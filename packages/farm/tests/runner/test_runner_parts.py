@@ -6,23 +6,23 @@ import struct
 from functools import cache
 from pathlib import Path
 
-import farm.templates
+import farm.products
 import OpenImageIO as oiio
 import pytest
+from farm.products import BUILT_IN
 from farm.runner.claim.session import Ended, frame_range
 from farm.runner.claim.verdict import judge
 from farm.runner.failure import Failure
 from farm.runner.results.image_check import examine
 from farm.runner.results.outputs import OutputError, take
 from farm.runner.stage import InterruptedStageError, StageError, stage
-from farm.templates import load_named
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import Outcome, RunnerCommand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-SYMPTOMS = load_named("blender_render").symptoms
+SYMPTOMS = BUILT_IN.template("blender_render").symptoms
 EXTENSIONS = ["png", "jpg", "exr", "tif", "bmp", "tga", "webp", "hdr", "dpx", "cin", "rgb"]
 SPELLINGS = ["jpeg", "JPG", "Png", "DPX", "tiff", "sgi", "iff"]
 """Names that scenes choose themselves."""
@@ -79,7 +79,7 @@ def test_frame_range_keeps_every_frame_in_order(frames):
 
 @cache
 def frames_of_the_scripts():
-    folder = Path(farm.templates.__file__).parent / "_shared"
+    folder = Path(farm.products.__file__).parent / "shared"
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)  # As in a renderer: they import each other by name.
         return importlib.import_module("farm_script").frames_of

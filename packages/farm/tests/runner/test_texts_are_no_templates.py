@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from farm.products import BUILT_IN
 from farm.renderers import Renderer
-from farm.templates import load
 from farm_protocol.paths import UnsafePathError, check_segment
 from farm_protocol.runner import Outcome
 from hypothesis import HealthCheck, given, settings
@@ -166,7 +166,7 @@ def test_a_film_is_called_as_asked_wherever_it_is_made(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_program_would_execute_is_refused(app: str, parameter: str, text: str) -> None:
-    template = load(app, "render")
+    template = BUILT_IN.load(app, "render")
     assert template is not None
     checked = template.validate({"frames": "1", parameter: text})
     assert list(checked.errors) == [parameter]

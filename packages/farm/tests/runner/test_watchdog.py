@@ -3,10 +3,10 @@
 import re
 
 import pytest
+from farm.products import BUILT_IN, Symptoms, Timeout
 from farm.runner.claim.session import Ended
 from farm.runner.claim.verdict import condemn, judge
 from farm.runner.claim.watchdog import Limit, Watchdog, limit_of
-from farm.templates import Symptoms, Timeout, available, load
 from farm_protocol.runner import Outcome
 
 SYMPTOMS = Symptoms(re.compile("(?i)fatal error"), {}, re.compile("no license"), frozenset({100}))
@@ -65,9 +65,9 @@ def test_exit_codes_that_mean_no_licence() -> None:
     assert judge(Ended(0, None), None, [], None, "", SYMPTOMS).outcome is Outcome.COMPLETED
 
 
-@pytest.mark.parametrize(("app", "operation"), available())
+@pytest.mark.parametrize(("app", "operation"), BUILT_IN.available())
 def test_every_product_says_how_it_fails(app: str, operation: str) -> None:
-    template = load(app, operation)
+    template = BUILT_IN.load(app, operation)
     assert template is not None
     names = {parameter.name for parameter in template.parameters}
     for timeout in (template.frame_timeout, template.silence_timeout):

@@ -28,7 +28,7 @@ from farm.db.plans import Plan
 from farm.db.runners import Caller
 from farm.engines.port import LaunchRequest
 from farm.errors import InvalidRequestError
-from farm.renderers import programs
+from farm.products import BUILT_IN
 from farm.scheduler import claims
 from farm.scheduler.loop import Scheduler
 from farm.stores.disk import DiskStore
@@ -323,7 +323,14 @@ class World:
                 request = ClaimRequest(host=process.host, ended=ended)
                 slots = {"local-cpu": self.slots}
                 claim, _ = claims.claim(
-                    connection, caller, request, slots, built_in(), programs(), self.now, FREE_A_DAY
+                    connection,
+                    caller,
+                    request,
+                    slots,
+                    built_in(),
+                    BUILT_IN.programs,
+                    self.now,
+                    FREE_A_DAY,
                 )
         if claim is None or claim.claim_id is None:
             del self.engine.processes[reference]

@@ -38,7 +38,6 @@ from farm.db import files, job_rows, outputs, runners
 from farm.db.engine.turns import Result
 from farm.db.runners import Caller
 from farm.errors import ClaimLostError, NotAuthenticatedError, NotFoundError
-from farm.renderers import programs
 from farm.scheduler import claims
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -100,7 +99,7 @@ async def _post_claim(call: _Call, request: ClaimRequest) -> Claim:
             request,
             context.slots,
             definitions,
-            programs(),
+            definitions.library.programs,
             now,
             context.unlicensed_seconds,
         )

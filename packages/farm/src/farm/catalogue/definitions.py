@@ -1,7 +1,8 @@
-"""What the catalogue knows: ``data/products.yaml``, and a studio's file laid over it."""
+"""What the catalogue knows: each product's ``product.yaml``, and a studio's file laid over them."""
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -11,10 +12,9 @@ import yaml
 from farm_protocol.runner import JobLimits, LicenceServer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from farm.products import BUILT_IN, Library, ProductError, Template
 from farm.renderers import ALL, in_range
-from farm.templates import available
 
-_OURS = Path(__file__).parent / "data" / "products.yaml"
 _REPLACED = frozenset({"works_with"})
 """Mappings of which a studio's file gives the whole: merged, our "all" would always remain."""
 
@@ -159,22 +159,38 @@ class MachineEntry(_Entry):
     limits: LimitsEntry | None = None
 
 
-class Definitions(_Entry):
+class _File(_Entry):
     """A whole catalogue file."""
 
     products: dict[Code, ProductEntry]
     machines: dict[str, MachineEntry] = {}
 
-    def template(self, app: str, operation: str) -> str | None:
-        """Return the name of an operation's template; None when it cannot be run."""
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What the farm knows of products and machine types.
+
+    Attributes:
+        products: by short code.
+        machines: by machine type: a studio's changes.
+        library: the files of the products.
+    """
+
+    products: Mapping[str, ProductEntry]
+    machines: Mapping[str, MachineEntry]
+    library: Library = BUILT_IN
+
+    def template(self, app: str, operation: str) -> Template | None:
+        """Return an operation's template; None when it cannot be run."""
         product = self.products.get(app)
         name = product.operations.get(operation) if product else None
-        return name if name in _templates() else None
+        return self.library.template(name) if name and self.library.has(name) else None
 
     def operations(self, app: str) -> list[str]:
         """Return a product's operations for which there is a template."""
         product = self.products.get(app)
-        return [each for each in product.operations if self.template(app, each)] if product else []
+        offered = product.operations.items() if product else ()
+        return [operation for operation, name in offered if self.library.has(name)]
 
     def need_gpu(self, app: str, plugins: Iterable[str]) -> bool:
         """Return whether one of a product's plug-ins needs a GPU.
@@ -217,22 +233,28 @@ def _bytes(gigabytes: float | None) -> int | None:
 @cache
 def built_in() -> Definitions:
     """Return our own catalogue, without a studio's file."""
-    return Definitions.model_validate(_read(_OURS))
+    return load_definitions(None)
 
 
-def load_definitions(studio: Path | None) -> Definitions:
+def load_definitions(studio: Path | None, library: Library = BUILT_IN) -> Definitions:
     """Return the catalogue.
 
     Parameters:
-        studio: the studio's file, laid over ours; None: there is none.
+        studio: the studio's file, laid over the products' own; None: there is none.
+        library: the products.
 
     Raises:
         CatalogueError: it cannot be read, or says something that cannot be.
     """
-    if studio is None:
-        return built_in()
     try:
-        over = _read(studio)
+        library.verify()
+        ours = {"products": library.entries()}
+    except ProductError as error:
+        raise CatalogueError(str(error)) from error
+    if studio is None:
+        return _checked("The products' own files", ours, library)
+    try:
+        over = yaml.safe_load(studio.read_text(encoding="utf-8"))
     except OSError as error:
         raise CatalogueError(
             f"The catalogue {studio} cannot be read: {error.strerror or error}."
@@ -241,17 +263,18 @@ def load_definitions(studio: Path | None) -> Definitions:
         raise CatalogueError(f"The catalogue {studio} is not YAML: {error}") from error
     if not isinstance(over, Mapping):
         raise CatalogueError(f"The catalogue {studio} must be a mapping, with 'products' in it.")
+    return _checked(f"The catalogue {studio}", _laid_over(ours, over), library)
+
+
+def _checked(what: str, content: Mapping[str, Any], library: Library) -> Definitions:
     try:
-        return Definitions.model_validate(_laid_over(_read(_OURS), over))
+        file = _File.model_validate(content)
     except ValidationError as error:
         fault = error.errors()[0]
         field = ".".join(str(part) for part in fault["loc"])
         hint = " Write versions in quotes." if fault["type"] == "string_type" else ""
-        raise CatalogueError(f"The catalogue {studio}: {field}: {fault['msg']}.{hint}") from error
-
-
-def _read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+        raise CatalogueError(f"{what}: {field}: {fault['msg']}.{hint}") from error
+    return Definitions(file.products, file.machines, library)
 
 
 def _laid_over(ours: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,8 +286,3 @@ def _laid_over(ours: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
         else:
             merged[key] = value
     return merged
-
-
-@cache
-def _templates() -> frozenset[str]:
-    return frozenset(f"{app}_{operation}" for app, operation in available())

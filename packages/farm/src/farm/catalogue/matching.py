@@ -16,7 +16,13 @@ def find_version(catalogue: Catalogue, spec: JobSpec) -> Match:
     Raises:
         ValueError: with a sentence: there is none; what there is.
     """
-    match = match_version(catalogue.products, spec.app, spec.app_version, spec.plugins)
+    match = match_version(
+        catalogue.products,
+        spec.app,
+        spec.app_version,
+        spec.plugins,
+        catalogue.definitions.library,
+    )
     if match is None:
         there = [row.version for row in versions_of(catalogue.products, spec.app)]
         asked = f" {spec.app_version}" if spec.app_version else ""

@@ -8,7 +8,8 @@ from farm_protocol.catalogue import ProductVersion
 from farm_protocol.runner import Program
 
 from farm.catalogue.definitions import Definitions, built_in
-from farm.renderers import begins_with, series, version_key
+from farm.products import BUILT_IN, Library
+from farm.renderers import begins_with, version_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,11 @@ def versions_of(products: Sequence[ProductVersion], app: str) -> list[ProductVer
 
 
 def match_version(
-    products: Sequence[ProductVersion], app: str, wanted: str, plugins: Collection[str] = ()
+    products: Sequence[ProductVersion],
+    app: str,
+    wanted: str,
+    plugins: Collection[str] = (),
+    library: Library = BUILT_IN,
 ) -> Match | None:
     """Return the version that a job asking for ``wanted`` gets; None when there is none.
 
@@ -155,7 +160,9 @@ def match_version(
     beginning = [row for row in rows if begins_with(row.version, wanted)]
     if beginning:
         return Match(_newest(beginning, plugins))
-    related = [row for row in rows if series(app, row.version) == series(app, wanted)]
+    related = [
+        row for row in rows if library.series(app, row.version) == library.series(app, wanted)
+    ]
     if not related:
         return None
     version = _newest(related, plugins)

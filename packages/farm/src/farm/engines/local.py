@@ -45,6 +45,7 @@ class LocalEngine:
         programs: Mapping[str, Sequence[str]],
         on_exit: Callable[[], None],
         render_user: str = "",
+        products: Sequence[Path] = (),
     ) -> None:
         """Prepare the folders.
 
@@ -54,11 +55,13 @@ class LocalEngine:
             programs: product -> configured paths; the others are looked for.
             on_exit: called from a thread whenever a runner has ended.
             render_user: account of the renderers when this is root; "" for one of their own.
+            products: folders of products beside the built-in ones.
         """
         self._work_dir = work_dir
         self._log_dir = log_dir
         self._programs = programs
         self._on_exit = on_exit
+        self._products = products
         self.host = socket.gethostname()[:255]
         self._render_user = render_user
         self._spare: subprocess.Popen[bytes] | None = None
@@ -106,6 +109,8 @@ class LocalEngine:
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", self.module, "--work-dir", str(self._work_dir)]
         command += ["--render-user", self._render_user]
+        for folder in self._products:
+            command += ["--products", str(folder.absolute())]
         for product, paths in self._programs.items():
             # "product=" is for none at all.
             for path in paths or [""]:

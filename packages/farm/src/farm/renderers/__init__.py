@@ -1,9 +1,8 @@
-"""Which renderers this machine has. A leaf package: it imports nothing of ours."""
+"""Which renderers this machine has: the programs of the products, found and asked."""
 
 from farm.renderers.discover import Discovery
 from farm.renderers.places import Places
 from farm.renderers.plugins import as_plugin, chosen, environment
-from farm.renderers.programs import programs, series
 from farm.renderers.renderer import FoundPlugin, Renderer, RendererError, choose
 from farm.renderers.versions import ALL, UNKNOWN, begins_with, in_range, version_key
 
@@ -21,7 +20,5 @@ __all__ = [
     "chosen",
     "environment",
     "in_range",
-    "programs",
-    "series",
     "version_key",
 ]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from farm.renderers.ask import ask
 from farm.renderers.places import Places
-from farm.renderers.programs import version_in
 from farm.renderers.renderer import Renderer
+from farm.renderers.versions import version_in
 
 _VERSION = re.compile(r"^Blender (\d+\.\d+\.\d+)", re.MULTILINE)
 _IMPORT = "import bpy; print('Blender', bpy.app.version_string)"

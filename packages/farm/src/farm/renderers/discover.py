@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
+from farm.products import BUILT_IN, Library, Program
 from farm.renderers.ask import ask
 from farm.renderers.blender_python import ask_bpy, iter_bpy
 from farm.renderers.places import Places, is_executable
 from farm.renderers.plugins import find_plugins
-from farm.renderers.programs import Program, programs, version_in
 from farm.renderers.renderer import Renderer, RendererError
+from farm.renderers.versions import version_in
 
 
 class Discovery:
@@ -28,6 +29,7 @@ class Discovery:
         self,
         configured: Mapping[str, Sequence[str]] | None = None,
         places: Places | None = None,
+        library: Library = BUILT_IN,
     ) -> None:
         """Look for nothing yet.
 
@@ -35,10 +37,14 @@ class Discovery:
             configured: product -> paths of programs; they are then the only ones of this product:
                 who names one means it. A Python that has bpy is a Blender, too.
             places: where to look; None: this machine.
+            library: the products whose programs are looked for.
         """
+        self.library = library
         self._configured = dict(configured or {})
         self._places = places or Places.here()
-        self._sights = {app: _Sight(self._look(app, data)) for app, data in programs().items()}
+        self._sights = {
+            app: _Sight(self._look(app, data)) for app, data in library.programs.items()
+        }
 
     def of(self, app: str) -> Iterator[Renderer]:
         """Yield a product's programs in the order of preference; nothing for an unknown product.
@@ -120,8 +126,8 @@ class Discovery:
         version = _version(data, path)
         if version is None:
             return None
-        found = find_plugins(self._places, app, data, version, path)
-        return Renderer(app, version, app, (str(path.absolute()),), how, found)
+        found = find_plugins(self._places, data, version, path)
+        return Renderer(app, version, app, (str(path.absolute()),), how, found, tuple(data.needs))
 
 
 class _Sight:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.renderers.programs import Platform, this_platform
+from farm.products import Platform
 from farm.renderers.versions import version_key
 
 _WILD = re.compile(r"[*?\[]")
@@ -31,7 +31,7 @@ class Places:
     @classmethod
     def here(cls) -> "Places":
         """Return those of this machine and process."""
-        return cls(Path(Path(sys.executable).anchor), this_platform(), os.environ)
+        return cls(Path(Path(sys.executable).anchor), _platform(), os.environ)
 
     def on_path(self, name: str) -> Iterator[Path]:
         """Yield the executables on the PATH; the first one only, if the name has no wildcards."""
@@ -83,3 +83,10 @@ def _newest_first(start: Path, pattern: str) -> list[Path]:
     except OSError:
         return []
     return sorted(found, key=lambda path: (version_key(str(path)), str(path)), reverse=True)
+
+
+def _platform() -> Platform:
+    """Return how products' files call the platform that this process runs on."""
+    if sys.platform == "win32":
+        return "windows"
+    return "macos" if sys.platform == "darwin" else "linux"

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
+from farm.products import Program, Trace
 from farm.renderers.places import Places
-from farm.renderers.programs import Program, Trace, series, version_in
 from farm.renderers.renderer import FoundPlugin, Renderer
-from farm.renderers.versions import UNKNOWN, version_key
+from farm.renderers.versions import UNKNOWN, version_in, version_key
 
 _READ_BYTES = 1 << 16
 _PRODUCTS_OWN = "&"
@@ -18,7 +18,7 @@ _PRODUCTS_OWN = "&"
 
 
 def find_plugins(
-    places: Places, app: str, program: Program, version: str, path: Path
+    places: Places, program: Program, version: str, path: Path
 ) -> tuple[FoundPlugin, ...]:
     """Return the plug-ins that are found, in the order of the data.
 
@@ -27,7 +27,7 @@ def find_plugins(
     """
     above = path.resolve().parents
     folder = above[min(program.levels_up, len(above)) - 1]
-    names = {"{version}": version, "{series}": series(app, version)}
+    names = {"{version}": version, "{series}": program.series_of(version)}
     found: dict[FoundPlugin, None] = {}
     for code, traces in program.plugins.items():
         for trace in traces:

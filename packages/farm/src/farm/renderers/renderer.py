@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from farm.renderers.programs import series
+from farm.products import BUILT_IN, Library
 from farm.renderers.versions import version_key
 
 
@@ -42,6 +42,7 @@ class Renderer:
         command: absolute path of the program.
         how_found: for people, such as "on the PATH".
         found: the plug-ins that lie where it, or the farm, looks for them.
+        needs: programs that it needs, which lie beside it.
     """
 
     app: str
@@ -50,6 +51,7 @@ class Renderer:
     command: tuple[str, ...]
     how_found: str
     found: tuple[FoundPlugin, ...] = ()
+    needs: tuple[str, ...] = ()
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -90,6 +92,7 @@ def choose(
     app: str,
     version: str,
     lacks: Callable[[Renderer], int] = lambda _: 0,
+    library: Library = BUILT_IN,
 ) -> Renderer | None:
     """Return the renderer for a product version: the same, else one of the same series (3.4).
 
@@ -100,6 +103,7 @@ def choose(
     Parameters:
         version: as submitted; "" when any will do.
         lacks: how many of the things that the job wants a renderer has not.
+        library: says what a series is.
     """
     same: list[Renderer] = []
     related: list[Renderer] = []
@@ -110,7 +114,7 @@ def choose(
             if not lacks(renderer):
                 return renderer
             same.append(renderer)
-        elif series(app, renderer.version) == series(app, version):
+        elif library.series(app, renderer.version) == library.series(app, version):
             related.append(renderer)
     return min(same, key=lacks, default=None) or max(
         related, key=lambda each: (-lacks(each), version_key(each.version)), default=None

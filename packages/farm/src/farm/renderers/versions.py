@@ -48,3 +48,9 @@ def in_range(version: str, text: str) -> bool:
         return False
     key = version_key(version)
     return version_key(first) < key and (key < version_key(last) or begins_with(version, last))
+
+
+def version_in(pattern: re.Pattern[str], text: str) -> str | None:
+    """Return the version that a pattern finds: its groups, joined with dots."""
+    match = pattern.search(text)
+    return ".".join(group for group in match.groups() if group) if match else None

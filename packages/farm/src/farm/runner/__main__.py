@@ -17,7 +17,8 @@ from typing import get_args
 from farm_protocol.runner import TOKEN_VARIABLE, SandboxMode
 from farm_protocol.text import EscapingFormatter
 
-from farm.renderers import Discovery, programs
+from farm.products import Library
+from farm.renderers import Discovery
 from farm.runner.farm_client import Farm
 from farm.runner.loop import work
 from farm.runner.results.image_checks import ImageChecks
@@ -43,6 +44,14 @@ def main() -> int:
         help="a program to use for a product and no other, PRODUCT= for none; may be repeated",
     )
     parser.add_argument(
+        "--products",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="a folder of products beside the built-in ones; may be repeated",
+    )
+    parser.add_argument(
         "--sandbox",
         choices=get_args(SandboxMode),
         help="whether renderers run in bubblewrap: where it works, always, or never; left out, the"
@@ -55,17 +64,19 @@ def main() -> int:
         help="the account that renderers run as when this is root; left out, one of their own",
     )
     options = parser.parse_args()
+    library = Library(options.products)
     configured: dict[str, list[str]] = {}
     for given in [*options.program, *([f"blender={options.blender}"] if options.blender else [])]:
         product, equals, path = given.partition("=")
-        if product not in programs() or not equals:
-            parser.error(f"--program {given}: give PRODUCT=PATH; known are {', '.join(programs())}")
+        if product not in library.programs or not equals:
+            known = ", ".join(library.programs)
+            parser.error(f"--program {given}: give PRODUCT=PATH; known are {known}")
         configured.setdefault(product, []).extend([path] if path else [])
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(EscapingFormatter("%(asctime)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    discovery = Discovery(configured)
+    discovery = Discovery(configured, library=library)
     checks = ImageChecks(options.sandbox or "auto")
     # Out of the environment at once: the renderer's is made from ours.
     url, token = options.farm, os.environ.pop(TOKEN_VARIABLE, "")

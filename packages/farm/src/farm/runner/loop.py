@@ -19,6 +19,7 @@ from farm_protocol.runner import (
 )
 
 from farm.confine import AccountError, borrowed, probe
+from farm.products import ProductError, Template
 from farm.renderers import (
     Discovery,
     Renderer,
@@ -44,7 +45,6 @@ from farm.runner.sandbox.usage import this_machine, this_machine_holds
 from farm.runner.sandbox.watch import Confinement
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
 from farm.runner.workplace import Workplace
-from farm.templates import Template, TemplateError, load_named
 
 log = logging.getLogger("farm.runner")
 
@@ -143,18 +143,19 @@ def _prepare(
         OSError: the work folder is not usable.
     """
     try:
-        template = load_named(job.template)
+        template = discovery.library.template(job.template)
         renderer = choose(
-            discovery.of(template.renderer),
-            template.renderer,
+            discovery.of(template.app),
+            template.app,
             job.app_version,
             lambda each: count_missing(each, template, job),
+            discovery.library,
         )
         if renderer is None:
             return Failure(_has_none(job), False)
         renderer = with_other_programs(renderer, template, job, discovery)
         plugins, other_plugins = with_versions(job, renderer)
-    except (TemplateError, RendererError) as error:
+    except (ProductError, RendererError) as error:
         return Failure(str(error), False)
     for each in (renderer, *(other.program for other in renderer.found if other.program)):
         log.info("%s %s, %s.", each.app, each.version, each.how_found)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from farm_protocol.runner import RunnerJob
 
+from farm.products import Template
 from farm.renderers import (
     ALL,
     Discovery,
@@ -15,7 +16,6 @@ from farm.renderers import (
     in_range,
     version_key,
 )
-from farm.templates import Template
 
 
 def with_other_programs(

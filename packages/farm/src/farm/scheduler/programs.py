@@ -8,7 +8,6 @@ from farm.catalogue.definitions import Definitions
 from farm.catalogue.products import Installed, product_rows, takes, versions_of
 from farm.db import hosts, job_rows
 from farm.db.job_rows import JobRow
-from farm.renderers import series
 
 
 def lacking(
@@ -21,6 +20,7 @@ def lacking(
         return ""
     plugins = job_rows.plugins(connection, job["id"])
     rows = versions_of(product_rows(programs, definitions), app)
+    series = definitions.library.series
     same_series = [row for row in rows if series(app, row.version) == series(app, version)]
     # A runner prefers the very version.
     chosen = [row for row in same_series if row.version == version] or same_series

@@ -30,18 +30,17 @@ from farm.jobs.frames import (
     format_ranges,
     parse_frames,
 )
-from farm.stores.disk import DiskStore
-from farm.submissions.output_names import Written, clashes
-from farm.submissions.scene_version import saved_too_new
-from farm.submissions.sequences import Maker, missing_images
-from farm.templates import (
+from farm.products import (
     FileNames,
     ImageSequence,
     SequenceError,
     Template,
-    load_named,
     parse_sequence,
 )
+from farm.stores.disk import DiskStore
+from farm.submissions.output_names import Written, clashes
+from farm.submissions.scene_version import saved_too_new
+from farm.submissions.sequences import Maker, missing_images
 
 MAX_SUBMISSION_FRAMES = 5_000_000
 """Most frames of all jobs of a submission."""
@@ -75,7 +74,7 @@ class CheckedJob:
     scene: str = ""
     version: str = ""
     plugins: list[str] = field(default_factory=list)
-    template: str = ""
+    template: Template | None = None
     machine: Machines | None = None
     frames: Frames = field(default_factory=Frames)
     parameters: dict[str, object] = field(default_factory=dict)
@@ -142,7 +141,7 @@ def check_jobs(
 
 def _named_files(job: CheckedJob) -> dict[str, str]:
     """Return the files of the project that a job's parameters name, by parameter."""
-    parameters = load_named(job.template).parameters if job.template else ()
+    parameters = job.template.parameters if job.template else ()
     named = {each.name: job.parameters.get(each.name) for each in parameters if each.type == "path"}
     return {name: str(path) for name, path in named.items() if path}
 
@@ -153,14 +152,13 @@ def _check_job(
     result = CheckedJob(spec)
     wrong: dict[str, list[str]] = {}
     needs_gpu = catalogue.definitions.need_gpu(spec.app, spec.plugins)
-    name = catalogue.definitions.template(spec.app, spec.operation)
-    if name is None:
+    template = catalogue.definitions.template(spec.app, spec.operation)
+    if template is None:
         wrong.update(unknown_operation(catalogue, spec))
     else:
-        template = load_named(name).for_scene(spec.path)
-        result.template = template.name
-        _check_parameters(template, spec, result, wrong)
-        needs_gpu |= template.wants_gpu(result.parameters)
+        result.template = template.for_scene(spec.path)
+        _check_parameters(result.template, spec, result, wrong)
+        needs_gpu |= result.template.wants_gpu(result.parameters)
         _check_version(catalogue, spec, result, wrong)
     try:
         result.machine = choose(catalogue.machines, spec.machine_type, gpu=needs_gpu, own=own)
@@ -171,9 +169,9 @@ def _check_job(
         if project_of(result.scene) != project:
             wrong["path"] = [f"'{spec.path}' must begin with the project's name: '{project}/...'."]
             result.scene = ""
-        elif name is not None and load_named(name).sequence:
+        elif template is not None and template.sequence:
             result.sequence = parse_sequence(result.scene)
-        elif name is not None and (refusal := load_named(name).scene_refusal(result.scene)):
+        elif template is not None and (refusal := template.scene_refusal(result.scene)):
             wrong["path"] = [refusal]
             result.scene = ""
     except (UnsafePathError, SequenceError) as error:
@@ -202,7 +200,7 @@ def _check_scene(
     catalogue: Catalogue, file: Path, result: CheckedJob, wrong: dict[str, list[str]]
 ) -> None:
     there = [row.version for row in catalogue.products if row.app_type == result.spec.app]
-    scene_format = load_named(result.template).scene
+    scene_format = result.template.scene if result.template else None
     reason = saved_too_new(result.scene, file, scene_format, result.version, there)
     if reason:
         wrong["app_version"] = [reason]
@@ -317,7 +315,7 @@ def _check_overlap(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) 
         for run in other.frames.runs:
             common.add(run)
         both = islice(chain.from_iterable(map(common.common, job.frames.runs)), _MOST_RANGES)
-        naming = load_named(job.template).naming
+        naming = job.template.naming if job.template else ""
         errors[f"jobs[{clash.second}].{naming}"] = [
             f"'{job.spec.name}' and '{other.spec.name}' would both write '{clash.name}' "
             f"(frames {format_ranges(both)}). Give each job its own {naming}."

@@ -210,7 +210,7 @@ def _job_values(
         "app": job.spec.app,
         "app_version": job.version,
         "operation": job.spec.operation,
-        "template": job.template,
+        "template": job.template.name if job.template else "",
         "scene": job.scene,
         "parameters": job.parameters,
         "plugins": job.plugins,

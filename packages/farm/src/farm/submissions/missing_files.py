@@ -26,10 +26,10 @@ from farm.confine.readers import DEFAULT, Readers
 from farm.db import files, job_warnings
 from farm.db.engine.database import Database
 from farm.errors import InvalidRequestError
+from farm.products import SceneFormat
 from farm.scenes.blend_assets import AssetKind, MissingAsset, is_blend
 from farm.scenes.traces import Files, Traced, Traces
 from farm.stores.disk import DiskStore
-from farm.templates import SceneFormat, load_named
 
 Mode = Literal["refuse", "warn", "off"]
 
@@ -151,7 +151,7 @@ class AssetChecks:
         scenes = {}
         for index, job in enumerate(spec.jobs):
             template = self._definitions.template(job.app, job.operation)
-            if template and load_named(template).scene is SceneFormat.BLEND:
+            if template and template.scene is SceneFormat.BLEND:
                 scenes[index] = canonical(job.path)
         return scenes
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from farm.jobs.frames import Frames, FrameSet
-from farm.templates import FileNames
+from farm.products import FileNames
 
 _MOST_COMPARED = 100_000
 """Names that are compared one by one. Beyond that only runners find out, as they do for jobs whose

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from farm.products import SceneFormat
 from farm.scenes.blend_header import BlendVersion, saved_by
-from farm.templates import SceneFormat
 
 _SERIES = re.compile(r"(\d+)\.(\d+)")
 

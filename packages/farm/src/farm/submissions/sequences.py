@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from farm.jobs.frames import Frames, FrameSet, format_ranges
-from farm.templates import FileNames, ImageSequence, SequenceError, marked, parse_sequence
+from farm.products import FileNames, ImageSequence, SequenceError, marked, parse_sequence
 
 _MOST_COMPARED = 500
 """Names that are compared for the nearest one: a project may have a hundred thousand files."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from farm_protocol.runner import RunnerJob
 
 from farm.jobs.frames import parse_frames
+from farm.products import SHARED, Template
 from farm.renderers import Renderer
 from farm.runner.claim.session import frame_range
 from farm.runner.workplace import Workplace
-from farm.templates import SHARED, Template
 
 
 def frames_of(job: RunnerJob, template: Template, claimed: Sequence[int]) -> Sequence[int]:
@@ -36,7 +36,7 @@ def values_of(
     Names that the template does not document are dropped: a job must not set ours.
 
     Raises:
-        farm.templates.SceneError: the scene cannot be rendered as asked.
+        farm.products.SceneError: the scene cannot be rendered as asked.
         OSError: the scene cannot be read.
     """
     given = {p.name: job.parameters.get(p.name) for p in template.parameters}

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from farm.products import Template
 from farm.runner.claim.joblog import ClaimLog
 from farm.runner.claim.own_names import OwnNames
 from farm.runner.claim.verdict import condemn
 from farm.runner.claim.watchdog import Flood, Watchdog, limit_of
 from farm.runner.failure import Failure
 from farm.runner.results.delivery import FrameFiles
-from farm.templates import Template
 
 EVENT_PREFIX = "farm_event: "
 

@@ -24,6 +24,7 @@ from farm_protocol.runner import (
     RunnerJob,
 )
 
+from farm.products import SceneError, Template
 from farm.renderers import Renderer, environment
 from farm.runner.claim.joblog import ClaimLog
 from farm.runner.claim.own_names import OwnNames
@@ -47,7 +48,6 @@ from farm.runner.sandbox.usage import cpu_seconds_of_ended
 from farm.runner.sandbox.watch import LOOK_SECONDS, Confinement, Watch, file_too_large
 from farm.runner.stage import explain
 from farm.runner.workplace import Workplace
-from farm.templates import SceneError, Template
 
 log = logging.getLogger("farm.runner")
 

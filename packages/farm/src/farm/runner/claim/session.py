@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from farm.templates import Template, even_runs
+from farm.products import Template, even_runs
 
 _EXTENSIONS = ["TASK_CHUNKING"]
 _OUTPUT_MARK = "openjd_log_content"

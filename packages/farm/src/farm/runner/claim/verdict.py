@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from farm_protocol.runner import Finish, Outcome
 
+from farm.products import Symptoms
 from farm.runner.claim.session import Ended
 from farm.runner.failure import Failure
-from farm.templates import Symptoms
 
 _SENTENCE = 2000
 """Most characters of a sentence: the protocol's limit."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from farm.products import Timeout
 from farm.runner.failure import Failure
-from farm.templates import Timeout
 
 LINES, LINES_A_SECOND = 50_000, 2_000
 CHARACTERS, CHARACTERS_A_SECOND = 64_000_000, 1_000_000

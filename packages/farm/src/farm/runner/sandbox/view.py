@@ -13,9 +13,9 @@ from pathlib import Path
 
 from farm.confine import SYSTEM, View
 from farm.confine.python import interpreter_folders, own_python
-from farm.renderers import Renderer, chosen, programs
+from farm.products import SHARED, Template
+from farm.renderers import Renderer, chosen
 from farm.runner.workplace import Workplace
-from farm.templates import SHARED, Template
 
 log = logging.getLogger("farm.runner")
 
@@ -92,8 +92,7 @@ def _programs(
         folder = _root(resolved.parent)
         if _holds(folder, private):
             # Beside a program in such a folder lie somebody's own things; these are what it needs.
-            beside = programs()[renderer.app].needs
-            own += [resolved, *(resolved.parent / name for name in beside)]
+            own += [resolved, *(resolved.parent / name for name in renderer.needs)]
         else:
             own.append(folder)
         if program != resolved and not seen(program, [*SYSTEM, *own]):

@@ -1,0 +1,52 @@
+"""What each product and operation can do: a folder a product, and all of it data.
+
+`Library` says what such a folder holds. Its OpenJD templates' lower-case parameters are the
+documented ones. The server validates submissions with them, the runner hands the same templates to
+an OpenJD session. No OpenJD code is imported here: decoding costs half a second and only runners
+need it.
+"""
+
+from farm.products._companion import Companion
+from farm.products._file_names import FileNames
+from farm.products._files import ProductError
+from farm.products._library import BUILT_IN, Library
+from farm.products._parameters import Parameter, Validated
+from farm.products._plugins import PlugIn
+from farm.products._program import Platform, Program, Trace, Way
+from farm.products._reading import SHARED
+from farm.products._runs import even_runs
+from farm.products._scenes import SceneError, SceneFiles, SceneFormat
+from farm.products._template import Symptoms, Template, Timeout
+from farm.products.shared.farm_sequence import (
+    ImageSequence,
+    SequenceError,
+    marked,
+    parse_sequence,
+)
+
+__all__ = [
+    "BUILT_IN",
+    "SHARED",
+    "Companion",
+    "FileNames",
+    "ImageSequence",
+    "Library",
+    "Parameter",
+    "Platform",
+    "PlugIn",
+    "ProductError",
+    "Program",
+    "SceneError",
+    "SceneFiles",
+    "SceneFormat",
+    "SequenceError",
+    "Symptoms",
+    "Template",
+    "Timeout",
+    "Trace",
+    "Validated",
+    "Way",
+    "even_runs",
+    "marked",
+    "parse_sequence",
+]

@@ -1,0 +1,337 @@
+"""What stands in ``<operation>.farm.yaml``: what OpenJD has no field for."""
+
+import re
+import string
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    JsonValue,
+    model_validator,
+)
+
+from farm.products._parameters import ParameterType
+from farm.products._scenes import SceneFormat
+from farm.products._strict import Strict
+
+Name = Annotated[str, Field(pattern=r"\A[a-z][a-z0-9_]*\z", max_length=100)]
+"""Of a documented parameter, or of an operation."""
+Filled = Annotated[str, Field(pattern=r"\A[A-Z][A-Za-z0-9]*\z", max_length=100)]
+"""A name that the runner, or a scene's module, fills in."""
+Sentence = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
+
+
+class Words(Strict):
+    """What a text must look like.
+
+    Attributes:
+        pattern: that the whole text must match.
+        sentence: what to write, for a text that does not.
+    """
+
+    pattern: re.Pattern[str]
+    sentence: Sentence
+
+
+class Most(Strict):
+    """The largest number of a parameter, by the value of another one.
+
+    Attributes:
+        of: the other one.
+        is_: its value -> the largest number.
+    """
+
+    of: Name
+    is_: dict[str, int] = Field(alias="is")
+
+
+class Because(Strict):
+    """Parameters that share a reason.
+
+    Attributes:
+        names: of parameters.
+        because: goes on after a parameter's name.
+    """
+
+    names: list[Name]
+    because: Sentence
+
+
+class Outputs(Strict):
+    """How files are named: ``<prefix><frame><.extension>``.
+
+    Attributes:
+        prefix, format: parameters.
+        extensions: value of ``format`` -> extension, without the dot.
+    """
+
+    prefix: Name
+    format: Name
+    extensions: dict[str, str]
+
+
+class Hopeless(Strict):
+    """A line after which trying again cannot help.
+
+    Attributes:
+        marker: finds it.
+        sentence: what to tell; ``{name}`` is what the expression's group of that name found.
+    """
+
+    marker: re.Pattern[str]
+    sentence: Sentence
+
+    @model_validator(mode="after")
+    def _groups(self) -> "Hopeless":
+        _known(placeholders(self.sentence), self.marker.groupindex, "a group of the marker")
+        return self
+
+
+class NoLicence(Strict):
+    """How a renderer says that it got no licence: not a failure, the job tries again later.
+
+    Attributes:
+        markers: find the line.
+        exit_codes: that mean it.
+    """
+
+    markers: list[re.Pattern[str]]
+    exit_codes: list[int]
+
+
+class Failures(Strict):
+    """How a renderer's output tells what went wrong.
+
+    Attributes:
+        markers: find a line that condemns the claim, whatever the exit code says.
+    """
+
+    markers: list[re.Pattern[str]]
+    hopeless: list[Hopeless] = []
+    no_licence: NoLicence
+
+
+class Wait(Strict):
+    """``seconds``, and the parameter with which a job may set its own."""
+
+    seconds: float = Field(gt=0)
+    parameter: Name
+
+
+class Timeouts(Strict):
+    """How long one frame may take, and how long the renderer may print nothing."""
+
+    frame: Wait
+    silence: Wait
+
+
+class PlugInNeeds(Strict):
+    """What the renderer may use as well when a job has a plug-in.
+
+    Attributes:
+        licences: it reaches its licence servers.
+        folders: variables that name folders which it reads.
+        program: product of which it is the program, on the same machine.
+    """
+
+    licences: bool
+    folders: tuple[str, ...]
+    program: str = ""
+
+
+class Sandbox(Strict):
+    """What a renderer may use beside the job's own folders.
+
+    Attributes:
+        licences: it reaches the licence servers that the studio's file names.
+        visible: paths, and variables that name some.
+        trial: arguments with which the program succeeds, without a scene, inside the sandbox if it
+            does outside.
+        python: the farm's own Python runs inside; by default where the program is driven.
+        plugins: by code.
+    """
+
+    licences: bool
+    visible: tuple[str, ...] = ()
+    trial: tuple[str, ...] = ("--version",)
+    python: bool | None = None
+    plugins: dict[str, PlugInNeeds] = {}
+
+
+class Optional(Strict):
+    """Arguments that are left out when a parameter in them is not set."""
+
+    optional: tuple[str, ...]
+
+
+class When(Strict):
+    """Arguments that are left out when the parameter ``when`` is not set."""
+
+    when: Name
+    use: tuple[str, ...]
+
+
+class LinesOfOutput(Strict):
+    """Expressions for the program's lines; see `farm.products._drive.Lines`."""
+
+    started: re.Pattern[str] | None = None
+    written: re.Pattern[str] | None = None
+    writing: re.Pattern[str] | None = None
+    progress: re.Pattern[str] | None = None
+
+    @model_validator(mode="after")
+    def _groups(self) -> "LinesOfOutput":
+        for name, group in (("started", "frame"), ("progress", "percent")):
+            pattern = getattr(self, name)
+            if pattern is not None and group not in pattern.groupindex:
+                raise ValueError(f"'{name}' needs a group (?P<{group}>...)")
+        return self
+
+
+class Driving(Strict):
+    """How a program without Python is driven; see `farm.products._drive.Drive`."""
+
+    command: list[str | Optional | When]
+    writes: tuple[str, ...]
+    lines: LinesOfOutput
+    stems: dict[str, Name] = {}
+    size: tuple[()] | tuple[Name, Name] = ()
+    environment: dict[str, str] = {}
+    words: dict[Name, dict[str, str]] = {}
+    setup: str = ""
+    folders: bool = False
+
+    def texts(self) -> list[str]:
+        """Return all texts in which ``{names}`` are filled in, but those of ``writes``."""
+        found: list[str] = list(self.environment.values())
+        for item in self.command:
+            match item:
+                case Optional():
+                    found += item.optional
+                case When():
+                    found += item.use
+                case _:
+                    found.append(item)
+        return found
+
+
+class Companion(Strict):
+    """One operation's ``.farm.yaml``.
+
+    Attributes:
+        like: operation of the same product, of which all is taken that is not said here; its
+            OpenJD template, too, where this one has none.
+        operation: that this is in truth; by default what the file is called after.
+        description: for people; by default the OpenJD template's.
+        frames: parameter that lists the frames.
+        scene: format of the scenes that the farm itself can read something in.
+        scenes: what the names of scenes end with, without the dot; none for any.
+        input: ``sequence``: a job's path names images, which another job may still have to render.
+        program: the executable that renders, beside the one that is looked for.
+        other_program: operation that renders scenes of other names.
+        types: parameter -> type, where OpenJD has none for it.
+        aliases: parameter -> other word -> value; compared without regard to case, ``-``, ``_``,
+            ``.`` and spaces.
+        refused: parameter -> value -> why, as a sentence.
+        patterns: parameter -> what its text must look like.
+        least: parameter -> smallest number but 0, which leaves it to the scene.
+        most: parameter -> its largest number, by the value of another one.
+        needs: parameter -> the one that must be set as well.
+        needs_plugin: parameter -> value -> plug-in that the job must name.
+        needs_gpu: parameter -> values with which a job needs a machine that has a GPU.
+        refuses: parameters that a job may only leave empty.
+        ignores: parameters of a whole project, which other jobs of it may need.
+        prefixes: parameters that files' names begin with, beside that of the outputs.
+        outputs: how files are named; without it only the scene knows.
+        naming: parameter that gives the files other names; by default that of the outputs.
+        objects: name -> member -> parameter, of those that are handed over as one JSON object.
+        scene_module: module beside this file, without ``.py``, that knows what scenes say: it has
+            ``read_scene(scene, partial, values) -> SceneFiles`` and, where the parameters alone
+            say how files are called, ``image_name(scene, values) -> str``.
+        scene_values: names that this module gives the program, beside the parameters.
+        whole: all frames belong together: one renderer does them all, and anew after a failure.
+        single_range: the frames must be one range with one step.
+        drive: how the program is driven; without it a script of its own does so.
+    """
+
+    like: Name | None = None
+    operation: Name | None = None
+    description: str | None = None
+    frames: Name
+    scene: SceneFormat | None = None
+    scenes: tuple[str, ...] = ()
+    input: Literal["scene", "sequence"] = "scene"
+    program: str = ""
+    other_program: Name | Literal[""] = ""
+    types: dict[Name, ParameterType] = {}
+    aliases: dict[Name, dict[str, str]] = {}
+    refused: dict[Name, dict[str, Sentence]] = {}
+    patterns: dict[Name, Words] = {}
+    least: dict[Name, int | float] = {}
+    most: dict[Name, Most] = {}
+    needs: dict[Name, Name] = {}
+    needs_plugin: dict[Name, dict[str, str]] = {}
+    needs_gpu: dict[Name, tuple[JsonValue, ...]] = {}
+    refuses: Because | None = None
+    ignores: Because | None = None
+    prefixes: list[Name] = []
+    outputs: Outputs | None = None
+    naming: Name | None = None
+    objects: dict[Filled, dict[str, Name]] = {}
+    scene_module: Name | None = None
+    scene_values: list[Filled] = []
+    whole: bool = False
+    single_range: bool = False
+    failures: Failures
+    timeouts: Timeouts
+    sandbox: Sandbox
+    drive: Driving | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Companion":
+        if self.single_range and not self.whole:
+            raise ValueError("'single_range' is only for operations that are 'whole'")
+        if self.scene_values and not self.scene_module:
+            raise ValueError("'scene_values' needs a 'scene_module'")
+        return self
+
+    def names(self) -> dict[str, Iterable[str]]:
+        """Return the parameters that each field speaks of."""
+        outputs = [self.outputs.prefix, self.outputs.format] if self.outputs else []
+        drive = self.drive
+        return {
+            "frames": [self.frames],
+            "types": self.types,
+            "aliases": self.aliases,
+            "refused": self.refused,
+            "patterns": self.patterns,
+            "least": self.least,
+            "most": [*self.most, *(each.of for each in self.most.values())],
+            "needs": [*self.needs, *self.needs.values()],
+            "needs_plugin": self.needs_plugin,
+            "needs_gpu": self.needs_gpu,
+            "prefixes": self.prefixes,
+            "outputs": outputs,
+            "naming": [self.naming] if self.naming else [],
+            "objects": [name for each in self.objects.values() for name in each.values()],
+            "timeouts": [self.timeouts.frame.parameter, self.timeouts.silence.parameter],
+            "drive.stems": drive.stems.values() if drive else [],
+            "drive.size": drive.size if drive else [],
+            "drive.words": drive.words if drive else [],
+            "drive.command": [each.when for each in drive.command if isinstance(each, When)]
+            if drive
+            else [],
+        }
+
+
+def placeholders(text: str) -> list[str]:
+    """Return the ``{names}`` in a text."""
+    return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+
+
+def _known(names: Iterable[str], there: Mapping[str, Any] | Iterable[str], what: str) -> None:
+    for name in names:
+        if name not in there:
+            raise ValueError(f"'{{{name}}}' is not {what}")

@@ -1,0 +1,137 @@
+"""The products of some folders: found by their names, and read when somebody asks for them.
+
+<folder>/<app>/product.yaml               what the catalogue says of it
+               program.yaml               how its program is found on a machine
+               <operation>.yaml           an Open Job Description template
+               <operation>.farm.yaml      what OpenJD has no field for
+               <module>.py                what scenes say, where an operation needs that
+               scripts/                   that run inside the renderer, or start it
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from farm.products._files import ProductError, read_model, read_yaml
+from farm.products._program import Program
+from farm.products._reading import read_template
+from farm.products._template import Template
+
+FOLDER = Path(__file__).parent
+_APP = re.compile(r"[a-z][a-z0-9]*\Z")
+_OPERATION = re.compile(r"[a-z][a-z0-9]*\Z")
+_COMPANION = ".farm.yaml"
+_ANY_SERIES = re.compile(r"\d+\.\d+|\d+")
+
+
+class Library:
+    """All products that a farm or a runner knows. Nothing is read before it is asked for."""
+
+    def __init__(self, folders: Iterable[Path] = ()) -> None:
+        """Use the built-in products, and those of other folders.
+
+        Parameters:
+            folders: a product there takes the place of one of the same code before it.
+        """
+        self.folders = tuple(folders)
+        self._templates: dict[str, Template] = {}
+
+    @cached_property
+    def places(self) -> Mapping[str, Path]:
+        """The folder of each product, by its short code.
+
+        Raises:
+            ProductError: one of the farm's own settings names no folder.
+        """
+        found: dict[str, Path] = {}
+        for folder in (FOLDER, *self.folders):
+            try:
+                inside = sorted(folder.iterdir())
+            except OSError as error:
+                raise ProductError(
+                    f"The products in {folder} cannot be read: {error.strerror or error}."
+                ) from error
+            found |= {
+                each.name: each
+                for each in inside
+                if _APP.match(each.name) and (each / "product.yaml").is_file()
+            }
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def programs(self) -> Mapping[str, Program]:
+        """How the program of each product is found, by short code."""
+        return {
+            app: read_model(Program, folder / "program.yaml")
+            for app, folder in self.places.items()
+            if (folder / "program.yaml").is_file()
+        }
+
+    def verify(self) -> None:
+        """Read all that does not come with the farm: a mistake in it is told at the start.
+
+        Raises:
+            ProductError: with the first one.
+        """
+        own = [app for app, place in self.places.items() if place.parent != FOLDER]
+        if own:
+            _ = self.programs
+        for app, operation in self.available():
+            if app in own:
+                self.template(f"{app}_{operation}")
+
+    def series(self, app: str, version: str) -> str:
+        """Return the series of a version: versions of one may stand in for each other."""
+        if app in self.programs:
+            return self.programs[app].series_of(version)
+        match = _ANY_SERIES.match(version)
+        return match[0] if match else version
+
+    def entries(self) -> dict[str, Any]:
+        """Return what ``product.yaml`` says of each product, as it stands there."""
+        return {app: read_yaml(place / "product.yaml") for app, place in self.places.items()}
+
+    def available(self) -> list[tuple[str, str]]:
+        """Return (app, operation) of every template, sorted."""
+        return [
+            (app, operation)
+            for app, place in self.places.items()
+            for file in sorted(place.glob(f"*{_COMPANION}"))
+            if _OPERATION.match(operation := file.name.removesuffix(_COMPANION))
+        ]
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a template called ``<app>_<operation>``."""
+        return self._companion(name) is not None
+
+    def load(self, app: str, operation: str) -> Template | None:
+        """Return the template of a product's operation; None when there is none."""
+        name = f"{app}_{operation}"
+        return self.template(name) if self.has(name) else None
+
+    def template(self, name: str) -> Template:
+        """Return the template called ``<app>_<operation>``.
+
+        Raises:
+            ProductError: there is none, or its files say what cannot be.
+        """
+        if name not in self._templates:
+            file = self._companion(name)
+            if file is None:
+                raise ProductError(f"There is no template called '{name}'.")
+            self._templates[name] = read_template(file.parent, file.name.removesuffix(_COMPANION))
+        return self._templates[name]
+
+    def _companion(self, name: str) -> Path | None:
+        app, _, operation = name.partition("_")
+        place = self.places.get(app)
+        if place is None or not _OPERATION.match(operation):
+            return None
+        file = place / f"{operation}{_COMPANION}"
+        return file if file.is_file() else None
+
+
+BUILT_IN = Library()
+"""The products that come with the farm."""

@@ -1,0 +1,39 @@
+"""What the names of a job's files may begin with."""
+
+from farm_protocol.paths import UnsafePathError, canonical
+
+from farm.products._parameters import Parameter
+from farm.products.shared.farm_numbering import numbered, split
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse a prefix that could name a file outside the output folder, or none that is usable.
+
+    Raises:
+        ValueError: with a sentence that says why.
+    """
+    if prefix.startswith("/"):
+        raise ValueError(f"'{prefix}' begins with '/': it is relative to the output folder.")
+    _head, hashes, tail = split(prefix)
+    if "/" in tail and hashes:
+        raise ValueError(f"'{prefix}' has the frame number in a folder's name.")
+    try:
+        # The longest name that a frame number of Blender's range (7 digits and a sign) can give.
+        canonical(numbered(prefix, -1_000_000) + ".jpeg")
+    except UnsafePathError as error:
+        raise ValueError(str(error)) from None
+
+
+def check_file_name(parameter: Parameter, prefix: str) -> None:
+    """Refuse a prefix without a name behind its folders, where no frame number follows it.
+
+    The file would be called ``.mp4``, which file managers hide.
+
+    Raises:
+        ValueError: with a sentence that says what to do.
+    """
+    if not prefix.rpartition("/")[2]:
+        raise ValueError(
+            f"{parameter.name} '{prefix}' names no file: end it with the file's name, as in "
+            f"'{prefix}{parameter.default}', or leave {parameter.name} out."
+        )

@@ -1,0 +1,204 @@
+"""From the two YAML files of an operation to its template."""
+
+import importlib.util
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from farm.products._companion import Because, Companion, placeholders
+from farm.products._drive import RUN_FIELDS, RUNNER_FIELDS, WRITTEN_FIELDS, drive_of
+from farm.products._files import ProductError, checked, read_yaml
+from farm.products._parameters import LONGEST_LIST, LONGEST_TEXT, Parameter, ParameterType, fold
+from farm.products._plugins import PlugIn
+from farm.products._template import OutputNames, Symptoms, Template, Timeout
+
+SHARED = Path(__file__).parent / "shared"
+"""Scripts that several products use."""
+_TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "string"}
+_TYPES |= {"INT": "int", "FLOAT": "float"}
+
+
+def read_template(place: Path, operation: str) -> Template:
+    """Return the template of one operation.
+
+    Parameters:
+        place: folder of the product.
+        operation: what its files are called after.
+
+    Raises:
+        ProductError: a file says what cannot be.
+    """
+    file = place / f"{operation}.farm.yaml"
+    content = read_yaml(file)
+    like = content.get("like") or operation
+    if like != operation:
+        # The same program and parameters, done in another way.
+        content = {**read_yaml(place / f"{like}.farm.yaml"), **content}
+    companion = checked(Companion, content, file)
+    own = place / f"{operation}.yaml"
+    path = own if own.is_file() else place / f"{like}.yaml"
+    job = read_yaml(path)
+    try:
+        definitions = {each["name"]: each for each in job["parameterDefinitions"]}
+        parameters = tuple(
+            _parameter(definition, companion)
+            for name, definition in definitions.items()
+            if name[0].islower()
+        )
+    except (KeyError, TypeError, IndexError) as error:
+        raise ProductError(f"{path} is no Open Job Description template: {error!r}.") from error
+    _check(companion, parameters, frozenset(definitions), file)
+    module = _module(place, companion.scene_module) if companion.scene_module else None
+    other = companion.other_program
+    if other and not (place / f"{other}.farm.yaml").is_file():
+        raise ProductError(f"{file}: other_program: there is no {other}.farm.yaml beside it.")
+    scripts = place / "scripts"
+    outputs, sandbox = companion.outputs, companion.sandbox
+    prefixes = [outputs.prefix] if outputs else []
+    naming = outputs.prefix if outputs else ""
+    return Template(
+        name=f"{place.name}_{operation}",
+        app=place.name,
+        operation=companion.operation or operation,
+        description=companion.description or str(job.get("description", "")),
+        parameters=parameters,
+        path=path,
+        scripts=scripts if scripts.is_dir() else SHARED,
+        program=companion.program,
+        scenes=companion.scenes,
+        other=read_template(place, other) if other else None,
+        scene=companion.scene,
+        frames=companion.frames,
+        outputs=OutputNames(outputs.prefix, outputs.format, outputs.extensions)
+        if outputs
+        else None,
+        symptoms=_symptoms(companion),
+        frame_timeout=Timeout(**dict(companion.timeouts.frame)),
+        silence_timeout=Timeout(**dict(companion.timeouts.silence)),
+        licences=sandbox.licences,
+        needs_gpu=companion.needs_gpu,
+        plugins={
+            code: PlugIn(needs.licences, needs.folders, needs.program)
+            for code, needs in sandbox.plugins.items()
+        },
+        needs=companion.needs,
+        most={name: (most.of, most.is_) for name, most in companion.most.items()},
+        refuses=_because(companion.refuses),
+        ignores=_because(companion.ignores),
+        needs_plugin=companion.needs_plugin,
+        whole=companion.whole,
+        single_range=companion.single_range,
+        sequence=companion.input == "sequence",
+        python=companion.drive is not None if sandbox.python is None else sandbox.python,
+        trial=sandbox.trial,
+        visible=sandbox.visible,
+        drive=drive_of(companion.drive) if companion.drive else None,
+        prefixes=frozenset([*prefixes, *companion.prefixes]),
+        objects=companion.objects,
+        naming=naming if companion.naming is None else companion.naming,
+        read_scene=module.read_scene if module else None,
+        image_name=getattr(module, "image_name", None),
+        declared=frozenset(definitions),
+    )
+
+
+def _check(
+    companion: Companion, parameters: Iterable[Parameter], declared: frozenset[str], file: Path
+) -> None:
+    """Refuse what one file says of parameters, values and placeholders that the other has not."""
+    documented = {each.name: each for each in parameters}
+    # What is taken over from `like` may speak of parameters that mean nothing here.
+    passed_over = {*_because(companion.refuses), *_because(companion.ignores)}
+    for field, names in companion.names().items():
+        for name in names:
+            if name not in documented and name not in passed_over:
+                raise ProductError(f"{file}: {field}: there is no parameter '{name}'.")
+    for name, words in companion.aliases.items():
+        for word, value in words.items():
+            if value not in documented[name].choices:
+                raise ProductError(f"{file}: aliases.{name}.{word}: '{value}' is not a choice.")
+    if companion.outputs is not None:
+        choices = set(documented[companion.outputs.format].choices)
+        if unknown := choices ^ set(companion.outputs.extensions):
+            raise ProductError(
+                f"{file}: outputs.extensions must name each choice of"
+                f" '{companion.outputs.format}' once: {', '.join(sorted(unknown))}."
+            )
+    for name in companion.objects:
+        if name not in declared:
+            raise ProductError(f"{file}: objects: the template declares no parameter '{name}'.")
+    if companion.drive is not None:
+        known = {*declared, *companion.scene_values, *RUNNER_FIELDS}
+        for text in companion.drive.texts():
+            _check_fields(file, "drive", text, known | RUN_FIELDS)
+        for text in companion.drive.writes:
+            _check_fields(file, "drive.writes", text, known | WRITTEN_FIELDS)
+
+
+def _check_fields(file: Path, field: str, text: str, known: Iterable[str]) -> None:
+    for name in placeholders(text):
+        if name not in known:
+            raise ProductError(f"{file}: {field}: nothing fills in '{{{name}}}' of '{text}'.")
+
+
+def _module(place: Path, name: str) -> ModuleType:
+    path = place / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"farm_product_{place.name}_{name}", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise ProductError(f"{path}, which knows the scenes, is not there.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "read_scene"):
+        raise ProductError(f"{path} must have a function read_scene.")
+    return module
+
+
+def _because(notes: Because | None) -> dict[str, str]:
+    return dict.fromkeys(notes.names, notes.because) if notes else {}
+
+
+def _symptoms(companion: Companion) -> Symptoms:
+    failures = companion.failures
+    return Symptoms(
+        failed=_any_of(failures.markers),
+        hopeless={each.marker: each.sentence for each in failures.hopeless},
+        no_licence=_any_of(failures.no_licence.markers),
+        no_licence_codes=frozenset(failures.no_licence.exit_codes),
+    )
+
+
+def _any_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:
+    """Return one expression for all; without any, one that is never found."""
+    return re.compile("|".join(f"(?:{each.pattern})" for each in patterns) or r"(?!)")
+
+
+def _parameter(definition: Mapping[str, Any], companion: Companion) -> Parameter:
+    name = definition["name"]
+    kind = companion.types.get(name, _TYPES[definition["type"]])
+    choices = tuple(definition.get("allowedValues", ()))
+    default = definition.get("default")
+    if definition.get("userInterface", {}).get("control") == "CHECK_BOX":
+        # jobtemplate-2023-09 has no BOOL: a check box of the texts "true" and "false" stands in.
+        kind, choices, default = "bool", (), {"true": True, "false": False, None: None}[default]
+    words = companion.patterns.get(name)
+    if kind in ("list", "object"):
+        # OpenJD has neither: they travel as JSON texts.
+        default = [] if kind == "list" else {}
+    return Parameter(
+        name=name,
+        type=kind,
+        required="default" not in definition,
+        default=default,
+        choices=choices,
+        description=" ".join(definition.get("description", "").split()),
+        aliases={fold(word): to for word, to in companion.aliases.get(name, {}).items()},
+        refused={fold(word): why for word, why in companion.refused.get(name, {}).items()},
+        minimum=definition.get("minValue"),
+        least=companion.least.get(name),
+        maximum=definition.get("maxValue"),
+        pattern=words.pattern.pattern if words else "",
+        sentence=words.sentence if words else "",
+        longest=LONGEST_LIST if name == companion.frames else LONGEST_TEXT,
+    )

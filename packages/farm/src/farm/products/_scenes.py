@@ -1,0 +1,54 @@
+"""Scenes: the formats that the farm reads, and what a product's own module says of one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from farm.products.shared.farm_numbering import numbered
+
+
+class SceneFormat(StrEnum):
+    """Formats of scene files that the farm itself can read something in."""
+
+    BLEND = "blend"
+
+
+class SceneError(Exception):
+    """A scene cannot be rendered as asked. ``str()`` is a sentence for people."""
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """What a scene says about its files, see `Template.read_scene`.
+
+    Attributes:
+        scene: the scene to render: the given one, or one beside it that writes where it should.
+        values: parameters that are given to the program in place of the job's.
+        patterns: (name below the partial folder, name below the output folder) of each file of a
+            frame, with ``####`` in place of its number; None when the template names them.
+        environment: variables of the program that the job asks for.
+        warnings: sentences for the job's log.
+    """
+
+    scene: Path
+    values: Mapping[str, str]
+    patterns: tuple[tuple[str, str], ...] | None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def files(self, frame: int) -> list[list[Any]] | None:
+        """Return the names of a frame's files: those that the program may give, and the wanted.
+
+        None when the template names them.
+        """
+        if self.patterns is None:
+            return None
+        return [
+            [
+                [numbered(written, frame, signed_digits=signed) for signed in (True, False)],
+                numbered(name, frame),
+            ]
+            for written, name in self.patterns
+        ]

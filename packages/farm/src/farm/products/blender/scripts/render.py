@@ -1,0 +1,199 @@
+"""Render frames of a .blend one by one, inside Blender 3.x to 5.x or a Python with bpy.
+
+    render.py -- --scene=FILE --project=FOLDER --output=FOLDER --partial=FOLDER --prefix=TEXT
+                 --format=ID --engine=ID --gpu=true|false --gpu-devices=TEXT --width=PIXELS
+                 --height=PIXELS --scene-name=NAME --view-layer=NAME --camera=NAME --samples=COUNT
+                 --tile-size=PIXELS --plugins=CODES --frames=RANGE
+
+An empty text and 0 keep what the file says. Frames come as an OpenJD range (``-2,1-9:4``), are
+rendered in that order by one process, and appear in the output folder by a rename, never
+half-written. Events (see farm_events):
+
+    warned         sentence, which the job shows
+    loaded         width, height (null when uncertain), engine, version
+    frame_started  frame
+    frame_written  frame, files (relative to the output folder), extra (of File Output nodes),
+                   seconds (of rendering and writing)
+    failed         sentence, permanent
+
+Exit code 0 only when every frame was written; 3 after `failed`. Not trusted: the runner looks.
+"""
+
+import argparse
+import os
+import re
+import sys
+import time
+import traceback
+from typing import Any
+
+# Blender runs this file without its folder on the module path; `shared` lies beside it.
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "shared"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import bpy
+import farm_checks
+import farm_choices
+import farm_open
+import farm_plugins
+import farm_programs
+import farm_setup
+from farm_events import SceneError, die_with_runner, emit, flush, progress, warn
+from farm_numbering import numbered
+from farm_script import FAILED, explain, frames_of, move
+
+_TEXTS = (
+    *("scene", "project", "output", "partial", "prefix", "format", "engine", "gpu", "gpu-devices"),
+    *("scene-name", "view-layer", "camera", "plugins", "frames"),
+)
+
+
+def main() -> int:
+    """Render; return the exit code."""
+    options = _arguments()
+    die_with_runner()
+    try:
+        scene = _open(options)
+        _render_all(scene, options, frames_of(options.frames))
+    except SceneError as error:
+        emit("failed", sentence=str(error), permanent=error.permanent)
+        return FAILED
+    except Exception as error:
+        # An unforeseen case: the log gets all of it, the user the last line.
+        traceback.print_exc()
+        emit(
+            "failed",
+            sentence=explain(f"{type(error).__name__}: {error}", options.partial),
+            permanent=False,
+        )
+        return FAILED
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    for name in _TEXTS:
+        parser.add_argument(f"--{name}", required=True)
+    for name in ("width", "height", "samples", "tile-size"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    return parser.parse_args(sys.argv[sys.argv.index("--") + 1 :])
+
+
+def _open(options: argparse.Namespace) -> Any:
+    """Open and check the scene and set it up. Raises SceneError."""
+    shown = os.path.relpath(options.scene, options.project)
+    if not os.path.isfile(options.scene):
+        raise SceneError(f"The scene {shown} is missing.")
+    # Before the file is opened: what an add-on keeps in it would be lost otherwise.
+    farm_plugins.enable(options.plugins.split(","))
+    lacking = farm_open.open_file(options.scene, shown)
+    for sentence in farm_programs.switch_off():
+        emit("warned", sentence=sentence)
+    scene = farm_choices.choose_scene(options.scene_name)
+    farm_choices.set_view_layer(scene, options.view_layer)
+    farm_choices.set_camera(scene, options.camera)
+    farm_setup.check_camera(scene)
+    missing = farm_checks.missing_files(scene, options.project)
+    if missing:
+        raise SceneError(farm_checks.sentence(missing))
+    farm_setup.set_engine(scene, options.engine or lacking.get(scene.name, ""))
+    farm_setup.set_device(scene, options.gpu == "true", options.gpu_devices)
+    farm_choices.set_size(scene, options.width, options.height)
+    farm_choices.set_samples(scene, options.samples)
+    farm_choices.set_tile_size(scene, options.tile_size)
+    farm_setup.set_output(scene, options.format)
+    width, height = farm_setup.picture_size(scene) or (None, None)
+    version, engine = bpy.app.version_string, scene.render.engine
+    emit("loaded", width=width, height=height, engine=engine, version=version)
+    return scene
+
+
+def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") -> None:
+    nodes_folder = os.path.join(options.partial, "nodes")
+    # Others first: what scenes share is the rendered one's.
+    others = [each for each in bpy.data.scenes if each != scene]
+    farm_setup.mute_file_nodes(others, os.path.join(options.partial, "others"))
+    caught = farm_setup.catch_file_nodes(scene, nodes_folder)
+    for number, frame in enumerate(frames):
+        started = time.monotonic()
+        emit("frame_started", frame=frame)
+        scene.frame_set(frame)
+        if scene.frame_current != frame:
+            raise SceneError(f"Frame {frame} is outside of what Blender can render.")
+        _check_drivers()
+        files = _render(scene, options, frame)
+        extra = _collect_nodes(options, nodes_folder, caught, frame)
+        seconds = time.monotonic() - started
+        emit("frame_written", frame=frame, files=files, extra=extra, seconds=seconds)
+        progress(100 * (number + 1) / len(frames))
+
+
+def _render(scene: Any, options: argparse.Namespace, frame: int) -> "list[str]":
+    """Render one frame with the scene's full pipeline; return its files."""
+    stem = os.path.join(options.partial, "frame")
+    # A name without '#' and digits: Blender adds the extension (and a view's suffix), no number.
+    scene.render.filepath = stem
+    try:
+        bpy.ops.render.render(write_still=True)
+    except RuntimeError as error:
+        raise _render_error(str(error), options.partial) from None
+    written = [name for name in os.listdir(options.partial) if name.startswith("frame")]
+    if not written:
+        raise SceneError(explain(f"Frame {frame} was not written", options.partial), False)
+    target = numbered(options.prefix, frame)
+    files = []
+    for name in sorted(written):
+        # "frame.png", or "frame_L.png" and "frame_R.png" of a scene with several views.
+        relative = target + name[len("frame") :]
+        move(os.path.join(options.partial, name), os.path.join(options.output, relative))
+        files.append(relative)
+    return files
+
+
+def _render_error(error: str, folder: str) -> SceneError:
+    text = " ".join(error.replace("Error: ", "").split())
+    if "no camera" in text.lower():
+        return SceneError("The scene has no camera for this frame, so there is nothing to render.")
+    return SceneError(explain(f"Blender could not render: {text}", folder), False)
+
+
+def _check_drivers() -> None:
+    """Refuse drivers that Blender has blocked: it would render wrong pictures and exit with 0."""
+    if not bpy.app.autoexec_fail:
+        return
+    message = bpy.app.autoexec_fail_message
+    if message.lower().startswith("driver"):
+        raise SceneError(
+            f"The scene is animated by a Python expression that the farm does not run: {message}."
+            " Bake it to keyframes, or use a simple expression."
+        )
+    # A text block that registers itself is mostly a rig's panel, which no picture needs.
+    warn(f"A script inside the scene was not run: {message}.")
+
+
+def _collect_nodes(
+    options: argparse.Namespace, folder: str, caught: "dict[str, str]", frame: int
+) -> "list[str]":
+    """Move what File Output nodes wrote to ``<prefix><node>/``; return the files."""
+    files = []
+    for subfolder, name in caught.items():
+        safe = re.sub(r"[^\w.-]+", "_", name).strip("._") or "node"
+        root = os.path.join(folder, subfolder)
+        for parent, _, names in os.walk(root):
+            for file in sorted(names):
+                inside = os.path.relpath(os.path.join(parent, file), root).replace(os.sep, "/")
+                stem, extension = os.path.splitext(inside)
+                if numbered("", abs(frame)) not in stem:
+                    # Blender 5 numbers them only on request: frames would replace each other.
+                    inside = f"{numbered(stem + '_', frame)}{extension}"
+                relative = f"{options.prefix.replace('#', '')}{safe}/{inside}"
+                move(os.path.join(parent, file), os.path.join(options.output, relative))
+                files.append(relative)
+    return files
+
+
+if __name__ == "__main__":
+    code = main()
+    flush()
+    # Not sys.exit: bpy 4.5.15 was seen to hang for ever in its clean-up after a blocked driver.
+    os._exit(code)

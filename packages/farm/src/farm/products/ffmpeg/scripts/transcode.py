@@ -1,0 +1,283 @@
+"""Make a film of an image sequence with FFmpeg, and have ffprobe count what is in it.
+
+    transcode.py --ffmpeg=FILE --sequence=PATH --project=FOLDER --output=FOLDER --partial=FOLDER
+                 --frames=RANGE --listed=TEXT --start=NUMBER --codec=NAME --quality=NUMBER
+                 --rate=RATE --width=PIXELS --height=PIXELS --name=TEXT
+
+``--frames`` are those that the runner wants to hear of; they are also those of the film, unless
+``--listed`` is empty, when the film has all that are there. The film appears in the output folder
+by a rename, when it has been checked, with the last frame. Events (see farm_events):
+
+    loaded         width and height null: they are the film's, which is no image
+    frame_started  frame: the first
+    frame_written  frame, files (relative to the output folder), extra (none), seconds
+    failed         sentence, permanent
+
+Exit code 0 only when the film is there; 3 after `failed`. Not trusted: the runner looks.
+"""
+
+import argparse
+import os
+import re
+import sys
+import time
+import traceback
+from fractions import Fraction
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "shared"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import farm_ffmpeg
+from farm_codecs import CODECS, Codec, even, film_size, filters, output_arguments
+from farm_events import SceneError, die_with_runner, emit, flush, progress
+from farm_images import strictness, trouble
+from farm_script import FAILED, FULL_DISK, disk_is_full, explain, frames_of, move
+from farm_sequence import ImageSequence, SequenceError, parse_sequence
+
+_FULL = re.compile("No space left on device|Disk quota exceeded")
+_SUSPECTS = 64
+"""Images that are looked at one by one after a failure: FFmpeg decodes so far ahead at most."""
+_LINEAR = (".exr",)
+_SHOWN = 12
+
+
+def main() -> int:
+    """Transcode; return the exit code."""
+    options = _arguments()
+    die_with_runner()
+    try:
+        _work(options)
+    except SceneError as error:
+        emit("failed", sentence=str(error), permanent=error.permanent)
+        return FAILED
+    except Exception as error:
+        # An unforeseen case: the log gets all of it, the user the last line.
+        traceback.print_exc()
+        emit("failed", sentence=explain(repr(error), options.partial), permanent=False)
+        return FAILED
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    texts = ["ffmpeg", "sequence", "project", "output", "partial", "frames", "listed", "name"]
+    for name in texts:
+        parser.add_argument(f"--{name}", required=True)
+    for name in ["start", "quality", "width", "height"]:
+        parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--codec", choices=sorted(CODECS), required=True)
+    parser.add_argument("--rate", type=Fraction, required=True)
+    return parser.parse_args()
+
+
+def _work(options: argparse.Namespace) -> None:
+    """Find the images, make the film, check it, tell of it. Raises SceneError."""
+    codec: Codec = CODECS[options.codec]
+    quality = options.quality or codec.quality
+    if min(options.width, options.height) < 0:
+        raise SceneError("scale_width and scale_height must not be negative.")
+    sequence, frames = _find(options)
+    told = frames_of(options.frames)
+    ffprobe = farm_ffmpeg.ffprobe_beside(options.ffmpeg)
+    encoder = codec.choose_encoder(farm_ffmpeg.encoders(options.ffmpeg), options.codec)
+    started = time.monotonic()
+    emit("loaded", width=None, height=None, engine=encoder)
+    emit("frame_started", frame=told[0])
+    print(f"{len(frames)} images: {sequence}, frames {_shown(frames)}.", flush=True)
+    images = _link(options, sequence, frames)
+    _refuse_too_small(options, farm_ffmpeg.image_size(ffprobe, images[0]))
+    film = os.path.join(options.partial, f"film.{codec.extension}")
+    size = _encode(options, encoder, quality, images, [sequence.path(each) for each in frames])
+    _check(farm_ffmpeg.examine(ffprobe, film), options, len(frames), size)
+    name = f"{options.name}.{codec.extension}"
+    target = os.path.join(options.output, name)
+    move(film, target)
+    seconds = (time.monotonic() - started) / len(told)
+    for frame in told:
+        files = [name] if frame == told[-1] else []
+        emit("frame_written", frame=frame, files=files, extra=[], seconds=seconds)
+
+
+def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
+    """Return the sequence, relative to the project's files, and the film's frames.
+
+    Raises:
+        SceneError: frames are missing.
+    """
+    try:
+        sequence = parse_sequence(os.path.relpath(options.sequence, options.project))
+    except SequenceError as error:
+        raise SceneError(str(error)) from None
+    folder = os.path.join(options.project, sequence.folder)
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    numbers = (sequence.frame(sequence.folder + name) for name in names)
+    there = {number for number in numbers if number is not None}
+    if options.listed.strip():
+        wanted = frames_of(options.frames)
+    else:
+        # 0 is "not set": sequences may begin at negative frames.
+        taken = [each for each in there if not options.start or each >= options.start]
+        first = options.start or min(taken, default=0)
+        wanted = list(range(first, max(taken, default=first - 1) + 1))
+    missing = [frame for frame in wanted if frame not in there]
+    if not wanted or len(missing) == len(wanted):
+        raise SceneError(f"There is no image {sequence} in the project.")
+    if missing:
+        raise SceneError(
+            f"Images of {sequence} are missing: {_shown(missing)}. A film has no gaps; set frames"
+            " to those that it shall have."
+        )
+    return sequence, wanted
+
+
+def _shown(frames: "list[int]") -> str:
+    """Return ascending frames for people, such as ``1-4, 9``."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and frame == runs[-1][-1] + 1:
+            runs[-1][1:] = [frame]
+        else:
+            runs.append([frame])
+    texts = ["-".join(map(str, run)) for run in runs[:_SHOWN]]
+    return ", ".join(texts) + (", ..." if len(runs) > _SHOWN else "")
+
+
+def _link(options: argparse.Namespace, sequence: ImageSequence, frames: "list[int]") -> "list[str]":
+    """Return links to the images with plain names and without gaps, as FFmpeg wants them.
+
+    Raises:
+        SceneError: an image is not whole.
+    """
+    folder = os.path.join(options.partial, "images")
+    os.makedirs(folder)
+    links = []
+    for number, frame in enumerate(frames):
+        name = sequence.path(frame)
+        image = os.path.join(options.project, name)
+        if why := trouble(image):
+            raise _damaged(name, why)
+        link = os.path.join(folder, f"{number:08d}{sequence.suffix}")
+        os.symlink(image, link)
+        links.append(link)
+    return links
+
+
+def _refuse_too_small(options: argparse.Namespace, image: "tuple[int, int] | None") -> None:
+    """Refuse a film that its codec cannot have: an encoder's own words do not say what to do.
+
+    Parameters:
+        image: size of the first one; None when it is damaged, which FFmpeg tells of.
+
+    Raises:
+        SceneError: the film would be smaller than the codec's least size.
+    """
+    codec: Codec = CODECS[options.codec]
+    size = film_size(image, options.width, options.height) if image else None
+    if size and min(size) < codec.least:
+        raise SceneError(
+            f"The film would have {_pixels(size)} pixels, but {options.codec} needs at least"
+            f" {_pixels((codec.least, codec.least))}: set scale_width and scale_height, or choose"
+            " another codec."
+        )
+
+
+def _encode(
+    options: argparse.Namespace,
+    encoder: str,
+    quality: int,
+    images: "list[str]",
+    names: "list[str]",
+) -> "tuple[int, int]":
+    """Write the film into the partial folder; return the size of its images.
+
+    Parameters:
+        names: of the images, for people.
+
+    Raises:
+        SceneError: FFmpeg fails, or the images differ in size.
+    """
+    codec: Codec = CODECS[options.codec]
+    suffix = os.path.splitext(images[0])[1]
+    command = [
+        *(options.ffmpeg, "-hide_banner", "-nostdin", "-nostats", "-y", *strictness(suffix)),
+        *("-progress", "pipe:1"),
+        *("-f", "image2", "-pattern_type", "sequence", "-start_number", "0"),
+        *("-framerate", str(options.rate)),
+        *(("-apply_trc", "iec61966_2_1") if suffix in _LINEAR else ()),
+        # Relative: a "%" in the name of a folder would be taken for a number as well.
+        *("-i", f"%08d{suffix}"),
+        *("-vf", filters(codec, quality, options.width, options.height)),
+        *output_arguments(codec, encoder, quality),
+        os.path.join(options.partial, f"film.{codec.extension}"),
+    ]
+    sizes: list[tuple[int, int]] = []
+
+    def on_image(number: int, size: "tuple[int, int]") -> None:
+        sizes.append(size)
+        if size != sizes[0]:
+            raise SceneError(
+                f"{names[number]} has {size[0]}x{size[1]} pixels, but {names[0]} has"
+                f" {sizes[0][0]}x{sizes[0][1]}: all images of a film must have one size."
+            )
+
+    done = farm_ffmpeg.encode(
+        command,
+        os.path.dirname(images[0]),
+        on_image,
+        lambda encoded: progress(min(100.0, 100 * encoded / len(images))),
+    )
+    if done.code != 0:
+        raise _failure(done, options, images, names)
+    if len(sizes) != len(images):
+        raise SceneError(f"FFmpeg took {len(sizes)} of {len(images)} images.", False)
+    return sizes[0]
+
+
+def _failure(
+    done: farm_ffmpeg.Run, options: argparse.Namespace, images: "list[str]", names: "list[str]"
+) -> SceneError:
+    if any(_FULL.search(line) for line in done.lines) or disk_is_full(options.partial):
+        return SceneError(FULL_DISK, False)
+    suspects = slice(done.images, done.images + _SUSPECTS)
+    for image, name in zip(images[suspects], names[suspects], strict=True):
+        if done.code > 0 and (why := farm_ffmpeg.damage(options.ffmpeg, image)):
+            return _damaged(name, why)
+    return SceneError(done.reason, False)
+
+
+def _damaged(name: str, why: str) -> SceneError:
+    return SceneError(f"{name} is damaged or no complete image ({why}).")
+
+
+def _check(
+    film: farm_ffmpeg.Film, options: argparse.Namespace, images: int, size: "tuple[int, int]"
+) -> None:
+    """Compare a film with what was asked for. Raises SceneError."""
+    codec: Codec = CODECS[options.codec]
+    wrong = []
+    if film.frames != images:
+        wrong.append(f"{film.frames} frames instead of {images}")
+    if film.rate != options.rate:
+        wrong.append(f"{film.rate} frames a second instead of {options.rate}")
+    if film.codec != codec.name:
+        wrong.append(f"the codec {film.codec} instead of {codec.name}")
+    width, height = options.width, options.height
+    # With one of both, the other follows the images' proportion, as FFmpeg rounds it.
+    expected = (
+        even(width or (film.size[0] if height else size[0])),
+        even(height or (film.size[1] if width else size[1])),
+    )
+    if film.size != expected:
+        wrong.append(f"{_pixels(film.size)} pixels instead of {_pixels(expected)}")
+    if wrong:
+        raise SceneError(f"The film that FFmpeg made has {', '.join(wrong)}.", False)
+
+
+def _pixels(size: "tuple[int, int]") -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+if __name__ == "__main__":
+    code = main()
+    flush()
+    sys.exit(code)

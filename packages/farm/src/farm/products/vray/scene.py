@@ -1,0 +1,78 @@
+"""V-Ray scenes: what becomes of a job's own parameters on this machine. Pure text work, no V-Ray.
+
+Scenes may have gigabytes: they are searched, not parsed.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from farm.products import SceneError, SceneFiles
+
+_SAMPLER = b"SettingsImageSampler"
+_INCLUDE = b"#include"
+"""Takes the rest of a scene from another file."""
+
+_CHUNK_BYTES = 1 << 20
+_MOST_REMAP_BYTES = 64 << 20
+
+
+def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFiles:
+    """Return the parameters that V-Ray is given in place of a job's.
+
+    A remap file speaks of remote paths, as jobs do; V-Ray gets a copy beside it with those of this
+    machine.
+
+    Parameters:
+        values: ``remap_file``, ``sampling_type``, and the runner's ``ProjectFolder``.
+
+    Raises:
+        SceneError: the remap file is none, or nothing in the scene can be given the sampling type.
+        OSError: a file cannot be read, or the copy not written.
+    """
+    if values["sampling_type"] and not _holds(scene, (_SAMPLER, _INCLUDE)):
+        raise SceneError(
+            f"{scene.name} has no {_SAMPLER.decode()}, which sampling_type would change: leave"
+            " sampling_type out, or save the scene with its settings."
+        )
+    remap = values["remap_file"]
+    return SceneFiles(scene, {"remap_file": _local(remap, values) if remap else ""}, None)
+
+
+def _holds(path: Path, words: Sequence[bytes]) -> bool:
+    """Return whether a file holds one of the words."""
+    overlap = max(map(len, words)) - 1
+    before = b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            if any(word in before + chunk for word in words):
+                return True
+            before = chunk[-overlap:]
+    return False
+
+
+def _local(remap: str, values: Mapping[str, str]) -> str:
+    """Make the copy of a remap file; return its path in the project folder."""
+    project = Path(values["ProjectFolder"])
+    source = project / remap
+    if source.stat().st_size > _MOST_REMAP_BYTES:
+        raise SceneError(
+            f"{remap} is larger than {_MOST_REMAP_BYTES >> 20} MB, which is too large for a remap"
+            " file."
+        )
+    try:
+        text = source.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SceneError(f"{remap} is no remap file: it is not text in UTF-8.") from None
+    if not re.search(r"<RemapPaths\b", text):
+        raise SceneError(f"{remap} is no remap file: it must hold RemapPaths/RemapItem/From,To.")
+    # The whole name: /show/textures is not a path of the project "sh".
+    name = re.escape(escape(remap.split("/")[0]))
+    paths = re.compile(rf"<To>\s*/?(?P<path>{name}(?:/[^<]*)?)</To>")
+    local = paths.sub(
+        lambda found: f"<To>{escape(str(project))}/{found['path'].rstrip()}</To>", text
+    )
+    copy = source.with_name(f".farm-{source.name}")
+    copy.write_text(local, encoding="utf-8")
+    return str(copy.relative_to(project))

@@ -1,0 +1,153 @@
+"""A studio's own product: a folder beside the farm's, and nothing of the farm is touched."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from farm.config import Settings
+from farm.main import find_catalogue
+from farm.products import BUILT_IN, Library, ProductError
+from runner.in_process import end, names, run_job
+
+HERE = Path(__file__).parent
+
+SKETCH = f"""#!{sys.executable}
+import struct, sys, zlib
+
+if sys.argv[1:] == ["--version"]:
+    print("Sketch 1.2.3")
+    sys.exit()
+scene, first, last, folder, *options = sys.argv[1:]
+brush = dict(zip(options[::2], options[1::2], strict=True))["--brush"]
+colour = {{"ink": b"\\x10\\x20\\x80", "oil": b"\\xc0\\x40\\x10"}}[brush]
+
+
+def piece(kind, data):
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+for frame in range(int(first), int(last) + 1):
+    print(f"Drawing {{frame}} with {{brush}}", flush=True)
+    rows = b"".join(b"\\0" + colour * 7 + bytes([frame] * 3) for _ in range(8))
+    with open(f"{{folder}}/frame{{frame:04d}}.png", "wb") as image:
+        image.write(
+            b"\\x89PNG\\r\\n\\x1a\\n"
+            + piece(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+            + piece(b"IDAT", zlib.compress(rows))
+            + piece(b"IEND", b"")
+        )
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """Install the studio's renderer."""
+    path = tmp_path / "bin" / "sketch"
+    path.parent.mkdir()
+    path.write_text(SKETCH)
+    path.chmod(0o755)
+    return path
+
+
+def test_the_catalogue_offers_it(tmp_path: Path, program: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path / "farm", products=[HERE], programs={"sketch": [str(program)]}
+    )
+
+    catalogue = find_catalogue(settings)
+
+    (row,) = [row for row in catalogue.products if row.app_type == "sketch"]
+    assert (row.name, row.version, row.operations) == ("Sketch", "1.2.3", ["render"])
+
+
+@pytest.mark.parametrize(("brush", "drawn_with"), [("", "ink"), ("oil", "oil")])
+def test_a_job_of_it_is_rendered(
+    tmp_path: Path, program: Path, brush: str, drawn_with: str
+) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "hero.sketch").write_text("ink\n")
+
+    farm = run_job(
+        *(tmp_path, "sketch", program, "render", "hero.sketch", [[1, 2, 3]]),
+        {"frames": "1 3", "output_prefix": "beauty_", "brush": brush},
+        library=Library([HERE]),
+    )
+
+    assert names(farm) == {frame: [f"beauty_{frame:04d}.png"] for frame in (1, 2, 3)}
+    assert end(farm).outcome == "completed"
+    assert f"Drawing 2 with {drawn_with}" in farm.log
+
+
+def test_it_may_take_the_place_of_a_built_in_one(tmp_path: Path) -> None:
+    shutil.copytree(HERE / "sketch", tmp_path / "blender")
+
+    library = Library([tmp_path])
+
+    assert [operation for app, operation in library.available() if app == "blender"] == ["render"]
+    assert library.template("blender_render").scenes == ("sketch",)
+    assert BUILT_IN.template("blender_render").scenes == ("blend",)
+
+
+WRONG = [
+    # file, field -> value (None: without it), what the error names
+    ("render.farm.yaml", {"single_rnage": True}, "single_rnage"),
+    ("render.farm.yaml", {"single_range": True}, "whole"),
+    ("render.farm.yaml", {"failures": None}, "failures"),
+    ("render.farm.yaml", {"frames": "frame"}, "frames: there is no parameter 'frame'"),
+    ("render.farm.yaml", {"needs": {"brush": "paint"}}, "paint"),
+    ("render.farm.yaml", {"aliases": {"output_format": {"JPG": "JPEG"}}}, "aliases.output_format"),
+    ("render.farm.yaml", {"patterns": {"brush": {"pattern": "(", "sentence": "x"}}}, "patterns"),
+    ("render.farm.yaml", {"other_program": "paint"}, "paint.farm.yaml"),
+    ("render.farm.yaml", {"like": "paint"}, "paint.farm.yaml"),
+    ("render.farm.yaml", {"scene_module": "sketches"}, "sketches.py"),
+    ("render.farm.yaml", {"objects": {"Ink": {"brush": "brush"}}}, "Ink"),
+    ("render.farm.yaml", {"drive.command": ["{Scene}"]}, "{Scene}"),
+    ("render.farm.yaml", {"drive.command": [{"when": "paint", "use": []}]}, "paint"),
+    ("render.farm.yaml", {"drive.writes": ["frame{nummer}.png"]}, "{nummer}"),
+    ("render.farm.yaml", {"drive.lines": {"started": "Drawing"}}, "(?P<frame>"),
+    ("render.farm.yaml", {"outputs.extensions": {"PNG": "png", "EXR": "exr"}}, "EXR"),
+    ("render.farm.yaml", {"timeouts.frame": {"seconds": -1, "parameter": "brush"}}, "seconds"),
+    (
+        "render.farm.yaml",
+        {"failures.hopeless": [{"marker": "no (?P<file>.*)", "sentence": "No {path}."}]},
+        "{path}",
+    ),
+    ("render.yaml", {"parameterDefinitions": [{"type": "INT"}]}, "render.yaml"),
+    ("program.yaml", {"nmaes": ["sketch"]}, "nmaes"),
+    ("program.yaml", {"series": "("}, "series"),
+    ("program.yaml", {"version": [{"ask": ["--version"]}]}, "version"),
+]
+
+
+@pytest.mark.parametrize(("file", "change", "named"), WRONG)
+def test_what_is_wrong_is_named_with_its_file(
+    tmp_path: Path, file: str, change: dict[str, object], named: str
+) -> None:
+    shutil.copytree(HERE / "sketch", tmp_path / "sketch")
+    path = tmp_path / "sketch" / file
+    content = yaml.safe_load(path.read_text())
+    for field, value in change.items():
+        *above, last = field.split(".")
+        part = content
+        for each in above:
+            part = part[each]
+        if value is None:
+            del part[last]
+        else:
+            part[last] = value
+    path.write_text(yaml.safe_dump(content))
+
+    library = Library([tmp_path])
+    with pytest.raises(ProductError) as error:
+        _ = library.programs if file == "program.yaml" else library.template("sketch_render")
+
+    assert str(tmp_path / "sketch") in str(error.value)
+    assert named in str(error.value)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ProductError, match=str(tmp_path / "none")):
+        _ = Library([tmp_path / "none"]).places

@@ -1,0 +1,264 @@
+"""The Blender template: what a job may say, and what comes of it."""
+
+import importlib.util
+from pathlib import Path, PurePosixPath
+
+import pytest
+import yaml
+from farm.products import BUILT_IN, Parameter, ProductError, Template
+from farm.products.shared.farm_numbering import numbered
+from farm_protocol.paths import canonical
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+@pytest.fixture(scope="module")
+def template() -> Template:
+    found = BUILT_IN.load("blender", "render")
+    assert found is not None
+    return found
+
+
+def blender() -> Template:
+    found = BUILT_IN.load("blender", "render")
+    assert found is not None
+    return found
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def test_the_documented_table(template):
+    assert [(p.name, p.type, p.required, p.default) for p in template.parameters] == [
+        ("frames", "string", True, None),
+        ("output_prefix", "string", False, "frame_"),
+        ("output_format", "string", False, "PNG"),
+        ("engine", "string", False, ""),
+        ("gpu", "bool", False, False),
+        ("gpu_devices", "string", False, ""),
+        ("output_width", "int", False, 0),
+        ("output_height", "int", False, 0),
+        ("scene", "string", False, ""),
+        ("view_layer", "string", False, ""),
+        ("camera", "string", False, ""),
+        ("samples", "int", False, 0),
+        ("tile_size", "int", False, 0),
+        ("frame_timeout", "int", False, 0),
+        ("silence_timeout", "int", False, 0),
+    ]
+    assert all(p.description.endswith(".") for p in template.parameters)
+
+
+def test_it_is_a_valid_openjd_template(template):
+    from openjd.model import decode_job_template
+
+    content = yaml.safe_load(template.path.read_text())
+    decoded = decode_job_template(template=content, supported_extensions=["TASK_CHUNKING"])
+    assert decoded.steps[0].name == "render"
+
+
+def test_the_words_next_door_fit_the_template(template):
+    by_name = {p.name: p for p in template.parameters}
+    for parameter in template.parameters:
+        assert set(parameter.aliases.values()) <= set(parameter.choices)
+        for word in parameter.refused:
+            assert word not in parameter.aliases
+    assert set(template.outputs.extensions) == set(by_name["output_format"].choices)
+    assert (template.scripts / "start.py").is_file()
+
+
+def test_lookup():
+    assert ("blender", "render") in BUILT_IN.available()
+    assert BUILT_IN.load("blender", "render") is BUILT_IN.load("blender", "render")
+    assert BUILT_IN.load("blender", "sim") is None
+    assert BUILT_IN.load("../blender", "render") is None
+    with pytest.raises(ProductError):
+        BUILT_IN.template("../blender_render")
+
+
+@pytest.mark.parametrize(
+    ("name", "given_value", "value"),
+    [
+        ("frames", 5, "5"),
+        ("frames", "1 10 2, 20", "1 10 2, 20"),
+        ("output_format", "jpg", "JPEG"),
+        ("output_format", "Exr", "OPEN_EXR"),
+        ("output_format", "open-exr multilayer", "OPEN_EXR_MULTILAYER"),
+        ("output_format", ".tif", "TIFF"),
+        ("output_format", "png", "PNG"),
+        ("output_format", "", "PNG"),
+        ("output_format", None, "PNG"),
+        ("engine", "eevee", "BLENDER_EEVEE"),
+        ("engine", "BLENDER_EEVEE_NEXT", "BLENDER_EEVEE"),
+        ("engine", "Cycles", "CYCLES"),
+        ("engine", "workbench", "BLENDER_WORKBENCH"),
+        ("engine", "", ""),
+        ("gpu", "true", True),
+        ("gpu", "False", False),
+        ("gpu", 1, True),
+        ("gpu", 0, False),
+        ("gpu", None, False),
+        ("output_prefix", "beauty/shot_####", "beauty/shot_####"),
+        ("engine", "V-Ray", "VRAY_RENDER_RT"),
+        ("output_width", "1920", 1920),
+        ("samples", 0, 0),
+        ("camera", "Camera.001", "Camera.001"),
+        ("gpu_devices", "", ""),
+    ],
+)
+def test_accepted(template, name, given_value, value):
+    checked = template.validate({"frames": "1", name: given_value})
+    assert checked.errors == {}
+    assert checked.warnings == []
+    assert checked.values[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "given_value", "said"),
+    [
+        ("frames", None, "required"),
+        ("frames", "", "required"),
+        ("frames", [1, 2], "must be a text"),
+        ("frames", True, "must be a text"),
+        ("output_format", "mp4", "Video formats cannot be rendered"),
+        ("output_format", "gif", "Use PNG, JPEG, OPEN_EXR"),
+        ("engine", "luxcore", "Use CYCLES, BLENDER_EEVEE, BLENDER_WORKBENCH, VRAY_RENDER_RT."),
+        ("engine", "blender_render", "no longer exists"),
+        ("gpu", "maybe", "Use true or false"),
+        ("gpu", 2, "Use true or false"),
+        ("output_prefix", "../x_", "'..'"),
+        ("output_prefix", "/x_", "relative"),
+        ("output_prefix", "a\\b", "character"),
+        ("output_prefix", "C:x", "character"),
+        ("output_prefix", "####/x", "folder"),
+        ("output_prefix", "x" * 300, "longer"),
+        ("output_prefix", "a\nb", "control"),
+        ("output_width", -1, "-1 is too small: the least is 0."),
+        ("output_height", 65537, "65537 is too large: the most is 65536."),
+        ("tile_size", 8193, "the most is 8192."),
+        ("samples", 1.5, "whole number"),
+        ("frame_timeout", -1, "the least is 0."),
+        ("gpu_devices", "OPTIX", "gpu_devices only makes sense with gpu: set that as well."),
+        ("gpu_devices", "OPENCL", "Name CUDA, OPTIX"),
+        ("gpu_devices", "OPTIX:", "Name CUDA, OPTIX"),
+    ],
+)
+def test_refused(template, name, given_value, said):
+    errors = template.validate({"frames": "1", name: given_value}).errors
+    assert errors.keys() == {name}
+    assert said in errors[name][0]
+    assert errors[name][0].endswith(".")
+
+
+@pytest.mark.parametrize("devices", ["OPTIX", "cuda:0", "HIP:0,2"])
+def test_devices_go_with_gpu(template, devices):
+    checked = template.validate({"frames": "1", "gpu": True, "gpu_devices": devices})
+    assert checked.errors == {}
+    assert checked.values["gpu_devices"] == devices
+
+
+def test_a_plug_in_gets_what_it_needs(template):
+    (needs,) = template.needs_of(["blender_vray:6.20.1", "other"])
+    assert needs.licences
+    assert "BLENDER_USER_SCRIPTS" in needs.folders
+    assert template.needs_of(["other"]) == []
+    assert not template.licences
+
+
+def test_all_errors_at_once_and_unknown_parameters_kept(template):
+    checked = template.validate(
+        {"gpu": "x", "output_format": "y", "output_prefixx": 3, "Python": "z"}
+    )
+    assert checked.errors.keys() == {"frames", "gpu", "output_format"}
+    assert checked.values["output_prefixx"] == 3
+    assert len(checked.warnings) == 2
+    assert "Did you mean 'output_prefix'?" in checked.warnings[0]
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["frames", "output_prefix", "output_format", "engine", "gpu", "other"]),
+        json_values,
+    )
+)
+def test_any_value_is_either_valid_or_explained(params):
+    template = blender()
+    checked = template.validate(params)
+    known = {p.name: p for p in template.parameters}
+    assert set(checked.errors) <= set(known)
+    assert all(text for texts in checked.errors.values() for text in texts)
+    if checked.errors:
+        return
+    again = template.validate(checked.values)
+    assert again.errors == {}
+    # NaN in an unknown parameter is not equal to itself.
+    assert {n: again.values[n] for n in known} == {n: checked.values[n] for n in known}
+
+
+@settings(deadline=None)
+@given(st.text(max_size=40), st.integers(-1_048_574, 1_048_574))
+def test_an_accepted_prefix_names_safe_and_distinct_files(prefix, frame):
+    template = blender()
+    checked = template.validate({"frames": "1", "output_prefix": prefix})
+    if checked.errors:
+        return
+    files = template.output_files(checked.values, [frame, frame + 1])
+    (name,) = files[frame]
+    assert canonical(name) == name
+    assert ".." not in PurePosixPath(name).parts
+    assert files[frame] != files[frame + 1]
+
+
+def test_file_names_are_blenders(template):
+    values = template.validate({"frames": "1"}).values
+    # Seen in Blender 3.4.1: the sign is not one of the four digits.
+    assert template.output_files(values, [-3, 5, 12345]) == {
+        -3: ["frame_-0003.png"],
+        5: ["frame_0005.png"],
+        12345: ["frame_12345.png"],
+    }
+    values = template.validate({"frames": "1", "output_prefix": "a/s_###_b"}).values
+    assert template.output_files(values, [7]) == {7: ["a/s_007_b.png"]}
+
+
+@given(
+    st.text(alphabet="ab_/", min_size=1, max_size=12),
+    st.integers(1, 8),
+    st.integers(-99_999, 99_999),
+)
+def test_a_frame_number_stands_where_the_hashes_stood(prefix, count, frame):
+    for signed, width in ((False, count + (frame < 0)), (True, count)):
+        name = numbered(f"#{prefix}{'#' * count}.", frame, signed_digits=signed)
+        digits = name.removeprefix(f"#{prefix}").removesuffix(".")
+        assert int(digits) == frame
+        assert len(digits) == max(width, len(str(frame)))
+
+
+def test_importing_templates_loads_no_openjd():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from farm.products import BUILT_IN; BUILT_IN.load('blender', 'render');"
+        "assert not [m for m in sys.modules if m.startswith('openjd')]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_surface():
+    import farm.products
+
+    assert set(farm.products.__all__) == {
+        "BUILT_IN", "SHARED", "Companion", "FileNames", "ImageSequence", "Library", "Parameter",
+        "Platform", "PlugIn", "ProductError", "Program", "SceneError", "SceneFiles",
+        "SceneFormat", "SequenceError", "Symptoms", "Template", "Timeout", "Trace", "Validated",
+        "Way", "even_runs", "marked", "parse_sequence",
+    }  # fmt: skip
+    assert Parameter.__dataclass_params__.frozen
+    assert importlib.util.find_spec("farm.products") is not None
+    assert Path(blender().path).is_file()
