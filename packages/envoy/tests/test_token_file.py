@@ -76,11 +76,14 @@ def test_what_is_no_file_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(real)
     (tmp_path / "folder").mkdir(mode=0o700)
     os.mkfifo(tmp_path / "fifo", 0o600)
+    fifo = os.open(tmp_path / "fifo", os.O_RDWR)
+    os.write(fifo, TOKEN.encode() * 2)  # As good as a token's, if it were read.
     for name in ("link", "folder", "fifo"):
         with pytest.raises(TokenFileError, match=name):
             token_file.read(tmp_path / name)
         with pytest.raises(TokenFileError, match=name):
             token_file.kept(tmp_path / name)
+    os.close(fifo)
     if os.geteuid() == 0:
         os.chown(real, 12345, 12345)
         with pytest.raises(TokenFileError, match="another user"):
