@@ -9,8 +9,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from farm.db.engine import database as module
-from farm.db.engine.database import Database
+from farm.db.engine.database import MIGRATIONS, Database
 
 
 def main() -> None:
@@ -19,12 +18,11 @@ def main() -> None:
         database = Database.in_folder(Path(folder))
         database.migrate()
         config = Config()
-        location = Path(module.__file__).parent / "migrations"
-        config.set_main_option("script_location", str(location))
+        config.set_main_option("script_location", str(MIGRATIONS))
         config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
         with database.write() as connection:
             config.attributes["connection"] = connection
-            count = len(list((location / "versions").glob("*.py")))
+            count = len(list((MIGRATIONS / "versions").glob("*.py")))
             command.revision(config, sys.argv[1], autogenerate=True, rev_id=f"{count + 1:04d}")
         database.close()
 

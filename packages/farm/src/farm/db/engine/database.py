@@ -16,7 +16,8 @@ from farm.db.engine.turns import Result, SharedTurns, Turn
 SQLITE_FILE = "farm.sqlite"
 PORTION = 100
 """Jobs that are written to in one transaction: whoever waits for it waits for all of them."""
-_MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
+"""Where the schema's versions lie."""
 
 
 class Database:
@@ -118,7 +119,7 @@ class Database:
     def migrate(self, version: str = "head") -> None:
         """Bring the tables to this version of the farm, or to an earlier one."""
         config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, version)
@@ -138,7 +139,7 @@ class Database:
 
         By the names of their files: Alembic would execute each to say the same.
         """
-        return sorted(each.name.partition("_")[0] for each in _MIGRATIONS.glob("versions/*_*.py"))
+        return sorted(each.name.partition("_")[0] for each in MIGRATIONS.glob("versions/*_*.py"))
 
     @classmethod
     def newest_version(cls) -> str:
