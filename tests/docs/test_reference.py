@@ -14,7 +14,6 @@ import typer
 import yaml
 from envoy.cli import commands as envoy_cli
 from envoy.config import Settings as EnvoySettings
-from envoy.web.app import build_app
 from farm import cli as farm_cli
 from farm.api import runner
 from farm.api.app import create_app
@@ -28,6 +27,7 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import PydanticUndefined
 from starlette.types import ASGIApp
 
+from tools import envoy_description
 from tools.reference_pages import MARKED, with_tables
 
 
@@ -99,11 +99,6 @@ def is_model(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, Request | Answer)
 
 
-def envoy_described() -> dict[str, Any]:
-    services: Any = None
-    return openapi(build_app(services, 8090), "http://localhost:8090/envoy/openapi.json")
-
-
 def calls(described: dict[str, Any]) -> set[str]:
     return {
         f"{method.upper()} {path}"
@@ -122,7 +117,8 @@ def models(described: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("describe", "page"), [(farm_described, "farm-api.md"), (envoy_described, "envoy-api.md")]
+    ("describe", "page"),
+    [(farm_described, "farm-api.md"), (envoy_description.described, "envoy-api.md")],
 )
 def test_every_route_and_model_is_named_and_no_other_route(describe: Any, page: str) -> None:
     described = describe()
@@ -132,8 +128,13 @@ def test_every_route_and_model_is_named_and_no_other_route(describe: Any, page: 
     assert not missing, f"{page} does not name {missing}"
 
 
+def test_the_description_of_envoy_is_what_it_answers() -> None:
+    written = read(envoy_description.DESCRIPTION)
+    assert written == envoy_description.as_text(), "run tools/envoy_description.py"
+
+
 def test_other_pages_name_only_routes_that_exist() -> None:
-    known = calls(farm_described()) | calls(envoy_described())
+    known = calls(farm_described()) | calls(envoy_description.described())
     for page in PAGES:
         text = _COMMENT.sub("", read(page))
         named = {" ".join(call) for call in _CALL.findall(text)}

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 from envoy.cli.tables import MOST_FRAMES, show, show_flagged
+from envoy.views.own import Activity
+from farm_protocol.frames import Flag, Frame
 from rich.console import Console
 
 
@@ -83,35 +85,37 @@ def test_a_data_folder_that_cannot_be(tmp_path):
     assert "Traceback" not in wrong.stderr
 
 
-def test_the_table():
+def activity(sentence: str = "", **job) -> dict:
+    """What an Envoy answers that has one submission."""
+    told = {
+        "id": "1", "submission_id": "2", "project": "demo", "submission_name": "first",
+        "name": "[beauty]", "app": "blender", "app_version": "4.2", "state": "running",
+        "sentence": "", "warnings": ["The scene lacks [wood.png]."], "frames_total": 3,
+        "frames_done": 2, "frames_failed": 0, "frames_running": 1, "credits": 0.5,
+        "output_folder": "demo/out", "submitted_at": "2026-01-02T03:04:05Z", "started_at": None,
+        "finished_at": None,
+    }  # fmt: skip
     downloads = {
-        "files_total": 3,
-        "files_done": 2,
-        "files_failed": 1,
-        "sentence": "A disk is full.",
-    }
-    job = {
-        "name": "[beauty]",
-        "state": "running",
-        "frames_done": 2,
-        "frames_total": 3,
-        "sentence": "",
-        "warnings": ["The scene lacks [wood.png]."],
-    }
+        "files_total": 3, "files_done": 2, "files_failed": 1, "bytes_done": 2, "bytes_total": 3,
+        "folders": ["/results"], "sentence": "A disk is full.",
+    }  # fmt: skip
     row = {
-        "project": "demo",
-        "name": "first",
-        "state": "uploading",
-        "sentence": "",
-        "warnings": ["Nothing is downloaded for the watch '[x'."],
-        "bytes_done": 1,
-        "bytes_total": 4,
-        "jobs": [job, job],
-        "downloads": downloads,
+        "submission_id": "2", "project": "demo", "name": "first", "state": "uploading",
+        "sentence": sentence, "warnings": ["Nothing is downloaded for the watch '[x'."],
+        "bytes_done": 1, "bytes_total": 4, "jobs": [told | job] * 2, "downloads": downloads,
+        "submitted_at": "2026-01-02T03:04:05+00:00",
+    }  # fmt: skip
+    problems = ["The submission '[y]' is damaged."]
+    return {
+        "submissions": [row],
+        "waiting_for": "The farm does not answer.",
+        "problems": problems,
     }
+
+
+def test_the_table():
     console = Console(width=120, record=True)
-    activity = {"submissions": [row], "waiting_for": "The farm does not answer."}
-    show(activity | {"problems": ["The submission '[y]' is damaged."]}, console)
+    show(Activity.model_validate(activity()), console)
     text = console.export_text()
     for part in (
         "uploading 25 %",
@@ -129,7 +133,13 @@ def test_the_table():
 
 def test_flagged_frames_are_told_one_by_one():
     frames = [
-        {"number": n, "flags": [{"sentence": f"Frame {n} is [empty]."}]}
+        Frame(
+            number=n,
+            state="done",
+            seconds=1.0,
+            failures=0,
+            flags=[Flag(code="empty", certainty="sure", sentence=f"Frame {n} is [empty].")],
+        )
         for n in range(1, MOST_FRAMES + 3)
     ]
     console = Console(record=True, width=120)

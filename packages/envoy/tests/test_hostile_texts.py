@@ -8,7 +8,11 @@ from urllib.parse import quote
 
 import pytest
 from envoy.cli.tables import show, show_flagged
+from envoy.journal import EntryState
+from envoy.views.own import Activity, DownloadsView, SubmissionView
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
+from farm_protocol.frames import Flag, Frame
+from farm_protocol.jobs import Job
 from json_places import places, with_value
 from rich.console import Console
 
@@ -116,20 +120,22 @@ async def test_names_with_control_characters_are_refused(studio):
 
 def test_the_table_shows_what_a_terminal_would_obey():
     hostile = "\x1b]52;c;aGk=\x07\x1b[2J\r\n\x9b31m\x7f\u202egnp.\u2066\u2028 [red]x"
-    job = {
-        "id": hostile, "name": hostile, "state": hostile, "sentence": hostile, "frames_done": 1,
-        "frames_total": 2, "frames_flagged": 1, "warnings": [hostile],
-    }  # fmt: skip
-    downloads = {"files_done": 1, "files_total": 2, "files_failed": 1, "sentence": hostile}
-    submission = {
-        "project": hostile, "name": hostile, "state": hostile, "sentence": hostile,
-        "warnings": [hostile], "bytes_total": 1, "bytes_done": 1, "jobs": [job],
-        "downloads": downloads,
-    }  # fmt: skip
+    job = Job.model_construct(
+        id=hostile, name=hostile, state=hostile, sentence=hostile, frames_done=1, frames_total=2,
+        frames_flagged=1, warnings=[hostile],
+    )  # fmt: skip
+    downloads = DownloadsView.model_construct(
+        files_done=1, files_total=2, files_failed=1, sentence=hostile
+    )
+    submission = SubmissionView.model_construct(
+        project=hostile, name=hostile, state=EntryState.FAILED, sentence=hostile,
+        warnings=[hostile], bytes_total=1, bytes_done=1, jobs=[job], downloads=downloads,
+    )  # fmt: skip
     console = Console(width=500, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    activity = {"submissions": [submission], "waiting_for": hostile, "problems": [hostile]}
-    show(activity, console)
-    show_flagged(hostile, [{"number": 1, "flags": [{"sentence": hostile}]}] * 30, console)
+    show(Activity(submissions=[submission], waiting_for=hostile, problems=[hostile]), console)
+    flag = Flag(code=hostile, certainty=hostile, sentence=hostile)
+    frame = Frame(number=1, state=hostile, seconds=0, failures=0, flags=[flag])
+    show_flagged(hostile, [frame] * 30, console)
     text = console.export_text()
     assert "\\x1b]52;c;aGk=" in text
     assert not OBEYED.search(text)

@@ -36,6 +36,7 @@ from envoy.upload.hash_cache import HashCache
 from envoy.upload.transfer import Transfer
 from envoy.upload.worker import Uploader
 from envoy.views.jobs import Jobs
+from envoy.views.projects import ProjectLists
 from envoy.views.status import Status
 from envoy.watch.download import Downloader
 from envoy.watch.follow import Follower
@@ -96,9 +97,10 @@ async def running(
     devices = Devices(settings.devices_path, farm.identity)
     account = Account(settings.account_path, farm, devices, signed_in)
     projects = Projects(journal, farm, account, uploader)
+    lists = ProjectLists(journal, farm)
     jobs = Jobs(journal, farm)
     status = Status(journal, uploader, follower, downloader, waiting)
-    services = Services(settings, farm, account, projects, jobs, status, stop.set)
+    services = Services(settings, farm, account, projects, lists, jobs, status, stop.set)
     limits = Limits(connections=connections_within(raise_limit(), CONNECTIONS))
     server = _Server(
         uvicorn.Config(

@@ -3,17 +3,20 @@
 import ipaddress
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from farm_protocol.errors import ErrorCode
 from farm_protocol.places import default_data_dir
 from farm_protocol.sockets import is_another_users
 from farm_protocol.text import escaped, json_text
+from pydantic import BaseModel, ValidationError
 
 from envoy.config import DEFAULT_PORT, TOKEN_NAME, Settings
 from envoy.errors import TokenFileError
 from envoy.process import token_file
+
+M = TypeVar("M", bound=BaseModel)
 
 app = typer.Typer(
     name="envoy",
@@ -49,13 +52,11 @@ def up(
     # Slow to import, and of no use to the other commands.
     import asyncio
 
-    from pydantic import ValidationError
-
     from envoy.errors import StartError
     from envoy.main import serve
     from envoy.process.listening import PortInUseError
 
-    given: dict[str, Any] = {
+    given = {
         "data_dir": data_dir and data_dir.resolve(),
         "port": port,
         "farm_url": farm,
@@ -92,18 +93,21 @@ def status(
 ) -> None:
     """Show submissions, their jobs, downloads, and frames that look wrong."""
     ask = _Asking(url or f"http://localhost:{port}", data_dir)
-    activity = ask("GET", "/envoy/activity")
     if as_json:
-        typer.echo(json_text(activity))
+        typer.echo(json_text(ask.anything("GET", "/envoy/activity")))
         return
-    from envoy.cli.tables import show, show_flagged
+    from farm_protocol.frames import FrameList
 
+    from envoy.cli.tables import show, show_flagged
+    from envoy.views.own import Activity
+
+    activity = ask("GET", "/envoy/activity", Activity)
     show(activity)
-    for submission in activity["submissions"]:
-        for job in submission["jobs"]:
-            if job["frames_flagged"]:
-                path = f"/envoy/jobs/{job['id']}/frames?flagged=true"
-                show_flagged(job["name"], ask("GET", path)["frames"])
+    for submission in activity.submissions:
+        for job in submission.jobs:
+            if job.frames_flagged:
+                path = f"/envoy/jobs/{job.id}/frames?flagged=true"
+                show_flagged(job.name, ask("GET", path, FrameList).frames)
 
 
 @app.command()
@@ -111,16 +115,18 @@ def stop(port: Port = DEFAULT_PORT, url: Url = "", data_dir: DataDir = None) -> 
     """Stop Envoy and its embedded farm; returns when they are gone."""
     from filelock import FileLock, Timeout
 
+    from envoy.views.own import Health, Stopping
+
     ask = _Asking(url or f"http://localhost:{port}", data_dir)
-    health = ask("GET", "/envoy/health")
-    ask("POST", "/envoy/stop")
-    settings = Settings(data_dir=Path(health["data_dir"]))
+    health = ask("GET", "/envoy/health", Health)
+    ask("POST", "/envoy/stop", Stopping)
+    settings = Settings(data_dir=Path(health.data_dir))
     try:
         # Its own lock tells on every platform when the process is gone.
         with FileLock(settings.lock_path, timeout=STOP_SECONDS, poll_interval=0.05):
             pass
     except Timeout:
-        _fail(f"Envoy (process {health['pid']}) did not stop in {STOP_SECONDS:.0f} s.")
+        _fail(f"Envoy (process {health.pid}) did not stop in {STOP_SECONDS:.0f} s.")
     typer.echo("Envoy has stopped.")
 
 
@@ -141,8 +147,20 @@ class _Asking:
         self._address = address
         self._token_path = (data_dir or default_data_dir()).absolute() / TOKEN_NAME
 
-    def __call__(self, method: str, path: str) -> Any:
-        """Return Envoy's answer, or end with one sentence that says why there is none."""
+    def __call__(self, method: str, path: str, kind: type[M]) -> M:
+        """Return Envoy's answer as what it must be, or end as `anything` does."""
+        try:
+            return kind.model_validate(self.anything(method, path))
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            _fail(
+                f"The program at {self._address} does not answer as this Envoy would (see"
+                f" '{where}' of {path}). If it is one of another version, use the 'envoy' that"
+                " started it."
+            )
+
+    def anything(self, method: str, path: str) -> Any:
+        """Return what Envoy answers, or end with one sentence that says why it does not."""
         import httpx
 
         # By number: 'localhost' may mean ::1 first, where a machine without IPv6 has no Envoy.

@@ -1,21 +1,25 @@
 """``envoy status`` for people: Envoy's activity as a table."""
 
-from typing import Any
+from collections.abc import Sequence
 
+from farm_protocol.frames import Frame
+from farm_protocol.jobs import Job
 from farm_protocol.text import escaped
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from envoy.views.own import Activity, SubmissionView
+
 MOST_FRAMES = 20
 """Frames of a job that are told in full."""
 
 
-def show(activity: dict[str, Any], console: Console | None = None) -> None:
+def show(activity: Activity, console: Console | None = None) -> None:
     """Print what ``GET /envoy/activity`` answered."""
     out = console or Console()
-    submissions = activity["submissions"]
+    submissions = activity.submissions
     if not submissions:
         out.print("Nothing has been submitted yet.")
     else:
@@ -31,16 +35,16 @@ def show(activity: dict[str, Any], console: Console | None = None) -> None:
         for submission in submissions:
             for line in _sentences(submission):
                 _say(out, line)
-    for sentence in filter(None, [activity["waiting_for"], *activity["problems"]]):
+    for sentence in filter(None, [activity.waiting_for, *activity.problems]):
         _say(out, sentence)
 
 
-def show_flagged(job: str, frames: list[dict[str, Any]], console: Console | None = None) -> None:
+def show_flagged(job: str, frames: Sequence[Frame], console: Console | None = None) -> None:
     """Print what looks wrong about frames of a job, as ``GET /envoy/jobs/{id}/frames`` answered."""
     out = console or Console()
     for frame in frames[:MOST_FRAMES]:
-        for flag in frame["flags"]:
-            _say(out, f"{job}, frame {frame['number']}: {flag['sentence']}")
+        for flag in frame.flags:
+            _say(out, f"{job}, frame {frame.number}: {flag.sentence}")
     if len(frames) > MOST_FRAMES:
         _say(out, f"{job}: {len(frames) - MOST_FRAMES} more frames look wrong.")
 
@@ -49,37 +53,37 @@ def _say(out: Console, text: str) -> None:
     out.print(escaped(text), markup=False)
 
 
-def _sentences(submission: dict[str, Any]) -> list[str]:
+def _sentences(submission: SubmissionView) -> list[str]:
     """Return what a submission and its jobs say, each once, and of whom it is."""
-    project = submission["project"]
-    downloads = submission["downloads"]
-    of_project = [submission["sentence"], *submission["warnings"], downloads["sentence"]]
+    project = submission.project
+    downloads = submission.downloads
+    of_project = [submission.sentence, *submission.warnings, downloads.sentence]
     said = [(project, sentence) for sentence in of_project]
-    for job in submission["jobs"]:
-        of_job = [job["sentence"], *job["warnings"]]
-        said += [(f"{project}, {job['name']}", sentence) for sentence in of_job]
+    for job in submission.jobs:
+        of_job = [job.sentence, *job.warnings]
+        said += [(f"{project}, {job.name}", sentence) for sentence in of_job]
     return list(dict.fromkeys(f"{who}: {sentence}" for who, sentence in said if sentence))
 
 
-def _rows(submission: dict[str, Any]) -> list[tuple[str, ...]]:
-    head = (submission["project"], submission["name"], _state(submission))
-    downloads = submission["downloads"]
-    results = f"{downloads['files_done']} of {downloads['files_total']} files"
-    if downloads["files_failed"]:
-        results += f", {downloads['files_failed']} failed"
-    jobs = submission["jobs"] or [None]
-    rows = []
+def _rows(submission: SubmissionView) -> list[tuple[str, ...]]:
+    head = (submission.project, submission.name, _state(submission))
+    downloads = submission.downloads
+    results = f"{downloads.files_done} of {downloads.files_total} files"
+    if downloads.files_failed:
+        results += f", {downloads.files_failed} failed"
+    jobs: Sequence[Job | None] = submission.jobs or [None]
+    rows: list[tuple[str, ...]] = []
     for number, job in enumerate(jobs):
-        name = f"{job['name']}: {job['state']}" if job else ""
-        frames = f"{job['frames_done']} of {job['frames_total']}" if job else ""
+        name = f"{job.name}: {job.state}" if job else ""
+        frames = f"{job.frames_done} of {job.frames_total}" if job else ""
         first = number == 0
         rows.append((*(head if first else ("", "", "")), name, frames, results if first else ""))
     return rows
 
 
-def _state(submission: dict[str, Any]) -> str:
-    state = str(submission["state"])
-    total = submission["bytes_total"]
+def _state(submission: SubmissionView) -> str:
+    state = submission.state.value
+    total = submission.bytes_total
     if state == "uploading" and total:
-        return f"{state} {100 * submission['bytes_done'] // total} %"
+        return f"{state} {100 * submission.bytes_done // total} %"
     return state

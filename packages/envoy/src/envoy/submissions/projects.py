@@ -1,9 +1,7 @@
-"""What a request about a project means: accept an upload or submission, list projects and files."""
+"""Accepting work: an upload or a submission, checked, and on disk before anybody is told."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from farm_protocol.paths import UnsafePathError, check_segment
@@ -23,7 +21,7 @@ from envoy.upload.worker import Uploader
 
 
 class Projects:
-    """Accepts work and answers questions about projects."""
+    """Accepts uploads and submissions."""
 
     def __init__(
         self, journal: Journal, farm: FarmClient, account: Account, uploader: Uploader
@@ -115,55 +113,6 @@ class Projects:
     ) -> None:
         await in_thread(self._journal.submissions.add, entry, files, watches)
         self._uploader.add(entry)
-
-    async def listing(self) -> list[dict[str, Any]]:
-        """Return the published rows of all projects, those still on their way included."""
-        watches = self._journal.submissions.watches_by_project()
-        rows = {
-            project.name: (project.num_files, project.total_size)
-            for project in (await self._farm.projects()).projects
-        }
-        for entry in self._journal.submissions.unfinished():
-            if entry.project not in rows and entry.account == self._account.email:
-                files = self._journal.submissions.files(entry.id)
-                rows[entry.project] = (len(files), entry.bytes_total)
-        return [
-            {
-                "name": name,
-                "deleting": False,
-                "num_files": number,
-                "total_size": size,
-                "auto_downloading": name in watches,
-                "watched_list": [watch.pattern for watch in watches.get(name, [])],
-            }
-            for name, (number, size) in sorted(rows.items())
-        ]
-
-    async def files(self, project: str) -> list[dict[str, Any]]:
-        """Return the published rows of a project's files on the farm; none when unknown."""
-        try:
-            check_segment(project)
-        except UnsafePathError:
-            return []
-        return [
-            {
-                "Name": f"/{file.path}",
-                "Key": file.path,
-                "FmtName": file.path.rpartition("/")[2],
-                "Size": file.size,
-                "CheckSum": file.hash,
-                "LastModified": _time_text(file.mtime_ns),
-            }
-            for file in await self._farm.manifest(project)
-        ]
-
-
-def _time_text(mtime_ns: int) -> str:
-    try:
-        moment = datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC)
-    except (OverflowError, OSError, ValueError):
-        moment = datetime.fromtimestamp(0, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _group(group: FileGroup) -> Group:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from farm_protocol.changes import Output
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from farm_protocol.frames import FrameList
-from farm_protocol.jobs import Job, JobLog, SubmissionSpec
+from farm_protocol.jobs import Job, JobLog, JobSpec, SubmissionSpec
 from farm_protocol.text import Id
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,14 +14,15 @@ from envoy.errors import FarmAnswerError, NotOnFarmError
 from envoy.farm.client import FarmClient
 from envoy.journal import DownloadState, Entry, EntryState, Journal
 from envoy.process.threads import in_thread
+from envoy.views.own import JobView, ResultState, ResultView
 from envoy.watch.match import unusable
 
 _FARM_ID: TypeAdapter[str] = TypeAdapter(Id)
 _RESULT_STATES = {
-    DownloadState.PENDING: "waiting",
-    DownloadState.DONE: "downloaded",
-    DownloadState.REPLACED: "remote",
-    DownloadState.FAILED: "failed",
+    DownloadState.PENDING: ResultState.WAITING,
+    DownloadState.DONE: ResultState.DOWNLOADED,
+    DownloadState.REPLACED: ResultState.REMOTE,
+    DownloadState.FAILED: ResultState.FAILED,
 }
 
 
@@ -36,11 +36,11 @@ class Jobs:
         self._journal = journal
         self._farm = farm
 
-    async def of_project(self, project: str) -> list[dict[str, Any]]:
+    async def of_project(self, project: str) -> list[JobView]:
         """Return the jobs of a project, newest submission first; none for an unknown project."""
         return await in_thread(self._of_project, project)
 
-    async def act(self, job_id: str, action: str) -> dict[str, Any]:
+    async def act(self, job_id: str, action: str) -> JobView:
         """Stop, suspend, resume or retry a job; returns how it stands then.
 
         Raises:
@@ -57,9 +57,9 @@ class Jobs:
         """Return the next page of a job's frames. Raises as `act`."""
         return await self._farm.frames(self._farm_id(job_id), after, flagged=flagged)
 
-    async def results(self, project: str) -> list[dict[str, Any]]:
+    async def results(self, project: str) -> list[ResultView]:
         """Return the result files of a project, newest submission first, and where each is."""
-        found: list[dict[str, Any]] = []
+        found: list[ResultView] = []
         for entry in await in_thread(self._submissions, project):
             downloads = {
                 (blob, _remote(entry, relative)): (_RESULT_STATES[state], Path(folder, relative))
@@ -73,8 +73,8 @@ class Jobs:
     def _submissions(self, project: str) -> list[Entry]:
         return [entry for entry in self._journal.submissions.of_project(project) if entry.spec]
 
-    def _of_project(self, project: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+    def _of_project(self, project: str) -> list[JobView]:
+        found: list[JobView] = []
         for entry in self._submissions(project):
             found += jobs_of(self._journal, entry)
         return found
@@ -97,60 +97,60 @@ class Jobs:
             raise FarmAnswerError(STATUS[ErrorCode.NOT_FOUND], body) from None
 
 
-def jobs_of(journal: Journal, entry: Entry) -> list[dict[str, Any]]:
+def jobs_of(journal: Journal, entry: Entry) -> list[JobView]:
     """Return a submission's jobs, as the farm last told or, before that, as they were given."""
     if entry.state is EntryState.SUBMITTED:
         return [shown(job) for job in journal.submissions.jobs(entry.id)]
     return [
-        {
-            "id": job.id,
-            "name": job.name,
-            "app": job.app,
-            "app_version": job.app_version,
-            "operation": job.operation,
-            "state": entry.state.value,
-            "message": entry.sentence,
+        JobView(
+            id=job.id,
+            name=job.name,
+            app=job.app,
+            app_version=job.app_version,
+            operation=job.operation,
+            state=entry.state,
+            message=entry.sentence,
             # The check's are the submission's: it does not say which job they are about.
-            "warnings": [],
-            "frames_done": 0,
-            "frames_failed": 0,
-            "frames_flagged": 0,
-            "frames_total": 0,
-            "credits": 0.0,
-            "submission": entry.name,
-        }
+            warnings=[],
+            frames_done=0,
+            frames_failed=0,
+            frames_flagged=0,
+            frames_total=0,
+            credits=0.0,
+            submission=entry.name,
+        )
         for job in _spec_jobs(entry)
     ]
 
 
-def warnings_of(journal: Journal, entry: Entry, jobs: Iterable[dict[str, Any]]) -> list[str]:
+def warnings_of(journal: Journal, entry: Entry, jobs: Iterable[JobView]) -> list[str]:
     """Return what is known to look wrong about a submission and its jobs, each sentence once."""
     watches = unusable(entry.output_folder, journal.submissions.watches(entry.id))
-    found = [*entry.warnings, *watches, *(warning for job in jobs for warning in job["warnings"])]
+    found = [*entry.warnings, *watches, *(warning for job in jobs for warning in job.warnings)]
     return list(dict.fromkeys(found))
 
 
-def shown(job: Job) -> dict[str, Any]:
+def shown(job: Job) -> JobView:
     """Return what the client library's `get_jobs` documents."""
-    return {
-        "id": job.id,
-        "name": job.name,
-        "app": job.app,
-        "app_version": job.app_version,
-        "operation": job.operation,
-        "state": job.state.value,
-        "message": job.sentence,
-        "warnings": job.warnings,
-        "frames_done": job.frames_done,
-        "frames_failed": job.frames_failed,
-        "frames_flagged": job.frames_flagged,
-        "frames_total": job.frames_total,
-        "credits": job.credits,
-        "submission": job.submission_name,
-    }
+    return JobView(
+        id=job.id,
+        name=job.name,
+        app=job.app,
+        app_version=job.app_version,
+        operation=job.operation,
+        state=job.state,
+        message=job.sentence,
+        warnings=job.warnings,
+        frames_done=job.frames_done,
+        frames_failed=job.frames_failed,
+        frames_flagged=job.frames_flagged,
+        frames_total=job.frames_total,
+        credits=job.credits,
+        submission=job.submission_name,
+    )
 
 
-_ON_FARM = ("remote", None)
+_ON_FARM = (ResultState.REMOTE, None)
 
 
 def _key(output: Output) -> tuple[str, str]:
@@ -161,19 +161,19 @@ def _remote(entry: Entry, relative: str) -> str:
     return f"{entry.output_folder}/{relative}"
 
 
-def _result(entry: Entry, output: Output, state: str, local: Path | None) -> dict[str, Any]:
-    return {
-        "name": f"/{output.path}",
-        "size": output.size,
-        "frame": output.frame,
-        "job_id": output.job_id,
-        "state": state,
-        "local_path": None if local is None else str(local),
-        "submission": entry.name,
-    }
+def _result(entry: Entry, output: Output, state: ResultState, local: Path | None) -> ResultView:
+    return ResultView(
+        name=f"/{output.path}",
+        size=output.size,
+        frame=output.frame,
+        job_id=output.job_id,
+        state=state,
+        local_path=None if local is None else str(local),
+        submission=entry.name,
+    )
 
 
-def _spec_jobs(entry: Entry) -> list[Any]:
+def _spec_jobs(entry: Entry) -> list[JobSpec]:
     try:
         return SubmissionSpec.model_validate_json(entry.spec).jobs if entry.spec else []
     except ValidationError:

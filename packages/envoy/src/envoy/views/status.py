@@ -1,7 +1,5 @@
 """How things stand: the published project status, and Envoy's own view of all its activity."""
 
-from typing import Any
-
 from farm_protocol.jobs import JobState
 
 from envoy.journal import DownloadCounts, Entry, EntryState, Journal
@@ -9,12 +7,21 @@ from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom
 from envoy.upload.worker import Uploader
 from envoy.views.jobs import jobs_of, warnings_of
+from envoy.views.own import (
+    Activity,
+    DownloadsView,
+    JobView,
+    ProgressState,
+    ProjectProgress,
+    SubmissionView,
+)
+from envoy.views.published import FileStatus, ProjectStatus, State
 from envoy.watch.download import Downloader
 from envoy.watch.follow import Follower
 
 MOST_ENTRIES = 200
 
-_PUBLISHED = {
+_PUBLISHED: dict[EntryState, tuple[State, str]] = {
     EntryState.UPLOADING: ("Uploading", "File uploads in progress."),
     EntryState.SUBMITTING: ("Submitting", "File uploads completed, submitting the jobs."),
     EntryState.SUBMITTED: ("Submitted", "Job submission successful."),
@@ -39,7 +46,7 @@ class Status:
         self._downloader = downloader
         self._waiting = waiting
 
-    async def project(self, name: str) -> dict[str, Any]:
+    async def project(self, name: str) -> ProjectStatus:
         """Return the published status of a project; with empty details for an unknown one.
 
         State and message are the latest entry's; the files are those of all entries still open,
@@ -47,63 +54,61 @@ class Status:
         """
         return await in_thread(self._project, name)
 
-    def _project(self, name: str) -> dict[str, Any]:
+    def _project(self, name: str) -> ProjectStatus:
         entries = self._journal.submissions.of_project(name)
-        answer: dict[str, Any] = {
-            "Code": 200,
-            "State": "Unknown",
-            "Message": "This Envoy has not uploaded or submitted a project of this name.",
-            "BytesDone": 0,
-            "BytesTotal": 0,
-            "Details": {},
-            "Speed": 0,
-            "Warnings": [],
-        }
         if not entries:
-            return answer
+            message = "This Envoy has not uploaded or submitted a project of this name."
+            return ProjectStatus(state="Unknown", message=message)
         latest = entries[0]
-        failed = ("Failed", latest.sentence)
-        answer["State"], answer["Message"] = _PUBLISHED.get(latest.state, failed)
+        state, message = _PUBLISHED.get(latest.state, ("Failed", latest.sentence))
         if latest.state.is_open and self._waiting.sentence:
-            answer["Message"] += f" {self._waiting.sentence}"
+            message += f" {self._waiting.sentence}"
         jobs = jobs_of(self._journal, latest) if latest.spec else []
-        answer["Warnings"] = warnings_of(self._journal, latest, jobs)
-        details: dict[str, dict[str, Any]] = {}
+        details = self._details_of(entries)
+        running = [self._uploader.progress(entry.id) for entry in entries if entry.state.is_open]
+        return ProjectStatus(
+            state=state,
+            message=message,
+            bytes_done=sum(detail.bytes_done for detail in details.values()),
+            bytes_total=sum(detail.bytes_total for detail in details.values()),
+            details=details,
+            speed=round(sum(progress.speed for progress in running if progress)),
+            warnings=warnings_of(self._journal, latest, jobs),
+        )
+
+    def _details_of(self, entries: list[Entry]) -> dict[str, FileStatus]:
+        """Return the files of a project's entries, the newest entry first, by remote path."""
+        details: dict[str, FileStatus] = {}
         for entry in reversed([entry for entry in entries if entry.state.is_open]):
             details |= self._details(entry)
         for entry in entries:
             if details:
                 break
             details = self._details(entry)
-        answer["Details"] = details
-        answer["BytesDone"] = sum(detail["BytesDone"] for detail in details.values())
-        answer["BytesTotal"] = sum(detail["BytesTotal"] for detail in details.values())
-        running = [self._uploader.progress(entry.id) for entry in entries if entry.state.is_open]
-        answer["Speed"] = round(sum(progress.speed for progress in running if progress))
-        return answer
+        return details
 
-    def _details(self, entry: Entry) -> dict[str, dict[str, Any]]:
+    def _details(self, entry: Entry) -> dict[str, FileStatus]:
         progress = self._uploader.progress(entry.id)
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, FileStatus] = {}
         for file in self._journal.submissions.files(entry.id):
             if progress:
                 done, total, speed, complete = progress.of(file.remote)
             else:
                 complete = entry.state not in (EntryState.UPLOADING, EntryState.FAILED)
                 done, total, speed = file.size if complete else 0, file.size, 0.0
-            state = "Failed" if entry.state is EntryState.FAILED else "Uploading"
+            unfinished = "Failed" if entry.state is EntryState.FAILED else "Uploading"
             name = f"/{file.remote}"
-            found[name] = {
-                "Name": name,
-                "State": "Completed" if complete else state,
-                "BytesDone": done,
-                "BytesTotal": total,
+            found[name] = FileStatus(
+                name=name,
+                state="Completed" if complete else unfinished,
+                bytes_done=done,
+                bytes_total=total,
                 # As published: a number on the way, a text at the end.
-                "Speed": "0.00" if complete else round(speed),
-            }
+                speed="0.00" if complete else round(speed),
+            )
         return found
 
-    async def progress(self, name: str) -> dict[str, Any]:
+    async def progress(self, name: str) -> ProjectProgress:
         """Return how far a project's newest submission has come, to the last downloaded file.
 
         The latest upload counts when nothing was submitted. For an unknown project the state is
@@ -111,21 +116,33 @@ class Status:
         """
         return await in_thread(self._progress, name)
 
-    def _progress(self, name: str) -> dict[str, Any]:
+    def _progress(self, name: str) -> ProjectProgress:
         # Asked first: what the feed tells meanwhile only makes the answer more careful.
         is_behind = self._follower.is_behind
         entries = self._journal.submissions.of_project(name)
         entry = next((entry for entry in entries if entry.spec), entries[0] if entries else None)
         if entry is None:
-            return _shown_progress(name, "", "unknown", "", [], [], DownloadCounts(), (0, 0))
+            return ProjectProgress(project=name, state=ProgressState.UNKNOWN)
         jobs = jobs_of(self._journal, entry) if entry.spec else []
         counts = self._journal.downloads.counts(entry.id).get(entry.id, DownloadCounts())
         state, message = _overall(entry, jobs, counts, is_behind)
         if entry.state.is_open and self._waiting.sentence:
             message = self._waiting.sentence
-        warnings = warnings_of(self._journal, entry, jobs)
-        sent = self._bytes(entry)
-        return _shown_progress(name, entry.name, state, message, warnings, jobs, counts, sent)
+        bytes_done, bytes_total = self._bytes(entry)
+        return ProjectProgress(
+            project=name,
+            submission=entry.name,
+            state=state,
+            message=message,
+            warnings=warnings_of(self._journal, entry, jobs),
+            bytes_done=bytes_done,
+            bytes_total=bytes_total,
+            frames_done=sum(job.frames_done for job in jobs),
+            frames_total=sum(job.frames_total for job in jobs),
+            files_done=counts.files_done,
+            files_total=counts.files_total,
+            jobs=jobs,
+        )
 
     def _bytes(self, entry: Entry) -> tuple[int, int]:
         progress = self._uploader.progress(entry.id)
@@ -134,11 +151,11 @@ class Status:
         is_sent = entry.state not in (EntryState.UPLOADING, EntryState.FAILED)
         return entry.bytes_total if is_sent else 0, entry.bytes_total
 
-    async def activity(self) -> dict[str, Any]:
+    async def activity(self) -> Activity:
         """Return all recent submissions with their jobs and downloads, newest first."""
         return await in_thread(self._activity)
 
-    def _activity(self) -> dict[str, Any]:
+    def _activity(self) -> Activity:
         counts = self._journal.downloads.counts()
         flying = self._downloader.bytes_in_flight()
         pausing = self._downloader.pausing()
@@ -152,89 +169,64 @@ class Status:
             if entry.state is not EntryState.UPLOADED
         ]
         pauses = next(iter(pausing.values()), "")
-        return {
-            "submissions": shown,
-            "waiting_for": self._waiting.sentence or pauses,
-            "problems": self._journal.damage.sentences,
-        }
+        return Activity(
+            submissions=shown,
+            waiting_for=self._waiting.sentence or pauses,
+            problems=self._journal.damage.sentences,
+        )
 
     def _submission(
         self, entry: Entry, counts: DownloadCounts, flying: int, pausing: dict[str, str]
-    ) -> dict[str, Any]:
+    ) -> SubmissionView:
         bytes_done, bytes_total = self._bytes(entry)
         jobs = self._journal.submissions.jobs(entry.id)
         folders = list(dict.fromkeys(w.folder for w in self._journal.submissions.watches(entry.id)))
         pause = next((pausing[folder] for folder in folders if folder in pausing), "")
-        return {
-            "submission_id": entry.id,
-            "project": entry.project,
-            "name": entry.name,
-            "state": entry.state.value,
-            "sentence": entry.sentence,
-            "warnings": warnings_of(self._journal, entry, ()),
-            "bytes_done": bytes_done,
-            "bytes_total": bytes_total,
-            "jobs": [job.model_dump(mode="json") for job in jobs],
-            "downloads": {
-                "files_total": counts.files_total,
-                "files_done": counts.files_done,
-                "files_failed": counts.files_failed,
-                "bytes_done": counts.bytes_done + flying,
-                "bytes_total": counts.bytes_total,
-                "folders": folders,
-                "sentence": pause or counts.sentence,
-            },
-            "submitted_at": entry.created_at.isoformat(),
-        }
+        return SubmissionView(
+            submission_id=entry.id,
+            project=entry.project,
+            name=entry.name,
+            state=entry.state,
+            sentence=entry.sentence,
+            warnings=warnings_of(self._journal, entry, ()),
+            bytes_done=bytes_done,
+            bytes_total=bytes_total,
+            jobs=jobs,
+            downloads=DownloadsView(
+                files_total=counts.files_total,
+                files_done=counts.files_done,
+                files_failed=counts.files_failed,
+                bytes_done=counts.bytes_done + flying,
+                bytes_total=counts.bytes_total,
+                folders=folders,
+                sentence=pause or counts.sentence,
+            ),
+            submitted_at=entry.created_at,
+        )
 
 
 def _overall(
-    entry: Entry, jobs: list[dict[str, Any]], counts: DownloadCounts, is_behind: bool
-) -> tuple[str, str]:
+    entry: Entry, jobs: list[JobView], counts: DownloadCounts, is_behind: bool
+) -> tuple[ProgressState, str]:
     """Return the state of a submission as one word, and what there is to say about it.
 
     Parameters:
         is_behind: results may exist that the journal does not know of yet.
     """
     if entry.state is EntryState.UPLOADED:
-        return "completed", ""
+        return ProgressState.COMPLETED, ""
     if entry.state is not EntryState.SUBMITTED:
-        return entry.state.value, entry.sentence
-    told = [f"'{job['name']}': {job['message']}" for job in jobs if job["message"]]
-    states = {JobState(job["state"]) for job in jobs}
+        return ProgressState(entry.state), entry.sentence
+    told = [f"'{job.name}': {job.message}" for job in jobs if job.message]
+    states = {JobState(job.state) for job in jobs}
     if not all(state.is_final for state in states):
-        return "submitted", " ".join(told)
+        return ProgressState.SUBMITTED, " ".join(told)
     missing = counts.files_total - counts.files_done - counts.files_failed
     if missing or is_behind:
-        return "submitted", "The last results are being downloaded."
+        return ProgressState.SUBMITTED, "The last results are being downloaded."
     if counts.files_failed:
         told.append(f"{counts.files_failed} results cannot be downloaded: {counts.sentence}")
     if states & {JobState.FAILED, JobState.BLOCKED} or counts.files_failed:
-        return "failed", " ".join(told)
-    return ("stopped" if JobState.STOPPED in states else "completed"), " ".join(told)
-
-
-def _shown_progress(
-    project: str,
-    submission: str,
-    state: str,
-    message: str,
-    warnings: list[str],
-    jobs: list[dict[str, Any]],
-    counts: DownloadCounts,
-    sent: tuple[int, int],
-) -> dict[str, Any]:
-    return {
-        "project": project,
-        "submission": submission,
-        "state": state,
-        "message": message,
-        "warnings": warnings,
-        "bytes_done": sent[0],
-        "bytes_total": sent[1],
-        "frames_done": sum(job["frames_done"] for job in jobs),
-        "frames_total": sum(job["frames_total"] for job in jobs),
-        "files_done": counts.files_done,
-        "files_total": counts.files_total,
-        "jobs": jobs,
-    }
+        return ProgressState.FAILED, " ".join(told)
+    ended = ProgressState.STOPPED if JobState.STOPPED in states else ProgressState.COMPLETED
+    return ended, " ".join(told)

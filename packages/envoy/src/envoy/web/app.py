@@ -1,5 +1,6 @@
 """The web application: routes behind the guard."""
 
+from farm_protocol.errors import ErrorBody
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -30,6 +31,7 @@ def build_app(services: Services, port: int, token: Token | None = None) -> ASGI
         docs_url=None,
         redoc_url=None,
         openapi_url="/envoy/openapi.json",
+        responses={"default": {"model": ErrorBody, "description": "What is wrong."}},
     )
     app.state.services = services
     for routes in (account_routes, catalogue_routes, project_routes, job_routes, envoy_routes):

@@ -1,7 +1,6 @@
 """Products and machine types, as the farm offers them."""
 
-from typing import Any
-
+from farm_protocol.catalogue import MachineType, ProductVersion
 from fastapi import APIRouter, Request
 
 from envoy.web.services import Use
@@ -10,13 +9,13 @@ router = APIRouter()
 
 
 @router.get("/products")
-async def products(use: Use) -> list[dict[str, Any]]:
-    """Return one row for each product version: ``[{"id", "name", "app_type", ...}]``."""
-    return [row.model_dump(mode="json") for row in await use.farm.products()]
+async def products(use: Use) -> list[ProductVersion]:
+    """Return one row for each product version."""
+    return await use.farm.products()
 
 
 @router.get("/machines")
-async def machines(request: Request, use: Use) -> list[dict[str, Any]]:
+async def machines(request: Request, use: Use) -> list[MachineType]:
     """Return machine types for ``?app&operation&category&plugins``."""
     query = request.query_params.multi_items()
-    return [row.model_dump(mode="json") for row in await use.farm.machines(query)]
+    return await use.farm.machines(query)

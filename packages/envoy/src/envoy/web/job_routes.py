@@ -1,12 +1,13 @@
 """Jobs of a project: progress, frames, results, logs, stop and go. Not part of the contract."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 from farm_protocol.frames import FrameList
 from farm_protocol.jobs import JobLog
 from fastapi import APIRouter, Query
 
+from envoy.views.own import JobView, ProjectJobs, ProjectProgress, ProjectResults
 from envoy.web.services import JobId, Name, Use
 
 router = APIRouter(prefix="/envoy")
@@ -25,21 +26,21 @@ class Action(StrEnum):
 
 
 @router.get("/projects/{name}/progress")
-async def progress(name: Name, use: Use) -> dict[str, Any]:
+async def progress(name: Name, use: Use) -> ProjectProgress:
     """Return how far the project's newest submission has come, downloads included."""
     return await use.status.progress(name)
 
 
 @router.get("/projects/{name}/jobs")
-async def jobs(name: Name, use: Use) -> dict[str, Any]:
-    """Return ``{"jobs": [...]}``, newest submission first; none for an unknown project."""
-    return {"jobs": await use.jobs.of_project(name)}
+async def jobs(name: Name, use: Use) -> ProjectJobs:
+    """Return the jobs of a project, newest submission first; none for an unknown project."""
+    return ProjectJobs(jobs=await use.jobs.of_project(name))
 
 
 @router.get("/projects/{name}/results")
-async def results(name: Name, use: Use) -> dict[str, Any]:
-    """Return ``{"results": [...]}``: each result file on the farm, and where it is here."""
-    return {"results": await use.jobs.results(name)}
+async def results(name: Name, use: Use) -> ProjectResults:
+    """Return each result file on the farm, and where it is here."""
+    return ProjectResults(results=await use.jobs.results(name))
 
 
 @router.get("/jobs/{job_id}/frames")
@@ -55,6 +56,6 @@ async def log(job_id: JobId, use: Use, after: Annotated[int, Query(ge=0, lt=2**6
 
 
 @router.post("/jobs/{job_id}/{action}")
-async def act(job_id: JobId, action: Action, use: Use) -> dict[str, Any]:
+async def act(job_id: JobId, action: Action, use: Use) -> JobView:
     """Stop, suspend, resume or retry a job; returns the job."""
     return await use.jobs.act(job_id, action.value)

@@ -1,44 +1,47 @@
 """Projects: list, files, status, upload, submit."""
 
-from typing import Any
-
 from fastapi import APIRouter
 
 from envoy.submissions.wire import SubmitBody, UploadBody
+from envoy.views.published import (
+    FileRows,
+    ProjectFiles,
+    ProjectRows,
+    ProjectStatus,
+    Submitted,
+    Uploaded,
+)
 from envoy.web.services import Name, Use
 
 router = APIRouter()
 
 
 @router.get("/projects")
-async def projects(use: Use) -> dict[str, Any]:
-    """Return ``{"projects": [{"name", "deleting", "num_files", "total_size", ...}]}``."""
-    return {"projects": await use.projects.listing()}
+async def projects(use: Use) -> ProjectRows:
+    """Return all projects of the signed-in account, those still on their way included."""
+    return ProjectRows(projects=await use.project_lists.projects())
 
 
 @router.get("/project/{name}/Files")
-async def project_files(name: Name, use: Use) -> dict[str, Any]:
-    """Return ``{"project_files": {"all_files": [...]}}``; an empty list for an unknown project."""
-    return {"project_files": {"all_files": await use.projects.files(name)}}
+async def project_files(name: Name, use: Use) -> ProjectFiles:
+    """Return the files of a project on the farm; an empty list for an unknown project."""
+    return ProjectFiles(project_files=FileRows(all_files=await use.project_lists.files(name)))
 
 
 @router.get("/project-status/{name}")
-async def project_status(name: Name, use: Use) -> dict[str, Any]:
-    """Return the published status object; with empty ``Details`` for an unknown project."""
+async def project_status(name: Name, use: Use) -> ProjectStatus:
+    """Return how the upload of a project stands; with empty ``Details`` for an unknown one."""
     return await use.status.project(name)
 
 
 @router.post("/upload")
-async def upload(body: UploadBody, use: Use) -> dict[str, str]:
-    """Accept ``{"upload": [{"localRoot", "remoteRoot", "files"}]}``; 200 ``{"ID": project}``."""
-    return {"ID": await use.projects.upload(body)}
+async def upload(body: UploadBody, use: Use) -> Uploaded:
+    """Accept ``{"upload": [{"localRoot", "remoteRoot", "files"}]}``."""
+    return Uploaded(project=await use.projects.upload(body))
 
 
 @router.post("/project-submit", status_code=201)
-async def project_submit(body: SubmitBody, use: Use) -> dict[str, Any]:
-    """Accept a submission; 201 ``{"ID": project, "submission_id", "warnings"}`` once on disk.
-
-    ``warnings``: what looks wrong so far; the jobs may get more.
-    """
+async def project_submit(body: SubmitBody, use: Use) -> Submitted:
+    """Accept a submission; answers once it is on disk."""
     entry = await use.projects.submit(body)
-    return {"ID": entry.project, "submission_id": entry.id, "warnings": list(entry.warnings)}
+    return Submitted(project=entry.project, submission_id=entry.id, warnings=list(entry.warnings))

@@ -13,6 +13,7 @@ from envoy.farm.account import Account
 from envoy.farm.client import FarmClient
 from envoy.submissions.projects import Projects
 from envoy.views.jobs import Jobs
+from envoy.views.projects import ProjectLists
 from envoy.views.status import Status
 
 
@@ -24,6 +25,7 @@ class Services:
     farm: FarmClient
     account: Account
     projects: Projects
+    project_lists: ProjectLists
     jobs: Jobs
     status: Status
     stop: Callable[[], None]

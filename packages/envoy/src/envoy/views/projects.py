@@ -1,0 +1,66 @@
+"""Projects and their files, as the published calls list them."""
+
+from datetime import UTC, datetime
+
+from farm_protocol.paths import UnsafePathError, check_segment
+
+from envoy.farm.client import FarmClient
+from envoy.journal import Journal
+from envoy.views.published import FileRow, ProjectRow
+
+
+class ProjectLists:
+    """Asks the farm, and adds what is still on its way there."""
+
+    def __init__(self, journal: Journal, farm: FarmClient) -> None:
+        self._journal = journal
+        self._farm = farm
+
+    async def projects(self) -> list[ProjectRow]:
+        """Return all projects, those still on their way included, by name."""
+        watches = self._journal.submissions.watches_by_project()
+        sizes = {
+            project.name: (project.num_files, project.total_size)
+            for project in (await self._farm.projects()).projects
+        }
+        for entry in self._journal.submissions.unfinished():
+            if entry.project not in sizes and entry.account == self._farm.account:
+                files = self._journal.submissions.files(entry.id)
+                sizes[entry.project] = (len(files), entry.bytes_total)
+        return [
+            ProjectRow(
+                name=name,
+                deleting=False,
+                num_files=number,
+                total_size=size,
+                auto_downloading=name in watches,
+                watched_list=[watch.pattern for watch in watches.get(name, [])],
+            )
+            for name, (number, size) in sorted(sizes.items())
+        ]
+
+    async def files(self, project: str) -> list[FileRow]:
+        """Return a project's files on the farm; none when it is unknown."""
+        try:
+            check_segment(project)
+        except UnsafePathError:
+            return []
+        return [
+            FileRow(
+                name=f"/{file.path}",
+                key=file.path,
+                file_name=file.path.rpartition("/")[2],
+                size=file.size,
+                checksum=file.hash,
+                last_modified=_time_text(file.mtime_ns),
+            )
+            for file in await self._farm.manifest(project)
+        ]
+
+
+def _time_text(mtime_ns: int) -> str:
+    try:
+        moment = datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC)
+    except (OverflowError, OSError, ValueError):
+        moment = datetime.fromtimestamp(0, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")
