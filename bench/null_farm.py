@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import farm.main
@@ -36,10 +35,17 @@ def main() -> None:
     parser.add_argument("--blender", required=True)
     parser.add_argument("--shared-results", action="store_true")
     options = parser.parse_args()
-    if options.shared_results:
-        engine: Callable[..., object] = SharedResultsEngine
-        setattr(farm.main, "LocalEngine", engine)  # noqa: B010 - as tools.bare_farm does
-    farm.main.serve(Settings(data_dir=options.data_dir, blender=options.blender))
+    settings = Settings(data_dir=options.data_dir, blender=options.blender)
+    maker = SharedResultsEngine if options.shared_results else LocalEngine
+    farm.main.serve(
+        settings,
+        engine=lambda on_exit: maker(
+            work_dir=settings.data_dir / "work",
+            log_dir=settings.data_dir / "logs",
+            programs=farm.main.configured_programs(settings),
+            on_exit=on_exit,
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ and instead of starting a runner it leaves the order in the folder ``orders`` of
 
 import argparse
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ class FolderEngine:
 
     host = ""
 
-    def __init__(self, work_dir: Path, **_: Any) -> None:
-        self._orders = work_dir.parent / "orders"
+    def __init__(self, orders: Path) -> None:
+        self._orders = orders
         self._orders.mkdir(exist_ok=True)
 
     def prepare(self) -> None:
@@ -59,13 +59,11 @@ def serve(data_dir: Path, database_url: str | None, slots: int, **settings: Any)
     """
     machine = Machines("local-cpu", "Bare", False, slots, credits_per_hour=Decimal(3600))
     products = product_rows([Installed("blender", "4.5.15")])
-    replaced: dict[str, Callable[..., object]] = {
-        "LocalEngine": FolderEngine,
-        "find_catalogue": lambda _settings: Catalogue(products, [machine]),
-    }
-    for name, value in replaced.items():
-        setattr(farm.main, name, value)
-    farm.main.serve(Settings(data_dir=data_dir, database_url=database_url, **settings))
+    farm.main.serve(
+        Settings(data_dir=data_dir, database_url=database_url, **settings),
+        engine=lambda _: FolderEngine(data_dir / "orders"),
+        catalogue=Catalogue(products, [machine]),
+    )
 
 
 def main() -> None:

@@ -47,9 +47,9 @@ BAD = {
     "file": "INSERT INTO upload_files VALUES ('GOOD', '../x', char(0) || '/dev/zero', -1, char(0))",
     "file of bad": entry()
     + "; INSERT INTO upload_files VALUES ('bad', char(10), char(0), -1, char(0))",
-    "watch": "INSERT INTO watches VALUES ('GOOD', '(((', char(0))",
-    "evil watch": "INSERT INTO watches VALUES ('GOOD', '(?=(a+)+)+$', 'relative')",
-    "watch of no text": f"INSERT INTO watches VALUES ('GOOD', {NOT_UTF8}, {NOT_UTF8})",
+    "watch": "INSERT INTO watches VALUES ('GOOD', '(((', char(0), char(0))",
+    "evil watch": "INSERT INTO watches VALUES ('GOOD', '(?=(a+)+)+$', 'relative', '../x')",
+    "watch of no text": f"INSERT INTO watches VALUES ('GOOD', {NOT_UTF8}, {NOT_UTF8}, {NOT_UTF8})",
     "job": "INSERT INTO jobs VALUES ('bad', 'GOOD', 7, '{')",
     "job of no text": f"INSERT INTO jobs VALUES ('bad', 'GOOD', 7, {NOT_UTF8})",
     "download": "INSERT INTO downloads VALUES (900, 'GOOD', '/x', 'y', 'z', -1, 'dancing', '', 0)",

@@ -9,7 +9,9 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +40,7 @@ from farm.db import accounts, hosts
 from farm.db.engine.database import Database
 from farm.db.opening import adopt, connect
 from farm.engines.local import LocalEngine
+from farm.engines.port import Engine
 from farm.errors import CannotOpenDatabaseError
 from farm.notices.mail import Mailer, Smtp
 from farm.process.announcement import AnnouncedMachines, Announcement
@@ -62,47 +65,107 @@ DATA = Contents(
 )
 
 
+EngineMaker = Callable[[Callable[[], None]], Engine]
+"""Makes an engine, given what it calls whenever a runner may have ended."""
+
+
 class StartError(Exception):
     """The farm cannot start. ``str()`` is a sentence that says what to do."""
 
 
-def serve(settings: Settings) -> None:
+@dataclass(frozen=True, slots=True)
+class Farm:
+    """A farm that is put together and does nothing yet.
+
+    Attributes:
+        server: the API, with the scheduler in it.
+        beside: what works in threads of its own while the server runs.
+    """
+
+    server: FarmServer
+    database: Database
+    beside: Sequence[Audit | Mailer]
+
+    def run(self, listener: socket.socket) -> None:
+        """Work until the server is told to end, then close everything."""
+        for each in self.beside:
+            each.start()
+        self.server.run(sockets=[listener])
+        for each in reversed(self.beside):
+            each.stop()
+        self.database.close()
+
+
+def serve(
+    settings: Settings,
+    *,
+    engine: EngineMaker | None = None,
+    catalogue: Catalogue | None = None,
+    store: DiskStore | None = None,
+) -> None:
     """Run a farm until it is told to end.
+
+    Parameters:
+        engine, catalogue, store: as of `assemble`.
 
     Raises:
         StartError: the data folder or the database is in use or unusable, the port is taken, or
             the studio's catalogue or a setting is wrong.
     """
-    lock = _lock(settings.data_dir)
-    try:
-        listener = listen(settings.host, settings.port, settings.data_dir)
-    except OSError as error:
-        raise StartError(
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
-            "Choose another port with --port."
-        ) from error
-    url = f"http://{settings.host}:{listener.getsockname()[1]}"
-    identity = Identity(url, settings.data_dir)
+    with _owned(settings.data_dir):
+        try:
+            listener = listen(settings.host, settings.port, settings.data_dir)
+        except OSError as error:
+            raise StartError(
+                f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+                "Choose another port with --port."
+            ) from error
+        url = f"http://{settings.host}:{listener.getsockname()[1]}"
+        farm = assemble(settings, url, engine=engine, catalogue=catalogue, store=store)
+        if settings.embedded:
+            quiet_signals()
+            threading.Thread(target=farm.server.watch_parent, daemon=True).start()
+        farm.run(listener)
 
+
+def assemble(
+    settings: Settings,
+    url: str,
+    *,
+    engine: EngineMaker | None = None,
+    catalogue: Catalogue | None = None,
+    store: DiskStore | None = None,
+) -> Farm:
+    """Put a farm together: read this from top to bottom and you know what it consists of.
+
+    Parameters:
+        settings: of a data folder that this process owns.
+        url: where the farm will be reached.
+        engine: starts the runners; None: as processes of this machine.
+        catalogue: what jobs may ask for; None: what is found on this machine.
+        store: keeps the blobs; None: the data folder.
+
+    Raises:
+        StartError: as of `serve`.
+    """
+    identity = Identity(url, settings.data_dir)
     database = _open_database(settings, new_folder=False)
-    store = DiskStore(settings.data_dir / "blobs")
+    store = store or DiskStore(settings.data_dir / "blobs")
     room = Room(settings.data_dir / "blobs", settings.reserve)
-    catalogue = find_catalogue(settings)
+    catalogue = catalogue or find_catalogue(settings)
     policy = SandboxPolicy(settings.sandbox, is_reached(settings.host, settings.proxies))
     _complain(database, policy, settings.render_user)
     _remember_programs(database, catalogue, settings)
     work, changes = Wakeup(), Wakeup()
-    engine = LocalEngine(
-        work_dir=settings.data_dir / "work",
-        log_dir=settings.data_dir / "logs",
-        programs=configured_programs(settings),
-        products=settings.products,
-        on_exit=work.notify,
-        render_user=settings.render_user,
+    scheduler = Scheduler(
+        database,
+        engine(work.notify) if engine else _local_engine(settings, work.notify),
+        {machine.id: machine.slots for machine in catalogue.machines},
+        work,
+        changes,
+        farm_url=url,
+        disk_is_full=room.is_full,
     )
-    slots = {machine.id: machine.slots for machine in catalogue.machines}
-    scheduler = Scheduler(database, engine, slots, work, changes, disk_is_full=room.is_full)
-    scheduler.farm_url = url
     app = create_app(
         Context(
             database=database,
@@ -126,7 +189,6 @@ def serve(settings: Settings) -> None:
             sandbox=policy,
         )
     )
-    mailer = Mailer(database, _mail_server(settings), changes)
     server = FarmServer(
         app,
         database,
@@ -136,17 +198,20 @@ def serve(settings: Settings) -> None:
         proxies=settings.proxies,
         limits=_limits(settings),
     )
-    if settings.embedded:
-        quiet_signals()
-        threading.Thread(target=server.watch_parent, daemon=True).start()
-    audit = Audit(database)
-    audit.start()
-    mailer.start()
-    server.run(sockets=[listener])
-    mailer.stop()
-    audit.stop()
-    database.close()
-    lock.release()
+    return Farm(
+        server, database, (Audit(database), Mailer(database, _mail_server(settings), changes))
+    )
+
+
+def _local_engine(settings: Settings, on_exit: Callable[[], None]) -> Engine:
+    return LocalEngine(
+        work_dir=settings.data_dir / "work",
+        log_dir=settings.data_dir / "logs",
+        programs=configured_programs(settings),
+        products=settings.products,
+        on_exit=on_exit,
+        render_user=settings.render_user,
+    )
 
 
 def _empty(folder: Path) -> Path:
@@ -170,15 +235,13 @@ def migrate(settings: Settings) -> str:
     Raises:
         StartError: a farm works on the data folder or the database, or the latter is unusable.
     """
-    lock = _lock(settings.data_dir)
-    try:
+    with _owned(settings.data_dir):
         _open_database(settings, new_folder=True).close()
-    finally:
-        lock.release()
     return Database.newest_version()
 
 
-def _lock(data_dir: Path) -> FileLock:
+@contextmanager
+def _owned(data_dir: Path) -> Iterator[None]:
     """Take the data folder for this process alone. Raises StartError."""
     try:
         make_folder(data_dir, DATA)
@@ -194,7 +257,10 @@ def _lock(data_dir: Path) -> FileLock:
             f"The data folder {data_dir} cannot be used: {error.strerror or error}. "
             "Name another one with --data-dir."
         ) from error
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _open_database(settings: Settings, *, new_folder: bool) -> Database:

@@ -175,10 +175,10 @@ def farm(
     engine, work, changes, clock = RecordingEngine(), Wakeup(), Wakeup(), Clock()
     slots = {each.id: each.slots for each in catalogue.machines}
     room = Room(tmp_path, reserve=0)
-    scheduler = Scheduler(database, engine, slots, work, changes, clock, room.is_full)
     store = DiskStore(tmp_path / "blobs")
     listener = listen("127.0.0.1", 0, tmp_path)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    scheduler = Scheduler(database, engine, slots, work, changes, url, clock, room.is_full)
     context = Context(
         database=database,
         store=store,
@@ -191,7 +191,6 @@ def farm(
         version="test",
         identity=Identity(url, tmp_path),
     )
-    scheduler.farm_url = url
     ready = threading.Event()
     server = FarmServer(create_app(context), database, scheduler, changes, ready.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -207,9 +207,14 @@ class World:
         slots = {"local-cpu": self.slots}
         self.rests = Rests()
         self.scheduler = Scheduler(
-            self.database, self.engine, slots, self.rests, Wakeup(), clock=lambda: self.now
+            self.database,
+            self.engine,
+            slots,
+            self.rests,
+            Wakeup(),
+            "http://127.0.0.1:1",
+            clock=lambda: self.now,
         )
-        self.scheduler.farm_url = "http://127.0.0.1:1"
         # A credit a second: budgets and accounts are used up while the test runs.
         machine = Machines("local-cpu", "Test", False, self.slots, Decimal(3600))
         self.catalogue = Catalogue(product_rows([Installed("blender", "3.4.1")]), [machine])

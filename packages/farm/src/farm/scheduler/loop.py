@@ -66,6 +66,7 @@ class Scheduler:
         slots: Mapping[str, int],
         wakeup: Wakeup,
         changes: Wakeup,
+        farm_url: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         disk_is_full: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -75,6 +76,7 @@ class Scheduler:
             slots: capacity by machine type, as configured.
             wakeup: told whenever there may be something to do.
             changes: to tell when a job has changed.
+            farm_url: where runners report to.
             disk_is_full: whether there is hardly room for results.
         """
         self._database = database
@@ -82,6 +84,7 @@ class Scheduler:
         self._slots = slots
         self._wakeup = wakeup
         self._changes = changes
+        self._farm_url = farm_url
         self._clock = clock
         self._disk_is_full = disk_is_full
         self._stopping = threading.Event()
@@ -91,7 +94,6 @@ class Scheduler:
         self._told = 0
         self._last_pass: datetime | None = None
         self._patient_until = datetime.min.replace(tzinfo=UTC)
-        self.farm_url = ""
 
     def run(self) -> None:
         """Work until `stop`; an error of one pass is logged, and the next pass tries again."""
@@ -271,7 +273,7 @@ class Scheduler:
             runner_id=runner_id,
             job_id=job_id,
             machine_type=machine_type,
-            farm_url=self.farm_url,
+            farm_url=self._farm_url,
             token=token,
         )
         try:
