@@ -295,7 +295,7 @@ def test_the_suffix_says_which_program(operation: str, scene: str, template: str
     known = BUILT_IN.load("hou", operation)
     assert known is not None
     chosen = known.for_scene(scene)
-    assert (chosen.name, chosen.renderer) == (template, "hou")
+    assert (chosen.name, chosen.app) == (template, "hou")
 
 
 def test_what_is_no_scene_of_houdini_is_told_with_all_that_are() -> None:
