@@ -7,8 +7,8 @@ from alembic.migration import MigrationContext
 from farm.db import accounts, ledger
 from farm.db.engine.database import Database
 from farm.db.opening import open_database
-from farm.db.tables import metadata
-from sqlalchemy import text
+from farm.db.tables import claims, jobs, metadata
+from sqlalchemy import MetaData, select, text
 
 
 def test_the_migrations_lead_to_the_tables(tmp_path: Path, empty_url: str | None) -> None:
@@ -100,4 +100,72 @@ def test_what_accounts_store_already_is_counted(tmp_path: Path, empty_url: str |
         assert accounts.by_id(connection, "ann").stored_bytes == 2**40 + 5
         assert accounts.by_id(connection, "bob").stored_bytes == 0
         assert accounts.by_id(connection, "bob").plan.max_stored == 0
+    database.close()
+
+
+def test_what_jobs_and_claims_said_before_gets_its_reason(
+    tmp_path: Path, empty_url: str | None
+) -> None:
+    database = Database(empty_url or f"sqlite:///{tmp_path / 'farm.sqlite'}")
+    database.migrate("0018")
+    before = {
+        ("running", "Waits: no room.", ""): "runner",
+        ("ready", "Waits for another machine: 'h' failed 3 times in a row.", ""): "other_machine",
+        ("ready", "Waits for a licence. None. Next try at 10:00:00 UTC.", ""): "licence",
+        ("running", "Waits for another licence. None. Next try at 10:00:00 UTC.", ""): (
+            "other_licence"
+        ),
+        ("running", "Trying again: Blender ended with code 1.", ""): "trying_again",
+        ("failed", "Trying again: is what the renderer said.", ""): "frames",
+        ("failed", "Failed: test frame 1; the other 9 were not started.", ""): "test_frames",
+        ("pending", "Waits for 'simulate'.", ""): "jobs",
+        ("blocked", "Blocked: 'simulate' failed.", ""): "jobs",
+        ("suspended", "Suspended: the account is disabled.", "disabled"): "disabled",
+        ("suspended", "Suspended by its user.", ""): "user",
+        ("stopped", "Stopped: its budget of 1 credits is used up.", ""): "budget",
+        ("running", "", ""): "",
+    }
+    claimed = {
+        ("completed", "The renderer ended without delivering every frame."): True,
+        ("completed", ""): False,
+        ("stopped", "Stopped."): False,
+        ("no_licence", "None left."): True,
+        ("lost", "Its runner fell silent."): True,
+        ("failed", ""): False,
+    }
+    with database.write() as connection:
+        old = MetaData()
+        old.reflect(connection)
+
+        def put(table: str, **known: Any) -> None:
+            """Store a row: what is not given is of its column's kind, and empty."""
+            empty: dict[str, Any] = {"VARCHAR": "", "TEXT": "", "JSON": "[]", "BOOLEAN": False}
+            row = {
+                column.name: empty.get(str(column.type).partition("(")[0], 0)
+                for column in old.tables[table].columns
+                if not column.nullable and column.server_default is None
+            }
+            connection.execute(old.tables[table].insert().values(row | known))
+
+        now = datetime(2026, 1, 2, 3, 4, 5)
+        put("accounts", id="a", email="a", plan="Standard", created_at=now)
+        put("projects", id="p", account_id="a", updated_at=now)
+        put("submissions", id="s", account_id="a", project_id="p", submitted_at=now)
+        for place, (state, sentence, held) in enumerate(before):
+            of_job = {"id": f"j{place}", "submission_id": "s", "account_id": "a"}
+            said = {"state": state, "sentence": sentence, "suspended_for": held}
+            put("jobs", **of_job, **said, position=place, submitted_at=now)
+        put("runners", id="r", job_id="j0", token_hash="t", expires_at=now, created_at=now)
+        for place, (outcome, sentence) in enumerate(claimed):
+            of_claim = {"id": f"c{place}", "runner_id": "r", "job_id": "j0"}
+            ended = {"outcome": outcome, "sentence": sentence, "ended_at": now}
+            put("claims", **of_claim, **ended, created_at=now, heartbeat_at=now)
+    database.migrate()
+    with database.read() as connection:
+        found = connection.execute(select(jobs.c.state, jobs.c.sentence, jobs.c.reason)).all()
+        assert {(row.state, row.sentence): row.reason for row in found} == {
+            (state, sentence): reason for (state, sentence, _), reason in before.items()
+        }
+        ended = connection.execute(select(claims.c.outcome, claims.c.sentence, claims.c.failed))
+        assert {(row.outcome, row.sentence): row.failed for row in ended} == claimed
     database.close()

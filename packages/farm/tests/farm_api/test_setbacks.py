@@ -242,6 +242,7 @@ def test_every_task_keeps_how_it_ended(farm: Farm, ann: httpx.Client) -> None:
         "frames_total": 4,
         "frames_done": 1,
         "outcome": "failed",
+        "failed": True,
         "sentence": "It broke.",
         "exit_code": 11,
         "marker": "Error: out of memory",

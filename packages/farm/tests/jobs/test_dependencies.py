@@ -75,20 +75,22 @@ def test_a_blocked_job_names_one_that_failed_or_was_stopped(nodes: list[Node]) -
     ended = {n.name for n in nodes if n.state in (JobState.FAILED, JobState.STOPPED)}
     for each in review(nodes):
         if each.event is Event.DEPENDENCY_LOST:
-            assert each.sentence.split("'")[1] in ended
+            assert each.said.sentence.split("'")[1] in ended
 
 
 def test_what_a_job_says() -> None:
     running, pending = JobState.RUNNING, JobState.PENDING
-    assert review(chain(running, pending))[0].sentence == "Waits for 'job 0'."
-    assert [each.sentence for each in review(chain(JobState.FAILED, pending, pending))] == [
+    assert review(chain(running, pending))[0].said.sentence == "Waits for 'job 0'."
+    assert [each.said.sentence for each in review(chain(JobState.FAILED, pending, pending))] == [
         "Blocked: 'job 0' failed.",
         "Blocked: 'job 0' failed ('job 1' needs it).",
     ]
-    assert review(chain(JobState.STOPPED, pending))[0].sentence == "Blocked: 'job 0' was stopped."
+    assert (
+        review(chain(JobState.STOPPED, pending))[0].said.sentence == "Blocked: 'job 0' was stopped."
+    )
     many = [Node(str(n), f"job {n}", running, []) for n in range(9)]
     last = Node("z", "z", pending, [node.id for node in many])
-    sentence = review([last, *many])[0].sentence
+    sentence = review([last, *many])[0].said.sentence
     assert sentence == "Waits for 'job 0', 'job 1', 'job 2', 'job 3', 'job 4' and 4 more."
 
 
@@ -110,5 +112,5 @@ def test_a_second_look_finds_nothing_new(nodes: list[Node]) -> None:
     for each in review(nodes):
         node = known[each.job_id]
         state = next_state(node.state, each.event)
-        known[node.id] = replace(node, state=state, sentence=each.sentence)
+        known[node.id] = replace(node, state=state, said=each.said)
     assert review(known[node.id] for node in nodes) == []

@@ -9,7 +9,7 @@ from farm.db import claims as claim_rows
 from farm.db.tables import claims, frame_runs, frames, job_dependencies, jobs, runners
 from farm.jobs.dependencies import find_cycle
 from farm.jobs.licences import FREE_SECONDS_OF_A_TRY
-from farm_protocol.jobs import BudgetAction, JobState
+from farm_protocol.jobs import BudgetAction, JobReason, JobState
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 from scheduler.world import FREE_A_DAY, World
 from sqlalchemy import select
@@ -180,16 +180,19 @@ class Invariants(RuleBasedStateMachine):
                 needs[job_id].append(needed)
         assert not find_cycle(needs)
         for job_id, row in rows.items():
+            assert bool(row["reason"]) == bool(row["sentence"])
             state = JobState(row["state"])
             needed = [JobState(rows[each]["state"]) for each in needs[job_id]]
             left = row["frames_total"] - row["frames_done"] - row["frames_failed"]
             if state is JobState.BLOCKED:
                 assert any(each in LOST for each in needed)
-                assert row["sentence"].startswith("Blocked: '")
+                assert row["sentence"]
+                assert row["reason"] == JobReason.JOBS
             elif state is JobState.PENDING:
                 assert not any(each in LOST for each in needed)
                 assert not all(each is JobState.COMPLETED for each in needed)
-                assert row["sentence"].startswith("Waits for '")
+                assert row["sentence"]
+                assert row["reason"] == JobReason.JOBS
             elif state is JobState.STOPPED:
                 assert row["frames_running"] == 0
             elif state is JobState.COMPLETED:
@@ -197,6 +200,7 @@ class Invariants(RuleBasedStateMachine):
             elif state is JobState.FAILED:
                 assert (left, row["frames_failed"] > 0) == (0, True)
                 assert row["sentence"]
+                assert row["reason"] in (JobReason.FRAMES, JobReason.TEST_FRAMES)
             elif state in (JobState.READY, JobState.RUNNING):
                 assert left > 0
                 if not self.started_over.intersection(needs[job_id]):

@@ -38,6 +38,41 @@ class JobState(StrEnum):
 _FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.STOPPED, JobState.BLOCKED})
 
 
+class JobReason(StrEnum):
+    """What a job's sentence is about, for programs: the sentence itself may change its words.
+
+    RUNNER, OTHER_MACHINE, LICENCE and OTHER_LICENCE: the job is at work and waits, because no
+    runner could be started, because a machine is not fit for it, because its renderer got no
+    licence, or because only some of its renderers got one. TRYING_AGAIN: a renderer failed or was
+    lost, and its frames wait again. JOBS: it waits for jobs that it needs, or is blocked by one.
+    CREDITS, DISABLED, STORAGE, DISK: it is suspended until its account has credits, is let in
+    again or has room, or until the farm's disk has. BUDGET: its budget is used up. USER: somebody
+    stopped or suspended it. FRAMES: frames were given up. TEST_FRAMES: one of its test frames
+    was, and the others were not started.
+    """
+
+    NONE = ""
+    RUNNER = "runner"
+    OTHER_MACHINE = "other_machine"
+    LICENCE = "licence"
+    OTHER_LICENCE = "other_licence"
+    TRYING_AGAIN = "trying_again"
+    JOBS = "jobs"
+    CREDITS = "credits"
+    DISABLED = "disabled"
+    STORAGE = "storage"
+    DISK = "disk"
+    BUDGET = "budget"
+    USER = "user"
+    FRAMES = "frames"
+    TEST_FRAMES = "test_frames"
+
+
+def _known(reason: object) -> object:
+    """Return no reason for one that only a newer farm knows: its sentence still tells it."""
+    return "" if isinstance(reason, str) and reason not in tuple(JobReason) else reason
+
+
 MOST_JOBS = 1_000
 """Most jobs of one submission."""
 _MOST_PARAMETERS = 200
@@ -143,6 +178,8 @@ class Job(Answer):
         client_id: the id that its sender gave it (`JobSpec.id`).
         sentence: what it waits for, or why it failed, and how many of its frames look wrong; ""
             when there is nothing to say.
+        reason: what the sentence is about, "" when about nothing that `JobReason` knows, or when
+            the farm is older than reasons.
         warnings: what was accepted but looks wrong, such as unknown parameters.
         frames_*: counts; total = done + failed + running + the rest that waits. Flagged ones are
             done, but look wrong.
@@ -165,6 +202,7 @@ class Job(Answer):
     operation: str = ""
     state: JobState
     sentence: str
+    reason: Annotated[JobReason, BeforeValidator(_known)] = JobReason.NONE
     warnings: Annotated[list[str], FirstFault]
     frames_total: Count
     frames_done: Count
@@ -216,7 +254,10 @@ class Task(Answer):
         id: also what `GET /v1/jobs/{job_id}/log` takes as ``task``.
         host: the machine; "" when not known.
         frames: as text ("1-24, 30"); long lists are cut.
-        outcome: "running", "completed", "failed", "lost", "stopped" or "no_licence".
+        outcome: "running", or how its runner ended it: "completed", "failed", "lost", "stopped" or
+            "no_licence".
+        failed: it ended without all its frames, and nobody had asked it to; also one whose runner
+            calls it completed. Farms that are older than this field never say so.
         sentence: why it ended without all its frames; "" when there is nothing to say.
         exit_code: of the renderer; -N when signal N ended it, None while it runs and when it
             never ran.
@@ -231,6 +272,7 @@ class Task(Answer):
     frames_total: Count
     frames_done: Count
     outcome: str
+    failed: bool = False
     sentence: str
     exit_code: Int64 | None
     marker: str

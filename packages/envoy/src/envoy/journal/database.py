@@ -170,8 +170,8 @@ class Database:
             try:
                 return self._connection.execute(sql, parameters).fetchall()
             except sqlite3.OperationalError as error:
-                if "decode" not in str(error):
-                    raise
+                if hasattr(error, "sqlite_errorcode"):
+                    raise  # SQLite's own. What Python cannot decode has no code.
             except sqlite3.DatabaseError as error:
                 if type(error) is not sqlite3.DatabaseError:
                     raise

@@ -171,6 +171,7 @@ def add_claim(
         recalled=False,
         seconds=0.0,
         unposted_seconds=0.0,
+        failed=False,
         sentence="",
         marker="",
     )
@@ -282,8 +283,8 @@ def last_failure(connection: Connection, job_id: str) -> str:
             select(claims.c.sentence)
             .where(
                 claims.c.job_id == job_id,
-                claims.c.sentence != "",
-                claims.c.outcome.in_(["failed", "completed", "lost"]),
+                claims.c.failed,
+                claims.c.outcome != ClaimEnd.NO_LICENCE.value,
             )
             .order_by(claims.c.ended_at.desc())
             .limit(1)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from farm_protocol.jobs import JobState
+from farm_protocol.jobs import JobReason, JobState
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -31,6 +31,7 @@ from farm.jobs.dependencies import Node
 from farm.jobs.frames import Frames
 from farm.jobs.progress import Progress
 from farm.jobs.retries import FrameState
+from farm.jobs.said import Said
 
 SUBMISSION_COLUMNS = (
     submissions.c.project,
@@ -207,7 +208,14 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
     for job_id, needed in edges:
         needs.setdefault(job_id, []).append(needed)
     found = connection.execute(
-        select(jobs.c.id, jobs.c.name, jobs.c.state, jobs.c.sentence, _BEGUN.label("begun"))
+        select(
+            jobs.c.id,
+            jobs.c.name,
+            jobs.c.state,
+            jobs.c.sentence,
+            jobs.c.reason,
+            _BEGUN.label("begun"),
+        )
         .where(jobs.c.submission_id == submission_id)
         .order_by(jobs.c.position)
     ).all()
@@ -218,7 +226,7 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
             name=each.name,
             state=JobState(each.state),
             needs=sorted(needs.get(each.id, ()), key=place.__getitem__),
-            sentence=each.sentence,
+            said=Said(each.sentence, JobReason(each.reason)),
             begun=each.begun > 0,
         )
         for each in found

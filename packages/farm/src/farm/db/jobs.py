@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Any
 
-from farm_protocol.jobs import Job, JobList, JobState, Submission
+from farm_protocol.jobs import Job, JobList, JobReason, JobState, Submission
 from sqlalchemy import (
     Connection,
     Select,
@@ -44,6 +44,7 @@ _JOB_COLUMNS = (
     jobs.c.app_version,
     jobs.c.state,
     SAYS,
+    jobs.c.reason,
     jobs.c.warnings,
     jobs.c.frames_total,
     jobs.c.frames_done,
@@ -234,6 +235,7 @@ def _read(connection: Connection, query: Select[Any]) -> list[Job]:
             operation=each["operation"],
             state=JobState(each["state"]),
             sentence=each["sentence"],
+            reason=JobReason(each["reason"]),
             warnings=each["warnings"],
             frames_total=each["frames_total"],
             frames_done=each["frames_done"],

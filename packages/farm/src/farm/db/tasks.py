@@ -7,13 +7,11 @@ from farm_protocol.jobs import Task
 from sqlalchemy import Connection, Select, delete, insert, or_, select, update
 
 from farm.db.tables import claims, host_failures, jobs, runners
+from farm.jobs.retries import ClaimEnd
 
 RUNNING = "running"
 
-# "completed" with frames left is a failure: it then has a sentence.
-_FAILED = ("failed", "lost", "completed")
-_NO_LICENCE = "no_licence"
-_BAD = (*_FAILED, _NO_LICENCE)
+_NO_LICENCE = ClaimEnd.NO_LICENCE.value
 
 
 def tasks(connection: Connection, job_id: str, limit: int, *, failed: bool) -> list[Task]:
@@ -31,7 +29,7 @@ def tasks(connection: Connection, job_id: str, limit: int, *, failed: bool) -> l
         .limit(limit)
     )
     if failed:
-        query = query.where(claims.c.outcome.in_(_BAD), claims.c.sentence != "")
+        query = query.where(claims.c.failed)
     return [
         Task(
             id=row.id,
@@ -41,6 +39,7 @@ def tasks(connection: Connection, job_id: str, limit: int, *, failed: bool) -> l
             frames_total=row.frames_total,
             frames_done=row.frames_done,
             outcome=row.outcome or RUNNING,
+            failed=row.failed,
             sentence=row.sentence,
             exit_code=row.exit_code,
             marker=row.marker,
@@ -77,8 +76,8 @@ def newest_failed(connection: Connection, job_id: str, host: str, count: int) ->
             .where(
                 claims.c.job_id == job_id,
                 runners.c.host == host,
-                claims.c.outcome.in_(_FAILED),
-                claims.c.sentence != "",
+                claims.c.failed,
+                claims.c.outcome != _NO_LICENCE,
             )
             .order_by(claims.c.ended_at.desc())
             .limit(count)

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from farm_protocol.jobs import BudgetAction, JobState
+from farm_protocol.jobs import BudgetAction, JobReason, JobState
 
 _STARTABLE = frozenset({JobState.READY, JobState.RUNNING})
 # A job that waits, too, may have frames at work: see `farm.jobs.transitions.next_state`.
 _STOPPABLE = _STARTABLE | {JobState.SUSPENDED, JobState.PENDING, JobState.BLOCKED}
-FOR_CREDITS = "credits"
-DISABLED = "disabled"
-FOR_STORAGE = "storage"
-FOR_DISK = "disk"
+FOR_CREDITS = JobReason.CREDITS.value
+DISABLED = JobReason.DISABLED.value
+FOR_STORAGE = JobReason.STORAGE.value
+FOR_DISK = JobReason.DISK.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-from farm_protocol.jobs import JobState
+from farm_protocol.jobs import JobReason, JobState
 
+from farm.jobs.said import NOTHING, Said
 from farm.jobs.transitions import Event, next_state
 
 _SHOWN = 5
@@ -21,7 +22,7 @@ class Node:
 
     Attributes:
         needs: ids of the jobs it waits for, all of the submission.
-        sentence: what it says now.
+        said: what it says now.
         begun: a frame of it is done, given up, or was claimed.
     """
 
@@ -29,7 +30,7 @@ class Node:
     name: str
     state: JobState
     needs: Sequence[str]
-    sentence: str = ""
+    said: Said = NOTHING
     begun: bool = False
 
 
@@ -39,7 +40,7 @@ class Review:
 
     job_id: str
     event: Event
-    sentence: str
+    said: Said
 
 
 def find_cycle(needs: Mapping[str, Iterable[str]]) -> list[str]:
@@ -84,17 +85,19 @@ def review(nodes: Iterable[Node]) -> list[Review]:
         lost = next((needed for needed in node.needs if states[needed] in _LOST), None)
         if lost is not None:
             roots[job_id] = roots.get(lost, lost)
-            sentence = _blocked(known[roots[job_id]], known[lost])
+            said = Said(_blocked(known[roots[job_id]], known[lost]), JobReason.JOBS)
             event = Event.DEPENDENCY_LOST
         else:
             waits_for = [known[n].name for n in node.needs if states[n] is not JobState.COMPLETED]
-            sentence = f"Waits for {_names(waits_for)}." if waits_for else ""
             if untouched and not waits_for:
                 continue
+            said = NOTHING
+            if waits_for:
+                said = Said(f"Waits for {_names(waits_for)}.", JobReason.JOBS)
             event = Event.DEPENDENCY_WAITS if waits_for else Event.DEPENDENCIES_MET
         states[job_id] = next_state(node.state, event)
-        if states[job_id] is not node.state or sentence != node.sentence:
-            reviews.append(Review(job_id, event, sentence))
+        if states[job_id] is not node.state or said != node.said:
+            reviews.append(Review(job_id, event, said))
     return reviews
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from farm_protocol.jobs import JobChange, JobState
+from farm_protocol.jobs import JobChange, JobReason, JobState
 from sqlalchemy import Connection, or_, select, update
 
 from farm.db import claims as claim_rows
@@ -19,6 +19,7 @@ from farm.errors import ConflictError
 from farm.frame_health import flags, pictures
 from farm.jobs.instances import most_runners
 from farm.jobs.retries import FrameState
+from farm.jobs.said import NOTHING, Said
 from farm.jobs.transitions import TABLE, Event, IllegalTransitionError, next_state
 from farm.scheduler import setbacks, writer
 
@@ -181,10 +182,13 @@ def act_on_many(
 
     Returns the jobs to which it was done.
     """
-    said = {Action.STOP: f"Stopped by {who}.", Action.SUSPEND: f"Suspended by {who}."}
+    said = {
+        Action.STOP: Said(f"Stopped by {who}.", JobReason.USER),
+        Action.SUSPEND: Said(f"Suspended by {who}.", JobReason.USER),
+    }
     if action in (Action.STOP, Action.SUSPEND, Action.RESUME):
         able = writer.happen_to_many(
-            connection, job_ids, _EVENTS[action], now, said.get(action, "")
+            connection, job_ids, _EVENTS[action], now, said.get(action, NOTHING)
         )
         if action is Action.SUSPEND:
             for row in job_rows.many(connection, job_ids).values():
@@ -192,7 +196,7 @@ def act_on_many(
         return able
     its = job_rows.many(connection, job_ids).values()
     able = [row["id"] for row in its if _put_back(connection, row, action)]
-    return writer.happen_to_many(connection, able, _EVENTS[action], now, "")
+    return writer.happen_to_many(connection, able, _EVENTS[action], now, NOTHING)
 
 
 def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:

@@ -12,8 +12,8 @@ from farm.db.job_rows import JobRow
 from farm.db.runners import RunnerRow
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, free_seconds
 from farm.jobs.retries import ClaimEnd, judge_unfinished
+from farm.jobs.said import trying_again
 from farm.scheduler import machine_time, setbacks, trust, writer
-from farm.scheduler.sentences import AGAIN
 
 _A_DAY = timedelta(days=1)
 
@@ -71,6 +71,8 @@ def end(
         frame = left[0].number  # In the middle of its claim it was at the next one.
     if frame is not None and not trust.was_given(connection, row, ended, frame):
         frame = left[0].number if left else None  # Not one that it was given.
+    # "completed" with frames left is a failure, too.
+    failed = bool(left) and how is not ClaimEnd.STOPPED
     of_claim: dict[str, object] = {}
     of_job: dict[str, int] = {}
     seconds = machine_time.unposted(ended, now) if heard else ended.unposted_seconds
@@ -88,6 +90,7 @@ def end(
         ended.id,
         now,
         outcome=outcome,
+        failed=failed,
         sentence=sentence if left else "",
         exit_code=exit_code,
         marker=marker,
@@ -101,16 +104,15 @@ def end(
         frame_reached=ended.frames_done > 0,
         permanent=permanent,
     )
-    told = sentence if left and how is not ClaimEnd.STOPPED else ""
     # Of a licence, `setbacks` says when it is tried again.
-    again = f"{AGAIN}{told}" if told and how is not ClaimEnd.NO_LICENCE else ""
+    again = trying_again(sentence) if failed and how is not ClaimEnd.NO_LICENCE else None
     writer.put_back(connection, row, ended.id, verdicts, again, **of_job)
     if left and how is ClaimEnd.NO_LICENCE:
         setbacks.no_licence(connection, row, sentence, now)
     elif left and how in (ClaimEnd.FAILED, ClaimEnd.LOST) and not permanent:
         setbacks.claim_failed(connection, row, ended, now)
-    if told:
-        line = feed.log_line(now, f"{told} ({len(left)} unfinished frames)")
+    if failed:
+        line = feed.log_line(now, f"{sentence} ({len(left)} unfinished frames)")
         feed.add_log(connection, ended.job_id, ended.id, -1, line)
     if permanent and left:
         writer.fail_waiting(connection, row)

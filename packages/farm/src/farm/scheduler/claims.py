@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from farm_protocol.jobs import JobState
+from farm_protocol.jobs import JobReason, JobState
 from farm_protocol.runner import (
     Claim,
     ClaimRequest,
@@ -33,9 +33,9 @@ from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.instances import most_runners
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
 from farm.jobs.retries import ClaimEnd, FrameState
+from farm.jobs.said import NOTHING, WAITS
 from farm.jobs.transitions import Event
 from farm.scheduler import claim_ends, frame_health, machine_time, setbacks, trust, writer
-from farm.scheduler.sentences import AGAIN, WAITS
 
 _TIMES = {"startup_seconds", "frame_seconds"}
 
@@ -116,9 +116,9 @@ def claim(
     writer.warn(connection, row, request.warnings)
     given = {**times, "frames_running": row["frames_running"] + len(given_frames)}
     # What it waited for is there.
-    over = row["sentence"].startswith(WAITS) and not setbacks.waits_for_licence(row, now)
-    sentence = "" if over else None
-    writer.happen_to(connection, row, Event.CLAIMED, now, sentence, **given)
+    over = row["reason"] in WAITS and not setbacks.waits_for_licence(row, now)
+    said = NOTHING if over else None
+    writer.happen_to(connection, row, Event.CLAIMED, now, said, **given)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
     # Of what it gave back nothing is left for another runner when it got as much anew.
     more_wait = job_rows.progress(row).claimable > waited
@@ -219,8 +219,8 @@ def frame_done(
         frames_running=row["frames_running"] - 1,
         credits_micros=row["credits_micros"] + micros,
     )
-    if tried_before and row["sentence"].startswith(AGAIN):
-        writer.say_at_work(connection, row, "")
+    if tried_before and row["reason"] == JobReason.TRYING_AGAIN:
+        writer.say_at_work(connection, row, NOTHING)
     setbacks.frame_done(connection, row, caller.runner, own, now)
     paths = [file.path for file in report.outputs]
     feed.outputs_written(connection, row["account_id"], row["id"], paths)

@@ -18,10 +18,10 @@ from farm.db.engine.database import Database
 from farm.db.runners import RunnerRow
 from farm.db.tables import jobs
 from farm.engines.port import Engine, EngineError, LaunchRequest
+from farm.jobs.said import no_runner
 from farm.jobs.transitions import Event
 from farm.scheduler import claim_ends, claims, money, writer
 from farm.scheduler.plan import Decision, Snapshot, plan
-from farm.scheduler.sentences import NO_RUNNER
 from farm.scheduler.snapshot import read_snapshot
 from farm.wakeup import Wakeup
 
@@ -238,7 +238,7 @@ class Scheduler:
         if wanted and not runners.has_claimed(connection, runner.id):
             self._hold_back(runner.job_id, now)
             if not row["frames_running"]:
-                writer.say(connection, row, f"{NO_RUNNER}{why}; another one is started.")
+                writer.say(connection, row, no_runner(f"{why}; another one is started."))
         claim_ends.runner_vanished(connection, runner, now)
 
     def _finish_stops(self, stopping: list[str], now: datetime) -> None:
@@ -283,7 +283,7 @@ class Scheduler:
             with self._database.write() as connection:
                 runners.end_runner(connection, runner_id, now)
                 row = job_rows.row(connection, job_id)
-                writer.say_at_work(connection, row, f"{NO_RUNNER}{error}")
+                writer.say_at_work(connection, row, no_runner(str(error)))
             return
         with self._database.write() as connection:
             runners.set_reference(connection, runner_id, reference)

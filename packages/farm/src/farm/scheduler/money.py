@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from farm_protocol.jobs import BudgetAction, JobState
+from farm_protocol.jobs import BudgetAction, JobReason, JobState
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from farm.db import job_rows, metering, notices
@@ -26,6 +26,7 @@ from farm.jobs.budget import (
     consequences,
 )
 from farm.jobs.pricing import to_credits
+from farm.jobs.said import NOTHING, Said
 from farm.jobs.transitions import Event
 from farm.scheduler import writer
 
@@ -51,8 +52,9 @@ def review(database: Database, now: datetime, *, disk: bool = True) -> None:
         for job_id, row in job_rows.many(connection, list(held)).items():
             writer.happen_to(connection, row, Event.SUSPEND, now)
             job_rows.put(connection, row, suspended_for=held[job_id])
-            writer.say(connection, row, _SENTENCES[held[job_id]])
-        writer.happen_to_many(connection, due.released, Event.RESUME, now, "")
+            said = Said(_SENTENCES[held[job_id]], JobReason(held[job_id]))
+            writer.say(connection, row, said)
+        writer.happen_to_many(connection, due.released, Event.RESUME, now, NOTHING)
 
     these = dict.fromkeys((*due.budget_reached, *dict(due.held), *due.released))
     database.write_in_portions(list(these), do)
@@ -179,15 +181,16 @@ def _act(connection: Connection, job_id: str, now: datetime) -> None:
     match BudgetAction(row["budget_action"]):
         case BudgetAction.STOP:
             told = f"Stopped: {used_up}"
-            writer.happen_to(connection, row, Event.STOP, now, told)
+            writer.happen_to(connection, row, Event.STOP, now, Said(told, JobReason.BUDGET))
         case BudgetAction.SUSPEND:
             told = f"Suspended: {used_up}"
-            writer.happen_to(connection, row, Event.SUSPEND, now, told)
-            writer.hold(connection, row, told)  # It may have stood still for want of credits.
+            said = Said(told, JobReason.BUDGET)
+            writer.happen_to(connection, row, Event.SUSPEND, now, said)
+            writer.hold(connection, row, said)  # It may have stood still for want of credits.
         case BudgetAction.ALERT:
             told = used_up.capitalize()
             if not JobState(row["state"]).is_final:
-                writer.say(connection, row, told)
+                writer.say(connection, row, Said(told, JobReason.BUDGET))
     subject = f"'{row['name']}' has used up its budget"
     text = f"The job '{row['name']}' of the project '{row['project']}': {told}"
     notices.add(connection, row["account_id"], subject, text, now)

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from farm_protocol.jobs import JobReason
 from sqlalchemy import Connection
 
 from farm.accounts.credits import refund
@@ -11,10 +12,11 @@ from farm.db import job_rows, tasks
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobRow
 from farm.db.runners import RunnerRow
+from farm.jobs import said
 from farm.jobs.hosts import KNOWN_SECONDS, MAX_HOST_FAILURES, REFUSED_PAUSE_SECONDS, avoided
 from farm.jobs.licences import licence_pause
+from farm.jobs.said import NOTHING, WAITS, another_machine
 from farm.scheduler import programs, writer
-from farm.scheduler.sentences import ELSEWHERE, NO_LICENCE, NO_MORE_LICENCES, WAITS
 
 
 def refusal(
@@ -59,7 +61,7 @@ def _wait_for_another(connection: Connection, job: JobRow, reason: str, now: dat
     until = now + timedelta(seconds=REFUSED_PAUSE_SECONDS)
     # It may wait for a licence, and longer.
     job_rows.put(connection, job, not_before=max(until, job["not_before"] or until))
-    writer.say(connection, job, f"{ELSEWHERE}{reason}.")
+    writer.say(connection, job, another_machine(reason))
     return f"{reason}: another machine shall do this job."
 
 
@@ -88,9 +90,8 @@ def no_licence(connection: Connection, job: JobRow, sentence: str, now: datetime
     failures = max(1, job["licence_failures"] + (not delivering))
     until = now + timedelta(seconds=licence_pause(failures))
     job_rows.put(connection, job, licence_failures=failures, not_before=until)
-    what = NO_MORE_LICENCES if job["frames_running"] else NO_LICENCE
-    again = f"Next try at {until:%H:%M:%S} UTC."
-    writer.say_at_work(connection, job, f"{what}{sentence.rstrip('.')}. {again}")
+    what = said.no_licence(sentence, until, others=job["frames_running"] > 0)
+    writer.say_at_work(connection, job, what)
 
 
 def frame_done(
@@ -102,8 +103,8 @@ def frame_done(
         if not claim.frames_done:
             for host, count in tasks.failures_by_host(connection, job["id"]).items():
                 _give_back(connection, job, host, count, now)
-    if job["sentence"].startswith(ELSEWHERE):
-        writer.say_at_work(connection, job, "")  # That other machine is there.
+    if job["reason"] == JobReason.OTHER_MACHINE:
+        writer.say_at_work(connection, job, NOTHING)  # That other machine is there.
     # A renderer that had its licence before says nothing about the next one.
     if job["not_before"] is not None and claim.created_at >= job["not_before"]:
         forget_pause(connection, job)
@@ -113,8 +114,8 @@ def forget_pause(connection: Connection, job: JobRow) -> None:
     """Let the job start runners at once."""
     if job["licence_failures"] or job["not_before"] is not None:
         job_rows.put(connection, job, licence_failures=0, not_before=None)
-    if job["sentence"].startswith(WAITS):
-        writer.say_at_work(connection, job, "")
+    if job["reason"] in WAITS:
+        writer.say_at_work(connection, job, NOTHING)
 
 
 def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: datetime) -> None:
@@ -133,7 +134,7 @@ def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: date
     if count == MAX_HOST_FAILURES:
         again = claim_rows.forgive(connection, claim.job_id)
         job_rows.put(connection, job, frames_failed=job["frames_failed"] - again)
-        writer.say_at_work(connection, job, f"{ELSEWHERE}{_has_failed(host, count)}.")
+        writer.say_at_work(connection, job, another_machine(_has_failed(host, count)))
 
 
 def _give_back(connection: Connection, job: JobRow, host: str, count: int, now: datetime) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from farm_protocol.jobs import JobState
+from farm_protocol.jobs import JobReason, JobState
 from sqlalchemy import Connection, bindparam, update
 
 from farm.db import claims as claim_rows
@@ -21,6 +21,7 @@ from farm.frame_health import pictures
 from farm.jobs.dependencies import review
 from farm.jobs.frames import format_ranges
 from farm.jobs.retries import FrameState, Verdict
+from farm.jobs.said import NOTHING, Said
 from farm.jobs.transitions import ASKED_FOR, Event, IllegalTransitionError, next_state
 
 AT_WORK = frozenset({JobState.READY, JobState.RUNNING})
@@ -34,17 +35,17 @@ _BY_THEMSELVES = frozenset({JobState.COMPLETED, JobState.FAILED})
 
 
 def happen(
-    connection: Connection, job_id: str, event: Event, now: datetime, sentence: str | None = None
+    connection: Connection, job_id: str, event: Event, now: datetime, said: Said | None = None
 ) -> JobState:
     """Apply ``event`` to a job and to those that wait for it; return the job's new state.
 
     Parameters:
-        sentence: what the job says from now on; None keeps the sentence that it has.
+        said: what the job says from now on; None keeps what it says.
 
     Raises:
         IllegalTransitionError: the event makes no sense now.
     """
-    return happen_to(connection, job_rows.row(connection, job_id), event, now, sentence)
+    return happen_to(connection, job_rows.row(connection, job_id), event, now, said)
 
 
 def happen_to(
@@ -52,7 +53,7 @@ def happen_to(
     row: JobRow,
     event: Event,
     now: datetime,
-    sentence: str | None = None,
+    said: Said | None = None,
     **also: Any,
 ) -> JobState:
     """Do the same as `happen` to a job whose row has been read.
@@ -61,7 +62,7 @@ def happen_to(
         also: other columns to write at the same time.
     """
     before = JobState(row["state"])
-    state = _change(connection, row, event, now, sentence, **also)
+    state = _change(connection, row, event, now, said, **also)
     if state.is_final and not before.is_final:
         _tell_when_over(connection, row["submission_id"], now)
     if state is not before and (
@@ -78,7 +79,7 @@ def happen_to_many(
     job_ids: Sequence[str],
     event: Event,
     now: datetime,
-    sentence: str | None = None,
+    said: Said | None = None,
 ) -> list[str]:
     """Apply ``event`` to those of the jobs to which it can happen; return these.
 
@@ -90,7 +91,7 @@ def happen_to_many(
     for row in job_rows.many(connection, job_ids).values():
         before = JobState(row["state"])
         try:
-            state = _change(connection, row, event, now, sentence)
+            state = _change(connection, row, event, now, said)
         except IllegalTransitionError:
             continue
         happened.append(row["id"])
@@ -109,7 +110,7 @@ def _change(
     row: JobRow,
     event: Event,
     now: datetime,
-    sentence: str | None,
+    said: Said | None,
     **also: Any,
 ) -> JobState:
     before = JobState(row["state"])
@@ -117,8 +118,8 @@ def _change(
     if state is before and event in ASKED_FOR:
         return state  # It is so already, and says why.
     values: dict[str, Any] = {"state": state.value}
-    if sentence is not None:
-        values["sentence"] = sentence
+    if said is not None:
+        values |= _columns(said)
     if before is JobState.SUSPENDED and state is not before:
         values["suspended_for"] = ""
     if state is JobState.READY and state is not before:
@@ -133,6 +134,10 @@ def _change(
     if news:
         feed.job_changed(connection, row["account_id"], row["id"])
     return state
+
+
+def _columns(said: Said) -> dict[str, Any]:
+    return {"sentence": said.sentence, "reason": said.reason.value}
 
 
 def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -> None:
@@ -162,24 +167,24 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
     )
 
 
-def say(connection: Connection, row: JobRow, sentence: str) -> None:
+def say(connection: Connection, row: JobRow, said: Said) -> None:
     """Change what a job says of itself, when that is news."""
-    if row["sentence"] != sentence:
-        job_rows.put(connection, row, sentence=sentence)
+    if Said(row["sentence"], JobReason(row["reason"])) != said:
+        job_rows.put(connection, row, **_columns(said))
         feed.job_changed(connection, row["account_id"], row["id"])
 
 
-def hold(connection: Connection, row: JobRow, sentence: str) -> None:
+def hold(connection: Connection, row: JobRow, said: Said) -> None:
     """Let a suspended job stay so for another reason: no top-up wakes it any more."""
     if row["suspended_for"]:
         job_rows.put(connection, row, suspended_for="")
-        say(connection, row, sentence)
+        say(connection, row, said)
 
 
-def say_at_work(connection: Connection, row: JobRow, sentence: str) -> None:
+def say_at_work(connection: Connection, row: JobRow, said: Said) -> None:
     """Do the same, unless the job stands still: then it says why."""
     if JobState(row["state"]) in AT_WORK:
-        say(connection, row, sentence)
+        say(connection, row, said)
 
 
 def notice(connection: Connection, row: JobRow, text: str, flagged: int) -> None:
@@ -209,7 +214,7 @@ def review_dependencies(connection: Connection, submission_id: str, now: datetim
         for each in found:
             row = its[each.job_id]
             before = JobState(row["state"])
-            state = _change(connection, row, each.event, now, each.sentence)
+            state = _change(connection, row, each.event, now, each.said)
             if each.event is Event.DEPENDENCIES_MET and job_rows.progress(row).over:
                 # Its last frame was done before it had to wait again.
                 state = _change(connection, row, *_end(connection, row, now))
@@ -224,14 +229,14 @@ def put_back(
     row: JobRow,
     claim_id: str,
     verdicts: Sequence[Verdict],
-    sentence: str,
+    said: Said | None,
     **also: Any,
 ) -> None:
     """Write down what becomes of the unfinished frames of a claim that ended.
 
     Parameters:
         verdicts: one for each of its unfinished frames.
-        sentence: what a job that is at work says from now on; "" keeps what it says.
+        said: what a job that is at work says from now on; None keeps what it says.
         also: other columns of the job to write at the same time.
     """
     if verdicts:
@@ -255,8 +260,8 @@ def put_back(
         failed = sum(verdict.state is FrameState.FAILED for verdict in verdicts)
         also["frames_running"] = row["frames_running"] - len(verdicts)
         also["frames_failed"] = row["frames_failed"] + failed
-    if verdicts and sentence and JobState(row["state"]) in AT_WORK:
-        also["sentence"] = sentence
+    if verdicts and said is not None and JobState(row["state"]) in AT_WORK:
+        also |= _columns(said)
     if also:
         job_rows.put(connection, row, **also)
     if verdicts:
@@ -301,20 +306,20 @@ def settle(connection: Connection, row: JobRow, now: datetime) -> None:
         happen_to(connection, row, *_end(connection, row, now))
 
 
-def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, datetime, str]:
+def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, datetime, Said]:
     if not row["frames_failed"]:
         pictures.forget(connection, row["id"])
-        return Event.ALL_FRAMES_DONE, now, ""
-    sentence = _failure(connection, row)
+        return Event.ALL_FRAMES_DONE, now, NOTHING
+    said = _failure(connection, row)
     if job_rows.progress(row).left:
         fail_waiting(connection, row)
-    return Event.FRAMES_GAVE_UP, now, sentence
+    return Event.FRAMES_GAVE_UP, now, said
 
 
-def _failure(connection: Connection, row: JobRow) -> str:
+def _failure(connection: Connection, row: JobRow) -> Said:
     why = claim_rows.last_failure(connection, row["id"])
     if row["frames_failed"] == row["frames_total"]:
-        return why or "No frame could be rendered."
+        return Said(why or "No frame could be rendered.", JobReason.FRAMES)
     found = job_rows.positions(connection, row["id"], FrameState.FAILED, _MOST_LOOKED_AT)
     runs = [range(number, number + 1) for number, _ in found]
     runs += frame_runs.failed(connection, row["id"], _MOST_LOOKED_AT)
@@ -323,5 +328,6 @@ def _failure(connection: Connection, row: JobRow) -> str:
         shown += ", ..."
     which = f"frame {shown}" if row["frames_failed"] == 1 else f"frames {shown}"
     if left := job_rows.progress(row).left:
-        return f"Failed: test {which}; the other {left} were not started. {why}".rstrip()
-    return f"Failed: {which}. {why}".rstrip()
+        told = f"Failed: test {which}; the other {left} were not started. {why}".rstrip()
+        return Said(told, JobReason.TEST_FRAMES)
+    return Said(f"Failed: {which}. {why}".rstrip(), JobReason.FRAMES)

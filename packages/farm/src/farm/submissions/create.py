@@ -28,6 +28,7 @@ from farm.errors import ConflictError
 from farm.jobs.dependencies import Node, review
 from farm.jobs.frames import with_test_frames
 from farm.jobs.pricing import to_micros
+from farm.jobs.said import NOTHING, Said
 from farm.stores.disk import DiskStore
 from farm.submissions.checks import CheckedJob, check_jobs
 
@@ -141,7 +142,8 @@ def _rows(checked: Sequence[CheckedJob], account_id: str, submission_id: str) ->
     ready = NewJobs()
     for job in _needed_first(checked):
         values = _job_values(job, ids, submission_id, account_id, places[job.spec.id])
-        values["sentence"] = says.get(job.spec.id, "")
+        said = says.get(job.spec.id, NOTHING)
+        values |= {"sentence": said.sentence, "reason": said.reason.value}
         frames = job.frames
         if job.spec.test_frames_first:
             frames, values["test_frames"] = with_test_frames(frames)
@@ -150,7 +152,7 @@ def _rows(checked: Sequence[CheckedJob], account_id: str, submission_id: str) ->
     return ready
 
 
-def _waits_for(checked: Sequence[CheckedJob]) -> dict[str, str]:
+def _waits_for(checked: Sequence[CheckedJob]) -> dict[str, Said]:
     """Return what the jobs say that wait for others, by the ids that their sender gave them."""
     places = {job.spec.id: place for place, job in enumerate(checked)}
     nodes = (
@@ -162,7 +164,7 @@ def _waits_for(checked: Sequence[CheckedJob]) -> dict[str, str]:
         )
         for job in checked
     )
-    return {each.job_id: each.sentence for each in review(nodes)}
+    return {each.job_id: each.said for each in review(nodes)}
 
 
 def _first_state(job: CheckedJob) -> JobState:

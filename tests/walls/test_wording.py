@@ -1,0 +1,121 @@
+"""No program decides by what a text for people says: its words may change with any version."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = ("/migrations/versions/", "/scripts/")
+"""What old versions wrote is known, and of a foreign program its words may be all there is."""
+SOURCES = [
+    each
+    for each in sorted(ROOT.glob("packages/*/src/**/*.py"))
+    if not any(place in each.as_posix() for place in ELSEWHERE)
+]
+
+TEXTS = {"sentence", "sentences", "message", "messages", "description", "noticed"}
+"""What texts for people are called: variables, attributes, columns and keys."""
+
+LOOKS = {
+    *("startswith", "endswith", "find", "rfind", "index", "rindex", "count", "partition"),
+    *("rpartition", "split", "rsplit", "removeprefix", "removesuffix", "like", "ilike"),
+    *("not_like", "contains", "icontains", "istartswith", "iendswith", "regexp_match", "in_"),
+    *("not_in", "is_", "is_not", "match", "search", "fullmatch", "findall", "finditer"),
+}
+"""Methods that tell something about a text's words, or that look into one of their arguments."""
+
+
+def is_text(node: ast.AST) -> bool:
+    """Return whether an expression is a text for people, or what an error says."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name in TEXTS
+        case ast.Subscript(slice=ast.Constant(value=str(name))):
+            return name in TEXTS
+        case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=str(name)), *_]):
+            return name in TEXTS
+        case ast.Call(func=ast.Name(id="str"), args=[ast.Name(id="error" | "problem")]):
+            return True
+        case ast.Call(func=ast.Attribute(value=value, attr="lower" | "strip" | "casefold")):
+            return is_text(value)
+    return False
+
+
+def is_free(node: ast.AST) -> bool:
+    """Return whether a text may be compared with this.
+
+    Whether it is another one, or there is one at all, depends on no word of either.
+    """
+    match node:
+        case ast.Constant(value=value):
+            return value is None
+        case ast.Name(id=name):
+            return not name.isupper()
+    return is_text(node)
+
+
+def decisions(source: str) -> Iterator[int]:
+    """Yield the lines at which something is decided by the words of a text for people."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Compare(left=left, comparators=others):
+                sides = [left, *others]
+                if any(map(is_text, sides)) and not all(map(is_free, sides)):
+                    yield node.lineno
+            case ast.Call(func=ast.Attribute(attr="split" | "rsplit"), args=[]):
+                pass  # At its spaces.
+            case ast.Call(func=ast.Attribute(value=value, attr=name), args=given):
+                if name in LOOKS and any(is_text(each) for each in (value, *given)):
+                    yield node.lineno
+            case ast.Match(subject=subject) if is_text(subject):
+                yield node.lineno
+
+
+@pytest.mark.parametrize("package", sorted(each.name for each in (ROOT / "packages").iterdir()))
+def test_nothing_is_decided_by_words(package: str) -> None:
+    paths = [each for each in SOURCES if each.relative_to(ROOT).parts[1] == package]
+    assert paths
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in paths
+        for line in decisions(path.read_text(encoding="utf-8"))
+    ]
+    assert found == [], "decide by a code or a column, such as `JobReason`"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'if job["sentence"].startswith(ELSEWHERE): pass',
+        "if row.sentence.startswith(WAITS) and not waits: pass",
+        'over = row.get("sentence", "").lower().endswith("again")',
+        'query.where(claims.c.outcome.in_(_BAD), claims.c.sentence != "")',
+        'jobs.c.sentence.like("Waits: %")',
+        'if "Waits" in entry["message"]: pass',
+        'done = "" == answer.message',
+        "re.match(pattern, job.sentence)",
+        'if "no such table" in str(error): pass',
+        "if message in _FINAL: pass",
+        "match sentence:\n case _: pass",
+    ],
+)
+def test_a_decision_by_words_is_found(line: str) -> None:
+    assert list(decisions(line)) == [1]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "if sentence != node.sentence: pass",
+        'if row["noticed"] != text: pass',
+        "if sentence not in warned and message is not None: pass",
+        '" ".join(description.split())',
+        'told = f"{job.sentence}".rstrip()',
+        'if reason == "licence": pass',
+        "said = sentence or 'nothing'",
+    ],
+)
+def test_what_only_shows_or_compares_texts_is_none(line: str) -> None:
+    assert list(decisions(line)) == []
