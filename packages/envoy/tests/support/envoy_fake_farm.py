@@ -13,7 +13,7 @@ import uvicorn
 from blake3 import blake3
 from farm_protocol.account import LoginAnswer, LoginRequest, UserInfo
 from farm_protocol.catalogue import MachineType, ProductVersion
-from farm_protocol.changes import Changes, Output, OutputList
+from farm_protocol.changes import Changes, GoneOutput, Output, OutputList
 from farm_protocol.errors import RETRY, STATUS, ErrorBody, ErrorCode
 from farm_protocol.files import (
     FileEntry,
@@ -88,7 +88,8 @@ class FakeFarm:
         self.submissions: dict[str, tuple[str, Submission]] = {}
         self.specs: dict[str, SubmissionSpec] = {}
         self.checks: list[SubmissionSpec] = []
-        self.feed: list[tuple[str, Output | Job]] = []
+        self.feed: list[tuple[str, Output | GoneOutput | Job]] = []
+        self.page = 10**6
         self.logs: dict[str, list[str]] = {}
         self.frames: dict[str, list[Frame]] = {}
         self.faults: list[Fault] = []
@@ -103,7 +104,7 @@ class FakeFarm:
     def key_of(self, email: str) -> str:
         return f"key-{email}"
 
-    def emit(self, account: str, event: Output | Job) -> None:
+    def emit(self, account: str, event: Output | GoneOutput | Job) -> None:
         self.feed.append((account, event))
         for loop, waker in list(self.wakers):
             loop.call_soon_threadsafe(waker.set)
@@ -127,6 +128,12 @@ class FakeFarm:
                 created_at=NOW,
             ),
         )
+
+    def lose(self, submission_id: str, path: str) -> None:
+        """A result disappears."""
+        account, submission = self.submissions[submission_id]
+        job_id = submission.jobs[0].id
+        self.emit(account, GoneOutput(submission_id=submission_id, job_id=job_id, path=path))
 
     def app(self) -> FastAPI:
         app = FastAPI()
@@ -339,10 +346,13 @@ class FakeFarm:
                 pass
             finally:
                 farm.wakers.remove(entry)
-            events = [event for owner, event in farm.feed[after:] if owner == account]
+            end = min(after + farm.page, len(farm.feed))
+            events = [event for owner, event in farm.feed[after:end] if owner == account]
             return Changes(
                 farm_id=farm.farm_id,
-                cursor=max(after, len(farm.feed)),
+                cursor=max(after, end),
+                more=end < len(farm.feed),
+                gone=[event for event in events if isinstance(event, GoneOutput)],
                 outputs=[event for event in events if isinstance(event, Output)],
                 jobs=[event for event in events if isinstance(event, Job)],
             )

@@ -32,6 +32,14 @@ class OutputList(Answer):
     more: bool = False
 
 
+class GoneOutput(Answer):
+    """A result file that the feed told of, and that the farm no longer has."""
+
+    submission_id: Id
+    job_id: Id
+    path: str
+
+
 class Changes(Answer):
     """``GET /v1/changes?after=<cursor>&wait=<seconds>``: what is new since ``after``.
 
@@ -41,10 +49,12 @@ class Changes(Answer):
     Attributes:
         farm_id: changes when the farm's database is another one: start again from 0.
         cursor: what to give as ``after`` next time.
+        gone: results that were written once and are no more.
     """
 
     farm_id: str
     cursor: Int64
     outputs: Annotated[list[Output], FirstFault]
     jobs: Annotated[list[Job], FirstFault]
+    gone: Annotated[list[GoneOutput], FirstFault] = []
     more: bool = False

@@ -14,7 +14,7 @@ from typing import Annotated, TypeVar
 
 import httpx
 from farm_protocol._model import Answer, Int64
-from farm_protocol.changes import Output
+from farm_protocol.changes import GoneOutput, Output
 from farm_protocol.errors import ErrorBody, ErrorCode
 from farm_protocol.jobs import Job
 from farm_protocol.text import escaped
@@ -70,6 +70,7 @@ class News:
     outputs: tuple[Output, ...]
     jobs: tuple[Job, ...]
     refused: tuple["RefusedOutput", ...]
+    gone: tuple[GoneOutput, ...]
     faults: tuple[str, ...]
 
 
@@ -89,6 +90,7 @@ class _Changes(Answer):
     cursor: Int64
     outputs: Annotated[list[JsonValue], Field(max_length=MOST_PAGE_ROWS)]
     jobs: Annotated[list[JsonValue], Field(max_length=MOST_PAGE_ROWS)]
+    gone: Annotated[list[JsonValue], Field(max_length=MOST_PAGE_ROWS)] = []
     more: bool = False
 
 
@@ -242,12 +244,7 @@ def read_news(content: bytes, where: str) -> News:
     for row in page.outputs:
         try:
             output = Output.model_validate(row)
-            if len(output.path) > MOST_TEXT:
-                # Not even compared with patterns: that takes a time that grows with both.
-                faults.append(
-                    f"The farm tells of a result with a path of {len(output.path)} characters."
-                )
-            else:
+            if _has_short_path(output, faults):
                 outputs.append(output)
         except ValidationError as error:
             _note(row, _fault(error), refused, faults)
@@ -257,6 +254,14 @@ def read_news(content: bytes, where: str) -> News:
             jobs.append(Job.model_validate(row))
         except ValidationError as error:
             faults.append(f"The farm tells of a job with a wrong {_fault(error)}.")
+    gone: list[GoneOutput] = []
+    for row in page.gone:
+        try:
+            lost = GoneOutput.model_validate(row)
+            if _has_short_path(lost, faults):
+                gone.append(lost)
+        except ValidationError as error:
+            faults.append(f"The farm tells of a result that is gone with a wrong {_fault(error)}.")
     return News(
         page.farm_id,
         page.cursor,
@@ -264,8 +269,17 @@ def read_news(content: bytes, where: str) -> News:
         tuple(outputs),
         tuple(jobs),
         tuple(refused),
+        tuple(gone),
         tuple(faults),
     )
+
+
+def _has_short_path(output: Output | GoneOutput, faults: list[str]) -> bool:
+    """Return whether a path may be compared with patterns: that takes a time that grows with it."""
+    size = len(output.path)
+    if size > MOST_TEXT:
+        faults.append(f"The farm tells of a result with a path of {size} characters.")
+    return size <= MOST_TEXT
 
 
 def _note(row: JsonValue, fault: str, refused: list[RefusedOutput], faults: list[str]) -> None:

@@ -9,7 +9,13 @@ answer. Everything else may be lost by a power cut, together with the cursor tha
 is then done again.
 """
 
-from envoy.journal.downloads import Download, DownloadCounts, DownloadState, NewDownload
+from envoy.journal.downloads import (
+    Download,
+    DownloadCounts,
+    DownloadState,
+    LostDownload,
+    NewDownload,
+)
 from envoy.journal.store import Journal
 from envoy.journal.submissions import Entry, EntryState, UploadFile, Watch
 
@@ -20,6 +26,7 @@ __all__ = [
     "Entry",
     "EntryState",
     "Journal",
+    "LostDownload",
     "NewDownload",
     "UploadFile",
     "Watch",

@@ -32,6 +32,15 @@ class NewDownload:
 
 
 @dataclass(frozen=True, slots=True)
+class LostDownload:
+    """A result that matched a watch, and that the farm no longer has."""
+
+    entry_id: str
+    folder: str
+    relative: str
+
+
+@dataclass(frozen=True, slots=True)
 class Download:
     """One result on its way.
 
@@ -98,14 +107,27 @@ class Downloads:
         cursor: int,
         outputs: Sequence[NewDownload] = (),
         jobs: Iterable[Job] = (),
+        lost: Iterable[LostDownload] = (),
     ) -> list[tuple[int, str]]:
         """Record one answer of the feed with its cursor; returns (id, folder) to download.
 
         A row that exists goes back to ``pending`` whatever its hash: whether the file is still
-        there is for the download to find out.
+        there is for the download to find out. One that waits for what is ``lost`` has failed; what
+        is here already stays.
         """
         pending: dict[int, str] = {}
         with self._database.transaction() as connection:
+            connection.executemany(
+                "UPDATE downloads SET state = ?, sentence = ? WHERE entry_id = ? AND folder = ?"
+                " AND relative = ? AND state = ?",
+                (
+                    (
+                        *(DownloadState.FAILED, no_longer(each.relative)),
+                        *(each.entry_id, each.folder, each.relative, DownloadState.PENDING),
+                    )
+                    for each in lost
+                ),
+            )
             for output in outputs:
                 connection.execute(
                     "UPDATE downloads SET state = ? WHERE folder = ? AND relative = ?"
@@ -217,8 +239,11 @@ class Downloads:
         return {str(relative): int(str(mtime_ns)) for relative, mtime_ns in rows}
 
     def done(self, download: Download, mtime_ns: int) -> None:
-        """Record that the file is in place; does nothing when a newer result came meanwhile."""
-        self._settle(download, DownloadState.DONE, "", mtime_ns)
+        """Record that the file is in place; does nothing when a newer result came meanwhile.
+
+        It may have been lost to the farm while its last bytes were on their way.
+        """
+        self._settle(download, DownloadState.DONE, "", mtime_ns, DownloadState.FAILED)
 
     def failed(self, download: Download, sentence: str) -> None:
         """Record that this result cannot be had."""
@@ -245,14 +270,27 @@ class Downloads:
         return found
 
     def _settle(
-        self, download: Download, state: DownloadState, sentence: str, mtime_ns: int
+        self,
+        download: Download,
+        state: DownloadState,
+        sentence: str,
+        mtime_ns: int,
+        also_from: DownloadState = DownloadState.PENDING,
     ) -> None:
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE downloads SET state = ?, sentence = ?, written_mtime_ns = ?"
-                " WHERE id = ? AND hash = ? AND state = ?",
-                (state, sentence, mtime_ns, download.id, download.hash, DownloadState.PENDING),
+                " WHERE id = ? AND hash = ? AND state IN (?, ?)",
+                (
+                    *(state, sentence, mtime_ns, download.id, download.hash),
+                    *(DownloadState.PENDING, also_from),
+                ),
             )
+
+
+def no_longer(relative: str) -> str:
+    """Return what there is to say of a result that was deleted before it could be fetched."""
+    return f"The farm no longer has {relative}."
 
 
 def _feed(account: str, farm: str) -> str:

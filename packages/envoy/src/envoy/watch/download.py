@@ -26,6 +26,7 @@ from envoy.errors import (
 from envoy.farm.client import FarmClient
 from envoy.farm.patience import Patience
 from envoy.journal import Download, DownloadState, Journal
+from envoy.journal.downloads import no_longer
 from envoy.process.slots import STANDS_SECONDS
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom, pause_seconds
@@ -256,7 +257,7 @@ def _now() -> float:
 
 def _refused(download: Download, error: Exception) -> str:
     if isinstance(error, FarmAnswerError) and error.body.code == ErrorCode.NOT_FOUND:
-        return f"The farm no longer has {download.relative}."
+        return no_longer(download.relative)
     return f"{download.relative} cannot be downloaded: {error}"
 
 

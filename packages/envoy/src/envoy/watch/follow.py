@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 
-from farm_protocol.changes import Output
+from farm_protocol.changes import GoneOutput, Output
 from farm_protocol.paths import UnsafePathError, canonical
 
 from envoy.errors import FarmAnswerError
 from envoy.farm.answers import News, RefusedOutput
 from envoy.farm.client import FarmClient
 from envoy.farm.patience import Patience
-from envoy.journal import Entry, Journal, NewDownload
+from envoy.journal import Entry, Journal, LostDownload, NewDownload, Watch
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom, pause_seconds
 from envoy.watch.download import Downloader
@@ -90,7 +91,9 @@ class Follower:
         await self._apply(account, news)
         for fault in news.faults[:MOST_FAULTS]:
             log.warning("%s", fault)
-        said = bool(news.outputs or news.jobs or news.refused or news.faults or news.more)
+        said = bool(
+            news.outputs or news.jobs or news.refused or news.gone or news.faults or news.more
+        )
         took = asyncio.get_running_loop().time() - began
         if said and news.cursor <= cursor:
             self._still += 1
@@ -102,7 +105,7 @@ class Follower:
             await self._waiting.pause(QUICK_SECONDS)
 
     async def _apply(self, account: str, news: News) -> None:
-        downloads = await in_thread(self._downloads, account, news)
+        downloads, lost = await in_thread(self._downloads, account, news)
         pending = await in_thread(
             self._journal.downloads.apply,
             account,
@@ -111,27 +114,56 @@ class Follower:
             news.cursor,
             downloads,
             news.jobs,
+            lost,
         )
         self._downloader.add(pending)
 
-    def _downloads(self, account: str, news: News) -> list[NewDownload]:
-        """Return the downloads that outputs cause; of several of one entry's file the last."""
-        entries: dict[str, Entry | None] = {}
+    def _downloads(self, account: str, news: News) -> tuple[list[NewDownload], list[LostDownload]]:
+        """Return the downloads that results cause, and those that cannot be had any more.
+
+        Of several results of one entry's file the last one counts.
+        """
+        wanted = _Wanted(self._journal, account, self._farm.identity)
         found: dict[tuple[str, str, str], NewDownload] = {}
         told: list[Output | RefusedOutput] = [*news.outputs, *news.refused]
         for output in told:
-            if output.submission_id not in entries:
-                entries[output.submission_id] = self._journal.submissions.get(output.submission_id)
-            entry = entries[output.submission_id]
-            if entry is None or entry.account != account or not entry.is_for(self._farm.identity):
-                continue
-            watches = self._journal.submissions.watches(entry.id)
-            for folder, relative in destinations(output.path, entry.output_folder, watches):
+            for folder, relative in wanted.places(output):
                 download = _new_download(output, folder, relative)
                 # The last one also in order, so that it wins over other submissions' as well.
-                found.pop((entry.id, folder, relative), None)
-                found[entry.id, folder, relative] = download
-        return list(found.values())
+                found.pop((output.submission_id, folder, relative), None)
+                found[output.submission_id, folder, relative] = download
+        lost = [
+            LostDownload(gone.submission_id, folder, relative)
+            for gone in news.gone
+            for folder, relative in wanted.places(gone)
+        ]
+        return list(found.values()), lost
+
+
+class _Wanted:
+    """Where results of an account's submissions go, while one page of the feed is read."""
+
+    def __init__(self, journal: Journal, account: str, farm: str) -> None:
+        self._journal = journal
+        self._account = account
+        self._farm = farm
+        self._entries: dict[str, tuple[Entry, list[Watch]] | None] = {}
+
+    def places(self, output: Output | RefusedOutput | GoneOutput) -> Iterator[tuple[str, str]]:
+        """Yield (local folder, path below it) for each watch that wants a result."""
+        entry_id = output.submission_id
+        if entry_id not in self._entries:
+            self._entries[entry_id] = self._entry(entry_id)
+        found = self._entries[entry_id]
+        if found:
+            entry, watches = found
+            yield from destinations(output.path, entry.output_folder, watches)
+
+    def _entry(self, entry_id: str) -> tuple[Entry, list[Watch]] | None:
+        entry = self._journal.submissions.get(entry_id)
+        if entry is None or entry.account != self._account or not entry.is_for(self._farm):
+            return None
+        return entry, self._journal.submissions.watches(entry_id)
 
 
 def _new_download(output: Output | RefusedOutput, folder: str, relative: str) -> NewDownload:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import uuid4
 
-from farm_protocol.changes import Changes, Output
+from farm_protocol.changes import Changes, GoneOutput, Output
 from farm_protocol.jobs import JobLog
 from sqlalchemy import Connection, and_, func, insert, select
 
 from farm.db import jobs as job_rows
+from farm.db import outputs as outputs_of
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import changes, farm_info, log_chunks, outputs
 
@@ -37,10 +38,10 @@ def jobs_changed(connection: Connection, account_id: str, job_ids: Iterable[str]
     _ADD_CHANGE.run_all(connection, rows)
 
 
-def outputs_written(
+def outputs_changed(
     connection: Connection, account_id: str, job_id: str, paths: Sequence[str]
 ) -> None:
-    """Tell the feed of new result files, and that their job is not as it was."""
+    """Tell the feed of result files that are new or gone, and that their job is not as it was."""
     _ADD_CHANGE.run_all(
         connection,
         [
@@ -69,7 +70,18 @@ def newest_of_all(connection: Connection) -> int:
 def after(connection: Connection, account_id: str, cursor: int) -> Changes:
     """Return what happened after ``cursor``: one page, `Changes.more` when there are others."""
     rows = connection.execute(
-        select(changes.c.id, changes.c.job_id, changes.c.output_path, outputs)
+        # Of `outputs` nothing but NULLs where the file is gone.
+        select(
+            changes.c.id,
+            changes.c.job_id,
+            changes.c.output_path,
+            outputs.c.submission_id,
+            outputs.c.frame,
+            outputs.c.path,
+            outputs.c.hash,
+            outputs.c.size,
+            outputs.c.created_at,
+        )
         .outerjoin(
             outputs,
             and_(outputs.c.job_id == changes.c.job_id, outputs.c.path == changes.c.output_path),
@@ -78,24 +90,28 @@ def after(connection: Connection, account_id: str, cursor: int) -> Changes:
         .order_by(changes.c.id)
         .limit(_PAGE)
     ).all()
-    written = {
-        row.output_path: Output(
-            submission_id=row.submission_id,
-            job_id=row.job_id,
-            frame=row.frame,
-            path=row.output_path,
-            hash=row.hash,
-            size=row.size,
-            created_at=row.created_at,
+    jobs = job_rows.by_ids(connection, {row.job_id for row in rows}) if rows else []
+    submissions = {job.id: job.submission_id for job in jobs}
+    # Each file once, where it was written last: another job may have written the same path.
+    told: dict[tuple[str, str], Output | GoneOutput] = {}
+    for row in rows:
+        if row.output_path is None:
+            continue
+        key = (row.job_id, row.output_path)
+        told.pop(key, None)
+        told[key] = (
+            GoneOutput(
+                submission_id=submissions[row.job_id], job_id=row.job_id, path=row.output_path
+            )
+            if row.hash is None
+            else outputs_of.output(row)
         )
-        for row in rows
-        if row.output_path is not None
-    }
     return Changes(
         farm_id=farm_id(connection) or "",
         cursor=rows[-1].id if rows else cursor,
-        outputs=list(written.values()),
-        jobs=job_rows.by_ids(connection, {row.job_id for row in rows}) if rows else [],
+        outputs=[each for each in told.values() if isinstance(each, Output)],
+        jobs=jobs,
+        gone=[each for each in told.values() if isinstance(each, GoneOutput)],
         more=len(rows) == _PAGE,
     )
 

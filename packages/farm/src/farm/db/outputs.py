@@ -98,11 +98,11 @@ def of_job(connection: Connection, job_id: str, after: str, limit: int) -> list[
         .order_by(outputs.c.path)
         .limit(limit)
     )
-    return [_output(each) for each in rows]
+    return [output(each) for each in rows]
 
 
-def _output(row: Row[Any]) -> Output:
-    """Return a result file from its row of ``outputs``."""
+def output(row: Row[*tuple[Any, ...]]) -> Output:
+    """Return a result file from its columns of ``outputs``."""
     return Output(
         submission_id=row.submission_id,
         job_id=row.job_id,

@@ -223,7 +223,7 @@ def frame_done(
         writer.say_at_work(connection, row, NOTHING)
     setbacks.frame_done(connection, row, caller.runner, own, now)
     paths = [file.path for file in report.outputs]
-    feed.outputs_written(connection, row["account_id"], row["id"], paths)
+    feed.outputs_changed(connection, row["account_id"], row["id"], paths)
     writer.settle(connection, row, now)
 
 

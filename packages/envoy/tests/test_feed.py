@@ -1,0 +1,100 @@
+"""Results that the farm no longer has, and news that come in pages."""
+
+import asyncio
+
+from envoy_fake_farm import Fault
+from envoy_studio import until
+from farm_protocol.jobs import JobState
+
+OUT = "demo/render_results/out"
+
+
+async def downloads(studio, submission_id):
+    return (await studio.of(submission_id))["downloads"]
+
+
+async def test_a_waiting_download_of_a_lost_result_is_taken_back(studio):
+    submission_id = await studio.submitted()
+    # The folder cannot be written: both downloads wait.
+    studio.results.write_text("in the way")
+    for name in ("a.png", "b.png"):
+        studio.farm.output(submission_id, f"{OUT}/{name}", name.encode())
+
+    async def both_wait():
+        return (await downloads(studio, submission_id))["files_total"] == 2
+
+    await until(both_wait)
+    studio.farm.lose(submission_id, f"{OUT}/a.png")
+    studio.farm.lose(submission_id, f"{OUT}/never told.png")
+
+    async def taken_back():
+        told = await downloads(studio, submission_id)
+        return told if told["files_failed"] else None
+
+    told = await until(taken_back)
+    assert (told["files_total"], told["files_failed"]) == (2, 1)
+    studio.results.unlink()
+    studio.farm.output(submission_id, f"{OUT}/c.png", b"later")
+    # The others go on, and so does the feed.
+    await until(lambda: (studio.results / "c.png").exists())
+    await until(lambda: (studio.results / "b.png").exists())
+    assert not (studio.results / "a.png").exists()
+    told = await downloads(studio, submission_id)
+    assert told["sentence"] == "The farm no longer has a.png."
+    results = (await studio.http.get("/envoy/projects/demo/results")).json()["results"]
+    states = {each["name"].rpartition("/")[2]: each["state"] for each in results}
+    assert states == {"a.png": "failed", "b.png": "downloaded", "c.png": "downloaded"}
+
+
+async def test_what_is_here_stays_when_the_farm_loses_it(studio):
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/a.png", b"a")
+    await until(lambda: (studio.results / "a.png").exists())
+    # On its way: the last bytes come after the news.
+    studio.farm.faults = [Fault("GET", "/v1/blobs", "hold")]
+    studio.farm.output(submission_id, f"{OUT}/b.png", b"b")
+    await asyncio.to_thread(studio.farm.held.wait, 10)
+    for name in ("a.png", "b.png"):
+        studio.farm.lose(submission_id, f"{OUT}/{name}")
+
+    async def told():
+        return (await downloads(studio, submission_id))["files_failed"] == 1
+
+    await until(told)
+    studio.farm.released.set()
+
+    async def here():
+        found = await downloads(studio, submission_id)
+        return found["files_done"] == 2 and not found["files_failed"] and not found["sentence"]
+
+    await until(here)
+    assert (studio.results / "b.png").read_bytes() == b"b"
+
+
+async def test_nothing_is_completed_while_news_are_left(studio):
+    submission_id = await studio.submitted()
+    await until(lambda: studio.farm.wakers)
+    # Envoy's question is there. The one after it waits: what its page holds is not known yet.
+    studio.farm.page = 1
+    studio.farm.faults = [Fault("GET", "/v1/changes", "hold")]
+    account, submission = studio.farm.submissions[submission_id]
+    done = submission.jobs[0].model_copy(update={"state": JobState.COMPLETED})
+    studio.farm.feed.append((account, done))
+    studio.farm.output(submission_id, f"{OUT}/a.png", b"a")
+
+    async def progress():
+        return (await studio.http.get("/envoy/projects/demo/progress")).json()
+
+    async def job_is_completed():
+        return (await progress())["jobs"][0]["state"] == "completed"
+
+    await until(job_is_completed)
+    await asyncio.to_thread(studio.farm.held.wait, 10)
+    assert (await progress())["state"] == "submitted"
+    studio.farm.released.set()
+
+    async def is_over():
+        told = await progress()
+        return told if told["state"] == "completed" else None
+
+    assert (await until(is_over))["files_done"] == 1
