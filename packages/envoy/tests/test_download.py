@@ -1,6 +1,7 @@
 """Results come home: complete, once, and nowhere else."""
 
 import asyncio
+import errno
 import os
 import subprocess
 import time
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
+from envoy.journal import Download
+from envoy.watch.writing import PartFile
 from envoy_fake_farm import EMAIL, Fault
 from envoy_studio import until
 from farm_protocol.jobs import JobState
@@ -230,6 +233,37 @@ async def test_a_full_disk_loses_nothing(studio, small_disk: Path):
     for name, data in frames.items():
         assert (results / name).read_bytes() == data
     assert parts(results) == []
+
+
+async def test_a_full_disk_is_tried_by_one_download_at_a_time(studio, monkeypatch):
+    bad, good = studio.root / "bad", studio.root / "good"
+    full = {str(bad)}
+
+    class FullDisk(PartFile):
+        def __init__(self, download: Download) -> None:
+            if download.folder in full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            super().__init__(download)
+
+    monkeypatch.setattr("envoy.watch.download.PartFile", FullDisk)
+    watches = {f"/{OUT}/{folder.name}/.+": str(folder) for folder in (bad, good)}
+    submission_id = await studio.submitted(watch_files=watches)
+    contents = [b"frame %d" % number for number in range(3)]
+    for number, data in enumerate(contents):
+        studio.farm.output(submission_id, f"{OUT}/bad/{number}.png", data)
+    # The first three may have begun together; one more is a second try, which comes after them.
+    await until(lambda: studio.farm.count("GET", "/v1/blobs/") > len(contents))
+    tries = [Fault("GET", f"/v1/blobs/{blake3(data).hexdigest()}", "hold") for data in contents]
+    studio.farm.faults = list(tries)
+    await asyncio.to_thread(studio.farm.held.wait, 10)
+    # One is being tried, for as long as we like. The other folder's results come meanwhile.
+    for number in range(5):
+        studio.farm.output(submission_id, f"{OUT}/good/{number}.png", b"good %d" % number)
+        await until(lambda name=f"good/{number}.png": (good / name).exists())
+    assert [each.times for each in tries].count(0) == 1
+    full.clear()
+    studio.farm.released.set()
+    await settled(studio, submission_id, files_done=8, files_failed=0, sentence="")
 
 
 def files(root: Path, pattern: str = "**/*") -> set[Path]:

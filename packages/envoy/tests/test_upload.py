@@ -1,7 +1,10 @@
 """Files reach the farm, whatever happens on the way."""
 
 import asyncio
+import os
+import time
 
+import envoy.upload.hash_cache
 import pytest
 from blake3 import blake3
 from envoy_fake_farm import EMAIL, PASSWORD, Fault
@@ -27,6 +30,39 @@ async def test_more_files_than_one_batch_holds(studio):
     await studio.submitted(project_files=_all(studio))
     assert len(studio.farm.manifests[EMAIL, "demo"]) == 601
     assert studio.farm.count("POST", "/v1/blobs/missing") == 2
+
+
+async def test_a_file_that_was_just_written_is_read_each_time(studio, monkeypatch):
+    # However long it takes until Envoy reads it.
+    monkeypatch.setattr("envoy.upload.hash_cache.SETTLED_SECONDS", 3600.0)
+    now = time.time_ns()
+    for content in (b"first", b"other"):
+        path = studio.write("scene.blend", content)
+        # As on a disk that counts time in large steps: the two look the same.
+        os.utime(path, ns=(now, now))
+        await studio.until_state(await studio.submit(), "submitted")
+        sent = studio.farm.manifests[EMAIL, "demo"]["demo/scene.blend"].hash
+        assert sent == blake3(content).hexdigest()
+
+
+async def test_a_file_that_has_settled_is_read_once(studio, monkeypatch):
+    read = []
+    real = envoy.upload.hash_cache.hash_open
+
+    def noted(file, *args):
+        read.append(file.fileno())
+        return real(file, *args)
+
+    monkeypatch.setattr(envoy.upload.hash_cache, "hash_open", noted)
+    path = studio.write("scene.blend")
+    yesterday = time.time_ns() - 24 * 3600 * 10**9
+    os.utime(path, ns=(yesterday, yesterday))
+    for _ in range(2):
+        await studio.until_state(await studio.submit(), "submitted")
+    assert len(read) == 1
+    path.write_bytes(b"other")
+    await studio.until_state(await studio.submit(), "submitted")
+    assert len(read) == 2
 
 
 async def test_empty_and_large_files(studio):
