@@ -12,6 +12,7 @@ import hostile_answers as answers
 import pytest
 from envoy_fake_farm import EMAIL, Fault
 from envoy_studio import until
+from farm_protocol.backoff import BackOff
 
 OUT = "demo/render_results/out"
 ALWAYS = 10**9
@@ -416,7 +417,7 @@ async def test_results_that_drip_do_not_hold_up_the_others(hurried, studio):
 
 
 async def test_a_result_that_fails_on_the_farm_comes_when_it_works_again(studio, monkeypatch):
-    monkeypatch.setattr("envoy.watch.download.LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("envoy.watch.download.LATER", BackOff(0.1, 0.1))
     submission_id = await studio.submitted()
     studio.farm.faults = [Fault("GET", "/v1/blobs/", "internal", 8)]
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")

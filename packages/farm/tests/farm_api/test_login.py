@@ -8,11 +8,10 @@ import httpx
 import pytest
 from farm.accounts import credentials
 from farm.accounts.attempts import (
-    FIRST_PAUSE_SECONDS,
     FORGET_SECONDS,
     FREE,
-    LONGEST_PAUSE_SECONDS,
     MOST_KNOWN,
+    PAUSES,
     Attempts,
 )
 from farm.errors import InvalidRequestError, TooManyAttemptsError
@@ -112,7 +111,7 @@ def test_pauses_grow_and_end(guesses: int) -> None:
     for number in range(guesses):
         wait = waits(attempts, "ann", f"address {number}")
         assert (wait == 0) == (number < FREE["account"])
-        assert before <= wait <= LONGEST_PAUSE_SECONDS + 1
+        assert before <= wait <= PAUSES.longest + 1
         before = wait
         # Whoever waits as long as told may try again.
         clock.now += wait
@@ -159,7 +158,7 @@ def test_each_further_guess_doubles_the_pause() -> None:
             clock.now += 1
             pauses.append(wait - 1)
             assert waits(attempts, "ann", "home") == 0
-    expected = [min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**n) for n in range(12)]
+    expected = [min(300.0, 2.0 * 2**n) for n in range(12)]
     assert pauses == expected
 
 

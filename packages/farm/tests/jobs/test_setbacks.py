@@ -1,11 +1,8 @@
 from farm.jobs.hosts import MAX_HOST_FAILURES, avoided
 from farm.jobs.licences import (
-    FIRST_PAUSE_SECONDS,
     FREE_SECONDS_OF_A_DAY,
     FREE_SECONDS_OF_A_TRY,
-    LONGEST_PAUSE_SECONDS,
     free_seconds,
-    licence_pause,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,14 +23,6 @@ def test_a_host_is_avoided_after_failing_three_times_in_a_row() -> None:
 def test_somebody_is_always_left(failures: dict[str, int], known: set[str]) -> None:
     away = avoided(failures, known)
     assert not away or known - away
-
-
-def test_a_licence_is_asked_for_less_and_less_often() -> None:
-    pauses = [licence_pause(count) for count in range(1, 50)]
-    assert pauses[0] == FIRST_PAUSE_SECONDS
-    assert pauses[1] == 2 * FIRST_PAUSE_SECONDS
-    assert pauses == sorted(pauses)
-    assert pauses[-1] == LONGEST_PAUSE_SECONDS
 
 
 def test_waiting_for_a_licence_is_free_but_not_without_end() -> None:

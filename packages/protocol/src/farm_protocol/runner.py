@@ -42,7 +42,7 @@ MAX_OUTPUTS = 100_000
 """Most files of one report: a job that is done as a whole reports all of its files at once."""
 
 TOKEN_VARIABLE = "FARM_RUNNER_TOKEN"  # noqa: S105 - the variable's name, not a token
-"""The token travels to the runner in its environment: arguments are visible to other users."""
+"""Where a runner finds its token if it is not told on its standard input."""
 
 
 class PlugInChoice(Answer):

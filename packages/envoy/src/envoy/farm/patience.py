@@ -11,7 +11,7 @@ from farm_protocol.errors import ErrorCode
 
 from envoy.errors import FarmAnswerError, FarmUnreachableError, NotSignedInError, OtherAccountError
 from envoy.farm.client import FarmClient
-from envoy.process.waiting import WaitingRoom, pause_seconds
+from envoy.process.waiting import WaitingRoom, farm_pause_seconds
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class Patience:
                         failures += 1
                         if failures == self._most_failures:
                             raise
-                        pause = pause_seconds(failures)
+                        pause = farm_pause_seconds(failures)
                         sentence = f"{error} Trying again."
                     else:
                         raise
@@ -82,7 +82,7 @@ class Patience:
                     failures += 1
                     if failures == self._most_failures:
                         raise
-                    pause = pause_seconds(failures)
+                    pause = farm_pause_seconds(failures)
                     sentence = f"{error} Trying again."
                 self._waiting.tell(self._who, sentence)
                 await self._waiting.pause(pause)

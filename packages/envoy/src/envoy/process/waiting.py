@@ -1,14 +1,21 @@
 """What Envoy waits for, in sentences, and the bell that ends a wait early."""
 
 import asyncio
+import random
 
-FIRST_PAUSE_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 15.0
+from farm_protocol.backoff import BackOff
+
+_PAUSES = BackOff(0.25, 15.0)
 
 
 def pause_seconds(failures: int) -> float:
-    """Return how long to wait after the n-th failure in a row (1, 2, ...): doubling, capped."""
-    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16))
+    """Return how long to wait after the n-th failure in a row of something on this machine."""
+    return _PAUSES.after(failures)
+
+
+def farm_pause_seconds(failures: int) -> float:
+    """Return how long to wait after the n-th failure in a row of the farm's, whoever else waits."""
+    return _PAUSES.spread(failures, random.random())  # noqa: S311 - not a secret
 
 
 class WaitingRoom:

@@ -8,11 +8,13 @@ import asyncio
 import errno
 import itertools
 import logging
+import random
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
+from farm_protocol.backoff import BackOff
 from farm_protocol.errors import ErrorCode
 from farm_protocol.inside import FolderExchangedError
 from farm_protocol.paths import UnsafePathError
@@ -29,7 +31,7 @@ from envoy.journal import Download, DownloadState, Journal
 from envoy.journal.downloads import no_longer
 from envoy.process.slots import STANDS_SECONDS
 from envoy.process.threads import in_thread
-from envoy.process.waiting import WaitingRoom, pause_seconds
+from envoy.process.waiting import WaitingRoom, farm_pause_seconds
 from envoy.watch.lanes import Lanes
 from envoy.watch.writing import PartFile, in_place_mtime, remove_leftover
 
@@ -42,7 +44,7 @@ PARALLEL = 4
 MOST_CORRUPT = 3
 MOST_FAILURES = 3
 """Of one result in a row, before the others get their turn."""
-LONGEST_PAUSE_SECONDS = 600.0
+LATER = BackOff(0.5, 600.0)
 """Before a result is asked for again that the farm has failed to send."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -202,9 +204,7 @@ class Downloader:
             sentence = f"{download.relative} cannot be downloaded yet: {error} Trying again."
             self._waiting.tell(who, sentence)
             try:
-                await self._waiting.pause(
-                    min(LONGEST_PAUSE_SECONDS, pause_seconds(1) * 2.0 ** min(count, 16))
-                )
+                await self._waiting.pause(LATER.spread(count, random.random()))  # noqa: S311
             finally:
                 self._waiting.clear(who)
             self.add([(download.id, download.folder)])
@@ -231,7 +231,7 @@ class Downloader:
                 except CorruptDownloadError:
                     if attempt == MOST_CORRUPT:
                         raise
-                    await asyncio.sleep(pause_seconds(attempt))
+                    await asyncio.sleep(farm_pause_seconds(attempt))
         else:
             await self._on_disk(download.folder, remove_leftover, download)
         assert mtime_ns is not None

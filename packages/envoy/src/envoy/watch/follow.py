@@ -13,7 +13,7 @@ from envoy.farm.client import FarmClient
 from envoy.farm.patience import Patience
 from envoy.journal import Entry, Journal, LostDownload, NewDownload, Watch
 from envoy.process.threads import in_thread
-from envoy.process.waiting import WaitingRoom, pause_seconds
+from envoy.process.waiting import WaitingRoom, farm_pause_seconds
 from envoy.watch.download import Downloader
 from envoy.watch.match import destinations
 
@@ -71,11 +71,11 @@ class Follower:
                 # Refused for good, for example by a farm that is too old: nothing else to do.
                 failures += 1
                 self._waiting.tell("feed", f"Results cannot be watched: {error}")
-                await self._waiting.pause(pause_seconds(failures))
+                await self._waiting.pause(farm_pause_seconds(failures))
             except Exception:
                 failures += 1
                 log.exception("the change feed cannot be followed")
-                await self._waiting.pause(pause_seconds(failures))
+                await self._waiting.pause(farm_pause_seconds(failures))
 
     async def _step(self, account: str, patience: Patience) -> None:
         farm = self._farm.identity
@@ -98,7 +98,7 @@ class Follower:
         if said and news.cursor <= cursor:
             self._still += 1
             self._waiting.tell("feed", "The farm sends the same news again and again.")
-            await self._waiting.pause(max(QUICK_SECONDS, pause_seconds(self._still)))
+            await self._waiting.pause(max(QUICK_SECONDS, farm_pause_seconds(self._still)))
             return
         self._still = 0
         if not said and took < QUICK_SECONDS:

@@ -18,13 +18,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from farm_protocol.backoff import BackOff
+
 from farm.errors import TooManyAttemptsError
 
 FREE = {"device": 5, "home": 5, "account": 5, "address": 20}
 """Failures in a row without a pause. Several users may share an address."""
 
-FIRST_PAUSE_SECONDS = 2.0
-LONGEST_PAUSE_SECONDS = 300.0
+PAUSES = BackOff(2.0, 300.0)
+"""From the first failure on that is not free."""
 FORGET_SECONDS = 3600.0
 """After so long without a failure, counting begins anew."""
 MOST_KNOWN = 10_000
@@ -109,5 +111,5 @@ class Attempts:
         over = failures - FREE[whose[0]]
         if over < 0:
             return 0.0
-        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(over, 30))
+        pause = PAUSES.after(over + 1)
         return at + pause - self._clock()

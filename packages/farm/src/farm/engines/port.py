@@ -13,7 +13,9 @@ class LaunchRequest:
     """What an engine needs to start one runner.
 
     Attributes:
-        token: the runner's secret; travels in the environment, never in arguments.
+        token: the runner's secret. It travels on the runner's standard input; where an engine
+            cannot write to that, in the environment (`farm_protocol.runner.TOKEN_VARIABLE`); never
+            in arguments, which any user of the machine can read.
         farm_url: where the runner reports to.
     """
 

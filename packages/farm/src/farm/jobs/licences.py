@@ -1,7 +1,9 @@
 """How long a job waits after its renderer got no licence, and what of that is free."""
 
-FIRST_PAUSE_SECONDS = 30.0
-LONGEST_PAUSE_SECONDS = 900.0
+from farm_protocol.backoff import BackOff
+
+LICENCE_PAUSES = BackOff(30.0, 900.0)
+"""Between the tries of a job whose renderer gets no licence."""
 
 FREE_SECONDS_OF_A_TRY = 300.0
 """Who gets no licence is told so soon after its start, or after the scene was read."""
@@ -9,12 +11,6 @@ FREE_SECONDS_OF_A_TRY = 300.0
 FREE_SECONDS_OF_A_DAY = 7200.0
 """Of an account, unless the farm's settings say otherwise: that there is no licence is what a line
 of output says, a scene can print it, and not everything that it may use can be measured."""
-
-
-def licence_pause(failures: int) -> float:
-    """Return the seconds until the next try, doubled with each of the ``failures`` in a row."""
-    doubled = FIRST_PAUSE_SECONDS * 2.0 ** min(max(failures, 1) - 1, 30)
-    return min(doubled, LONGEST_PAUSE_SECONDS)
 
 
 def free_seconds(

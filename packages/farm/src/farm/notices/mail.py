@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
 
+from farm_protocol.backoff import BackOff
 from farm_protocol.text import escaped
 
 from farm.db import notices
@@ -31,8 +32,7 @@ MOST_AGE = timedelta(days=2)
 BURST_SECONDS = 0.2
 """News come in bursts: rest so long after each look."""
 _BATCH = 50
-_FIRST_PAUSE = timedelta(seconds=10)
-_LONGEST_PAUSE = timedelta(minutes=15)
+_PAUSES = BackOff(10.0, 900.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ class Mailer:
     def _postpone(self, due: Sequence[Notice], error: str) -> None:
         now = self._clock()
         for notice in due:
-            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(notice.attempts, 30))
+            pause = timedelta(seconds=_PAUSES.after(notice.attempts + 1))
             with self._database.write() as connection:
                 notices.postponed(connection, notice.id, now + pause, error)
         logger.warning("%d notices cannot be sent now: %s", len(due), error)

@@ -3,7 +3,8 @@
 python -m farm.runner --work-dir DIR [--farm URL] [--program PRODUCT=PATH]... [--sandbox MODE]
                       [--render-user NAME]
 
-The token is in FARM_RUNNER_TOKEN; without --farm, address and token come on standard input.
+An engine writes address and token to its standard input; with --farm, the token is in
+FARM_RUNNER_TOKEN.
 
 __main__   arguments, environment, signals
 loop       the job: stage once, then claim after claim

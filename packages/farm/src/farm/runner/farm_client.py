@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from farm_protocol.backoff import BackOff
 from farm_protocol.errors import ErrorBody
 from farm_protocol.files import BlobHash
 from farm_protocol.hashing import CHUNK_BYTES, hash_file
@@ -49,7 +50,7 @@ somebody is told, and rendering it again would need the same room."""
 HURRY_SECONDS = 3.0
 """How long calls are repeated once the runner has been told to end."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_PAUSES = BackOff(0.1, 5.0)
 _MOST_BYTES = 2**24
 """Of an answer; of the job, which names all files of its project, `_MOST_JOB_BYTES`."""
 _MOST_JOB_BYTES = 2**29
@@ -221,21 +222,21 @@ class Farm:
 
     def _insist(self, call: Callable[[], httpx.Response]) -> httpx.Response:
         """Make a call until it is answered for good."""
-        begin, pause = time.monotonic(), _FIRST_PAUSE
+        begin, failures = time.monotonic(), 0
         while True:
             try:
                 return _checked(call())
             except (httpx.HTTPError, _RetryLaterError) as error:
+                failures += 1
                 full = isinstance(error, _NoRoomError)
                 patience = FULL_SECONDS if full else self._give_up
                 patience = HURRY_SECONDS if self._hurry.is_set() else patience
-                if time.monotonic() - begin + pause > patience:
+                if time.monotonic() - begin + _PAUSES.after(failures) > patience:
                     raise FarmGoneError(f"The farm does not answer: {error}") from error
             # Spread out, so that a restarted farm does not meet all runners at once.
-            self._hurry.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311 - not a secret
+            self._hurry.wait(_PAUSES.spread(failures, random.random()))  # noqa: S311 - not a secret
             if self._hurry.is_set():
-                time.sleep(_FIRST_PAUSE)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+                time.sleep(_PAUSES.first)
 
 
 def _refuse_strangers(request: httpx.Request) -> None:

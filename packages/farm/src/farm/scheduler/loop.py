@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+from farm_protocol.backoff import BackOff
 from farm_protocol.jobs import JobState
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS, IDLE_TIMEOUT_SECONDS
 from sqlalchemy import Connection, select
@@ -52,8 +53,7 @@ _IDLE_GRACE = timedelta(seconds=IDLE_TIMEOUT_SECONDS)
 _HUNG = f"a runner was not heard of for {IDLE_TIMEOUT_SECONDS / 60:.0f} minutes"
 _ENDED = "a runner ended before it could begin"
 
-_FIRST_BACK_OFF = timedelta(seconds=1)
-_LONGEST_BACK_OFF = timedelta(seconds=60)
+_BACK_OFF = BackOff(1.0, 60.0)
 
 
 class Scheduler:
@@ -290,17 +290,15 @@ class Scheduler:
 
     def _hold_back(self, job_id: str, now: datetime) -> None:
         failures = self._held_back.get(job_id, (0, now))[0] + 1
-        pause = min(_LONGEST_BACK_OFF, _FIRST_BACK_OFF * 2.0 ** min(failures - 1, 30))
-        self._held_back[job_id] = (failures, now + pause)
-        logger.warning(
-            "a runner of job %s could not start; next try in %.0f s", job_id, pause.total_seconds()
-        )
+        seconds = _BACK_OFF.after(failures)
+        self._held_back[job_id] = (failures, now + timedelta(seconds=seconds))
+        logger.warning("a runner of job %s could not start; next try in %.0f s", job_id, seconds)
 
     def _back_off(self, now: datetime) -> set[str]:
         # Forgotten once it has been quiet for as long as the longest back-off.
         self._held_back = {
             job_id: held
             for job_id, held in self._held_back.items()
-            if now < held[1] + _LONGEST_BACK_OFF
+            if now < held[1] + timedelta(seconds=_BACK_OFF.longest)
         }
         return {job_id for job_id, held in self._held_back.items() if now < held[1]}

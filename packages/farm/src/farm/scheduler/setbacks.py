@@ -14,7 +14,7 @@ from farm.db.job_rows import JobRow
 from farm.db.runners import RunnerRow
 from farm.jobs import said
 from farm.jobs.hosts import KNOWN_SECONDS, MAX_HOST_FAILURES, REFUSED_PAUSE_SECONDS, avoided
-from farm.jobs.licences import licence_pause
+from farm.jobs.licences import LICENCE_PAUSES
 from farm.jobs.said import NOTHING, WAITS, another_machine
 from farm.scheduler import programs, writer
 
@@ -88,7 +88,7 @@ def no_licence(connection: Connection, job: JobRow, sentence: str, now: datetime
         return  # Another runner found it out a moment ago.
     delivering = tasks.is_delivering(connection, job["id"])
     failures = max(1, job["licence_failures"] + (not delivering))
-    until = now + timedelta(seconds=licence_pause(failures))
+    until = now + timedelta(seconds=LICENCE_PAUSES.after(failures))
     job_rows.put(connection, job, licence_failures=failures, not_before=until)
     what = said.no_licence(sentence, until, others=job["frames_running"] > 0)
     writer.say_at_work(connection, job, what)
