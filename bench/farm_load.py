@@ -3,11 +3,11 @@
 import statistics
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from farm.db.opening import open_database
-from farm.engines.port import LaunchRequest
+from farm.engines.port import EngineError, LaunchRequest, Phase, Sight
 from farm.scheduler.loop import Scheduler
 from farm.wakeup import Wakeup
 from rich.console import Console
@@ -69,20 +69,22 @@ class _NoEngine:
     """Starts nothing: there is no machine."""
 
     host = ""
+    outlives_farm = False
+    certain = True
 
     def prepare(self) -> None:
         """Nothing to prepare."""
 
-    def launch(self, request: LaunchRequest) -> str:
+    def launch(self, requests: Sequence[LaunchRequest]) -> list[str | EngineError]:
         """Never called without a machine."""
         raise NotImplementedError
 
     def stop(self, reference: str) -> None:
         """Nothing runs."""
 
-    def alive(self, references: Collection[str]) -> set[str]:
+    def look(self, references: Collection[str]) -> dict[str, Sight]:
         """Nothing lives."""
-        return set()
+        return {each: Sight(Phase.GONE) for each in references}
 
     def close(self) -> None:
         """Nothing prepared."""

@@ -6,7 +6,7 @@ and instead of starting a runner it leaves the order in the folder ``orders`` of
 
 import argparse
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ from farm.catalogue import Catalogue
 from farm.catalogue.machines import Machines
 from farm.catalogue.products import Installed, product_rows
 from farm.config import Settings
-from farm.engines.port import LaunchRequest
+from farm.engines.port import EngineError, LaunchRequest, Phase, Sight
 
 
 class FolderEngine:
     """An engine whose runners are files: a runner lives as long as its order is there."""
 
     host = ""
+    outlives_farm = False
+    certain = True
 
     def __init__(self, orders: Path) -> None:
         self._orders = orders
@@ -31,8 +33,11 @@ class FolderEngine:
     def prepare(self) -> None:
         """Nothing to prepare."""
 
-    def launch(self, request: LaunchRequest) -> str:
-        """Leave ``<runner id>.json`` with the farm's address and the token."""
+    def launch(self, requests: Sequence[LaunchRequest]) -> list[str | EngineError]:
+        """Leave ``<runner id>.json`` with the farm's address and the token, for each."""
+        return [self._launch(request) for request in requests]
+
+    def _launch(self, request: LaunchRequest) -> str:
         order = {"farm": request.farm_url, "token": request.token}
         part = self._orders / f"{request.runner_id}.part"
         part.write_text(json.dumps(order))
@@ -43,9 +48,13 @@ class FolderEngine:
         """Take the order away."""
         (self._orders / f"{reference}.json").unlink(missing_ok=True)
 
-    def alive(self, references: Collection[str]) -> set[str]:
-        """Return those whose order is there."""
-        return {each for each in references if (self._orders / f"{each}.json").exists()}
+    def look(self, references: Collection[str]) -> dict[str, Sight]:
+        """Return that those run whose order is there."""
+        return {each: Sight(self._phase(each)) for each in references}
+
+    def _phase(self, reference: str) -> Phase:
+        there = (self._orders / f"{reference}.json").exists()
+        return Phase.RUNNING if there else Phase.GONE
 
     def close(self) -> None:
         """Nothing prepared."""

@@ -3,73 +3,64 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 from farm.engines import local
 from farm.engines.local import LocalEngine
-from farm.engines.port import LaunchRequest
+from farm.engines.port import Engine, LaunchRequest, Phase
 
-
-class Door(BaseHTTPRequestHandler):
-    """Notes who knocks; answers 401 once the test opens it."""
-
-    def do_GET(self) -> None:
-        self.server.tokens.append(self.headers["Authorization"])  # type: ignore[attr-defined]
-        self.server.knocked.release()  # type: ignore[attr-defined]
-        self.server.open.wait(30)  # type: ignore[attr-defined]
-        self.send_response(401)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Silent."""
-
-
-@pytest.fixture
-def door() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    server.tokens, server.knocked = [], threading.Semaphore(0)  # type: ignore[attr-defined]
-    server.open = threading.Event()  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.open.set()  # type: ignore[attr-defined]
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
+from .conftest import Door
+from .contract import EngineContract
 
 PROGRAMS = {"nuke": ["/opt/a/Nuke15.1", "/opt/b/Nuke14.0"], "maya": ["/opt/my maya/Render"]}
+
+
+class TestLocal(EngineContract):
+    """The contract of all engines."""
+
+    def make(self, folder: Path, on_exit: Callable[[], None]) -> Engine:
+        return LocalEngine(folder / "work", folder / "logs", PROGRAMS, on_exit)
+
+    def breaks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_processes(*_: object, **__: object) -> None:
+            raise OSError("no processes left")
+
+        monkeypatch.setattr(subprocess, "Popen", no_processes)
 
 
 class House:
     """An engine, and a count of the runners that have ended."""
 
-    def __init__(self, folder: Path, door: ThreadingHTTPServer) -> None:
+    def __init__(self, folder: Path, door: Door) -> None:
         self.folder = folder
         self.ended = threading.Semaphore(0)
         self.url = f"http://127.0.0.1:{door.server_port}"
         self.engine = LocalEngine(folder / "work", folder / "logs", PROGRAMS, self.ended.release)
 
     def launch(self, token: str) -> str:
-        return self.engine.launch(LaunchRequest("r1", "j1", "local-cpu", self.url, token))
+        (reference,) = self.engine.launch([LaunchRequest("r1", "j1", "local-cpu", self.url, token)])
+        assert isinstance(reference, str)
+        return reference
+
+    def alive(self, *references: str) -> set[str]:
+        sights = self.engine.look(references)
+        return {each for each in references if sights[each].phase is Phase.RUNNING}
 
 
 @pytest.fixture
-def house(tmp_path: Path, door: ThreadingHTTPServer) -> House:
+def house(tmp_path: Path, door: Door) -> House:
     return House(tmp_path, door)
 
 
-def test_a_runner_from_launch_to_end(house: House, door: ThreadingHTTPServer) -> None:
+def test_a_runner_from_launch_to_end(house: House, door: Door) -> None:
     reference = house.launch("secret-token")
-    assert door.knocked.acquire(timeout=30)  # type: ignore[attr-defined]
-    assert door.tokens == ["Bearer secret-token"]  # type: ignore[attr-defined]
+    assert door.knocked.acquire(timeout=30)
+    assert door.tokens == ["secret-token"]
     process = psutil.Process(int(reference.split(":")[0]))
-    assert house.engine.alive([reference, "1:0.0", "999999:1.0"]) == {reference}
+    assert house.alive(reference, "1:0.0", "999999:1.0") == {reference}
     given = process.cmdline()
     assert [given[at + 1] for at, word in enumerate(given) if word == "--program"] == [
         "nuke=/opt/a/Nuke15.1",
@@ -79,41 +70,39 @@ def test_a_runner_from_launch_to_end(house: House, door: ThreadingHTTPServer) ->
     # The secret can be seen neither in its arguments nor in its environment.
     assert "secret-token" not in " ".join(process.cmdline())
     assert "secret-token" not in str(process.environ())
-    door.open.set()  # type: ignore[attr-defined]
+    door.open.set()
     assert house.ended.acquire(timeout=30)
-    assert house.engine.alive([reference]) == set()
+    assert house.alive(reference) == set()
 
 
-def test_stop_ends_a_runner_and_forgives_unknown_ones(
-    house: House, door: ThreadingHTTPServer
-) -> None:
+def test_stop_ends_a_runner_and_forgives_unknown_ones(house: House, door: Door) -> None:
     reference = house.launch("t")
-    assert door.knocked.acquire(timeout=30)  # type: ignore[attr-defined]
+    assert door.knocked.acquire(timeout=30)
     house.engine.stop(reference)
     house.engine.stop(reference)
     house.engine.stop("1:0.0")
-    door.open.set()  # type: ignore[attr-defined]
+    door.open.set()
     assert house.ended.acquire(timeout=30)
-    assert house.engine.alive([reference]) == set()
+    assert house.alive(reference) == set()
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="elsewhere a process keeps the time of its start")
 def test_a_step_of_the_clock_loses_no_runner(
-    house: House, door: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+    house: House, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = house.launch("t")
-    assert door.knocked.acquire(timeout=30)  # type: ignore[attr-defined]
+    assert door.knocked.acquire(timeout=30)
     # The kernel tells of an earlier or later boot whenever the clock is set.
     moved = psutil.boot_time() + 3600
     monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: moved)
-    assert house.engine.alive([reference]) == {reference}
+    assert house.alive(reference) == {reference}
     house.engine.stop(reference)
     assert house.ended.acquire(timeout=30)
-    assert house.engine.alive([reference]) == set()
+    assert house.alive(reference) == set()
 
 
 def test_a_spare_runner_is_used_and_let_go(
-    house: House, door: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+    house: House, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = set(psutil.Process().children())
     house.engine.prepare()
@@ -121,8 +110,8 @@ def test_a_spare_runner_is_used_and_let_go(
     house.engine.prepare()
     assert set(psutil.Process().children()) - others == {spare}
     assert house.launch("t").split(":")[0] == str(spare.pid)
-    assert door.knocked.acquire(timeout=30)  # type: ignore[attr-defined]
-    door.open.set()  # type: ignore[attr-defined]
+    assert door.knocked.acquire(timeout=30)
+    door.open.set()
     assert house.ended.acquire(timeout=30)
     monkeypatch.setattr(local, "SPARE_SECONDS", 0.1)
     house.engine.prepare()
@@ -133,7 +122,7 @@ def test_a_spare_runner_is_used_and_let_go(
     assert set(psutil.Process().children()) <= others
 
 
-def test_folders_of_dead_runners_are_removed(tmp_path: Path, door: ThreadingHTTPServer) -> None:
+def test_folders_of_dead_runners_are_removed(tmp_path: Path, door: Door) -> None:
     gone = max(psutil.pids()) + 100_000
     dead = tmp_path / "work" / f"job-{gone}-abc"
     living = tmp_path / "work" / f"job-{psutil.Process().pid}-abc"

@@ -1,7 +1,7 @@
 """A farm's API over real HTTP on a real database, with an engine that starts nothing."""
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from farm.catalogue.machines import Machines
 from farm.catalogue.products import Installed, product_rows
 from farm.db.engine.database import Database
 from farm.db.opening import open_database
-from farm.engines.port import LaunchRequest
+from farm.engines.port import EngineError, LaunchRequest, Phase, Sight
 from farm.process.server import FarmServer, listen
 from farm.scheduler.loop import Scheduler
 from farm.stores.disk import DiskStore
@@ -33,10 +33,22 @@ from farm_protocol.users import NewUser, Role
 
 
 class RecordingEngine:
-    """Keeps what it was asked for. Strict: a reference that it never gave is an error."""
+    """Keeps what it was asked for. Strict: a reference that it never gave is an error.
+
+    Attributes:
+        queue: why runners wait that it has not started yet, by reference.
+        mute: it cannot tell of any runner.
+        liar: it says that all are gone.
+    """
 
     def __init__(self) -> None:
         self.host = ""
+        self.outlives_farm = False
+        self.certain = True
+        self.queue: dict[str, str] = {}
+        self.queues = ""
+        self.mute = self.liar = False
+        self.calls = self.looks = 0
         self.launched: list[LaunchRequest] = []
         self.living: set[str] = set()
         self.given: set[str] = set()
@@ -44,7 +56,11 @@ class RecordingEngine:
         self.changed = threading.Condition()
         self.obedient = False
 
-    def launch(self, request: LaunchRequest) -> str:
+    def launch(self, requests: Sequence[LaunchRequest]) -> list[str | EngineError]:
+        self.calls += 1
+        return [self._launch(request) for request in requests]
+
+    def _launch(self, request: LaunchRequest) -> str:
         with self.changed:
             assert request.token
             assert request.farm_url.startswith("http://127.0.0.1:")
@@ -52,6 +68,8 @@ class RecordingEngine:
             reference = f"fake:{request.runner_id}"
             self.given.add(reference)
             self.living.add(reference)
+            if self.queues:
+                self.queue[reference] = self.queues
             self.changed.notify_all()
             return reference
 
@@ -74,9 +92,29 @@ class RecordingEngine:
         if self.obedient:
             self.living.discard(reference)
 
-    def alive(self, references: Collection[str]) -> set[str]:
+    def look(self, references: Collection[str]) -> dict[str, Sight]:
         assert self.given.issuperset(references)
-        return self.living & set(references)
+        with self.changed:
+            self.looks += 1
+            self.changed.notify_all()
+        if self.mute:
+            raise EngineError("The queue does not answer.")
+        return {each: self._sight(each) for each in references}
+
+    def _sight(self, reference: str) -> Sight:
+        if self.liar or reference not in self.living:
+            return Sight(Phase.GONE)
+        if reference in self.queue:
+            return Sight(Phase.QUEUED, self.queue[reference])
+        return Sight(Phase.RUNNING)
+
+    def wait_for_looks(self, count: int, wakeup: Wakeup) -> None:
+        """Wait until the scheduler has looked at its runners so many times more."""
+        for _ in range(count):
+            with self.changed:
+                seen = self.looks
+                wakeup.notify()
+                assert self.changed.wait_for(lambda: self.looks > seen, 20)  # noqa: B023
 
     def wait_for(self, count: int) -> LaunchRequest:
         with self.changed:

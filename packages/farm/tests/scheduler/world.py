@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from farm.db.engine.database import Database
 from farm.db.opening import open_database
 from farm.db.plans import Plan
 from farm.db.runners import Caller
-from farm.engines.port import LaunchRequest
+from farm.engines.port import EngineError, LaunchRequest, Phase, Sight
 from farm.errors import InvalidRequestError
 from farm.products import BUILT_IN
 from farm.scheduler import claims
@@ -139,6 +139,8 @@ class StrictEngine:
         self.launched = 0
 
     host = ""
+    outlives_farm = False
+    certain = True
 
     def prepare(self) -> None:
         """Nothing to make faster."""
@@ -146,7 +148,10 @@ class StrictEngine:
     def close(self) -> None:
         """Nothing prepared."""
 
-    def launch(self, request: LaunchRequest) -> str:
+    def launch(self, requests: Sequence[LaunchRequest]) -> list[str | EngineError]:
+        return [self._launch(request) for request in requests]
+
+    def _launch(self, request: LaunchRequest) -> str:
         self.world.check_limits(request)
         self.launched += 1
         reference = f"process {self.launched}"
@@ -157,8 +162,11 @@ class StrictEngine:
     def stop(self, reference: str) -> None:
         self.processes.pop(reference, None)
 
-    def alive(self, references: Collection[str]) -> set[str]:
-        return set(references) & set(self.processes)
+    def look(self, references: Collection[str]) -> dict[str, Sight]:
+        return {
+            each: Sight(Phase.RUNNING if each in self.processes else Phase.GONE)
+            for each in references
+        }
 
 
 class Rests(Wakeup):

@@ -20,6 +20,8 @@ class RunnerRow:
 
     Attributes:
         reference: the engine's; None until it was launched.
+        heard_at: when it last showed signs of life before its first claim; None: it was launched,
+            and may still wait for a machine.
         host: that the engine or else its first claim has named; "" when neither has yet.
         yielding: it shall end after the frame it is at.
     """
@@ -31,6 +33,7 @@ class RunnerRow:
     expires_at: datetime
     host: str
     yielding: bool
+    heard_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ _RUNNER = (
     runners.c.expires_at,
     runners.c.host,
     runners.c.yielding,
+    runners.c.heard_at,
 )
 
 
@@ -140,18 +144,35 @@ def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerR
 def idle_runners(connection: Connection, heard_before: datetime) -> list[RunnerRow]:
     """Return living runners without a claim of which nothing was heard since a moment.
 
-    They got ready for their first claim then, or ended one.
+    They got ready for their first claim then, or ended one. Who waits for a machine has shown no
+    sign of life yet, and is not idle.
     """
     busy = select(claims.c.id).where(
         claims.c.runner_id == runners.c.id,
         or_(claims.c.ended_at.is_(None), claims.c.ended_at >= heard_before),
     )
+    first = (
+        select(func.min(claims.c.created_at))
+        .where(claims.c.runner_id == runners.c.id)
+        .scalar_subquery()
+    )
     query = select(*_RUNNER).where(
         runners.c.ended_at.is_(None),
-        func.coalesce(runners.c.heard_at, runners.c.created_at) < heard_before,
+        func.coalesce(runners.c.heard_at, first) < heard_before,
         ~busy.exists(),
     )
     return [RunnerRow(*row) for row in connection.execute(query)]
+
+
+def heard_since(connection: Connection, moment: datetime) -> set[str]:
+    """Return the ids of the living runners that were heard of since then."""
+    lately = select(claims.c.id).where(
+        claims.c.runner_id == runners.c.id, claims.c.heartbeat_at >= moment
+    )
+    query = select(runners.c.id).where(
+        runners.c.ended_at.is_(None), or_(runners.c.heard_at >= moment, lately.exists())
+    )
+    return set(connection.execute(query).scalars())
 
 
 def set_heard(connection: Connection, runner_id: str, now: datetime) -> None:

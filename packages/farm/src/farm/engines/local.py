@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from farm.engines.port import RUNNER_STOP_SECONDS, EngineError, LaunchRequest
+from farm.engines.port import RUNNER_STOP_SECONDS, EngineError, LaunchRequest, Phase, Sight
 from farm.runner.workplace import remove_place
 
 SPARE_SECONDS = 600.0
@@ -37,6 +37,8 @@ class LocalEngine:
 
     module = "farm.runner"
     """What a runner's process runs."""
+    outlives_farm = False
+    certain = True
 
     def __init__(
         self,
@@ -84,8 +86,11 @@ class LocalEngine:
             self._timer.daemon = True
             self._timer.start()
 
-    def launch(self, request: LaunchRequest) -> str:
+    def launch(self, requests: Sequence[LaunchRequest]) -> list[str | EngineError]:
         """See `farm.engines.port.Engine.launch`."""
+        return [self._launch(request) for request in requests]
+
+    def _launch(self, request: LaunchRequest) -> str | EngineError:
         order = json.dumps({"farm": request.farm_url, "token": request.token})
         try:
             process = self._take_spare() or self._start()
@@ -95,7 +100,7 @@ class LocalEngine:
             with process.stdin as orders:
                 orders.write(f"{order}\n".encode())
         except OSError as error:
-            raise EngineError(f"A runner could not be started: {error}.") from error
+            return EngineError(f"A runner could not be started: {error}.")
         threading.Thread(target=self._reap, args=[process], daemon=True).start()
         return reference
 
@@ -146,9 +151,12 @@ class LocalEngine:
             _signal(process, signal.SIGTERM)
             threading.Thread(target=_make_sure, args=[process], daemon=True).start()
 
-    def alive(self, references: Collection[str]) -> set[str]:
-        """See `farm.engines.port.Engine.alive`."""
-        return {each for each in references if _process(each) is not None}
+    def look(self, references: Collection[str]) -> dict[str, Sight]:
+        """See `farm.engines.port.Engine.look`."""
+        return {
+            each: Sight(Phase.GONE if _process(each) is None else Phase.RUNNING)
+            for each in references
+        }
 
     def _reap(self, process: "subprocess.Popen[bytes]") -> None:
         process.wait()
@@ -169,6 +177,8 @@ def _sweep(work_dir: Path) -> None:
 
 def _process(reference: str) -> psutil.Process | None:
     pid, _, started = reference.partition(":")
+    if not pid.isdecimal():
+        return None  # Not one of ours.
     try:
         process = psutil.Process(int(pid))
         same = _started(process) == started

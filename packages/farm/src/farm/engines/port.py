@@ -1,7 +1,12 @@
-"""The seams where a concrete part can be exchanged. Narrow, and in domain types only."""
+"""What starts and stops runners: the seam behind which a queue or a cluster can stand.
 
-from collections.abc import Collection
+Narrow, and in domain types only. `packages/farm/tests/engines/contract.py` is what every engine
+passes.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 RUNNER_STOP_SECONDS = 10.0
@@ -26,36 +31,73 @@ class LaunchRequest:
     token: str
 
 
+class Phase(StrEnum):
+    """Where a runner is in its life."""
+
+    QUEUED = "queued"
+    """It waits for a machine."""
+    RUNNING = "running"
+    GONE = "gone"
+    """It has ended, or nobody knows of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What an engine sees of a runner.
+
+    Attributes:
+        reason: why it waits, as a sentence for people; "" when it does not, or nobody says.
+    """
+
+    phase: Phase
+    reason: str = ""
+
+
 class Engine(Protocol):
     """Starts and stops runners. Knows nothing of jobs, frames or results.
 
     Attributes:
         host: the machine on which all its runners are; "" when they are on several. Then a runner
             names its machine itself, before any scene has run there.
+        outlives_farm: its runners go on when the farm ends, and report to its successor; else the
+            farm stops them before it ends.
+        certain: what `look` tells is so. Else it is hearsay, as a queue's listing is: a runner
+            that was heard of lately is not believed to be gone.
     """
 
     @property
     def host(self) -> str: ...
 
+    @property
+    def outlives_farm(self) -> bool: ...
+
+    @property
+    def certain(self) -> bool: ...
+
     def prepare(self) -> None:
         """A launch is likely soon: do now what makes it faster. Doing nothing is right too."""
 
-    def launch(self, request: LaunchRequest) -> str:
-        """Start a runner and return a reference that survives a restart of the farm.
+    def launch(self, requests: Sequence[LaunchRequest]) -> "list[str | EngineError]":
+        """Start runners, all at once where that is cheaper.
+
+        Returns:
+            for each request, in its order, a reference that survives a restart of the farm; or
+            why this runner could not be started: trying again later is right.
+        """
+
+    def look(self, references: Collection[str]) -> Mapping[str, Sight]:
+        """Return how each of these runners stands; unknown references are gone.
 
         Raises:
-            EngineError: the runner could not be started; trying again later is right.
+            EngineError: nothing can be told now.
         """
 
     def stop(self, reference: str) -> None:
         """Ask the runner to end, and make sure that it does. Unknown references are fine."""
-
-    def alive(self, references: Collection[str]) -> set[str]:
-        """Return those of ``references`` whose runner still lives."""
 
     def close(self) -> None:
         """Give up what `prepare` has made. Runners live on."""
 
 
 class EngineError(Exception):
-    """An engine could not start a runner. ``str()`` is a sentence for people."""
+    """An engine could not start a runner, or tell of some. ``str()`` is a sentence for people."""

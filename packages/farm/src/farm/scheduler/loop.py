@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -18,11 +18,11 @@ from farm.db import claims as rows
 from farm.db.engine.database import Database
 from farm.db.runners import RunnerRow
 from farm.db.tables import jobs
-from farm.engines.port import Engine, EngineError, LaunchRequest
+from farm.engines.port import Engine, EngineError, LaunchRequest, Phase, Sight
 from farm.jobs.said import no_runner
 from farm.jobs.transitions import Event
 from farm.scheduler import claim_ends, claims, money, writer
-from farm.scheduler.plan import Decision, Snapshot, plan
+from farm.scheduler.plan import Decision, Launch, Snapshot, plan
 from farm.scheduler.snapshot import read_snapshot
 from farm.wakeup import Wakeup
 
@@ -117,8 +117,10 @@ class Scheduler:
         self._wakeup.notify()
 
     def stop_runners(self) -> None:
-        """Ask every runner to end: the farm is going down on purpose."""
+        """Ask every runner to end that shall not outlive the farm, which goes down on purpose."""
         self._engine.close()
+        if self._engine.outlives_farm:
+            return
         with self._database.read() as connection:
             living = runners.live_runners(connection)
         for runner in living:
@@ -130,11 +132,12 @@ class Scheduler:
         self._engine.prepare()
 
     def runners_alive(self) -> bool:
-        """Return whether a runner that the engine started still lives."""
+        """Return whether a runner still lives that ends before the farm does."""
+        if self._engine.outlives_farm:
+            return False
         with self._database.read() as connection:
             living = runners.live_runners(connection)
-        references = [each.reference for each in living if each.reference is not None]
-        return bool(self._engine.alive(references))
+        return any(sight.phase is not Phase.GONE for sight in self._look(living).values())
 
     def tick(self) -> bool:
         """Do one pass. Returns whether runners live or are wanted."""
@@ -150,7 +153,10 @@ class Scheduler:
                 ).scalars()
             )
         patient = self._is_patient(now)
-        gone = self._vanished(living, now)
+        sights = self._look(living)
+        gone = self._vanished(living, sights, now)
+        self._note_begun(living, sights, now)
+        self._tell_queued(living, sights)
         if gone or stuck or ((silent or idle) and not patient):
             self._take_back(gone, now)
         if stopping:
@@ -161,9 +167,7 @@ class Scheduler:
             snapshot = read_snapshot(connection, slots, self._back_off(now), now)
         decision = plan(snapshot)
         self._let_yield(snapshot, decision)
-        for launch in decision.launches:
-            for _ in range(launch.count):
-                self._launch(launch.job_id, launch.machine_type)
+        self._launch(decision.launches)
         self._prepare(snapshot, decision, bool(living))
         self._tell_readers()
         return bool(living or decision.launches or self._held_back)
@@ -202,16 +206,64 @@ class Scheduler:
             self._engine.prepare()  # Who has just rendered often renders again.
         self._was_busy = living or bool(started)
 
-    def _vanished(self, living: list[RunnerRow], now: datetime) -> list[RunnerRow]:
+    def _look(self, living: Sequence[RunnerRow]) -> Mapping[str, Sight]:
+        """Return what the engine sees of the runners, by reference; nothing when it cannot tell."""
         references = [each.reference for each in living if each.reference is not None]
-        alive = self._engine.alive(references) if references else set()
-        return [
+        try:
+            return self._engine.look(references) if references else {}
+        except EngineError as error:
+            logger.warning("%s", error)
+            return {}
+
+    def _vanished(
+        self, living: Sequence[RunnerRow], sights: Mapping[str, Sight], now: datetime
+    ) -> list[RunnerRow]:
+        gone = [
             each
             for each in living
-            if (each.reference is not None and each.reference not in alive)
+            if _phase(each, sights) is Phase.GONE
             # Launched, perhaps, by a farm that crashed before it could note the reference.
             or (each.reference is None and each.created_at < now - _LAUNCH_GRACE)
         ]
+        if self._engine.certain or not gone:
+            return gone
+        with self._database.read() as connection:
+            heard = runners.heard_since(connection, now - _PATIENCE)
+        return [each for each in gone if each.id not in heard]
+
+    def _note_begun(
+        self, living: Sequence[RunnerRow], sights: Mapping[str, Sight], now: datetime
+    ) -> None:
+        """Let the patience with runners begin that have left their engine's queue."""
+        begun = [
+            each.id
+            for each in living
+            if each.heard_at is None and _phase(each, sights) is Phase.RUNNING
+        ]
+        if begun:
+            with self._database.write() as connection:
+                for runner_id in begun:
+                    runners.set_heard(connection, runner_id, now)
+
+    def _tell_queued(self, living: Sequence[RunnerRow], sights: Mapping[str, Sight]) -> None:
+        """Let jobs say why they wait whose runners all stand in the engine's queue."""
+        queued: dict[str, str] = {}
+        at_work = set()
+        for runner in living:
+            if runner.heard_at is None and _phase(runner, sights) is Phase.QUEUED:
+                reason = sights[runner.reference or ""].reason
+                queued[runner.job_id] = queued.get(runner.job_id) or reason
+            else:
+                at_work.add(runner.job_id)
+        for job_id, reason in queued.items():
+            if job_id in at_work:
+                continue
+            told = no_runner(reason or "all machines are in use.")
+            with self._database.read() as connection:
+                if job_rows.row(connection, job_id)["sentence"] == told.sentence:
+                    continue  # Nothing new.
+            with self._database.write() as connection:
+                writer.say_at_work(connection, job_rows.row(connection, job_id), told)
 
     def _take_back(self, gone: list[RunnerRow], now: datetime) -> None:
         with self._database.write() as connection:
@@ -254,39 +306,45 @@ class Scheduler:
 
         self._database.write_in_portions(stopping, finish)
 
-    def _launch(self, job_id: str, machine_type: str) -> None:
-        now = self._clock()
-        runner_id, token = uuid4().hex, new_secret()
-        with self._database.write() as connection:
-            # Stored before it starts: a runner that nobody knows of could not be stopped.
-            runners.note_served(connection, job_id, now)
-            runners.add_runner(
-                connection,
-                runner_id=runner_id,
-                job_id=job_id,
-                token_hash=hash_secret(token),
-                host=self._engine.host,
-                now=now,
-                expires_at=now + claims.TOKEN_LIFE,
+    def _launch(self, launches: Sequence[Launch]) -> None:
+        requests = [
+            LaunchRequest(
+                runner_id=uuid4().hex,
+                job_id=launch.job_id,
+                machine_type=launch.machine_type,
+                farm_url=self._farm_url,
+                token=new_secret(),
             )
-        request = LaunchRequest(
-            runner_id=runner_id,
-            job_id=job_id,
-            machine_type=machine_type,
-            farm_url=self._farm_url,
-            token=token,
-        )
-        try:
-            reference = self._engine.launch(request)
-        except EngineError as error:
-            self._hold_back(job_id, now)
-            with self._database.write() as connection:
-                runners.end_runner(connection, runner_id, now)
-                row = job_rows.row(connection, job_id)
-                writer.say_at_work(connection, row, no_runner(str(error)))
+            for launch in launches
+            for _ in range(launch.count)
+        ]
+        if not requests:
             return
+        now = self._clock()
         with self._database.write() as connection:
-            runners.set_reference(connection, runner_id, reference)
+            # Stored before they start: a runner that nobody knows of could not be stopped.
+            for job_id in dict.fromkeys(request.job_id for request in requests):
+                runners.note_served(connection, job_id, now)
+            for request in requests:
+                runners.add_runner(
+                    connection,
+                    runner_id=request.runner_id,
+                    job_id=request.job_id,
+                    token_hash=hash_secret(request.token),
+                    host=self._engine.host,
+                    now=now,
+                    expires_at=now + claims.TOKEN_LIFE,
+                )
+        launched = self._engine.launch(requests)
+        with self._database.write() as connection:
+            for request, reference in zip(requests, launched, strict=True):
+                if isinstance(reference, EngineError):
+                    self._hold_back(request.job_id, now)
+                    runners.end_runner(connection, request.runner_id, now)
+                    row = job_rows.row(connection, request.job_id)
+                    writer.say_at_work(connection, row, no_runner(str(reference)))
+                else:
+                    runners.set_reference(connection, request.runner_id, reference)
 
     def _hold_back(self, job_id: str, now: datetime) -> None:
         failures = self._held_back.get(job_id, (0, now))[0] + 1
@@ -302,3 +360,9 @@ class Scheduler:
             if now < held[1] + timedelta(seconds=_BACK_OFF.longest)
         }
         return {job_id for job_id, held in self._held_back.items() if now < held[1]}
+
+
+def _phase(runner: RunnerRow, sights: Mapping[str, Sight]) -> Phase | None:
+    """Return where a runner is in its life; None when nobody can tell."""
+    sight = sights.get(runner.reference or "")
+    return sight.phase if sight is not None else None

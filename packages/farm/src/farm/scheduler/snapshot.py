@@ -134,15 +134,19 @@ def _runners(
     connection: Connection, turns: Mapping[str, float], now: datetime
 ) -> dict[str, list[RunnerView]]:
     """Return the living runners of each job, oldest first."""
-    claimed = select(claims.c.id).where(claims.c.runner_id == runners.c.id)
-    begun = claimed.where(or_(claims.c.frames_done > 0, claims.c.current_frame.is_not(None)))
+    own = claims.c.runner_id == runners.c.id
+    # A turn is of work: waiting for a machine is not part of it.
+    first = select(func.min(claims.c.created_at)).where(own).scalar_subquery()
+    begun = select(claims.c.id).where(
+        own, or_(claims.c.frames_done > 0, claims.c.current_frame.is_not(None))
+    )
     rows = connection.execute(
         select(
             runners.c.id,
             runners.c.job_id,
             runners.c.created_at,
             runners.c.yielding,
-            claimed.exists().label("claimed"),
+            first.label("first_claim"),
             begun.exists().label("begun"),
         )
         .where(runners.c.ended_at.is_(None))
@@ -150,8 +154,9 @@ def _runners(
     )
     living: dict[str, list[RunnerView]] = {}
     for row in rows:
-        worked = (now - row.created_at).total_seconds()
+        claimed = row.first_claim is not None
+        worked = (now - row.first_claim).total_seconds() if claimed else 0.0
         over = bool(row.begun) and worked >= turns.get(row.job_id, 0.0)
-        view = RunnerView(row.id, idle=not row.claimed, turn_over=over, yielding=row.yielding)
+        view = RunnerView(row.id, idle=not claimed, turn_over=over, yielding=row.yielding)
         living.setdefault(row.job_id, []).append(view)
     return living
