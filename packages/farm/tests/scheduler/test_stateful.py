@@ -48,7 +48,7 @@ def test_ten_thousand_frames_do_not_starve_another_users_one(place: Any) -> None
         for user_id in farm.user_ids:
             grant(connection, user_id, Decimal(10**6), "enough for everything")
     try:
-        farm.submissions.create(0, [{"id": "endless", "frames": 10_000}])
+        farm.submit(0, [{"id": "endless", "frames": 10_000}])
         farm.scheduler.tick()
         begun: dict[str, Any] = {}
 
@@ -71,7 +71,7 @@ def test_ten_thousand_frames_do_not_starve_another_users_one(place: Any) -> None
                             process.claim = None
 
         seconds(120)
-        short = farm.submissions.create(1, [{"id": "short", "frames": 1}]).jobs[0].id
+        short = farm.submit(1, [{"id": "short", "frames": 1}]).jobs[0].id
         asked = farm.now
         while farm.state(short) is not JobState.COMPLETED:
             seconds(2)
