@@ -1,6 +1,7 @@
 """A real farm whose local engine starts real runners, with `bench.null_renderer` for a Blender."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def main() -> None:
     parser.add_argument("--blender", required=True)
     parser.add_argument("--shared-results", action="store_true")
     options = parser.parse_args()
+    # Runners import nothing from the folder that they are started in.
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
     settings = Settings(data_dir=options.data_dir, blender=options.blender)
     maker = SharedResultsEngine if options.shared_results else LocalEngine
     farm.main.serve(

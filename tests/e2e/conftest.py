@@ -44,6 +44,18 @@ def until(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
     raise AssertionError(f"not within {patience:.0f} s: {what}")
 
 
+def _strange_folder(folder: Path) -> Path:
+    """Return a folder like one that an artist got from somebody: nothing in it may be run.
+
+    Whatever is imported from there ends its program, so that no test with a studio passes.
+    """
+    strange = folder / "downloaded"
+    for name in ("farm", "envoy", "json", "alembic", "httpx", "openjd", "psutil"):
+        (strange / name).mkdir(parents=True, exist_ok=True)
+        (strange / name / "__init__.py").write_text("raise SystemExit('A stranger was run.')")
+    return strange
+
+
 class Studio:
     """One artist's machine: a folder, an Envoy and what it starts."""
 
@@ -62,12 +74,13 @@ class Studio:
 
     def up(self) -> None:
         """Start Envoy and wait until its farm answers too."""
-        command = [sys.executable, "-m", "envoy", "up", "--port", str(self.port)]
+        command = [str(Path(sys.executable).with_name("envoy")), "up", "--port", str(self.port)]
         with (self.folder / "envoy.log").open("ab") as log:
             self.envoy = subprocess.Popen(
                 [*command, "--data-dir", str(self.data), *self.options],
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                cwd=_strange_folder(self.folder),
             )
         until(self._answers, "Envoy and its farm answer")
 

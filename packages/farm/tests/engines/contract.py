@@ -109,6 +109,19 @@ class EngineContract:
                 continue
             assert not any("a-secret-of-this-runner" in each for each in shown)
 
+    def test_nothing_is_imported_from_where_the_farm_was_started(
+        self, engine: Engine, door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        project = tmp_path / "downloaded project"
+        project.mkdir()
+        for name in ("farm.py", "json.py", "openjd.py", "httpx.py"):
+            (project / name).write_text(f"open({str(tmp_path / 'was run')!r}, 'w')")
+        monkeypatch.chdir(project)
+
+        self.start(engine, door, "one")
+
+        assert not (tmp_path / "was run").exists()
+
     def test_references_mean_the_same_after_a_restart_of_the_farm(
         self, engine: Engine, door: Door, tmp_path: Path
     ) -> None:

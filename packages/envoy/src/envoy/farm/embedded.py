@@ -69,7 +69,7 @@ class EmbeddedFarm:
         self._farm = farm
         self._waiting = waiting
         self._command = command or [
-            *(sys.executable, "-m", "farm", "serve"),
+            *(sys.executable, "-P", "-m", "farm", "serve"),
             *("--data-dir", str(folder), "--embedded"),
         ]
         self._process: asyncio.subprocess.Process | None = None

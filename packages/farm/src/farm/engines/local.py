@@ -112,7 +112,7 @@ class LocalEngine:
             spare.wait()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", self.module, "--work-dir", str(self._work_dir)]
+        command = [sys.executable, "-P", "-m", self.module, "--work-dir", str(self._work_dir)]
         command += ["--render-user", self._render_user]
         for folder in self._products:
             command += ["--products", str(folder.absolute())]
