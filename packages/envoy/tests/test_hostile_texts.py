@@ -118,6 +118,17 @@ async def test_names_with_control_characters_are_refused(studio):
         assert "control character" in answer.json()["message"]
 
 
+async def test_a_refused_name_is_refused_once(studio):
+    """Although an old client's folder for results would be named after it."""
+    studio.write("scene.blend")
+    for hostile in ("demo\x07", "demo\x9b31m"):
+        body = studio.body(watch_files=None)
+        body["project_request"] |= {"params": None, "name": hostile}
+        answer = await studio.http.post("/project-submit", json=body)
+        assert answer.status_code == 400
+        assert list(answer.json()["errors"]) == ["name"], answer.json()
+
+
 def test_the_table_shows_what_a_terminal_would_obey():
     hostile = "\x1b]52;c;aGk=\x07\x1b[2J\r\n\x9b31m\x7f\u202egnp.\u2066\u2028 [red]x"
     job = Job.model_construct(

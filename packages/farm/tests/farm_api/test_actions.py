@@ -6,8 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from farm.db.tables import runners
 from farm.scheduler import limits
 from farm_protocol.users import Role
+from sqlalchemy import select
+from waiting import until
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, given, job_of, jobs_of, wait_for
@@ -353,6 +356,25 @@ def test_instances_and_priority_change_while_it_runs(farm: Farm, ann: httpx.Clie
     assert leaving.claim() == []
     assert leaving.reason == "It makes room for another job."
     assert ann.patch(f"/v1/jobs/{job_id}", json={"instances": 0}).json()["instances"] == 30
+
+
+def test_who_has_begun_nothing_makes_room_before_who_works(farm: Farm, ann: httpx.Client) -> None:
+    job_id = submit(ann, params={"frames": "1 40"}, instances=2)
+    working, idle = FakeRunner(farm, 1), FakeRunner(farm, 2)
+    (frame, *_) = working.claim()
+    assert working.beat(frame) == "continue"
+    ann.patch(f"/v1/jobs/{job_id}", json={"instances": 1}).raise_for_status()
+
+    def somebody_is_told() -> bool:
+        with farm.database.read() as connection:
+            asked = select(runners.c.id).where(runners.c.yielding)
+            return connection.execute(asked).first() is not None
+
+    until(somebody_is_told)
+    assert working.beat(frame) == "continue"
+    assert idle.claim() == []
+    assert idle.reason == "It makes room for another job."
+    assert working.done(frame).status_code == 204
 
 
 def test_the_room_of_a_machine_changes_while_it_runs(farm: Farm, ann: httpx.Client) -> None:
