@@ -6,6 +6,8 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from envoy.cli.tables import MOST_FRAMES, show, show_flagged
@@ -129,6 +131,28 @@ def test_the_table():
     assert text.count("demo, [beauty]: The scene lacks [wood.png].") == 1
     assert "does not answer" in text
     assert "'[y]' is damaged" in text
+
+
+@pytest.mark.parametrize("command", ["status", "stop"])
+def test_what_answers_in_another_shape_is_one_sentence(command):
+    class Another(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(activity() | {"submissions": [{"project": "demo"}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Another) as server:
+        threading.Thread(target=server.serve_forever).start()
+        told = envoy(command, "--url", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert told.returncode == 1
+    assert "another version" in told.stderr
+    assert "Traceback" not in told.stderr
 
 
 def test_flagged_frames_are_told_one_by_one():
