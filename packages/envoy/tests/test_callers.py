@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -38,6 +39,16 @@ for number in range(200):
         asked.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     asked.sendall(request.encode())
     asked.close()
+"""
+
+RESET = """
+import socket, struct, sys
+with socket.socket() as asked:
+    asked.bind(("127.0.0.1", 0))
+    asked.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    asked.connect(("127.0.0.1", int(sys.argv[2])))
+    asked.sendall(sys.argv[1].encode())
+    print(asked.getsockname()[1])
 """
 
 PEEK = """
@@ -131,6 +142,19 @@ async def test_nobody_is_let_in_by_running_away(machine):
     run_as_other(RUN_AWAY, request(port, "POST", "/auth", sign_in), str(port))
     async with httpx.AsyncClient(base_url=machine.url, timeout=60) as http:
         assert (await http.get("/envoy/health")).json()["signed_in_as"] == ""
+
+
+async def test_nobody_is_let_in_by_leaving_their_port_to_somebody_else(machine):
+    """The kernel finds a socket by its addresses, and these may be the artist's own by then."""
+    port = port_of(machine)
+    sign_in = json.dumps({"Username": EMAIL, "AccessKey": PASSWORD})
+    machine.process.send_signal(signal.SIGSTOP)  # It looks at the first when the second is there.
+    left = int(run_as_other(RESET, request(port, "POST", "/auth", sign_in), str(port)))
+    with socket.create_connection(("127.0.0.1", port), 60, ("127.0.0.1", left)):
+        machine.process.send_signal(signal.SIGCONT)
+        async with httpx.AsyncClient(base_url=machine.url, timeout=60) as http:
+            assert (await http.get("/envoy/health")).json()["signed_in_as"] == ""
+    assert machine.farm.count("POST", "/v1/login") == 0
 
 
 async def test_idle_strangers_keep_nobody_out(machine):

@@ -6,11 +6,14 @@ opens, before a byte of it is read. Where the system cannot tell (anywhere but o
 may connect.
 
 A connection that nobody owns is refused too: its caller has gone, and the kernel forgot who it was.
+So is one that has broken off by then: its caller's port may be another socket's already, and the
+kernel finds sockets by their addresses.
 """
 
 import asyncio
 import json
 import os
+import socket
 from typing import Any, cast
 
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
@@ -22,6 +25,8 @@ MOST_STRANGERS = 50
 """Of those at a time; more are cut off."""
 
 _ROOT = 0
+_ESTABLISHED, _CLOSE_WAIT = 1, 8
+"""States of TCP in which nobody else can have the addresses of a connection."""
 
 
 def stranger(transport: asyncio.BaseTransport) -> str:
@@ -30,6 +35,9 @@ def stranger(transport: asyncio.BaseTransport) -> str:
         return ""
     peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
     uid = owner_of_connection(peer[:2], own[:2]) if peer and own else None
+    # In this order: what was found is at the other end only if that has not gone before the look.
+    if not _is_connected(transport):
+        uid = None
     if uid in (os.geteuid(), _ROOT):
         return ""
     if uid is None:
@@ -38,6 +46,15 @@ def stranger(transport: asyncio.BaseTransport) -> str:
         f"This Envoy works for another user of this machine, and answers nobody else (you are user"
         f" {uid}). Start one of your own, on another port: envoy up --port 8091"
     )
+
+
+def _is_connected(transport: asyncio.BaseTransport) -> bool:
+    try:
+        ours = transport.get_extra_info("socket")
+        (state, *_) = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    except OSError:
+        return False
+    return state in (_ESTABLISHED, _CLOSE_WAIT)
 
 
 def only_from_ourselves(base: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
