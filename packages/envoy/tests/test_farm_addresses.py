@@ -1,5 +1,7 @@
 """A farm elsewhere has no file sent to what only this machine or its network can reach."""
 
+import asyncio
+import ipaddress
 import socket
 import threading
 from collections.abc import Iterator
@@ -7,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 from envoy.errors import FarmAnswerError
+from envoy.farm import addresses
 from envoy.farm.addresses import Reach, origin, reach_of_host, ticket_url
 from envoy.farm.client import FarmClient
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
@@ -204,11 +207,12 @@ def answer_once(server: socket.socket) -> None:
     """Answer one request as a farm that misses nothing, through whatever proxy."""
     connection, _ = server.accept()
     with connection:
-        while b"}" not in connection.recv(65536):
-            pass
+        while b"}" not in (part := connection.recv(65536)) and b"secret" not in part:
+            if not part:
+                return answer_once(server)  # It was only looked at.
         body = b'{"tickets": []}'
         head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
-        connection.sendall(head + body)
+        return connection.sendall(head + body)
 
 
 async def test_a_proxy_of_this_machine_says_nothing_of_the_farm(
@@ -231,3 +235,79 @@ async def test_a_proxy_of_this_machine_says_nothing_of_the_farm(
             await farm.close()
             answering.join()
     assert came(listener) == [b""]
+
+
+@pytest.fixture
+def farm_elsewhere(names, monkeypatch) -> Iterator[socket.socket]:
+    """A server that counts as another machine's; farm.example.com leads there."""
+    real = addresses._reach
+    far = ipaddress.ip_address("127.0.0.2")
+    monkeypatch.setattr(addresses, "_reach", lambda a: Reach.EVERYBODY if a == far else real(a))
+    names["farm.example.com"] = str(far)
+    with socket.create_server((str(far), 0)) as made:
+        yield made
+
+
+CALLS = {
+    "missing": lambda farm: farm.missing([BlobRef(hash="0" * 64, size=6)]),
+    "projects": lambda farm: farm.projects(),
+    "changes": lambda farm: farm.changes(0, 0.0),
+    "login": lambda farm: farm.login(LoginRequest(email=EMAIL, secret=PASSWORD)),
+    "blob": lambda farm: anext(aiter_of(farm)),
+}
+
+
+async def aiter_of(farm: FarmClient):
+    async with farm.blob("0" * 64) as parts:
+        async for part in parts:
+            yield part
+
+
+@pytest.mark.parametrize("call", ["file", *CALLS])
+async def test_a_farm_elsewhere_leads_its_own_name_here_in_vain(
+    farm_elsewhere, names, tmp_path, call
+):
+    port = farm_elsewhere.getsockname()[1]
+    farm = FarmClient(f"{ELSEWHERE}:{port}")
+    farm.act_for(EMAIL, "key")
+    answering = threading.Thread(target=answer_once, args=(farm_elsewhere,))
+    answering.start()
+    with socket.create_server(("127.0.0.1", port)) as service:
+        try:
+            assert await farm.missing([BlobRef(hash="0" * 64, size=6)]) == []
+            names["farm.example.com"] = "127.0.0.1"
+            with pytest.raises(FarmAnswerError) as refused:
+                await (CALLS[call](farm) if call in CALLS else put(farm, tmp_path, "/v1/blobs/x"))
+            assert refused.value.may_pass
+        finally:
+            await farm.close()
+            answering.join()
+        assert set(came(service)) == {b""}
+
+
+async def test_a_farm_that_has_come_nearer_is_sent_files_once_it_gives_tickets_there(
+    farm_elsewhere, names, tmp_path, monkeypatch
+):
+    """A laptop goes to its studio, where the farm's name means an address of the network."""
+    port = farm_elsewhere.getsockname()[1]
+    farm = FarmClient(f"{ELSEWHERE}:{port}")
+    farm.act_for(EMAIL, "key")
+    near = ipaddress.ip_address("127.0.0.3")
+    looked = addresses._reach
+    monkeypatch.setattr(addresses, "_reach", lambda a: Reach.NETWORK if a == near else looked(a))
+    with socket.create_server((str(near), port)) as moved:
+        answering = threading.Thread(
+            target=lambda: [answer_once(each) for each in (farm_elsewhere, moved, moved)]
+        )
+        try:
+            refs = [BlobRef(hash="0" * 64, size=6)]
+            asked = asyncio.create_task(farm.missing(refs))
+            answering.start()
+            await asked
+            names["farm.example.com"] = str(near)
+            with pytest.raises(FarmAnswerError):
+                await put(farm, tmp_path, "/v1/blobs/x")
+            await put(farm, tmp_path, "/v1/blobs/x")
+        finally:
+            await farm.close()
+            answering.join()

@@ -72,11 +72,14 @@ def ticket_url(farm: str, ticket: str, reach: Reach) -> tuple[httpx.URL, bool]:
     return url, False
 
 
-def only_as_far(url: httpx.URL, reach: Reach) -> Trace:
+def only_as_far(url: httpx.URL, reach: Reach, *, own: bool = False) -> Trace:
     """Return what ends a request once it is connected, before it sends anything, where needed.
 
     That is where the address is one that fewer can reach than the farm's own. A connection to a
     proxy is left alone: where that leads is for who has set it up.
+
+    Parameters:
+        own: the address is the farm's, whose name may lead elsewhere by now.
     """
     connecting_to = ""
 
@@ -90,7 +93,7 @@ def only_as_far(url: httpx.URL, reach: Reach) -> Trace:
             if found < reach:
                 await stream.aclose()
                 # A name may lead elsewhere tomorrow: networks that want a sign-in first do that.
-                raise faulty(_closer(url.host, found))
+                raise faulty((_came_closer if own else _closer)(url.host, found))
 
     return look
 
@@ -153,5 +156,15 @@ def _has_proxy(url: str) -> bool:
 
 
 def _closer(host: str, found: Reach) -> str:
-    where = "on this machine" if found is Reach.THIS_MACHINE else "in this machine's own network"
-    return f"The farm, which is elsewhere, gives an address {where} for a file ({host})."
+    return f"The farm, which is elsewhere, gives an address {_where(found)} for a file ({host})."
+
+
+def _came_closer(host: str, found: Reach) -> str:
+    return (
+        f"The farm was elsewhere, and its name {host} now leads to an address {_where(found)}."
+        " Nothing is sent there. If the farm has moved, restart Envoy."
+    )
+
+
+def _where(found: Reach) -> str:
+    return "on this machine" if found is Reach.THIS_MACHINE else "in this machine's own network"

@@ -33,8 +33,16 @@ from farm_protocol.proof import Identity, ProofAnswer, ProofRequest, new_secret,
 from farm_protocol.sockets import is_another_users
 from pydantic import BaseModel, FailFast, TypeAdapter
 
-from envoy.errors import EnvoyError, FarmUnreachableError, NotSignedInError
-from envoy.farm.addresses import only_as_far, origin, reach_of_farm, reach_of_host, ticket_url
+from envoy.errors import EnvoyError, FarmAnswerError, FarmUnreachableError, NotSignedInError
+from envoy.farm.addresses import (
+    Reach,
+    Trace,
+    only_as_far,
+    origin,
+    reach_of_farm,
+    reach_of_host,
+    ticket_url,
+)
 from envoy.farm.answers import (
     ANSWER_SECONDS,
     ERROR_BYTES,
@@ -101,6 +109,7 @@ class FarmClient:
         self.account = ""
         # Of the farm as it was when it last gave tickets.
         self._reach = reach_of_host(urlsplit(url).hostname or "localhost")
+        self._is_elsewhere = False
         self.sign_ins = 0
         """How often somebody has signed in: a refusal from before may be about an older key."""
         self.url = ""
@@ -266,9 +275,14 @@ class FarmClient:
                     url,
                     content=parts,
                     headers=headers,
-                    extensions={} if own else {"trace": only_as_far(url, self._reach)},
+                    extensions={"trace": only_as_far(url, self._reach, own=own)},
                 ) as response:
                     content = await content_of(response, ERROR_BYTES)
+            except FarmAnswerError:
+                if own:
+                    # It may have moved nearer, which a farm tells by giving tickets there.
+                    await self.missing([BlobRef(hash=ticket.hash, size=size)])
+                raise
             except httpx.HTTPError as error:
                 if own and isinstance(error, httpx.ReadError | httpx.WriteError):
                     # A farm does not read what it refuses, and its answer may get lost.
@@ -286,7 +300,9 @@ class FarmClient:
         try:
             async with (
                 within(STILL_SECONDS) as limit,
-                self._http.stream("GET", url, headers=headers) as response,
+                self._http.stream(
+                    "GET", url, headers=headers, extensions=self._not_here()
+                ) as response,
             ):
                 if not response.is_success:
                     check_status(response, await content_of(response, ERROR_BYTES))
@@ -397,9 +413,13 @@ class FarmClient:
                         params=list(params) or None,
                         headers=headers,
                         timeout=httpx.Timeout(waits + 60.0, connect=5.0, pool=None),
+                        extensions=self._not_here(),
                     ) as response,
                 ):
                     look(response)
+                    if not self._is_embedded and not self._is_elsewhere:
+                        reach = reach_of_farm(self.url, response)
+                        self._is_elsewhere = reach > Reach.THIS_MACHINE
                     content = await content_of(
                         response, most if response.is_success else ERROR_BYTES
                     )
@@ -414,6 +434,17 @@ class FarmClient:
             else:
                 check_status(response, content)
                 return content
+
+    def _not_here(self) -> dict[str, Trace]:
+        """Return what ends a call to this machine, for a farm that was elsewhere before.
+
+        Whoever runs it may have its name lead here, to programs that only this machine can reach.
+        To a network it may have come for good reasons: a name of a studio means another address in
+        its own network.
+        """
+        if not self._is_elsewhere:
+            return {}
+        return {"trace": only_as_far(httpx.URL(self.url), Reach.NETWORK, own=True)}
 
     def _authorization(self) -> dict[str, str]:
         if not self._access_key:
