@@ -1,4 +1,8 @@
+from collections import Counter
+from typing import Any
+
 import pytest
+from farm.jobs.progress import NOTHING_MOVED, Moved
 from farm.jobs.retries import (
     MAX_FAILURES,
     MAX_LOSSES,
@@ -109,3 +113,22 @@ def test_a_permanent_failure_is_not_tried_again() -> None:
         fresh, ClaimEnd.FAILED, frame=None, frame_reached=True, permanent=True
     )
     assert {each.state for each in verdicts} == {FrameState.FAILED}
+
+
+state_pairs = st.tuples(st.sampled_from(FrameState), st.sampled_from(FrameState))
+
+
+@given(st.lists(st.tuples(state_pairs, st.integers(0, 5))))
+def test_what_is_moved_is_what_the_counts_change_by(moves: list[Any]) -> None:
+    frames = Counter(dict.fromkeys(FrameState, 100))
+    moved = NOTHING_MOVED
+    for (before, after), count in moves:
+        frames[before] -= count
+        frames[after] += count
+        moved += Moved.of(before, after, count)
+    assert (100 + moved.done, 100 + moved.failed, 100 + moved.running) == (
+        frames[FrameState.DONE],
+        frames[FrameState.FAILED],
+        frames[FrameState.RUNNING],
+    )
+    assert bool(moved) == ((moved.done, moved.failed, moved.running) != (0, 0, 0))

@@ -183,6 +183,24 @@ class Farm(Invariants):
             for job_id, row in before.items():
                 assert row["state"] != JobState.STOPPED or after[job_id] == row, "not a failure"
 
+    @rule(
+        which=pick, action=st.sampled_from([Action.RETRY, Action.RETRY_ALL]), few=st.integers(0, 2)
+    )
+    def act_on_a_large_job(self, which: int, action: Action, few: int) -> None:
+        """One of so many frames that they are put back in portions."""
+        ids = self.job_ids()
+        if not ids:
+            return
+        job_id = ids[which % len(ids)]
+        before = self.rows()
+        more = True
+        while more:
+            with self.world.database.write() as connection:
+                more = actions.put_back_some(connection, job_id, action, few)
+            self.no_frame_is_lost()
+        self.note_started_over(before)
+        self.act_on_many([job_id], action)
+
     @rule(action=st.sampled_from(list(Action)), which=pick)
     def act_on_a_submission(self, action: Action, which: int) -> None:
         ids = self.job_ids()

@@ -7,11 +7,12 @@ from typing import Any
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
 
-from farm.db import frame_runs, job_rows
+from farm.db import frame_states
 from farm.db.engine.prepared import Prepared
-from farm.db.tables import claims, frames, jobs
+from farm.db.tables import claims, jobs
 from farm.jobs.frames import format_frames
-from farm.jobs.retries import Attempted, ClaimEnd, FrameState
+from farm.jobs.progress import Moved
+from farm.jobs.retries import ClaimEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +60,7 @@ CLAIM = (
 """The columns of a `ClaimRow`."""
 
 # Built once: runners ask so often that building these costs more than running them.
-_UNFINISHED = Prepared(
-    select(frames.c.number, frames.c.failures, frames.c.losses)
-    .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
-    .order_by(frames.c.number)
-)
-_FRAME = Prepared(
-    select(frames.c.state, frames.c.failures, frames.c.losses).where(
-        frames.c.job_id == bindparam("of_job"),
-        frames.c.number == bindparam("of_number"),
-        frames.c.claim_id == bindparam("of_claim"),
-    )
-)
 _ADD_CLAIM = Prepared(insert(claims).inline())
-_GIVE_FRAMES = Prepared(
-    update(frames)
-    .where(
-        frames.c.job_id == bindparam("of_job"),
-        frames.c.state == FrameState.WAITING.value,
-        frames.c.position <= bindparam("until"),
-    )
-    .values(state=FrameState.RUNNING.value, claim_id=bindparam("for_claim"))
-)
-_FINISH_FRAME = Prepared(
-    update(frames)
-    .where(frames.c.job_id == bindparam("of_job"), frames.c.number == bindparam("of_number"))
-    .values(state=FrameState.DONE.value, seconds=bindparam("took"))
-)
 # Which columns it sets follows from the values it is given.
 _PUT_CLAIM = Prepared(update(claims).where(claims.c.id == bindparam("of_claim")))
 
@@ -146,18 +121,15 @@ def add_claim(
     job_id: str,
     most: int,
     now: datetime,
-) -> list[int]:
-    """Store a claim and give it the first of a job's waiting frames; return these.
+) -> tuple[list[int], Moved]:
+    """Store a claim and give it the first of a job's waiting frames.
+
+    Returns these, and what that means for the counts of the job.
 
     Parameters:
         most: of these, at least 1; the job has some.
     """
-    # What comes back from other claims is in front of what nobody has touched.
-    back = job_rows.positions(connection, job_id, FrameState.WAITING, most)
-    new = frame_runs.Front([])
-    if len(back) < most:
-        new = frame_runs.front(connection, job_id, most - len(back))
-    numbers = [number for number, _ in back] + new.numbers
+    waiting = frame_states.Waiting(connection, job_id, most)
     _ADD_CLAIM.run(
         connection,
         id=claim_id,
@@ -165,8 +137,8 @@ def add_claim(
         job_id=job_id,
         created_at=now,
         heartbeat_at=now,
-        frames=format_frames(numbers),
-        frames_total=len(numbers),
+        frames=format_frames(waiting.numbers),
+        frames_total=len(waiting.numbers),
         frames_done=0,
         recalled=False,
         seconds=0.0,
@@ -175,10 +147,7 @@ def add_claim(
         sentence="",
         marker="",
     )
-    if back:
-        _GIVE_FRAMES.run(connection, of_job=job_id, until=back[-1][1], for_claim=claim_id)
-    frame_runs.take(connection, job_id, claim_id, new)
-    return numbers
+    return waiting.numbers, waiting.give(connection, claim_id)
 
 
 def touch(
@@ -194,20 +163,14 @@ def touch(
     )
 
 
-def frame(connection: Connection, claim: ClaimRow, number: int) -> tuple[FrameState, bool] | None:
-    """Return the state of a frame of this claim, and whether it was tried in vain before.
-
-    None when the frame is not the claim's.
-    """
-    found = _FRAME.one(connection, of_job=claim.job_id, of_number=number, of_claim=claim.id)
-    return None if found is None else (FrameState(found[0]), found[1] + found[2] > 0)
-
-
 def frame_finished(
     connection: Connection, claim: ClaimRow, number: int, seconds: float, now: datetime
-) -> None:
-    """A running frame of the claim is done, and its time up to now, ``seconds``, was charged."""
-    _FINISH_FRAME.run(connection, of_job=claim.job_id, of_number=number, took=seconds)
+) -> Moved:
+    """A running frame of the claim is done, and its time up to now, ``seconds``, was charged.
+
+    Returns what that means for the counts of the job.
+    """
+    moved = frame_states.finish(connection, claim.job_id, number, seconds)
     _PUT_CLAIM.run(
         connection,
         of_claim=claim.id,
@@ -216,6 +179,7 @@ def frame_finished(
         seconds=claim.seconds + seconds,
         unposted_seconds=0.0,
     )
+    return moved
 
 
 def empty_claims(connection: Connection, runner_id: str) -> int:
@@ -232,11 +196,6 @@ def empty_claims(connection: Connection, runner_id: str) -> int:
     ).scalar_one()
 
 
-def unfinished(connection: Connection, claim_id: str) -> list[Attempted]:
-    """Return the claim's frames that are not done, in the order it renders them."""
-    return [Attempted(*row) for row in _UNFINISHED.rows(connection, of_claim=claim_id)]
-
-
 def begun_frames(job_id: str) -> Select[tuple[int | None]]:
     """Return the query for the frames at which claims of a job were when last heard of."""
     return select(claims.c.current_frame).where(
@@ -251,24 +210,6 @@ def forget_begun(connection: Connection, job_id: str) -> None:
         .where(claims.c.job_id == job_id, claims.c.ended_at.is_not(None))
         .values(current_frame=None)
     )
-
-
-def forgive(connection: Connection, job_id: str) -> int:
-    """Begin to count the failures of a job's frames anew; those that were given up wait again.
-
-    Returns how many those are.
-    """
-    again: int = connection.execute(
-        update(frames)
-        .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
-        .values(state=FrameState.WAITING.value, claim_id=None)
-    ).rowcount
-    connection.execute(
-        update(frames)
-        .where(frames.c.job_id == job_id, or_(frames.c.failures > 0, frames.c.losses > 0))
-        .values(failures=0, losses=0)
-    )
-    return again + frame_runs.let_wait(connection, job_id)
 
 
 def end_claim(connection: Connection, claim_id: str, now: datetime, **values: Any) -> None:

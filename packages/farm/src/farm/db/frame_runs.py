@@ -160,17 +160,8 @@ def take(connection: Connection, job_id: str, claim_id: str, taken: Front) -> No
     )
 
 
-def give_up(connection: Connection, job_id: str) -> int:
-    """Let those that wait have failed; return how many these are."""
-    return _move(connection, job_id, FrameState.WAITING, FrameState.FAILED)
-
-
-def let_wait(connection: Connection, job_id: str) -> int:
-    """Let those wait again that have failed; return how many these are."""
-    return _move(connection, job_id, FrameState.FAILED, FrameState.WAITING)
-
-
-def _move(connection: Connection, job_id: str, before: FrameState, after: FrameState) -> int:
+def move(connection: Connection, job_id: str, before: FrameState, after: FrameState) -> int:
+    """Let those that are ``before`` be ``after``, waiting or failed; return how many these are."""
     these = (frame_runs.c.job_id == job_id) & (frame_runs.c.state == before.value)
     count: int = connection.execute(
         select(func.coalesce(func.sum(frame_runs.c.count), 0)).where(these)

@@ -19,7 +19,6 @@ from farm.db import frame_runs
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import (
     accounts,
-    frames,
     host_failures,
     job_dependencies,
     jobs,
@@ -29,8 +28,7 @@ from farm.db.tables import (
 )
 from farm.jobs.dependencies import Node
 from farm.jobs.frames import Frames
-from farm.jobs.progress import Progress
-from farm.jobs.retries import FrameState
+from farm.jobs.progress import NOTHING_MOVED, Moved, Progress
 from farm.jobs.said import Said
 
 SUBMISSION_COLUMNS = (
@@ -119,8 +117,22 @@ def plugins(connection: Connection, job_id: str) -> list[str]:
     return found
 
 
-def put(connection: Connection, job: JobRow, **values: Any) -> None:
-    """Write columns of a job, and remember them in its row."""
+def put(
+    connection: Connection, job: JobRow, moved: Moved = NOTHING_MOVED, /, **values: Any
+) -> None:
+    """Write columns of a job, and remember them in its row.
+
+    Parameters:
+        moved: what its frames have become. Nothing else changes their counts.
+    """
+    if moved.done:
+        values["frames_done"] = job["frames_done"] + moved.done
+    if moved.failed:
+        values["frames_failed"] = job["frames_failed"] + moved.failed
+    if moved.running:
+        values["frames_running"] = job["frames_running"] + moved.running
+    if not values:
+        return
     _PUT.run(connection, of_job=job["id"], **values)
     job.update(values)
 
@@ -234,22 +246,3 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
 
 
 _BEGUN = jobs.c.frames_done + jobs.c.frames_failed + jobs.c.frames_running
-
-
-def positions(
-    connection: Connection, job_id: str, state: FrameState, limit: int
-) -> list[tuple[int, int]]:
-    """Return up to ``limit`` frames of a job that have a row, in the order they were asked for.
-
-    Each as (number, position).
-    """
-    found = _FRAMES.rows(connection, of_job=job_id, of_state=state.value, most=limit)
-    return [(number, position) for number, position in found]
-
-
-_FRAMES = Prepared(
-    select(frames.c.number, frames.c.position)
-    .where(frames.c.job_id == bindparam("of_job"), frames.c.state == bindparam("of_state"))
-    .order_by(frames.c.position)
-    .limit(bindparam("most"))
-)

@@ -1,6 +1,39 @@
-"""How far a job is, from the counts of its frames."""
+"""How far a job is, from the counts of its frames, and what these become when frames move on."""
 
 from dataclasses import dataclass
+
+from farm.jobs.retries import FrameState
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """By how much the counts of a job's frames change."""
+
+    done: int = 0
+    failed: int = 0
+    running: int = 0
+
+    @classmethod
+    def of(cls, before: FrameState, after: FrameState, count: int) -> "Moved":
+        """Return what it means that so many frames, which were ``before``, are now ``after``."""
+        done, failed, running = (
+            count * ((after is state) - (before is state))
+            for state in (FrameState.DONE, FrameState.FAILED, FrameState.RUNNING)
+        )
+        return cls(done, failed, running)
+
+    def __add__(self, other: "Moved") -> "Moved":
+        """Return what both mean together."""
+        return Moved(
+            self.done + other.done, self.failed + other.failed, self.running + other.running
+        )
+
+    def __bool__(self) -> bool:
+        """Return whether any count changes."""
+        return bool(self.done or self.failed or self.running)
+
+
+NOTHING_MOVED = Moved()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from farm_protocol.jobs import JobChange, JobReason, JobState
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, or_, select
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_runs, job_rows, tasks
+from farm.db import feed, frame_runs, frame_states, job_rows, tasks
 from farm.db.job_rows import JobRow
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
 from farm.frame_health import flags, pictures
 from farm.jobs.instances import most_runners
+from farm.jobs.progress import NOTHING_MOVED, Moved
 from farm.jobs.retries import FrameState
 from farm.jobs.said import NOTHING, Said
 from farm.jobs.transitions import TABLE, Event, IllegalTransitionError, next_state
@@ -72,6 +73,9 @@ def candidates(action: Action | None = None) -> frozenset[JobState]:
     return frozenset(moved | (_LIVE if event in (Event.RETRY, Event.RESTART) else more))
 
 
+_ANEW = {"failures": 0, "losses": 0, "seconds": 0}
+"""What frames are that are to be rendered as if for the first time."""
+
 PORTION = 20_000
 """Frames that are put back in one transaction: others must not wait for a million of them."""
 
@@ -110,34 +114,26 @@ def put_back_some(connection: Connection, job_id: str, action: Action, few: int)
     over = _reopens(row, action)
     if over is None:
         return False
-    again = _put_some(connection, job_id, FrameState.FAILED, few)
-    done = 0
+    moved = _put_some(connection, job_id, FrameState.FAILED, few)
     if action is Action.RETRY_ALL and over:
-        done = _put_some(connection, job_id, FrameState.DONE, few)
-    if again or done:
-        counts = {"frames_failed": row["frames_failed"] - again}
-        job_rows.put(connection, row, **counts, frames_done=row["frames_done"] - done)
-    return bool(again or done)
+        moved += _put_some(connection, job_id, FrameState.DONE, few)
+    job_rows.put(connection, row, moved)
+    return bool(moved)
 
 
-def _put_some(connection: Connection, job_id: str, state: FrameState, few: int) -> int:
+def _put_some(connection: Connection, job_id: str, state: FrameState, few: int) -> Moved:
     these = (frames.c.job_id == job_id) & (frames.c.state == state.value)
     until = connection.execute(
         select(frames.c.position).where(these).order_by(frames.c.position).limit(1).offset(few)
     ).scalar_one_or_none()
     if until is None:
-        return 0
-    these &= frames.c.position < until
+        return NOTHING_MOVED
+    before = frames.c.position < until
     if state is FrameState.DONE:
-        numbers = select(frames.c.number).where(these)
+        numbers = select(frames.c.number).where(these, before)
         flags.forget(connection, job_id, numbers)
         pictures.forget(connection, job_id, numbers)
-    count: int = connection.execute(
-        update(frames)
-        .where(these)
-        .values(state=FrameState.WAITING.value, failures=0, losses=0, seconds=0, claim_id=None)
-    ).rowcount
-    return count
+    return frame_states.move(connection, job_id, state, FrameState.WAITING, before, **_ANEW)
 
 
 def act(
@@ -238,29 +234,21 @@ def _put_back(connection: Connection, row: JobRow, action: Action) -> bool:
         tasks.forget_host_failures(connection, job_id)
     if action is Action.RESTART_UNSTARTED:
         return _restart_unstarted(connection, row, over=over)
-    again = done = 0
+    again = done = NOTHING_MOVED
     if row["frames_failed"]:  # A thousand jobs may have none: nothing is looked for in vain.
-        again = connection.execute(
-            update(frames)
-            .where(frames.c.job_id == job_id, frames.c.state == FrameState.FAILED.value)
-            .values(state=FrameState.WAITING.value, failures=0, losses=0, claim_id=None)
-        ).rowcount
-        again += frame_runs.let_wait(connection, job_id)
+        failed, waiting = FrameState.FAILED, FrameState.WAITING
+        again = frame_states.move(connection, job_id, failed, waiting, **_ANEW)
+        again += frame_states.move_untouched(connection, job_id, failed, waiting)
     if over and row["started_at"] is not None:
         claim_rows.forget_begun(connection, job_id)
     if action is Action.RETRY_ALL and over and row["frames_done"]:
-        done = connection.execute(
-            update(frames)
-            .where(frames.c.job_id == job_id, frames.c.state == FrameState.DONE.value)
-            .values(state=FrameState.WAITING.value, failures=0, losses=0, seconds=0, claim_id=None)
-        ).rowcount
+        done = frame_states.move(connection, job_id, FrameState.DONE, FrameState.WAITING, **_ANEW)
     if done:
         flags.forget(connection, job_id)
         pictures.forget(connection, job_id)
         writer.notice(connection, row, "", 0)
     if again or done:
-        counts = {"frames_failed": row["frames_failed"] - again}
-        job_rows.put(connection, row, **counts, frames_done=row["frames_done"] - done)
+        job_rows.put(connection, row, again + done)
         feed.job_changed(connection, row["account_id"], job_id)
     return row["state"] != JobState.FAILED.value or bool(again or done)
 
@@ -273,28 +261,22 @@ def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bo
             do not hold up the rest: whoever wants it wants it in spite of one that failed.
     """
     job_id = row["id"]
-    of_job = frames.c.job_id == job_id
-    failed = frames.c.state == FrameState.FAILED.value
-    waiting = frames.c.state == FrameState.WAITING.value
+    failed, waiting = FrameState.FAILED, FrameState.WAITING
     # A lost runner says of a frame only that it was at it, if it was.
     begun = or_(frames.c.failures > 0, frames.c.number.in_(claim_rows.begun_frames(job_id)))
-    again = connection.execute(
-        update(frames)
-        .where(of_job, failed, ~begun)
-        .values(state=FrameState.WAITING.value, losses=0, claim_id=None)
-    ).rowcount
-    again += frame_runs.let_wait(connection, job_id)
-    given_up = 0
+    again = frame_states.move(connection, job_id, failed, waiting, ~begun, losses=0)
+    again += frame_states.move_untouched(connection, job_id, failed, waiting)
+    given_up = NOTHING_MOVED
     if over:
-        query = select(frames.c.number).where(of_job, waiting, ~begun)
+        query = select(frames.c.number).where(
+            frames.c.job_id == job_id, frames.c.state == waiting.value, ~begun
+        )
         untouched = frame_runs.any_wait(connection, job_id)
         if not untouched and connection.execute(query.limit(1)).first() is None:
             return False
-        given_up = connection.execute(
-            update(frames).where(of_job, waiting, begun).values(state=FrameState.FAILED.value)
-        ).rowcount
+        given_up = frame_states.move(connection, job_id, waiting, failed, begun)
         job_rows.put(connection, row, test_frames=0)
     if again or given_up:
-        job_rows.put(connection, row, frames_failed=row["frames_failed"] - again + given_up)
+        job_rows.put(connection, row, again + given_up)
         feed.job_changed(connection, row["account_id"], job_id)
-    return over or again > 0
+    return over or bool(again)

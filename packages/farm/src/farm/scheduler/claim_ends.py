@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from farm.db import claims as rows
-from farm.db import feed, job_rows, metering
+from farm.db import feed, frame_states, job_rows, metering
 from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobRow
@@ -64,7 +64,7 @@ def end(
         heard: its runner says so, and has worked until now; otherwise its time ends with its last
             sign of life.
     """
-    left = rows.unfinished(connection, ended.id)
+    left = frame_states.unfinished(connection, ended.id)
     # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
     frame = ended.current_frame if frame is None else frame
     if frame is None and ended.frames_done and left:

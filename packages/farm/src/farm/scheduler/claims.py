@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 
 from farm.catalogue.definitions import Definitions
 from farm.db import claims as rows
-from farm.db import feed, files, job_rows, outputs
+from farm.db import feed, files, frame_states, job_rows, outputs
 from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobRow
@@ -110,19 +110,18 @@ def claim(
     sharing = max(1, min(allowed, room))
     size = claim_size(progress.claimable, sharing, row["startup_seconds"], row["frame_seconds"])
     claim_id = uuid4().hex
-    given_frames = rows.add_claim(
+    given, moved = rows.add_claim(
         connection, claim_id, runner.id, runner.job_id, min(size, MAX_CLAIM), now
     )
     writer.warn(connection, row, request.warnings)
-    given = {**times, "frames_running": row["frames_running"] + len(given_frames)}
     # What it waited for is there.
     over = row["reason"] in WAITS and not setbacks.waits_for_licence(row, now)
     said = NOTHING if over else None
-    writer.happen_to(connection, row, Event.CLAIMED, now, said, **given)
+    writer.happen_to(connection, row, Event.CLAIMED, now, said, moved, **times)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
     # Of what it gave back nothing is left for another runner when it got as much anew.
     more_wait = job_rows.progress(row).claimable > waited
-    return Claim(claim_id=claim_id, frames=sorted(given_frames)), something_to_do and more_wait
+    return Claim(claim_id=claim_id, frames=sorted(given)), something_to_do and more_wait
 
 
 def _measured_times(request: ClaimRequest) -> dict[str, float]:
@@ -191,7 +190,7 @@ def frame_done(
         ConflictError: another job of the submission has written one of the files.
     """
     own, row = _own(caller, claim_id), caller.job
-    found = rows.frame(connection, own, report.frame)
+    found = frame_states.of_claim(connection, row["id"], own.id, report.frame)
     if found is None:
         raise InvalidRequestError({"frame": [f"{report.frame} is not a frame of this claim."]})
     state, tried_before = found
@@ -210,15 +209,9 @@ def frame_done(
     )
     seconds = machine_time.unposted(own, now)
     micros = machine_time.charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
-    rows.frame_finished(connection, own, report.frame, seconds, now)
+    moved = rows.frame_finished(connection, own, report.frame, seconds, now)
     frame_health.note(connection, row, report)
-    job_rows.put(
-        connection,
-        row,
-        frames_done=row["frames_done"] + 1,
-        frames_running=row["frames_running"] - 1,
-        credits_micros=row["credits_micros"] + micros,
-    )
+    job_rows.put(connection, row, moved, credits_micros=row["credits_micros"] + micros)
     if tried_before and row["reason"] == JobReason.TRYING_AGAIN:
         writer.say_at_work(connection, row, NOTHING)
     setbacks.frame_done(connection, row, caller.runner, own, now)

@@ -7,8 +7,7 @@ from sqlalchemy import Connection
 
 from farm.accounts.credits import refund
 from farm.catalogue.definitions import Definitions
-from farm.db import claims as claim_rows
-from farm.db import job_rows, tasks
+from farm.db import frame_states, job_rows, tasks
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobRow
 from farm.db.runners import RunnerRow
@@ -132,8 +131,7 @@ def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: date
     if tasks.delivered_elsewhere(connection, claim.job_id, host):
         _give_back(connection, job, host, count, now)
     if count == MAX_HOST_FAILURES:
-        again = claim_rows.forgive(connection, claim.job_id)
-        job_rows.put(connection, job, frames_failed=job["frames_failed"] - again)
+        job_rows.put(connection, job, frame_states.forgive(connection, claim.job_id))
         writer.say_at_work(connection, job, another_machine(_has_failed(host, count)))
 
 

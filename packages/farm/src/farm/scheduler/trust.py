@@ -12,7 +12,7 @@ from farm_protocol.runner import MAX_CLAIM_LOG, MAX_JOB_LOG, ClaimRequest
 from sqlalchemy import Connection
 
 from farm.db import claims as rows
-from farm.db import feed, hosts, job_rows, runners
+from farm.db import feed, frame_states, hosts, job_rows, runners
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobRow
 from farm.db.runners import Caller
@@ -68,7 +68,10 @@ def was_given(connection: Connection, job: JobRow, claim: ClaimRow, number: int)
 
     Of a job that is done as a whole the farm knows one frame, and its renderer all of them.
     """
-    return job["frames_total"] == 1 or rows.frame(connection, claim, number) is not None
+    return (
+        job["frames_total"] == 1
+        or frame_states.of_claim(connection, job["id"], claim.id, number) is not None
+    )
 
 
 def check_frame(connection: Connection, job: JobRow, claim: ClaimRow, number: int | None) -> None:

@@ -9,17 +9,16 @@ from datetime import datetime
 from typing import Any
 
 from farm_protocol.jobs import JobReason, JobState
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection
 
 from farm.db import claims as claim_rows
-from farm.db import feed, frame_runs, job_rows, job_warnings, notices
+from farm.db import feed, frame_runs, frame_states, job_rows, job_warnings, notices
 from farm.db import jobs as rows
-from farm.db.engine.prepared import Prepared
 from farm.db.job_rows import JobRow
-from farm.db.tables import frames
 from farm.frame_health import pictures
 from farm.jobs.dependencies import review
 from farm.jobs.frames import format_ranges
+from farm.jobs.progress import NOTHING_MOVED, Moved
 from farm.jobs.retries import FrameState, Verdict
 from farm.jobs.said import NOTHING, Said
 from farm.jobs.transitions import ASKED_FOR, Event, IllegalTransitionError, next_state
@@ -54,15 +53,17 @@ def happen_to(
     event: Event,
     now: datetime,
     said: Said | None = None,
+    moved: Moved = NOTHING_MOVED,
     **also: Any,
 ) -> JobState:
     """Do the same as `happen` to a job whose row has been read.
 
     Parameters:
+        moved: what its frames have become.
         also: other columns to write at the same time.
     """
     before = JobState(row["state"])
-    state = _change(connection, row, event, now, said, **also)
+    state = _change(connection, row, event, now, said, moved, **also)
     if state.is_final and not before.is_final:
         _tell_when_over(connection, row["submission_id"], now)
     if state is not before and (
@@ -111,6 +112,7 @@ def _change(
     event: Event,
     now: datetime,
     said: Said | None,
+    moved: Moved = NOTHING_MOVED,
     **also: Any,
 ) -> JobState:
     before = JobState(row["state"])
@@ -129,8 +131,7 @@ def _change(
     if state.is_final != before.is_final:
         values["finished_at"] = now if state.is_final else None
     news = {name: value for name, value in values.items() if row[name] != value}
-    if news or also:
-        job_rows.put(connection, row, **also, **news)
+    job_rows.put(connection, row, moved, **also, **news)
     if news:
         feed.job_changed(connection, row["account_id"], row["id"])
     return state
@@ -239,62 +240,23 @@ def put_back(
         said: what a job that is at work says from now on; None keeps what it says.
         also: other columns of the job to write at the same time.
     """
-    if verdicts:
-        blamed = [each for each in verdicts if each.blamed or each.state is not FrameState.WAITING]
-        if blamed:
-            _JUDGE.run_all(
-                connection,
-                [
-                    {
-                        "of_job": row["id"],
-                        "of_number": verdict.number,
-                        "new_state": verdict.state.value,
-                        "new_failures": verdict.failures,
-                        "new_losses": verdict.losses,
-                    }
-                    for verdict in blamed
-                ],
-            )
-        if len(blamed) < len(verdicts):
-            _LET_WAIT.run(connection, of_claim=claim_id)
-        failed = sum(verdict.state is FrameState.FAILED for verdict in verdicts)
-        also["frames_running"] = row["frames_running"] - len(verdicts)
-        also["frames_failed"] = row["frames_failed"] + failed
+    moved = frame_states.take_back(connection, row["id"], claim_id, verdicts)
     if verdicts and said is not None and JobState(row["state"]) in AT_WORK:
         also |= _columns(said)
-    if also:
-        job_rows.put(connection, row, **also)
+    job_rows.put(connection, row, moved, **also)
     if verdicts:
         feed.job_changed(connection, row["account_id"], row["id"])
 
 
-_JUDGE = Prepared(
-    update(frames)
-    .where(frames.c.job_id == bindparam("of_job"), frames.c.number == bindparam("of_number"))
-    .values(
-        state=bindparam("new_state"),
-        failures=bindparam("new_failures"),
-        losses=bindparam("new_losses"),
-        claim_id=None,
-    )
-)
-# Those that were judged before do not belong to the claim any more.
-_LET_WAIT = Prepared(
-    update(frames)
-    .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
-    .values(state=FrameState.WAITING.value, claim_id=None)
-)
-
-
 def fail_waiting(connection: Connection, row: JobRow) -> None:
     """Give up the frames that nobody has begun: the job cannot succeed."""
-    given_up = connection.execute(
-        update(frames)
-        .where(frames.c.job_id == row["id"], frames.c.state == FrameState.WAITING.value)
-        .values(state=FrameState.FAILED.value)
-    ).rowcount
-    given_up += frame_runs.give_up(connection, row["id"])
-    job_rows.put(connection, row, frames_failed=row["frames_failed"] + given_up)
+    begun = frame_states.move(connection, row["id"], FrameState.WAITING, FrameState.FAILED)
+    job_rows.put(
+        connection,
+        row,
+        begun
+        + frame_states.move_untouched(connection, row["id"], FrameState.WAITING, FrameState.FAILED),
+    )
 
 
 def settle(connection: Connection, row: JobRow, now: datetime) -> None:
@@ -320,7 +282,7 @@ def _failure(connection: Connection, row: JobRow) -> Said:
     why = claim_rows.last_failure(connection, row["id"])
     if row["frames_failed"] == row["frames_total"]:
         return Said(why or "No frame could be rendered.", JobReason.FRAMES)
-    found = job_rows.positions(connection, row["id"], FrameState.FAILED, _MOST_LOOKED_AT)
+    found = frame_states.positions(connection, row["id"], FrameState.FAILED, _MOST_LOOKED_AT)
     runs = [range(number, number + 1) for number, _ in found]
     runs += frame_runs.failed(connection, row["id"], _MOST_LOOKED_AT)
     shown = format_ranges(runs)
