@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from farm.db.tables import claims
+from farm_protocol.jobs import JobReason
 from sqlalchemy import update
 
 from .conftest import Farm, send, spec
@@ -46,6 +47,7 @@ def test_dependents_start_or_are_blocked(farm: Farm, ann: httpx.Client) -> None:
     follower.finish("failed", sentence="No.", permanent=True)
     assert states(ann) == {"a": "completed", "b": "failed", "c": "blocked"}
     assert jobs_of(ann)["c"]["sentence"] == "Blocked: 'b' failed."
+    assert jobs_of(ann)["c"]["reason"] == JobReason.JOBS
     ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/retry").raise_for_status()
     assert states(ann)["c"] == "pending"
     assert jobs_of(ann)["c"]["sentence"] == "Waits for 'b'."

@@ -12,6 +12,7 @@ from farm.db import accounts, ledger, notices
 from farm.db.tables import accounts as account_table
 from farm.db.tables import claims, jobs, ledger_entries, ledger_postings
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, FREE_SECONDS_OF_A_TRY
+from farm_protocol.jobs import JobReason
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
@@ -309,7 +310,7 @@ def test_an_alert_tells_and_lets_the_job_go_on(farm: Farm, ann: httpx.Client) ->
     worked(farm, 21)
     runner.beat(1)
     farm.wakeup.notify()
-    wait_for(ann, lambda job: "budget" in job["sentence"])
+    wait_for(ann, lambda job: job["reason"] == JobReason.BUDGET)
     assert job_of(ann)["state"] == "running"
     assert runner.beat(1) == "continue"
     (notice,) = told(farm)
@@ -371,7 +372,7 @@ def test_a_top_up_does_not_wake_what_its_user_wants_to_rest(farm: Farm) -> None:
     wait_for(bob, lambda job: job["state"] == "suspended")
     assert "It goes on after a top-up." in job_of(bob)["sentence"]
     bob.post(f"/v1/jobs/{job_of(bob)['id']}/suspend").raise_for_status()
-    assert job_of(bob)["sentence"] == "Suspended by its user."
+    assert job_of(bob)["reason"] == JobReason.USER
     runner.finish("failed")
     top_up(farm, "bob@example.com", 100)
     # A job that was submitted later runs by now, so the scheduler has looked.
@@ -387,11 +388,11 @@ def test_a_top_up_does_not_wake_what_its_budget_suspended_meanwhile(farm: Farm) 
     worked(farm, 20)
     runner.beat(1)
     farm.wakeup.notify()
-    wait_for(bob, lambda job: "no credits" in job["sentence"])
+    wait_for(bob, lambda job: job["reason"] == JobReason.CREDITS)
     worked(farm, 21)  # Its frame may finish.
     runner.beat(1)
     farm.wakeup.notify()
-    wait_for(bob, lambda job: "budget of 40 credits is used up" in job["sentence"])
+    wait_for(bob, lambda job: job["reason"] == JobReason.BUDGET)
     runner.finish("stopped")
     top_up(farm, "bob@example.com", 100)
     # A job that was submitted later runs by now, so the scheduler has looked.

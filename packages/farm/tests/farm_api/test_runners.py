@@ -9,6 +9,7 @@ import pytest
 from farm.db.claims import open_claims
 from farm.db.tables import claims, ledger_entries, runners
 from farm.scheduler.loop import BUSY_SECONDS
+from farm_protocol.jobs import JobReason
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
 from sqlalchemy import func, select, update
 from waiting import until
@@ -251,7 +252,8 @@ def test_a_frame_that_keeps_failing_is_given_up(farm: Farm, ann: httpx.Client) -
     assert runner.claim() == [1, 2, 3]
     runner.done(1)
     runner.finish("failed", sentence="Blender was killed.", exit_code=-9)
-    assert job_of(ann)["sentence"] == "Trying again: Blender was killed."
+    assert job_of(ann)["reason"] == JobReason.TRYING_AGAIN
+    assert "Blender was killed." in job_of(ann)["sentence"]
     for _ in range(2):
         assert runner.claim() == [2, 3]
         runner.post("heartbeat", {"frame": 2})
@@ -261,6 +263,7 @@ def test_a_frame_that_keeps_failing_is_given_up(farm: Farm, ann: httpx.Client) -
     runner.finish()
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 2, 1)
+    assert job["reason"] == JobReason.FRAMES
     assert job["sentence"] == "Failed: frame 2. Blender was killed."
     assert runner.claim() == []
     ann.post(f"/v1/jobs/{job['id']}/retry").raise_for_status()
@@ -291,8 +294,10 @@ def test_completed_without_frames_is_not_believed(farm: Farm, ann: httpx.Client)
     for _ in range(3):
         runner.claim()
         runner.finish("completed")
-    assert job_of(ann)["state"] == "failed"
-    assert "without delivering" in job_of(ann)["sentence"]
+    job = job_of(ann)
+    assert (job["state"], job["reason"]) == ("failed", JobReason.FRAMES)
+    tasks = ann.get(f"/v1/jobs/{job['id']}/tasks", params={"failed": True}).json()["tasks"]
+    assert [(task["outcome"], task["failed"]) for task in tasks] == [("completed", True)] * 3
 
 
 def test_outputs_stay_inside_the_results_folder(farm: Farm, ann: httpx.Client) -> None:

@@ -7,6 +7,7 @@ import pytest
 from farm.db import ledger
 from farm.db.tables import claims, jobs
 from farm.jobs.hosts import REFUSED_PAUSE_SECONDS
+from farm_protocol.jobs import JobReason
 from sqlalchemy import select, update
 
 from .conftest import Farm, send, spec
@@ -42,7 +43,8 @@ def test_a_bad_host_is_avoided_and_its_failures_are_forgiven(farm: Farm, ann: ht
     assert bad.claim() == []
     assert bad.reason == "'node1' failed 3 times in a row: another machine shall do this job."
     job = job_of(ann)
-    assert job["sentence"] == "Waits for another machine: 'node1' failed 3 times in a row."
+    assert job["reason"] == JobReason.OTHER_MACHINE
+    assert "node1" in job["sentence"]
     assert (job["state"], job["frames_failed"]) == ("running", 0)
     assert 0 < pause(farm) <= REFUSED_PAUSE_SECONDS
     good.done(1)
@@ -147,9 +149,9 @@ def test_what_came_out_is_not_tried_again_any_more(farm: Farm, ann: httpx.Client
     runner.claim()
     runner.done(1)
     runner.finish("failed", sentence="It crashed.")
-    assert job_of(ann)["sentence"] == "Trying again: It crashed."
+    assert job_of(ann)["reason"] == JobReason.TRYING_AGAIN
     assert runner.claim() == [2, 3, 4]
-    assert job_of(ann)["sentence"] == "Trying again: It crashed."
+    assert job_of(ann)["reason"] == JobReason.TRYING_AGAIN
     runner.done(2)
     assert job_of(ann)["sentence"] == ""
 
@@ -178,7 +180,8 @@ def test_who_has_the_licence_goes_on_while_others_wait_for_one(
     assert other.claim() != []
     other.finish("no_licence", sentence="All are taken.")
     has.finish("no_licence", sentence="Lost it.")
-    assert job_of(ann)["sentence"].startswith("Waits for another licence. All are taken. Next try")
+    assert job_of(ann)["reason"] == JobReason.OTHER_LICENCE
+    assert "All are taken" in job_of(ann)["sentence"]
     assert has.claim() == []
 
 
@@ -208,7 +211,8 @@ def test_a_job_without_a_licence_waits_longer_each_time(farm: Farm, ann: httpx.C
         assert seconds - 5 < pause(farm) <= seconds
         job = job_of(ann)
         assert (job["state"], job["frames_failed"]) == ("running", 0)
-        assert job["sentence"].startswith(f"Waits for a licence. No licence: {line}. Next try at ")
+        assert job["reason"] == JobReason.LICENCE
+        assert line in job["sentence"]
         assert runner.claim() == []
         assert runner.reason == "The job waits for a licence."
         let_it_pass(farm)

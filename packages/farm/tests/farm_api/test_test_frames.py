@@ -2,6 +2,7 @@
 
 import httpx
 import pytest
+from farm_protocol.jobs import JobReason
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, given, job_of
@@ -44,6 +45,7 @@ def test_the_rest_is_not_started_when_one_fails_for_good(farm: Farm, ann: httpx.
     assert runner.claim() == []
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 1, 8)
+    assert job["reason"] == JobReason.TEST_FRAMES
     assert job["sentence"] == ("Failed: test frame 5; the other 7 were not started. Out of memory.")
     # Tried again, it is tested again.
     ann.post(f"/v1/jobs/{job['id']}/retry").raise_for_status()

@@ -262,13 +262,13 @@ class World:
         with self.database.read() as connection:
             living = runners.live_runners(connection)
             row = job_rows.row(connection, request.job_id)
-            owners = [job_rows.row(connection, each.job_id)["account_id"] for each in living]
-            account = accounts.by_id(connection, row["account_id"])
+            owners = [job_rows.row(connection, each.job_id).account_id for each in living]
+            account = accounts.by_id(connection, row.account_id)
         assert account.active
         assert len(living) <= self.slots, "machine type"
         assert owners.count(account.id) <= account.plan.max_throughput, "user's throughput"
         of_job = sum(each.job_id == request.job_id for each in living)
-        most = min(row["instances"] or 10**6, account.plan.job_throughput_limit)
+        most = min(row.instances or 10**6, account.plan.job_throughput_limit)
         assert of_job <= most, "instances"
 
     def submit(self, user: int, jobs: list[dict[str, object]]) -> Submission:

@@ -122,7 +122,7 @@ class Bodies:
 
         def account() -> str:
             if of_runner:
-                return str(runner.caller(self._context, secret).job["account_id"])
+                return str(runner.caller(self._context, secret).job.account_id)
             with self._context.database.read() as connection:
                 return authenticate(connection, secret).id
 

@@ -160,33 +160,34 @@ async def _post_finish(call: _Call, report: Finish) -> None:
 def _job(call: _Call) -> RunnerJob:
     caller, context = call.caller(), call.context
     with context.database.read() as connection:
-        row = job_rows.whole_row(connection, caller.job["id"])
-        needed = job_rows.needed_by(connection, caller.job["id"])
-        manifest = {file.path: file for file in files.entries(connection, row["project_id"])}
+        row = caller.job
+        work = job_rows.work(connection, row.id)
+        needed = job_rows.needed_by(connection, row.id)
+        manifest = {file.path: file for file in files.entries(connection, work.project_id)}
         # A job that follows another works on its results.
         manifest.update({file.path: file for file in outputs.entries(connection, needed)})
         offers = context.offers(connection)
-        plugins = row["plugins"]
+        plugins = work.plugins
         sandbox = context.sandbox_mode(connection)
     return RunnerJob(
-        job_id=row["id"],
-        name=row["name"],
-        app=row["app"],
-        app_version=row["app_version"],
-        operation=row["operation"],
-        template=row["template"],
-        scene=row["scene"],
-        parameters=row["parameters"],
+        job_id=row.id,
+        name=row.name,
+        app=row.app,
+        app_version=row.app_version,
+        operation=row.operation,
+        template=row.template,
+        scene=row.scene,
+        parameters=work.parameters,
         plugins=plugins,
-        plugin_choices=plugin_choices(offers, row["app"], row["app_version"], plugins),
-        unseen_plugins=unseen_plugins(offers, row["app"], plugins),
-        gpu=context.has_gpu(row["machine_type"]),
-        limits=context.limits(row["machine_type"]),
-        licence_servers=context.catalogue.definitions.licence_servers(row["app"], plugins),
+        plugin_choices=plugin_choices(offers, row.app, row.app_version, plugins),
+        unseen_plugins=unseen_plugins(offers, row.app, plugins),
+        gpu=context.has_gpu(row.machine_type),
+        limits=context.limits(row.machine_type),
+        licence_servers=context.catalogue.definitions.licence_servers(row.app, plugins),
         sandbox=sandbox,
         files=list(manifest.values()),
-        output_folder=row["output_folder"],
-        disk_store=str(context.store.account_folder(row["account_id"])),
+        output_folder=row.output_folder,
+        disk_store=str(context.store.account_folder(row.account_id)),
     )
 
 
@@ -194,12 +195,12 @@ def _blob(call: _Call, blob_hash: str) -> Response:
     """Answer a blob that the job works on, and no other of its user's."""
     caller, context = call.caller(), call.context
     with context.database.read() as connection:
-        job_id = caller.job["id"]
+        job_id = caller.job.id
         if not files.has_blob(connection, job_id, blob_hash) and not outputs.has_blob(
             connection, job_rows.needed_by(connection, job_id), blob_hash
         ):
             raise NotFoundError(f"There is no blob {blob_hash} among the files of this job.")
-    return transfer.send(context, caller.job["account_id"], blob_hash)
+    return transfer.send(context, caller.job.account_id, blob_hash)
 
 
 async def _get_job(request: Request) -> Response:
@@ -212,7 +213,7 @@ async def _put_blob(request: Request) -> Response:
     blob_hash = _blob_hash(request)
     if caller.claim is None:  # Only who holds one can have results.
         raise ClaimLostError("This runner holds no claim: what it rendered is not wanted.")
-    await transfer.receive(call.context, caller.job["account_id"], blob_hash, request, _no_quota)
+    await transfer.receive(call.context, caller.job.account_id, blob_hash, request, _no_quota)
     return Response(status_code=201)
 
 

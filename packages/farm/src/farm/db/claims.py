@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select,
 
 from farm.db import frame_states
 from farm.db.engine.prepared import Prepared
+from farm.db.engine.rows import columns_of
 from farm.db.tables import claims, jobs
 from farm.jobs.frames import format_frames
 from farm.jobs.progress import Moved
@@ -44,19 +45,7 @@ class ClaimRow:
         return self.frames_done >= self.frames_total
 
 
-CLAIM = (
-    claims.c.id,
-    claims.c.runner_id,
-    claims.c.job_id,
-    claims.c.created_at,
-    claims.c.heartbeat_at,
-    claims.c.current_frame,
-    claims.c.frames_total,
-    claims.c.frames_done,
-    claims.c.recalled,
-    claims.c.seconds,
-    claims.c.unposted_seconds,
-)
+CLAIM = columns_of(ClaimRow, claims.c)
 """The columns of a `ClaimRow`."""
 
 # Built once: runners ask so often that building these costs more than running them.

@@ -1,12 +1,13 @@
 """Submissions, jobs and frames as the scheduler needs them: rows to decide on and to write."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from itertools import starmap
+from typing import Any, TypedDict, Unpack, cast
 
 from farm_protocol.jobs import JobReason, JobState
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     bindparam,
     func,
@@ -17,6 +18,7 @@ from sqlalchemy import (
 
 from farm.db import frame_runs
 from farm.db.engine.prepared import Prepared
+from farm.db.engine.rows import columns_of
 from farm.db.tables import (
     accounts,
     host_failures,
@@ -71,20 +73,109 @@ _ADD_JOB = Prepared(insert(jobs).inline())
 _ADD_NEED = Prepared(insert(job_dependencies).inline())
 
 
-JobRow = dict[str, Any]
-"""A job's row as `row` reads it; in a write transaction `put` keeps it true."""
+class JobColumns(TypedDict, total=False):
+    """Columns of a job that change after it was submitted, but for the counts of its frames."""
+
+    instances: int
+    priority: int
+    state: str
+    sentence: str
+    reason: str
+    noticed: str
+    frames_flagged: int
+    credits_micros: int
+    budget_acted: bool
+    suspended_for: str
+    startup_seconds: float
+    frame_seconds: float
+    log_characters: int
+    test_frames: int
+    licence_failures: int
+    not_before: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(slots=True)
+class JobRow:
+    """What deciding on a job takes; in a write transaction `put` keeps it true.
+
+    Attributes:
+        project, submission_name, output_folder: of its submission.
+        active: its user is let in.
+        job_throughput_limit: of its user's plan.
+        hosts_failed: a host has failed it.
+        slots: of its machine type; None when they are as configured.
+
+    The others are columns of ``jobs``, all but those that hold JSON.
+    """
+
+    id: str
+    submission_id: str
+    account_id: str
+    position: int
+    client_id: str
+    name: str
+    app: str
+    app_version: str
+    operation: str
+    template: str
+    scene: str
+    instances: int
+    machine_type: str
+    credits_per_hour: str
+    priority: int
+    state: str
+    sentence: str
+    reason: str
+    noticed: str
+    frames_total: int
+    frames_done: int
+    frames_failed: int
+    frames_running: int
+    frames_flagged: int
+    credits_micros: int
+    budget_micros: int
+    budget_action: str
+    budget_acted: bool
+    suspended_for: str
+    startup_seconds: float | None
+    frame_seconds: float | None
+    log_characters: int
+    test_frames: int
+    licence_failures: int
+    not_before: datetime | None
+    submitted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    project: str
+    submission_name: str
+    output_folder: str
+    active: bool
+    job_throughput_limit: int
+    hosts_failed: bool
+    slots: int | None
+
+    def note(self, **values: Unpack[JobColumns]) -> None:
+        """Remember columns that are still to be written."""
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def news(self, values: JobColumns) -> JobColumns:
+        """Return those of the values that the job does not have yet."""
+        changed = {name: each for name, each in values.items() if getattr(self, name) != each}
+        return cast(JobColumns, changed)
+
+    def become(self, other: "JobRow") -> None:
+        """Take over what another reading of the same job has found."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(other, each.name))
 
 
 def row(connection: Connection, job_id: str) -> JobRow:
-    """Return what deciding on a job takes: its row, its submission's names and its user's limits.
-
-    The columns are those of ``jobs`` without the JSON ones, and ``project``, ``submission_name``,
-    ``output_folder``, ``active`` (whether its user is let in), ``job_throughput_limit``,
-    ``hosts_failed`` (whether a host has failed it) and ``slots`` of its machine type, None when
-    they are as configured.
-    """
+    """Return the row of a job that exists."""
     (found,) = _ROW.rows(connection, of_job=job_id)
-    return as_row(found)
+    return JobRow(*found)
 
 
 def many(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobRow]:
@@ -92,7 +183,7 @@ def many(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobRow]:
     found: dict[str, JobRow] = {}
     for part in parts(job_ids):
         query = select(*ROW_COLUMNS).select_from(ROW_TABLES).where(jobs.c.id.in_(part))
-        found.update((each["id"], each) for each in map(as_row, connection.execute(query)))
+        found.update((each.id, each) for each in starmap(JobRow, connection.execute(query)))
     return {job_id: found[job_id] for job_id in job_ids if job_id in found}
 
 
@@ -105,11 +196,6 @@ def parts(job_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 _MOST_IDS = 1000
 
 
-def as_row(values: Sequence[Any]) -> JobRow:
-    """Return a `JobRow` of the values of `ROW_COLUMNS`."""
-    return dict(zip(_NAMES, values, strict=True))
-
-
 def plugins(connection: Connection, job_id: str) -> list[str]:
     """Return a job's plug-ins, which its `row` has not."""
     query = select(jobs.c.plugins).where(jobs.c.id == job_id)
@@ -118,45 +204,60 @@ def plugins(connection: Connection, job_id: str) -> list[str]:
 
 
 def put(
-    connection: Connection, job: JobRow, moved: Moved = NOTHING_MOVED, /, **values: Any
+    connection: Connection,
+    job: JobRow,
+    moved: Moved = NOTHING_MOVED,
+    /,
+    **values: Unpack[JobColumns],
 ) -> None:
     """Write columns of a job, and remember them in its row.
 
     Parameters:
         moved: what its frames have become. Nothing else changes their counts.
     """
+    counts: dict[str, int] = {}
     if moved.done:
-        values["frames_done"] = job["frames_done"] + moved.done
+        job.frames_done = counts["frames_done"] = job.frames_done + moved.done
     if moved.failed:
-        values["frames_failed"] = job["frames_failed"] + moved.failed
+        job.frames_failed = counts["frames_failed"] = job.frames_failed + moved.failed
     if moved.running:
-        values["frames_running"] = job["frames_running"] + moved.running
-    if not values:
-        return
-    _PUT.run(connection, of_job=job["id"], **values)
-    job.update(values)
+        job.frames_running = counts["frames_running"] = job.frames_running + moved.running
+    if counts or values:
+        _PUT.run(connection, of_job=job.id, **counts, **values)
+        job.note(**values)
 
 
-def whole_row(connection: Connection, job_id: str) -> JobRow:
-    """Return every column of a job that exists, and its submission's output folder and project."""
-    return dict(connection.execute(_WHOLE_ROW, {"of_job": job_id}).mappings().one())
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a job's runner needs to know besides its row: the JSON, which is read once."""
+
+    parameters: dict[str, Any]
+    plugins: list[str]
+    project_id: str
+
+
+def work(connection: Connection, job_id: str) -> Work:
+    """Return it of a job that exists."""
+    return Work(*connection.execute(_WORK, {"of_job": job_id}).one())
 
 
 # Built once: runners ask so often that building these costs more than running them.
-_JSON = {"parameters", "plugins", "warnings"}
-ROW_COLUMNS: tuple[ColumnElement[Any], ...] = (
-    *(column for column in jobs.c if column.name not in _JSON),
-    *SUBMISSION_COLUMNS,
-    accounts.c.active,
-    plans.c.job_throughput_limit,
-    select(host_failures.c.job_id)
-    .where(host_failures.c.job_id == jobs.c.id)
-    .exists()
-    .label("hosts_failed"),
-    select(machine_slots.c.slots)
-    .where(machine_slots.c.machine_type == jobs.c.machine_type)
-    .scalar_subquery()
-    .label("slots"),
+ROW_COLUMNS = columns_of(
+    JobRow,
+    (
+        *jobs.c,
+        *SUBMISSION_COLUMNS,
+        accounts.c.active,
+        plans.c.job_throughput_limit,
+        select(host_failures.c.job_id)
+        .where(host_failures.c.job_id == jobs.c.id)
+        .exists()
+        .label("hosts_failed"),
+        select(machine_slots.c.slots)
+        .where(machine_slots.c.machine_type == jobs.c.machine_type)
+        .scalar_subquery()
+        .label("slots"),
+    ),
 )
 """The columns of a `JobRow`."""
 ROW_TABLES = (
@@ -165,13 +266,12 @@ ROW_TABLES = (
     .join(plans, plans.c.name == accounts.c.plan)
 )
 """Where they stand."""
-_NAMES = tuple(column.name for column in ROW_COLUMNS)
 _ROW = Prepared(
     select(*ROW_COLUMNS).select_from(ROW_TABLES).where(jobs.c.id == bindparam("of_job"))
 )
-_WHOLE_ROW = (
-    select(jobs, *SUBMISSION_COLUMNS, submissions.c.project_id)
-    .join(submissions)
+_WORK = (
+    select(*columns_of(Work, (*jobs.c, submissions.c.project_id)))
+    .join_from(jobs, submissions)
     .where(jobs.c.id == bindparam("of_job"))
 )
 # Which columns it sets follows from the values it is given.
@@ -187,11 +287,11 @@ def state(connection: Connection, job_id: str) -> JobState:
 def progress(row: JobRow) -> Progress:
     """Return how far a job is, from its row."""
     return Progress(
-        total=row["frames_total"],
-        done=row["frames_done"],
-        failed=row["frames_failed"],
-        running=row["frames_running"],
-        test_frames=row["test_frames"],
+        total=row.frames_total,
+        done=row.frames_done,
+        failed=row.frames_failed,
+        running=row.frames_running,
+        test_frames=row.test_frames,
     )
 
 

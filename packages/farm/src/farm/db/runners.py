@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, u
 from farm.db import job_rows
 from farm.db.claims import CLAIM, ClaimRow
 from farm.db.engine.prepared import Prepared
+from farm.db.engine.rows import columns_of
 from farm.db.job_rows import JobRow
 from farm.db.tables import accounts, claims, jobs, runners
 from farm.jobs.retries import ClaimEnd
@@ -50,16 +51,7 @@ class Caller:
     claim: ClaimRow | None
 
 
-_RUNNER = (
-    runners.c.id,
-    runners.c.job_id,
-    runners.c.reference,
-    runners.c.created_at,
-    runners.c.expires_at,
-    runners.c.host,
-    runners.c.yielding,
-    runners.c.heard_at,
-)
+_RUNNER = columns_of(RunnerRow, runners.c)
 
 
 def add_runner(
@@ -224,7 +216,7 @@ def caller(connection: Connection, token_hash: str, now: datetime) -> Caller | N
     runner, claim, job = found[:_A], found[_A:_B], found[_B:]
     return Caller(
         RunnerRow(*runner),
-        job_rows.as_row(job),
+        JobRow(*job),
         None if claim[0] is None else ClaimRow(*claim),
     )
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, or_, select
 
 from farm.db import claims as claim_rows
 from farm.db import feed, frame_runs, frame_states, job_rows, tasks
-from farm.db.job_rows import JobRow
+from farm.db.job_rows import JobColumns, JobRow
 from farm.db.tables import frames, jobs
 from farm.errors import ConflictError
 from farm.frame_health import flags, pictures
@@ -154,15 +154,15 @@ def act(
     """
     row = job_rows.row(connection, job_id)
     try:
-        next_state(JobState(row["state"]), _EVENTS[action])
+        next_state(JobState(row.state), _EVENTS[action])
     except IllegalTransitionError:
         words = action.value.replace("_", " ")
-        raise ConflictError(f"'{row['name']}' is {row['state']}: cannot {words} it.") from None
+        raise ConflictError(f"'{row.name}' is {row.state}: cannot {words} it.") from None
     able = act_on_many(connection, [job_id], action, now, who=who)
-    over = row["state"] in (JobState.FAILED, JobState.STOPPED)
+    over = row.state in (JobState.FAILED, JobState.STOPPED)
     if action is Action.RESTART_UNSTARTED and over and not able:
         raise ConflictError(
-            f"Every frame of '{row['name']}' was begun that is not done; retry renders these again."
+            f"Every frame of '{row.name}' was begun that is not done; retry renders these again."
         )
 
 
@@ -191,32 +191,33 @@ def act_on_many(
                 writer.hold(connection, row, said[action])
         return able
     its = job_rows.many(connection, job_ids).values()
-    able = [row["id"] for row in its if _put_back(connection, row, action)]
+    able = [row.id for row in its if _put_back(connection, row, action)]
     return writer.happen_to_many(connection, able, _EVENTS[action], now, NOTHING)
 
 
 def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:
     """Change priority and instances, also while the jobs run."""
     for job_id, row in job_rows.many(connection, job_ids).items():
-        limit = row["job_throughput_limit"]
-        before = most_runners(row["instances"], limit)
-        values: dict[str, int] = {}
+        limit = row.job_throughput_limit
+        before = most_runners(row.instances, limit)
+        values: JobColumns = {}
         if asked.priority is not None:
             values["priority"] = asked.priority
         if asked.instances is not None:
             values["instances"] = asked.instances
-        if all(row[name] == value for name, value in values.items()):
+        news = row.news(values)
+        if not news:
             continue
-        job_rows.put(connection, row, **values)
-        feed.job_changed(connection, row["account_id"], job_id)
-        if most_runners(row["instances"], limit) > before:
+        job_rows.put(connection, row, **news)
+        feed.job_changed(connection, row.account_id, job_id)
+        if most_runners(row.instances, limit) > before:
             # Its frames may all have been given out already; more runners need their part.
             claim_rows.recall(connection, job_id)
 
 
 def _reopens(row: JobRow, action: Action) -> bool | None:
     """Return whether an action would take a job out of its end; None where it may not be taken."""
-    state = JobState(row["state"])
+    state = JobState(row.state)
     try:
         return next_state(state, _EVENTS[action]) is not state
     except IllegalTransitionError:
@@ -225,23 +226,23 @@ def _reopens(row: JobRow, action: Action) -> bool | None:
 
 def _put_back(connection: Connection, row: JobRow, action: Action) -> bool:
     """Let frames wait again; return whether there is a reason to let the job go on."""
-    job_id = row["id"]
+    job_id = row.id
     over = _reopens(row, action)
     if over is None:
         return False
     setbacks.forget_pause(connection, row)
-    if row["hosts_failed"]:
+    if row.hosts_failed:
         tasks.forget_host_failures(connection, job_id)
     if action is Action.RESTART_UNSTARTED:
         return _restart_unstarted(connection, row, over=over)
     again = done = NOTHING_MOVED
-    if row["frames_failed"]:  # A thousand jobs may have none: nothing is looked for in vain.
+    if row.frames_failed:  # A thousand jobs may have none: nothing is looked for in vain.
         failed, waiting = FrameState.FAILED, FrameState.WAITING
         again = frame_states.move(connection, job_id, failed, waiting, **_ANEW)
         again += frame_states.move_untouched(connection, job_id, failed, waiting)
-    if over and row["started_at"] is not None:
+    if over and row.started_at is not None:
         claim_rows.forget_begun(connection, job_id)
-    if action is Action.RETRY_ALL and over and row["frames_done"]:
+    if action is Action.RETRY_ALL and over and row.frames_done:
         done = frame_states.move(connection, job_id, FrameState.DONE, FrameState.WAITING, **_ANEW)
     if done:
         flags.forget(connection, job_id)
@@ -249,8 +250,8 @@ def _put_back(connection: Connection, row: JobRow, action: Action) -> bool:
         writer.notice(connection, row, "", 0)
     if again or done:
         job_rows.put(connection, row, again + done)
-        feed.job_changed(connection, row["account_id"], job_id)
-    return row["state"] != JobState.FAILED.value or bool(again or done)
+        feed.job_changed(connection, row.account_id, job_id)
+    return row.state != JobState.FAILED.value or bool(again or done)
 
 
 def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bool:
@@ -260,7 +261,7 @@ def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bo
         over: nobody works on the job. Those that were begun are then given up, and the test frames
             do not hold up the rest: whoever wants it wants it in spite of one that failed.
     """
-    job_id = row["id"]
+    job_id = row.id
     failed, waiting = FrameState.FAILED, FrameState.WAITING
     # A lost runner says of a frame only that it was at it, if it was.
     begun = or_(frames.c.failures > 0, frames.c.number.in_(claim_rows.begun_frames(job_id)))
@@ -278,5 +279,5 @@ def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bo
         job_rows.put(connection, row, test_frames=0)
     if again or given_up:
         job_rows.put(connection, row, again + given_up)
-        feed.job_changed(connection, row["account_id"], job_id)
+        feed.job_changed(connection, row.account_id, job_id)
     return over or bool(again)

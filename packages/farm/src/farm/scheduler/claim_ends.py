@@ -8,7 +8,7 @@ from farm.db import claims as rows
 from farm.db import feed, frame_states, job_rows, metering
 from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
-from farm.db.job_rows import JobRow
+from farm.db.job_rows import JobColumns, JobRow
 from farm.db.runners import RunnerRow
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, free_seconds
 from farm.jobs.retries import ClaimEnd, judge_unfinished
@@ -74,17 +74,17 @@ def end(
     # "completed" with frames left is a failure, too.
     failed = bool(left) and how is not ClaimEnd.STOPPED
     of_claim: dict[str, object] = {}
-    of_job: dict[str, int] = {}
+    of_job: JobColumns = {}
     seconds = machine_time.unposted(ended, now) if heard else ended.unposted_seconds
     free = 0.0
     if how is ClaimEnd.NO_LICENCE:
-        before = metering.never_posted(connection, row["account_id"], now - _A_DAY)
+        before = metering.never_posted(connection, row.account_id, now - _A_DAY)
         free = free_seconds(seconds, processor_seconds, ended.frames_done, before, free_a_day)
     if seconds and not ended.delivered:
         of_claim = {"seconds": ended.seconds + seconds - free, "unposted_seconds": free}
     if seconds > free and not ended.delivered:
         micros = machine_time.charge(connection, row, f"rest:{ended.id}", seconds - free, now)
-        of_job = {"credits_micros": row["credits_micros"] + micros}
+        of_job = {"credits_micros": row.credits_micros + micros}
     rows.end_claim(
         connection,
         ended.id,

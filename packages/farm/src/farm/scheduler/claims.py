@@ -26,7 +26,7 @@ from farm.db import claims as rows
 from farm.db import feed, files, frame_states, job_rows, outputs
 from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
-from farm.db.job_rows import JobRow
+from farm.db.job_rows import JobColumns, JobRow
 from farm.db.runners import Caller, RunnerRow
 from farm.errors import ClaimLostError, ConflictError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
@@ -36,8 +36,6 @@ from farm.jobs.retries import ClaimEnd, FrameState
 from farm.jobs.said import NOTHING, WAITS
 from farm.jobs.transitions import Event
 from farm.scheduler import claim_ends, frame_health, machine_time, setbacks, trust, writer
-
-_TIMES = {"startup_seconds", "frame_seconds"}
 
 TOKEN_LIFE = timedelta(days=7)
 """How long a runner's token is good after the runner was last heard of."""
@@ -83,13 +81,13 @@ def claim(
         # What it met while it rendered: there may be no frame left with which to tell it.
         writer.warn(connection, row, request.warnings)
     times = _measured_times(request)
-    row.update(times)
+    row.note(**times)
     progress = job_rows.progress(row)
     reason = ""
-    if not row["active"]:
+    if not row.active:
         reason = "The account is disabled."
-    elif row["state"] not in writer.AT_WORK:
-        reason = f"The job is {row['state']}."
+    elif row.state not in writer.AT_WORK:
+        reason = f"The job is {row.state}."
     elif runner.yielding:
         reason = "It makes room for another job."
     elif progress.claimable <= 0:
@@ -105,17 +103,17 @@ def claim(
             job_rows.put(connection, row, **times)
         runner_rows.end_runner(connection, runner.id, now)
         return Claim(claim_id=None, frames=[], reason=reason), True  # Its slot is free.
-    allowed = most_runners(row["instances"], row["job_throughput_limit"])
-    room = slots.get(row["machine_type"], 1) if row["slots"] is None else row["slots"]
+    allowed = most_runners(row.instances, row.job_throughput_limit)
+    room = slots.get(row.machine_type, 1) if row.slots is None else row.slots
     sharing = max(1, min(allowed, room))
-    size = claim_size(progress.claimable, sharing, row["startup_seconds"], row["frame_seconds"])
+    size = claim_size(progress.claimable, sharing, row.startup_seconds, row.frame_seconds)
     claim_id = uuid4().hex
     given, moved = rows.add_claim(
         connection, claim_id, runner.id, runner.job_id, min(size, MAX_CLAIM), now
     )
     writer.warn(connection, row, request.warnings)
     # What it waited for is there.
-    over = row["reason"] in WAITS and not setbacks.waits_for_licence(row, now)
+    over = row.reason in WAITS and not setbacks.waits_for_licence(row, now)
     said = NOTHING if over else None
     writer.happen_to(connection, row, Event.CLAIMED, now, said, moved, **times)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
@@ -124,12 +122,13 @@ def claim(
     return Claim(claim_id=claim_id, frames=sorted(given)), something_to_do and more_wait
 
 
-def _measured_times(request: ClaimRequest) -> dict[str, float]:
-    times = {
-        "startup_seconds": request.startup_seconds,
-        "frame_seconds": request.frame_seconds,
-    }
-    return {name: value for name, value in times.items() if value is not None and value > 0}
+def _measured_times(request: ClaimRequest) -> JobColumns:
+    times: JobColumns = {}
+    if request.startup_seconds:
+        times["startup_seconds"] = request.startup_seconds
+    if request.frame_seconds:
+        times["frame_seconds"] = request.frame_seconds
+    return times
 
 
 def heartbeat(
@@ -154,7 +153,7 @@ def ready_soon(connection: Connection, caller: Caller, now: datetime) -> RunnerC
     if not runner_rows.has_claimed(connection, caller.runner.id):
         runner_rows.set_heard(connection, caller.runner.id, now)
     command = _command(connection, caller, now)
-    if caller.job["state"] not in writer.AT_WORK and command is RunnerCommand.CONTINUE:
+    if caller.job.state not in writer.AT_WORK and command is RunnerCommand.CONTINUE:
         command = RunnerCommand.YIELD  # It would get nothing.
     if command is not RunnerCommand.CONTINUE:
         runner_rows.end_runner(connection, caller.runner.id, now)
@@ -163,8 +162,8 @@ def ready_soon(connection: Connection, caller: Caller, now: datetime) -> RunnerC
 
 def _command(connection: Connection, caller: Caller, now: datetime) -> RunnerCommand:
     _keep_token(connection, caller.runner, now)
-    state = caller.job["state"]
-    if state == JobState.STOPPING or not caller.job["active"]:
+    state = caller.job.state
+    if state == JobState.STOPPING or not caller.job.active:
         return RunnerCommand.STOP
     recalled = caller.claim is not None and caller.claim.recalled
     if recalled or state == JobState.SUSPENDED or caller.runner.yielding:
@@ -190,19 +189,19 @@ def frame_done(
         ConflictError: another job of the submission has written one of the files.
     """
     own, row = _own(caller, claim_id), caller.job
-    found = frame_states.of_claim(connection, row["id"], own.id, report.frame)
+    found = frame_states.of_claim(connection, row.id, own.id, report.frame)
     if found is None:
         raise InvalidRequestError({"frame": [f"{report.frame} is not a frame of this claim."]})
     state, tried_before = found
     if state is FrameState.DONE:
         return
-    _check_outputs(connection, row["account_id"], row["output_folder"], report.outputs)
+    _check_outputs(connection, row.account_id, row.output_folder, report.outputs)
     _check_others(connection, row, report.outputs)
     outputs.store(
         connection,
-        job_id=row["id"],
-        submission_id=row["submission_id"],
-        account_id=row["account_id"],
+        job_id=row.id,
+        submission_id=row.submission_id,
+        account_id=row.account_id,
         frame=report.frame,
         files=report.outputs,
         now=now,
@@ -211,12 +210,12 @@ def frame_done(
     micros = machine_time.charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
     moved = rows.frame_finished(connection, own, report.frame, seconds, now)
     frame_health.note(connection, row, report)
-    job_rows.put(connection, row, moved, credits_micros=row["credits_micros"] + micros)
-    if tried_before and row["reason"] == JobReason.TRYING_AGAIN:
+    job_rows.put(connection, row, moved, credits_micros=row.credits_micros + micros)
+    if tried_before and row.reason == JobReason.TRYING_AGAIN:
         writer.say_at_work(connection, row, NOTHING)
     setbacks.frame_done(connection, row, caller.runner, own, now)
     paths = [file.path for file in report.outputs]
-    feed.outputs_changed(connection, row["account_id"], row["id"], paths)
+    feed.outputs_changed(connection, row.account_id, row.id, paths)
     writer.settle(connection, row, now)
 
 
@@ -240,10 +239,10 @@ def _check_others(connection: Connection, row: JobRow, produced: list[OutputFile
 
     Most is seen at submission; but what some scenes write, only they know.
     """
-    taken = outputs.taken(connection, row["submission_id"], row["id"], produced)
+    taken = outputs.taken(connection, row.submission_id, row.id, produced)
     if taken is not None:
         path, other = taken
-        name = path.removeprefix(f"{row['output_folder']}/")
+        name = path.removeprefix(f"{row.output_folder}/")
         raise ConflictError(
             f"The job '{other}' of this submission has written '{name}' already. Let the scenes"
             " name different files, or submit the jobs one by one."
@@ -295,7 +294,7 @@ def finish(
     )
     # Of a job that is over and one that is to stop the runners go, and others may begin.
     # The last test frame lets the rest begin.
-    return frames_wait or row["state"] not in writer.AT_WORK or row["test_frames"] > 0
+    return frames_wait or row.state not in writer.AT_WORK or row.test_frames > 0
 
 
 def _own(caller: Caller, claim_id: str) -> ClaimRow:

@@ -15,12 +15,12 @@ def note(connection: Connection, job: JobRow, report: FrameDone) -> None:
     """Keep what was noticed about a frame that is done, and what it tells of those beside it."""
     # Its own first: what the comparison is certain of replaces the hint.
     noticed = [flag for flag in report.flags if flag.frame == report.frame]
-    if report.picture is not None and job["frames_total"] >= _FEWEST:
-        pictures.add(connection, job["id"], report.frame, report.picture)
-        beside = pictures.around(connection, job["id"], report.frame)
+    if report.picture is not None and job.frames_total >= _FEWEST:
+        pictures.add(connection, job.id, report.frame, report.picture)
+        beside = pictures.around(connection, job.id, report.frame)
         noticed += neighbours.compare(beside)
     if noticed:
-        flags.add(connection, job["id"], noticed)
-        found = flags.summary(connection, job["id"], neighbours.MOST_SENTENCES)
-        text = neighbours.told(job["frames_total"], found.flagged, found.sentences)
+        flags.add(connection, job.id, noticed)
+        found = flags.summary(connection, job.id, neighbours.MOST_SENTENCES)
+        text = neighbours.told(job.frames_total, found.flagged, found.sentences)
         writer.notice(connection, job, text, found.flagged)

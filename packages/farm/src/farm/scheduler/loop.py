@@ -260,7 +260,7 @@ class Scheduler:
                 continue
             told = no_runner(reason or "all machines are in use.")
             with self._database.read() as connection:
-                if job_rows.row(connection, job_id)["sentence"] == told.sentence:
+                if job_rows.row(connection, job_id).sentence == told.sentence:
                     continue  # Nothing new.
             with self._database.write() as connection:
                 writer.say_at_work(connection, job_rows.row(connection, job_id), told)
@@ -286,10 +286,10 @@ class Scheduler:
     ) -> None:
         """Forget a runner, and take back what it had."""
         row = job_rows.row(connection, runner.job_id)
-        wanted = row["state"] in writer.AT_WORK and not runner.yielding
+        wanted = row.state in writer.AT_WORK and not runner.yielding
         if wanted and not runners.has_claimed(connection, runner.id):
             self._hold_back(runner.job_id, now)
-            if not row["frames_running"]:
+            if not row.frames_running:
                 writer.say(connection, row, no_runner(f"{why}; another one is started."))
         claim_ends.runner_vanished(connection, runner, now)
 

@@ -20,6 +20,6 @@ def charge(
     connection: Connection, row: JobRow, reference: str, seconds: float, now: datetime
 ) -> int:
     """Charge machine time; return what it costs, in micros. The caller notes both."""
-    micros = machine_time_micros(seconds, Decimal(row["credits_per_hour"]))
-    credits.charge(connection, row["account_id"], reference, micros, now)
+    micros = machine_time_micros(seconds, Decimal(row.credits_per_hour))
+    credits.charge(connection, row.account_id, reference, micros, now)
     return micros

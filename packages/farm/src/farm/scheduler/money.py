@@ -177,8 +177,8 @@ def _act(connection: Connection, job_id: str, now: datetime) -> None:
     """The job has cost its budget."""
     row = job_rows.row(connection, job_id)
     job_rows.put(connection, row, budget_acted=True)
-    used_up = f"its budget of {to_credits(row['budget_micros']).normalize():f} credits is used up."
-    match BudgetAction(row["budget_action"]):
+    used_up = f"its budget of {to_credits(row.budget_micros).normalize():f} credits is used up."
+    match BudgetAction(row.budget_action):
         case BudgetAction.STOP:
             told = f"Stopped: {used_up}"
             writer.happen_to(connection, row, Event.STOP, now, Said(told, JobReason.BUDGET))
@@ -189,8 +189,8 @@ def _act(connection: Connection, job_id: str, now: datetime) -> None:
             writer.hold(connection, row, said)  # It may have stood still for want of credits.
         case BudgetAction.ALERT:
             told = used_up.capitalize()
-            if not JobState(row["state"]).is_final:
+            if not JobState(row.state).is_final:
                 writer.say(connection, row, Said(told, JobReason.BUDGET))
-    subject = f"'{row['name']}' has used up its budget"
-    text = f"The job '{row['name']}' of the project '{row['project']}': {told}"
-    notices.add(connection, row["account_id"], subject, text, now)
+    subject = f"'{row.name}' has used up its budget"
+    text = f"The job '{row.name}' of the project '{row.project}': {told}"
+    notices.add(connection, row.account_id, subject, text, now)

@@ -15,10 +15,10 @@ def lacking(
 ) -> str:
     """Return what a host lacks to do a job; "" when it can, or nothing is known."""
     programs = [Installed.of(each) for each in hosts.of(connection, host, now)]
-    app, version = job["app"], job["app_version"]
+    app, version = job.app, job.app_version
     if not any(each.app == app for each in programs):
         return ""
-    plugins = job_rows.plugins(connection, job["id"])
+    plugins = job_rows.plugins(connection, job.id)
     rows = versions_of(product_rows(programs, definitions), app)
     series = definitions.library.series
     same_series = [row for row in rows if series(app, row.version) == series(app, version)]

@@ -29,9 +29,9 @@ def refusal(
     """Return why a runner on ``host`` gets nothing of a job now; "" when it may work."""
     if waits_for_licence(job, now) and not tasks.has_delivered(connection, runner.id):
         return "The job waits for a licence."
-    if not job["hosts_failed"]:
+    if not job.hosts_failed:
         return ""
-    failures = tasks.failures_by_host(connection, job["id"])
+    failures = tasks.failures_by_host(connection, job.id)
     if failures.get(host, 0) < MAX_HOST_FAILURES:
         return ""
     able = {
@@ -59,7 +59,7 @@ def _wait_for_another(connection: Connection, job: JobRow, reason: str, now: dat
     """
     until = now + timedelta(seconds=REFUSED_PAUSE_SECONDS)
     # It may wait for a licence, and longer.
-    job_rows.put(connection, job, not_before=max(until, job["not_before"] or until))
+    job_rows.put(connection, job, not_before=max(until, job.not_before or until))
     writer.say(connection, job, another_machine(reason))
     return f"{reason}: another machine shall do this job."
 
@@ -70,12 +70,12 @@ def _has_failed(host: str, count: int) -> str:
 
 def _known_hosts(connection: Connection, job: JobRow, now: datetime) -> set[str]:
     since = now - timedelta(seconds=KNOWN_SECONDS)
-    return tasks.known_hosts(connection, job["machine_type"], since)
+    return tasks.known_hosts(connection, job.machine_type, since)
 
 
 def waits_for_licence(job: JobRow, now: datetime) -> bool:
     """Return whether a job starts no runner now because its last one got no licence."""
-    return bool(job["licence_failures"] and job["not_before"] and job["not_before"] > now)
+    return bool(job.licence_failures and job.not_before and job.not_before > now)
 
 
 def no_licence(connection: Connection, job: JobRow, sentence: str, now: datetime) -> None:
@@ -85,11 +85,11 @@ def no_licence(connection: Connection, job: JobRow, sentence: str, now: datetime
     """
     if waits_for_licence(job, now):
         return  # Another runner found it out a moment ago.
-    delivering = tasks.is_delivering(connection, job["id"])
-    failures = max(1, job["licence_failures"] + (not delivering))
+    delivering = tasks.is_delivering(connection, job.id)
+    failures = max(1, job.licence_failures + (not delivering))
     until = now + timedelta(seconds=LICENCE_PAUSES.after(failures))
     job_rows.put(connection, job, licence_failures=failures, not_before=until)
-    what = said.no_licence(sentence, until, others=job["frames_running"] > 0)
+    what = said.no_licence(sentence, until, others=job.frames_running > 0)
     writer.say_at_work(connection, job, what)
 
 
@@ -97,23 +97,23 @@ def frame_done(
     connection: Connection, job: JobRow, runner: RunnerRow, claim: ClaimRow, now: datetime
 ) -> None:
     """A frame came out: the machine is good, and the licence is there."""
-    if job["hosts_failed"] and runner.host:
-        tasks.forget_host_failures(connection, job["id"], runner.host)
+    if job.hosts_failed and runner.host:
+        tasks.forget_host_failures(connection, job.id, runner.host)
         if not claim.frames_done:
-            for host, count in tasks.failures_by_host(connection, job["id"]).items():
+            for host, count in tasks.failures_by_host(connection, job.id).items():
                 _give_back(connection, job, host, count, now)
-    if job["reason"] == JobReason.OTHER_MACHINE:
+    if job.reason == JobReason.OTHER_MACHINE:
         writer.say_at_work(connection, job, NOTHING)  # That other machine is there.
     # A renderer that had its licence before says nothing about the next one.
-    if job["not_before"] is not None and claim.created_at >= job["not_before"]:
+    if job.not_before is not None and claim.created_at >= job.not_before:
         forget_pause(connection, job)
 
 
 def forget_pause(connection: Connection, job: JobRow) -> None:
     """Let the job start runners at once."""
-    if job["licence_failures"] or job["not_before"] is not None:
+    if job.licence_failures or job.not_before is not None:
         job_rows.put(connection, job, licence_failures=0, not_before=None)
-    if job["reason"] in WAITS:
+    if job.reason in WAITS:
         writer.say_at_work(connection, job, NOTHING)
 
 
@@ -145,7 +145,7 @@ def _give_back(connection: Connection, job: JobRow, host: str, count: int, now: 
     """
     if count < MAX_HOST_FAILURES:
         return
-    of_host = tasks.newest_failed(connection, job["id"], host, count)
-    back = refund(connection, job["account_id"], of_host, now)
+    of_host = tasks.newest_failed(connection, job.id, host, count)
+    back = refund(connection, job.account_id, of_host, now)
     if back:
-        job_rows.put(connection, job, credits_micros=job["credits_micros"] - back)
+        job_rows.put(connection, job, credits_micros=job.credits_micros - back)

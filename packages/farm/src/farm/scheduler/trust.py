@@ -69,8 +69,8 @@ def was_given(connection: Connection, job: JobRow, claim: ClaimRow, number: int)
     Of a job that is done as a whole the farm knows one frame, and its renderer all of them.
     """
     return (
-        job["frames_total"] == 1
-        or frame_states.of_claim(connection, job["id"], claim.id, number) is not None
+        job.frames_total == 1
+        or frame_states.of_claim(connection, job.id, claim.id, number) is not None
     )
 
 
@@ -92,8 +92,8 @@ def add_log(connection: Connection, job: JobRow, claim: ClaimRow, start: int, te
     """
     if start + len(text) > MAX_CLAIM_LOG:
         raise InvalidRequestError({"text": ["The log of this claim is full."]})
-    if job["log_characters"] + len(text) > MAX_JOB_LOG:
+    if job.log_characters + len(text) > MAX_JOB_LOG:
         raise InvalidRequestError({"text": ["The log of this job is full."]})
     if start >= feed.log_end(connection, claim.id) and text:
         feed.add_log(connection, claim.job_id, claim.id, start, text)
-        job_rows.put(connection, job, log_characters=job["log_characters"] + len(text))
+        job_rows.put(connection, job, log_characters=job.log_characters + len(text))

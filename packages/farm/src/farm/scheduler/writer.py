@@ -6,7 +6,7 @@ caller's transaction, together with its line in the change feed and what it mean
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Unpack
 
 from farm_protocol.jobs import JobReason, JobState
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from farm.db import claims as claim_rows
 from farm.db import feed, frame_runs, frame_states, job_rows, job_warnings, notices
 from farm.db import jobs as rows
-from farm.db.job_rows import JobRow
+from farm.db.job_rows import JobColumns, JobRow
 from farm.frame_health import pictures
 from farm.jobs.dependencies import review
 from farm.jobs.frames import format_ranges
@@ -54,7 +54,7 @@ def happen_to(
     now: datetime,
     said: Said | None = None,
     moved: Moved = NOTHING_MOVED,
-    **also: Any,
+    **also: Unpack[JobColumns],
 ) -> JobState:
     """Do the same as `happen` to a job whose row has been read.
 
@@ -62,17 +62,17 @@ def happen_to(
         moved: what its frames have become.
         also: other columns to write at the same time.
     """
-    before = JobState(row["state"])
+    before = JobState(row.state)
     state = _change(connection, row, event, now, said, moved, **also)
     if state.is_final and not before.is_final:
-        _tell_when_over(connection, row["submission_id"], now)
+        _tell_when_over(connection, row.submission_id, now)
     if state is not before and (
         state is JobState.PENDING
-        or ((state.is_final or before.is_final) and job_rows.has_dependents(connection, row["id"]))
+        or ((state.is_final or before.is_final) and job_rows.has_dependents(connection, row.id))
     ):
-        review_dependencies(connection, row["submission_id"], now)
-        row.update(job_rows.row(connection, row["id"]))
-    return JobState(row["state"])
+        review_dependencies(connection, row.submission_id, now)
+        row.become(job_rows.row(connection, row.id))
+    return JobState(row.state)
 
 
 def happen_to_many(
@@ -90,15 +90,15 @@ def happen_to_many(
     submissions: set[str] = set()
     ended: set[str] = set()
     for row in job_rows.many(connection, job_ids).values():
-        before = JobState(row["state"])
+        before = JobState(row.state)
         try:
             state = _change(connection, row, event, now, said)
         except IllegalTransitionError:
             continue
-        happened.append(row["id"])
-        submissions.add(row["submission_id"])
+        happened.append(row.id)
+        submissions.add(row.submission_id)
         if state.is_final and not before.is_final:
-            ended.add(row["submission_id"])
+            ended.add(row.submission_id)
     for submission_id in sorted(ended):
         _tell_when_over(connection, submission_id, now)
     for submission_id in sorted(submissions):
@@ -113,31 +113,32 @@ def _change(
     now: datetime,
     said: Said | None,
     moved: Moved = NOTHING_MOVED,
-    **also: Any,
+    **also: Unpack[JobColumns],
 ) -> JobState:
-    before = JobState(row["state"])
-    state = next_state(before, event, at_work=row["frames_running"] > 0)
+    before = JobState(row.state)
+    state = next_state(before, event, at_work=row.frames_running > 0)
     if state is before and event in ASKED_FOR:
         return state  # It is so already, and says why.
-    values: dict[str, Any] = {"state": state.value}
+    values: JobColumns = {"state": state.value}
     if said is not None:
         values |= _columns(said)
     if before is JobState.SUSPENDED and state is not before:
         values["suspended_for"] = ""
     if state is JobState.READY and state is not before:
         values |= {"licence_failures": 0, "not_before": None}  # What it waited for is tried anew.
-    if event is Event.CLAIMED and row["started_at"] is None:
+    if event is Event.CLAIMED and row.started_at is None:
         values["started_at"] = now
     if state.is_final != before.is_final:
         values["finished_at"] = now if state.is_final else None
-    news = {name: value for name, value in values.items() if row[name] != value}
-    job_rows.put(connection, row, moved, **also, **news)
+    news = row.news(values)
+    also.update(news)
+    job_rows.put(connection, row, moved, **also)
     if news:
-        feed.job_changed(connection, row["account_id"], row["id"])
+        feed.job_changed(connection, row.account_id, row.id)
     return state
 
 
-def _columns(said: Said) -> dict[str, Any]:
+def _columns(said: Said) -> JobColumns:
     return {"sentence": said.sentence, "reason": said.reason.value}
 
 
@@ -170,39 +171,35 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
 
 def say(connection: Connection, row: JobRow, said: Said) -> None:
     """Change what a job says of itself, when that is news."""
-    if Said(row["sentence"], JobReason(row["reason"])) != said:
+    if Said(row.sentence, JobReason(row.reason)) != said:
         job_rows.put(connection, row, **_columns(said))
-        feed.job_changed(connection, row["account_id"], row["id"])
+        feed.job_changed(connection, row.account_id, row.id)
 
 
 def hold(connection: Connection, row: JobRow, said: Said) -> None:
     """Let a suspended job stay so for another reason: no top-up wakes it any more."""
-    if row["suspended_for"]:
+    if row.suspended_for:
         job_rows.put(connection, row, suspended_for="")
         say(connection, row, said)
 
 
 def say_at_work(connection: Connection, row: JobRow, said: Said) -> None:
     """Do the same, unless the job stands still: then it says why."""
-    if JobState(row["state"]) in AT_WORK:
+    if JobState(row.state) in AT_WORK:
         say(connection, row, said)
 
 
 def notice(connection: Connection, row: JobRow, text: str, flagged: int) -> None:
     """Change what a job says about its ``flagged`` frames, beside its sentence."""
-    if row["noticed"] != text:
+    if row.noticed != text:
         job_rows.put(connection, row, noticed=text, frames_flagged=flagged)
-        feed.job_changed(connection, row["account_id"], row["id"])
+        feed.job_changed(connection, row.account_id, row.id)
 
 
 def warn(connection: Connection, row: JobRow, sentences: Sequence[str]) -> None:
     """Add warnings to a job, each once, when they are news."""
-    if not sentences:
-        return
-    known: list[str] = job_rows.whole_row(connection, row["id"])["warnings"]
-    if news := job_warnings.news(known, sentences):
-        job_rows.put(connection, row, warnings=known + news)
-        feed.job_changed(connection, row["account_id"], row["id"])
+    if sentences:
+        job_warnings.add(connection, row.id, sentences)
 
 
 def review_dependencies(connection: Connection, submission_id: str, now: datetime) -> None:
@@ -214,7 +211,7 @@ def review_dependencies(connection: Connection, submission_id: str, now: datetim
         its = job_rows.many(connection, [each.job_id for each in found])
         for each in found:
             row = its[each.job_id]
-            before = JobState(row["state"])
+            before = JobState(row.state)
             state = _change(connection, row, each.event, now, each.said)
             if each.event is Event.DEPENDENCIES_MET and job_rows.progress(row).over:
                 # Its last frame was done before it had to wait again.
@@ -231,7 +228,7 @@ def put_back(
     claim_id: str,
     verdicts: Sequence[Verdict],
     said: Said | None,
-    **also: Any,
+    **also: Unpack[JobColumns],
 ) -> None:
     """Write down what becomes of the unfinished frames of a claim that ended.
 
@@ -240,28 +237,28 @@ def put_back(
         said: what a job that is at work says from now on; None keeps what it says.
         also: other columns of the job to write at the same time.
     """
-    moved = frame_states.take_back(connection, row["id"], claim_id, verdicts)
-    if verdicts and said is not None and JobState(row["state"]) in AT_WORK:
+    moved = frame_states.take_back(connection, row.id, claim_id, verdicts)
+    if verdicts and said is not None and JobState(row.state) in AT_WORK:
         also |= _columns(said)
     job_rows.put(connection, row, moved, **also)
     if verdicts:
-        feed.job_changed(connection, row["account_id"], row["id"])
+        feed.job_changed(connection, row.account_id, row.id)
 
 
 def fail_waiting(connection: Connection, row: JobRow) -> None:
     """Give up the frames that nobody has begun: the job cannot succeed."""
-    begun = frame_states.move(connection, row["id"], FrameState.WAITING, FrameState.FAILED)
+    begun = frame_states.move(connection, row.id, FrameState.WAITING, FrameState.FAILED)
     job_rows.put(
         connection,
         row,
         begun
-        + frame_states.move_untouched(connection, row["id"], FrameState.WAITING, FrameState.FAILED),
+        + frame_states.move_untouched(connection, row.id, FrameState.WAITING, FrameState.FAILED),
     )
 
 
 def settle(connection: Connection, row: JobRow, now: datetime) -> None:
     """End the job if nothing of it is left to do."""
-    state = JobState(row["state"])
+    state = JobState(row.state)
     if state.is_final or state in (JobState.PENDING, JobState.STOPPING):
         return
     if job_rows.progress(row).over:
@@ -269,8 +266,8 @@ def settle(connection: Connection, row: JobRow, now: datetime) -> None:
 
 
 def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, datetime, Said]:
-    if not row["frames_failed"]:
-        pictures.forget(connection, row["id"])
+    if not row.frames_failed:
+        pictures.forget(connection, row.id)
         return Event.ALL_FRAMES_DONE, now, NOTHING
     said = _failure(connection, row)
     if job_rows.progress(row).left:
@@ -279,16 +276,16 @@ def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, dat
 
 
 def _failure(connection: Connection, row: JobRow) -> Said:
-    why = claim_rows.last_failure(connection, row["id"])
-    if row["frames_failed"] == row["frames_total"]:
+    why = claim_rows.last_failure(connection, row.id)
+    if row.frames_failed == row.frames_total:
         return Said(why or "No frame could be rendered.", JobReason.FRAMES)
-    found = frame_states.positions(connection, row["id"], FrameState.FAILED, _MOST_LOOKED_AT)
+    found = frame_states.positions(connection, row.id, FrameState.FAILED, _MOST_LOOKED_AT)
     runs = [range(number, number + 1) for number, _ in found]
-    runs += frame_runs.failed(connection, row["id"], _MOST_LOOKED_AT)
+    runs += frame_runs.failed(connection, row.id, _MOST_LOOKED_AT)
     shown = format_ranges(runs)
     if len(found) == _MOST_LOOKED_AT and not shown.endswith("..."):
         shown += ", ..."
-    which = f"frame {shown}" if row["frames_failed"] == 1 else f"frames {shown}"
+    which = f"frame {shown}" if row.frames_failed == 1 else f"frames {shown}"
     if left := job_rows.progress(row).left:
         told = f"Failed: test {which}; the other {left} were not started. {why}".rstrip()
         return Said(told, JobReason.TEST_FRAMES)
