@@ -5,7 +5,7 @@ import asyncio
 from envoy_fake_farm import EMAIL, Fault
 from envoy_studio import until
 from farm_protocol.frames import Flag, Frame
-from farm_protocol.jobs import JobState
+from farm_protocol.jobs import JobReason, JobState
 
 
 async def get(studio, what, name="demo"):
@@ -74,9 +74,11 @@ async def test_progress_from_the_upload_to_the_last_file(studio):
 async def test_a_failed_job_says_why(studio):
     await studio.sign_in()
     submission_id = await studio.submitted()
-    studio.farm.change(f"{submission_id}-0", state=JobState.FAILED, sentence="No camera.")
+    says = {"sentence": "No camera.", "reason": JobReason.FRAMES}
+    studio.farm.change(f"{submission_id}-0", state=JobState.FAILED, **says)
     progress = await reached(studio, "failed")
     assert progress["message"] == "'beauty': No camera."
+    assert progress["jobs"][0]["reason"] == JobReason.FRAMES
 
 
 async def test_the_newest_submission_counts(studio):

@@ -247,7 +247,8 @@ class EnvoyClient(object):
             list of dict: ``id``, ``name``, ``app``, ``app_version``, ``operation``, ``state``
             ("uploading" and "submitting" before the farm has it, then "pending", "ready",
             "running", "completed", "failed", "suspended", "stopping", "stopped", "blocked"),
-            ``message`` (what it waits for, why it failed, which frames look wrong),
+            ``message`` (what it waits for, why it failed, which frames look wrong), ``reason``
+            (one word for what the message is about, such as "licence" or "credits"; may be ""),
             ``warnings`` (list of text: what was accepted but may be wrong, such as parameters
             that nobody knows, missing files, another version of the program),
             ``frames_done``, ``frames_failed``, ``frames_flagged`` (done, but they look wrong),

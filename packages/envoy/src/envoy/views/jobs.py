@@ -6,7 +6,7 @@ from pathlib import Path
 from farm_protocol.changes import Output
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from farm_protocol.frames import FrameList
-from farm_protocol.jobs import Job, JobLog, JobSpec, SubmissionSpec
+from farm_protocol.jobs import Job, JobLog, JobReason, JobSpec, SubmissionSpec
 from farm_protocol.text import Id
 from pydantic import TypeAdapter, ValidationError
 
@@ -110,6 +110,7 @@ def jobs_of(journal: Journal, entry: Entry) -> list[JobView]:
             operation=job.operation,
             state=entry.state,
             message=entry.sentence,
+            reason=JobReason.NONE,
             # The check's are the submission's: it does not say which job they are about.
             warnings=[],
             frames_done=0,
@@ -140,6 +141,7 @@ def shown(job: Job) -> JobView:
         operation=job.operation,
         state=job.state,
         message=job.sentence,
+        reason=job.reason,
         warnings=job.warnings,
         frames_done=job.frames_done,
         frames_failed=job.frames_failed,

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Literal
 
 from farm_protocol._model import Answer
-from farm_protocol.jobs import Job, JobState
+from farm_protocol.jobs import Job, JobReason, JobState
 from pydantic import PlainSerializer, WithJsonSchema
 
 from envoy.journal import EntryState
@@ -102,6 +102,7 @@ class JobView(Answer):
         id: the farm's; before the farm has the job, the one that the client gave it.
         state: the farm's; before the farm has the job, that of its submission.
         message: what it waits for, or why it failed; "" when there is nothing to say.
+        reason: what the message is about, for programs.
         submission: its name.
     """
 
@@ -112,6 +113,7 @@ class JobView(Answer):
     operation: str
     state: JobState | EntryState
     message: str
+    reason: JobReason
     warnings: list[str]
     frames_done: int
     frames_failed: int
