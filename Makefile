@@ -13,7 +13,7 @@ help:
 	@echo "make demo       render the sample project and show where the frames are"
 	@echo "make test       all tests, real renders included"
 	@echo "make test-long  the slow, exhaustive ones too"
-	@echo "make check      formatting, lint, types, walls"
+	@echo "make check      formatting, lint, types, walls, spelling, documentation"
 	@echo "make bench      measure against bare Blender, and what the farm bears"
 	@echo "make mutants    which checks of a module no test would miss"
 
@@ -44,6 +44,8 @@ check:
 		$(products)/hou/scripts/*.py \
 		packages/farm/tests/stand_ins_houdini/*.py
 	@.venv/bin/lint-imports
+	@.venv/bin/codespell --quiet-level 3
+	@.venv/bin/mkdocs build --strict --quiet --site-dir .site
 
 bench:
 	@tools/setup.sh dev
@@ -55,4 +57,4 @@ mutants:
 	@$(python) tools/mutants.py $(ARGS)
 
 clean:
-	rm -rf .venv .uv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .site .venv .uv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
