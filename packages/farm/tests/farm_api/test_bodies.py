@@ -103,6 +103,15 @@ def test_no_route_reads_a_long_body_of_a_stranger(farm: Farm) -> None:
                 assert status == 413, (method, path, told)
 
 
+def test_a_control_character_at_the_end_of_an_address_leads_nowhere(farm: Farm) -> None:
+    """What goes by the path, such as the turns of an account, does not know it; no route does."""
+    ann = farm.user("ann@example.com")
+    for method, path in addresses(farm):
+        for ending in ("%0A", "%0D", "%00", "%C2%85", "%E2%80%A8"):
+            answer = ann.request(method, path + ending)
+            assert answer.status_code == 404, (method, path, ending)
+
+
 def test_every_large_limit_is_of_a_route(farm: Farm) -> None:
     assert set(LARGE) <= set(farm.routes())
     assert set(farm.routes()) >= FOR_STRANGERS

@@ -19,7 +19,7 @@ from farm.api import (
     submissions,
     users,
 )
-from farm.api.bodies import Bodies
+from farm.api.bodies import NOTHING_HERE, Bodies
 from farm.api.context import Context
 from farm.errors import ForbiddenError
 
@@ -30,7 +30,7 @@ def create_app(context: Context) -> ASGIApp:
     routes = Router(
         [Mount(runner.PREFIX, runner.create_app(context)), Mount("/", _users(context))],
         # Not even `Mount` knows an address with a line break.
-        default=errors.answer(ErrorCode.NOT_FOUND, "There is nothing at this address."),
+        default=errors.answer(ErrorCode.NOT_FOUND, NOTHING_HERE),
     )
 
     return Bodies(routes, context)

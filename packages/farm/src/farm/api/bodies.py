@@ -59,6 +59,12 @@ FOR_STRANGERS = frozenset({("POST", "/v1/login"), ("POST", "/v1/proof")})
 MOST_HELD, MOST_HELD_OF_ONE = 256 << 20, 96 << 20
 """Bytes of bodies in memory, of all and of one account."""
 
+NOTHING_HERE = "There is nothing at this address."
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""No address holds one, but a route's pattern would overlook a line break at the end: the request
+would reach its route, past everything that goes by the exact path."""
+
 _BLOB = re.compile(r"/v1/(runner/)?blobs/[0-9a-f]{64}")
 _LARGE = [
     (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), limit)
@@ -86,6 +92,10 @@ class Bodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body, or answer with the reason why not."""
+        if scope["type"] == "http" and _CONTROL.search(scope["path"]):
+            nothing = errors.answer(ErrorCode.NOT_FOUND, NOTHING_HERE)
+            await nothing(scope, receive, send)
+            return
         size = announced(scope) if scope["type"] == "http" else 0
         if size == 0 or (scope["method"] == "PUT" and _BLOB.fullmatch(scope["path"])):
             await self._app(scope, receive, send)
