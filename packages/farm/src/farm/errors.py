@@ -12,6 +12,7 @@
         HashMismatchError        bytes that are not what their name says
         StorageFullError         the farm's disk has no room
         QuotaExceededError       the account may store no more
+        UnavailableError         not now; the same request may work a little later
         CannotOpenDatabaseError  only at start: never an answer of the API
 
 `farm.api.errors` turns them into answers; nothing else does.
@@ -92,6 +93,12 @@ class HashMismatchError(FarmError):
     """The bytes received are not those that were announced."""
 
     code = ErrorCode.HASH_MISMATCH
+
+
+class UnavailableError(FarmError):
+    """Too much is asked for at the moment, or it takes too long."""
+
+    code = ErrorCode.UNAVAILABLE
 
 
 class StorageFullError(FarmError):

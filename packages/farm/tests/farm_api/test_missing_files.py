@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def refused(client: httpx.Client, body: dict[str, Any]) -> list[str]:
 
 _BLENDER = built_in().products["blender"]
 _COMPOSITES = _BLENDER.model_copy(update={"operations": {"composite": "blender_render"}})
-STUDIO = built_in().model_copy(update={"products": {"blender": _COMPOSITES}})
+STUDIO = replace(built_in(), products={"blender": _COMPOSITES})
 
 
 @refuse

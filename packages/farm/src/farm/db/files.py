@@ -49,6 +49,18 @@ def project_id(connection: Connection, account_id: str, name: str) -> str | None
     ).scalar_one_or_none()
 
 
+def project_version(
+    connection: Connection, account_id: str, name: str
+) -> tuple[str, datetime] | None:
+    """Return a project's id and when it was changed; None when there is none."""
+    row = connection.execute(
+        select(projects.c.id, projects.c.updated_at).where(
+            projects.c.account_id == account_id, projects.c.name == name
+        )
+    ).one_or_none()
+    return None if row is None else (row.id, row.updated_at)
+
+
 def ensure_project(connection: Connection, account_id: str, name: str, now: datetime) -> str:
     """Return the id of the project, made now if need be, marked as changed now."""
     existing = project_id(connection, account_id, name)
@@ -135,6 +147,16 @@ def entries(connection: Connection, project: str) -> list[FileEntry]:
         FileEntry(path=row.path, hash=row.hash, size=row.size, mtime_ns=row.mtime_ns)
         for row in sorted(rows, key=lambda row: row.path)
     ]
+
+
+def hashes(connection: Connection, project: str) -> dict[str, str]:
+    """Return the hash of each file of a project's manifest, by path."""
+    rows = connection.execute(
+        select(manifest_entries.c.path, manifest_entries.c.hash).where(
+            manifest_entries.c.project_id == project
+        )
+    )
+    return {row.path: row.hash for row in rows}
 
 
 def entries_page(connection: Connection, project: str, after: str, limit: int) -> list[FileEntry]:

@@ -5,10 +5,9 @@ file: they make the key under which the answer is kept, for as long as it is amo
 """
 
 import logging
-import queue
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,10 @@ logger = logging.getLogger(__name__)
 _THREADS = 2
 _MOST_ANSWERS = 100
 _MOST_ASSETS = 1000
+MOST_WAITING = 2000
+"""Scenes of one account; the newest are the ones that somebody waits for."""
+MOST_VERSIONS = 4
+"""Of manifests, each of which is in memory, that the waiting scenes of one account belong to."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,17 @@ class Files:
     Attributes:
         owner: account whose files they are.
         hashes: of each file by remote path; "" of one that is still to be sent, which is no .blend.
-        places: where their bytes lie.
+        place: returns where the bytes of a hash lie.
     """
 
     owner: str
     hashes: Mapping[str, str]
-    places: Mapping[str, Path]
+    place: Callable[[str], Path]
+
+    @property
+    def places(self) -> Mapping[str, Path]:
+        """Return where each file lies. Computed when asked for: only scenes are looked into."""
+        return _Places(self)
 
     def key(self) -> str:
         """Return a text that is another one as soon as anything is that counts."""
@@ -47,6 +55,20 @@ class Files:
             counts = self.hashes[path] if is_blend(path) else ""
             hasher.update(f"\0{path}\0{counts}".encode("utf-8", "surrogatepass"))
         return hasher.hexdigest()
+
+
+class _Places(Mapping[str, Path]):
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def __getitem__(self, path: str) -> Path:
+        return self._files.place(self._files.hashes[path])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files.hashes)
+
+    def __len__(self) -> int:
+        return len(self._files.hashes)
 
 
 @dataclass(frozen=True)
@@ -73,7 +95,7 @@ class _Work:
 
 
 class Traces:
-    """Traces scenes, two at a time. May be asked from any thread."""
+    """Traces scenes, two at a time; accounts take turns. May be asked from any thread."""
 
     def __init__(self, readers: Readers = DEFAULT) -> None:
         """Start nothing before the first question.
@@ -82,20 +104,23 @@ class Traces:
             readers: of the processes that read scenes.
         """
         self._readers = readers
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._answers: OrderedDict[tuple[str, str], Future[Traced]] = OrderedDict()
-        self._work: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+        # Of whoever waits, the next one first.
+        self._waiting: OrderedDict[str, deque[_Work]] = OrderedDict()
         self._threads = 0
 
     def ask(self, scene: str, files: Files, files_key: str) -> "Future[Traced]":
         """Return the answer, which may be there already, or be on its way for another.
+
+        Where too many of the account wait, the oldest are answered that they were not looked at.
 
         Parameters:
             scene: remote path of one of the files.
             files_key: `Files.key`, since several scenes may share the files.
         """
         key = (scene, files_key)
-        with self._lock:
+        with self._changed:
             if (known := self._answers.get(key)) is not None:
                 self._answers.move_to_end(key)
                 return known
@@ -107,12 +132,36 @@ class Traces:
                 self._threads += 1
                 # The end of the farm must not wait for a scene of minutes.
                 threading.Thread(target=self._run, name="assets", daemon=True).start()
-        self._work.put(_Work(key, scene, files, answer))
+            mine = self._waiting.setdefault(files.owner, deque())
+            mine.append(_Work(key, scene, files, answer))
+            dropped = self._too_many(mine)
+            self._changed.notify()
+        for work in dropped:
+            work.answer.set_result(Traced(failure=_not_looked_for(work)))
         return answer
+
+    def _too_many(self, mine: deque[_Work]) -> list[_Work]:
+        versions = list(dict.fromkeys(work.key[1] for work in mine))
+        kept = set(versions[-MOST_VERSIONS:])
+        dropped = []
+        while len(mine) > MOST_WAITING or mine[0].key[1] not in kept:
+            work = mine.popleft()
+            self._answers.pop(work.key, None)
+            dropped.append(work)
+        return dropped
+
+    def _next(self) -> _Work:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting)
+            owner, mine = self._waiting.popitem(last=False)
+            work = mine.popleft()
+            if mine:
+                self._waiting[owner] = mine  # Behind all others.
+            return work
 
     def _run(self) -> None:
         while True:
-            work = self._work.get()
+            work = self._next()
             work.answer.set_result(self._trace(work))
 
     def _trace(self, work: _Work) -> Traced:
@@ -123,7 +172,11 @@ class Traces:
         except Exception:
             # Of the reader or the machine, not of the scene: the next one who asks tries again.
             logger.exception("%s could not be looked through", work.scene)
-            with self._lock:
+            with self._changed:
                 self._answers.pop(work.key, None)
-            return Traced(failure=f"The files that {work.scene} needs could not be looked for.")
+            return Traced(failure=_not_looked_for(work))
         return Traced(tuple(found[:_MOST_ASSETS]), max(0, len(found) - _MOST_ASSETS))
+
+
+def _not_looked_for(work: _Work) -> str:
+    return f"The files that {work.scene} needs could not be looked for."

@@ -12,9 +12,11 @@ to. A scene that cannot be looked through is never refused for that.
 """
 
 import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
+from datetime import datetime
 from typing import Literal
 
 from farm_protocol.jobs import JobSpec, Submission, SubmissionSpec
@@ -25,16 +27,23 @@ from farm.catalogue.definitions import Definitions
 from farm.confine.readers import DEFAULT, Readers
 from farm.db import files, job_warnings
 from farm.db.engine.database import Database
-from farm.errors import InvalidRequestError
+from farm.errors import InvalidRequestError, UnavailableError
 from farm.products import SceneFormat
 from farm.scenes.blend_assets import AssetKind, MissingAsset, is_blend
 from farm.scenes.traces import Files, Traced, Traces
 from farm.stores.disk import DiskStore
+from farm.submissions.beside import Beside
 
 Mode = Literal["refuse", "warn", "off"]
 
 MOST_NAMED = 10
 """So many missing files the warnings of a job name; the others only count."""
+
+LONGEST_WAIT = 45.0
+"""Seconds that a submission waits for an answer where it may be refused; its sender waits for a
+minute. The answer is kept for when it is sent again."""
+
+_MOST_MANIFESTS = 2
 
 _Asked = dict["Future[Traced]", list[int]]
 """The answer for a scene, and the positions of the jobs that render it."""
@@ -62,6 +71,10 @@ class AssetChecks:
         self._database, self._store, self._changed = database, store, changed
         self._definitions, self._mode = definitions, mode
         self._traces = Traces(readers)
+        self._beside = Beside("assets")
+        self._reading = threading.Lock()
+        # The manifests that were read last: {path: hash}, by project and the time of its change.
+        self._manifests: OrderedDict[tuple[str, datetime], dict[str, str]] = OrderedDict()
 
     @property
     def refuses(self) -> bool:
@@ -76,12 +89,19 @@ class AssetChecks:
 
         Raises:
             InvalidRequestError: names the files under ``jobs[i].path``.
+            UnavailableError: it takes too long.
         """
         if not self.refuses:
             return
         errors = {}
+        until = time.monotonic() + LONGEST_WAIT
         for answer, positions in self._ask(account_id, spec).items():
-            traced = answer.result()
+            try:
+                traced = answer.result(max(0.0, until - time.monotonic()))
+            except TimeoutError:
+                raise UnavailableError(
+                    "The scenes are still being looked through for missing files. Try again later."
+                ) from None
             for index in positions:
                 lacking = _lacking(spec, spec.jobs[index], traced)
                 # Caches that were never baked are named like those that were.
@@ -94,15 +114,27 @@ class AssetChecks:
     def expect(self, account_id: str, spec: SubmissionSpec) -> None:
         """A submission is likely soon: begin to look, and do not wait."""
         if self._mode == "warn":
-            _beside(self._ask, account_id, spec)
+            about = ("expected", spec.project)
+            self._beside.soon(
+                account_id, about, _size(spec), lambda: self._expect(account_id, spec)
+            )
 
     def note(self, account_id: str, spec: SubmissionSpec, submission: Submission) -> None:
-        """Warn the jobs of a new submission about what they lack, as soon as that is known."""
-        if self._mode != "off":
-            _beside(self._note, account_id, spec, submission)
+        """Warn the jobs of a new submission about what they lack, as soon as that is known.
 
-    def _note(self, account_id: str, spec: SubmissionSpec, submission: Submission) -> None:
-        ids = {job.client_id: job.id for job in submission.jobs}
+        One that many others of its account follow at once gets no warnings.
+        """
+        if self._mode != "off":
+            about = ("submitted", submission.id)
+            ids = {job.client_id: job.id for job in submission.jobs}
+            self._beside.soon(
+                account_id, about, _size(spec), lambda: self._note(account_id, spec, ids)
+            )
+
+    def _expect(self, account_id: str, spec: SubmissionSpec) -> None:
+        self._ask(account_id, spec)
+
+    def _note(self, account_id: str, spec: SubmissionSpec, ids: dict[str, str]) -> None:
         for answer, positions in self._ask(account_id, spec).items():
             jobs = [(ids[spec.jobs[index].id], spec.jobs[index]) for index in positions]
 
@@ -131,20 +163,27 @@ class AssetChecks:
         scenes = self._scenes(spec)
         if not scenes:
             return {}
-        with self._database.read() as connection:
-            project = files.project_id(connection, account_id, spec.project)
-            entries = files.entries(connection, project) if project is not None else []
-        hashes = dict.fromkeys(pending, "") | {entry.path: entry.hash for entry in entries}
-        places = dict.fromkeys(pending, Path()) | {
-            entry.path: self._store.path(account_id, entry.hash) for entry in entries
-        }
-        known = Files(account_id, hashes, places)
+        hashes = dict.fromkeys(pending, "") | self._manifest(account_id, spec.project)
+        known = Files(account_id, hashes, lambda blob_hash: self._store.path(account_id, blob_hash))
         key = known.key()
         asked: _Asked = {}
         for index, scene in scenes.items():
             if scene in hashes:
                 asked.setdefault(self._traces.ask(scene, known, key), []).append(index)
         return asked
+
+    def _manifest(self, account_id: str, name: str) -> dict[str, str]:
+        """Return the hash of each file of a project, read only once for each of its versions."""
+        with self._reading, self._database.read() as connection:
+            version = files.project_version(connection, account_id, name)
+            if version is None:
+                return {}
+            if version not in self._manifests:
+                self._manifests[version] = files.hashes(connection, version[0])
+            self._manifests.move_to_end(version)
+            if len(self._manifests) > _MOST_MANIFESTS:
+                self._manifests.popitem(last=False)
+            return self._manifests[version]
 
     def _scenes(self, spec: SubmissionSpec) -> dict[int, str]:
         """Return the remote path of the scene of each job that is a .blend, by its position."""
@@ -156,8 +195,8 @@ class AssetChecks:
         return scenes
 
 
-def _beside(work: Callable[..., object], *args: object) -> None:
-    threading.Thread(target=work, args=args, name="assets", daemon=True).start()
+def _size(spec: SubmissionSpec) -> int:
+    return len(spec.jobs) + len(spec.pending_files)
 
 
 def _lacking(spec: SubmissionSpec, job: JobSpec, traced: Traced) -> list[MissingAsset]:

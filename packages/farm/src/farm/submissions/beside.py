@@ -1,0 +1,73 @@
+"""Work that nobody waits for, in one thread: accounts take turns, and none lets much pile up."""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 16
+MOST_SIZE = 200_000
+"""Of one account."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    work: Callable[[], None]
+    size: int
+
+
+class Beside:
+    """One thread for the work of all accounts. May be asked from any thread."""
+
+    def __init__(self, name: str) -> None:
+        """Start nothing before the first work.
+
+        Parameters:
+            name: of the thread.
+        """
+        self._name = name
+        self._changed = threading.Condition()
+        # Of whoever waits, the next one first.
+        self._waiting: OrderedDict[str, OrderedDict[Hashable, _Item]] = OrderedDict()
+        self._started = False
+
+    def soon(self, account_id: str, about: Hashable, size: int, work: Callable[[], None]) -> None:
+        """Let ``work`` have a turn. Where too much of the account waits, its oldest is forgotten.
+
+        Parameters:
+            about: work about the same thing that still waits is replaced.
+            size: how many values the work holds, about.
+        """
+        with self._changed:
+            mine = self._waiting.setdefault(account_id, OrderedDict())
+            mine.pop(about, None)
+            mine[about] = _Item(work, size)
+            while len(mine) > 1 and (
+                len(mine) > MOST_WAITING or sum(each.size for each in mine.values()) > MOST_SIZE
+            ):
+                mine.popitem(last=False)
+            if not self._started:
+                self._started = True
+                # The end of the farm must not wait for it.
+                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            work = self._next()
+            try:
+                work()
+            except Exception:
+                logger.exception("work beside the requests failed; the next one goes on")
+
+    def _next(self) -> Callable[[], None]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting)
+            account_id, mine = self._waiting.popitem(last=False)
+            _, item = mine.popitem(last=False)
+            if mine:
+                self._waiting[account_id] = mine  # Behind all others.
+            return item.work

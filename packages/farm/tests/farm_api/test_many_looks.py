@@ -1,0 +1,140 @@
+"""One account that lets the farm look for missing files without an end."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from farm.db import files
+from farm.scenes import traces
+from farm.scenes.blend_assets import AssetKind, MissingAsset
+from farm.submissions import missing_files as looks
+
+from .conftest import Farm, send, spec
+from .runners import job_of, wait_for
+
+CHECKS = 20
+
+
+@pytest.fixture
+def database_url() -> None:
+    """None of this depends on the database: SQLite is enough."""
+
+
+class Looks:
+    """Stands in for what reads manifests or scenes: waits until it may.
+
+    Attributes:
+        asked: how often it was called.
+        busy: how many threads are in it, and how many were at most.
+    """
+
+    def __init__(self) -> None:
+        self.go, self.entered = threading.Event(), threading.Semaphore(0)
+        self.asked = self.busy = self.most = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        with self._lock:
+            self.asked += 1
+            self.busy += 1
+            self.most = max(self.most, self.busy)
+        self.entered.release()
+        assert self.go.wait(60)
+        yield
+        with self._lock:
+            self.busy -= 1
+
+
+def asset_threads() -> int:
+    return sum(each.name == "assets" for each in threading.enumerate())
+
+
+@pytest.mark.parametrize("missing_files", ["warn"])
+def test_checks_leave_one_look_at_work_and_one_waiting(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greedy, other = farm.user("greedy@example.com"), farm.user("ann@example.com")
+    for each in (greedy, other):
+        send(each, "demo/scene.blend", b"BLENDER-v304")
+    manifests, read = Looks(), files.hashes
+
+    def slow(*args: object) -> dict[str, str]:
+        with manifests.one():
+            return read(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(files, "hashes", slow)
+    monkeypatch.setattr(traces, "missing_assets", lambda *_, **__: [lost()])
+    before = asset_threads()
+    for _ in range(CHECKS):
+        greedy.post("/v1/submissions/check", json=spec()).raise_for_status()
+    assert manifests.entered.acquire(timeout=20)
+    assert asset_threads() <= before + 1
+    # Another account's turn is next, whatever waits of the first.
+    other.post("/v1/submissions", json=spec()).raise_for_status()
+    manifests.go.set()
+    wait_for(other, lambda job: job["warnings"] != [])
+    assert manifests.most == 1
+    # Both manifests, and the first again if a submission had touched its project meanwhile.
+    assert manifests.asked <= 3
+
+
+def lost() -> MissingAsset:
+    return MissingAsset("//a.png", "demo/scene.blend", AssetKind.IMAGE, "x", "demo/a.png", None)
+
+
+@pytest.mark.parametrize("missing_files", ["warn"])
+def test_scenes_that_wait_keep_nobody_elses_waiting(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greedy, other = farm.user("greedy@example.com"), farm.user("ann@example.com")
+    tracing = Looks()
+
+    def slow(*_: object, **__: object) -> list[MissingAsset]:
+        with tracing.one():
+            return [lost()]
+
+    monkeypatch.setattr(traces, "missing_assets", slow)
+    names = []
+    for number in range(traces.MOST_VERSIONS + 4):
+        send(greedy, "demo/scene.blend", b"BLENDER-v304 %d" % number)
+        body = spec()
+        submitted = greedy.post("/v1/submissions", json=body).raise_for_status().json()
+        names.append(submitted["jobs"][0]["id"])
+        if number < 2:
+            # Two are at work; what follows waits.
+            assert tracing.entered.acquire(timeout=20)
+    # What waited for longest is told that nobody looks.
+    wait_for(greedy, lambda _: greedy.get(f"/v1/jobs/{names[2]}").json()["warnings"] != [])
+    send(other, "demo/scene.blend", b"BLENDER-v304 of another")
+    other.post("/v1/submissions", json=spec()).raise_for_status()
+    tracing.go.set()
+    wait_for(other, lambda job: job["warnings"] != [])
+    assert tracing.most <= 2
+
+
+@pytest.mark.parametrize("missing_files", ["refuse"])
+def test_a_submission_does_not_wait_for_its_look_without_an_end(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"BLENDER-v304")
+    tracing = Looks()
+
+    def slow(*_: object, **__: object) -> list[MissingAsset]:
+        with tracing.one():
+            return []
+
+    monkeypatch.setattr(traces, "missing_assets", slow)
+    monkeypatch.setattr(looks, "LONGEST_WAIT", 0.1)
+    body = spec()
+    answer: httpx.Response = ann.post("/v1/submissions", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.json()["retry"]
+    tracing.go.set()
+    monkeypatch.setattr(looks, "LONGEST_WAIT", 20.0)
+    ann.post("/v1/submissions", json=body).raise_for_status()
+    assert tracing.asked == 1
+    assert job_of(ann)["state"] == "ready"
