@@ -12,6 +12,7 @@ from farm.db import accounts, ledger, notices
 from farm.db.tables import accounts as account_table
 from farm.db.tables import claims, jobs, ledger_entries, ledger_postings
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, FREE_SECONDS_OF_A_TRY
+from farm.jobs.pricing import FREE_ENDING_SECONDS
 from farm_protocol.jobs import JobReason
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import Connection, delete, insert, select, update
@@ -203,17 +204,30 @@ def test_the_end_of_a_claim_is_charged_once(farm: Farm, ann: httpx.Client) -> No
     adds_up(farm)
 
 
-def test_a_renderer_that_has_delivered_everything_costs_nothing_more(
-    farm: Farm, ann: httpx.Client
+@pytest.mark.parametrize(
+    ("paid", "ending", "charged"),
+    [(60, FREE_ENDING_SECONDS - 10, 0), (60, 100, 100 - FREE_ENDING_SECONDS), (5, 20, 15)],
+    ids=["soon", "late", "longer-than-its-frames"],
+)
+def test_a_renderer_that_has_delivered_everything_ends_for_nothing_but_soon(
+    farm: Farm, ann: httpx.Client, paid: float, ending: float, charged: float
 ) -> None:
-    runner = started(farm, ann, params={"frames": "1"})
-    worked(farm, 10)
-    runner.done(1)
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 40 1"})).raise_for_status()
+    runner = FakeRunner(farm)
+    frames = runner.claim()
+    worked(farm, paid)
+    for frame in frames:
+        runner.done(frame)
     cost = job_of(ann)["credits"]
-    worked(farm, 20)
-    runner.beat()
-    runner.finish()
-    assert (job_of(ann)["credits"], money(ann)[1]) == (cost, pytest.approx(cost))
+    worked(farm, ending)
+    overdue = ending > FREE_ENDING_SECONDS
+    assert runner.beat() == ("stop" if overdue else "continue")
+    # It counts while the renderer goes on, and when it has ended.
+    for _ in range(2):
+        assert job_of(ann)["credits"] == pytest.approx(cost + charged, abs=4 if charged else 0)
+        assert money(ann)[1] == pytest.approx(job_of(ann)["credits"])
+        runner.finish("stopped" if overdue else "completed")
+    assert job_of(ann)["frames_done"] == len(frames)
     adds_up(farm)
 
 

@@ -41,7 +41,7 @@ class FakeFarm:
         self.lost: set[str] = set()
         self.taken: set[int] = set()
         self.stop = False
-        self.yields = False
+        self.yields: bool | str = False
         self.changed = threading.Condition()
         self._given = 0
         self._server: ThreadingHTTPServer | None = None
@@ -119,7 +119,7 @@ class FakeFarm:
     def _heartbeat(self, claim: str, body: bytes) -> str:
         self.beats.append(Heartbeat.model_validate_json(body).frame)
         command = RunnerCommand.STOP if self.stop else RunnerCommand.CONTINUE
-        if self.yields:
+        if self.yields is True or (self.yields == "delivered" and self.frames):
             command = RunnerCommand.YIELD
         return HeartbeatAnswer(command=command).model_dump_json()
 

@@ -42,7 +42,7 @@ def run_job(
     scene: str,
     claims: list[list[int]],
     parameters: dict[str, object],
-    yields: bool = False,
+    yields: bool | str = False,
     sandbox: Mode = "off",
     output_folder: str = "show/results",
     gpu: bool = False,
@@ -61,7 +61,8 @@ def run_job(
     Parameters:
         program: of the product, or what stands in for it; a `Renderer` is not asked who it is.
         scene: its path in the project.
-        yields: the farm wants the machine back from the beginning.
+        yields: the farm wants the machine back from the beginning; "delivered": from the first
+            frame on.
         gpu: the job has a machine with a GPU.
         others: programs of other products on the same machine.
         taken: frames whose files another job has written.

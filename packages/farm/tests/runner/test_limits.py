@@ -48,6 +48,7 @@ def attack(
     sandbox: str,
     limits: JobLimits | None,
     licence_servers: Sequence[LicenceServer] = (),
+    yields: bool | str = False,
 ):
     """Render a frame with a program that runs a scene's Python first."""
     if not Path("/usr/bin/python3").exists():
@@ -67,6 +68,7 @@ def attack(
         sandbox=sandbox,
         limits=limits,
         licence_servers=licence_servers,
+        yields=yields,
     )
 
 

@@ -41,7 +41,7 @@ class ClaimRow:
 
     @property
     def delivered(self) -> bool:
-        """All of its frames are done: a renderer that is about to end costs nothing more."""
+        """All of its frames are done: its renderer only has to end."""
         return self.frames_done >= self.frames_total
 
 

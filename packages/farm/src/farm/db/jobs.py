@@ -220,8 +220,13 @@ def _job_query() -> Select[Any]:
 
 def _read(connection: Connection, query: Select[Any]) -> list[Job]:
     found = connection.execute(query).mappings().all()
-    running = [each["id"] for each in found if each["frames_running"]]
-    metered = metering.by_job(connection, job_ids=running) if running else {}
+    # Of a job whose other frames wait, a renderer that has delivered its own may have to end.
+    costing = [
+        each["id"]
+        for each in found
+        if each["frames_running"] or (each["frames_done"] and each["finished_at"] is None)
+    ]
+    metered = metering.by_job(connection, job_ids=costing) if costing else {}
     return [
         Job(
             id=each["id"],

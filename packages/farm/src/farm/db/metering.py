@@ -11,7 +11,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, func, select
 
 from farm.db.tables import claims, jobs
-from farm.jobs.pricing import machine_time_micros
+from farm.jobs.pricing import charged_seconds, machine_time_micros
 from farm.jobs.retries import ClaimEnd
 
 
@@ -23,10 +23,15 @@ def by_job(
 ) -> Mapping[str, int]:
     """Return the metered micros of jobs with open claims: all, these, or those of an account."""
     query = (
-        select(claims.c.job_id, claims.c.unposted_seconds, jobs.c.credits_per_hour)
+        select(
+            claims.c.job_id,
+            claims.c.unposted_seconds,
+            claims.c.seconds,
+            (claims.c.frames_done >= claims.c.frames_total).label("delivered"),
+            jobs.c.credits_per_hour,
+        )
         .join(jobs, jobs.c.id == claims.c.job_id)
-        # A renderer that has delivered all of its frames and is about to end costs nothing more.
-        .where(claims.c.ended_at.is_(None), claims.c.frames_done < claims.c.frames_total)
+        .where(claims.c.ended_at.is_(None))
     )
     if job_ids is not None:
         query = query.where(claims.c.job_id.in_(job_ids))
@@ -34,7 +39,8 @@ def by_job(
         query = query.where(jobs.c.account_id == account_id)
     found: dict[str, int] = {}
     for row in connection.execute(query):
-        micros = machine_time_micros(row.unposted_seconds, Decimal(row.credits_per_hour))
+        seconds = charged_seconds(row.unposted_seconds, row.delivered, row.seconds)
+        micros = machine_time_micros(seconds, Decimal(row.credits_per_hour))
         found[row.job_id] = found.get(row.job_id, 0) + micros
     return found
 

@@ -28,6 +28,25 @@ def confirmed_seconds(last: datetime, now: datetime) -> float:
     return min(max(0.0, (now - last).total_seconds()), CLAIM_TIMEOUT_SECONDS)
 
 
+FREE_ENDING_SECONDS = 30.0
+"""A renderer that has delivered all frames of its claim may take so long to end for nothing."""
+
+
+def charged_seconds(since: float, delivered: bool, before: float) -> float:
+    """Return how much of a claim's time since its last charge is charged.
+
+    Once all of its frames are delivered, a renderer only has to end. That is free, but not for
+    longer than `FREE_ENDING_SECONDS`, nor for longer than the frames took: what a renderer calls
+    a frame may be a trifle, and the free time what its scene is after.
+
+    Parameters:
+        since: seconds since the last charge; since the last frame, once all are delivered.
+        delivered: all frames of the claim are.
+        before: seconds that were charged for these frames.
+    """
+    return max(0.0, since - min(before, FREE_ENDING_SECONDS)) if delivered else since
+
+
 def machine_time_micros(seconds: float, credits_per_hour: Decimal) -> int:
     """Return the price of ``seconds`` of one instance."""
     return to_micros(Decimal(repr(seconds)) * credits_per_hour / 3600)

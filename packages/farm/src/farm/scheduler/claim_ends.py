@@ -11,6 +11,7 @@ from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobColumns, JobRow
 from farm.db.runners import RunnerRow
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, free_seconds
+from farm.jobs.pricing import charged_seconds
 from farm.jobs.retries import ClaimEnd, judge_unfinished
 from farm.jobs.said import trying_again
 from farm.scheduler import machine_time, setbacks, trust, writer
@@ -55,7 +56,7 @@ def end(
     """End a claim; return whether frames of it were left.
 
     The time since its last frame is charged, whatever came of it: only what `free_seconds` says of
-    that without a licence is the farm's loss.
+    that without a licence is the farm's loss, and a short time to end in once all is delivered.
 
     Parameters:
         frame: that its renderer was at, as far as its runner tells.
@@ -75,14 +76,15 @@ def end(
     failed = bool(left) and how is not ClaimEnd.STOPPED
     of_claim: dict[str, object] = {}
     of_job: JobColumns = {}
-    seconds = machine_time.unposted(ended, now) if heard else ended.unposted_seconds
+    unposted = machine_time.unposted(ended, now) if heard else ended.unposted_seconds
+    seconds = charged_seconds(unposted, ended.delivered, ended.seconds)
     free = 0.0
     if how is ClaimEnd.NO_LICENCE:
         before = metering.never_posted(connection, row.account_id, now - _A_DAY)
         free = free_seconds(seconds, processor_seconds, ended.frames_done, before, free_a_day)
-    if seconds and not ended.delivered:
+    if seconds:
         of_claim = {"seconds": ended.seconds + seconds - free, "unposted_seconds": free}
-    if seconds > free and not ended.delivered:
+    if seconds > free:
         micros = machine_time.charge(connection, row, f"rest:{ended.id}", seconds - free, now)
         of_job = {"credits_micros": row.credits_micros + micros}
     rows.end_claim(

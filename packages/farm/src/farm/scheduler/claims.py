@@ -32,6 +32,7 @@ from farm.errors import ClaimLostError, ConflictError, InvalidRequestError
 from farm.jobs.chunks import MAX_CLAIM, claim_size
 from farm.jobs.instances import most_runners
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
+from farm.jobs.pricing import FREE_ENDING_SECONDS
 from farm.jobs.retries import ClaimEnd, FrameState
 from farm.jobs.said import NOTHING, WAITS
 from farm.jobs.transitions import Event
@@ -140,8 +141,12 @@ def heartbeat(
     """
     own = _own(caller, claim_id)
     trust.check_frame(connection, caller.job, own, frame)
-    rows.touch(connection, own.id, now, frame, machine_time.unposted(own, now))
-    return _command(connection, caller, now)
+    unposted = machine_time.unposted(own, now)
+    rows.touch(connection, own.id, now, frame, unposted)
+    command = _command(connection, caller, now)
+    # Who has delivered everything has had the time to end: nothing is lost with its renderer.
+    overdue = own.delivered and unposted > FREE_ENDING_SECONDS
+    return RunnerCommand.STOP if overdue else command
 
 
 def ready_soon(connection: Connection, caller: Caller, now: datetime) -> RunnerCommand:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -32,6 +32,8 @@ class Rendering:
 
     Attributes:
         failure: why it fails, as far as it is known; None when nothing is.
+        complete_since: when it reported the last of its frames, by the monotonic clock; None
+            before.
         condemned: it must be ended: whatever it writes from now on does not count.
         frame: that is being rendered; None between frames.
         last_line: of its output, that is no event.
@@ -44,6 +46,7 @@ class Rendering:
         template: Template,
         parameters: Mapping[str, JsonValue],
         names: OwnNames,
+        frames: Collection[int],
         log: ClaimLog,
         written: Callable[[FrameFiles], None],
     ) -> None:
@@ -52,10 +55,12 @@ class Rendering:
         Parameters:
             parameters: the job's.
             names: the job's.
+            frames: that it was asked for.
             written: is told of each frame that the renderer has finished.
         """
         self._symptoms, self._names = template.symptoms, names
         self._log, self._written = log, written
+        self._left = set(frames)
         self._started = self._mark = time.monotonic()
         self._watchdog = Watchdog(
             limit_of(template.frame_timeout, parameters),
@@ -66,6 +71,7 @@ class Rendering:
         self._size: tuple[int, int] | None = None
         self._frame_seconds: list[float] = []
         self.failure: Failure | None = None
+        self.complete_since: float | None = None
         self.condemned = False
         self.frame: int | None = None
         self.last_line = ""
@@ -118,7 +124,10 @@ class Rendering:
                 if event["width"] is not None:
                     self._size = (int(event["width"]), int(event["height"]))
             case "frame_started":
-                self.frame = _number(event["frame"])
+                frame = _number(event["frame"])
+                # Of any other, a scene says so: it must not seem to be at work.
+                if frame in self._left:
+                    self.frame = frame
                 if self.startup_seconds is None:
                     self.startup_seconds = now - self._started
             case "frame_written":
@@ -129,6 +138,9 @@ class Rendering:
                 seconds, self._mark = now - self._mark, now
                 self._watchdog.frame_written(now)
                 self.frame = None
+                self._left.discard(frame)
+                if not self._left and self.complete_since is None:
+                    self.complete_since = now
                 self._frame_seconds.append(took)
                 files, extra = [str(f) for f in event["files"]], [str(f) for f in event["extra"]]
                 self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")

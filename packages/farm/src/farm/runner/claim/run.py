@@ -60,6 +60,10 @@ _MOST_TOO_MANY = 100
 """Frames that a renderer may report beyond those of its claim before it is ended: each of them
 starts its time anew, and takes some of the runner's."""
 
+_ENDING_SECONDS = 20.0
+"""How long a renderer may take to end after the last frame of its claim: it gives back memory and
+licences. Less than `farm.jobs.pricing.FREE_ENDING_SECONDS`, after which its time costs again."""
+
 
 class End(Enum):
     """Why a claim is over."""
@@ -139,17 +143,19 @@ class ClaimRun:
         assert claim.claim_id is not None
         self._farm, self._claim_id = farm, claim.claim_id
         self._frames = frames_of(job, template, claim.frames)
-        self._given = frozenset(self._frames)
         self._job, self._template, self._renderer = job, template, renderer
         self._place, self._sandbox, self._stopping = place, sandbox, stopping
         self._fate = _Fate()
         self._yielding = False
+        self._overstayed = False
         self._told = 0
         self._over = threading.Event()
         self._done: queue.SimpleQueue[FrameFiles | None] = queue.SimpleQueue()
         self._log = ClaimLog(farm, self._claim_id)
         names = OwnNames(job, str(place.project))
-        self._rendering = Rendering(template, job.parameters, names, self._log, self._written)
+        self._rendering = Rendering(
+            template, job.parameters, names, self._frames, self._log, self._written
+        )
         self._limits = confinement.limits
         self._watch = Watch(confinement, place, len(self._frames), sandbox.works)
         self._cpu_before = cpu_seconds_of_ended()
@@ -222,7 +228,9 @@ class ClaimRun:
                 if self._stopping.is_set():
                     self._fate.decide(End.STOPPED)
                 self._rendering.check_time()
-                if self._fate.end is not None or self._rendering.condemned:
+                self._overstayed = self._overstayed or self._is_overdue()
+                over = self._fate.end is not None or self._overstayed
+                if over or self._rendering.condemned:
                     session.kill()
         finally:
             rendered.set()
@@ -232,6 +240,16 @@ class ClaimRun:
         if failure := self._limit_hit(ended):
             self._rendering.condemn(failure)
         return ended
+
+    def _is_overdue(self) -> bool:
+        """Return whether the renderer works on for long after the last frame of its claim.
+
+        What a job that is done as a whole reports may be less than all it writes.
+        """
+        since = self._rendering.complete_since
+        if since is None or self._template.whole:
+            return False
+        return time.monotonic() - since > _ENDING_SECONDS
 
     def _hold(self, rendered: threading.Event) -> None:
         """End the renderer when it uses too much. A thread of its own: looking may take long."""
@@ -264,9 +282,7 @@ class ClaimRun:
         while not self._over.is_set() and self._fate.end is not End.LOST:
             begin = time.monotonic()
             try:
-                at = self._rendering.frame
-                # The farm refuses to hear of others; that the runner lives is true all the same.
-                command = self._farm.heartbeat(self._claim_id, at if at in self._given else None)
+                command = self._farm.heartbeat(self._claim_id, self._rendering.frame)
                 answered = time.monotonic()
                 if command is RunnerCommand.YIELD:
                     self._yielding = True
@@ -313,6 +329,9 @@ class ClaimRun:
         left = [frame for frame in self._frames if frame not in self._results.sent]
         told, symptoms = self._rendering, self._template.symptoms
         failure = told.failure or self._results.failure
+        if self._overstayed and failure is None and not left:
+            # Everything is there: how the renderer ended makes no difference.
+            return Finish(outcome=Outcome.COMPLETED, exit_code=ended.status)
         finish = judge(ended, failure, left, told.frame, told.last_line, symptoms)
         if finish.outcome is Outcome.NO_LICENCE and self._sandbox.closed:
             return finish.model_copy(update={"sentence": f"{finish.sentence} {_CLOSED}"[:2000]})
