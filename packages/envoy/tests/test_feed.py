@@ -1,7 +1,10 @@
 """Results that the farm no longer has, and news that come in pages."""
 
 import asyncio
+import time
 
+from envoy.journal import Journal, NewDownload
+from envoy.journal.submissions import new_entry
 from envoy_fake_farm import Fault
 from envoy_studio import until
 from farm_protocol.jobs import JobState
@@ -98,3 +101,20 @@ async def test_nothing_is_completed_while_news_are_left(studio):
         return told if told["state"] == "completed" else None
 
     assert (await until(is_over))["files_done"] == 1
+
+
+def test_what_waits_makes_a_page_of_the_feed_no_dearer(tmp_path):
+    journal = Journal(tmp_path / "journal.sqlite3")
+    entry = new_entry("e", "artist", "demo", [], farm="farm", output_folder="demo/out")
+    journal.submissions.add(entry, [])
+
+    def seconds(number: int) -> float:
+        rows = [NewDownload("e", "/out", f"{number}/{n}", "0" * 64, 1) for n in range(1000)]
+        began = time.thread_time()
+        journal.downloads.apply("artist", "farm", "farm-1", number, rows)
+        return time.thread_time() - began
+
+    took = [seconds(number) for number in range(6)]
+    # Without the right index they take nine times as long as the first one.
+    assert min(took[4:]) < 4 * max(took[0], 0.05)
+    journal.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 
 import pytest
@@ -99,3 +100,38 @@ async def test_a_clean_stop(machine, number):
         await studio.sign_in()
         assert await machine.end(number) == 0
     assert asyncio.get_running_loop().time() - began < 5
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits other processes")
+@pytest.mark.parametrize("path", ["/v1/projects/", "/v1/submissions"])
+async def test_a_disk_that_was_full_for_a_moment_holds_up_nothing_for_good(machine, path):
+    """The farm has taken it, and Envoy cannot write that down."""
+    async with machine.studio() as studio:
+        await studio.sign_in()
+        studio.write("scene.blend")
+        farm = studio.farm
+        farm.faults = [Fault("POST", "/v1/submissions/check", "pass")]
+        farm.faults.append(Fault("PUT" if "projects" in path else "POST", path, "hold"))
+        ids = [await studio.submit()]
+        await asyncio.to_thread(farm.held.wait, 10)
+        ids.append(await studio.submit())
+        pid = machine.process.pid
+        no_limit = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, no_limit[1]))
+        refused = await studio.http.post("/project-submit", json=studio.body())
+        assert (refused.status_code, refused.json()["code"]) == (507, "storage_full")
+        farm.released.set()
+
+        async def waits():
+            return (await studio.activity())["waiting_for"]
+
+        await until(waits)
+        assert all([(await studio.of(each))["sentence"] == "" for each in ids])
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, no_limit)
+        for each in ids:
+            await studio.until_state(each, "submitted")
+        await until(lambda: _quiet(studio))
+
+
+async def _quiet(studio) -> bool:
+    return (await studio.activity())["waiting_for"] == ""

@@ -11,6 +11,14 @@ from farm_protocol.private import FOLDER_MODE, open_private
 
 from envoy.errors import StartError
 
+_PASSING = frozenset(
+    {
+        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR),
+        *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY),
+    }
+)
+"""What a disk that has room again, or another program that has finished, makes good."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """
@@ -93,6 +101,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 """
 
 
+def may_pass(error: BaseException) -> bool:
+    """Return whether the same may succeed later, since only the disk is in the way."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, sqlite3.Error) and code is not None and code & 0xFF in _PASSING
+
+
+def cannot_write(error: BaseException) -> str:
+    """Return the sentence for an error that may pass."""
+    return (
+        f"Envoy cannot write its journal ({error}). Make room on the disk of its data folder: it"
+        " goes on by itself."
+    )
+
+
 class Database:
     """One connection, shared by all threads, one at a time."""
 
@@ -152,10 +174,12 @@ class Database:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._connection
+                    self._connection.execute("COMMIT")
                 except BaseException:
-                    self._connection.execute("ROLLBACK")
+                    # On a full disk SQLite has done so already, but not always.
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
                     raise
-                self._connection.execute("COMMIT")
             finally:
                 if durable:
                     self._connection.execute("PRAGMA synchronous = NORMAL")

@@ -1,5 +1,7 @@
 """Results to bring home, and how far the change feed was read."""
 
+import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,6 +10,11 @@ from farm_protocol.jobs import Job
 
 from envoy.journal.damage import Damage
 from envoy.journal.database import Database
+
+PORTION = 500
+"""Results that are recorded before others may use the journal."""
+PAUSE_SECONDS = 0.001
+"""For those: who frees a lock and takes it again at once leaves nobody a chance."""
 
 
 class DownloadState(StrEnum):
@@ -128,38 +135,15 @@ class Downloads:
                     for each in lost
                 ),
             )
-            for output in outputs:
-                connection.execute(
-                    "UPDATE downloads SET state = ? WHERE folder = ? AND relative = ?"
-                    " AND entry_id <> ? AND state = ?",
-                    (
-                        DownloadState.REPLACED,
-                        output.folder,
-                        output.relative,
-                        output.entry_id,
-                        DownloadState.PENDING,
-                    ),
-                )
-                state = DownloadState.FAILED if output.refusal else DownloadState.PENDING
-                ((row_id,),) = connection.execute(
-                    "INSERT INTO downloads (entry_id, folder, relative, hash, size, state,"
-                    " sentence, written_mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
-                    " ON CONFLICT (entry_id, folder, relative) DO UPDATE SET hash = excluded.hash,"
-                    " size = excluded.size, state = excluded.state, sentence = excluded.sentence,"
-                    " written_mtime_ns = CASE WHEN hash = excluded.hash"
-                    " THEN written_mtime_ns ELSE 0 END RETURNING id",
-                    (
-                        output.entry_id,
-                        output.folder,
-                        output.relative,
-                        output.hash,
-                        output.size,
-                        state,
-                        output.refusal,
-                    ),
-                ).fetchall()
-                if state is DownloadState.PENDING:
-                    pending[row_id] = output.folder
+        # A portion that is recorded without the cursor is told, and recorded, again.
+        for start in range(0, len(outputs), PORTION):
+            with self._database.transaction() as connection:
+                for output in outputs[start : start + PORTION]:
+                    row_id = _record(connection, output)
+                    if not output.refusal:
+                        pending[row_id] = output.folder
+            time.sleep(PAUSE_SECONDS)
+        with self._database.transaction() as connection:
             for job in jobs:
                 connection.execute(
                     "INSERT INTO jobs (id, entry_id, position, body)"
@@ -286,6 +270,33 @@ class Downloads:
                     *(DownloadState.PENDING, also_from),
                 ),
             )
+
+
+def _record(connection: sqlite3.Connection, output: NewDownload) -> int:
+    """Record one result, which replaces what other submissions wait for there; returns its id."""
+    connection.execute(
+        # The plus keeps SQLite from looking through all that is pending, by state.
+        "UPDATE downloads SET state = ? WHERE folder = ? AND relative = ?"
+        " AND entry_id <> ? AND +state = ?",
+        (
+            *(DownloadState.REPLACED, output.folder, output.relative),
+            *(output.entry_id, DownloadState.PENDING),
+        ),
+    )
+    state = DownloadState.FAILED if output.refusal else DownloadState.PENDING
+    ((row_id,),) = connection.execute(
+        "INSERT INTO downloads (entry_id, folder, relative, hash, size, state,"
+        " sentence, written_mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
+        " ON CONFLICT (entry_id, folder, relative) DO UPDATE SET hash = excluded.hash,"
+        " size = excluded.size, state = excluded.state, sentence = excluded.sentence,"
+        " written_mtime_ns = CASE WHEN hash = excluded.hash"
+        " THEN written_mtime_ns ELSE 0 END RETURNING id",
+        (
+            *(output.entry_id, output.folder, output.relative),
+            *(output.hash, output.size, state, output.refusal),
+        ),
+    ).fetchall()
+    return int(row_id)
 
 
 def no_longer(relative: str) -> str:

@@ -75,7 +75,8 @@ class Projects:
         skipped.extend(body.skipped_files)
         scenes = {job.path for job in spec.jobs}
         coming = {file.remote for file in files} & scenes
-        coming |= self._journal.submissions.awaited_paths(spec.project, self._farm.identity, scenes)
+        awaited = self._journal.submissions.awaited_paths
+        coming |= await in_thread(awaited, spec.project, self._farm.identity, scenes)
         check = await self._farm.check(spec.model_copy(update={"pending_files": sorted(coming)}))
         entry = new_entry(
             spec.id,

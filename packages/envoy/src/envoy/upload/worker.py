@@ -7,17 +7,19 @@ each other.
 
 import asyncio
 import logging
+import sqlite3
 from collections import deque
 
 from farm_protocol.jobs import SubmissionSpec
 from pydantic import ValidationError
 
-from envoy.errors import FarmAnswerError, LocalFileError
+from envoy.errors import FarmAnswerError, LocalFileError, StartError
 from envoy.farm.client import EMBEDDED, FarmClient
 from envoy.farm.patience import Patience
 from envoy.journal import Entry, EntryState, Journal
+from envoy.journal.database import cannot_write, may_pass
 from envoy.process.threads import in_thread
-from envoy.process.waiting import WaitingRoom
+from envoy.process.waiting import WaitingRoom, pause_seconds
 from envoy.upload.progress import Progress
 from envoy.upload.transfer import Transfer
 
@@ -43,7 +45,9 @@ class Uploader:
         for entry in self._journal.submissions.unfinished():
             is_ours = entry.is_for(self._farm.identity)
             sentence = "" if is_ours else _waits_for(entry.farm)
-            self._journal.submissions.set_state(entry.id, entry.state, sentence)
+            # Written only where it is new: Envoy starts on a full disk as well.
+            if sentence != entry.sentence:
+                self._journal.submissions.set_state(entry.id, entry.state, sentence)
             if is_ours:
                 self.add(entry)
 
@@ -70,25 +74,43 @@ class Uploader:
 
     async def _work(self, key: tuple[str, str]) -> None:
         lane = self._lanes[key]
+        failures = 0
+        who = f"journal {key}"
         try:
             while lane:
-                entry = self._journal.submissions.get(lane[0])
-                if entry and entry.state.is_open:
-                    await self._finish(entry)
-                lane.popleft()
+                try:
+                    entry = await in_thread(self._journal.submissions.get, lane[0])
+                    if entry and entry.state.is_open:
+                        await self._finish(entry)
+                except (sqlite3.Error, StartError) as error:
+                    # The journal still says what is to do. Those behind it would fare no better.
+                    failures += 1
+                    if failures == 1:
+                        log.exception("entry %s waits", lane[0])
+                    said = cannot_write(error) if may_pass(error) else f"{error}"
+                    self._waiting.tell(who, said)
+                    await self._waiting.pause(pause_seconds(failures))
+                else:
+                    failures = 0
+                    self._waiting.clear(who)
+                    lane.popleft()
         finally:
+            self._waiting.clear(who)
             del self._lanes[key]
 
     async def _finish(self, entry: Entry) -> None:
+        set_state = self._journal.submissions.set_state
         try:
             await self._bring(entry)
         except (LocalFileError, FarmAnswerError) as error:
-            self._journal.submissions.set_state(entry.id, EntryState.FAILED, str(error))
+            await in_thread(set_state, entry.id, EntryState.FAILED, str(error))
         except Exception as error:
+            if may_pass(error):
+                raise
             # A fault of ours must not stop the entries behind it.
             log.exception("entry %s failed", entry.id)
             sentence = f"Envoy failed unexpectedly ({type(error).__name__}: {error})."
-            self._journal.submissions.set_state(entry.id, EntryState.FAILED, sentence)
+            await in_thread(set_state, entry.id, EntryState.FAILED, sentence)
         finally:
             self._progress.pop(entry.id, None)
 
@@ -100,17 +122,17 @@ class Uploader:
             self._progress[entry.id] = progress = Progress(files)
             await self._transfer.send(entry.project, files, patience, progress)
             if not entry.spec:
-                submissions.finish(entry, EntryState.UPLOADED)
+                await in_thread(submissions.finish, entry, EntryState.UPLOADED)
                 return
-            submissions.set_state(entry.id, EntryState.SUBMITTING)
+            await in_thread(submissions.set_state, entry.id, EntryState.SUBMITTING)
         try:
             spec = SubmissionSpec.model_validate_json(entry.spec)
         except ValidationError:
             sentence = "What Envoy remembers of this submission is damaged. Submit it again."
-            submissions.set_state(entry.id, EntryState.FAILED, sentence)
+            await in_thread(submissions.set_state, entry.id, EntryState.FAILED, sentence)
             return
         submission = await patience(lambda: self._farm.submit(spec))
-        submissions.finish(entry, EntryState.SUBMITTED, submission.jobs)
+        await in_thread(submissions.finish, entry, EntryState.SUBMITTED, submission.jobs)
 
 
 def _waits_for(farm: str) -> str:

@@ -28,6 +28,7 @@ from envoy.errors import (
 from envoy.farm.client import FarmClient
 from envoy.farm.patience import Patience
 from envoy.journal import Download, DownloadState, Journal
+from envoy.journal.database import cannot_write, may_pass
 from envoy.journal.downloads import no_longer
 from envoy.process.slots import STANDS_SECONDS
 from envoy.process.threads import in_thread
@@ -118,8 +119,11 @@ class Downloader:
             try:
                 await self._attend(number, folder, download_id)
             except Exception as error:
-                log.exception("download %s failed", download_id)
-                self._lanes.failed(folder, download_id, f"{error}", _now())
+                passes = may_pass(error)
+                if not passes:
+                    log.exception("download %s failed", download_id)
+                sentence = cannot_write(error) if passes else f"{error}"
+                self._lanes.failed(folder, download_id, sentence, _now())
             # The end of one may allow another: a pausing folder is tried one at a time.
             await self._notify()
         self._surplus -= 1
@@ -158,14 +162,14 @@ class Downloader:
                         await self._wake.wait()
 
     async def _attend(self, number: int, folder: str, download_id: int) -> None:
-        download = self._journal.downloads.get(download_id)
+        download = await in_thread(self._journal.downloads.get, download_id)
         if download is None:
             self._lanes.released(folder)
             return
         place = (download.folder, download.relative)
         async with self._busy.setdefault(place, asyncio.Lock()):
             # Read again: a newer result may have come while another one was being written.
-            download = self._journal.downloads.get(download_id)
+            download = await in_thread(self._journal.downloads.get, download_id)
             if (
                 download is None
                 or download.state is not DownloadState.PENDING
@@ -180,12 +184,14 @@ class Downloader:
                 self._lanes.released(folder)
             except (FarmAnswerError, FarmUnreachableError) as error:
                 if isinstance(error, FarmAnswerError) and not error.may_pass:
-                    self._journal.downloads.failed(download, _refused(download, error))
+                    await in_thread(
+                        self._journal.downloads.failed, download, _refused(download, error)
+                    )
                 else:
                     self._later(download, error)
                 self._lanes.released(folder)
             except (UnsafePathError, CorruptDownloadError) as error:
-                self._journal.downloads.failed(download, _refused(download, error))
+                await self._failed(download, error)
                 self._lanes.released(folder)
             except OSError as error:
                 self._lanes.failed(folder, download_id, _cannot_write(folder, error), _now())
@@ -194,6 +200,10 @@ class Downloader:
                 self._lanes.succeeded(folder)
             finally:
                 self._partial.pop(download_id, None)
+
+    async def _failed(self, download: Download, error: Exception) -> None:
+        sentence = _refused(download, error)
+        await in_thread(self._journal.downloads.failed, download, sentence)
 
     def _later(self, download: Download, error: Exception) -> None:
         """Let other results go first: the farm may fail with this one alone."""
@@ -235,7 +245,7 @@ class Downloader:
         else:
             await self._on_disk(download.folder, remove_leftover, download)
         assert mtime_ns is not None
-        self._journal.downloads.done(download, mtime_ns)
+        await in_thread(self._journal.downloads.done, download, mtime_ns)
 
     async def _fetch(self, download: Download) -> int:
         async with self._farm.blob(download.hash) as parts:

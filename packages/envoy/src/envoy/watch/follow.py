@@ -12,8 +12,9 @@ from envoy.farm.answers import News, RefusedOutput
 from envoy.farm.client import FarmClient
 from envoy.farm.patience import Patience
 from envoy.journal import Entry, Journal, LostDownload, NewDownload, Watch
+from envoy.journal.database import cannot_write, may_pass
 from envoy.process.threads import in_thread
-from envoy.process.waiting import WaitingRoom, farm_pause_seconds
+from envoy.process.waiting import WaitingRoom, farm_pause_seconds, pause_seconds
 from envoy.watch.download import Downloader
 from envoy.watch.match import destinations
 
@@ -72,19 +73,23 @@ class Follower:
                 failures += 1
                 self._waiting.tell("feed", f"Results cannot be watched: {error}")
                 await self._waiting.pause(farm_pause_seconds(failures))
-            except Exception:
+            except Exception as error:
                 failures += 1
+                if may_pass(error):
+                    self._waiting.tell("feed", cannot_write(error))
+                    await self._waiting.pause(pause_seconds(failures))
+                    continue
                 log.exception("the change feed cannot be followed")
                 await self._waiting.pause(farm_pause_seconds(failures))
 
     async def _step(self, account: str, patience: Patience) -> None:
         farm = self._farm.identity
-        farm_id, cursor = self._journal.downloads.cursor(account, farm)
+        farm_id, cursor = await in_thread(self._journal.downloads.cursor, account, farm)
         began = asyncio.get_running_loop().time()
         news = await patience(lambda: self._farm.changes(cursor, WAIT_SECONDS))
         if farm_id and news.farm_id != farm_id:
             # Another database: its cursors have nothing to do with ours.
-            self._journal.downloads.apply(account, farm, news.farm_id, 0)
+            await in_thread(self._journal.downloads.apply, account, farm, news.farm_id, 0)
             await self._waiting.pause(QUICK_SECONDS)
             return
         self.is_behind = news.more

@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import sqlite3
 from collections.abc import Sequence
 
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
@@ -18,6 +19,7 @@ from envoy.errors import (
     NotOnFarmError,
     StartError,
 )
+from envoy.journal.database import may_pass
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,12 @@ def install(app: FastAPI) -> None:
     async def unusable(_: Request, error: StartError) -> Response:
         return answer(ErrorBody(code=ErrorCode.INTERNAL, message=str(error)))
 
+    @app.exception_handler(sqlite3.OperationalError)
+    async def no_room(request: Request, error: sqlite3.OperationalError) -> Response:
+        if not may_pass(error):
+            return await fault(request, error)
+        return answer(ErrorBody(code=ErrorCode.STORAGE_FULL, message=_try_again(error), retry=True))
+
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
         code = ErrorCode.NOT_FOUND if error.status_code == 404 else ErrorCode.INVALID_REQUEST
@@ -81,6 +89,13 @@ def install(app: FastAPI) -> None:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         message = f"Envoy failed unexpectedly ({type(error).__name__}); its log says more."
         return answer(ErrorBody(code=ErrorCode.INTERNAL, message=message, retry=True))
+
+
+def _try_again(error: Exception) -> str:
+    return (
+        f"Envoy cannot write its journal ({error}). Make room on the disk of its data folder, and"
+        " try again."
+    )
 
 
 def _field(location: Sequence[str | int]) -> str:
