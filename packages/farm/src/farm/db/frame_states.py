@@ -4,6 +4,7 @@ Whoever moves frames from one state to another is told by how much the counts of
 and hands that to `farm.db.job_rows.put` in the same transaction.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, bindparam, or_, select, update
@@ -145,9 +146,11 @@ def take_back(
         )
     if len(blamed) < len(verdicts):
         _LET_WAIT.run(connection, of_claim=claim_id)
-    return sum(
-        (Moved.of(FrameState.RUNNING, verdict.state, 1) for verdict in verdicts), NOTHING_MOVED
-    )
+    # Counted first: a claim may have two thousand frames.
+    moved = NOTHING_MOVED
+    for state, count in Counter(verdict.state for verdict in verdicts).items():
+        moved += Moved.of(FrameState.RUNNING, state, count)
+    return moved
 
 
 def move(
