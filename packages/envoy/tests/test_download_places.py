@@ -325,3 +325,40 @@ async def test_a_link_in_a_project_is_no_folder_for_results(studio, named):
     folder.symlink_to("elsewhere")
     await studio.submitted(watch_files=watches)
     await studio.submitted(watch_files={f"/{OUT}/.+": str(home)})
+
+
+SPELLINGS = {
+    "as it is": ("real/demo/out", "real/demo"),
+    "both by a link": ("link/demo/out", "link/demo"),
+    "the project by a link": ("real/demo/out/x", "link/demo"),
+    "the folder by a link": ("link/demo/out", "real/demo"),
+    "slashes and dots": ("real//./demo/out", "real/demo/."),
+    "up through a link": ("home/up/../demo/out", "real/demo"),
+    "by a link to the link": ("shortcut/x", "real/demo"),
+    "as the process sees it": ("/proc/self/root", "real/demo"),
+}
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/root"), reason="Linux spells so")
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_a_link_in_the_project_leads_no_watch_out_however_it_is_spelled(studio, spelling):
+    root = studio.root
+    for folder in ("real/demo", "real/other", "home"):
+        (root / folder).mkdir(parents=True)
+    (root / "real/demo/scene.blend").write_bytes(b"scene")
+    (root / "real/demo/out").symlink_to(root / "home")
+    (root / "link").symlink_to(root / "real")
+    (root / "home/up").symlink_to(root / "real/other")
+    (root / "shortcut").symlink_to(root / "real/demo/out")
+    folder, project = (f"{root}/{each}" for each in SPELLINGS[spelling])
+    if spelling == "as the process sees it":
+        folder = f"/proc/self/root{root}/real/demo/out"
+    body = studio.body(watch_files={"/demo/render_results/out/.+": folder})
+    body["project_request"]["params"]["local_root"] = project
+    body["project_files"]["localRoot"] = project
+    answer = await studio.http.post("/project-submit", json=body)
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == ["watch_files[/demo/render_results/out/.+]"]
+    # Named itself it is its user's own wish.
+    body["watch_files"] = {"/demo/render_results/out/.+": str(root / "home")}
+    assert (await studio.http.post("/project-submit", json=body)).status_code == 201

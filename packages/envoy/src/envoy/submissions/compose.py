@@ -196,15 +196,30 @@ def _real_folder(folder: str, local_root: str) -> str:
     if "\0" in folder or "\0" in local_root:
         raise ValueError("It contains the character NUL.")
     real = os.path.realpath(folder)
-    wanted = os.path.normpath(folder)
-    if not local_root or not Path(wanted).is_relative_to(os.path.normpath(local_root)):
-        return real
-    if Path(real).is_relative_to(os.path.realpath(local_root)):
+    root = os.path.realpath(local_root) if local_root else ""
+    if not root or Path(real).is_relative_to(root) or not _passes(folder, root, set()):
         return real
     raise ValueError(
         f"'{folder}' leads out of the project's folder, to {real}. If results are to go there, name"
         " that folder itself."
     )
+
+
+def _passes(path: str, root: str, seen: set[str]) -> bool:
+    """Return whether the way to a path leads through a real folder, however it is spelled.
+
+    Parameters:
+        seen: links that were followed already.
+    """
+    # As written: of 'link/..' the system makes the folder above that which the link leads to.
+    for part in (*reversed(Path(path).parents), Path(path)):
+        if Path(os.path.realpath(part)).is_relative_to(root):
+            return True
+        if str(part) not in seen and part.is_symlink():
+            seen.add(str(part))
+            if _passes(str(part.parent / part.readlink()), root, seen):
+                return True
+    return False
 
 
 def _job(job: JobBody, shared: Params, project: str, where: str, errors: Errors) -> JobSpec | None:
