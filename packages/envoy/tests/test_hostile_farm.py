@@ -7,6 +7,7 @@ from typing import Any
 
 import envoy.farm.answers
 import envoy.farm.client
+import envoy.journal.downloads
 import envoy.watch.follow
 import hostile_answers as answers
 import pytest
@@ -471,3 +472,38 @@ async def test_a_refusal_is_nothing_that_a_terminal_obeys(studio, field):
     ]
     assert all("\x1b" not in each and "\x9b" not in each for each in told)
     assert "52;c;eA" in told[0]
+
+
+async def test_a_farm_tells_of_no_more_jobs_than_were_submitted(studio):
+    mine, other = [await studio.submitted() for _ in range(2)]
+    (known,) = (each.model_dump(mode="json") for each in studio.farm.submissions[mine][1].jobs)
+    known["sentence"], known["warnings"] = "x" * 100_000, ["y" * 10_000] * 50
+    rows = [known | {"id": f"{mine}-{n}"} for n in range(50)]
+    rows += [known | {"id": f"{other}-0"}, known | {"id": "z", "submission_id": "nobodys"}]
+    told = answers.told(page(jobs=rows))
+    studio.farm.faults = [Fault("GET", "/v1/changes", told, 1)]
+    for name in ("f.png", "g.png"):
+        studio.farm.output(mine, f"{OUT}/{name}", b"pixels")
+    await settled(studio, mine, files_done=2)
+    await until(lambda: told.calls)
+
+    async def jobs_of(submission_id):
+        jobs = (await studio.of(submission_id))["jobs"]
+        return jobs if len(jobs) != 1 or submission_id == other or jobs[0]["sentence"] else None
+
+    (job,) = await until(lambda: jobs_of(mine), LONG_SECONDS)
+    assert job["id"] == f"{mine}-0"
+    assert len(json.dumps(job)) < 50_000
+    (job,) = await jobs_of(other)
+    assert (job["submission_id"], job["sentence"]) == (other, "")
+
+
+async def test_a_submission_has_so_many_results_at_most(studio, monkeypatch):
+    monkeypatch.setattr(envoy.journal.downloads, "MOST_RESULTS", 3)
+    first, second = [await studio.submitted() for _ in range(2)]
+    studio.farm.output(first, f"{OUT}/0", b"pixels")
+    for number in range(5):
+        studio.farm.output(first, f"{OUT}/{number}", b"pixels")
+    studio.farm.output(second, f"{OUT}/a", b"pixels")
+    await settled(studio, second, files_done=1)
+    await settled(studio, first, files_done=3, files_total=3)

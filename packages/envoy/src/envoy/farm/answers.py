@@ -56,6 +56,8 @@ MOST_ROWS = 1_000_000
 """Of a list that comes in pages."""
 MOST_MESSAGE = 2000
 """Characters of a sentence of the farm's."""
+MOST_WARNINGS = 20_000
+"""Characters of all warnings of a job."""
 MOST_TEXT = 4096
 """Characters of what names a result."""
 
@@ -251,7 +253,7 @@ def read_news(content: bytes, where: str) -> News:
     jobs: list[Job] = []
     for row in page.jobs:
         try:
-            jobs.append(Job.model_validate(row))
+            jobs.append(bounded(Job.model_validate(row)))
         except ValidationError as error:
             faults.append(f"The farm tells of a job with a wrong {_fault(error)}.")
     gone: list[GoneOutput] = []
@@ -272,6 +274,27 @@ def read_news(content: bytes, where: str) -> News:
         tuple(gone),
         tuple(faults),
     )
+
+
+def bounded(job: Job) -> Job:
+    """Return a job with texts of a length that can be kept and shown."""
+    cut = {
+        field: value[:MOST_MESSAGE]
+        for field, value in job
+        if isinstance(value, str) and len(value) > MOST_MESSAGE
+    }
+    return job.model_copy(update={**cut, "warnings": _first(job.warnings)})
+
+
+def _first(sentences: list[str]) -> list[str]:
+    found: list[str] = []
+    left = MOST_WARNINGS
+    for sentence in sentences:
+        left -= len(sentence[:MOST_MESSAGE]) + 1
+        if left < 0:
+            break
+        found.append(sentence[:MOST_MESSAGE])
+    return found
 
 
 def _has_short_path(output: Output | GoneOutput, faults: list[str]) -> bool:

@@ -53,6 +53,7 @@ from envoy.farm.answers import (
     STILL_SECONDS,
     WHOLE_BYTES,
     News,
+    bounded,
     check_status,
     content_of,
     faulty,
@@ -321,7 +322,9 @@ class FarmClient:
 
     async def submit(self, spec: SubmissionSpec) -> Submission:
         """Submit; harmless to repeat with the same id."""
-        return await self._call("POST", "/v1/submissions", Submission, json=spec, most=PAGE_BYTES)
+        path = "/v1/submissions"
+        made = await self._call("POST", path, Submission, json=spec, most=PAGE_BYTES)
+        return made.model_copy(update={"jobs": [bounded(job) for job in made.jobs]})
 
     async def act(self, job_id: str, action: str) -> Job:
         """Stop, suspend, resume or retry a job; returns how it stands then."""

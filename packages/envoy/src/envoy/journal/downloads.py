@@ -11,6 +11,8 @@ from farm_protocol.jobs import Job
 from envoy.journal.damage import Damage
 from envoy.journal.database import Database
 
+MOST_RESULTS = 1_000_000
+"""Of one entry and its watches; what a farm tells of more is left out."""
 PORTION = 500
 """Results that are recorded before others may use the journal."""
 PAUSE_SECONDS = 0.001
@@ -90,6 +92,8 @@ class Downloads:
     def __init__(self, database: Database, damage: Damage) -> None:
         self._database = database
         self._damage = damage
+        # Of entries that results came for; a result that came twice counts twice.
+        self._results: dict[str, int] = {}
 
     def cursor(self, account: str, farm: str) -> tuple[str, int]:
         """Return (farm id, cursor) of the account's feed; ("", 0) when it was never read.
@@ -123,6 +127,7 @@ class Downloads:
         is here already stays.
         """
         pending: dict[int, str] = {}
+        full: set[str] = set()
         with self._database.transaction() as connection:
             connection.executemany(
                 "UPDATE downloads SET state = ?, sentence = ? WHERE entry_id = ? AND folder = ?"
@@ -139,24 +144,32 @@ class Downloads:
         for start in range(0, len(outputs), PORTION):
             with self._database.transaction() as connection:
                 for output in outputs[start : start + PORTION]:
+                    if output.entry_id in full or not self._has_room(output.entry_id):
+                        full.add(output.entry_id)
+                        continue
                     row_id = _record(connection, output)
                     if not output.refusal:
                         pending[row_id] = output.folder
             time.sleep(PAUSE_SECONDS)
         with self._database.transaction() as connection:
-            for job in jobs:
-                connection.execute(
-                    "INSERT INTO jobs (id, entry_id, position, body)"
-                    " SELECT ?, id, 1000000, ? FROM entries WHERE id = ?"
-                    " ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-                    (job.id, job.model_dump_json(), job.submission_id),
-                )
+            _record_jobs(connection, account, farm, jobs)
             connection.execute(
                 "INSERT INTO feeds VALUES (?, ?, ?) ON CONFLICT (account) DO UPDATE SET"
                 " farm_id = excluded.farm_id, cursor = excluded.cursor",
                 (_feed(account, farm), farm_id, cursor),
             )
         return list(pending.items())
+
+    def _has_room(self, entry_id: str) -> bool:
+        """Return whether an entry may have another result, and count that."""
+        count = self._results.get(entry_id, MOST_RESULTS)
+        if count >= MOST_RESULTS:
+            ((found,),) = self._database.read(
+                "SELECT count(*) FROM downloads WHERE entry_id = ?", (entry_id,)
+            )
+            count = int(str(found))
+        self._results[entry_id] = count + 1
+        return count < MOST_RESULTS
 
     def pending(self, account: str, farm: str) -> list[tuple[int, str]]:
         """Return (id, folder) of all that is still to download from a farm, oldest first."""
@@ -270,6 +283,40 @@ class Downloads:
                     *(DownloadState.PENDING, also_from),
                 ),
             )
+
+
+def _record_jobs(
+    connection: sqlite3.Connection, account: str, farm: str, jobs: Iterable[Job]
+) -> None:
+    """Record jobs of the account's own entries: of each no more than were submitted."""
+    room: dict[str, int] = {}
+    for job in jobs:
+        entry_id = job.submission_id
+        updated = connection.execute(
+            "UPDATE jobs SET body = ? WHERE id = ? AND entry_id = (SELECT id FROM entries"
+            " WHERE id = ? AND account = ? AND farm IN ('', ?))",
+            (job.model_dump_json(), job.id, entry_id, account, farm),
+        )
+        if updated.rowcount:
+            continue
+        if entry_id not in room:
+            room[entry_id] = _room_for_jobs(connection, account, farm, entry_id)
+        if room[entry_id] > 0:
+            room[entry_id] -= connection.execute(
+                "INSERT INTO jobs VALUES (?, ?, 1000000, ?) ON CONFLICT (id) DO NOTHING",
+                (job.id, entry_id, job.model_dump_json()),
+            ).rowcount
+
+
+def _room_for_jobs(connection: sqlite3.Connection, account: str, farm: str, entry_id: str) -> int:
+    for told, known in connection.execute(
+        "SELECT CASE WHEN json_valid(spec) THEN json_array_length(spec, '$.jobs') END,"
+        " (SELECT count(*) FROM jobs WHERE entry_id = entries.id) FROM entries"
+        " WHERE id = ? AND account = ? AND farm IN ('', ?)",
+        (entry_id, account, farm),
+    ):
+        return int(told or 0) - int(known)
+    return 0
 
 
 def _record(connection: sqlite3.Connection, output: NewDownload) -> int:

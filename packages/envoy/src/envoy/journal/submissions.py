@@ -234,7 +234,8 @@ class Submissions:
             )
             connection.executemany(
                 "INSERT INTO jobs VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET position = excluded.position",
+                " ON CONFLICT (id) DO UPDATE SET position = excluded.position"
+                " WHERE entry_id = excluded.entry_id",
                 ((job.id, entry.id, n, job.model_dump_json()) for n, job in enumerate(jobs)),
             )
             connection.execute(

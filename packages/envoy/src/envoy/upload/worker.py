@@ -132,7 +132,8 @@ class Uploader:
             await in_thread(submissions.set_state, entry.id, EntryState.FAILED, sentence)
             return
         submission = await patience(lambda: self._farm.submit(spec))
-        await in_thread(submissions.finish, entry, EntryState.SUBMITTED, submission.jobs)
+        jobs = submission.jobs[: len(spec.jobs)]
+        await in_thread(submissions.finish, entry, EntryState.SUBMITTED, jobs)
 
 
 def _waits_for(farm: str) -> str:
