@@ -145,3 +145,32 @@ def test_nobody_is_passed_over(open_again: Callable[[], Database]) -> None:
         done.set()
         busy.join()
     assert len(names(database)) == 20
+
+
+def test_what_was_submitted_comes_before_writers_that_wait(
+    open_again: Callable[[], Database],
+) -> None:
+    database = open_again()
+    order: list[str] = []
+
+    def writer() -> None:
+        with database.write():
+            order.append("writer")
+
+    def waiting() -> int:
+        return len(database._turn._waiting)
+
+    others = [threading.Thread(target=writer) for _ in range(3)]
+    with database.write():
+        for each in others:
+            each.start()
+        while waiting() < len(others):
+            pass
+        submitted = database.submit(lambda _: order.append("runner"))
+        while waiting() < len(others) + 1:
+            pass
+    submitted.result(PATIENCE_SECONDS)
+    for each in others:
+        each.join(PATIENCE_SECONDS)
+    database.close()
+    assert order == ["runner", "writer", "writer", "writer"]

@@ -4,13 +4,15 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from farm.api import bodies
 from farm.api.bodies import FOR_STRANGERS, LARGE, limit_of
 from farm.api.errors import LONGEST_MESSAGE, MOST_FIELDS, MOST_TEXTS
+from http_gate import bodies as reading
 from http_gate.bodies import SMALL
 
 from .conftest import Farm, send, spec
@@ -194,3 +196,62 @@ def test_parameters_of_any_shape_are_bounded(farm: Farm) -> None:
         answer = ann.post("/v1/submissions", json=spec(params=params))
         assert answer.status_code == 400, answer.text[:300]
         assert len(answer.content) < 20_000
+
+
+@pytest.fixture
+def small_pot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large bodies fill what there is for them sooner."""
+    monkeypatch.setattr(bodies, "MOST_HELD", 4 << 20)
+    monkeypatch.setattr(bodies, "MOST_HELD_OF_ONE", 3 << 19)
+
+
+def begun(farm: Farm, number: int, size: int) -> Caller:
+    """Return a large check that has begun to arrive, so many bytes of it."""
+    client = farm.user(f"{number}@example.com")
+    made = Caller(farm)
+    key = client.headers["authorization"].removeprefix("Bearer ")
+    made.begin("POST", "/v1/submissions/check", size + 1, key)
+    made.socket.sendall(b" " * size)
+    return made
+
+
+@pytest.mark.usefixtures("small_pot")
+def test_large_bodies_leave_room_for_small_ones(farm: Farm) -> None:
+    ann = farm.user("ann@example.com", password="correct horse")
+    padded = b" " * (SMALL.size - 1_000)
+    with ExitStack() as stack:
+        size = 3 << 19
+        for number in range(12):
+            made = begun(farm, number, size - 1_000)
+            stack.enter_context(closing(made.socket))
+            size = size * 5 // 8
+        for _ in range(5):
+            ann.patch(
+                "/v1/me",
+                content=b'{"email_notices": true}' + padded,
+                headers={"Content-Type": "application/json"},
+            ).raise_for_status()
+        login = {"email": "ann@example.com", "secret": "correct horse"}
+        httpx.post(f"{farm.url}/v1/login", json=login, timeout=ENOUGH).raise_for_status()
+
+
+@pytest.mark.usefixtures("small_pot")
+def test_large_bodies_of_some_accounts_leave_room_for_those_of_another(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"BLENDER-v304")
+    with ExitStack() as stack:
+        for number in range(3):
+            made = begun(farm, number, (4 << 20) // 3)
+            stack.enter_context(closing(made.socket))
+        for _ in range(5):
+            answer = ann.post("/v1/submissions/check", content=b" " * (300 << 10))
+            assert answer.json()["code"] == "invalid_request"
+
+
+def test_a_large_body_may_not_take_for_ever(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LONGEST_SECONDS", 0.2)
+    made = begun(farm, 1, 1 << 20)
+    with closing(made.socket):
+        status, told = made.answer()
+    assert status == 503
+    assert b'"retry":true' in told

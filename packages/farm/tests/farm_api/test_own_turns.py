@@ -4,7 +4,10 @@ import socket
 from contextlib import ExitStack
 from select import select
 
+import httpx
+import pytest
 from farm.api.own_turns import MOST_AT_A_TIME, MOST_WAITING
+from farm_protocol.hashing import new_hasher
 
 from .conftest import Farm, send, spec
 from .raw import posted
@@ -58,3 +61,39 @@ def test_more_than_can_wait_are_told_to_try_again(farm: Farm) -> None:
             answer = b"".join(each.recv(1000) for each in answered)
         assert b" 503 " in answer
         assert b'"retry":true' in answer
+
+
+def blob_of(content: str) -> str:
+    hasher = new_hasher()
+    hasher.update(f'"{content}"'.encode())
+    return f"/v1/blobs/{hasher.hexdigest()}"
+
+
+@pytest.mark.parametrize("what", ["a setting", "an action", "a manifest", "blobs"])
+def test_writers_that_wait_leave_threads_for_everybody_else(farm: Farm, what: str) -> None:
+    """Of three accounts, each with more requests than the farm has threads."""
+    greedy = [farm.user(f"{n}@example.com") for n in range(3)]
+    other = farm.user("ann@example.com")
+
+    def begin(client: httpx.Client, number: int) -> socket.socket:
+        if what == "blobs":
+            text = f"{client.headers['authorization']} {number}"
+            return posted(farm.url, client, blob_of(text), text, "PUT")
+        if what == "a manifest":
+            return posted(farm.url, client, "/v1/projects/x/files", {"files": []}, "PUT")
+        if what == "an action":
+            return posted(farm.url, client, "/v1/jobs/suspend", None)
+        return posted(farm.url, client, "/v1/me", {"email_notices": True}, "PATCH")
+
+    with ExitStack() as stack:
+        with farm.database.write():
+            sent = [
+                stack.enter_context(begin(client, number))
+                for number in range(CHECKS)
+                for client in greedy
+            ]
+            # Were there no thread left, this would wait for the writer, which waits for this.
+            for _ in range(CHECKS):
+                other.get("/v1/me").raise_for_status()
+        for each in sent:
+            assert each.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 201", b"HTTP/1.1 204")

@@ -6,6 +6,7 @@ anybody parses it. What stands inside of texts is counted too: that is quick, an
 room for it.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -54,10 +55,20 @@ def announced(scope: Scope) -> int | None:
     return length
 
 
+LONGEST_SECONDS = 300.0
+"""How long a body may take to arrive, however steadily it comes."""
+
+
 class Held:
-    """The bytes of bodies that are in memory, of each sender and of all."""
+    """The bytes of large bodies that are in memory, of each sender and of all.
+
+    The first 64 KiB of each count nowhere: how many requests there are at a time is limited by
+    connections, and whoever asks for little must not wait for those who send much.
+    """
 
     def __init__(self, most: int, most_of_one: int) -> None:
+        """Hold so much of all. A sender may have ``most_of_one`` of it while it is alone, and the
+        same part of what the others leave while it is not: so there is something for the next."""
         self._most = most
         self._most_of_one = most_of_one
         self._of: Counter[str] = Counter()
@@ -74,7 +85,8 @@ class Held:
 
         def take(count: int) -> None:
             nonlocal mine
-            if self._all + count > self._most or self._of[sender] + count > self._most_of_one:
+            left = self._most - (self._all - self._of[sender])
+            if self._of[sender] + count > left * self._most_of_one // self._most:
                 raise BusyError("Too many large requests at once. Try again later.")
             mine += count
             self._all += count
@@ -97,9 +109,21 @@ async def read_whole(receive: Receive, limit: BodyLimit, take: Callable[[int], N
 
     Raises:
         TooLargeError: see ``limit``.
-        BusyError: by ``take``.
+        BusyError: by ``take``, or it takes longer than `LONGEST_SECONDS`.
         ClientDisconnect: the sender has gone.
     """
+    try:
+        async with asyncio.timeout(LONGEST_SECONDS):
+            body = await _read(receive, limit, take)
+    except TimeoutError:
+        raise BusyError("The request took too long to arrive. Try again later.") from None
+    values = body.count(b",") + body.count(b"[") + body.count(b"{")
+    if values > limit.values or body.count(b":") > limit.names:
+        raise TooLargeError("The request holds more values than it can need.")
+    return body
+
+
+async def _read(receive: Receive, limit: BodyLimit, take: Callable[[int], None]) -> bytes:
     parts: list[bytes] = []
     size = 0
     more = True
@@ -111,14 +135,11 @@ async def read_whole(receive: Receive, limit: BodyLimit, take: Callable[[int], N
         size += len(part)
         if size > limit.size:
             raise too_large(limit)
-        take(len(part))
+        if large := min(len(part), size - SMALL.size):
+            take(max(0, large))
         parts.append(part)
         more = message.get("more_body", False)
-    body = b"".join(parts)
-    values = body.count(b",") + body.count(b"[") + body.count(b"{")
-    if values > limit.values or body.count(b":") > limit.names:
-        raise TooLargeError("The request holds more values than it can need.")
-    return body
+    return b"".join(parts)
 
 
 def too_large(limit: BodyLimit) -> TooLargeError:

@@ -7,9 +7,12 @@ and what runners tell all the time, whose token is looked at in the same transac
 they ask. A runner's large ones are not among them.
 
 Blobs are not read here: their routes know the sender before they write a byte.
+
+Here, too, the requests of users wait for their turn; see `farm.api.own_turns`.
 """
 
 import re
+from contextlib import AsyncExitStack
 
 from farm_protocol.errors import ErrorCode
 from http_gate.bodies import (
@@ -27,12 +30,12 @@ from http_gate.connections import known
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from farm.accounts.credentials import authenticate
 from farm.api import errors, runner
 from farm.api.context import Context, bearer
-from farm.api.own_turns import OwnTurns
+from farm.api.own_turns import OwnTurns, Turns
 from farm.errors import NotAuthenticatedError
 
 LARGE: dict[tuple[str, str], BodyLimit] = {
@@ -52,7 +55,11 @@ LARGE: dict[tuple[str, str], BodyLimit] = {
 """Every other body is `SMALL`."""
 
 COSTLY = frozenset({("POST", "/v1/submissions"), ("POST", "/v1/submissions/check")})
-"""Those of one account take turns; see `farm.api.own_turns`."""
+"""Their turns are fewer than those of other requests."""
+
+WITHOUT_TURNS = frozenset({"/v1/changes", "/v1/health"})
+"""One waits for news most of the time, for which there is `farm.api.polls`; the other does nothing
+that takes time."""
 
 FOR_STRANGERS = frozenset({("POST", "/v1/login"), ("POST", "/v1/proof")})
 
@@ -88,7 +95,7 @@ class Bodies:
         self._app = app
         self._context = context
         self._held = Held(MOST_HELD, MOST_HELD_OF_ONE)
-        self._turns = OwnTurns()
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body, or answer with the reason why not."""
@@ -97,7 +104,7 @@ class Bodies:
             await nothing(scope, receive, send)
             return
         size = announced(scope) if scope["type"] == "http" else 0
-        if size == 0 or (scope["method"] == "PUT" and _BLOB.fullmatch(scope["path"])):
+        if scope["type"] != "http" or _knows_itself(scope, size):
             await self._app(scope, receive, send)
             return
         limit = limit_of(scope["method"], scope["path"])
@@ -106,12 +113,10 @@ class Bodies:
                 raise too_large(limit)
             sender = await self._sender(scope, size)
             with self._held.by(sender) as take:
-                whole = replay(await read_whole(receive, limit, take), receive)
-                if (scope["method"], scope["path"]) in COSTLY:
-                    async with self._turns.of(sender):
-                        await self._app(scope, whole, send)
-                else:
-                    await self._app(scope, whole, send)
+                whole = receive
+                if size != 0:
+                    whole = replay(await read_whole(receive, limit, take), receive)
+                await self._in_turn(sender, scope, whole, send)
         except TooLargeError as error:
             await errors.answer(ErrorCode.TOO_LARGE, str(error))(scope, receive, send)
         except NotAuthenticatedError as error:
@@ -121,21 +126,65 @@ class Bodies:
         except ClientDisconnect:
             return  # Nobody is left to answer.
 
+    async def _in_turn(self, sender: str, scope: Scope, receive: Receive, send: Send) -> None:
+        turns = self._turns_for(scope)
+        if not sender or turns is None:
+            await self._app(scope, receive, send)
+            return
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(turns.of(sender))
+
+            async def answer(message: Message) -> None:
+                # The work is done. How fast the answer is read must not matter to others.
+                if message["type"] == "http.response.start":
+                    await turn.aclose()
+                await send(message)
+
+            await self._app(scope, receive, answer)
+
+    def _turns_for(self, scope: Scope) -> OwnTurns | None:
+        """Return the turns that a request of a user takes."""
+        method, path = scope["method"], scope["path"]
+        if _of_runner(path) or path in WITHOUT_TURNS:
+            return None
+        if (method, path) in COSTLY:
+            return self._turns.submitting
+        return self._turns.reading if method in ("GET", "HEAD") else self._turns.writing
+
     async def _sender(self, scope: Scope, size: int | None) -> str:
         """Return the account that sends; "" for strangers who may. Raises NotAuthenticatedError."""
         if (scope["method"], scope["path"]) in FOR_STRANGERS:
             return ""
-        secret = await bearer(Headers(scope=scope).get("authorization", ""))
-        of_runner = scope["path"].startswith(runner.PREFIX + "/")
-        if of_runner and size is not None and size <= SMALL.size:
+        authorization = Headers(scope=scope).get("authorization", "")
+        if size == 0:
+            # Without a body, the route itself refuses whoever has no valid key.
+            try:
+                return await self._account(scope, await bearer(authorization))
+            except NotAuthenticatedError:
+                return ""
+        secret = await bearer(authorization)
+        if _of_runner(scope["path"]) and size is not None and size <= SMALL.size:
             return ""
+        sender = await self._account(scope, secret)
+        known(scope)
+        return sender
 
+    async def _account(self, scope: Scope, secret: str) -> str:
         def account() -> str:
-            if of_runner:
+            if _of_runner(scope["path"]):
                 return str(runner.caller(self._context, secret).job.account_id)
             with self._context.database.read() as connection:
                 return authenticate(connection, secret).id
 
-        sender = await run_in_threadpool(account)
-        known(scope)
-        return sender
+        return await run_in_threadpool(account)
+
+
+def _knows_itself(scope: Scope, size: int | None) -> bool:
+    """Return whether a request needs nothing of what `Bodies` does."""
+    if scope["method"] == "PUT" and _BLOB.fullmatch(scope["path"]):
+        return True
+    return size == 0 and (_of_runner(scope["path"]) or scope["path"] in WITHOUT_TURNS)
+
+
+def _of_runner(path: str) -> bool:
+    return path.startswith(runner.PREFIX + "/")

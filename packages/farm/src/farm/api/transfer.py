@@ -48,9 +48,8 @@ async def receive(
             there = files.known_blobs(connection, account_id, [blob_hash])
         return there.get(blob_hash), quota()
 
-    def remember() -> None:
-        with context.database.write() as connection:
-            files.add_blob(connection, account_id, blob_hash, size, datetime.now(UTC))
+    def remember(connection: Connection) -> None:
+        files.add_blob(connection, account_id, blob_hash, size, datetime.now(UTC))
 
     with context.room.announced(account_id, size) as on_the_way:
         there, allowed = await run_in_threadpool(look)
@@ -68,7 +67,7 @@ async def receive(
                 await run_in_threadpool(incoming.commit, account_id, blob_hash, size)
             finally:
                 incoming.abort()
-            await run_in_threadpool(remember)
+            await context.write(remember)
 
 
 async def _compare(request: Request, blob_hash: str, size: int, there: int) -> None:

@@ -39,7 +39,7 @@ class Database:
         self._on_postgres = parsed.get_backend_name() == "postgresql"
         self.url = postgres.with_driver(parsed) if self._on_postgres else parsed
         self._turn = Turn()
-        self._shared = SharedTurns(self.write)
+        self._shared = SharedTurns(self._write_first)
         self._owner: Connection | None = None
         options: dict[str, Any] = {"pool_size": 20, "max_overflow": 40}
         if self._on_postgres:
@@ -76,8 +76,18 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Open the write transaction."""
+        with self._turn, self._writer() as connection:
+            yield connection
+
+    @contextmanager
+    def _write_first(self) -> Iterator[Connection]:
+        # What comes often is what runners tell. It is short, shared, and one of those that wait.
+        with self._turn.first(), self._writer() as connection:
+            yield connection
+
+    @contextmanager
+    def _writer(self) -> Iterator[Connection]:
         with (
-            self._turn,
             self._engine.connect().execution_options(**self._writing()) as connection,
             connection.begin(),
         ):

@@ -6,9 +6,9 @@ that have to wait anyway therefore share a turn: what has gathered is executed i
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
@@ -31,15 +31,30 @@ class Turn:
 
     def __enter__(self) -> Self:
         """Wait for the turn."""
+        self._take(first=False)
+        return self
+
+    def _take(self, *, first: bool) -> None:
         with self._mutex:
             if not self._taken:
                 self._taken = True
-                return self
+                return
             mine = threading.Lock()
             mine.acquire()
-            self._waiting.append(mine)
+            if first:
+                self._waiting.appendleft(mine)
+            else:
+                self._waiting.append(mine)
         mine.acquire()  # Handed over by whoever leaves.
-        return self
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """Wait for the turn before all others that wait."""
+        self._take(first=True)
+        try:
+            yield
+        finally:
+            self.__exit__()
 
     def __exit__(self, *_: object) -> None:
         """Hand it over."""
