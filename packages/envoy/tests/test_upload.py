@@ -2,13 +2,18 @@
 
 import asyncio
 import os
+import threading
 import time
 
 import envoy.upload.hash_cache
+import envoy.upload.transfer
 import pytest
 from blake3 import blake3
 from envoy_fake_farm import EMAIL, PASSWORD, Fault
 from envoy_studio import until
+
+LARGE = 12_345
+"""Bytes of a file that stands for a large one, where a test says so."""
 
 
 async def test_only_what_is_missing_is_sent(studio):
@@ -221,3 +226,41 @@ async def test_another_account_does_not_get_this_ones_work(studio):
 
 def _all(studio):
     return {"localRoot": str(studio.project), "remoteRoot": "/demo"}
+
+
+async def test_large_files_hold_up_no_other_project(start, monkeypatch):
+    monkeypatch.setattr(envoy.upload.transfer, "LONG_SECONDS", 0.2)
+    released, reading = threading.Event(), []
+    hash_open = envoy.upload.hash_cache.hash_open
+
+    def slowly(file, size, moved):
+        if size == LARGE:
+            reading.append(file)
+            while not released.wait(0.02):
+                moved()
+        return hash_open(file, size, moved)
+
+    monkeypatch.setattr(envoy.upload.hash_cache, "hash_open", slowly)
+    studio = await start()
+    await studio.sign_in()
+
+    async def upload(name: str, size: int) -> None:
+        folder = studio.root / name
+        folder.mkdir()
+        (folder / "file").write_bytes(bytes(size))
+        group = {"localRoot": str(folder), "remoteRoot": f"/{name}"}
+        assert (await studio.http.post("/upload", json={"upload": [group]})).is_success
+
+    async def arrived(name: str) -> bool:
+        return (await studio.http.get(f"/project-status/{name}")).json()["State"] == "Completed"
+
+    try:
+        for name in ("large1", "large2"):
+            await upload(name, LARGE)
+        await until(lambda: len(reading) == 2)
+        await upload("small", 5)
+        await until(lambda: arrived("small"))
+        assert not await arrived("large1")
+    finally:
+        released.set()
+    await until(lambda: arrived("large1"))

@@ -2,10 +2,12 @@
 
 A limit on how many files are read or sent together keeps a disk and a line from being torn between
 hundreds. But whoever waits for a disk that does not answer uses neither: it gives its slot back, so
-that one project's trouble never holds up another's.
+that one project's trouble never holds up another's. So does, where that is wanted, whoever has had
+it for long, and goes on beside the others: a file may be as large as it likes.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,9 +41,14 @@ class Turn:
 
 
 class Slots:
-    """A number of slots."""
+    """A number of slots.
 
-    def __init__(self, number: int) -> None:
+    Parameters:
+        longest: seconds after which a slot is given back although its work gets on.
+    """
+
+    def __init__(self, number: int, longest: float = math.inf) -> None:
+        self._longest = longest
         self._free = asyncio.Semaphore(number)
 
     @asynccontextmanager
@@ -49,7 +56,7 @@ class Slots:
         """Wait for a slot, and hold it as long as the work in it gets on."""
         await self._free.acquire()
         turn = Turn()
-        watch = asyncio.create_task(_until_it_stands(turn))
+        watch = asyncio.create_task(_until_it_stands(turn, self._longest))
         watch.add_done_callback(lambda _: self._free.release())
         try:
             yield turn
@@ -57,6 +64,11 @@ class Slots:
             watch.cancel()
 
 
-async def _until_it_stands(turn: Turn) -> None:
-    while (left := STANDS_SECONDS - turn.still_seconds) > 0:  # noqa: ASYNC110 - told by threads
+async def _until_it_stands(turn: Turn, longest: float) -> None:
+    until = time.monotonic() + longest
+    while (left := _left(turn, until)) > 0:  # noqa: ASYNC110 - told by threads
         await asyncio.sleep(left)
+
+
+def _left(turn: Turn, until: float) -> float:
+    return min(STANDS_SECONDS - turn.still_seconds, until - time.monotonic())

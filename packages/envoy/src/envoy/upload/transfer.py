@@ -28,6 +28,8 @@ BATCH_FILES = 500
 BATCH_BYTES = 256 * 1024 * 1024
 HASH_TOGETHER = 32
 HASH_THREADS = 2
+LONG_SECONDS = 5.0
+"""After so long, the others need not wait for the hash of a file."""
 PARALLEL = 4
 MOST_CHANGES = 5
 """After so many changes while it was being sent, a file is not going to hold still."""
@@ -43,7 +45,8 @@ class Transfer:
     def __init__(self, farm: FarmClient, hashes: HashCache) -> None:
         self._farm = farm
         self._hashes = hashes
-        self._hashing = Slots(HASH_THREADS)
+        # A large file is a batch of its own, so that an entry has two of them in work at most.
+        self._hashing = Slots(HASH_THREADS, LONG_SECONDS)
         self._sending = Slots(PARALLEL)
 
     async def send(
