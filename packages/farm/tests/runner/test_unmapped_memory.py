@@ -100,6 +100,20 @@ for at in range(0, size, 2**21):
 wait()
 """
 
+LONG_NAMED_MAPPINGS = """
+path = "/".join(["d" * 200] * 12)
+os.makedirs(path)
+file = os.open(path + "/" + "f" * 200, os.O_RDWR | os.O_CREAT)
+os.ftruncate(file, 8192)
+kernel.mmap.restype = ctypes.c_void_p
+for number in range(60_000):
+    kernel.mmap(None, ctypes.c_size_t(4096), 1, 1, file, ctypes.c_long(4096 * (number % 2)))
+for _ in range(3):
+    if not os.fork():
+        wait()
+wait()
+"""
+
 TEMPORARY = """
 for folder in ("/tmp", "/dev/shm"):
     for _ in range(2):
@@ -155,6 +169,11 @@ def test_memory_that_no_process_maps_counts(tmp_path: Path, code: str, megabytes
     assert f"The renderer used more than {megabytes} MB of memory" in finish.sentence
     assert not finish.permanent
     until(lambda: not left_of(tmp_path))
+
+
+def test_who_maps_so_much_that_looking_takes_long_is_ended(tmp_path: Path) -> None:
+    finish = end(attack(tmp_path, HELPERS + LONG_NAMED_MAPPINGS, "off", None))
+    assert (finish.outcome, finish.permanent) == (Outcome.FAILED, True)
 
 
 @in_both_worlds

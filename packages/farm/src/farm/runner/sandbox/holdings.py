@@ -14,14 +14,18 @@ import os
 import re
 import stat
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
-_MOST = 300_000
-"""Of all that is open or mapped no more is looked at: it takes a second."""
+_MOST, _MOST_BYTES, _SECONDS = 100_000, 32 << 20, 1.0
+"""Of all that is open or mapped no more is looked at than so many, with descriptions of so many
+bytes (paths may be long), and for no longer than this, of a processor's time: meanwhile nobody
+looks at the other limits. Renderers have some thousands."""
+_PIECE = 1 << 20
 _DELETED = " (deleted)"
 _MAPPED = re.compile(
     rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+ \d+) +(/.*) \(deleted\)$", re.M
@@ -46,7 +50,8 @@ class Holdings:
         shared_bytes: of memory that has the form of files, whether it is mapped or not.
         buffer_bytes: of pipes and sockets, at most.
         disk_bytes: of files without a name.
-        count: files, pipes and sockets that are open, and mappings.
+        count: files, pipes and sockets that are open, and mappings, as far as they were looked at.
+        too_many: there are more of them.
         hidden: there is a process that does not let itself be looked at, as its neighbours do.
     """
 
@@ -54,12 +59,8 @@ class Holdings:
     buffer_bytes: int = 0
     disk_bytes: int = 0
     count: int = 0
+    too_many: bool = False
     hidden: bool = False
-
-    @property
-    def too_many(self) -> bool:
-        """Whether not all was looked at."""
-        return self.count > _MOST
 
 
 def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -> Holdings:
@@ -75,7 +76,7 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
     found, inside = _Found(), processes[1:] if sandboxed else ()
     temporary = _temporary_folders(found, inside)
     denied = [not _look(each, found) for each in processes]
-    total = Holdings(found.memory + temporary, 0, found.disk, found.count)
+    total = Holdings(found.memory + temporary, 0, found.disk, found.count, found.too_many)
     # The first inside is bubblewrap's own: where we may not look at it, we may look at none.
     total.hidden = any(denied[2:]) and not denied[1] if sandboxed else False
     total.disk_bytes += sum(
@@ -108,7 +109,15 @@ class _Found:
     memory: int = 0
     disk: int = 0
     count: int = 0
+    read: int = 0
+    until: float = field(default_factory=lambda: time.thread_time() + _SECONDS)
     unseen: bool = False
+
+    @property
+    def too_many(self) -> bool:
+        """Whether no more is looked at."""
+        most = self.count > _MOST or self.read > _MOST_BYTES
+        return most or time.thread_time() > self.until
 
     def add(self, path: str) -> None:
         """Count a file that has no name any more, once. Raises OSError."""
@@ -131,21 +140,34 @@ class _Found:
 def _look(process: int, found: _Found) -> bool:
     """Look at one process; return False when that is not allowed. Gone is seen as well."""
     folder = f"/proc/{process}/fd"
+    if found.too_many:
+        return True
     try:
         names = os.listdir(folder)  # noqa: PTH208
-        maps = Path(f"/proc/{process}/maps").read_bytes()
+        found.count += len(names)
+        maps = _maps(process, found)
     except PermissionError:
         return _is_gone(process)
     except OSError:
         return True
-    found.count += len(names) + maps.count(b"\n")
-    if found.count > _MOST:
-        return True
     for name in names:
+        if found.too_many:
+            return True
         _look_at_open(f"{folder}/{name}", found)
     if _DELETED.encode() in maps:
         _look_at_mapped(process, maps, found)
     return True
+
+
+def _maps(process: int, found: _Found) -> bytes:
+    """Return what a process has mapped, as far as it is looked at. Raises OSError."""
+    pieces = []
+    with Path(f"/proc/{process}/maps").open("rb", buffering=0) as file:
+        while not found.too_many and (piece := file.read(_PIECE)):
+            pieces.append(piece)
+            found.read += len(piece)
+            found.count += piece.count(b"\n")
+    return b"".join(pieces)
 
 
 def _look_at_open(path: str, found: _Found) -> None:
@@ -169,6 +191,8 @@ def _look_at_open(path: str, found: _Found) -> None:
 
 def _look_at_mapped(process: int, maps: bytes, found: _Found) -> None:
     for begin, end, offset, key, name in _MAPPED.findall(maps):
+        if found.too_many:
+            return
         last = int(offset, 16) + int(end, 16) - int(begin, 16)
         if key in found.asked or _device(key) in found.counted:
             continue

@@ -96,6 +96,10 @@ class Watch:
         limits = self._limits
         self._tree = tree_of(pid, limits.processes, limits.memory_bytes)
         self.cpu_seconds = max(self.cpu_seconds, self._tree.cpu_seconds)
+        # What is known at once comes first: to look at what is held takes long.
+        failure = self.told_by_the_kernel() or _too_much_memory(limits, self._tree.memory_bytes)
+        if failure is not None:
+            return failure
         self._look_at_held()
         return (
             self.told_by_the_kernel()
