@@ -10,7 +10,9 @@ from envoy_fake_farm import EMAIL, PASSWORD
 
 STUCK = """
 import sys, threading, time
-from envoy import ending, projects, cli
+from envoy.cli import commands
+from envoy.process import ending
+from envoy.submissions import projects
 from envoy.farm.account import Account
 
 for_ever = threading.Event()
@@ -24,7 +26,7 @@ async def stuck_loop(*_):
 
 WHAT
 sys.argv[0] = "envoy"
-cli.main()
+commands.main()
 """
 
 
