@@ -82,6 +82,15 @@ def test_without_a_licence_nothing_has_failed(rig, pretend):
     assert line in farm.log
 
 
+@pytest.mark.parametrize("event", ["warned", "failed"])
+def test_half_a_character_in_an_event_does_not_end_the_runner(rig, pretend, event):
+    farm = rig.farm("plain.blend", [[1]])
+    told = f'{{"event": "{event}", "sentence": "a\\ud800b", "permanent": false}}'
+    rig.run(farm, "--blender", pretend(f"printf '%s\\n' 'farm_event: {told}'\nexit 7"))
+    assert farm.finishes["c1"].outcome is Outcome.FAILED
+    assert "a\\ud800b" in farm.log
+
+
 BURN = "burn() { i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done; }\n"
 """Half a second of a processor, in what a sandbox has as well."""
 

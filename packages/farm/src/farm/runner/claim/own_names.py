@@ -1,5 +1,6 @@
 """The names that a job itself brings along: what they say is nothing that its renderer says."""
 
+import time
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -9,6 +10,9 @@ from pydantic import JsonValue
 
 _HIDDEN = "\N{HORIZONTAL ELLIPSIS}"
 
+_MOST_SECONDS = 10.0
+"""Of a processor, for all lines of a claim. A job may have a hundred thousand names, and a scene
+may print them in every line."""
 _LEAST = 4
 """Characters of a name. A shorter one holds no symptom."""
 
@@ -23,12 +27,15 @@ class OwnNames:
             project: the folder on this machine that holds what is staged.
         """
         self._job, self._project = job, project
+        self._seconds = 0.0
 
     def hide(self, line: str) -> str:
-        """Return a line without these names."""
-        for name in self._names:
+        """Return a line without these names; as it is, when that has cost too much already."""
+        begin = time.thread_time()
+        for name in self._names if self._seconds < _MOST_SECONDS else ():
             if name in line:
                 line = line.replace(name, _HIDDEN)
+        self._seconds += time.thread_time() - begin
         return line
 
     @cached_property

@@ -102,7 +102,7 @@ class Rendering:
             return
         if line.startswith(EVENT_PREFIX):
             try:
-                self._event(json.loads(line.removeprefix(EVENT_PREFIX)))
+                self._event(_clean(json.loads(line.removeprefix(EVENT_PREFIX))))
             except _NO_EVENT:
                 self._log.add(line)  # not ours after all
         elif line.strip() and not line.startswith("openjd_"):
@@ -152,6 +152,18 @@ class Rendering:
                     self.warnings.append(sentence)
             case "failed":
                 self.failure = Failure(str(event["sentence"]), bool(event["permanent"]))
+
+
+def _clean(event: Any) -> Any:
+    """Return an event whose texts can travel as UTF-8: JSON can name half a character."""
+    match event:
+        case str():
+            return event.encode("utf-8", "backslashreplace").decode("utf-8")
+        case list():
+            return [_clean(each) for each in event]
+        case dict():
+            return {key: _clean(value) for key, value in event.items()}
+    return event
 
 
 def _number(value: Any) -> int:

@@ -8,8 +8,10 @@ The sandbox is around the renderer's own command line, not around OpenJD's: the 
 puts it there.
 """
 
+import contextlib
 import logging
 import os
+import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,34 @@ from farm.products import Template, even_runs
 
 _EXTENSIONS = ["TASK_CHUNKING"]
 _OUTPUT_MARK = "openjd_log_content"
+
+
+_MOST_WAITING, _PATIENCE_SECONDS = 200, 60.0
+"""Lines of up to 64,000 characters that wait for this process, and how long each of them may."""
+
+
+class _Backlog(queue.Queue[str]):
+    """OpenJD's queue between who reads a renderer's output and who takes its lines.
+
+    Its own takes whatever comes: a renderer that prints faster than its lines are judged would
+    fill this process's memory. Here it waits, as for any reader of a pipe.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_MOST_WAITING)
+
+    def put(self, item: str, block: bool = True, timeout: float | None = None) -> None:
+        # Nobody takes the lines that come after the renderer's end; who reads them is to end, too.
+        with contextlib.suppress(queue.Full):
+            super().put(item, block, _PATIENCE_SECONDS if timeout is None else timeout)
+
+
+def _bound_backlog() -> None:
+    """Have OpenJD use `_Backlog`. It has no setting for that."""
+    from openjd.sessions import _subprocess
+
+    assert hasattr(_subprocess, "Queue")
+    setattr(_subprocess, "Queue", _Backlog)  # noqa: B010 - it is OpenJD's name
 
 
 @dataclass(frozen=True)
@@ -76,6 +106,7 @@ class RenderSession:
         )
         from openjd.sessions import Session
 
+        _bound_backlog()
         job_template = decode_job_template(
             template=yaml.safe_load(template.path.read_text(encoding="utf-8")),
             supported_extensions=_EXTENSIONS,
