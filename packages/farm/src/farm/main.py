@@ -70,7 +70,7 @@ EngineMaker = Callable[[Callable[[], None]], Engine]
 
 
 class StartError(Exception):
-    """The farm cannot start. ``str()`` is a sentence that says what to do."""
+    """The farm cannot start, or not go on. ``str()`` is a sentence that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,22 @@ class Farm:
     beside: Sequence[Audit | Mailer]
 
     def run(self, listener: socket.socket) -> None:
-        """Work until the server is told to end, then close everything."""
+        """Work until the server is told to end, then close everything.
+
+        Raises:
+            StartError: another farm has taken the database.
+        """
         for each in self.beside:
             each.start()
         self.server.run(sockets=[listener])
         for each in reversed(self.beside):
             each.stop()
         self.database.close()
+        if self.server.has_lost_database:
+            raise StartError(
+                "Another farm has taken the database of FARM_DATABASE_URL while its server was "
+                "started again, so this one has ended. Stop the other one, then start this one."
+            )
 
 
 def serve(

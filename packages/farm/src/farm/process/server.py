@@ -97,8 +97,21 @@ class FarmServer(uvicorn.Server):
         self._scheduler = scheduler
         self._changes = changes
         self._on_ready = on_ready
-        self._loop_thread = threading.Thread(target=scheduler.run, name="scheduler")
+        self._loop_thread = threading.Thread(target=self._schedule, name="scheduler")
         self._ending = False
+
+    @property
+    def has_lost_database(self) -> bool:
+        """Whether it ended because another farm works on its database."""
+        return self._scheduler.has_lost_database
+
+    def _schedule(self) -> None:
+        self._scheduler.run()
+        if self.has_lost_database:
+            # At once: jobs and runners are the other farm's now.
+            self._ending = True
+            self._changes.close()
+            self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open for requests, then start to schedule."""

@@ -94,13 +94,20 @@ class Scheduler:
         self._told = 0
         self._last_pass: datetime | None = None
         self._patient_until = datetime.min.replace(tzinfo=UTC)
+        self.has_lost_database = False
 
     def run(self) -> None:
-        """Work until `stop`; an error of one pass is logged, and the next pass tries again."""
+        """Work until `stop`; an error of one pass is logged, and the next pass tries again.
+
+        Ends, and says so by `has_lost_database`, when the database is another farm's meanwhile.
+        """
         while not self._stopping.is_set():
             seen = self._wakeup.count
             start = time.monotonic()
             try:
+                if not self._database.keep():
+                    self.has_lost_database = True
+                    return
                 busy = self.tick()
             except Exception:
                 logger.exception("a pass of the scheduler failed; the next one tries again")

@@ -41,6 +41,7 @@ class Database:
         self._turn = Turn()
         self._shared = SharedTurns(self._write_first)
         self._owner: Connection | None = None
+        self._is_owned = False
         options: dict[str, Any] = {"pool_size": 20, "max_overflow": 40}
         if self._on_postgres:
             # A server that was started again in between is noticed before it can fail a request.
@@ -123,8 +124,22 @@ class Database:
         """
         if self._on_postgres and self._owner is None:
             self._owner = postgres.own(self._engine)
-            return self._owner is not None
+            self._is_owned = self._owner is not None
+            return self._is_owned
         return True
+
+    def keep(self) -> bool:
+        """Return whether a database that this process owns is still its own.
+
+        A server that was started again has forgotten whose it is: it is taken again, unless another
+        farm was faster. Raises SQLAlchemyError while the server does not answer.
+        """
+        if self._owner is not None and not postgres.is_alive(self._owner):
+            self._owner.close()
+            self._owner = None
+        if self._is_owned and self._owner is None:
+            self._owner = postgres.own(self._engine)
+        return self._owner is not None or not self._is_owned
 
     def migrate(self, version: str = "head") -> None:
         """Bring the tables to this version of the farm, or to an earlier one."""

@@ -30,6 +30,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 
 from farm.db.engine import pipeline
 
@@ -97,6 +98,16 @@ def own(engine: Engine) -> Connection | None:
             if time.monotonic() > until:
                 return None
             time.sleep(0.05)
+
+
+def is_alive(owner: Connection) -> bool:
+    """Return whether what `own` returned still keeps others off: it does while it is open."""
+    try:
+        owner.exec_driver_sql("SELECT 1")
+    except DBAPIError:
+        owner.invalidate()
+        return False
+    return True
 
 
 def numbered(numbers: Sequence[int], position: int) -> Select[tuple[int, int]]:

@@ -1,0 +1,66 @@
+"""A farm whose PostgreSQL server is started again stays the only one on its database."""
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from farm.db.engine.database import Database
+from farm.db.engine.postgres import _OWNER
+from sqlalchemy import Connection, text
+
+from .conftest import Farm
+
+PATIENCE_SECONDS = 20
+
+_END_ALL = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+_OWNERS = text(f"SELECT count(*) FROM pg_locks WHERE granted AND objid = {_OWNER}")
+
+
+@pytest.fixture
+def beside(farm: Farm, database_url: str | None) -> Iterator[Connection]:
+    """Return a connection of somebody else, to a database that the farm owns."""
+    if database_url is None:
+        pytest.skip("a file belongs to its folder")
+    assert farm.database.own()
+    other = Database(database_url)
+    with other._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+    other.close()
+
+
+def test_the_database_is_taken_again_after_its_connections_were_lost(
+    farm: Farm, beside: Connection, database_url: str
+) -> None:
+    for _ in range(2):
+        beside.execute(_END_ALL)
+        until = time.monotonic() + PATIENCE_SECONDS
+        while beside.execute(_OWNERS).scalar_one() == 0:
+            farm.wakeup.notify()
+            assert time.monotonic() < until, "nobody owns the database"
+    another = Database(database_url)
+    assert not another.own()
+    another.close()
+    assert httpx.get(f"{farm.url}/v1/health").status_code == 200
+
+
+def test_a_farm_ends_when_another_has_taken_its_database(farm: Farm, beside: Connection) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    taken = False
+    while not taken:
+        beside.execute(_END_ALL)
+        taken = beside.execute(text(f"SELECT pg_try_advisory_lock({_OWNER})")).scalar_one()
+        assert time.monotonic() < until
+    farm.wakeup.notify()
+    while answers(farm):
+        assert time.monotonic() < until, "it goes on"
+
+
+def answers(farm: Farm) -> bool:
+    try:
+        return httpx.get(f"{farm.url}/v1/health").is_success
+    except httpx.TransportError:
+        return False
