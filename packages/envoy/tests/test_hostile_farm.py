@@ -11,6 +11,7 @@ import envoy.journal.downloads
 import envoy.watch.follow
 import hostile_answers as answers
 import pytest
+from envoy.errors import FarmAnswerError
 from envoy_fake_farm import EMAIL, Fault
 from envoy_studio import until
 from farm_protocol.backoff import BackOff
@@ -507,3 +508,33 @@ async def test_a_submission_has_so_many_results_at_most(studio, monkeypatch):
     studio.farm.output(second, f"{OUT}/a", b"pixels")
     await settled(studio, second, files_done=1)
     await settled(studio, first, files_done=3, files_total=3)
+
+
+@pytest.mark.parametrize("status", [600, 700, 999])
+async def test_what_is_no_status_of_http_is_not_handed_on(status):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"code": "conflict", "message": "x"}'
+        head = f"HTTP/1.1 {status} Odd\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        farm = envoy.farm.client.FarmClient(f"http://127.0.0.1:{port}")
+        farm.act_for(EMAIL, "key")
+        with pytest.raises(FarmAnswerError) as refused:
+            await farm.projects()
+        await farm.close()
+    assert (refused.value.status, refused.value.may_pass) == (502, True)
+
+
+@pytest.mark.parametrize("created", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00"])
+async def test_a_time_that_no_calendar_has_in_utc_is_one_as_well(studio, created):
+    user = {"created": created, "email_address": "a", "name": "x", "service_plan": "p"}
+    user |= {"credits_available": 1.0, "credits_consumed": 0.0}
+    user |= {"job_throughput_limit": 1, "max_throughput": 1}
+    studio.farm.faults = [Fault("GET", "/v1/me", answers.told(user), ALWAYS)]
+    answer = await studio.http.get("/user-info")
+    assert (answer.status_code, answer.json()["retry"]) == (502, True)

@@ -169,6 +169,8 @@ def check_status(response: httpx.Response, content: bytes) -> None:
     status = response.status_code
     if 200 <= status < 300:
         return
+    if status > 599:
+        raise faulty(f"The farm answered {status}, which is no status of HTTP.")
     if status < 400:
         raise faulty(
             f"The farm answered {status} instead of doing what it was asked. Envoy follows no"

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
 
 from envoy.errors import FarmAnswerError
+from envoy.farm.answers import faulty
 from envoy.submissions.wire import AuthBody
 from envoy.views.published import Credits, SignedIn, UserAnswer
 from envoy.web.services import Use
@@ -48,5 +49,8 @@ async def user_info(use: Use) -> UserAnswer:
     user = await use.farm.me()
     created = user.created
     if created.tzinfo:
-        created = created.astimezone(UTC).replace(tzinfo=None)
+        try:
+            created = created.astimezone(UTC).replace(tzinfo=None)
+        except OverflowError:
+            raise faulty(f"The farm says that the account was created in {created.year}.") from None
     return UserAnswer(data=user.model_copy(update={"created": created}))
