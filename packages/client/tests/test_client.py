@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import threading
+from contextlib import suppress
 
 import gridmarkets
 import pytest
@@ -380,6 +381,51 @@ def test_proxies_of_the_environment_are_not_for_envoy(envoy, client, monkeypatch
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     assert client.get_user_info()["name"] == "Ärtist"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "localhost",
+            "localhost.",
+            "LOCALHOST",
+            "sub.localhost",
+            "\uff4cocalhost",
+            "u:p@localhost",
+        ),
+        *("127.0.0.1", "127.1", "0.0.0.0", "2130706433", "0x7f.1", "[::1]", "[::]"),
+        *("[::ffff:127.0.0.1]", "[0:0:0:0:0:0:0:1]"),
+    ],
+)
+def test_no_spelling_of_this_machine_leads_to_a_proxy(envoy, monkeypatch, host):
+    came = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        port = envoy.url.rpartition(":")[2]
+        # The client's own address as well as the asked one, in both orders.
+        for own, asked in ((host, host), ("envoy.example.com", host)):
+            http = EnvoyClient(url=f"http://{own}:{port}").http_client
+            with suppress(APIError):
+                http.request("GET", f"http://{asked}:{port}/user-info", timeout=5)
+        proxy.setblocking(False)
+        with suppress(BlockingIOError):
+            came.append(proxy.accept())
+    assert came == []
+
+
+def test_what_is_elsewhere_is_asked_through_the_proxy(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        http = EnvoyClient(url="http://localhost:1").http_client
+        with pytest.raises(APIError):
+            http.request("POST", "http://127.example.com/auth", {}, timeout=0.1)
+        proxy.setblocking(False)
+        proxy.accept()[0].close()
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[", "ftp://localhost", "http://local host"])

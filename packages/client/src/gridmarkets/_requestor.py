@@ -9,8 +9,10 @@ from __future__ import unicode_literals
 import json
 import os
 import re
+import socket
 import threading
 import time
+import unicodedata
 
 import requests
 
@@ -26,7 +28,6 @@ READ_SECONDS = {"GET": 30, "POST": 120}
 RETRY_WAITS = (0.1, 0.4)
 RETRY_STATUSES = (502, 503, 504)
 LOOPBACK = "127.0.0.1"
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # Nothing else is shown the token: no name that only begins like a number, no "user@".
 _LOOPBACK_URL = re.compile(
     r"http://(localhost|127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|\[::1\])(:[0-9]{1,5})?(?=[/?]|$)",
@@ -125,7 +126,7 @@ class Requestor(object):
         if shown.token:
             headers["Authorization"] = str("Bearer " + shown.token)
         seconds = timeout or READ_SECONDS.get(method, READ_SECONDS["POST"])
-        session = self._session()
+        session = self._session(url)
         if method != "GET":
             # A kept connection may be dead by now (Envoy restarted), which is noticed only after
             # the request was sent; and this one must not be sent again.
@@ -172,7 +173,7 @@ class Requestor(object):
         if scheme.lower() != "http" or not _is_local(url):
             return url, None
         name, port = _name_and_port(authority)
-        number = LOOPBACK if name.lower() == "localhost" else name.strip("[]")
+        number = _local_address(name)
         uid = stranger_at(number, port)
         if uid is not None:
             raise errors.APIError(
@@ -180,18 +181,22 @@ class Requestor(object):
                 "was sent to it. Start your own Envoy on another port, such as "
                 "`envoy up --port 8091`, and give its address.".format(self.url, uid)
             )
-        if name.lower() != "localhost":
+        if number != LOOPBACK or name == LOOPBACK:
             return url, None
         return "{0}://{1}:{2}{3}".format(scheme, number, port, rest[len(authority) :]), authority
 
-    def _session(self):
-        """Return this thread's own session: `requests` does not promise to be thread-safe."""
+    def _session(self, url):
+        """Return this thread's own session: `requests` does not promise to be thread-safe.
+
+        Parameters:
+            url: what is asked with it, which need not be Envoy's.
+        """
         # A forked child must not write into its parent's connections.
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.pid = os.getpid()
             self._local.session = requests.Session()
-            # The environment's proxies (and .netrc) are for other machines.
-            self._local.session.trust_env = not _is_local(self.url)
+        # The environment's proxies (and .netrc) are for other machines.
+        self._local.session.trust_env = not _is_local(url)
         return self._local.session
 
     def _transport_error(self, error, seconds):
@@ -268,13 +273,39 @@ def _authority(url):
 
 
 def _is_local(url):
-    authority = _authority(url).rsplit("@", 1)[-1]
-    host = authority if authority.endswith("]") else authority.rsplit(":", 1)[0]
-    return host.lower() in LOCAL_HOSTS or host.startswith("127.")
+    return _local_address(_name_and_port(_authority(url))[0]) is not None
+
+
+def _local_address(host):
+    """Return the address of this machine that a host means, however it is written, or None."""
+    # As requests reads it: full-width letters are letters, too.
+    name = unicodedata.normalize("NFKC", host).lower().strip("[]").rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return LOOPBACK
+    if ":" not in name:
+        try:
+            # As the system reads numbers: 127.1 and 2130706433 are addresses, too.
+            address = to_text(socket.inet_ntoa(socket.inet_aton(str(name))))
+        except (socket.error, ValueError):
+            return None
+        return LOOPBACK if address == "0.0.0.0" else _if_loopback(address)  # noqa: S104
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, str(name))
+    except (AttributeError, socket.error, ValueError):
+        return name if name == "::1" else None
+    if packed[:12] == b"\0" * 10 + b"\xff\xff":
+        return _local_address(to_text(socket.inet_ntoa(packed[12:])))
+    return "::1" if packed in (b"\0" * 16, b"\0" * 15 + b"\1") else None
+
+
+def _if_loopback(address):
+    return address if address.startswith("127.") else None
 
 
 def _name_and_port(authority):
     name, _, port = authority.rsplit("@", 1)[-1].rpartition(":")
+    if name and not port:
+        return name, 80
     if not port.isdigit() or not name:
         return authority.rsplit("@", 1)[-1], 80
     return name, int(port)
