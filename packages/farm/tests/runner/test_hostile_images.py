@@ -16,7 +16,7 @@ from typing import Any
 import OpenImageIO as oiio
 import psutil
 import pytest
-from farm.confine import probe
+from farm.confine import is_root, probe
 from farm.confine.readers import command, environment
 from farm.runner.results import image_check, image_checks
 from farm.runner.results.image_checks import ImageChecks
@@ -25,6 +25,7 @@ from farm_protocol.runner import Outcome
 from farm_protocol.runner import SandboxMode as Mode
 
 from .conftest import Rig
+from .in_process import python_of_all
 
 sandboxed = pytest.mark.skipif(bool(probe()), reason=f"no sandbox here: {probe()}")
 MODES = [pytest.param("auto", marks=sandboxed), "off"]
@@ -321,3 +322,20 @@ def test_packages_may_lie_beside_the_python(
 
 def test_only_programs_of_ours_are_confined() -> None:
     assert command("farm.runner.results.image_worker", "off")[0] == sys.executable
+
+
+@pytest.mark.skipif(not is_root(), reason="only root can become somebody else")
+def test_a_user_whom_the_system_knows_no_home_of_can_have_images_looked_at() -> None:
+    python, variables = python_of_all()
+    del variables["HOME"]
+    code = "from farm.confine.readers import command; print(command('some.module', 'off'))"
+    done = subprocess.run(
+        [python, "-c", code],
+        user=54_321,
+        env=variables,
+        cwd="/",
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "some.module" in done.stdout

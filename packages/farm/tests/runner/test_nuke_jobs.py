@@ -91,8 +91,13 @@ Write {
     [
         ("Write {\n file out/a.%04d.png\n name ../../escape\n}\n", "not the name of a Write node"),
         ("Write {\n file out/a.%04d.png\n name Write1\n}\n", "Two Write nodes are called 'Write1'"),
+        (
+            "".join(f"Write {{\n disable true\n name W{n}\n}}\n" for n in range(1000)),
+            "has more than 1000 Write nodes",
+        ),
         (GROUPED.replace("Comp", "../x"), "'../x.Write1' is not the name of a Write node"),
     ],
+    ids=["path", "twice", "too-many", "path-of-group"],
 )
 def test_a_nuke_script_with_bad_names_is_refused(
     desk: Callable[[str], Desk], script: str, sentence: str
@@ -187,9 +192,9 @@ def test_a_script_that_no_memory_holds_is_told(desk: Callable[[str], Desk]) -> N
     made = desk("nuke")
     scene = made.folder / "project" / "huge.nk"
     with scene.open("wb") as file:
-        file.truncate(257 << 20)
+        file.truncate(33 << 20)
     farm = made.render(scene, claims=[[1]])
     assert end(farm).sentence == (
-        "huge.nk is larger than 256 MB, which is too large for a Nuke script."
+        "huge.nk is larger than 32 MB, which is too large for a Nuke script."
     )
     assert end(farm).permanent

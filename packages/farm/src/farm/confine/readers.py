@@ -114,9 +114,14 @@ def _import_places() -> list[Path]:
     first = 0 if sys.flags.safe_path else 1
     told = [Path(each) for each in sys.path[first:]]
     folders = [each.resolve() for each in told if each.is_absolute()]
-    home = Path.home().resolve()
+    try:
+        home = Path.home().resolve()
+    except RuntimeError:
+        home = None  # A user that the system knows no home of.
     return [
-        each for each in dict.fromkeys(folders) if each.is_dir() and not home.is_relative_to(each)
+        each
+        for each in dict.fromkeys(folders)
+        if each.is_dir() and not (home and home.is_relative_to(each))
     ]
 
 

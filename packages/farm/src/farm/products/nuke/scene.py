@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from farm.products import SceneError, SceneFiles
@@ -24,8 +25,8 @@ _ROOT = re.compile(r"^Root \{$", re.MULTILINE)
 _ROOT_END = re.compile(r"^\}$", re.MULTILINE)
 _VIEWS = re.compile(r'^[ \t]*views[ \t]+"(?P<views>[^"]*)"', re.MULTILINE)
 _VIEW = re.compile(r"%[Vv]")
-_MOST_BYTES = 256 << 20
-"""Of a script, which is read as a whole."""
+_MOST_BYTES, _MOST_WRITES = 32 << 20, 1000
+"""Of a script, which is read as a whole: its lines take many times as much memory."""
 _ONE_VIEW = "main"
 """The view of a script that names none."""
 _EXTENSIONS = {"exr": "exr", "jpeg": "jpg", "png": "png", "targa": "tga", "tiff": "tif"}
@@ -78,7 +79,10 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
         raise SceneError(f"{scene.name} is not a Nuke script: it is no text.") from None
     lines = text.splitlines(keepends=True)
     views = _views(text)
-    found = [each for each in _writes(lines) if each.own_name]
+    writes = list(islice(_writes(lines), _MOST_WRITES + 1))
+    if len(writes) > _MOST_WRITES:
+        raise SceneError(f"{scene.name} has more than {_MOST_WRITES} Write nodes.")
+    found = [each for each in writes if each.own_name]
     _check_names(found)
     chosen = _choose(found, values.get("write_nodes", ""))
     patterns = []
@@ -154,8 +158,8 @@ def _check_names(found: list[_Write]) -> None:
         # It becomes the name of a folder: nothing in a script may lead anywhere else.
         if not all(map(_NAME.fullmatch, (*node.groups, node.own_name))):
             raise SceneError(f"'{node.name[:60]}' is not the name of a Write node.")
-    names = [node.name for node in found]
-    double = next((name for name in names if names.count(name) > 1), "")
+    times = Counter(node.name for node in found)
+    double = next((name for name, count in times.items() if count > 1), "")
     if double:
         raise SceneError(f"Two Write nodes are called '{double}': rename one of them.")
 
