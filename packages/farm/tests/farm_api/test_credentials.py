@@ -235,3 +235,13 @@ def test_keys_carry_when_they_were_made(farm: Farm) -> None:
         account = accounts.by_email(connection, EMAIL)
     assert account is not None
     assert all(start <= row.created_at <= datetime.now(UTC) for row in stored(farm)[1])
+
+
+def test_the_oldest_of_too_many_keys_ends(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "MOST_KEYS", 3)
+    bystander = farm.user("bob@example.com")
+    farm.user(EMAIL, password=PASSWORD)
+    labels = ("one", "two", "three", "three", "four")
+    keys = [login(farm, PASSWORD, label=label).json()["access_key"] for label in labels]
+    assert [me(farm, key) for key in keys] == [401, 200, 401, 200, 200]
+    bystander.get("/v1/me").raise_for_status()

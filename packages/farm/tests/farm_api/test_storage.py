@@ -186,6 +186,15 @@ def test_a_list_of_files_counts_as_what_it_takes(farm: Farm, admin: httpx.Client
     assert refused(add(50, 1)) == STORAGE_FULL
 
 
+def test_a_new_project_counts_without_a_file_in_it(farm: Farm, admin: httpx.Client) -> None:
+    ann = farm.user("ann@example.com")
+    sizes = []
+    for name in ("a", "a", "b"):
+        ann.put(f"/v1/projects/{name}/files", json={"files": []}).raise_for_status()
+        sizes.append(admin.get("/v1/users/ann@example.com").json()["stored_bytes"])
+    assert 0 < sizes[0] == sizes[1] < sizes[2]
+
+
 def test_a_blob_that_is_there_is_no_way_to_send_others(farm: Farm) -> None:
     limit(farm, max_stored=100 * KB)
     ann = farm.user("ann@example.com")

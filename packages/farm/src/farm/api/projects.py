@@ -81,10 +81,12 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
         known = files.known_blobs(connection, account.id, (file.hash for file in update.files))
         for index, file in enumerate(update.files):
             _check(name, known, index, file)
+        grows = files.new_project_bytes(connection, account.id, name)
         project = files.ensure_project(connection, account.id, name, datetime.now(UTC))
         # The last one wins when a path comes twice.
         last = {file.path: file for file in update.files}
-        if grows := files.new_bytes(connection, project, list(last.values())):
+        grows += files.new_bytes(connection, project, list(last.values()))
+        if grows:
             # A list of long names is as good a way to fill the disk as a blob.
             now = rows.by_id(connection, account.id)
             context.room.check(account.id, grows, transfer.quota_of(connection, now))

@@ -133,20 +133,36 @@ def set_password_hash(connection: Connection, account_id: str, password_hash: st
     )
 
 
+MOST_KEYS = 100
+"""Of one account: each device that signs in has one, by its label."""
+
+
 def add_key(
     connection: Connection, account_id: str, key_hash: str, label: str, now: datetime
 ) -> None:
-    """Store an access key (hashed), replacing one with the same label."""
+    """Store an access key (hashed), replacing one with the same label.
+
+    Of more than `MOST_KEYS` the oldest end.
+    """
     connection.execute(
         delete(access_keys).where(
             access_keys.c.account_id == account_id, access_keys.c.label == label
         )
     )
+    new = uuid4().hex
     connection.execute(
         insert(access_keys).values(
-            id=uuid4().hex, account_id=account_id, key_hash=key_hash, label=label, created_at=now
+            id=new, account_id=account_id, key_hash=key_hash, label=label, created_at=now
         )
     )
+    # Whatever the clock says, the new one stays.
+    others = (access_keys.c.account_id == account_id, access_keys.c.id != new)
+    newest = select(access_keys.c.id).where(*others).order_by(access_keys.c.created_at.desc())
+    kept = list(connection.execute(newest.limit(MOST_KEYS)).scalars())
+    if len(kept) == MOST_KEYS:
+        connection.execute(
+            delete(access_keys).where(*others, access_keys.c.id.not_in(kept[: MOST_KEYS - 1]))
+        )
 
 
 def remove_keys(connection: Connection, account_id: str) -> None:

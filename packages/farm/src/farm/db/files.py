@@ -78,6 +78,12 @@ _ENTRY_BYTES = 400
 """What a line of a manifest takes in the database, beside its path."""
 
 
+def new_project_bytes(connection: Connection, account_id: str, name: str) -> int:
+    """Return what the database grows by when the account has this project: 0 when it has."""
+    known = project_id(connection, account_id, name) is not None
+    return 0 if known else _ENTRY_BYTES + 3 * len(name.encode())
+
+
 def new_bytes(connection: Connection, project: str, files: Sequence[FileEntry]) -> int:
     """Return what the database grows by when these are put into a project's manifest.
 
