@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -16,6 +17,9 @@ PATIENCE_SECONDS = 20
 _END_ALL = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+_END_WAITING = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 )
 _OWNERS = text(f"SELECT count(*) FROM pg_locks WHERE granted AND objid = {_OWNER}")
 
@@ -57,6 +61,25 @@ def test_a_farm_ends_when_another_has_taken_its_database(farm: Farm, beside: Con
     farm.wakeup.notify()
     while answers(farm):
         assert time.monotonic() < until, "it goes on"
+
+
+def test_a_request_whose_connection_is_lost_may_be_sent_again(
+    farm: Farm, beside: Connection, database_url: str
+) -> None:
+    ann = farm.user("ann@example.com")
+    another = Database(database_url)
+    with another.write(), ThreadPoolExecutor(1) as pool:
+        # Waits for the other process, until the server ends its connection.
+        asked = pool.submit(ann.patch, "/v1/me", json={"email_notices": True})
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not asked.done():
+            beside.execute(_END_WAITING)
+            assert time.monotonic() < until
+    another.close()
+    answer = asked.result()
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.json()["retry"]
+    ann.patch("/v1/me", json={"email_notices": True}).raise_for_status()
 
 
 def answers(farm: Farm) -> bool:

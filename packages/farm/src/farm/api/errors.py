@@ -106,7 +106,18 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
         logger.error("the database cannot write: %s", error.orig)
         message = "The farm's disk is full. It goes on when there is room."
         return answer(ErrorCode.STORAGE_FULL, message)
+    if _is_away(error, told):
+        logger.error("the database does not answer: %s", error.orig)
+        return answer(
+            ErrorCode.UNAVAILABLE, "The farm's database does not answer. Try again later."
+        )
     return await _unexpected(request, error)
+
+
+def _is_away(error: OperationalError, told: str) -> bool:
+    """Return whether the database is not to be reached, or somebody else writes for too long."""
+    # Of psycopg, these are all of them: a mistake in a statement is another error there.
+    return type(error.orig).__module__.startswith("psycopg") or "database is locked" in told
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
