@@ -89,7 +89,11 @@ def only_as_far(url: httpx.URL, reach: Reach, *, own: bool = False) -> Trace:
             connecting_to = told["host"]
         elif event == "connection.connect_tcp.complete" and connecting_to == url.raw_host.decode():
             stream: AsyncNetworkStream = told["return_value"]
-            found = reach_of_peer(stream)
+            try:
+                found = reach_of_peer(stream)
+            except httpx.ReadError:
+                await stream.aclose()
+                raise
             if found < reach:
                 await stream.aclose()
                 # A name may lead elsewhere tomorrow: networks that want a sign-in first do that.
@@ -107,10 +111,15 @@ def reach_of_farm(url: str, response: httpx.Response) -> Reach:
 
 
 def reach_of_peer(stream: AsyncNetworkStream) -> Reach:
-    """Return who can reach the address that a stream is connected to."""
-    there, here = (
-        _address(stream.get_extra_info(end)[0]) for end in ("server_addr", "client_addr")
-    )
+    """Return who can reach the address that a stream is connected to.
+
+    Raises:
+        httpx.ReadError: it has broken off, and nobody knows any more.
+    """
+    ends = [stream.get_extra_info(end) for end in ("server_addr", "client_addr")]
+    if not all(ends):
+        raise httpx.ReadError("the connection broke off")
+    there, here = (_address(end[0]) for end in ends)
     # To one's own address one comes from that very address.
     return Reach.THIS_MACHINE if there == here else _reach(there)
 
