@@ -63,7 +63,9 @@ class Desk:
         **params: object,
     ) -> "fake_farm.FakeFarm":
         """Make a film; return the farm that was told of it."""
-        renderer = Renderer("ffmpeg", "5.1", "ffmpeg", (self.ffmpeg,), "on the PATH")
+        renderer = Renderer(
+            "ffmpeg", "5.1", "ffmpeg", (self.ffmpeg,), "on the PATH", needs=("ffprobe",)
+        )
         scene = f"render_results/out/{sequence}"
         return run_job(
             self.folder,
