@@ -175,7 +175,6 @@ def test_a_log_keeps_its_lines_and_loses_its_codes(place: tuple[Path, str], farm
         ("PATCH", "/v1/users/bob@example.com", {"name": HOSTILE}),
         ("POST", "/v1/users", {"email": f"{HOSTILE}@example.com"}),
         ("POST", "/v1/users/bob@example.com/credits", {"credits": 1, "reason": HOSTILE}),
-        ("PUT", "/v1/plans/a%1bb", {"job_throughput_limit": 1, "max_throughput": 1}),
         ("POST", "/v1/submissions", spec(name=HOSTILE)),
         ("POST", "/v1/submissions", spec(id=HOSTILE)),
         ("POST", "/v1/submissions", spec(app_version="3.4.1\x1b[2J")),
