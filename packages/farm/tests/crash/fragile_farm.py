@@ -32,7 +32,7 @@ from tools import bare_farm
 def die_at(when: str, number: int) -> None:
     """Let this process be killed at its ``number``-th commit."""
     counter = itertools.count(1)
-    write = Database.write
+    write = Database._writer  # What all writers share.
 
     @contextlib.contextmanager
     def fragile_write(self: Database) -> Iterator[Connection]:
@@ -45,7 +45,7 @@ def die_at(when: str, number: int) -> None:
         if (when, number) == ("after", mine):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Database.write = fragile_write  # type: ignore[method-assign]
+    Database._writer = fragile_write  # type: ignore[method-assign]
 
 
 def serve(order: dict[str, Any]) -> None:
