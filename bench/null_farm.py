@@ -45,7 +45,7 @@ def main() -> None:
         engine=lambda on_exit: maker(
             work_dir=settings.data_dir / "work",
             log_dir=settings.data_dir / "logs",
-            programs=farm.main.configured_programs(settings),
+            programs={"blender": [options.blender]},
             on_exit=on_exit,
         ),
     )

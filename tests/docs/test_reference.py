@@ -20,8 +20,8 @@ from farm.api.app import create_app
 from farm.config import Settings as FarmSettings
 from farm.products import BUILT_IN
 from farm.runner import __main__ as runner_main
-from farm_protocol._model import Answer, Request
 from farm_protocol.errors import RETRY, STATUS, ErrorCode
+from farm_protocol.models import Answer, Request
 from gridmarkets import Job
 from pydantic.json_schema import models_json_schema
 from pydantic_core import PydanticUndefined

@@ -11,6 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+import envoy.farm.answers
+import envoy.farm.client
+import envoy.watch.follow
 from envoy.config import Settings
 from envoy.main import running
 from envoy.process.listening import listen
@@ -69,3 +72,12 @@ async def studio(start: Callable[..., Any]) -> Studio:
     made = await start()
     await made.sign_in()
     return made
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time limits of a moment, in which a busy machine still gives a whole answer."""
+    for module in (envoy.farm.answers, envoy.farm.client):
+        monkeypatch.setattr(module, "STILL_SECONDS", 1.5)
+    monkeypatch.setattr(envoy.farm.client, "ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr(envoy.watch.follow, "WAIT_SECONDS", 0.1)

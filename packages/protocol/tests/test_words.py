@@ -6,11 +6,11 @@ from typing import Any
 
 import farm_protocol
 import pytest
-from farm_protocol._model import Request
 from farm_protocol.errors import RETRY, STATUS, ErrorCode
 from farm_protocol.files import FileEntry, MissingRequest
 from farm_protocol.hashing import CHUNK_BYTES, hash_file
 from farm_protocol.jobs import Job, JobSpec, SubmissionSpec
+from farm_protocol.models import Request
 from farm_protocol.places import DATA_DIR_VARIABLE, default_data_dir, embedded_farm_dir
 from farm_protocol.users import NewUser
 from pydantic import ValidationError

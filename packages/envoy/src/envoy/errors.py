@@ -20,6 +20,9 @@
 
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 
+Errors = dict[str, list[str]]
+"""Field -> what is wrong with it, in sentences."""
+
 
 class EnvoyError(Exception):
     """The root of all errors that Envoy raises on purpose."""

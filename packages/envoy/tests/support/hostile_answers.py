@@ -1,10 +1,15 @@
-"""Answers of a farm that means harm, or is broken: applications of ASGI for `Fault.kind`."""
+"""Answers of a farm that means harm, or is broken: applications of ASGI for `Fault.kind`.
+
+And what tests with them share: pages of its feed, and waiting for what becomes of them.
+"""
 
 import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
+
+from envoy_studio import until
 
 
 class Answer:
@@ -91,3 +96,46 @@ def dripping(part: bytes = b" ", pause: float = 0.02) -> Answer:
 
 def sent_on(status: int, url: str) -> Answer:
     return Answer([b"{}"], status, [(b"location", url.encode())])
+
+
+OUT = "demo/render_results/out"
+ALWAYS = 10**9
+LONG_SECONDS = 60.0
+
+
+def page(*outputs: Any, jobs: Any = (), cursor: int = 1, more: bool = False) -> dict[str, Any]:
+    return {
+        "farm_id": "farm-1",
+        "cursor": cursor,
+        "outputs": list(outputs),
+        "jobs": list(jobs),
+        "more": more,
+    }
+
+
+def row(submission: str, name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "submission_id": submission,
+        "job_id": f"{submission}-0",
+        "frame": 1,
+        "path": f"{OUT}/{name}",
+        "hash": "0" * 64,
+        "size": 1,
+        "created_at": "2026-01-02T03:04:05Z",
+    } | changes
+
+
+async def settled(studio, submission_id, **counts):
+    async def reached():
+        downloads = (await studio.of(submission_id))["downloads"]
+        return downloads if all(downloads[key] == n for key, n in counts.items()) else None
+
+    return await until(reached, LONG_SECONDS)
+
+
+async def waits_for(studio, words: str) -> str:
+    async def said():
+        sentence = (await studio.activity())["waiting_for"]
+        return words in sentence and sentence
+
+    return await until(said)

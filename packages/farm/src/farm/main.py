@@ -9,16 +9,13 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from farm_protocol.private import Contents, make_folder
 from farm_protocol.proof import Identity
 from farm_protocol.runner import report_of
-from filelock import FileLock, Timeout
 from http_gate.connections import Limits
 from http_gate.descriptors import connections_within, raise_limit
 
@@ -38,12 +35,11 @@ from farm.confine.readers import Readers
 from farm.confine.removal import remove_tree
 from farm.db import accounts, hosts
 from farm.db.engine.database import Database
-from farm.db.opening import adopt, connect
 from farm.engines.local import LocalEngine
 from farm.engines.port import Engine
-from farm.errors import CannotOpenDatabaseError
 from farm.notices.mail import Mailer, Smtp
 from farm.process.announcement import AnnouncedMachines, Announcement
+from farm.process.data_folder import StartError, open_own, owned
 from farm.process.server import FarmServer, listen, quiet_signals
 from farm.products import Library
 from farm.renderers import Discovery
@@ -57,20 +53,8 @@ from farm.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)
 
-DATA = Contents(
-    # The blobs alone may have come back from a backup.
-    marks=("farm.lock", "farm.json", "farm.sqlite", "database.json", "blobs"),
-    files=("farm.sqlite-*", ".farm.json.new", ".database.json.new"),
-    folders=("work", "scratch", "logs"),
-)
-
-
 EngineMaker = Callable[[Callable[[], None]], Engine]
 """Makes an engine, given what it calls whenever a runner may have ended."""
-
-
-class StartError(Exception):
-    """The farm cannot start, or not go on. ``str()`` is a sentence that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +105,7 @@ def serve(
         StartError: the data folder or the database is in use or unusable, the port is taken, or
             the studio's catalogue or a setting is wrong.
     """
-    with _owned(settings.data_dir):
+    with owned(settings.data_dir):
         try:
             listener = listen(settings.host, settings.port, settings.data_dir)
         except OSError as error:
@@ -158,7 +142,7 @@ def assemble(
         StartError: as of `serve`.
     """
     identity = Identity(url, settings.data_dir)
-    database = _open_database(settings, new_folder=False)
+    database = open_own(settings.data_dir, settings.database_url, new_folder=False)
     store = store or DiskStore(settings.data_dir / "blobs")
     room = Room(settings.data_dir / "blobs", settings.reserve)
     catalogue = catalogue or find_catalogue(settings)
@@ -168,7 +152,7 @@ def assemble(
     work, changes = Wakeup(), Wakeup()
     scheduler = Scheduler(
         database,
-        engine(work.notify) if engine else _local_engine(settings, work.notify),
+        engine(work.notify) if engine else _local_engine(settings, catalogue, work.notify),
         {machine.id: machine.slots for machine in catalogue.machines},
         work,
         changes,
@@ -212,11 +196,11 @@ def assemble(
     )
 
 
-def _local_engine(settings: Settings, on_exit: Callable[[], None]) -> Engine:
+def _local_engine(settings: Settings, catalogue: Catalogue, on_exit: Callable[[], None]) -> Engine:
     return LocalEngine(
         work_dir=settings.data_dir / "work",
         log_dir=settings.data_dir / "logs",
-        programs=configured_programs(settings),
+        programs=configured_programs(settings, catalogue.definitions.library.programs),
         products=settings.products,
         on_exit=on_exit,
         render_user=settings.render_user,
@@ -244,58 +228,20 @@ def migrate(settings: Settings) -> str:
     Raises:
         StartError: a farm works on the data folder or the database, or the latter is unusable.
     """
-    with _owned(settings.data_dir):
-        _open_database(settings, new_folder=True).close()
+    with owned(settings.data_dir):
+        open_own(settings.data_dir, settings.database_url, new_folder=True).close()
     return Database.newest_version()
 
 
-@contextmanager
-def _owned(data_dir: Path) -> Iterator[None]:
-    """Take the data folder for this process alone. Raises StartError."""
-    try:
-        make_folder(data_dir, DATA)
-        lock = FileLock(data_dir / "farm.lock")
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise StartError(
-            f"Another farm works on {data_dir} ({_who(data_dir)}). "
-            "Stop it first, or give this one a folder of its own with --data-dir."
-        ) from None
-    except OSError as error:
-        raise StartError(
-            f"The data folder {data_dir} cannot be used: {error.strerror or error}. "
-            "Name another one with --data-dir."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _open_database(settings: Settings, *, new_folder: bool) -> Database:
-    """Open the database that nobody else works on, made or migrated where needed."""
-    try:
-        database = connect(settings.data_dir, settings.database_url)
-        if not database.own():
-            database.close()
-            raise StartError(
-                "Another farm works on the database of FARM_DATABASE_URL. "
-                "Stop it first, or give this one a database of its own."
-            )
-        # Only now: a farm that works must not see its tables change.
-        adopt(database, settings.data_dir, new_folder=new_folder)
-    except CannotOpenDatabaseError as error:
-        raise StartError(error.message) from error
-    return database
-
-
-def configured_programs(settings: Settings) -> dict[str, list[str]]:
+def configured_programs(settings: Settings, programs: Collection[str]) -> dict[str, list[str]]:
     """Return product -> paths that the settings name.
 
+    Parameters:
+        programs: products whose programs can be looked for.
+
     Raises:
-        StartError: a product that nobody knows.
+        StartError: a product that is none of these.
     """
-    programs = Library(settings.products).programs
     for product in settings.programs:
         if product not in programs:
             known = ", ".join(programs)
@@ -314,9 +260,9 @@ def find_catalogue(settings: Settings) -> Catalogue:
         definitions = load_definitions(settings.catalogue, Library(settings.products))
     except CatalogueError as error:
         raise StartError(str(error)) from error
-    renderers, problems = Discovery(
-        configured_programs(settings), library=definitions.library
-    ).all()
+    library = definitions.library
+    configured = configured_programs(settings, library.programs)
+    renderers, problems = Discovery(configured, library=library).all()
     for sentence in problems.values():
         logger.error("%s", sentence)
     for each in renderers:
@@ -394,8 +340,3 @@ def _announce(settings: Settings, identity: Identity, machines: Sequence[Machine
             f"The farm listens on {identity.url}; its data is in {settings.data_dir}.",
             file=sys.stderr,
         )
-
-
-def _who(data_dir: Path) -> str:
-    who = Announcement.read(data_dir)
-    return f"process {who.pid}, {who.url}" if who else "it is just starting"

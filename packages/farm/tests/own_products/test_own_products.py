@@ -101,6 +101,7 @@ WRONG = [
     ("render.farm.yaml", {"aliases": {"output_format": {"JPG": "JPEG"}}}, "aliases.output_format"),
     ("render.farm.yaml", {"patterns": {"brush": {"pattern": "(", "sentence": "x"}}}, "patterns"),
     ("render.farm.yaml", {"other_program": "paint"}, "paint.farm.yaml"),
+    ("render.farm.yaml", {"other_program": "render"}, "other_program"),
     ("render.farm.yaml", {"like": "paint"}, "paint.farm.yaml"),
     ("render.farm.yaml", {"scene_module": "sketches"}, "sketches.py"),
     ("render.farm.yaml", {"objects": {"Ink": {"brush": "brush"}}}, "Ink"),

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pydantic import Field
 
-from farm_protocol._model import Answer, Int64, Request
+from farm_protocol.models import Answer, Int64, Request
 from farm_protocol.text import Line
 
 

@@ -1,6 +1,6 @@
 """What the farm can run: product versions and machine types."""
 
-from farm_protocol._model import Answer
+from farm_protocol.models import Answer
 
 
 class ProductVersion(Answer):

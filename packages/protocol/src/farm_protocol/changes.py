@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
-from farm_protocol._model import Answer, FirstFault, Int64
 from farm_protocol.files import BlobHash, FileSize
 from farm_protocol.jobs import Job
+from farm_protocol.models import Answer, FirstFault, Int64
 from farm_protocol.text import Id
 
 

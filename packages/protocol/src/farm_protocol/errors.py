@@ -14,7 +14,7 @@ says whether the same request may succeed later.
 
 from enum import StrEnum
 
-from farm_protocol._model import Answer
+from farm_protocol.models import Answer
 
 
 class ErrorCode(StrEnum):

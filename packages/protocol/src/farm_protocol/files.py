@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from farm_protocol._model import Answer, Count, FirstFault, Request
+from farm_protocol.models import Answer, Count, FirstFault, Request
 from farm_protocol.paths import MAX_PATH_BYTES, canonical
 
 BlobHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

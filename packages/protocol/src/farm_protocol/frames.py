@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from farm_protocol._model import Answer, Count, FirstFault, Int32, Int64, Request
+from farm_protocol.models import Answer, Count, FirstFault, Int32, Int64, Request
 from farm_protocol.text import Told
 
 SIGNATURE_ACROSS, SIGNATURE_DOWN = 16, 9

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, JsonValue
 
-from farm_protocol._model import Amount, Answer, Count, FirstFault, Int64, Request
 from farm_protocol._values import storable
 from farm_protocol.files import RemotePath
+from farm_protocol.models import Amount, Answer, Count, FirstFault, Int64, Request
 from farm_protocol.text import Id, Line
 
 MAX_PENDING = 1_000_000

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from farm_protocol._model import Answer, Request
+from farm_protocol.models import Answer, Request
 
 _HEX = r"^[0-9a-f]{64}$"
 

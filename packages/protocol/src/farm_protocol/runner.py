@@ -22,9 +22,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from farm_protocol._model import Answer, FirstFault, Int32, Request, Seconds
 from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath
 from farm_protocol.frames import FlagCode, FrameFlag, Picture
+from farm_protocol.models import Answer, FirstFault, Int32, Request, Seconds
 from farm_protocol.text import Id, Printable, Told
 
 CLAIM_TIMEOUT_SECONDS = 12.0

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from farm_protocol._model import Amount, Answer, Request
+from farm_protocol.models import Amount, Answer, Request
 from farm_protocol.text import Line
 
 

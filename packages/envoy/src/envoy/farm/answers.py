@@ -13,10 +13,10 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Annotated, TypeVar
 
 import httpx
-from farm_protocol._model import Answer, Int64
 from farm_protocol.changes import GoneOutput, Output
 from farm_protocol.errors import ErrorBody, ErrorCode
 from farm_protocol.jobs import Job
+from farm_protocol.models import Answer, Int64
 from farm_protocol.text import escaped
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 

@@ -2,7 +2,7 @@
 
 Every method raises `FarmUnreachableError` when there is no answer and `FarmAnswerError` when the
 answer is an error; nothing here tries again (see `patience`). What an answer may be is decided in
-`farm_answers`, and which addresses it may name in `farm_addresses`.
+`answers`, and which addresses it may name in `addresses`.
 """
 
 import asyncio
@@ -69,6 +69,8 @@ from envoy.process.local_files import file_parts
 from envoy.process.slots import STUCK_SECONDS
 
 T = TypeVar("T")
+Page = TypeVar("Page", Manifest, OutputList)
+Row = TypeVar("Row", FileEntry, Output)
 
 PART_BYTES = 1024 * 1024
 START_SECONDS = 20.0
@@ -206,19 +208,9 @@ class FarmClient:
     async def manifest(self, project: str) -> list[FileEntry]:
         """Return all files of a project by path; none for an unknown one."""
         path = f"/v1/projects/{quote(project, safe='')}/files"
-        found: list[FileEntry] = []
-        cursors = {""}
-        async with within(LIST_SECONDS):
-            while True:
-                after = [("after", found[-1].path if found else "")]
-                # An older farm knows no pages, and sends all at once.
-                page = await self._call("GET", path, Manifest, params=after, most=WHOLE_BYTES)
-                found += page.files
-                if not page.more:
-                    return sorted(found, key=lambda each: each.path)
-                if not page.files or found[-1].path in cursors or len(found) > MOST_ROWS:
-                    raise faulty("The farm's list of files does not end.")
-                cursors.add(found[-1].path)
+        # An older farm knows no pages, and sends all at once.
+        found = await self._pages("files", path, Manifest, lambda page: page.files, WHOLE_BYTES)
+        return sorted(found, key=lambda each: each.path)
 
     async def put_manifest(self, project: str, files: list[FileEntry]) -> None:
         """Add or replace files of a project. At most `files.MAX_BATCH`; blobs sent before."""
@@ -346,18 +338,7 @@ class FarmClient:
     async def outputs(self, job_id: str) -> list[Output]:
         """Return all result files of a job."""
         path = f"/v1/jobs/{quote(job_id, safe='')}/outputs"
-        found: list[Output] = []
-        cursors = {""}
-        async with within(LIST_SECONDS):
-            while True:
-                after = [("after", found[-1].path if found else "")]
-                page = await self._call("GET", path, OutputList, params=after, most=PAGE_BYTES)
-                found += page.outputs
-                if not page.more:
-                    return found
-                if not page.outputs or found[-1].path in cursors or len(found) > MOST_ROWS:
-                    raise faulty("The farm's list of results does not end.")
-                cursors.add(found[-1].path)
+        return await self._pages("results", path, OutputList, lambda page: page.outputs, PAGE_BYTES)
 
     async def changes(self, after: int, wait: float) -> News:
         """Return what is new since the cursor ``after``, waiting up to ``wait`` seconds."""
@@ -367,6 +348,34 @@ class FarmClient:
         return read_news(content, path)
 
     # How
+
+    async def _pages(
+        self,
+        what: str,
+        path: str,
+        model: type[Page],
+        rows_of: Callable[[Page], Sequence[Row]],
+        most: int,
+    ) -> list[Row]:
+        """Return all rows of a list that comes in pages by path.
+
+        Parameters:
+            what: the rows are, for a sentence.
+            rows_of: those of a page.
+            most: bytes of a page.
+        """
+        found: list[Row] = []
+        cursors = {""}
+        async with within(LIST_SECONDS):
+            while True:
+                after = [("after", found[-1].path if found else "")]
+                page = await self._call("GET", path, model, params=after, most=most)
+                found += rows_of(page)
+                if not page.more:
+                    return found
+                if not rows_of(page) or found[-1].path in cursors or len(found) > MOST_ROWS:
+                    raise faulty(f"The farm's list of {what} does not end.")
+                cursors.add(found[-1].path)
 
     async def _call(
         self,

@@ -4,8 +4,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from farm_protocol._model import Answer
 from farm_protocol.jobs import Job, JobReason, JobState
+from farm_protocol.models import Answer
 from pydantic import PlainSerializer, WithJsonSchema
 
 from envoy.journal import EntryState

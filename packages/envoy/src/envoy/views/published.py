@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from farm_protocol._model import Answer, Count
 from farm_protocol.account import UserInfo
+from farm_protocol.models import Answer, Count
 from pydantic import Field
 
 

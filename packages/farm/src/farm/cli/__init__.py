@@ -33,8 +33,8 @@ def serve(
 ) -> None:
     """Run a farm in the foreground. Ctrl-C stops it and its runners."""
     # Imported here: the other commands need none of it and start at once.
-    from farm.main import StartError
     from farm.main import serve as run
+    from farm.process.data_folder import StartError
 
     handler = logging.StreamHandler()
     # Names and paths of users stand in these lines.
@@ -51,8 +51,8 @@ def serve(
 @app.command()
 def migrate(data_dir: DataDir = None) -> None:
     """Make a farm's database, or bring it to this version. `farm serve` does so by itself."""
-    from farm.main import StartError
     from farm.main import migrate as run
+    from farm.process.data_folder import StartError
 
     settings = settings_of(data_dir)
     try:

@@ -160,7 +160,7 @@ class Sandbox(Strict):
     plugins: dict[str, PlugInNeeds] = {}
 
 
-class Optional(Strict):
+class IfSet(Strict):
     """Arguments that are left out when a parameter in them is not set."""
 
     optional: tuple[str, ...]
@@ -193,7 +193,7 @@ class LinesOfOutput(Strict):
 class Driving(Strict):
     """How a program without Python is driven; see `farm.products._drive.Drive`."""
 
-    command: list[str | Optional | When]
+    command: list[str | IfSet | When]
     writes: tuple[str, ...]
     lines: LinesOfOutput
     stems: dict[str, Name] = {}
@@ -208,7 +208,7 @@ class Driving(Strict):
         found: list[str] = list(self.environment.values())
         for item in self.command:
             match item:
-                case Optional():
+                case IfSet():
                     found += item.optional
                 case When():
                     found += item.use

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from farm.products._companion import Driving, Optional, When
+from farm.products._companion import Driving, IfSet, When
 from farm.products._runs import even_runs
 from farm.products._scenes import SceneFiles
 from farm.products.shared.farm_numbering import numbered
@@ -197,10 +197,10 @@ def drive_of(notes: Driving) -> Drive:
     )
 
 
-def _argument(item: str | Optional | When) -> Argument:
+def _argument(item: str | IfSet | When) -> Argument:
     if isinstance(item, str):
         return Argument((item,))
-    if isinstance(item, Optional):
+    if isinstance(item, IfSet):
         return Argument(item.optional, optional=True)
     return Argument(item.use, when=item.when)
 

@@ -117,11 +117,21 @@ class Library:
         Raises:
             ProductError: there is none, or its files say what cannot be.
         """
+        return self._template(name, ())
+
+    def _template(self, name: str, above: tuple[str, ...]) -> Template:
+        """Return the same; ``above``: those that lead to it as their other program."""
         if name not in self._templates:
             file = self._companion(name)
             if file is None:
                 raise ProductError(f"There is no template called '{name}'.")
-            self._templates[name] = read_template(file.parent, file.name.removesuffix(_COMPANION))
+            if name in above:
+                raise ProductError(f"{file}: other_program: it leads back to itself.")
+            self._templates[name] = read_template(
+                file.parent,
+                file.name.removesuffix(_COMPANION),
+                lambda other: self._template(other, (*above, name)),
+            )
         return self._templates[name]
 
     def _companion(self, name: str) -> Path | None:

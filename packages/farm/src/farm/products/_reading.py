@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,12 +20,13 @@ _TYPES: dict[str, ParameterType] = {"STRING": "string", "PATH": "string"}
 _TYPES |= {"INT": "int", "FLOAT": "float"}
 
 
-def read_template(place: Path, operation: str) -> Template:
+def read_template(place: Path, operation: str, template: Callable[[str], Template]) -> Template:
     """Return the template of one operation.
 
     Parameters:
         place: folder of the product.
         operation: what its files are called after.
+        template: returns another one, by its name.
 
     Raises:
         ProductError: a file says what cannot be.
@@ -68,7 +69,7 @@ def read_template(place: Path, operation: str) -> Template:
         scripts=scripts if scripts.is_dir() else SHARED,
         program=companion.program,
         scenes=companion.scenes,
-        other=read_template(place, other) if other else None,
+        other=template(f"{place.name}_{other}") if other else None,
         scene=companion.scene,
         frames=companion.frames,
         outputs=OutputNames(outputs.prefix, outputs.format, outputs.extensions)

@@ -23,7 +23,6 @@ from farm.runner.farm_client import Farm
 from farm.runner.loop import work
 from farm.runner.results.image_checks import ImageChecks
 
-_WRONG_USE = 2
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 

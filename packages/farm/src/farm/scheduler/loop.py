@@ -14,15 +14,16 @@ from sqlalchemy import Connection, select
 
 from farm.accounts.credentials import hash_secret, new_secret
 from farm.db import capacity, feed, job_rows, runners
-from farm.db import claims as rows
+from farm.db import claims as claim_rows
 from farm.db.engine.database import Database
 from farm.db.runners import RunnerRow
 from farm.db.tables import jobs
-from farm.engines.port import Engine, EngineError, LaunchRequest, Phase, Sight
+from farm.engines.port import Engine, EngineError, LaunchRequest, Phase
 from farm.jobs.said import no_runner
 from farm.jobs.transitions import Event
-from farm.scheduler import claim_ends, claims, money, writer
+from farm.scheduler import claim_ends, claims, money, sights, writer
 from farm.scheduler.plan import Decision, Launch, Snapshot, plan
+from farm.scheduler.sights import Sights
 from farm.scheduler.snapshot import read_snapshot
 from farm.wakeup import Wakeup
 
@@ -151,7 +152,7 @@ class Scheduler:
         now = self._clock()
         with self._database.read() as connection:
             living = runners.live_runners(connection)
-            silent = rows.silent_claims(connection, now)
+            silent = claim_rows.silent_claims(connection, now)
             stuck = runners.stuck_runners(connection, now - _STUCK_GRACE) if living else []
             idle = runners.idle_runners(connection, now - _IDLE_GRACE) if living else []
             stopping = list(
@@ -160,10 +161,10 @@ class Scheduler:
                 ).scalars()
             )
         patient = self._is_patient(now)
-        sights = self._look(living)
-        gone = self._vanished(living, sights, now)
-        self._note_begun(living, sights, now)
-        self._tell_queued(living, sights)
+        seen = self._look(living)
+        gone = self._vanished(living, seen, now)
+        self._note_begun(living, seen, now)
+        self._tell_queued(living, seen)
         if gone or stuck or ((silent or idle) and not patient):
             self._take_back(gone, now)
         if stopping:
@@ -213,7 +214,7 @@ class Scheduler:
             self._engine.prepare()  # Who has just rendered often renders again.
         self._was_busy = living or bool(started)
 
-    def _look(self, living: Sequence[RunnerRow]) -> Mapping[str, Sight]:
+    def _look(self, living: Sequence[RunnerRow]) -> Sights:
         """Return what the engine sees of the runners, by reference; nothing when it cannot tell."""
         references = [each.reference for each in living if each.reference is not None]
         try:
@@ -223,14 +224,14 @@ class Scheduler:
             return {}
 
     def _vanished(
-        self, living: Sequence[RunnerRow], sights: Mapping[str, Sight], now: datetime
+        self, living: Sequence[RunnerRow], seen: Sights, now: datetime
     ) -> list[RunnerRow]:
-        gone = [
+        gone = sights.gone(living, seen)
+        # Launched, perhaps, by a farm that crashed before it could note the reference.
+        gone += [
             each
             for each in living
-            if _phase(each, sights) is Phase.GONE
-            # Launched, perhaps, by a farm that crashed before it could note the reference.
-            or (each.reference is None and each.created_at < now - _LAUNCH_GRACE)
+            if each.reference is None and each.created_at < now - _LAUNCH_GRACE
         ]
         if self._engine.certain or not gone:
             return gone
@@ -238,39 +239,28 @@ class Scheduler:
             heard = runners.heard_since(connection, now - _PATIENCE)
         return [each for each in gone if each.id not in heard]
 
-    def _note_begun(
-        self, living: Sequence[RunnerRow], sights: Mapping[str, Sight], now: datetime
-    ) -> None:
+    def _note_begun(self, living: Sequence[RunnerRow], seen: Sights, now: datetime) -> None:
         """Let the patience with runners begin that have left their engine's queue."""
-        begun = [
-            each.id
-            for each in living
-            if each.heard_at is None and _phase(each, sights) is Phase.RUNNING
-        ]
-        if begun:
+        if begun := sights.begun(living, seen):
             with self._database.write() as connection:
-                for runner_id in begun:
-                    runners.set_heard(connection, runner_id, now)
+                for runner in begun:
+                    runners.set_heard(connection, runner.id, now)
 
-    def _tell_queued(self, living: Sequence[RunnerRow], sights: Mapping[str, Sight]) -> None:
+    def _tell_queued(self, living: Sequence[RunnerRow], seen: Sights) -> None:
         """Let jobs say why they wait whose runners all stand in the engine's queue."""
-        queued: dict[str, str] = {}
-        at_work = set()
-        for runner in living:
-            if runner.heard_at is None and _phase(runner, sights) is Phase.QUEUED:
-                reason = sights[runner.reference or ""].reason
-                queued[runner.job_id] = queued.get(runner.job_id) or reason
-            else:
-                at_work.add(runner.job_id)
-        for job_id, reason in queued.items():
-            if job_id in at_work:
-                continue
-            told = no_runner(reason or "all machines are in use.")
-            with self._database.read() as connection:
-                if job_rows.row(connection, job_id).sentence == told.sentence:
-                    continue  # Nothing new.
+        said = {
+            job_id: no_runner(reason or "all machines are in use.")
+            for job_id, reason in sights.queued(living, seen).items()
+        }
+        if not said:
+            return
+        with self._database.read() as connection:
+            waiting = job_rows.many(connection, list(said))
+        news = [each.id for each in waiting.values() if each.sentence != said[each.id].sentence]
+        if news:
             with self._database.write() as connection:
-                writer.say_at_work(connection, job_rows.row(connection, job_id), told)
+                for job in job_rows.many(connection, news).values():
+                    writer.say_at_work(connection, job, said[job.id])
 
     def _take_back(self, gone: list[RunnerRow], now: datetime) -> None:
         with self._database.write() as connection:
@@ -367,9 +357,3 @@ class Scheduler:
             if now < held[1] + timedelta(seconds=_BACK_OFF.longest)
         }
         return {job_id for job_id, held in self._held_back.items() if now < held[1]}
-
-
-def _phase(runner: RunnerRow, sights: Mapping[str, Sight]) -> Phase | None:
-    """Return where a runner is in its life; None when nobody can tell."""
-    sight = sights.get(runner.reference or "")
-    return sight.phase if sight is not None else None

@@ -1,0 +1,76 @@
+"""The data folder of a farm, and its database: one process has them for itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from farm_protocol.private import Contents, make_folder
+from filelock import FileLock, Timeout
+
+from farm.db.engine.database import Database
+from farm.db.opening import adopt, connect
+from farm.errors import CannotOpenDatabaseError
+from farm.process.announcement import Announcement
+
+DATA = Contents(
+    # The blobs alone may have come back from a backup.
+    marks=("farm.lock", "farm.json", "farm.sqlite", "database.json", "blobs"),
+    files=("farm.sqlite-*", ".farm.json.new", ".database.json.new"),
+    folders=("work", "scratch", "logs"),
+)
+
+
+class StartError(Exception):
+    """The farm cannot start, or not go on. ``str()`` is a sentence that says what to do."""
+
+
+@contextmanager
+def owned(data_dir: Path) -> Iterator[None]:
+    """Take the data folder for this process alone. Raises StartError."""
+    try:
+        make_folder(data_dir, DATA)
+        lock = FileLock(data_dir / "farm.lock")
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise StartError(
+            f"Another farm works on {data_dir} ({_who(data_dir)}). "
+            "Stop it first, or give this one a folder of its own with --data-dir."
+        ) from None
+    except OSError as error:
+        raise StartError(
+            f"The data folder {data_dir} cannot be used: {error.strerror or error}. "
+            "Name another one with --data-dir."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def open_own(data_dir: Path, url: str | None, *, new_folder: bool) -> Database:
+    """Open the database of a data folder that is `owned`, made or migrated where needed.
+
+    Parameters:
+        url, new_folder: as of `farm.db.opening.connect` and `adopt`.
+
+    Raises:
+        StartError: it cannot be opened, or another farm works on it.
+    """
+    try:
+        database = connect(data_dir, url)
+        if not database.own():
+            database.close()
+            raise StartError(
+                "Another farm works on the database of FARM_DATABASE_URL. "
+                "Stop it first, or give this one a database of its own."
+            )
+        # Only now: a farm that works must not see its tables change.
+        adopt(database, data_dir, new_folder=new_folder)
+    except CannotOpenDatabaseError as error:
+        raise StartError(error.message) from error
+    return database
+
+
+def _who(data_dir: Path) -> str:
+    who = Announcement.read(data_dir)
+    return f"process {who.pid}, {who.url}" if who else "it is just starting"

@@ -1,0 +1,38 @@
+"""What follows from how an engine sees the runners. Pure: who is gone, has begun, or waits why."""
+
+from collections.abc import Mapping, Sequence
+
+from farm.db.runners import RunnerRow
+from farm.engines.port import Phase, Sight
+
+Sights = Mapping[str, Sight]
+"""By the runners' references; a runner that is not in it was not seen."""
+
+
+def gone(living: Sequence[RunnerRow], sights: Sights) -> list[RunnerRow]:
+    """Return the runners that are no more, as their engine sees it."""
+    return [each for each in living if _phase(each, sights) is Phase.GONE]
+
+
+def begun(living: Sequence[RunnerRow], sights: Sights) -> list[RunnerRow]:
+    """Return the runners that have left their engine's queue and were not heard of yet."""
+    return [
+        each for each in living if each.heard_at is None and _phase(each, sights) is Phase.RUNNING
+    ]
+
+
+def queued(living: Sequence[RunnerRow], sights: Sights) -> dict[str, str]:
+    """Return the jobs whose runners all stand in the queue, and why, as far as it is told."""
+    found: dict[str, str] = {}
+    at_work: set[str] = set()
+    for each in living:
+        if each.heard_at is None and _phase(each, sights) is Phase.QUEUED:
+            found[each.job_id] = found.get(each.job_id) or sights[each.reference or ""].reason
+        else:
+            at_work.add(each.job_id)
+    return {job_id: reason for job_id, reason in found.items() if job_id not in at_work}
+
+
+def _phase(runner: RunnerRow, sights: Sights) -> Phase | None:
+    sight = sights.get(runner.reference or "")
+    return sight.phase if sight is not None else None
