@@ -98,6 +98,8 @@ class Bystanders:
         self._ids.update(self._found(select(accounts.c.id).where(accounts.c.email == BOB)))
         for table in (runners, claims):
             self._ids.update(self._found(select(table.c.id).where(table.c.job_id.in_(self._ids))))
+        # What the scheduler writes of runners that it has just started is written then.
+        farm.engine.wait_for_looks(2, farm.wakeup)
 
     def _found(self, query: Select[Any]) -> list[str]:
         with self._farm.database.read() as connection:
@@ -133,6 +135,13 @@ def others(farm: Farm, ann: httpx.Client) -> Bystanders:
 
 def test_of_a_job(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
     at_work = set(farm.engine.living)
+
+    def stopped(found: dict[str, Any]) -> bool:
+        # Its runners obey, also one that was being started when the job was stopped.
+        farm.engine.living &= at_work
+        farm.wakeup.notify()
+        return found["state"] == "stopped"
+
     with others.unchanged():
         job, submission = submit(ann, "meant")
         runner = at_frame_3(farm, 5)
@@ -146,9 +155,7 @@ def test_of_a_job(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
             with others.unchanged():
                 ann.post(f"{address}/{action}").raise_for_status()
                 if action == "stop":
-                    farm.engine.living &= at_work  # Its runners obey.
-                    farm.wakeup.notify()
-                    wait_for(ann, lambda found: found["state"] == "stopped")
+                    wait_for(ann, stopped)
     with others.unchanged():
         ann.post(f"/v1/jobs/{job}/retry_all").raise_for_status()
 
