@@ -102,7 +102,7 @@ class Backlog:
             "suspended_for": "",
             "credits_per_hour": "1",
             "state": "ready",
-            "sentence": "",
+            "message": "",
             "frames_total": 1,
         }
 

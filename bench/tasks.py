@@ -176,7 +176,7 @@ def _await_completion(house: Barehouse, job_id: str) -> None:
         if job["state"] == "completed":
             return
         if job["state"] not in ("ready", "running"):
-            raise RuntimeError(f"the job is {job['state']}: {job['sentence']}")
+            raise RuntimeError(f"the job is {job['state']}: {job['message']}")
         time.sleep(_POLL_SECONDS)
     raise TimeoutError(f"the job is not done after {PATIENCE_SECONDS} s")
 

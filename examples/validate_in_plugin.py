@@ -8,7 +8,7 @@ from gridmarkets import AuthenticationError, EnvoyClient, EnvoyError, Insufficie
 
 
 def obstacle(client):
-    """Return what keeps the user from submitting, as a sentence; "" when nothing does."""
+    """Return what keeps the user from submitting, as a message; "" when nothing does."""
     try:
         client.validate_auth()
         client.validate_credits()

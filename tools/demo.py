@@ -164,19 +164,19 @@ def follow(port: int, folder: Path) -> None:
                 upload,
                 total=-(-submission["bytes_total"] // 1000),
                 completed=-(-submission["bytes_done"] // 1000),
-                note=submission["sentence"] or activity["waiting_for"],
+                note=submission["message"] or activity["waiting_for"],
             )
             bars.update(
                 frames,
                 completed=sum(job["frames_done"] for job in jobs),
-                note=" ".join(job["sentence"] for job in jobs),
+                note=" ".join(job["message"] for job in jobs),
             )
-            bars.update(download, completed=files["files_done"], note=files.get("sentence", ""))
+            bars.update(download, completed=files["files_done"], note=files.get("message", ""))
             if submission["state"] == "failed":
-                raise DemoError(submission["sentence"])
+                raise DemoError(submission["message"])
             for job in jobs:
                 if job["state"] in ("failed", "stopped", "blocked"):
-                    raise DemoError(f"The job '{job['name']}' {job['state']}: {job['sentence']}")
+                    raise DemoError(f"The job '{job['name']}' {job['state']}: {job['message']}")
             if files["files_done"] >= FRAMES and all(job["state"] == "completed" for job in jobs):
                 return
             time.sleep(0.1)

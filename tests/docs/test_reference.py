@@ -403,7 +403,7 @@ def test_the_readme_shows_the_examples_as_they_are() -> None:
         assert body[start : start + len(wanted)] == wanted
 
 
-def test_the_example_of_a_wrong_request_is_the_real_sentence() -> None:
+def test_the_example_of_a_wrong_request_is_the_real_message() -> None:
     from farm.jobs.frames import FrameSpecError, parse_frames
 
     with pytest.raises(FrameSpecError) as caught:

@@ -1,4 +1,4 @@
-"""Broken scenes and full disks: one clear sentence at the right place, nothing lost."""
+"""Broken scenes and full disks: one clear message at the right place, nothing lost."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def test_a_missing_texture_fails_the_job_instead_of_rendering_magenta(studio: St
     project.add_jobs(studio.job(frames="1 3"))
     studio.client().submit_project(project)
     job = studio.wait_for_job("failed")
-    assert "textures/checker.png" in job["sentence"]
+    assert "textures/checker.png" in job["message"]
     assert studio.frames() == []
     # With the file added, the same project renders.
     studio.submit("1 3")
@@ -43,7 +43,7 @@ def test_a_missing_library_is_named(studio: Studio) -> None:
     project = studio.project(SAMPLE / "scene.blend", "sample_project")
     project.add_jobs(studio.job(frames="1 3"))
     studio.client().submit_project(project)
-    assert "library/props.blend" in studio.wait_for_job("failed")["sentence"]
+    assert "library/props.blend" in studio.wait_for_job("failed")["message"]
 
 
 def test_a_corrupt_scene(studio: Studio) -> None:
@@ -51,7 +51,7 @@ def test_a_corrupt_scene(studio: Studio) -> None:
     scene.parent.mkdir()
     scene.write_bytes((SAMPLE / "scene.blend").read_bytes()[:5000])
     job = submit(studio, scene)
-    assert "torn.blend" in str(job["sentence"])
+    assert "torn.blend" in str(job["message"])
     assert 0 < job["credits"] < 0.1  # Also what fails is machine time.
 
 
@@ -65,7 +65,7 @@ def test_a_scene_without_a_camera(studio: Studio) -> None:
     project.add_files(str(scene.parent), project.RemoteRoot)
     project.add_jobs(studio.job("broken/blind.blend", frames="1 3"))
     studio.client().submit_project(project)
-    assert "camera" in studio.wait_for_job("failed")["sentence"]
+    assert "camera" in studio.wait_for_job("failed")["message"]
 
 
 @pytest.fixture
@@ -89,11 +89,11 @@ def test_a_full_disk_keeps_the_results_until_there_is_room(tiny_disk: Path, stud
     ballast.write_bytes(bytes(60_000))
     studio.submit("1 2")
     studio.wait_for_job("completed")
-    sentence = until(
-        lambda: studio.activity()["downloads"]["sentence"], "Envoy says that the disk is full"
+    message = until(
+        lambda: studio.activity()["downloads"]["message"], "Envoy says that the disk is full"
     )
-    assert "full" in sentence.lower() or "space" in sentence.lower()
-    assert str(studio.results) in sentence
+    assert "full" in message.lower() or "space" in message.lower()
+    assert str(studio.results) in message
     assert studio.frames() == []
     ballast.unlink()
     subprocess.run(["mount", "-o", "remount,size=8m", tiny_disk], check=True)

@@ -1,11 +1,11 @@
-"""What a watch's pattern cannot use: the client says it with the sentence that Envoy would say."""
+"""What a watch's pattern cannot use: the client says it with the message that Envoy would say."""
 
 import re
 
 import pytest
 from farm_protocol.patterns import Construct, Pattern, PatternError
 from gridmarkets import Project, WatchFile, errors
-from gridmarkets._patterns import construct_in, sentence_about
+from gridmarkets._patterns import construct_in, message_about
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -29,10 +29,10 @@ def said_by_envoy(pattern: str) -> str:
 
 
 @pytest.mark.parametrize(("construct", "patterns"), SAMPLES.items())
-def test_the_same_sentence(construct, patterns):
+def test_the_same_message(construct, patterns):
     for pattern in patterns:
         assert construct_in(pattern) == construct
-        assert said_by_envoy(pattern) == sentence_about(construct)
+        assert said_by_envoy(pattern) == message_about(construct)
 
 
 PIECES = r"""
@@ -61,8 +61,8 @@ def test_the_client_refuses_nothing_that_envoy_takes(pattern):
 def test_a_watch_is_refused_where_it_is_made():
     with pytest.raises(errors.InvalidRequestError) as caught:
         WatchFile("/demo/(?=out).+", "/here")
-    (sentence,) = caught.value.errors["watch_files.pattern"]
-    assert sentence == said_by_envoy("/demo/(?=out).+")
+    (message,) = caught.value.errors["watch_files.pattern"]
+    assert message == said_by_envoy("/demo/(?=out).+")
 
 
 def test_the_name_of_a_folder_is_no_possessive_repeat(tmp_path):

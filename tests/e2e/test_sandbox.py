@@ -40,8 +40,8 @@ def test_with_a_second_account_nothing_renders_without_a_sandbox(bare_studio: St
     bare_studio.add_user("second@example.com")
     bare_studio.submit("2")
     # The job is no failure of the scene: it says what the machine lacks.
-    sentence = until(lambda: refusals(bare_studio), "a runner refuses")
-    assert "and this farm requires one" in sentence
+    message = until(lambda: refusals(bare_studio), "a runner refuses")
+    assert "and this farm requires one" in message
     assert not (bare_studio.results / "frame_0002.png").exists()
 
 

@@ -19,8 +19,9 @@ for as many letters in short ones."""
 _TIMES_AS_LONG = 3
 _NOTICED_SECONDS = 0.004
 _FIRST, _FIRST_SECONDS = (24, 200), 0.02
-"""Shorter texts come first: what grows even faster would not end with those above. Nothing is compared
-here, so the limit is one that no slow machine reaches: what is linear takes a millisecond."""
+"""Shorter texts come first: what grows even faster would not end with those above. Nothing is
+compared here, so the limit is one that no slow machine reaches: what is linear takes a
+millisecond."""
 
 _MOST_STARTS, _MOST_PARTS = 8, 40
 _METHODS = {

@@ -15,7 +15,7 @@ SOURCES = [
     if not any(place in each.as_posix() for place in ELSEWHERE)
 ]
 
-TEXTS = {"sentence", "sentences", "message", "messages", "description", "noticed"}
+TEXTS = {"message", "messages", "description", "noticed"}
 """What texts for people are called: variables, attributes, columns and keys."""
 
 LOOKS = {
@@ -88,17 +88,17 @@ def test_nothing_is_decided_by_words(package: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        'if job["sentence"].startswith(ELSEWHERE): pass',
-        "if row.sentence.startswith(WAITS) and not waits: pass",
-        'over = row.get("sentence", "").lower().endswith("again")',
-        'query.where(claims.c.outcome.in_(_BAD), claims.c.sentence != "")',
-        'jobs.c.sentence.like("Waits: %")',
+        'if job["message"].startswith(ELSEWHERE): pass',
+        "if row.message.startswith(WAITS) and not waits: pass",
+        'over = row.get("message", "").lower().endswith("again")',
+        'query.where(claims.c.outcome.in_(_BAD), claims.c.message != "")',
+        'jobs.c.message.like("Waits: %")',
         'if "Waits" in entry["message"]: pass',
         'done = "" == answer.message',
-        "re.match(pattern, job.sentence)",
+        "re.match(pattern, job.message)",
         'if "no such table" in str(error): pass',
         "if message in _FINAL: pass",
-        "match sentence:\n case _: pass",
+        "match message:\n case _: pass",
     ],
 )
 def test_a_decision_by_words_is_found(line: str) -> None:
@@ -108,13 +108,13 @@ def test_a_decision_by_words_is_found(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "if sentence != node.sentence: pass",
+        "if message != node.message: pass",
         'if row["noticed"] != text: pass',
-        "if sentence not in warned and message is not None: pass",
+        "if message not in warned and message is not None: pass",
         '" ".join(description.split())',
-        'told = f"{job.sentence}".rstrip()',
+        'told = f"{job.message}".rstrip()',
         'if reason == "licence": pass',
-        "said = sentence or 'nothing'",
+        "said = message or 'nothing'",
     ],
 )
 def test_what_only_shows_or_compares_texts_is_none(line: str) -> None:

@@ -144,7 +144,7 @@ def check_auth(body):
 def check_upload(body):
     assert {"upload"} <= set(body) <= {"upload", "skipped_files"}
     assert body["upload"]
-    assert all(isinstance(sentence, str) for sentence in body.get("skipped_files", []))
+    assert all(isinstance(message, str) for message in body.get("skipped_files", []))
     check_groups(body["upload"])
 
 

@@ -198,7 +198,7 @@ def test_folders_that_link_each_other_end(project, folder):
     try:
         project.add_files(project.LocalRoot, project.RemoteRoot)
         assert "scene.blend" in project.files
-        assert any("too many folders" in sentence for sentence in project.skipped_files)
+        assert any("too many folders" in message for message in project.skipped_files)
     finally:
         gridmarkets._files.MOST_LINKED_FOLDERS = before
 

@@ -34,7 +34,7 @@ def submit(folder: Path) -> str:
 
 
 def explain(error: InvalidRequestError) -> "list[str]":
-    return [f"{field}: {sentence}" for field, texts in error.errors.items() for sentence in texts]
+    return [f"{field}: {message}" for field, texts in error.errors.items() for message in texts]
 
 
 def wrong(client: EnvoyClient, project: Project) -> None:

@@ -81,7 +81,7 @@ async def test_other_bytes_than_the_announced_never_appear(studio, data, size):
         return downloads if downloads["files_failed"] == 1 and downloads["files_done"] else None
 
     downloads = await until(failed)
-    assert "bad.png cannot be downloaded" in downloads["sentence"]
+    assert "bad.png cannot be downloaded" in downloads["message"]
     assert [path.name for path in studio.results.iterdir()] == ["good.png"]
 
 
@@ -104,7 +104,7 @@ async def test_what_is_for_one_farm_is_never_sent_to_another(start, farm):
     with FakeFarm().serving() as other:
         studio = await start(farm_url=other.url)
         await studio.sign_in()
-        assert farm.url in (await studio.of(waits))["sentence"]
+        assert farm.url in (await studio.of(waits))["message"]
         mine = await studio.submit(project_request=renamed(studio))
         await studio.until_state(mine, "submitted")
         assert set(other.specs) == {mine}
@@ -124,7 +124,7 @@ async def test_what_is_for_one_farm_is_never_sent_to_another(start, farm):
 
     farm.faults = []
     studio = await start()
-    assert (await studio.until_state(waits, "submitted"))["sentence"] == ""
+    assert (await studio.until_state(waits, "submitted"))["message"] == ""
     await until(lambda: (studio.results / "f.png").exists())
     farm.output(done, f"{OUT}/j.png", b"pixels")
     await until(lambda: (studio.results / "j.png").exists())

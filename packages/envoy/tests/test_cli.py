@@ -87,23 +87,23 @@ def test_a_data_folder_that_cannot_be(tmp_path):
     assert "Traceback" not in wrong.stderr
 
 
-def activity(sentence: str = "", **job) -> dict:
+def activity(message: str = "", **job) -> dict:
     """What an Envoy answers that has one submission."""
     told = {
         "id": "1", "submission_id": "2", "project": "demo", "submission_name": "first",
         "name": "[beauty]", "app": "blender", "app_version": "4.2", "state": "running",
-        "sentence": "", "warnings": ["The scene lacks [wood.png]."], "frames_total": 3,
+        "message": "", "warnings": ["The scene lacks [wood.png]."], "frames_total": 3,
         "frames_done": 2, "frames_failed": 0, "frames_running": 1, "credits": 0.5,
         "output_folder": "demo/out", "submitted_at": "2026-01-02T03:04:05Z", "started_at": None,
         "finished_at": None,
     }  # fmt: skip
     downloads = {
         "files_total": 3, "files_done": 2, "files_failed": 1, "bytes_done": 2, "bytes_total": 3,
-        "folders": ["/results"], "sentence": "A disk is full.",
+        "folders": ["/results"], "message": "A disk is full.",
     }  # fmt: skip
     row = {
         "submission_id": "2", "project": "demo", "name": "first", "state": "uploading",
-        "sentence": sentence, "warnings": ["Nothing is downloaded for the watch '[x'."],
+        "message": message, "warnings": ["Nothing is downloaded for the watch '[x'."],
         "bytes_done": 1, "bytes_total": 4, "jobs": [told | job] * 2, "downloads": downloads,
         "submitted_at": "2026-01-02T03:04:05+00:00",
     }  # fmt: skip
@@ -134,7 +134,7 @@ def test_the_table():
 
 
 @pytest.mark.parametrize("command", ["status", "stop"])
-def test_what_answers_in_another_shape_is_one_sentence(command):
+def test_what_answers_in_another_shape_is_one_message(command):
     class Another(BaseHTTPRequestHandler):
         def do_GET(self):
             body = json.dumps(activity() | {"submissions": [{"project": "demo"}]}).encode()
@@ -162,7 +162,7 @@ def test_flagged_frames_are_told_one_by_one():
             state="done",
             seconds=1.0,
             failures=0,
-            flags=[Flag(code="empty", certainty="sure", sentence=f"Frame {n} is [empty].")],
+            flags=[Flag(code="empty", certainty="sure", message=f"Frame {n} is [empty].")],
         )
         for n in range(1, MOST_FRAMES + 3)
     ]
@@ -181,7 +181,7 @@ def test_flagged_frames_are_told_one_by_one():
         (None, ["journal", "cannot be used", "backup"]),
     ],
 )
-def test_a_journal_that_is_newer_or_damaged_is_one_sentence(tmp_path, farm, version, words):
+def test_a_journal_that_is_newer_or_damaged_is_one_message(tmp_path, farm, version, words):
     folder = tmp_path / "envoy"
     folder.mkdir()
     journal = folder / "journal.sqlite3"

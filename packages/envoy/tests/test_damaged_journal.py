@@ -16,7 +16,7 @@ ENTRY = {
     "output_folder": f"'{OUT}'",
     "spec": "'{}'",
     "state": "'uploading'",
-    "sentence": "''",
+    "message": "''",
     "warnings": "'[]'",
     "bytes_total": "0",
     "created_at": "'2026-01-01T00:00:00+00:00'",
@@ -122,7 +122,7 @@ async def test_what_was_left_out_is_named(start, tmp_path, column):
     assert json.dumps(activity)
 
 
-async def test_a_journal_with_bad_pages_is_told_of_in_a_sentence(start, tmp_path):
+async def test_a_journal_with_bad_pages_is_told_of_in_a_message(start, tmp_path):
     studio = await start()
     await studio.sign_in()
     await studio.submitted()
@@ -143,7 +143,7 @@ async def test_a_journal_with_bad_pages_is_told_of_in_a_sentence(start, tmp_path
     assert (await studio.http.get("/projects")).status_code == 200
 
 
-async def test_one_whose_tables_are_unreadable_is_refused_in_a_sentence(start, tmp_path):
+async def test_one_whose_tables_are_unreadable_is_refused_in_a_message(start, tmp_path):
     await start()
     await start.stop()
     journal = tmp_path / "envoy" / "journal.sqlite3"

@@ -130,7 +130,7 @@ async def test_a_result_that_the_farm_lost_is_said_so(studio):
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels", blob_hash="0" * 64)
     studio.farm.blobs.clear()
     downloads = await settled(studio, submission_id, files_failed=1)
-    assert downloads["sentence"] == "The farm no longer has f.png."
+    assert downloads["message"] == "The farm no longer has f.png."
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ async def test_a_malicious_farm_cannot_leave_the_folder(studio, path):
     before = files(studio.root)
     studio.farm.output(submission_id, f"{OUT}/{path}", b"evil")
     downloads = await settled(studio, submission_id, files_failed=1)
-    assert "refused" in downloads["sentence"]
+    assert "refused" in downloads["message"]
     studio.farm.output(submission_id, f"{OUT}/good.png", b"good")
     await settled(studio, submission_id, files_done=1)
     assert files(studio.root) - before == {studio.results / "good.png"}
@@ -193,14 +193,14 @@ async def test_a_folder_that_cannot_be_written_holds_up_only_itself(studio):
 
     async def said():
         downloads = (await studio.of(submission_id))["downloads"]
-        return str(blocked) in downloads["sentence"] and downloads
+        return str(blocked) in downloads["message"] and downloads
 
     downloads = await until(said)
     assert downloads["files_failed"] == 0
     assert str(blocked) in (await studio.activity())["waiting_for"]
     blocked.unlink()
     await until((blocked / "f.png").exists)
-    await settled(studio, submission_id, files_done=2, sentence="")
+    await settled(studio, submission_id, files_done=2, message="")
 
 
 @pytest.fixture
@@ -225,11 +225,11 @@ async def test_a_full_disk_loses_nothing(studio, small_disk: Path):
         studio.farm.output(submission_id, f"{OUT}/{name}", data)
 
     async def said():
-        return "is full" in (await studio.of(submission_id))["downloads"]["sentence"]
+        return "is full" in (await studio.of(submission_id))["downloads"]["message"]
 
     await until(said)
     ballast.unlink()
-    await settled(studio, submission_id, files_done=8, files_failed=0, sentence="")
+    await settled(studio, submission_id, files_done=8, files_failed=0, message="")
     for name, data in frames.items():
         assert (results / name).read_bytes() == data
     assert parts(results) == []
@@ -263,7 +263,7 @@ async def test_a_full_disk_is_tried_by_one_download_at_a_time(studio, monkeypatc
     assert [each.times for each in tries].count(0) == 1
     full.clear()
     studio.farm.released.set()
-    await settled(studio, submission_id, files_done=8, files_failed=0, sentence="")
+    await settled(studio, submission_id, files_done=8, files_failed=0, message="")
 
 
 def files(root: Path, pattern: str = "**/*") -> set[Path]:

@@ -106,8 +106,8 @@ async def test_the_download_folder_itself_may_be_a_link(studio):
 
 async def paused(studio, words: str) -> str:
     async def said():
-        sentence = (await studio.activity())["waiting_for"]
-        return words in sentence and sentence
+        message = (await studio.activity())["waiting_for"]
+        return words in message and message
 
     return await until(said)
 
@@ -207,16 +207,27 @@ async def test_a_link_to_the_download_folder_counts_as_it_was_when_the_job_was_s
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
 async def test_downloads_of_an_older_envoy_go_on(studio, start):
-    # Its journal does not say where the folder of a watch led.
+    # Its journal does not say where the folder of a watch led, and messages were called otherwise.
     real = studio.root / "real"
     real.mkdir()
     studio.results.symlink_to(real)
     submission_id = await studio.submitted()
+    studio.farm.change(f"{submission_id}-0", message="Waits.")
+
+    async def told():
+        return [job["message"] for job in (await studio.of(submission_id))["jobs"]] == ["Waits."]
+
+    await until(told)
     await start.stop()
     with closing(sqlite3.connect(studio.root / "envoy" / "journal.sqlite3")) as journal:
         journal.execute("ALTER TABLE watches DROP COLUMN real_folder")
+        for table in ("entries", "downloads"):
+            journal.execute(f"ALTER TABLE {table} RENAME COLUMN message TO sentence")
+        journal.execute("UPDATE jobs SET body = replace(body, '\"message\":', '\"sentence\":')")
+        journal.commit()
         journal.execute("PRAGMA user_version = 3")
     studio = await start()
+    assert await told()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     await settled(studio, submission_id, files_done=1)
     assert (real / "f.png").read_bytes() == b"pixels"
@@ -243,7 +254,7 @@ async def test_a_link_to_a_neighbour_is_not_followed_either(studio):
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/sub/f.png", b"pixels")
     downloads = await settled(studio, submission_id, files_failed=1)
-    assert "symbolic link 'sub'" in downloads["sentence"]
+    assert "symbolic link 'sub'" in downloads["message"]
     assert list((studio.results / "final").iterdir()) == []
 
 
@@ -290,7 +301,7 @@ async def test_a_folder_in_the_place_of_a_result_fails_it_alone(studio):
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     downloads = await settled(studio, submission_id, files_failed=1)
-    assert f"A folder stands in the place of {studio.results / 'f.png'}" in downloads["sentence"]
+    assert f"A folder stands in the place of {studio.results / 'f.png'}" in downloads["message"]
     studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
     await settled(studio, submission_id, files_done=1, files_failed=1)
 
@@ -304,7 +315,7 @@ async def test_a_result_beside_one_that_is_its_folder_fails_alone(studio, first)
     studio.farm.output(submission_id, f"{OUT}/{second}", b"pixels")
     studio.farm.output(submission_id, f"{OUT}/c", b"pixels")
     downloads = await settled(studio, submission_id, files_done=2, files_failed=1)
-    assert "folder" in downloads["sentence"]
+    assert "folder" in downloads["message"]
     assert not list(studio.results.rglob("*.part"))
 
 

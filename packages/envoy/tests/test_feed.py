@@ -43,7 +43,7 @@ async def test_a_waiting_download_of_a_lost_result_is_taken_back(studio):
     await until(lambda: (studio.results / "b.png").exists())
     assert not (studio.results / "a.png").exists()
     told = await downloads(studio, submission_id)
-    assert told["sentence"] == "The farm no longer has a.png."
+    assert told["message"] == "The farm no longer has a.png."
     results = (await studio.http.get("/envoy/projects/demo/results")).json()["results"]
     states = {each["name"].rpartition("/")[2]: each["state"] for each in results}
     assert states == {"a.png": "failed", "b.png": "downloaded", "c.png": "downloaded"}
@@ -68,7 +68,7 @@ async def test_what_is_here_stays_when_the_farm_loses_it(studio):
 
     async def here():
         found = await downloads(studio, submission_id)
-        return found["files_done"] == 2 and not found["files_failed"] and not found["sentence"]
+        return found["files_done"] == 2 and not found["files_failed"] and not found["message"]
 
     await until(here)
     assert (studio.results / "b.png").read_bytes() == b"b"

@@ -228,13 +228,13 @@ async def test_a_redirect_is_not_success_and_not_followed(studio, status):
         "javascript:alert(1)",
     ],
 )
-async def test_a_ticket_that_leads_nowhere_fails_its_submission_with_a_sentence(studio, url):
+async def test_a_ticket_that_leads_nowhere_fails_its_submission_with_a_message(studio, url):
     studio.write("scene.blend", b"scene")
     studio.farm.faults = [
         Fault("POST", "/v1/blobs/missing", answers.told(_tickets(studio, url)), 1)
     ]
     row = await studio.until_state(await studio.submit(), "failed")
-    assert "an invalid address for a file" in row["sentence"]
+    assert "an invalid address for a file" in row["message"]
 
 
 def _tickets(studio, url):
@@ -310,7 +310,7 @@ async def test_a_refusal_is_nothing_that_a_terminal_obeys(studio, field):
     told = [
         answer["message"],
         *answer["errors"],
-        *(each for sentences in answer["errors"].values() for each in sentences),
+        *(each for messages in answer["errors"].values() for each in messages),
     ]
     assert all("\x1b" not in each and "\x9b" not in each for each in told)
     assert "52;c;eA" in told[0]
@@ -319,7 +319,7 @@ async def test_a_refusal_is_nothing_that_a_terminal_obeys(studio, field):
 async def test_a_farm_tells_of_no_more_jobs_than_were_submitted(studio):
     mine, other = [await studio.submitted() for _ in range(2)]
     (known,) = (each.model_dump(mode="json") for each in studio.farm.submissions[mine][1].jobs)
-    known["sentence"], known["warnings"] = "x" * 100_000, ["y" * 10_000] * 50
+    known["message"], known["warnings"] = "x" * 100_000, ["y" * 10_000] * 50
     rows = [known | {"id": f"{mine}-{n}"} for n in range(50)]
     rows += [known | {"id": f"{other}-0"}, known | {"id": "z", "submission_id": "nobodys"}]
     told = answers.told(page(jobs=rows))
@@ -331,13 +331,13 @@ async def test_a_farm_tells_of_no_more_jobs_than_were_submitted(studio):
 
     async def jobs_of(submission_id):
         jobs = (await studio.of(submission_id))["jobs"]
-        return jobs if len(jobs) != 1 or submission_id == other or jobs[0]["sentence"] else None
+        return jobs if len(jobs) != 1 or submission_id == other or jobs[0]["message"] else None
 
     (job,) = await until(lambda: jobs_of(mine), LONG_SECONDS)
     assert job["id"] == f"{mine}-0"
     assert len(json.dumps(job)) < 50_000
     (job,) = await jobs_of(other)
-    assert (job["submission_id"], job["sentence"]) == (other, "")
+    assert (job["submission_id"], job["message"]) == (other, "")
 
 
 async def test_a_submission_has_so_many_results_at_most(studio, monkeypatch):

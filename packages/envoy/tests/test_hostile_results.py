@@ -38,8 +38,8 @@ async def test_a_bad_row_is_one_failed_download_and_the_others_come(studio, kind
     await until(lambda: told.calls)
     studio.farm.output(submission_id, f"{OUT}/good.png", b"pixels")
     downloads = await settled(studio, submission_id, files_done=2, files_failed=1)
-    assert "A result was refused: the farm gives a wrong" in downloads["sentence"]
-    assert f"{OUT}/bad.png" in downloads["sentence"]
+    assert "A result was refused: the farm gives a wrong" in downloads["message"]
+    assert f"{OUT}/bad.png" in downloads["message"]
 
 
 async def test_sizes_that_have_no_sum_are_counted(studio):
@@ -85,7 +85,7 @@ async def test_bytes_that_are_not_those_announced_fail_one_result(studio, kind):
     await settled(studio, submission_id, files_done=1)
     if kind in ("endless", "short"):
         downloads = await settled(studio, submission_id, files_failed=1)
-        assert "bad.png cannot be downloaded" in downloads["sentence"]
+        assert "bad.png cannot be downloaded" in downloads["message"]
     else:
         await waits_for(studio, "bad.png cannot be downloaded yet")
     assert [path.name for path in studio.results.iterdir()] == ["good.png"]

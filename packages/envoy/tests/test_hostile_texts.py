@@ -132,19 +132,19 @@ async def test_a_refused_name_is_refused_once(studio):
 def test_the_table_shows_what_a_terminal_would_obey():
     hostile = "\x1b]52;c;aGk=\x07\x1b[2J\r\n\x9b31m\x7f\u202egnp.\u2066\u2028 [red]x"
     job = Job.model_construct(
-        id=hostile, name=hostile, state=hostile, sentence=hostile, frames_done=1, frames_total=2,
+        id=hostile, name=hostile, state=hostile, message=hostile, frames_done=1, frames_total=2,
         frames_flagged=1, warnings=[hostile],
     )  # fmt: skip
     downloads = DownloadsView.model_construct(
-        files_done=1, files_total=2, files_failed=1, sentence=hostile
+        files_done=1, files_total=2, files_failed=1, message=hostile
     )
     submission = SubmissionView.model_construct(
-        project=hostile, name=hostile, state=EntryState.FAILED, sentence=hostile,
+        project=hostile, name=hostile, state=EntryState.FAILED, message=hostile,
         warnings=[hostile], bytes_total=1, bytes_done=1, jobs=[job], downloads=downloads,
     )  # fmt: skip
     console = Console(width=500, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     show(Activity(submissions=[submission], waiting_for=hostile, problems=[hostile]), console)
-    flag = Flag(code=hostile, certainty=hostile, sentence=hostile)
+    flag = Flag(code=hostile, certainty=hostile, message=hostile)
     frame = Frame(number=1, state=hostile, seconds=0, failures=0, flags=[flag])
     show_flagged(hostile, [frame] * 30, console)
     text = console.export_text()

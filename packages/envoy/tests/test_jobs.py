@@ -74,7 +74,7 @@ async def test_progress_from_the_upload_to_the_last_file(studio):
 async def test_a_failed_job_says_why(studio):
     await studio.sign_in()
     submission_id = await studio.submitted()
-    says = {"sentence": "No camera.", "reason": JobReason.FRAMES}
+    says = {"message": "No camera.", "reason": JobReason.FRAMES}
     studio.farm.change(f"{submission_id}-0", state=JobState.FAILED, **says)
     progress = await reached(studio, "failed")
     assert progress["message"] == "'beauty': No camera."
@@ -121,7 +121,7 @@ async def test_results_say_where_they_are(studio):
 async def test_frames_with_what_looks_wrong(studio):
     await studio.sign_in()
     job_id = f"{await studio.submitted()}-0"
-    flag = Flag(code="empty", certainty="hint", sentence="Frame 2 is empty.")
+    flag = Flag(code="empty", certainty="hint", message="Frame 2 is empty.")
     studio.farm.frames[job_id] = [
         Frame(number=n, state="done", seconds=1, failures=0, flags=[flag] if n == 2 else [])
         for n in (1, 2, 3)

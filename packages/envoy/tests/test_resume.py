@@ -126,7 +126,7 @@ async def test_a_disk_that_was_full_for_a_moment_holds_up_nothing_for_good(machi
             return (await studio.activity())["waiting_for"]
 
         await until(waits)
-        assert all([(await studio.of(each))["sentence"] == "" for each in ids])
+        assert all([(await studio.of(each))["message"] == "" for each in ids])
         resource.prlimit(pid, resource.RLIMIT_FSIZE, no_limit)
         for each in ids:
             await studio.until_state(each, "submitted")

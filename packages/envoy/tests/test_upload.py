@@ -171,20 +171,20 @@ async def test_a_vanished_file_fails_its_submission_alone_and_is_named(studio):
     path.unlink()
     studio.farm.released.set()
     row = await studio.until_state(doomed, "failed")
-    assert str(path) in row["sentence"]
+    assert str(path) in row["message"]
     status = (await studio.http.get("/project-status/demo")).json()
-    assert (status["State"], status["Message"]) == ("Failed", row["sentence"])
+    assert (status["State"], status["Message"]) == ("Failed", row["message"])
     await studio.submitted()
 
 
-async def test_what_the_farm_refuses_in_the_end_fails_with_its_sentence(studio):
+async def test_what_the_farm_refuses_in_the_end_fails_with_its_message(studio):
     studio.write("scene.blend")
     studio.farm.faults = [
         Fault("POST", "/v1/submissions/check", "pass"),
         Fault("POST", "/v1/submissions", "insufficient_credits", 1),
     ]
     row = await studio.until_state(await studio.submit(), "failed")
-    assert "insufficient_credits" in row["sentence"]
+    assert "insufficient_credits" in row["message"]
 
 
 async def test_a_lost_access_key_holds_everything_until_the_next_sign_in(studio):

@@ -30,8 +30,8 @@ async def test_what_cannot_be_matched_is_refused_by_field(studio):
         "/project-submit", json=studio.body(watch_files={pattern: str(studio.results)})
     )
     assert answer.status_code == 400
-    (sentence,) = answer.json()["errors"][f"watch_files[{pattern}]"]
-    assert "a look-behind" in sentence
+    (message,) = answer.json()["errors"][f"watch_files[{pattern}]"]
+    assert "a look-behind" in message
 
 
 async def test_a_submission_has_so_many_watches(studio):
@@ -68,7 +68,7 @@ async def test_patterns_that_are_large_together_are_refused(studio):
     assert "too large together" in answer.json()["errors"]["watch_files"][0]
 
 
-async def test_a_watch_of_an_older_journal_is_left_out_with_a_sentence(machine):
+async def test_a_watch_of_an_older_journal_is_left_out_with_a_message(machine):
     async with machine.studio() as studio:
         await studio.sign_in()
         submission = await studio.submitted()

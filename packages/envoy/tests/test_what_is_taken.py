@@ -113,9 +113,9 @@ async def test_a_link_outside_that_is_named_is_refused_with_what_to_do(studio, n
     (studio.project / "links").symlink_to(secret(studio).parent)
     answer = await studio.http.post("/project-submit", json=studio.body(["scene.blend", name]))
     assert answer.status_code == 400
-    (sentence,) = answer.json()["errors"]["project_files.files"]
-    assert f"leads to {secret(studio)}, which is outside of the project" in sentence
-    assert "Add the folder" in sentence
+    (message,) = answer.json()["errors"]["project_files.files"]
+    assert f"leads to {secret(studio)}, which is outside of the project" in message
+    assert "Add the folder" in message
     # Found by the client in a folder, it is skipped like others.
     files = whole(studio) | {"files": ["scene.blend", name], "named": ["scene.blend"]}
     await studio.submitted(project_files=files)
@@ -187,7 +187,7 @@ async def test_a_file_that_is_exchanged_later_is_not_sent(studio, put):
         (secret(studio).parent / "wood.png").write_bytes(b"secret")
     studio.farm.released.set()
     row = await studio.until_state(submission_id, "failed")
-    assert str(path) in row["sentence"]
+    assert str(path) in row["message"]
     assert b"secret" not in studio.farm.blobs.values()
     # And it can be told to go on.
     await studio.submitted(project_files=whole(studio) | {"files": ["scene.blend"]})
@@ -212,7 +212,7 @@ async def test_a_project_that_is_exchanged_for_a_link_is_not_sent(studio, above)
     exchanged.symlink_to(evil)
     studio.farm.released.set()
     row = await studio.until_state(submission_id, "failed")
-    assert str(folder) in row["sentence"]
+    assert str(folder) in row["message"]
     assert b"secret of them" not in studio.farm.blobs.values()
 
 
@@ -328,7 +328,7 @@ async def test_a_disk_that_never_answers_fails_its_submission_in_the_end(
     body = body_of(studio, "bad", "stuck")
     answer = (await studio.http.post("/project-submit", json=body)).json()
     row = await studio.until_state(answer["submission_id"], "failed")
-    assert f"{studio.root / 'bad' / 'stuck'} has not answered" in row["sentence"]
+    assert f"{studio.root / 'bad' / 'stuck'} has not answered" in row["message"]
 
 
 async def test_stopping_does_not_wait_for_a_disk(studio, stuck_disk, start):
@@ -426,6 +426,6 @@ async def unsent(studio, farm):
 async def fails(studio, words):
     async def told():
         (row,) = (await studio.activity())["submissions"]
-        return row["state"] == "failed" and row["sentence"]
+        return row["state"] == "failed" and row["message"]
 
     assert words in await until(told)

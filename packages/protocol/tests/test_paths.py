@@ -48,7 +48,7 @@ UNSAFE = [
 
 
 @pytest.mark.parametrize("path", UNSAFE)
-def test_unsafe_paths_are_refused_with_a_sentence(path: str) -> None:
+def test_unsafe_paths_are_refused_with_a_message(path: str) -> None:
     with pytest.raises(UnsafePathError) as caught:
         canonical(path)
     assert str(caught.value).endswith(".")
@@ -132,6 +132,6 @@ def test_how_long_paths_and_names_may_be() -> None:
         ("a/\ud800", "not valid Unicode text"),
     ],
 )
-def test_the_sentence_says_what_is_wrong(path: str, words: str) -> None:
+def test_the_message_says_what_is_wrong(path: str, words: str) -> None:
     with pytest.raises(UnsafePathError, match=re.escape(words)):
         canonical(path)

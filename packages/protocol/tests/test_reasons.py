@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 def job(**of_newer_farms: Any) -> Job:
     """Read a job as the first farms told of it, and what else is given."""
-    texts = ("project", "submission_name", "name", "app", "app_version", "sentence")
+    texts = ("project", "submission_name", "name", "app", "app_version", "message")
     counts = ("frames_total", "frames_done", "frames_failed", "frames_running")
     told = {
         **dict.fromkeys(texts, "x"),

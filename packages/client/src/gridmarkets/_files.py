@@ -22,10 +22,10 @@ GENERATED_NAME = re.compile(r"submission \d{4}-\d\d-\d\d \d\d-\d\d-\d\d-\d{3}$")
 
 # A few folders that link each other make any number of paths.
 MOST_LINKED_FOLDERS = 10000
-MOST_SENTENCES = 200
+MOST_MESSAGES = 200
 
 
-def _sentence(text, *paths):
+def _message(text, *paths):
     return text.format(*[to_text(path) for path in paths])
 
 
@@ -67,7 +67,7 @@ class FileSet(object):
         self._remote_root = remote_root
         # (local folder, remote folder, path below both; "" for everything in them)
         self._entries = []
-        # Sentences about what was left out when `groups` was last called, and by `add`.
+        # Messages about what was left out when `groups` was last called, and by `add`.
         self._ignored = []
         self.skipped = []
 
@@ -91,12 +91,12 @@ class FileSet(object):
                 continue
             self._entries.append((local_folder, remote_folder, below))
 
-    def _ignore(self, sentence, *paths):
-        self._ignored.append(_sentence(sentence, *paths))
+    def _ignore(self, message, *paths):
+        self._ignored.append(_message(message, *paths))
         log.warning("%s", self._ignored[-1])
 
-    def _skip(self, sentence, *paths):
-        self.skipped.append(_sentence(sentence, *paths))
+    def _skip(self, message, *paths):
+        self.skipped.append(_message(message, *paths))
         log.warning("%s", self.skipped[-1])
 
     def groups(self, result_folders):

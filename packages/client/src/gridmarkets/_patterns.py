@@ -1,7 +1,7 @@
 """What the patterns of watches cannot use, found by reading their text.
 
 Envoy matches patterns in linear time, which rules out what needs backtracking. It says so itself
-(``farm_protocol.patterns``); here the same sentence comes earlier, where the watch is made.
+(``farm_protocol.patterns``); here the same message comes earlier, where the watch is made.
 """
 
 from __future__ import unicode_literals
@@ -71,6 +71,6 @@ def construct_in(pattern):
     return None
 
 
-def sentence_about(construct):
+def message_about(construct):
     """Return what is wrong with a pattern that uses a construct."""
     return "The pattern uses {0}, which is not supported. {1}".format(construct, HINT)

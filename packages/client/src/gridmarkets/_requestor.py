@@ -346,19 +346,19 @@ def _error_of(status, body, answer):
 
 
 def _field_errors(body):
-    """Return field -> list of sentences, from any JSON that an Envoy ever answered with 400."""
+    """Return field -> list of messages, from any JSON that an Envoy ever answered with 400."""
     if isinstance(body, dict):
         body = body.get("errors", body)
     if isinstance(body, dict):
         return dict(
-            (to_text(field), _sentence_list(value))
+            (to_text(field), _message_list(value))
             for field, value in body.items()
             if field not in ("code", "message", "retry")
         )
-    return {"request": _sentence_list(body)} if body else {}
+    return {"request": _message_list(body)} if body else {}
 
 
-def _sentence_list(value):
+def _message_list(value):
     values = value if isinstance(value, list) else [value]
     return [to_text(v) if is_text(v) else to_text(json.dumps(v)) for v in values]
 

@@ -27,7 +27,7 @@ class Shown(object):
 
     Attributes:
         token (text): "" when there is none.
-        source (text): a sentence about where it comes from, or why a file was not used; may be "".
+        source (text): a message about where it comes from, or why a file was not used; may be "".
     """
 
     def __init__(self, token, source=""):
@@ -78,8 +78,8 @@ def _in_file(path):
     if not fault and not _TOKEN.match(token):
         fault = "it holds no token"
     if fault:
-        sentence = "The token file {0} was not used: {1}. Remove it, and start Envoy again."
-        return Shown("", sentence.format(to_text(path), fault))
+        message = "The token file {0} was not used: {1}. Remove it, and start Envoy again."
+        return Shown("", message.format(to_text(path), fault))
     return Shown(token, "The token in the file {0} was sent.".format(to_text(path)))
 
 

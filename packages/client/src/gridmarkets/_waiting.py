@@ -35,8 +35,8 @@ def wait_for_project(ask, project_name, timeout, on_progress):
         if progress != last:
             pause, last = FIRST_PAUSE, progress
             if progress.get("state") == "unknown":
-                sentence = "This Envoy has submitted no project '{0}'.".format(project_name)
-                raise errors.InvalidRequestError(sentence, errors={"project_name": [sentence]})
+                message = "This Envoy has submitted no project '{0}'.".format(project_name)
+                raise errors.InvalidRequestError(message, errors={"project_name": [message]})
             if on_progress is not None:
                 on_progress(progress)
             if progress.get("state") in _OVER:

@@ -27,8 +27,8 @@ def submission(project, skip_upload, skip_auto_download):
     for index, job in enumerate(project.jobs):
         found = {}
         jobs.append(_job(job, project, found))
-        for field, sentences in found.items():
-            problems["jobs[{0}].{1}".format(index, field)] = sentences
+        for field, messages in found.items():
+            problems["jobs[{0}].{1}".format(index, field)] = messages
     params = _plain(project.params, problems)
     params["project_name"] = project.name
     params["submission_name"] = to_text(project.submission_name)
@@ -75,8 +75,8 @@ def _job(job, project, problems):
         # Scripts on Windows join paths with backslashes; the farm never does.
         fields["path"] = fields["path"].replace("\\", "/")
         if not remote_inside(fields["path"], project.remote_root):
-            sentence = "'{0}' is not in the project: the path has to start with '{1}/'."
-            _add(problems, "path", sentence.format(fields["path"], project.name))
+            message = "'{0}' is not in the project: the path has to start with '{1}/'."
+            _add(problems, "path", message.format(fields["path"], project.name))
     fields["params"] = _plain(job.params, problems)
     # What older clients call the results folder.
     fields["params"].setdefault("output_dir_name", project.output_folder_name)
@@ -84,8 +84,8 @@ def _job(job, project, problems):
         fields["params"]["credits_budget"] = dict(job.credits_budget)
     for needed in job.dependencies:
         if needed not in project.jobs:
-            sentence = "'{0}' is not a job of this project: add it with add_jobs()."
-            _add(problems, "dependencies", sentence.format(to_text(needed.name)))
+            message = "'{0}' is not a job of this project: add it with add_jobs()."
+            _add(problems, "dependencies", message.format(to_text(needed.name)))
     return fields
 
 
@@ -95,11 +95,11 @@ def _watch_files(project, problems):
         pattern = watch_file.pattern_for(project.remote_output_folder)
         construct = _patterns.construct_in(pattern)
         if construct is not None:
-            _add(problems, "watch_files.pattern", _patterns.sentence_about(construct))
+            _add(problems, "watch_files.pattern", _patterns.message_about(construct))
         folder = watch_file.absolute_download_path
         if wire.setdefault(pattern, folder) != folder:
-            sentence = "'{0}' cannot be downloaded to two folders."
-            _add(problems, "watch_files", sentence.format(watch_file.pattern))
+            message = "'{0}' cannot be downloaded to two folders."
+            _add(problems, "watch_files", message.format(watch_file.pattern))
     return wire
 
 
@@ -117,5 +117,5 @@ def _plain(params, problems):
     return plain
 
 
-def _add(problems, field, sentence):
-    problems.setdefault(to_text(field), []).append(sentence)
+def _add(problems, field, message):
+    problems.setdefault(to_text(field), []).append(message)

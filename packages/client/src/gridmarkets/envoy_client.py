@@ -142,8 +142,8 @@ class EnvoyClient(object):
             self.MACHINE_CATEGORY_GPU,
             self.MACHINE_CATEGORY_ALL,
         ):
-            sentence = "The category must be 'cpu', 'gpu' or 'all', not {0!r}.".format(category)
-            raise errors.InvalidRequestError(sentence, errors={"category": [sentence]})
+            message = "The category must be 'cpu', 'gpu' or 'all', not {0!r}.".format(category)
+            raise errors.InvalidRequestError(message, errors={"category": [message]})
         query = [("app", app), ("operation", operation), ("category", category)]
         plugins = [plugins] if is_text(plugins) else plugins or []
         query.extend(("plugins", plugin) for plugin in plugins)
@@ -188,8 +188,8 @@ class EnvoyClient(object):
         """
         groups = project.file_groups()
         if not groups:
-            sentence = "The project has no files to upload: add some with add_files()."
-            raise errors.InvalidRequestError(sentence, errors={"files": [sentence]})
+            message = "The project has no files to upload: add some with add_files()."
+            raise errors.InvalidRequestError(message, errors={"files": [message]})
         self._sign_in()
         body = {"upload": groups}
         if project.skipped_files:
@@ -338,10 +338,10 @@ class EnvoyClient(object):
     def _warn(self, project_name, answer):
         """Log the warnings of an answer about a project's newest submission, each once."""
         warned = self._warned.setdefault(project_name, set())
-        for sentence in answer.get("warnings", []):
-            if sentence not in warned:
-                warned.add(sentence)
-                log.warning("%s: %s", project_name, sentence)
+        for message in answer.get("warnings", []):
+            if message not in warned:
+                warned.add(message)
+                log.warning("%s: %s", project_name, message)
 
     def _has_credentials(self):
         return bool(self.email and self.access_key)

@@ -19,7 +19,7 @@ class EnvoyError(Exception):
     """The root of all errors of this library.
 
     Attributes:
-        user_message (text): sentences for the user: what happened and what to do.
+        user_message (text): messages for the user: what happened and what to do.
         http_status (int or None): the HTTP status of the answer; None when there was no answer,
             or when the mistake was found before anything was sent.
         code (text or None): a stable word for programs, when the answer had one.
@@ -56,7 +56,7 @@ class InvalidRequestError(EnvoyError):
     """The project, a job or a watch file is not right.
 
     Attributes:
-        errors (dict): field -> list of sentences, for example
+        errors (dict): field -> list of messages, for example
             ``{"jobs[0].frames": ["'1 0 0': the step must not be 0."]}``. May be empty.
     """
 
@@ -65,7 +65,7 @@ class InvalidRequestError(EnvoyError):
     def __init__(self, user_message=None, http_status=None, code=None, retry=False, errors=None):
         self.errors = errors or {}
         if not user_message and self.errors:
-            user_message = sentences(self.errors)
+            user_message = messages(self.errors)
         EnvoyError.__init__(self, user_message, http_status, code, retry)
 
 
@@ -77,10 +77,10 @@ class APIError(EnvoyError):
 ApIError = APIError
 
 
-def sentences(errors):
-    """Return field errors (field -> list of sentences) as one text for people."""
+def messages(errors):
+    """Return field errors (field -> list of messages) as one text for people."""
     lines = []
     for field in sorted(errors):
-        for sentence in errors[field]:
-            lines.append("{0}: {1}".format(field, sentence))
+        for message in errors[field]:
+            lines.append("{0}: {1}".format(field, message))
     return "\n".join(lines)

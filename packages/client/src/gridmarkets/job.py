@@ -59,10 +59,10 @@ class Job(object):
             if not isinstance(job, Job):
                 raise TypeError("a dependency is a Job, not {0}".format(type(job).__name__))
             if job is self or job._waits_for(self):
-                sentence = "'{0}' and '{1}' would wait for each other.".format(
+                message = "'{0}' and '{1}' would wait for each other.".format(
                     to_text(self.name), to_text(job.name)
                 )
-                raise InvalidRequestError(sentence, errors={"dependencies": [sentence]})
+                raise InvalidRequestError(message, errors={"dependencies": [message]})
             if job not in self.dependencies:
                 self.dependencies.append(job)
 

@@ -7,7 +7,7 @@ import os
 import re
 
 from gridmarkets._compat import is_text, to_text
-from gridmarkets._files import MOST_SENTENCES, FileSet, path_inside, remote_inside
+from gridmarkets._files import MOST_MESSAGES, FileSet, path_inside, remote_inside
 from gridmarkets.errors import InvalidRequestError
 from gridmarkets.job import Job
 from gridmarkets.watch_file import WatchFile
@@ -158,8 +158,8 @@ class Project(object):
 
     @property
     def skipped_files(self):
-        """Sentences about what `files` and `file_groups` left out when they were last asked."""
-        return self._files.skipped[:MOST_SENTENCES]
+        """Messages about what `files` and `file_groups` left out when they were last asked."""
+        return self._files.skipped[:MOST_MESSAGES]
 
     def file_groups(self):
         """Return the files to upload, read from disk now.
@@ -195,8 +195,8 @@ class Project(object):
     def _remote(self, field, path):
         below = remote_inside(path, self.remote_root)
         if below is None:
-            sentence = "'{0}' is not within '{1}'.".format(to_text(path), self.remote_root)
-            raise InvalidRequestError(sentence, errors={field: [sentence]})
+            message = "'{0}' is not within '{1}'.".format(to_text(path), self.remote_root)
+            raise InvalidRequestError(message, errors={field: [message]})
         return to_text(self.remote_root + "/" + below) if below else self.remote_root
 
     def __repr__(self):
@@ -212,6 +212,6 @@ def _generated_name(timestamp):
 def _folder_name(field, name):
     name = to_text(name)
     if not name or _FORBIDDEN.search(name) or name[-1] in ". ":
-        sentence = "'{0}' cannot be the name of a folder on every system.".format(name)
-        raise InvalidRequestError(sentence, errors={field: [sentence]})
+        message = "'{0}' cannot be the name of a folder on every system.".format(name)
+        raise InvalidRequestError(message, errors={field: [message]})
     return name

@@ -32,7 +32,7 @@ class WatchFile(object):
         construct = _patterns.construct_in(self.pattern)
         # The '++' of a folder 'c++' means itself, which is known when the project is submitted.
         if construct not in (None, _patterns.POSSESSIVE):
-            raise _invalid("pattern", _patterns.sentence_about(construct))
+            raise _invalid("pattern", _patterns.message_about(construct))
         try:
             re.compile(self.pattern)
         # OverflowError: "a{99999999999}".
@@ -66,5 +66,5 @@ class WatchFile(object):
         return str("WatchFile({0!r}, {1!r})").format(self.pattern, self.download_path)
 
 
-def _invalid(field, sentence):
-    return InvalidRequestError(sentence, errors={"watch_files." + field: [sentence]})
+def _invalid(field, message):
+    return InvalidRequestError(message, errors={"watch_files." + field: [message]})

@@ -58,7 +58,7 @@ class Settings(BaseSettings):
 
     @property
     def running_path(self) -> Path:
-        """Who holds the lock: ``{"pid", "port"}``. Only for sentences, never for decisions."""
+        """Who holds the lock: ``{"pid", "port"}``. Only for messages, never for decisions."""
         return self.data_dir / "envoy.json"
 
     @property

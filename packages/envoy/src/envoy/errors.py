@@ -15,13 +15,13 @@
     └── StartError                Envoy cannot start; ``str()`` says why and what to do
         └── TokenFileError        the file with the token of the strict mode cannot be used
 
-`str()` of each is a sentence for people. `web.answers` translates them once.
+`str()` of each is a message for people. `web.answers` translates them once.
 """
 
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 
 Errors = dict[str, list[str]]
-"""Field -> what is wrong with it, in sentences."""
+"""Field -> what is wrong with it, in messages."""
 
 
 class EnvoyError(Exception):
@@ -32,20 +32,20 @@ class InvalidRequestError(EnvoyError):
     """A request that cannot be accepted.
 
     Attributes:
-        errors: field -> sentences.
+        errors: field -> messages.
     """
 
     def __init__(self, errors: dict[str, list[str]]) -> None:
         self.errors = errors
-        sentences = [f"{field}: {text}" for field, texts in errors.items() for text in texts]
-        shown = " ".join(sentences[:3])
-        more = f" (and {len(sentences) - 3} more)" if len(sentences) > 3 else ""
+        messages = [f"{field}: {text}" for field, texts in errors.items() for text in texts]
+        shown = " ".join(messages[:3])
+        more = f" (and {len(messages) - 3} more)" if len(messages) > 3 else ""
         super().__init__(f"The request cannot be accepted. {shown}{more}")
 
     @classmethod
-    def of(cls, field: str, sentence: str) -> "InvalidRequestError":
+    def of(cls, field: str, message: str) -> "InvalidRequestError":
         """Return the error for one field."""
-        return cls({field: [sentence]})
+        return cls({field: [message]})
 
 
 class NotOnFarmError(EnvoyError):
@@ -78,9 +78,9 @@ class FarmAnswerError(EnvoyError):
 class NotSignedInError(FarmAnswerError):
     """Nobody is signed in, or somebody else is."""
 
-    def __init__(self, sentence: str = "Nobody is signed in to Envoy. Sign in first.") -> None:
+    def __init__(self, message: str = "Nobody is signed in to Envoy. Sign in first.") -> None:
         code = ErrorCode.NOT_AUTHENTICATED
-        super().__init__(STATUS[code], ErrorBody(code=code, message=sentence))
+        super().__init__(STATUS[code], ErrorBody(code=code, message=message))
 
 
 class OtherAccountError(NotSignedInError):

@@ -380,9 +380,9 @@ class FakeFarm:
         there = self.manifests.get((account, spec.project), {})
         for n, job in enumerate(spec.jobs):
             if job.path not in there and job.path not in pending:
-                sentence = f"The scene '{job.path}' is not in the project."
+                message = f"The scene '{job.path}' is not in the project."
                 field = f"jobs[{n}].path"
-                raise Refusal(ErrorCode.INVALID_REQUEST, sentence, {field: [sentence]})
+                raise Refusal(ErrorCode.INVALID_REQUEST, message, {field: [message]})
 
     @contextmanager
     def serving(self, port: int = 0) -> Iterator["FakeFarm"]:
@@ -421,7 +421,7 @@ def make_job(spec: SubmissionSpec, n: int, state: JobState = JobState.READY) -> 
         app_version=spec.jobs[n].app_version,
         operation=spec.jobs[n].operation,
         state=state,
-        sentence="",
+        message="",
         warnings=[],
         frames_total=1,
         frames_done=0,

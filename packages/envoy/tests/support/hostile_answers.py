@@ -135,7 +135,7 @@ async def settled(studio, submission_id, **counts):
 
 async def waits_for(studio, words: str) -> str:
     async def said():
-        sentence = (await studio.activity())["waiting_for"]
-        return words in sentence and sentence
+        message = (await studio.activity())["waiting_for"]
+        return words in message and message
 
     return await until(said)

@@ -22,7 +22,7 @@ from farm_protocol.errors import ErrorCode
 
 
 class FarmError(Exception):
-    """Root of the farm's errors. ``str()`` is a sentence that says what to do."""
+    """Root of the farm's errors. ``str()`` is a message that says what to do."""
 
     code = ErrorCode.INTERNAL
 
@@ -33,7 +33,7 @@ class FarmError(Exception):
 
 
 class InvalidRequestError(FarmError):
-    """``errors``: sentences by field, such as ``{"jobs[0].frames": ["..."]}``."""
+    """``errors``: messages by field, such as ``{"jobs[0].frames": ["..."]}``."""
 
     code = ErrorCode.INVALID_REQUEST
 

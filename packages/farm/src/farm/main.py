@@ -263,8 +263,8 @@ def find_catalogue(settings: Settings) -> Catalogue:
     library = definitions.library
     configured = configured_programs(settings, library.programs)
     renderers, problems = Discovery(configured, library=library).all()
-    for sentence in problems.values():
-        logger.error("%s", sentence)
+    for message in problems.values():
+        logger.error("%s", message)
     for each in renderers:
         logger.info("found %s %s (%s)", each.app, each.version, each.how_found)
     installed = [Installed(each.app, each.version, each.plugins) for each in renderers]
@@ -297,7 +297,7 @@ def _complain(database: Database, policy: SandboxPolicy, render_user: str) -> No
     except AccountError as error:
         if render_user:
             raise StartError(f"FARM_RENDER_USER: {error}") from error
-        logger.error("%s", error)  # noqa: TRY400 - a sentence, not a bug
+        logger.error("%s", error)  # noqa: TRY400 - a message, not a bug
 
 
 def _remember_programs(database: Database, catalogue: Catalogue, settings: Settings) -> None:

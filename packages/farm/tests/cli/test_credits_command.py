@@ -74,7 +74,7 @@ def test_the_history_says_why_and_has_pages(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         (("eve@example.com", "1", "--reason", "x"), "no user 'eve@example.com'"),
         (("ann@example.com", "1", "--reason", "x" * 501), "--reason: at most 500 characters"),
@@ -88,11 +88,11 @@ def test_the_history_says_why_and_has_pages(office: Office) -> None:
     ],
 )
 def test_what_is_wrong_moves_nothing_and_is_told(
-    office: Office, arguments: tuple[str, ...], sentence: str
+    office: Office, arguments: tuple[str, ...], message: str
 ) -> None:
     done = office.farm("move", *arguments)
     assert done.returncode != 0
-    assert sentence in done.stderr
+    assert message in done.stderr
     assert office.read("history", "ann@example.com") == []
 
 

@@ -50,7 +50,7 @@ def other_url(postgres: TemporaryPostgres) -> Iterator[str]:
 
 
 def refused(done: Done, *words: str) -> None:
-    """The command must have ended with one sentence, and said what to do."""
+    """The command must have ended with one message, and said what to do."""
     assert done.returncode == 1, done
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
@@ -253,7 +253,7 @@ def set_version(folder: Path, url: str | None, version: str) -> None:
     database.close()
 
 
-def test_a_newer_database_is_one_sentence(made: Path, url: str | None) -> None:
+def test_a_newer_database_is_one_message(made: Path, url: str | None) -> None:
     set_version(made, url, "9999")
     for done in (
         command(made, "users", "list"),
@@ -389,14 +389,14 @@ def test_all_commands_take_the_folder_from_the_same_places(folder: Path, tmp_pat
     assert not Path(no).exists()
 
 
-def test_a_damaged_memory_is_one_sentence(made: Path) -> None:
+def test_a_damaged_memory_is_one_message(made: Path) -> None:
     for text_ in ("", "{", '{"kind": "oracle", "farm_id": "x", "where": "y"}', "[]"):
         (made / "database.json").write_text(text_)
         for done in (command(made, "users", "list"), command(made, "migrate")):
             refused(done, "database.json", "damaged")
 
 
-def test_a_file_that_is_no_database_is_one_sentence(folder: Path) -> None:
+def test_a_file_that_is_no_database_is_one_message(folder: Path) -> None:
     folder.mkdir()
     (folder / SQLITE_FILE).write_bytes(b"this is no database, but long enough to look at" * 100)
     for arguments in (["users", "list"], ["migrate"]):

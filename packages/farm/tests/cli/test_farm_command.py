@@ -48,8 +48,8 @@ def why_not(url: str, key: str, job: dict[str, str]) -> str:
             "jobs": [{**job, "params": {"frames": "1"}}],
         },
     )
-    sentence: str = answer.json()["errors"]["jobs[0].app_version"][0]
-    return sentence
+    message: str = answer.json()["errors"]["jobs[0].app_version"][0]
+    return message
 
 
 @pytest.mark.usefixtures("on_database")
@@ -70,7 +70,7 @@ def test_a_new_user_can_sign_in_with_password_and_key(tmp_path: Path) -> None:
     assert process.wait(15) == 0
 
 
-def test_mistakes_are_told_in_a_sentence(tmp_path: Path) -> None:
+def test_mistakes_are_told_in_a_message(tmp_path: Path) -> None:
     assert farm("migrate", "--data-dir", str(tmp_path)).returncode == 0
     assert add(tmp_path, "ann@example.com").returncode == 0
     for done, word in (
@@ -102,7 +102,7 @@ def test_one_farm_a_folder_and_a_database(tmp_path: Path, on_database: str | Non
     assert process.wait(15) == 0
 
 
-def test_a_database_that_does_not_answer_is_told_in_a_sentence(
+def test_a_database_that_does_not_answer_is_told_in_a_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FARM_DATABASE_URL", "postgresql://farm:secret@/farm?host=/nowhere")
@@ -134,7 +134,7 @@ def test_the_port_is_kept_and_an_idle_farm_ends_with_its_envoy(tmp_path: Path) -
         ("FARM_LOCAL_SLOTS", "0", ["FARM_LOCAL_SLOTS", "greater than"]),
     ],
 )
-def test_settings_that_are_wrong_stop_it_with_a_sentence(
+def test_settings_that_are_wrong_stop_it_with_a_message(
     tmp_path: Path, variable: str, value: str, words: list[str]
 ) -> None:
     done = farm("serve", "--data-dir", str(tmp_path), env={**os.environ, variable: value})
@@ -170,12 +170,12 @@ def test_a_configured_program_that_does_not_answer_is_told(tmp_path: Path) -> No
         lines.append(process.stdout.readline())
         assert lines[-1]
     url = json.loads(lines[-1])["url"]
-    sentence = "The configured nuke '/bin/true' does not answer '--version' as nuke does."
-    assert any(sentence.encode() in line for line in lines)
+    message = "The configured nuke '/bin/true' does not answer '--version' as nuke does."
+    assert any(message.encode() in line for line in lines)
     job = {"id": "a", "name": "a", "app": "nuke", "operation": "render", "path": "p/a.nk"}
     said = why_not(url, key, job | {"app_version": "15.1"})
     assert "14.0v5" in said
-    assert sentence in said
+    assert message in said
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
 

@@ -131,7 +131,7 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     # The farm notices by itself, and readers of the feed hear of it.
     assert "stopping" in place.farm("jobs", "stop", first).stdout
     job = place.wait(first, lambda job: job["state"] == "stopped")
-    assert job["sentence"] == "Stopped by the farm's administrator."
+    assert job["message"] == "Stopped by the farm's administrator."
     place.wait(second, lambda job: job["state"] == "running")
     shown = place.read("jobs", "show", first)
     assert shown["tasks"][0]["outcome"] in ("stopped", "lost")
@@ -184,7 +184,7 @@ def test_jobs_of_a_disabled_user_stand_still_and_go_on(place: Place) -> None:
     # The user's own key is worth nothing now.
     until(lambda: place.read("workers")["workers"] == [])
     shown = place.read("jobs", "show", job)
-    assert (shown["state"], shown["sentence"]) == (
+    assert (shown["state"], shown["message"]) == (
         "suspended",
         "Suspended: the account is disabled.",
     )
@@ -192,7 +192,7 @@ def test_jobs_of_a_disabled_user_stand_still_and_go_on(place: Place) -> None:
     place.wait(job, lambda job: job["state"] == "running")
 
 
-def test_mistakes_are_told_in_a_sentence(place: Place) -> None:
+def test_mistakes_are_told_in_a_message(place: Place) -> None:
     job = place.submit("beauty")
     for arguments, words in (
         (["jobs", "stop"], "either one job"),

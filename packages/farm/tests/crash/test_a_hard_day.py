@@ -110,7 +110,7 @@ class Hand(Runner):
             if command == "stop":
                 return {"outcome": "stopped"}
             if host == "bad":
-                return {"outcome": "failed", "sentence": "The driver crashed.", "exit_code": 139}
+                return {"outcome": "failed", "message": "The driver crashed.", "exit_code": 139}
             if not self.deliver(address, frame, name):
                 return None
             self._day.delivered[name] = True

@@ -57,7 +57,7 @@ def run_scenario(farms: Farms, folder: Path, url: str | None, when: str, number:
         assert fresh.outputs == reader.outputs
     assert not house.mishap
     for job in jobs:
-        assert (job["state"], job["sentence"]) == ("completed", "")
+        assert (job["state"], job["message"]) == ("completed", "")
         assert job["frames_done"] == job["frames_total"]
         assert (job["frames_failed"], job["frames_running"]) == (0, 0)
     assert sorted(job["frames_total"] for job in jobs) == [2, 4]

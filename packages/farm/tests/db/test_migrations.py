@@ -151,21 +151,21 @@ def test_what_jobs_and_claims_said_before_gets_its_reason(
         put("accounts", id="a", email="a", plan="Standard", created_at=now)
         put("projects", id="p", account_id="a", updated_at=now)
         put("submissions", id="s", account_id="a", project_id="p", submitted_at=now)
-        for place, (state, sentence, held) in enumerate(before):
+        for place, (state, message, held) in enumerate(before):
             of_job = {"id": f"j{place}", "submission_id": "s", "account_id": "a"}
-            said = {"state": state, "sentence": sentence, "suspended_for": held}
+            said = {"state": state, "sentence": message, "suspended_for": held}
             put("jobs", **of_job, **said, position=place, submitted_at=now)
         put("runners", id="r", job_id="j0", token_hash="t", expires_at=now, created_at=now)
-        for place, (outcome, sentence) in enumerate(claimed):
+        for place, (outcome, message) in enumerate(claimed):
             of_claim = {"id": f"c{place}", "runner_id": "r", "job_id": "j0"}
-            ended = {"outcome": outcome, "sentence": sentence, "ended_at": now}
+            ended = {"outcome": outcome, "sentence": message, "ended_at": now}
             put("claims", **of_claim, **ended, created_at=now, heartbeat_at=now)
     database.migrate()
     with database.read() as connection:
-        found = connection.execute(select(jobs.c.state, jobs.c.sentence, jobs.c.reason)).all()
-        assert {(row.state, row.sentence): row.reason for row in found} == {
-            (state, sentence): reason for (state, sentence, _), reason in before.items()
+        found = connection.execute(select(jobs.c.state, jobs.c.message, jobs.c.reason)).all()
+        assert {(row.state, row.message): row.reason for row in found} == {
+            (state, message): reason for (state, message, _), reason in before.items()
         }
-        ended = connection.execute(select(claims.c.outcome, claims.c.sentence, claims.c.failed))
-        assert {(row.outcome, row.sentence): row.failed for row in ended} == claimed
+        ended = connection.execute(select(claims.c.outcome, claims.c.message, claims.c.failed))
+        assert {(row.outcome, row.message): row.failed for row in ended} == claimed
     database.close()

@@ -54,7 +54,7 @@ def add_job(database: Database) -> tuple[str, str]:
             "machine_type": "",
             "credits_per_hour": "1",
             "state": "ready",
-            "sentence": "",
+            "message": "",
             "budget_action": "",
         }
         one = Frames((range(1, 2),))
@@ -212,7 +212,7 @@ def test_texts_and_numbers_come_back_as_they_were(open_again: Callable[[], Datab
         ("postgresql://farm:secret@/farm?host=/nowhere", "/nowhere"),
     ],
 )
-def test_a_database_that_cannot_be_opened_is_told_in_a_sentence(
+def test_a_database_that_cannot_be_opened_is_told_in_a_message(
     tmp_path: Path, url: str, word: str
 ) -> None:
     with pytest.raises(CannotOpenDatabaseError) as caught:

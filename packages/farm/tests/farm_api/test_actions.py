@@ -37,7 +37,7 @@ def failed_after_one(farm: Farm, ann: httpx.Client) -> str:
     runner.claim()
     runner.done(1)
     runner.beat(2)
-    runner.finish("failed", sentence="No camera.", permanent=True)
+    runner.finish("failed", message="No camera.", permanent=True)
     assert runner.claim() == []
     assert job_of(ann)["state"] == "failed"
     assert job_of(ann)["frames_failed"] == 3
@@ -111,7 +111,7 @@ def test_restart_unstarted_of_a_stopped_job_renders_nothing_that_was_begun(
     job_id = submit(ann, params={"frames": "1 6"}, instances=1)
     runner = FakeRunner(farm)
     assert runner.claim()[0] == 1
-    runner.finish("failed", sentence="It broke.", frame=2)
+    runner.finish("failed", message="It broke.", frame=2)
     runner.claim()
     runner.done(1)
     stopped_in_frame(farm, ann, runner, 3)
@@ -171,14 +171,14 @@ def test_a_claim_that_fails_afterwards_does_not_hide_why_its_job_stands_still(
     runner.claim()
     runner.beat(1)
     ann.post(f"/v1/jobs/{job_id}/{action}").raise_for_status()
-    runner.finish(outcome, sentence="It broke.")
-    assert job_of(ann)["sentence"] == f"{says} by its user."
+    runner.finish(outcome, message="It broke.")
+    assert job_of(ann)["message"] == f"{says} by its user."
     assert "It broke." in ann.get(f"/v1/jobs/{job_id}/log").json()["text"]
 
 
 def test_a_second_click_keeps_the_reason(farm: Farm, ann: httpx.Client) -> None:
     job_id = failed_after_one(farm, ann)
-    assert ann.post(f"/v1/jobs/{job_id}/stop").json()["sentence"].startswith("Failed: frames 2-4.")
+    assert ann.post(f"/v1/jobs/{job_id}/stop").json()["message"].startswith("Failed: frames 2-4.")
     assert ann.post(f"/v1/jobs/{job_id}/suspend").status_code == 409
     assert "cannot suspend it" in ann.post(f"/v1/jobs/{job_id}/suspend").json()["message"]
 
@@ -230,7 +230,7 @@ def test_to_retry_everything_is_to_retry_what_failed(farm: Farm, ann: httpx.Clie
     wait_for(ann, lambda job: job["state"] == "stopped")
     after = {job["id"]: job for job in ann.post("/v1/jobs/retry").json()["jobs"]}
     assert (after[failed]["state"], after[failed]["frames_failed"]) == ("ready", 0)
-    assert (after[stopped]["state"], after[stopped]["sentence"]) == (
+    assert (after[stopped]["state"], after[stopped]["message"]) == (
         "stopped",
         "Stopped by its user.",
     )

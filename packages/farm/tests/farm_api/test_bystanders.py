@@ -60,10 +60,10 @@ def at_frame_3(farm: Farm, number: int) -> FakeRunner:
         limits=dict.fromkeys(HostLimits.model_fields, "watched"),
     )
     runner.post("log", {"offset": 0, "text": "words"}).raise_for_status()
-    flag = {"frame": 1, "code": "empty", "certainty": "hint", "sentence": "Frame 1 is empty."}
+    flag = {"frame": 1, "code": "empty", "certainty": "hint", "message": "Frame 1 is empty."}
     picture = {"signature": [number] * SIGNATURE_CELLS, "emptiness": ""}
     runner.done(1, flags=[flag], picture=picture).raise_for_status()
-    runner.finish("failed", sentence="No.", frame=2).raise_for_status()
+    runner.finish("failed", message="No.", frame=2).raise_for_status()
     assert runner.claim() == [2, 3, 4, 5, 6]
     assert runner.beat(3) == "continue"
     return runner
@@ -89,7 +89,7 @@ class Bystanders:
         bob.post(f"/v1/jobs/{suspended[0]}/suspend").raise_for_status()
         failed = submit(ann, "failed")
         runner = at_frame_3(farm, 3)
-        runner.finish("failed", sentence="Never.", frame=3, permanent=True)
+        runner.finish("failed", message="Never.", frame=3, permanent=True)
         assert runner.claim() == []
         hers = submit(ann, "hers, at work")
         self._runners.append(at_frame_3(farm, 4))
@@ -145,7 +145,7 @@ def test_of_a_job(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
     with others.unchanged():
         job, submission = submit(ann, "meant")
         runner = at_frame_3(farm, 5)
-        runner.finish("no_licence", sentence="None left.", frame=3)
+        runner.finish("no_licence", message="None left.", frame=3)
     for address in (f"/v1/jobs/{job}", f"/v1/submissions/{submission}"):
         with others.unchanged():
             ann.patch(address, json={"priority": 40}).raise_for_status()
@@ -172,7 +172,7 @@ def test_of_a_runner(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
         runner.post("log", {"offset": 0, "text": "words"}).raise_for_status()
         assert runner.done(1, seconds=1.0).status_code == 204
     with others.unchanged():
-        runner.finish("failed", sentence="No.", frame=2)
+        runner.finish("failed", message="No.", frame=2)
         given(farm, runner, 6, [2, 3, 4, 5, 6])
     with others.unchanged():
         farm.engine.living.discard(f"fake:{runner.request.runner_id}")
@@ -195,7 +195,7 @@ def test_of_a_bad_machine(farm: Farm, ann: httpx.Client, others: Bystanders) -> 
         runner.claim(programs=[{"app": "blender", "version": "3.4.1"}], limits=limits)
         for _ in range(3):
             frames = runner.claim()
-            runner.finish("failed", sentence="The driver crashed.", frame=frames[0])
+            runner.finish("failed", message="The driver crashed.", frame=frames[0])
         assert runner.claim() == []
         assert runner.reason.startswith("'bad' failed 3 times in a row")
         assert jobs_of(ann)["meant"]["frames_failed"] == 0

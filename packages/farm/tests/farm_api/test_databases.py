@@ -93,7 +93,7 @@ def test_a_text_with_nul_is_no_mistake_of_the_farm(farm: Farm, ann: httpx.Client
     runner = FakeRunner(farm)
     runner.claim()
     assert runner.post("log", {"offset": 0, "text": "a\0b\n"}).status_code == 204
-    assert runner.finish("failed", sentence="\0 was printed.").status_code == 204
+    assert runner.finish("failed", message="\0 was printed.").status_code == 204
     job = ann.get("/v1/jobs").json()["jobs"][0]
     log = ann.get(f"/v1/jobs/{job['id']}/log").json()["text"]
     assert log[0] + log[2:4] == "ab\n"

@@ -44,13 +44,13 @@ def test_dependents_start_or_are_blocked(farm: Farm, ann: httpx.Client) -> None:
     staged = [file["path"] for file in follower.http.get("/v1/runner/job").json()["files"]]
     assert "demo/render_results/out/frame_0001.png" in staged
     follower.claim()
-    follower.finish("failed", sentence="No.", permanent=True)
+    follower.finish("failed", message="No.", permanent=True)
     assert states(ann) == {"a": "completed", "b": "failed", "c": "blocked"}
-    assert jobs_of(ann)["c"]["sentence"] == "Blocked: 'b' failed."
+    assert jobs_of(ann)["c"]["message"] == "Blocked: 'b' failed."
     assert jobs_of(ann)["c"]["reason"] == JobReason.JOBS
     ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/retry").raise_for_status()
     assert states(ann)["c"] == "pending"
-    assert jobs_of(ann)["c"]["sentence"] == "Waits for 'b'."
+    assert jobs_of(ann)["c"]["message"] == "Waits for 'b'."
 
 
 def test_what_is_so_already_what_makes_no_sense_and_what_another_job_decides(
@@ -61,12 +61,12 @@ def test_what_is_so_already_what_makes_no_sense_and_what_another_job_decides(
     runner = FakeRunner(farm)
     runner.claim()
     assert ann.post(f"{a}/resume").raise_for_status().json()["state"] == "running"
-    runner.finish("failed", sentence="No.", permanent=True)
+    runner.finish("failed", message="No.", permanent=True)
     assert ann.post(f"{a}/stop").raise_for_status().json()["state"] == "failed"
     for action in ("suspend", "resume"):
         assert ann.post(f"{a}/{action}").json()["code"] == "conflict"
     job = ann.post(f"{b}/retry").raise_for_status().json()
-    assert (job["state"], job["sentence"]) == ("blocked", "Blocked: 'a' failed.")
+    assert (job["state"], job["message"]) == ("blocked", "Blocked: 'a' failed.")
     ann.post(f"{a}/retry").raise_for_status()
     assert states(ann)["b"] == "pending"
 
@@ -77,14 +77,14 @@ def test_a_diamond_is_blocked_through_and_through_and_comes_back(
     ann.post("/v1/submissions", json=graph(d=["b", "c"], b=["a"], c=["a"], a=[]))
     runner = FakeRunner(farm)
     runner.claim()
-    runner.finish("failed", sentence="No camera.", permanent=True)
+    runner.finish("failed", message="No camera.", permanent=True)
     assert states(ann) == {"a": "failed", "b": "blocked", "c": "blocked", "d": "blocked"}
-    assert jobs_of(ann)["d"]["sentence"] == "Blocked: 'a' failed ('b' needs it)."
+    assert jobs_of(ann)["d"]["message"] == "Blocked: 'a' failed ('b' needs it)."
     # One of two reasons goes away: the other one stays, and is named.
     ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/stop").raise_for_status()
     ann.post(f"/v1/jobs/{jobs_of(ann)['a']['id']}/retry").raise_for_status()
-    assert jobs_of(ann)["c"]["sentence"] == "Waits for 'a'."
-    assert jobs_of(ann)["d"]["sentence"] == "Blocked: 'b' was stopped."
+    assert jobs_of(ann)["c"]["message"] == "Waits for 'a'."
+    assert jobs_of(ann)["d"]["message"] == "Blocked: 'b' was stopped."
     # What was stopped while it waited does not start before its turn.
     assert ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/retry").json()["state"] == "pending"
     assert states(ann)["d"] == "pending"
@@ -119,17 +119,17 @@ def test_a_job_that_waits_is_stopped_once_nobody_renders_it_any_more(
     if waits == "blocked":
         other = FakeRunner(farm, 3)
         other.claim()
-        other.finish("failed", sentence="No.", permanent=True)
+        other.finish("failed", message="No.", permanent=True)
     assert states(ann)["b"] == waits
     for _ in range(2):
         job = ann.post(f"/v1/jobs/{b}/stop").json()
-        assert (job["state"], job["sentence"]) == ("stopping", "Stopped by its user.")
+        assert (job["state"], job["message"]) == ("stopping", "Stopped by its user.")
     assert runner.beat(2) == "stop"
     runner.finish("stopped", frame=2)
     assert runner.claim() == []
     wait_for(ann, lambda _: states(ann)["b"] == "stopped")
     job = jobs_of(ann)["b"]
-    assert (job["sentence"], job["frames_running"]) == ("Stopped by its user.", 0)
+    assert (job["message"], job["frames_running"]) == ("Stopped by its user.", 0)
 
 
 def test_a_budget_stops_a_job_that_waits_while_it_is_rendered(
@@ -143,7 +143,7 @@ def test_a_budget_stops_a_job_that_waits_while_it_is_rendered(
     farm.wakeup.notify()
     wait_for(ann, lambda _: states(ann)["b"] == "stopping")
     assert runner.beat(2) == "stop"
-    assert "budget of 20 credits" in jobs_of(ann)["b"]["sentence"]
+    assert "budget of 20 credits" in jobs_of(ann)["b"]["message"]
 
 
 def test_a_suspended_job_waits_for_what_it_needs_when_it_goes_on(
@@ -168,7 +168,7 @@ def test_whoever_suspends_everything_suspends_what_is_blocked_too(
     ann.post("/v1/submissions", json=graph(a=[], b=["a"]))
     runner = FakeRunner(farm)
     runner.claim()
-    runner.finish("failed", sentence="No camera.", permanent=True)
+    runner.finish("failed", message="No camera.", permanent=True)
     assert runner.claim() == []
     ann.post("/v1/jobs/suspend").raise_for_status()
     assert states(ann) == {"a": "failed", "b": "suspended"}
@@ -196,7 +196,7 @@ def test_what_has_not_begun_waits_while_what_it_needs_is_done_anew(
     a = jobs_of(ann)["a"]["id"]
     ann.post(f"/v1/jobs/{a}/retry_all").raise_for_status()
     assert states(ann) == {"a": "ready", "b": "pending", "c": "pending"}
-    assert jobs_of(ann)["b"]["sentence"] == "Waits for 'a'."
+    assert jobs_of(ann)["b"]["message"] == "Waits for 'a'."
     assert follower.claim() == []
     assert follower.reason == "The job is pending."
     runner = given(farm, runner, 3, [1])
@@ -216,8 +216,8 @@ def test_a_chain_of_hundreds_is_blocked_and_let_go_at_once(farm: Farm, ann: http
     first = jobs_of(ann)["j0"]["id"]
     runner = FakeRunner(farm)
     runner.claim()
-    runner.finish("failed", sentence="No.", permanent=True)
+    runner.finish("failed", message="No.", permanent=True)
     assert sorted(states(ann).values()) == ["blocked"] * 299 + ["failed"]
-    assert jobs_of(ann)["j299"]["sentence"] == "Blocked: 'j0' failed ('j298' needs it)."
+    assert jobs_of(ann)["j299"]["message"] == "Blocked: 'j0' failed ('j298' needs it)."
     ann.post(f"/v1/jobs/{first}/retry").raise_for_status()
     assert sorted(states(ann).values())[:299] == ["pending"] * 299

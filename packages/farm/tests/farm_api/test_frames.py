@@ -13,8 +13,8 @@ from .runners import FakeRunner, given, job_of
 def flag(
     frame: int, code: str = "empty", certainty: str = "hint", text: str = ""
 ) -> dict[str, Any]:
-    sentence = text or f"Frame {frame} is empty: every pixel is black."
-    return {"frame": frame, "code": code, "certainty": certainty, "sentence": sentence}
+    message = text or f"Frame {frame} is empty: every pixel is black."
+    return {"frame": frame, "code": code, "certainty": certainty, "message": message}
 
 
 def light(level: int, emptiness: str = "") -> dict[str, Any]:
@@ -79,13 +79,13 @@ def test_a_job_says_what_looks_wrong_while_it_runs_and_when_it_is_completed(
     runner.done(1, flags=[flag(1)])
     first = "Frame 1 is empty: every pixel is black."
     job = job_of(ann)
-    assert (job["state"], job["sentence"]) == ("running", f"1 of 4 frames looks wrong. {first}")
+    assert (job["state"], job["message"]) == ("running", f"1 of 4 frames looks wrong. {first}")
     runner.done(2, flags=[flag(2, "one_colour", text="Frame 2 has one colour only.")])
     runner.done(3)
     runner.done(4)
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("completed", 4, 0)
-    assert job["sentence"] == (f"2 of 4 frames look wrong. {first} Frame 2 has one colour only.")
+    assert job["message"] == (f"2 of 4 frames look wrong. {first} Frame 2 has one colour only.")
     assert noticed(ann) == {1: [("empty", "hint")], 2: [("one_colour", "hint")]}
 
 
@@ -93,7 +93,7 @@ def test_a_healthy_job_says_nothing(ann: httpx.Client, runner: FakeRunner) -> No
     for frame in (1, 2, 3, 4):
         runner.done(frame)
     job = job_of(ann)
-    assert (job["state"], job["sentence"]) == ("completed", "")
+    assert (job["state"], job["message"]) == ("completed", "")
     assert frames_of(ann, flagged=True) == []
 
 
@@ -107,7 +107,7 @@ def test_hindsight_replaces_a_hint_and_what_is_certain_is_told_first(
     assert noticed(ann)[3] == [("empty", "hint")]
     runner.done(4, picture=PICTURE)
     assert noticed(ann) == {1: [("one_colour", "hint")], 3: [("empty", "certain")]}
-    assert job_of(ann)["sentence"] == (
+    assert job_of(ann)["message"] == (
         "2 of 4 frames look wrong. Frame 3 is empty: every pixel is black, unlike frames 2 and 4."
         f" {even}"
     )
@@ -124,7 +124,7 @@ def test_frames_of_different_runners_are_compared(farm: Farm, ann: httpx.Client)
     assert noticed(ann) == {}
     one.done(1, picture=PICTURE)
     assert noticed(ann) == {2: [("outlier", "hint")]}
-    assert job_of(ann)["sentence"] == (
+    assert job_of(ann)["message"] == (
         "1 of 4 frames looks wrong. Frame 2 looks different from frames 1 and 3, which look alike."
     )
 
@@ -155,7 +155,7 @@ def test_flags_of_frames_that_the_claim_has_not_delivered_are_ignored(
 
 
 @pytest.mark.parametrize(
-    "change", [{"code": "ugly"}, {"certainty": "maybe"}, {"sentence": "x" * 501}, {"frame": 2**40}]
+    "change", [{"code": "ugly"}, {"certainty": "maybe"}, {"message": "x" * 501}, {"frame": 2**40}]
 )
 def test_flags_that_make_no_sense_are_refused(
     ann: httpx.Client, runner: FakeRunner, change: dict[str, Any]
@@ -189,7 +189,7 @@ def test_a_frame_that_is_rendered_again_loses_its_flags(
     runner.finish()
     ann.post(f"/v1/jobs/{job_of(ann)['id']}/retry_all").raise_for_status()
     assert frames_of(ann, flagged=True) == []
-    assert job_of(ann)["sentence"] == ""
+    assert job_of(ann)["message"] == ""
     again = given(farm, runner, 2, [1, 2, 3, 4])
     again.done(1, picture=PICTURE)
     again.done(2, flags=[flag(2)], picture=BLACK)
@@ -200,10 +200,10 @@ def test_a_frame_that_is_rendered_again_loses_its_flags(
 
 def test_a_failed_job_says_why_and_what_looks_wrong(ann: httpx.Client, runner: FakeRunner) -> None:
     runner.done(1, flags=[flag(1)])
-    runner.finish("failed", sentence="It broke.", permanent=True)
+    runner.finish("failed", message="It broke.", permanent=True)
     job = job_of(ann)
     assert job["state"] == "failed"
-    assert job["sentence"] == (
+    assert job["message"] == (
         "Failed: frames 2-4. It broke. 1 of 4 frames looks wrong. Frame 1 is empty: every pixel"
         " is black."
     )

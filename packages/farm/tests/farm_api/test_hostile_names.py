@@ -38,14 +38,14 @@ PLANTED = {
     "submissions": ["project", "name", "output_folder"],
     "jobs": [
         *("client_id", "name", "app_version", "operation", "scene", "warnings", "plugins"),
-        *("machine_type", "sentence", "noticed"),
+        *("machine_type", "message", "noticed"),
     ],
     "outputs": ["path"],
     "runners": ["host"],
-    "claims": ["frames", "sentence", "marker"],
+    "claims": ["frames", "message", "marker"],
     "host_failures": ["host"],
     "log_chunks": ["text"],
-    "frame_flags": ["sentence"],
+    "frame_flags": ["message"],
 }
 
 
@@ -83,10 +83,10 @@ def place(
     runner = FakeRunner(farm, host="node")
     program = {"app": "blender", "version": "3.4.1", "plugins": ["x:1"]}
     runner.claim(programs=[program])
-    flag = {"frame": 1, "code": "empty", "certainty": "hint", "sentence": "looks odd"}
+    flag = {"frame": 1, "code": "empty", "certainty": "hint", "message": "looks odd"}
     runner.done(1, flags=[flag]).raise_for_status()
     runner.post("log", {"offset": 0, "text": f"begin\n{HOSTILE}\nend\n"}).raise_for_status()
-    runner.finish("failed", sentence=HOSTILE, marker=HOSTILE, frame=2).raise_for_status()
+    runner.finish("failed", message=HOSTILE, marker=HOSTILE, frame=2).raise_for_status()
     job = job_of(ann)["id"]
     plant(farm)
     return farm.data_dir, job

@@ -59,7 +59,7 @@ def test_time_is_paid_whatever_came_of_it_but_not_waiting_for_a_licence(
     worked(farm, 30)
     runner.beat(1)
     assert job_of(ann)["credits"] == pytest.approx(30, abs=5)
-    runner.finish(outcome, sentence="So it ended.")
+    runner.finish(outcome, message="So it ended.")
     assert job_of(ann)["credits"] == pytest.approx(cost, abs=5 if cost else 0)
     assert money(ann)[1] == pytest.approx(job_of(ann)["credits"])
     adds_up(farm)
@@ -75,7 +75,7 @@ def test_only_a_short_time_without_a_licence_is_free(
         runner.done(1)
     worked(farm, 600 - 10 * (not delivers))
     runner.beat(2)
-    runner.finish("no_licence", sentence="It lost its licence.")
+    runner.finish("no_licence", message="It lost its licence.")
     job = job_of(ann)
     # Who has delivered a frame had a licence: all of it is paid.
     paid = 610 if delivers else 600 - FREE_SECONDS_OF_A_TRY
@@ -94,7 +94,7 @@ def test_what_a_renderer_computed_is_paid_also_without_a_licence(
     runner = started(farm, ann)
     worked(farm, 30)
     runner.beat(1)
-    runner.finish("no_licence", sentence="None left.", processor_seconds=used)
+    runner.finish("no_licence", message="None left.", processor_seconds=used)
     # What the renderer did not compute counts by the wall clock.
     assert job_of(ann)["credits"] == pytest.approx(cost, abs=5 if cost else 0)
     assert money(ann)[1] == pytest.approx(job_of(ann)["credits"])
@@ -124,7 +124,7 @@ def test_without_a_licence_a_day_of_an_account_has_its_limit_whatever_its_jobs(
         connection.execute(insert(claims).values(**(dict(row.one()) | ended)))
     worked(farm, 30)
     runner.beat(1)
-    runner.finish("no_licence", sentence="None left.")
+    runner.finish("no_licence", message="None left.")
     paid = 20 if hours_ago < 24 else 0
     job = ann.get(f"/v1/jobs/{job_id}").json()
     assert job["credits"] == pytest.approx(paid, abs=5 if paid else 0)

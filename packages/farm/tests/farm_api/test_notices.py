@@ -112,7 +112,7 @@ def test_a_failure_is_told_with_its_reason(farm: Farm, ann: httpx.Client, mail: 
     submit(ann, [], ["0"])
     runner = FakeRunner(farm)
     runner.claim()
-    runner.finish("failed", sentence="No camera.", permanent=True)
+    runner.finish("failed", message="No camera.", permanent=True)
     ((subject, text),) = mail.told()
     assert subject == "'demo' has ended, but not all of it is done"
     assert re.search(r"^0: failed, 0 of 1 frames, \d\.\d\d credits\. No camera\.$", text, re.M)

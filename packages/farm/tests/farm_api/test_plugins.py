@@ -139,7 +139,7 @@ def test_a_host_without_the_program_or_its_plug_in_gets_nothing_of_the_job(
     if lacks:
         assert frames == []
         assert runner.reason == f"'node1' has no {lacks}: another machine shall do this job."
-        sentences = [job["sentence"] for job in ann.get("/v1/jobs").json()["jobs"]]
-        assert f"Waits for another machine: 'node1' has no {lacks}." in sentences
+        messages = [job["message"] for job in ann.get("/v1/jobs").json()["jobs"]]
+        assert f"Waits for another machine: 'node1' has no {lacks}." in messages
     else:
         assert frames

@@ -170,10 +170,10 @@ def test_what_is_not_there_is_refused_by_field(
     assert answer.status_code == 400, answer.text
     errors = answer.json()["errors"]
     assert list(errors) == [f"jobs[0].{field}"]
-    (sentence,) = errors[f"jobs[0].{field}"]
-    assert sentence.endswith(".")
+    (message,) = errors[f"jobs[0].{field}"]
+    assert message.endswith(".")
     for word in words:
-        assert word in sentence
+        assert word in message
 
 
 @pytest.mark.parametrize("operation", ["sim", "batch"])
@@ -192,8 +192,8 @@ def test_what_is_computed_in_order_has_one_range(
     answer = ann.post("/v1/submissions/check", json=spec(**asked))
     assert answer.status_code == (200 if fits else 400), answer.text
     if not fits:
-        (sentence,) = answer.json()["errors"]["jobs[0].frames"]
-        assert sentence.startswith(f"hou {operation} computes its frames in order")
+        (message,) = answer.json()["errors"]["jobs[0].frames"]
+        assert message.startswith(f"hou {operation} computes its frames in order")
 
 
 def test_what_runners_tell_is_offered_for_a_day(farm: Farm, ann: httpx.Client) -> None:
@@ -296,8 +296,8 @@ def test_jobs_of_one_usd_scene_that_would_overwrite_each_other_are_refused(
     jobs.append(jobs[0] | {"id": "j2", "name": "xpu", "params": {"frames": "4 6", **second}})
     answer = ann.post("/v1/submissions/check", json=body)
     if clash:
-        (sentence,) = answer.json()["errors"]["jobs[1].disk_output_path"]
-        assert sentence == (
+        (message,) = answer.json()["errors"]["jobs[1].disk_output_path"]
+        assert message == (
             f"'xpu' and 'beauty' would both write '{clash}' (frames 4). "
             "Give each job its own disk_output_path."
         )

@@ -42,7 +42,7 @@ def an_hour_later(farm: Farm) -> None:
 def test_who_waits_for_a_machine_does_not_hang(queue: Farm, ann: httpx.Client) -> None:
     ann.post("/v1/submissions", json=spec(instances=1))
     runner = FakeRunner(queue)
-    wait_for(ann, lambda job: BUSY in job["sentence"])
+    wait_for(ann, lambda job: BUSY in job["message"])
 
     an_hour_later(queue)
 
@@ -50,7 +50,7 @@ def test_who_waits_for_a_machine_does_not_hang(queue: Farm, ann: httpx.Client) -
     assert len(queue.engine.launched) == 1
     queue.engine.queue.clear()
     assert runner.claim() == [1, 2, 3, 4]
-    wait_for(ann, lambda job: BUSY not in job["sentence"])
+    wait_for(ann, lambda job: BUSY not in job["message"])
 
 
 def test_who_has_left_the_queue_and_says_nothing_does(queue: Farm, ann: httpx.Client) -> None:

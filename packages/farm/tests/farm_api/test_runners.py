@@ -88,7 +88,7 @@ def test_a_frame_that_crashes_before_a_heartbeat_fails_alone(farm: Farm, ann: ht
     for _ in range(3):
         assert runner.claim()[0] == 1
         runner.beat()  # While the scene loads.
-        runner.finish("failed", sentence="Ended by SIGSEGV.", frame=1)
+        runner.finish("failed", message="Ended by SIGSEGV.", frame=1)
     frames = runner.claim()
     assert frames == list(range(2, 10))
     assert (job_of(ann)["state"], job_of(ann)["frames_failed"]) == ("running", 1)
@@ -96,7 +96,7 @@ def test_a_frame_that_crashes_before_a_heartbeat_fails_alone(farm: Farm, ann: ht
         runner.done(frame)
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 8, 1)
-    assert job["sentence"] == "Failed: frame 1. Ended by SIGSEGV."
+    assert job["message"] == "Failed: frame 1. Ended by SIGSEGV."
 
 
 def test_one_call_ends_a_claim_and_gives_the_next(farm: Farm, ann: httpx.Client) -> None:
@@ -104,12 +104,12 @@ def test_one_call_ends_a_claim_and_gives_the_next(farm: Farm, ann: httpx.Client)
     runner = FakeRunner(farm)
     assert runner.claim() == [1, 2]
     runner.done(1)
-    finish = {"outcome": "failed", "sentence": "Blender was killed.", "exit_code": -9}
+    finish = {"outcome": "failed", "message": "Blender was killed.", "exit_code": -9}
     ended = {"claim_id": runner.claim_id, "finish": finish}
     assert runner.claim(ended=ended) == [2]
     job = job_of(ann)
     assert (job["frames_done"], job["frames_running"]) == (1, 1)
-    assert "Blender was killed." in job["sentence"]
+    assert "Blender was killed." in job["message"]
     (now, before) = ann.get(f"/v1/jobs/{job['id']}/tasks").json()["tasks"]
     assert (before["outcome"], before["exit_code"]) == ("failed", -9)
     assert now["id"] == runner.claim_id
@@ -128,10 +128,10 @@ def test_the_end_of_a_claim_that_was_lost_is_passed_over(farm: Farm, ann: httpx.
     late, other = FakeRunner(farm), FakeRunner(farm, 2)
     assert late.claim() == [1]
     silence(farm)
-    wait_for(ann, lambda job: "silent" in job["sentence"])
+    wait_for(ann, lambda job: "silent" in job["message"])
     assert other.claim() == [1]
     for claim_id in (late.claim_id, other.claim_id):
-        finish = {"outcome": "failed", "sentence": "No.", "permanent": True}
+        finish = {"outcome": "failed", "message": "No.", "permanent": True}
         assert late.claim(ended={"claim_id": claim_id, "finish": finish}) == [2]
     job = job_of(ann)
     assert (job["state"], job["frames_failed"], job["frames_running"]) == ("running", 0, 2)
@@ -178,7 +178,7 @@ def test_a_runner_that_was_only_silent_has_lost_its_claim_all_the_same(
     late, other = FakeRunner(farm), FakeRunner(farm, 2)
     assert late.claim() == [1]
     silence(farm)
-    wait_for(ann, lambda job: "silent" in job["sentence"])
+    wait_for(ann, lambda job: "silent" in job["message"])
     assert other.claim() == [1]
     before = ann.get("/v1/me").json()["credits_available"]
     data = b"pixels of the late one"
@@ -186,7 +186,7 @@ def test_a_runner_that_was_only_silent_has_lost_its_claim_all_the_same(
     for answer in (
         upload,
         late.done_refused(1),
-        late.finish("failed", sentence="No.", permanent=True),
+        late.finish("failed", message="No.", permanent=True),
         late.post("heartbeat", {}),
         late.post("log", {"offset": 0, "text": "late"}),
     ):
@@ -208,7 +208,7 @@ def test_a_runner_that_stays_silent_is_ended_for_it_holds_a_slot(
     frozen = FakeRunner(farm)
     frozen.claim()
     silence(farm)
-    wait_for(ann, lambda job: "silent" in job["sentence"])
+    wait_for(ann, lambda job: "silent" in job["message"])
     with farm.database.write() as connection:
         connection.execute(update(claims).values(ended_at=datetime.now(UTC) - timedelta(minutes=1)))
     farm.wakeup.notify()
@@ -239,7 +239,7 @@ def test_a_silent_claim_expires(farm: Farm, ann: httpx.Client) -> None:
     runner = FakeRunner(farm)
     runner.claim()
     silence(farm)
-    assert "silent" in job_of(ann)["sentence"]
+    assert "silent" in job_of(ann)["message"]
     assert runner.post("heartbeat", {}).status_code == 410
     assert runner.done_refused(1).status_code == 410
     # The same runner may go on: it was only slow.
@@ -251,20 +251,20 @@ def test_a_frame_that_keeps_failing_is_given_up(farm: Farm, ann: httpx.Client) -
     runner = FakeRunner(farm)
     assert runner.claim() == [1, 2, 3]
     runner.done(1)
-    runner.finish("failed", sentence="Blender was killed.", exit_code=-9)
+    runner.finish("failed", message="Blender was killed.", exit_code=-9)
     assert job_of(ann)["reason"] == JobReason.TRYING_AGAIN
-    assert "Blender was killed." in job_of(ann)["sentence"]
+    assert "Blender was killed." in job_of(ann)["message"]
     for _ in range(2):
         assert runner.claim() == [2, 3]
         runner.post("heartbeat", {"frame": 2})
-        runner.finish("failed", sentence="Blender was killed.")
+        runner.finish("failed", message="Blender was killed.")
     assert runner.claim() == [3]
     runner.done(3)
     runner.finish()
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 2, 1)
     assert job["reason"] == JobReason.FRAMES
-    assert job["sentence"] == "Failed: frame 2. Blender was killed."
+    assert job["message"] == "Failed: frame 2. Blender was killed."
     assert runner.claim() == []
     ann.post(f"/v1/jobs/{job['id']}/retry").raise_for_status()
     second = FakeRunner(farm, 2)
@@ -279,9 +279,9 @@ def test_a_permanent_failure_ends_the_job_at_once(farm: Farm, ann: httpx.Client)
     runner.claim()
     runner.post("log", {"offset": 0, "text": "hello\n"})
     runner.post("log", {"offset": 0, "text": "hello\n"})
-    runner.finish("failed", sentence="The scene has no camera.", permanent=True)
+    runner.finish("failed", message="The scene has no camera.", permanent=True)
     job = job_of(ann)
-    assert (job["state"], job["sentence"]) == ("failed", "The scene has no camera.")
+    assert (job["state"], job["message"]) == ("failed", "The scene has no camera.")
     assert job["frames_failed"] == 4
     log = ann.get(f"/v1/jobs/{job['id']}/log").json()["text"]
     assert log.count("hello") == 1

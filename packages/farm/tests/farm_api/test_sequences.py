@@ -50,8 +50,8 @@ def wrong(client: httpx.Client, body: dict[str, Any]) -> str:
     errors = answers[0].json()["errors"]
     assert answers[1].json()["errors"] == errors
     assert list(errors) == ["jobs[1].path"]
-    (sentence,) = errors["jobs[1].path"]
-    return str(sentence)
+    (message,) = errors["jobs[1].path"]
+    return str(message)
 
 
 @pytest.mark.parametrize("mark", ["####", "%04d", "$F4"])
@@ -75,9 +75,9 @@ def test_images_on_the_farm(ann: httpx.Client) -> None:
         send(ann, f"demo/plates/a.{frame}.exr", b"x%d" % frame)
     good = submission(film("demo/plates/a.#.exr", frames="8 10"))
     assert ann.post("/v1/submissions", json=good).status_code == 201
-    sentence = wrong(ann, submission(film("demo/plates/a.#.exr", frames="5 10")))
-    assert sentence.endswith(": frames 5-7.")
-    assert "'demo/plates/a.#.exr'" in sentence
+    message = wrong(ann, submission(film("demo/plates/a.#.exr", frames="5 10")))
+    assert message.endswith(": frames 5-7.")
+    assert "'demo/plates/a.#.exr'" in message
 
 
 def test_images_on_their_way(ann: httpx.Client) -> None:
@@ -97,13 +97,13 @@ def test_frames_that_the_needed_job_does_not_render(ann: httpx.Client) -> None:
     "path", [f"{OUT}/fram_####.png", f"{OUT}/frame_##.png", "demo/frame_####.png"]
 )
 def test_the_nearest_name_is_told(ann: httpx.Client, path: str) -> None:
-    sentence = wrong(ann, submission(film(path, ["j1"])))
-    assert sentence.endswith(f"Did you mean '{OUT}/frame_####.png'?")
+    message = wrong(ann, submission(film(path, ["j1"])))
+    assert message.endswith(f"Did you mean '{OUT}/frame_####.png'?")
 
 
 def test_without_the_dependency_it_is_not_there(ann: httpx.Client) -> None:
-    sentence = wrong(ann, submission(film(f"{OUT}/frame_####.png")))
-    assert "add_dependencies" in sentence
+    message = wrong(ann, submission(film(f"{OUT}/frame_####.png")))
+    assert "add_dependencies" in message
 
 
 @pytest.mark.parametrize(

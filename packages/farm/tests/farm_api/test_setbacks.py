@@ -25,7 +25,7 @@ def fail(runner: FakeRunner, times: int) -> None:
     for _ in range(times):
         frames = runner.claim()
         runner.beat(frames[0])
-        runner.finish("failed", sentence="The driver crashed.", exit_code=139)
+        runner.finish("failed", message="The driver crashed.", exit_code=139)
 
 
 def pause(farm: Farm) -> float:
@@ -44,11 +44,11 @@ def test_a_bad_host_is_avoided_and_its_failures_are_forgiven(farm: Farm, ann: ht
     assert bad.reason == "'node1' failed 3 times in a row: another machine shall do this job."
     job = job_of(ann)
     assert job["reason"] == JobReason.OTHER_MACHINE
-    assert "node1" in job["sentence"]
+    assert "node1" in job["message"]
     assert (job["state"], job["frames_failed"]) == ("running", 0)
     assert 0 < pause(farm) <= REFUSED_PAUSE_SECONDS
     good.done(1)
-    assert job_of(ann)["sentence"] == ""
+    assert job_of(ann)["message"] == ""
     while frames := good.claim():
         for frame in frames:
             good.done(frame)
@@ -65,7 +65,7 @@ def test_what_a_bad_host_cost_is_given_back_once(farm: Farm, ann: httpx.Client) 
         with farm.database.write() as connection:
             of_it = claims.c.id == bad.claim_id
             connection.execute(update(claims).where(of_it).values(unposted_seconds=10.0))
-        bad.finish("failed", sentence="The driver crashed.")
+        bad.finish("failed", message="The driver crashed.")
         assert job_of(ann)["credits"] == pytest.approx(delivered + cost, abs=3)
         bad.claim()
     # Only that another machine delivers says whose fault it was.
@@ -90,7 +90,7 @@ def test_what_a_scene_cost_that_fails_everywhere_stays_paid(farm: Farm, ann: htt
     second.claim()
     fail(first, 3)
     assert first.claim() == []
-    second.finish("failed", sentence="The driver crashed.")
+    second.finish("failed", message="The driver crashed.")
     fail(second, 3)
     kinds = [each["kind"] for each in ann.get("/v1/me/credits").json()["movements"]]
     assert set(kinds) == {"usage", "grant"}
@@ -111,7 +111,7 @@ def test_the_only_host_is_never_avoided_and_the_job_ends(farm: Farm, ann: httpx.
     assert runner.claim() == []
     job = job_of(ann)
     assert (job["state"], job["frames_failed"]) == ("failed", 2)
-    assert job["sentence"] == "The driver crashed."
+    assert job["message"] == "The driver crashed."
 
 
 def let_it_pass(farm: Farm) -> None:
@@ -132,15 +132,15 @@ def test_a_host_that_cannot_do_a_job_is_no_reason_to_avoid_another(
     ann.post("/v1/submissions", json=spec(params={"frames": "1"}, instances=1))
     unfit = FakeRunner(farm, 1, host="node2")
     assert unfit.claim(programs=WRONG) == []
-    sentence = "Waits for another machine: 'node2' has no blender 3.4.1."
-    assert job_of(ann)["sentence"] == sentence
+    message = "Waits for another machine: 'node2' has no blender 3.4.1."
+    assert job_of(ann)["message"] == message
     let_it_pass(farm)
     runner = FakeRunner(farm, 2, host="node1")
     assert runner.claim(programs=RIGHT) == [1]
-    assert job_of(ann)["sentence"] == ""  # It is being rendered.
-    runner.finish("failed", sentence="The driver crashed.")
+    assert job_of(ann)["message"] == ""  # It is being rendered.
+    runner.finish("failed", message="The driver crashed.")
     fail(runner, 5)  # Its frame is forgiven once.
-    assert (job_of(ann)["state"], job_of(ann)["sentence"]) == ("failed", "The driver crashed.")
+    assert (job_of(ann)["state"], job_of(ann)["message"]) == ("failed", "The driver crashed.")
 
 
 def test_what_came_out_is_not_tried_again_any_more(farm: Farm, ann: httpx.Client) -> None:
@@ -148,12 +148,12 @@ def test_what_came_out_is_not_tried_again_any_more(farm: Farm, ann: httpx.Client
     runner = FakeRunner(farm, host="node1")
     runner.claim()
     runner.done(1)
-    runner.finish("failed", sentence="It crashed.")
+    runner.finish("failed", message="It crashed.")
     assert job_of(ann)["reason"] == JobReason.TRYING_AGAIN
     assert runner.claim() == [2, 3, 4]
     assert job_of(ann)["reason"] == JobReason.TRYING_AGAIN
     runner.done(2)
-    assert job_of(ann)["sentence"] == ""
+    assert job_of(ann)["message"] == ""
 
 
 def test_who_has_the_licence_goes_on_while_others_wait_for_one(
@@ -165,11 +165,11 @@ def test_who_has_the_licence_goes_on_while_others_wait_for_one(
         frames = has.claim()
         has.done(frames[0])
         assert other.claim() != []
-        other.finish("no_licence", sentence="All are taken.")
+        other.finish("no_licence", message="All are taken.")
         # Not longer each time: the one that is there may become free.
         assert 25 < pause(farm) <= 30
-        sentence = "Waits for another licence. All are taken. Next try at "
-        assert job_of(ann)["sentence"].startswith(sentence)
+        message = "Waits for another licence. All are taken. Next try at "
+        assert job_of(ann)["message"].startswith(message)
         assert other.claim() == []
         for frame in frames[1:]:
             has.done(frame)
@@ -178,10 +178,10 @@ def test_who_has_the_licence_goes_on_while_others_wait_for_one(
     frames = has.claim()
     has.done(frames[0])
     assert other.claim() != []
-    other.finish("no_licence", sentence="All are taken.")
-    has.finish("no_licence", sentence="Lost it.")
+    other.finish("no_licence", message="All are taken.")
+    has.finish("no_licence", message="Lost it.")
     assert job_of(ann)["reason"] == JobReason.OTHER_LICENCE
-    assert "All are taken" in job_of(ann)["sentence"]
+    assert "All are taken" in job_of(ann)["message"]
     assert has.claim() == []
 
 
@@ -193,11 +193,11 @@ def test_a_user_who_wants_it_tried_now_need_not_wait_for_the_licence(
     job_id = job_of(ann)["id"]
     runner = FakeRunner(farm)
     runner.claim()
-    runner.finish("no_licence", sentence="All are taken.")
+    runner.finish("no_licence", message="All are taken.")
     assert runner.claim() == []
     for action in actions:
         ann.post(f"/v1/jobs/{job_id}/{action}").raise_for_status()
-    assert job_of(ann)["sentence"] == ""
+    assert job_of(ann)["message"] == ""
     assert FakeRunner(farm, 2).claim() == [1, 2, 3, 4]
 
 
@@ -207,20 +207,20 @@ def test_a_job_without_a_licence_waits_longer_each_time(farm: Farm, ann: httpx.C
     runner = FakeRunner(farm)
     for number, seconds in enumerate((30, 60, 120, 240), 2):
         assert runner.claim() == [1, 2]
-        runner.finish("no_licence", sentence=f"No licence: {line}.", marker=line, exit_code=100)
+        runner.finish("no_licence", message=f"No licence: {line}.", marker=line, exit_code=100)
         assert seconds - 5 < pause(farm) <= seconds
         job = job_of(ann)
         assert (job["state"], job["frames_failed"]) == ("running", 0)
         assert job["reason"] == JobReason.LICENCE
-        assert line in job["sentence"]
+        assert line in job["message"]
         assert runner.claim() == []
         assert runner.reason == "The job waits for a licence."
         let_it_pass(farm)
         runner = FakeRunner(farm, number)
     assert runner.claim() == [1, 2]
     runner.done(1)
-    assert job_of(ann)["sentence"] == ""
-    runner.finish("no_licence", sentence="Lost it.")
+    assert job_of(ann)["message"] == ""
+    runner.finish("no_licence", message="Lost it.")
     assert 25 < pause(farm) <= 30
 
 
@@ -231,7 +231,7 @@ def test_every_task_keeps_how_it_ended(farm: Farm, ann: httpx.Client) -> None:
     runner.claim()
     runner.done(1)
     runner.post("log", {"offset": 0, "text": "Error: out of memory\n"})
-    runner.finish("failed", sentence="It broke.", exit_code=11, marker="Error: out of memory")
+    runner.finish("failed", message="It broke.", exit_code=11, marker="Error: out of memory")
     broken = runner.claim_id
     runner.claim()
     runner.post("log", {"offset": 0, "text": "all is well\n"})
@@ -247,7 +247,7 @@ def test_every_task_keeps_how_it_ended(farm: Farm, ann: httpx.Client) -> None:
         "frames_done": 1,
         "outcome": "failed",
         "failed": True,
-        "sentence": "It broke.",
+        "message": "It broke.",
         "exit_code": 11,
         "marker": "Error: out of memory",
         "started_at": "",

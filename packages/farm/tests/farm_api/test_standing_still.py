@@ -30,7 +30,7 @@ def test_a_budget_ends_a_job_that_only_fails(farm: Farm, ann: httpx.Client) -> N
     for _ in range(2):
         worked(farm, 26)
         runner.beat(1)
-        runner.finish("failed", sentence="It broke.")
+        runner.finish("failed", message="It broke.")
         runner.claim()
     farm.wakeup.notify()
     wait_for(ann, lambda job: job["state"] in ("stopping", "stopped"))
@@ -48,7 +48,7 @@ def test_a_budget_acts_at_the_metered_amount(
     worked(farm, 21)
     runner.beat(1)  # Which wakes nobody: the scheduler looks by itself.
     wait_for(ann, lambda job: job["state"] == state)
-    assert "budget of 20 credits" in job_of(ann)["sentence"]
+    assert "budget of 20 credits" in job_of(ann)["message"]
     assert runner.beat(1) == ("stop" if action == "STOP" else "yield")
     assert len(told(farm)) == 1
 
@@ -111,7 +111,7 @@ def test_an_empty_account_stands_still_until_a_top_up(farm: Farm) -> None:
         return str(bob.get(f"/v1/jobs/{job_id}").json()["state"])
 
     until(lambda: state(other) == "suspended")
-    assert "no credits" in bob.get(f"/v1/jobs/{other}").json()["sentence"]
+    assert "no credits" in bob.get(f"/v1/jobs/{other}").json()["message"]
     assert runner.beat(1) == "yield"
     runner.done(1)  # What is being rendered may finish.
     assert money(bob)[0] < 0
@@ -134,7 +134,7 @@ def test_a_top_up_does_not_wake_what_its_user_wants_to_rest(farm: Farm) -> None:
     runner.beat(1)
     farm.wakeup.notify()
     wait_for(bob, lambda job: job["state"] == "suspended")
-    assert "It goes on after a top-up." in job_of(bob)["sentence"]
+    assert "It goes on after a top-up." in job_of(bob)["message"]
     bob.post(f"/v1/jobs/{job_of(bob)['id']}/suspend").raise_for_status()
     assert job_of(bob)["reason"] == JobReason.USER
     runner.finish("failed")
@@ -186,16 +186,16 @@ def test_a_user_who_is_enabled_again_without_credits_is_told_so(
     started(farm, ann)
     set_active(farm, False)
 
-    def sentence() -> str:
+    def message() -> str:
         with farm.database.read() as connection:  # type: ignore[attr-defined]
-            said: str = connection.execute(select(jobs.c.sentence)).scalar_one()
+            said: str = connection.execute(select(jobs.c.message)).scalar_one()
         return said
 
-    until(lambda: sentence() == "Suspended: the account is disabled.")
+    until(lambda: message() == "Suspended: the account is disabled.")
     with farm.database.write() as connection:  # type: ignore[attr-defined]
         connection.execute(update(account_table).values(balance_micros=0))
     set_active(farm, True)
-    until(lambda: "no credits left" in job_of(ann)["sentence"])
+    until(lambda: "no credits left" in job_of(ann)["message"])
     assert job_of(ann)["state"] == "suspended"
 
 

@@ -70,7 +70,7 @@ def test_programs_are_believed_before_any_scene_ran_and_never_again(
 
 def test_a_runner_stays_on_its_host(farm: Farm, ann: httpx.Client, thief: FakeRunner) -> None:
     for _ in range(3):  # Failures of another host would make the job avoid it.
-        thief.finish("failed", sentence="No.")
+        thief.finish("failed", message="No.")
         thief.host = "node2"
         thief.claim()
     tasks = ann.get(f"/v1/jobs/{job_of(ann)['id']}/tasks").json()["tasks"]
@@ -195,7 +195,7 @@ def test_a_frame_that_it_was_not_given_is_refused(farm: Farm, thief: FakeRunner)
     thief.done(1)
     for given in (None, 1, 4):
         assert thief.beat(given) == "continue"
-    thief.finish("failed", sentence="No.", frame=99)
+    thief.finish("failed", message="No.", frame=99)
     with farm.database.read() as connection:
         assert connection.execute(select(claims.c.current_frame)).scalar_one() == 2
 

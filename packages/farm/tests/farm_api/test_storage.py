@@ -242,7 +242,7 @@ def test_bytes_without_an_announced_number_are_refused(farm: Farm) -> None:
     assert "how many bytes" in answer.json()["message"]
 
 
-def test_a_full_disk_is_told_in_a_sentence_and_everything_goes_on(farm: Farm) -> None:
+def test_a_full_disk_is_told_in_a_message_and_everything_goes_on(farm: Farm) -> None:
     ann = farm.user("ann@example.com")
     send(ann, "demo/scene.blend", b"scene")
     ann.post("/v1/submissions", json=spec()).raise_for_status()
@@ -277,12 +277,12 @@ def test_results_are_taken_beyond_the_quota_and_no_more_are_begun(farm: Farm) ->
     frames = runner.claim()
     assert runner.done(frames[0], data=b"r" * (20 * KB)).status_code == 204
     job = wait_for_state(farm, ann, "suspended")
-    assert "stores as much as its plan allows" in job["sentence"]
+    assert "stores as much as its plan allows" in job["message"]
     assert job["frames_done"] == 1
     assert refused(put(ann, b"x")) == QUOTA_EXCEEDED
     limit(farm, max_stored=100 * KB)
     job = wait_for_state(farm, ann, "running" if job["frames_running"] else "ready")
-    assert job["sentence"] == ""
+    assert job["message"] == ""
 
 
 def test_jobs_stand_still_while_the_disk_is_full(farm: Farm) -> None:
@@ -291,7 +291,7 @@ def test_jobs_stand_still_while_the_disk_is_full(farm: Farm) -> None:
     fill(farm)
     ann.post("/v1/submissions", json=spec()).raise_for_status()
     job = wait_for_state(farm, ann, "suspended")
-    assert "disk is full" in job["sentence"]
+    assert "disk is full" in job["message"]
     farm.room._given = 0
     FakeRunner(farm)  # It is started.
 

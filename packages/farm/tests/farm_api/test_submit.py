@@ -146,7 +146,7 @@ def test_dependencies_wait_and_circles_are_refused(ann: httpx.Client) -> None:
     body["jobs"] = [second, first]
     jobs = ann.post("/v1/submissions", json=body).json()["jobs"]
     assert [(job["name"], job["state"]) for job in jobs] == [("b", "pending"), ("beauty", "ready")]
-    assert jobs[0]["sentence"] == "Waits for 'beauty'."
+    assert jobs[0]["message"] == "Waits for 'beauty'."
     body = spec()
     body["jobs"] = [first | {"dependencies": ["j2"]}, second]
     answer = ann.post("/v1/submissions/check", json=body)

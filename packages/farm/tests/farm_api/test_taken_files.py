@@ -50,18 +50,18 @@ def test_the_file_of_another_job_stays_and_the_late_one_fails_for_good(
     answer = late.done(1, data=b"late")
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert answer.json()["retry"] is False
-    sentence = answer.json()["message"]
-    assert sentence.startswith(
+    message = answer.json()["message"]
+    assert message.startswith(
         "The job 'beauty' of this submission has written 'frame_0001.png' already."
     )
     assert ann.get("/v1/me").json()["credits_consumed"] == before
-    late.finish("failed", sentence=sentence, frame=1, permanent=True)
+    late.finish("failed", message=message, frame=1, permanent=True)
     assert late.claim() == []
     # What it has may be told again.
     assert first.done(1, data=b"first").status_code == 204
     assert first.done(2, data=b"second").status_code == 204
-    told = {name: (job["state"], job["sentence"]) for name, job in jobs_of(ann).items()}
-    assert told == {"beauty": ("completed", ""), "other take": ("failed", sentence)}
+    told = {name: (job["state"], job["message"]) for name, job in jobs_of(ann).items()}
+    assert told == {"beauty": ("completed", ""), "other take": ("failed", message)}
     assert pixels(ann) == [b"first", b"second"]
 
 

@@ -25,7 +25,7 @@ def give_up(runner: FakeRunner, frame: int) -> None:
                 break
             runner.done(each)
         runner.beat(frame)
-        runner.finish("failed", sentence="Out of memory.")
+        runner.finish("failed", message="Out of memory.")
 
 
 def test_the_rest_follows_when_three_have_succeeded(farm: Farm, ann: httpx.Client) -> None:
@@ -46,7 +46,7 @@ def test_the_rest_is_not_started_when_one_fails_for_good(farm: Farm, ann: httpx.
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 1, 8)
     assert job["reason"] == JobReason.TEST_FRAMES
-    assert job["sentence"] == ("Failed: test frame 5; the other 7 were not started. Out of memory.")
+    assert job["message"] == ("Failed: test frame 5; the other 7 were not started. Out of memory.")
     # Tried again, it is tested again.
     ann.post(f"/v1/jobs/{job['id']}/retry").raise_for_status()
     second = FakeRunner(farm, 2)
@@ -59,7 +59,7 @@ def test_the_rest_is_not_started_when_one_fails_for_good(farm: Farm, ann: httpx.
     for frame in (2, 3, 4, 6, 7, 8, 9):
         second.done(frame)
     job = job_of(ann)
-    assert (job["state"], job["sentence"]) == ("failed", "Failed: frame 5. Out of memory.")
+    assert (job["state"], job["message"]) == ("failed", "Failed: frame 5. Out of memory.")
 
 
 def test_while_the_job_lives_nothing_lets_the_rest_begin(farm: Farm, ann: httpx.Client) -> None:
@@ -67,7 +67,7 @@ def test_while_the_job_lives_nothing_lets_the_rest_begin(farm: Farm, ann: httpx.
     assert runner.claim() == [1, 5, 9]
     ann.post("/v1/jobs/restart_unstarted").raise_for_status()
     runner.done(1)
-    runner.finish("failed", sentence="It broke.", frame=5)
+    runner.finish("failed", message="It broke.", frame=5)
     assert runner.claim() == [5, 9]
 
 
@@ -75,10 +75,10 @@ def test_all_test_frames_that_run_may_finish(farm: Farm, ann: httpx.Client) -> N
     ann.patch("/v1/jobs", json={"instances": 2})
     first, second = FakeRunner(farm), FakeRunner(farm, 2)
     assert (first.claim(), second.claim()) == ([1], [5])
-    first.finish("failed", sentence="No.")
+    first.finish("failed", message="No.")
     for _ in range(2):
         first.claim()
-        first.finish("failed", sentence="No.")
+        first.finish("failed", message="No.")
     assert job_of(ann)["state"] == "running"
     second.done(5)
     assert job_of(ann)["state"] == "failed"

@@ -75,23 +75,23 @@ def test_a_blocked_job_names_one_that_failed_or_was_stopped(nodes: list[Node]) -
     ended = {n.name for n in nodes if n.state in (JobState.FAILED, JobState.STOPPED)}
     for each in review(nodes):
         if each.event is Event.DEPENDENCY_LOST:
-            assert each.said.sentence.split("'")[1] in ended
+            assert each.said.message.split("'")[1] in ended
 
 
 def test_what_a_job_says() -> None:
     running, pending = JobState.RUNNING, JobState.PENDING
-    assert review(chain(running, pending))[0].said.sentence == "Waits for 'job 0'."
-    assert [each.said.sentence for each in review(chain(JobState.FAILED, pending, pending))] == [
+    assert review(chain(running, pending))[0].said.message == "Waits for 'job 0'."
+    assert [each.said.message for each in review(chain(JobState.FAILED, pending, pending))] == [
         "Blocked: 'job 0' failed.",
         "Blocked: 'job 0' failed ('job 1' needs it).",
     ]
     assert (
-        review(chain(JobState.STOPPED, pending))[0].said.sentence == "Blocked: 'job 0' was stopped."
+        review(chain(JobState.STOPPED, pending))[0].said.message == "Blocked: 'job 0' was stopped."
     )
     many = [Node(str(n), f"job {n}", running, []) for n in range(9)]
     last = Node("z", "z", pending, [node.id for node in many])
-    sentence = review([last, *many])[0].said.sentence
-    assert sentence == "Waits for 'job 0', 'job 1', 'job 2', 'job 3', 'job 4' and 4 more."
+    message = review([last, *many])[0].said.message
+    assert message == "Waits for 'job 0', 'job 1', 'job 2', 'job 3', 'job 4' and 4 more."
 
 
 def test_a_chain_of_a_thousand_jobs_is_one_pass() -> None:

@@ -39,7 +39,7 @@ def test_difference_is_a_distance(one, two, three):
 def test_a_frame_unlike_both_neighbours_is_told():
     (found,) = compare([seen(10, 0.3), seen(11, 0.6), seen(13, 0.31)])
     assert (found.frame, found.code, found.certainty) == (11, *OUTLIER)
-    assert found.sentence == "Frame 11 looks different from frames 10 and 13, which look alike."
+    assert found.message == "Frame 11 looks different from frames 10 and 13, which look alike."
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_cuts_movement_and_noise_are_no_outliers(lights):
 def test_an_empty_frame_between_pictures_is_certain():
     (found,) = compare(shot(0.3, 0, 0.3))
     assert (found.frame, found.code, found.certainty) == (1, *EMPTY)
-    assert found.sentence == "Frame 1 is empty: every pixel is black, unlike frames 0 and 2."
+    assert found.message == "Frame 1 is empty: every pixel is black, unlike frames 0 and 2."
 
 
 @pytest.mark.parametrize(

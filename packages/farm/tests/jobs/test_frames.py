@@ -40,7 +40,7 @@ def test_documented_forms(text: str, frames: list[int]) -> None:
         *["²", "9" * 5000, "1 2000000", "1 9999999999"],
     ],
 )
-def test_nonsense_is_refused_with_a_sentence(text: str) -> None:
+def test_nonsense_is_refused_with_a_message(text: str) -> None:
     with pytest.raises(FrameSpecError) as caught:
         parse_frames(text)
     assert str(caught.value).endswith(".")

@@ -99,7 +99,7 @@ WRONG = [
     ("render.farm.yaml", {"frames": "frame"}, "frames: there is no parameter 'frame'"),
     ("render.farm.yaml", {"needs": {"brush": "paint"}}, "paint"),
     ("render.farm.yaml", {"aliases": {"output_format": {"JPG": "JPEG"}}}, "aliases.output_format"),
-    ("render.farm.yaml", {"patterns": {"brush": {"pattern": "(", "sentence": "x"}}}, "patterns"),
+    ("render.farm.yaml", {"patterns": {"brush": {"pattern": "(", "message": "x"}}}, "patterns"),
     ("render.farm.yaml", {"other_program": "paint"}, "paint.farm.yaml"),
     ("render.farm.yaml", {"other_program": "render"}, "other_program"),
     ("render.farm.yaml", {"like": "paint"}, "paint.farm.yaml"),
@@ -113,7 +113,7 @@ WRONG = [
     ("render.farm.yaml", {"timeouts.frame": {"seconds": -1, "parameter": "brush"}}, "seconds"),
     (
         "render.farm.yaml",
-        {"failures.hopeless": [{"marker": "no (?P<file>.*)", "sentence": "No {path}."}]},
+        {"failures.hopeless": [{"marker": "no (?P<file>.*)", "message": "No {path}."}]},
         "{path}",
     ),
     ("render.yaml", {"parameterDefinitions": [{"type": "INT"}]}, "render.yaml"),

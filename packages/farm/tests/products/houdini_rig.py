@@ -30,7 +30,7 @@ class Run:
     def failure(self) -> str:
         assert self.code != 0
         (event,) = self.of("failed")
-        return event["sentence"]
+        return event["message"]
 
     @property
     def files(self) -> list[str]:

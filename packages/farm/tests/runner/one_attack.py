@@ -18,7 +18,7 @@ def main() -> None:
     told = json.load(sys.stdin)
     limits = JobLimits(memory_bytes=told["memory_bytes"])
     finish = end(attack(Path(told["folder"]), told["code"], "required", limits))
-    print(json.dumps([finish.outcome, finish.sentence]))
+    print(json.dumps([finish.outcome, finish.message]))
 
 
 if __name__ == "__main__":

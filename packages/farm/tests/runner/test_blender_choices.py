@@ -1,4 +1,4 @@
-"""What a job may choose of a Blender scene: seen in the pictures, and in the sentences."""
+"""What a job may choose of a Blender scene: seen in the pictures, and in the messages."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class Picture:
     """A rendered frame."""
 
     def __init__(self, farm: Any, folder: Path) -> None:
-        assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.finishes["c1"].sentence
+        assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.finishes["c1"].message
         (output,) = farm.frames[1].outputs
         path = folder / Path(output.path).name
         path.write_bytes(farm.blobs[output.hash])
@@ -90,7 +90,7 @@ def test_what_the_scene_has_not_is_refused_for_good(rig):
     assert rig.run(farm) == 0
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, True)
-    assert finish.sentence == (
+    assert finish.message == (
         "There is no camera 'Red' in the scene 'Shot B'. It has 'Blue'; names are compared exactly."
     )
 
@@ -98,7 +98,7 @@ def test_what_the_scene_has_not_is_refused_for_good(rig):
 def test_a_kind_of_gpu_that_is_not_there_is_named(rig):
     farm = rig.farm("choices.blend", [[1]], gpu=True, gpu_devices="hip:0")
     rig.run(farm)
-    assert "this machine has none that Cycles can use with HIP." in farm.finishes["c1"].sentence
+    assert "this machine has none that Cycles can use with HIP." in farm.finishes["c1"].message
     assert not farm.finishes["c1"].permanent
 
 
@@ -236,7 +236,7 @@ def test_an_add_on_that_the_farm_offers_is_loaded(rig, tmp_path, monkeypatch, pl
     farm = with_vray(rig.farm("vray.blend", [[1]]), offered)
     rig.run(farm)
     # It is loaded: that it has no licence nobody else says.
-    assert farm.finishes["c1"].outcome is Outcome.NO_LICENCE, farm.finishes["c1"].sentence
+    assert farm.finishes["c1"].outcome is Outcome.NO_LICENCE, farm.finishes["c1"].message
 
 
 @pytest.mark.parametrize(
@@ -249,8 +249,8 @@ def test_without_the_plug_in_no_other_engine_takes_its_place(rig, monkeypatch, s
     assert rig.run(farm) == 0
     finish = farm.finishes["c1"]
     assert finish.outcome is Outcome.FAILED
-    assert "VRAY_RENDER_RT is not part of Blender" in finish.sentence
-    assert "plug-in blender_vray: add that to the job's plugins." in finish.sentence
+    assert "VRAY_RENDER_RT is not part of Blender" in finish.message
+    assert "plug-in blender_vray: add that to the job's plugins." in finish.message
 
 
 def test_another_engine_may_render_a_vray_scene(rig, tmp_path):
@@ -267,8 +267,8 @@ def test_a_machine_without_the_add_on_says_where_it_looked(rig, monkeypatch):
     farm.job = farm.job.model_copy(update=update)
     rig.run(farm)
     finish = farm.finishes["c1"]
-    assert "The add-on vray_blender of the plug-in blender_vray:6.20.1 is not" in finish.sentence
-    assert "BLENDER_USER_SCRIPTS" in finish.sentence
+    assert "The add-on vray_blender of the plug-in blender_vray:6.20.1 is not" in finish.message
+    assert "BLENDER_USER_SCRIPTS" in finish.message
     assert not finish.permanent
 
 

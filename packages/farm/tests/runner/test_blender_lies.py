@@ -42,7 +42,7 @@ def failed(rig, farm, *arguments: str):
 def test_a_blocked_driver_is_no_picture(rig):
     finish = failed(rig, rig.farm("driver.blend", [[1]]))
     assert finish.permanent
-    assert "animated by a Python expression that the farm does not run" in finish.sentence
+    assert "animated by a Python expression that the farm does not run" in finish.message
 
 
 def test_denoising_that_this_blender_cannot_do_is_no_picture(rig):
@@ -50,7 +50,7 @@ def test_denoising_that_this_blender_cannot_do_is_no_picture(rig):
         pytest.skip("this Blender can denoise")
     finish = failed(rig, rig.farm("denoise.blend", [[1]]))
     assert finish.permanent
-    assert "denois" in finish.sentence.lower()
+    assert "denois" in finish.message.lower()
 
 
 def test_a_folder_that_cannot_be_written_is_said(rig, tmp_path: Path):
@@ -59,7 +59,7 @@ def test_a_folder_that_cannot_be_written_is_said(rig, tmp_path: Path):
     program.chmod(0o755)
     finish = failed(rig, rig.farm("plain.blend", [[1]]), "--blender", str(program))
     assert not finish.permanent, "another machine may have room"
-    assert "cannot save" in finish.sentence
+    assert "cannot save" in finish.message
 
 
 def test_a_scene_that_is_not_there_is_said(rig):
@@ -67,7 +67,7 @@ def test_a_scene_that_is_not_there_is_said(rig):
     farm.job = farm.job.model_copy(update={"scene": "show/gone.blend"})
     finish = failed(rig, farm)
     assert finish.permanent
-    assert "gone.blend" in finish.sentence
+    assert "gone.blend" in finish.message
 
 
 def test_an_exception_in_a_script_of_the_scene_does_not_happen(rig):
@@ -103,7 +103,7 @@ def test_sigterm_leaves_whole_pictures_only(rig, renderers_of):
     assert runner.wait(60) == 0
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
-    assert "SIGTERM" in finish.sentence or finish.exit_code == 128 + signal.SIGTERM
+    assert "SIGTERM" in finish.message or finish.exit_code == 128 + signal.SIGTERM
     assert 6 not in farm.frames
     for done in farm.frames.values():
         for output in done.outputs:

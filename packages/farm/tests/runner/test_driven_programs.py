@@ -71,12 +71,12 @@ def test_what_goes_wrong_is_noticed(
 ) -> None:
     farm = desk(product).run(order, claims=[[1, 2, 3, 4]])
     assert end(farm).outcome is Outcome.FAILED, farm.log
-    assert end(farm).sentence
+    assert end(farm).message
     # A program that says only in the end that a frame is whole may lose what it had.
     assert set(farm.frames) <= delivered
     if order.startswith(("lie", "truncate")):
         assert set(farm.frames) == delivered, farm.log
-        assert "3" in end(farm).sentence
+        assert "3" in end(farm).message
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -125,14 +125,14 @@ def test_a_frame_of_another_size_is_refused(desk: Callable[[str], Desk], product
     )
     assert end(farm).outcome is Outcome.FAILED
     assert set(farm.frames) == {2, 4}
-    assert f"instead of {width}x{height}" in end(farm).sentence
+    assert f"instead of {width}x{height}" in end(farm).message
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_a_program_that_hangs_is_ended(desk: Callable[[str], Desk], product: str) -> None:
     farm = desk(product).run("hang-at 2", claims=[[1, 2, 3]], silence_timeout=2)
     assert end(farm).outcome is Outcome.FAILED
-    assert "printed nothing for 2 s (silence_timeout)" in end(farm).sentence
+    assert "printed nothing for 2 s (silence_timeout)" in end(farm).message
 
 
 def test_a_file_that_another_job_has_written_ends_the_job_for_good(
@@ -143,7 +143,7 @@ def test_a_file_that_another_job_has_written_ends_the_job_for_good(
         "hang-at 3", claims=[[1, 2, 3, 4]], write_nodes="Write1", taken=[2], silence_timeout=120
     )
     assert end(farm).outcome is Outcome.FAILED
-    assert (end(farm).sentence, end(farm).frame) == ("Another job has written it.", 2)
+    assert (end(farm).message, end(farm).frame) == ("Another job has written it.", 2)
     assert end(farm).permanent
     assert set(farm.frames) == {1}
 
@@ -167,7 +167,7 @@ def test_what_the_scene_does_not_have_fails(
 ) -> None:
     farm = desk(product).run(claims=[[1]], **params)
     assert end(farm).outcome is Outcome.FAILED
-    assert word in end(farm).sentence
+    assert word in end(farm).message
 
 
 SAMPLER = "SettingsImageSampler sampler@1 {\n  type=1;\n}\n"
@@ -186,7 +186,7 @@ def test_vray_takes_its_own_parameters(desk: Callable[[str], Desk]) -> None:
 
 def test_vray_cannot_change_a_sampler_that_is_not_there(desk: Callable[[str], Desk]) -> None:
     farm = desk("vray").run(claims=[[1]], sampling_type="bucket")
-    assert "scene.vrscene has no SettingsImageSampler" in end(farm).sentence
+    assert "scene.vrscene has no SettingsImageSampler" in end(farm).message
     assert end(farm).permanent
 
 
@@ -220,7 +220,7 @@ def test_a_remap_file_of_vray_that_is_none_is_told(
     place = desk("vray")
     (place.folder / "project" / "remap.xml").write_bytes(content)
     farm = place.run(claims=[[1]], remap_file="/show/remap.xml")
-    assert "show/remap.xml is no remap file" in end(farm).sentence
+    assert "show/remap.xml is no remap file" in end(farm).message
     assert end(farm).permanent
 
 
@@ -335,7 +335,7 @@ def test_a_maya_frame_lacks_a_camera(desk: Callable[[str], Desk]) -> None:
         (place.program.parent / name).write_text(script.replace("for frame in", head))
     _draw(place.folder / "project" / "picture.png")
     farm = place.run(claims=[[1, 2, 3]], output_format="png")
-    assert end(farm).sentence == "The renderer ended without an error but without frame 2."
+    assert end(farm).message == "The renderer ended without an error but without frame 2."
     assert names(farm) == {
         frame: [
             f"a/frame_{frame:04d}.png",

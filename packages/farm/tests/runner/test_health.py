@@ -37,7 +37,7 @@ def test_a_healthy_frame_has_no_flags():
 
 
 @pytest.mark.parametrize(
-    ("image", "code", "certainty", "sentence"),
+    ("image", "code", "certainty", "message"),
     [
         (
             even(*CLEAR),
@@ -72,10 +72,10 @@ def test_a_healthy_frame_has_no_flags():
         ),
     ],
 )
-def test_what_a_frame_tells_by_itself(image, code, certainty, sentence):
+def test_what_a_frame_tells_by_itself(image, code, certainty, message):
     (found,) = flags(7, image)
     assert (found.frame, found.code, found.certainty) == (7, code, certainty)
-    assert found.sentence == sentence
+    assert found.message == message
 
 
 def test_a_black_shape_in_alpha_is_not_empty():
@@ -102,9 +102,9 @@ IMAGES = st.builds(
 
 
 @given(st.integers(-(2**31), 2**31 - 1), IMAGES)
-def test_any_numbers_get_sentences_and_only_damage_is_certain(frame, image):
+def test_any_numbers_get_messages_and_only_damage_is_certain(frame, image):
     found = flags(frame, image)
-    assert all(each.sentence.startswith(f"Frame {frame} ") for each in found)
+    assert all(each.message.startswith(f"Frame {frame} ") for each in found)
     damaged = any(each.nan or each.infinite for each in image.channels)
     assert damaged == any(each.certainty is Certainty.CERTAIN for each in found)
     assert len({each.code for each in found}) == len(found)

@@ -105,7 +105,7 @@ def test_cookies_are_not_kept(farm, liar):
     assert not liar.cookies
 
 
-def test_an_answer_that_makes_no_sense_is_a_sentence(farm, liar):
+def test_an_answer_that_makes_no_sense_is_a_message(farm, liar):
     liar.part = b"[" * 100_000
     with pytest.raises(RefusedError, match="not understood"):
         farm.job()

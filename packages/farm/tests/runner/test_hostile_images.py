@@ -89,9 +89,9 @@ def test_a_file_that_asks_for_too_much_is_refused_by_its_header(
 ) -> None:
     bomb = tmp_path / "0.png"
     bomb.write_bytes(png(60_000, 50_000, zlib.compress(bytes(24_000_000))))
-    sentence = wrong(checks, bomb)
-    assert sentence.startswith("The result frame_0001.png asks for 11 GB when decoded, ")
-    assert "times the size of its file: beyond 8.0 GB it may be 100 times at most." in sentence
+    message = wrong(checks, bomb)
+    assert message.startswith("The result frame_0001.png asks for 11 GB when decoded, ")
+    assert "times the size of its file: beyond 8.0 GB it may be 100 times at most." in message
     bomb.write_bytes(png(80_000, 80_000, b""))
     assert "23 GB when decoded, which is more than the farm can check." in wrong(checks, bomb)
     # It still serves others, and so do files of its own size.
@@ -312,7 +312,7 @@ def test_a_bomb_fails_its_frame_and_no_other(rig: Rig, tmp_path: Path, sandbox: 
     rig.run(farm, "--sandbox", sandbox, "--blender", str(program))
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.frame) == (Outcome.FAILED, 1), farm.log
-    assert finish.sentence.startswith("The result frame_0001.png asks for 23 GB when decoded")
+    assert finish.message.startswith("The result frame_0001.png asks for 23 GB when decoded")
     assert list(farm.frames) == [2]
     assert os.listdir(rig.work_dir) == []
 

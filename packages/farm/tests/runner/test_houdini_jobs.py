@@ -61,7 +61,7 @@ def test_a_simulation_that_breaks_delivers_nothing(tmp_path: Path) -> None:
 def test_a_simulation_whose_files_another_job_has_written_fails_for_good(tmp_path: Path) -> None:
     farm = run(tmp_path, {"/out/cache": CACHE}, [[1]], "sim", frames="1 3", taken=[1])
     assert end(farm).outcome is Outcome.FAILED
-    assert end(farm).sentence == "Another job has written it."
+    assert end(farm).message == "Another job has written it."
     assert end(farm).permanent
 
 

@@ -99,7 +99,7 @@ def test_the_renderer_is_the_one_that_is_asked_for(
 def test_a_renderer_that_is_not_installed_fails(tmp_path: Path) -> None:
     farm = run(tmp_path, stage(), [[1]], disk_output_renderer="HdStorm")
     assert end(farm).outcome is Outcome.FAILED
-    assert "Unable to find render delegate HdStorm" in end(farm).sentence
+    assert "Unable to find render delegate HdStorm" in end(farm).message
 
 
 def test_the_projects_variables_reach_husk(tmp_path: Path) -> None:
@@ -156,20 +156,20 @@ def test_what_goes_wrong_is_noticed(
     assert set(farm.frames) <= delivered
     if "lie_at" in orders or "truncate" in orders:
         assert set(farm.frames) == delivered, farm.log
-        assert "3" in end(farm).sentence
+        assert "3" in end(farm).message
 
 
 def test_a_frame_is_delivered_before_the_last_one_is_rendered(tmp_path: Path) -> None:
     farm = run(tmp_path, stage(hang_at=4), [[1, 2, 3, 4]], silence_timeout=2)
     assert end(farm).outcome is Outcome.FAILED
-    assert "printed nothing for 2 s (silence_timeout)" in end(farm).sentence
+    assert "printed nothing for 2 s (silence_timeout)" in end(farm).message
     assert set(farm.frames) == {1, 2}
 
 
 def test_a_frame_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     farm = run(tmp_path, stage(hang_at=1), [[1, 2]], frame_timeout=2)
     assert end(farm).outcome is Outcome.FAILED
-    assert "frame_timeout" in end(farm).sentence
+    assert "frame_timeout" in end(farm).message
 
 
 def test_husk_without_a_licence_has_not_failed(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_layer_that_is_missing_fails_the_job(tmp_path: Path, layer: str) -> No
     farm = run(tmp_path, stage(layer, seconds=0.1), [[1, 2]])
     assert end(farm).outcome is Outcome.FAILED
     assert end(farm).permanent
-    assert end(farm).sentence == (
+    assert end(farm).message == (
         "The scene refers to './tree.usd', which is missing in the project or cannot be read; husk"
         " would render without it."
     )
@@ -205,7 +205,7 @@ def test_a_houdini_without_husk_says_so(tmp_path: Path) -> None:
     (tmp_path / "project" / "shot.usda").write_text(stage())
     farm = run_job(tmp_path, "hou", hython, "render", "shot.usda", [[1]], {"frames": "1"})
     assert end(farm).outcome is Outcome.FAILED
-    assert f"has no husk beside {hython}." in end(farm).sentence
+    assert f"has no husk beside {hython}." in end(farm).message
 
 
 def test_husk_lies_beside_the_hython_that_a_link_leads_to(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_what_cannot_be_written_fails_for_good(
     tmp_path: Path, params: dict[str, object], words: str
 ) -> None:
     farm = run(tmp_path, stage(), [[1]], **params)  # type: ignore[arg-type]
-    assert words in end(farm).sentence
+    assert words in end(farm).message
     assert end(farm).permanent
 
 

@@ -173,4 +173,4 @@ def test_nothing_is_rendered_without_a_plug_in_of_the_job(
         return
     assert (end(farm).outcome, end(farm).permanent) == (Outcome.FAILED, False)
     told = f"The render machine's maya 2025.2 has no plug-in {asked}: install it there, or name"
-    assert end(farm).sentence.startswith(told)
+    assert end(farm).message.startswith(told)

@@ -227,7 +227,7 @@ while time.monotonic() < BEGIN + 60:
 
 @in_both_worlds
 @pytest.mark.parametrize(
-    ("code", "limits", "sentence", "permanent"),
+    ("code", "limits", "message", "permanent"),
     [
         pytest.param(
             MEMORY,
@@ -307,14 +307,14 @@ while time.monotonic() < BEGIN + 60:
     ],
 )
 def test_what_uses_too_much_is_ended_and_its_claim_says_so(
-    tmp_path: Path, sandbox: str, code: str, limits: JobLimits, sentence: str, permanent: bool
+    tmp_path: Path, sandbox: str, code: str, limits: JobLimits, message: str, permanent: bool
 ) -> None:
     farm = attack(tmp_path, code, sandbox, limits)
     finish = end(farm)
     assert finish.outcome is Outcome.FAILED
-    assert sentence in finish.sentence
+    assert message in finish.message
     assert finish.permanent is permanent
-    assert finish.sentence in farm.log
+    assert finish.message in farm.log
     assert not farm.frames
     # The runner itself went on: it asked for more.
     assert len(farm.requests) == 2
@@ -326,7 +326,7 @@ def test_frames_that_nobody_asked_for_do_not_fill_the_runner(tmp_path: Path, san
     farm = attack(tmp_path, REPORTS, sandbox, JobLimits())
     finish = end(farm)
     assert finish.outcome is Outcome.FAILED
-    assert finish.sentence == "The renderer reported more frames than it was asked for."
+    assert finish.message == "The renderer reported more frames than it was asked for."
     assert not farm.frames
 
 
@@ -386,13 +386,13 @@ def test_a_crash_leaves_no_picture_of_the_memory(tmp_path: Path, sandbox: str) -
 
 
 @pytest.mark.parametrize(
-    ("reserve", "sentence"),
+    ("reserve", "message"),
     [
         (2**62, "a renderer must leave 4294967296.0 GB free."),
         (0, ""),
     ],
 )
-def test_a_renderer_leaves_room_on_the_disk(tmp_path: Path, reserve: int, sentence: str) -> None:
+def test_a_renderer_leaves_room_on_the_disk(tmp_path: Path, reserve: int, message: str) -> None:
     limits = limits_of(JobLimits(), this_machine(tmp_path))
     place = Workplace.create(tmp_path, "job1")
     confinement = Confinement(replace(limits, reserve_bytes=reserve), tmp_path / "renderer.pid")
@@ -400,9 +400,9 @@ def test_a_renderer_leaves_room_on_the_disk(tmp_path: Path, reserve: int, senten
     assert watch.look() is None  # Nothing runs yet.
     (tmp_path / "renderer.pid").write_text(str(os.getpid()))
     failure = watch.look()
-    assert (failure.sentence if failure else "").endswith(sentence)
+    assert (failure.message if failure else "").endswith(message)
     assert failure is None or not failure.permanent
-    assert (failure is None) is (sentence == "")
+    assert (failure is None) is (message == "")
 
 
 GIGABYTE = 2**30

@@ -34,10 +34,10 @@ def test_a_renderer_that_says_nothing_is_ended(rig, pretend):
     rig.run(farm, "--blender", pretend(EVENT + "exec sleep 100"))
     finish = farm.finishes["c1"]
     assert finish.outcome is Outcome.FAILED
-    assert finish.sentence == (
+    assert finish.message == (
         "The renderer printed nothing for 1 s (silence_timeout) while it rendered frame 1."
     )
-    assert finish.sentence in farm.log
+    assert finish.message in farm.log
 
 
 def test_the_frame_of_a_crash_is_told_with_its_end(rig, pretend):
@@ -66,7 +66,7 @@ def test_a_frame_that_takes_too_long_is_ended_however_much_it_says(rig, pretend)
     farm = rig.farm("plain.blend", [[1]], frame_timeout=5)
     talk = "while true; do echo Sample; sleep 0.1; done"
     rig.run(farm, "--blender", pretend(EVENT + talk))
-    assert farm.finishes["c1"].sentence == "Frame 1 was not done within 5 s (frame_timeout)."
+    assert farm.finishes["c1"].message == "Frame 1 was not done within 5 s (frame_timeout)."
     assert not farm.finishes["c1"].permanent
 
 
@@ -85,7 +85,7 @@ def test_without_a_licence_nothing_has_failed(rig, pretend):
 @pytest.mark.parametrize("event", ["warned", "failed"])
 def test_half_a_character_in_an_event_does_not_end_the_runner(rig, pretend, event):
     farm = rig.farm("plain.blend", [[1]])
-    told = f'{{"event": "{event}", "sentence": "a\\ud800b", "permanent": false}}'
+    told = f'{{"event": "{event}", "message": "a\\ud800b", "permanent": false}}'
     rig.run(farm, "--blender", pretend(f"printf '%s\\n' 'farm_event: {told}'\nexit 7"))
     assert farm.finishes["c1"].outcome is Outcome.FAILED
     assert "a\\ud800b" in farm.log
@@ -128,7 +128,7 @@ def test_an_exit_code_of_0_does_not_clear_a_line_that_condemns(rig, pretend):
     rig.run(farm, "--blender", pretend(f"echo '{line}'\nexit 0"))
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.marker) == (Outcome.FAILED, line)
-    assert finish.sentence == f"The renderer reported an error: {line}"
+    assert finish.message == f"The renderer reported an error: {line}"
 
 
 def test_denoising_that_blender_does_not_have_fails_for_good_and_says_what_to_do(rig, pretend):
@@ -137,8 +137,8 @@ def test_denoising_that_blender_does_not_have_fails_for_good_and_says_what_to_do
     rig.run(farm, "--blender", pretend(f"echo '{line}'\nexit 0"))
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent, finish.marker) == (Outcome.FAILED, True, line)
-    assert "uses denoising" in finish.sentence
-    assert "another version of Blender" in finish.sentence
+    assert "uses denoising" in finish.message
+    assert "another version of Blender" in finish.message
 
 
 @pytest.mark.parametrize(

@@ -33,14 +33,14 @@ def test_one_nuke_node_writes_into_the_results_themselves(desk: Callable[[str], 
 def test_a_nuke_node_that_is_not_there_is_told(desk: Callable[[str], Desk]) -> None:
     farm = desk("nuke").run(claims=[[2]], write_nodes="Nowhere")
     there = "Write1, Write2, Disabled"
-    assert end(farm).sentence == f"The script has no Write node 'Nowhere'. It has: {there}."
+    assert end(farm).message == f"The script has no Write node 'Nowhere'. It has: {there}."
     assert end(farm).permanent
 
 
 def test_a_nuke_script_that_writes_a_movie_is_refused(desk: Callable[[str], Desk]) -> None:
     movie = "Write {\n file out/x.mov\n name Movie\n}\n"
     farm = desk("nuke").run(claims=[[1]], extra=movie)
-    assert "'Movie' writes a movie" in end(farm).sentence
+    assert "'Movie' writes a movie" in end(farm).message
     assert end(farm).permanent
 
 
@@ -87,7 +87,7 @@ Write {
 
 
 @pytest.mark.parametrize(
-    ("script", "sentence"),
+    ("script", "message"),
     [
         ("Write {\n file out/a.%04d.png\n name ../../escape\n}\n", "not the name of a Write node"),
         ("Write {\n file out/a.%04d.png\n name Write1\n}\n", "Two Write nodes are called 'Write1'"),
@@ -100,10 +100,10 @@ Write {
     ids=["path", "twice", "too-many", "path-of-group"],
 )
 def test_a_nuke_script_with_bad_names_is_refused(
-    desk: Callable[[str], Desk], script: str, sentence: str
+    desk: Callable[[str], Desk], script: str, message: str
 ) -> None:
     farm = desk("nuke").run(claims=[[1]], extra=script)
-    assert sentence in end(farm).sentence
+    assert message in end(farm).message
     assert end(farm).permanent
 
 
@@ -134,9 +134,9 @@ def test_a_name_that_two_groups_of_nuke_have_needs_the_groups(
     group = GROUPED[: GROUPED.rindex("Write {")]
     both = group + group.replace("Comp", "Other")
     farm = desk("nuke").run(claims=[[1]], extra=both, write_nodes="After")
-    assert "no Write node 'After'. It has: " in end(farm).sentence
-    assert "Comp.After" in end(farm).sentence
-    assert "Other.After" in end(farm).sentence
+    assert "no Write node 'After'. It has: " in end(farm).message
+    assert "Comp.After" in end(farm).message
+    assert "Other.After" in end(farm).message
 
 
 def test_a_nuke_script_saved_in_proxy_mode_is_rendered_in_full(
@@ -194,7 +194,7 @@ def test_a_script_that_no_memory_holds_is_told(desk: Callable[[str], Desk]) -> N
     with scene.open("wb") as file:
         file.truncate(33 << 20)
     farm = made.render(scene, claims=[[1]])
-    assert end(farm).sentence == (
+    assert end(farm).message == (
         "huge.nk is larger than 32 MB, which is too large for a Nuke script."
     )
     assert end(farm).permanent

@@ -106,13 +106,13 @@ def test_a_long_regular_range_stays_short():
 def test_the_verdict(ended, failure, left, outcome, said):
     finish = judge(ended, failure, left, 3, "the last line", SYMPTOMS)
     assert finish.outcome is outcome
-    assert said in finish.sentence
+    assert said in finish.message
     assert finish.permanent is (failure is not None and failure.permanent)
 
 
-def test_a_long_sentence_is_cut_to_the_protocols_limit():
+def test_a_long_message_is_cut_to_the_protocols_limit():
     long = Failure("x" * 5000, False)
-    assert len(judge(Ended(1, None), long, [], None, "", SYMPTOMS).sentence) == 2000
+    assert len(judge(Ended(1, None), long, [], None, "", SYMPTOMS).message) == 2000
 
 
 @pytest.fixture

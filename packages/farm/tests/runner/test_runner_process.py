@@ -94,15 +94,15 @@ def test_a_broken_scene_fails_for_good_with_its_reason(rig, scene, files, said):
     assert finish.outcome is Outcome.FAILED
     assert finish.permanent
     assert finish.exit_code == 3
-    assert said in finish.sentence
-    assert finish.sentence in farm.log
+    assert said in finish.message
+    assert finish.message in farm.log
     assert not farm.frames
 
 
 def test_a_job_without_gpu_machine_says_so(rig):
     farm = rig.farm("plain.blend", [[1]], gpu=True)
     rig.run(farm)
-    assert "GPU" in farm.finishes["c1"].sentence
+    assert "GPU" in farm.finishes["c1"].message
     assert not farm.finishes["c1"].permanent
 
 
@@ -117,7 +117,7 @@ def test_a_killed_renderer_fails_the_claim_and_the_next_one_works(rig, renderers
     assert finish.outcome is Outcome.FAILED
     assert not finish.permanent
     assert finish.exit_code == -signal.SIGKILL
-    assert "SIGKILL" in finish.sentence
+    assert "SIGKILL" in finish.message
     assert 6 not in farm.frames
     assert farm.finishes["c2"].outcome is Outcome.COMPLETED
     assert 9 in farm.frames
@@ -170,7 +170,7 @@ def test_a_runner_that_yields_finishes_its_frame_and_asks_again(rig):
     farm.yields = False
     assert runner.wait(60) == 0
     finish = farm.finishes["c1"]
-    assert (finish.outcome, finish.sentence) == (Outcome.STOPPED, "")
+    assert (finish.outcome, finish.message) == (Outcome.STOPPED, "")
     rendered = sorted(frame for frame in farm.frames if frame != 200)
     assert rendered == list(range(1, len(rendered) + 1))
     assert 1 <= len(rendered) < 99
@@ -204,13 +204,13 @@ def test_a_blob_that_the_store_lost(rig, tmp_path):
     for blob in (tmp_path / "store").glob("*/*"):
         blob.unlink()
     assert rig.run(farm) == 1
-    assert "lost the bytes of show/plain.blend" in farm.finishes["c1"].sentence
+    assert "lost the bytes of show/plain.blend" in farm.finishes["c1"].message
 
 
 def test_a_configured_blender_that_is_not_one(rig):
     farm = rig.farm("plain.blend", [[1]])
     assert rig.run(farm, "--blender", "/bin/true") == 1
-    assert "'/bin/true' does not answer" in farm.finishes["c1"].sentence
+    assert "'/bin/true' does not answer" in farm.finishes["c1"].message
 
 
 def test_a_runner_tells_of_the_programs_that_it_had_to_ask(rig, tmp_path):

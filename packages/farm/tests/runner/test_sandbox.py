@@ -209,7 +209,7 @@ def test_required_without_bubblewrap_refuses_the_work(rig):
     assert rig.run(farm, "--sandbox", "required") == 1
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
-    assert finish.sentence == (
+    assert finish.message == (
         f"This render machine has no working sandbox (bubblewrap is not installed), {REQUIRES}"
     )
     assert not farm.frames
@@ -243,10 +243,10 @@ def test_without_bubblewrap_root_gives_its_rights_up_too(rig, tmp_path, user):
 
 
 @pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
-def test_an_account_that_is_not_there_fails_the_job_with_a_sentence(rig):
+def test_an_account_that_is_not_there_fails_the_job_with_a_message(rig):
     farm = rig.farm("plain.blend", [[1]])
     assert rig.run(farm, "--render-user", "not-here") == 1
-    assert farm.finishes["c1"].sentence == "This machine has no account 'not-here'."
+    assert farm.finishes["c1"].message == "This machine has no account 'not-here'."
 
 
 @pytest.mark.usefixtures("without_bwrap")
@@ -254,7 +254,7 @@ def test_the_farm_says_that_a_sandbox_is_required(rig):
     farm = rig.farm("plain.blend", [[1]])
     farm.job = farm.job.model_copy(update={"sandbox": "required"})
     assert rig.run(farm) == 1
-    assert REQUIRES in farm.finishes["c1"].sentence
+    assert REQUIRES in farm.finishes["c1"].message
     assert not farm.frames
 
 
@@ -271,7 +271,7 @@ def test_a_farm_that_comes_to_require_a_sandbox_gives_no_other_claim(rig, by_han
             Outcome.FAILED,
             False,
         )
-        assert REQUIRES in farm.finishes["c2"].sentence
+        assert REQUIRES in farm.finishes["c2"].message
 
 
 @needs_sandbox
@@ -375,6 +375,6 @@ def test_a_result_that_is_a_link_to_somebody_elses_picture_is_not_sent(rig, tmp_
     farm = rig.farm("plain.blend", [[1]], output_prefix="a/frame_")
     rig.run(farm, "--blender", str(program))
     assert farm.finishes["c1"].outcome is Outcome.FAILED
-    assert "a/frame_0001.png" in farm.finishes["c1"].sentence
+    assert "a/frame_0001.png" in farm.finishes["c1"].message
     assert not farm.blobs
     assert picture.is_file()

@@ -157,7 +157,7 @@ def test_a_machine_without_the_other_program_says_so(
         plugin_choices={"hton": PlugInChoice(ranges=["13", "14..15.0"], newest="15.0v2")},
         others={"nuke": nuke},
     )
-    assert end(farm).sentence == (
+    assert end(farm).message == (
         f"The render machine has no {lacked}, which is the plug-in hton: install it, or give its"
         " path."
     )

@@ -91,7 +91,7 @@ def test_a_scenes_program_does_not_run(rig, name, files, warning) -> None:
 
 def test_a_driver_that_is_a_program_fails_the_job(rig) -> None:
     farm = run(rig, "driver.blend")
-    assert "a Python expression that the farm does not run" in farm.finishes["c1"].sentence
+    assert "a Python expression that the farm does not run" in farm.finishes["c1"].message
 
 
 @pytest.mark.parametrize("name", ["style.blend", "layer.blend", "lineset.blend", "strip.blend"])
@@ -132,7 +132,7 @@ def test_shaders_that_are_programs_need_a_sandbox(rig) -> None:
     farm = run(rig, "shader.blend", "--sandbox", "auto")
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
-    assert "The scene uses shaders in OSL, which are programs" in finish.sentence
+    assert "The scene uses shaders in OSL, which are programs" in finish.message
 
 
 @pytest.mark.parametrize("mode", ["off", "required"])

@@ -100,7 +100,7 @@ def refusal(farm: "fake_farm.FakeFarm", permanent: bool) -> str:
     assert end(farm).outcome is Outcome.FAILED, farm.log
     assert farm.frames == {}
     assert end(farm).permanent is permanent, end(farm)
-    return end(farm).sentence
+    return end(farm).message
 
 
 def stream(film: Path) -> dict[str, Any]:
@@ -278,8 +278,8 @@ def test_listed_frames_that_are_missing_are_named(desk: Desk) -> None:
 
 def test_no_image_at_all(desk: Desk) -> None:
     desk.draw(1, 2)
-    sentence = refusal(desk.run("frame_##.png"), permanent=True)
-    assert sentence == "There is no image show/render_results/out/frame_##.png in the project."
+    message = refusal(desk.run("frame_##.png"), permanent=True)
+    assert message == "There is no image show/render_results/out/frame_##.png in the project."
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "exr", "tif"])
@@ -289,22 +289,22 @@ def test_a_truncated_image_is_named(desk: Desk, suffix: str, part: float) -> Non
     broken = desk.images / f"frame_0003.{suffix}"
     whole = broken.read_bytes()
     broken.write_bytes(whole[: int(part * len(whole))])
-    sentence = refusal(desk.run(f"frame_####.{suffix}"), permanent=True)
-    assert f"frame_0003.{suffix} is damaged or no complete image" in sentence
+    message = refusal(desk.run(f"frame_####.{suffix}"), permanent=True)
+    assert f"frame_0003.{suffix} is damaged or no complete image" in message
 
 
 def test_images_of_two_sizes_are_refused(desk: Desk) -> None:
     desk.draw(1, 2, 4)
     write_image(desk.images / "frame_0003.png", 0.5, (64, 64))
-    sentence = refusal(desk.run(), permanent=True)
-    assert f"frame_0003.png has 64x64 pixels, but {OUT}/frame_0001.png has 98x66" in sentence
+    message = refusal(desk.run(), permanent=True)
+    assert f"frame_0003.png has 64x64 pixels, but {OUT}/frame_0001.png has 98x66" in message
 
 
 def test_an_encoder_that_this_build_lacks(desk: Desk) -> None:
     desk.fake(ffmpeg='case "$*" in *-encoders*) "$real" "$@" | grep -v libx265; exit; esac')
     desk.draw(1)
-    sentence = refusal(desk.run(codec="H265"), permanent=False)
-    assert sentence.endswith("cannot write H265: it was built without libx265.")
+    message = refusal(desk.run(codec="H265"), permanent=False)
+    assert message.endswith("cannot write H265: it was built without libx265.")
 
 
 def test_an_ffmpeg_without_ffprobe(desk: Desk) -> None:
@@ -317,15 +317,15 @@ def test_an_ffmpeg_without_ffprobe(desk: Desk) -> None:
 def test_an_ffmpeg_that_hangs_is_ended(desk: Desk) -> None:
     desk.fake(ffmpeg='case "$*" in *libx264*) exec sleep 1000; esac')
     desk.draw(1, 2)
-    sentence = refusal(desk.run(silence_timeout=1), permanent=False)
-    assert "printed nothing for 1 s (silence_timeout)" in sentence
+    message = refusal(desk.run(silence_timeout=1), permanent=False)
+    assert "printed nothing for 1 s (silence_timeout)" in message
 
 
 def test_an_ffmpeg_that_is_killed(desk: Desk) -> None:
     desk.fake(ffmpeg='case "$*" in *libx264*) kill -9 $$; esac')
     desk.draw(1, 2)
-    sentence = refusal(desk.run(), permanent=False)
-    assert sentence == "FFmpeg was ended by SIGKILL. It may have run out of memory."
+    message = refusal(desk.run(), permanent=False)
+    assert message == "FFmpeg was ended by SIGKILL. It may have run out of memory."
 
 
 def test_a_full_disk(desk: Desk) -> None:
@@ -338,8 +338,8 @@ def test_a_full_disk(desk: Desk) -> None:
 def test_any_other_failure_is_quoted(desk: Desk) -> None:
     desk.fake(ffmpeg='case "$*" in *libx264*) echo "Some trouble" >&2; exit 4; esac')
     desk.draw(1, 2)
-    sentence = refusal(desk.run(), permanent=False)
-    assert sentence == "FFmpeg failed with exit code 4: Some trouble."
+    message = refusal(desk.run(), permanent=False)
+    assert message == "FFmpeg failed with exit code 4: Some trouble."
 
 
 @pytest.mark.parametrize(
@@ -356,15 +356,15 @@ def test_a_film_that_is_not_as_asked_is_not_delivered(
 ) -> None:
     desk.fake(ffprobe=f""""$real" "$@" | sed 's|{right}|{wrong}|'; exit""")
     desk.draw(1, 2, 3)
-    sentence = refusal(desk.run(), permanent=False)
-    assert sentence == f"The film that FFmpeg made has {words}."
+    message = refusal(desk.run(), permanent=False)
+    assert message == f"The film that FFmpeg made has {words}."
 
 
 def test_a_film_that_cannot_be_read_is_not_delivered(desk: Desk) -> None:
     desk.fake(ffprobe='case "$*" in *-count_frames*) echo "moov atom not found" >&2; exit 1; esac')
     desk.draw(1, 2, 3)
-    sentence = refusal(desk.run(), permanent=False)
-    assert sentence == "ffprobe cannot read the film that was made: moov atom not found."
+    message = refusal(desk.run(), permanent=False)
+    assert message == "ffprobe cannot read the film that was made: moov atom not found."
 
 
 @pytest.mark.skipif(bool(probe()), reason="bubblewrap does not work here")

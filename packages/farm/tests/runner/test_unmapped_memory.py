@@ -166,7 +166,7 @@ def test_memory_that_no_process_maps_counts(tmp_path: Path, code: str, megabytes
     limits = JobLimits(memory_bytes=megabytes * MEGABYTE)
     finish = end(attack(tmp_path, HELPERS + code, "required", limits))
     assert finish.outcome is Outcome.FAILED
-    assert f"The renderer used more than {megabytes} MB of memory" in finish.sentence
+    assert f"The renderer used more than {megabytes} MB of memory" in finish.message
     assert not finish.permanent
     until(lambda: not left_of(tmp_path))
 
@@ -181,7 +181,7 @@ def test_who_maps_so_much_that_looking_takes_long_is_ended(tmp_path: Path) -> No
 def test_files_without_a_name_count_as_disk(tmp_path: Path, sandbox: str, code: str) -> None:
     finish = end(attack(tmp_path, HELPERS + code, sandbox, JobLimits(disk_bytes=200 * MEGABYTE)))
     assert finish.outcome is Outcome.FAILED
-    assert "; this machine type allows 200 MB at a time." in finish.sentence
+    assert "; this machine type allows 200 MB at a time." in finish.message
     assert finish.permanent
 
 
@@ -196,7 +196,7 @@ def somebody() -> Iterator[Account]:
 
 
 def attack_as(user: Account, code: str, megabytes: int) -> tuple[str, str]:
-    """Let a farm of an ordinary user be attacked in its sandbox; return outcome and sentence."""
+    """Let a farm of an ordinary user be attacked in its sandbox; return outcome and message."""
     python, variables = python_of_all()
     folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
     os.chown(folder, user.uid, user.gid)
@@ -216,24 +216,24 @@ def attack_as(user: Account, code: str, megabytes: int) -> tuple[str, str]:
     if "No module named" in done.stderr:
         pytest.skip("an ordinary user cannot read this project")
     assert done.stdout, done.stderr
-    outcome, sentence = json.loads(done.stdout)
-    return outcome, sentence
+    outcome, message = json.loads(done.stdout)
+    return outcome, message
 
 
 @watched
 @needs_sandbox
 def test_an_ordinary_users_farm_counts_what_only_root_may_look_at(somebody: Account) -> None:
-    outcome, sentence = attack_as(somebody, GIVEN_UP, 300)
+    outcome, message = attack_as(somebody, GIVEN_UP, 300)
     assert outcome == Outcome.FAILED
-    assert "The renderer used more than 300 MB of memory" in sentence
+    assert "The renderer used more than 300 MB of memory" in message
 
 
 @watched
 @needs_sandbox
 def test_who_hides_from_an_ordinary_users_farm_is_ended(somebody: Account) -> None:
-    outcome, sentence = attack_as(somebody, HIDING + PIPES, 128)
+    outcome, message = attack_as(somebody, HIDING + PIPES, 128)
     assert outcome == Outcome.FAILED
-    assert "has a process that hides what it keeps open" in sentence
+    assert "has a process that hides what it keeps open" in message
 
 
 @watched
@@ -243,7 +243,7 @@ def test_who_hides_from_roots_farm_is_counted_all_the_same(tmp_path: Path) -> No
         pytest.skip("needs root")
     limits = JobLimits(memory_bytes=300 * MEGABYTE)
     finish = end(attack(tmp_path, HELPERS + HIDING + GIVEN_UP, "required", limits))
-    assert "The renderer used more than 300 MB of memory" in finish.sentence
+    assert "The renderer used more than 300 MB of memory" in finish.message
 
 
 ONCE = """

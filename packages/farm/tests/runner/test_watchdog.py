@@ -17,7 +17,7 @@ def test_a_frame_has_its_time_from_the_one_before() -> None:
     assert dog.overdue(10, 1) is None
     late = dog.overdue(10.1, 1)
     assert late is not None
-    assert (late.sentence, late.permanent) == (
+    assert (late.message, late.permanent) == (
         "Frame 1 was not done within 10 s (frame_timeout).",
         False,
     )
@@ -25,7 +25,7 @@ def test_a_frame_has_its_time_from_the_one_before() -> None:
     assert dog.overdue(20, 2) is None
     none = dog.overdue(20.1, None)
     assert none is not None
-    assert none.sentence == "No frame was begun within 10 s (frame_timeout)."
+    assert none.message == "No frame was begun within 10 s (frame_timeout)."
 
 
 def test_silence_counts_from_the_last_line() -> None:
@@ -34,7 +34,7 @@ def test_silence_counts_from_the_last_line() -> None:
     assert dog.overdue(9, 3) is None
     silent = dog.overdue(9.5, 3)
     assert silent is not None
-    assert silent.sentence == (
+    assert silent.message == (
         "The renderer printed nothing for 5 s (silence_timeout) while it rendered frame 3."
     )
 
@@ -55,7 +55,7 @@ def test_lines_that_condemn() -> None:
     assert missing is not None
     finish = judge(Ended(0, None), missing, [1], 1, "", SYMPTOMS)
     assert (finish.outcome, finish.marker) == (Outcome.NO_LICENCE, "no license for 'redshift'")
-    assert "no license for 'redshift'" in finish.sentence
+    assert "no license for 'redshift'" in finish.message
 
 
 def test_exit_codes_that_mean_no_licence() -> None:

@@ -132,7 +132,7 @@ def test_a_file_whose_case_differs_is_named(project):
     assert any("upper and lower case" in str(each) for each in missing)
 
 
-def test_every_missing_file_has_a_sentence(project):
+def test_every_missing_file_has_a_message(project):
     files = {remote: blob for remote, blob in project.items() if remote != DEEP}
     for each in missing_assets(SHOT, files):
         assert str(each).startswith(f"{each.used_by} needs '{each.path}' ({each.kind} '")

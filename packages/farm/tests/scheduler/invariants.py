@@ -180,18 +180,18 @@ class Invariants(RuleBasedStateMachine):
                 needs[job_id].append(needed)
         assert not find_cycle(needs)
         for job_id, row in rows.items():
-            assert bool(row["reason"]) == bool(row["sentence"])
+            assert bool(row["reason"]) == bool(row["message"])
             state = JobState(row["state"])
             needed = [JobState(rows[each]["state"]) for each in needs[job_id]]
             left = row["frames_total"] - row["frames_done"] - row["frames_failed"]
             if state is JobState.BLOCKED:
                 assert any(each in LOST for each in needed)
-                assert row["sentence"]
+                assert row["message"]
                 assert row["reason"] == JobReason.JOBS
             elif state is JobState.PENDING:
                 assert not any(each in LOST for each in needed)
                 assert not all(each is JobState.COMPLETED for each in needed)
-                assert row["sentence"]
+                assert row["message"]
                 assert row["reason"] == JobReason.JOBS
             elif state is JobState.STOPPED:
                 assert row["frames_running"] == 0
@@ -199,7 +199,7 @@ class Invariants(RuleBasedStateMachine):
                 assert (left, row["frames_failed"]) == (0, 0)
             elif state is JobState.FAILED:
                 assert (left, row["frames_failed"] > 0) == (0, True)
-                assert row["sentence"]
+                assert row["message"]
                 assert row["reason"] in (JobReason.FRAMES, JobReason.TEST_FRAMES)
             elif state in (JobState.READY, JobState.RUNNING):
                 assert left > 0

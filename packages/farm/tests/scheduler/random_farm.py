@@ -367,7 +367,7 @@ class Farm(Invariants):
             return
         report = Finish(
             outcome=Outcome.NO_LICENCE if how.endswith("licence") else Outcome.FAILED,
-            sentence="It broke.",
+            message="It broke.",
             permanent=how == "permanent",
             processor_seconds=used,
         )
@@ -488,4 +488,4 @@ class Farm(Invariants):
         self.no_frame_is_lost()
         self.states_are_what_the_frames_and_the_graph_say()
         for row in self.rows().values():
-            assert JobState(row["state"]).is_final, (row["state"], row["sentence"])
+            assert JobState(row["state"]).is_final, (row["state"], row["message"])

@@ -105,11 +105,11 @@ def test_who_hangs_before_its_first_claim_is_noticed(world: World) -> None:
     assert IDLE_TIMEOUT_SECONDS < (world.now - since).total_seconds() < IDLE_TIMEOUT_SECONDS + 15
     assert launched(world) != first
     with world.database.read() as connection:
-        sentence = job_rows.row(connection, job).sentence
-    assert sentence == "Waits: a runner was not heard of for 5 minutes; another one is started."
+        message = job_rows.row(connection, job).message
+    assert message == "Waits: a runner was not heard of for 5 minutes; another one is started."
     assert world.claim(launched(world)) is not None
     with world.database.read() as connection:
-        assert job_rows.row(connection, job).sentence == ""
+        assert job_rows.row(connection, job).message == ""
 
 
 def test_who_gets_ready_for_long_and_says_so_is_left_alone(world: World) -> None:
@@ -150,7 +150,7 @@ def test_who_gets_ready_is_left_alone_when_another_one_could_not(place: Place) -
         world.engine.stop(others[1])
         world.scheduler.tick()
         with world.database.read() as connection:
-            assert job_rows.row(connection, job).sentence == ""
+            assert job_rows.row(connection, job).message == ""
     finally:
         world.close()
 

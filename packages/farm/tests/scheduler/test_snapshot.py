@@ -21,7 +21,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 USERS, JOBS, SLOTS = 2, 120, {"small": 1, "large": 4}
 EVERYTHING = {"small": 10_000, "large": 10_000}
 _TEXTS = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
-_SAID = ("sentence", "noticed")
+_SAID = ("message", "noticed")
 _ZEROS = (
     "credits_micros",
     "budget_micros",

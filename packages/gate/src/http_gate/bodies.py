@@ -17,11 +17,11 @@ from starlette.types import Message, Receive, Scope
 
 
 class TooLargeError(Exception):
-    """A body is larger than what is meant. ``str()`` is a sentence."""
+    """A body is larger than what is meant. ``str()`` is a message."""
 
 
 class BusyError(Exception):
-    """A sender, or all of them together, ask for too much at a time. ``str()`` is a sentence."""
+    """A sender, or all of them together, ask for too much at a time. ``str()`` is a message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -342,16 +342,16 @@ class _Guarded(HttpToolsProtocol):
 
     # Ends
 
-    def _refuse(self, status: int, sentence: bytes) -> None:
+    def _refuse(self, status: int, message: bytes) -> None:
         """Answer without the application, and close."""
         self.door.leave(self)
         if self.transport.is_closing():
             return
         head = (
             f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            f"content-length: {len(sentence)}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(message)}\r\nconnection: close\r\n\r\n"
         )
-        self.transport.write(head.encode() + sentence)
+        self.transport.write(head.encode() + message)
         self.transport.close()
 
     def _linger(self) -> None:

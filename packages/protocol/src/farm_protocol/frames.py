@@ -56,12 +56,12 @@ class Certainty(StrEnum):
 
 
 class FrameFlag(Request):
-    """Something that is noticed about one frame. ``sentence`` is for people."""
+    """Something that is noticed about one frame. ``message`` is for people."""
 
     frame: Int32
     code: FlagCode
     certainty: Certainty
-    sentence: Told = Field(max_length=500)
+    message: Told = Field(max_length=500)
 
 
 class Flag(Answer):
@@ -69,7 +69,7 @@ class Flag(Answer):
 
     code: str
     certainty: str
-    sentence: str
+    message: str
 
 
 class Frame(Answer):

@@ -59,7 +59,7 @@ class Place:
 
     Attributes:
         name: of the file; the other methods also take names of its neighbours.
-        path: for sentences. What it leads to may change; nothing is done by it.
+        path: for messages. What it leads to may change; nothing is done by it.
     """
 
     def __init__(self, root: Path, parts: Sequence[str], descriptor: int) -> None:
@@ -203,7 +203,7 @@ def open_below(root: Path, path: Path) -> int:
     Returns a descriptor.
 
     Raises:
-        UnsafePathError: it lies elsewhere, as the sentence says.
+        UnsafePathError: it lies elsewhere, as the message says.
         NotRegularError: it is a FIFO, a device, a socket or a folder. None of these is waited for.
         OSError: it is gone or cannot be opened.
     """
@@ -231,11 +231,11 @@ def _open_folder(root: Path, below: Sequence[str], *, make: bool) -> int:
             try:
                 outside, folder = folder, _enter(folder, part, way, make=make)
             except FolderExchangedError:
-                sentence = f"'{wanted}' leads through the symbolic link '{part}'."
-                raise UnsafePathError(sentence) from None
+                message = f"'{wanted}' leads through the symbolic link '{part}'."
+                raise UnsafePathError(message) from None
             except NotADirectoryError:
-                sentence = f"'{wanted}' needs a folder where '{part}' is a file."
-                raise UnsafePathError(sentence) from None
+                message = f"'{wanted}' needs a folder where '{part}' is a file."
+                raise UnsafePathError(message) from None
             os.close(outside)
             way /= part
         return os.open(".", _FOLDER, dir_fd=folder)

@@ -39,7 +39,7 @@ _FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.STOPPED, JobSt
 
 
 class JobReason(StrEnum):
-    """What a job's sentence is about, for programs: the sentence itself may change its words.
+    """What a job's message is about, for programs: the message itself may change its words.
 
     RUNNER, OTHER_MACHINE, LICENCE and OTHER_LICENCE: the job is at work and waits, because no
     runner could be started, because a machine is not fit for it, because its renderer got no
@@ -69,7 +69,7 @@ class JobReason(StrEnum):
 
 
 def _known(reason: object) -> object:
-    """Return no reason for one that only a newer farm knows: its sentence still tells it."""
+    """Return no reason for one that only a newer farm knows: its message still tells it."""
     return "" if isinstance(reason, str) and reason not in tuple(JobReason) else reason
 
 
@@ -176,9 +176,9 @@ class Job(Answer):
     Attributes:
         id: the farm's id of the job; unique everywhere.
         client_id: the id that its sender gave it (`JobSpec.id`).
-        sentence: what it waits for, or why it failed, and how many of its frames look wrong; ""
+        message: what it waits for, or why it failed, and how many of its frames look wrong; ""
             when there is nothing to say.
-        reason: what the sentence is about, "" when about nothing that `JobReason` knows, or when
+        reason: what the message is about, "" when about nothing that `JobReason` knows, or when
             the farm is older than reasons.
         warnings: what was accepted but looks wrong, such as unknown parameters.
         frames_*: counts; total = done + failed + running + the rest that waits. Flagged ones are
@@ -201,7 +201,7 @@ class Job(Answer):
     app_version: str
     operation: str = ""
     state: JobState
-    sentence: str
+    message: str
     reason: Annotated[JobReason, BeforeValidator(_known)] = JobReason.NONE
     warnings: Annotated[list[str], FirstFault]
     frames_total: Count
@@ -258,7 +258,7 @@ class Task(Answer):
             "no_licence".
         failed: it ended without all its frames, and nobody had asked it to; also one whose runner
             calls it completed. Farms that are older than this field never say so.
-        sentence: why it ended without all its frames; "" when there is nothing to say.
+        message: why it ended without all its frames; "" when there is nothing to say.
         exit_code: of the renderer; -N when signal N ended it, None while it runs and when it
             never ran.
         marker: the line of the renderer's output that condemned it; "" when another reason did.
@@ -273,7 +273,7 @@ class Task(Answer):
     frames_done: Count
     outcome: str
     failed: bool = False
-    sentence: str
+    message: str
     exit_code: Int64 | None
     marker: str
     started_at: datetime

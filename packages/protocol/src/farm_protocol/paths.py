@@ -25,7 +25,7 @@ _RESERVED_STEMS = frozenset(
 
 
 class UnsafePathError(ValueError):
-    """A path or name that cannot be used. ``str()`` is a sentence that says why."""
+    """A path or name that cannot be used. ``str()`` is a message that says why."""
 
 
 def check_segment(segment: str) -> str:
@@ -58,7 +58,7 @@ def canonical(remote_path: str) -> str:
     """Return the canonical form of a remote path: no leading slash, every segment checked.
 
     Raises:
-        UnsafePathError: with a sentence that names the offending part.
+        UnsafePathError: with a message that names the offending part.
     """
     text = remote_path.removeprefix("/")
     if len(text.encode("utf-8", "replace")) > MAX_PATH_BYTES:

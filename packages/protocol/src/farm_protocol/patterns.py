@@ -5,7 +5,7 @@ than anybody waits, and no thread or signal gets a turn meanwhile. Here Python's
 what a pattern means, and its tables which characters are letters, digits and spaces; what matches
 is RE2, whose time and memory are bounded by the lengths of pattern and text.
 
-RE2 cannot do everything. What it lacks is refused with a sentence that names it: see `Construct`.
+RE2 cannot do everything. What it lacks is refused with a message that names it: see `Construct`.
 The client finds the same constructs without RE2 and says the same (``gridmarkets._patterns``).
 """
 
@@ -26,7 +26,7 @@ MOST_PROGRAM_BYTES = 1 << 20
 
 
 class Construct(StrEnum):
-    """What a pattern cannot use, as the sentence about it calls it."""
+    """What a pattern cannot use, as the message about it calls it."""
 
     LOOK_AHEAD = "a look-ahead, (?=...) or (?!...)"
     LOOK_BEHIND = "a look-behind, (?<=...) or (?<!...)"
@@ -41,7 +41,7 @@ HINT = "Write it with alternatives and sets of characters, such as (png|exr) and
 
 
 class PatternError(ValueError):
-    """A pattern that cannot be used. ``str()`` is a sentence that says why."""
+    """A pattern that cannot be used. ``str()`` is a message that says why."""
 
 
 class Pattern:

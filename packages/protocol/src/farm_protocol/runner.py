@@ -201,7 +201,7 @@ class Finish(Request):
     """The end of a claim.
 
     Attributes:
-        sentence: why it failed, for people; "" when it did not.
+        message: why it failed, for people; "" when it did not.
         frame: that failed, or was being rendered when the renderer ended; None between frames, and
             when none was begun. It alone is blamed.
         exit_code: of the renderer; -N when signal N ended it, None when it never ran.
@@ -213,7 +213,7 @@ class Finish(Request):
     """
 
     outcome: Outcome
-    sentence: Told = Field(default="", max_length=2000)
+    message: Told = Field(default="", max_length=2000)
     frame: Int32 | None = None
     exit_code: Int32 | None = None
     permanent: bool = False
@@ -240,7 +240,7 @@ class ClaimRequest(Request):
             believed with no other.
         startup_seconds: from starting the renderer to its first frame's start.
         frame_seconds: mean time of a frame.
-        warnings: sentences about this machine that the job's owner must know; the job shows each
+        warnings: messages about this machine that the job's owner must know; the job shows each
             once.
         ended: the claim that the runner had. One that is not its own any more is passed over: the
             call may be a repeated one.

@@ -2,7 +2,7 @@
 
 Control characters make a terminal do things: clear itself, write into the clipboard, show one line
 in the place of another. Bidirectional controls and line separators make text look like another one.
-So names and labels may hold neither; and whatever else people or programs wrote, such as sentences
+So names and labels may hold neither; and whatever else people or programs wrote, such as messages
 and logs, is kept as it came and `escaped` when it is shown.
 """
 

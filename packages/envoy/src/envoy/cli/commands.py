@@ -160,7 +160,7 @@ class _Asking:
             )
 
     def anything(self, method: str, path: str) -> Any:
-        """Return what Envoy answers, or end with one sentence that says why it does not."""
+        """Return what Envoy answers, or end with one message that says why it does not."""
         import httpx
 
         # By number: 'localhost' may mean ::1 first, where a machine without IPv6 has no Envoy.
@@ -237,6 +237,6 @@ def _who_uses(port: int, host: str) -> str:
     )
 
 
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(escaped(sentence, lines=True), err=True)
+def _fail(message: str) -> NoReturn:
+    typer.echo(escaped(message, lines=True), err=True)
     raise typer.Exit(1)

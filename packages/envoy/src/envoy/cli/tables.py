@@ -33,10 +33,10 @@ def show(activity: Activity, console: Console | None = None) -> None:
             table.add_section()
         out.print(table)
         for submission in submissions:
-            for line in _sentences(submission):
+            for line in _messages(submission):
                 _say(out, line)
-    for sentence in filter(None, [activity.waiting_for, *activity.problems]):
-        _say(out, sentence)
+    for message in filter(None, [activity.waiting_for, *activity.problems]):
+        _say(out, message)
 
 
 def show_flagged(job: str, frames: Sequence[Frame], console: Console | None = None) -> None:
@@ -44,7 +44,7 @@ def show_flagged(job: str, frames: Sequence[Frame], console: Console | None = No
     out = console or Console()
     for frame in frames[:MOST_FRAMES]:
         for flag in frame.flags:
-            _say(out, f"{job}, frame {frame.number}: {flag.sentence}")
+            _say(out, f"{job}, frame {frame.number}: {flag.message}")
     if len(frames) > MOST_FRAMES:
         _say(out, f"{job}: {len(frames) - MOST_FRAMES} more frames look wrong.")
 
@@ -53,16 +53,16 @@ def _say(out: Console, text: str) -> None:
     out.print(escaped(text), markup=False)
 
 
-def _sentences(submission: SubmissionView) -> list[str]:
+def _messages(submission: SubmissionView) -> list[str]:
     """Return what a submission and its jobs say, each once, and of whom it is."""
     project = submission.project
     downloads = submission.downloads
-    of_project = [submission.sentence, *submission.warnings, downloads.sentence]
-    said = [(project, sentence) for sentence in of_project]
+    of_project = [submission.message, *submission.warnings, downloads.message]
+    said = [(project, message) for message in of_project]
     for job in submission.jobs:
-        of_job = [job.sentence, *job.warnings]
-        said += [(f"{project}, {job.name}", sentence) for sentence in of_job]
-    return list(dict.fromkeys(f"{who}: {sentence}" for who, sentence in said if sentence))
+        of_job = [job.message, *job.warnings]
+        said += [(f"{project}, {job.name}", message) for message in of_job]
+    return list(dict.fromkeys(f"{who}: {message}" for who, message in said if message))
 
 
 def _rows(submission: SubmissionView) -> list[tuple[str, ...]]:

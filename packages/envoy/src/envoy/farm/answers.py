@@ -55,7 +55,7 @@ SLOWEST_BYTES = 2**16
 MOST_ROWS = 1_000_000
 """Of a list that comes in pages."""
 MOST_MESSAGE = 2000
-"""Characters of a sentence of the farm's."""
+"""Characters of a message of the farm's."""
 MOST_WARNINGS = 20_000
 """Characters of all warnings of a job."""
 MOST_TEXT = 4096
@@ -64,7 +64,7 @@ MOST_TEXT = 4096
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What the change feed told. ``faults``: sentences about rows that are not usable at all."""
+    """What the change feed told. ``faults``: messages about rows that are not usable at all."""
 
     farm_id: str
     cursor: int
@@ -82,7 +82,7 @@ class RefusedOutput:
 
     submission_id: str
     path: str
-    sentence: str
+    message: str
 
 
 class _Changes(Answer):
@@ -180,8 +180,8 @@ def check_status(response: httpx.Response, content: bytes) -> None:
         body = read(TypeAdapter(ErrorBody), content, response.url.path)
         # Scripts print it as it comes.
         errors = {
-            escaped(field[:MOST_MESSAGE]): [escaped(each[:MOST_MESSAGE]) for each in sentences]
-            for field, sentences in body.errors.items()
+            escaped(field[:MOST_MESSAGE]): [escaped(each[:MOST_MESSAGE]) for each in messages]
+            for field, messages in body.errors.items()
         }
         message = escaped(body.message[:MOST_MESSAGE])
         body = body.model_copy(update={"message": message, "errors": errors})
@@ -192,18 +192,18 @@ def check_status(response: httpx.Response, content: bytes) -> None:
     raise FarmAnswerError(status, body)
 
 
-def faulty(sentence: str, *, may_pass: bool = True) -> FarmAnswerError:
+def faulty(message: str, *, may_pass: bool = True) -> FarmAnswerError:
     """Return the error for an answer that makes no sense."""
     if not may_pass:
-        return FarmAnswerError(409, ErrorBody(code=ErrorCode.CONFLICT, message=sentence))
-    return FarmAnswerError(502, ErrorBody(code=ErrorCode.INTERNAL, message=sentence, retry=True))
+        return FarmAnswerError(409, ErrorBody(code=ErrorCode.CONFLICT, message=message))
+    return FarmAnswerError(502, ErrorBody(code=ErrorCode.INTERNAL, message=message, retry=True))
 
 
 def read(adapter: TypeAdapter[T], content: bytes, where: str) -> T:
     """Return an answer as what it must be. Raises FarmAnswerError.
 
     Parameters:
-        where: path that was asked, for the sentence.
+        where: path that was asked, for the message.
     """
     if _is_dense(content):
         raise faulty(f"The farm's answer to {where} is not understood (too many values).")
@@ -288,14 +288,14 @@ def bounded(job: Job) -> Job:
     return job.model_copy(update={**cut, "warnings": _first(job.warnings)})
 
 
-def _first(sentences: list[str]) -> list[str]:
+def _first(messages: list[str]) -> list[str]:
     found: list[str] = []
     left = MOST_WARNINGS
-    for sentence in sentences:
-        left -= len(sentence[:MOST_MESSAGE]) + 1
+    for message in messages:
+        left -= len(message[:MOST_MESSAGE]) + 1
         if left < 0:
             break
-        found.append(sentence[:MOST_MESSAGE])
+        found.append(message[:MOST_MESSAGE])
     return found
 
 
@@ -310,8 +310,8 @@ def _has_short_path(output: Output | GoneOutput, faults: list[str]) -> bool:
 def _note(row: JsonValue, fault: str, refused: list[RefusedOutput], faults: list[str]) -> None:
     submission, path = (_text(row, name) for name in ("submission_id", "path"))
     if submission and path:
-        sentence = f"A result was refused: the farm gives a wrong {fault} for '{path}'."
-        refused.append(RefusedOutput(submission, path, sentence))
+        message = f"A result was refused: the farm gives a wrong {fault} for '{path}'."
+        refused.append(RefusedOutput(submission, path, message))
     else:
         faults.append(f"The farm tells of a result with a wrong {fault}.")
 

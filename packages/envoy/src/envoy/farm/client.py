@@ -360,7 +360,7 @@ class FarmClient:
         """Return all rows of a list that comes in pages by path.
 
         Parameters:
-            what: the rows are, for a sentence.
+            what: the rows are, for a message.
             rows_of: those of a page.
             most: bytes of a page.
         """

@@ -99,7 +99,7 @@ class EmbeddedFarm:
                 url, gone = await self._adopt() or await self._launch()
             except (FarmStartError, OSError) as error:
                 failures += 1
-                sentence = f"The farm on this machine cannot start: {error} Trying again."
+                message = f"The farm on this machine cannot start: {error} Trying again."
             else:
                 self._farm.set_url(url)
                 self._waiting.clear(_WHO)
@@ -107,9 +107,9 @@ class EmbeddedFarm:
                 await gone()
                 self._farm.set_url("")
                 failures = 1 if clock() - began > STEADY_SECONDS else failures + 1
-                sentence = "The farm on this machine has stopped; starting it again."
+                message = "The farm on this machine has stopped; starting it again."
             self._process = self._adopted = None
-            self._waiting.tell(_WHO, sentence)
+            self._waiting.tell(_WHO, message)
             await asyncio.sleep(pause_seconds(failures))
 
     async def _adopt(self) -> tuple[str, Callable[[], Awaitable[None]]] | None:

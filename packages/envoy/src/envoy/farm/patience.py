@@ -64,18 +64,18 @@ class Patience:
                 except NotSignedInError as error:
                     if isinstance(error, OtherAccountError) and not self._waits_for_account:
                         raise
-                    sentence = str(error)
+                    message = str(error)
                 except FarmAnswerError as error:
                     if error.status == 401:
                         if self._farm.sign_ins != sign_ins:
                             continue  # It was about the key of before: a login replaces it.
-                        sentence = sign_in_again(error)
+                        message = sign_in_again(error)
                     elif error.may_pass and error.body.code != ErrorCode.HASH_MISMATCH:
                         failures += 1
                         if failures == self._most_failures:
                             raise
                         pause = farm_pause_seconds(failures)
-                        sentence = f"{error} Trying again."
+                        message = f"{error} Trying again."
                     else:
                         raise
                 except FarmUnreachableError as error:
@@ -83,8 +83,8 @@ class Patience:
                     if failures == self._most_failures:
                         raise
                     pause = farm_pause_seconds(failures)
-                    sentence = f"{error} Trying again."
-                self._waiting.tell(self._who, sentence)
+                    message = f"{error} Trying again."
+                self._waiting.tell(self._who, message)
                 await self._waiting.pause(pause)
         finally:
             self._waiting.clear(self._who)
@@ -95,5 +95,5 @@ class Patience:
 
 
 def sign_in_again(error: FarmAnswerError) -> str:
-    """Return the sentence for a 401 of a call that was made with an access key."""
+    """Return the message for a 401 of a call that was made with an access key."""
     return f"Sign in again: {error}"

@@ -94,6 +94,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE upload_files ADD COLUMN root TEXT NOT NULL DEFAULT ''",),
     ("ALTER TABLE entries ADD COLUMN farm TEXT NOT NULL DEFAULT ''",),
     ("ALTER TABLE watches ADD COLUMN real_folder TEXT NOT NULL DEFAULT ''",),
+    (
+        "ALTER TABLE entries RENAME COLUMN sentence TO message",
+        "ALTER TABLE downloads RENAME COLUMN sentence TO message",
+        """
+        UPDATE jobs SET body = json_set(
+            json_remove(body, '$.sentence'), '$.message', json_extract(body, '$.sentence'))
+        WHERE CASE WHEN json_valid(body) THEN json_type(body, '$.sentence') END = 'text'""",
+    ),
 )
 """Each tuple takes the file from one version (``PRAGMA user_version``) to the next.
 
@@ -108,7 +116,7 @@ def may_pass(error: BaseException) -> bool:
 
 
 def cannot_write(error: BaseException) -> str:
-    """Return the sentence for an error that may pass."""
+    """Return the message for an error that may pass."""
     return (
         f"Envoy cannot write its journal ({error}). Make room on the disk of its data folder: it"
         " goes on by itself."

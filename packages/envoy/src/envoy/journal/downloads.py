@@ -76,14 +76,14 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class DownloadCounts:
-    """Files and bytes of one entry's downloads; ``sentence``: why one of them failed, or ""."""
+    """Files and bytes of one entry's downloads; ``message``: why one of them failed, or ""."""
 
     files_total: int = 0
     files_done: int = 0
     files_failed: int = 0
     bytes_done: int = 0
     bytes_total: int = 0
-    sentence: str = ""
+    message: str = ""
 
 
 class Downloads:
@@ -130,7 +130,7 @@ class Downloads:
         full: set[str] = set()
         with self._database.transaction() as connection:
             connection.executemany(
-                "UPDATE downloads SET state = ?, sentence = ? WHERE entry_id = ? AND folder = ?"
+                "UPDATE downloads SET state = ?, message = ? WHERE entry_id = ? AND folder = ?"
                 " AND relative = ? AND state = ?",
                 (
                     (
@@ -242,9 +242,9 @@ class Downloads:
         """
         self._settle(download, DownloadState.DONE, "", mtime_ns, DownloadState.FAILED)
 
-    def failed(self, download: Download, sentence: str) -> None:
+    def failed(self, download: Download, message: str) -> None:
         """Record that this result cannot be had."""
-        self._settle(download, DownloadState.FAILED, sentence, 0)
+        self._settle(download, DownloadState.FAILED, message, 0)
 
     def counts(self, entry_id: str | None = None) -> dict[str, DownloadCounts]:
         """Return how the downloads of each entry stand, or of one entry that has any."""
@@ -254,7 +254,7 @@ class Downloads:
             f"SELECT entry_id, count(*), sum({done}),"  # noqa: S608 - constants of this module
             f" sum(state = '{DownloadState.FAILED}'),"
             # total(), which is a float: sum() raises when it is too large for 64 bits.
-            f" total(CASE WHEN {done} THEN size ELSE 0 END), total(size), max(sentence)"
+            f" total(CASE WHEN {done} THEN size ELSE 0 END), total(size), max(message)"
             f" FROM downloads{where} GROUP BY entry_id",
             () if entry_id is None else (entry_id,),
         )
@@ -270,16 +270,16 @@ class Downloads:
         self,
         download: Download,
         state: DownloadState,
-        sentence: str,
+        message: str,
         mtime_ns: int,
         also_from: DownloadState = DownloadState.PENDING,
     ) -> None:
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE downloads SET state = ?, sentence = ?, written_mtime_ns = ?"
+                "UPDATE downloads SET state = ?, message = ?, written_mtime_ns = ?"
                 " WHERE id = ? AND hash = ? AND state IN (?, ?)",
                 (
-                    *(state, sentence, mtime_ns, download.id, download.hash),
+                    *(state, message, mtime_ns, download.id, download.hash),
                     *(DownloadState.PENDING, also_from),
                 ),
             )
@@ -333,9 +333,9 @@ def _record(connection: sqlite3.Connection, output: NewDownload) -> int:
     state = DownloadState.FAILED if output.refusal else DownloadState.PENDING
     ((row_id,),) = connection.execute(
         "INSERT INTO downloads (entry_id, folder, relative, hash, size, state,"
-        " sentence, written_mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
+        " message, written_mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
         " ON CONFLICT (entry_id, folder, relative) DO UPDATE SET hash = excluded.hash,"
-        " size = excluded.size, state = excluded.state, sentence = excluded.sentence,"
+        " size = excluded.size, state = excluded.state, message = excluded.message,"
         " written_mtime_ns = CASE WHEN hash = excluded.hash"
         " THEN written_mtime_ns ELSE 0 END RETURNING id",
         (

@@ -73,7 +73,7 @@ class Entry:
         account: e-mail address of who was signed in.
         output_folder: canonical remote path; "" for a bare upload.
         spec: the `SubmissionSpec` as JSON; "" for a bare upload.
-        sentence: why it failed; "" otherwise.
+        message: why it failed; "" otherwise.
         bytes_total: of all files to send.
         created_at: UTC.
         farm: whose it is, `FarmClient.identity`: no other gets its files. "" in entries from before
@@ -87,7 +87,7 @@ class Entry:
     output_folder: str
     spec: str
     state: EntryState
-    sentence: str
+    message: str
     warnings: tuple[str, ...]
     bytes_total: int
     created_at: datetime
@@ -99,12 +99,12 @@ class Entry:
 
 
 _COLUMNS = (
-    "id, account, project, name, output_folder, spec, state, sentence, warnings, bytes_total,"
+    "id, account, project, name, output_folder, spec, state, message, warnings, bytes_total,"
     " created_at, farm"
 )
 
 
-_SENTENCES = TypeAdapter(list[str])
+_MESSAGES = TypeAdapter(list[str])
 
 
 def _entry(row: tuple[object, ...]) -> Entry:
@@ -117,8 +117,8 @@ def _entry(row: tuple[object, ...]) -> Entry:
         output_folder=values[4],
         spec=values[5],
         state=EntryState(values[6]),
-        sentence=values[7],
-        warnings=tuple(_SENTENCES.validate_json(values[8])),
+        message=values[7],
+        warnings=tuple(_MESSAGES.validate_json(values[8])),
         bytes_total=int(values[9]),
         created_at=datetime.fromisoformat(values[10]),
         farm=values[11],
@@ -146,7 +146,7 @@ def new_entry(
         output_folder=output_folder,
         spec=spec,
         state=EntryState.UPLOADING,
-        sentence="",
+        message="",
         warnings=tuple(warnings),
         bytes_total=sum(file.size for file in files),
         created_at=datetime.now(UTC),
@@ -176,7 +176,7 @@ class Submissions:
                     entry.output_folder,
                     entry.spec,
                     entry.state,
-                    entry.sentence,
+                    entry.message,
                     json.dumps(entry.warnings),
                     entry.bytes_total,
                     entry.created_at.isoformat(),
@@ -214,12 +214,12 @@ class Submissions:
         """Return the newest entries, newest first."""
         return self._select("ORDER BY position DESC LIMIT ?", (most,))
 
-    def set_state(self, entry_id: str, state: EntryState, sentence: str = "") -> None:
+    def set_state(self, entry_id: str, state: EntryState, message: str = "") -> None:
         """Record how an entry stands."""
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE entries SET state = ?, sentence = ? WHERE id = ?",
-                (state, valid_text(sentence), entry_id),
+                "UPDATE entries SET state = ?, message = ? WHERE id = ?",
+                (state, valid_text(message), entry_id),
             )
 
     def finish(self, entry: Entry, state: EntryState, jobs: Sequence[Job] = ()) -> None:
@@ -230,7 +230,7 @@ class Submissions:
         """
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE entries SET state = ?, sentence = '' WHERE id = ?", (state, entry.id)
+                "UPDATE entries SET state = ?, message = '' WHERE id = ?", (state, entry.id)
             )
             connection.executemany(
                 "INSERT INTO jobs VALUES (?, ?, ?, ?)"

@@ -103,7 +103,7 @@ class _Reader:
 
 
 def unreadable(path: Path, error: OSError) -> LocalFileError:
-    """Return the error for a local file that cannot be read, with one sentence naming it."""
+    """Return the error for a local file that cannot be read, with one message naming it."""
     if isinstance(error, FileNotFoundError):
         return LocalFileError(f"The file {path} is gone. Put it back and submit again.")
     if isinstance(error, NotRegularError):

@@ -1,4 +1,4 @@
-"""What Envoy waits for, in sentences, and the bell that ends a wait early."""
+"""What Envoy waits for, in messages, and the bell that ends a wait early."""
 
 import asyncio
 import random
@@ -22,21 +22,21 @@ class WaitingRoom:
     """Each part of Envoy tells here what it waits for; rung when that may have come."""
 
     def __init__(self) -> None:
-        self._sentences: dict[str, str] = {}
+        self._messages: dict[str, str] = {}
         self._bell = asyncio.Event()
 
     @property
-    def sentence(self) -> str:
-        """The oldest sentence still true, or ""."""
-        return next(iter(self._sentences.values()), "")
+    def message(self) -> str:
+        """The oldest message still true, or ""."""
+        return next(iter(self._messages.values()), "")
 
-    def tell(self, who: str, sentence: str) -> None:
+    def tell(self, who: str, message: str) -> None:
         """Say that ``who`` waits, and for what."""
-        self._sentences[who] = sentence
+        self._messages[who] = message
 
     def clear(self, who: str) -> None:
         """Say that ``who`` waits no longer."""
-        self._sentences.pop(who, None)
+        self._messages.pop(who, None)
 
     def ring(self) -> None:
         """End all pauses now: somebody signed in, or the farm is back."""

@@ -86,8 +86,8 @@ def project_name(body: SubmitBody, errors: Errors) -> str:
     try:
         return check_segment(name)
     except UnsafePathError as error:
-        sentence = str(error) if name else "The request does not say which project it is for."
-        errors.setdefault("project_name", []).append(sentence)
+        message = str(error) if name else "The request does not say which project it is for."
+        errors.setdefault("project_name", []).append(message)
         return ""
 
 
@@ -106,8 +106,8 @@ def _output_folder(body: SubmitBody, project: str, name: str, errors: Errors) ->
         errors.setdefault(field, []).append(str(error))
         return ""
     if not folder.startswith(f"{project}/"):
-        sentence = f"'{remote}' is not inside the project '{project}'."
-        errors.setdefault(field, []).append(sentence)
+        message = f"'{remote}' is not inside the project '{project}'."
+        errors.setdefault(field, []).append(message)
     return folder
 
 
@@ -140,8 +140,8 @@ def _job(job: JobBody, shared: Params, project: str, where: str, errors: Errors)
     name = job.name or job.app or "job"
     before = sum(map(len, errors.values()))
 
-    def refuse(field: str, sentence: str) -> None:
-        errors.setdefault(f"{where}.{field}", []).append(sentence)
+    def refuse(field: str, message: str) -> None:
+        errors.setdefault(f"{where}.{field}", []).append(message)
 
     path = job.path
     if path:
@@ -232,7 +232,7 @@ def _plugins(value: JsonValue) -> list[str] | None:
 
 
 def _budget(value: JsonValue) -> Budget | None:
-    """Return a budget; one of 0 or less is none. Raises ValueError with a sentence."""
+    """Return a budget; one of 0 or less is none. Raises ValueError with a message."""
     if not value:
         return None
     try:

@@ -51,7 +51,7 @@ class Projects:
         entry = new_entry(
             *(uuid4().hex, account, project, files),
             farm=self._farm.identity,
-            warnings=skipped.sentences,
+            warnings=skipped.messages,
         )
         await self._accept(entry, files)
         return project
@@ -87,7 +87,7 @@ class Projects:
             name=spec.name,
             output_folder=spec.output_folder,
             spec=spec.model_dump_json(),
-            warnings=dict.fromkeys([*skipped.sentences, *check.warnings]),
+            warnings=dict.fromkeys([*skipped.messages, *check.warnings]),
         )
         await self._accept(entry, files, plan.watches)
         return entry

@@ -18,8 +18,8 @@ def watches_of(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Wa
     local_root = params.local_root or next((g.local_root for g in body.project_files), "")
     found: list[Watch] = []
     if len(body.watch_files) > MOST_WATCHES:
-        sentence = f"A submission has at most {MOST_WATCHES} watches, not {len(body.watch_files)}."
-        errors.setdefault("watch_files", []).append(sentence)
+        message = f"A submission has at most {MOST_WATCHES} watches, not {len(body.watch_files)}."
+        errors.setdefault("watch_files", []).append(message)
         return ()
     size = 0
     for pattern, folder in body.watch_files.items():
@@ -35,19 +35,19 @@ def watches_of(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Wa
             errors.setdefault(field, []).append(str(error))
         found.append(Watch(pattern, folder, real))
         if size > MOST_INSTRUCTIONS:
-            sentence = (
+            message = (
                 "The patterns of the watches are too large together. Use fewer or simpler ones, or"
                 " share the jobs out among several submissions."
             )
-            errors.setdefault("watch_files", []).append(sentence)
+            errors.setdefault("watch_files", []).append(message)
             break  # The others would only take time.
     if found or params.skip_auto_download:
         return tuple(found)
     if not local_root:
         return ()
     if not Path(local_root).is_absolute():
-        sentence = f"'{local_root}' is not an absolute folder of this machine."
-        errors.setdefault("local_root", []).append(sentence)
+        message = f"'{local_root}' is not an absolute folder of this machine."
+        errors.setdefault("local_root", []).append(message)
         return ()
     name = params.output_folder_name or output_folder.rpartition("/")[2]
     try:

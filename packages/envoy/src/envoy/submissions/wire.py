@@ -1,7 +1,7 @@
 """The published wire: what clients and plug-ins send to Envoy.
 
 Lenient, as the clients in the field differ: unknown fields are ignored, and what old clients leave
-out is optional. What is wrong is refused later, in `compose`, with a sentence for its field.
+out is optional. What is wrong is refused later, in `compose`, with a message for its field.
 """
 
 from typing import Annotated, Any
@@ -67,7 +67,7 @@ class FileGroup(_Body):
 
 Groups = Annotated[list[FileGroup], FailFast(), BeforeValidator(_one_is_a_list)]
 """One group, several, or none."""
-Sentences = Annotated[
+Messages = Annotated[
     list[Annotated[Unicode, Field(max_length=10_000)]], BeforeValidator(lambda value: value or [])
 ]
 
@@ -83,7 +83,7 @@ class UploadBody(_Body):
     """``POST /upload``. ``skipped_files``: see `SubmitBody`."""
 
     upload: Groups
-    skipped_files: Sentences = []
+    skipped_files: Messages = []
 
 
 class ProjectParams(_Body):
@@ -134,11 +134,11 @@ class SubmitBody(_Body):
 
     Attributes:
         watch_files: pattern -> local folder.
-        skipped_files: sentences about what the client found in folders and left out.
+        skipped_files: messages about what the client found in folders and left out.
     """
 
     project_request: ProjectRequest
     project_files: Groups = []
     watch_files: Annotated[dict[Unicode, Unicode], BeforeValidator(_nothing_is_a_dict)] = {}
     skip_upload: bool | None = None
-    skipped_files: Sentences = []
+    skipped_files: Messages = []

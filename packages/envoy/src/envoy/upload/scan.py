@@ -8,7 +8,7 @@ What is taken of a folder, here and nowhere else:
   but for ``/dev/shm``.
 - Links, to files and to folders, that end inside the project: below one of the local folders that
   the request names. A link that leads back to a folder above it is not followed.
-- Everything else is skipped, and each is named in a sentence for the status. But who names a file
+- Everything else is skipped, and each is named in a message for the status. But who names a file
   by itself wants it: then one that cannot be taken is an error, with what to do instead.
 """
 
@@ -100,10 +100,10 @@ def scan(
 def _scan_group(
     group: Group, project: str, where: str, errors: dict[str, list[str]], look: "_Look"
 ) -> Iterator[UploadFile]:
-    def refuse(part: str, sentence: str) -> None:
-        sentences = errors.setdefault(f"{where}.{part}", [])
-        if len(sentences) < MOST_ERRORS:
-            sentences.append(sentence)
+    def refuse(part: str, message: str) -> None:
+        messages = errors.setdefault(f"{where}.{part}", [])
+        if len(messages) < MOST_ERRORS:
+            messages.append(message)
 
     try:
         remote_root = canonical(group.remote_root.rstrip("/"))

@@ -1,4 +1,4 @@
-"""What a scan leaves out, in sentences: for the status, and in full for Envoy's log."""
+"""What a scan leaves out, in messages: for the status, and in full for Envoy's log."""
 
 import logging
 from collections.abc import Iterable
@@ -12,28 +12,28 @@ MOST_LOGGED = 10_000
 
 
 class Skipped:
-    """Sentences about files and folders that are not sent."""
+    """Messages about files and folders that are not sent."""
 
     def __init__(self) -> None:
         self._told: list[str] = []
         self._count = 0
 
-    def add(self, sentence: str) -> None:
+    def add(self, message: str) -> None:
         """Note one. A file that is named in it may have any bytes for a name."""
-        sentence = valid_text(sentence)
+        message = valid_text(message)
         self._count += 1
         if self._count <= MOST_LOGGED:
-            log.warning("%s", sentence)
+            log.warning("%s", message)
         if self._count <= MOST_TOLD:
-            self._told.append(sentence)
+            self._told.append(message)
 
-    def extend(self, sentences: Iterable[str]) -> None:
+    def extend(self, messages: Iterable[str]) -> None:
         """Note several."""
-        for sentence in sentences:
-            self.add(sentence)
+        for message in messages:
+            self.add(message)
 
     @property
-    def sentences(self) -> list[str]:
+    def messages(self) -> list[str]:
         """The first of them, and how many others there are."""
         more = self._count - len(self._told)
         if not more:

@@ -44,10 +44,10 @@ class Uploader:
         """Go on with everything that was interrupted, but for what is another farm's."""
         for entry in self._journal.submissions.unfinished():
             is_ours = entry.is_for(self._farm.identity)
-            sentence = "" if is_ours else _waits_for(entry.farm)
+            message = "" if is_ours else _waits_for(entry.farm)
             # Written only where it is new: Envoy starts on a full disk as well.
-            if sentence != entry.sentence:
-                self._journal.submissions.set_state(entry.id, entry.state, sentence)
+            if message != entry.message:
+                self._journal.submissions.set_state(entry.id, entry.state, message)
             if is_ours:
                 self.add(entry)
 
@@ -109,8 +109,8 @@ class Uploader:
                 raise
             # A fault of ours must not stop the entries behind it.
             log.exception("entry %s failed", entry.id)
-            sentence = f"Envoy failed unexpectedly ({type(error).__name__}: {error})."
-            await in_thread(set_state, entry.id, EntryState.FAILED, sentence)
+            message = f"Envoy failed unexpectedly ({type(error).__name__}: {error})."
+            await in_thread(set_state, entry.id, EntryState.FAILED, message)
         finally:
             self._progress.pop(entry.id, None)
 
@@ -128,8 +128,8 @@ class Uploader:
         try:
             spec = SubmissionSpec.model_validate_json(entry.spec)
         except ValidationError:
-            sentence = "What Envoy remembers of this submission is damaged. Submit it again."
-            await in_thread(submissions.set_state, entry.id, EntryState.FAILED, sentence)
+            message = "What Envoy remembers of this submission is damaged. Submit it again."
+            await in_thread(submissions.set_state, entry.id, EntryState.FAILED, message)
             return
         submission = await patience(lambda: self._farm.submit(spec))
         jobs = submission.jobs[: len(spec.jobs)]

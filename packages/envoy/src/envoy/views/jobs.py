@@ -109,7 +109,7 @@ def jobs_of(journal: Journal, entry: Entry) -> list[JobView]:
             app_version=job.app_version,
             operation=job.operation,
             state=entry.state,
-            message=entry.sentence,
+            message=entry.message,
             reason=JobReason.NONE,
             # The check's are the submission's: it does not say which job they are about.
             warnings=[],
@@ -125,7 +125,7 @@ def jobs_of(journal: Journal, entry: Entry) -> list[JobView]:
 
 
 def warnings_of(journal: Journal, entry: Entry, jobs: Iterable[JobView]) -> list[str]:
-    """Return what is known to look wrong about a submission and its jobs, each sentence once."""
+    """Return what is known to look wrong about a submission and its jobs, each message once."""
     watches = unusable(entry.output_folder, journal.submissions.watches(entry.id))
     found = [*entry.warnings, *watches, *(warning for job in jobs for warning in job.warnings)]
     return list(dict.fromkeys(found))
@@ -140,7 +140,7 @@ def shown(job: Job) -> JobView:
         app_version=job.app_version,
         operation=job.operation,
         state=job.state,
-        message=job.sentence,
+        message=job.message,
         reason=job.reason,
         warnings=job.warnings,
         frames_done=job.frames_done,
@@ -179,4 +179,4 @@ def _spec_jobs(entry: Entry) -> list[JobSpec]:
     try:
         return SubmissionSpec.model_validate_json(entry.spec).jobs if entry.spec else []
     except ValidationError:
-        return []  # A damaged journal; the submission itself fails with a sentence.
+        return []  # A damaged journal; the submission itself fails with a message.

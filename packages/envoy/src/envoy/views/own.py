@@ -45,7 +45,7 @@ class DownloadsView(Answer):
 
     Attributes:
         folders: local ones that they go to.
-        sentence: why they pause, or why one of them failed; "" when there is nothing to say.
+        message: why they pause, or why one of them failed; "" when there is nothing to say.
     """
 
     files_total: int
@@ -54,7 +54,7 @@ class DownloadsView(Answer):
     bytes_done: int
     bytes_total: int
     folders: list[str]
-    sentence: str
+    message: str
 
 
 class SubmissionView(Answer):
@@ -62,7 +62,7 @@ class SubmissionView(Answer):
 
     Attributes:
         name: "" for a bare upload.
-        sentence: why it failed; "" otherwise.
+        message: why it failed; "" otherwise.
         warnings: what looks wrong about the submission itself; those of its jobs are in the jobs.
         bytes_done, bytes_total: of its upload.
         jobs: as the farm last told, in the farm's own words.
@@ -73,7 +73,7 @@ class SubmissionView(Answer):
     project: str
     name: str
     state: EntryState
-    sentence: str
+    message: str
     warnings: list[str]
     bytes_done: int
     bytes_total: int
@@ -86,8 +86,8 @@ class Activity(Answer):
     """``GET /envoy/activity``: what Envoy is doing, newest submission first.
 
     Attributes:
-        waiting_for: one sentence that says what holds Envoy up, or "".
-        problems: what of Envoy's own memory is damaged and left out, in sentences.
+        waiting_for: one message that says what holds Envoy up, or "".
+        problems: what of Envoy's own memory is damaged and left out, in messages.
     """
 
     submissions: list[SubmissionView]

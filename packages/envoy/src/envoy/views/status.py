@@ -60,9 +60,9 @@ class Status:
             message = "This Envoy has not uploaded or submitted a project of this name."
             return ProjectStatus(state="Unknown", message=message)
         latest = entries[0]
-        state, message = _PUBLISHED.get(latest.state, ("Failed", latest.sentence))
-        if latest.state.is_open and self._waiting.sentence:
-            message += f" {self._waiting.sentence}"
+        state, message = _PUBLISHED.get(latest.state, ("Failed", latest.message))
+        if latest.state.is_open and self._waiting.message:
+            message += f" {self._waiting.message}"
         jobs = jobs_of(self._journal, latest) if latest.spec else []
         details = self._details_of(entries)
         running = [self._uploader.progress(entry.id) for entry in entries if entry.state.is_open]
@@ -126,8 +126,8 @@ class Status:
         jobs = jobs_of(self._journal, entry) if entry.spec else []
         counts = self._journal.downloads.counts(entry.id).get(entry.id, DownloadCounts())
         state, message = _overall(entry, jobs, counts, is_behind)
-        if entry.state.is_open and self._waiting.sentence:
-            message = self._waiting.sentence
+        if entry.state.is_open and self._waiting.message:
+            message = self._waiting.message
         bytes_done, bytes_total = self._bytes(entry)
         return ProjectProgress(
             project=name,
@@ -171,8 +171,8 @@ class Status:
         pauses = next(iter(pausing.values()), "")
         return Activity(
             submissions=shown,
-            waiting_for=self._waiting.sentence or pauses,
-            problems=self._journal.damage.sentences,
+            waiting_for=self._waiting.message or pauses,
+            problems=self._journal.damage.messages,
         )
 
     def _submission(
@@ -187,7 +187,7 @@ class Status:
             project=entry.project,
             name=entry.name,
             state=entry.state,
-            sentence=entry.sentence,
+            message=entry.message,
             warnings=warnings_of(self._journal, entry, ()),
             bytes_done=bytes_done,
             bytes_total=bytes_total,
@@ -199,7 +199,7 @@ class Status:
                 bytes_done=counts.bytes_done + flying,
                 bytes_total=counts.bytes_total,
                 folders=folders,
-                sentence=pause or counts.sentence,
+                message=pause or counts.message,
             ),
             submitted_at=entry.created_at,
         )
@@ -216,7 +216,7 @@ def _overall(
     if entry.state is EntryState.UPLOADED:
         return ProgressState.COMPLETED, ""
     if entry.state is not EntryState.SUBMITTED:
-        return ProgressState(entry.state), entry.sentence
+        return ProgressState(entry.state), entry.message
     told = [f"'{job.name}': {job.message}" for job in jobs if job.message]
     states = {JobState(job.state) for job in jobs}
     if not all(state.is_final for state in states):
@@ -225,7 +225,7 @@ def _overall(
     if missing or is_behind:
         return ProgressState.SUBMITTED, "The last results are being downloaded."
     if counts.files_failed:
-        told.append(f"{counts.files_failed} results cannot be downloaded: {counts.sentence}")
+        told.append(f"{counts.files_failed} results cannot be downloaded: {counts.message}")
     if states & {JobState.FAILED, JobState.BLOCKED} or counts.files_failed:
         return ProgressState.FAILED, " ".join(told)
     ended = ProgressState.STOPPED if JobState.STOPPED in states else ProgressState.COMPLETED

@@ -101,7 +101,7 @@ class Downloader:
 
     def pausing(self) -> dict[str, str]:
         """Return why folders cannot be written, by folder."""
-        return self._lanes.sentences()
+        return self._lanes.messages()
 
     async def stop(self) -> None:
         """Leave everything as it is, for the next start."""
@@ -122,8 +122,8 @@ class Downloader:
                 passes = may_pass(error)
                 if not passes:
                     log.exception("download %s failed", download_id)
-                sentence = cannot_write(error) if passes else f"{error}"
-                self._lanes.failed(folder, download_id, sentence, _now())
+                message = cannot_write(error) if passes else f"{error}"
+                self._lanes.failed(folder, download_id, message, _now())
             # The end of one may allow another: a pausing folder is tried one at a time.
             await self._notify()
         self._surplus -= 1
@@ -202,8 +202,8 @@ class Downloader:
                 self._partial.pop(download_id, None)
 
     async def _failed(self, download: Download, error: Exception) -> None:
-        sentence = _refused(download, error)
-        await in_thread(self._journal.downloads.failed, download, sentence)
+        message = _refused(download, error)
+        await in_thread(self._journal.downloads.failed, download, message)
 
     def _later(self, download: Download, error: Exception) -> None:
         """Let other results go first: the farm may fail with this one alone."""
@@ -211,8 +211,8 @@ class Downloader:
         who = f"result {download.id}"
 
         async def again() -> None:
-            sentence = f"{download.relative} cannot be downloaded yet: {error} Trying again."
-            self._waiting.tell(who, sentence)
+            message = f"{download.relative} cannot be downloaded yet: {error} Trying again."
+            self._waiting.tell(who, message)
             try:
                 await self._waiting.pause(LATER.spread(count, random.random()))  # noqa: S311
             finally:

@@ -173,7 +173,7 @@ class _Wanted:
 
 def _new_download(output: Output | RefusedOutput, folder: str, relative: str) -> NewDownload:
     if isinstance(output, RefusedOutput):
-        return NewDownload(output.submission_id, folder, relative, "", 0, output.sentence)
+        return NewDownload(output.submission_id, folder, relative, "", 0, output.message)
     refusal = ""
     try:
         # The exact text goes into the journal, so nothing may be left to be normalised later.

@@ -12,13 +12,13 @@ from envoy.process.waiting import pause_seconds
 
 @dataclass(slots=True)
 class Lane:
-    """The downloads into one folder. ``sentence``: why it pauses; "" when it does not."""
+    """The downloads into one folder. ``message``: why it pauses; "" when it does not."""
 
     queue: deque[int] = field(default_factory=deque)
     active: int = 0
     failures: int = 0
     resume_at: float = 0.0
-    sentence: str = ""
+    message: str = ""
 
 
 class Lanes:
@@ -61,7 +61,7 @@ class Lanes:
         """The folder could be written: it pauses no longer."""
         lane = self._release(folder)
         lane.failures = 0
-        lane.sentence = ""
+        lane.message = ""
         if not lane.queue and not lane.active:
             del self._lanes[folder]
 
@@ -71,24 +71,24 @@ class Lanes:
         if not lane.queue and not lane.active:
             del self._lanes[folder]
 
-    def failed(self, folder: str, download_id: int, sentence: str, now: float) -> None:
+    def failed(self, folder: str, download_id: int, message: str, now: float) -> None:
         """The folder could not be written: pause it, and try this download again later."""
         lane = self._release(folder)
         lane.failures += 1
         lane.resume_at = now + pause_seconds(lane.failures)
-        lane.sentence = sentence
+        lane.message = message
         lane.queue.append(download_id)
 
-    def stands(self, folder: str, sentence: str) -> None:
+    def stands(self, folder: str, message: str) -> None:
         """The folder does not answer: no other download may go there before one has ended."""
         lane = self._lanes.setdefault(folder, Lane())
         lane.failures = max(1, lane.failures)
-        lane.sentence = sentence
+        lane.message = message
 
-    def sentences(self) -> dict[str, str]:
+    def messages(self) -> dict[str, str]:
         """Return why folders pause, by folder."""
         lanes = list(self._lanes.items())
-        return {folder: lane.sentence for folder, lane in lanes if lane.sentence}
+        return {folder: lane.message for folder, lane in lanes if lane.message}
 
     def _release(self, folder: str) -> Lane:
         lane = self._lanes.setdefault(folder, Lane())

@@ -68,7 +68,7 @@ def _literal_prefix(pattern: str, output_folder: str) -> str:
 
 
 def unusable(output_folder: str, watches: Iterable[Watch]) -> list[str]:
-    """Return a sentence for each watch that wants nothing because of its pattern."""
+    """Return a message for each watch that wants nothing because of its pattern."""
     found = [(watch.pattern, _compiled(watch.pattern, output_folder)) for watch in watches]
     return [
         f"Nothing is downloaded for the watch '{pattern[:100]}'. {compiled}"

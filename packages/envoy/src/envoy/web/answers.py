@@ -30,7 +30,7 @@ MOST_FAULTS, LONGEST_NAME, LONGEST_TEXT = 100, 300, 1_000
 
 def answer(body: ErrorBody, status: int | None = None) -> Response:
     """Return an error answer; the status is the code's unless given."""
-    # A sentence may repeat what was sent, which need not be valid Unicode.
+    # A message may repeat what was sent, which need not be valid Unicode.
     content = json.dumps(body.model_dump(), ensure_ascii=False).encode("utf-8", "replace")
     status = status or STATUS[ErrorCode(body.code)]
     return Response(content, status, media_type="application/json")

@@ -102,9 +102,9 @@ def only_from_ourselves(base: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
     return Refusing
 
 
-def _answer(sentence: str) -> bytes:
+def _answer(message: str) -> bytes:
     code = ErrorCode.FORBIDDEN
-    body = json.dumps(ErrorBody(code=code, message=sentence).model_dump(mode="json")).encode()
+    body = json.dumps(ErrorBody(code=code, message=message).model_dump(mode="json")).encode()
     head = (
         f"HTTP/1.1 {STATUS[code]} Forbidden\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"

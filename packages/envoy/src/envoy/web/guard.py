@@ -75,8 +75,8 @@ class Guard:
             await refusal(scope, receive, send)
             return
         if scope["method"] in _CHANGES and not _is_json(headers):
-            sentence = "Changes are sent as JSON: set Content-Type to application/json."
-            await _refuse(415, ErrorCode.INVALID_REQUEST, sentence)(scope, receive, send)
+            message = "Changes are sent as JSON: set Content-Type to application/json."
+            await _refuse(415, ErrorCode.INVALID_REQUEST, message)(scope, receive, send)
             return
         limit = LARGE.get(scope["path"], SMALL)
         size = announced(scope)
@@ -99,14 +99,14 @@ class Guard:
         """Return what a sender hears that is elsewhere, or a page of elsewhere."""
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            sentence = "Envoy answers only at its own address on this machine, such as localhost."
+            message = "Envoy answers only at its own address on this machine, such as localhost."
         elif any(origin != f"http://{hosts[0]}" for origin in headers.getlist("origin")) or any(
             site not in _SITES for site in headers.getlist("sec-fetch-site")
         ):
-            sentence = "Web pages of other sites may not use Envoy."
+            message = "Web pages of other sites may not use Envoy."
         else:
             return None
-        return _refuse(403, ErrorCode.FORBIDDEN, sentence)
+        return _refuse(403, ErrorCode.FORBIDDEN, message)
 
     def _without_token(self, headers: Headers) -> JSONResponse | None:
         """Return what a sender hears that does not show the token, where one is asked for."""
@@ -120,8 +120,8 @@ class Guard:
         else:
             return None
         code = ErrorCode.TOKEN_REQUIRED
-        sentence = f"This Envoy is strict, and {fault}. The token is in {self._token.path}."
-        refusal = _refuse(STATUS[code], code, sentence)
+        message = f"This Envoy is strict, and {fault}. The token is in {self._token.path}."
+        refusal = _refuse(STATUS[code], code, message)
         refusal.headers["WWW-Authenticate"] = "Bearer"
         return refusal
 
@@ -138,6 +138,6 @@ def _is_bearer(shown: str, token: str) -> bool:
     return is_it and scheme.lower() == "bearer"
 
 
-def _refuse(status: int, code: ErrorCode, sentence: str) -> JSONResponse:
-    body = ErrorBody(code=code, message=sentence)
+def _refuse(status: int, code: ErrorCode, message: str) -> JSONResponse:
+    body = ErrorBody(code=code, message=message)
     return JSONResponse(body.model_dump(mode="json"), status_code=status)

@@ -39,8 +39,8 @@ class Audit:
             try:
                 with self._database.read() as connection:
                     faults = ledger.faults(connection)
-                for sentence in faults:
-                    logger.error("the ledger does not add up: %s", sentence)
+                for message in faults:
+                    logger.error("the ledger does not add up: %s", message)
             except Exception:
                 logger.exception("the ledger cannot be read; trying again tomorrow")
             self._stopping.wait(self._every)

@@ -135,7 +135,7 @@ async def login(
         address: where the request comes from.
 
     Raises:
-        NotAuthenticatedError: wrong, unknown or disabled; always the same sentence.
+        NotAuthenticatedError: wrong, unknown or disabled; always the same message.
         TooManyAttemptsError: passwords are not looked at for a while.
     """
     email = request.email.strip().casefold()

@@ -130,7 +130,7 @@ def choose(machines: Sequence[Machines], wanted: str, gpu: bool, own: Own = _FAR
         own: what the user wants by default.
 
     Raises:
-        ValueError: with a sentence: unknown, or no machine here has a GPU.
+        ValueError: with a message: unknown, or no machine here has a GPU.
     """
     if wanted in ("", DEFAULT_CPU, DEFAULT_GPU):
         needs_gpu = gpu or wanted == DEFAULT_GPU

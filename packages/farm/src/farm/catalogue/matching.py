@@ -14,7 +14,7 @@ def find_version(catalogue: Catalogue, spec: JobSpec) -> Match:
     """Return the version that a job gets; see `match_version`.
 
     Raises:
-        ValueError: with a sentence: there is none; what there is.
+        ValueError: with a message: there is none; what there is.
     """
     match = match_version(
         catalogue.products,
@@ -36,7 +36,7 @@ def find_version(catalogue: Catalogue, spec: JobSpec) -> Match:
 
 
 def check_plugins(catalogue: Catalogue, spec: JobSpec, version: str) -> list[str]:
-    """Return a sentence for each of a job's plug-ins that its product's version cannot have."""
+    """Return a message for each of a job's plug-ins that its product's version cannot have."""
     rows = versions_of(catalogue.products, spec.app)
     chosen = _row(rows, version)
     return [

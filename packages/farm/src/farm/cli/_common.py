@@ -1,4 +1,4 @@
-"""What the commands that look into a farm share: its database, tables, JSON, and sentences."""
+"""What the commands that look into a farm share: its database, tables, JSON, and messages."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +48,7 @@ _SIZE = TypeAdapter(ByteSize)
 
 @contextmanager
 def opened(data_dir: Path | None) -> Iterator[Database]:
-    """Open the database of a farm that there is; an error of the farm becomes a sentence."""
+    """Open the database of a farm that there is; an error of the farm becomes a message."""
     folder = farm_folder(data_dir)
     try:
         database = open_existing(folder, settings_of(data_dir).database_url)
@@ -57,7 +57,7 @@ def opened(data_dir: Path | None) -> Iterator[Database]:
     try:
         yield database
     except FarmError as error:
-        fail(sentence(error))
+        fail(message(error))
     finally:
         database.close()
 
@@ -76,7 +76,7 @@ def announced_machines(data_dir: Path | None) -> Sequence[AnnouncedMachines]:
 
 
 def checked(model: type[Asked], **values: Any) -> Asked:
-    """Return what a command asks for; a wrong option ends it with a sentence."""
+    """Return what a command asks for; a wrong option ends it with a message."""
     try:
         return model(**values)
     except ValidationError as error:
@@ -132,7 +132,7 @@ def print_table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
 
 
 def account_of(connection: Connection, email: str) -> AccountRow:
-    """Return a user, or end with a sentence when there is none."""
+    """Return a user, or end with a message when there is none."""
     account = accounts.by_email(connection, email.strip().casefold())
     if account is None:
         fail(f"There is no user '{email}'.")
@@ -143,7 +143,7 @@ def amount_of(text: str, field: str) -> Decimal:
     """Return a signed amount of credits, or end with what is wrong with it.
 
     Parameters:
-        field: its name in the sentence.
+        field: its name in the message.
     """
     try:
         amount = Decimal(text)
@@ -152,12 +152,12 @@ def amount_of(text: str, field: str) -> Decimal:
     try:
         check_amount(amount, field)
     except InvalidRequestError as error:
-        fail(sentence(error))
+        fail(message(error))
     return amount
 
 
 def size_of(text: str | None, option: str) -> int | None:
-    """Return a number of bytes, such as 500GB or 2GiB; None for None. Ends with a sentence."""
+    """Return a number of bytes, such as 500GB or 2GiB; None for None. Ends with a message."""
     if text is None:
         return None
     try:
@@ -171,13 +171,13 @@ def size_shown(size: int) -> str:
     return shown(size) if size else "no number"
 
 
-def sentence(error: FarmError) -> str:
-    """Return what a person is told: what is wrong with which field, or the error's sentence."""
+def message(error: FarmError) -> str:
+    """Return what a person is told: what is wrong with which field, or the error's message."""
     wrong = [f"{field}: {text}" for field, texts in error.errors.items() for text in texts]
     return "\n".join(wrong) or error.message
 
 
-def fail(sentence: str) -> NoReturn:
-    """End the command with a sentence."""
-    say(sentence, lines=True, err=True)
+def fail(message: str) -> NoReturn:
+    """End the command with a message."""
+    say(message, lines=True, err=True)
     raise SystemExit(1)

@@ -83,8 +83,8 @@ def list_jobs(
         ),
     )
     for line in lines:
-        if line.sentence:
-            say(f"{line.id[:8]} {line.name}: {line.sentence}")
+        if line.message:
+            say(f"{line.id[:8]} {line.name}: {line.message}")
 
 
 @jobs.command("show")
@@ -109,7 +109,7 @@ def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> N
                 task.outcome,
                 "" if task.exit_code is None else str(task.exit_code),
                 task.marker,
-                task.sentence,
+                task.message,
             )
             for task in newest
         ),
@@ -225,7 +225,7 @@ def _apply(
         print_json([each.model_dump() for each in after])
         return
     for each in after:
-        say(f"{each.id[:8]} {each.name}: {each.state}. {each.sentence}".rstrip())
+        say(f"{each.id[:8]} {each.name}: {each.state}. {each.message}".rstrip())
 
 
 def _chosen(

@@ -79,11 +79,11 @@ def set_(
         )
         set_plan(connection, plan)
         after = described(connection)
-    sentence = (
+    message = (
         f"'{name}': {job_throughput_limit} instances a job, {max_throughput} a user; "
         f"{size_shown(plan.max_stored)} stored, {size_shown(plan.max_in_flight)} being sent."
     )
-    _tell(after, as_json, sentence)
+    _tell(after, as_json, message)
 
 
 @plans.command("remove")
@@ -95,8 +95,8 @@ def remove(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> Non
     _tell(after, as_json, f"'{name}' is removed.")
 
 
-def _tell(after: Sequence[PlanInUse], as_json: bool, sentence: str) -> None:
+def _tell(after: Sequence[PlanInUse], as_json: bool, message: str) -> None:
     if as_json:
         print_json(after)
     else:
-        say(sentence)
+        say(message)

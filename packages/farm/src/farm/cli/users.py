@@ -248,11 +248,11 @@ def _change(data_dir: Path | None, email: str, wanted: UserChange) -> User:
         return describe(connection, changed)
 
 
-def _tell(user: User, as_json: bool, sentence: str) -> None:
+def _tell(user: User, as_json: bool, message: str) -> None:
     if as_json:
         print_json(user)
     else:
-        say(sentence)
+        say(message)
 
 
 def _state(user: User) -> str:

@@ -29,7 +29,7 @@ _SETPRIV = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 
 class AccountError(Exception):
-    """There is no account to use. ``str()`` is a sentence for people."""
+    """There is no account to use. ``str()`` is a message for people."""
 
 
 @dataclass(frozen=True)

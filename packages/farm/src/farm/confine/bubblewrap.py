@@ -80,7 +80,7 @@ class View:
 
 @functools.cache
 def probe() -> str:
-    """Return why bubblewrap does not work here, as a sentence; "" when it does. Asked once."""
+    """Return why bubblewrap does not work here, as a message; "" when it does. Asked once."""
     if sys.platform != "linux":
         return "bubblewrap exists only on Linux."
     if shutil.which("bwrap") is None:
@@ -166,7 +166,7 @@ def groups_of(devices: Iterable[Path]) -> set[int]:
 
 
 def trial(line: list[str], trouble: str) -> str:
-    """Run a command; return a sentence that begins with ``trouble``, "" when it succeeds."""
+    """Run a command; return a message that begins with ``trouble``, "" when it succeeds."""
     try:
         done = subprocess.run(
             line,

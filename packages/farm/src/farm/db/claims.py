@@ -133,7 +133,7 @@ def add_claim(
         seconds=0.0,
         unposted_seconds=0.0,
         failed=False,
-        sentence="",
+        message="",
         marker="",
     )
     return waiting.numbers, waiting.give(connection, claim_id)
@@ -202,7 +202,7 @@ def forget_begun(connection: Connection, job_id: str) -> None:
 
 
 def end_claim(connection: Connection, claim_id: str, now: datetime, **values: Any) -> None:
-    """Close a claim with its outcome, sentence, exit code and whatever else it is to hold."""
+    """Close a claim with its outcome, message, exit code and whatever else it is to hold."""
     _PUT_CLAIM.run(connection, of_claim=claim_id, ended_at=now, **values)
 
 
@@ -210,7 +210,7 @@ def last_failure(connection: Connection, job_id: str) -> str:
     """Return why the job's latest unsuccessful claim ended; "" when there was none."""
     return (
         connection.execute(
-            select(claims.c.sentence)
+            select(claims.c.message)
             .where(
                 claims.c.job_id == job_id,
                 claims.c.failed,

@@ -79,7 +79,7 @@ class JobColumns(TypedDict, total=False):
     instances: int
     priority: int
     state: str
-    sentence: str
+    message: str
     reason: str
     noticed: str
     frames_flagged: int
@@ -126,7 +126,7 @@ class JobRow:
     credits_per_hour: str
     priority: int
     state: str
-    sentence: str
+    message: str
     reason: str
     noticed: str
     frames_total: int
@@ -324,7 +324,7 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
             jobs.c.id,
             jobs.c.name,
             jobs.c.state,
-            jobs.c.sentence,
+            jobs.c.message,
             jobs.c.reason,
             _BEGUN.label("begun"),
         )
@@ -338,7 +338,7 @@ def graph(connection: Connection, submission_id: str) -> list[Node]:
             name=each.name,
             state=JobState(each.state),
             needs=sorted(needs.get(each.id, ()), key=place.__getitem__),
-            said=Said(each.sentence, JobReason(each.reason)),
+            said=Said(each.message, JobReason(each.reason)),
             begun=each.begun > 0,
         )
         for each in found

@@ -31,7 +31,7 @@ INSTANCES = case(
 ).label("instances")
 """A job's instances, those of the plan when it leaves them to it."""
 
-SAYS = func.trim(jobs.c.sentence + " " + jobs.c.noticed).label("sentence")
+SAYS = func.trim(jobs.c.message + " " + jobs.c.noticed).label("message")
 """What a job says: why it is as it is, and what looks wrong about its frames."""
 
 _JOB_COLUMNS = (
@@ -239,7 +239,7 @@ def _read(connection: Connection, query: Select[Any]) -> list[Job]:
             app_version=each["app_version"],
             operation=each["operation"],
             state=JobState(each["state"]),
-            sentence=each["sentence"],
+            message=each["message"],
             reason=JobReason(each["reason"]),
             warnings=each["warnings"],
             frames_total=each["frames_total"],

@@ -140,7 +140,7 @@ def amounts(connection: Connection, references: Collection[str]) -> Mapping[str,
 
 
 def faults(connection: Connection) -> Sequence[str]:
-    """Return a sentence for everything that does not add up; nothing when all is well."""
+    """Return a message for everything that does not add up; nothing when all is well."""
     found = []
     amount = func.coalesce(func.sum(ledger_postings.c.amount_micros), 0)
     unbalanced = connection.execute(

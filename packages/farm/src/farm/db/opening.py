@@ -146,7 +146,7 @@ def _parsed(url: str) -> URL:
             return parsed
     except ArgumentError:
         pass
-    # Not repeated in the sentence: it may hold a password.
+    # Not repeated in the message: it may hold a password.
     raise CannotOpenDatabaseError(
         "FARM_DATABASE_URL must be like postgresql://user@host:5432/farm; "
         "leave it out to use the SQLite file of the data folder."

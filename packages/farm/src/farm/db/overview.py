@@ -29,7 +29,7 @@ class JobLine:
     frames_done: int
     frames_failed: int
     frames_running: int
-    sentence: str
+    message: str
     submitted_at: datetime
 
 

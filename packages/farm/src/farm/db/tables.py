@@ -219,8 +219,8 @@ jobs = Table(
     _text("credits_per_hour", 40),
     Column("priority", Integer, nullable=False),
     _text("state", 20),
-    _text("sentence"),
-    Column("reason", String(20), nullable=False, comment="what the sentence is about; or ''"),
+    _text("message"),
+    Column("reason", String(20), nullable=False, comment="what the message is about; or ''"),
     Column("noticed", Text, nullable=False, comment="what looks wrong about its frames"),
     Column("frames_total", Integer, nullable=False),
     Column("frames_done", Integer, nullable=False),
@@ -290,7 +290,7 @@ claims = Table(
     Column("unposted_seconds", Float, nullable=False, comment="machine time not charged yet"),
     Column("outcome", String(20), nullable=True, comment="NULL while it is open; 'lost' too"),
     Column("failed", Boolean, nullable=False, comment="without all its frames, and unasked"),
-    _text("sentence"),
+    _text("message"),
     Column("exit_code", Integer, nullable=True, comment="-N: ended by signal N; NULL: never ran"),
     Column("marker", Text, nullable=False, comment="the line of output that condemned it, or ''"),
     Column("ended_at", Utc, nullable=True, comment="NULL while it is open"),
@@ -379,7 +379,7 @@ frame_flags = Table(
     Column("frame", Integer, primary_key=True, autoincrement=False),
     Column("code", String(40), primary_key=True),
     _text("certainty", 10),
-    _text("sentence"),
+    _text("message"),
     ForeignKeyConstraint(["job_id", "frame"], [frames.c.job_id, frames.c.number]),
 )
 """What looks wrong about frames that are done."""

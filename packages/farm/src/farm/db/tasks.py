@@ -40,7 +40,7 @@ def tasks(connection: Connection, job_id: str, limit: int, *, failed: bool) -> l
             frames_done=row.frames_done,
             outcome=row.outcome or RUNNING,
             failed=row.failed,
-            sentence=row.sentence,
+            message=row.message,
             exit_code=row.exit_code,
             marker=row.marker,
             started_at=row.created_at,

@@ -46,7 +46,7 @@ class Sight:
     """What an engine sees of a runner.
 
     Attributes:
-        reason: why it waits, as a sentence for people; "" when it does not, or nobody says.
+        reason: why it waits, as a message for people; "" when it does not, or nobody says.
     """
 
     phase: Phase
@@ -100,4 +100,4 @@ class Engine(Protocol):
 
 
 class EngineError(Exception):
-    """An engine could not start a runner, or tell of some. ``str()`` is a sentence for people."""
+    """An engine could not start a runner, or tell of some. ``str()`` is a message for people."""

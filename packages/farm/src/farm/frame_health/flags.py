@@ -17,7 +17,7 @@ class Summary:
     """How many frames of a job have flags, and what the first flags say, certain ones first."""
 
     flagged: int
-    sentences: list[str]
+    messages: list[str]
 
 
 def add(connection: Connection, job_id: str, noticed: Iterable[FrameFlag]) -> None:
@@ -31,7 +31,7 @@ def add(connection: Connection, job_id: str, noticed: Iterable[FrameFlag]) -> No
                 frame=flag.frame,
                 code=flag.code.value,
                 certainty=flag.certainty.value,
-                sentence=flag.sentence,
+                message=flag.message,
             )
         )
 
@@ -43,21 +43,21 @@ def forget(connection: Connection, job_id: str, numbers: Select[tuple[int]] | No
 
 
 def summary(connection: Connection, job_id: str, most: int) -> Summary:
-    """Return what is noticed about a job, with up to ``most`` sentences."""
+    """Return what is noticed about a job, with up to ``most`` messages."""
     of_job = frame_flags.c.job_id == job_id
     flagged = connection.execute(
         select(func.count(frame_flags.c.frame.distinct())).where(of_job)
     ).scalar_one()
     if not flagged:
         return Summary(0, [])
-    sentences = connection.execute(
-        select(frame_flags.c.sentence)
+    messages = connection.execute(
+        select(frame_flags.c.message)
         .where(of_job)
         # "certain" comes before "hint".
         .order_by(frame_flags.c.certainty, frame_flags.c.frame, frame_flags.c.code)
         .limit(most)
     )
-    return Summary(flagged, list(sentences.scalars()))
+    return Summary(flagged, list(messages.scalars()))
 
 
 def page(
@@ -97,7 +97,7 @@ def page(
             .order_by(frame_flags.c.certainty, frame_flags.c.code)
         )
         for row in rows:
-            flag = Flag(code=row.code, certainty=row.certainty, sentence=row.sentence)
+            flag = Flag(code=row.code, certainty=row.certainty, message=row.message)
             flags.setdefault(row.frame, []).append(flag)
     return FrameList(
         frames=[

@@ -61,5 +61,5 @@ def picture(image: ImageStatistics) -> Picture:
     return Picture(signature=lights, emptiness=image.emptiness)
 
 
-def _flag(frame: int, code: FlagCode, certainty: Certainty, sentence: str) -> FrameFlag:
-    return FrameFlag(frame=frame, code=code, certainty=certainty, sentence=sentence)
+def _flag(frame: int, code: FlagCode, certainty: Certainty, message: str) -> FrameFlag:
+    return FrameFlag(frame=frame, code=code, certainty=certainty, message=message)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from farm_protocol.frames import BRIGHTEST, Certainty, Emptiness, FlagCode, FrameFlag
 
-MOST_SENTENCES = 3
+MOST_MESSAGES = 3
 """So many flags are told in full; the others only count."""
 
 MOST_APART = 10
@@ -76,20 +76,20 @@ def _compare(before: Seen, frame: Seen, after: Seen) -> FrameFlag | None:
     return _flag(number, FlagCode.EMPTY, Certainty.CERTAIN, text)
 
 
-def _flag(frame: int, code: FlagCode, certainty: Certainty, sentence: str) -> FrameFlag:
-    return FrameFlag(frame=frame, code=code, certainty=certainty, sentence=sentence)
+def _flag(frame: int, code: FlagCode, certainty: Certainty, message: str) -> FrameFlag:
+    return FrameFlag(frame=frame, code=code, certainty=certainty, message=message)
 
 
-def told(total: int, flagged: int, sentences: Sequence[str]) -> str:
+def told(total: int, flagged: int, messages: Sequence[str]) -> str:
     """Return what a job says about frames that look wrong; "" when there are none.
 
     Parameters:
         total: frames of the job.
         flagged: how many of them have a flag.
-        sentences: of the first flags.
+        messages: of the first flags.
     """
     if not flagged:
         return ""
     look = "looks" if flagged == 1 else "look"
-    first = " ".join(sentences[:MOST_SENTENCES])
+    first = " ".join(messages[:MOST_MESSAGES])
     return f"{flagged} of {total} frames {look} wrong. {first}".rstrip()

@@ -13,7 +13,7 @@ from farm.jobs.said import NOTHING, Said
 from farm.jobs.transitions import Event, next_state
 
 _SHOWN = 5
-"""Most jobs that a sentence names."""
+"""Most jobs that a message names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""What jobs say of themselves: a sentence for people, and the reason behind it for the farm.
+"""What jobs say of themselves: a message for people, and the reason behind it for the farm.
 
-What a job does follows from the reason. Sentences are shown, and nothing depends on their words.
+What a job does follows from the reason. Messages are shown, and nothing depends on their words.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from farm_protocol.jobs import JobReason
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A sentence and what it is about."""
+    """A message and what it is about."""
 
-    sentence: str = ""
+    message: str = ""
     reason: JobReason = JobReason.NONE
 
 

@@ -27,7 +27,7 @@ class Event(StrEnum):
 
 
 class IllegalTransitionError(ValueError):
-    """The event makes no sense in this state. ``str()`` is a sentence for people."""
+    """The event makes no sense in this state. ``str()`` is a message for people."""
 
 
 ASKED_FOR = frozenset({Event.SUSPEND, Event.RESUME, Event.STOP, Event.RETRY, Event.RESTART})

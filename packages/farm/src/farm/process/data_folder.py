@@ -21,7 +21,7 @@ DATA = Contents(
 
 
 class StartError(Exception):
-    """The farm cannot start, or not go on. ``str()`` is a sentence that says what to do."""
+    """The farm cannot start, or not go on. ``str()`` is a message that says what to do."""
 
 
 @contextmanager

@@ -20,7 +20,7 @@ Name = Annotated[str, Field(pattern=r"\A[a-z][a-z0-9_]*\z", max_length=100)]
 """Of a documented parameter, or of an operation."""
 Filled = Annotated[str, Field(pattern=r"\A[A-Z][A-Za-z0-9]*\z", max_length=100)]
 """A name that the runner, or a scene's module, fills in."""
-Sentence = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
+Message = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 
 
 class Words(Strict):
@@ -28,11 +28,11 @@ class Words(Strict):
 
     Attributes:
         pattern: that the whole text must match.
-        sentence: what to write, for a text that does not.
+        message: what to write, for a text that does not.
     """
 
     pattern: re.Pattern[str]
-    sentence: Sentence
+    message: Message
 
 
 class Most(Strict):
@@ -56,7 +56,7 @@ class Because(Strict):
     """
 
     names: list[Name]
-    because: Sentence
+    because: Message
 
 
 class Outputs(Strict):
@@ -77,15 +77,15 @@ class Hopeless(Strict):
 
     Attributes:
         marker: finds it.
-        sentence: what to tell; ``{name}`` is what the expression's group of that name found.
+        message: what to tell; ``{name}`` is what the expression's group of that name found.
     """
 
     marker: re.Pattern[str]
-    sentence: Sentence
+    message: Message
 
     @model_validator(mode="after")
     def _groups(self) -> "Hopeless":
-        _known(placeholders(self.sentence), self.marker.groupindex, "a group of the marker")
+        _known(placeholders(self.message), self.marker.groupindex, "a group of the marker")
         return self
 
 
@@ -234,7 +234,7 @@ class Companion(Strict):
         types: parameter -> type, where OpenJD has none for it.
         aliases: parameter -> other word -> value; compared without regard to case, ``-``, ``_``,
             ``.`` and spaces.
-        refused: parameter -> value -> why, as a sentence.
+        refused: parameter -> value -> why, as a message.
         patterns: parameter -> what its text must look like.
         least: parameter -> smallest number but 0, which leaves it to the scene.
         most: parameter -> its largest number, by the value of another one.
@@ -267,7 +267,7 @@ class Companion(Strict):
     other_program: Name | Literal[""] = ""
     types: dict[Name, ParameterType] = {}
     aliases: dict[Name, dict[str, str]] = {}
-    refused: dict[Name, dict[str, Sentence]] = {}
+    refused: dict[Name, dict[str, Message]] = {}
     patterns: dict[Name, Words] = {}
     least: dict[Name, int | float] = {}
     most: dict[Name, Most] = {}

@@ -10,7 +10,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class ProductError(ValueError):
-    """A product's files cannot be used. ``str()`` is a sentence that names the file."""
+    """A product's files cannot be used. ``str()`` is a message that names the file."""
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

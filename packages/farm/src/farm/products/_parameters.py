@@ -47,7 +47,7 @@ class Parameter:
         least: smallest number but 0, which leaves it to the scene; None for no limit.
         maximum: largest, likewise.
         pattern: regular expression that a whole text must match; "" for any text.
-        sentence: what to write, for a text that does not match.
+        message: what to write, for a text that does not match.
         longest: most characters of a text; nothing else is asked of one that has more.
     """
 
@@ -63,14 +63,14 @@ class Parameter:
     least: float | None = None
     maximum: float | None = None
     pattern: str = ""
-    sentence: str = ""
+    message: str = ""
     longest: int = LONGEST_TEXT
 
     def parse(self, value: JsonValue) -> JsonValue:
         """Return the value in this parameter's type, a choice in its own spelling.
 
         Raises:
-            ValueError: with a sentence that names what is allowed.
+            ValueError: with a message that names what is allowed.
         """
         match self.type:
             case "bool":
@@ -98,7 +98,7 @@ class Parameter:
 
     def _match(self, text: str) -> str:
         if self.pattern and not re.fullmatch(self.pattern, text):
-            raise ValueError(f"'{_short(text)}' is not possible. {self.sentence}")
+            raise ValueError(f"'{_short(text)}' is not possible. {self.message}")
         return text
 
     def _choose(self, text: str) -> str:
@@ -122,8 +122,8 @@ class Validated:
     Attributes:
         values: validated values, defaults filled in, unknown parameters as they came. Only usable
             when there are no errors.
-        errors: parameter name -> sentences; empty when the job can be accepted.
-        warnings: sentences about what was accepted but looks wrong.
+        errors: parameter name -> messages; empty when the job can be accepted.
+        warnings: messages about what was accepted but looks wrong.
     """
 
     values: dict[str, JsonValue]

@@ -10,7 +10,7 @@ def check_prefix(prefix: str) -> None:
     """Refuse a prefix that could name a file outside the output folder, or none that is usable.
 
     Raises:
-        ValueError: with a sentence that says why.
+        ValueError: with a message that says why.
     """
     if prefix.startswith("/"):
         raise ValueError(f"'{prefix}' begins with '/': it is relative to the output folder.")
@@ -30,7 +30,7 @@ def check_file_name(parameter: Parameter, prefix: str) -> None:
     The file would be called ``.mp4``, which file managers hide.
 
     Raises:
-        ValueError: with a sentence that says what to do.
+        ValueError: with a message that says what to do.
     """
     if not prefix.rpartition("/")[2]:
         raise ValueError(

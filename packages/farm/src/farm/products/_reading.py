@@ -164,7 +164,7 @@ def _symptoms(companion: Companion) -> Symptoms:
     failures = companion.failures
     return Symptoms(
         failed=_any_of(failures.markers),
-        hopeless={each.marker: each.sentence for each in failures.hopeless},
+        hopeless={each.marker: each.message for each in failures.hopeless},
         no_licence=_any_of(failures.no_licence.markers),
         no_licence_codes=frozenset(failures.no_licence.exit_codes),
     )
@@ -200,6 +200,6 @@ def _parameter(definition: Mapping[str, Any], companion: Companion) -> Parameter
         least=companion.least.get(name),
         maximum=definition.get("maxValue"),
         pattern=words.pattern.pattern if words else "",
-        sentence=words.sentence if words else "",
+        message=words.message if words else "",
         longest=LONGEST_LIST if name == companion.frames else LONGEST_TEXT,
     )

@@ -16,7 +16,7 @@ class SceneFormat(StrEnum):
 
 
 class SceneError(Exception):
-    """A scene cannot be rendered as asked. ``str()`` is a sentence for people."""
+    """A scene cannot be rendered as asked. ``str()`` is a message for people."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SceneFiles:
         patterns: (name below the partial folder, name below the output folder) of each file of a
             frame, with ``####`` in place of its number; None when the template names them.
         environment: variables of the program that the job asks for.
-        warnings: sentences for the job's log.
+        warnings: messages for the job's log.
     """
 
     scene: Path

@@ -49,7 +49,7 @@ class Symptoms:
 
     Attributes:
         failed: a line in which it is found condemns the claim, whatever the exit code says.
-        hopeless: lines that condemn it for good -> what to tell, as a sentence; ``{name}`` in it is
+        hopeless: lines that condemn it for good -> what to tell, as a message; ``{name}`` in it is
             what the expression's group of that name found.
         no_licence: a line that says that there was no licence.
         no_licence_codes: exit codes that say so.

@@ -9,7 +9,7 @@ from farm.renderers.versions import version_key
 
 
 class RendererError(Exception):
-    """A renderer that was asked for cannot be used. ``str()`` is a sentence for people."""
+    """A renderer that was asked for cannot be used. ``str()`` is a message for people."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ class Failure:
         frame: that failed; None: the one that was being rendered, if any.
     """
 
-    sentence: str
+    message: str
     permanent: bool
     no_licence: bool = False
     marker: str = ""

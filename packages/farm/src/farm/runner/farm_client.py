@@ -65,7 +65,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class ReportError(Exception):
-    """The farm could not be told, or not asked. ``str()`` is a sentence."""
+    """The farm could not be told, or not asked. ``str()`` is a message."""
 
 
 class ClaimLostError(ReportError):
@@ -257,21 +257,21 @@ def _checked(response: httpx.Response) -> httpx.Response:
     # Anything else is no success: what a redirect would lead to was not done.
     if response.is_success:
         return response
-    sentence = _sentence(response)
+    message = _message(response)
     if response.status_code == 410:
-        raise ClaimLostError(sentence)
+        raise ClaimLostError(message)
     if response.status_code in (401, 403):
-        raise NotWelcomeError(sentence)
+        raise NotWelcomeError(message)
     if response.status_code in _NO_ROOM_STATUS:
-        raise _NoRoomError(sentence)
+        raise _NoRoomError(message)
     if response.status_code in _RETRY_STATUS:
-        raise _RetryLaterError(sentence)
+        raise _RetryLaterError(message)
     if response.status_code == 409:
-        raise TakenError(sentence)
-    raise RefusedError(sentence)
+        raise TakenError(message)
+    raise RefusedError(message)
 
 
-def _sentence(response: httpx.Response) -> str:
+def _message(response: httpx.Response) -> str:
     try:
         return ErrorBody.model_validate_json(response.content).message
     except ValidationError:

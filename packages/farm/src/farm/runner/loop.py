@@ -105,8 +105,8 @@ def work(
             except AccountError as error:
                 ready = Failure(str(error), False)
             except OSError as error:
-                sentence = explain(error, f"The work folder {work_dir} is not usable")
-                return _give_up(farm, Failure(sentence, False), _programs(discovery))
+                message = explain(error, f"The work folder {work_dir} is not usable")
+                return _give_up(farm, Failure(message, False), _programs(discovery))
             if isinstance(ready, Failure):
                 return _give_up(farm, ready, _programs(discovery))
             return _claims(farm, ready, checks, _programs(discovery), sandbox is None, stopping)
@@ -117,7 +117,7 @@ def work(
         log.info("The farm does not want this runner any more: %s", error)
         return OK
     except (ReportError, RefusedError) as error:
-        log.error("%s", error)  # noqa: TRY400 - a sentence, not a bug
+        log.error("%s", error)  # noqa: TRY400 - a message, not a bug
         return FAILED
     finally:
         checks.close()
@@ -218,7 +218,7 @@ def _other_version(job: RunnerJob, renderer: Renderer) -> str:
 
 def _give_up(farm: Farm, failure: Failure, programs: list[Program]) -> int:
     """Tell the farm through a claim, its only ear: the job's owner must read the reason."""
-    log.error("%s", failure.sentence)
+    log.error("%s", failure.message)
     claim = farm.claim(ClaimRequest(host=_HOST, programs=programs))
     if claim.claim_id is not None:
         finish_unrendered(farm, claim.claim_id, failure)

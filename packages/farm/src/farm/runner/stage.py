@@ -29,15 +29,15 @@ _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
 
 
 class StageError(Exception):
-    """The project could not be brought here. ``str()`` is a sentence for people.
+    """The project could not be brought here. ``str()`` is a message for people.
 
     Attributes:
         permanent: another try would fail in the same way.
     """
 
-    def __init__(self, sentence: str, permanent: bool = False) -> None:
-        """Keep the sentence and whether trying again cannot help."""
-        super().__init__(sentence)
+    def __init__(self, message: str, permanent: bool = False) -> None:
+        """Keep the message and whether trying again cannot help."""
+        super().__init__(message)
         self.permanent = permanent
 
 
@@ -113,7 +113,7 @@ class _Progress:
 
 
 def explain(error: OSError, otherwise: str) -> str:
-    """Return a sentence about an error of the file system."""
+    """Return a message about an error of the file system."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "The disk of the render machine is full."
     return f"{otherwise}: {error.strerror or error}."

@@ -40,7 +40,7 @@ _SIGNALS = 128
 
 @dataclass(frozen=True)
 class MissingAsset:
-    """A file that is named and not there. ``str()`` is a sentence for people.
+    """A file that is named and not there. ``str()`` is a message for people.
 
     Attributes:
         path: as the .blend says it.
@@ -77,7 +77,7 @@ class MissingAsset:
 class UnreadableBlendError(Exception):
     """A .blend cannot be looked through: nothing is known about what it needs.
 
-    ``path``: its remote path. ``str()``: a sentence for people.
+    ``path``: its remote path. ``str()``: a message for people.
     """
 
     def __init__(self, path: str, message: str) -> None:

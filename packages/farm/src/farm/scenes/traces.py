@@ -78,7 +78,7 @@ class Traced:
     Attributes:
         missing: what it lacks; the first 1000.
         more: how many others it lacks.
-        failure: why nothing is known, as a sentence; "" when all is well.
+        failure: why nothing is known, as a message; "" when all is well.
     """
 
     missing: tuple[MissingAsset, ...] = ()

@@ -147,7 +147,7 @@ def act(
     """Do something to one job.
 
     Parameters:
-        who: named in the sentence of a job that is stopped or suspended.
+        who: named in the message of a job that is stopped or suspended.
 
     Raises:
         ConflictError: it makes no sense in the job's present state, or there is nothing to restart.

@@ -42,7 +42,7 @@ def end(
     ended: ClaimRow,
     how: ClaimEnd,
     outcome: str,
-    sentence: str,
+    message: str,
     now: datetime,
     *,
     frame: int | None = None,
@@ -93,7 +93,7 @@ def end(
         now,
         outcome=outcome,
         failed=failed,
-        sentence=sentence if left else "",
+        message=message if left else "",
         exit_code=exit_code,
         marker=marker,
         current_frame=frame,
@@ -107,14 +107,14 @@ def end(
         permanent=permanent,
     )
     # Of a licence, `setbacks` says when it is tried again.
-    again = trying_again(sentence) if failed and how is not ClaimEnd.NO_LICENCE else None
+    again = trying_again(message) if failed and how is not ClaimEnd.NO_LICENCE else None
     writer.put_back(connection, row, ended.id, verdicts, again, **of_job)
     if left and how is ClaimEnd.NO_LICENCE:
-        setbacks.no_licence(connection, row, sentence, now)
+        setbacks.no_licence(connection, row, message, now)
     elif left and how in (ClaimEnd.FAILED, ClaimEnd.LOST) and not permanent:
         setbacks.claim_failed(connection, row, ended, now)
     if failed:
-        line = feed.log_line(now, f"{sentence} ({len(left)} unfinished frames)")
+        line = feed.log_line(now, f"{message} ({len(left)} unfinished frames)")
         feed.add_log(connection, ended.job_id, ended.id, -1, line)
     if permanent and left:
         writer.fail_waiting(connection, row)

@@ -279,7 +279,7 @@ def finish(
     """
     own, row = _own(caller, claim_id), caller.job
     ends = {Outcome.STOPPED: ClaimEnd.STOPPED, Outcome.NO_LICENCE: ClaimEnd.NO_LICENCE}
-    sentence = report.sentence or "The renderer ended without delivering every frame."
+    message = report.message or "The renderer ended without delivering every frame."
     frames_wait = claim_ends.end(
         connection,
         row,
@@ -287,7 +287,7 @@ def finish(
         # "completed" with frames missing is a failure whatever the runner believes.
         ends.get(report.outcome, ClaimEnd.FAILED),
         report.outcome.value,
-        sentence,
+        message,
         now,
         frame=report.frame,
         exit_code=report.exit_code,

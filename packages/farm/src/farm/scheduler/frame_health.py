@@ -21,6 +21,6 @@ def note(connection: Connection, job: JobRow, report: FrameDone) -> None:
         noticed += neighbours.compare(beside)
     if noticed:
         flags.add(connection, job.id, noticed)
-        found = flags.summary(connection, job.id, neighbours.MOST_SENTENCES)
-        text = neighbours.told(job.frames_total, found.flagged, found.sentences)
+        found = flags.summary(connection, job.id, neighbours.MOST_MESSAGES)
+        text = neighbours.told(job.frames_total, found.flagged, found.messages)
         writer.notice(connection, job, text, found.flagged)

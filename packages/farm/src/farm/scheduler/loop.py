@@ -256,7 +256,7 @@ class Scheduler:
             return
         with self._database.read() as connection:
             waiting = job_rows.many(connection, list(said))
-        news = [each.id for each in waiting.values() if each.sentence != said[each.id].sentence]
+        news = [each.id for each in waiting.values() if each.message != said[each.id].message]
         if news:
             with self._database.write() as connection:
                 for job in job_rows.many(connection, news).values():

@@ -52,7 +52,7 @@ def review(database: Database, now: datetime, *, disk: bool = True) -> None:
         for job_id, row in job_rows.many(connection, list(held)).items():
             writer.happen_to(connection, row, Event.SUSPEND, now)
             job_rows.put(connection, row, suspended_for=held[job_id])
-            said = Said(_SENTENCES[held[job_id]], JobReason(held[job_id]))
+            said = Said(_MESSAGES[held[job_id]], JobReason(held[job_id]))
             writer.say(connection, row, said)
         writer.happen_to_many(connection, due.released, Event.RESUME, now, NOTHING)
 
@@ -60,7 +60,7 @@ def review(database: Database, now: datetime, *, disk: bool = True) -> None:
     database.write_in_portions(list(these), do)
 
 
-_SENTENCES = {
+_MESSAGES = {
     FOR_CREDITS: "Suspended: the account has no credits left. It goes on after a top-up.",
     DISABLED: "Suspended: the account is disabled.",
     FOR_STORAGE: "Suspended: the account stores as much as its plan allows. It goes on when there "

@@ -78,7 +78,7 @@ def waits_for_licence(job: JobRow, now: datetime) -> bool:
     return bool(job.licence_failures and job.not_before and job.not_before > now)
 
 
-def no_licence(connection: Connection, job: JobRow, sentence: str, now: datetime) -> None:
+def no_licence(connection: Connection, job: JobRow, message: str, now: datetime) -> None:
     """A renderer got no licence: let the job wait, longer each time.
 
     But not longer while others of its runners deliver: theirs may become free at any time.
@@ -89,7 +89,7 @@ def no_licence(connection: Connection, job: JobRow, sentence: str, now: datetime
     failures = max(1, job.licence_failures + (not delivering))
     until = now + timedelta(seconds=LICENCE_PAUSES.after(failures))
     job_rows.put(connection, job, licence_failures=failures, not_before=until)
-    what = said.no_licence(sentence, until, others=job.frames_running > 0)
+    what = said.no_licence(message, until, others=job.frames_running > 0)
     writer.say_at_work(connection, job, what)
 
 

@@ -139,7 +139,7 @@ def _change(
 
 
 def _columns(said: Said) -> JobColumns:
-    return {"sentence": said.sentence, "reason": said.reason.value}
+    return {"message": said.message, "reason": said.reason.value}
 
 
 def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -> None:
@@ -157,7 +157,7 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
     outcome = "is done" if done == len(submission.jobs) else "has ended, but not all of it is done"
     lines = [
         f"{job.name}: {job.state.value}, {job.frames_done} of {job.frames_total} frames,"
-        f" {job.credits:.2f} credits. {job.sentence}".rstrip()
+        f" {job.credits:.2f} credits. {job.message}".rstrip()
         for job in submission.jobs
     ]
     notices.add(
@@ -171,7 +171,7 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
 
 def say(connection: Connection, row: JobRow, said: Said) -> None:
     """Change what a job says of itself, when that is news."""
-    if Said(row.sentence, JobReason(row.reason)) != said:
+    if Said(row.message, JobReason(row.reason)) != said:
         job_rows.put(connection, row, **_columns(said))
         feed.job_changed(connection, row.account_id, row.id)
 
@@ -190,16 +190,16 @@ def say_at_work(connection: Connection, row: JobRow, said: Said) -> None:
 
 
 def notice(connection: Connection, row: JobRow, text: str, flagged: int) -> None:
-    """Change what a job says about its ``flagged`` frames, beside its sentence."""
+    """Change what a job says about its ``flagged`` frames, beside its message."""
     if row.noticed != text:
         job_rows.put(connection, row, noticed=text, frames_flagged=flagged)
         feed.job_changed(connection, row.account_id, row.id)
 
 
-def warn(connection: Connection, row: JobRow, sentences: Sequence[str]) -> None:
+def warn(connection: Connection, row: JobRow, messages: Sequence[str]) -> None:
     """Add warnings to a job, each once, when they are news."""
-    if sentences:
-        job_warnings.add(connection, row.id, sentences)
+    if messages:
+        job_warnings.add(connection, row.id, messages)
 
 
 def review_dependencies(connection: Connection, submission_id: str, now: datetime) -> None:

@@ -143,7 +143,7 @@ def _rows(checked: Sequence[CheckedJob], account_id: str, submission_id: str) ->
     for job in _needed_first(checked):
         values = _job_values(job, ids, submission_id, account_id, places[job.spec.id])
         said = says.get(job.spec.id, NOTHING)
-        values |= {"sentence": said.sentence, "reason": said.reason.value}
+        values |= {"message": said.message, "reason": said.reason.value}
         frames = job.frames
         if job.spec.test_frames_first:
             frames, values["test_frames"] = with_test_frames(frames)

@@ -107,7 +107,7 @@ class AssetChecks:
                 # Caches that were never baked are named like those that were.
                 certain = [asset for asset in lacking if asset.kind is not AssetKind.CACHE]
                 if certain:
-                    errors[f"jobs[{index}].path"] = _sentences(certain, len(certain), traced.more)
+                    errors[f"jobs[{index}].path"] = _messages(certain, len(certain), traced.more)
         if errors:
             raise InvalidRequestError(errors)
 
@@ -213,10 +213,10 @@ def _lacking(spec: SubmissionSpec, job: JobSpec, traced: Traced) -> list[Missing
 def _warnings(spec: SubmissionSpec, job: JobSpec, traced: Traced) -> list[str]:
     if traced.failure:
         return [traced.failure]
-    return _sentences(_lacking(spec, job, traced), MOST_NAMED, traced.more)
+    return _messages(_lacking(spec, job, traced), MOST_NAMED, traced.more)
 
 
-def _sentences(assets: list[MissingAsset], most: int, more: int) -> list[str]:
+def _messages(assets: list[MissingAsset], most: int, more: int) -> list[str]:
     told = [str(asset) for asset in assets[:most]]
     left = len(assets) - len(told) + more
     if left:

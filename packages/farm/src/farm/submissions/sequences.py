@@ -44,7 +44,7 @@ def missing_images(
     *,
     hints: bool = True,
 ) -> str:
-    """Return what is missing of a sequence, as a sentence; "" when nothing is.
+    """Return what is missing of a sequence, as a message; "" when nothing is.
 
     Parameters:
         sequence: with a remote path in canonical form.

@@ -150,8 +150,8 @@ def main() -> int:
     die_with_runner()
     with open(options.orders, encoding="utf-8") as file:
         orders = json.load(file)
-    for sentence in orders["warnings"]:
-        warn(sentence)
+    for message in orders["warnings"]:
+        warn(message)
     width, height = orders["size"] or (None, None)
     emit("loaded", width=width, height=height)
     claim = Claim(orders)

@@ -25,15 +25,15 @@ _WATCH_SECONDS = 0.5
 
 
 class SceneError(Exception):
-    """The scene cannot be rendered as asked. ``str()`` is a sentence for people.
+    """The scene cannot be rendered as asked. ``str()`` is a message for people.
 
     Attributes:
         permanent: another try, on another machine, would fail in the same way.
     """
 
-    def __init__(self, sentence: str, permanent: bool = True) -> None:
-        """Keep the sentence and whether trying again cannot help."""
-        super().__init__(sentence)
+    def __init__(self, message: str, permanent: bool = True) -> None:
+        """Keep the message and whether trying again cannot help."""
+        super().__init__(message)
         self.permanent = permanent
 
 
@@ -47,9 +47,9 @@ def progress(percent: float) -> None:
     _write(f"openjd_progress: {percent:.1f}")
 
 
-def warn(sentence: str) -> None:
+def warn(message: str) -> None:
     """Put a warning into the job's log."""
-    _write(f"Warning: {sentence}")
+    _write(f"Warning: {message}")
 
 
 def flush() -> None:

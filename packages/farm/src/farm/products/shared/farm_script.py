@@ -31,7 +31,7 @@ def disk_is_full(folder: str) -> bool:
 
 
 def explain(what: str, folder: str) -> str:
-    """Return a sentence about a failure, which ``what`` is without its full stop."""
+    """Return a message about a failure, which ``what`` is without its full stop."""
     return FULL_DISK if disk_is_full(folder) else f"{what}."
 
 

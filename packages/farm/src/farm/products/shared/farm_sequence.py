@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,12}\Z")
 
 
 class SequenceError(ValueError):
-    """A path that names no image sequence. ``str()`` is a sentence that says what to write."""
+    """A path that names no image sequence. ``str()`` is a message that says what to write."""
 
 
 @dataclass(frozen=True)

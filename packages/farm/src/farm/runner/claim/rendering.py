@@ -38,7 +38,7 @@ class Rendering:
         frame: that is being rendered; None between frames.
         last_line: of its output, that is no event.
         startup_seconds: until its first frame's start; None before.
-        warnings: sentences for the job's owner.
+        warnings: messages for the job's owner.
     """
 
     def __init__(
@@ -146,12 +146,12 @@ class Rendering:
                 self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")
                 self._written(FrameFiles(frame, files, extra, seconds, self._size))
             case "warned":
-                sentence = str(event["sentence"])[:_LONGEST_WARNING]
-                self._log.add(f"Warning: {sentence}")
+                message = str(event["message"])[:_LONGEST_WARNING]
+                self._log.add(f"Warning: {message}")
                 if len(self.warnings) < _MOST_WARNINGS:
-                    self.warnings.append(sentence)
+                    self.warnings.append(message)
             case "failed":
-                self.failure = Failure(str(event["sentence"]), bool(event["permanent"]))
+                self.failure = Failure(str(event["message"]), bool(event["permanent"]))
 
 
 def _clean(event: Any) -> Any:

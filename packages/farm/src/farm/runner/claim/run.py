@@ -92,7 +92,7 @@ class ClaimOver:
 
     Attributes:
         ended: what the farm must be told; None when the claim is not this runner's any more.
-        warnings: sentences of the renderer for the job's owner.
+        warnings: messages of the renderer for the job's owner.
     """
 
     end: End
@@ -334,7 +334,7 @@ class ClaimRun:
             return Finish(outcome=Outcome.COMPLETED, exit_code=ended.status)
         finish = judge(ended, failure, left, told.frame, told.last_line, symptoms)
         if finish.outcome is Outcome.NO_LICENCE and self._sandbox.closed:
-            return finish.model_copy(update={"sentence": f"{finish.sentence} {_CLOSED}"[:2000]})
+            return finish.model_copy(update={"message": f"{finish.message} {_CLOSED}"[:2000]})
         return finish
 
     def _complete(self, ended: Ended) -> Finish | None:
@@ -349,8 +349,8 @@ class ClaimRun:
         if self._fate.end in (End.LOST, End.GONE):
             threading.Thread(target=self._log.close, daemon=True).start()
             return
-        if finish.sentence:
-            self._log.add(finish.sentence)
+        if finish.message:
+            self._log.add(finish.message)
         self._log.close()
 
     def _ended(self, finish: Finish) -> EndedClaim | None:
@@ -371,6 +371,6 @@ def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
         farm.runner.farm_client.ReportError: the farm could not be told.
     """
     log = ClaimLog(farm, claim_id)
-    log.add(failure.sentence)
+    log.add(failure.message)
     log.close()
     farm.finish(EndedClaim(claim_id=claim_id, finish=failed(failure, None)))

@@ -10,8 +10,8 @@ from farm.products import Symptoms
 from farm.runner.claim.session import Ended
 from farm.runner.failure import Failure
 
-_SENTENCE = 2000
-"""Most characters of a sentence: the protocol's limit."""
+_MESSAGE = 2000
+"""Most characters of a message: the protocol's limit."""
 _MARKER = 500
 """Most characters of a line that is quoted."""
 _SHOWN = 10
@@ -22,9 +22,9 @@ def condemn(line: str, symptoms: Symptoms) -> Failure | None:
     marker = line.strip()[:_MARKER]
     if symptoms.no_licence.search(line):
         return Failure(f"The renderer got no licence: {marker}", False, True, marker)
-    for pattern, sentence in symptoms.hopeless.items():
+    for pattern, message in symptoms.hopeless.items():
         if found := pattern.search(line):
-            return Failure(sentence.format(**found.groupdict()), True, False, marker)
+            return Failure(message.format(**found.groupdict()), True, False, marker)
     if symptoms.failed.search(line):
         return Failure(f"The renderer reported an error: {marker}", False, False, marker)
     return None
@@ -57,12 +57,12 @@ def judge(
 
 def failed(failure: Failure, exit_code: int | None, rendering: int | None = None) -> Finish:
     """Return what to tell the farm about a failure; parameters as those of `judge`."""
-    sentence = failure.sentence
-    if len(sentence) > _SENTENCE:
-        sentence = sentence[: _SENTENCE - 3] + "..."
+    message = failure.message
+    if len(message) > _MESSAGE:
+        message = message[: _MESSAGE - 3] + "..."
     return Finish(
         outcome=Outcome.NO_LICENCE if failure.no_licence else Outcome.FAILED,
-        sentence=sentence,
+        message=message,
         frame=rendering if failure.frame is None else failure.frame,
         exit_code=exit_code,
         permanent=failure.permanent,

@@ -91,7 +91,7 @@ class Results:
             if self._whole is not None:
                 self._collected |= {each.path: each for each in outputs}
                 self._seconds += frame.seconds
-                # The farm knows one frame; the sentences name the right ones, of each kind the
+                # The farm knows one frame; the messages name the right ones, of each kind the
                 # first.
                 self._noticed = {flag.code: flag for flag in noticed} | self._noticed
             else:
@@ -187,9 +187,9 @@ class Results:
             raise OutputError(f"{name} was changed after the renderer had reported it.") from None
         return OutputFile(path=f"{self._remote_folder}/{name}", hash=digest, size=size)
 
-    def _fail(self, sentence: str, frame: int, *, permanent: bool = False) -> None:
+    def _fail(self, message: str, frame: int, *, permanent: bool = False) -> None:
         if self.failure is None or (permanent and not self.failure.permanent):
-            self.failure = Failure(sentence, permanent=permanent, frame=frame)
+            self.failure = Failure(message, permanent=permanent, frame=frame)
 
 
 def _is_view_of(expected: str, given: str) -> bool:

@@ -34,7 +34,7 @@ _HEADER_SECONDS = 120.0
 """Also for the start of the process, on a machine that has much to do."""
 _BYTES_A_SECOND = 4 << 20
 _MOST_ANSWER = 1 << 20
-_MOST_SENTENCE = 1000
+_MOST_MESSAGE = 1000
 _NO_ANSWER = "the process that looked at it gave no proper answer"
 _STATISTICS: TypeAdapter[ImageStatistics | None] = TypeAdapter(ImageStatistics | None)
 
@@ -206,8 +206,8 @@ class ImageChecks:
 
 
 def _printable(text: str) -> str:
-    """Return a sentence that the process says: it may be in a scene's hands."""
-    return "".join(each if each.isprintable() else " " for each in text[:_MOST_SENTENCE])
+    """Return a message that the process says: it may be in a scene's hands."""
+    return "".join(each if each.isprintable() else " " for each in text[:_MOST_MESSAGE])
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ A question is a line of JSON, ``{"name", "suffix", "size"}``, with the open file
     {"ready": true}         it can be asked
     {"decoding": bytes}     of pixels: what it has begun, and how long it may take follows from that
     {"statistics": {...}}   the image is whole; null of a deep one
-    {"wrong": sentence}     it is not, or asks for too much
+    {"wrong": message}     it is not, or asks for too much
 
 It ends when the socket is closed. `farm.runner.results.image_checks` starts it and reads what it
 says.

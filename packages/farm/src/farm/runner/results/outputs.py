@@ -20,7 +20,7 @@ IMAGES = frozenset(
 
 
 class OutputError(Exception):
-    """A result cannot be used. ``str()`` is a sentence for people."""
+    """A result cannot be used. ``str()`` is a message for people."""
 
 
 def take(output: Path, name: str, target: Path, owner: int | None = None) -> None:

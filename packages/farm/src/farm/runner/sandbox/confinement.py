@@ -52,7 +52,7 @@ _RIGHTS = {
 
 
 class SandboxError(Exception):
-    """There is no sandbox although one is required. ``str()`` is a sentence for people."""
+    """There is no sandbox although one is required. ``str()`` is a message for people."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Sandbox:
 
 
 def complaint(mode: SandboxMode) -> str:
-    """Return what an operator must know of this machine, as a sentence; "" when all is well."""
+    """Return what an operator must know of this machine, as a message; "" when all is well."""
     if mode == "off" or not (reason := probe()):
         return ""
     if mode == "required":
@@ -209,7 +209,7 @@ def _check_reach(outside: Sequence[str], renderer: Renderer, template: Template)
 
 
 def required(reason: str) -> str:
-    """Return why there is no work here, as a sentence.
+    """Return why there is no work here, as a message.
 
     Parameters:
         reason: why there is no sandbox; "" for a renderer that was started without one.

@@ -97,8 +97,8 @@ def _sockets(addresses: "list[tuple[str, int]]") -> "dict[int, socket.socket]":
     return made
 
 
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 def _enter(process: int) -> None:

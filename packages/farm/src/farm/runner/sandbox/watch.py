@@ -1,4 +1,4 @@
-"""Holds the renderer of a claim to its limits, and says in a sentence which one it has hit.
+"""Holds the renderer of a claim to its limits, and says in a message which one it has hit.
 
 Where a control group does it, the kernel counts and this only reads; elsewhere all processes, what
 they hold open (`holdings`) and the work folder are looked at twice a second. What a renderer fills

@@ -17,7 +17,7 @@ _BUILTIN_FONT = "<builtin>"
 _FROM_BEHIND = re.compile(r"(\D*)\d+")
 _NUMBER = re.compile(r"-?\d+")
 _SHOWN = 10
-"""Most missing files that one sentence lists."""
+"""Most missing files that one message lists."""
 
 
 def missing_files(scene: Any, project: str) -> "list[str]":
@@ -26,8 +26,8 @@ def missing_files(scene: Any, project: str) -> "list[str]":
     return sorted(_shown(path, project) for path in missing)
 
 
-def sentence(missing: "list[str]") -> str:
-    """Return one sentence that lists missing files."""
+def message(missing: "list[str]") -> str:
+    """Return one message that lists missing files."""
     listed = ", ".join(missing[:_SHOWN])
     if len(missing) > _SHOWN:
         listed += f" and {len(missing) - _SHOWN} more"

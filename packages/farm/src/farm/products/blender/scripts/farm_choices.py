@@ -11,7 +11,7 @@ _SMALLEST_TILE = 8
 """Both Blender's own limits, in pixels: it would take them in place of smaller numbers."""
 _EEVEE = ("BLENDER_EEVEE", "BLENDER_EEVEE_NEXT")
 _SHOWN = 20
-"""Most names that one sentence lists."""
+"""Most names that one message lists."""
 
 
 def choose_scene(name: str) -> Any:

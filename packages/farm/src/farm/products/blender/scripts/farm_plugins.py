@@ -57,6 +57,6 @@ def _enable(plugin: str, module: str) -> None:
 
 
 def needed(engine: str) -> str:
-    """Return, as the end of a sentence, what to do about a missing engine; "" when unknown."""
+    """Return, as the end of a message, what to do about a missing engine; "" when unknown."""
     plugin = ENGINES.get(engine)
     return f" It comes with the plug-in {plugin}: add that to the job's plugins." if plugin else ""

@@ -32,7 +32,7 @@ _MASKS_QUOTES = (3, 4)
 
 
 def switch_off() -> "list[str]":
-    """Switch off what would run; return a sentence for each thing that the pictures then lack.
+    """Switch off what would run; return a message for each thing that the pictures then lack.
 
     Raises:
         SceneError: without it the scene would be another one.

@@ -9,12 +9,12 @@ An empty text and 0 keep what the file says. Frames come as an OpenJD range (``-
 rendered in that order by one process, and appear in the output folder by a rename, never
 half-written. Events (see farm_events):
 
-    warned         sentence, which the job shows
+    warned         message, which the job shows
     loaded         width, height (null when uncertain), engine, version
     frame_started  frame
     frame_written  frame, files (relative to the output folder), extra (of File Output nodes),
                    seconds (of rendering and writing)
-    failed         sentence, permanent
+    failed         message, permanent
 
 Exit code 0 only when every frame was written; 3 after `failed`. Not trusted: the runner looks.
 """
@@ -56,14 +56,14 @@ def main() -> int:
         scene = _open(options)
         _render_all(scene, options, frames_of(options.frames))
     except SceneError as error:
-        emit("failed", sentence=str(error), permanent=error.permanent)
+        emit("failed", message=str(error), permanent=error.permanent)
         return FAILED
     except Exception as error:
         # An unforeseen case: the log gets all of it, the user the last line.
         traceback.print_exc()
         emit(
             "failed",
-            sentence=explain(f"{type(error).__name__}: {error}", options.partial),
+            message=explain(f"{type(error).__name__}: {error}", options.partial),
             permanent=False,
         )
         return FAILED
@@ -87,15 +87,15 @@ def _open(options: argparse.Namespace) -> Any:
     # Before the file is opened: what an add-on keeps in it would be lost otherwise.
     farm_plugins.enable(options.plugins.split(","))
     lacking = farm_open.open_file(options.scene, shown)
-    for sentence in farm_programs.switch_off():
-        emit("warned", sentence=sentence)
+    for message in farm_programs.switch_off():
+        emit("warned", message=message)
     scene = farm_choices.choose_scene(options.scene_name)
     farm_choices.set_view_layer(scene, options.view_layer)
     farm_choices.set_camera(scene, options.camera)
     farm_setup.check_camera(scene)
     missing = farm_checks.missing_files(scene, options.project)
     if missing:
-        raise SceneError(farm_checks.sentence(missing))
+        raise SceneError(farm_checks.message(missing))
     farm_setup.set_engine(scene, options.engine or lacking.get(scene.name, ""))
     farm_setup.set_device(scene, options.gpu == "true", options.gpu_devices)
     farm_choices.set_size(scene, options.width, options.height)

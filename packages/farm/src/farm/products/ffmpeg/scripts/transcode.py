@@ -11,7 +11,7 @@ by a rename, when it has been checked, with the last frame. Events (see farm_eve
     loaded         width and height null: they are the film's, which is no image
     frame_started  frame: the first
     frame_written  frame, files (relative to the output folder), extra (none), seconds
-    failed         sentence, permanent
+    failed         message, permanent
 
 Exit code 0 only when the film is there; 3 after `failed`. Not trusted: the runner looks.
 """
@@ -48,12 +48,12 @@ def main() -> int:
     try:
         _work(options)
     except SceneError as error:
-        emit("failed", sentence=str(error), permanent=error.permanent)
+        emit("failed", message=str(error), permanent=error.permanent)
         return FAILED
     except Exception as error:
         # An unforeseen case: the log gets all of it, the user the last line.
         traceback.print_exc()
-        emit("failed", sentence=explain(repr(error), options.partial), permanent=False)
+        emit("failed", message=explain(repr(error), options.partial), permanent=False)
         return FAILED
     return 0
 

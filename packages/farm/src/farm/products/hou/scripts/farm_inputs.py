@@ -13,7 +13,7 @@ import hou
 from farm_nodes import PATH_PARMS, base_type
 
 _SHOWN = 10
-"""Most missing files that one sentence lists."""
+"""Most missing files that one message lists."""
 
 _NOT_FILES = re.compile(r"(op|opdef|oplib|temp|anon|https?|ftp|shop|mat):|\*|\?")
 _TILES = re.compile(r"<udim>|<uvtile>|%\(udim\)d|%\(uvtile\)d|\$\{?SF\d*\}?", re.IGNORECASE)
@@ -36,8 +36,8 @@ def missing_files(project: str, redirected: "set[str]") -> "list[str]":
     return sorted(missing)
 
 
-def sentence(missing: "list[str]") -> str:
-    """Return one sentence that lists missing files."""
+def message(missing: "list[str]") -> str:
+    """Return one message that lists missing files."""
     listed = ", ".join(missing[:_SHOWN])
     if len(missing) > _SHOWN:
         listed += f" and {len(missing) - _SHOWN} more"

@@ -35,7 +35,7 @@ _WAIT = {"soho_foreground": 1, "RS_nonBlockingRendering": 0}
 
 _PROGRESS = ("vm_alfprogress", "alfprogress")
 _SHOWN = 20
-"""Most nodes that one sentence lists."""
+"""Most nodes that one message lists."""
 
 
 def find(path: str, kind: str) -> Any:
@@ -46,7 +46,7 @@ def find(path: str, kind: str) -> Any:
         kind: type that it must have; "" is any.
 
     Raises:
-        SceneError: there is no such node; the sentence lists those that could be meant.
+        SceneError: there is no such node; the message lists those that could be meant.
     """
     if path:
         node = hou.node(path)

@@ -72,7 +72,7 @@ def environment_of(
         project: folder of the files; remote paths among the values become paths below it.
 
     Raises:
-        ValueError: with a sentence, when a name is none of a variable.
+        ValueError: with a message, when a name is none of a variable.
     """
     given, kept = {"HOUDINI_OCL_DEVICETYPE": "GPU" if gpu else "CPU"}, []
     for name, value in variables.items():

@@ -45,7 +45,7 @@ Inputs of the node are never rendered: they are jobs of their own. Events (see f
     frame_started  frame
     frame_written  frame, files (relative to the output folder), extra (of project_param_output),
                    seconds (of rendering and writing)
-    failed         sentence, permanent
+    failed         message, permanent
 
 Exit code 0 only when every frame was written; 3 after `failed`. Not trusted: the runner looks.
 """
@@ -80,7 +80,7 @@ def main() -> int:
     try:
         _work(options)
     except SceneError as error:
-        emit("failed", sentence=str(error), permanent=error.permanent)
+        emit("failed", message=str(error), permanent=error.permanent)
         return FAILED
     except hou.Error as error:
         _fail_in_houdini(error, options.partial)
@@ -88,8 +88,8 @@ def main() -> int:
     except Exception as error:
         # An unforeseen case: the log gets all of it, the user the last line.
         traceback.print_exc()
-        sentence = explain(f"{type(error).__name__}: {error}", options.partial)
-        emit("failed", sentence=sentence, permanent=False)
+        message = explain(f"{type(error).__name__}: {error}", options.partial)
+        emit("failed", message=message, permanent=False)
         return FAILED
     return 0
 
@@ -127,7 +127,7 @@ def _work(options: argparse.Namespace) -> None:
     missing = farm_inputs.missing_files(options.project, outputs.parm_paths)
     if missing:
         # Only a warning: Houdini cannot tell what the picture needs from what lies unused.
-        warn(farm_inputs.sentence(missing))
+        warn(farm_inputs.message(missing))
     width, height = farm_nodes.picture_size(node) or (None, None)
     version, engine = hou.applicationVersionString(), node.type().name()
     emit("loaded", width=width, height=height, engine=engine, version=version)
@@ -222,7 +222,7 @@ def _fail_in_houdini(error: Any, folder: str) -> None:
         print(line, flush=True)
     text = " ".join(lines).rstrip(".")
     what = "Houdini has no licence" if _NO_LICENCE.search(text) else "Houdini could not render"
-    emit("failed", sentence=explain(f"{what}: {text}", folder), permanent=False)
+    emit("failed", message=explain(f"{what}: {text}", folder), permanent=False)
 
 
 if __name__ == "__main__":
