@@ -4,11 +4,11 @@ from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from farm.db import accounts, ledger
+from farm.db import accounts, feed, ledger
 from farm.db.engine.database import Database
 from farm.db.opening import open_database
-from farm.db.tables import claims, jobs, metadata
-from sqlalchemy import MetaData, select, text
+from farm.db.tables import changes, claims, jobs, metadata
+from sqlalchemy import Connection, MetaData, select, text
 
 
 def test_the_migrations_lead_to_the_tables(tmp_path: Path, empty_url: str | None) -> None:
@@ -23,8 +23,6 @@ def test_the_migrations_lead_to_the_tables(tmp_path: Path, empty_url: str | None
 
 
 def test_opening_again_keeps_what_is_there(tmp_path: Path, database_url: str | None) -> None:
-    from farm.db import feed
-
     names = set()
     for _ in range(2):
         database = open_database(tmp_path, database_url)
@@ -103,6 +101,26 @@ def test_what_accounts_store_already_is_counted(tmp_path: Path, empty_url: str |
     database.close()
 
 
+class OldRows:
+    """The tables of an earlier version."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        old = MetaData()
+        old.reflect(connection)
+        self.tables = old.tables
+
+    def put(self, table: str, **known: Any) -> None:
+        """Store a row: what is not given is of its column's kind, and empty."""
+        empty: dict[str, Any] = {"VARCHAR": "", "TEXT": "", "JSON": "[]", "BOOLEAN": False}
+        row = {
+            column.name: empty.get(str(column.type).partition("(")[0], 0)
+            for column in self.tables[table].columns
+            if not column.nullable and column.server_default is None
+        }
+        self._connection.execute(self.tables[table].insert().values(row | known))
+
+
 def test_what_jobs_and_claims_said_before_gets_its_reason(
     tmp_path: Path, empty_url: str | None
 ) -> None:
@@ -134,19 +152,7 @@ def test_what_jobs_and_claims_said_before_gets_its_reason(
         ("failed", ""): False,
     }
     with database.write() as connection:
-        old = MetaData()
-        old.reflect(connection)
-
-        def put(table: str, **known: Any) -> None:
-            """Store a row: what is not given is of its column's kind, and empty."""
-            empty: dict[str, Any] = {"VARCHAR": "", "TEXT": "", "JSON": "[]", "BOOLEAN": False}
-            row = {
-                column.name: empty.get(str(column.type).partition("(")[0], 0)
-                for column in old.tables[table].columns
-                if not column.nullable and column.server_default is None
-            }
-            connection.execute(old.tables[table].insert().values(row | known))
-
+        put = OldRows(connection).put
         now = datetime(2026, 1, 2, 3, 4, 5)
         put("accounts", id="a", email="a", plan="Standard", created_at=now)
         put("projects", id="p", account_id="a", updated_at=now)
@@ -168,4 +174,40 @@ def test_what_jobs_and_claims_said_before_gets_its_reason(
         }
         ended = connection.execute(select(claims.c.outcome, claims.c.message, claims.c.failed))
         assert {(row.outcome, row.message): row.failed for row in ended} == claimed
+    database.close()
+
+
+def test_a_feed_that_was_never_trimmed_keeps_its_newest_lines(
+    tmp_path: Path, empty_url: str | None
+) -> None:
+    database = Database(empty_url or f"sqlite:///{tmp_path / 'farm.sqlite'}")
+    database.migrate("0020")
+    many = 30_000
+    """Lines of one job: more than can be compared with each other."""
+    now = datetime(2026, 1, 2, 3, 4, 5)
+    with database.write() as connection:
+        old = OldRows(connection)
+        old.put("accounts", id="a", email="a", plan="Standard", created_at=now)
+        old.put("projects", id="p", account_id="a", updated_at=now)
+        old.put("submissions", id="s", account_id="a", project_id="p", submitted_at=now)
+        for place in range(3):
+            of_job = {"id": f"j{place}", "submission_id": "s", "account_id": "a"}
+            old.put("jobs", **of_job, position=place, submitted_at=now)
+        lines = [
+            *(("j0", None), ("j0", "x"), ("j1", "x"), ("j0", "y"), ("j2", None)),
+            *[("j1", None)] * many,
+            *(("j0", "x"), ("j0", None)),
+        ]
+        connection.execute(
+            old.tables["changes"].insert(),
+            [{"account_id": "a", "job_id": job, "output_path": path} for job, path in lines],
+        )
+    database.migrate()
+    with database.write() as connection:
+        found = connection.execute(select(changes).order_by(changes.c.id)).all()
+        newest = [("j1", "x"), ("j0", "y"), ("j2", None), ("j1", None), ("j0", "x"), ("j0", None)]
+        assert [(row.job_id, row.output_path) for row in found] == newest
+        assert found[-1].id == len(lines)
+        feed.job_changed(connection, "a", "j1")
+        assert feed.newest(connection, "a") == len(lines) + 1
     database.close()

@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 import pytest
 from farm.db import feed
+from farm.db.tables import changes as changes_table
 from farm.db.tables import jobs, outputs
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, job_of
@@ -74,10 +75,40 @@ def test_a_full_page_says_that_there_is_more(farm: Farm, ann: httpx.Client) -> N
     job = job_of(ann)
     with farm.database.write() as connection:
         account = connection.execute(select(jobs.c.account_id)).scalar_one()
-        feed.jobs_changed(connection, account, [job["id"]] * 1500)
+        paths = [f"demo/render_results/out/{number}.png" for number in range(1500)]
+        feed.outputs_changed(connection, account, job["id"], paths)
     first = changes(ann)
     assert first["more"]
     second = changes(ann, first["cursor"])
     assert not second["more"]
     assert second["cursor"] > first["cursor"]
     assert [each["id"] for each in second["jobs"]] == [job["id"]]
+    assert [each["path"] for each in first["gone"] + second["gone"]] == paths
+
+
+def lines(farm: Farm) -> int:
+    with farm.database.read() as connection:
+        return connection.execute(select(func.count()).select_from(changes_table)).scalar_one()
+
+
+def test_the_feed_does_not_grow_with_what_happens(farm: Farm, ann: httpx.Client) -> None:
+    job = rendered(farm, ann)
+    behind = changes(ann)["cursor"]
+    assert lines(farm) == 3
+    ann.post(f"/v1/jobs/{job['id']}/retry_all").raise_for_status()
+    for priority in range(20):
+        ann.patch(f"/v1/jobs/{job['id']}", json={"priority": priority}).raise_for_status()
+        ann.post(f"/v1/jobs/{job['id']}/suspend").raise_for_status()
+        ann.post(f"/v1/jobs/{job['id']}/resume").raise_for_status()
+    # The same results once more, with other bytes.
+    runner = FakeRunner(farm, 2)
+    for frame in runner.claim():
+        assert runner.done(frame, data=b"as new").status_code == 204
+    runner.finish()
+    assert lines(farm) == 3
+    # Whoever had read what is dropped, and whoever had not, hear how it is now.
+    for told in (changes(ann, behind), changes(ann)):
+        assert [(each["priority"], each["state"]) for each in told["jobs"]] == [(19, "completed")]
+        assert [each["path"] for each in told["outputs"]] == [path(1), path(2)]
+        assert {each["size"] for each in told["outputs"]} == {6}
+    assert changes(ann, changes(ann)["cursor"])["jobs"] == []

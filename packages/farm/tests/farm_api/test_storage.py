@@ -186,6 +186,32 @@ def test_a_list_of_files_counts_as_what_it_takes(farm: Farm, admin: httpx.Client
     assert refused(add(50, 1)) == STORAGE_FULL
 
 
+def test_the_names_of_results_count_as_stored(farm: Farm, admin: httpx.Client) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"scene")
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 2"}, instances=1))
+    runner = FakeRunner(farm)
+    first, second = runner.claim()
+    assert runner.done(first, data=b"x").status_code == 204
+    before = stored(farm, admin, "ann@example.com")
+    one = {"hash": digest(b"x"), "size": 1}
+    names = [f"demo/render_results/out/{'n' * 200}{number:04}" for number in range(100)]
+    outputs = [one | {"path": name} for name in names]
+    assert runner.done(second, data=b"x", outputs=outputs).status_code == 204
+    took = stored(farm, admin, "ann@example.com") - before
+    assert 100 * 1.2 * KB < took < 100 * 3 * KB
+    # The same again take no more room.
+    runner.finish()
+    farm.engine.living.clear()
+    (job,) = ann.get("/v1/jobs").json()["jobs"]
+    ann.post(f"/v1/jobs/{job['id']}/retry_all").raise_for_status()
+    runner = FakeRunner(farm, 2)
+    first, second = runner.claim()
+    assert runner.done(first, data=b"x").status_code == 204
+    assert runner.done(second, data=b"x", outputs=outputs).status_code == 204
+    assert stored(farm, admin, "ann@example.com") - before == took
+
+
 def test_a_new_project_counts_without_a_file_in_it(farm: Farm, admin: httpx.Client) -> None:
     ann = farm.user("ann@example.com")
     sizes = []

@@ -1,4 +1,9 @@
-"""The change feed, the runners' log, and the farm's identity."""
+"""The change feed, the runners' log, and the farm's identity.
+
+The feed has one line for each job and one for each of its results. What changes again gets a new
+line, and its old one goes in the same transaction: a reader that has not come to the old one finds
+the new one further on, and the feed does not grow with what happens, only with what there is.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -6,7 +11,7 @@ from uuid import uuid4
 
 from farm_protocol.changes import Changes, GoneOutput, Output
 from farm_protocol.jobs import JobLog
-from sqlalchemy import Connection, and_, func, insert, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 
 from farm.db import jobs as job_rows
 from farm.db import outputs as outputs_of
@@ -29,29 +34,37 @@ def ensure_farm_id(connection: Connection) -> None:
 
 def job_changed(connection: Connection, account_id: str, job_id: str) -> None:
     """Tell the feed that a job is not as it was."""
-    _ADD_CHANGE.run(connection, account_id=account_id, job_id=job_id)
+    jobs_changed(connection, account_id, [job_id])
 
 
 def jobs_changed(connection: Connection, account_id: str, job_ids: Iterable[str]) -> None:
     """Tell the feed that jobs, one or more, are not as they were."""
-    rows = [{"account_id": account_id, "job_id": job_id} for job_id in job_ids]
-    _ADD_CHANGE.run_all(connection, rows)
+    its = list(dict.fromkeys(job_ids))
+    if its:
+        _DROP_JOB.run_all(connection, [{"of_job": job_id} for job_id in its])
+        _ADD.run_all(connection, [{"account_id": account_id, "job_id": job_id} for job_id in its])
 
 
 def outputs_changed(
     connection: Connection, account_id: str, job_id: str, paths: Sequence[str]
 ) -> None:
     """Tell the feed of result files that are new or gone, and that their job is not as it was."""
-    _ADD_CHANGE.run_all(
-        connection,
-        [
-            {"account_id": account_id, "job_id": job_id, "output_path": path}
-            for path in (*paths, None)
-        ],
-    )
+    its = list(dict.fromkeys(paths))
+    if its:
+        _DROP_OUTPUT.run_all(connection, [{"of_job": job_id, "of_path": path} for path in its])
+        _ADD.run_all(
+            connection,
+            [{"account_id": account_id, "job_id": job_id, "output_path": path} for path in its],
+        )
+    job_changed(connection, account_id, job_id)
 
 
-_ADD_CHANGE = Prepared(insert(changes).inline())
+_ADD = Prepared(insert(changes).inline())
+_OF_JOB = changes.c.job_id == bindparam("of_job")
+_DROP_JOB = Prepared(delete(changes).where(_OF_JOB, changes.c.output_path.is_(None)))
+_DROP_OUTPUT = Prepared(
+    delete(changes).where(_OF_JOB, changes.c.output_path == bindparam("of_path"))
+)
 
 
 def newest(connection: Connection, account_id: str) -> int:
@@ -67,8 +80,12 @@ def newest_of_all(connection: Connection) -> int:
     return connection.execute(select(func.max(changes.c.id))).scalar_one() or 0
 
 
-def after(connection: Connection, account_id: str, cursor: int) -> Changes:
-    """Return what happened after ``cursor``: one page, `Changes.more` when there are others."""
+def after(connection: Connection, account_id: str, cursor: int, most: int = _PAGE) -> Changes:
+    """Return what happened after ``cursor``: one page, `Changes.more` when there are others.
+
+    Parameters:
+        most: lines of a page.
+    """
     rows = connection.execute(
         # Of `outputs` nothing but NULLs where the file is gone.
         select(
@@ -88,7 +105,7 @@ def after(connection: Connection, account_id: str, cursor: int) -> Changes:
         )
         .where(changes.c.account_id == account_id, changes.c.id > cursor)
         .order_by(changes.c.id)
-        .limit(_PAGE)
+        .limit(most)
     ).all()
     jobs = job_rows.by_ids(connection, {row.job_id for row in rows}) if rows else []
     submissions = {job.id: job.submission_id for job in jobs}
@@ -112,7 +129,7 @@ def after(connection: Connection, account_id: str, cursor: int) -> Changes:
         outputs=[each for each in told.values() if isinstance(each, Output)],
         jobs=jobs,
         gone=[each for each in told.values() if isinstance(each, GoneOutput)],
-        more=len(rows) == _PAGE,
+        more=len(rows) == most,
     )
 
 

@@ -5,8 +5,9 @@ from datetime import datetime
 from uuid import uuid4
 
 from farm_protocol.files import FileEntry, ProjectSummary
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, select, update
 
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import accounts, blobs, jobs, manifest_entries, projects, submissions
 
 # SQLite takes at most 32766 values in one statement.
@@ -102,11 +103,14 @@ def new_bytes(connection: Connection, project: str, files: Sequence[FileEntry]) 
 
 def add_stored(connection: Connection, account_id: str, size: int) -> None:
     """Let an account store more."""
-    connection.execute(
-        update(accounts)
-        .where(accounts.c.id == account_id)
-        .values(stored_bytes=accounts.c.stored_bytes + size)
-    )
+    _ADD_STORED.run(connection, of_account=account_id, size=size)
+
+
+_ADD_STORED = Prepared(
+    update(accounts)
+    .where(accounts.c.id == bindparam("of_account"))
+    .values(stored_bytes=accounts.c.stored_bytes + bindparam("size", type_=BigInteger))
+)
 
 
 def put_entries(

@@ -39,8 +39,20 @@ def _of_others(dialect: Any) -> Prepared:
     )
 
 
+def _known(dialect: Any) -> Prepared:
+    return Prepared(
+        select(outputs.c.path).where(
+            outputs.c.job_id == bindparam("of_job"), dialect.among(outputs.c.path, "of_paths")
+        )
+    )
+
+
 _DIALECTS = {"sqlite": sqlite, "postgresql": postgres}
 _OF_OTHERS = {name: _of_others(dialect) for name, dialect in _DIALECTS.items()}
+_KNOWN = {name: _known(dialect) for name, dialect in _DIALECTS.items()}
+
+_ROW_BYTES = 600
+"""What a result and its line in the feed take in the database, beside its path."""
 
 
 def taken(
@@ -59,6 +71,20 @@ def taken(
         connection, of_submission=submission_id, of_job=job_id, of_paths=paths
     )
     return next(((path, job) for path, blob_hash, job in found if hashes[path] != blob_hash), None)
+
+
+def new_bytes(connection: Connection, job_id: str, files: Sequence[OutputFile]) -> int:
+    """Return what the database grows by when a job has these files: 0 for those that it has.
+
+    A path stands in two tables and their indexes: five times.
+    """
+    paths = {file.path for file in files}
+    if not paths:
+        return 0
+    name = connection.dialect.name
+    these = _DIALECTS[name].texts(list(paths))
+    known = {path for (path,) in _KNOWN[name].rows(connection, of_job=job_id, of_paths=these)}
+    return sum(_ROW_BYTES + 5 * len(path.encode()) for path in paths - known)
 
 
 def store(

@@ -428,6 +428,7 @@ outputs = Table(
     Index(None, "job_id", "hash"),
 )
 
+_OF_JOB, _OF_OUTPUT = text("output_path IS NULL"), text("output_path IS NOT NULL")
 changes = Table(
     "changes",
     metadata,
@@ -436,5 +437,15 @@ changes = Table(
     Column("job_id", ForeignKey(jobs.c.id), nullable=False),
     Column("output_path", Text, nullable=True, comment="NULL: the job itself changed"),
     Index(None, "account_id", "id"),
+    # Of each job and each of its results the newest line: `farm.db.feed` drops the one before.
+    Index(None, "job_id", unique=True, sqlite_where=_OF_JOB, postgresql_where=_OF_JOB),
+    Index(
+        None,
+        "job_id",
+        "output_path",
+        unique=True,
+        sqlite_where=_OF_OUTPUT,
+        postgresql_where=_OF_OUTPUT,
+    ),
     sqlite_autoincrement=True,  # an id must never come back: cursors point at it
 )

@@ -202,6 +202,9 @@ def frame_done(
         return
     _check_outputs(connection, row.account_id, row.output_folder, report.outputs)
     _check_others(connection, row, report.outputs)
+    if grows := outputs.new_bytes(connection, row.id, report.outputs):
+        # Whoever delivers names without end fills the disk as well as with bytes.
+        files.add_stored(connection, row.account_id, grows)
     outputs.store(
         connection,
         job_id=row.id,
