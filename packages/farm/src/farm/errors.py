@@ -10,6 +10,7 @@
         ConflictError            cannot be done in the present state
         ClaimLostError           a runner reports for a claim that is no longer its own
         HashMismatchError        bytes that are not what their name says
+        BlobLostError            bytes that the farm should have and has not
         StorageFullError         the farm's disk has no room
         QuotaExceededError       the account may store no more
         UnavailableError         not now; the same request may work a little later
@@ -93,6 +94,18 @@ class HashMismatchError(FarmError):
     """The bytes received are not those that were announced."""
 
     code = ErrorCode.HASH_MISMATCH
+
+
+class BlobLostError(FarmError):
+    """The store has not the bytes of a blob that the database knows: somebody has removed them."""
+
+    code = ErrorCode.NOT_FOUND
+
+    def __init__(self, blob_hash: str) -> None:
+        super().__init__(
+            f"The farm's store has lost the bytes of the blob {blob_hash}. An administrator can"
+            " restore them from a backup."
+        )
 
 
 class UnavailableError(FarmError):

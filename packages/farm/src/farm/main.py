@@ -47,7 +47,9 @@ from farm.runner.sandbox.confinement import complaint
 from farm.runner.sandbox.usage import this_machine_holds
 from farm.scheduler.loop import Scheduler
 from farm.stores.disk import DiskStore
+from farm.stores.port import Store
 from farm.stores.room import Room
+from farm.stores.wrappers import Retrying
 from farm.submissions.missing_files import AssetChecks
 from farm.wakeup import Wakeup
 
@@ -94,7 +96,7 @@ def serve(
     *,
     engine: EngineMaker | None = None,
     catalogue: Catalogue | None = None,
-    store: DiskStore | None = None,
+    store: Store | None = None,
 ) -> None:
     """Run a farm until it is told to end.
 
@@ -127,7 +129,7 @@ def assemble(
     *,
     engine: EngineMaker | None = None,
     catalogue: Catalogue | None = None,
-    store: DiskStore | None = None,
+    store: Store | None = None,
 ) -> Farm:
     """Put a farm together: read this from top to bottom and you know what it consists of.
 
@@ -143,7 +145,7 @@ def assemble(
     """
     identity = Identity(url, settings.data_dir)
     database = open_own(settings.data_dir, settings.database_url, new_folder=False)
-    store = store or DiskStore(settings.data_dir / "blobs")
+    store = store or Retrying(DiskStore(settings.data_dir / "blobs"))
     room = Room(settings.data_dir / "blobs", settings.reserve)
     catalogue = catalogue or find_catalogue(settings)
     policy = SandboxPolicy(settings.sandbox, is_reached(settings.host, settings.proxies))

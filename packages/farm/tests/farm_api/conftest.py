@@ -1,5 +1,7 @@
 """A farm's API over real HTTP on a real database, with an engine that starts nothing."""
 
+import shutil
+import subprocess
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,12 +26,15 @@ from farm.engines.port import EngineError, LaunchRequest, Phase, Sight
 from farm.process.server import FarmServer, listen
 from farm.scheduler.loop import Scheduler
 from farm.stores.disk import DiskStore
+from farm.stores.port import Store
 from farm.stores.room import Room
 from farm.submissions.missing_files import AssetChecks, Mode
 from farm.wakeup import Wakeup
 from farm_protocol.hashing import new_hasher
 from farm_protocol.proof import Identity
 from farm_protocol.users import NewUser, Role
+
+MAKER = Path(__file__).parents[1] / "runner" / "make_scenes.py"
 
 
 class RecordingEngine:
@@ -205,15 +210,39 @@ def catalogue() -> Catalogue:
     )
 
 
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of real scenes."""
+    if shutil.which("blender") is None:
+        pytest.skip("needs blender on the PATH")
+    folder = tmp_path_factory.mktemp("scenes")
+    script = ["--python-exit-code", "3", "-P", str(MAKER), "--", str(folder)]
+    subprocess.run(["blender", "-b", "--factory-startup", *script], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def database(tmp_path: Path, database_url: str | None) -> Database:
+    return open_database(tmp_path, database_url)
+
+
+@pytest.fixture
+def store(tmp_path: Path, database: Database) -> Store:
+    """Where blobs are kept; a module may have its own. The folder knows its database before."""
+    return DiskStore(tmp_path / "blobs")
+
+
 @pytest.fixture
 def farm(
-    tmp_path: Path, database_url: str | None, missing_files: Mode, catalogue: Catalogue
+    tmp_path: Path,
+    database: Database,
+    missing_files: Mode,
+    catalogue: Catalogue,
+    store: Store,
 ) -> Iterator[Farm]:
-    database = open_database(tmp_path, database_url)
     engine, work, changes, clock = RecordingEngine(), Wakeup(), Wakeup(), Clock()
     slots = {each.id: each.slots for each in catalogue.machines}
     room = Room(tmp_path, reserve=0)
-    store = DiskStore(tmp_path / "blobs")
     listener = listen("127.0.0.1", 0, tmp_path)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     scheduler = Scheduler(database, engine, slots, work, changes, url, clock, room.is_full)

@@ -1,7 +1,5 @@
 """Files that scenes need and projects lack: FARM_MISSING_FILES, with real scenes."""
 
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -26,19 +24,8 @@ def database_url() -> None:
     """None of this depends on the database: SQLite is enough."""
 
 
-MAKER = Path(__file__).parents[1] / "runner" / "make_scenes.py"
 refuse = pytest.mark.parametrize("missing_files", ["refuse"])
 warn = pytest.mark.parametrize("missing_files", ["warn"])
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("blender") is None:
-        pytest.skip("needs blender on the PATH")
-    folder = tmp_path_factory.mktemp("scenes")
-    script = ["--python-exit-code", "3", "-P", str(MAKER), "--", str(folder)]
-    subprocess.run(["blender", "-b", "--factory-startup", *script], check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture

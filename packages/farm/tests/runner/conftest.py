@@ -12,7 +12,7 @@ import pytest
 from farm.products import BUILT_IN
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
-from farm_protocol.runner import TOKEN_VARIABLE, RunnerJob
+from farm_protocol.runner import TOKEN_VARIABLE, DiskSource, RunnerJob, TicketSource
 
 HERE = Path(__file__).parent
 
@@ -81,7 +81,7 @@ class Rig:
             plugins=[],
             files=entries,
             output_folder="show/results",
-            disk_store=str(store) if on_disk else None,
+            source=DiskSource(folder=str(store)) if on_disk else TicketSource(),
         )
         farm = fake_farm.FakeFarm(job, claims)
         if not on_disk:

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from blake3 import blake3
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
+from farm_protocol.files import Ticket
 from farm_protocol.runner import (
     Claim,
     ClaimRequest,
@@ -18,6 +19,8 @@ from farm_protocol.runner import (
     LogChunk,
     RunnerCommand,
     RunnerJob,
+    Tickets,
+    TicketsRequest,
 )
 
 TOKEN = "token-of-one-job"
@@ -31,6 +34,7 @@ class FakeFarm:
         self.sandbox_required: set[int] = set()  # numbers of claims
         self.claims = list(claims)
         self.blobs: dict[str, bytes] = {}
+        self.elsewhere = lambda hashes: {}  # returns {hash: URL} of tickets that lead elsewhere
         self.frames: dict[int, FrameDone] = {}
         self.frame_times: dict[int, float] = {}
         self.beats: list[int | None] = []
@@ -78,6 +82,11 @@ class FakeFarm:
         """Return (status, bytes)."""
         if (method, path) == ("GET", "job"):
             return 200, self.job.model_dump_json()
+        if (method, path) == ("POST", "tickets"):
+            asked = TicketsRequest.model_validate_json(body).hashes
+            urls = {each: f"blobs/{each}" for each in asked} | self.elsewhere(asked)
+            tickets = [Ticket(hash=each, url=url) for each, url in urls.items()]
+            return 200, Tickets(tickets=tickets).model_dump_json()
         if (method, path) == ("POST", "heartbeat"):
             return 200, self._heartbeat("", body)
         if (method, path) == ("POST", "claims"):

@@ -14,7 +14,14 @@ from farm.runner.farm_client import Farm
 from farm.runner.loop import work
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
-from farm_protocol.runner import Finish, JobLimits, LicenceServer, PlugInChoice, RunnerJob
+from farm_protocol.runner import (
+    DiskSource,
+    Finish,
+    JobLimits,
+    LicenceServer,
+    PlugInChoice,
+    RunnerJob,
+)
 from farm_protocol.runner import SandboxMode as Mode
 
 from .conftest import fake_farm
@@ -95,7 +102,7 @@ def run_job(
         output_folder=output_folder,
         limits=limits or JobLimits(),
         licence_servers=list(licence_servers),
-        disk_store=str(store),
+        source=DiskSource(folder=str(store)),
     )
     farm = fake_farm.FakeFarm(job, claims)
     farm.yields = yields

@@ -113,7 +113,7 @@ def test_an_answer_that_makes_no_sense_is_a_message(farm, liar):
 
 def test_a_file_is_not_larger_than_was_said(farm, liar, tmp_path: Path):
     liar.part, liar.times = b"x" * 2**16, 10**6
-    farm.download(HASH, 10, tmp_path / "file")
+    farm.download(f"blobs/{HASH}", 10, tmp_path / "file")
     assert 10 < (tmp_path / "file").stat().st_size <= 2**21
     assert liar.sent < 2**27
 
@@ -135,7 +135,7 @@ def test_a_stranger_at_the_farms_address_is_shown_nothing(tmp_path, host):
             lambda: farm.heartbeat("c1", 1),
             lambda: farm.log("c1", LogChunk(offset=0, text="x")),
             lambda: farm.upload(pixels, tmp_path / "f.png"),
-            lambda: farm.download(HASH, 10, tmp_path / "file"),
+            lambda: farm.download(f"blobs/{HASH}", 10, tmp_path / "file"),
         ):
             with pytest.raises(FarmGoneError, match="another user's program"):
                 call()

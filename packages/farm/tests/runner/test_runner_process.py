@@ -11,6 +11,7 @@ import OpenImageIO as oiio
 import psutil
 import pytest
 from farm_protocol.runner import Outcome
+from memory_store import MemoryStore
 from waiting import until_dead
 
 
@@ -65,6 +66,54 @@ def test_file_output_nodes_land_beside_the_frames(rig, name):
         "show/results/frame_0001.png",
         "show/results/frame_File_Output/Image0001.png",
     ]
+
+
+def elsewhere(farm) -> MemoryStore:
+    """Let a store have the job's files, and no longer the farm."""
+    store = MemoryStore()
+    store.blobs = {("ann", blob): data for blob, data in farm.blobs.items()}
+    farm.blobs.clear()
+    return store
+
+
+def test_files_are_fetched_where_their_tickets_lead(rig):
+    farm = rig.farm("texture.blend", [[2]], files=["textures/wood.png"], on_disk=False)
+    store = elsewhere(farm)
+    farm.elsewhere = lambda hashes: store.tickets("ann", hashes)
+    with store.giving_tickets():
+        assert rig.run(farm) == 0
+    assert farm.finishes["c1"].outcome is Outcome.COMPLETED
+    assert len(store.served) == 2
+
+
+def test_a_ticket_that_is_too_old_is_asked_for_again(rig):
+    farm = rig.farm("plain.blend", [[2]], on_disk=False)
+    store = elsewhere(farm)
+
+    def tickets(hashes):
+        urls = store.tickets("ann", hashes)
+        if not store.served:
+            store.given.clear()
+        return urls
+
+    farm.elsewhere = tickets
+    with store.giving_tickets():
+        assert rig.run(farm) == 0
+    assert farm.finishes["c1"].outcome is Outcome.COMPLETED
+    assert len(store.served) == 2
+
+
+def test_a_ticket_that_stays_wrong_fails_the_claim_with_what_the_store_said(rig):
+    farm = rig.farm("plain.blend", [[2]], on_disk=False)
+    store = elsewhere(farm)
+    with store.giving_tickets():
+        farm.elsewhere = lambda hashes: dict.fromkeys(hashes, f"{store.tickets_url}/nothing")
+        assert rig.run(farm) == 1
+    finish = farm.finishes["c1"]
+    assert finish.outcome is Outcome.FAILED
+    assert not finish.permanent
+    assert "plain.blend cannot be fetched: The store answered with status 403." in finish.message
+    assert len(store.served) == 2
 
 
 def test_each_frame_is_reported_while_the_next_one_renders(rig):

@@ -34,7 +34,7 @@ class MissingRequest(Request):
 
 
 class Ticket(Answer):
-    """Where one missing blob goes: ``PUT`` its bytes to ``url`` (relative to the farm's)."""
+    """Where one blob goes, or is: ``PUT`` or ``GET`` its bytes at ``url`` (relative to the API)."""
 
     hash: BlobHash
     url: str = Field(max_length=8192)

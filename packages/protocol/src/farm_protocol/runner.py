@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath
+from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath, Ticket
 from farm_protocol.frames import FlagCode, FrameFlag, Picture
 from farm_protocol.models import Answer, FirstFault, Int32, Request, Seconds
 from farm_protocol.text import Id, Printable, Told
@@ -111,6 +111,42 @@ SandboxMode = Literal["auto", "required", "off"]
 """``auto``: a sandbox where there is one, else a warning; ``required``: no work without one."""
 
 
+MOST_TICKETS = 500
+"""Asked for at a time: they do not last, and what is fetched last is asked for last."""
+
+
+class DiskSource(Answer):
+    """A folder of the account's blobs, on a disk that the runner shares with the farm.
+
+    ``<folder>/<first two hex digits>/<hash>`` is a blob to hard-link from.
+    """
+
+    kind: Literal["disk"] = "disk"
+    folder: str
+
+
+class TicketSource(Answer):
+    """``POST /v1/runner/tickets`` tells where each blob is to be fetched."""
+
+    kind: Literal["tickets"] = "tickets"
+
+
+class TicketsRequest(Request):
+    """``POST /v1/runner/tickets``: blobs of the runner's job."""
+
+    hashes: Annotated[list[BlobHash], FirstFault] = Field(max_length=MOST_TICKETS)
+
+
+class Tickets(Answer):
+    """Where each of these blobs is to be fetched: relative to the runner API, or elsewhere.
+
+    A URL elsewhere serves whoever has it, for some minutes, and must not be shown the runner's
+    token.
+    """
+
+    tickets: Annotated[list[Ticket], FirstFault]
+
+
 class RunnerJob(Answer):
     """The job that a runner's token is for.
 
@@ -128,9 +164,7 @@ class RunnerJob(Answer):
         licence_servers: all that its renderers may reach over the network.
         sandbox: whether its renderers run in one.
         output_folder: remote folder that every output's path begins with.
-        disk_store: folder of the account's blobs when the runner shares the farm's disk, where
-            ``<first two hex digits>/<hash>`` is a blob to hard-link from; None: ``GET
-            /v1/runner/blobs/{hash}``.
+        source: where the bytes of ``files`` are.
     """
 
     job_id: str
@@ -144,7 +178,7 @@ class RunnerJob(Answer):
     plugins: list[str]
     files: list[FileEntry]
     output_folder: str
-    disk_store: str | None
+    source: Annotated[DiskSource | TicketSource, Field(discriminator="kind")]
     plugin_choices: dict[str, PlugInChoice] = {}
     unseen_plugins: list[str] = []
     gpu: bool = False

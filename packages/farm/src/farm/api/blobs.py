@@ -2,7 +2,7 @@
 
 from farm_protocol.files import BlobHash, MissingAnswer, MissingRequest, Ticket
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import Response
 
 from farm.api import transfer
 from farm.api.context import Account, InContext
@@ -41,6 +41,8 @@ async def put_blob(
 
 
 @router.get("/blobs/{blob_hash}")
-def get_blob(context: InContext, account: Account, blob_hash: BlobHash) -> FileResponse:
+def get_blob(
+    context: InContext, account: Account, blob_hash: BlobHash, request: Request
+) -> Response:
     """Answer a blob's bytes."""
-    return transfer.send(context, account.id, blob_hash)
+    return transfer.send(context, account.id, blob_hash, request.headers.get("range"))

@@ -24,7 +24,7 @@ from farm.db.engine.database import Database
 from farm.db.engine.turns import Result
 from farm.errors import ForbiddenError, NotAuthenticatedError
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY
-from farm.stores.disk import DiskStore
+from farm.stores.port import Store
 from farm.stores.room import Room
 from farm.submissions.missing_files import AssetChecks
 from farm.wakeup import Wakeup
@@ -51,7 +51,7 @@ class Context:
     """
 
     database: Database
-    store: DiskStore
+    store: Store
     room: Room
     catalogue: Catalogue
     work: Wakeup

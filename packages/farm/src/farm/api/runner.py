@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from farm_protocol.files import BlobHash
+from farm_protocol.files import BlobHash, Ticket
 from farm_protocol.runner import (
     Claim,
     ClaimRequest,
@@ -21,6 +21,8 @@ from farm_protocol.runner import (
     LogChunk,
     RunnerCommand,
     RunnerJob,
+    Tickets,
+    TicketsRequest,
 )
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy import Connection
@@ -187,20 +189,35 @@ def _job(call: _Call) -> RunnerJob:
         sandbox=sandbox,
         files=list(manifest.values()),
         output_folder=row.output_folder,
-        disk_store=str(context.store.account_folder(row.account_id)),
+        source=context.store.source(row.account_id),
     )
 
 
-def _blob(call: _Call, blob_hash: str) -> Response:
+def _blob(call: _Call, blob_hash: str, asked: str | None) -> Response:
     """Answer a blob that the job works on, and no other of its user's."""
-    caller, context = call.caller(), call.context
+    caller = call.caller()
+    _require_of_job(call.context, caller, {blob_hash})
+    return transfer.send(call.context, caller.job.account_id, blob_hash, asked)
+
+
+def _tickets(call: _Call, request: TicketsRequest) -> Tickets:
+    """Return where blobs are that the job works on."""
+    caller, hashes = call.caller(), set(request.hashes)
+    _require_of_job(call.context, caller, hashes)
+    elsewhere = call.context.store.tickets(caller.job.account_id, hashes)
+    tickets = [Ticket(hash=each, url=elsewhere.get(each, f"blobs/{each}")) for each in hashes]
+    return Tickets(tickets=tickets)
+
+
+def _require_of_job(context: Context, caller: Caller, hashes: set[str]) -> None:
+    job_id = caller.job.id
     with context.database.read() as connection:
-        job_id = caller.job.id
-        if not files.has_blob(connection, job_id, blob_hash) and not outputs.has_blob(
-            connection, job_rows.needed_by(connection, job_id), blob_hash
-        ):
-            raise NotFoundError(f"There is no blob {blob_hash} among the files of this job.")
-    return transfer.send(context, caller.job.account_id, blob_hash)
+        others = hashes - files.blobs_of_job(connection, job_id, hashes)
+        if others:
+            needed = job_rows.needed_by(connection, job_id)
+            others -= outputs.blobs_of_jobs(connection, needed, others)
+    if others:
+        raise NotFoundError(f"There is no blob {min(others)} among the files of this job.")
 
 
 async def _get_job(request: Request) -> Response:
@@ -222,7 +239,12 @@ def _no_quota() -> None:
 
 
 async def _get_blob(request: Request) -> Response:
-    return await run_in_threadpool(_blob, await _call(request), _blob_hash(request))
+    call, asked = await _call(request), request.headers.get("range")
+    return await run_in_threadpool(_blob, call, _blob_hash(request), asked)
+
+
+async def _post_tickets(call: _Call, request: TicketsRequest) -> Tickets:
+    return await run_in_threadpool(_tickets, call, request)
 
 
 async def _call(request: Request) -> _Call:
@@ -271,6 +293,7 @@ ROUTES = [
     _post("/claims/{claim_id}/heartbeat", Heartbeat, _post_heartbeat),
     Route("/blobs/{blob_hash}", _put_blob, methods=["PUT"]),
     Route("/blobs/{blob_hash}", _get_blob, methods=["GET"]),
+    _post("/tickets", TicketsRequest, _post_tickets),
     _post("/claims/{claim_id}/frames", FrameDone, _post_frame),
     _post("/claims/{claim_id}/log", LogChunk, _post_log),
     _post("/claims/{claim_id}/finish", Finish, _post_finish),

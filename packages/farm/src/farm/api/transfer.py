@@ -5,17 +5,18 @@ from datetime import UTC, datetime
 
 from farm_protocol.hashing import new_hasher
 from fastapi import Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from http_gate.bodies import announced
 from http_gate.connections import known
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from farm.api.context import Context
+from farm.api.parts import BYTES, part_of
 from farm.db import accounts as rows
 from farm.db import files
 from farm.db.accounts import AccountRow
-from farm.errors import HashMismatchError, InvalidRequestError, NotFoundError
+from farm.errors import BlobLostError, HashMismatchError, InvalidRequestError, NotFoundError
 from farm.stores.room import Quota
 
 
@@ -57,14 +58,14 @@ async def receive(
             await _compare(request, blob_hash, size, there)
             return
         with context.room.taken(account_id, size, allowed, on_the_way) as arrived:
-            incoming = await run_in_threadpool(context.store.begin)
+            incoming = await run_in_threadpool(context.store.begin, account_id, blob_hash, size)
             try:
                 # Written from the event loop: a piece goes to the page cache in microseconds, and
                 # a thread for each would cost more than the write.
                 async for chunk in request.stream():
                     incoming.write(chunk)
                     arrived(len(chunk))
-                await run_in_threadpool(incoming.commit, account_id, blob_hash, size)
+                await run_in_threadpool(incoming.commit)
             finally:
                 incoming.abort()
             await context.write(remember)
@@ -98,12 +99,23 @@ def take_rows(context: Context, connection: Connection, account_id: str, size: i
     files.add_stored(connection, account_id, size)
 
 
-def send(context: Context, account_id: str, blob_hash: str) -> FileResponse:
-    """Answer a blob; ``Range`` is understood. Raises NotFoundError."""
+def send(context: Context, account_id: str, blob_hash: str, asked: str | None) -> Response:
+    """Answer a blob, or part of it.
+
+    Parameters:
+        asked: the request's ``Range``.
+
+    Raises:
+        NotFoundError: the account has no such blob.
+        BlobLostError, UnavailableError: the store has not, or not now.
+    """
     with context.database.read() as connection:
         found = files.known_blobs(connection, account_id, [blob_hash])
     if not found:
         raise NotFoundError(f"There is no blob {blob_hash}.")
-    return FileResponse(
-        context.store.path(account_id, blob_hash), media_type="application/octet-stream"
-    )
+    path = context.store.local_path(account_id, blob_hash)
+    if path is None:
+        return part_of(context.store.open(account_id, blob_hash), found[blob_hash], asked)
+    if not path.exists():
+        raise BlobLostError(blob_hash)
+    return FileResponse(path, media_type=BYTES)  # It looks at ``Range`` itself.

@@ -1,6 +1,6 @@
 """Blobs, projects and manifests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -202,15 +202,15 @@ def any_blob(connection: Connection) -> bool:
     return connection.execute(select(blobs.c.hash).limit(1)).first() is not None
 
 
-def has_blob(connection: Connection, job_id: str, blob_hash: str) -> bool:
-    """Return whether a blob is one of the files of a job's project."""
+def blobs_of_job(connection: Connection, job_id: str, hashes: Collection[str]) -> set[str]:
+    """Return which of these blobs are files of a job's project."""
     found = (
-        select(manifest_entries.c.path)
+        select(manifest_entries.c.hash)
         .join(submissions, submissions.c.project_id == manifest_entries.c.project_id)
         .join(jobs, jobs.c.submission_id == submissions.c.id)
-        .where(jobs.c.id == job_id, manifest_entries.c.hash == blob_hash)
+        .where(jobs.c.id == job_id, manifest_entries.c.hash.in_(hashes))
     )
-    return connection.execute(found.limit(1)).first() is not None
+    return set(connection.execute(found.distinct()).scalars())
 
 
 def paths(connection: Connection, project: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Result files of jobs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -140,10 +140,13 @@ def output(row: Row[*tuple[Any, ...]]) -> Output:
     )
 
 
-def has_blob(connection: Connection, job_ids: Sequence[str], blob_hash: str) -> bool:
-    """Return whether a blob is one of the results of these jobs."""
-    found = select(outputs.c.path).where(outputs.c.job_id.in_(job_ids), outputs.c.hash == blob_hash)
-    return connection.execute(found.limit(1)).first() is not None
+def blobs_of_jobs(
+    connection: Connection, job_ids: Sequence[str], hashes: Collection[str]
+) -> set[str]:
+    """Return which of these blobs are results of these jobs."""
+    mine = outputs.c.job_id.in_(job_ids)
+    found = select(outputs.c.hash).where(mine, outputs.c.hash.in_(hashes))
+    return set(connection.execute(found.distinct()).scalars())
 
 
 def entries(connection: Connection, job_ids: Sequence[str]) -> list[FileEntry]:

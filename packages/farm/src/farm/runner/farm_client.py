@@ -18,7 +18,7 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,6 +38,8 @@ from farm_protocol.runner import (
     LogChunk,
     RunnerCommand,
     RunnerJob,
+    Tickets,
+    TicketsRequest,
 )
 from farm_protocol.sockets import is_another_users
 from pydantic import BaseModel, ValidationError
@@ -55,6 +57,13 @@ _MOST_BYTES = 2**24
 """Of an answer; of the job, which names all files of its project, `_MOST_JOB_BYTES`."""
 _MOST_JOB_BYTES = 2**29
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_CAUTIOUS: dict[str, Any] = {
+    # A few packed bytes can become any number, so none is asked for.
+    "headers": {"Accept-Encoding": "identity"},
+    # Nothing of what an answer wants kept is kept.
+    "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
+    "timeout": _TIMEOUT,
+}
 _RETRY_STATUS = frozenset({408, 422, 425, 429, 500, 502, 503, 504})
 """422 is ``hash_mismatch``: bytes damaged on the way, which are sent again."""
 
@@ -99,15 +108,13 @@ class Farm:
         """Prepare calls to ``url`` with a job's ``token``; connects with the first call."""
         self._http = httpx.Client(
             base_url=url.rstrip("/") + "/v1/runner/",
-            # A few packed bytes can become any number, so none is asked for.
-            headers={"Authorization": f"Bearer {token}", "Accept-Encoding": "identity"},
-            # Nothing of what an answer wants kept is kept.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            timeout=_TIMEOUT,
             # Loading certificates takes 100 ms, which a farm on this machine has no use for.
             verify=url.startswith("https:"),
             event_hooks={"request": [_refuse_strangers]},
+            **_CAUTIOUS,
         )
+        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._elsewhere: httpx.Client | None = None
         self._give_up = give_up
         self._hurry = threading.Event()
 
@@ -118,6 +125,8 @@ class Farm:
     def close(self) -> None:
         """Close connections."""
         self._http.close()
+        if self._elsewhere is not None:
+            self._elsewhere.close()
 
     def job(self) -> RunnerJob:
         """Return the job of the token."""
@@ -159,9 +168,23 @@ class Farm:
 
         self._insist(put)
 
+    def tickets(self, hashes: Collection[BlobHash]) -> dict[str, str]:
+        """Return where each of these blobs is to be fetched.
+
+        Parameters:
+            hashes: `MOST_TICKETS` at most.
+        """
+        request = TicketsRequest(hashes=list(hashes))
+        answer = self._read(Tickets, lambda: self._post("tickets", request))
+        urls = {each: f"blobs/{each}" for each in hashes}
+        urls.update((ticket.hash, ticket.url) for ticket in answer.tickets)
+        if self._elsewhere is None and any(map(_is_elsewhere, urls.values())):
+            self._elsewhere = httpx.Client(**_CAUTIOUS)  # Without the token.
+        return urls
+
     def download(
         self,
-        blob_hash: BlobHash,
+        url: str,
         size: int,
         target: Path,
         progress: Callable[[], None] = lambda: None,
@@ -169,12 +192,18 @@ class Farm:
         """Fetch a blob into ``target``, which is overwritten. The caller verifies it.
 
         Parameters:
+            url: of its ticket.
             size: in bytes; of more, no more than a piece is taken.
             progress: called for every piece; what it raises ends the download.
+
+        Raises:
+            RefusedError: the ticket is not accepted, for instance because it is too old.
         """
+        elsewhere = self._elsewhere if _is_elsewhere(url) else None
+        http = elsewhere or self._http
 
         def get() -> httpx.Response:
-            with self._http.stream("GET", f"blobs/{blob_hash}") as response:
+            with http.stream("GET", url) as response:
                 if not response.is_success:
                     return _read_up_to(response, _MOST_BYTES)
                 come = 0
@@ -187,7 +216,7 @@ class Farm:
                             break
                 return response
 
-        self._insist(get)
+        self._insist(get, _checked_elsewhere if elsewhere else _checked)
 
     def frame_done(self, claim_id: str, done: FrameDone) -> None:
         """Report a finished frame whose blobs were sent."""
@@ -220,12 +249,17 @@ class Farm:
                 f"The farm's answer is not understood ({error.error_count()} faults)."
             ) from error
 
-    def _insist(self, call: Callable[[], httpx.Response]) -> httpx.Response:
+    def _insist(
+        self,
+        call: Callable[[], httpx.Response],
+        checked: Callable[[httpx.Response], httpx.Response] | None = None,
+    ) -> httpx.Response:
         """Make a call until it is answered for good."""
+        checked = checked or _checked
         begin, failures = time.monotonic(), 0
         while True:
             try:
-                return _checked(call())
+                return checked(call())
             except (httpx.HTTPError, _RetryLaterError) as error:
                 failures += 1
                 full = isinstance(error, _NoRoomError)
@@ -268,6 +302,20 @@ def _checked(response: httpx.Response) -> httpx.Response:
         raise _RetryLaterError(message)
     if response.status_code == 409:
         raise TakenError(message)
+    raise RefusedError(message)
+
+
+def _is_elsewhere(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
+def _checked_elsewhere(response: httpx.Response) -> httpx.Response:
+    # A store knows nothing of claims and runners, and speaks its own language.
+    if response.is_success:
+        return response
+    message = f"The store answered with status {response.status_code}."
+    if response.status_code in _RETRY_STATUS:
+        raise _RetryLaterError(message)
     raise RefusedError(message)
 
 

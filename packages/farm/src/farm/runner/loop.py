@@ -173,7 +173,7 @@ def _prepare(
         )
         if not sandbox.apart:
             place = place.within_reach()
-        stage(job.files, place.project, farm, job.disk_store, stopping)
+        stage(job.files, place.project, farm, job.source, stopping)
     except StageError as error:
         return Failure(str(error), error.permanent)
     except (RendererError, SandboxError) as error:

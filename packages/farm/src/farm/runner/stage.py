@@ -13,14 +13,21 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import CHUNK_BYTES, hash_file
 from farm_protocol.paths import UnsafePathError, local_target
-from farm_protocol.runner import HEARTBEAT_SECONDS, RunnerCommand
+from farm_protocol.runner import (
+    HEARTBEAT_SECONDS,
+    MOST_TICKETS,
+    DiskSource,
+    RunnerCommand,
+    TicketSource,
+)
 
 from farm.runner.farm_client import Farm, FarmGoneError, RefusedError
 
@@ -49,13 +56,13 @@ def stage(
     files: Sequence[FileEntry],
     folder: Path,
     farm: Farm,
-    disk_store: str | None,
+    source: DiskSource | TicketSource,
     stopping: threading.Event,
 ) -> None:
     """Put every file of a manifest below ``folder``.
 
     Parameters:
-        disk_store: folder of the account's blobs on this disk; None to download them.
+        source: where the bytes are.
         stopping: when set, `InterruptedStageError` is raised before the next file.
 
     Raises:
@@ -63,32 +70,32 @@ def stage(
         InterruptedStageError: the runner is to end, as `stopping` or the farm says.
         farm.runner.farm_client.ReportError: the farm is gone.
     """
-    store = Path(disk_store) if disk_store is not None else None
     progress = _Progress(farm)
 
-    def one(entry: FileEntry) -> None:
+    def one(entry: FileEntry, fetch: Callable[[FileEntry, Path], None]) -> None:
         if stopping.is_set():
             raise InterruptedStageError
         progress.told()
         try:
             target = local_target(folder, entry.path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if store is None:
-                _download(entry, target, farm, progress)
-            else:
-                _from_store(entry, store / entry.hash[:2] / entry.hash, target, progress)
+            fetch(entry, target)
         except UnsafePathError as error:
             raise StageError(f"The project has a path that is not allowed: {error}", True) from None
         except OSError as error:
             raise StageError(explain(error, f"{entry.path} could not be staged")) from error
 
-    if store is not None:
+    if isinstance(source, DiskSource):
+        store = Path(source.folder)
         for entry in files:
-            one(entry)
+            one(entry, lambda entry, target: _from_store(entry, store, target, progress))
         return
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
-        # list(): raises the first error, and leaving the block waits for the rest.
-        list(pool.map(one, files))
+        for start in range(0, len(files), MOST_TICKETS):
+            some = files[start : start + MOST_TICKETS]
+            fetch = partial(_download, farm, _tickets(farm, some), progress)
+            # list(): raises the first error, and leaving the block waits for the rest.
+            list(pool.map(partial(one, fetch=fetch), some))
 
 
 class _Progress:
@@ -119,7 +126,8 @@ def explain(error: OSError, otherwise: str) -> str:
     return f"{otherwise}: {error.strerror or error}."
 
 
-def _from_store(entry: FileEntry, blob: Path, target: Path, progress: _Progress) -> None:
+def _from_store(entry: FileEntry, store: Path, target: Path, progress: _Progress) -> None:
+    blob = store / entry.hash[:2] / entry.hash
     try:
         status = blob.stat()
     except FileNotFoundError:
@@ -162,13 +170,27 @@ def _clone(source: Path, target: Path) -> bool:
     return True
 
 
-def _download(entry: FileEntry, target: Path, farm: Farm, progress: _Progress) -> None:
+def _tickets(farm: Farm, entries: Sequence[FileEntry]) -> dict[str, str]:
+    try:
+        return farm.tickets({entry.hash for entry in entries})
+    except RefusedError as error:
+        # The project may have changed since the runner was told of its files.
+        raise StageError(f"The project's files cannot be fetched: {error}") from error
+
+
+def _download(
+    farm: Farm, tickets: dict[str, str], progress: _Progress, entry: FileEntry, target: Path
+) -> None:
+    wrong = ""
     for _attempt in range(2):
+        if wrong:  # The ticket may have been too old, or what it led to damaged.
+            tickets = _tickets(farm, [entry])
         try:
-            farm.download(entry.hash, entry.size, target, progress.told)
+            farm.download(tickets[entry.hash], entry.size, target, progress.told)
         except RefusedError as error:
-            # The project may have changed since the runner was told of its files.
-            raise StageError(f"{entry.path} cannot be fetched: {error}") from error
-        if hash_file(target) == (entry.hash, entry.size):
-            return
-    raise StageError(f"{entry.path} arrived damaged, twice.")
+            wrong = f"{entry.path} cannot be fetched: {error}"
+        else:
+            if hash_file(target) == (entry.hash, entry.size):
+                return
+            wrong = f"{entry.path} arrived damaged, twice."
+    raise StageError(wrong)

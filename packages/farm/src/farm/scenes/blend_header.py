@@ -15,8 +15,7 @@ file of 5.0 so, and 3.4 cannot open it at all.
 import io
 import re
 import zlib
-from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import zstandard
 
@@ -42,7 +41,7 @@ class BlendVersion(NamedTuple):
         return f"{self.major}.{self.minor:02}" if self.major < 3 else f"{self.major}.{self.minor}"
 
 
-def saved_by(path: Path) -> BlendVersion | None:
+def saved_by(file: BinaryIO) -> BlendVersion | None:
     """Return the release that saved a .blend, plain or compressed.
 
     Reads at most 256 KiB, and expands no more than the header.
@@ -53,10 +52,9 @@ def saved_by(path: Path) -> BlendVersion | None:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEADER_BYTES)
-        if not head.startswith(b"BLENDER"):
-            head = _decompressed(head + file.read(_MAX_READ - _HEADER_BYTES))
+    head = file.read(_HEADER_BYTES)
+    if not head.startswith(b"BLENDER"):
+        head = _decompressed(head + file.read(_MAX_READ - _HEADER_BYTES))
     found = _OLD.match(head) or _NEW.match(head)
     return BlendVersion(int(found[1]), int(found[2])) if found else None
 

@@ -9,6 +9,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,17 +36,18 @@ class Files:
     Attributes:
         owner: account whose files they are.
         hashes: of each file by remote path; "" of one that is still to be sent, which is no .blend.
-        place: returns where the bytes of a hash lie.
+        lent: for a while, returns what returns the file of a hash.
     """
 
     owner: str
     hashes: Mapping[str, str]
-    place: Callable[[str], Path]
+    lent: Callable[[], AbstractContextManager[Callable[[str], Path]]]
 
-    @property
-    def places(self) -> Mapping[str, Path]:
-        """Return where each file lies. Computed when asked for: only scenes are looked into."""
-        return _Places(self)
+    @contextmanager
+    def places(self) -> Iterator[Mapping[str, Path]]:
+        """Yield where each file lies. Computed when asked for: only scenes are looked into."""
+        with self.lent() as place:
+            yield _Places(self.hashes, place)
 
     def key(self) -> str:
         """Return a text that is another one as soon as anything is that counts."""
@@ -58,17 +60,17 @@ class Files:
 
 
 class _Places(Mapping[str, Path]):
-    def __init__(self, files: Files) -> None:
-        self._files = files
+    def __init__(self, hashes: Mapping[str, str], place: Callable[[str], Path]) -> None:
+        self._hashes, self._place = hashes, place
 
     def __getitem__(self, path: str) -> Path:
-        return self._files.place(self._files.hashes[path])
+        return self._place(self._hashes[path])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._files.hashes)
+        return iter(self._hashes)
 
     def __len__(self) -> int:
-        return len(self._files.hashes)
+        return len(self._hashes)
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ class Traces:
 
     def _trace(self, work: _Work) -> Traced:
         try:
-            found = missing_assets(work.scene, work.files.places, readers=self._readers)
+            with work.files.places() as places:
+                found = missing_assets(work.scene, places, readers=self._readers)
         except UnreadableBlendError as error:
             return Traced(failure=str(error))
         except Exception:

@@ -13,18 +13,28 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from farm_protocol.hashing import new_hasher
+from farm_protocol.runner import DiskSource
 
-from farm.errors import HashMismatchError, StorageFullError
+from farm.errors import BlobLostError, FarmError, StorageFullError, UnavailableError
+from farm.stores.verified import require_announced
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PASSING = frozenset(
+    {
+        *(errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT),
+        # Of a share: its server was away for a moment.
+        *(errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET),
+    }
+)
 
 
 class DiskStore:
-    """A folder of blobs. The account ids and hashes given must have been checked before."""
+    """A folder of blobs, on this machine's disk or on a share. See `farm.stores.port`."""
 
     def __init__(self, root: Path) -> None:
         """Use ``root``, made where needed; forget what a crash left in ``tmp``."""
@@ -34,74 +44,87 @@ class DiskStore:
         for leftover in self._tmp.iterdir():
             leftover.unlink()
 
-    def account_folder(self, account_id: str) -> Path:
-        """Return the folder of an account's blobs, for a runner to hard-link from."""
-        return self._root / account_id
-
-    def path(self, account_id: str, blob_hash: str) -> Path:
-        """Return where a blob is or would be."""
-        return self._root / account_id / blob_hash[:2] / blob_hash
-
-    def begin(self) -> "IncomingBlob":
-        """Start to receive a blob. Raises StorageFullError."""
+    def begin(self, account_id: str, blob_hash: str, size: int) -> "_IncomingFile":
+        """Start to receive a blob."""
         try:
             descriptor, name = tempfile.mkstemp(dir=self._tmp)
         except OSError as error:
             raise _translated(error) from error
-        return IncomingBlob(self, os.fdopen(descriptor, "wb"), Path(name))
+        target = self.local_path(account_id, blob_hash)
+        return _IncomingFile(os.fdopen(descriptor, "wb"), Path(name), target, size)
+
+    def open(self, account_id: str, blob_hash: str) -> BinaryIO:
+        """Return a blob's file."""
+        try:
+            return self.local_path(account_id, blob_hash).open("rb")
+        except FileNotFoundError as error:
+            raise BlobLostError(blob_hash) from error
+        except OSError as error:
+            raise _translated(error) from error
+
+    def local_path(self, account_id: str, blob_hash: str) -> Path:
+        """Return where a blob is or would be."""
+        return self._root / account_id / blob_hash[:2] / blob_hash
+
+    def source(self, account_id: str) -> DiskSource:
+        """Return the folder of an account's blobs, for runners to hard-link from."""
+        return DiskSource(folder=str(self._root / account_id))
+
+    def tickets(self, account_id: str, hashes: Collection[str]) -> Mapping[str, str]:
+        """Return nothing: a file has no URL."""
+        return {}
+
+    def delete(self, account_id: str, hashes: Collection[str]) -> None:
+        """Remove the files. What a runner has linked stays its own."""
+        for each in hashes:
+            try:
+                self.local_path(account_id, each).unlink(missing_ok=True)
+            except OSError as error:
+                raise _translated(error) from error
 
 
-class IncomingBlob:
-    """Bytes on their way in: any number of `write`, then `commit` or `abort`."""
-
-    def __init__(self, store: DiskStore, file: BinaryIO, temporary: Path) -> None:
-        """Made by `DiskStore.begin`."""
-        self._store = store
+class _IncomingFile:
+    def __init__(self, file: BinaryIO, temporary: Path, target: Path, size: int) -> None:
         self._file = file
         self._temporary = temporary
+        self._target = target
+        self._announced = size
         self._hasher = new_hasher()
-        self.size = 0
+        self._size = 0
 
     def write(self, data: bytes) -> None:
-        """Append bytes. Raises StorageFullError."""
         try:
             self._file.write(data)
         except OSError as error:
             raise _translated(error) from error
         self._hasher.update(data)
-        self.size += len(data)
+        self._size += len(data)
 
-    def commit(self, account_id: str, blob_hash: str, size: int) -> None:
-        """Keep the bytes as this blob of the announced size.
-
-        Raises:
-            HashMismatchError: they are another blob's; nothing is kept.
-            StorageFullError: nothing is kept.
-        """
-        if self.size != size or self._hasher.hexdigest() != blob_hash:
-            raise HashMismatchError(
-                "The bytes received do not match the announced BLAKE3 hash. "
-                "The file may have changed while it was sent: hash and send it again."
-            )
-        target = self._store.path(account_id, blob_hash)
+    def commit(self) -> None:
+        found = (self._hasher.hexdigest(), self._size)
+        require_announced(found, (self._target.name, self._announced))
         try:
             self._file.flush()
             os.fchmod(self._file.fileno(), 0o400)
             os.fsync(self._file.fileno())
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary.replace(target)
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._temporary.replace(self._target)
         except OSError as error:
             raise _translated(error) from error
         self._file.close()
 
     def abort(self) -> None:
-        """Forget the bytes, unless they were committed."""
-        with contextlib.suppress(OSError):  # a full disk may refuse even the last buffer
+        with contextlib.suppress(OSError):  # A full disk may refuse even the last buffer.
             self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # The next start removes what is left.
+            self._temporary.unlink(missing_ok=True)
 
 
-def _translated(error: OSError) -> Exception:
+def _translated(error: OSError) -> OSError | FarmError:
     if error.errno in _FULL:
         return StorageFullError("The farm's disk is full. It goes on when there is room.")
+    if error.errno in _PASSING:
+        return UnavailableError(
+            f"The farm's store does not answer ({error.strerror}). Try again later."
+        )
     return error

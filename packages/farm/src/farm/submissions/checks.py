@@ -1,9 +1,10 @@
 """All that can be wrong with a submission, and what its jobs become when nothing is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
-from pathlib import Path
+from typing import BinaryIO
 
 from farm_protocol.jobs import (
     JobSpec,
@@ -37,7 +38,7 @@ from farm.products import (
     Template,
     parse_sequence,
 )
-from farm.stores.disk import DiskStore
+from farm.stores.port import Store
 from farm.submissions.output_names import Written, clashes
 from farm.submissions.scene_version import saved_too_new
 from farm.submissions.sequences import Maker, missing_images
@@ -88,7 +89,7 @@ class CheckedJob:
 def check_jobs(
     connection: Connection,
     catalogue: Catalogue,
-    store: DiskStore,
+    store: Store,
     account: AccountRow,
     spec: SubmissionSpec,
 ) -> list[CheckedJob]:
@@ -119,7 +120,7 @@ def check_jobs(
             if blob is None:
                 wrong["path"] = [_NOT_THERE.format(result.scene)]
             elif result.version:
-                _check_scene(catalogue, store.path(account.id, blob), result, wrong)
+                _check_scene(catalogue, partial(store.open, account.id, blob), result, wrong)
         for name, path in _named_files(result).items():
             if path not in pending and blob_of(path) is None:
                 wrong.setdefault(name, [_NOT_THERE.format(path)])
@@ -197,11 +198,14 @@ def _check_version(
 
 
 def _check_scene(
-    catalogue: Catalogue, file: Path, result: CheckedJob, wrong: dict[str, list[str]]
+    catalogue: Catalogue,
+    opened: Callable[[], BinaryIO],
+    result: CheckedJob,
+    wrong: dict[str, list[str]],
 ) -> None:
     there = [row.version for row in catalogue.products if row.app_type == result.spec.app]
     scene_format = result.template.scene if result.template else None
-    reason = saved_too_new(result.scene, file, scene_format, result.version, there)
+    reason = saved_too_new(result.scene, opened, scene_format, result.version, there)
     if reason:
         wrong["app_version"] = [reason]
 

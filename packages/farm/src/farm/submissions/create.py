@@ -29,7 +29,7 @@ from farm.jobs.dependencies import Node, review
 from farm.jobs.frames import with_test_frames
 from farm.jobs.pricing import to_micros
 from farm.jobs.said import NOTHING, Said
-from farm.stores.disk import DiskStore
+from farm.stores.port import Store
 from farm.submissions.checks import CheckedJob, check_jobs
 
 
@@ -51,7 +51,7 @@ class Prepared:
 def check(
     connection: Connection,
     catalogue: Catalogue,
-    store: DiskStore,
+    store: Store,
     account: AccountRow,
     spec: SubmissionSpec,
 ) -> SubmissionCheck:
@@ -69,7 +69,7 @@ def check(
 def prepare(
     connection: Connection,
     catalogue: Catalogue,
-    store: DiskStore,
+    store: Store,
     account: AccountRow,
     spec: SubmissionSpec,
 ) -> Prepared:

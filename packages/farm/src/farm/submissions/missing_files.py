@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from farm_protocol.jobs import JobSpec, Submission, SubmissionSpec
@@ -31,7 +32,8 @@ from farm.errors import InvalidRequestError, UnavailableError
 from farm.products import SceneFormat
 from farm.scenes.blend_assets import AssetKind, MissingAsset, is_blend
 from farm.scenes.traces import Files, Traced, Traces
-from farm.stores.disk import DiskStore
+from farm.stores.lending import lent
+from farm.stores.port import Store
 from farm.submissions.beside import Beside
 
 Mode = Literal["refuse", "warn", "off"]
@@ -55,7 +57,7 @@ class AssetChecks:
     def __init__(
         self,
         database: Database,
-        store: DiskStore,
+        store: Store,
         definitions: Definitions,
         mode: Mode,
         changed: Callable[[], None],
@@ -70,7 +72,7 @@ class AssetChecks:
         """
         self._database, self._store, self._changed = database, store, changed
         self._definitions, self._mode = definitions, mode
-        self._traces = Traces(readers)
+        self._traces, self._scratch = Traces(readers), readers.scratch
         self._beside = Beside("assets")
         self._reading = threading.Lock()
         # The manifests that were read last: {path: hash}, by project and the time of its change.
@@ -164,7 +166,7 @@ class AssetChecks:
         if not scenes:
             return {}
         hashes = dict.fromkeys(pending, "") | self._manifest(account_id, spec.project)
-        known = Files(account_id, hashes, lambda blob_hash: self._store.path(account_id, blob_hash))
+        known = Files(account_id, hashes, partial(lent, self._store, account_id, self._scratch))
         key = known.key()
         asked: _Asked = {}
         for index, scene in scenes.items():

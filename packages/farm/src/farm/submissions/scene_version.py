@@ -1,9 +1,10 @@
 """What a scene's own file says against rendering it, before anything is rendered."""
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
+from farm.errors import FarmError
 from farm.products import SceneFormat
 from farm.scenes.blend_header import BlendVersion, saved_by
 
@@ -11,7 +12,11 @@ _SERIES = re.compile(r"(\d+)\.(\d+)")
 
 
 def saved_too_new(
-    scene: str, file: Path, scene_format: SceneFormat | None, chosen: str, there: Sequence[str]
+    scene: str,
+    opened: Callable[[], BinaryIO],
+    scene_format: SceneFormat | None,
+    chosen: str,
+    there: Sequence[str],
 ) -> str | None:
     """Return why the chosen version of a product should not open a scene; None when it may.
 
@@ -20,15 +25,16 @@ def saved_too_new(
 
     Parameters:
         scene: remote path, for people.
-        file: where the scene's bytes lie.
+        opened: opens the scene's bytes.
         chosen: version that the job gets.
         there: all versions of the product that this farm has.
     """
     if scene_format is not SceneFormat.BLEND:
         return None
     try:
-        saved = saved_by(file)
-    except OSError:
+        with opened() as file:
+            saved = saved_by(file)
+    except (OSError, FarmError):
         return None
     opens = _series(chosen)
     if saved is None or opens is None or saved <= opens:
