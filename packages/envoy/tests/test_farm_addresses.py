@@ -103,6 +103,9 @@ def test_another_address_does_not(ticket: str) -> None:
         "http:///x",
         "https://user@store.example.com/",
         "https://user:secret@store.example.com/",
+        "https://user:secret@farm.example.com/v1/blobs/x",
+        "https://user@farm.example.com/v1/blobs/x",
+        "//user:secret@farm.example.com/v1/blobs/x",
         "http://[::1",
         "javascript:alert(1)",
     ],
@@ -111,6 +114,13 @@ def test_what_is_no_address_for_a_file(ticket: str) -> None:
     with pytest.raises(FarmAnswerError, match="invalid address") as caught:
         ticket_url(TLS, ticket, Reach.EVERYBODY)
     assert not caught.value.may_pass
+
+
+def test_a_password_in_the_users_own_address_of_the_farm_stays() -> None:
+    """It is theirs, and not of the farm's making."""
+    farm = "https://user:secret@farm.example.com"
+    url, is_own = ticket_url(farm, "/v1/blobs/x", Reach.EVERYBODY)
+    assert (str(url), url.userinfo, is_own) == (f"{farm}/v1/blobs/x", b"user:secret", True)
 
 
 @pytest.fixture

@@ -60,12 +60,16 @@ def ticket_url(farm: str, ticket: str, reach: Reach) -> tuple[httpx.URL, bool]:
     """
     own = httpx.URL(farm)
     try:
-        url = own.join(ticket)
+        told = httpx.URL(ticket)
+        url = own.join(told)
     except httpx.InvalidURL as error:
         raise faulty("The farm gives an invalid address for a file.", may_pass=False) from error
+    if told.userinfo:
+        # It would be sent as a password, to the farm's own host in place of the access key.
+        raise faulty("The farm gives an invalid address for a file.", may_pass=False)
     if (url.scheme, url.netloc) == (own.scheme, own.netloc):
         return url, True
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+    if url.scheme not in ("http", "https") or not url.host:
         raise faulty("The farm gives an invalid address for a file.", may_pass=False)
     if reach_of_host(url.host) < reach:
         raise faulty(_closer(url.host, reach_of_host(url.host)), may_pass=False)
