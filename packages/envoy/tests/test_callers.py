@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import resource
+import select
 import shutil
 import signal
 import socket
@@ -12,10 +14,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from envoy.process.listening import listen
+from envoy.web.callers import Door
 from envoy_fake_farm import EMAIL, PASSWORD
 from other_users import OTHER, PYTHON, envoy_command, needs_others, run_as_other
 
 pytestmark = needs_others
+
+SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 ASK = """
 import json, socket, sys
@@ -75,6 +81,51 @@ import socket, sys
 held = [socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) for _ in range(300)]
 print("held", flush=True)
 sys.stdin.read()
+"""
+
+CROWD = """
+import socket, sys
+port, count, request = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3].encode()
+held = []
+for number in range(count):
+    asked = socket.create_connection(("127.0.0.1", port), 60)
+    asked.sendall(request)
+    held.append(asked)
+print("there", flush=True)
+sys.stdin.readline()
+for asked in held:
+    answer = b""
+    try:
+        while part := asked.recv(65536):
+            answer += part
+    except ConnectionError:
+        pass
+    print(answer[:13].decode() if answer else "cut off")
+"""
+
+FLOOD = """
+import socket, struct, sys, threading
+port, request = int(sys.argv[1]), sys.argv[2].encode()
+held = [socket.socket() for _ in range(400)]
+for asked in held:
+    asked.connect_ex(("127.0.0.1", port))
+print("here", flush=True)
+number, heard = 0, set()
+ended = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+while not ended.is_set():
+    number += 1
+    family, host = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")][number % 2]
+    with socket.socket(family) as asked:
+        asked.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", number % 3 > 0, 0))
+        asked.setblocking(False)
+        asked.connect_ex((host, port))
+        try:
+            asked.send(request)
+            heard.add(asked.recv(13))
+        except OSError:
+            pass
+print(number, sorted(heard - {b""}))
 """
 
 
@@ -169,6 +220,100 @@ async def test_idle_strangers_keep_nobody_out(machine):
         assert (await http.get("/envoy/health")).status_code == 200
     strangers.stdin.close()
     await strangers.wait()
+
+
+async def strangers(*command: str) -> asyncio.subprocess.Process:
+    """Return a process of another user that has printed its first line."""
+    process = await asyncio.create_subprocess_exec(
+        *(PYTHON, "-c", *command),
+        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert await process.stdout.readline()
+    return process
+
+
+async def test_who_connects_without_pause_shuts_nobody_out(machine):
+    port = port_of(machine)
+    sign_in = json.dumps({"Username": EMAIL, "AccessKey": PASSWORD})
+    flood = await strangers(FLOOD, str(port), request(port, "POST", "/auth", sign_in))
+    async with httpx.AsyncClient(timeout=60) as kept:
+        for _ in range(10):
+            for host in ("127.0.0.1", "[::1]"):
+                url = f"http://{host}:{port}/envoy/health"
+                assert (await kept.get(url)).json()["signed_in_as"] == ""
+                async with httpx.AsyncClient(timeout=60) as fresh:
+                    assert (await fresh.get(url)).status_code == 200
+    told, _ = await flood.communicate(b"")
+    number, heard = told.decode().split(" ", 1)
+    assert int(number) > 100
+    assert heard.strip() in ("[]", "[b'HTTP/1.1 403 ']")
+    assert machine.farm.count("POST", "/v1/login") == 0
+
+
+@pytest.mark.skipif(
+    not (SOMAXCONN.exists() and int(SOMAXCONN.read_text()) > 1000),
+    reason="this system keeps no longer queue",
+)
+async def test_a_crowd_of_strangers_leaves_a_place_in_the_queue(machine):
+    """Who finds no place there tries again after a second, and after more and more."""
+    port = port_of(machine)
+    machine.process.send_signal(signal.SIGSTOP)  # Nobody is accepted meanwhile.
+    crowd = await strangers(CROWD, str(port), "800", request(port, "GET", "/envoy/health", ""))
+    with socket.create_connection(("127.0.0.1", port), 60) as owner:
+        machine.process.send_signal(signal.SIGCONT)
+        owner.sendall(request(port, "GET", "/envoy/health").encode())
+        assert owner.recv(100).startswith(b"HTTP/1.1 200")
+    answers = (await crowd.communicate(b"\n"))[0].decode().splitlines()
+    assert set(answers) == {"cut off", "HTTP/1.1 403 "}
+    # Once they have gone, a stranger is told again.
+    (late,) = as_other([("127.0.0.1", port, request(port, "GET", "/envoy/health"))])
+    assert late.startswith("HTTP/1.1 403")
+
+
+async def test_others_have_their_turns_while_strangers_are_sent_away():
+    with listen(0) as listener:
+        crowd = await strangers(CROWD, str(listener.port), "800", "hello")
+        door = Door(listener.sockets, asyncio.Protocol)
+        try:
+            gone = asyncio.create_task(crowd.communicate(b"\n"))
+            turns = 0
+            while select.select(listener.sockets, [], [], 0)[0]:
+                await asyncio.sleep(0)
+                turns += 1
+            assert turns > 3
+            answers = (await gone)[0].decode().splitlines()
+        finally:
+            door.close()
+    assert set(answers) == {"cut off", "HTTP/1.1 403 "}
+
+
+async def test_a_lack_of_descriptors_passes():
+    """Nobody is accepted for a moment, and then those who have waited."""
+    came = asyncio.Queue()
+
+    class Caller(asyncio.Protocol):
+        def connection_made(self, transport):
+            came.put_nowait(transport)
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with listen(0) as listener, socket.socket() as caller:
+        caller.setblocking(False)
+        door = Door(listener.sockets, Caller)
+        try:
+            lowest = os.dup(0)
+            os.close(lowest)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, limits[1]))
+            caller.connect_ex(("127.0.0.1", listener.port))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert came.empty()
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            (await came.get()).abort()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            door.close()
 
 
 @pytest.fixture

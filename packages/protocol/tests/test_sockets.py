@@ -5,7 +5,12 @@ import socket
 
 import pytest
 from farm_protocol import sockets
-from farm_protocol.sockets import is_another_users, owner_of_connection, owner_of_listener
+from farm_protocol.sockets import (
+    Owners,
+    is_another_users,
+    owner_of_connection,
+    owner_of_listener,
+)
 from other_users import needs_others, own_address, stranger
 
 pytestmark = pytest.mark.skipif(not sockets.CAN_TELL, reason="only Linux tells")
@@ -38,6 +43,19 @@ def connected(request):
 def test_an_open_connection_is_its_makers(way, connected):
     _, _, peer, own = connected
     assert owner_of_connection(peer, own) == os.geteuid()
+
+
+def test_many_are_asked_about_one_after_the_other(way, connected):
+    """By one socket, whose answers are not mistaken for each other."""
+    listener, _, peer, own = connected
+    with Owners() as owners:
+        for _ in range(3):
+            assert owners.of_connection(peer, own) == os.geteuid()
+            assert owners.of_connection(own, (own[0], 1)) is None
+            assert owners.of_connection(("nonsense", 1), own) is None
+            assert owners.of_listener(own) == os.geteuid()
+        listener.close()
+        assert owners.of_listener(own) is None
 
 
 def test_a_closed_connection_is_nobodys(way, connected):

@@ -8,17 +8,22 @@ import asyncio
 import json
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
+from typing import cast
 
 import uvicorn
 from farm_protocol.private import FILE_MODE, Contents, make_folder, open_private
+from farm_protocol.sockets import CAN_TELL
 from farm_protocol.text import EscapingFormatter
 from filelock import FileLock, Timeout
 from http_gate.connections import BACKLOG, Limits, protocol
 from http_gate.descriptors import connections_within, raise_limit
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from envoy.config import Settings
 from envoy.errors import StartError
@@ -41,7 +46,7 @@ from envoy.views.status import Status
 from envoy.watch.download import Downloader
 from envoy.watch.follow import Follower
 from envoy.web.app import build_app
-from envoy.web.callers import only_from_ourselves
+from envoy.web.callers import Door
 from envoy.web.services import Services
 
 CONNECTIONS = 500
@@ -105,7 +110,7 @@ async def running(
     server = _Server(
         uvicorn.Config(
             build_app(services, listener.port, token),
-            http=only_from_ourselves(protocol(limits)),
+            http=protocol(limits),
             backlog=BACKLOG,
             log_config=None,
             access_log=False,
@@ -215,7 +220,30 @@ class _PrivateLog(RotatingFileHandler):
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals alone: uvicorn would raise them again after a clean stop."""
+    """Leaves signals alone: uvicorn would raise them again after a clean stop.
+
+    Where the kernel tells who calls, it has a door of its own.
+    """
+
+    _door: Door | None = None
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if not CAN_TELL:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        made = partial(
+            cast(type[HttpToolsProtocol], self.config.http_protocol_class),
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+        )
+        self._door = Door(sockets or [], made)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._door:
+            self._door.close()
+        await super().shutdown(sockets)

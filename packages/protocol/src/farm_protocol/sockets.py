@@ -7,14 +7,17 @@ knows which user made it. ``sock_diag`` answers for one socket at once; where it
 A socket that its process has closed belongs to nobody any more: old kernels would call it root's.
 """
 
+import errno
 import ipaddress
+import itertools
 import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 CAN_TELL = sys.platform == "linux"
@@ -32,21 +35,62 @@ _HALF_OPEN = {4, 5}
 _OPEN = {_ESTABLISHED, _CLOSE_WAIT, *_HALF_OPEN}
 
 
-def owner_of_connection(local: Address, remote: Address) -> int | None:
-    """Return the user id of the socket that is connected from ``local`` to ``remote``.
+class Owners:
+    """Asks for the owners of many connections; a context manager, for one thread.
 
-    None: there is none, its process has closed it, or it cannot be told.
+    It keeps its socket to the kernel: to open one takes longer than to ask.
     """
-    return _owner(local, remote, _OPEN)
+
+    def __init__(self) -> None:
+        self._kernel = _Kernel() if CAN_TELL and _kernel_answers() else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket; nothing can be asked afterwards."""
+        if self._kernel:
+            self._kernel.close()
+
+    def of_connection(self, local: Address, remote: Address) -> int | None:
+        """Return the user id of the socket that is connected from ``local`` to ``remote``.
+
+        None: there is none, its process has closed it, or it cannot be told.
+        """
+        return self._owner(local, remote, _OPEN)
+
+    def of_listener(self, address: Address) -> int | None:
+        """Return the user id of the socket that a connection to ``address`` would reach.
+
+        None: nobody listens there, or it cannot be told.
+        """
+        anywhere = "::" if ":" in address[0] else "0.0.0.0"  # noqa: S104 - compared, not listened on
+        return self._owner(address, (anywhere, 0), {_LISTEN})
+
+    def _owner(self, local: Address, remote: Address, states: set[int]) -> int | None:
+        if not CAN_TELL:
+            return None
+        try:
+            rows = [self._kernel.ask(local, remote)] if self._kernel else _read(local, remote)
+            for state, uid, inode in rows:
+                if state in states and inode:
+                    return uid
+        except (OSError, ValueError, struct.error):
+            return None
+        return None
+
+
+def owner_of_connection(local: Address, remote: Address) -> int | None:
+    """Return what `Owners.of_connection` tells, for those who ask seldom."""
+    return _ask_once(lambda owners: owners.of_connection(local, remote))
 
 
 def owner_of_listener(address: Address) -> int | None:
-    """Return the user id of the socket that a connection to ``address`` would reach.
-
-    None: nobody listens there, or it cannot be told.
-    """
-    anywhere = "::" if ":" in address[0] else "0.0.0.0"  # noqa: S104 - compared, not listened on
-    return _owner(address, (anywhere, 0), {_LISTEN})
+    """Return what `Owners.of_listener` tells, for those who ask seldom."""
+    return _ask_once(lambda owners: owners.of_listener(address))
 
 
 def is_another_users(url: str) -> bool:
@@ -90,52 +134,80 @@ def _on_this_machine(host: str) -> str:
     return str(address)
 
 
-def _owner(local: Address, remote: Address, states: set[int]) -> int | None:
-    if not CAN_TELL:
-        return None
+def _ask_once(ask: Callable[[Owners], int | None]) -> int | None:
     try:
-        rows = [_ask(local, remote)] if _kernel_answers() else _read(local, remote)
-        for state, uid, inode in rows:
-            if state in states and inode:
-                return uid
-    except (OSError, ValueError, struct.error):
+        with Owners() as owners:
+            return ask(owners)
+    except OSError:
         return None
-    return None
 
 
-def _ask(local: Address, remote: Address) -> tuple[int, int, int]:
-    """Return (state, user id, inode) of one socket by ``sock_diag``. Raises OSError."""
-    family = _family(local)
-    ports = struct.pack(">HH", local[1], remote[1])
-    wanted = ports + _packed(local).ljust(16, b"\0") + _packed(remote).ljust(16, b"\0")
-    body = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
-    body += wanted + struct.pack("=I", 0) + b"\xff" * 8  # Any interface, any cookie.
-    head = struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asked:
-        asked.settimeout(1.0)
-        asked.send(head + body)
-        answer = asked.recv(4096)
-    _, kind = struct.unpack_from("=IH", answer)
-    if kind != _SOCK_DIAG_BY_FAMILY:
-        (number,) = struct.unpack_from("=i", answer, 16)
-        raise OSError(-number, os.strerror(-number))
-    state = answer[17]
-    # A listener is found where no connection is; its remote port is none.
-    if answer[20:24] != ports:
-        raise OSError("it is another socket")
-    uid, inode = struct.unpack_from("=II", answer, 80)
-    return state, uid, inode
+class _Kernel:
+    """``sock_diag``, by one socket of its own. Raises OSError when it cannot have one."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.cycle(range(1, 1 << 32))
+        self._socket = self._open()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def ask(self, local: Address, remote: Address) -> tuple[int, int, int]:
+        """Return (state, user id, inode) of one socket. Raises OSError."""
+        ports = struct.pack(">HH", local[1], remote[1])
+        wanted = ports + _packed(local).ljust(16, b"\0") + _packed(remote).ljust(16, b"\0")
+        body = struct.pack("=BBBxI", _family(local), socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
+        body += wanted + struct.pack("=I", 0) + b"\xff" * 8  # Any interface, any cookie.
+        try:
+            answer = self._exchange(body)
+        except OSError:
+            # Whatever was left in it, such as an answer that memory did not suffice for.
+            self._socket.close()
+            self._socket = self._open()
+            answer = self._exchange(body)
+        _, kind = struct.unpack_from("=IH", answer)
+        if kind != _SOCK_DIAG_BY_FAMILY:
+            (number,) = struct.unpack_from("=i", answer, 16)
+            raise OSError(-number, os.strerror(-number))
+        state = answer[17]
+        # A listener is found where no connection is; its remote port is none.
+        if answer[20:24] != ports:
+            raise OSError(errno.ENOENT, "it is another socket")
+        uid, inode = struct.unpack_from("=II", answer, 80)
+        return state, uid, inode
+
+    def _exchange(self, body: bytes) -> bytes:
+        number = next(self._numbers)
+        head = struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST, number, 0)
+        self._socket.send(head + body)
+        while True:
+            # The kernel has answered when `send` returns: there is nothing to wait for.
+            answer = self._socket.recv(4096)
+            if answer[8:12] == struct.pack("=I", number):
+                return answer
+
+    @staticmethod
+    def _open() -> socket.socket:
+        opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
+        opened.setblocking(False)
+        return opened
 
 
 @cache
 def _kernel_answers() -> bool:
     """Return whether ``sock_diag`` finds a socket of ours."""
     try:
+        kernel = _Kernel()
+    except OSError:
+        return False
+    try:
         with socket.create_server(("127.0.0.1", 0)) as known:
             host, port = known.getsockname()
-            return _ask((host, port), ("0.0.0.0", 0))[2] == os.fstat(known.fileno()).st_ino  # noqa: S104
+            return kernel.ask((host, port), ("0.0.0.0", 0))[2] == os.fstat(known.fileno()).st_ino  # noqa: S104
     except (OSError, struct.error):
         return False
+    finally:
+        kernel.close()
 
 
 def _read(local: Address, remote: Address) -> Iterator[tuple[int, int, int]]:

@@ -2,107 +2,203 @@
 
 The published wire carries no token, so any user of the machine could have Envoy read its user's
 files. The kernel knows whose the socket at the other end is: each connection is looked up when it
-opens, before a byte of it is read. Where the system cannot tell (anywhere but on Linux) everybody
-may connect.
+is accepted, before anything is made for it and before a byte of it is read. Where the system cannot
+tell (anywhere but on Linux) everybody may connect.
 
 A connection that nobody owns is refused too: its caller has gone, and the kernel forgot who it was.
 So is one that has broken off by then: its caller's port may be another socket's already, and the
 kernel finds sockets by their addresses.
+
+All callers wait in one queue of the system's, strangers and owners alike. So strangers are sent
+away as fast as can be, for most of them without a word; and after a moment of that, whatever else
+Envoy has to do gets its turn.
 """
 
 import asyncio
+import errno
 import json
+import logging
 import os
 import socket
-from typing import Any, cast
+import struct
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
 
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
-from farm_protocol.sockets import CAN_TELL, owner_of_connection
+from farm_protocol.sockets import Address, Owners
 
+log = logging.getLogger(__name__)
+
+TURN_SECONDS = 0.001
+"""How long callers are looked at before others get their turn."""
 PATIENCE_SECONDS = 5.0
 """How long a stranger may take to say something and be told why that is in vain."""
 MOST_STRANGERS = 50
 """Of those at a time; more are cut off."""
+TOLD_A_SECOND, MOST_TOLD = 20.0, 100
+"""How many strangers are told in the long run, and at most at once."""
+SHORT_SECONDS = 1.0
+"""How long nobody is accepted after the system had no descriptor or memory for one."""
 
 _ROOT = 0
 _ESTABLISHED, _CLOSE_WAIT = 1, 8
 """States of TCP in which nobody else can have the addresses of a connection."""
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_WITH_A_RESET = struct.pack("ii", 1, 0)
+"""What makes ``close`` forget a connection at once, instead of keeping its address for a minute."""
 
 
-def stranger(transport: asyncio.BaseTransport) -> str:
-    """Return why the program at the other end may not talk to Envoy, or ""."""
-    if not CAN_TELL:
-        return ""
-    peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    uid = owner_of_connection(peer[:2], own[:2]) if peer and own else None
-    # In this order: what was found is at the other end only if that has not gone before the look.
-    if not _is_connected(transport):
-        uid = None
-    if uid in (os.geteuid(), _ROOT):
-        return ""
-    if uid is None:
-        return "Envoy could not find out who is calling, and answers only its own user. Try again."
-    return (
-        f"This Envoy works for another user of this machine, and answers nobody else (you are user"
-        f" {uid}). Start one of your own, on another port: envoy up --port 8091"
-    )
+class Door:
+    """Accepts connections on listening sockets, and lets in those who may. Linux only.
+
+    Parameters:
+        protocol: makes what talks with somebody who was let in.
+
+    Raises:
+        OSError: the system has no descriptor left.
+    """
+
+    def __init__(
+        self, listeners: Sequence[socket.socket], protocol: Callable[[], asyncio.BaseProtocol]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._protocol = protocol
+        self._owners = Owners()
+        self._listeners = listeners
+        self._arriving: set[asyncio.Task[object]] = set()
+        self._resuming: set[asyncio.TimerHandle] = set()
+        self._strangers = _Strangers()
+        for each in listeners:
+            each.setblocking(False)
+            self._open(each)
+
+    def close(self) -> None:
+        """Accept nobody any more; those who were let in stay."""
+        for each in self._listeners:
+            self._loop.remove_reader(each)
+        for timer in self._resuming:
+            timer.cancel()
+        self._owners.close()
+
+    def _open(self, listener: socket.socket) -> None:
+        self._loop.add_reader(listener, self._attend, listener, listener.getsockname()[:2])
+
+    def _attend(self, listener: socket.socket, own: Address) -> None:
+        until = time.monotonic() + TURN_SECONDS
+        while True:
+            try:
+                connection, peer = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _SHORT:
+                    raise
+                log.warning("Nobody can connect for a moment: %s", error)
+                self._rest(listener)
+                return
+            self._receive(connection, peer[:2], own)
+            if time.monotonic() >= until:
+                return
+
+    def _rest(self, listener: socket.socket) -> None:
+        def resume() -> None:
+            self._resuming.discard(timer)
+            self._open(listener)
+
+        self._loop.remove_reader(listener)
+        timer = self._loop.call_later(SHORT_SECONDS, resume)
+        self._resuming.add(timer)
+
+    def _receive(self, connection: socket.socket, peer: Address, own: Address) -> None:
+        if not _is_connected(connection):
+            _cut_off(connection)
+            return
+        uid = self._owners.of_connection(peer, own)
+        # In this order: what was found is at the other end only if that is still there afterwards.
+        if not _is_connected(connection):
+            _cut_off(connection)
+        elif uid in (os.geteuid(), _ROOT):
+            self._talk(self._protocol, connection)
+        elif self._strangers.may_be_told():
+            self._talk(partial(_Stranger, self._strangers, _answer(uid)), connection)
+        else:
+            _cut_off(connection)
+
+    def _talk(
+        self, protocol: Callable[[], asyncio.BaseProtocol], connection: socket.socket
+    ) -> None:
+        connection.setblocking(False)
+        talk = self._loop.connect_accepted_socket(protocol, connection)
+        task = self._loop.create_task(talk)
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
 
 
-def _is_connected(transport: asyncio.BaseTransport) -> bool:
+def _is_connected(connection: socket.socket) -> bool:
     try:
-        ours = transport.get_extra_info("socket")
-        (state, *_) = ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        (state, *_) = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
     except OSError:
         return False
     return state in (_ESTABLISHED, _CLOSE_WAIT)
 
 
-def only_from_ourselves(base: type[asyncio.Protocol]) -> type[asyncio.Protocol]:
-    """Return a protocol of uvicorn's that refuses connections of other users."""
-
-    strangers: set[asyncio.Transport] = set()
-
-    class Refusing(base):  # type: ignore[misc, valid-type]
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            self._turned_away_with = ""
-            self._turned_away: asyncio.Transport | None = None
-
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            self._turned_away_with = stranger(transport)
-            if not self._turned_away_with:
-                super().connection_made(transport)
-                return
-            self._turned_away = cast(asyncio.Transport, transport)
-            if len(strangers) >= MOST_STRANGERS:
-                self._turned_away.abort()
-                return
-            strangers.add(self._turned_away)
-            loop = asyncio.get_running_loop()
-            self._turned_away_until = loop.call_later(PATIENCE_SECONDS, self._turned_away.abort)
-
-        def data_received(self, data: bytes) -> None:
-            if self._turned_away is None:
-                super().data_received(data)
-            elif not self._turned_away.is_closing():
-                # Whatever was asked; nothing of it is looked at.
-                self._turned_away.write(_answer(self._turned_away_with))
-                self._turned_away.close()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self._turned_away is None:
-                super().connection_lost(exc)
-            elif self._turned_away in strangers:
-                strangers.discard(self._turned_away)
-                self._turned_away_until.cancel()
-
-        def eof_received(self) -> bool | None:
-            return None if self._turned_away else super().eof_received()
-
-    return Refusing
+def _cut_off(connection: socket.socket) -> None:
+    with connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _WITH_A_RESET)
 
 
-def _answer(message: str) -> bytes:
+class _Strangers:
+    """Those who are being told, and how many more may be."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self._left = float(MOST_TOLD)
+        self._counted_at = time.monotonic()
+
+    def may_be_told(self) -> bool:
+        """Count one more; false when that is one too many."""
+        now = time.monotonic()
+        earned = (now - self._counted_at) * TOLD_A_SECOND
+        self._left, self._counted_at = min(MOST_TOLD, self._left + earned), now
+        if self._left < 1 or self.inside >= MOST_STRANGERS:
+            return False
+        self._left -= 1
+        self.inside += 1
+        return True
+
+
+class _Stranger(asyncio.Protocol):
+    """One stranger that is told, and how."""
+
+    def __init__(self, strangers: _Strangers, answer: bytes) -> None:
+        self._strangers = strangers
+        self._answer = answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        loop = asyncio.get_running_loop()
+        self._until = loop.call_later(PATIENCE_SECONDS, self._transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        # Whatever was asked; nothing of it is looked at.
+        if not self._transport.is_closing():
+            self._transport.write(self._answer)
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._strangers.inside -= 1
+        self._until.cancel()
+
+
+def _answer(uid: int | None) -> bytes:
+    message = (
+        "Envoy could not find out who is calling, and answers only its own user. Try again."
+        if uid is None
+        else f"This Envoy works for another user of this machine, and answers nobody else (you are"
+        f" user {uid}). Start one of your own, on another port: envoy up --port 8091"
+    )
     code = ErrorCode.FORBIDDEN
     body = json.dumps(ErrorBody(code=code, message=message).model_dump(mode="json")).encode()
     head = (
