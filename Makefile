@@ -7,7 +7,7 @@ workers := -n auto --maxprocesses 4 --dist worksteal
 # Each renderer's scripts are a world of their own: their modules share names.
 modules_in = $(patsubst $(products)/$(1)/scripts/%.py,-m %,$(wildcard $(products)/$(1)/scripts/*.py))
 
-.PHONY: help demo test test-long check bench mutants clean
+.PHONY: help demo test test-long check bench mutants release clean
 
 help:
 	@echo "make demo       render the sample project and show where the frames are"
@@ -16,6 +16,7 @@ help:
 	@echo "make check      formatting, lint, types, walls, spelling, documentation"
 	@echo "make bench      measure against bare Blender, and what the farm bears"
 	@echo "make mutants    which checks of a module no test would miss"
+	@echo "make release    gather the changes, commit, tag and build: VERSION=1.2.0"
 
 demo:
 	@tools/setup.sh
@@ -56,5 +57,8 @@ mutants:
 	@tools/setup.sh dev
 	@$(python) tools/mutants.py $(ARGS)
 
+release:
+	@tools/release.sh $(VERSION)
+
 clean:
-	rm -rf .site .venv .uv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .site dist .venv .uv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
 
 import pytest
 from envoy.cli.tables import MOST_FRAMES, show, show_flagged
@@ -64,6 +65,10 @@ def test_up_status_stop_and_second_starts(up, tmp_path, farm):
         assert gone.returncode == 1
         assert "envoy up" in gone.stderr
         assert "Traceback" not in gone.stderr
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert envoy("--version").stdout == f"envoy {version('envoy-service')}\n"
 
 
 def test_a_port_of_another_program(tmp_path):

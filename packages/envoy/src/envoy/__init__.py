@@ -1,15 +1,6 @@
 """Envoy: the service on the artist's machine.
 
 It reads a project's files from disk, sends them to the farm, submits the jobs, and brings the
-results home by itself. `main` is the composition root; arrows point down::
-
-    cli, main
-    web                      HTTP in: the published wire, the guard
-    projects                 what a request means
-    upload   watch           files out, results in
-    embedded account patience
-    farm_client   journal    HTTP out, memory
-    waiting errors config wire
+results home by itself. Read `main.py` first: it is the only file that names concrete parts. Which
+room may import which stands in ARCHITECTURE.md, and is checked.
 """
-
-__version__ = "0.1.0"

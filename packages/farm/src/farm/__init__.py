@@ -3,5 +3,3 @@
 Read `main.py` first: it is the only file that names concrete parts. Which room may import which
 stands in ARCHITECTURE.md, and is checked.
 """
-
-__version__ = "0.1.0"

@@ -19,7 +19,6 @@ from farm_protocol.runner import report_of
 from http_gate.connections import Limits
 from http_gate.descriptors import connections_within, raise_limit
 
-from farm import __version__
 from farm.accounts.audit import Audit
 from farm.api.app import create_app
 from farm.api.context import Context
@@ -51,6 +50,7 @@ from farm.stores.port import Store
 from farm.stores.room import Room
 from farm.stores.wrappers import Retrying
 from farm.submissions.missing_files import AssetChecks
+from farm.version import __version__
 from farm.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)

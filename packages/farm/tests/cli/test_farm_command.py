@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -53,6 +54,10 @@ def why_not(url: str, key: str, job: dict[str, str]) -> str:
 
 
 @pytest.mark.usefixtures("on_database")
+def test_the_version_is_that_of_the_package() -> None:
+    assert farm("--version").stdout == f"farm {version('render-farm')}\n"
+
+
 def test_a_new_user_can_sign_in_with_password_and_key(tmp_path: Path) -> None:
     process, url = serve(tmp_path)
     done = add(

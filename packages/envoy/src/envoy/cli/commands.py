@@ -36,6 +36,25 @@ DataDir = Annotated[
 ]
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        # Reading what is installed takes a moment, which the other commands do without.
+        from envoy.version import __version__
+
+        typer.echo(f"envoy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def envoy(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_tell_version, help="Show the version."),
+    ] = False,
+) -> None:
+    """Uploads projects to the render farm and brings the results home."""
+
+
 @app.command()
 def up(
     data_dir: Annotated[Path | None, typer.Option(help="Where Envoy keeps its data.")] = None,

@@ -4,8 +4,8 @@ from farm_protocol.errors import ErrorBody
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from envoy import __version__
 from envoy.process.token_file import Token
+from envoy.version import __version__
 from envoy.web import (
     account_routes,
     answers,

@@ -4,7 +4,7 @@ import os
 
 from fastapi import APIRouter
 
-from envoy import __version__
+from envoy.version import __version__
 from envoy.views.own import Activity, Health, Stopping
 from envoy.web.services import Use
 

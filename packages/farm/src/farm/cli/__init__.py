@@ -19,8 +19,22 @@ app.add_typer(jobs.jobs, name="jobs", help="Jobs of all users: look at them, act
 app.add_typer(workers.workers, name="workers", help="Runners, machine types, hosts.")
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        # Reading what is installed takes a moment, which the other commands do without.
+        from farm.version import __version__
+
+        say(f"farm {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def farm() -> None:
+def farm(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_tell_version, help="Show the version."),
+    ] = False,
+) -> None:
     """An open render farm: accounts, jobs, and the runners that start the renderers."""
 
 
