@@ -1,6 +1,7 @@
 """``python -m runner.one_attack``: an attack in a process of its own, which may be another user's.
 
-Standard input (JSON): folder, code, memory_bytes. Standard output: how the claim ended, in JSON.
+Standard input (JSON): folder, code, limits, sandbox. Standard output: how the claim ended and what
+it logged, in JSON.
 """
 
 import json
@@ -16,9 +17,10 @@ from .test_limits import attack
 def main() -> None:
     """Attack, and say how that ended."""
     told = json.load(sys.stdin)
-    limits = JobLimits(memory_bytes=told["memory_bytes"])
-    finish = end(attack(Path(told["folder"]), told["code"], "required", limits))
-    print(json.dumps([finish.outcome, finish.message]))
+    limits = JobLimits.model_validate(told["limits"])
+    farm = attack(Path(told["folder"]), told["code"], told["sandbox"], limits)
+    finish = end(farm)
+    print(json.dumps([finish.outcome, finish.message, farm.log]))
 
 
 if __name__ == "__main__":

@@ -99,6 +99,15 @@ BEYOND_PATHS = """
 for _ in range(20):
     os.mkdir("x" * 250)
     os.chdir("x" * 250)
+for number in range(100):
+    open(f"part{number}", "wb").write(b"x" * 2**20)
+wait()
+"""
+
+TOO_DEEP = """
+for _ in range(150):
+    os.mkdir("x")
+    os.chdir("x")
 open("file", "wb").write(bytes(1000))
 wait()
 """
@@ -278,7 +287,11 @@ while time.monotonic() < BEGIN + 60:
                 True,
                 id=name,
             )
-            for name, code in {"disk": MANY_FILES, "disk-at-home": AT_HOME}.items()
+            for name, code in {
+                "disk": MANY_FILES,
+                "disk-at-home": AT_HOME,
+                "disk-beyond-paths": BEYOND_PATHS,
+            }.items()
         ),
         pytest.param(
             TINY_FILES,
@@ -289,11 +302,11 @@ while time.monotonic() < BEGIN + 60:
             id="files",
         ),
         pytest.param(
-            BEYOND_PATHS,
+            TOO_DEEP,
             JobLimits(disk_bytes=50 * MEGABYTE),
             "how much it has written there cannot be measured.",
             True,
-            id="beyond-paths",
+            id="too-deep",
         ),
         pytest.param(
             BUSY,

@@ -1,22 +1,19 @@
 """Memory and disk that no look at a process or a folder finds: real processes that hold some."""
 
-import json
-import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from farm.confine import Account, borrowed, drop, is_root, probe
-from farm.confine.removal import remove_tree
+from farm.confine import Account, is_root, probe
 from farm.runner.sandbox.cgroups import usable
 from farm.runner.sandbox.holdings import holdings_of, shared_memory_of_machine
 from farm_protocol.runner import JobLimits, Outcome
 from waiting import until
 
-from .in_process import end, python_of_all
+from .in_process import end
+from .somebody import attack_as, ordinary_user
 from .test_limits import MEGABYTE, attack, in_both_worlds, left_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells all of it")
@@ -187,43 +184,15 @@ def test_files_without_a_name_count_as_disk(tmp_path: Path, sandbox: str, code: 
 
 @pytest.fixture
 def somebody() -> Iterator[Account]:
-    """An ordinary user, who can run our Python."""
-    if not is_root():
-        pytest.skip("only root can become somebody else")
-    with borrowed() as account:
-        assert account is not None
+    with ordinary_user() as account:
         yield account
-
-
-def attack_as(user: Account, code: str, megabytes: int) -> tuple[str, str]:
-    """Let a farm of an ordinary user be attacked in its sandbox; return outcome and message."""
-    python, variables = python_of_all()
-    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
-    os.chown(folder, user.uid, user.gid)
-    told = {"folder": str(folder), "code": HELPERS + code, "memory_bytes": megabytes * MEGABYTE}
-    try:
-        done = subprocess.run(
-            [*drop(user), python, "-m", "runner.one_attack"],
-            input=json.dumps(told),
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=folder,
-            env=variables,
-        )
-    finally:
-        remove_tree(folder)
-    if "No module named" in done.stderr:
-        pytest.skip("an ordinary user cannot read this project")
-    assert done.stdout, done.stderr
-    outcome, message = json.loads(done.stdout)
-    return outcome, message
 
 
 @watched
 @needs_sandbox
 def test_an_ordinary_users_farm_counts_what_only_root_may_look_at(somebody: Account) -> None:
-    outcome, message = attack_as(somebody, GIVEN_UP, 300)
+    limits = JobLimits(memory_bytes=300 * MEGABYTE)
+    outcome, message, _ = attack_as(somebody, HELPERS + GIVEN_UP, limits)
     assert outcome == Outcome.FAILED
     assert "The renderer used more than 300 MB of memory" in message
 
@@ -231,7 +200,8 @@ def test_an_ordinary_users_farm_counts_what_only_root_may_look_at(somebody: Acco
 @watched
 @needs_sandbox
 def test_who_hides_from_an_ordinary_users_farm_is_ended(somebody: Account) -> None:
-    outcome, message = attack_as(somebody, HIDING + PIPES, 128)
+    limits = JobLimits(memory_bytes=128 * MEGABYTE)
+    outcome, message, _ = attack_as(somebody, HELPERS + HIDING + PIPES, limits)
     assert outcome == Outcome.FAILED
     assert "has a process that hides what it keeps open" in message
 

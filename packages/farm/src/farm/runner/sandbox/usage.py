@@ -1,8 +1,7 @@
-"""What a renderer and all that it has started use: processes, memory, processor time, disk."""
+"""What a renderer and all that it has started use: processes, memory, processor time."""
 
 import contextlib
 import os
-import stat
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -73,19 +72,6 @@ class Tree:
                 each.kill()
 
 
-@dataclass(frozen=True)
-class FolderUse:
-    """What lies in folders: bytes on the disk, number of entries, size of the largest file.
-
-    ``hidden``: a folder that could not be looked into, "" for none: shut, or in too many others.
-    """
-
-    disk_bytes: int
-    files: int
-    largest_bytes: int
-    hidden: str = ""
-
-
 def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
     """Return what a process and its descendants use now; nothing when it is gone.
 
@@ -129,36 +115,6 @@ def cpu_seconds_of_ended() -> float:
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def folder_use(folders: Iterable[Path], most_files: int) -> FolderUse:
-    """Return what lies in folders, whoever is just writing there.
-
-    No link is followed. Stops as soon as there are more than ``most_files`` entries.
-    """
-    total = count = largest = 0
-    hidden = ""
-    waiting = [str(each) for each in folders]
-    while waiting and count <= most_files:
-        folder = waiting.pop()
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    count += 1
-                    if count > most_files:
-                        break
-                    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                        if entry.is_dir(follow_symlinks=False):
-                            waiting.append(entry.path)
-                        found = entry.stat(follow_symlinks=False)
-                        # What is used, and not what is promised: files may have holes.
-                        total += getattr(found, "st_blocks", -(-found.st_size // 512)) * 512
-                        largest = max(largest, found.st_size if stat.S_ISREG(found.st_mode) else 0)
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # Removed meanwhile.
-        except OSError:
-            hidden = folder
-    return FolderUse(total, count, largest, hidden)
 
 
 def _children(parents: Iterable[psutil.Process]) -> set[psutil.Process]:

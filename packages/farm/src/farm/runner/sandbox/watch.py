@@ -16,9 +16,10 @@ import psutil
 
 from farm.runner.failure import Failure
 from farm.runner.sandbox.cgroups import Counts, Group
+from farm.runner.sandbox.disk import RESTLESS_TRIES, DiskWatch
 from farm.runner.sandbox.holdings import Holdings, holdings_of, shared_memory_of_machine
 from farm.runner.sandbox.limits import Limits, size
-from farm.runner.sandbox.usage import Tree, folder_use, tree_of
+from farm.runner.sandbox.usage import Tree, tree_of
 from farm.runner.workplace import Workplace
 
 LOOK_SECONDS = 0.5
@@ -77,8 +78,9 @@ class Watch:
         self._limits, self._group = confinement.limits, confinement.group
         self._pid_file = confinement.pid_file
         self._pid_file.unlink(missing_ok=True)
-        self._folders = (place.written, place.home, place.taken)
         self._disk = place.root
+        folders = (place.written, place.home, place.taken)
+        self._disk_watch = DiskWatch(self._limits, place.root, folders, self._nameless_bytes)
         self._most_cpu = self._limits.frame_cpu_seconds * max(1, frames)
         # A group serves all claims of a job, one after the other.
         self._before = self._group.counts() if self._group else Counts(0.0, 0, 0)
@@ -108,7 +110,7 @@ class Watch:
             or _too_many_processes(limits, self._tree.processes)
             or self._too_much_cpu()
             or self._machine_full()
-            or self._too_much_disk()
+            or self._too_much_disk(pid)
         )
 
     def told_by_the_kernel(self) -> Failure | None:
@@ -141,10 +143,19 @@ class Watch:
         begin = time.monotonic()
         if begin < self._next_held_look:
             return
-        processes = [each.pid for each in self._tree.members]
-        self._held = holdings_of(processes, self._shared_before, self._sandboxed)
+        self._held = self._holdings()
         self._next_held_look = begin + (time.monotonic() - begin) / _FOLDER_PART
         self._hidden_looks = self._hidden_looks + 1 if self._held.hidden else 0
+
+    def _holdings(self) -> Holdings:
+        processes = [each.pid for each in self._tree.members]
+        return holdings_of(processes, self._shared_before, self._sandboxed)
+
+    def _nameless_bytes(self) -> int:
+        """Return what the renderer has in files without a name. It is held still meanwhile."""
+        if (pid := self._pid()) is not None:
+            self._tree = tree_of(pid, self._limits.processes, self._limits.memory_bytes)
+        return self._holdings().disk_bytes
 
     def _memory_bytes(self) -> int:
         """Return the memory of all processes, and what belongs to none where we count alone."""
@@ -197,20 +208,26 @@ class Watch:
                 )
         return None
 
-    def _too_much_disk(self) -> Failure | None:
+    def _too_much_disk(self, pid: int) -> Failure | None:
         begin, limits = time.monotonic(), self._limits
         if begin < self._next_folder_look:
             return None
-        found = folder_use(self._folders, limits.files)
+        use = self._disk_watch.look(pid, self._held.disk_bytes)
+        found = use.folders
         self._next_folder_look = begin + (time.monotonic() - begin) / _FOLDER_PART
-        written = found.disk_bytes + self._held.disk_bytes
-        if written > limits.disk_bytes:
+        if use.restless >= RESTLESS_TRIES:
             return Failure(
-                f"The renderer has written {size(written)}; this machine type allows "
+                "The renderer's processes cannot be stopped for the moment that it takes to measure"
+                " how much they have written.",
+                use.woken,
+            )
+        if use.sure and use.bytes > limits.disk_bytes:
+            return Failure(
+                f"The renderer has written {size(use.bytes)}; this machine type allows "
                 f"{size(limits.disk_bytes)} at a time.",
                 True,
             )
-        if found.files > limits.files:
+        if use.sure and found.files > limits.files:
             return Failure(
                 f"The renderer has written more than {limits.files} files, the most that this "
                 "machine type allows at a time.",

@@ -1,0 +1,138 @@
+"""How much a renderer has written, so that it cannot hide it from the count.
+
+What is open and has no name (`holdings`) and what lies in folders (`folders`) is counted while the
+renderer goes on. Where that leaves a doubt, it is counted once more with the renderer held still
+(`stillness`): when folders were changed meanwhile, now and then; when the disk has lost more than
+the count can explain, at once. Others may have filled the disk: that costs the renderer a moment,
+and decides nothing.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from farm.runner.sandbox.folders import FolderUse, folder_use
+from farm.runner.sandbox.limits import Limits
+from farm.runner.sandbox.stillness import held_still
+
+_DOUBT_SECONDS = 10.0
+"""How long renderers that change folders all the time, as honest ones may, go without being held
+still. More than ten times as long as it takes: see `farm.runner.sandbox.watch`."""
+_SETTLED_TICK = 0.01
+"""Seconds. Of those held still, nobody has changed anything for longer."""
+RESTLESS_TRIES = 3
+"""So many times in a row a renderer must not let itself be held still: one may be slow to stop."""
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """What a renderer has written.
+
+    Attributes:
+        folders: what has a name.
+        nameless_bytes: what has none any more.
+        sure: nothing can have been hidden, or counted twice.
+        woken: the renderer has itself continued when it is stopped.
+        restless: how often in a row it did not let itself be held still.
+    """
+
+    folders: FolderUse
+    nameless_bytes: int
+    sure: bool
+    woken: bool = False
+    restless: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """All that it has written."""
+        return self.folders.disk_bytes + self.nameless_bytes
+
+
+class Doubt:
+    """Decides when a count must be made sure. Pure: it is told numbers and times."""
+
+    def __init__(self, limits: Limits, now: float, free: int) -> None:
+        """Begin. ``free``: bytes that the disk has left."""
+        self._limits = limits
+        self._sure_at, self._free, self._lost = now, free, 0
+        self._sure_bytes = 0
+
+    def looked(self, free: int) -> None:
+        """Note what the disk has left. What others give back makes up for nothing."""
+        self._lost += max(0, self._free - free)
+        self._free = free
+
+    def about(self, use: DiskUse, now: float) -> bool:
+        """Return whether to count again, with the renderer held still."""
+        limits = self._limits
+        unexplained = self._lost - max(0, use.bytes - self._sure_bytes)
+        if unexplained > max(0, limits.disk_bytes - self._sure_bytes) / 2:
+            return True
+        if use.sure:
+            self._sure_at = now
+            return False
+        # Something may have been counted twice.
+        much = use.bytes > limits.disk_bytes or use.folders.files > limits.files
+        return much or now - self._sure_at > _DOUBT_SECONDS
+
+    def settled(self, use: DiskUse, now: float) -> None:
+        """A count was sure."""
+        self._sure_at, self._sure_bytes, self._lost = now, use.bytes, 0
+
+
+class DiskWatch:
+    """Counts what one renderer has written."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        place: Path,
+        folders: Iterable[Path],
+        nameless: Callable[[], int],
+    ) -> None:
+        """Prepare, before the renderer starts.
+
+        Parameters:
+            place: folder of the runner's own on the disk where all of these lie.
+            folders: that the renderer writes into.
+            nameless: returns how many bytes it has in files without a name, now.
+        """
+        self._limits, self._folders, self._nameless = limits, list(folders), nameless
+        self._place, self._last_free = place, 0
+        self._doubt = Doubt(limits, time.monotonic(), self._free())
+        self._restless = 0
+
+    def look(self, pid: int, nameless_bytes: int) -> DiskUse:
+        """Return what the renderer has written.
+
+        Parameters:
+            pid: of its first process.
+            nameless_bytes: what it had in files without a name, when they were last looked at.
+        """
+        self._doubt.looked(self._free())
+        found = folder_use(self._folders, self._limits.files)
+        use = DiskUse(found, nameless_bytes, sure=not found.changed)
+        if not self._doubt.about(use, time.monotonic()):
+            return use
+        use = self._look_at_still(pid)
+        if use.sure:
+            self._doubt.settled(use, time.monotonic())
+        return use
+
+    def _look_at_still(self, pid: int) -> DiskUse:
+        with held_still(pid) as stillness:
+            found = folder_use(self._folders, self._limits.files, _SETTLED_TICK)
+            nameless = self._nameless()
+        self._restless = 0 if stillness.kept else self._restless + 1
+        # Also who is held still may see a change: the runner itself takes results away.
+        sure = stillness.kept and not found.changed
+        return DiskUse(found, nameless, sure, stillness.woken, self._restless)
+
+    def _free(self) -> int:
+        with contextlib.suppress(OSError):
+            self._last_free = psutil.disk_usage(str(self._place)).free
+        return self._last_free
