@@ -86,6 +86,17 @@ Write {
 """
 
 
+def nested(depth: int, name: str) -> str:
+    """Return groups in one another, in the last of which many nodes have the names of them all."""
+    groups = "".join(
+        f"{' ' * n}Group {{\n{' ' * n} name {name}\n{' ' * n}}}\n" for n in range(depth)
+    )
+    end = " " * depth
+    return groups + "".join(
+        f"{end}Write {{\n{end} disable true\n{end} name W{n}\n{end}}}\n" for n in range(100)
+    )
+
+
 @pytest.mark.parametrize(
     ("script", "message"),
     [
@@ -96,8 +107,10 @@ Write {
             "has more than 1000 Write nodes",
         ),
         (GROUPED.replace("Comp", "../x"), "'../x.Write1' is not the name of a Write node"),
+        (nested(3000, "g"), "has more than 50 groups in one another"),
+        (nested(40, "g" * 99), "has more than 200 characters in its name and those of its groups"),
     ],
-    ids=["path", "twice", "too-many", "path-of-group"],
+    ids=["path", "twice", "too-many", "path-of-group", "deep", "long"],
 )
 def test_a_nuke_script_with_bad_names_is_refused(
     desk: Callable[[str], Desk], script: str, message: str

@@ -27,6 +27,9 @@ _VIEWS = re.compile(r'^[ \t]*views[ \t]+"(?P<views>[^"]*)"', re.MULTILINE)
 _VIEW = re.compile(r"%[Vv]")
 _MOST_BYTES, _MOST_WRITES = 32 << 20, 1000
 """Of a script, which is read as a whole: its lines take many times as much memory."""
+_MOST_DEEP, _LONGEST_NAME = 50, 200
+"""Groups in groups, and characters of a node's full name, which becomes that of a folder. Each
+Write node has the names of all its groups."""
 _ONE_VIEW = "main"
 """The view of a script that names none."""
 _EXTENSIONS = {"exr": "exr", "jpeg": "jpg", "png": "png", "targa": "tga", "tiff": "tif"}
@@ -112,7 +115,13 @@ def _writes(lines: list[str]) -> Iterator[_Write]:
         if node is None:
             if match := _NODE.match(line):
                 indent = match["indent"]
-                above = [each for each in above if len(each[0]) < len(indent)]
+                while above and len(above[-1][0]) >= len(indent):
+                    above.pop()
+                if len(above) >= _MOST_DEEP:
+                    raise SceneError(
+                        f"The script has more than {_MOST_DEEP} groups in one another: flatten some"
+                        " of them."
+                    )
                 if match["kind"] == "Write":
                     node = _Write(number, tuple(name for _, name in above), {})
                 else:
@@ -158,6 +167,11 @@ def _check_names(found: list[_Write]) -> None:
         # It becomes the name of a folder: nothing in a script may lead anywhere else.
         if not all(map(_NAME.fullmatch, (*node.groups, node.own_name))):
             raise SceneError(f"'{node.name[:60]}' is not the name of a Write node.")
+        if len(node.name) > _LONGEST_NAME:
+            raise SceneError(
+                f"The Write node '{node.name[:60]}...' has more than {_LONGEST_NAME} characters in"
+                " its name and those of its groups: rename it or them."
+            )
     times = Counter(node.name for node in found)
     double = next((name for name, count in times.items() if count > 1), "")
     if double:
