@@ -1,12 +1,18 @@
-"""One account that asks for many costly checks at once."""
+"""Accounts that ask for much at once."""
 
+import asyncio
 import socket
+import threading
 from contextlib import ExitStack
 from select import select
+from typing import Any
 
 import httpx
 import pytest
-from farm.api.own_turns import MOST_AT_A_TIME, MOST_WAITING
+from farm.accounts.credentials import authenticate
+from farm.api.own_turns import MOST_AT_A_TIME, MOST_WAITING, OwnTurns
+from farm.db import feed
+from farm_protocol.changes import Changes
 from farm_protocol.hashing import new_hasher
 
 from .conftest import Farm, send, spec
@@ -97,3 +103,66 @@ def test_writers_that_wait_leave_threads_for_everybody_else(farm: Farm, what: st
                 other.get("/v1/me").raise_for_status()
         for each in sent:
             assert each.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 201", b"HTTP/1.1 204")
+
+
+@pytest.mark.parametrize("wait", ["0", "0.001"])
+def test_readers_of_news_take_turns(farm: Farm, monkeypatch: pytest.MonkeyPatch, wait: str) -> None:
+    greedy, other = farm.user("greedy@example.com"), farm.user("ann@example.com")
+    with farm.database.read() as connection:
+        slow = authenticate(connection, greedy.headers["authorization"].split()[1]).id
+    release, begun, at_work = threading.Event(), threading.Semaphore(0), []
+    real = feed.after
+
+    def after(connection: Any, account_id: str, cursor: int) -> Changes:
+        if account_id == slow:
+            at_work.append(1)
+            begun.release()
+            assert release.wait(60)
+            at_work.pop()
+        return real(connection, account_id, cursor)
+
+    monkeypatch.setattr(feed, "after", after)
+    with ExitStack() as stack:
+        stack.callback(release.set)
+        sent = [
+            stack.enter_context(posted(farm.url, greedy, f"/v1/changes?wait={wait}", "", "GET"))
+            for _ in range(CHECKS)
+        ]
+        for _ in range(4):
+            assert begun.acquire(timeout=60)
+        # Others are answered, and nobody else's news are looked for before these are done.
+        for _ in range(CHECKS):
+            other.get("/v1/changes").raise_for_status()
+        assert len(at_work) == 4
+        release.set()
+        for each in sent:
+            assert each.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_turn_is_for_the_account_that_has_fewest() -> None:
+    order: list[str] = []
+
+    async def work(turns: OwnTurns, name: str, go_on: asyncio.Event) -> None:
+        async with turns.of(name):
+            order.append(name)
+            await go_on.wait()
+
+    async def all_of_them() -> None:
+        turns, go_on = OwnTurns(4, 8), asyncio.Event()
+        many = [name for name in "abc" for _ in range(20)]
+        tasks = [asyncio.create_task(work(turns, name, go_on)) for name in many]
+        await asyncio.sleep(0)  # All of them have begun, or wait.
+        await asyncio.sleep(0)
+        assert order == ["a"] * 4 + ["b"] * 4
+        late = asyncio.create_task(work(turns, "late", go_on))
+        await asyncio.sleep(0)
+        # Whoever has gone away takes no turn with it.
+        tasks[20 + 10].cancel()
+        go_on.set()
+        await asyncio.gather(late, *tasks, return_exceptions=True)
+        assert order.count("c") == 20
+        assert order.count("b") == 19
+        # It was the last of all to ask. "c" has none, too, and has waited for longer.
+        assert order[8:10] == ["c", "late"]
+
+    asyncio.run(all_of_them())

@@ -32,11 +32,11 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from farm.accounts.credentials import authenticate
+from farm.api import context as callers
 from farm.api import errors, runner
 from farm.api.context import Context, bearer
-from farm.api.own_turns import OwnTurns, Turns
-from farm.errors import NotAuthenticatedError
+from farm.api.own_turns import OwnTurns
+from farm.errors import NotAuthenticatedError, UnavailableError
 
 LARGE: dict[tuple[str, str], BodyLimit] = {
     # 5,000 blobs of a project: their hashes and sizes.
@@ -58,8 +58,8 @@ COSTLY = frozenset({("POST", "/v1/submissions"), ("POST", "/v1/submissions/check
 """Their turns are fewer than those of other requests."""
 
 WITHOUT_TURNS = frozenset({"/v1/changes", "/v1/health"})
-"""One waits for news most of the time, for which there is `farm.api.polls`; the other does nothing
-that takes time."""
+"""One takes a turn itself whenever it looks for news, and none while it waits for them; the other
+does nothing that takes time."""
 
 FOR_STRANGERS = frozenset({("POST", "/v1/login"), ("POST", "/v1/proof")})
 
@@ -95,7 +95,6 @@ class Bodies:
         self._app = app
         self._context = context
         self._held = Held(MOST_HELD, MOST_HELD_OF_ONE)
-        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body, or answer with the reason why not."""
@@ -119,7 +118,7 @@ class Bodies:
                 await self._in_turn(sender, scope, whole, send)
         except TooLargeError as error:
             await errors.answer(ErrorCode.TOO_LARGE, str(error))(scope, receive, send)
-        except NotAuthenticatedError as error:
+        except (NotAuthenticatedError, UnavailableError) as error:
             await errors.answer(error.code, error.message)(scope, receive, send)
         except BusyError as error:
             await errors.answer(ErrorCode.UNAVAILABLE, str(error))(scope, receive, send)
@@ -148,8 +147,9 @@ class Bodies:
         if _of_runner(path) or path in WITHOUT_TURNS:
             return None
         if (method, path) in COSTLY:
-            return self._turns.submitting
-        return self._turns.reading if method in ("GET", "HEAD") else self._turns.writing
+            return self._context.turns.submitting
+        reads = method in ("GET", "HEAD")
+        return self._context.turns.reading if reads else self._context.turns.writing
 
     async def _sender(self, scope: Scope, size: int | None) -> str:
         """Return the account that sends; "" for strangers who may. Raises NotAuthenticatedError."""
@@ -170,13 +170,10 @@ class Bodies:
         return sender
 
     async def _account(self, scope: Scope, secret: str) -> str:
-        def account() -> str:
-            if _of_runner(scope["path"]):
-                return str(runner.caller(self._context, secret).job.account_id)
-            with self._context.database.read() as connection:
-                return authenticate(connection, secret).id
-
-        return await run_in_threadpool(account)
+        if _of_runner(scope["path"]):
+            caller = await run_in_threadpool(runner.caller, self._context, secret)
+            return caller.job.account_id
+        return (await callers.sender(scope, self._context, secret)).id
 
 
 def _knows_itself(scope: Scope, size: int | None) -> bool:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.concurrency import run_in_threadpool
 
 from farm.accounts.credentials import authenticate
-from farm.api.context import InContext, Secret
+from farm.api.context import Account, InContext, Secret
 from farm.db import feed
 
 router = APIRouter()
@@ -20,30 +20,37 @@ POLL_SECONDS = 5.0
 @router.get("/changes")
 async def get_changes(
     context: InContext,
+    account: Account,
     secret: Secret,
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     wait: Annotated[float, Query(ge=0, le=30)] = 0,
 ) -> Changes:
     """Return what is new since ``after``; waits up to ``wait`` seconds for something."""
 
-    def look() -> tuple[str, Changes]:
+    def news(*, again: bool = False) -> Changes:
         with context.database.read() as connection:
-            # Each time: a key that is withdrawn while this waits is told nothing any more.
-            account = authenticate(connection, secret)
+            if again:
+                # A key that was withdrawn while this waited is told nothing any more.
+                authenticate(connection, secret)
             # A cursor from the future is one of another database: start again.
             known = after <= feed.newest(connection, account.id)
-            return account.id, feed.after(connection, account.id, after if known else 0)
+            return feed.after(connection, account.id, after if known else 0)
+
+    async def look(*, again: bool = False) -> Changes:
+        # Not while it waits: only looking takes a thread.
+        async with context.turns.reading.of(account.id):
+            return await run_in_threadpool(news, again=again)
 
     until = time.monotonic() + wait
     seen = context.changes.count
-    account_id, found = await run_in_threadpool(look)
+    found = await look()
     if found.jobs or found.outputs or wait <= 0 or context.changes.closed:
         return found
-    with context.polls.of(account_id) as poll:
+    with context.polls.of(account.id) as poll:
         while True:
             left = until - time.monotonic()
             if found.jobs or found.outputs or left <= 0 or poll.over or context.changes.closed:
                 return found
             await poll.wait(context.changes, seen, min(left, POLL_SECONDS))
             seen = context.changes.count
-            _, found = await run_in_threadpool(look)
+            found = await look(again=True)

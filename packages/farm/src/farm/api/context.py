@@ -1,6 +1,7 @@
 """What every route may use, and who is asking."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,10 +12,13 @@ from farm_protocol.runner import JobLimits, SandboxMode
 from farm_protocol.users import Role
 from fastapi import Depends, Header, Request
 from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
 
 from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate
 from farm.accounts.password_queue import PasswordQueue
+from farm.api.own_turns import Turns
 from farm.api.polls import Polls
 from farm.catalogue import Catalogue
 from farm.confine.policy import SandboxPolicy
@@ -48,6 +52,7 @@ class Context:
         sandbox: whether renderers must run in one.
         passwords: whose password is looked at next.
         polls: requests that wait for news.
+        turns: those that requests of users take before they take a thread.
     """
 
     database: Database
@@ -65,6 +70,7 @@ class Context:
     sandbox: SandboxPolicy = field(default_factory=SandboxPolicy)
     passwords: PasswordQueue = field(default_factory=PasswordQueue)
     polls: Polls = field(default_factory=Polls)
+    turns: Turns = field(default_factory=Turns)
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:
         """Let ``work`` write without a thread of its own; see `Database.submit`."""
@@ -118,9 +124,38 @@ async def bearer(authorization: Annotated[str, Header()] = "") -> str:
 Secret = Annotated[str, Depends(bearer)]
 
 
-def _account(context: InContext, secret: Secret) -> AccountRow:
-    with context.database.read() as connection:
-        return authenticate(connection, secret)
+FRESH_SECONDS = 1.0
+"""How long it counts who sends a request. A key may be withdrawn while a body arrives slowly, or
+while the request waits for its turn."""
+
+_SENDER = "farm.sender"
+
+
+async def sender(scope: Scope, context: Context, secret: str) -> AccountRow:
+    """Return whose access key this is, and keep it for the rest of the request.
+
+    Raises NotAuthenticatedError.
+    """
+
+    def look() -> AccountRow | NotAuthenticatedError:
+        with context.database.read() as connection:
+            try:
+                return authenticate(connection, secret)
+            except NotAuthenticatedError as error:
+                return error
+
+    found: AccountRow | NotAuthenticatedError | None
+    found, since = scope.get(_SENDER, (None, 0.0))
+    if found is None or time.monotonic() - since > FRESH_SECONDS:
+        found = await run_in_threadpool(look)
+        scope[_SENDER] = found, time.monotonic()
+    if isinstance(found, NotAuthenticatedError):
+        raise found
+    return found
+
+
+async def _account(request: Request, context: InContext, secret: Secret) -> AccountRow:
+    return await sender(request.scope, context, secret)
 
 
 Account = Annotated[AccountRow, Depends(_account)]

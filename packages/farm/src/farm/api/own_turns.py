@@ -7,11 +7,13 @@ turns: the key of the next request, runners, logins.
 """
 
 import asyncio
+import itertools
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from http_gate.bodies import BusyError
+from farm.errors import UnavailableError
 
 MOST_AT_A_TIME = 2
 """Submissions, and checks of them, of one account."""
@@ -22,35 +24,62 @@ MOST_WAITING = 100
 
 @dataclass(slots=True)
 class _Line:
-    """The requests of one account. ``length``: those that work or wait."""
+    """The requests of one account: how many are worked on, and those that wait, with numbers."""
 
-    turns: asyncio.Semaphore
-    length: int = 0
+    at_work: int = 0
+    waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
 
 
 class OwnTurns:
-    """The requests of all accounts that are of one kind. Used from one event loop."""
+    """The requests of all accounts that are of one kind. Used from one event loop.
+
+    A turn that becomes free is for the account that has fewest; among equals for the request that
+    has waited for longest. So an account that has none is behind one request of each other at most,
+    and not behind all that they have sent.
+    """
 
     def __init__(self, most_of_one: int, most: int) -> None:
         """Nobody works or waits yet. Let so many of an account work, and of all accounts."""
         self._most_of_one = most_of_one
-        self._all = asyncio.Semaphore(most)
+        self._free = most
         self._of: dict[str, _Line] = {}
+        self._numbers = itertools.count()
 
     @asynccontextmanager
     async def of(self, account_id: str) -> AsyncIterator[None]:
-        """Wait until it is one's turn. Raises BusyError when too many wait already."""
-        line = self._of.setdefault(account_id, _Line(asyncio.Semaphore(self._most_of_one)))
-        if line.length >= self._most_of_one + MOST_WAITING:
-            raise BusyError("Too many requests at once. Try again later.")
-        line.length += 1
+        """Wait until it is one's turn. Raises UnavailableError when too many wait already."""
+        line = self._of.setdefault(account_id, _Line())
+        if line.at_work + len(line.waiting) >= self._most_of_one + MOST_WAITING:
+            raise UnavailableError("Too many requests at once. Try again later.")
+        mine = (next(self._numbers), asyncio.get_running_loop().create_future())
+        line.waiting.append(mine)
+        self._hand_out()
         try:
-            async with line.turns, self._all:
-                yield
+            await mine[1]
+            yield
         finally:
-            line.length -= 1
-            if not line.length:
+            if mine in line.waiting:
+                line.waiting.remove(mine)  # Nobody waits for the answer any more.
+            else:
+                line.at_work -= 1
+                self._free += 1
+            if not line.at_work and not line.waiting:
                 del self._of[account_id]
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self._free and (line := self._next()) is not None:
+            self._free -= 1
+            line.at_work += 1
+            _, turn = line.waiting.popleft()
+            if not turn.done():  # Else it was cancelled, and gives the turn back in a moment.
+                turn.set_result(None)
+
+    def _next(self) -> _Line | None:
+        able = (
+            each for each in self._of.values() if each.waiting and each.at_work < self._most_of_one
+        )
+        return min(able, key=lambda line: (line.at_work, line.waiting[0][0]), default=None)
 
 
 class Turns:
