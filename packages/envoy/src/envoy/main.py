@@ -94,10 +94,13 @@ async def running(
     downloader = Downloader(journal, farm, waiting)
     follower = Follower(journal, farm, downloader, waiting)
 
-    def signed_in() -> None:
-        downloader.reload()
+    async def signed_in() -> None:
+        # The follower first: it must not ask for one account with the key of another.
         follower.start()
-        waiting.ring()
+        try:
+            await downloader.reload()
+        finally:
+            waiting.ring()
 
     devices = Devices(settings.devices_path, farm.identity)
     account = Account(settings.account_path, farm, devices, signed_in)
@@ -123,8 +126,8 @@ async def running(
     account.load()
     if embedded:
         embedded.start()
-    uploader.resume()
-    downloader.start()
+    await uploader.resume()
+    await downloader.start()
     follower.start()
     serving = asyncio.create_task(server.serve(sockets=listener.sockets))
     serving.add_done_callback(lambda _: stop.set())

@@ -8,7 +8,7 @@ embedded one as ``embedded``, since it has proved to be ours whatever its addres
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,11 +27,11 @@ class Account:
     Parameters:
         path: where to remember it.
         devices: what tells the farm that this Envoy is no stranger.
-        changed: called after each successful sign-in.
+        changed: called, and waited for, after each successful sign-in.
     """
 
     def __init__(
-        self, path: Path, farm: FarmClient, devices: Devices, changed: Callable[[], None]
+        self, path: Path, farm: FarmClient, devices: Devices, changed: Callable[[], Awaitable[None]]
     ) -> None:
         self._path = path
         self._devices = devices
@@ -100,7 +100,7 @@ class Account:
             self._devices.keep(email, secret, answer.device)
         self._store(answer)
         self._farm.act_for(answer.email, answer.access_key)
-        self._changed()
+        await self._changed()
         return answer.email
 
     def _store(self, answer: LoginAnswer) -> None:

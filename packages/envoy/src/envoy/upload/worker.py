@@ -40,8 +40,13 @@ class Uploader:
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress: dict[str, Progress] = {}
 
-    def resume(self) -> None:
+    async def resume(self) -> None:
         """Go on with everything that was interrupted, but for what is another farm's."""
+        for entry in await in_thread(self._interrupted):
+            self.add(entry)
+
+    def _interrupted(self) -> list[Entry]:
+        found: list[Entry] = []
         for entry in self._journal.submissions.unfinished():
             is_ours = entry.is_for(self._farm.identity)
             message = "" if is_ours else _waits_for(entry.farm)
@@ -49,7 +54,8 @@ class Uploader:
             if message != entry.message:
                 self._journal.submissions.set_state(entry.id, entry.state, message)
             if is_ours:
-                self.add(entry)
+                found.append(entry)
+        return found
 
     def add(self, entry: Entry) -> None:
         """Work on an entry that the journal holds."""

@@ -17,6 +17,9 @@ from envoy.process.threads import in_thread
 from envoy.views.own import JobView, ResultState, ResultView
 from envoy.watch.match import unusable
 
+_Where = tuple[ResultState, Path | None]
+"""Of a result: its state, and the local file that it is or becomes; None: it is on the farm."""
+
 _FARM_ID: TypeAdapter[str] = TypeAdapter(Id)
 _RESULT_STATES = {
     DownloadState.PENDING: ResultState.WAITING,
@@ -47,28 +50,34 @@ class Jobs:
             NotOnFarmError: its files are still being uploaded.
             FarmAnswerError: there is no such job, or the action makes no sense now.
         """
-        return shown(await self._farm.act(self._farm_id(job_id), action))
+        return shown(await self._farm.act(await in_thread(self._farm_id, job_id), action))
 
     async def log(self, job_id: str, after: int) -> JobLog:
         """Return the next piece of a job's log. Raises as `act`."""
-        return await self._farm.job_log(self._farm_id(job_id), after)
+        return await self._farm.job_log(await in_thread(self._farm_id, job_id), after)
 
     async def frames(self, job_id: str, after: int | None, *, flagged: bool) -> FrameList:
         """Return the next page of a job's frames. Raises as `act`."""
-        return await self._farm.frames(self._farm_id(job_id), after, flagged=flagged)
+        return await self._farm.frames(
+            await in_thread(self._farm_id, job_id), after, flagged=flagged
+        )
 
     async def results(self, project: str) -> list[ResultView]:
         """Return the result files of a project, newest submission first, and where each is."""
         found: list[ResultView] = []
         for entry in await in_thread(self._submissions, project):
-            downloads = {
-                (blob, _remote(entry, relative)): (_RESULT_STATES[state], Path(folder, relative))
-                for blob, folder, relative, state in self._journal.downloads.of_entry(entry.id)
-            }
-            for job in self._journal.submissions.jobs(entry.id):
+            downloads, jobs = await in_thread(self._known_of, entry)
+            for job in jobs:
                 for output in await self._farm.outputs(job.id):
                     found.append(_result(entry, output, *downloads.get(_key(output), _ON_FARM)))
         return found
+
+    def _known_of(self, entry: Entry) -> tuple[dict[tuple[str, str], _Where], list[Job]]:
+        downloads: dict[tuple[str, str], _Where] = {
+            (blob, _remote(entry, relative)): (_RESULT_STATES[state], Path(folder, relative))
+            for blob, folder, relative, state in self._journal.downloads.of_entry(entry.id)
+        }
+        return downloads, self._journal.submissions.jobs(entry.id)
 
     def _submissions(self, project: str) -> list[Entry]:
         return [entry for entry in self._journal.submissions.of_project(project) if entry.spec]
@@ -152,7 +161,7 @@ def shown(job: Job) -> JobView:
     )
 
 
-_ON_FARM = (ResultState.REMOTE, None)
+_ON_FARM: _Where = (ResultState.REMOTE, None)
 
 
 def _key(output: Output) -> tuple[str, str]:

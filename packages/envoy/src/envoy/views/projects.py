@@ -6,6 +6,7 @@ from farm_protocol.paths import UnsafePathError, check_segment
 
 from envoy.farm.client import FarmClient
 from envoy.journal import Journal
+from envoy.process.threads import in_thread
 from envoy.views.published import FileRow, ProjectRow
 
 
@@ -18,15 +19,12 @@ class ProjectLists:
 
     async def projects(self) -> list[ProjectRow]:
         """Return all projects, those still on their way included, by name."""
-        watches = self._journal.submissions.watches_by_project()
+        watches = await in_thread(self._journal.submissions.watches_by_project)
         sizes = {
             project.name: (project.num_files, project.total_size)
             for project in (await self._farm.projects()).projects
         }
-        for entry in self._journal.submissions.unfinished():
-            if entry.project not in sizes and entry.account == self._farm.account:
-                files = self._journal.submissions.files(entry.id)
-                sizes[entry.project] = (len(files), entry.bytes_total)
+        sizes = await in_thread(self._on_their_way, self._farm.account) | sizes
         return [
             ProjectRow(
                 name=name,
@@ -38,6 +36,14 @@ class ProjectLists:
             )
             for name, (number, size) in sorted(sizes.items())
         ]
+
+    def _on_their_way(self, account: str) -> dict[str, tuple[int, int]]:
+        found: dict[str, tuple[int, int]] = {}
+        for entry in self._journal.submissions.unfinished():
+            if entry.project not in found and entry.account == account:
+                files = self._journal.submissions.files(entry.id)
+                found[entry.project] = (len(files), entry.bytes_total)
+        return found
 
     async def files(self, project: str) -> list[FileRow]:
         """Return a project's files on the farm; none when it is unknown."""

@@ -67,9 +67,9 @@ class Downloader:
         # One lock for each file being written; gone when nobody holds or awaits it.
         self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin with what the journal says is pending."""
-        self.reload()
+        await self.reload()
         for _ in range(PARALLEL):
             self._hire()
 
@@ -78,11 +78,16 @@ class Downloader:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def reload(self) -> None:
+    async def reload(self) -> None:
         """Queue what is pending for the account that is signed in now, and nothing else."""
+        # Before anything is read: what the feed brings meanwhile stays queued.
         self._lanes.clear()
-        if self._farm.account:
-            self.add(self._journal.downloads.pending(self._farm.account, self._farm.identity))
+        account = self._farm.account
+        if not account:
+            return
+        pending = await in_thread(self._journal.downloads.pending, account, self._farm.identity)
+        if account == self._farm.account:
+            self.add(pending)
 
     def add(self, pending: Iterable[tuple[int, str]]) -> None:
         """Queue downloads that the journal holds: (id, folder)."""
