@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,25 @@ def test_what_an_image_needs_beyond_the_limit_of_memory_it_does_not_get(
         )
     with ours:
         assert ours.recv(100) == b"refused"
+
+
+def test_an_image_gets_no_more_memory_than_a_renderer_may_have(
+    checks: ImageChecks, tmp_path: Path
+) -> None:
+    """Three GB are the least: libraries, and what any frame needs."""
+    large = tmp_path / "frame.exr"
+    file = oiio.ImageOutput.create(str(large))
+    assert file.open(str(large), oiio.ImageSpec(29_000, 29_000, 1, oiio.FLOAT))
+    assert file.write_scanlines(0, 16, 0, array("f", bytes(4 * 16 * 29_000)))
+    file.close()
+    # As long as nobody says how much it may have, it is found to end too early.
+    assert "is not a complete image" in wrong(checks, large)
+    checks.allow(1 << 30)
+    assert wrong(checks, large) == (
+        "The result frame_0001.png needs more than 3.0 GB of memory to be checked, which is more"
+        " than this machine type allows."
+    )
+    assert checks.check(picture(tmp_path / "1.png"), "frame_0002.png", (64, 36)) is not None
 
 
 LOOK = """

@@ -109,6 +109,7 @@ def work(
                 return _give_up(farm, Failure(message, False), _programs(discovery))
             if isinstance(ready, Failure):
                 return _give_up(farm, ready, _programs(discovery))
+            checks.allow(ready.confinement.limits.memory_bytes)
             return _claims(farm, ready, checks, _programs(discovery), sandbox is None, stopping)
     except InterruptedStageError:
         return OK

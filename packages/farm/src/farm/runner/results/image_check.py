@@ -40,6 +40,8 @@ MOST_RATIO = 100
 MOST_CHANNEL_BYTES = 4 * _GIB
 """Of one channel, of which one at least is in memory: 32768x32768 floats."""
 MOST_PARTS = 4096
+_NO_MEMORY = "bad_alloc"
+"""In what OpenImageIO says when it got no memory."""
 _AT_ONCE_BYTES = _GIB
 """What is decoded at a time: all of nearly every frame, some channels of larger ones."""
 
@@ -60,6 +62,7 @@ def examine(
     Raises:
         OutputError: it is missing, cannot be decoded completely, has another size, or asks for more
             than any frame needs.
+        MemoryError: it needs more memory than this process may have.
     """
     return _Image(path, name).examined(size, told)
 
@@ -159,6 +162,9 @@ class _Image:
         return found.result()
 
     def _damaged(self, said: str) -> OutputError:
+        """Return what is wrong. Raises MemoryError: nothing may be."""
+        if _NO_MEMORY in said:
+            raise MemoryError
         reason = " ".join(said.replace(str(self._path), self._name).split()).rstrip(".")
         return OutputError(f"{self._name} is not a complete image: {reason or 'it is damaged'}.")
 

@@ -54,6 +54,14 @@ class ImageChecks:
         self._connection: socket.socket | None = None
         self._rest = b""
         self._folder: Path | None = None
+        self._memory_bytes: int | None = None
+
+    def allow(self, memory_bytes: int) -> None:
+        """From now on take no more memory than a renderer of the job may.
+
+        The process needs a few GB all the same (`image_worker.LEAST_MEMORY`).
+        """
+        self._memory_bytes = memory_bytes
 
     def warm_up(self) -> None:
         """Start the process, and do not wait until it is ready."""
@@ -74,7 +82,13 @@ class ImageChecks:
             OSError: it cannot be read.
         """
         check_there(path, name)
-        question = {"name": name, "suffix": path.suffix, "size": size, "path": str(path.resolve())}
+        question = {
+            "name": name,
+            "suffix": path.suffix,
+            "size": size,
+            "memory": self._memory_bytes,
+            "path": str(path.resolve()),
+        }
         line = json.dumps(question).encode() + b"\n"
         with self._lock, _open(path, name) as file:
             try:

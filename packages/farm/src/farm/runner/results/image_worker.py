@@ -2,13 +2,16 @@
 
     python -m farm.runner.results.image_worker      a socket is its standard input
 
-A question is a line of JSON, ``{"name", "suffix", "size"}``, with the open file beside it
+A question is a line of JSON, ``{"name", "suffix", "size", "memory"}``, with the open file beside it
 (SCM_RIGHTS; where that does not work, ``path`` says where it is). Answers are lines as well:
 
     {"ready": true}         it can be asked
     {"decoding": bytes}     of pixels: what it has begun, and how long it may take follows from that
     {"statistics": {...}}   the image is whole; null of a deep one
     {"wrong": message}     it is not, or asks for too much
+
+``memory`` is what a renderer of the job may have, in bytes, or null: this program takes no more for
+itself, but at least `LEAST_MEMORY`.
 
 It ends when the socket is closed. `farm.runner.results.image_checks` starts it and reads what it
 says.
@@ -29,8 +32,9 @@ from farm.confine.own_limits import limit, lower
 from farm.runner.results.image_check import examine
 from farm.runner.results.outputs import OutputError
 
-MEMORY = 8 << 30
-"""Bytes of address space. Libraries and their threads take one GB of it."""
+MEMORY, LEAST_MEMORY = 8 << 30, 3 << 30
+"""Bytes of address space. Libraries and their threads take one GB of it, and what is decoded at a
+time another one, or two."""
 _FILES = 64
 _LINE = 1 << 16
 _CPU_SECONDS = 60
@@ -73,6 +77,7 @@ def _answer(
     question: dict[str, Any], files: list[int], folder: Path, connection: socket.socket
 ) -> dict[str, Any]:
     name, size = question["name"], question["size"]
+    memory = _limit_memory(question["memory"])
 
     def told(pixels: int) -> None:
         _limit_time(pixels)
@@ -85,7 +90,10 @@ def _answer(
     except OutputError as error:
         return {"wrong": str(error)}
     except MemoryError:
-        return {"wrong": f"The result {name} needs more than {MEMORY >> 30} GB to be decoded."}
+        return {
+            "wrong": f"The result {name} needs more than {memory / 2**30:.1f} GB of memory to be"
+            " checked, which is more than this machine type allows."
+        }
 
 
 @contextlib.contextmanager
@@ -98,6 +106,14 @@ def _placed(question: dict[str, Any], files: list[int], folder: Path) -> Iterato
         yield path
     finally:
         path.unlink()
+
+
+def _limit_memory(told: int | None) -> int:
+    """Take no more memory than a renderer may, for good; return how much that is."""
+    memory = MEMORY if told is None else min(MEMORY, max(LEAST_MEMORY, told))
+    with contextlib.suppress(ValueError, OSError):  # macOS knows no limit of address space
+        lower("RLIMIT_AS", memory, for_good=True)
+    return memory
 
 
 def _limit_time(pixels: int) -> None:
