@@ -1,12 +1,15 @@
 """The sandbox, against scenes that attack: real Blender, bubblewrap, runner processes."""
 
+import ctypes
 import os
+import platform
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -240,6 +243,47 @@ def test_without_bubblewrap_root_gives_its_rights_up_too(rig, tmp_path, user):
     assert folder.startswith("/var/tmp/render-farm-")
     assert not Path(folder).parent.exists()
     assert list(rig.work_dir.iterdir()) == []
+
+
+ADD_KEY, REQUEST_KEY, KEYCTL = {"x86_64": (248, 249, 250)}.get(platform.machine(), (217, 218, 219))
+FINDS_KEY = f"""#!/bin/sh
+[ "$1" = "--version" ] && echo "Blender 3.4.1" && exit 0
+/usr/bin/python3 -c '
+import ctypes
+found = ctypes.CDLL(None).syscall({REQUEST_KEY}, b"user", b"farm-test", None, 0)
+print("The key is", "there" if found > 0 else "not there")
+'
+exit 1
+"""
+
+
+@pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
+@pytest.mark.usefixtures("without_bwrap")
+def test_without_bubblewrap_the_keys_of_roots_session_stay_with_root(rig, tmp_path):
+    program = tmp_path / "finds"
+    program.write_text(FINDS_KEY)
+    program.chmod(0o755)
+    farm = rig.farm("plain.blend", [[1]])
+    kernel = ctypes.CDLL(None)
+
+    def run_with_key():
+        # In a thread, whose keys are its own and of the processes that it starts.
+        if kernel.syscall(KEYCTL, 1, None) < 0:
+            return "no keyrings here"
+        session = ctypes.c_int(-3)
+        key = kernel.syscall(ADD_KEY, b"user", b"farm-test", b"secret", 6, session)
+        rights = ctypes.c_uint32(0x3F3F3F3F)
+        assert key > 0
+        assert kernel.syscall(KEYCTL, 5, key, rights) == 0
+        there = subprocess.run(["/bin/sh", str(program)], capture_output=True, text=True).stdout
+        assert there == "The key is there\n"
+        rig.run(farm, "--blender", str(program), "--sandbox", "auto")
+        return ""
+
+    with ThreadPoolExecutor(1) as pool:
+        if reason := pool.submit(run_with_key).result():
+            pytest.skip(reason)
+    assert "The key is not there" in farm.log
 
 
 @pytest.mark.skipif(not is_root(), reason="only root has rights to give up")

@@ -5,7 +5,9 @@ See `farm.confine.readers`, which starts such programs. Imports nothing of ours:
 
 import contextlib
 import ctypes
+import errno
 import os
+import platform
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +16,8 @@ NOBODY = 65534
 """Who a program is that was started by root: root may do too much even where it sees little."""
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_KEYCTL = {"x86_64": 250, "aarch64": 219}  # asm/unistd.h
+_JOIN_SESSION_KEYRING = 1  # linux/keyctl.h
 _PR_SET_NO_NEW_PRIVS = 38
 
 
@@ -32,6 +36,22 @@ def lower(name: str, most: int, *, for_good: bool = False) -> None:
     _, hard = resource.getrlimit(kind)
     least = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(kind, (least, least if for_good else hard))
+
+
+def forget_keys() -> None:
+    """Begin a session keyring without keys, for this thread and all that it starts.
+
+    Who gives up root keeps root's session keyring, and may use what its keys let every possessor
+    do. Raises OSError, but not where the kernel knows no keyrings or lets nobody here use them.
+    """
+    number = _KEYCTL.get(platform.machine()) if sys.platform == "linux" else None
+    if number is None:
+        return
+    kernel = ctypes.CDLL(None, use_errno=True)
+    if kernel.syscall(number, _JOIN_SESSION_KEYRING, None) < 0:
+        error = ctypes.get_errno()
+        if error not in (errno.ENOSYS, errno.EPERM):
+            raise OSError(error, os.strerror(error))
 
 
 def limit(memory: int, files: int, written: int) -> None:
@@ -58,6 +78,8 @@ def limit(memory: int, files: int, written: int) -> None:
             Path("/proc/self/oom_score_adj").write_text("1000")
         ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            forget_keys()
         with contextlib.suppress(OSError):
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)

@@ -17,6 +17,8 @@ from typing import get_args
 from farm_protocol.runner import TOKEN_VARIABLE, SandboxMode
 from farm_protocol.text import EscapingFormatter
 
+from farm.confine import is_root
+from farm.confine.own_limits import forget_keys
 from farm.products import Library
 from farm.renderers import Discovery
 from farm.runner.farm_client import Farm
@@ -29,6 +31,9 @@ _PR_SET_DUMPABLE = 4  # linux/prctl.h
 def main() -> int:
     """Run until nothing is left to render; return the exit code (see `farm.runner.loop`)."""
     _keep_memory_private()
+    if is_root():
+        # Before there is another thread or process; its renderers get an account, but keep this.
+        forget_keys()
     parser = argparse.ArgumentParser(prog="python -m farm.runner", description=__doc__)
     parser.add_argument(
         "--farm", metavar="URL", help="the farm's address; left out, wait for it on standard input"
