@@ -38,7 +38,7 @@ check:
 	@MYPYPATH=$(products)/blender/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,blender)
 	@MYPYPATH=$(products)/hou/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,hou)
 	@MYPYPATH=$(products)/ffmpeg/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,ffmpeg)
-	@.venv/bin/mypy --strict packages/client/tests/typed_usage.py
+	@.venv/bin/mypy --strict packages/client/tests/typed_usage.py conftest.py
 	@.venv/bin/basedpyright --level error
 	@.venv/bin/vermin -q --violations --no-tips -t=2.6- -t=3.3- packages/client/src/gridmarkets/*.py
 	@.venv/bin/vermin -q --violations --no-tips -t=3.7- $(products)/shared/farm_events.py $(products)/shared/farm_script.py $(products)/shared/farm_numbering.py \

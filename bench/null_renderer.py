@@ -7,6 +7,7 @@ Blender with render.py does: the same events, through the same module, and each 
 the output folder as a PNG of its own. With ``--image=no`` it only says that it wrote one.
 """
 
+import importlib
 import re
 import struct
 import sys
@@ -28,7 +29,7 @@ def main() -> None:
     # As render.py does: what all products share lies beside its folder.
     script = Path(arguments[arguments.index("-P") + 1])
     sys.path.insert(0, str(script.parents[2] / "shared"))
-    import farm_events
+    farm_events = importlib.import_module("farm_events")
 
     own = arguments[arguments.index("--") + 1 :]
     options = dict(each.removeprefix("--").split("=", 1) for each in own)
@@ -56,7 +57,9 @@ def _frames(text: str) -> list[int]:
     """Read an OpenJD range as the runner writes it: ``1-5:2,20``, ascending."""
     frames: list[int] = []
     for part in text.split(","):
-        first, last, step = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part).groups()
+        piece = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", part)
+        assert piece is not None, part
+        first, last, step = piece.groups()
         frames.extend(range(int(first), int(last or first) + 1, int(step or 1)))
     return frames
 

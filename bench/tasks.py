@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -64,12 +65,12 @@ def run(console: Console, runs: int, tasks: int) -> None:
         # Without files only the few: it is what the files cost that is to be seen.
         ours, theirs = _Rows(table), _Rows(table)
         for count, times in sizes if image else sizes[:1]:
-            found = _repeat(times, lambda count=count, image=image: _farm(count, image))
+            found = _repeat(times, partial(_farm, count, image))
             whole[f"farm, {which}"] = ours.add(f"farm, {which}", found)
             chunk = claim_size(count, 1, None, None)
             again = _repeat(
                 times,
-                lambda count=count, chunk=chunk, image=image: peer.render(count, chunk, image),
+                partial(peer.render, count, chunk, image),
             )
             name = f"openjd run, {which}, {chunk:,} a process"
             whole[f"openjd run, {which}"] = theirs.add(name, again)
@@ -77,8 +78,7 @@ def run(console: Console, runs: int, tasks: int) -> None:
     name = "openjd run, a process each"
     rows = _Rows(table)
     half, alone = (
-        rows.add(name, _repeat(most, lambda count=count: peer.sleep(count)))
-        for count in (few // 2, few)
+        rows.add(name, _repeat(most, partial(peer.sleep, count))) for count in (few // 2, few)
     )
     console.print(table)
     console.print(

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _SWAPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq,
@@ -39,6 +40,9 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
     ast.BitAnd: ast.BitOr,
 }
+Change = Callable[[Any], None]
+"""Changes a node of the kind that it was made for."""
+
 _BLOCKS = ("body", "orelse", "finalbody")
 _SECONDS = 300.0
 """A change that makes the tests hang this long is noticed."""
@@ -75,21 +79,32 @@ def _difference(one: str, other: str) -> tuple[str, str]:
     return before.strip(), after.strip()
 
 
-def _changes(node: ast.AST) -> list[Callable[[ast.AST], None]]:
+def _changes(node: ast.AST) -> list[Change]:
     """Return what can be done to a node, each as a function that does it to a copy."""
     return [*_other_meanings(node), *_without_a_statement(node)]
 
 
-def _other_meanings(node: ast.AST) -> list[Callable[[ast.AST], None]]:
+def _put(field: str, at: int, new: ast.AST) -> Change:
+    def change(node: Any) -> None:
+        getattr(node, field)[at] = new
+
+    return change
+
+
+def _remove(field: str, at: int) -> Change:
+    def change(node: Any) -> None:
+        del getattr(node, field)[at]
+
+    return change
+
+
+def _other_meanings(node: ast.AST) -> list[Change]:
     match node:
         case ast.Compare(ops=ops):
-            return [
-                lambda it, at=at: it.ops.__setitem__(at, _SWAPPED[type(it.ops[at])]())
-                for at in range(len(ops))
-            ]
+            return [_put("ops", at, _SWAPPED[type(each)]()) for at, each in enumerate(ops)]
         case ast.BoolOp(op=op, values=values):
             other = ast.Or if isinstance(op, ast.And) else ast.And
-            without = [lambda it, at=at: it.values.__delitem__(at) for at in range(len(values))]
+            without = [_remove("values", at) for at in range(len(values))]
             return [lambda it: setattr(it, "op", other()), *without]
         case ast.BinOp(op=op) if type(op) in _OPERATORS:
             return [lambda it: setattr(it, "op", _OPERATORS[type(it.op)]())]
@@ -107,16 +122,16 @@ def _other_meanings(node: ast.AST) -> list[Callable[[ast.AST], None]]:
         case ast.Return(value=value) if value and ast.unparse(value) != "None":
             return [lambda it: setattr(it, "value", ast.Constant(None))]
         case ast.comprehension(ifs=ifs) if ifs:
-            return [lambda it, at=at: it.ifs.__delitem__(at) for at in range(len(ifs))]
+            return [_remove("ifs", at) for at in range(len(ifs))]
         case ast.Call(func=ast.Attribute(attr="where"), args=args):
             # A condition of a query: whose rows it is about, for example.
-            return [lambda it, at=at: it.args.__delitem__(at) for at in range(len(args))]
+            return [_remove("args", at) for at in range(len(args))]
     return []
 
 
-def _without_a_statement(node: ast.AST) -> list[Callable[[ast.AST], None]]:
+def _without_a_statement(node: ast.AST) -> list[Change]:
     return [
-        lambda it, block=block, at=at: getattr(it, block).__setitem__(at, ast.Pass())
+        _put(block, at, ast.Pass())
         for block in _BLOCKS
         for at, each in enumerate(_statements(node, block))
         if isinstance(each, ast.Expr | ast.Raise | ast.AugAssign)

@@ -25,6 +25,7 @@ from farm_protocol.models import Answer, Request
 from gridmarkets import Job
 from pydantic.json_schema import models_json_schema
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 from starlette.types import ASGIApp
 
 from tools import envoy_description
@@ -45,7 +46,10 @@ PAGES = [
     *sorted(DOCS.rglob("*.md")),
 ]
 SETTINGS_PAGE = read(REFERENCE / "settings.md")
-SETTINGS = [("FARM_", FarmSettings), ("ENVOY_", EnvoySettings)]
+SETTINGS: list[tuple[str, type[BaseSettings]]] = [
+    ("FARM_", FarmSettings),
+    ("ENVOY_", EnvoySettings),
+]
 NOT_SETTINGS = {
     farm_protocol.runner.TOKEN_VARIABLE,
     "ENVOY_URL",
@@ -145,7 +149,9 @@ def test_other_pages_name_only_routes_that_exist() -> None:
 
 
 @pytest.mark.parametrize(("prefix", "settings"), SETTINGS)
-def test_every_setting_stands_in_the_table_with_its_default(prefix: str, settings: Any) -> None:
+def test_every_setting_stands_in_the_table_with_its_default(
+    prefix: str, settings: type[BaseSettings]
+) -> None:
     rows = table_rows(SETTINGS_PAGE)
     for field, info in settings.model_fields.items():
         cells = rows.get(f"`{prefix}{field.upper()}`")

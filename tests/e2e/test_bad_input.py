@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ bpy.ops.wm.save_as_mainfile(filepath=sys.argv[-1])
 """
 
 
-def submit(studio: Studio, scene: Path) -> dict[str, object]:
+def submit(studio: Studio, scene: Path) -> dict[str, Any]:
     project = studio.project(scene, "broken")
     project.add_jobs(studio.job(f"broken/{scene.name}", frames="1 3"))
     studio.client().submit_project(project)

@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parent / "client_script.py"
 
 @pytest.fixture(scope="module")
 def pythons(request: pytest.FixtureRequest, worker_id: str) -> Pythons:
-    return Pythons(request.config.cache.mkdir(f"pythons-{worker_id}"))  # type: ignore[union-attr]
+    return Pythons(request.config.cache.mkdir(f"pythons-{worker_id}"))
 
 
 @pytest.fixture(scope="module")

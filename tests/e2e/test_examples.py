@@ -51,7 +51,7 @@ class Run:
             "ENVOY_EMAIL": email,
             "ENVOY_PASSWORD": PASSWORD,
         }
-        command = [sys.executable, ROOT / "examples" / f"{name}.py", self.results]
+        command = [sys.executable, str(ROOT / "examples" / f"{name}.py"), str(self.results)]
         # Elsewhere: a script must not depend on where it was started.
         done = subprocess.run(
             command, cwd=studio.folder, env=environment, capture_output=True, text=True, timeout=120

@@ -59,7 +59,7 @@ def test_large_heads_are_not_read(addresses: dict[str, int], name: str) -> None:
     (service,) = [
         each.pid
         for each in psutil.net_connections("tcp4")
-        if each.laddr.port == port and each.status == psutil.CONN_LISTEN
+        if each.laddr and each.laddr.port == port and each.status == psutil.CONN_LISTEN
     ]
     before = psutil.Process(service).memory_info().rss
     with socket.create_connection(("127.0.0.1", port), 5) as made:

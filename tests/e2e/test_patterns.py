@@ -1,6 +1,7 @@
 """What a watch's pattern cannot use: the client says it with the message that Envoy would say."""
 
 import re
+from pathlib import Path
 
 import pytest
 from farm_protocol.patterns import Construct, Pattern, PatternError
@@ -29,7 +30,7 @@ def said_by_envoy(pattern: str) -> str:
 
 
 @pytest.mark.parametrize(("construct", "patterns"), SAMPLES.items())
-def test_the_same_message(construct, patterns):
+def test_the_same_message(construct: Construct, patterns: list[str]) -> None:
     for pattern in patterns:
         assert construct_in(pattern) == construct
         assert said_by_envoy(pattern) == message_about(construct)
@@ -47,7 +48,7 @@ pieces = st.sampled_from(PIECES.split())
 @example("(?x)a # (?=b)")
 @example(r"(?a)\bx")
 @example("c++/out/.+")
-def test_the_client_refuses_nothing_that_envoy_takes(pattern):
+def test_the_client_refuses_nothing_that_envoy_takes(pattern: str) -> None:
     found = construct_in(pattern)
     said = said_by_envoy(pattern)
     if said.startswith("The pattern is not a regular expression"):
@@ -58,14 +59,14 @@ def test_the_client_refuses_nothing_that_envoy_takes(pattern):
         assert said == ""
 
 
-def test_a_watch_is_refused_where_it_is_made():
+def test_a_watch_is_refused_where_it_is_made() -> None:
     with pytest.raises(errors.InvalidRequestError) as caught:
         WatchFile("/demo/(?=out).+", "/here")
     (message,) = caught.value.errors["watch_files.pattern"]
     assert message == said_by_envoy("/demo/(?=out).+")
 
 
-def test_the_name_of_a_folder_is_no_possessive_repeat(tmp_path):
+def test_the_name_of_a_folder_is_no_possessive_repeat(tmp_path: Path) -> None:
     (tmp_path / "c++").mkdir()
     project = Project(str(tmp_path / "c++"), "c++")
     watch = WatchFile(f"{project.remote_output_folder}/.+", str(tmp_path / "out"))

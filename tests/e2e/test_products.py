@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import OpenImageIO as oiio
 import pytest
@@ -35,7 +36,7 @@ HIP = {
 }
 
 
-ARNOLD = {"renderer": "arnold", "plugins": ["mtoa"]}
+ARNOLD: dict[str, Any] = {"renderer": "arnold", "plugins": ["mtoa"]}
 ARNOLD_IS_A_MODULE = """case "$* in $MAYA_MODULE_PATH" in
 *"-r arnold"*" in "*/mtoa*) ;;
 *"-r arnold"*) echo "Error: There is no renderer arnold."; exit 1 ;;
@@ -59,7 +60,7 @@ def studio_with_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     yield from a_studio(tmp_path)
 
 
-def job(app: str, scene: str, operation: str = "render", **params: object) -> Job:
+def job(app: str, scene: str, operation: str = "render", **params: Any) -> Job:
     name = app if operation == "render" else operation
     return Job(name, app, "", operation, f"show/{scene}", frames="1 2", **params)
 

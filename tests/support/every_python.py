@@ -67,7 +67,14 @@ class Pythons:
             return ""
         constraints = self._cache / f"constraints-{version}.txt"
         constraints.write_text("\n".join(_CONSTRAINTS.get(version, [])))
-        command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+        command: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+            "--quiet",
+        ]
         command += ["--target", folder, "--upgrade", "-c", constraints, self.wheel]
         command += ["--no-deps"] * (folder / "requests").exists()
         done = subprocess.run(command, capture_output=True, text=True, timeout=150)
@@ -85,7 +92,7 @@ def build_wheel(folder: Path) -> Path:
     """Build the client's wheel and return it."""
     for old in folder.glob("*.whl"):
         old.unlink()
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=CLIENT, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     return wheel

@@ -66,10 +66,15 @@ def stranger(host: str, port: int = 0) -> Iterator[tuple[int, list[str]]]:
     came: list[str] = []
     with subprocess.Popen(
         [PYTHON, "-c", LISTEN, host, str(port)],
-        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/", "text": True},
+        user=OTHER,
+        group=OTHER,
+        extra_groups=[],
+        cwd="/",
+        text=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
+        assert process.stdout is not None
         yield int(process.stdout.readline()), came
         came.append(process.communicate("")[0].strip())
 
@@ -102,7 +107,11 @@ def python_of_everybody(folder: Path) -> Path:
     )
     done = subprocess.run(
         [PYTHON, "-c", adding],
-        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/", "text": True},
+        user=OTHER,
+        group=OTHER,
+        extra_groups=[],
+        cwd="/",
+        text=True,
         capture_output=True,
         check=False,
     )

@@ -8,7 +8,7 @@ processor time of this thread is measured, and only how it grows: a busy machine
 import itertools
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 SHORT, LONG = 500, 4_000
@@ -177,7 +177,7 @@ def _of_set(members: Sequence[Any]) -> list[str]:
 
 
 def _is_in(letter: str, members: Sequence[Any]) -> bool:
-    classes = {
+    classes: dict[str, Callable[[str], bool]] = {
         "CATEGORY_DIGIT": str.isdigit,
         "CATEGORY_SPACE": str.isspace,
         "CATEGORY_WORD": lambda each: each.isalnum() or each == "_",

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="links need rights")
 
 
 @pytest.fixture(params=[True, False], ids=["descriptors", "paths"])
-def folder(request, tmp_path: Path, monkeypatch) -> Path:
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one file, ``sub/file``; beside it ``outside/secret``."""
     monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", request.param)
     made = tmp_path / "folder"
@@ -81,7 +81,7 @@ def test_a_folder_on_the_way_need_not_be_one_that_may_be_listed(folder: Path) ->
         folder.chmod(0o700)
 
 
-def test_a_file_on_the_way_is_no_link(folder: Path, monkeypatch) -> None:
+def test_a_file_on_the_way_is_no_link(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
     with pytest.raises(UnsafePathError, match="needs a folder where 'file' is a file"):
         reach(folder, "sub/file/x")
@@ -122,7 +122,7 @@ def test_a_folder_in_the_place_of_the_file_stays(folder: Path) -> None:
             place.take(".part")
 
 
-def test_a_folder_that_was_moved_is_noticed(folder: Path, monkeypatch) -> None:
+def test_a_folder_that_was_moved_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
     with reach(folder, "sub/file") as place:
         (folder / "sub").rename(folder / "other")
@@ -136,7 +136,9 @@ def test_a_folder_that_was_moved_is_noticed(folder: Path, monkeypatch) -> None:
         assert content(place.read()) == b"bytes"
 
 
-def test_a_place_stays_in_the_folder_that_was_opened(folder: Path, monkeypatch) -> None:
+def test_a_place_stays_in_the_folder_that_was_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
     outside = folder.parent / "outside"
     with reach(folder, "sub/file") as place:
@@ -162,7 +164,7 @@ def test_the_status_is_that_of_a_link_itself(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors")
-def test_no_folder_is_left_open(folder: Path, monkeypatch) -> None:
+def test_no_folder_is_left_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
     (folder / "link").symlink_to("../outside")
     os.mkfifo(folder / "sub" / "fifo")
@@ -185,7 +187,9 @@ def test_no_folder_is_left_open(folder: Path, monkeypatch) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def after(monkeypatch, owner: Any, name: str, act: Callable[[], object]) -> None:
+def after(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, act: Callable[[], object]
+) -> None:
     """Let something happen right after the next call of a function."""
     real = getattr(owner, name)
 
@@ -201,7 +205,7 @@ def after(monkeypatch, owner: Any, name: str, act: Callable[[], object]) -> None
 
 @pytest.mark.parametrize("kind", ["link", "fifo", "socket", "nothing"])
 def test_what_takes_the_place_of_a_file_at_the_last_moment_is_refused(
-    folder: Path, monkeypatch, kind: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
     file = folder / "sub" / "file"
@@ -227,7 +231,7 @@ def test_what_takes_the_place_of_a_file_at_the_last_moment_is_refused(
 
 
 def test_a_link_that_comes_while_a_folder_is_made_is_not_followed(
-    folder: Path, monkeypatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
     outside = folder.parent / "outside"
@@ -243,7 +247,7 @@ def test_a_link_that_comes_while_a_folder_is_made_is_not_followed(
 
 
 def test_a_link_that_comes_after_a_look_at_the_whole_path_is_not_followed(
-    folder: Path, monkeypatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
     (folder.parent / "outside" / "file").write_bytes(b"secret")
@@ -257,7 +261,7 @@ def test_a_link_that_comes_after_a_look_at_the_whole_path_is_not_followed(
         open_below(folder, folder / "sub" / "file")
 
 
-def test_what_is_no_file_is_not_even_opened(folder: Path, monkeypatch) -> None:
+def test_what_is_no_file_is_not_even_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(folder / "sub" / "fifo")
     opened: list[str] = []
     real = os.open

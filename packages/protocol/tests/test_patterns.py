@@ -57,7 +57,9 @@ whole_flags = st.sampled_from([0, re.DOTALL, re.IGNORECASE, re.DOTALL | re.MULTI
 @example("[[:alpha:]]", ":]", 0)
 @example(r"\x41\u00e4\101\0\N{DIGIT ONE}", "AäA\x001", 0)
 @example(r"(?P<frame>\d+)", "٣", re.DOTALL)
-def test_a_pattern_means_what_python_says_that_it_means(pattern, text, chosen):
+def test_a_pattern_means_what_python_says_that_it_means(
+    pattern: str, text: str, chosen: int
+) -> None:
     try:
         expected = re.compile(pattern, chosen)
     except re.error:
@@ -69,14 +71,14 @@ def test_a_pattern_means_what_python_says_that_it_means(pattern, text, chosen):
     assert ours.match(text) is (expected.match(text) is not None)
 
 
-def test_a_dollar_also_stands_before_a_newline_at_the_end():
+def test_a_dollar_also_stands_before_a_newline_at_the_end() -> None:
     assert Pattern("a$").match("a\n")
     assert not Pattern("a$").match("a\n\n")
     assert not Pattern(r"a\Z").match("a\n")
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_either_a_pattern_or_refused(pattern):
+def test_any_text_is_either_a_pattern_or_refused(pattern: str) -> None:
     with suppress(PatternError):
         Pattern(pattern).match("demo/out/frame_0001.png")
 
@@ -94,7 +96,7 @@ EVIL = [
 
 
 @pytest.mark.parametrize(("pattern", "text"), EVIL)
-def test_no_pattern_takes_longer_than_its_length_allows(pattern, text):
+def test_no_pattern_takes_longer_than_its_length_allows(pattern: str, text: str) -> None:
     began = time.monotonic()
     assert not Pattern(pattern).match(text)
     # Backtracking would take longer than there is a sun; this is for a machine that is busy.
@@ -119,7 +121,7 @@ def test_no_pattern_takes_longer_than_its_length_allows(pattern, text):
         (r".+\Bbeauty", Construct.WORD_BOUNDARY),
     ],
 )
-def test_what_cannot_be_linear_is_refused_by_name(pattern, construct):
+def test_what_cannot_be_linear_is_refused_by_name(pattern: str, construct: Construct) -> None:
     with pytest.raises(PatternError) as caught:
         Pattern(pattern)
     assert f"uses {construct}, which is not supported." in str(caught.value)
@@ -142,11 +144,11 @@ def test_what_cannot_be_linear_is_refused_by_name(pattern, construct):
         "a(?i)",
     ],
 )
-def test_what_is_too_large_or_no_pattern_is_refused_at_once(pattern):
+def test_what_is_too_large_or_no_pattern_is_refused_at_once(pattern: str) -> None:
     with pytest.raises(PatternError, match=r"^The pattern .*\.$"):
         Pattern(pattern)
 
 
-def test_word_boundaries_of_ascii_are_known():
+def test_word_boundaries_of_ascii_are_known() -> None:
     assert Pattern(r"(?a).*\bbeauty\b").match("out/beauty.exr")
     assert not Pattern(r"(?a).*\bbeauty\b").match("out/beautyful.exr")

@@ -2,6 +2,8 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from farm_protocol.private import Contents, make_folder, open_private
@@ -10,29 +12,29 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no modes")
 
 
 @pytest.fixture(autouse=True)
-def no_umask():
+def no_umask() -> Iterator[None]:
     before = os.umask(0)
     yield
     os.umask(before)
 
 
-def mode(path) -> int:
+def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
 OURS = Contents(marks=("ours.lock",), files=("ours-*",), folders=("logs",))
 
 
-def modes(folder) -> dict[str, int]:
+def modes(folder: Path) -> dict[str, int]:
     return {path.name: mode(path) for path in folder.iterdir() if path.is_file() or path.is_dir()}
 
 
-def test_a_new_folder_is_private(tmp_path):
+def test_a_new_folder_is_private(tmp_path: Path) -> None:
     make_folder(tmp_path / "above" / "data", OURS)
     assert mode(tmp_path / "above" / "data") == 0o700
 
 
-def test_one_of_an_older_version_is_narrowed(tmp_path):
+def test_one_of_an_older_version_is_narrowed(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     (folder / "logs").mkdir(parents=True)
     (folder / "ours.lock").touch()
@@ -42,7 +44,7 @@ def test_one_of_an_older_version_is_narrowed(tmp_path):
     assert mode(folder) == 0o700
 
 
-def test_what_is_no_file_of_ours_under_our_name_is_left_alone(tmp_path):
+def test_what_is_no_file_of_ours_under_our_name_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "ours.lock").touch()
@@ -55,7 +57,9 @@ def test_what_is_no_file_of_ours_under_our_name_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("marked", [False, True])
-def test_other_things_and_the_folder_that_holds_them_stay_as_they_are(tmp_path, marked):
+def test_other_things_and_the_folder_that_holds_them_stay_as_they_are(
+    tmp_path: Path, marked: bool
+) -> None:
     """Its user may have named the home folder."""
     home = tmp_path / "home"
     (home / "work").mkdir(parents=True)
@@ -72,7 +76,7 @@ def test_other_things_and_the_folder_that_holds_them_stay_as_they_are(tmp_path, 
     assert found == (ours if marked else {"ours-too": 0o666})
 
 
-def test_a_folder_of_others_that_has_our_name_is_not_taken(tmp_path):
+def test_a_folder_of_others_that_has_our_name_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "home" / "logs").mkdir(parents=True)
     (tmp_path / "home" / "logs" / "letter").touch()
     with pytest.raises(OSError, match="'logs', which was not made by this program"):
@@ -80,13 +84,13 @@ def test_a_folder_of_others_that_has_our_name_is_not_taken(tmp_path):
     assert mode(tmp_path / "home" / "logs") == mode(tmp_path / "home") == 0o777
 
 
-def test_a_link_in_the_place_of_a_folder_is_followed_as_its_user_chose_it(tmp_path):
+def test_a_link_in_the_place_of_a_folder_is_followed_as_its_user_chose_it(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     make_folder(tmp_path / "link", OURS)
     assert mode(tmp_path / "real") == 0o700
 
 
-def test_files_are_private_from_their_first_moment(tmp_path):
+def test_files_are_private_from_their_first_moment(tmp_path: Path) -> None:
     with open(tmp_path / "file", "w", opener=open_private) as file:
         assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o600

@@ -11,7 +11,7 @@ def job(**of_newer_farms: Any) -> Job:
     """Read a job as the first farms told of it, and what else is given."""
     texts = ("project", "submission_name", "name", "app", "app_version", "message")
     counts = ("frames_total", "frames_done", "frames_failed", "frames_running")
-    told = {
+    told: dict[str, Any] = {
         **dict.fromkeys(texts, "x"),
         **dict.fromkeys(counts, 1),
         **dict.fromkeys(("id", "submission_id"), "0" * 32),

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Iterator
 
 import pytest
 from farm_protocol import sockets
@@ -13,11 +14,14 @@ from farm_protocol.sockets import (
 )
 from other_users import needs_others, own_address, stranger
 
+Connected = tuple[socket.socket, socket.socket, tuple[str, int], tuple[str, int]]
+"""A listener, who has called it, and both ends of the connection."""
+
 pytestmark = pytest.mark.skipif(not sockets.CAN_TELL, reason="only Linux tells")
 
 
 @pytest.fixture(params=["sock_diag", "tables"])
-def way(request, monkeypatch):
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways in which the kernel answers."""
     if request.param == "tables":
         monkeypatch.setattr(sockets, "_kernel_answers", lambda: False)
@@ -26,7 +30,7 @@ def way(request, monkeypatch):
 
 
 @pytest.fixture(params=["127.0.0.1", "::1", "::ffff:127.0.0.1"])
-def connected(request):
+def connected(request: pytest.FixtureRequest) -> Iterator[Connected]:
     """A listener, and a socket that is connected to it from an address of any kind."""
     is_v6_only = request.param == "::1"
     family = socket.AF_INET6 if is_v6_only else socket.AF_INET
@@ -40,12 +44,12 @@ def connected(request):
                 yield listener, caller, peer[:2], accepted.getsockname()[:2]
 
 
-def test_an_open_connection_is_its_makers(way, connected):
+def test_an_open_connection_is_its_makers(way: None, connected: Connected) -> None:
     _, _, peer, own = connected
     assert owner_of_connection(peer, own) == os.geteuid()
 
 
-def test_many_are_asked_about_one_after_the_other(way, connected):
+def test_many_are_asked_about_one_after_the_other(way: None, connected: Connected) -> None:
     """By one socket, whose answers are not mistaken for each other."""
     listener, _, peer, own = connected
     with Owners() as owners:
@@ -58,20 +62,22 @@ def test_many_are_asked_about_one_after_the_other(way, connected):
         assert owners.of_listener(own) is None
 
 
-def test_a_closed_connection_is_nobodys(way, connected):
+def test_a_closed_connection_is_nobodys(way: None, connected: Connected) -> None:
     """Its row says root, or says nothing."""
     _, caller, peer, own = connected
     caller.close()
     assert owner_of_connection(peer, own) is None
 
 
-def test_a_caller_that_waits_for_the_answer_is_known(way, connected):
+def test_a_caller_that_waits_for_the_answer_is_known(way: None, connected: Connected) -> None:
     _, caller, peer, own = connected
     caller.shutdown(socket.SHUT_WR)
     assert owner_of_connection(peer, own) == os.geteuid()
 
 
-def test_a_connection_is_not_taken_for_a_listener_on_its_port(way, connected):
+def test_a_connection_is_not_taken_for_a_listener_on_its_port(
+    way: None, connected: Connected
+) -> None:
     listener, _, _, own = connected
     assert owner_of_connection(own, (own[0], 1)) is None
     assert owner_of_listener(own) == os.geteuid()
@@ -79,14 +85,14 @@ def test_a_connection_is_not_taken_for_a_listener_on_its_port(way, connected):
     assert owner_of_listener(own) is None
 
 
-def test_a_listener_on_all_addresses_is_found(way):
+def test_a_listener_on_all_addresses_is_found(way: None) -> None:
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
         port = listener.getsockname()[1]
         assert owner_of_listener(("127.0.0.1", port)) == os.geteuid()
         assert owner_of_listener(("::1", port)) == os.geteuid()
 
 
-def test_what_is_no_address_is_nobodys(way):
+def test_what_is_no_address_is_nobodys(way: None) -> None:
     assert owner_of_connection(("nonsense", 1), ("127.0.0.1", 2)) is None
     assert owner_of_listener(("localhost", 1)) is None
 
@@ -106,20 +112,20 @@ def test_what_is_no_address_is_nobodys(way):
         ("0.0.0.0", "own"),
     ],
 )
-def test_a_stranger_is_told_however_the_address_is_written(listening, asked):
+def test_a_stranger_is_told_however_the_address_is_written(listening: str, asked: str) -> None:
     names = {"own": own_address() if "own" in (listening, asked) else ""}
     with stranger(names.get(listening, listening)) as (port, _):
         assert is_another_users(f"http://{names.get(asked, asked)}:{port}")
 
 
 @needs_others
-def test_others_machines_are_not_looked_at():
+def test_others_machines_are_not_looked_at() -> None:
     with stranger("0.0.0.0") as (port, _):
         for host in ("192.0.2.1", "farm.example.com", "[2001:db8::1]"):
             assert not is_another_users(f"http://{host}:{port}")
 
 
-def test_our_own_listeners_are_no_strangers():
+def test_our_own_listeners_are_no_strangers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         for host in ("127.0.0.1", "localhost", "0.0.0.0"):
