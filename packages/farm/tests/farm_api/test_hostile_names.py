@@ -23,9 +23,12 @@ from sqlalchemy import JSON, literal, update
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, job_of
 
-HOSTILE = "\x1b]52;c;aGk=\x07\x1b[2J\r\n\x9b31m\x7f\u202egnp.\u2066\u2028 ]x["
+HOSTILE = "\x1b]52;c;aGk=\x07\x1b[2J\r\n\x9b31m\x7f\u202egnp.\u2066\u2028\ufff9\U000e0041 ]x["
 """Clears the screen, writes into the clipboard, begins a line, turns the text around."""
-OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 """What may not reach a terminal."""
 EMAIL = "ann@example.com"
 
@@ -180,6 +183,8 @@ def test_a_log_keeps_its_lines_and_loses_its_codes(place: tuple[Path, str], farm
         ("POST", "/v1/submissions", spec(app_version="3.4.1\x1b[2J")),
         ("POST", "/v1/submissions", spec() | {"name": HOSTILE}),
         ("POST", "/v1/submissions", spec() | {"project": "de\u202emo"}),
+        ("PATCH", "/v1/me", {"name": "Ann\U000e0041\U000e007f"}),
+        ("POST", "/v1/submissions", spec(name="a\ufff9b\ufffac\ufffb")),
     ],
 )
 def test_names_with_control_characters_are_refused(
@@ -191,6 +196,13 @@ def test_names_with_control_characters_are_refused(
     assert answer.status_code == 400, answer.text
     assert "control character" in answer.json()["message"]
     assert not OBEYED.search(answer.json()["message"])
+
+
+def test_what_is_escaped_is_still_json_and_says_which_character() -> None:
+    hidden = "a\ufff9\U000e0041\U000e007f\x9b"
+    assert escaped(hidden) == "a\\ufff9\\U000e0041\\U000e007f\\x9b"
+    assert json.loads(json_text([hidden])) == [hidden]
+    assert not OBEYED.search(json_text([hidden]))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Text of others: what may stand in a name, and how anything is shown on a terminal.
 
 Control characters make a terminal do things: clear itself, write into the clipboard, show one line
-in the place of another. Bidirectional controls and line separators make text look like another one.
+in the place of another. Bidirectional controls and line separators make text look like another one;
+interlinear annotations and tag characters hide in it what programs read and people do not see.
 So names and labels may hold neither; and whatever else people or programs wrote, such as messages
 and logs, is kept as it came and `escaped` when it is shown.
 """
@@ -13,9 +14,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-_BEYOND = "\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_BEYOND = (
+    "\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e007f"
+)
 """C1, the separators of lines and paragraphs, the bidirectional embeddings, overrides and isolates,
-and halves of characters. Marks and joiners are part of real names (Persian, Hindi, emoji)."""
+halves of characters, interlinear annotations and tags. Marks and joiners are part of real names
+(Persian, Hindi, emoji); tags are only of the flags of England, Scotland and Wales."""
 _ANY = re.compile(f"[\x00-\x1f{_BEYOND}]")
 _IN_TEXT = re.compile(f"[\x00-\x08\x0b-\x1f{_BEYOND}]")
 """All of them but tab and newline."""
@@ -60,7 +64,7 @@ def escaped(text: str, *, lines: bool = False) -> str:
 def json_text(value: Any, *, default: Any = None) -> str:
     """Return JSON for people and programs: real letters, but nothing that a terminal obeys."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=default)
-    return _IN_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _IN_TEXT.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 class EscapingFormatter(logging.Formatter):
@@ -77,7 +81,9 @@ class EscapingFormatter(logging.Formatter):
 
 def _code(character: str) -> str:
     number = ord(character)
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 Line = Annotated[str, AfterValidator(one_line)]
