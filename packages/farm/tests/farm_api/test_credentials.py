@@ -97,6 +97,10 @@ def test_how_long_a_password_is(farm: Farm, length: int, fits: bool) -> None:
     [
         (" Ann@Example.COM ", EMAIL),
         ("a@b", "a@b"),
+        # Other people than "strasse", "kim" and "ärzte": only A-Z have another case.
+        ("straße@Example.com", "straße@example.com"),
+        ("\N{KELVIN SIGN}im@example.com", "\N{KELVIN SIGN}im@example.com"),
+        ("Ärzte@example.com", "Ärzte@example.com"),
         ("x" * 308 + "@example.com", "x" * 308 + "@example.com"),
         ("x" * 309 + "@example.com", ""),
         ("ann", ""),
@@ -112,6 +116,19 @@ def test_what_an_address_is(given: str, address: str) -> None:
         credentials.check_new(given, "short")
     # Both faults are told at once.
     assert list(caught.value.errors) == ["email", "password"]
+
+
+def test_addresses_that_unicode_folds_into_one_are_two_accounts(farm: Farm) -> None:
+    first = farm.user("straße@example.com", password=PASSWORD)
+    second = farm.user("strasse@example.com", password="another horse")
+    for client, email, password in (
+        (first, "straße@example.com", PASSWORD),
+        (second, "strasse@example.com", "another horse"),
+    ):
+        assert client.get("/v1/me").json()["email_address"] == email
+        body = {"email": email.replace("s", "S", 1), "secret": password}
+        answer = httpx.post(f"{farm.url}/v1/login", json=body)
+        assert answer.json()["email"] == email
 
 
 def test_a_new_password_withdraws_all_keys_and_a_new_key_the_others(farm: Farm) -> None:

@@ -1,5 +1,6 @@
 """Accounts: login and the documented user information."""
 
+import string
 from datetime import datetime
 from decimal import Decimal
 
@@ -7,6 +8,17 @@ from pydantic import Field
 
 from farm_protocol.models import Answer, Int64, Request
 from farm_protocol.text import Line
+
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def canonical_email(email: str) -> str:
+    """Return the form in which an address names an account: without spaces around, A-Z as a-z.
+
+    No other letters change. Unicode's rules for case make one address of two that belong to two
+    people: "ß" would become "ss", and the Kelvin sign a "k".
+    """
+    return email.strip().translate(_LOWER)
 
 
 class LoginRequest(Request):

@@ -18,6 +18,7 @@ import secrets
 from hashlib import blake2b
 from pathlib import Path
 
+from farm_protocol.account import canonical_email
 from farm_protocol.private import replace_private
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -68,7 +69,8 @@ class Devices:
             return
         salt = secrets.token_bytes(_SALT_BYTES)
         masked = _xor(plain, _mask(password, salt))
-        mine = _Kept(farm=self._farm, email=_name(email), salt=salt.hex(), masked=masked.hex())
+        name = canonical_email(email)
+        mine = _Kept(farm=self._farm, email=name, salt=salt.hex(), masked=masked.hex())
         others = [each for each in self._read() if not self._is_of(each, email)]
         try:
             self._write([*others, mine][-MOST:])
@@ -76,7 +78,7 @@ class Devices:
             log.warning("%s cannot be written (%s)", self._path, error.strerror)
 
     def _is_of(self, kept: _Kept, email: str) -> bool:
-        return (kept.farm, kept.email) == (self._farm, _name(email))
+        return (kept.farm, kept.email) == (self._farm, canonical_email(email))
 
     def _read(self) -> list[_Kept]:
         try:
@@ -86,10 +88,6 @@ class Devices:
 
     def _write(self, kept: list[_Kept]) -> None:
         replace_private(self._path, json.dumps([each.model_dump() for each in kept]).encode())
-
-
-def _name(email: str) -> str:
-    return email.strip().casefold()
 
 
 def _mask(password: str, salt: bytes) -> bytes:

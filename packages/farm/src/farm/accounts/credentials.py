@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 import argon2
-from farm_protocol.account import LoginAnswer, LoginRequest
+from farm_protocol.account import LoginAnswer, LoginRequest, canonical_email
 from sqlalchemy import Connection
 
 from farm.accounts.attempts import Attempts
@@ -62,7 +62,7 @@ def check_new(email: str, password: str | None) -> str:
     Raises:
         InvalidRequestError: not an email address, or a password that is too short or too long.
     """
-    address = email.strip().casefold()
+    address = canonical_email(email)
     errors: dict[str, list[str]] = {}
     if len(address) > _LONGEST_ADDRESS or not _ADDRESS.fullmatch(address):
         errors["email"] = [f"'{email}' is not an email address."]
@@ -105,7 +105,7 @@ def rotate_key(database: Database, email: str) -> str:
 
 def known(connection: Connection, email: str) -> AccountRow:
     """Return the account of an address. Raises NotFoundError."""
-    account = rows.by_email(connection, email.strip().casefold())
+    account = rows.by_email(connection, canonical_email(email))
     if account is None:
         raise NotFoundError(f"There is no user '{email}'.")
     return account
@@ -138,7 +138,7 @@ async def login(
         NotAuthenticatedError: wrong, unknown or disabled; always the same message.
         TooManyAttemptsError: passwords are not looked at for a while.
     """
-    email = request.email.strip().casefold()
+    email = canonical_email(request.email)
 
     def look() -> tuple[AccountRow | None, AccountRow | None]:
         with database.read() as connection:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
+from farm_protocol.account import canonical_email
 from farm_protocol.places import default_data_dir, embedded_farm_dir
 from farm_protocol.text import escaped, json_text
 from pydantic import BaseModel, ByteSize, TypeAdapter, ValidationError
@@ -133,7 +134,7 @@ def print_table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
 
 def account_of(connection: Connection, email: str) -> AccountRow:
     """Return a user, or end with a message when there is none."""
-    account = accounts.by_email(connection, email.strip().casefold())
+    account = accounts.by_email(connection, canonical_email(email))
     if account is None:
         fail(f"There is no user '{email}'.")
     return account

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from farm_protocol.account import canonical_email
 from farm_protocol.users import NewUser, Role, User, UserChange, UserWithKey
 
 from farm.accounts import credentials
@@ -61,7 +62,7 @@ def add(
     if as_json:
         print_json(UserWithKey(user=user, access_key=created.access_key))
         return
-    say(f"Account {email.strip().casefold()} with {amount} credits. Its access key, shown once:")
+    say(f"Account {canonical_email(email)} with {amount} credits. Its access key, shown once:")
     say(created.access_key)
 
 
