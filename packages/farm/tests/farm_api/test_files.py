@@ -152,3 +152,44 @@ def test_no_key_no_answer(farm: Farm, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic x"}):
         answer = httpx.get(farm.url + path, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize(
+    ("there", "new", "told"),
+    [
+        ([], ["demo/a", "demo/a/b"], ("demo/a", "demo/a/b")),
+        ([], ["demo/a/b/c/d", "demo/x", "demo/a/b"], ("demo/a/b", "demo/a/b/c/d")),
+        (["demo/a"], ["demo/x", "demo/a/b/c"], ("demo/a", "demo/a/b/c")),
+        (["demo/a/b/c", "demo/z"], ["demo/x", "demo/a/b"], ("demo/a/b", "demo/a/b/c")),
+        (["demo/a/b", "demo/a b", "demo/a0", "demo/a.b/c"], ["demo/a0b", "demo/a/c"], None),
+        (["demo/a/b"], ["demo/a/b", "demo/ä", "demo/A"], None),
+        (["demo/ä/%"], ["demo/ä"], ("demo/ä", "demo/ä/%")),
+        (["demo/a_b/c"], ["demo/aäb", "demo/a%"], None),
+    ],
+)
+def test_no_path_is_a_file_and_a_folder(
+    farm: Farm, there: list[str], new: list[str], told: tuple[str, str] | None
+) -> None:
+    ann = farm.user("ann@example.com")
+    for path in ["demo/other", *there]:
+        entry = send(ann, path, b"x")
+    # Those of another project are others.
+    send(ann, "other/a", b"x")
+    body = {"files": [entry | {"path": path} for path in new]}
+    answer = ann.put("/v1/projects/demo/files", json=body)
+    found = {each["path"] for each in ann.get("/v1/projects/demo/files").json()["files"]}
+    if told is None:
+        assert answer.status_code == 204
+        assert found == {"demo/other", *there, *new}
+        return
+    assert answer.status_code == 400
+    assert all(f"'{each}'" in answer.json()["message"] for each in told)
+    assert found == {"demo/other", *there}
+
+
+def test_very_many_folders_in_one_request_are_refused(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    entry = send(ann, "demo/x", b"x")
+    paths = [f"demo/{n}{'/a' * 2000}" for n in range(20)]
+    body = {"files": [entry | {"path": path} for path in paths]}
+    assert "too many folders" in ann.put("/v1/projects/demo/files", json=body).json()["message"]

@@ -11,6 +11,7 @@ project submitted on Linux may be downloaded there.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 MAX_SEGMENT_BYTES = 255
@@ -71,6 +72,26 @@ def canonical(remote_path: str) -> str:
 def project_of(remote_path: str) -> str:
     """Return the project's name: the first segment of a remote path."""
     return canonical(remote_path).split("/", 1)[0]
+
+
+def folders_of(remote_paths: Iterable[str], most: int) -> set[str]:
+    """Return every folder in which these canonical paths lie.
+
+    Raises:
+        UnsafePathError: their names together have more than ``most`` characters: a path of two
+            thousand folders is short, and all of them are not.
+    """
+    found: set[str] = set()
+    size = 0
+    for path in remote_paths:
+        end = path.rfind("/")
+        while end > 0 and (folder := path[:end]) not in found:
+            found.add(folder)
+            size += end
+            if size > most:
+                raise UnsafePathError("The files lie in too many folders; send fewer at a time.")
+            end = path.rfind("/", 0, end)
+    return found
 
 
 def local_target(folder: Path, relative: str) -> Path:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from farm_protocol.files import FileEntry, Manifest, ManifestUpdate, ProjectList
-from farm_protocol.paths import UnsafePathError, check_segment, project_of
+from farm_protocol.paths import UnsafePathError, check_segment, folders_of, project_of
 from farm_protocol.text import Line
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
@@ -21,6 +21,9 @@ router = APIRouter()
 
 PAGE = 1000
 """Files of a page."""
+
+MOST_OF_FOLDERS = 32_000_000
+"""Characters of the folders in which the files of one request lie."""
 
 Cursor = Annotated[Line, Field(max_length=4096)]
 """A remote path, or ""."""
@@ -77,21 +80,41 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
         check_segment(name)
     except UnsafePathError as error:
         raise InvalidRequestError({"name": [str(error)]}) from None
+    # The last one wins when a path comes twice.
+    last = {file.path: file for file in update.files}
+    try:
+        folders = folders_of(last, MOST_OF_FOLDERS)
+    except UnsafePathError as error:
+        raise InvalidRequestError({"files": [str(error)]}) from None
     with context.database.write() as connection:
         known = files.known_blobs(connection, account.id, (file.hash for file in update.files))
         for index, file in enumerate(update.files):
             _check(name, known, index, file)
         grows = files.new_project_bytes(connection, account.id, name)
         project = files.ensure_project(connection, account.id, name, datetime.now(UTC))
-        # The last one wins when a path comes twice.
-        last = {file.path: file for file in update.files}
-        grows += files.new_bytes(connection, project, list(last.values()))
+        new = files.new_paths(connection, project, last)
+        if clash := files.two_in_one(connection, project, new, folders):
+            raise _two_in_one(update, *clash)
+        grows += files.new_bytes(new)
         if grows:
             # A list of long names is as good a way to fill the disk as a blob.
             now = rows.by_id(connection, account.id)
             context.room.check(account.id, grows, transfer.quota_of(connection, now))
             files.add_stored(connection, account.id, grows)
         files.put_entries(connection, account.id, project, list(last.values()))
+
+
+def _two_in_one(update: ManifestUpdate, file: str, inside: str) -> InvalidRequestError:
+    """Return the error for a path that would be a file and a folder."""
+    index = next(index for index, each in enumerate(update.files) if each.path in (file, inside))
+    return InvalidRequestError(
+        {
+            f"files[{index}].path": [
+                f"'{file}' would be a file of the project and, for '{inside}', a folder as well."
+                " Rename one of them, or submit under another project name."
+            ]
+        }
+    )
 
 
 def _check(name: str, known: dict[str, int], index: int, file: FileEntry) -> None:

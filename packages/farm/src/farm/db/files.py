@@ -7,6 +7,7 @@ from uuid import uuid4
 from farm_protocol.files import FileEntry, ProjectSummary
 from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, select, update
 
+from farm.db.engine import postgres, sqlite
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import accounts, blobs, jobs, manifest_entries, projects, submissions
 
@@ -85,20 +86,51 @@ def new_project_bytes(connection: Connection, account_id: str, name: str) -> int
     return 0 if known else _ENTRY_BYTES + 3 * len(name.encode())
 
 
-def new_bytes(connection: Connection, project: str, files: Sequence[FileEntry]) -> int:
-    """Return what the database grows by when these are put into a project's manifest.
+def new_paths(connection: Connection, project: str, paths: Collection[str]) -> set[str]:
+    """Return those of the paths that a project's manifest does not have."""
+    return set(paths) - _known_paths(connection, project, list(paths))
 
-    A path stands in the table and its indexes: three times.
-    """
+
+def _known_paths(connection: Connection, project: str, paths: Sequence[str]) -> set[str]:
     known: set[str] = set()
-    paths = [file.path for file in files]
     for start in range(0, len(paths), _IN_LIMIT):
         found = select(manifest_entries.c.path).where(
             manifest_entries.c.project_id == project,
             manifest_entries.c.path.in_(paths[start : start + _IN_LIMIT]),
         )
         known.update(connection.execute(found).scalars())
-    return sum(_ENTRY_BYTES + 3 * len(path.encode()) for path in set(paths) - known)
+    return known
+
+
+def new_bytes(paths: Iterable[str]) -> int:
+    """Return what the database grows by when a manifest is given these new paths.
+
+    A path stands in the table and its indexes: three times.
+    """
+    return sum(_ENTRY_BYTES + 3 * len(path.encode()) for path in paths)
+
+
+def two_in_one(
+    connection: Connection, project: str, new: Collection[str], folders: Collection[str]
+) -> tuple[str, str] | None:
+    """Return a file and another one for which it would have to be a folder; None: there is none.
+
+    Parameters:
+        new: paths that the project's manifest does not have yet.
+        folders: in which these lie.
+    """
+    if not new:
+        return None
+    file = next((each for each in new if each in folders), None)
+    file = file or next(iter(_known_paths(connection, project, list(folders))), None)
+    if file is not None:
+        return file, next(each for each in new if each.startswith(f"{file}/"))
+    dialect = {"sqlite": sqlite, "postgresql": postgres}[connection.dialect.name]
+    query = dialect.beneath(manifest_entries.c.path, "of_paths").where(
+        manifest_entries.c.project_id == project
+    )
+    found = connection.execute(query.limit(1), {"of_paths": dialect.texts(list(new))}).first()
+    return None if found is None else (found[0], found[1])
 
 
 def add_stored(connection: Connection, account_id: str, size: int) -> None:

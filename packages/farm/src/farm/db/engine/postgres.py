@@ -125,6 +125,20 @@ def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
     return text == func.any(bindparam(name, type_=ARRAY(Text)))
 
 
+def beneath(path: ColumnElement[str], name: str) -> Select[Any, Any]:
+    """Return a query for folders among those of the parameter ``name`` (by `texts`), with paths.
+
+    Parameters:
+        path: a column with an index of ``text_pattern_ops``, which goes by bytes in any locale;
+            what begins with a folder and a slash lies in it.
+    """
+    each = func.unnest(bindparam(name, type_=ARRAY(Text))).column_valued("folder")
+    folder: ColumnElement[str] = cast(each, Text)
+    # "0" comes after "/"; a range finds its rows by the index.
+    after, before = (path.bool_op(each, precedence=10) for each in ("~>~", "~<~"))
+    return select(folder, path).where(after(folder + "/"), before(folder + "0"))
+
+
 def texts(values: Sequence[str]) -> list[str]:
     """Return texts as one value of a statement."""
     return list(values)

@@ -58,6 +58,18 @@ def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
     return text.in_(select(each.c.value))
 
 
+def beneath(path: ColumnElement[str], name: str) -> Select[Any, Any]:
+    """Return a query for folders among those of the parameter ``name`` (by `texts`), with paths.
+
+    Parameters:
+        path: a column; what begins with a folder and a slash lies in it.
+    """
+    each = func.json_each(bindparam(name, type_=Text)).table_valued(column("value", Text))
+    folder = each.c.value
+    # "0" comes after "/"; a range finds its rows by the index.
+    return select(folder, path).where(path > folder + "/", path < folder + "0")
+
+
 def texts(values: Sequence[str]) -> str:
     """Return texts as one value of a statement."""
     return json.dumps(list(values))

@@ -1,10 +1,21 @@
 """Alembic's entry: runs on the connection that `Database.migrate` hands over."""
 
+from typing import Any
+
 from alembic import context
 from farm.db.tables import metadata
 
+connection = context.config.attributes["connection"]
+
+
+def _is_here(item: Any, *_: Any) -> bool:
+    """Return whether this database is to have it."""
+    return bool(item.info.get("only", connection.dialect.name) == connection.dialect.name)
+
+
 context.configure(
-    connection=context.config.attributes["connection"],
+    connection=connection,
+    include_object=_is_here,
     target_metadata=metadata,
     render_as_batch=True,
 )
