@@ -10,7 +10,7 @@ from farm.db import accounts, ledger
 from farm.db.tables import accounts as account_table
 from farm.db.tables import claims, jobs, ledger_entries, ledger_postings
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, FREE_SECONDS_OF_A_TRY
-from farm.jobs.pricing import FREE_ENDING_SECONDS
+from farm.jobs.pricing import FREE_ENDING_SECONDS, FREE_WAITING_SECONDS
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from .conftest import Farm, send, spec
 from .paying import adds_up, heard, money, started, top_up, worked
 from .runners import FakeRunner, job_of, wait_for
+from .test_storage import fill
 
 # The machine costs one credit a second.
 
@@ -46,6 +47,40 @@ def test_time_counts_from_the_heartbeat_on_and_is_posted_with_the_frame(
     runner.finish("failed")
     assert job_of(ann)["credits"] == pytest.approx(30, abs=5)
     assert money(ann)[1] == pytest.approx(job_of(ann)["credits"])
+    adds_up(farm)
+
+
+def test_while_a_runner_only_waits_for_the_farm_its_time_is_free(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    runner = started(farm, ann)
+    worked(farm, 30)
+    heard(farm, 10)
+    assert runner.post("heartbeat", {"waiting_seconds": 6}).status_code == 200
+    assert job_of(ann)["credits"] == pytest.approx(34, abs=3)
+    heard(farm, 10)
+    # It cannot have waited for longer than it was silent: what was metered before stays.
+    assert runner.done(1, waiting_seconds=10_000).status_code == 204
+    assert job_of(ann)["credits"] == pytest.approx(34, abs=3)
+    adds_up(farm)
+
+
+@pytest.mark.parametrize(("full", "cost"), [(False, 40), (True, 30)])
+def test_only_a_full_disk_lets_a_runner_wait_for_long(
+    farm: Farm, ann: httpx.Client, full: bool, cost: float
+) -> None:
+    runner = started(farm, ann)
+    with farm.database.write() as connection:  # type: ignore[attr-defined]
+        # So much of its time was free before, and what is metered comes on top.
+        begun = datetime.now(UTC) - timedelta(seconds=FREE_WAITING_SECONDS + 45)
+        connection.execute(update(claims).values(created_at=begun))
+    worked(farm, 30)
+    heard(farm, 10)
+    if full:
+        fill(farm)
+    assert runner.post("heartbeat", {"waiting_seconds": 10}).status_code == 200
+    assert job_of(ann)["credits"] == pytest.approx(cost, abs=3)
+    assert runner.done_refused(1).status_code == 400
     adds_up(farm)
 
 

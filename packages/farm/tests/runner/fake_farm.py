@@ -38,6 +38,8 @@ class FakeFarm:
         self.frames: dict[int, FrameDone] = {}
         self.frame_times: dict[int, float] = {}
         self.beats: list[int | None] = []
+        self.waited: list[float] = []  # seconds, as heartbeats and then the frame tell
+        self.room, self.busy = True, False
         self.log = ""
         self.finishes: dict[str, Finish] = {}
         self.requests: list[ClaimRequest] = []
@@ -112,11 +114,15 @@ class FakeFarm:
         claim, what = match.groups()
         if claim in self.lost:
             return self._error(ErrorCode.CLAIM_LOST, "The claim is lost.")
+        if what == "frames" and self.busy:
+            return 503, "{}"
         if what == "frames" and FrameDone.model_validate_json(body).frame in self.taken:
             return self._error(ErrorCode.CONFLICT, "Another job has written it.")
         return 200, getattr(self, f"_{what}")(claim, body)
 
     def _blob(self, method: str, name: str, body: bytes):
+        if method == "PUT" and not self.room:
+            return self._error(ErrorCode.STORAGE_FULL, "The farm's disk is full.")
         if method == "GET":
             found = self.blobs.get(name)
             return (200, found) if found is not None else self._error(ErrorCode.NOT_FOUND, "gone")
@@ -126,7 +132,9 @@ class FakeFarm:
         return 204, b""
 
     def _heartbeat(self, claim: str, body: bytes) -> str:
-        self.beats.append(Heartbeat.model_validate_json(body).frame)
+        beat = Heartbeat.model_validate_json(body)
+        self.beats.append(beat.frame)
+        self.waited.append(beat.waiting_seconds)
         command = RunnerCommand.STOP if self.stop else RunnerCommand.CONTINUE
         if self.yields is True or (self.yields == "delivered" and self.frames):
             command = RunnerCommand.YIELD
@@ -137,6 +145,7 @@ class FakeFarm:
         for output in done.outputs:
             if len(self.blobs.get(output.hash, b"")) != output.size:
                 self.problems.append(f"{output.path} was reported before its bytes came")
+        self.waited.append(done.waiting_seconds)
         self.frames[done.frame] = done
         self.frame_times.setdefault(done.frame, time.monotonic())
         return "{}"

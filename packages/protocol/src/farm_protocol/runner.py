@@ -317,9 +317,14 @@ class RunnerCommand(StrEnum):
 
 
 class Heartbeat(Request):
-    """``frame``: of the claim, being rendered now; None between frames."""
+    """``frame``: of the claim, being rendered now; None between frames.
+
+    ``waiting_seconds``: how long the renderer has ended and the runner has waited for the farm to
+    take a result, up to now and without a break. It costs nothing, within bounds.
+    """
 
     frame: Int32 | None = None
+    waiting_seconds: Seconds = 0.0
 
 
 class HeartbeatAnswer(Answer):
@@ -345,6 +350,7 @@ class FrameDone(Request):
         flags: what its picture tells by itself. Those about other frames are ignored.
         picture: what the farm compares with the frames beside it; None when there is nothing to
             compare: a job that is done as a whole, a file that is no picture.
+        waiting_seconds: as of a `Heartbeat`.
     """
 
     frame: Int32
@@ -352,6 +358,7 @@ class FrameDone(Request):
     outputs: Annotated[list[OutputFile], FirstFault] = Field(min_length=1, max_length=MAX_OUTPUTS)
     flags: list[FrameFlag] = Field(default=[], max_length=len(FlagCode))
     picture: Picture | None = None
+    waiting_seconds: Seconds = 0.0
 
 
 MAX_CLAIM_LOG = 6_000_000

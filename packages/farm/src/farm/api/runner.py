@@ -116,12 +116,18 @@ async def _post_claim(call: _Call, request: ClaimRequest) -> Claim:
 
 
 async def _post_heartbeat(call: _Call, beat: Heartbeat) -> HeartbeatAnswer:
+    no_room = _has_no_room(call, beat.waiting_seconds)
     command = await call.write(
         lambda connection, caller, now: claims.heartbeat(
-            connection, caller, call.claim_id, beat.frame, now
+            connection, caller, call.claim_id, beat, now, no_room=no_room
         )
     )
     return HeartbeatAnswer(command=command)
+
+
+def _has_no_room(call: _Call, waiting: float) -> bool:
+    """Return whether the farm's disk is full: only asked when a runner waits."""
+    return waiting > 0 and call.context.room.is_full()
 
 
 async def _post_ready_soon(call: _Call, _: Heartbeat) -> HeartbeatAnswer:
@@ -132,9 +138,10 @@ async def _post_ready_soon(call: _Call, _: Heartbeat) -> HeartbeatAnswer:
 
 
 async def _post_frame(call: _Call, report: FrameDone) -> None:
+    no_room = _has_no_room(call, report.waiting_seconds)
     await call.write(
         lambda connection, caller, now: claims.frame_done(
-            connection, caller, call.claim_id, report, now
+            connection, caller, call.claim_id, report, now, no_room=no_room
         )
     )
     call.context.changes.notify()

@@ -28,6 +28,22 @@ def confirmed_seconds(last: datetime, now: datetime) -> float:
     return min(max(0.0, (now - last).total_seconds()), CLAIM_TIMEOUT_SECONDS)
 
 
+FREE_WAITING_SECONDS = 300.0
+"""Of a claim: so long a runner waits for a farm that does not answer. See `free_waiting`."""
+
+
+def free_waiting(told: float, free_before: float, no_room: bool) -> float:
+    """Return how much of the time since the last sign of life was the farm's own fault.
+
+    Parameters:
+        told: seconds for which its runner says that nothing was rendered and the farm did not take
+            a result.
+        free_before: seconds of the claim that were not charged before.
+        no_room: the farm knows that its disk is full: it may take hours until somebody makes room.
+    """
+    return told if no_room else min(told, max(0.0, FREE_WAITING_SECONDS - free_before))
+
+
 FREE_ENDING_SECONDS = 30.0
 """A renderer that has delivered all frames of its claim may take so long to end for nothing."""
 

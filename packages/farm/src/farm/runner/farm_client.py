@@ -136,21 +136,27 @@ class Farm:
         """Ask for frames."""
         return self._read(Claim, lambda: self._post("claims", request))
 
-    def heartbeat(self, claim_id: str, frame: int | None) -> RunnerCommand:
+    def heartbeat(
+        self, claim_id: str, frame: int | None, waiting_seconds: float = 0.0
+    ) -> RunnerCommand:
         """Tell that the claim is alive; tried once, since the next one follows soon.
+
+        Parameters:
+            waiting_seconds: see `farm_protocol.runner.Heartbeat`.
 
         Raises:
             FarmGoneError: no answer this time.
         """
-        return self._beat(f"claims/{claim_id}/heartbeat", frame)
+        beat = Heartbeat(frame=frame, waiting_seconds=waiting_seconds)
+        return self._beat(f"claims/{claim_id}/heartbeat", beat)
 
     def ready_soon(self) -> RunnerCommand:
         """Tell that the runner got further on the way to its first claim; tried once, too."""
-        return self._beat("heartbeat", None)
+        return self._beat("heartbeat", Heartbeat())
 
-    def _beat(self, path: str, frame: int | None) -> RunnerCommand:
+    def _beat(self, path: str, beat: Heartbeat) -> RunnerCommand:
         try:
-            response = self._post(path, Heartbeat(frame=frame))
+            response = self._post(path, beat)
             return HeartbeatAnswer.model_validate_json(_checked(response).content).command
         except (httpx.HTTPError, _RetryLaterError, ValidationError) as error:
             raise FarmGoneError(f"The farm does not answer: {error}") from error
@@ -218,9 +224,20 @@ class Farm:
 
         self._insist(get, _checked_elsewhere if elsewhere else _checked)
 
-    def frame_done(self, claim_id: str, done: FrameDone) -> None:
-        """Report a finished frame whose blobs were sent."""
-        self._insist(lambda: self._post(f"claims/{claim_id}/frames", done))
+    def frame_done(
+        self, claim_id: str, done: FrameDone, waiting: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """Report a finished frame whose blobs were sent.
+
+        Parameters:
+            waiting: returns ``waiting_seconds`` anew for each try.
+        """
+
+        def post() -> httpx.Response:
+            told = done.model_copy(update={"waiting_seconds": waiting()})
+            return self._post(f"claims/{claim_id}/frames", told)
+
+        self._insist(post)
 
     def log(self, claim_id: str, chunk: LogChunk) -> None:
         """Append to the claim's log."""

@@ -15,6 +15,7 @@ from farm_protocol.runner import (
     ClaimRequest,
     Finish,
     FrameDone,
+    Heartbeat,
     Outcome,
     OutputFile,
     RunnerCommand,
@@ -133,16 +134,25 @@ def _measured_times(request: ClaimRequest) -> JobColumns:
 
 
 def heartbeat(
-    connection: Connection, caller: Caller, claim_id: str, frame: int | None, now: datetime
+    connection: Connection,
+    caller: Caller,
+    claim_id: str,
+    beat: Heartbeat,
+    now: datetime,
+    *,
+    no_room: bool = False,
 ) -> RunnerCommand:
     """Note that the runner lives, and tell it what to do.
+
+    Parameters:
+        no_room: the farm's disk is full.
 
     Raises ClaimLostError, and InvalidRequestError for a frame that is not the claim's.
     """
     own = _own(caller, claim_id)
-    trust.check_frame(connection, caller.job, own, frame)
-    unposted = machine_time.unposted(own, now)
-    rows.touch(connection, own.id, now, frame, unposted)
+    trust.check_frame(connection, caller.job, own, beat.frame)
+    unposted = machine_time.unposted(own, now, beat.waiting_seconds, no_room=no_room)
+    rows.touch(connection, own.id, now, beat.frame, unposted)
     command = _command(connection, caller, now)
     # Who has delivered everything has had the time to end: nothing is lost with its renderer.
     overdue = own.delivered and unposted > FREE_ENDING_SECONDS
@@ -183,9 +193,18 @@ def _keep_token(connection: Connection, runner: RunnerRow, now: datetime) -> Non
 
 
 def frame_done(
-    connection: Connection, caller: Caller, claim_id: str, report: FrameDone, now: datetime
+    connection: Connection,
+    caller: Caller,
+    claim_id: str,
+    report: FrameDone,
+    now: datetime,
+    *,
+    no_room: bool = False,
 ) -> None:
     """Store a finished frame, its files and its price.
+
+    Parameters:
+        no_room: the farm's disk is full.
 
     Raises:
         ClaimLostError: the claim is not this runner's any more; nothing is charged.
@@ -214,7 +233,7 @@ def frame_done(
         files=report.outputs,
         now=now,
     )
-    seconds = machine_time.unposted(own, now)
+    seconds = machine_time.unposted(own, now, report.waiting_seconds, no_room=no_room)
     micros = machine_time.charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
     moved = rows.frame_finished(connection, own, report.frame, seconds, now)
     frame_health.note(connection, row, report)

@@ -8,12 +8,22 @@ from sqlalchemy import Connection
 from farm.accounts import credits
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobRow
-from farm.jobs.pricing import confirmed_seconds, machine_time_micros
+from farm.jobs.pricing import confirmed_seconds, free_waiting, machine_time_micros
 
 
-def unposted(own: ClaimRow, heard_at: datetime) -> float:
-    """Return the claim's time since its last charge, up to a sign of life that arrives now."""
-    return own.unposted_seconds + confirmed_seconds(own.heartbeat_at, heard_at)
+def unposted(
+    own: ClaimRow, heard_at: datetime, waiting: float = 0.0, *, no_room: bool = False
+) -> float:
+    """Return the claim's time since its last charge, up to a sign of life that arrives now.
+
+    Parameters:
+        waiting: seconds for which its runner, as it says, has only waited for the farm.
+        no_room: the farm's disk is full.
+    """
+    metered = own.seconds + own.unposted_seconds
+    free_before = (own.heartbeat_at - own.created_at).total_seconds() - metered
+    free = free_waiting(waiting, max(0.0, free_before), no_room)
+    return own.unposted_seconds + max(0.0, confirmed_seconds(own.heartbeat_at, heard_at) - free)
 
 
 def charge(

@@ -192,6 +192,7 @@ class ClaimRun:
             log.exception("Claim %s", self._claim_id)
             self._rendering.failure = Failure(f"The runner failed: {error!r}.", False)
             ended = Ended(None, None)
+        self._results.rendered()
         self._done.put(None)
         results.join()
         finish = self._finish(ended)
@@ -282,7 +283,8 @@ class ClaimRun:
         while not self._over.is_set() and self._fate.end is not End.LOST:
             begin = time.monotonic()
             try:
-                command = self._farm.heartbeat(self._claim_id, self._rendering.frame)
+                waiting = self._results.waiting_seconds()
+                command = self._farm.heartbeat(self._claim_id, self._rendering.frame, waiting)
                 answered = time.monotonic()
                 if command is RunnerCommand.YIELD:
                     self._yielding = True

@@ -1,7 +1,9 @@
 """Finished frames on their way to the farm: checked, measured, hashed, sent, reported."""
 
+import contextlib
 import itertools
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -77,6 +79,31 @@ class Results:
         self.sent: set[int] = set()
         self.failure: Failure | None = None
         self._noticed: dict[FlagCode, FrameFlag] = {}
+        self._rendered_at: float | None = None
+        self._asking_since: float | None = None
+
+    def rendered(self) -> None:
+        """The renderer has ended."""
+        self._rendered_at = time.monotonic()
+
+    def waiting_seconds(self) -> float:
+        """Return for how long nothing has been rendered and the farm has not taken a result.
+
+        May be asked from any thread.
+        """
+        since, rendered = self._asking_since, self._rendered_at
+        if since is None or rendered is None:
+            return 0.0
+        return time.monotonic() - max(since, rendered)
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Note how long the farm takes."""
+        self._asking_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._asking_since = None
 
     def send(self, frame: FrameFiles) -> None:
         """Check, send and report one frame; afterwards its files are removed.
@@ -87,7 +114,8 @@ class Results:
         try:
             paths, images = self._check(frame)
             noticed = _noticed(frame.frame, images)
-            outputs = [self._upload(name, path) for name, path in paths.items()]
+            with self._asking():
+                outputs = [self._upload(name, path) for name, path in paths.items()]
             if self._whole is not None:
                 self._collected |= {each.path: each for each in outputs}
                 self._seconds += frame.seconds
@@ -102,7 +130,8 @@ class Results:
                     flags=noticed,
                     picture=picture(images[0]) if images else None,
                 )
-                self._farm.frame_done(self._claim_id, done)
+                with self._asking():
+                    self._farm.frame_done(self._claim_id, done, self.waiting_seconds)
         except OutputError as error:
             self._fail(str(error), frame.frame)
         except TakenError as error:
@@ -138,7 +167,8 @@ class Results:
             flags=noticed,
         )
         try:
-            self._farm.frame_done(self._claim_id, done)
+            with self._asking():
+                self._farm.frame_done(self._claim_id, done, self.waiting_seconds)
         except TakenError as error:
             self._fail(str(error), self._whole, permanent=True)
         except RefusedError as error:
