@@ -12,7 +12,13 @@ from farm.db.tables import claims, log_chunks
 from farm.db.tables import runners as runner_table
 from farm.scheduler import trust
 from farm_protocol.hashing import new_hasher
-from farm_protocol.runner import MAX_CLAIM_LOG, MAX_OUTPUTS, MAX_PROGRAMS, Program
+from farm_protocol.runner import (
+    MAX_CLAIM_LOG,
+    MAX_OUTPUTS,
+    MAX_PROGRAMS,
+    HostLimits,
+    Program,
+)
 from sqlalchemy import func, select, update
 
 from .conftest import Farm, send, spec
@@ -49,6 +55,11 @@ def told(farm: Farm) -> set[tuple[str, str, str]]:
         return {(each.host, each.app, each.version) for each in hosts.everything(connection)}
 
 
+def held(farm: Farm) -> dict[str, HostLimits]:
+    with farm.database.read() as connection:
+        return hosts.limits(connection)
+
+
 def test_programs_are_believed_before_any_scene_ran_and_never_again(
     farm: Farm, ann: httpx.Client, thief: FakeRunner
 ) -> None:
@@ -66,6 +77,26 @@ def test_programs_are_believed_before_any_scene_ran_and_never_again(
     assert thief.claim(programs=[FAKE])
     assert versions(ann) == before
     assert told(farm) == {("node1", "blender", "3.4.1")}
+
+
+def test_what_a_runner_tells_of_nowhere_is_not_kept(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    limits = dict.fromkeys(HostLimits.model_fields, "kernel")
+    assert FakeRunner(farm).claim(programs=[FAKE], limits=limits)
+    assert told(farm) == set()
+    assert held(farm) == {}
+
+
+def test_limits_are_believed_before_any_scene_ran_and_never_again(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    runner = FakeRunner(farm, host="node1")
+    first = dict.fromkeys(HostLimits.model_fields, "kernel")
+    assert runner.claim(limits=first)
+    runner.finish("stopped")
+    assert runner.claim(limits=dict.fromkeys(HostLimits.model_fields, "watched"))
+    assert {host: each.model_dump() for host, each in held(farm).items()} == {"node1": first}
 
 
 def test_a_runner_stays_on_its_host(farm: Farm, ann: httpx.Client, thief: FakeRunner) -> None:
@@ -138,6 +169,18 @@ def test_only_the_newest_programs_of_a_host_are_remembered(farm: Farm, thief: Fa
         ("blender", "4.0"),
         ("nuke", "4.0"),
     }
+
+
+def test_a_program_is_not_forgotten_with_anothers_of_the_same_version(farm: Farm) -> None:
+    start = datetime.now(UTC)
+    older, newer = start - timedelta(seconds=1), start + timedelta(seconds=1)
+    others = [Program(app="blender", version=f"4.{n}") for n in range(1, MOST_OF_A_HOST)]
+    with farm.database.write() as connection:
+        hosts.report(connection, "node7", [Program(app="blender", version="4.0")], older)
+        hosts.report(connection, "node7", [Program(app="nuke", version="4.0")], newer)
+        hosts.report(connection, "node7", others, start)
+    kept = {("node7", each.app, each.version) for each in others}
+    assert told(farm) == kept | {("node7", "nuke", "4.0")}
 
 
 def test_it_reads_what_its_job_works_on_and_nothing_else_of_its_user(
