@@ -1,0 +1,149 @@
+"""Who is let in, told or cut off by what accepts connections, whoever really connects."""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+
+import pytest
+from envoy.process.listening import listen
+from envoy.web import callers
+from envoy.web.callers import MOST_STRANGERS, MOST_TOLD, TOLD_A_SECOND, Door
+from farm_protocol.sockets import CAN_TELL, Owners
+
+pytestmark = pytest.mark.skipif(not CAN_TELL, reason="only Linux tells")
+
+STRANGER = os.geteuid() + 60123
+LET_IN, TOLD, CUT_OFF = b"welcome", b"HTTP/1.1 403 Forbidden", b""
+
+
+class Welcoming(asyncio.Protocol):
+    """What those meet who are let in."""
+
+    def connection_made(self, transport):
+        transport.write(LET_IN)
+        transport.close()
+
+
+class Callers:
+    """Connections to a door, and whose it takes them for."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.uid: Callable[[], int | None] = lambda: STRANGER
+        self.now = 1000.0
+
+    def connect(self, host: str = "127.0.0.1") -> socket.socket:
+        """Return a connection that is on its way: it may be cut off before it is seen to stand."""
+        made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        made.setblocking(False)
+        made.connect_ex((host, self.port))
+        return made
+
+    async def heard(self, caller: socket.socket) -> bytes:
+        """Return the first line that a caller is answered."""
+        loop = asyncio.get_running_loop()
+        answer = b""
+        with caller:
+            try:
+                while part := await loop.sock_recv(caller, 65536):
+                    answer += part
+            except ConnectionError:
+                pass
+        return answer.partition(b"\r\n")[0]
+
+    async def ask(self, host: str = "127.0.0.1") -> bytes:
+        loop = asyncio.get_running_loop()
+        caller = self.connect(host)
+        try:
+            await loop.sock_sendall(caller, b"GET / HTTP/1.1\r\n\r\n")
+        except ConnectionError:
+            caller.close()
+            return CUT_OFF
+        return await self.heard(caller)
+
+
+@pytest.fixture
+async def door(monkeypatch) -> AsyncIterator[Callers]:
+    with listen(0) as listener:
+        made = Callers(listener.port)
+        monkeypatch.setattr(Owners, "of_connection", lambda *_: made.uid())
+        monkeypatch.setattr(callers, "time", SimpleNamespace(monotonic=lambda: made.now))
+        opened = Door(listener.sockets, Welcoming)
+        yield made
+        opened.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_owner_and_root_are_let_in_on_both_addresses(door, host):
+    for uid in (os.geteuid(), 0):
+        door.uid = lambda uid=uid: uid
+        assert await door.ask(host) == LET_IN
+    for uid in (STRANGER, None):
+        door.uid = lambda uid=uid: uid
+        assert await door.ask(host) == TOLD
+
+
+async def test_who_breaks_off_while_it_is_looked_up_is_not_let_in(door):
+    """Its address may be another socket's by the time at which the kernel is asked."""
+    caller = socket.socket()
+    caller.setblocking(False)
+    looked = asyncio.Event()
+
+    def break_off() -> int:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        caller.close()
+        looked.set()
+        return os.geteuid()
+
+    let_in: list[object] = []
+    door.uid = break_off
+    Welcoming.connection_made, real = let_in.append, Welcoming.connection_made
+    try:
+        caller.connect_ex(("127.0.0.1", door.port))
+        await looked.wait()
+        door.uid = lambda: STRANGER
+        assert await door.ask() == TOLD  # Whatever was begun before is over.
+    finally:
+        Welcoming.connection_made = real
+    assert let_in == []
+
+
+async def test_strangers_are_told_at_a_bounded_rate(door):
+    assert [await door.ask() for _ in range(MOST_TOLD + 3)] == [TOLD] * MOST_TOLD + [CUT_OFF] * 3
+    door.now += 2.0
+    more = int(2 * TOLD_A_SECOND)
+    assert [await door.ask() for _ in range(more + 1)] == [TOLD] * more + [CUT_OFF]
+    # What is not used up is not saved for ever.
+    door.now += 1e6
+    assert [await door.ask() for _ in range(MOST_TOLD + 1)] == [TOLD] * MOST_TOLD + [CUT_OFF]
+    door.uid = os.geteuid
+    assert await door.ask() == LET_IN
+
+
+async def test_strangers_who_say_nothing_are_few_and_do_not_stay(door, monkeypatch):
+    idle = [door.connect() for _ in range(MOST_STRANGERS)]
+    assert await door.ask() == CUT_OFF
+    # One that leaves makes room.
+    idle.pop().close()
+    while await door.ask() == CUT_OFF:
+        door.now += 1.0
+    monkeypatch.setattr(callers, "PATIENCE_SECONDS", 0.0)
+    assert await door.heard(door.connect()) == CUT_OFF
+    for each in idle:
+        each.close()
+
+
+async def test_a_closed_door_lets_nobody_in(door, monkeypatch):
+    with listen(0) as listener:
+        other = Door(listener.sockets, Welcoming)
+        other.close()
+        caller = Callers(listener.port)
+        made = caller.connect()
+        door.uid = os.geteuid
+        assert await door.ask() == LET_IN
+        with pytest.raises(BlockingIOError):
+            made.recv(1)
+        made.close()
