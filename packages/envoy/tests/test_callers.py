@@ -43,7 +43,10 @@ for number in range(200):
     asked = socket.create_connection(("127.0.0.1", ports[0]), 60)
     if number % 2:  # Closed with a reset: the kernel forgets it at once.
         asked.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    asked.sendall(request.encode())
+    try:
+        asked.sendall(request.encode())
+    except ConnectionError:
+        pass  # It was cut off before: so many are told no more.
     asked.close()
 """
 

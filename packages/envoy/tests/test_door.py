@@ -1,7 +1,7 @@
 """Who is let in, told or cut off by what accepts connections, whoever really connects."""
 
 import asyncio
-import os
+import errno
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +15,7 @@ from farm_protocol.sockets import CAN_TELL, Owners
 
 pytestmark = pytest.mark.skipif(not CAN_TELL, reason="only Linux tells")
 
-STRANGER = os.geteuid() + 60123
+OWNER, ROOT, STRANGER = 4711, 0, 60123
 LET_IN, TOLD, CUT_OFF = b"welcome", b"HTTP/1.1 403 Forbidden", b""
 
 
@@ -71,6 +71,7 @@ async def door(monkeypatch) -> AsyncIterator[Callers]:
         made = Callers(listener.port)
         monkeypatch.setattr(Owners, "of_connection", lambda *_: made.uid())
         monkeypatch.setattr(callers, "time", SimpleNamespace(monotonic=lambda: made.now))
+        monkeypatch.setattr(callers, "os", SimpleNamespace(geteuid=lambda: OWNER))
         opened = Door(listener.sockets, Welcoming)
         yield made
         opened.close()
@@ -78,7 +79,7 @@ async def door(monkeypatch) -> AsyncIterator[Callers]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_owner_and_root_are_let_in_on_both_addresses(door, host):
-    for uid in (os.geteuid(), 0):
+    for uid in (OWNER, ROOT):
         door.uid = lambda uid=uid: uid
         assert await door.ask(host) == LET_IN
     for uid in (STRANGER, None):
@@ -96,7 +97,7 @@ async def test_who_breaks_off_while_it_is_looked_up_is_not_let_in(door):
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         caller.close()
         looked.set()
-        return os.geteuid()
+        return OWNER
 
     let_in: list[object] = []
     door.uid = break_off
@@ -119,7 +120,7 @@ async def test_strangers_are_told_at_a_bounded_rate(door):
     # What is not used up is not saved for ever.
     door.now += 1e6
     assert [await door.ask() for _ in range(MOST_TOLD + 1)] == [TOLD] * MOST_TOLD + [CUT_OFF]
-    door.uid = os.geteuid
+    door.uid = lambda: OWNER
     assert await door.ask() == LET_IN
 
 
@@ -142,8 +143,38 @@ async def test_a_closed_door_lets_nobody_in(door, monkeypatch):
         other.close()
         caller = Callers(listener.port)
         made = caller.connect()
-        door.uid = os.geteuid
+        door.uid = lambda: OWNER
         assert await door.ask() == LET_IN
         with pytest.raises(BlockingIOError):
             made.recv(1)
         made.close()
+
+
+class OutOfDescriptors(socket.socket):
+    """A listener for whose connections the system has no descriptor."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.tried = 0
+        self.was_tried = asyncio.Event()
+
+    def accept(self):
+        self.tried += 1
+        self.was_tried.set()
+        raise OSError(errno.EMFILE, "no descriptor")
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_without_descriptors_nothing_is_tried_without_pause(monkeypatch, closed):
+    """Nor ever again once the door is closed."""
+    monkeypatch.setattr(callers, "SHORT_SECONDS", 0.0 if closed else 3600.0)
+    with listen(0) as listener, OutOfDescriptors(fileno=listener.sockets[0].detach()) as short:
+        door = Door([short], Welcoming)
+        with Callers(listener.port).connect():
+            await short.was_tried.wait()
+            if closed:
+                door.close()
+            for _ in range(20):
+                await asyncio.sleep(0)
+        door.close()
+        assert short.tried == 1

@@ -7,14 +7,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
+import httpx
 import pytest
 from envoy.errors import FarmAnswerError
 from envoy.farm import addresses
-from envoy.farm.addresses import Reach, origin, reach_of_host, ticket_url
+from envoy.farm.addresses import Reach, origin, reach_of_host, reach_of_peer, ticket_url
 from envoy.farm.client import FarmClient
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
 from farm_protocol.account import LoginRequest
 from farm_protocol.files import BlobRef, Ticket
+from httpcore import AsyncNetworkStream
 from other_users import own_address
 
 ELSEWHERE = "http://farm.example.com"
@@ -121,6 +123,16 @@ def test_a_password_in_the_users_own_address_of_the_farm_stays() -> None:
     farm = "https://user:secret@farm.example.com"
     url, is_own = ticket_url(farm, "/v1/blobs/x", Reach.EVERYBODY)
     assert (str(url), url.userinfo, is_own) == (f"{farm}/v1/blobs/x", b"user:secret", True)
+
+
+@pytest.mark.parametrize("gone", [{"server_addr"}, {"client_addr"}, {"server_addr", "client_addr"}])
+def test_of_a_connection_that_broke_off_nobody_knows_where_it_led(gone: set[str]) -> None:
+    class Broken(AsyncNetworkStream):
+        def get_extra_info(self, info: str) -> tuple[str, int] | None:
+            return None if info in gone else ("192.0.2.1", 80)
+
+    with pytest.raises(httpx.ReadError):
+        reach_of_peer(Broken())
 
 
 @pytest.fixture

@@ -281,3 +281,15 @@ async def test_parameters_of_the_project_are_shared_by_its_jobs(studio):
     assert first.params["of_the_studio"] == {"HOUDINI_PATH": "&"} == second.params["of_the_studio"]
     # The job's own come first.
     assert (first.params["frames"], second.params["frames"]) == ("1 3 1", "9")
+
+
+async def test_nothing_is_accepted_for_nobody(start):
+    """It would wait for ever, or for whoever signs in next."""
+    studio = await start()
+    studio.write("scene.blend")
+    upload = {"upload": [studio.body()["project_files"]]}
+    for path, body in (("/project-submit", studio.body()), ("/upload", upload)):
+        answer = await studio.http.post(path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+    await studio.sign_in()
+    assert (await studio.activity())["submissions"] == []

@@ -129,7 +129,6 @@ class Door:
     def _talk(
         self, protocol: Callable[[], asyncio.BaseProtocol], connection: socket.socket
     ) -> None:
-        connection.setblocking(False)
         talk = self._loop.connect_accepted_socket(protocol, connection)
         task = self._loop.create_task(talk)
         self._arriving.add(task)
