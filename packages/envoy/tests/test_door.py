@@ -87,6 +87,15 @@ async def test_owner_and_root_are_let_in_on_both_addresses(door, host):
         assert await door.ask(host) == TOLD
 
 
+async def test_who_has_said_all_already_is_let_in(door):
+    """A caller may close its half of the connection, and wait for the answer."""
+    door.uid = lambda: OWNER
+    caller = door.connect()
+    caller.sendall(b"GET / HTTP/1.1\r\n\r\n")
+    caller.shutdown(socket.SHUT_WR)
+    assert await door.heard(caller) == LET_IN
+
+
 async def test_who_breaks_off_while_it_is_looked_up_is_not_let_in(door):
     """Its address may be another socket's by the time at which the kernel is asked."""
     caller = socket.socket()
