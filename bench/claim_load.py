@@ -1,4 +1,7 @@
-"""Claims a second: runners claim frames and give them back, as fast as the farm lets them."""
+"""Claims a second: runners claim frames, deliver one and give back the rest, as fast as they can.
+
+A runner that delivers nothing is ended after some claims (`farm.scheduler.trust`).
+"""
 
 import asyncio
 import json
@@ -11,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from farm.db.opening import open_database
+from farm_protocol.hashing import new_hasher
 from rich.console import Console
 from rich.table import Table
 
@@ -22,8 +26,9 @@ from bench.main_job import cpu_seconds
 RUNNERS = 8
 SECONDS = 3.0
 """How long one run of claims lasts."""
-_SMALL = 2 * RUNNERS
-"""Frames of a job out of which the farm gives its runners one at a time."""
+_SMALL = 10_000
+"""Frames of the job while others wait: more than are delivered in all runs together."""
+_PICTURE = b"the file of all frames"
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,16 @@ class _Measured:
 
 
 def claims(console: Console, runs: int) -> None:
-    """Claims out of a small job, out of large ones, and while many other jobs wait."""
+    """Claims out of a job while many others wait, and out of larger ones."""
     for kind in DATABASES:
         table = Table(
             *("frames of the job", "other jobs", "frames a claim", "claims/s", "median call"),
             *("farm's CPU",),
-            title=f"Claims through the HTTP API on {kind}, {RUNNERS} runners",
+            title=f"Claims with a frame each through the HTTP API on {kind}, {RUNNERS} runners",
         )
         _add_rows(table, kind, runs)
         aim = {"SQLite": "1,000/s", "PostgreSQL": "2,000/s"}[kind]
-        table.add_row("aim", "", "", aim, "", "")
+        table.add_row("aim, of one frame each", "", "1", aim, "", "")
         console.print(table)
 
 
@@ -73,7 +78,7 @@ def _add_rows(table: Table, kind: str, runs: int) -> None:
         finally:
             house.close()
     rates, calls = Growing(lambda rate: f"{rate:,.1f}"), Growing(milliseconds)
-    for frames in SIZES:
+    for frames in (_SMALL, 10 * _SMALL):
         with tempfile.TemporaryDirectory() as folder, database_url(kind) as url:
             house = Barehouse(Path(folder), url)
             try:
@@ -103,25 +108,44 @@ def _measure(house: Barehouse, tokens: list[str], runs: int) -> _Measured:
 
 
 async def _claim_for(url: str, tokens: list[str], seconds: float) -> tuple[list[float], list[int]]:
-    """Let every runner claim and give back what it had; return each call's seconds, and
-    how many frames each claim had."""
+    """Let every runner claim, deliver a frame and give back the rest.
+
+    Returns the seconds of each call for a claim, and how many frames each claim had.
+    """
     until = time.perf_counter() + seconds
     taken: list[float] = []
     sizes: list[int] = []
 
     async def work(token: str) -> None:
         caller = await _Caller.connect(url, token)
+        folder = json.loads(await caller.call("GET", "/v1/runner/job"))["output_folder"]
+        picture = ""
         asks: dict[str, Any] = {}
         while time.perf_counter() < until:
             start = time.perf_counter()
             claim = json.loads(await caller.post("/v1/runner/claims", asks))
+            if claim["claim_id"] is None:
+                raise RuntimeError(f"The farm has ended a runner: {claim['reason']}")
             taken.append(time.perf_counter() - start)
             sizes.append(len(claim["frames"]))
+            picture = picture or await _send_picture(caller)
+            frame = claim["frames"][0]
+            file = {"path": f"{folder}/{frame}.png", "hash": picture, "size": len(_PICTURE)}
+            done = {"frame": frame, "seconds": 0.0, "outputs": [file]}
+            await caller.post(f"/v1/runner/claims/{claim['claim_id']}/frames", done)
             asks = {"ended": {"claim_id": claim["claim_id"], "finish": {"outcome": "stopped"}}}
         caller.close()
 
     await asyncio.gather(*(work(token) for token in tokens))
     return taken, sizes
+
+
+async def _send_picture(caller: "_Caller") -> str:
+    """Send the bytes of all frames and return their hash."""
+    hasher = new_hasher()
+    hasher.update(_PICTURE)
+    await caller.call("PUT", f"/v1/runner/blobs/{hasher.hexdigest()}", _PICTURE)
+    return hasher.hexdigest()
 
 
 class _Caller:
@@ -142,9 +166,12 @@ class _Caller:
 
     async def post(self, path: str, body: dict[str, Any]) -> bytes:
         """Return the answer's body; an error ends the benchmark."""
-        data = json.dumps(body).encode()
+        return await self.call("POST", path, json.dumps(body).encode())
+
+    async def call(self, method: str, path: str, data: bytes = b"") -> bytes:
+        """Do the same with any bytes."""
         self._writer.write(
-            f"POST {path} HTTP/1.1\r\nHost: farm\r\nContent-Type: application/json\r\n"
+            f"{method} {path} HTTP/1.1\r\nHost: farm\r\nContent-Type: application/json\r\n"
             f"Authorization: Bearer {self._token}\r\nContent-Length: {len(data)}\r\n\r\n".encode()
             + data
         )
