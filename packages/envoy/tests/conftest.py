@@ -1,12 +1,9 @@
 """Fixtures: a real Envoy over real HTTP, and a strict fake farm."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
@@ -14,11 +11,9 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 import envoy.farm.answers
 import envoy.farm.client
 import envoy.watch.follow
-from envoy.config import Settings
-from envoy.main import running
-from envoy.process.listening import listen
 from envoy_fake_farm import FakeFarm
 from envoy_machine import Machine
+from envoy_start import Start
 from envoy_studio import Studio
 
 
@@ -37,24 +32,11 @@ def farm(farm_server: FakeFarm) -> Iterator[FakeFarm]:
 
 
 @pytest.fixture
-async def start(tmp_path: Path, farm: FakeFarm) -> AsyncIterator[Callable[..., Any]]:
-    """Start an Envoy in this process: ``await start()``; again after ``await start.stop()``."""
-    stack = AsyncExitStack()
-
-    async def begin(**settings: Any) -> Studio:
-        chosen = Settings(
-            data_dir=tmp_path / "envoy", **({"port": 0, "farm_url": farm.url} | settings)
-        )
-        listener = stack.enter_context(listen(chosen.port))
-        port = listener.port
-        await stack.enter_async_context(running(chosen, listener))
-        address = f"http://127.0.0.1:{port}"
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=address, timeout=30))
-        return Studio(tmp_path, farm, http)
-
-    begin.stop = stack.aclose  # type: ignore[attr-defined]
-    async with stack:
-        yield begin
+async def start(tmp_path: Path, farm: FakeFarm) -> AsyncIterator[Start]:
+    """Start Envoys in this process, on one data folder."""
+    made = Start(tmp_path, farm)
+    yield made
+    await made.stop()
 
 
 @pytest.fixture
@@ -67,7 +49,7 @@ async def machine(tmp_path: Path, farm: FakeFarm) -> AsyncIterator[Machine]:
 
 
 @pytest.fixture
-async def studio(start: Callable[..., Any]) -> Studio:
+async def studio(start: Start) -> Studio:
     """An Envoy at which the artist is signed in."""
     made = await start()
     await made.sign_in()

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from envoy_studio import Studio
 
 
 @pytest.fixture
-async def described(studio) -> dict[str, Any]:
-    return (await studio.http.get("/envoy/openapi.json")).json()
+async def described(studio: Studio) -> dict[str, Any]:
+    found: dict[str, Any] = (await studio.http.get("/envoy/openapi.json")).json()
+    return found
 
 
 def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -19,7 +21,8 @@ def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def schema_of(answer: dict[str, Any]) -> dict[str, Any]:
-    return answer["content"]["application/json"]["schema"]
+    schema: dict[str, Any] = answer["content"]["application/json"]["schema"]
+    return schema
 
 
 def reached(schema: Any, described: dict[str, Any], seen: set[str]) -> Iterator[dict[str, Any]]:
@@ -39,7 +42,7 @@ def reached(schema: Any, described: dict[str, Any], seen: set[str]) -> Iterator[
     yield from reached(inside, described, seen)
 
 
-async def test_every_route_answers_a_model_through_and_through(described):
+async def test_every_route_answers_a_model_through_and_through(described: dict[str, Any]) -> None:
     found = dict(operations(described))
     assert len(found) > 15
     for route, operation in found.items():
@@ -53,14 +56,14 @@ async def test_every_route_answers_a_model_through_and_through(described):
             assert not is_open or isinstance(part["additionalProperties"], dict), (route, part)
 
 
-async def test_every_route_says_how_it_refuses(described):
+async def test_every_route_says_how_it_refuses(described: dict[str, Any]) -> None:
     for route, operation in operations(described):
         refused = operation["responses"]
         assert "422" not in refused, route
         assert schema_of(refused["default"]) == {"$ref": "#/components/schemas/ErrorBody"}, route
 
 
-async def test_published_answers_have_their_names_in_their_order(studio):
+async def test_published_answers_have_their_names_in_their_order(studio: Studio) -> None:
     """Byte for byte: who reads them may be a script of any age."""
     await studio.submitted()
 

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from blake3 import blake3
 from envoy_fake_farm import FakeFarm, Fault
-from envoy_studio import until
+from envoy_start import Start
+from envoy_studio import Studio, until
 from farm_protocol.errors import ErrorCode
 from starlette.responses import JSONResponse
 
@@ -44,7 +46,9 @@ class ObjectStore:
 
 
 @pytest.mark.parametrize("path", ["/bucket/blob?signature=x", "//{host}/bucket/blob"])
-async def test_a_ticket_of_another_address_gets_the_file_and_no_key(studio, path):
+async def test_a_ticket_of_another_address_gets_the_file_and_no_key(
+    studio: Studio, path: str
+) -> None:
     digest = blake3(b"scene").hexdigest()
     studio.write("scene.blend", b"scene")
     async with ObjectStore().serving() as store:
@@ -54,7 +58,7 @@ async def test_a_ticket_of_another_address_gets_the_file_and_no_key(studio, path
         studio.farm.faults = [Fault("POST", "/v1/blobs/missing", tickets, 1)]
         await studio.submit()
 
-        async def came():
+        async def came() -> object:
             return store.heads
 
         (head,) = await until(came)
@@ -70,13 +74,15 @@ async def test_a_ticket_of_another_address_gets_the_file_and_no_key(studio, path
     ("data", "size"),
     [(b"PIXELS", 6), (b"pixel", 6), (b"pixels!", 6), (b"", 6), (b"pixels", 5), (b"pixels", 7)],
 )
-async def test_other_bytes_than_the_announced_never_appear(studio, data, size):
+async def test_other_bytes_than_the_announced_never_appear(
+    studio: Studio, data: bytes, size: int
+) -> None:
     submission_id = await studio.submitted()
     name = blake3(b"pixels").hexdigest()
     studio.farm.output(submission_id, f"{OUT}/bad.png", data, blob_hash=name, size=size)
     studio.farm.output(submission_id, f"{OUT}/good.png", b"others")
 
-    async def failed():
+    async def failed() -> dict[str, Any] | None:
         downloads = (await studio.of(submission_id))["downloads"]
         return downloads if downloads["files_failed"] == 1 and downloads["files_done"] else None
 
@@ -85,7 +91,7 @@ async def test_other_bytes_than_the_announced_never_appear(studio, data, size):
     assert [path.name for path in studio.results.iterdir()] == ["good.png"]
 
 
-async def test_what_is_for_one_farm_is_never_sent_to_another(start, farm):
+async def test_what_is_for_one_farm_is_never_sent_to_another(start: Start, farm: FakeFarm) -> None:
     # The same e-mail address at both, and one data folder.
     studio = await start()
     await studio.sign_in()
@@ -130,6 +136,6 @@ async def test_what_is_for_one_farm_is_never_sent_to_another(start, farm):
     await until(lambda: (studio.results / "j.png").exists())
 
 
-def renamed(studio):
-    request = studio.body()["project_request"]
+def renamed(studio: Studio) -> dict[str, Any]:
+    request: dict[str, Any] = studio.body()["project_request"]
     return request | {"params": request["params"] | {"submission_name": "second"}}

@@ -10,13 +10,15 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from envoy.process.listening import listen
 from envoy.web.callers import Door
-from envoy_fake_farm import EMAIL, PASSWORD
+from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
+from envoy_machine import Machine, output_of
 from other_users import OTHER, PYTHON, envoy_command, needs_others, run_as_other
 
 pytestmark = needs_others
@@ -141,7 +143,10 @@ def request(port: int, method: str, path: str, body: str = "{}", *headers: str) 
 def as_other(calls: list[tuple[str, int, str]]) -> list[str]:
     done = subprocess.run(
         [PYTHON, "-c", ASK],
-        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"},
+        user=OTHER,
+        group=OTHER,
+        extra_groups=[],
+        cwd="/",
         input=json.dumps(calls),
         capture_output=True,
         text=True,
@@ -149,15 +154,16 @@ def as_other(calls: list[tuple[str, int, str]]) -> list[str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    answers: list[str] = json.loads(done.stdout)
+    return answers
 
 
-def port_of(machine) -> int:
+def port_of(machine: Machine) -> int:
     return int(machine.url.rsplit(":", 1)[1])
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
-async def test_no_route_answers_another_user(machine, host):
+async def test_no_route_answers_another_user(machine: Machine, host: str) -> None:
     port = port_of(machine)
     async with httpx.AsyncClient(base_url=machine.url, timeout=60) as http:
         described = (await http.get("/envoy/openapi.json")).json()
@@ -189,7 +195,7 @@ async def test_no_route_answers_another_user(machine, host):
     assert machine.farm.count("POST", "/v1/login") == 0
 
 
-async def test_nobody_is_let_in_by_running_away(machine):
+async def test_nobody_is_let_in_by_running_away(machine: Machine) -> None:
     """A socket that its process has closed shows no owner, or root as one."""
     port = port_of(machine)
     sign_in = json.dumps({"Username": EMAIL, "AccessKey": PASSWORD})
@@ -198,7 +204,7 @@ async def test_nobody_is_let_in_by_running_away(machine):
         assert (await http.get("/envoy/health")).json()["signed_in_as"] == ""
 
 
-async def test_nobody_is_let_in_by_leaving_their_port_to_somebody_else(machine):
+async def test_nobody_is_let_in_by_leaving_their_port_to_somebody_else(machine: Machine) -> None:
     """The kernel finds a socket by its addresses, and these may be the artist's own by then."""
     port = port_of(machine)
     sign_in = json.dumps({"Username": EMAIL, "AccessKey": PASSWORD})
@@ -211,16 +217,20 @@ async def test_nobody_is_let_in_by_leaving_their_port_to_somebody_else(machine):
     assert machine.farm.count("POST", "/v1/login") == 0
 
 
-async def test_idle_strangers_keep_nobody_out(machine):
+async def test_idle_strangers_keep_nobody_out(machine: Machine) -> None:
     strangers = await asyncio.create_subprocess_exec(
         *(PYTHON, "-c", WAIT, str(port_of(machine))),
-        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"},
+        user=OTHER,
+        group=OTHER,
+        extra_groups=[],
+        cwd="/",
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert await strangers.stdout.readline() == b"held\n"
+    assert await output_of(strangers).readline() == b"held\n"
     async with httpx.AsyncClient(base_url=machine.url, timeout=60) as http:
         assert (await http.get("/envoy/health")).status_code == 200
+    assert strangers.stdin is not None
     strangers.stdin.close()
     await strangers.wait()
 
@@ -229,15 +239,18 @@ async def strangers(*command: str) -> asyncio.subprocess.Process:
     """Return a process of another user that has printed its first line."""
     process = await asyncio.create_subprocess_exec(
         *(PYTHON, "-c", *command),
-        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"},
+        user=OTHER,
+        group=OTHER,
+        extra_groups=[],
+        cwd="/",
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert await process.stdout.readline()
+    assert await output_of(process).readline()
     return process
 
 
-async def test_who_connects_without_pause_shuts_nobody_out(machine):
+async def test_who_connects_without_pause_shuts_nobody_out(machine: Machine) -> None:
     port = port_of(machine)
     sign_in = json.dumps({"Username": EMAIL, "AccessKey": PASSWORD})
     flood = await strangers(FLOOD, str(port), request(port, "POST", "/auth", sign_in))
@@ -259,7 +272,7 @@ async def test_who_connects_without_pause_shuts_nobody_out(machine):
     not (SOMAXCONN.exists() and int(SOMAXCONN.read_text()) > 1000),
     reason="this system keeps no longer queue",
 )
-async def test_a_crowd_of_strangers_leaves_a_place_in_the_queue(machine):
+async def test_a_crowd_of_strangers_leaves_a_place_in_the_queue(machine: Machine) -> None:
     """Who finds no place there tries again after a second, and after more and more."""
     port = port_of(machine)
     machine.process.send_signal(signal.SIGSTOP)  # Nobody is accepted meanwhile.
@@ -275,7 +288,7 @@ async def test_a_crowd_of_strangers_leaves_a_place_in_the_queue(machine):
     assert late.startswith("HTTP/1.1 403")
 
 
-async def test_others_have_their_turns_while_strangers_are_sent_away():
+async def test_others_have_their_turns_while_strangers_are_sent_away() -> None:
     with listen(0) as listener:
         crowd = await strangers(CROWD, str(listener.port), "800", "hello")
         door = Door(listener.sockets, asyncio.Protocol)
@@ -292,12 +305,13 @@ async def test_others_have_their_turns_while_strangers_are_sent_away():
     assert set(answers) == {"cut off", "HTTP/1.1 403 "}
 
 
-async def test_a_lack_of_descriptors_passes():
+async def test_a_lack_of_descriptors_passes() -> None:
     """Nobody is accepted for a moment, and then those who have waited."""
-    came = asyncio.Queue()
+    came: asyncio.Queue[asyncio.Transport] = asyncio.Queue()
 
     class Caller(asyncio.Protocol):
-        def connection_made(self, transport):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
             came.put_nowait(transport)
 
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -320,7 +334,7 @@ async def test_a_lack_of_descriptors_passes():
 
 
 @pytest.fixture
-def others_folder():
+def others_folder() -> Iterator[Path]:
     """A folder of another user. Not below pytest's, which only root may enter."""
     folder = Path(tempfile.mkdtemp(prefix="envoy-of-another-user-"))
     os.chown(folder, OTHER, OTHER)
@@ -328,12 +342,22 @@ def others_folder():
     shutil.rmtree(folder)
 
 
-def test_an_ordinary_users_envoy_answers_its_user_and_root(others_folder, farm):
+def test_an_ordinary_users_envoy_answers_its_user_and_root(
+    others_folder: Path, farm: FakeFarm
+) -> None:
     options = ("--port", "0", "--data-dir", str(others_folder), "--farm", farm.url)
-    user = {"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"}
     command = envoy_command("up", *options)
-    with subprocess.Popen(command, **user, stdout=subprocess.PIPE, text=True) as envoy:
+    with subprocess.Popen(
+        command,
+        user=OTHER,
+        group=OTHER,
+        extra_groups=[],
+        cwd="/",
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as envoy:
         try:
+            assert envoy.stdout is not None
             line = envoy.stdout.readline()
             port = int(line.split("http://localhost:", 1)[1].split()[0])
             (own,) = as_other([("127.0.0.1", port, request(port, "GET", "/envoy/health"))])
@@ -345,7 +369,7 @@ def test_an_ordinary_users_envoy_answers_its_user_and_root(others_folder, farm):
             envoy.kill()
 
 
-def test_port_0_is_the_same_on_both_addresses(machine):
+def test_port_0_is_the_same_on_both_addresses(machine: Machine) -> None:
     port = port_of(machine)
     for host in ("127.0.0.1", "::1"):
         with socket.create_connection((host, port), 60) as asked:
@@ -353,7 +377,7 @@ def test_port_0_is_the_same_on_both_addresses(machine):
             assert asked.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_the_commands_ask_no_program_of_another_user():
+def test_the_commands_ask_no_program_of_another_user() -> None:
     pretend = subprocess.Popen(
         [PYTHON, "-c", PRETEND], user=OTHER, group=OTHER, stdout=subprocess.PIPE, cwd="/"
     )

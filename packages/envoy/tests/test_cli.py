@@ -7,17 +7,24 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import pytest
 from envoy.cli.tables import MOST_FRAMES, show, show_flagged
 from envoy.views.own import Activity
+from envoy_fake_farm import FakeFarm
 from farm_protocol.frames import Flag, Frame
 from rich.console import Console
 
+Up = tuple[subprocess.Popen[str], int, str]
+"""A process, its port and its first line."""
 
-def envoy(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+
+def envoy(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "envoy", *arguments]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, **options
@@ -25,7 +32,7 @@ def envoy(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def up(tmp_path, farm):
+def up(tmp_path: Path, farm: FakeFarm) -> Iterator[Up]:
     """A running Envoy: (process, port, first line)."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -33,11 +40,12 @@ def up(tmp_path, farm):
     command = [sys.executable, "-m", "envoy", "up", "--port", str(port), "--farm", farm.url]
     command += ["--data-dir", str(tmp_path / "envoy")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         yield process, port, process.stdout.readline()
         process.kill()
 
 
-def test_up_status_stop_and_second_starts(up, tmp_path, farm):
+def test_up_status_stop_and_second_starts(up: Up, tmp_path: Path, farm: FakeFarm) -> None:
     process, port, line = up
     data_dir = str(tmp_path / "envoy")
     assert f"http://localhost:{port}" in line
@@ -71,7 +79,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert envoy("--version").stdout == f"envoy {version('envoy-service')}\n"
 
 
-def test_a_port_of_another_program(tmp_path):
+def test_a_port_of_another_program(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         port = str(other.getsockname()[1])
@@ -82,7 +90,7 @@ def test_a_port_of_another_program(tmp_path):
     assert "Traceback" not in refused.stderr
 
 
-def test_a_data_folder_that_cannot_be(tmp_path):
+def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     refused = envoy("up", "--port", "0", "--data-dir", str(tmp_path / "file" / "below"))
     assert refused.returncode == 1
@@ -92,7 +100,7 @@ def test_a_data_folder_that_cannot_be(tmp_path):
     assert "Traceback" not in wrong.stderr
 
 
-def activity(message: str = "", **job) -> dict:
+def activity(message: str = "", **job: object) -> dict[str, object]:
     """What an Envoy answers that has one submission."""
     told = {
         "id": "1", "submission_id": "2", "project": "demo", "submission_name": "first",
@@ -120,7 +128,7 @@ def activity(message: str = "", **job) -> dict:
     }
 
 
-def test_the_table():
+def test_the_table() -> None:
     console = Console(width=120, record=True)
     show(Activity.model_validate(activity()), console)
     text = console.export_text()
@@ -139,16 +147,16 @@ def test_the_table():
 
 
 @pytest.mark.parametrize("command", ["status", "stop"])
-def test_what_answers_in_another_shape_is_one_message(command):
+def test_what_answers_in_another_shape_is_one_message(command: str) -> None:
     class Another(BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             body = json.dumps(activity() | {"submissions": [{"project": "demo"}]}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_):
+        def log_message(self, *_: object) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Another) as server:
@@ -160,7 +168,7 @@ def test_what_answers_in_another_shape_is_one_message(command):
     assert "Traceback" not in told.stderr
 
 
-def test_flagged_frames_are_told_one_by_one():
+def test_flagged_frames_are_told_one_by_one() -> None:
     frames = [
         Frame(
             number=n,
@@ -186,7 +194,9 @@ def test_flagged_frames_are_told_one_by_one():
         (None, ["journal", "cannot be used", "backup"]),
     ],
 )
-def test_a_journal_that_is_newer_or_damaged_is_one_message(tmp_path, farm, version, words):
+def test_a_journal_that_is_newer_or_damaged_is_one_message(
+    tmp_path: Path, farm: FakeFarm, version: int | None, words: list[str]
+) -> None:
     folder = tmp_path / "envoy"
     folder.mkdir()
     journal = folder / "journal.sqlite3"

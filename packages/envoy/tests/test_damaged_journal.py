@@ -2,9 +2,11 @@
 
 import json
 import sqlite3
+from pathlib import Path
 
 import pytest
 from envoy.errors import StartError
+from envoy_start import Start
 from envoy_studio import until
 
 OUT = "demo/render_results/out"
@@ -63,7 +65,7 @@ BAD = {
 TABLES = {"entries", "upload_files", "watches", "jobs", "downloads", "feeds", "hashes"}
 
 
-def test_every_table_is_among_them(tmp_path):
+def test_every_table_is_among_them(tmp_path: Path) -> None:
     from envoy.journal import Journal
 
     Journal(tmp_path / "journal").close()
@@ -77,7 +79,7 @@ def test_every_table_is_among_them(tmp_path):
 
 
 @pytest.mark.parametrize("statements", BAD.values(), ids=BAD)
-async def test_a_bad_row_stops_nothing(start, tmp_path, statements):
+async def test_a_bad_row_stops_nothing(start: Start, tmp_path: Path, statements: str) -> None:
     studio = await start()
     await studio.sign_in()
     good = await studio.submitted()
@@ -106,7 +108,7 @@ async def test_a_bad_row_stops_nothing(start, tmp_path, statements):
 
 
 @pytest.mark.parametrize("column", ["state", "created_at", "warnings"])
-async def test_what_was_left_out_is_named(start, tmp_path, column):
+async def test_what_was_left_out_is_named(start: Start, tmp_path: Path, column: str) -> None:
     studio = await start()
     await studio.sign_in()
     await studio.submitted()
@@ -122,7 +124,9 @@ async def test_what_was_left_out_is_named(start, tmp_path, column):
     assert json.dumps(activity)
 
 
-async def test_a_journal_with_bad_pages_is_told_of_in_a_message(start, tmp_path):
+async def test_a_journal_with_bad_pages_is_told_of_in_a_message(
+    start: Start, tmp_path: Path
+) -> None:
     studio = await start()
     await studio.sign_in()
     await studio.submitted()
@@ -143,7 +147,9 @@ async def test_a_journal_with_bad_pages_is_told_of_in_a_message(start, tmp_path)
     assert (await studio.http.get("/projects")).status_code == 200
 
 
-async def test_one_whose_tables_are_unreadable_is_refused_in_a_message(start, tmp_path):
+async def test_one_whose_tables_are_unreadable_is_refused_in_a_message(
+    start: Start, tmp_path: Path
+) -> None:
     await start()
     await start.stop()
     journal = tmp_path / "envoy" / "journal.sqlite3"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from envoy_fake_farm import FakeFarm
 from envoy_machine import Machine
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no modes")
@@ -21,8 +22,8 @@ def modes_of(data: Path) -> dict[str, int]:
 
 
 async def test_a_folder_that_its_user_shares_stays_shared_and_what_is_ours_is_private(
-    tmp_path, farm
-):
+    tmp_path: Path, farm: FakeFarm
+) -> None:
     data = tmp_path / "envoy"
     (data / "work").mkdir(parents=True)
     (data / "letter").touch()
@@ -52,7 +53,7 @@ async def test_a_folder_that_its_user_shares_stays_shared_and_what_is_ours_is_pr
             (data / name).chmod(0o666)
 
 
-def test_folders_of_others_are_not_taken_for_ours(tmp_path):
+def test_folders_of_others_are_not_taken_for_ours(tmp_path: Path) -> None:
     data = tmp_path / "envoy"
     (data / "logs").mkdir(parents=True)
     before = modes_of(tmp_path)

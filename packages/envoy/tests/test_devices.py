@@ -2,13 +2,11 @@
 
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from envoy.farm.devices import MOST, Devices
 from envoy_fake_farm import DEVICE, EMAIL, PASSWORD, FakeFarm
-from envoy_studio import Studio
+from envoy_start import Start
 
 TOKEN = "ab" * 32
 
@@ -76,9 +74,9 @@ def test_a_damaged_file_is_no_file(tmp_path: Path) -> None:
 
 
 async def test_the_right_password_shows_the_device_and_a_wrong_one_does_not(
-    start: Callable[..., Any], farm: FakeFarm
+    start: Start, farm: FakeFarm
 ) -> None:
-    studio: Studio = await start()
+    studio = await start()
     for password in (PASSWORD, "guess", PASSWORD):
         await studio.http.post("/auth", json={"Username": EMAIL, "AccessKey": password})
     first, guess, again = farm.devices

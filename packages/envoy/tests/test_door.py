@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from envoy.process.listening import listen
@@ -22,7 +23,8 @@ LET_IN, TOLD, CUT_OFF = b"welcome", b"HTTP/1.1 403 Forbidden", b""
 class Welcoming(asyncio.Protocol):
     """What those meet who are let in."""
 
-    def connection_made(self, transport):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
         transport.write(LET_IN)
         transport.close()
 
@@ -34,6 +36,9 @@ class Callers:
         self.port = port
         self.uid: Callable[[], int | None] = lambda: STRANGER
         self.now = 1000.0
+
+    def belong_to(self, uid: int | None) -> None:
+        self.uid = lambda: uid
 
     def connect(self, host: str = "127.0.0.1") -> socket.socket:
         """Return a connection that is on its way: it may be cut off before it is seen to stand."""
@@ -66,7 +71,7 @@ class Callers:
 
 
 @pytest.fixture
-async def door(monkeypatch) -> AsyncIterator[Callers]:
+async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callers]:
     with listen(0) as listener:
         made = Callers(listener.port)
         monkeypatch.setattr(Owners, "of_connection", lambda *_: made.uid())
@@ -78,16 +83,13 @@ async def door(monkeypatch) -> AsyncIterator[Callers]:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_owner_and_root_are_let_in_on_both_addresses(door, host):
-    for uid in (OWNER, ROOT):
-        door.uid = lambda uid=uid: uid
-        assert await door.ask(host) == LET_IN
-    for uid in (STRANGER, None):
-        door.uid = lambda uid=uid: uid
-        assert await door.ask(host) == TOLD
+async def test_owner_and_root_are_let_in_on_both_addresses(door: Callers, host: str) -> None:
+    for uid, expected in ((OWNER, LET_IN), (ROOT, LET_IN), (STRANGER, TOLD), (None, TOLD)):
+        door.belong_to(uid)
+        assert await door.ask(host) == expected
 
 
-async def test_who_has_said_all_already_is_let_in(door):
+async def test_who_has_said_all_already_is_let_in(door: Callers) -> None:
     """A caller may close its half of the connection, and wait for the answer."""
     door.uid = lambda: OWNER
     caller = door.connect()
@@ -96,7 +98,9 @@ async def test_who_has_said_all_already_is_let_in(door):
     assert await door.heard(caller) == LET_IN
 
 
-async def test_who_breaks_off_while_it_is_looked_up_is_not_let_in(door):
+async def test_who_breaks_off_while_it_is_looked_up_is_not_let_in(
+    door: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its address may be another socket's by the time at which the kernel is asked."""
     caller = socket.socket()
     caller.setblocking(False)
@@ -110,18 +114,16 @@ async def test_who_breaks_off_while_it_is_looked_up_is_not_let_in(door):
 
     let_in: list[object] = []
     door.uid = break_off
-    Welcoming.connection_made, real = let_in.append, Welcoming.connection_made
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(Welcoming, "connection_made", let_in.append)
         caller.connect_ex(("127.0.0.1", door.port))
         await looked.wait()
         door.uid = lambda: STRANGER
         assert await door.ask() == TOLD  # Whatever was begun before is over.
-    finally:
-        Welcoming.connection_made = real
     assert let_in == []
 
 
-async def test_strangers_are_told_at_a_bounded_rate(door):
+async def test_strangers_are_told_at_a_bounded_rate(door: Callers) -> None:
     assert [await door.ask() for _ in range(MOST_TOLD + 3)] == [TOLD] * MOST_TOLD + [CUT_OFF] * 3
     door.now += 2.0
     more = int(2 * TOLD_A_SECOND)
@@ -133,7 +135,9 @@ async def test_strangers_are_told_at_a_bounded_rate(door):
     assert await door.ask() == LET_IN
 
 
-async def test_strangers_who_say_nothing_are_few_and_do_not_stay(door, monkeypatch):
+async def test_strangers_who_say_nothing_are_few_and_do_not_stay(
+    door: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     idle = [door.connect() for _ in range(MOST_STRANGERS)]
     assert await door.ask() == CUT_OFF
     # One that leaves makes room.
@@ -146,7 +150,7 @@ async def test_strangers_who_say_nothing_are_few_and_do_not_stay(door, monkeypat
         each.close()
 
 
-async def test_a_closed_door_lets_nobody_in(door, monkeypatch):
+async def test_a_closed_door_lets_nobody_in(door: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
     with listen(0) as listener:
         other = Door(listener.sockets, Welcoming)
         other.close()
@@ -162,19 +166,21 @@ async def test_a_closed_door_lets_nobody_in(door, monkeypatch):
 class OutOfDescriptors(socket.socket):
     """A listener for whose connections the system has no descriptor."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.tried = 0
         self.was_tried = asyncio.Event()
 
-    def accept(self):
+    def accept(self) -> tuple[socket.socket, Any]:
         self.tried += 1
         self.was_tried.set()
         raise OSError(errno.EMFILE, "no descriptor")
 
 
 @pytest.mark.parametrize("closed", [False, True])
-async def test_without_descriptors_nothing_is_tried_without_pause(monkeypatch, closed):
+async def test_without_descriptors_nothing_is_tried_without_pause(
+    monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
     """Nor ever again once the door is closed."""
     monkeypatch.setattr(callers, "SHORT_SECONDS", 0.0 if closed else 3600.0)
     with listen(0) as listener, OutOfDescriptors(fileno=listener.sockets[0].detach()) as short:

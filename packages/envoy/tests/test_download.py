@@ -5,28 +5,32 @@ import errno
 import os
 import subprocess
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blake3 import blake3
 from envoy.journal import Download
 from envoy.watch.writing import PartFile
 from envoy_fake_farm import EMAIL, Fault
-from envoy_studio import until
+from envoy_studio import Studio, until
 from farm_protocol.jobs import JobState
 
 OUT = "demo/render_results/out"
 
 
-async def settled(studio, submission_id, **counts):
-    async def reached():
+async def settled(studio: Studio, submission_id: str, **counts: object) -> dict[str, Any]:
+    async def reached() -> dict[str, Any] | None:
         downloads = (await studio.of(submission_id))["downloads"]
         return downloads if all(downloads[key] == n for key, n in counts.items()) else None
 
-    return await until(reached)
+    downloads: dict[str, Any] = await until(reached)
+    return downloads
 
 
-async def test_results_land_within_a_moment(studio):
+async def test_results_land_within_a_moment(studio: Studio) -> None:
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/warm.png", b"warm")
     await settled(studio, submission_id, files_done=1)
@@ -41,7 +45,7 @@ async def test_results_land_within_a_moment(studio):
     assert parts(studio.root) == []
 
 
-async def test_many_and_large_results(studio):
+async def test_many_and_large_results(studio: Studio) -> None:
     submission_id = await studio.submitted()
     large = os.urandom(5_000_000)
     studio.farm.output(submission_id, f"{OUT}/large.exr", large)
@@ -52,7 +56,9 @@ async def test_many_and_large_results(studio):
     assert (studio.results / "199.png").read_bytes() == b"frame 199"
 
 
-async def test_results_that_no_watch_wants_and_foreign_ones_stay_on_the_farm(studio):
+async def test_results_that_no_watch_wants_and_foreign_ones_stay_on_the_farm(
+    studio: Studio,
+) -> None:
     submission_id = await studio.submitted(
         watch_files={"/demo/render_results/out/.+[.]png": str(studio.results)}
     )
@@ -63,12 +69,12 @@ async def test_results_that_no_watch_wants_and_foreign_ones_stay_on_the_farm(stu
     assert [path.name for path in studio.results.iterdir()] == ["a.png"]
 
 
-async def test_the_same_result_again_costs_nothing_and_a_newer_one_replaces(studio):
+async def test_the_same_result_again_costs_nothing_and_a_newer_one_replaces(studio: Studio) -> None:
     submission_id = await studio.submitted()
     for data in (b"one", b"one", b"two"):
         studio.farm.output(submission_id, f"{OUT}/f.png", data)
         target = studio.results / "f.png"
-        await until(lambda d=data, t=target: t.exists() and t.read_bytes() == d)
+        await until(partial(holds, target, data))
         await settled(studio, submission_id, files_done=1, files_total=1)
     assert studio.farm.count("GET", "/v1/blobs/") == 2
     target.unlink()
@@ -76,7 +82,7 @@ async def test_the_same_result_again_costs_nothing_and_a_newer_one_replaces(stud
     await until(target.exists)
 
 
-async def test_a_file_that_is_there_already_is_not_fetched(studio):
+async def test_a_file_that_is_there_already_is_not_fetched(studio: Studio) -> None:
     submission_id = await studio.submitted()
     studio.results.mkdir()
     (studio.results / "f.png").write_bytes(b"same")
@@ -85,7 +91,7 @@ async def test_a_file_that_is_there_already_is_not_fetched(studio):
     assert studio.farm.count("GET", "/v1/blobs/") == 0
 
 
-async def test_a_later_submission_into_the_same_folder_wins(studio):
+async def test_a_later_submission_into_the_same_folder_wins(studio: Studio) -> None:
     first = await studio.submitted()
     second = await studio.submitted()
     studio.farm.output(first, f"{OUT}/f.png", b"first")
@@ -95,7 +101,7 @@ async def test_a_later_submission_into_the_same_folder_wins(studio):
     assert (studio.results / "f.png").read_bytes() == b"second"
 
 
-async def test_another_farm_behind_the_same_address_is_read_from_the_start(studio):
+async def test_another_farm_behind_the_same_address_is_read_from_the_start(studio: Studio) -> None:
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/a.png", b"a")
     await settled(studio, submission_id, files_done=1)
@@ -108,7 +114,7 @@ async def test_another_farm_behind_the_same_address_is_read_from_the_start(studi
 
 
 @pytest.mark.parametrize("kind", ["drop", "internal", "corrupt"])
-async def test_passing_trouble_only_delays(studio, kind):
+async def test_passing_trouble_only_delays(studio: Studio, kind: str) -> None:
     submission_id = await studio.submitted()
     studio.farm.faults = [Fault("GET", "/v1/blobs/", kind, 2)]
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
@@ -118,14 +124,14 @@ async def test_passing_trouble_only_delays(studio, kind):
 
 
 @pytest.mark.parametrize("kind", ["drop", "internal"])
-async def test_trouble_of_the_feed_only_delays(studio, kind):
+async def test_trouble_of_the_feed_only_delays(studio: Studio, kind: str) -> None:
     studio.farm.faults = [Fault("GET", "/v1/changes", kind, 2)]
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     await settled(studio, submission_id, files_done=1)
 
 
-async def test_a_result_that_the_farm_lost_is_said_so(studio):
+async def test_a_result_that_the_farm_lost_is_said_so(studio: Studio) -> None:
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels", blob_hash="0" * 64)
     studio.farm.blobs.clear()
@@ -148,7 +154,7 @@ async def test_a_result_that_the_farm_lost_is_said_so(studio):
         ".",
     ],
 )
-async def test_a_malicious_farm_cannot_leave_the_folder(studio, path):
+async def test_a_malicious_farm_cannot_leave_the_folder(studio: Studio, path: str) -> None:
     submission_id = await studio.submitted()
     before = files(studio.root)
     studio.farm.output(submission_id, f"{OUT}/{path}", b"evil")
@@ -160,7 +166,7 @@ async def test_a_malicious_farm_cannot_leave_the_folder(studio, path):
     assert Path("/escaped.png") not in files(Path("/"), "*")
 
 
-async def test_a_link_out_of_the_folder_is_not_followed(studio):
+async def test_a_link_out_of_the_folder_is_not_followed(studio: Studio) -> None:
     submission_id = await studio.submitted()
     outside = studio.root / "outside"
     outside.mkdir()
@@ -176,7 +182,7 @@ async def test_a_link_out_of_the_folder_is_not_followed(studio):
     assert not (studio.results / "file").is_symlink()
 
 
-async def test_more_bytes_than_announced_are_cut_off(studio):
+async def test_more_bytes_than_announced_are_cut_off(studio: Studio) -> None:
     submission_id = await studio.submitted()
     data = b"x" * 100_000
     studio.farm.output(submission_id, f"{OUT}/f.png", data, blake3(data).hexdigest(), size=10)
@@ -184,14 +190,14 @@ async def test_more_bytes_than_announced_are_cut_off(studio):
     assert files(studio.results) == set()
 
 
-async def test_a_folder_that_cannot_be_written_holds_up_only_itself(studio):
+async def test_a_folder_that_cannot_be_written_holds_up_only_itself(studio: Studio) -> None:
     blocked, free = studio.root / "blocked", studio.root / "free"
     blocked.write_bytes(b"a file stands where the folder should be")
     submission_id = await studio.submitted(watch_files={".+": str(blocked), ".*": str(free)})
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     await until((free / "f.png").exists)
 
-    async def said():
+    async def said() -> object:
         downloads = (await studio.of(submission_id))["downloads"]
         return str(blocked) in downloads["message"] and downloads
 
@@ -204,7 +210,7 @@ async def test_a_folder_that_cannot_be_written_holds_up_only_itself(studio):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MiB."""
     folder = tmp_path / "small"
     folder.mkdir()
@@ -215,7 +221,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-async def test_a_full_disk_loses_nothing(studio, small_disk: Path):
+async def test_a_full_disk_loses_nothing(studio: Studio, small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"x" * 900_000)
     results = small_disk / "results"
@@ -224,7 +230,7 @@ async def test_a_full_disk_loses_nothing(studio, small_disk: Path):
     for name, data in frames.items():
         studio.farm.output(submission_id, f"{OUT}/{name}", data)
 
-    async def said():
+    async def said() -> object:
         return "is full" in (await studio.of(submission_id))["downloads"]["message"]
 
     await until(said)
@@ -235,7 +241,9 @@ async def test_a_full_disk_loses_nothing(studio, small_disk: Path):
     assert parts(results) == []
 
 
-async def test_a_full_disk_is_tried_by_one_download_at_a_time(studio, monkeypatch):
+async def test_a_full_disk_is_tried_by_one_download_at_a_time(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bad, good = studio.root / "bad", studio.root / "good"
     full = {str(bad)}
 
@@ -259,11 +267,15 @@ async def test_a_full_disk_is_tried_by_one_download_at_a_time(studio, monkeypatc
     # One is being tried, for as long as we like. The other folder's results come meanwhile.
     for number in range(5):
         studio.farm.output(submission_id, f"{OUT}/good/{number}.png", b"good %d" % number)
-        await until(lambda name=f"good/{number}.png": (good / name).exists())
+        await until((good / f"good/{number}.png").exists)
     assert [each.times for each in tries].count(0) == 1
     full.clear()
     studio.farm.released.set()
     await settled(studio, submission_id, files_done=8, files_failed=0, message="")
+
+
+def holds(path: Path, data: bytes) -> bool:
+    return path.exists() and path.read_bytes() == data
 
 
 def files(root: Path, pattern: str = "**/*") -> set[Path]:
@@ -274,19 +286,19 @@ def parts(root: Path) -> list[Path]:
     return list(root.rglob("*.part"))
 
 
-async def test_jobs_follow_the_feed(studio):
+async def test_jobs_follow_the_feed(studio: Studio) -> None:
     submission_id = await studio.submitted()
     _, submission = studio.farm.submissions[submission_id]
     done = submission.jobs[0].model_copy(update={"state": JobState.COMPLETED})
     studio.farm.emit(EMAIL, done)
 
-    async def seen():
+    async def seen() -> object:
         return (await studio.of(submission_id))["jobs"][0]["state"] == "completed"
 
     await until(seen)
 
 
-async def test_a_locked_out_account_does_not_hold_up_another(studio):
+async def test_a_locked_out_account_does_not_hold_up_another(studio: Studio) -> None:
     first = await studio.submitted()
     studio.farm.faults = [Fault("GET", "/v1/blobs/", "not_authenticated", 6)]
     for number in range(6):
@@ -304,7 +316,7 @@ async def test_a_locked_out_account_does_not_hold_up_another(studio):
     await settled(studio, first, files_done=6)
 
 
-async def test_a_second_sign_in_does_not_end_the_watching(studio):
+async def test_a_second_sign_in_does_not_end_the_watching(studio: Studio) -> None:
     # A login withdraws the key of the one before, with which the farm is being asked just then.
     submission_id = await studio.submitted()
     studio.farm.faults = [Fault("GET", "/v1/changes", "hold")]

@@ -9,21 +9,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from envoy_studio import until
+from envoy_start import Start
+from envoy_studio import Studio, until
 
 OUT = "demo/render_results/out"
 FILES = 900
 LONG_SECONDS = 120.0
 
 
-async def settled(studio, submission_id, **counts):
-    async def reached():
+async def settled(studio: Studio, submission_id: str, **counts: int) -> dict[str, Any]:
+    async def reached() -> dict[str, Any] | None:
         downloads = (await studio.of(submission_id))["downloads"]
         return downloads if all(downloads[key] == n for key, n in counts.items()) else None
 
-    return await until(reached)
+    downloads: dict[str, Any] = await until(reached)
+    return downloads
 
 
 @contextmanager
@@ -45,7 +48,9 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
-async def test_folders_that_are_exchanged_for_links_lead_nothing_outside(studio, monkeypatch):
+async def test_folders_that_are_exchanged_for_links_lead_nothing_outside(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A folder that is just missing makes its downloads pause.
     monkeypatch.setattr("envoy.watch.lanes.pause_seconds", lambda failures: 0.001)
     submission_id = await studio.submitted()
@@ -72,7 +77,7 @@ async def test_folders_that_are_exchanged_for_links_lead_nothing_outside(studio,
         for number in range(FILES):
             studio.farm.output(submission_id, f"{OUT}/sub/{number}.png", b"frame %d" % number)
 
-        async def attended():
+        async def attended() -> object:
             downloads = (await studio.of(submission_id))["downloads"]
             settled = downloads["files_done"] + downloads["files_failed"]
             return settled >= FILES // 2 and exchanged > 10
@@ -81,7 +86,7 @@ async def test_folders_that_are_exchanged_for_links_lead_nothing_outside(studio,
     assert list(outside.iterdir()) == []
     # Now that it holds still, everything that was not refused comes.
 
-    async def all_settled():
+    async def all_settled() -> object:
         downloads = (await studio.of(submission_id))["downloads"]
         return downloads["files_done"] + downloads["files_failed"] == FILES and downloads
 
@@ -94,7 +99,7 @@ async def test_folders_that_are_exchanged_for_links_lead_nothing_outside(studio,
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
-async def test_the_download_folder_itself_may_be_a_link(studio):
+async def test_the_download_folder_itself_may_be_a_link(studio: Studio) -> None:
     real = studio.root / "real"
     real.mkdir()
     studio.results.symlink_to(real)
@@ -104,20 +109,21 @@ async def test_the_download_folder_itself_may_be_a_link(studio):
     assert (real / "sub" / "f.png").read_bytes() == b"pixels"
 
 
-async def paused(studio, words: str) -> str:
-    async def said():
+async def paused(studio: Studio, words: str) -> str:
+    async def said() -> object:
         message = (await studio.activity())["waiting_for"]
         return words in message and message
 
-    return await until(said)
+    message: str = await until(said)
+    return message
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
 @pytest.mark.parametrize("above", [False, True])
 @pytest.mark.parametrize("started", [False, True])
 async def test_a_link_in_the_place_of_the_download_folder_is_not_followed(
-    studio, monkeypatch, above, started
-):
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, above: bool, started: bool
+) -> None:
     monkeypatch.setattr("envoy.watch.lanes.pause_seconds", lambda failures: 0.01)
     folder = studio.root / "show" / "results"
     exchanged = folder.parent if above else folder
@@ -147,8 +153,8 @@ async def test_a_link_in_the_place_of_the_download_folder_is_not_followed(
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
 async def test_a_link_that_takes_the_place_of_the_download_folder_while_frames_come(
-    studio, monkeypatch
-):
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("envoy.watch.lanes.pause_seconds", lambda failures: 0.001)
     submission_id = await studio.submitted()
     outside = studio.root / "outside"
@@ -174,7 +180,7 @@ async def test_a_link_that_takes_the_place_of_the_download_folder_while_frames_c
     files = itertools.count(1)
     with meanwhile(exchange):
 
-        async def attended():
+        async def attended() -> object:
             studio.farm.output(submission_id, f"{OUT}/{next(files)}.png", b"pixels")
             done = (await studio.of(submission_id))["downloads"]["files_done"]
             return done > FILES // 16 and exchanged > 10
@@ -186,7 +192,9 @@ async def test_a_link_that_takes_the_place_of_the_download_folder_while_frames_c
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
-async def test_a_link_to_the_download_folder_counts_as_it_was_when_the_job_was_submitted(studio):
+async def test_a_link_to_the_download_folder_counts_as_it_was_when_the_job_was_submitted(
+    studio: Studio,
+) -> None:
     real, other = studio.root / "real", studio.root / "other"
     real.mkdir()
     other.mkdir()
@@ -206,7 +214,7 @@ async def test_a_link_to_the_download_folder_counts_as_it_was_when_the_job_was_s
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
-async def test_downloads_of_an_older_envoy_go_on(studio, start):
+async def test_downloads_of_an_older_envoy_go_on(studio: Studio, start: Start) -> None:
     # Its journal does not say where the folder of a watch led, and messages were called otherwise.
     real = studio.root / "real"
     real.mkdir()
@@ -214,7 +222,7 @@ async def test_downloads_of_an_older_envoy_go_on(studio, start):
     submission_id = await studio.submitted()
     studio.farm.change(f"{submission_id}-0", message="Waits.")
 
-    async def told():
+    async def told() -> object:
         return [job["message"] for job in (await studio.of(submission_id))["jobs"]] == ["Waits."]
 
     await until(told)
@@ -234,7 +242,9 @@ async def test_downloads_of_an_older_envoy_go_on(studio, start):
 
 
 @pytest.mark.parametrize("anew", [False, True])
-async def test_a_download_folder_may_be_cleared_away_and_made_anew(studio, anew):
+async def test_a_download_folder_may_be_cleared_away_and_made_anew(
+    studio: Studio, anew: bool
+) -> None:
     # Another folder on the disk, in the same place.
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
@@ -248,7 +258,7 @@ async def test_a_download_folder_may_be_cleared_away_and_made_anew(studio, anew)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
-async def test_a_link_to_a_neighbour_is_not_followed_either(studio):
+async def test_a_link_to_a_neighbour_is_not_followed_either(studio: Studio) -> None:
     (studio.results / "final").mkdir(parents=True)
     (studio.results / "sub").symlink_to("final")
     submission_id = await studio.submitted()
@@ -282,7 +292,9 @@ def _lost_link(path: Path, outside: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="has no such files")
 @pytest.mark.parametrize("data", [b"", b"precious", b"pixels"])
 @pytest.mark.parametrize("put", [_fifo, _socket, _link_outside, _link_to_zeros, _lost_link])
-async def test_whatever_stands_in_the_place_of_a_result_is_replaced(studio, put, data):
+async def test_whatever_stands_in_the_place_of_a_result_is_replaced(
+    studio: Studio, put: Callable[[Path, Path], None], data: bytes
+) -> None:
     # Of the size of what the link leads to, and of the size that devices say they have.
     outside = studio.root / "precious"
     outside.write_bytes(b"precious")
@@ -296,7 +308,7 @@ async def test_whatever_stands_in_the_place_of_a_result_is_replaced(studio, put,
     assert outside.read_bytes() == b"precious"
 
 
-async def test_a_folder_in_the_place_of_a_result_fails_it_alone(studio):
+async def test_a_folder_in_the_place_of_a_result_fails_it_alone(studio: Studio) -> None:
     (studio.results / "f.png").mkdir(parents=True)
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
@@ -307,7 +319,9 @@ async def test_a_folder_in_the_place_of_a_result_fails_it_alone(studio):
 
 
 @pytest.mark.parametrize("first", ["a", "a/b"])
-async def test_a_result_beside_one_that_is_its_folder_fails_alone(studio, first):
+async def test_a_result_beside_one_that_is_its_folder_fails_alone(
+    studio: Studio, first: str
+) -> None:
     (second,) = {"a", "a/b"} - {first}
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/{first}", b"pixels")
@@ -321,7 +335,7 @@ async def test_a_result_beside_one_that_is_its_folder_fails_alone(studio, first)
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
 @pytest.mark.parametrize("named", [False, True])
-async def test_a_link_in_a_project_is_no_folder_for_results(studio, named):
+async def test_a_link_in_a_project_is_no_folder_for_results(studio: Studio, named: bool) -> None:
     # Whoever made the project may have put it there.
     home = studio.root / "home"
     home.mkdir()
@@ -353,7 +367,9 @@ SPELLINGS = {
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/root"), reason="Linux spells so")
 @pytest.mark.parametrize("spelling", SPELLINGS)
-async def test_a_link_in_the_project_leads_no_watch_out_however_it_is_spelled(studio, spelling):
+async def test_a_link_in_the_project_leads_no_watch_out_however_it_is_spelled(
+    studio: Studio, spelling: str
+) -> None:
     root = studio.root
     for folder in ("real/demo", "real/other", "home"):
         (root / folder).mkdir(parents=True)

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import psutil
@@ -59,13 +61,13 @@ server.serve_forever()
 """
 
 
-def command(folder, stay: bool = False) -> list[str]:
+def command(folder: Path, stay: bool = False) -> list[str]:
     source = FARM.replace("STAY", str(stay)).replace("PORT", "0")
     return [sys.executable, "-c", source, "serve", "--data-dir", str(folder), "--embedded"]
 
 
 @asynccontextmanager
-async def envoy(tmp_path, farm_command):
+async def envoy(tmp_path: Path, farm_command: list[str]) -> AsyncIterator[httpx.AsyncClient]:
     with listen(0) as listener:
         address = f"http://127.0.0.1:{listener.port}"
         settings = Settings(data_dir=tmp_path, port=0)
@@ -76,11 +78,11 @@ async def envoy(tmp_path, farm_command):
             yield http
 
 
-def farm_pid(tmp_path) -> int:
-    return json.loads((tmp_path / "farm" / "farm.json").read_text())["pid"]
+def farm_pid(tmp_path: Path) -> int:
+    return int(json.loads((tmp_path / "farm" / "farm.json").read_text())["pid"])
 
 
-async def test_started_and_stopped(tmp_path):
+async def test_started_and_stopped(tmp_path: Path) -> None:
     async with envoy(tmp_path, command(tmp_path / "farm")) as http:
         # A call that comes before the farm is ready waits for it.
         assert (await http.get("/products")).json() == []
@@ -90,7 +92,7 @@ async def test_started_and_stopped(tmp_path):
     assert not psutil.pid_exists(pid)
 
 
-async def test_restarted_when_it_dies(tmp_path):
+async def test_restarted_when_it_dies(tmp_path: Path) -> None:
     async with envoy(tmp_path, command(tmp_path / "farm")) as http:
         await http.get("/products")
         first = farm_pid(tmp_path)
@@ -98,7 +100,7 @@ async def test_restarted_when_it_dies(tmp_path):
         await until(lambda: farm_pid(tmp_path) != first)
         assert (await http.get("/products")).json() == []
 
-        async def quiet():
+        async def quiet() -> object:
             return (await http.get("/envoy/activity")).json()["waiting_for"] == ""
 
         await until(quiet)
@@ -106,7 +108,7 @@ async def test_restarted_when_it_dies(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="processes are not adopted elsewhere")
-async def test_adopted_and_stopped(tmp_path):
+async def test_adopted_and_stopped(tmp_path: Path) -> None:
     orphan = await asyncio.create_subprocess_exec(
         *command(tmp_path / "farm", stay=True),
         stdin=subprocess.DEVNULL,
@@ -120,7 +122,7 @@ async def test_adopted_and_stopped(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="processes are not adopted elsewhere")
-async def test_a_call_outlives_the_end_of_an_adopted_farm(tmp_path):
+async def test_a_call_outlives_the_end_of_an_adopted_farm(tmp_path: Path) -> None:
     orphan = await asyncio.create_subprocess_exec(
         *command(tmp_path / "farm", stay=True),
         stdin=subprocess.DEVNULL,
@@ -136,7 +138,7 @@ async def test_a_call_outlives_the_end_of_an_adopted_farm(tmp_path):
         assert farm_pid(tmp_path) != orphan.pid
 
 
-async def test_a_farm_of_another_folder_is_not_adopted(tmp_path):
+async def test_a_farm_of_another_folder_is_not_adopted(tmp_path: Path) -> None:
     other = await asyncio.create_subprocess_exec(
         *command(tmp_path / "other", stay=True),
         stdin=subprocess.DEVNULL,
@@ -153,11 +155,11 @@ async def test_a_farm_of_another_folder_is_not_adopted(tmp_path):
     await other.wait()
 
 
-async def test_a_farm_that_cannot_start_is_said_so(tmp_path):
+async def test_a_farm_that_cannot_start_is_said_so(tmp_path: Path) -> None:
     failing = [sys.executable, "-c", "import sys; sys.exit('no such farm')"]
     async with envoy(tmp_path, failing) as http:
 
-        async def said():
+        async def said() -> object:
             return "no such farm" in (await http.get("/envoy/activity")).json()["waiting_for"]
 
         await until(said)

@@ -4,8 +4,10 @@ import asyncio
 import ipaddress
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -31,7 +33,7 @@ FAR = ["store.example.com", "8.8.8.8", "[2600::1]", "[64:ff9b::808:808]"]
 
 
 @pytest.mark.parametrize("host", [*HERE, *NEAR, *FAR])
-def test_an_address_is_one_of_who_can_reach_it(host):
+def test_an_address_is_one_of_who_can_reach_it(host: str) -> None:
     expected = Reach.THIS_MACHINE if host in HERE else Reach.NETWORK
     assert reach_of_host(host) is (Reach.EVERYBODY if host in FAR else expected)
     for reach in Reach:
@@ -43,7 +45,7 @@ def test_an_address_is_one_of_who_can_reach_it(host):
                 assert ticket_url(ELSEWHERE, url, reach)[1] is False
 
 
-def test_the_farms_own_address_is_its_own():
+def test_the_farms_own_address_is_its_own() -> None:
     for farm in (ELSEWHERE, "http://127.0.0.1:8091", "http://192.168.0.1"):
         assert ticket_url(farm, "/v1/blobs/x", Reach.EVERYBODY)[1] is True
         assert ticket_url(farm, f"{farm}/v1/blobs/x", Reach.EVERYBODY)[1] is True
@@ -136,12 +138,12 @@ def test_of_a_connection_that_broke_off_nobody_knows_where_it_led(gone: set[str]
 
 
 @pytest.fixture
-def names(monkeypatch) -> dict[str, str]:
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Names that lead to an address, whatever the system says."""
     known: dict[str, str] = {}
     real = socket.getaddrinfo
 
-    def look_up(host, *args, **kwargs):
+    def look_up(host: str | bytes, *args: Any, **kwargs: Any) -> object:
         name = host.decode() if isinstance(host, bytes) else host
         return real(known.get(name, host), *args, **kwargs)
 
@@ -169,7 +171,7 @@ def came(listener: socket.socket) -> list[bytes]:
     return found
 
 
-async def put(farm: FarmClient, tmp_path, url: str) -> None:
+async def put(farm: FarmClient, tmp_path: Path, url: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"secret")
     await farm.put_blob(Ticket(hash="0" * 64, url=url), path, str(tmp_path), 6, lambda _: None)
@@ -178,8 +180,8 @@ async def put(farm: FarmClient, tmp_path, url: str) -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("name", ["localtest.me", "own.example.com"])
 async def test_a_name_that_means_this_machine_is_sent_nothing(
-    names, listener, tmp_path, scheme, name
-):
+    names: dict[str, str], listener: socket.socket, tmp_path: Path, scheme: str, name: str
+) -> None:
     names[name] = "127.0.0.1"
     farm = FarmClient(ELSEWHERE)
     try:
@@ -192,7 +194,9 @@ async def test_a_name_that_means_this_machine_is_sent_nothing(
     assert came(listener) == [b"", b""]
 
 
-async def test_an_address_of_this_machine_is_one_whatever_it_is(names, listener, tmp_path):
+async def test_an_address_of_this_machine_is_one_whatever_it_is(
+    names: dict[str, str], listener: socket.socket, tmp_path: Path
+) -> None:
     """Its address in the network is a private or a public one."""
     own = own_address()
     names["store.example.com"] = own
@@ -206,7 +210,9 @@ async def test_an_address_of_this_machine_is_one_whatever_it_is(names, listener,
         assert came(server) == [b""]
 
 
-async def test_a_farm_on_this_machine_may_have_its_store_there(names, farm: FakeFarm, tmp_path):
+async def test_a_farm_on_this_machine_may_have_its_store_there(
+    names: dict[str, str], farm: FakeFarm, tmp_path: Path
+) -> None:
     # By a name, which says nothing: how its tickets came is what counts.
     names |= {"farm.example.com": "127.0.0.1", "store.example.com": "127.0.0.1"}
     port = farm.url.rpartition(":")[2]
@@ -231,15 +237,16 @@ def answer_once(server: socket.socket) -> None:
     with connection:
         while b"}" not in (part := connection.recv(65536)) and b"secret" not in part:
             if not part:
-                return answer_once(server)  # It was only looked at.
+                answer_once(server)  # It was only looked at.
+                return
         body = b'{"tickets": []}'
         head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
-        return connection.sendall(head + body)
+        connection.sendall(head + body)
 
 
 async def test_a_proxy_of_this_machine_says_nothing_of_the_farm(
-    names, listener, tmp_path, monkeypatch
-):
+    names: dict[str, str], listener: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is reached over loopback, and so is what it is told to leave alone."""
     names["localtest.me"] = "127.0.0.1"
     with socket.create_server(("127.0.0.1", 0)) as proxy:
@@ -260,7 +267,9 @@ async def test_a_proxy_of_this_machine_says_nothing_of_the_farm(
 
 
 @pytest.fixture
-def farm_elsewhere(names, monkeypatch) -> Iterator[socket.socket]:
+def farm_elsewhere(
+    names: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[socket.socket]:
     """A server that counts as another machine's; farm.example.com leads there."""
     real = addresses._reach
     far = ipaddress.ip_address("127.0.0.2")
@@ -270,7 +279,7 @@ def farm_elsewhere(names, monkeypatch) -> Iterator[socket.socket]:
         yield made
 
 
-CALLS = {
+CALLS: dict[str, Callable[[FarmClient], Awaitable[object]]] = {
     "missing": lambda farm: farm.missing([BlobRef(hash="0" * 64, size=6)]),
     "projects": lambda farm: farm.projects(),
     "changes": lambda farm: farm.changes(0, 0.0),
@@ -279,7 +288,7 @@ CALLS = {
 }
 
 
-async def aiter_of(farm: FarmClient):
+async def aiter_of(farm: FarmClient) -> AsyncIterator[bytes]:
     async with farm.blob("0" * 64) as parts:
         async for part in parts:
             yield part
@@ -287,8 +296,8 @@ async def aiter_of(farm: FarmClient):
 
 @pytest.mark.parametrize("call", ["file", *CALLS])
 async def test_a_farm_elsewhere_leads_its_own_name_here_in_vain(
-    farm_elsewhere, names, tmp_path, call
-):
+    farm_elsewhere: socket.socket, names: dict[str, str], tmp_path: Path, call: str
+) -> None:
     port = farm_elsewhere.getsockname()[1]
     farm = FarmClient(f"{ELSEWHERE}:{port}")
     farm.act_for(EMAIL, "key")
@@ -308,8 +317,11 @@ async def test_a_farm_elsewhere_leads_its_own_name_here_in_vain(
 
 
 async def test_a_farm_that_has_come_nearer_is_sent_files_once_it_gives_tickets_there(
-    farm_elsewhere, names, tmp_path, monkeypatch
-):
+    farm_elsewhere: socket.socket,
+    names: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A laptop goes to its studio, where the farm's name means an address of the network."""
     port = farm_elsewhere.getsockname()[1]
     farm = FarmClient(f"{ELSEWHERE}:{port}")
@@ -318,9 +330,12 @@ async def test_a_farm_that_has_come_nearer_is_sent_files_once_it_gives_tickets_t
     looked = addresses._reach
     monkeypatch.setattr(addresses, "_reach", lambda a: Reach.NETWORK if a == near else looked(a))
     with socket.create_server((str(near), port)) as moved:
-        answering = threading.Thread(
-            target=lambda: [answer_once(each) for each in (farm_elsewhere, moved, moved)]
-        )
+
+        def answer_all() -> None:
+            for each in (farm_elsewhere, moved, moved):
+                answer_once(each)
+
+        answering = threading.Thread(target=answer_all)
         try:
             refs = [BlobRef(hash="0" * 64, size=6)]
             asked = asyncio.create_task(farm.missing(refs))

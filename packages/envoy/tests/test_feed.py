@@ -2,35 +2,38 @@
 
 import asyncio
 import time
+from pathlib import Path
+from typing import Any
 
 from envoy.journal import Journal, NewDownload
 from envoy.journal.submissions import new_entry
 from envoy_fake_farm import Fault
-from envoy_studio import until
+from envoy_studio import Studio, until
 from farm_protocol.jobs import JobState
 
 OUT = "demo/render_results/out"
 
 
-async def downloads(studio, submission_id):
-    return (await studio.of(submission_id))["downloads"]
+async def downloads(studio: Studio, submission_id: str) -> dict[str, Any]:
+    told: dict[str, Any] = (await studio.of(submission_id))["downloads"]
+    return told
 
 
-async def test_a_waiting_download_of_a_lost_result_is_taken_back(studio):
+async def test_a_waiting_download_of_a_lost_result_is_taken_back(studio: Studio) -> None:
     submission_id = await studio.submitted()
     # The folder cannot be written: both downloads wait.
     studio.results.write_text("in the way")
     for name in ("a.png", "b.png"):
         studio.farm.output(submission_id, f"{OUT}/{name}", name.encode())
 
-    async def both_wait():
+    async def both_wait() -> object:
         return (await downloads(studio, submission_id))["files_total"] == 2
 
     await until(both_wait)
     studio.farm.lose(submission_id, f"{OUT}/a.png")
     studio.farm.lose(submission_id, f"{OUT}/never told.png")
 
-    async def taken_back():
+    async def taken_back() -> object:
         told = await downloads(studio, submission_id)
         return told if told["files_failed"] else None
 
@@ -49,7 +52,7 @@ async def test_a_waiting_download_of_a_lost_result_is_taken_back(studio):
     assert states == {"a.png": "failed", "b.png": "downloaded", "c.png": "downloaded"}
 
 
-async def test_what_is_here_stays_when_the_farm_loses_it(studio):
+async def test_what_is_here_stays_when_the_farm_loses_it(studio: Studio) -> None:
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/a.png", b"a")
     await until(lambda: (studio.results / "a.png").exists())
@@ -60,13 +63,13 @@ async def test_what_is_here_stays_when_the_farm_loses_it(studio):
     for name in ("a.png", "b.png"):
         studio.farm.lose(submission_id, f"{OUT}/{name}")
 
-    async def told():
+    async def told() -> object:
         return (await downloads(studio, submission_id))["files_failed"] == 1
 
     await until(told)
     studio.farm.released.set()
 
-    async def here():
+    async def here() -> object:
         found = await downloads(studio, submission_id)
         return found["files_done"] == 2 and not found["files_failed"] and not found["message"]
 
@@ -74,7 +77,7 @@ async def test_what_is_here_stays_when_the_farm_loses_it(studio):
     assert (studio.results / "b.png").read_bytes() == b"b"
 
 
-async def test_nothing_is_completed_while_news_are_left(studio):
+async def test_nothing_is_completed_while_news_are_left(studio: Studio) -> None:
     submission_id = await studio.submitted()
     await until(lambda: studio.farm.wakers)
     # Envoy's question is there. The one after it waits: what its page holds is not known yet.
@@ -85,10 +88,11 @@ async def test_nothing_is_completed_while_news_are_left(studio):
     studio.farm.feed.append((account, done))
     studio.farm.output(submission_id, f"{OUT}/a.png", b"a")
 
-    async def progress():
-        return (await studio.http.get("/envoy/projects/demo/progress")).json()
+    async def progress() -> dict[str, Any]:
+        told: dict[str, Any] = (await studio.http.get("/envoy/projects/demo/progress")).json()
+        return told
 
-    async def job_is_completed():
+    async def job_is_completed() -> object:
         return (await progress())["jobs"][0]["state"] == "completed"
 
     await until(job_is_completed)
@@ -96,14 +100,14 @@ async def test_nothing_is_completed_while_news_are_left(studio):
     assert (await progress())["state"] == "submitted"
     studio.farm.released.set()
 
-    async def is_over():
+    async def is_over() -> object:
         told = await progress()
         return told if told["state"] == "completed" else None
 
     assert (await until(is_over))["files_done"] == 1
 
 
-def test_what_waits_makes_a_page_of_the_feed_no_dearer(tmp_path):
+def test_what_waits_makes_a_page_of_the_feed_no_dearer(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.sqlite3")
     entry = new_entry("e", "artist", "demo", [], farm="farm", output_folder="demo/out")
     journal.submissions.add(entry, [])

@@ -1,24 +1,26 @@
 """The journal is on a disk, which may be slow: nobody else waits for it with those who use it."""
 
 import asyncio
-from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from envoy.journal.database import Database
-from envoy_fake_farm import Fault
+from envoy_fake_farm import FakeFarm, Fault
+from envoy_start import Start
 from envoy_studio import until
 
 OUT = "demo/render_results/out"
 
 
 @pytest.fixture
-def in_the_loop(monkeypatch) -> Iterator[list[str]]:
+def in_the_loop(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was asked of the journal while everything else waited; opening it is not counted."""
     asked: list[str] = []
     opening: list[object] = []
     init, read, transaction = Database.__init__, Database.read, Database.transaction
 
-    def open_it(database, path):
+    def open_it(database: Database, path: Path) -> None:
         opening.append(path)
         init(database, path)
         opening.pop()
@@ -31,12 +33,12 @@ def in_the_loop(monkeypatch) -> Iterator[list[str]]:
         except RuntimeError:
             return False
 
-    def noted_read(database, sql, *parameters):
+    def noted_read(database: Database, sql: str, *parameters: Any) -> Any:
         if is_in_the_loop():
             asked.append(sql)
         return read(database, sql, *parameters)
 
-    def noted_transaction(database, **options):
+    def noted_transaction(database: Database, **options: Any) -> Any:
         if is_in_the_loop():
             asked.append("a transaction")
         return transaction(database, **options)
@@ -47,7 +49,7 @@ def in_the_loop(monkeypatch) -> Iterator[list[str]]:
     return asked
 
 
-async def test_whatever_is_asked_the_loop_goes_on(in_the_loop, start):
+async def test_whatever_is_asked_the_loop_goes_on(in_the_loop: list[str], start: Start) -> None:
     studio = await start()
     await studio.sign_in()
     submission_id = await studio.submitted()
@@ -61,7 +63,7 @@ async def test_whatever_is_asked_the_loop_goes_on(in_the_loop, start):
             if path == "/envoy/stop":
                 continue
             filled = path.replace("{name}", "demo").replace("{job_id}", job["id"])
-            body = {"json": {}} if method == "post" else {}
+            body: dict[str, Any] = {"json": {}} if method == "post" else {}
             asked.add((await studio.http.request(method, filled, **body)).status_code)
     assert 200 in asked
     await start.stop()
@@ -70,7 +72,9 @@ async def test_whatever_is_asked_the_loop_goes_on(in_the_loop, start):
     assert in_the_loop == []
 
 
-async def test_what_was_interrupted_goes_on_beside_the_loop(in_the_loop, start, farm):
+async def test_what_was_interrupted_goes_on_beside_the_loop(
+    in_the_loop: list[str], start: Start, farm: FakeFarm
+) -> None:
     """Also what waits for another farm, which is written down."""
     studio = await start()
     await studio.sign_in()

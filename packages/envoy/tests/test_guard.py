@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def envoy(tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
+async def envoy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     """One Envoy for all of these: a refused request leaves nothing behind."""
     data_dir = tmp_path_factory.mktemp("guard")
     with listen(0) as listener:
@@ -26,11 +26,13 @@ async def envoy(tmp_path_factory) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def port_of(client: httpx.AsyncClient) -> int:
-    return client.base_url.port
+    port = client.base_url.port
+    assert port is not None
+    return port
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
-async def test_our_own_names_may(envoy, name):
+async def test_our_own_names_may(envoy: httpx.AsyncClient, name: str) -> None:
     host = f"{name}:{port_of(envoy)}"
     assert (await envoy.get("/envoy/health", headers={"Host": host})).status_code == 200
 
@@ -38,7 +40,7 @@ async def test_our_own_names_may(envoy, name):
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost", "localhost:1", "127.0.0.1.evil.example:{port}", ""]
 )
-async def test_other_names_may_not(envoy, host):
+async def test_other_names_may_not(envoy: httpx.AsyncClient, host: str) -> None:
     headers = {"Host": host.format(port=port_of(envoy))}
     answer = await envoy.get("/envoy/health", headers=headers)
     assert answer.status_code == 403
@@ -50,14 +52,14 @@ async def test_other_names_may_not(envoy, host):
     "origin",
     ["null", "https://evil.example", "http://localhost", "https://127.0.0.1:{port}", "http://x"],
 )
-async def test_other_origins_may_not(envoy, method, origin):
+async def test_other_origins_may_not(envoy: httpx.AsyncClient, method: str, origin: str) -> None:
     headers = {"Origin": origin.format(port=port_of(envoy)), "Content-Type": "application/json"}
     answer = await envoy.request(method, "/envoy/health", headers=headers)
     assert answer.status_code == 403
     assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_our_own_origin_may(envoy):
+async def test_our_own_origin_may(envoy: httpx.AsyncClient) -> None:
     headers = {"Origin": f"http://127.0.0.1:{port_of(envoy)}", "Sec-Fetch-Site": "same-origin"}
     assert (await envoy.get("/envoy/health", headers=headers)).status_code == 200
 
@@ -66,27 +68,31 @@ async def test_our_own_origin_may(envoy):
     ("site", "status"),
     [("cross-site", 403), ("same-site", 403), ("", 403), ("none", 200), ("same-origin", 200)],
 )
-async def test_the_site_that_a_browser_tells(envoy, site, status):
+async def test_the_site_that_a_browser_tells(
+    envoy: httpx.AsyncClient, site: str, status: int
+) -> None:
     answer = await envoy.get("/envoy/health", headers={"Sec-Fetch-Site": site})
     assert answer.status_code == status
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
-async def test_changes_must_be_json(envoy, method, kind):
+async def test_changes_must_be_json(
+    envoy: httpx.AsyncClient, method: str, kind: str | None
+) -> None:
     headers = {"Content-Type": kind} if kind else {}
     answer = await envoy.request(method, "/envoy/stop", content="{}", headers=headers)
     assert answer.status_code == 415
     assert "application/json" in answer.json()["message"]
 
 
-async def test_a_charset_is_fine(envoy):
+async def test_a_charset_is_fine(envoy: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "application/json; charset=utf-8"}
     answer = await envoy.post("/auth", content="{}", headers=headers)
     assert answer.status_code == 401  # Let in, and told that nobody can sign in with nothing.
 
 
-async def test_a_stated_large_body_is_refused_unread(envoy):
+async def test_a_stated_large_body_is_refused_unread(envoy: httpx.AsyncClient) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(envoy))
     writer.write(
         f"POST /auth HTTP/1.1\r\nHost: localhost:{port_of(envoy)}\r\n"
@@ -98,10 +104,10 @@ async def test_a_stated_large_body_is_refused_unread(envoy):
 
 
 @pytest.mark.parametrize("stated", [True, False])
-async def test_a_body_of_just_the_limit_is_read(envoy, stated):
+async def test_a_body_of_just_the_limit_is_read(envoy: httpx.AsyncClient, stated: bool) -> None:
     body = b"{}".ljust(SMALL.size)
 
-    async def parts():
+    async def parts() -> AsyncIterator[bytes]:
         yield body[:100]
         yield body[100:]
 
@@ -110,8 +116,8 @@ async def test_a_body_of_just_the_limit_is_read(envoy, stated):
     assert answer.status_code == 401  # Let in, as above.
 
 
-async def test_a_large_body_of_unstated_length_is_refused(envoy):
-    async def parts():
+async def test_a_large_body_of_unstated_length_is_refused(envoy: httpx.AsyncClient) -> None:
+    async def parts() -> AsyncIterator[bytes]:
         for _ in range(64):
             yield b" " * 2**20
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import envoy.farm.answers
 import envoy.farm.client
@@ -11,13 +12,14 @@ import hostile_answers as answers
 import pytest
 from envoy.errors import FarmAnswerError
 from envoy_fake_farm import EMAIL, Fault
-from envoy_studio import until
+from envoy_start import Start
+from envoy_studio import Studio, until
 from hostile_answers import ALWAYS, LONG_SECONDS, OUT, page, row, settled, waits_for
 
 # What the answer is made of
 
 
-async def test_cookies_are_not_kept(studio):
+async def test_cookies_are_not_kept(studio: Studio) -> None:
     """Each answer may bring some, and a jar would keep them all."""
     brings = [(b"set-cookie", b"c%d=%s; Path=/; Max-Age=9999" % (n, b"x" * 99)) for n in range(20)]
     brings.append((b"content-type", b"application/json"))
@@ -31,7 +33,7 @@ async def _true(found: bool) -> bool:
     return found
 
 
-async def test_a_packed_answer_is_not_unpacked(studio):
+async def test_a_packed_answer_is_not_unpacked(studio: Studio) -> None:
     bomb = answers.packed(b" " * 100_000_000)
     studio.farm.faults = [Fault("GET", "/v1/changes", bomb, ALWAYS)]
     submission_id = await studio.submitted()
@@ -42,7 +44,7 @@ async def test_a_packed_answer_is_not_unpacked(studio):
 
 
 @pytest.mark.parametrize("status", [200, 500, 404])
-async def test_an_endless_feed_is_read_to_a_limit(studio, status):
+async def test_an_endless_feed_is_read_to_a_limit(studio: Studio, status: int) -> None:
     submission_id = await studio.submitted()
     feed = answers.endless(status=status)
     studio.farm.faults = [Fault("GET", "/v1/changes", feed, 1)]
@@ -57,7 +59,9 @@ async def test_an_endless_feed_is_read_to_a_limit(studio, status):
 
 
 @pytest.mark.parametrize("method_path", [("GET", "/v1/me"), ("POST", "/v1/login")])
-async def test_an_endless_answer_to_a_question_is_an_error(studio, method_path):
+async def test_an_endless_answer_to_a_question_is_an_error(
+    studio: Studio, method_path: tuple[str, str]
+) -> None:
     method, path = method_path
     endless = answers.endless()
     studio.farm.faults = [Fault(method, path, endless, ALWAYS)]
@@ -70,7 +74,7 @@ async def test_an_endless_answer_to_a_question_is_an_error(studio, method_path):
     assert endless.sent < 2**26
 
 
-async def test_an_answer_that_drips_is_given_up(hurried, studio):
+async def test_an_answer_that_drips_is_given_up(hurried: None, studio: Studio) -> None:
     feed = answers.dripping()
     studio.farm.faults = [Fault("GET", "/v1/changes", feed, 1)]
     submission_id = await studio.submitted()
@@ -96,7 +100,9 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
-async def test_an_answer_that_makes_no_sense_is_one_error_of_the_known_shape(studio, kind):
+async def test_an_answer_that_makes_no_sense_is_one_error_of_the_known_shape(
+    studio: Studio, kind: str
+) -> None:
     submission_id = await studio.submitted()
     job = f"{submission_id}-0"
     studio.farm.faults = [
@@ -133,7 +139,7 @@ async def test_an_answer_that_makes_no_sense_is_one_error_of_the_known_shape(stu
 
 
 @pytest.mark.parametrize("row", [b"0", b"{}", b"[]", b'""'])
-async def test_a_list_of_next_to_nothing_is_not_read(studio, row):
+async def test_a_list_of_next_to_nothing_is_not_read(studio: Studio, row: bytes) -> None:
     # Read, each of these would cost many times its size, and as an error even more.
     many = b'{"files":[' + b",".join([row] * 5_000_000) + b"]}"
     studio.farm.faults = [Fault("GET", "/v1/projects/", answers.raw(many), ALWAYS)]
@@ -144,7 +150,7 @@ async def test_a_list_of_next_to_nothing_is_not_read(studio, row):
 
 @pytest.mark.parametrize("row", [b"[" * 100 + b"]" * 100, b'{"a":' * 50 + b"1" + b"}" * 50])
 @pytest.mark.parametrize("page", ["/v1/changes", "/v1/projects/", "/v1/jobs/"])
-async def test_nor_are_lists_in_lists(studio, row, page):
+async def test_nor_are_lists_in_lists(studio: Studio, row: bytes, page: str) -> None:
     # With few commas: read, a page of these would cost ten gigabytes, and half a minute.
     submission_id = await studio.submitted()
     many = b'{"outputs":[' + b",".join([row] * 40_000) + b"]}"
@@ -159,7 +165,7 @@ async def test_nor_are_lists_in_lists(studio, row, page):
     assert "too many values" in answer.json()["message"]
 
 
-async def test_a_log_may_be_full_of_brackets(studio):
+async def test_a_log_may_be_full_of_brackets(studio: Studio) -> None:
     submission_id = await studio.submitted()
     job_id = studio.farm.submissions[submission_id][1].jobs[0].id
     text = '[{"a": [1, 2]}, "\\\\", {}],\n' * 20_000
@@ -169,7 +175,7 @@ async def test_a_log_may_be_full_of_brackets(studio):
     assert answer.json()["text"] == text
 
 
-async def test_a_list_of_wrong_rows_is_one_fault(studio):
+async def test_a_list_of_wrong_rows_is_one_fault(studio: Studio) -> None:
     wrong = b'{"files":[' + b",".join([b'"a long enough text"'] * 500_000) + b"]}"
     studio.farm.faults = [Fault("GET", "/v1/projects/", answers.raw(wrong), ALWAYS)]
     answer = await studio.http.get("/project/demo/Files")
@@ -177,7 +183,7 @@ async def test_a_list_of_wrong_rows_is_one_fault(studio):
     assert "(1 faults)" in answer.json()["message"]
 
 
-async def test_a_page_of_the_feed_has_so_many_rows_at_most(studio):
+async def test_a_page_of_the_feed_has_so_many_rows_at_most(studio: Studio) -> None:
     submission_id = await studio.submitted()
     rows = [row(submission_id, "x" * 40) for _ in range(10_001)]
     told = answers.told(page(*rows))
@@ -192,7 +198,7 @@ async def test_a_page_of_the_feed_has_so_many_rows_at_most(studio):
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
-async def test_a_redirect_is_not_success_and_not_followed(studio, status):
+async def test_a_redirect_is_not_success_and_not_followed(studio: Studio, status: int) -> None:
     trap = answers.told({})
     elsewhere = answers.sent_on(status, f"{studio.farm.url}/trap")
     studio.farm.faults = [
@@ -228,7 +234,9 @@ async def test_a_redirect_is_not_success_and_not_followed(studio, status):
         "javascript:alert(1)",
     ],
 )
-async def test_a_ticket_that_leads_nowhere_fails_its_submission_with_a_message(studio, url):
+async def test_a_ticket_that_leads_nowhere_fails_its_submission_with_a_message(
+    studio: Studio, url: str
+) -> None:
     studio.write("scene.blend", b"scene")
     studio.farm.faults = [
         Fault("POST", "/v1/blobs/missing", answers.told(_tickets(studio, url)), 1)
@@ -237,7 +245,7 @@ async def test_a_ticket_that_leads_nowhere_fails_its_submission_with_a_message(s
     assert "an invalid address for a file" in row["message"]
 
 
-def _tickets(studio, url):
+def _tickets(studio: Studio, url: str) -> dict[str, list[dict[str, str]]]:
     from blake3 import blake3
 
     return {"tickets": [{"hash": blake3(b"scene").hexdigest(), "url": url}]}
@@ -246,7 +254,7 @@ def _tickets(studio, url):
 # What a list says
 
 
-async def test_a_list_that_does_not_end_is_an_error(studio):
+async def test_a_list_that_does_not_end_is_an_error(studio: Studio) -> None:
     submission_id = await studio.submitted()
     for rows in ([], [row(submission_id, "a")], [row(submission_id, "b"), row(submission_id, "a")]):
         same = answers.told({"outputs": rows, "more": True})
@@ -257,7 +265,7 @@ async def test_a_list_that_does_not_end_is_an_error(studio):
         assert same.calls <= 2
 
 
-async def test_a_list_of_files_that_does_not_end_is_an_error(studio):
+async def test_a_list_of_files_that_does_not_end_is_an_error(studio: Studio) -> None:
     await studio.submitted()
     entry = {"path": "demo/a", "hash": "0" * 64, "size": 1, "mtime_ns": 1}
     for rows in ([], [entry], [entry | {"path": "demo/b"}, entry]):
@@ -268,14 +276,14 @@ async def test_a_list_of_files_that_does_not_end_is_an_error(studio):
         assert same.calls <= 2
 
 
-async def test_an_upload_whose_answer_drips_is_sent_again(hurried, studio):
+async def test_an_upload_whose_answer_drips_is_sent_again(hurried: None, studio: Studio) -> None:
     answer = answers.dripping()
     studio.farm.faults = [Fault("PUT", "/v1/blobs/", answer, 1)]
     await studio.submitted()
     assert answer.calls == 1
 
 
-async def test_stopping_does_not_wait_for_a_farm_that_drips(studio, start):
+async def test_stopping_does_not_wait_for_a_farm_that_drips(studio: Studio, start: Start) -> None:
     answer = answers.dripping()
     studio.farm.faults = [
         Fault(method, "/v1/", answer, ALWAYS) for method in ("GET", "PUT", "POST")
@@ -287,7 +295,7 @@ async def test_stopping_does_not_wait_for_a_farm_that_drips(studio, start):
     await asyncio.gather(asking, return_exceptions=True)
 
 
-async def test_a_path_of_any_length_is_matched_with_no_pattern(studio):
+async def test_a_path_of_any_length_is_matched_with_no_pattern(studio: Studio) -> None:
     submission_id = await studio.submitted()
     long = "x" * 10_000_000
     news = page(row(submission_id, f"{long}.png"), row(submission_id, "f.png", hash="z"))
@@ -298,7 +306,7 @@ async def test_a_path_of_any_length_is_matched_with_no_pattern(studio):
 
 
 @pytest.mark.parametrize("field", ["message", "errors"])
-async def test_a_refusal_is_nothing_that_a_terminal_obeys(studio, field):
+async def test_a_refusal_is_nothing_that_a_terminal_obeys(studio: Studio, field: str) -> None:
     # Scripts print what they are told.
     evil = "\x1b]52;c;eA==\x07\x9b2J"
     errors = {f"jobs{evil}": [evil]} if field == "errors" else {}
@@ -316,7 +324,7 @@ async def test_a_refusal_is_nothing_that_a_terminal_obeys(studio, field):
     assert "52;c;eA" in told[0]
 
 
-async def test_a_farm_tells_of_no_more_jobs_than_were_submitted(studio):
+async def test_a_farm_tells_of_no_more_jobs_than_were_submitted(studio: Studio) -> None:
     mine, other = [await studio.submitted() for _ in range(2)]
     (known,) = (each.model_dump(mode="json") for each in studio.farm.submissions[mine][1].jobs)
     known["message"], known["warnings"] = "x" * 100_000, ["y" * 10_000] * 50
@@ -329,7 +337,7 @@ async def test_a_farm_tells_of_no_more_jobs_than_were_submitted(studio):
     await settled(studio, mine, files_done=2)
     await until(lambda: told.calls)
 
-    async def jobs_of(submission_id):
+    async def jobs_of(submission_id: str) -> Any:
         jobs = (await studio.of(submission_id))["jobs"]
         return jobs if len(jobs) != 1 or submission_id == other or jobs[0]["message"] else None
 
@@ -340,7 +348,9 @@ async def test_a_farm_tells_of_no_more_jobs_than_were_submitted(studio):
     assert (job["submission_id"], job["message"]) == (other, "")
 
 
-async def test_a_submission_has_so_many_results_at_most(studio, monkeypatch):
+async def test_a_submission_has_so_many_results_at_most(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(envoy.journal.downloads, "MOST_RESULTS", 3)
     first, second = [await studio.submitted() for _ in range(2)]
     studio.farm.output(first, f"{OUT}/0", b"pixels")
@@ -352,8 +362,8 @@ async def test_a_submission_has_so_many_results_at_most(studio, monkeypatch):
 
 
 @pytest.mark.parametrize("status", [600, 700, 999])
-async def test_what_is_no_status_of_http_is_not_handed_on(status):
-    async def answer(reader, writer):
+async def test_what_is_no_status_of_http_is_not_handed_on(status: int) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         body = b'{"code": "conflict", "message": "x"}'
         head = f"HTTP/1.1 {status} Odd\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -372,8 +382,15 @@ async def test_what_is_no_status_of_http_is_not_handed_on(status):
 
 
 @pytest.mark.parametrize("created", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:00:00-14:00"])
-async def test_a_time_that_no_calendar_has_in_utc_is_one_as_well(studio, created):
-    user = {"created": created, "email_address": "a", "name": "x", "service_plan": "p"}
+async def test_a_time_that_no_calendar_has_in_utc_is_one_as_well(
+    studio: Studio, created: str
+) -> None:
+    user: dict[str, object] = {
+        "created": created,
+        "email_address": "a",
+        "name": "x",
+        "service_plan": "p",
+    }
     user |= {"credits_available": 1.0, "credits_consumed": 0.0}
     user |= {"job_throughput_limit": 1, "max_throughput": 1}
     studio.farm.faults = [Fault("GET", "/v1/me", answers.told(user), ALWAYS)]

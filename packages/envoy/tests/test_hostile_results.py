@@ -5,14 +5,14 @@ import time
 import hostile_answers as answers
 import pytest
 from envoy_fake_farm import Fault
-from envoy_studio import until
+from envoy_studio import Studio, until
 from farm_protocol.backoff import BackOff
 from hostile_answers import ALWAYS, OUT, page, row, settled, waits_for
 
 # What the rows say
 
 
-BAD = {
+BAD: dict[str, dict[str, object]] = {
     "size of 64 bits": {"size": 2**63},
     "size of many bits": {"size": 10**400},
     "negative size": {"size": -1},
@@ -27,7 +27,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-async def test_a_bad_row_is_one_failed_download_and_the_others_come(studio, kind):
+async def test_a_bad_row_is_one_failed_download_and_the_others_come(
+    studio: Studio, kind: str
+) -> None:
     submission_id = await studio.submitted()
     bad = row(submission_id, "bad.png", **BAD[kind])
     useless = [row(submission_id, "x", submission_id=None), row(submission_id, "y", path=3), 7, []]
@@ -42,7 +44,7 @@ async def test_a_bad_row_is_one_failed_download_and_the_others_come(studio, kind
     assert f"{OUT}/bad.png" in downloads["message"]
 
 
-async def test_sizes_that_have_no_sum_are_counted(studio):
+async def test_sizes_that_have_no_sum_are_counted(studio: Studio) -> None:
     submission_id = await studio.submitted()
     for number in range(3):
         studio.farm.output(submission_id, f"{OUT}/{number}", b"x", size=2**63 - 1)
@@ -50,7 +52,7 @@ async def test_sizes_that_have_no_sum_are_counted(studio):
     assert downloads["bytes_total"] > 2**63
 
 
-async def test_a_cursor_that_stands_still_is_not_asked_without_pause(studio):
+async def test_a_cursor_that_stands_still_is_not_asked_without_pause(studio: Studio) -> None:
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     await settled(studio, submission_id, files_done=1)
@@ -70,7 +72,9 @@ async def test_a_cursor_that_stands_still_is_not_asked_without_pause(studio):
 
 
 @pytest.mark.parametrize("kind", ["endless", "packed", "short", "error without end"])
-async def test_bytes_that_are_not_those_announced_fail_one_result(studio, kind):
+async def test_bytes_that_are_not_those_announced_fail_one_result(
+    studio: Studio, kind: str
+) -> None:
     submission_id = await studio.submitted()
     answer = {
         "endless": lambda: answers.endless(b"x" * 65536),
@@ -91,7 +95,7 @@ async def test_bytes_that_are_not_those_announced_fail_one_result(studio, kind):
     assert [path.name for path in studio.results.iterdir()] == ["good.png"]
 
 
-async def test_results_that_drip_do_not_hold_up_the_others(hurried, studio):
+async def test_results_that_drip_do_not_hold_up_the_others(hurried: None, studio: Studio) -> None:
     submission_id = await studio.submitted()
     names = [f"{number}" * 64 for number in range(8)]
     studio.farm.faults = [
@@ -108,7 +112,9 @@ async def test_results_that_drip_do_not_hold_up_the_others(hurried, studio):
     await settled(studio, submission_id, files_done=20, files_failed=8)
 
 
-async def test_a_result_that_fails_on_the_farm_comes_when_it_works_again(studio, monkeypatch):
+async def test_a_result_that_fails_on_the_farm_comes_when_it_works_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("envoy.watch.download.LATER", BackOff(0.1, 0.1))
     submission_id = await studio.submitted()
     studio.farm.faults = [Fault("GET", "/v1/blobs/", "internal", 8)]

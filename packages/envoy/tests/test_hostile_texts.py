@@ -10,6 +10,7 @@ import pytest
 from envoy.cli.tables import show, show_flagged
 from envoy.journal import EntryState
 from envoy.views.own import Activity, DownloadsView, SubmissionView
+from envoy_studio import Studio
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from farm_protocol.frames import Flag, Frame
 from farm_protocol.jobs import Job
@@ -25,7 +26,9 @@ RAW = ["%00", "%2e%2e", "%2f", "%ff%fe", "%c0%80", "%ed%a0%80", "%", "%zz", "%0d
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-def ask(studio, method: str, address: str, content: bytes | None = None) -> tuple[int, bytes]:
+def ask(
+    studio: Studio, method: str, address: str, content: bytes | None = None
+) -> tuple[int, bytes]:
     """Send an address as it stands."""
     url = studio.http.base_url
     connection = HTTPConnection(url.host, url.port, timeout=60)
@@ -44,7 +47,7 @@ def check(status: int, content: bytes, what: Any) -> None:
         assert body.message, what
 
 
-async def test_no_address_is_a_fault(studio):
+async def test_no_address_is_a_fault(studio: Studio) -> None:
     import asyncio
 
     await studio.submitted()
@@ -82,7 +85,7 @@ UNWRITABLE = [b'"\\ud800"', b"NaN", b"1e999", b"[" * 3000 + b"]" * 3000, b"1" * 
 
 
 @pytest.mark.parametrize("path", ["/auth", "/upload", "/project-submit"])
-async def test_no_body_is_a_fault(studio, path):
+async def test_no_body_is_a_fault(studio: Studio, path: str) -> None:
     studio.write("scene.blend")
     body = {
         "/auth": {"Username": "artist@example.com", "AccessKey": "x"},
@@ -102,7 +105,7 @@ async def test_no_body_is_a_fault(studio, path):
         assert (await studio.http.get(get)).status_code == 200
 
 
-async def test_names_with_control_characters_are_refused(studio):
+async def test_names_with_control_characters_are_refused(studio: Studio) -> None:
     studio.write("scene.blend")
     for change in ({"name": "a\x1b[2J"}, {"id": "a\nb"}, {"app_version": "4.2.0\x9b"}):
         body = studio.body()
@@ -118,7 +121,7 @@ async def test_names_with_control_characters_are_refused(studio):
         assert "control character" in answer.json()["message"]
 
 
-async def test_a_refused_name_is_refused_once(studio):
+async def test_a_refused_name_is_refused_once(studio: Studio) -> None:
     """Although an old client's folder for results would be named after it."""
     studio.write("scene.blend")
     for hostile in ("demo\x07", "demo\x9b31m"):
@@ -129,19 +132,23 @@ async def test_a_refused_name_is_refused_once(studio):
         assert list(answer.json()["errors"]) == ["name"], answer.json()
 
 
-def test_the_table_shows_what_a_terminal_would_obey():
+def test_the_table_shows_what_a_terminal_would_obey() -> None:
     hostile = "\x1b]52;c;aGk=\x07\x1b[2J\r\n\x9b31m\x7f\u202egnp.\u2066\u2028 [red]x"
-    job = Job.model_construct(
-        id=hostile, name=hostile, state=hostile, message=hostile, frames_done=1, frames_total=2,
-        frames_flagged=1, warnings=[hostile],
-    )  # fmt: skip
-    downloads = DownloadsView.model_construct(
-        files_done=1, files_total=2, files_failed=1, message=hostile
-    )
-    submission = SubmissionView.model_construct(
-        project=hostile, name=hostile, state=EntryState.FAILED, message=hostile,
-        warnings=[hostile], bytes_total=1, bytes_done=1, jobs=[job], downloads=downloads,
-    )  # fmt: skip
+    # What is not shown is left out.
+    of_job: dict[str, Any] = {
+        "id": hostile, "name": hostile, "state": hostile, "message": hostile, "frames_done": 1,
+        "frames_total": 2, "frames_flagged": 1, "warnings": [hostile],
+    }  # fmt: skip
+    of_downloads: dict[str, Any] = {
+        "files_done": 1, "files_total": 2, "files_failed": 1, "message": hostile,
+    }  # fmt: skip
+    of_submission: dict[str, Any] = {
+        "project": hostile, "name": hostile, "state": EntryState.FAILED, "message": hostile,
+        "warnings": [hostile], "bytes_total": 1, "bytes_done": 1,
+        "jobs": [Job.model_construct(**of_job)],
+        "downloads": DownloadsView.model_construct(**of_downloads),
+    }  # fmt: skip
+    submission = SubmissionView.model_construct(**of_submission)
     console = Console(width=500, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     show(Activity(submissions=[submission], waiting_for=hostile, problems=[hostile]), console)
     flag = Flag(code=hostile, certainty=hostile, message=hostile)

@@ -1,35 +1,38 @@
 """Progress, jobs, results and actions: what the client offers beyond the published contract."""
 
 import asyncio
+from typing import Any
 
 from envoy_fake_farm import EMAIL, Fault
-from envoy_studio import until
+from envoy_studio import Studio, until
 from farm_protocol.frames import Flag, Frame
 from farm_protocol.jobs import JobReason, JobState
 
 
-async def get(studio, what, name="demo"):
+async def get(studio: Studio, what: str, name: str = "demo") -> dict[str, Any]:
     answer = await studio.http.get(f"/envoy/projects/{name}/{what}")
     assert answer.status_code == 200, answer.text
-    return answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
 
 
-async def reached(studio, state):
-    async def now():
+async def reached(studio: Studio, state: str) -> dict[str, Any]:
+    async def now() -> object:
         progress = await get(studio, "progress")
         return progress if progress["state"] == state else None
 
-    return await until(now)
+    progress: dict[str, Any] = await until(now)
+    return progress
 
 
-async def test_an_unknown_project_has_nothing(studio):
+async def test_an_unknown_project_has_nothing(studio: Studio) -> None:
     await studio.sign_in()
     assert (await get(studio, "jobs", "größe"))["jobs"] == []
     assert (await get(studio, "results", "größe"))["results"] == []
     assert (await get(studio, "progress", "größe"))["state"] == "unknown"
 
 
-async def test_progress_from_the_upload_to_the_last_file(studio):
+async def test_progress_from_the_upload_to_the_last_file(studio: Studio) -> None:
     await studio.sign_in()
     # Held before the first byte: one that is on its way counts at once.
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
@@ -52,7 +55,7 @@ async def test_progress_from_the_upload_to_the_last_file(studio):
     studio.farm.output(submission_id, "demo/render_results/out/frame_0001.png", b"pixels")
     studio.farm.change(f"{submission_id}-0", state=JobState.COMPLETED, frames_done=1)
 
-    async def job_is_completed():
+    async def job_is_completed() -> object:
         jobs = (await get(studio, "jobs"))["jobs"]
         return jobs[0]["state"] == "completed"
 
@@ -71,7 +74,7 @@ async def test_progress_from_the_upload_to_the_last_file(studio):
     assert (studio.results / "frame_0001.png").read_bytes() == b"pixels"
 
 
-async def test_a_failed_job_says_why(studio):
+async def test_a_failed_job_says_why(studio: Studio) -> None:
     await studio.sign_in()
     submission_id = await studio.submitted()
     says = {"message": "No camera.", "reason": JobReason.FRAMES}
@@ -81,7 +84,7 @@ async def test_a_failed_job_says_why(studio):
     assert progress["jobs"][0]["reason"] == JobReason.FRAMES
 
 
-async def test_the_newest_submission_counts(studio):
+async def test_the_newest_submission_counts(studio: Studio) -> None:
     await studio.sign_in()
     first = await studio.submitted()
     studio.farm.change(f"{first}-0", state=JobState.STOPPED)
@@ -92,7 +95,7 @@ async def test_the_newest_submission_counts(studio):
     assert [job["id"] for job in jobs] == [f"{second}-0", f"{first}-0"]
 
 
-async def test_results_say_where_they_are(studio):
+async def test_results_say_where_they_are(studio: Studio) -> None:
     await studio.sign_in()
     body = studio.body()["project_request"]
     watch = {"/demo/render_results/out/.+0001.png": str(studio.results)}
@@ -101,7 +104,7 @@ async def test_results_say_where_they_are(studio):
         studio.farm.output(submission_id, f"demo/render_results/out/{name}", name.encode())
     await until((studio.results / "frame_0001.png").exists)
 
-    async def both():
+    async def both() -> object:
         found = (await get(studio, "results"))["results"]
         return found if [row["state"] for row in found] == ["downloaded", "remote"] else None
 
@@ -118,7 +121,7 @@ async def test_results_say_where_they_are(studio):
     assert second["local_path"] is None
 
 
-async def test_frames_with_what_looks_wrong(studio):
+async def test_frames_with_what_looks_wrong(studio: Studio) -> None:
     await studio.sign_in()
     job_id = f"{await studio.submitted()}-0"
     flag = Flag(code="empty", certainty="hint", message="Frame 2 is empty.")
@@ -127,7 +130,7 @@ async def test_frames_with_what_looks_wrong(studio):
         for n in (1, 2, 3)
     ]
 
-    async def frames(**query):
+    async def frames(**query: Any) -> tuple[list[int], bool]:
         answer = await studio.http.get(f"/envoy/jobs/{job_id}/frames", params=query)
         assert answer.status_code == 200, answer.text
         return [each["number"] for each in answer.json()["frames"]], answer.json()["more"]
@@ -139,14 +142,14 @@ async def test_frames_with_what_looks_wrong(studio):
     assert frame["flags"] == [flag.model_dump()]
 
 
-async def test_warnings_of_the_check_and_of_the_jobs_are_told_everywhere(studio):
+async def test_warnings_of_the_check_and_of_the_jobs_are_told_everywhere(studio: Studio) -> None:
     await studio.sign_in()
     submission_id = await studio.submitted()
     checked, lacking = "From the check.", "The scene lacks 'wood.png'."
     job_id = f"{submission_id}-0"
     studio.farm.change(job_id, warnings=[checked, lacking], frames_flagged=1)
 
-    async def told():
+    async def told() -> object:
         (job,) = (await get(studio, "jobs"))["jobs"]
         return job if job["warnings"] else None
 
@@ -160,7 +163,7 @@ async def test_warnings_of_the_check_and_of_the_jobs_are_told_everywhere(studio)
     assert (await studio.http.get("/project-status/demo")).json()["Warnings"] == [checked]
 
 
-async def test_actions_by_either_id(studio):
+async def test_actions_by_either_id(studio: Studio) -> None:
     await studio.sign_in()
     submission_id = await studio.submitted()
     for job_id, action, state in (
@@ -173,7 +176,7 @@ async def test_actions_by_either_id(studio):
         assert (answer.status_code, answer.json()["state"]) == (200, state)
 
 
-async def test_actions_that_cannot_be(studio):
+async def test_actions_that_cannot_be(studio: Studio) -> None:
     await studio.sign_in()
     studio.farm.faults = [Fault("PUT", "/v1/blobs", "hold")]
     studio.write("scene.blend", b"x")
@@ -192,7 +195,7 @@ async def test_actions_that_cannot_be(studio):
     assert answer.status_code == 400
 
 
-async def test_the_log_comes_in_pieces(studio):
+async def test_the_log_comes_in_pieces(studio: Studio) -> None:
     await studio.sign_in()
     submission_id = await studio.submitted()
     studio.farm.logs[f"{submission_id}-0"] = ["one\n", "two\n"]
@@ -204,7 +207,7 @@ async def test_the_log_comes_in_pieces(studio):
     assert text == "one\ntwo\n"
 
 
-async def test_downloaded_results_are_not_files_of_the_project(studio):
+async def test_downloaded_results_are_not_files_of_the_project(studio: Studio) -> None:
     await studio.sign_in()
     inside = studio.project / "frames"
     watch = {"/demo/render_results/out/.+": str(inside)}
@@ -213,7 +216,7 @@ async def test_downloaded_results_are_not_files_of_the_project(studio):
         studio.farm.output(submission_id, f"demo/render_results/out/{name}", name.encode())
     await until(lambda: len(list(inside.glob("?.png"))) == 3)
 
-    async def done():
+    async def done() -> object:
         return (await studio.of(submission_id))["downloads"]["files_done"] == 3
 
     await until(done)

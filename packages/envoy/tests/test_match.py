@@ -23,7 +23,9 @@ segments = st.text(min_size=1, max_size=12).filter(
 
 
 @given(segments, segments, st.lists(segments, min_size=1, max_size=3))
-def test_the_documented_pattern_finds_every_result_of_any_folder(project, name, below):
+def test_the_documented_pattern_finds_every_result_of_any_folder(
+    project: str, name: str, below: list[str]
+) -> None:
     folder = f"{project}/render_results/{name}"
     relative = "/".join(below)
     for pattern in (f"/{folder}/.+", f"{folder}/.+"):
@@ -33,7 +35,9 @@ def test_the_documented_pattern_finds_every_result_of_any_folder(project, name, 
 
 
 @given(segments, segments, segments, segments)
-def test_results_of_other_folders_are_left_alone(project, name, other, file):
+def test_results_of_other_folders_are_left_alone(
+    project: str, name: str, other: str, file: str
+) -> None:
     assume(name != other)
     folder = f"{project}/render_results/{name}"
     path = f"{project}/render_results/{other}/{file}"
@@ -41,7 +45,7 @@ def test_results_of_other_folders_are_left_alone(project, name, other, file):
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_either_a_pattern_or_refused(pattern):
+def test_any_text_is_either_a_pattern_or_refused(pattern: str) -> None:
     with suppress(ValueError):
         compile_pattern(pattern, "p/render_results/out")
 
@@ -61,19 +65,19 @@ def test_any_text_is_either_a_pattern_or_refused(pattern):
         ("/shot (v3)/.+", "a.exr", False),
     ],
 )
-def test_patterns(pattern, relative, wanted):
+def test_patterns(pattern: str, relative: str, wanted: bool) -> None:
     folder = "shot (v2)/render_results/out"
     found = list(destinations(f"{folder}/{relative}", folder, [Watch(pattern, "/x")]))
     assert bool(found) is wanted
 
 
-def test_a_folder_gets_a_result_once_however_many_patterns_want_it():
+def test_a_folder_gets_a_result_once_however_many_patterns_want_it() -> None:
     watches = [Watch(".+", "/a"), Watch("/p/.+", "/a"), Watch(".*", "/b")]
     found = list(destinations("p/render_results/o/f", "p/render_results/o", watches))
     assert found == [("/a", "f"), ("/b", "f")]
 
 
-def test_relative_to_does_not_confuse_neighbours():
+def test_relative_to_does_not_confuse_neighbours() -> None:
     assert relative_to("p/out2/f", "p/out") is None
     assert relative_to("p/out", "p/out") is None
     assert relative_to("/p/out/f", "p/out") == "f"

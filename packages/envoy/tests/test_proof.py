@@ -5,7 +5,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +16,7 @@ from envoy.config import Settings
 from envoy.main import running
 from envoy.process.listening import listen
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
+from envoy_machine import output_of
 from envoy_studio import until
 from other_users import OTHER, PYTHON, needs_others
 
@@ -87,15 +91,16 @@ server.serve_forever()
 """
 
 
-def farm_command(folder, secret: str) -> list[str]:
+def farm_command(folder: Path, secret: str) -> list[str]:
     return [sys.executable, "-c", FARM, secret, "serve", "--data-dir", str(folder), "--embedded"]
 
 
 @asynccontextmanager
-async def process(*command: str, **options):
+async def process(*command: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process of ours and its first line; ended afterwards."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    begun = await asyncio.create_subprocess_exec(*command, **pipes, **options)
+    begun = await asyncio.create_subprocess_exec(
+        *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options
+    )
     try:
         yield begun
     finally:
@@ -105,7 +110,9 @@ async def process(*command: str, **options):
 
 
 @asynccontextmanager
-async def envoy(folder, farm_url: str = "", command: list[str] | None = None):
+async def envoy(
+    folder: Path, farm_url: str = "", command: list[str] | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(data_dir=folder, port=0, farm_url=farm_url)
     with listen(0) as listener:
         async with (
@@ -115,28 +122,30 @@ async def envoy(folder, farm_url: str = "", command: list[str] | None = None):
             yield http
 
 
-def remember(folder, farm: str = "embedded") -> None:
+def remember(folder: Path, farm: str = "embedded") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     known = {farm: {"email": EMAIL, "access_key": KEY}}
     (folder / "account.json").write_text(json.dumps({"farms": known}))
 
 
-def announce(folder, url: str, pid: int, secret: str) -> None:
+def announce(folder: Path, url: str, pid: int, secret: str) -> None:
     (folder / "farm").mkdir(parents=True, exist_ok=True)
     told = {"url": url, "pid": pid, "secret": secret}
     (folder / "farm" / "farm.json").write_text(json.dumps(told))
 
 
 @pytest.mark.parametrize("relays", [False, True], ids=["echo", "relay"])
-async def test_a_stranger_on_the_port_of_a_farm_that_crashed_gets_nothing(tmp_path, relays):
+async def test_a_stranger_on_the_port_of_a_farm_that_crashed_gets_nothing(
+    tmp_path: Path, relays: bool
+) -> None:
     """It says what Envoy wants to hear, and may even ask the real farm on its new port."""
     folder, secret = tmp_path / "envoy", "5ec3e7" * 10 + "0000"
     remember(folder)
     async with process(*farm_command(folder / "farm", secret)) as real:
-        there = json.loads(await real.stdout.readline())["url"] if relays else ""
+        there = json.loads(await output_of(real).readline())["url"] if relays else ""
         arguments = ("0", there, str(folder / "farm"))
         async with process(sys.executable, "-c", STRANGER, *arguments) as stranger:
-            port = json.loads(await stranger.stdout.readline())
+            port = json.loads(await output_of(stranger).readline())
             announce(folder, f"http://127.0.0.1:{port}", stranger.pid, secret)
             async with envoy(folder, command=farm_command(folder / "farm", "another")) as http:
                 # It is not adopted: Envoy has started a farm of its own.
@@ -147,16 +156,16 @@ async def test_a_stranger_on_the_port_of_a_farm_that_crashed_gets_nothing(tmp_pa
                 assert not told["farm_url"].endswith(f":{port}")
             assert stranger.returncode is None  # Nor is it stopped as if it were ours.
             stranger.kill()
-            seen = (await stranger.stdout.read()).decode()
+            seen = (await output_of(stranger).read()).decode()
     assert "/v1/proof" in seen
     assert KEY not in seen
     assert secret not in seen
 
 
-async def test_a_farm_that_knows_the_secret_is_adopted(tmp_path):
+async def test_a_farm_that_knows_the_secret_is_adopted(tmp_path: Path) -> None:
     folder, secret = tmp_path / "envoy", "a" * 64
     async with process(*farm_command(folder / "farm", secret)) as real:
-        told = json.loads(await real.stdout.readline())
+        told = json.loads(await output_of(real).readline())
         announce(folder, told["url"], told["pid"], secret)
         async with envoy(folder, command=[sys.executable, "-c", "raise SystemExit(3)"]) as http:
             assert (await http.get("/products")).json() == []
@@ -164,39 +173,39 @@ async def test_a_farm_that_knows_the_secret_is_adopted(tmp_path):
 
 
 @needs_others
-async def test_another_user_who_waits_for_the_port_gets_no_key(tmp_path):
+async def test_another_user_who_waits_for_the_port_gets_no_key(tmp_path: Path) -> None:
     """An adopted farm dies, and before Envoy has noticed another user listens on its port."""
     folder, secret = tmp_path / "envoy", "a" * 64
     remember(folder)
     stranger = {"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"}
     async with process(*farm_command(folder / "farm", secret)) as real:
-        told = json.loads(await real.stdout.readline())
+        told = json.loads(await output_of(real).readline())
         port = told["url"].rsplit(":", 1)[1]
         announce(folder, told["url"], told["pid"], secret)
         async with envoy(folder, command=farm_command(folder / "farm", secret)) as http:
             assert (await http.get("/products")).json() == []
             async with process(PYTHON, "-c", STRANGER, port, "", "", **stranger) as waiting:
                 real.kill()
-                assert json.loads(await waiting.stdout.readline()) == int(port)
+                assert json.loads(await output_of(waiting).readline()) == int(port)
                 for _ in range(20):
                     await http.get("/credits-info")
 
-                async def elsewhere():
+                async def elsewhere() -> object:
                     now = (await http.get("/envoy/health")).json()["farm_url"]
                     return now not in ("", told["url"])
 
                 await until(elsewhere)
                 waiting.kill()
-                seen = (await waiting.stdout.read()).decode()
+                seen = (await output_of(waiting).read()).decode()
     assert KEY not in seen
     assert secret not in seen
 
 
 @needs_others
-async def test_an_announcement_of_another_user_is_none(tmp_path):
+async def test_an_announcement_of_another_user_is_none(tmp_path: Path) -> None:
     folder, secret = tmp_path / "envoy", "a" * 64
     async with process(*farm_command(folder / "farm", secret)) as real:
-        told = json.loads(await real.stdout.readline())
+        told = json.loads(await output_of(real).readline())
         announce(folder, told["url"], told["pid"], secret)
         os.chown(folder / "farm" / "farm.json", OTHER, OTHER)
         async with envoy(folder, command=farm_command(folder / "farm", "b" * 64)) as http:
@@ -204,7 +213,7 @@ async def test_an_announcement_of_another_user_is_none(tmp_path):
             assert (await http.get("/envoy/health")).json()["farm_url"] != told["url"]
 
 
-async def test_a_key_is_shown_to_no_other_farm(tmp_path, farm):
+async def test_a_key_is_shown_to_no_other_farm(tmp_path: Path, farm: FakeFarm) -> None:
     folder = tmp_path / "envoy"
     with FakeFarm().serving() as other:
         async with envoy(folder, farm.url) as http:
@@ -225,7 +234,9 @@ async def test_a_key_is_shown_to_no_other_farm(tmp_path, farm):
     assert set(keys) == {farm.url, other.url}
 
 
-async def test_a_key_of_an_older_envoy_is_the_embedded_farms(tmp_path, farm):
+async def test_a_key_of_an_older_envoy_is_the_embedded_farms(
+    tmp_path: Path, farm: FakeFarm
+) -> None:
     folder = tmp_path / "envoy"
     folder.mkdir()
     (folder / "account.json").write_text(json.dumps({"email": EMAIL, "access_key": KEY}))
@@ -239,7 +250,9 @@ async def test_a_key_of_an_older_envoy_is_the_embedded_farms(tmp_path, farm):
     "content",
     ["", "[]", "{", '{"farms": []}', '{"farms": {"embedded": 1}}', "[" * 100_000, '{"email": 1}'],
 )
-async def test_an_account_file_that_is_damaged_means_signing_in(tmp_path, farm, content):
+async def test_an_account_file_that_is_damaged_means_signing_in(
+    tmp_path: Path, farm: FakeFarm, content: str
+) -> None:
     folder = tmp_path / "envoy"
     folder.mkdir()
     (folder / "account.json").write_text(content)

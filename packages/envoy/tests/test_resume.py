@@ -4,10 +4,15 @@ import asyncio
 import os
 import resource
 import signal
+from functools import partial
+from pathlib import Path
+from signal import Signals
 
 import pytest
 from envoy_fake_farm import EMAIL, Fault
-from envoy_studio import until
+from envoy_machine import Machine
+from envoy_studio import Studio, until
+from farm_protocol.changes import Output
 
 OUT = "demo/render_results/out"
 
@@ -16,7 +21,7 @@ OUT = "demo/render_results/out"
     ("method", "path"),
     [("PUT", "/v1/blobs/"), ("PUT", "/v1/projects/"), ("POST", "/v1/submissions")],
 )
-async def test_killed_while_uploading(machine, method, path):
+async def test_killed_while_uploading(machine: Machine, method: str, path: str) -> None:
     async with machine.studio() as studio:
         await studio.sign_in()
         for number in range(20):
@@ -43,7 +48,7 @@ async def test_killed_while_uploading(machine, method, path):
         assert [job["name"] for job in row["jobs"]] == ["beauty"]
 
 
-async def test_killed_while_downloading(machine):
+async def test_killed_while_downloading(machine: Machine) -> None:
     async with machine.studio() as studio:
         farm = studio.farm
         await studio.sign_in()
@@ -61,13 +66,12 @@ async def test_killed_while_downloading(machine):
     farm.released.set()
     await machine.start()
     for number in range(10):
-        target = studio.results / f"{number}.png"
-        await until(lambda t=target, n=number: t.exists() and t.read_bytes() == b"%d" % n)
+        await until(partial(holds, studio.results / f"{number}.png", b"%d" % number))
     await until((studio.results / "while away.png").exists)
     assert list(studio.results.glob(".*")) == []
 
 
-async def test_killed_again_and_again(machine):
+async def test_killed_again_and_again(machine: Machine) -> None:
     """Wherever the kill falls, nothing is lost and nothing is submitted twice."""
     submissions = []
     farm = machine.farm
@@ -86,15 +90,14 @@ async def test_killed_again_and_again(machine):
             await studio.until_state(submission_id, "submitted")
         assert sorted(farm.submissions) == sorted(submissions)
         for _, event in list(farm.feed):
-            if getattr(event, "path", ""):
+            if isinstance(event, Output):
                 target = studio.results / event.path.rpartition("/")[2]
-                data = farm.blobs[EMAIL, event.hash]
-                await until(lambda t=target, d=data: t.exists() and t.read_bytes() == d)
+                await until(partial(holds, target, farm.blobs[EMAIL, event.hash]))
         assert list(studio.results.glob(".*")) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_clean_stop(machine, number):
+async def test_a_clean_stop(machine: Machine, number: Signals) -> None:
     began = asyncio.get_running_loop().time()
     async with machine.studio() as studio:
         await studio.sign_in()
@@ -104,7 +107,9 @@ async def test_a_clean_stop(machine, number):
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits other processes")
 @pytest.mark.parametrize("path", ["/v1/projects/", "/v1/submissions"])
-async def test_a_disk_that_was_full_for_a_moment_holds_up_nothing_for_good(machine, path):
+async def test_a_disk_that_was_full_for_a_moment_holds_up_nothing_for_good(
+    machine: Machine, path: str
+) -> None:
     """The farm has taken it, and Envoy cannot write that down."""
     async with machine.studio() as studio:
         await studio.sign_in()
@@ -122,7 +127,7 @@ async def test_a_disk_that_was_full_for_a_moment_holds_up_nothing_for_good(machi
         assert (refused.status_code, refused.json()["code"]) == (507, "storage_full")
         farm.released.set()
 
-        async def waits():
+        async def waits() -> object:
             return (await studio.activity())["waiting_for"]
 
         await until(waits)
@@ -133,5 +138,9 @@ async def test_a_disk_that_was_full_for_a_moment_holds_up_nothing_for_good(machi
         await until(lambda: _quiet(studio))
 
 
-async def _quiet(studio) -> bool:
+def holds(path: Path, data: bytes) -> bool:
+    return path.exists() and path.read_bytes() == data
+
+
+async def _quiet(studio: Studio) -> object:
     return (await studio.activity())["waiting_for"] == ""

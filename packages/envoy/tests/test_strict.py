@@ -7,14 +7,18 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from envoy.process.token_file import Token
 from envoy.web.guard import Guard
+from envoy_fake_farm import FakeFarm
 from other_users import OTHER, PYTHON, needs_others
+from starlette.types import Message, Receive, Scope, Send
 
 ENVOY = [sys.executable, "-m", "envoy"]
 
@@ -32,7 +36,7 @@ class Strict:
         self.said = ""
 
     @contextmanager
-    def up(self, *options: str, umask: int = -1, **environment: str):
+    def up(self, *options: str, umask: int = -1, **environment: str) -> Iterator[httpx.Client]:
         """Run one; yields a client that shows nothing."""
         command = [*ENVOY, "up", *self.options, *options]
         with subprocess.Popen(
@@ -43,6 +47,7 @@ class Strict:
             env={**os.environ, **environment},
         ) as process:
             try:
+                assert process.stdout is not None
                 self.said = process.stdout.readline()
                 address = next(word for word in self.said.split() if word.startswith("http"))
                 self.port = int(address.rsplit(":", 1)[1])
@@ -50,6 +55,7 @@ class Strict:
                     yield http
             finally:
                 process.send_signal(signal.SIGTERM)
+                assert process.stdout is not None
                 self.said += process.stdout.read()
 
     @property
@@ -71,7 +77,7 @@ class Strict:
 
 
 @pytest.fixture
-def strict(tmp_path, farm) -> Strict:
+def strict(tmp_path: Path, farm: FakeFarm) -> Strict:
     return Strict(tmp_path, farm.url)
 
 
@@ -84,7 +90,7 @@ def assert_refused(answer: httpx.Response, strict: Strict) -> None:
     assert strict.token not in answer.text
 
 
-def test_by_default_there_is_no_token(strict):
+def test_by_default_there_is_no_token(strict: Strict) -> None:
     with strict.up() as http:
         assert http.get("/envoy/health").status_code == 200
         assert http.get("/envoy/health", headers={"Authorization": "Bearer x"}).status_code == 200
@@ -92,7 +98,7 @@ def test_by_default_there_is_no_token(strict):
     assert "token" not in strict.said
 
 
-def test_no_route_answers_who_does_not_show_the_token(strict, farm):
+def test_no_route_answers_who_does_not_show_the_token(strict: Strict, farm: FakeFarm) -> None:
     with strict.up("--strict") as http:
         described = http.get("/envoy/openapi.json", headers=strict.bearer()).json()
         calls = [
@@ -103,13 +109,13 @@ def test_no_route_answers_who_does_not_show_the_token(strict, farm):
         assert len(calls) > 10
         calls += [("GET", "/envoy/openapi.json"), ("GET", "/none"), ("OPTIONS", "/auth")]
         for method, path in calls:
-            body = {"json": {}} if method != "GET" else {}
+            body: dict[str, Any] = {"json": {}} if method != "GET" else {}
             assert_refused(http.request(method, path, **body), strict)
         assert http.get("/envoy/health", headers=strict.bearer()).json()["signed_in_as"] == ""
     assert farm.count("POST", "/v1/login") == 0
 
 
-def test_only_the_very_token_is_one(strict):
+def test_only_the_very_token_is_one(strict: Strict) -> None:
     with strict.up("--strict") as http:
         token = strict.token
         right = [f"Bearer {token}", f"bearer {token}", f"BEARER  {token}"]
@@ -120,12 +126,15 @@ def test_only_the_very_token_is_one(strict):
             f"Bearer {token} {token}",
             f"Bearer {token},{token}",
         ]
-        wrong += [f"Bearer {token}\u00ff".encode("latin-1"), "Bearer null", "Bearer *"]
+        wrong += [f"Bearer {token}\u00ff", "Bearer null", "Bearer *"]
         for header in right:
-            answer = http.get("/envoy/health", headers={"Authorization": header})
+            answer = http.get("/envoy/health", headers={b"Authorization": header.encode("latin-1")})
             assert answer.status_code == 200, header
         for header in wrong:
-            assert_refused(http.get("/envoy/health", headers={"Authorization": header}), strict)
+            assert_refused(
+                http.get("/envoy/health", headers={b"Authorization": header.encode("latin-1")}),
+                strict,
+            )
         for both in ((right[0], wrong[3]), (wrong[3], right[0]), (right[0], right[0])):
             headers = [("Authorization", each) for each in both]
             assert_refused(http.get("/envoy/health", headers=headers), strict)
@@ -133,7 +142,7 @@ def test_only_the_very_token_is_one(strict):
             assert_refused(http.get("/envoy/health" + query), strict)
 
 
-def test_a_page_of_another_site_is_refused_with_the_token_as_well(strict):
+def test_a_page_of_another_site_is_refused_with_the_token_as_well(strict: Strict) -> None:
     with strict.up("--strict") as http:
         for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
             answer = http.get("/envoy/health", headers=headers | strict.bearer())
@@ -142,7 +151,7 @@ def test_a_page_of_another_site_is_refused_with_the_token_as_well(strict):
             assert str(strict.data) not in http.get("/envoy/health", headers=headers).text
 
 
-async def test_a_body_is_not_read_before_the_token_is_seen(strict):
+async def test_a_body_is_not_read_before_the_token_is_seen(strict: Strict) -> None:
     with strict.up("--strict"):
         reader, writer = await asyncio.open_connection("127.0.0.1", strict.port)
         head = f"POST /auth HTTP/1.1\r\nHost: localhost:{strict.port}\r\nContent-Length: 1000\r\n"
@@ -153,7 +162,7 @@ async def test_a_body_is_not_read_before_the_token_is_seen(strict):
         writer.close()
 
 
-async def test_a_websocket_is_refused_by_the_server(strict):
+async def test_a_websocket_is_refused_by_the_server(strict: Strict) -> None:
     with strict.up("--strict"):
         upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
         upgrade += "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -182,17 +191,23 @@ BEARER = (b"authorization", b"Bearer " + b"t" * 43)
     ],
 )
 @pytest.mark.parametrize("extensions", [{}, {"websocket.http.response": {}}])
-async def test_websockets_pass_the_same_guard(token, headers, passes, extensions):
+async def test_websockets_pass_the_same_guard(
+    token: Token | None,
+    headers: list[tuple[bytes, bytes]],
+    passes: bool,
+    extensions: dict[str, object],
+) -> None:
     """Envoy has no websocket yet, so the guard is asked directly, as a server would ask it."""
-    got, sent = [], []
+    got: list[str] = []
+    sent: list[Message] = []
 
-    async def application(scope, receive, send):
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
         got.append(scope["type"])
 
-    async def receive():
+    async def receive() -> Message:
         return {"type": "websocket.connect"}
 
-    async def send(message):
+    async def send(message: Message) -> None:
         sent.append(message)
 
     scope = {"type": "websocket", "path": "/x", "headers": headers, "extensions": extensions}
@@ -207,7 +222,9 @@ async def test_websockets_pass_the_same_guard(token, headers, passes, extensions
 
 @needs_modes
 @pytest.mark.parametrize("was_there", [False, True])
-def test_the_token_is_private_whatever_the_umask_and_stays_the_same(strict, was_there):
+def test_the_token_is_private_whatever_the_umask_and_stays_the_same(
+    strict: Strict, was_there: bool
+) -> None:
     if was_there:
         # A folder that its owner shares; its other contents say that it is none of Envoy's.
         strict.data.mkdir()
@@ -239,7 +256,9 @@ def test_the_token_is_private_whatever_the_umask_and_stays_the_same(strict, was_
 
 @needs_modes
 @pytest.mark.parametrize("kind", ["open", "empty", "link", "fifo", "folder", "another user's"])
-def test_a_token_file_that_is_none_keeps_envoy_from_starting(strict, tmp_path, kind):
+def test_a_token_file_that_is_none_keeps_envoy_from_starting(
+    strict: Strict, tmp_path: Path, kind: str
+) -> None:
     strict.data.mkdir()
     (strict.data / "notes.txt").touch()
     path = strict.token_path
@@ -275,7 +294,7 @@ def test_a_token_file_that_is_none_keeps_envoy_from_starting(strict, tmp_path, k
     assert f"The token file {path} cannot be used" in done.stderr
 
 
-def test_status_and_stop_read_the_file(strict):
+def test_status_and_stop_read_the_file(strict: Strict) -> None:
     with strict.up("--strict"):
         for command in ("status", "stop"):
             nowhere = strict.command(command, ENVOY_DATA_DIR=str(strict.data.parent / "none"))
@@ -305,14 +324,21 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
 
 @needs_others
 @pytest.mark.parametrize("command", ["status", "stop"])
-def test_a_stranger_on_the_port_of_an_envoy_that_is_down_is_not_shown_the_token(strict, command):
+def test_a_stranger_on_the_port_of_an_envoy_that_is_down_is_not_shown_the_token(
+    strict: Strict, command: str
+) -> None:
     with strict.up("--strict"):
         pass
     with subprocess.Popen(
         [PYTHON, "-c", LISTEN_ONCE],
-        **{"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/", "text": True},
+        user=OTHER,
+        group=OTHER,
+        extra_groups=[],
+        cwd="/",
+        text=True,
         stdout=subprocess.PIPE,
     ) as listener:
+        assert listener.stdout is not None
         strict.port = int(listener.stdout.readline())
         done = strict.command(command, "--data-dir", str(strict.data))
         listener.terminate()
@@ -323,7 +349,7 @@ def test_a_stranger_on_the_port_of_an_envoy_that_is_down_is_not_shown_the_token(
 
 
 @needs_modes
-def test_status_does_not_use_a_file_that_others_can_read(strict):
+def test_status_does_not_use_a_file_that_others_can_read(strict: Strict) -> None:
     with strict.up("--strict"):
         strict.token_path.chmod(0o644)
         done = strict.command("status", "--data-dir", str(strict.data))

@@ -4,19 +4,23 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
+from typing import Any, BinaryIO
 
 import envoy.upload.hash_cache
 import envoy.upload.transfer
 import pytest
 from blake3 import blake3
 from envoy_fake_farm import EMAIL, PASSWORD, Fault
-from envoy_studio import until
+from envoy_start import Start
+from envoy_studio import Studio, until
+from farm_protocol.hashing import hash_open
 
 LARGE = 12_345
 """Bytes of a file that stands for a large one, where a test says so."""
 
 
-async def test_only_what_is_missing_is_sent(studio):
+async def test_only_what_is_missing_is_sent(studio: Studio) -> None:
     for number in range(30):
         studio.write(f"tex/{number}.png", f"texture {number % 10}".encode())
     await studio.submitted(project_files=_all(studio))
@@ -29,7 +33,7 @@ async def test_only_what_is_missing_is_sent(studio):
     assert files["demo/tex/3.png"].hash == blake3(b"changed").hexdigest()
 
 
-async def test_more_files_than_one_batch_holds(studio):
+async def test_more_files_than_one_batch_holds(studio: Studio) -> None:
     for number in range(600):
         studio.write(f"tex/{number}.png", str(number).encode())
     await studio.submitted(project_files=_all(studio))
@@ -37,7 +41,9 @@ async def test_more_files_than_one_batch_holds(studio):
     assert studio.farm.count("POST", "/v1/blobs/missing") == 2
 
 
-async def test_a_file_that_was_just_written_is_read_each_time(studio, monkeypatch):
+async def test_a_file_that_was_just_written_is_read_each_time(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # However long it takes until Envoy reads it.
     monkeypatch.setattr("envoy.upload.hash_cache.SETTLED_SECONDS", 3600.0)
     now = time.time_ns()
@@ -50,15 +56,16 @@ async def test_a_file_that_was_just_written_is_read_each_time(studio, monkeypatc
         assert sent == blake3(content).hexdigest()
 
 
-async def test_a_file_that_has_settled_is_read_once(studio, monkeypatch):
+async def test_a_file_that_has_settled_is_read_once(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read = []
-    real = envoy.upload.hash_cache.hash_open
 
-    def noted(file, *args):
+    def noted(file: BinaryIO, *args: Any) -> tuple[str, int]:
         read.append(file.fileno())
-        return real(file, *args)
+        return hash_open(file, *args)
 
-    monkeypatch.setattr(envoy.upload.hash_cache, "hash_open", noted)
+    monkeypatch.setattr("envoy.upload.hash_cache.hash_open", noted)
     path = studio.write("scene.blend")
     yesterday = time.time_ns() - 24 * 3600 * 10**9
     os.utime(path, ns=(yesterday, yesterday))
@@ -70,7 +77,7 @@ async def test_a_file_that_has_settled_is_read_once(studio, monkeypatch):
     assert len(read) == 2
 
 
-async def test_empty_and_large_files(studio):
+async def test_empty_and_large_files(studio: Studio) -> None:
     large = bytes(range(256)) * 4096 * 5
     studio.write("empty", b"")
     studio.write("large", large)
@@ -90,7 +97,9 @@ async def test_empty_and_large_files(studio):
         ("POST", "/v1/submissions"),
     ],
 )
-async def test_passing_trouble_only_delays(studio, method, path, kind):
+async def test_passing_trouble_only_delays(
+    studio: Studio, method: str, path: str, kind: str
+) -> None:
     studio.write("scene.blend")
     # A submission's check is asked for before the caller is answered: not repeated.
     skipped = [Fault("POST", "/v1/submissions/check", "pass")]
@@ -102,12 +111,12 @@ async def test_passing_trouble_only_delays(studio, method, path, kind):
 
 @pytest.mark.parametrize("code", ["storage_full", "quota_exceeded"])
 @pytest.mark.parametrize(("method", "path"), [("PUT", "/v1/blobs/"), ("POST", "/v1/blobs/missing")])
-async def test_what_it_waits_for_is_said(studio, code, method, path):
+async def test_what_it_waits_for_is_said(studio: Studio, code: str, method: str, path: str) -> None:
     studio.farm.faults = [Fault(method, path, code, 1000)]
     studio.write("scene.blend")
     submission_id = await studio.submit()
 
-    async def said():
+    async def said() -> object:
         return code in (await studio.activity())["waiting_for"]
 
     await until(said)
@@ -118,7 +127,7 @@ async def test_what_it_waits_for_is_said(studio, code, method, path):
     await studio.until_state(submission_id, "submitted")
 
 
-async def test_progress_is_told_while_it_happens(studio):
+async def test_progress_is_told_while_it_happens(studio: Studio) -> None:
     studio.write("scene.blend", b"x" * 1000)
     studio.farm.faults = [Fault("PUT", "/v1/blobs/", "hold")]
     submission_id = await studio.submit()
@@ -135,7 +144,7 @@ async def test_progress_is_told_while_it_happens(studio):
     await studio.until_state(submission_id, "submitted")
 
 
-async def test_a_file_that_changes_while_it_is_sent_is_read_again(studio):
+async def test_a_file_that_changes_while_it_is_sent_is_read_again(studio: Studio) -> None:
     path = studio.write("scene.blend", b"before")
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     submission_id = await studio.submit()
@@ -148,7 +157,9 @@ async def test_a_file_that_changes_while_it_is_sent_is_read_again(studio):
 
 
 @pytest.mark.parametrize("data", [b"", b"longer than it was before"])
-async def test_a_file_that_changes_its_size_while_it_is_sent_is_read_again(studio, data):
+async def test_a_file_that_changes_its_size_while_it_is_sent_is_read_again(
+    studio: Studio, data: bytes
+) -> None:
     path = studio.write("scene.blend", b"before")
     twin = studio.write("a_twin.blend", b"before")
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
@@ -163,7 +174,7 @@ async def test_a_file_that_changes_its_size_while_it_is_sent_is_read_again(studi
     assert row["bytes_done"] == row["bytes_total"]
 
 
-async def test_a_vanished_file_fails_its_submission_alone_and_is_named(studio):
+async def test_a_vanished_file_fails_its_submission_alone_and_is_named(studio: Studio) -> None:
     path = studio.write("scene.blend", b"going")
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     doomed = await studio.submit()
@@ -177,7 +188,7 @@ async def test_a_vanished_file_fails_its_submission_alone_and_is_named(studio):
     await studio.submitted()
 
 
-async def test_what_the_farm_refuses_in_the_end_fails_with_its_message(studio):
+async def test_what_the_farm_refuses_in_the_end_fails_with_its_message(studio: Studio) -> None:
     studio.write("scene.blend")
     studio.farm.faults = [
         Fault("POST", "/v1/submissions/check", "pass"),
@@ -187,7 +198,7 @@ async def test_what_the_farm_refuses_in_the_end_fails_with_its_message(studio):
     assert "insufficient_credits" in row["message"]
 
 
-async def test_a_lost_access_key_holds_everything_until_the_next_sign_in(studio):
+async def test_a_lost_access_key_holds_everything_until_the_next_sign_in(studio: Studio) -> None:
     studio.write("scene.blend")
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     submission_id = await studio.submit()
@@ -195,7 +206,7 @@ async def test_a_lost_access_key_holds_everything_until_the_next_sign_in(studio)
     studio.farm.keys[EMAIL] = "another key"
     studio.farm.released.set()
 
-    async def said():
+    async def said() -> object:
         return (await studio.activity())["waiting_for"].startswith("Sign in again")
 
     await until(said)
@@ -205,7 +216,7 @@ async def test_a_lost_access_key_holds_everything_until_the_next_sign_in(studio)
     await studio.until_state(submission_id, "submitted")
 
 
-async def test_another_account_does_not_get_this_ones_work(studio):
+async def test_another_account_does_not_get_this_ones_work(studio: Studio) -> None:
     studio.write("scene.blend")
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     submission_id = await studio.submit()
@@ -214,7 +225,7 @@ async def test_another_account_does_not_get_this_ones_work(studio):
     assert (await studio.http.post("/auth", json=other)).status_code == 200
     studio.farm.released.set()
 
-    async def said():
+    async def said() -> object:
         return f"Sign in as {EMAIL}" in (await studio.activity())["waiting_for"]
 
     await until(said)
@@ -224,23 +235,24 @@ async def test_another_account_does_not_get_this_ones_work(studio):
     await studio.until_state(submission_id, "submitted")
 
 
-def _all(studio):
+def _all(studio: Studio) -> dict[str, str]:
     return {"localRoot": str(studio.project), "remoteRoot": "/demo"}
 
 
-async def test_large_files_hold_up_no_other_project(start, monkeypatch):
+async def test_large_files_hold_up_no_other_project(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(envoy.upload.transfer, "LONG_SECONDS", 0.2)
     released, reading = threading.Event(), []
-    hash_open = envoy.upload.hash_cache.hash_open
 
-    def slowly(file, size, moved):
+    def slowly(file: BinaryIO, size: int, moved: Callable[[], None]) -> tuple[str, int]:
         if size == LARGE:
             reading.append(file)
             while not released.wait(0.02):
                 moved()
         return hash_open(file, size, moved)
 
-    monkeypatch.setattr(envoy.upload.hash_cache, "hash_open", slowly)
+    monkeypatch.setattr("envoy.upload.hash_cache.hash_open", slowly)
     studio = await start()
     await studio.sign_in()
 
@@ -251,7 +263,7 @@ async def test_large_files_hold_up_no_other_project(start, monkeypatch):
         group = {"localRoot": str(folder), "remoteRoot": f"/{name}"}
         assert (await studio.http.post("/upload", json={"upload": [group]})).is_success
 
-    async def arrived(name: str) -> bool:
+    async def arrived(name: str) -> object:
         return (await studio.http.get(f"/project-status/{name}")).json()["State"] == "Completed"
 
     try:

@@ -3,15 +3,18 @@
 import signal
 import sqlite3
 
+import pytest
 from envoy.watch import match
-from envoy_studio import until
+from envoy_machine import Machine
+from envoy_studio import Studio, until
+from farm_protocol.patterns import Pattern
 
 OUT = "demo/render_results/out"
 EVIL = r"([\w]+/?)+\.exr"
 LONG = "a" * 200 + ".png"
 
 
-async def test_an_evil_pattern_holds_nothing_up(machine):
+async def test_an_evil_pattern_holds_nothing_up(machine: Machine) -> None:
     async with machine.studio() as studio:
         await studio.sign_in()
         watches = {EVIL: str(studio.results / "evil"), "/demo/.+": str(studio.results)}
@@ -23,7 +26,7 @@ async def test_an_evil_pattern_holds_nothing_up(machine):
     assert await machine.end(signal.SIGTERM) == 0
 
 
-async def test_what_cannot_be_matched_is_refused_by_field(studio):
+async def test_what_cannot_be_matched_is_refused_by_field(studio: Studio) -> None:
     studio.write("scene.blend")
     pattern = r"/demo/.+(?<!beauty)\.exr"
     answer = await studio.http.post(
@@ -34,7 +37,7 @@ async def test_what_cannot_be_matched_is_refused_by_field(studio):
     assert "a look-behind" in message
 
 
-async def test_a_submission_has_so_many_watches(studio):
+async def test_a_submission_has_so_many_watches(studio: Studio) -> None:
     studio.write("scene.blend")
     watches = {f"/demo/{n}/.+": str(studio.results) for n in range(1001)}
     answer = await studio.http.post("/project-submit", json=studio.body(watch_files=watches))
@@ -42,16 +45,17 @@ async def test_a_submission_has_so_many_watches(studio):
     assert "at most 1000 watches" in answer.json()["errors"]["watch_files"][0]
 
 
-async def test_each_pattern_of_a_thousand_is_compiled_once(studio, monkeypatch):
+async def test_each_pattern_of_a_thousand_is_compiled_once(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Results come one after the other, and each is compared with all of them."""
     compiled = []
-    real = match.Pattern
 
-    def counted(text, flags):
+    def counted(text: str, flags: int) -> Pattern:
         compiled.append(text)
-        return real(text, flags)
+        return Pattern(text, flags)
 
-    monkeypatch.setattr(match, "Pattern", counted)
+    monkeypatch.setattr("envoy.watch.match.Pattern", counted)
     watches = {f"/demo/nowhere/{n}": str(studio.results) for n in range(match.MOST_WATCHES - 1)}
     submission = await studio.submitted(watch_files=watches | {"/demo/.+": str(studio.results)})
     for name in ("a.png", "b.png"):
@@ -60,7 +64,7 @@ async def test_each_pattern_of_a_thousand_is_compiled_once(studio, monkeypatch):
     assert len(compiled) == len(set(compiled)) == match.MOST_WATCHES
 
 
-async def test_patterns_that_are_large_together_are_refused(studio):
+async def test_patterns_that_are_large_together_are_refused(studio: Studio) -> None:
     studio.write("scene.blend")
     watches = {rf"/demo/{n}(?:\w{{30}}|\d)*": str(studio.results) for n in range(100)}
     answer = await studio.http.post("/project-submit", json=studio.body(watch_files=watches))
@@ -68,7 +72,7 @@ async def test_patterns_that_are_large_together_are_refused(studio):
     assert "too large together" in answer.json()["errors"]["watch_files"][0]
 
 
-async def test_a_watch_of_an_older_journal_is_left_out_with_a_message(machine):
+async def test_a_watch_of_an_older_journal_is_left_out_with_a_message(machine: Machine) -> None:
     async with machine.studio() as studio:
         await studio.sign_in()
         submission = await studio.submitted()

@@ -1,45 +1,50 @@
 """Of a project regular files are taken, links followed inside it, and the rest is named."""
 
+import io
 import os
 import socket
 import subprocess
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import envoy.process.slots
 import envoy.upload.scan
 import envoy.upload.transfer
 import farm_protocol.inside
 import pytest
-from envoy_fake_farm import EMAIL, Fault
-from envoy_studio import until
+from envoy_fake_farm import EMAIL, FakeFarm, Fault
+from envoy_start import Start
+from envoy_studio import Studio, until
 from farm_protocol.errors import ErrorCode
+from farm_protocol.hashing import hash_open
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="has no such files")
 LONG_SECONDS = 60.0
 
 
-def whole(studio):
+def whole(studio: Studio) -> dict[str, str]:
     return {"localRoot": str(studio.project), "remoteRoot": "/demo"}
 
 
-async def warnings(studio) -> str:
+async def warnings(studio: Studio) -> str:
     status = (await studio.http.get("/project-status/demo")).json()
     return "\n".join(status["Warnings"])
 
 
-def secret(studio) -> Path:
+def secret(studio: Studio) -> Path:
     path = studio.root / "elsewhere" / "secret"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"secret")
     return path
 
 
-def sent(studio) -> set[str]:
+def sent(studio: Studio) -> set[str]:
     return set(studio.farm.manifests[EMAIL, "demo"])
 
 
-async def test_what_is_no_file_is_skipped_and_named(studio):
+async def test_what_is_no_file_is_skipped_and_named(studio: Studio) -> None:
     studio.write("tex/wood.png")
     os.mkfifo(studio.project / "tex" / "pipe")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -74,7 +79,7 @@ async def _envoy_status(url: str) -> str:
     return out.decode()
 
 
-async def test_links_inside_are_followed_and_those_outside_not(studio):
+async def test_links_inside_are_followed_and_those_outside_not(studio: Studio) -> None:
     studio.write("tex/wood.png", b"wood")
     (studio.project / "all").symlink_to("tex")
     (studio.project / "wood.png").symlink_to("tex/wood.png")
@@ -94,7 +99,7 @@ async def test_links_inside_are_followed_and_those_outside_not(studio):
     assert f"it leads to {studio.project / 'circle'}, which cannot be read (" in told
 
 
-async def test_a_folder_that_is_added_by_itself_is_inside(studio):
+async def test_a_folder_that_is_added_by_itself_is_inside(studio: Studio) -> None:
     studio.write("scene.blend")
     (studio.project / "library").symlink_to(secret(studio).parent)
     groups = [
@@ -107,7 +112,9 @@ async def test_a_folder_that_is_added_by_itself_is_inside(studio):
 
 
 @pytest.mark.parametrize("name", ["link.blend", "links/secret"])
-async def test_a_link_outside_that_is_named_is_refused_with_what_to_do(studio, name):
+async def test_a_link_outside_that_is_named_is_refused_with_what_to_do(
+    studio: Studio, name: str
+) -> None:
     studio.write("scene.blend")
     (studio.project / "link.blend").symlink_to(secret(studio))
     (studio.project / "links").symlink_to(secret(studio).parent)
@@ -123,7 +130,7 @@ async def test_a_link_outside_that_is_named_is_refused_with_what_to_do(studio, n
     assert "outside of the project" in await warnings(studio)
 
 
-async def test_what_the_client_has_skipped_is_in_the_status(studio):
+async def test_what_the_client_has_skipped_is_in_the_status(studio: Studio) -> None:
     await studio.submitted(skipped_files=["/p/x leads out of the project folder and is ignored."])
     assert "/p/x leads out" in await warnings(studio)
 
@@ -133,7 +140,7 @@ FOLDERS = [folder for folder in OF_THE_SYSTEM if os.path.isdir(folder)]
 
 
 @pytest.mark.parametrize("folder", OF_THE_SYSTEM)
-async def test_folders_of_the_system_are_no_project(studio, folder):
+async def test_folders_of_the_system_are_no_project(studio: Studio, folder: str) -> None:
     studio.write("scene.blend")
     groups = [whole(studio), {"localRoot": folder, "remoteRoot": "/demo/x"}]
     answer = await studio.http.post("/project-submit", json=studio.body(project_files=groups))
@@ -142,7 +149,9 @@ async def test_folders_of_the_system_are_no_project(studio, folder):
     assert ("cannot be a project" if there else "does not exist") in answer.json()["message"]
 
 
-async def test_folders_that_link_each_other_end(studio, monkeypatch):
+async def test_folders_that_link_each_other_end(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(envoy.upload.scan, "MOST_LINKED_FOLDERS", 100)
     for number in range(9):
         studio.write(f"{number}/file")
@@ -155,7 +164,7 @@ async def test_folders_that_link_each_other_end(studio, monkeypatch):
     )
 
 
-async def test_a_deep_folder_is_no_fault_of_envoy(studio):
+async def test_a_deep_folder_is_no_fault_of_envoy(studio: Studio) -> None:
     studio.write("scene.blend")
     deep = studio.project.joinpath(*["d"] * 260)
     deep.mkdir(parents=True)
@@ -167,7 +176,7 @@ async def test_a_deep_folder_is_no_fault_of_envoy(studio):
 
 
 @pytest.mark.parametrize("put", ["fifo", "link", "folder link", "folder"])
-async def test_a_file_that_is_exchanged_later_is_not_sent(studio, put):
+async def test_a_file_that_is_exchanged_later_is_not_sent(studio: Studio, put: str) -> None:
     path = studio.write("tex/wood.png", b"a longer texture than the secret")
     secret(studio)
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
@@ -194,7 +203,9 @@ async def test_a_file_that_is_exchanged_later_is_not_sent(studio, put):
 
 
 @pytest.mark.parametrize("above", [False, True])
-async def test_a_project_that_is_exchanged_for_a_link_is_not_sent(studio, above):
+async def test_a_project_that_is_exchanged_for_a_link_is_not_sent(
+    studio: Studio, above: bool
+) -> None:
     folder = studio.root / "show" / "demo"
     exchanged = folder.parent if above else folder
     (folder / "tex").mkdir(parents=True)
@@ -216,21 +227,22 @@ async def test_a_project_that_is_exchanged_for_a_link_is_not_sent(studio, above)
     assert b"secret of them" not in studio.farm.blobs.values()
 
 
-async def test_a_file_that_grows_for_ever_is_sent_as_it_was(studio, monkeypatch):
+async def test_a_file_that_grows_for_ever_is_sent_as_it_was(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = studio.write("log.txt", b"x" * 1000)
-    real = envoy.upload.hash_cache.hash_open
 
-    def while_it_grows(file, most, moved):
+    def while_it_grows(file: BinaryIO, most: int, moved: Callable[[], None]) -> tuple[str, int]:
         # As fast as it is read.
-        class Growing:
-            def read(self, count):
+        class Growing(io.RawIOBase):
+            def read(self, count: int = -1) -> bytes:
                 with path.open("ab") as grown:
                     grown.write(b"y" * 1000)
                 return file.read(count)
 
-        return real(Growing(), most, moved)
+        return hash_open(cast(BinaryIO, Growing()), most, moved)
 
-    monkeypatch.setattr(envoy.upload.hash_cache, "hash_open", while_it_grows)
+    monkeypatch.setattr("envoy.upload.hash_cache.hash_open", while_it_grows)
     await studio.submitted(project_files=whole(studio))
     entry = studio.farm.manifests[EMAIL, "demo"]["demo/log.txt"]
     assert entry.size == 1000
@@ -238,7 +250,7 @@ async def test_a_file_that_grows_for_ever_is_sent_as_it_was(studio, monkeypatch)
 
 
 @pytest.mark.skipif(not hasattr(os, "O_NONBLOCK"), reason="has no leases")
-async def test_a_file_that_another_program_holds_is_waited_for(studio):
+async def test_a_file_that_another_program_holds_is_waited_for(studio: Studio) -> None:
     import fcntl
 
     path = studio.write("scene.blend", b"held")
@@ -264,14 +276,14 @@ async def test_a_file_that_another_program_holds_is_waited_for(studio):
 
 
 @pytest.fixture
-def stuck_disk(monkeypatch):
+def stuck_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Files called 'stuck' do not answer, until the event is set."""
     monkeypatch.setattr(envoy.process.slots, "STANDS_SECONDS", 0.2)
     monkeypatch.setattr(envoy.upload.transfer, "STANDS_SECONDS", 0.2)
     works = threading.Event()
     real = farm_protocol.inside._open_regular
 
-    def slow(name, folder, shown):
+    def slow(name: str, folder: int | None, shown: Path) -> int:
         if "stuck" in str(shown):
             works.wait()
         return real(name, folder, shown)
@@ -281,7 +293,7 @@ def stuck_disk(monkeypatch):
     works.set()
 
 
-def body_of(studio, project: str, *names: str):
+def body_of(studio: Studio, project: str, *names: str) -> dict[str, Any]:
     folder = studio.root / project
     folder.mkdir()
     for name in ("scene.blend", *names):
@@ -299,7 +311,9 @@ def body_of(studio, project: str, *names: str):
     return body
 
 
-async def test_a_disk_that_does_not_answer_holds_up_its_own_project_alone(studio, stuck_disk):
+async def test_a_disk_that_does_not_answer_holds_up_its_own_project_alone(
+    studio: Studio, stuck_disk: threading.Event
+) -> None:
     ids = []
     # More than there are slots, and than a pool of threads would have.
     for number in range(12):
@@ -307,7 +321,7 @@ async def test_a_disk_that_does_not_answer_holds_up_its_own_project_alone(studio
         ids.append((await studio.http.post("/project-submit", json=body)).json()["submission_id"])
     good = (await studio.http.post("/project-submit", json=body_of(studio, "good", "a"))).json()
 
-    async def reached():
+    async def reached() -> object:
         return (await studio.of(good["submission_id"]))["state"] == "submitted"
 
     await until(reached, LONG_SECONDS)
@@ -315,15 +329,15 @@ async def test_a_disk_that_does_not_answer_holds_up_its_own_project_alone(studio
     stuck_disk.set()
     for each in ids:
 
-        async def all_there(each=each):
+        async def all_there(each: str = each) -> object:
             return (await studio.of(each))["state"] == "submitted"
 
         await until(all_there, LONG_SECONDS)
 
 
 async def test_a_disk_that_never_answers_fails_its_submission_in_the_end(
-    studio, stuck_disk, monkeypatch
-):
+    studio: Studio, stuck_disk: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(envoy.upload.transfer, "STUCK_SECONDS", 0.5)
     body = body_of(studio, "bad", "stuck")
     answer = (await studio.http.post("/project-submit", json=body)).json()
@@ -331,7 +345,9 @@ async def test_a_disk_that_never_answers_fails_its_submission_in_the_end(
     assert f"{studio.root / 'bad' / 'stuck'} has not answered" in row["message"]
 
 
-async def test_stopping_does_not_wait_for_a_disk(studio, stuck_disk, start):
+async def test_stopping_does_not_wait_for_a_disk(
+    studio: Studio, stuck_disk: threading.Event, start: Start
+) -> None:
     await studio.http.post("/project-submit", json=body_of(studio, "bad", "stuck"))
     await until(lambda: any(thread.name == "blocking" for thread in threading.enumerate()))
     await start.stop()
@@ -339,14 +355,14 @@ async def test_stopping_does_not_wait_for_a_disk(studio, stuck_disk, start):
 
 
 async def test_a_download_folder_that_does_not_answer_holds_up_itself_alone(
-    studio, monkeypatch, request
-):
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.setattr("envoy.watch.download.STANDS_SECONDS", 0.2)
     works = threading.Event()
     request.addfinalizer(works.set)
     real = farm_protocol.inside._open_folder
 
-    def slow(root, *args, **kwargs):
+    def slow(root: Path, *args: Any, **kwargs: Any) -> Any:
         if root.name == "stuck":
             works.wait()
         return real(root, *args, **kwargs)
@@ -365,13 +381,13 @@ async def test_a_download_folder_that_does_not_answer_holds_up_itself_alone(
     works.set()
     await until(lambda: stuck.exists() and len(list(stuck.glob("[0-9]*"))) == 12, LONG_SECONDS)
 
-    async def quiet():
+    async def quiet() -> object:
         return (await studio.activity())["waiting_for"] == ""
 
     await until(quiet)
 
 
-async def test_what_is_skipped_may_have_a_name_of_any_bytes(studio):
+async def test_what_is_skipped_may_have_a_name_of_any_bytes(studio: Studio) -> None:
     # The name stands in a warning, which the journal and every answer hold.
     studio.write("scene.blend")
     os.mkfifo(os.fsencode(studio.project) + b"/pipe\xff")
@@ -381,13 +397,15 @@ async def test_what_is_skipped_may_have_a_name_of_any_bytes(studio):
     answer = await studio.http.post("/upload", json={"upload": [whole(studio)]})
     assert answer.status_code == 200
 
-    async def done():
+    async def done() -> object:
         return (await studio.http.get("/project-status/demo")).json()["State"] == "Completed"
 
     await until(done)
 
 
-async def test_a_link_to_a_name_of_any_bytes_fails_one_upload_only(start, farm):
+async def test_a_link_to_a_name_of_any_bytes_fails_one_upload_only(
+    start: Start, farm: FakeFarm
+) -> None:
     studio = await unsent(await start(), farm)
     await start.stop()
     away = os.fsencode(studio.root) + b"/away\xff"
@@ -399,7 +417,9 @@ async def test_a_link_to_a_name_of_any_bytes_fails_one_upload_only(start, farm):
     await fails(studio, "outside of")
 
 
-async def test_a_link_in_the_place_of_the_project_is_not_followed(start, farm):
+async def test_a_link_in_the_place_of_the_project_is_not_followed(
+    start: Start, farm: FakeFarm
+) -> None:
     studio = await unsent(await start(), farm)
     await start.stop()
     secrets = studio.root / "secrets"
@@ -413,7 +433,7 @@ async def test_a_link_in_the_place_of_the_project_is_not_followed(start, farm):
     assert b"secret" not in farm.blobs.values()
 
 
-async def unsent(studio, farm):
+async def unsent(studio: Studio, farm: FakeFarm) -> Studio:
     """Return an Envoy that has accepted a submission, and cannot send it."""
     await studio.sign_in()
     studio.write("scene.blend")
@@ -423,8 +443,8 @@ async def unsent(studio, farm):
     return studio
 
 
-async def fails(studio, words):
-    async def told():
+async def fails(studio: Studio, words: str) -> None:
+    async def told() -> object:
         (row,) = (await studio.activity())["submissions"]
         return row["state"] == "failed" and row["message"]
 

@@ -2,13 +2,19 @@
 
 import os
 import stat
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from envoy_fake_farm import EMAIL, PASSWORD, Refusal
+from envoy_start import Start
+from envoy_studio import Studio
 from farm_protocol.errors import ErrorCode
+from farm_protocol.jobs import BudgetAction
 
 
-async def test_wrong_password_answers_401_with_a_text_body(start):
+async def test_wrong_password_answers_401_with_a_text_body(start: Start) -> None:
     studio = await start()
     answer = await studio.http.post("/auth", json={"Username": EMAIL, "AccessKey": "wrong"})
     assert answer.status_code == 401
@@ -18,7 +24,7 @@ async def test_wrong_password_answers_401_with_a_text_body(start):
     assert empty.status_code == 401
 
 
-async def test_signing_in_by_password_and_by_access_key(start, tmp_path):
+async def test_signing_in_by_password_and_by_access_key(start: Start, tmp_path: Path) -> None:
     studio = await start()
     await studio.sign_in()
     stored = tmp_path / "envoy" / "account.json"
@@ -32,7 +38,7 @@ async def test_signing_in_by_password_and_by_access_key(start, tmp_path):
     assert studio.farm.count("POST", "/v1/login") == before + 1
 
 
-async def test_the_account_is_remembered_after_a_restart(start):
+async def test_the_account_is_remembered_after_a_restart(start: Start) -> None:
     await (await start()).sign_in()
     await start.stop()
     again = await start()
@@ -40,14 +46,14 @@ async def test_the_account_is_remembered_after_a_restart(start):
 
 
 @pytest.mark.parametrize("path", ["/credits-info", "/user-info", "/projects"])
-async def test_not_signed_in_answers_401(start, path):
+async def test_not_signed_in_answers_401(start: Start, path: str) -> None:
     studio = await start()
     answer = await studio.http.get(path)
     assert answer.status_code == 401
     assert answer.json()["code"] == "not_authenticated"
 
 
-async def test_user_products_and_machines(studio):
+async def test_user_products_and_machines(studio: Studio) -> None:
     user = (await studio.http.get("/user-info")).json()["data"]
     assert user["created"] == "2019-07-01T15:27:48"
     assert user["max_throughput"] == 30
@@ -60,7 +66,7 @@ async def test_user_products_and_machines(studio):
     assert machines[0]["name"] == "c4d-render-gpu-arnold-vray:6.20"
 
 
-async def test_an_unknown_project_has_no_files_and_no_details(studio):
+async def test_an_unknown_project_has_no_files_and_no_details(studio: Studio) -> None:
     status = await studio.http.get("/project-status/nothing%20here")
     assert status.status_code == 200
     assert status.json()["Details"] == {}
@@ -68,7 +74,7 @@ async def test_an_unknown_project_has_no_files_and_no_details(studio):
     assert files.json() == {"project_files": {"all_files": []}}
 
 
-async def test_submit_uploads_and_submits(studio):
+async def test_submit_uploads_and_submits(studio: Studio) -> None:
     studio.write("scene.blend", b"abc")
     body = studio.body()
     answer = await studio.http.post("/project-submit", json=body)
@@ -97,7 +103,7 @@ async def test_submit_uploads_and_submits(studio):
     }
 
 
-async def test_upload_then_two_submissions_without_upload(studio):
+async def test_upload_then_two_submissions_without_upload(studio: Studio) -> None:
     studio.write("scene.blend", b"1234")
     groups = [studio.body()["project_files"]]
     answer = await studio.http.post("/upload", json={"upload": groups})
@@ -124,7 +130,7 @@ async def test_upload_then_two_submissions_without_upload(studio):
     assert set(file) == {"CheckSum", "LastModified", "Name", "Key", "Size", "FmtName"}
 
 
-async def test_an_old_client_sends_no_project_params(studio):
+async def test_an_old_client_sends_no_project_params(studio: Studio) -> None:
     studio.write("scene.blend")
     body = studio.body()
     request = body["project_request"]
@@ -152,10 +158,10 @@ async def test_an_old_client_sends_no_project_params(studio):
     assert row["downloads"]["folders"] == [str(studio.project / "old_out")]
     budget = spec.jobs[0].budget
     assert budget is not None
-    assert (budget.value, budget.action) == (50, "STOP")
+    assert (budget.value, budget.action) == (Decimal(50), BudgetAction.STOP)
 
 
-async def test_an_old_client_names_nothing_at_all(studio):
+async def test_an_old_client_names_nothing_at_all(studio: Studio) -> None:
     studio.write("scene.blend")
     body = studio.body(watch_files=None)
     body["project_request"]["params"] = None
@@ -166,7 +172,9 @@ async def test_an_old_client_names_nothing_at_all(studio):
     assert spec.output_folder == "demo/render_results/demo 14-43-29"
 
 
-async def test_skip_upload_ignores_local_roots_and_skip_auto_download_watches_nothing(studio):
+async def test_skip_upload_ignores_local_roots_and_skip_auto_download_watches_nothing(
+    studio: Studio,
+) -> None:
     await studio.submitted()
     body = studio.body(skip_upload=True, watch_files={})
     body["project_files"] = {"localRoot": "Z:\\nowhere", "remoteRoot": "/demo", "files": ["x"]}
@@ -176,7 +184,7 @@ async def test_skip_upload_ignores_local_roots_and_skip_auto_download_watches_no
     assert row["downloads"]["folders"] == []
 
 
-async def test_several_groups_and_whole_folders(studio):
+async def test_several_groups_and_whole_folders(studio: Studio) -> None:
     studio.write("scene.blend")
     studio.write("assets/deep/ü tex.png", b"t")
     elsewhere = studio.root / "elsewhere"
@@ -209,7 +217,7 @@ async def test_several_groups_and_whole_folders(studio):
         ({"project_request": None}, ""),
     ],
 )
-async def test_what_is_wrong_is_named(studio, change, field):
+async def test_what_is_wrong_is_named(studio: Studio, change: dict[str, Any], field: str) -> None:
     studio.write("scene.blend")
     body = studio.body(change.pop("files", None), **change)
     answer = await studio.http.post("/project-submit", json=body)
@@ -231,7 +239,9 @@ async def test_what_is_wrong_is_named(studio, change, field):
         ({"params": {"test_frames_first": "maybe"}}, "jobs[0].test_frames_first"),
     ],
 )
-async def test_what_is_wrong_with_a_job_is_named(studio, job, field):
+async def test_what_is_wrong_with_a_job_is_named(
+    studio: Studio, job: dict[str, object], field: str
+) -> None:
     studio.write("scene.blend")
     body = studio.body()
     body["project_request"]["jobs"][0] |= job
@@ -243,7 +253,9 @@ async def test_what_is_wrong_with_a_job_is_named(studio, job, field):
 @pytest.mark.parametrize(
     "code", [ErrorCode.INVALID_REQUEST, ErrorCode.INSUFFICIENT_CREDITS, ErrorCode.FORBIDDEN]
 )
-async def test_the_farms_refusals_pass_unchanged_and_nothing_is_kept(studio, code):
+async def test_the_farms_refusals_pass_unchanged_and_nothing_is_kept(
+    studio: Studio, code: ErrorCode
+) -> None:
     studio.write("scene.blend")
     studio.farm.refuse_check = Refusal(code, "No.", {"jobs[0].frames": ["Wrong."]})
     answer = await studio.http.post("/project-submit", json=studio.body())
@@ -252,7 +264,7 @@ async def test_the_farms_refusals_pass_unchanged_and_nothing_is_kept(studio, cod
     assert (await studio.activity())["submissions"] == []
 
 
-async def test_an_unreachable_farm_is_said_so(start):
+async def test_an_unreachable_farm_is_said_so(start: Start) -> None:
     studio = await start(farm_url="http://127.0.0.1:9")
     answer = await studio.http.get("/products")
     assert answer.status_code == 503
@@ -260,7 +272,7 @@ async def test_an_unreachable_farm_is_said_so(start):
     assert "does not answer" in answer.json()["message"]
 
 
-async def test_health_and_unknown_routes(studio):
+async def test_health_and_unknown_routes(studio: Studio) -> None:
     health = (await studio.http.get("/envoy/health")).json()
     assert health["service"] == "envoy"
     assert health["signed_in_as"] == EMAIL
@@ -269,7 +281,7 @@ async def test_health_and_unknown_routes(studio):
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-async def test_parameters_of_the_project_are_shared_by_its_jobs(studio):
+async def test_parameters_of_the_project_are_shared_by_its_jobs(studio: Studio) -> None:
     studio.write("scene.blend")
     body = studio.body()
     request = body["project_request"]
@@ -283,7 +295,7 @@ async def test_parameters_of_the_project_are_shared_by_its_jobs(studio):
     assert (first.params["frames"], second.params["frames"]) == ("1 3 1", "9")
 
 
-async def test_nothing_is_accepted_for_nobody(start):
+async def test_nothing_is_accepted_for_nobody(start: Start) -> None:
     """It would wait for ever, or for whoever signs in next."""
     studio = await start()
     studio.write("scene.blend")

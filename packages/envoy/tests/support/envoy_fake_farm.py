@@ -51,7 +51,9 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class Refusal(Exception):
-    def __init__(self, code: ErrorCode, message: str, errors: dict[str, list[str]] | None = None):
+    def __init__(
+        self, code: ErrorCode, message: str, errors: dict[str, list[str]] | None = None
+    ) -> None:
         self.status = STATUS[code]
         self.body = ErrorBody(code=code, message=message, errors=errors or {}, retry=code in RETRY)
 

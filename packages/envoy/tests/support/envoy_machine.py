@@ -17,16 +17,22 @@ class Machine:
 
     def __init__(self, root: Path, farm: FakeFarm) -> None:
         self.root, self.farm = root, farm
-        self.process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | None = None
         self.url = ""
+
+    @property
+    def process(self) -> asyncio.subprocess.Process:
+        """The Envoy that was started last."""
+        assert self._process is not None, "none was started"
+        return self._process
 
     async def start(self, umask: int = -1) -> None:
         command = [*(sys.executable, "-m", "envoy", "up", "--port", "0")]
         command += ["--data-dir", str(self.root / "envoy"), "--farm", self.farm.url]
-        self.process = await asyncio.create_subprocess_exec(
+        self._process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, start_new_session=True, umask=umask
         )
-        line = (await self.process.stdout.readline()).decode()
+        line = (await output_of(self.process).readline()).decode()
         self.url = next(word for word in line.split() if word.startswith("http"))
         self.url = self.url.replace("localhost", "127.0.0.1")
 
@@ -39,3 +45,9 @@ class Machine:
     async def studio(self) -> AsyncIterator[Studio]:
         async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
             yield Studio(self.root, self.farm, http)
+
+
+def output_of(process: asyncio.subprocess.Process) -> asyncio.StreamReader:
+    """What a process prints, which was started with a pipe for it."""
+    assert process.stdout is not None
+    return process.stdout

@@ -74,18 +74,21 @@ class Studio:
         return str(answer.json()["submission_id"])
 
     async def activity(self) -> dict[str, Any]:
-        return (await self.http.get("/envoy/activity")).json()
+        told: dict[str, Any] = (await self.http.get("/envoy/activity")).json()
+        return told
 
     async def of(self, submission_id: str) -> dict[str, Any]:
         rows = (await self.activity())["submissions"]
-        return next(row for row in rows if row["submission_id"] == submission_id)
+        row: dict[str, Any] = next(row for row in rows if row["submission_id"] == submission_id)
+        return row
 
     async def until_state(self, submission_id: str, state: str) -> dict[str, Any]:
         async def reached() -> dict[str, Any] | None:
             row = await self.of(submission_id)
             return row if row["state"] == state else None
 
-        return await until(reached)
+        row: dict[str, Any] = await until(reached)
+        return row
 
     async def submitted(self, **changes: Any) -> str:
         """Submit a small project and wait until the farm has it."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from envoy_studio import until
+from envoy_studio import Studio, until
 
 
 class Answer:
@@ -125,17 +125,19 @@ def row(submission: str, name: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-async def settled(studio, submission_id, **counts):
-    async def reached():
+async def settled(studio: Studio, submission_id: str, **counts: int) -> dict[str, Any]:
+    async def reached() -> dict[str, Any] | None:
         downloads = (await studio.of(submission_id))["downloads"]
         return downloads if all(downloads[key] == n for key, n in counts.items()) else None
 
-    return await until(reached, LONG_SECONDS)
+    downloads: dict[str, Any] = await until(reached, LONG_SECONDS)
+    return downloads
 
 
-async def waits_for(studio, words: str) -> str:
-    async def said():
+async def waits_for(studio: Studio, words: str) -> str:
+    async def said() -> object:
         message = (await studio.activity())["waiting_for"]
         return words in message and message
 
-    return await until(said)
+    message: str = await until(said)
+    return message
