@@ -55,9 +55,7 @@ class Inbox:
             answer, self.refused = self.refused, ""
             return answer
         assert isinstance(envelope.content, bytes)
-        self.messages.append(
-            message_from_bytes(envelope.content, policy=policy.default)  # type: ignore[arg-type]
-        )
+        self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
 
 

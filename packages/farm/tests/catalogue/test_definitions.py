@@ -30,7 +30,7 @@ def studio(folder: Path, text: str) -> Path:
     return file
 
 
-def test_every_published_code_is_known_and_can_be_looked_for():
+def test_every_published_code_is_known_and_can_be_looked_for() -> None:
     ours = built_in().products
     assert {code: set(entry.plugins) for code, entry in ours.items()} == {
         **PUBLISHED,
@@ -42,7 +42,7 @@ def test_every_published_code_is_known_and_can_be_looked_for():
         assert set(BUILT_IN.programs[code].plugins) == set(entry.plugins) - provided
 
 
-def test_what_a_plugin_is_the_templates_know_as_well():
+def test_what_a_plugin_is_the_templates_know_as_well() -> None:
     for app, entry in built_in().products.items():
         provided = {name: each.provided_by for name, each in entry.plugins.items()}
         for operation in built_in().operations(app):
@@ -52,7 +52,7 @@ def test_what_a_plugin_is_the_templates_know_as_well():
             assert told == {code: program for code, program in provided.items() if program}
 
 
-def test_an_operation_is_listed_only_with_its_template():
+def test_an_operation_is_listed_only_with_its_template() -> None:
     assert {("blender", "render")} <= set(BUILT_IN.available())
     assert built_in().operations("blender") == ["render"]
     assert built_in().template("blender", "render") is BUILT_IN.template("blender_render")
@@ -78,11 +78,11 @@ def test_an_operation_is_listed_only_with_its_template():
         ("15.1v3", "15.1", True),
     ],
 )
-def test_ranges(version, text, inside):
+def test_ranges(version: str, text: str, inside: bool) -> None:
     assert in_range(version, text) is inside
 
 
-def test_a_studios_file_adds_and_narrows(tmp_path):
+def test_a_studios_file_adds_and_narrows(tmp_path: Path) -> None:
     definitions = load_definitions(
         studio(
             tmp_path,
@@ -147,14 +147,14 @@ machines:
         ("machines: {local-cpu: {credits_per_hour: -1}}", ["machines.local-cpu.credits_per_hour"]),
     ],
 )
-def test_a_mistake_names_file_and_field(tmp_path, text, words):
+def test_a_mistake_names_file_and_field(tmp_path: Path, text: str, words: list[str]) -> None:
     with pytest.raises(CatalogueError) as caught:
         load_definitions(studio(tmp_path, text))
     for word in [str(tmp_path / "studio.yaml"), *words]:
         assert word in str(caught.value)
 
 
-def test_a_job_reaches_the_licence_servers_of_its_product_and_its_plugins(tmp_path):
+def test_a_job_reaches_the_licence_servers_of_its_product_and_its_plugins(tmp_path: Path) -> None:
     definitions = load_definitions(
         studio(
             tmp_path,
@@ -180,7 +180,7 @@ products:
     assert definitions.licence_servers("no_such_product", []) == []
 
 
-def test_limits_of_a_machine_type(tmp_path):
+def test_limits_of_a_machine_type(tmp_path: Path) -> None:
     definitions = load_definitions(
         studio(
             tmp_path, "machines: {local-cpu: {slots: 2, limits: {memory_gb: 1.5, cpu_hours: 2}}}"
@@ -194,6 +194,6 @@ def test_limits_of_a_machine_type(tmp_path):
     )
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="cannot be read: No such file"):
         load_definitions(tmp_path / "studio.yaml")

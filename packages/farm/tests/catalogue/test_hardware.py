@@ -1,5 +1,6 @@
 """The machine types of this computer, with an `nvidia-smi` that answers as the real one does."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from farm.catalogue.hardware import Gpu, find_gpus, local_machines
 
 
 @pytest.fixture
-def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     def install(script: str) -> None:
         program = tmp_path / "nvidia-smi"
         program.write_text(
@@ -21,7 +22,7 @@ def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return install
 
 
-def test_without_nvidia_smi_there_is_a_cpu_only(says):
+def test_without_nvidia_smi_there_is_a_cpu_only(says: Callable[[str], None]) -> None:
     (machine,) = local_machines(2, Decimal(3))
     assert (machine.id, machine.gpu, machine.slots) == ("local-cpu", False, 2)
     assert machine.price("blender") == 3
@@ -29,7 +30,7 @@ def test_without_nvidia_smi_there_is_a_cpu_only(says):
     assert "GB" in machine.name
 
 
-def test_gpus_are_a_machine_type_of_their_own(says):
+def test_gpus_are_a_machine_type_of_their_own(says: Callable[[str], None]) -> None:
     says("echo 'NVIDIA GeForce RTX 3090, 24576 MiB'\necho 'NVIDIA GeForce RTX 3090, 24576 MiB'\n")
     cpu, gpu = local_machines(1, Decimal(1))
     assert (cpu.id, gpu.id, gpu.gpu) == ("local-cpu", "local-gpu", True)
@@ -45,6 +46,8 @@ def test_gpus_are_a_machine_type_of_their_own(says):
         ("exit 0", []),
     ],
 )
-def test_what_nvidia_smi_may_say(says, script, expected):
+def test_what_nvidia_smi_may_say(
+    says: Callable[[str], None], script: str, expected: list[Gpu]
+) -> None:
     says(script)
     assert find_gpus() == expected

@@ -170,7 +170,7 @@ def test_a_configured_program_that_does_not_answer_is_told(tmp_path: Path) -> No
         env=environment,
     )
     assert process.stdout is not None
-    lines = []
+    lines: list[bytes] = []
     while not lines or b'"ready"' not in lines[-1]:
         lines.append(process.stdout.readline())
         assert lines[-1]

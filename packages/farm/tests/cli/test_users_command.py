@@ -19,7 +19,7 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        command = [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", folder]
+        command = [sys.executable, "-m", "farm", "serve", "--embedded", "--data-dir", str(folder)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

@@ -22,8 +22,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from farm.db import claims
 from farm.db.engine.database import Database
-from farm.scheduler import claims, loop, setbacks
+from farm.scheduler import loop, setbacks
 from sqlalchemy import Connection
 
 from tools import bare_farm
@@ -54,11 +55,11 @@ def serve(order: dict[str, Any]) -> None:
     loop._LAUNCH_GRACE = timedelta(seconds=1)
     if "silence" in order:
         # So soon a silent runner has lost its claim, and soon after that its place.
-        loop.CLAIM_TIMEOUT_SECONDS = claims.CLAIM_TIMEOUT_SECONDS = order["silence"]
+        claims.CLAIM_TIMEOUT_SECONDS = order["silence"]  # type: ignore[attr-defined]
         loop._STUCK_GRACE = timedelta(seconds=order["silence"])
         loop.BUSY_SECONDS = 0.2
         # So soon another machine may try what a bad one was refused.
-        setbacks.REFUSED_PAUSE_SECONDS = 0.1
+        setbacks.REFUSED_PAUSE_SECONDS = 0.1  # type: ignore[attr-defined]
     die_at(order["when"], order["number"])
     more = order.get("settings", {})
     bare_farm.serve(Path(order["data_dir"]), order["database_url"], slots=2, **more)

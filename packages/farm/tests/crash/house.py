@@ -190,7 +190,7 @@ class Runner(threading.Thread):
         if claim.status_code == 401 or claim.json()["claim_id"] is None:
             return False
         address = f"claims/{claim.json()['claim_id']}"
-        steps = [(f"{address}/heartbeat", {"frame": None})]
+        steps: list[tuple[str, dict[str, object]]] = [(f"{address}/heartbeat", {"frame": None})]
         steps += [(f"{address}/log", {"offset": 0, "text": "Rendering.\n"})]
         for path, body in steps:
             if self.post(path, body).status_code in (401, 410):

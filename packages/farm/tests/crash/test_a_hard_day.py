@@ -198,6 +198,10 @@ def mail_server(inbox: Inbox) -> Iterator[dict[str, Any]]:
     server.stop()
 
 
+def has_outputs(reader: Reader, count: int) -> bool:
+    return len(reader.outputs) >= count
+
+
 def run_day(farms: Farms, folder: Path, url: str | None, when: str, number: int) -> int:
     """Live through it, with a death at one commit, and check all; return how often it died."""
     inbox, day = Inbox(), Day()
@@ -231,7 +235,7 @@ def run_day(farms: Farms, folder: Path, url: str | None, when: str, number: int)
             for name in names:
                 user.wait(name, lambda job: job["state"] == "completed")
         for reader, count in zip(readers, (11, 4), strict=True):
-            reader.follow(lambda reader=reader, count=count: len(reader.outputs) >= count)
+            reader.follow(partial(has_outputs, reader, count))
             assert set(reader.outputs.values()) == {1}, "an output was told twice"
         all_mails_sent(folder, url)
     assert not house.mishap

@@ -175,8 +175,8 @@ def test_what_jobs_and_claims_said_before_gets_its_reason(
         assert {(row.state, row.message): row.reason for row in found} == {
             (state, message): reason for (state, message, _), reason in before.items()
         }
-        ended = connection.execute(select(claims.c.outcome, claims.c.message, claims.c.failed))
-        assert {(row.outcome, row.message): row.failed for row in ended} == claimed
+        of_claims = connection.execute(select(claims.c.outcome, claims.c.message, claims.c.failed))
+        assert {(row.outcome, row.message): row.failed for row in of_claims} == claimed
     database.close()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from farm.db.engine.database import Database
@@ -10,7 +11,12 @@ from farm.db.tables import accounts, plans
 from sqlalchemy import bindparam, func, insert, select, update
 
 MOMENT = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=timezone(timedelta(hours=2)))
-ACCOUNT = {"id": "a", "email": "a@example.com", "name": "Größe \N{SNOWMAN} %s", "plan": "p"}
+ACCOUNT: dict[str, Any] = {
+    "id": "a",
+    "email": "a@example.com",
+    "name": "Größe \N{SNOWMAN} %s",
+    "plan": "p",
+}
 ACCOUNT |= {"role": "artist", "active": True, "email_notices": False, "balance_micros": 2**60}
 ACCOUNT |= {"consumed_micros": 0, "created_at": MOMENT, "machine_cpu": "", "machine_gpu": ""}
 

@@ -4,7 +4,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from farm.db import claims, job_rows, runners
+from farm.db import claims, job_rows, tables
 from farm.db.claims import ClaimRow
 from farm.db.engine.rows import columns_of
 from farm.db.job_rows import JobColumns, JobRow, Work
@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement
 ROWS = [
     (JobRow, job_rows.ROW_COLUMNS),
     (ClaimRow, claims.CLAIM),
-    (RunnerRow, columns_of(RunnerRow, runners.runners.c)),
+    (RunnerRow, columns_of(RunnerRow, tables.runners.c)),
     (JobColumns, [jobs.c[name] for name in JobColumns.__annotations__]),
-    (Work, columns_of(Work, [*jobs.c, runners.jobs.c.submission_id.label("project_id")])),
+    (Work, columns_of(Work, [*jobs.c, jobs.c.submission_id.label("project_id")])),
 ]
 
 

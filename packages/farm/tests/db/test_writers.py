@@ -16,6 +16,7 @@ from farm.db.opening import open_database
 from farm.db.tables import changes
 from farm.errors import CannotOpenDatabaseError
 from farm.jobs.frames import Frames
+from farm_protocol.files import FileEntry
 from farm_protocol.users import NewUser
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -46,7 +47,7 @@ def add_job(database: Database) -> tuple[str, str]:
                 "submitted_at": now,
             },
         )
-        job = dict.fromkeys(names, "x") | dict.fromkeys(counts, 0)
+        job: dict[str, object] = dict.fromkeys(names, "x") | dict.fromkeys(counts, 0)
         job |= {"id": "j" * 32, "submission_id": "s" * 32, "account_id": account}
         job |= {"parameters": {}, "plugins": [], "warnings": [], "instances": 1, "priority": 1}
         job |= {"budget_acted": False, "suspended_for": ""}
@@ -190,8 +191,7 @@ def test_texts_and_numbers_come_back_as_they_were(open_again: Callable[[], Datab
         files.add_blob(connection, account, "0" * 64, 2**59, datetime.now(UTC))
         names = ("b/Z", "a/ä", "a/z", "A/z", "a/Z")
         entries = [
-            files.FileEntry(path=f"demo/{name}", hash="0" * 64, size=2**59, mtime_ns=-5)
-            for name in names
+            FileEntry(path=f"demo/{name}", hash="0" * 64, size=2**59, mtime_ns=-5) for name in names
         ]
         files.put_entries(connection, account, project, entries)
     with database.read() as connection:

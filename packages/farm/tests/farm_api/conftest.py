@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -281,7 +282,7 @@ def send(client: httpx.Client, path: str, data: bytes) -> dict[str, object]:
     return entry
 
 
-def spec(**changes: object) -> dict[str, object]:
+def spec(**changes: object) -> dict[str, Any]:
     """Return a submission of one job, with changes to that job."""
     job = {
         "id": "j1",

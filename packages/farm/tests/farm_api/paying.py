@@ -16,7 +16,7 @@ from .runners import FakeRunner
 
 def worked(farm: Farm, seconds: float) -> None:
     """Let heartbeats have confirmed so many seconds more of the open claims."""
-    with farm.database.write() as connection:  # type: ignore[attr-defined]
+    with farm.database.write() as connection:
         more = claims.c.unposted_seconds + seconds
         connection.execute(
             update(claims).where(claims.c.ended_at.is_(None)).values(unposted_seconds=more)
@@ -25,7 +25,7 @@ def worked(farm: Farm, seconds: float) -> None:
 
 def heard(farm: Farm, seconds: float) -> None:
     """Let the clock have jumped since the last sign of life: forth, or (negative) back."""
-    with farm.database.write() as connection:  # type: ignore[attr-defined]
+    with farm.database.write() as connection:
         then = datetime.now(UTC) - timedelta(seconds=seconds)
         connection.execute(update(claims).values(heartbeat_at=then))
 
@@ -43,7 +43,7 @@ def money(ann: httpx.Client) -> tuple[float, float]:
 
 
 def top_up(farm: Farm, email: str, credits: int) -> None:
-    with farm.database.write() as connection:  # type: ignore[attr-defined]
+    with farm.database.write() as connection:
         account = accounts.by_email(connection, email)
         assert account is not None
         grant(connection, account.id, Decimal(credits), "top-up")
@@ -51,5 +51,5 @@ def top_up(farm: Farm, email: str, credits: int) -> None:
 
 
 def adds_up(farm: Farm) -> None:
-    with farm.database.read() as connection:  # type: ignore[attr-defined]
+    with farm.database.read() as connection:
         assert ledger.faults(connection) == []

@@ -17,7 +17,7 @@ class FakeRunner:
         self.request = farm.engine.wait_for(number)
         self.http = farm.client(self.request.token)
         self.host = host
-        self.claim_id = ""
+        self.claim_id: str | None = ""
         self.reason = ""
 
     def claim(self, **said: Any) -> list[int]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import httpx
@@ -185,7 +186,7 @@ def test_a_second_click_keeps_the_reason(farm: Farm, ann: httpx.Client) -> None:
 
 def test_a_submission_and_everything(farm: Farm, ann: httpx.Client) -> None:
     body = spec(params={"frames": "1"}, instances=1)
-    first = body["jobs"][0]  # type: ignore[index]
+    first = body["jobs"][0]
     body["jobs"] = [
         first,
         first | {"id": "b", "name": "b", "params": {"frames": "2"}, "dependencies": ["j1"]},
@@ -202,6 +203,9 @@ def test_a_submission_and_everything(farm: Farm, ann: httpx.Client) -> None:
     def states() -> dict[str, str]:
         return {name: job["state"] for name, job in jobs_of(ann).items()}
 
+    def is_stopped(name: str, _: object) -> bool:
+        return states()[name] == "stopped"
+
     ann.post(f"{address}/suspend").raise_for_status()
     assert states() == {"beauty": "suspended", "b": "suspended", "other": "ready"}
     ann.post("/v1/jobs/resume").raise_for_status()
@@ -214,7 +218,7 @@ def test_a_submission_and_everything(farm: Farm, ann: httpx.Client) -> None:
     farm.engine.end_all()
     farm.wakeup.notify()
     for name in ("beauty", "other"):
-        wait_for(ann, lambda _, name=name: states()[name] == "stopped")
+        wait_for(ann, partial(is_stopped, name))
     ann.post("/v1/jobs/retry").raise_for_status()  # Not all that was ever stopped.
     assert states() == {"beauty": "stopped", "b": "stopped", "other": "stopped"}
     ann.post(f"{address}/retry").raise_for_status()
@@ -266,7 +270,7 @@ def test_jobs_are_listed_page_by_page(farm: Farm, ann: httpx.Client) -> None:
     submissions = []
     for number in range(3):
         body = spec(params={"frames": "1"})
-        first = body["jobs"][0]  # type: ignore[index]
+        first = body["jobs"][0]
         body["jobs"] = [
             first
             | {"id": name, "name": f"{number}{name}"}
@@ -388,7 +392,7 @@ def test_the_room_of_a_machine_changes_while_it_runs(farm: Farm, ann: httpx.Clie
     set_slots(1)
     submit(ann, params={"frames": "1 40"}, instances=2)
     first = FakeRunner(farm)
-    wait_for(ann, lambda _: farm.engine.living)
+    wait_for(ann, lambda _: bool(farm.engine.living))
     assert len(first.claim()) == 40
     set_slots(None)
     # It held all frames: what it has not begun is shared anew.

@@ -140,7 +140,7 @@ def test_of_a_job(farm: Farm, ann: httpx.Client, others: Bystanders) -> None:
         # Its runners obey, also one that was being started when the job was stopped.
         farm.engine.living &= at_work
         farm.wakeup.notify()
-        return found["state"] == "stopped"
+        return bool(found["state"] == "stopped")
 
     with others.unchanged():
         job, submission = submit(ann, "meant")

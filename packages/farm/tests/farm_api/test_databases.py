@@ -15,7 +15,7 @@ from farm.db.tables import ledger_entries
 from sqlalchemy import func, select
 
 from .conftest import Farm, send, spec
-from .test_runners import FakeRunner
+from .runners import FakeRunner
 
 FRAMES = 40
 

@@ -22,7 +22,7 @@ def ann(farm: Farm) -> httpx.Client:
 def graph(**needs: list[str]) -> dict[str, object]:
     """Return a submission of one-frame jobs, each needing others by name."""
     body = spec(instances=1)
-    first: dict[str, Any] = body["jobs"][0]  # type: ignore[index]
+    first: dict[str, Any] = body["jobs"][0]
     body["jobs"] = [
         first | {"id": name, "name": name, "params": {"frames": str(n)}, "dependencies": needed}
         for n, (name, needed) in enumerate(needs.items(), 1)

@@ -1,5 +1,7 @@
 """A farm proves who it is to those who know its secret, and tells strangers nothing."""
 
+from collections.abc import Callable
+
 import httpx
 import pytest
 from farm_protocol.proof import Identity, new_secret
@@ -12,7 +14,7 @@ def prove(farm: Farm, identity: Identity, nonce: str) -> httpx.Response:
     return httpx.post(f"{farm.url}/v1/proof", json=asked)
 
 
-def test_who_knows_the_secret_gets_a_proof_of_it(farm):
+def test_who_knows_the_secret_gets_a_proof_of_it(farm: Farm) -> None:
     nonce = new_secret()
     answer = prove(farm, farm.identity, nonce)
     assert answer.json() == {"proof": farm.identity.farms_proof(nonce)}
@@ -28,13 +30,13 @@ def test_who_knows_the_secret_gets_a_proof_of_it(farm):
     ],
     ids=["secret", "address", "folder"],
 )
-def test_others_get_none(farm, wrong):
+def test_others_get_none(farm: Farm, wrong: Callable[[Identity], Identity]) -> None:
     answer = prove(farm, wrong(farm.identity), new_secret())
     assert answer.status_code == 403
     assert answer.json()["code"] == "forbidden"
 
 
-def test_a_farms_proof_is_none_of_a_caller(farm):
+def test_a_farms_proof_is_none_of_a_caller(farm: Farm) -> None:
     """What the farm has answered cannot be used to ask it, or another Envoy."""
     nonce = new_secret()
     proof = prove(farm, farm.identity, nonce).json()["proof"]
@@ -42,6 +44,6 @@ def test_a_farms_proof_is_none_of_a_caller(farm):
     assert httpx.post(f"{farm.url}/v1/proof", json=asked).status_code == 403
 
 
-def test_strangers_are_told_no_folder(farm):
+def test_strangers_are_told_no_folder(farm: Farm) -> None:
     told = httpx.get(f"{farm.url}/v1/health").json()
     assert told == {"service": "farm", "version": "test"}

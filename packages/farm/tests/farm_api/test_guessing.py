@@ -13,6 +13,7 @@ import pytest
 from farm.accounts import credentials
 from farm.accounts.attempts import FREE, Attempts
 from farm.accounts.password_queue import MOST_OF_AN_ADDRESS, MOST_WAITING, PasswordQueue
+from farm.db import accounts
 from farm.errors import TooManyAttemptsError
 from http_gate.connections import network_of
 
@@ -95,7 +96,7 @@ def test_a_device_is_of_one_account_and_one_password(farm: Farm) -> None:
         ("nobody@example.com", device),
     ):
         with farm.database.read() as connection:
-            account = credentials.rows.by_email(connection, email)
+            account = accounts.by_email(connection, email)
         assert credentials.device_of(account, token) == ""
     new = login(farm, "another horse", device=device).json()["device"]
     assert new

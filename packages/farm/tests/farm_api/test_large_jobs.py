@@ -32,7 +32,7 @@ def ann(farm: Farm) -> httpx.Client:
 def many(count: int, frames: str) -> dict[str, Any]:
     """Return a submission of jobs with these frames."""
     body = spec(params={"frames": frames})
-    (job,) = body["jobs"]  # type: ignore[misc]
+    (job,) = body["jobs"]
     body["jobs"] = [
         {**job, "id": f"j{i}", "params": {"frames": frames, "output_prefix": f"{i}_"}}
         for i in range(count)

@@ -248,7 +248,7 @@ def test_a_reset_meanwhile_is_not_slipped_past(farm: Farm, monkeypatch: pytest.M
         def verify(self, known: str, secret: str) -> bool:
             right = hasher.verify(known, secret)
             monkeypatch.setattr(credentials, "_hasher", hasher)
-            credentials.reset_password(farm.database, EMAIL, "another horse")  # type: ignore[arg-type]
+            credentials.reset_password(farm.database, EMAIL, "another horse")
             return right
 
     monkeypatch.setattr(credentials, "_hasher", Slow())

@@ -25,7 +25,7 @@ def ann(farm: Farm) -> httpx.Client:
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_long_prefix_is_refused_at_once(ann: httpx.Client, text: str) -> None:
     body = spec(params={"frames": "1 1000", "output_prefix": text})
-    body["jobs"] = [{**body["jobs"][0], "id": f"j{i}"} for i in range(20)]  # type: ignore[index]
+    body["jobs"] = [{**body["jobs"][0], "id": f"j{i}"} for i in range(20)]
     begin = time.process_time()
     answer = ann.post("/v1/submissions/check", json=body)
     assert time.process_time() - begin < GUARD_SECONDS

@@ -160,7 +160,7 @@ def test_a_scene_is_traced_once_however_often_it_is_asked_for(
     send(ann, "demo/scene.blend", b"BLENDER-v304")
     send(ann, "demo/wood.png", b"one")
     body = spec()
-    job = body["jobs"][0]  # type: ignore[index]
+    job = body["jobs"][0]
     body["jobs"] = [
         job | {"id": name, "name": name, "params": {"frames": "1", "output_prefix": name}}
         for name in ("a", "b", "c")
@@ -212,7 +212,7 @@ def test_what_an_earlier_job_renders_is_not_missing(ann: httpx.Client, tracer: T
     send(ann, "demo/scene.blend", b"BLENDER-v304")
     tracer.answer = lambda *_: [lost("render_results/out/frame_0001.png")]
     body = spec()
-    first = body["jobs"][0]  # type: ignore[index]
+    first = body["jobs"][0]
     second = first | {"id": "j2", "name": "b", "params": {"frames": "9"}, "dependencies": ["j1"]}
     body["jobs"] = [first, second]
     answer = ann.post("/v1/submissions", json=body)

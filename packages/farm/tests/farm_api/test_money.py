@@ -40,7 +40,7 @@ def test_time_counts_from_the_heartbeat_on_and_is_posted_with_the_frame(
     available, consumed = money(ann)
     assert consumed == pytest.approx(30, abs=5)
     assert available == pytest.approx(100 - consumed)
-    with farm.database.read() as connection:  # type: ignore[attr-defined]
+    with farm.database.read() as connection:
         posted = select(ledger_entries.c.id).where(ledger_entries.c.kind == "usage")
         assert connection.execute(posted).all() == []
     runner.done(1)
@@ -70,7 +70,7 @@ def test_only_a_full_disk_lets_a_runner_wait_for_long(
     farm: Farm, ann: httpx.Client, full: bool, cost: float
 ) -> None:
     runner = started(farm, ann)
-    with farm.database.write() as connection:  # type: ignore[attr-defined]
+    with farm.database.write() as connection:
         # So much of its time was free before, and what is metered comes on top.
         begun = datetime.now(UTC) - timedelta(seconds=FREE_WAITING_SECONDS + 45)
         connection.execute(update(claims).values(created_at=begun))
@@ -142,7 +142,7 @@ def test_without_a_licence_a_day_of_an_account_has_its_limit_whatever_its_jobs(
 ) -> None:
     runner = started(farm, ann)
     job_id = job_of(ann)["id"]
-    with farm.database.write() as connection:  # type: ignore[attr-defined]
+    with farm.database.write() as connection:
         # As if another job of the account had tried for long.
         job = connection.execute(select(jobs)).mappings().one()
         over = {"id": "another", "client_id": "another", "state": "stopped", "frames_running": 0}
@@ -297,15 +297,15 @@ def test_the_ledger_only_grows(farm: Farm, ann: httpx.Client) -> None:
     ):
         with (
             pytest.raises(DBAPIError, match="append-only"),
-            farm.database.write() as connection,  # type: ignore[attr-defined]
+            farm.database.write() as connection,
         ):
             connection.execute(statement)
     adds_up(farm)
 
 
 def test_what_does_not_add_up_is_named(farm: Farm, ann: httpx.Client) -> None:
-    with farm.database.write() as connection:  # type: ignore[attr-defined]
+    with farm.database.write() as connection:
         connection.execute(update(account_table).values(balance_micros=1))
-    with farm.database.read() as connection:  # type: ignore[attr-defined]
+    with farm.database.read() as connection:
         (fault,) = ledger.faults(connection)
     assert "ann@example.com" in fault

@@ -27,9 +27,7 @@ class Inbox:
         self.messages: list[EmailMessage] = []
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        self.messages.append(
-            message_from_bytes(envelope.content, policy=policy.default)  # type: ignore[arg-type]
-        )
+        self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
 
 
@@ -76,7 +74,7 @@ def ann(farm: Farm) -> httpx.Client:
 def submit(ann: httpx.Client, *needs: list[str]) -> None:
     """Submit jobs of one frame, called 0, 1 and so on, each with those that it needs."""
     body = spec(params={"frames": "1"}, instances=1)
-    first = body["jobs"][0]  # type: ignore[index]
+    first = body["jobs"][0]
     body["jobs"] = [
         first
         | {"id": f"{number}", "name": f"{number}", "dependencies": each}

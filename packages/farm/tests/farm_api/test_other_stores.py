@@ -87,7 +87,9 @@ def test_a_blob_whose_bytes_are_gone_is_an_error_that_says_so(
 def _accounts(store: Store) -> list[str]:
     if isinstance(store, MemoryStore):
         return [account for account, _ in store.blobs]
-    return [each.name for each in store.local_path("x", "x").parents[2].iterdir()]
+    path = store.local_path("x", "x")
+    assert path is not None
+    return [each.name for each in path.parents[2].iterdir()]
 
 
 def test_scenes_are_looked_into(ann: httpx.Client) -> None:

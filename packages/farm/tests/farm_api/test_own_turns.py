@@ -25,7 +25,7 @@ CHECKS = 50
 def heavy(jobs: int) -> dict[str, object]:
     """Return a small check that takes a twentieth of a second for each job."""
     asked = spec(params={"frames": "0 600000 2,0 600000 1"})
-    (job,) = asked["jobs"]  # type: ignore[misc]
+    (job,) = asked["jobs"]
     asked["jobs"] = [{**job, "id": f"j{n}", "name": f"j{n}"} for n in range(jobs)]
     return asked
 

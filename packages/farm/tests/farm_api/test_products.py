@@ -1,5 +1,6 @@
 """Products and machine types over HTTP, and what submissions make of them."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def rows(client: httpx.Client) -> dict[str, dict[str, Any]]:
 
 
 def machines(client: httpx.Client, *plugins: str, **query: str) -> list[str]:
-    parameters = [*query.items(), *(("plugins", each) for each in plugins)]
+    parameters: dict[str, str | Sequence[str]] = {**query, "plugins": plugins}
     answer = client.get("/v1/machines", params=parameters)
     assert answer.status_code == 200, answer.text
     return [row["id"] for row in answer.json()]

@@ -69,7 +69,7 @@ def test_a_repeated_report_is_charged_once(farm: Farm, ann: httpx.Client) -> Non
     ann.post("/v1/submissions", json=spec(instances=1))
     runner = FakeRunner(farm)
     runner.claim()
-    with farm.database.write() as connection:  # type: ignore[attr-defined]
+    with farm.database.write() as connection:
         connection.execute(update(claims).values(unposted_seconds=10.0))
     assert [runner.done(1).status_code for _ in range(3)] == [204] * 3
     credits = job_of(ann)["credits"]
@@ -77,7 +77,7 @@ def test_a_repeated_report_is_charged_once(farm: Farm, ann: httpx.Client) -> Non
     info = ann.get("/v1/me").json()
     assert info["credits_consumed"] == pytest.approx(credits)
     assert info["credits_available"] == pytest.approx(100 - credits)
-    with farm.database.read() as connection:  # type: ignore[attr-defined]
+    with farm.database.read() as connection:
         usage = select(func.count()).where(ledger_entries.c.kind == "usage")
         assert connection.execute(usage).scalar() == 1
 

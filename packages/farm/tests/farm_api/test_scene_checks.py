@@ -1,6 +1,7 @@
 """What a scene's own file says before it is rendered: who saved it."""
 
 import gzip
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -33,9 +34,12 @@ def refusal(client: httpx.Client, body: dict[str, object]) -> str:
     return text
 
 
+Pack = Callable[[bytes], bytes]
+
+
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress])
 def test_a_scene_of_a_newer_blender_is_refused_with_the_version_to_choose(
-    ann: httpx.Client, pack
+    ann: httpx.Client, pack: Pack
 ) -> None:
     send(ann, "demo/scene.blend", pack(b"BLENDER-v405" + bytes(100)))
     reason = refusal(ann, spec(app_version="3.4.1"))

@@ -31,7 +31,7 @@ def fail(runner: FakeRunner, times: int) -> None:
 def pause(farm: Farm) -> float:
     """Return for how many seconds the job starts no runner."""
     with farm.database.read() as connection:
-        until = connection.execute(select(jobs.c.not_before)).scalar_one()
+        until: datetime = connection.execute(select(jobs.c.not_before)).scalar_one()
     return (until - datetime.now(UTC)).total_seconds()
 
 

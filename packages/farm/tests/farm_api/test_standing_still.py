@@ -83,7 +83,7 @@ def test_an_alert_tells_and_lets_the_job_go_on(farm: Farm, ann: httpx.Client) ->
 
 
 def told(farm: Farm) -> list[notices.Notice]:
-    with farm.database.read() as connection:  # type: ignore[attr-defined]
+    with farm.database.read() as connection:
         return list(notices.due(connection, datetime.now(UTC), 10))
 
 
@@ -187,12 +187,12 @@ def test_a_user_who_is_enabled_again_without_credits_is_told_so(
     set_active(farm, False)
 
     def message() -> str:
-        with farm.database.read() as connection:  # type: ignore[attr-defined]
+        with farm.database.read() as connection:
             said: str = connection.execute(select(jobs.c.message)).scalar_one()
         return said
 
     until(lambda: message() == "Suspended: the account is disabled.")
-    with farm.database.write() as connection:  # type: ignore[attr-defined]
+    with farm.database.write() as connection:
         connection.execute(update(account_table).values(balance_micros=0))
     set_active(farm, True)
     until(lambda: "no credits left" in job_of(ann)["message"])
@@ -210,7 +210,7 @@ def test_a_suspended_job_of_a_disabled_user_does_not_finish_its_frame(
 
 
 def set_active(farm: Farm, active: bool) -> None:
-    with farm.database.write() as connection:  # type: ignore[attr-defined]
+    with farm.database.write() as connection:
         account = accounts.by_email(connection, "ann@example.com")
         assert account is not None
         accounts.change(connection, account.id, active=active)

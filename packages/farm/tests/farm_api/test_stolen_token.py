@@ -259,7 +259,8 @@ def test_a_log_is_bounded_for_a_claim_and_for_a_job(
 
     def stored() -> int:
         with farm.database.read() as connection:
-            return connection.execute(select(func.sum(func.length(log_chunks.c.text)))).scalar_one()
+            total = select(func.sum(func.length(log_chunks.c.text)))
+            return int(connection.execute(total).scalar_one())
 
     assert stored() == MAX_CLAIM_LOG
     monkeypatch.setattr(trust, "MAX_JOB_LOG", MAX_CLAIM_LOG + 10)

@@ -131,7 +131,7 @@ def test_partial_versions_never_become_another_one(ann: httpx.Client) -> None:
 
 def test_jobs_that_would_overwrite_each_other_are_refused(ann: httpx.Client) -> None:
     body = spec()
-    first = body["jobs"][0]  # type: ignore[index]
+    first = body["jobs"][0]
     second = first | {"id": "j2", "name": "second", "params": {"frames": "4 6"}}
     body["jobs"] = [first, second]
     assert "frame_0004.png" in refused(ann, body)["jobs[1].output_prefix"][0]
@@ -141,7 +141,7 @@ def test_jobs_that_would_overwrite_each_other_are_refused(ann: httpx.Client) -> 
 
 def test_dependencies_wait_and_circles_are_refused(ann: httpx.Client) -> None:
     body = spec()
-    first = body["jobs"][0]  # type: ignore[index]
+    first = body["jobs"][0]
     second = first | {"id": "j2", "name": "b", "params": {"frames": "9"}, "dependencies": ["j1"]}
     body["jobs"] = [second, first]
     jobs = ann.post("/v1/submissions", json=body).json()["jobs"]

@@ -20,7 +20,7 @@ def ann(farm: Farm) -> httpx.Client:
 def two_jobs() -> dict[str, object]:
     """Return a submission of which nothing says that both jobs write the same files."""
     body = spec(instances=1, params={"frames": "1 2"})
-    first: dict[str, Any] = body["jobs"][0]  # type: ignore[index]
+    first: dict[str, Any] = body["jobs"][0]
     params = {"frames": "1 2", "output_prefix": "other_"}
     body["jobs"] = [first, first | {"id": "j2", "name": "other take", "params": params}]
     return body

@@ -101,7 +101,7 @@ def _part(start: int, end: int, step: int) -> str:
 
 def naive(text: str) -> list[int]:
     """Return what `parse_frames` has always returned: a list of all."""
-    found = []
+    found: list[int] = []
     for part in text.split(","):
         start, end, step = (*map(int, part.split()), 1, 1)[:3] if " " in part else (int(part),) * 3
         if " " not in part:
@@ -140,7 +140,7 @@ def test_no_frame_is_lost_by_going_in_front(text: str) -> None:
 def test_sets_of_frames(marked: list[str], asked: str, lowest: int, width: int, wide: bool) -> None:
     low, high = (-100, 100) if wide else (lowest, lowest + width)
     frames = FrameSet(low, high)
-    known = set()
+    known: set[int] = set()
     for part in marked:
         for run in parse_frames(part).runs:
             frames.add(run)

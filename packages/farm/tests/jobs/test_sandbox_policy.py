@@ -2,6 +2,7 @@
 
 import pytest
 from farm.confine.policy import SandboxPolicy, is_reached
+from farm_protocol.runner import SandboxMode
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,9 @@ from farm.confine.policy import SandboxPolicy, is_reached
         ("required", False, True, "required"),
     ],
 )
-def test_what_counts(given, reached, alone, mode) -> None:
+def test_what_counts(
+    given: SandboxMode | None, reached: bool, alone: bool, mode: SandboxMode
+) -> None:
     assert SandboxPolicy(given, reached).now(alone=alone) == mode
 
 
@@ -33,5 +36,5 @@ def test_what_counts(given, reached, alone, mode) -> None:
         ("127.0.0.1", ["127.0.0.1"], True),
     ],
 )
-def test_who_reaches_a_farm(host, proxies, reached) -> None:
+def test_who_reaches_a_farm(host: str, proxies: list[str], reached: bool) -> None:
     assert is_reached(host, proxies) is reached

@@ -3,8 +3,10 @@
 import json
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import farm.products
 from stand_ins_houdini import install
@@ -20,17 +22,17 @@ class Run:
     """What came of a process: its exit code, its events and its other lines."""
 
     code: int
-    events: list[dict] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
-    def of(self, name: str) -> list[dict]:
+    def of(self, name: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["event"] == name]
 
     @property
     def failure(self) -> str:
         assert self.code != 0
         (event,) = self.of("failed")
-        return event["message"]
+        return str(event["message"])
 
     @property
     def files(self) -> list[str]:
@@ -45,7 +47,8 @@ class Houdini:
     """A project folder with one scene, and the way to render it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.python, self.licensed = folder, None, True
+        self.folder, self.licensed = folder, True
+        self.python: str | None = None
         self.project = folder / "project"
         self.output, self.partial = folder / "output", folder / "partial"
         (self.project / "film").mkdir(parents=True)
@@ -53,7 +56,15 @@ class Houdini:
         self.partial.mkdir()
         self.scene = self.project / "film" / "shot.hip"
 
-    def write(self, *, stand_in=None, takes=None, variables=None, warnings=(), **nodes) -> None:
+    def write(
+        self,
+        *,
+        stand_in: Mapping[str, object] | None = None,
+        takes: Mapping[str, Mapping[str, object]] | None = None,
+        variables: dict[str, str] | None = None,
+        warnings: Sequence[str] = (),
+        **nodes: Any,
+    ) -> None:
         """Save the scene: Mantra and a camera, or what ``nodes`` say (``out__x``: /out/x)."""
         given = {f"/{name.replace('__', '/')}": node for name, node in nodes.items()}
         content = {
@@ -65,7 +76,7 @@ class Houdini:
         }
         self.scene.write_text(json.dumps(content))
 
-    def command(self, frames: str, rop: str, options: dict) -> list[str]:
+    def command(self, frames: str, rop: str, options: dict[str, object]) -> list[str]:
         hython = install(self.folder / "bin", self.python, self.licensed)["hython"]
         arguments = {
             "scene": self.scene,
@@ -81,7 +92,7 @@ class Houdini:
         }
         return [str(hython), str(SCRIPT), *(f"--{k}={v}" for k, v in arguments.items())]
 
-    def render(self, frames: str = "1", rop: str = "/out/mantra1", **options) -> Run:
+    def render(self, frames: str = "1", rop: str = "/out/mantra1", **options: object) -> Run:
         done = subprocess.run(
             self.command(frames, rop, options),
             env={"FARM_PARENT": str(os.getpid())},
@@ -107,7 +118,13 @@ class Houdini:
         return sorted(str(path.relative_to(self.output)) for path in files)
 
 
-def node(kind: str, inputs=(), locked=(), expressions=None, **parms) -> dict:
+def node(
+    kind: str,
+    inputs: Sequence[str] = (),
+    locked: Sequence[str] = (),
+    expressions: dict[str, str] | None = None,
+    **parms: Any,
+) -> dict[str, object]:
     return {
         "type": kind,
         "parms": parms,

@@ -2,6 +2,7 @@
 
 import pytest
 from farm.products import BUILT_IN
+from pydantic import JsonValue
 
 
 @pytest.mark.parametrize(
@@ -14,7 +15,7 @@ from farm.products import BUILT_IN
         ({"output_prefix": "films/.cut", "codec": "prores"}, "films/.cut.mov"),
     ],
 )
-def test_a_film_has_a_name(given, file):
+def test_a_film_has_a_name(given: dict[str, JsonValue], file: str) -> None:
     template = BUILT_IN.template("ffmpeg_transcode")
     checked = template.validate(given)
     assert checked.errors == {}
@@ -24,7 +25,7 @@ def test_a_film_has_a_name(given, file):
 @pytest.mark.parametrize(
     ("prefix", "instead"), [("", "movie"), ("films/", "films/movie"), ("a/b/", "a/b/movie")]
 )
-def test_a_prefix_that_would_hide_the_film_is_refused(prefix, instead):
+def test_a_prefix_that_would_hide_the_film_is_refused(prefix: str, instead: str) -> None:
     checked = BUILT_IN.template("ffmpeg_transcode").validate({"output_prefix": prefix})
     assert checked.errors == {
         "output_prefix": [
@@ -35,7 +36,7 @@ def test_a_prefix_that_would_hide_the_film_is_refused(prefix, instead):
 
 
 @pytest.mark.parametrize(("prefix", "file"), [("", "0001.png"), ("films/", "films/0001.png")])
-def test_images_need_no_name_beside_their_number(prefix, file):
+def test_images_need_no_name_beside_their_number(prefix: str, file: str) -> None:
     template = BUILT_IN.template("blender_render")
     checked = template.validate({"frames": "1", "output_prefix": prefix})
     assert checked.errors == {}

@@ -9,7 +9,7 @@ from every_python import interpreter
 from farm.runner.results.image_check import examine
 from farm.runner.results.outputs import OutputError
 
-from .houdini_rig import TAKES, node
+from .houdini_rig import TAKES, Houdini, node
 
 # Failures while rendering
 
@@ -22,7 +22,7 @@ from .houdini_rig import TAKES, node
         ({"error_at": 3}, "Frame 3 was not written (Cook error in input: /obj/geo1)."),
     ],
 )
-def test_a_frame_that_fails(houdini, orders, said):
+def test_a_frame_that_fails(houdini: Houdini, orders: dict[str, int], said: str) -> None:
     houdini.write(stand_in=orders)
     run = houdini.render("1-4")
     assert run.failure.startswith(said)
@@ -31,7 +31,7 @@ def test_a_frame_that_fails(houdini, orders, said):
     assert houdini.delivered() == ["shot.0001.png", "shot.0002.png"]
 
 
-def test_a_crash(houdini):
+def test_a_crash(houdini: Houdini) -> None:
     houdini.write(stand_in={"crash_at": 2})
     run = houdini.render("1-3")
     assert run.code in (-11, 139)
@@ -40,14 +40,14 @@ def test_a_crash(houdini):
 
 
 @pytest.mark.parametrize("order", ["truncate", "wrong_size"])
-def test_bad_files_are_the_runners_to_find(houdini, order):
+def test_bad_files_are_the_runners_to_find(houdini: Houdini, order: str) -> None:
     houdini.write(stand_in={order: 1})
     (name,) = houdini.render("1").files
     with pytest.raises(OutputError):
         examine(houdini.output / name, name, (64, 36))
 
 
-def test_no_licence_to_render(houdini):
+def test_no_licence_to_render(houdini: Houdini) -> None:
     houdini.write(stand_in={"licence": True})
     run = houdini.render("1")
     assert "No licenses could be found to run this application." in run.lines
@@ -56,7 +56,7 @@ def test_no_licence_to_render(houdini):
     assert not run.of("failed")[0]["permanent"]
 
 
-def test_no_licence_to_start(houdini):
+def test_no_licence_to_start(houdini: Houdini) -> None:
     houdini.licensed = False
     houdini.write()
     run = houdini.render("1")
@@ -68,7 +68,7 @@ def test_no_licence_to_start(houdini):
     ("order", "line"),
     [("licence", "License error"), ("no_devices", "No devices found. Aborting rendering.")],
 )
-def test_redshift_failures_stay_visible(houdini, order, line):
+def test_redshift_failures_stay_visible(houdini: Houdini, order: str, line: str) -> None:
     houdini.write(
         out__r=node("Redshift_ROP", RS_outputFileNamePrefix="$F.png"), stand_in={order: True}
     )
@@ -77,7 +77,7 @@ def test_redshift_failures_stay_visible(houdini, order, line):
     assert any(text.startswith(line) for text in run.lines)
 
 
-def test_it_ends_with_its_runner(houdini):
+def test_it_ends_with_its_runner(houdini: Houdini) -> None:
     """A process that starts hython and ends leaves no hython behind, not even a hanging one."""
     houdini.write(stand_in={"hang_at": 2})
     command = houdini.command("1-3", "/out/mantra1", {})
@@ -106,7 +106,7 @@ print(hython.pid)
 
 
 @pytest.mark.parametrize("version", ["3.7", "3.9", "3.10"])
-def test_each_python_of_houdini(houdini, version):
+def test_each_python_of_houdini(houdini: Houdini, version: str) -> None:
     python = interpreter(version)
     if python is None:
         pytest.skip(f"There is no Python {version} here.")

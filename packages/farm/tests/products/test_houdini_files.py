@@ -1,15 +1,17 @@
 """Houdini's render.py: which frames it renders, and where their files go."""
 
+from typing import Any
+
 import pytest
 from farm.runner.results.image_check import examine
 from stand_ins_houdini import VERSION
 
-from .houdini_rig import node
+from .houdini_rig import Houdini, node
 
 # Frames
 
 
-def test_frames_are_rendered_reported_and_delivered(houdini):
+def test_frames_are_rendered_reported_and_delivered(houdini: Houdini) -> None:
     houdini.write()
     run = houdini.render("1-3")
     assert run.code == 0, run
@@ -28,7 +30,7 @@ def test_frames_are_rendered_reported_and_delivered(houdini):
     assert not [path for path in houdini.partial.rglob("*") if path.is_file()]
 
 
-def test_the_node_tells_its_progress(houdini):
+def test_the_node_tells_its_progress(houdini: Houdini) -> None:
     houdini.write()
     run = houdini.render("1-2")
     assert run.lines.count("ALF_PROGRESS 50%") == run.lines.count("ALF_PROGRESS 100%") == 2
@@ -50,14 +52,14 @@ def test_the_node_tells_its_progress(houdini):
         ("0,1001", [0, 1001]),
     ],
 )
-def test_frame_lists(houdini, frames, rendered):
+def test_frame_lists(houdini: Houdini, frames: str, rendered: list[int]) -> None:
     houdini.write()
     run = houdini.render(frames)
     assert [event["frame"] for event in run.of("frame_written")] == rendered
     assert len(houdini.delivered()) == len(rendered)
 
 
-def test_a_malformed_frame_list(houdini):
+def test_a_malformed_frame_list(houdini: Houdini) -> None:
     houdini.write()
     assert houdini.render("1..3").failure == "The frame list '1..3' is malformed."
 
@@ -77,8 +79,9 @@ OUTPUTS = [
 
 
 @pytest.mark.parametrize(("kind", "parm"), OUTPUTS)
-def test_each_renderer_writes_into_our_folders(houdini, kind, parm):
-    houdini.write(out__r=node(kind, **{parm: "$HIP/render/a/$OS.$F3.png"}))
+def test_each_renderer_writes_into_our_folders(houdini: Houdini, kind: str, parm: str) -> None:
+    parms: dict[str, Any] = {parm: "$HIP/render/a/$OS.$F3.png"}
+    houdini.write(out__r=node(kind, **parms))
     run = houdini.render("1-2", "/out/r", roptype=kind)
     assert run.code == 0, run
     assert houdini.delivered() == run.files == ["r.001.png", "r.002.png"]
@@ -93,8 +96,9 @@ def test_each_renderer_writes_into_our_folders(houdini, kind, parm):
         ("alembic", "filename", "$HIP/a.$F.abc", "a.1.abc"),
     ],
 )
-def test_geometry(houdini, kind, parm, path, name):
-    houdini.write(out__g=node(kind, **{parm: path}))
+def test_geometry(houdini: Houdini, kind: str, parm: str, path: str, name: str) -> None:
+    parms: dict[str, Any] = {parm: path}
+    houdini.write(out__g=node(kind, **parms))
     assert houdini.render("1", "/out/g").files == [name]
     assert houdini.delivered() == [name]
 
@@ -102,21 +106,20 @@ def test_geometry(houdini, kind, parm, path, name):
 @pytest.mark.parametrize(
     ("kind", "parm"), [("rop_geometry", "sopoutput"), ("filecache::2.0", "file")]
 )
-def test_caches_inside_geometry_networks(houdini, kind, parm):
-    houdini.write(
-        obj__g=node("geo"), obj__g__cache=node(kind, **{parm: "$HIP/geo/$OS.$F4.bgeo.sc"})
-    )
+def test_caches_inside_geometry_networks(houdini: Houdini, kind: str, parm: str) -> None:
+    parms: dict[str, Any] = {parm: "$HIP/geo/$OS.$F4.bgeo.sc"}
+    houdini.write(obj__g=node("geo"), obj__g__cache=node(kind, **parms))
     run = houdini.render("2-3", "/obj/g/cache", roptype=kind.partition("::")[0])
     assert run.code == 0, run
     assert houdini.delivered() == ["cache.0002.bgeo.sc", "cache.0003.bgeo.sc"]
 
 
-def test_a_scene_that_exports_scene_descriptions_renders_images(houdini):
+def test_a_scene_that_exports_scene_descriptions_renders_images(houdini: Houdini) -> None:
     houdini.write(out__a=node("arnold", ar_picture="$HIP/a.$F.png", ar_ass_export_enable=1))
     assert houdini.render("1", "/out/a").files == ["a.1.png"]
 
 
-def test_scene_descriptions_on_request(houdini):
+def test_scene_descriptions_on_request(houdini: Houdini) -> None:
     houdini.write()
     disk = {"parm": "soho_outputmode", "mode": "1", "path_parm": "soho_diskfile"}
     assert houdini.render("7", disk=disk).files == ["mantra1.7.ifd"]
@@ -132,26 +135,28 @@ def test_scene_descriptions_on_request(houdini):
         ({"path": None, "ext": None, "mode": None, "parm": ""}, ["shot.0001.png"]),
     ],
 )
-def test_names_and_extensions_that_the_job_chooses(houdini, disk, names):
+def test_names_and_extensions_that_the_job_chooses(
+    houdini: Houdini, disk: dict[str, object], names: list[str]
+) -> None:
     houdini.write()
     run = houdini.render("1", disk=disk)
     assert run.files == names
     examine(houdini.output / names[0], names[0], (64, 36))
 
 
-def test_the_extension_of_geometry_is_replaced_as_one(houdini):
+def test_the_extension_of_geometry_is_replaced_as_one(houdini: Houdini) -> None:
     houdini.write(out__g=node("geometry", sopoutput="$HIP/x.v2.$F.bgeo.sc"))
     assert houdini.render("1", "/out/g", disk={"ext": "vdb"}).files == ["x.v2.1.vdb"]
 
 
-def test_the_renderer_that_the_job_chooses(houdini):
+def test_the_renderer_that_the_job_chooses(houdini: Houdini) -> None:
     houdini.write(out__u=node("usdrender", outputimage="$HIP/$OS.$F.png"))
     assert houdini.render("1", "/out/u", disk={"renderer": "BRAY_HdKarmaXPU"}).code == 0
     houdini.write()
     assert "has no choice of renderers" in houdini.render(disk={"renderer": "x"}).text
 
 
-def test_a_name_without_frame_number_gets_one(houdini):
+def test_a_name_without_frame_number_gets_one(houdini: Houdini) -> None:
     houdini.write(out__m=node("ifd", vm_picture="$HIP/beauty.png"))
     run = houdini.render("1-2", "/out/m")
     assert run.files == ["beauty.0001.png", "beauty.0002.png"]
@@ -159,14 +164,14 @@ def test_a_name_without_frame_number_gets_one(houdini):
 
 
 @pytest.mark.parametrize("raw", ["ip", ""])
-def test_a_node_that_renders_to_a_viewer_renders_to_files(houdini, raw):
+def test_a_node_that_renders_to_a_viewer_renders_to_files(houdini: Houdini, raw: str) -> None:
     houdini.write(out__m=node("ifd", vm_picture=raw))
     run = houdini.render("1", "/out/m")
     assert run.files == ["shot.m.0001.exr"]
     assert "names no file" in run.text
 
 
-def test_expressions_in_the_output_path(houdini):
+def test_expressions_in_the_output_path(houdini: Houdini) -> None:
     name = '`chs("/obj/g/f/file")`_$F4.png'
     houdini.write(
         obj__g=node("geo"),
@@ -184,12 +189,12 @@ def test_expressions_in_the_output_path(houdini):
     assert "does not end in a plain file name" in failure
 
 
-def test_a_locked_output_path(houdini):
+def test_a_locked_output_path(houdini: Houdini) -> None:
     houdini.write(out__m=node("ifd", locked=["vm_picture"], vm_picture="$HIP/m.$F.png"))
     assert houdini.render("1", "/out/m").files == ["m.1.png"]
 
 
-def test_further_images_of_a_frame_go_with_it(houdini):
+def test_further_images_of_a_frame_go_with_it(houdini: Houdini) -> None:
     houdini.write(stand_in={"aov": "depth"})
     run = houdini.render("1-2")
     assert [event["files"] for event in run.of("frame_written")] == [
@@ -198,14 +203,14 @@ def test_further_images_of_a_frame_go_with_it(houdini):
     ]
 
 
-def test_further_images_alone_are_no_frame(houdini):
+def test_further_images_alone_are_no_frame(houdini: Houdini) -> None:
     houdini.write(stand_in={"aov": "depth", "no_beauty": 2})
     run = houdini.render("1-2")
     assert run.failure == "Frame 2 was not written."
     assert houdini.delivered() == ["shot.0001.depth.png", "shot.0001.png"]
 
 
-def test_tiles_of_a_frame(houdini):
+def test_tiles_of_a_frame(houdini: Houdini) -> None:
     houdini.write(out__m=node("ifd", vm_picture="$HIP/bake.%(UDIM)d.$F2.png"))
     run = houdini.render("1-2", "/out/m")
     assert [event["files"] for event in run.of("frame_written")] == [
@@ -214,7 +219,7 @@ def test_tiles_of_a_frame(houdini):
     ]
 
 
-def test_project_param_output(houdini):
+def test_project_param_output(houdini: Houdini) -> None:
     houdini.write(
         out__mantra1=node(
             "ifd", vm_picture="$HIP/m.$F.png", vm_dcmfilename="$HIP/deep/m.deep.$F.rat"
@@ -242,13 +247,13 @@ def test_project_param_output(houdini):
         (["shot.[0-9]*[0-9].png"], ["shot.0001.png"]),
     ],
 )
-def test_output_upload(houdini, patterns, delivered):
+def test_output_upload(houdini: Houdini, patterns: list[str], delivered: list[str]) -> None:
     houdini.write(stand_in={"aov": "depth"})
     assert houdini.render("1", upload=patterns).files == delivered
     assert houdini.delivered() == delivered
 
 
-def test_output_upload_that_selects_nothing(houdini):
+def test_output_upload_that_selects_nothing(houdini: Houdini) -> None:
     houdini.write()
     run = houdini.render("1", upload=["*.tif"])
     assert "output_upload asks for *.tif only" in run.failure
@@ -264,6 +269,6 @@ def test_output_upload_that_selects_nothing(houdini):
         ({"path": "$HIP/folder/"}, "is a folder, not a file"),
     ],
 )
-def test_wrong_disk_outputs(houdini, disk, said):
+def test_wrong_disk_outputs(houdini: Houdini, disk: dict[str, object], said: str) -> None:
     houdini.write()
     assert said in houdini.render("1", disk=disk).failure

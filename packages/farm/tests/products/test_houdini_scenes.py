@@ -4,12 +4,12 @@ import pytest
 from farm.runner.results.image_check import examine
 from stand_ins_houdini import VERSION
 
-from .houdini_rig import MANTRA, TAKES, node
+from .houdini_rig import MANTRA, TAKES, Houdini, node
 
 # Takes, parameters, environment
 
 
-def test_takes(houdini):
+def test_takes(houdini: Houdini) -> None:
     houdini.write(takes=TAKES)
     run = houdini.render("1", take="wide")
     assert run.of("loaded")[0]["width"] == 128
@@ -18,20 +18,20 @@ def test_takes(houdini):
     assert houdini.render("1", take="Main").files == ["shot.0001.png"]
 
 
-def test_the_nodes_own_take(houdini):
+def test_the_nodes_own_take(houdini: Houdini) -> None:
     houdini.write(takes=TAKES, out__mantra1=node("ifd", vm_picture="$HIP/m.$F4.png", take="wide"))
     assert houdini.render("1").files == ["wide.0001.png"]
     assert houdini.render("1", take="Main").files == ["m.0001.png"]
 
 
-def test_an_unknown_take(houdini):
+def test_an_unknown_take(houdini: Houdini) -> None:
     houdini.write(takes=TAKES)
     run = houdini.render("1", take="tall")
     assert run.failure == "The scene has no take 'tall'. It has: Main, wide."
     assert run.of("failed")[0]["permanent"]
 
 
-def test_parameters(houdini):
+def test_parameters(houdini: Houdini) -> None:
     houdini.write()
     parms = {"/obj/cam1/resx": 100, "/obj/cam1/res": [80, 40], "vm_samplesx": 9}
     run = houdini.render("1", parms=parms)
@@ -40,7 +40,7 @@ def test_parameters(houdini):
     examine(houdini.output / run.files[0], "it", (80, 40))
 
 
-def test_parameters_that_override_the_resolution(houdini):
+def test_parameters_that_override_the_resolution(houdini: Houdini) -> None:
     houdini.write()
     half = {"override_camerares": True, "res_fraction": "0.5"}
     assert houdini.render("1", parms=half).of("loaded")[0]["width"] == 32
@@ -60,12 +60,12 @@ def test_parameters_that_override_the_resolution(houdini):
         ({"vm_picture": 5}, "The parameter /out/mantra1/vm_picture cannot be set to 5"),
     ],
 )
-def test_wrong_parameters(houdini, parms, said):
+def test_wrong_parameters(houdini: Houdini, parms: dict[str, object], said: str) -> None:
     houdini.write()
     assert said in houdini.render("1", parms=parms).failure
 
 
-def test_environment(houdini):
+def test_environment(houdini: Houdini) -> None:
     houdini.write(
         variables={"SHOT": "of_the_scene"},
         out__mantra1=node("ifd", vm_picture="$JOB/$SHOT.$F4.png"),
@@ -74,7 +74,7 @@ def test_environment(houdini):
     assert houdini.render("1", env={"SHOT": "sh010"}).files == ["sh010.0001.png"]
 
 
-def test_environment_that_is_not_the_jobs_to_set(houdini):
+def test_environment_that_is_not_the_jobs_to_set(houdini: Houdini) -> None:
     houdini.write(out__mantra1=node("ifd", vm_picture="$HIPNAME.$F4.png"))
     run = houdini.render("1", env={"HIPNAME": "x", "HOUDINI_PATH": "/film", "PATH": "/film"})
     assert run.files == ["shot.0001.png"]
@@ -83,7 +83,7 @@ def test_environment_that_is_not_the_jobs_to_set(houdini):
     assert "not a name of an environment" in houdini.render("1", env={"A B": 1}).failure
 
 
-def test_remote_paths_become_local_ones(houdini):
+def test_remote_paths_become_local_ones(houdini: Houdini) -> None:
     (houdini.project / "film" / "hero.bgeo").touch()
     houdini.write(
         obj__g=node("geo"),
@@ -98,7 +98,7 @@ def test_remote_paths_become_local_ones(houdini):
     )
 
 
-def test_gpu(houdini):
+def test_gpu(houdini: Houdini) -> None:
     houdini.write(out__k=node("karma", picture='$HIP/`chs("engine")`.$F.png'))
     assert houdini.render("1", "/out/k").files == ["cpu.1.png"]
     assert houdini.render("1", "/out/k", gpu="true").files == ["xpu.1.png"]
@@ -107,7 +107,7 @@ def test_gpu(houdini):
 # What the scene lacks
 
 
-def test_missing_nodes(houdini):
+def test_missing_nodes(houdini: Houdini) -> None:
     houdini.write(out__a=node("ifd"), out__b=node("geometry"), out__m=node("merge"))
     listed = "Its render nodes are: /out/a (ifd), /out/b (geometry)."
     run = houdini.render("1", "/out/x")
@@ -121,12 +121,12 @@ def test_missing_nodes(houdini):
     assert "disk_output_path_parm" in houdini.render("1", "/out/m").failure
 
 
-def test_the_only_node_of_a_type_need_not_be_named(houdini):
+def test_the_only_node_of_a_type_need_not_be_named(houdini: Houdini) -> None:
     houdini.write(out__a=node("ris::3.0", ri_display_0="a.$F.png"), out__b=node("geometry"))
     assert houdini.render("1", "", roptype="ris").files == ["a.1.png"]
 
 
-def test_inputs_are_not_rendered(houdini):
+def test_inputs_are_not_rendered(houdini: Houdini) -> None:
     houdini.write(
         out__g=node("geometry", sopoutput="$HIP/g.$F.bgeo.sc"),
         out__mantra1=node("ifd", inputs=["/out/g"], vm_picture="$HIP/m.$F.png"),
@@ -137,7 +137,7 @@ def test_inputs_are_not_rendered(houdini):
     assert not list(houdini.project.rglob("*.bgeo.sc"))
 
 
-def test_missing_inputs_are_warnings(houdini):
+def test_missing_inputs_are_warnings(houdini: Houdini) -> None:
     (houdini.scene.parent / "tile.1002.exr").touch()
     houdini.write(
         obj__g=node("geo"),
@@ -153,7 +153,7 @@ def test_missing_inputs_are_warnings(houdini):
     assert warning in run.lines
 
 
-def test_scenes_that_do_not_open(houdini):
+def test_scenes_that_do_not_open(houdini: Houdini) -> None:
     houdini.scene.write_text("not a scene")
     run = houdini.render("1")
     assert run.failure.startswith(f"Houdini {VERSION} cannot open film/shot.hip: ")
@@ -162,7 +162,7 @@ def test_scenes_that_do_not_open(houdini):
     assert houdini.render("1").failure == "The scene film/shot.hip is missing."
 
 
-def test_load_warnings_are_printed(houdini):
+def test_load_warnings_are_printed(houdini: Houdini) -> None:
     houdini.write(warnings=["Bad parameter found: x", "Old asset definition"])
     run = houdini.render("1")
     assert run.code == 0

@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from stand_ins_houdini import PROGRAMS, VERSION, install
@@ -9,9 +11,11 @@ from stand_ins_houdini import PROGRAMS, VERSION, install
 # They test what other tests use; those notice soon when it is broken.
 pytestmark = pytest.mark.long
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Run:
     """Run one of the programs in the test's folder, without environment."""
     programs = install(tmp_path / "bin")
     assert sorted(programs) == sorted(PROGRAMS)
@@ -26,8 +30,8 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def scene(tmp_path):
-    def write(**orders) -> str:
+def scene(tmp_path: Path) -> Callable[..., str]:
+    def write(**orders: object) -> str:
         parms = {"vm_picture": "$HIP/m.$F4.png", "vm_alfprogress": 1}
         nodes = {
             "/obj/cam1": {"type": "cam"},
@@ -41,16 +45,16 @@ def scene(tmp_path):
     return write
 
 
-def pictures(folder) -> list[str]:
+def pictures(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.png"))
 
 
 @pytest.mark.parametrize("question", ["-V", "--version"])
-def test_hython_tells_its_version(run, question):
+def test_hython_tells_its_version(run: Run, question: str) -> None:
     assert run("hython", question).stdout == f"hython Version {VERSION}\n"
 
 
-def hou(run, code: str) -> str:
+def hou(run: Run, code: str) -> str:
     done = run("hython", "-c", f"import hou\n{code}")
     # Of a traceback only what is not indented: the exception.
     raised = [line for line in done.stderr.splitlines()[1:] if not line.startswith(" ")]
@@ -72,7 +76,7 @@ def hou(run, code: str) -> str:
         ("hou.setFrame(-2); print(hou.expandString('${F4} $FF'))", "-002 -2"),
     ],
 )
-def test_hou_is_strict(run, code, answer):
+def test_hou_is_strict(run: Run, code: str, answer: str) -> None:
     assert hou(run, code).startswith(answer)
 
 
@@ -96,17 +100,19 @@ def test_hou_is_strict(run, code, answer):
         ),
     ],
 )
-def test_parameters_and_takes(run, scene, code, answer):
+def test_parameters_and_takes(run: Run, scene: Callable[..., str], code: str, answer: str) -> None:
     assert hou(run, f"hou.hipFile.load({scene()!r})\n{code}").startswith(answer)
 
 
-def test_mantra_in_the_background_is_too_late(run, scene, tmp_path):
+def test_mantra_in_the_background_is_too_late(
+    run: Run, scene: Callable[..., str], tmp_path: Path
+) -> None:
     render = "hou.node('/out/mantra1').render(frame_range=(1, 1))"
     hou(run, f"hou.hipFile.load({scene()!r})\n{render}")
     assert pictures(tmp_path) == []
 
 
-def test_no_licence(tmp_path):
+def test_no_licence(tmp_path: Path) -> None:
     hython = install(tmp_path / "none", licensed=False)["hython"]
     command = [str(hython), "-c", "import hou"]
     done = subprocess.run(command, env={}, cwd=tmp_path, capture_output=True, text=True)
@@ -115,7 +121,7 @@ def test_no_licence(tmp_path):
     assert pictures(tmp_path) == []
 
 
-def stage(folder, text: str = "#usda 1.0\n") -> str:
+def stage(folder: Path, text: str = "#usda 1.0\n") -> str:
     path = folder / "a.usda"
     path.write_text(text)
     return str(path)
@@ -123,7 +129,9 @@ def stage(folder, text: str = "#usda 1.0\n") -> str:
 
 @pytest.mark.parametrize("line", ["ALF_PROGRESS 50%", "ALF_PROGRESS 104%"])
 @pytest.mark.parametrize(("level", "tells"), [("a3", True), ("3a", True), ("3", False)])
-def test_husk_tells_progress_when_asked(run, tmp_path, line, level, tells):
+def test_husk_tells_progress_when_asked(
+    run: Run, tmp_path: Path, line: str, level: str, tells: bool
+) -> None:
     done = run("husk", "-V", level, stage(tmp_path), "-o", "a.$F4.png")
     assert done.returncode == 0
     assert (line in done.stdout.splitlines()) is tells
@@ -138,7 +146,9 @@ def test_husk_tells_progress_when_asked(run, tmp_path, line, level, tells):
         (["-r", "32", "18", "-R", "BRAY_HdKarmaXPU"], ["a.0001.png"]),
     ],
 )
-def test_husk_renders_the_frames_that_are_asked_for(run, tmp_path, options, files):
+def test_husk_renders_the_frames_that_are_asked_for(
+    run: Run, tmp_path: Path, options: list[str], files: list[str]
+) -> None:
     assert run("husk", *options, stage(tmp_path), "-o", "a.$F4.png").returncode == 0
     assert pictures(tmp_path) == files
 
@@ -155,14 +165,14 @@ def test_husk_renders_the_frames_that_are_asked_for(run, tmp_path, options, file
         (["b.usda"], "More than one USD file"),
     ],
 )
-def test_husk_is_strict(run, tmp_path, options, words):
+def test_husk_is_strict(run: Run, tmp_path: Path, options: list[str], words: str) -> None:
     done = run("husk", *options, stage(tmp_path), "-o", "a.$F4.png")
     assert done.returncode == 1
     assert words in done.stderr
     assert pictures(tmp_path) == []
 
 
-def test_husk_renders_without_a_layer_that_is_missing(run, tmp_path):
+def test_husk_renders_without_a_layer_that_is_missing(run: Run, tmp_path: Path) -> None:
     text = '#usda 1.0\ndef "World" (\n    references = @b.usd@\n)\n{\n}\n'
     done = run("husk", stage(tmp_path, text), "-o", "a.$F4.png")
     assert done.returncode == 0
@@ -171,5 +181,5 @@ def test_husk_renders_without_a_layer_that_is_missing(run, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "PXR-USDC", "{}"])
-def test_husk_reads_only_usd(run, tmp_path, text):
+def test_husk_reads_only_usd(run: Run, tmp_path: Path, text: str) -> None:
     assert run("husk", stage(tmp_path, text), "-o", "a.$F4.png").returncode == 1

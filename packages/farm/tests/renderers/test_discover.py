@@ -3,6 +3,7 @@
 import shutil
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,14 +41,14 @@ def python_with_bpy(tmp_path: Path) -> Path:
     return tmp_path / "venv" / "bin" / "python3"
 
 
-def test_blender_on_the_path(path_folder):
+def test_blender_on_the_path(path_folder: Path) -> None:
     program(path_folder / "blender", "Blender 3.4.1")
     assert blenders()[0] == Renderer(
         "blender", "3.4.1", "blender", (str(path_folder / "blender"),), "on the PATH"
     )
 
 
-def test_a_python_with_bpy_comes_after_blender(path_folder, python_with_bpy):
+def test_a_python_with_bpy_comes_after_blender(path_folder: Path, python_with_bpy: Path) -> None:
     program(path_folder / "blender", "Blender 3.4.1")
     # A link into a virtual environment is not the environment: use its own name.
     program(path_folder / "python3", "")
@@ -58,18 +59,22 @@ def test_a_python_with_bpy_comes_after_blender(path_folder, python_with_bpy):
     ]
 
 
-def test_a_bpy_that_does_not_import_is_no_renderer(path_folder, python_with_bpy):
+def test_a_bpy_that_does_not_import_is_no_renderer(
+    path_folder: Path, python_with_bpy: Path
+) -> None:
     next(python_with_bpy.parent.parent.glob("lib/python*/site-packages/bpy.py")).write_text("1/0")
     with pytest.raises(RendererError):
         blenders(str(python_with_bpy))
 
 
-def test_a_broken_blender_on_the_path_is_passed_over(path_folder):
+def test_a_broken_blender_on_the_path_is_passed_over(path_folder: Path) -> None:
     program(path_folder / "blender", "Blender 3.4.1", 1)
     assert [r for r in blenders() if r.kind == "blender"] == []
 
 
-def test_a_configured_one_is_the_only_one(path_folder, tmp_path, python_with_bpy):
+def test_a_configured_one_is_the_only_one(
+    path_folder: Path, tmp_path: Path, python_with_bpy: Path
+) -> None:
     program(path_folder / "blender", "Blender 3.4.1")
     other = program(tmp_path / "other" / "blender-4.2", "Blender 4.2.3 LTS")
     (found,) = blenders(str(other))
@@ -79,14 +84,14 @@ def test_a_configured_one_is_the_only_one(path_folder, tmp_path, python_with_bpy
 
 
 @pytest.mark.parametrize("text", ["/no/such/blender", "/bin/true"])
-def test_a_configured_one_that_does_not_work_is_an_error_each_time(text):
+def test_a_configured_one_that_does_not_work_is_an_error_each_time(text: str) -> None:
     discovery = Discovery({"blender": [text]})
     for _ in range(2):
         with pytest.raises(RendererError, match=f"The configured blender '{text}'"):
             list(discovery.of("blender"))
 
 
-def test_the_real_one():
+def test_the_real_one() -> None:
     if shutil.which("blender") is None:
         pytest.skip("needs blender on the PATH")
     found = blenders()[0]
@@ -95,7 +100,7 @@ def test_the_real_one():
     assert sys.executable
 
 
-def test_choosing():
+def test_choosing() -> None:
     def make(version: str) -> Renderer:
         return Renderer("blender", version, "blender", ("/b",), "")
 
@@ -107,7 +112,7 @@ def test_choosing():
     assert choose(have, "maya", "") is None
 
 
-def test_the_one_is_chosen_that_has_what_the_job_wants():
+def test_the_one_is_chosen_that_has_what_the_job_wants() -> None:
     def make(version: str, *plugins: str) -> Renderer:
         found = tuple(FoundPlugin(each, Path("/p")) for each in plugins)
         return Renderer("c4d", version, "c4d", ("/c",), "", found)
@@ -125,7 +130,7 @@ def test_the_one_is_chosen_that_has_what_the_job_wants():
     assert choose([old, new], "c4d", "2024.2", lacks) is old
     assert choose([old, new], "c4d", "2024.2") is new
 
-    def endless():
+    def endless() -> Iterator[Renderer]:
         yield whole
         raise AssertionError("it has found what was wanted")
 

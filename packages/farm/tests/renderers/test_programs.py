@@ -8,7 +8,7 @@ import psutil
 import pytest
 import stand_ins
 import stand_ins_houdini
-from farm.products import BUILT_IN
+from farm.products import BUILT_IN, Platform
 from farm.renderers import (
     UNKNOWN,
     Discovery,
@@ -54,7 +54,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("app", VERSIONS)
-def test_each_product_on_the_path(installed, app):
+def test_each_product_on_the_path(installed: Path, app: str) -> None:
     discovery = Discovery(places=on_path(installed))
     (found,) = discovery.of(app)
     assert (found.app, found.kind, found.version) == (app, app, VERSIONS[app])
@@ -62,7 +62,7 @@ def test_each_product_on_the_path(installed, app):
     assert discovery.found() == [found]  # nothing else was looked for
 
 
-def test_everything_at_a_time(installed):
+def test_everything_at_a_time(installed: Path) -> None:
     found, wrong = Discovery(places=on_path(installed)).all()
     assert {each.app: each.version for each in found if each.kind != "bpy"} == VERSIONS
     assert wrong == {}
@@ -106,7 +106,7 @@ SAYS = {
 @pytest.mark.parametrize(
     ("platform", "paths"), [("linux", LINUX), ("windows", WINDOWS), ("macos", MACOS)]
 )
-def test_vendors_folders(tmp_path, platform, paths):
+def test_vendors_folders(tmp_path: Path, platform: Platform, paths: dict[str, str]) -> None:
     for app, path in paths.items():
         answers(tmp_path / path, SAYS[app])
     suffix = ".exe" if platform == "windows" else ""
@@ -124,7 +124,7 @@ def test_vendors_folders(tmp_path, platform, paths):
     }
 
 
-def test_the_newest_of_several_comes_first_and_a_link_is_no_second_one(tmp_path):
+def test_the_newest_of_several_comes_first_and_a_link_is_no_second_one(tmp_path: Path) -> None:
     for version in ("9.0v2", "15.1v3", "15.1v10"):
         answers(tmp_path / f"usr/local/Nuke{version}/Nuke{version.split('v')[0]}", version)
     (tmp_path / "bin").mkdir()
@@ -136,7 +136,7 @@ def test_the_newest_of_several_comes_first_and_a_link_is_no_second_one(tmp_path)
     assert choose(found, "nuke", "15.1v7") is found[1]
 
 
-def test_no_program_is_started_but_those_of_the_product_and_each_once(tmp_path):
+def test_no_program_is_started_but_those_of_the_product_and_each_once(tmp_path: Path) -> None:
     log = tmp_path / "started"
     answers(tmp_path / "blender", "Blender 3.4.1", log)
     answers(tmp_path / "Nuke15.1", "15.1v3", log)
@@ -149,7 +149,7 @@ def test_no_program_is_started_but_those_of_the_product_and_each_once(tmp_path):
     assert log.read_text().split() == ["Nuke15.1", "blender"]
 
 
-def test_ffmpeg_needs_ffprobe(tmp_path):
+def test_ffmpeg_needs_ffprobe(tmp_path: Path) -> None:
     ffmpeg = answers(tmp_path / "ffmpeg", "ffmpeg version 5.1.6-0+deb12u1 Copyright (c)")
     assert list(Discovery(places=on_path(tmp_path)).of("ffmpeg")) == []
     with pytest.raises(RendererError, match="no ffprobe beside it"):
@@ -158,7 +158,7 @@ def test_ffmpeg_needs_ffprobe(tmp_path):
     assert next(Discovery(places=on_path(tmp_path)).of("ffmpeg")).version == "5.1.6"
 
 
-def test_configured_ones_are_the_only_ones_and_must_answer(tmp_path, installed):
+def test_configured_ones_are_the_only_ones_and_must_answer(tmp_path: Path, installed: Path) -> None:
     other = answers(tmp_path / "other" / "nuke", "14.0v5")
     configured = {"nuke": [str(other), str(installed / "Nuke15.1")], "hou": ["/bin/false"]}
     discovery = Discovery(configured, on_path(installed))
@@ -170,7 +170,9 @@ def test_configured_ones_are_the_only_ones_and_must_answer(tmp_path, installed):
     }
 
 
-def test_a_program_that_hangs_is_given_up_with_all_that_it_started(tmp_path, monkeypatch):
+def test_a_program_that_hangs_is_given_up_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("farm.renderers.ask.ASK_SECONDS", 2)
     pids = tmp_path / "pids"
     hanging = answers(tmp_path / "Nuke15.1", "")
@@ -180,7 +182,7 @@ def test_a_program_that_hangs_is_given_up_with_all_that_it_started(tmp_path, mon
         until_dead([psutil.Process(int(pids.read_text()))])
 
 
-def test_plugins_are_found_by_their_files(tmp_path):
+def test_plugins_are_found_by_their_files(tmp_path: Path) -> None:
     answers(tmp_path / "opt/hfs20.5.332/bin/hython", "")
     (tmp_path / "opt/pixar/RenderManForHoudini-26.1").mkdir(parents=True)
     (tmp_path / "usr/redshift/redshift4houdini/20.5.332").mkdir(parents=True)
@@ -197,7 +199,7 @@ def test_plugins_are_found_by_their_files(tmp_path):
 
 
 @pytest.mark.parametrize(("says", "version"), [("5.4.1.0", "5.4.1.0"), ("any", UNKNOWN)])
-def test_versions_of_plugins_from_their_files(tmp_path, says, version):
+def test_versions_of_plugins_from_their_files(tmp_path: Path, says: str, version: str) -> None:
     for year in ("2024", "2025"):
         answers(tmp_path / f"usr/autodesk/maya{year}/bin/Render", "")
         answers(tmp_path / f"usr/autodesk/maya{year}/bin/maya", f"Maya {year}.1, Cut Number 1")
@@ -211,7 +213,7 @@ def test_versions_of_plugins_from_their_files(tmp_path, says, version):
     }
 
 
-def test_a_plugin_below_the_programs_own_folder(tmp_path):
+def test_a_plugin_below_the_programs_own_folder(tmp_path: Path) -> None:
     answers(tmp_path / "opt/blender-4.2.3/blender", "Blender 4.2.3")
     addon = tmp_path / "opt/blender-4.2.3/4.2/scripts/addons_core/vray_blender/__init__.py"
     addon.parent.mkdir(parents=True)
@@ -235,16 +237,16 @@ def test_a_plugin_below_the_programs_own_folder(tmp_path):
         ("maya", "newest", "newest"),
     ],
 )
-def test_series(app, version, expected):
+def test_series(app: str, version: str, expected: str) -> None:
     assert BUILT_IN.series(app, version) == expected
 
 
-def test_every_program_can_be_found_on_every_platform():
+def test_every_program_can_be_found_on_every_platform() -> None:
     for program in BUILT_IN.programs.values():
         assert set(program.folders) == {"linux", "windows", "macos"}
 
 
-def test_a_job_gets_the_plug_in_of_the_version_that_it_asks_for(tmp_path):
+def test_a_job_gets_the_plug_in_of_the_version_that_it_asks_for(tmp_path: Path) -> None:
     answers(tmp_path / "opt/hfs20.5.332/bin/hython", "")
     htoa = {v: tmp_path / f"opt/htoa/htoa-{v}_r1_houdini-20.5.332" for v in ("6.2.0", "6.10.0")}
     redshift = tmp_path / "usr/redshift/redshift4houdini/20.5.332"
@@ -253,7 +255,7 @@ def test_a_job_gets_the_plug_in_of_the_version_that_it_asks_for(tmp_path):
     (houdini,) = Discovery(places=Places(tmp_path, "linux", {})).of("hou")
     found = houdini.found
 
-    def path(plugins, inherited=""):
+    def path(plugins: list[str], inherited: str = "") -> list[Path]:
         given = environment(found, plugins, {"HOUDINI_PATH": inherited})
         return [Path(part) for part in given["HOUDINI_PATH"].split(os.pathsep)]
 

@@ -1,6 +1,5 @@
 """Real scenes, a fake farm, and real runner processes."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,15 +12,11 @@ from farm.products import BUILT_IN
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import TOKEN_VARIABLE, DiskSource, RunnerJob, TicketSource
+from pydantic import JsonValue
+
+from .fake_farm import TOKEN, FakeFarm
 
 HERE = Path(__file__).parent
-
-# importlib mode has no package to import a helper from.
-_spec = importlib.util.spec_from_file_location("runner_fake_farm", HERE / "fake_farm.py")
-assert _spec is not None
-assert _spec.loader is not None
-fake_farm = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fake_farm)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +37,7 @@ class Rig:
     def __init__(self, scenes: Path, tmp_path: Path) -> None:
         self.scenes, self.tmp_path = scenes, tmp_path
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.farms: list[fake_farm.FakeFarm] = []
+        self.farms: list[FakeFarm] = []
         self.work_dir = tmp_path / "work"
 
     def farm(
@@ -52,8 +47,8 @@ class Rig:
         /,
         files: list[str] | None = None,
         on_disk: bool = True,
-        **params: object,
-    ):
+        **params: JsonValue,
+    ) -> FakeFarm:
         template = BUILT_IN.load("blender", "render")
         assert template is not None
         checked = template.validate({"frames": "1", **params})
@@ -83,13 +78,13 @@ class Rig:
             output_folder="show/results",
             source=DiskSource(folder=str(store)) if on_disk else TicketSource(),
         )
-        farm = fake_farm.FakeFarm(job, claims)
+        farm = FakeFarm(job, claims)
         if not on_disk:
             farm.blobs.update(blobs)
         self.farms.append(farm)
         return farm
 
-    def start(self, farm, *arguments: str, token: str = fake_farm.TOKEN) -> subprocess.Popen[bytes]:
+    def start(self, farm: FakeFarm, *arguments: str, token: str = TOKEN) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "farm.runner", "--farm", farm.url]
         command += ["--work-dir", str(self.work_dir), *arguments]
         # To run this suite with another Blender, or with a Python that has bpy.
@@ -100,7 +95,7 @@ class Rig:
         self.processes.append(process)
         return process
 
-    def run(self, farm, *arguments: str) -> int:
+    def run(self, farm: FakeFarm, *arguments: str) -> int:
         code = self.start(farm, *arguments).wait(60)
         assert farm.problems == []
         return code

@@ -4,10 +4,11 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from pydantic import JsonValue
 from stand_ins import install
 from stand_ins.scenes import write_scene
 
-from .conftest import fake_farm
+from .fake_farm import FakeFarm
 from .in_process import run_job
 
 
@@ -26,8 +27,8 @@ class Desk:
         extra: str = "",
         root: str = "",
         taken: Collection[int] = (),
-        **params: object,
-    ) -> "fake_farm.FakeFarm":
+        **params: JsonValue,
+    ) -> FakeFarm:
         """Render a scene with orders for the stand-in; return the farm that was told of it."""
         scene = write_scene(self.folder / "project", self.product, *orders, extra=extra)
         if root:  # another head of a Nuke script
@@ -40,8 +41,8 @@ class Desk:
         *,
         claims: list[list[int]],
         taken: Collection[int] = (),
-        **params: object,
-    ) -> "fake_farm.FakeFarm":
+        **params: JsonValue,
+    ) -> FakeFarm:
         """Render a scene of the project as it is."""
         return run_job(
             self.folder,

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from blake3 import blake3
@@ -25,6 +26,9 @@ from farm_protocol.runner import (
 
 TOKEN = "token-of-one-job"
 
+Answer = tuple[int, str | bytes]
+"""Status and body."""
+
 
 class FakeFarm:
     """Hands out ``claims`` in turn and remembers what it is told."""
@@ -34,7 +38,8 @@ class FakeFarm:
         self.sandbox_required: set[int] = set()  # numbers of claims
         self.claims = list(claims)
         self.blobs: dict[str, bytes] = {}
-        self.elsewhere = lambda hashes: {}  # returns {hash: URL} of tickets that lead elsewhere
+        self.elsewhere: Callable[[list[str]], Mapping[str, str]] = lambda hashes: {}
+        """Returns {hash: URL} of tickets that lead elsewhere."""
         self.frames: dict[int, FrameDone] = {}
         self.frame_times: dict[int, float] = {}
         self.beats: list[int | None] = []
@@ -76,17 +81,16 @@ class FakeFarm:
     def is_down(self) -> bool:
         return self._server is None
 
-    def wait(self, condition, timeout: float = 40.0) -> None:
+    def wait(self, condition: Callable[[], object], timeout: float = 40.0) -> None:
         with self.changed:
             assert self.changed.wait_for(condition, timeout), self.log
 
-    def answer(self, method: str, path: str, body: bytes):
-        """Return (status, bytes)."""
+    def answer(self, method: str, path: str, body: bytes) -> Answer:
         if (method, path) == ("GET", "job"):
             return 200, self.job.model_dump_json()
         if (method, path) == ("POST", "tickets"):
             asked = TicketsRequest.model_validate_json(body).hashes
-            urls = {each: f"blobs/{each}" for each in asked} | self.elsewhere(asked)
+            urls = {each: f"blobs/{each}" for each in asked} | dict(self.elsewhere(asked))
             tickets = [Ticket(hash=each, url=url) for each, url in urls.items()]
             return 200, Tickets(tickets=tickets).model_dump_json()
         if (method, path) == ("POST", "heartbeat"):
@@ -111,16 +115,16 @@ class FakeFarm:
         match = re.fullmatch(r"claims/(\w+)/(heartbeat|frames|log|finish)", path)
         if method != "POST" or match is None:
             return self._error(ErrorCode.NOT_FOUND, path)
-        claim, what = match.groups()
-        if claim in self.lost:
+        claim_id, what = match.groups()
+        if claim_id in self.lost:
             return self._error(ErrorCode.CLAIM_LOST, "The claim is lost.")
         if what == "frames" and self.busy:
             return 503, "{}"
         if what == "frames" and FrameDone.model_validate_json(body).frame in self.taken:
             return self._error(ErrorCode.CONFLICT, "Another job has written it.")
-        return 200, getattr(self, f"_{what}")(claim, body)
+        return 200, getattr(self, f"_{what}")(claim_id, body)
 
-    def _blob(self, method: str, name: str, body: bytes):
+    def _blob(self, method: str, name: str, body: bytes) -> Answer:
         if method == "PUT" and not self.room:
             return self._error(ErrorCode.STORAGE_FULL, "The farm's disk is full.")
         if method == "GET":
@@ -159,7 +163,7 @@ class FakeFarm:
         return "{}"
 
     @staticmethod
-    def _error(code: ErrorCode, message: str):
+    def _error(code: ErrorCode, message: str) -> Answer:
         return STATUS[code], ErrorBody(code=code, message=message).model_dump_json()
 
 
@@ -172,6 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.farm.is_down:
             self.close_connection = True
             return
+        answer: str | bytes
         if self.headers["Authorization"] != f"Bearer {TOKEN}":
             status, answer = 401, json.dumps({"code": "not_authenticated", "message": "Who?"})
         else:

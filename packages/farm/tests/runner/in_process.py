@@ -23,8 +23,9 @@ from farm_protocol.runner import (
     RunnerJob,
 )
 from farm_protocol.runner import SandboxMode as Mode
+from pydantic import JsonValue
 
-from .conftest import fake_farm
+from .fake_farm import TOKEN, FakeFarm
 
 
 class Only(Discovery):
@@ -48,7 +49,7 @@ def run_job(
     operation: str,
     scene: str,
     claims: list[list[int]],
-    parameters: dict[str, object],
+    parameters: Mapping[str, JsonValue],
     yields: bool | str = False,
     sandbox: Mode = "off",
     output_folder: str = "show/results",
@@ -62,7 +63,7 @@ def run_job(
     limits: JobLimits | None = None,
     licence_servers: Sequence[LicenceServer] = (),
     library: Library = BUILT_IN,
-) -> "fake_farm.FakeFarm":
+) -> FakeFarm:
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
     Parameters:
@@ -104,11 +105,11 @@ def run_job(
         licence_servers=list(licence_servers),
         source=DiskSource(folder=str(store)),
     )
-    farm = fake_farm.FakeFarm(job, claims)
+    farm = FakeFarm(job, claims)
     farm.yields = yields
     farm.taken = set(taken)
     try:
-        runner = Farm(farm.url, fake_farm.TOKEN)
+        runner = Farm(farm.url, TOKEN)
         if isinstance(program, Path):
             named = {name: [str(path)] for name, path in {**(others or {}), app: program}.items()}
             there = Discovery(named, library=library)
@@ -131,13 +132,13 @@ def _store(store: Path, path: Path, project: Path) -> FileEntry:
     return FileEntry(path=f"show/{path.relative_to(project)}", hash=digest, size=size)
 
 
-def end(farm: "fake_farm.FakeFarm") -> Finish:
+def end(farm: FakeFarm) -> Finish:
     """Return how the only claim ended."""
     (finish,) = farm.finishes.values()
     return finish
 
 
-def names(farm: "fake_farm.FakeFarm") -> dict[int, Sequence[str]]:
+def names(farm: FakeFarm) -> dict[int, Sequence[str]]:
     """Return the files of each frame, by their names in the output folder."""
     return {
         frame: [output.path.removeprefix("show/results/") for output in done.outputs]

@@ -15,6 +15,9 @@ from farm.products import BUILT_IN, SHARED
 from farm.renderers import Discovery
 from farm_protocol.runner import LicenceServer, Outcome
 
+from .conftest import Rig
+from .fake_farm import FakeFarm
+
 HERE = Path(__file__).parent
 ADDONS = HERE / "blender_scripts"
 SIZE = (64, 36)
@@ -54,7 +57,7 @@ class Picture:
 RED, GREEN, BLUE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)
 
 
-def test_left_out_the_scene_decides(rig, tmp_path):
+def test_left_out_the_scene_decides(rig: Rig, tmp_path: Path) -> None:
     farm = rig.farm("choices.blend", [[1]])
     assert rig.run(farm) == 0
     picture = Picture(farm, tmp_path)
@@ -71,7 +74,13 @@ def test_left_out_the_scene_decides(rig, tmp_path):
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_a_choice_changes_the_picture(rig, tmp_path, params, middle, size):
+def test_a_choice_changes_the_picture(
+    rig: Rig,
+    tmp_path: Path,
+    params: dict[str, Any],
+    middle: tuple[int, int, int],
+    size: tuple[int, int],
+) -> None:
     farm = rig.farm("choices.blend", [[1]], **params)
     assert rig.run(farm) == 0
     picture = Picture(farm, tmp_path)
@@ -79,13 +88,13 @@ def test_a_choice_changes_the_picture(rig, tmp_path, params, middle, size):
     assert picture.size == size
 
 
-def test_more_samples_smooth_the_edges(rig, tmp_path):
+def test_more_samples_smooth_the_edges(rig: Rig, tmp_path: Path) -> None:
     farm = rig.farm("choices.blend", [[1]], samples=64)
     assert rig.run(farm) == 0
     assert len(Picture(farm, tmp_path).reds) > 10
 
 
-def test_what_the_scene_has_not_is_refused_for_good(rig):
+def test_what_the_scene_has_not_is_refused_for_good(rig: Rig) -> None:
     farm = rig.farm("choices.blend", [[1]], scene="Shot B", camera="Red")
     assert rig.run(farm) == 0
     finish = farm.finishes["c1"]
@@ -95,7 +104,7 @@ def test_what_the_scene_has_not_is_refused_for_good(rig):
     )
 
 
-def test_a_kind_of_gpu_that_is_not_there_is_named(rig):
+def test_a_kind_of_gpu_that_is_not_there_is_named(rig: Rig) -> None:
     farm = rig.farm("choices.blend", [[1]], gpu=True, gpu_devices="hip:0")
     rig.run(farm)
     assert "this machine has none that Cycles can use with HIP." in farm.finishes["c1"].message
@@ -149,7 +158,7 @@ print("TOLD", json.dumps(told))
 """
 
 
-def test_what_blender_and_its_cards_have_not_is_named(scenes, tmp_path):
+def test_what_blender_and_its_cards_have_not_is_named(scenes: Path, tmp_path: Path) -> None:
     """In one Blender, for speed. The cards are made up, the scene is Blender's."""
     template = BUILT_IN.load("blender", "render")
     assert template is not None
@@ -182,7 +191,7 @@ def test_what_blender_and_its_cards_have_not_is_named(scenes, tmp_path):
 # V-Ray for Blender
 
 
-def with_vray(farm, plugin="blender_vray:6.20.1"):
+def with_vray(farm: FakeFarm, plugin: str = "blender_vray:6.20.1") -> FakeFarm:
     farm.job = farm.job.model_copy(update={"plugins": [plugin]})
     return farm
 
@@ -194,7 +203,9 @@ def with_vray(farm, plugin="blender_vray:6.20.1"):
         pytest.param("choices.blend", {"engine": "V-Ray"}, marks=pytest.mark.long),
     ],
 )
-def test_vray_renders_with_its_plug_in(rig, tmp_path, monkeypatch, scene, params):
+def test_vray_renders_with_its_plug_in(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scene: str, params: dict[str, Any]
+) -> None:
     monkeypatch.setenv("BLENDER_USER_SCRIPTS", str(ADDONS))
     settings = tmp_path / "licence settings"
     settings.mkdir()
@@ -212,7 +223,9 @@ def test_vray_renders_with_its_plug_in(rig, tmp_path, monkeypatch, scene, params
 
 
 @pytest.mark.parametrize("place", ["home", "linked", "variable"])
-def test_an_add_on_that_the_farm_offers_is_loaded(rig, tmp_path, monkeypatch, place):
+def test_an_add_on_that_the_farm_offers_is_loaded(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("BLENDER_USER_SCRIPTS", raising=False)
@@ -243,7 +256,9 @@ def test_an_add_on_that_the_farm_offers_is_loaded(rig, tmp_path, monkeypatch, pl
     ("scene", "params"),
     [("vray.blend", {}), pytest.param("choices.blend", {"engine": "vray"}, marks=pytest.mark.long)],
 )
-def test_without_the_plug_in_no_other_engine_takes_its_place(rig, monkeypatch, scene, params):
+def test_without_the_plug_in_no_other_engine_takes_its_place(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, scene: str, params: dict[str, Any]
+) -> None:
     monkeypatch.setenv("BLENDER_USER_SCRIPTS", str(ADDONS))
     farm = rig.farm(scene, [[1]], **params)
     assert rig.run(farm) == 0
@@ -253,13 +268,15 @@ def test_without_the_plug_in_no_other_engine_takes_its_place(rig, monkeypatch, s
     assert "plug-in blender_vray: add that to the job's plugins." in finish.message
 
 
-def test_another_engine_may_render_a_vray_scene(rig, tmp_path):
+def test_another_engine_may_render_a_vray_scene(rig: Rig, tmp_path: Path) -> None:
     farm = rig.farm("vray.blend", [[1]], engine="cycles", samples=1)
     assert rig.run(farm) == 0
     assert Picture(farm, tmp_path).middle == RED
 
 
-def test_a_machine_without_the_add_on_says_where_it_looked(rig, monkeypatch):
+def test_a_machine_without_the_add_on_says_where_it_looked(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("BLENDER_USER_SCRIPTS", raising=False)
     farm = with_vray(rig.farm("vray.blend", [[1]]))
     # The runner itself refuses what it looks for and does not find.
@@ -272,7 +289,7 @@ def test_a_machine_without_the_add_on_says_where_it_looked(rig, monkeypatch):
     assert not finish.permanent
 
 
-def test_a_vray_without_licence_waits_for_one(rig, monkeypatch):
+def test_a_vray_without_licence_waits_for_one(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BLENDER_USER_SCRIPTS", str(ADDONS))
     monkeypatch.delenv("VRAY_AUTH_CLIENT_FILE_PATH", raising=False)
     farm = with_vray(rig.farm("vray.blend", [[1]]))

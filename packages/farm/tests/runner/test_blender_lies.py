@@ -9,13 +9,17 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from farm.products import BUILT_IN
 from farm.runner.claim.verdict import condemn
 from farm.runner.results.image_check import examine
-from farm_protocol.runner import Outcome
+from farm_protocol.runner import Finish, Outcome
+
+from .conftest import Rig
+from .fake_farm import FakeFarm
 
 # Blender, after the folder into which it renders has become something else.
 NO_FOLDER = """#!/bin/sh
@@ -31,7 +35,7 @@ def real_blender() -> str:
     return found
 
 
-def failed(rig, farm, *arguments: str):
+def failed(rig: Rig, farm: FakeFarm, *arguments: str) -> Finish:
     """Run a job that must fail without a frame; return how it ended."""
     assert rig.run(farm, *arguments) == 0
     finish = farm.finishes["c1"]
@@ -39,13 +43,13 @@ def failed(rig, farm, *arguments: str):
     return finish
 
 
-def test_a_blocked_driver_is_no_picture(rig):
+def test_a_blocked_driver_is_no_picture(rig: Rig) -> None:
     finish = failed(rig, rig.farm("driver.blend", [[1]]))
     assert finish.permanent
     assert "animated by a Python expression that the farm does not run" in finish.message
 
 
-def test_denoising_that_this_blender_cannot_do_is_no_picture(rig):
+def test_denoising_that_this_blender_cannot_do_is_no_picture(rig: Rig) -> None:
     if not (rig.scenes / "no_denoiser").exists():
         pytest.skip("this Blender can denoise")
     finish = failed(rig, rig.farm("denoise.blend", [[1]]))
@@ -53,7 +57,7 @@ def test_denoising_that_this_blender_cannot_do_is_no_picture(rig):
     assert "denois" in finish.message.lower()
 
 
-def test_a_folder_that_cannot_be_written_is_said(rig, tmp_path: Path):
+def test_a_folder_that_cannot_be_written_is_said(rig: Rig, tmp_path: Path) -> None:
     program = tmp_path / "blender"
     program.write_text(NO_FOLDER.format(blender=real_blender()))
     program.chmod(0o755)
@@ -62,7 +66,7 @@ def test_a_folder_that_cannot_be_written_is_said(rig, tmp_path: Path):
     assert "cannot save" in finish.message
 
 
-def test_a_scene_that_is_not_there_is_said(rig):
+def test_a_scene_that_is_not_there_is_said(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     farm.job = farm.job.model_copy(update={"scene": "show/gone.blend"})
     finish = failed(rig, farm)
@@ -70,7 +74,7 @@ def test_a_scene_that_is_not_there_is_said(rig):
     assert "gone.blend" in finish.message
 
 
-def test_an_exception_in_a_script_of_the_scene_does_not_happen(rig):
+def test_an_exception_in_a_script_of_the_scene_does_not_happen(rig: Rig) -> None:
     """Blender would print it, go on and exit with 0: the script is not run, and that is said."""
     (rig.scenes / "hostile.py").write_text(
         "bpy.app.handlers.frame_change_pre.append(lambda *_: 1 / 0)\nraise RuntimeError('scene')\n"
@@ -82,7 +86,7 @@ def test_an_exception_in_a_script_of_the_scene_does_not_happen(rig):
     assert "Traceback" not in farm.log
 
 
-def test_blenders_own_words_and_exit_codes(scenes):
+def test_blenders_own_words_and_exit_codes(scenes: Path) -> None:
     """An unknown format alone ends with 0, and with pictures in the format of the scene."""
     symptoms = BUILT_IN.template("blender_render").symptoms
     line = [real_blender(), "-b", "--factory-startup", "-F", "NOPE", "/nonexistent/x.blend"]
@@ -94,7 +98,9 @@ def test_blenders_own_words_and_exit_codes(scenes):
     assert failure.marker.startswith("Error: Format from '-F")
 
 
-def test_sigterm_leaves_whole_pictures_only(rig, renderers_of):
+def test_sigterm_leaves_whole_pictures_only(
+    rig: Rig, renderers_of: Callable[[int], list[int]]
+) -> None:
     farm = rig.farm("slow.blend", [[1, 2, 3, 4, 5, 6]])
     runner = rig.start(farm)
     farm.wait(lambda: 2 in farm.frames)

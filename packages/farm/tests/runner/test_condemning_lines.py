@@ -80,14 +80,16 @@ LINES = {
     ("template", "line", "outcome"),
     [(name, *each) for name, lines in LINES.items() for each in lines.items()],
 )
-def test_a_line_condemns_in_spite_of_exit_code_0(template, line, outcome):
+def test_a_line_condemns_in_spite_of_exit_code_0(
+    template: str, line: str, outcome: Outcome
+) -> None:
     symptoms = BUILT_IN.template(template).symptoms
     finish = judge(Ended(0, None), condemn(line, symptoms), [], None, "", symptoms)
     assert (finish.outcome, finish.marker) == (outcome, line)
 
 
 @pytest.mark.parametrize("template", LINES)
-def test_a_renderer_that_says_nothing_of_the_kind_succeeds(template):
+def test_a_renderer_that_says_nothing_of_the_kind_succeeds(template: str) -> None:
     symptoms = BUILT_IN.template(template).symptoms
     assert condemn("Rendering frame 1 of 10", symptoms) is None
     assert judge(Ended(0, None), None, [], None, "", symptoms).outcome is Outcome.COMPLETED

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import OpenImageIO as oiio
 import pytest
 from farm.products import BUILT_IN
 from farm_protocol.runner import Outcome
+from pydantic import JsonValue
 from stand_ins.scenes import SIZE, write_scene
 
 from .desk import Desk
@@ -103,7 +105,7 @@ def test_what_names_say_is_no_error(
     place = desk(product)
     written = write_scene(place.folder / "project", product, *["error-exit-0"] * fails)
     scene = written.rename(written.with_name(f"{name}{written.suffix}"))
-    params = {} if product == "nuke" else {"output_prefix": f"{name}_"}
+    params: dict[str, Any] = {} if product == "nuke" else {"output_prefix": f"{name}_"}
     farm = place.render(scene, claims=[[1, 2]], **params)
     assert scene.name in farm.log
     expected = Outcome.FAILED if fails else Outcome.COMPLETED
@@ -163,7 +165,7 @@ def test_c4d_passes_come_with_their_frame(desk: Callable[[str], Desk]) -> None:
     ],
 )
 def test_what_the_scene_does_not_have_fails(
-    desk: Callable[[str], Desk], product: str, params: dict[str, str], word: str
+    desk: Callable[[str], Desk], product: str, params: dict[str, Any], word: str
 ) -> None:
     farm = desk(product).run(claims=[[1]], **params)
     assert end(farm).outcome is Outcome.FAILED
@@ -253,7 +255,7 @@ def test_vray_scenes_choose_the_digits_of_their_numbers(
         ("nuke", {"gpu": "maybe"}, "gpu"),
     ],
 )
-def test_wrong_parameters_are_named(product: str, params: dict[str, object], field: str) -> None:
+def test_wrong_parameters_are_named(product: str, params: dict[str, JsonValue], field: str) -> None:
     template = BUILT_IN.load(product, "render")
     assert template is not None
     assert list(template.validate({"frames": "1", **params}).errors) == [field]
@@ -315,7 +317,7 @@ LAYER = 'createNode renderLayer -n "beauty";\n'
     ],
 )
 def test_folders_of_maya_cameras_and_layers_are_delivered(
-    desk: Callable[[str], Desk], extra: str, params: dict[str, str], folders: list[str]
+    desk: Callable[[str], Desk], extra: str, params: dict[str, Any], folders: list[str]
 ) -> None:
     prefix = params.get("output_prefix", "frame_")
     farm = desk("maya").run(claims=[[1, 2]], extra=extra, **params)

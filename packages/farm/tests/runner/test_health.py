@@ -32,7 +32,7 @@ def even(*values: float) -> ImageStatistics:
     return ImageStatistics(100, channels, 0.0, (values[1] / (1 + values[1]),) * CELLS)
 
 
-def test_a_healthy_frame_has_no_flags():
+def test_a_healthy_frame_has_no_flags() -> None:
     assert flags(1, picture()) == []
 
 
@@ -72,18 +72,20 @@ def test_a_healthy_frame_has_no_flags():
         ),
     ],
 )
-def test_what_a_frame_tells_by_itself(image, code, certainty, message):
+def test_what_a_frame_tells_by_itself(
+    image: ImageStatistics, code: FlagCode, certainty: Certainty, message: str
+) -> None:
     (found,) = flags(7, image)
     assert (found.frame, found.code, found.certainty) == (7, code, certainty)
     assert found.message == message
 
 
-def test_a_black_shape_in_alpha_is_not_empty():
+def test_a_black_shape_in_alpha_is_not_empty() -> None:
     channels = (*(Channel(name, 0, 0, 0, 0) for name in "RGB"), Channel("A", 0, 1, 0.2, 0.4))
     assert flags(1, dataclasses.replace(picture(), channels=channels)) == []
 
 
-def test_light_without_alpha_is_not_empty():
+def test_light_without_alpha_is_not_empty() -> None:
     channels = (*(Channel(name, 0, 1, 0.1, 0.1) for name in "RGB"), Channel("A", 0, 0, 0, 0))
     assert flags(1, dataclasses.replace(picture(), channels=channels)) == []
 
@@ -102,7 +104,9 @@ IMAGES = st.builds(
 
 
 @given(st.integers(-(2**31), 2**31 - 1), IMAGES)
-def test_any_numbers_get_messages_and_only_damage_is_certain(frame, image):
+def test_any_numbers_get_messages_and_only_damage_is_certain(
+    frame: int, image: ImageStatistics
+) -> None:
     found = flags(frame, image)
     assert all(each.message.startswith(f"Frame {frame} ") for each in found)
     damaged = any(each.nan or each.infinite for each in image.channels)
@@ -111,7 +115,7 @@ def test_any_numbers_get_messages_and_only_damage_is_certain(frame, image):
 
 
 @given(IMAGES)
-def test_what_the_farm_compares_by_are_whole_numbers(image):
+def test_what_the_farm_compares_by_are_whole_numbers(image: ImageStatistics) -> None:
     sent = picture_of(image)
     assert sent.emptiness == image.emptiness
     assert [light / BRIGHTEST for light in sent.signature] == pytest.approx(
@@ -119,10 +123,20 @@ def test_what_the_farm_compares_by_are_whole_numbers(image):
     )
 
 
-def draw(path: Path, *regions, names="RGBA", kind="float", size=(64, 36)) -> Path:
+Region = tuple[tuple[float, ...], int, int]
+"""Values, and the columns from and to which they go."""
+
+
+def draw(
+    path: Path,
+    *regions: Region,
+    names: str = "RGBA",
+    kind: str = "float",
+    size: tuple[int, int] = (64, 36),
+) -> Path:
     """Write an image of which each region (values, x begin, x end) is filled."""
     spec = oiio.ImageSpec(*size, len(names), kind)
-    spec.channelnames = list(names)
+    spec.channelnames = tuple(names)
     image = oiio.ImageBuf(spec)
     for values, begin, end in regions:
         oiio.ImageBufAlgo.fill(image, values, oiio.ROI(begin, end, 0, size[1], 0, 1, 0, len(names)))
@@ -136,13 +150,13 @@ def measured(path: Path) -> ImageStatistics:
     return found
 
 
-def codes(path: Path):
+def codes(path: Path) -> list[FlagCode]:
     return [each.code for each in flags(1, measured(path))]
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("png", "uint8"), ("exr", "half"), ("tif", "uint16")])
-def test_images_of_a_file_are_told_apart(tmp_path, suffix, kind):
-    def codes_of(*regions):
+def test_images_of_a_file_are_told_apart(tmp_path: Path, suffix: str, kind: str) -> None:
+    def codes_of(*regions: Region) -> list[FlagCode]:
         return codes(draw(tmp_path / f"frame.{suffix}", *regions, kind=kind))
 
     assert codes_of((CLEAR, 0, 64)) == [FlagCode.EMPTY]
@@ -156,7 +170,7 @@ def test_images_of_a_file_are_told_apart(tmp_path, suffix, kind):
     assert codes_of(((1, 0, 0.5, 1), 0, 8), ((0.9, 0.7, 0.9, 1), 8, 64)) == []
 
 
-def test_dithered_black_is_black(tmp_path):
+def test_dithered_black_is_black(tmp_path: Path) -> None:
     # As Blender writes it into 8 bits: some of its pixels are a step brighter.
     lifted = (1 / 255, 1 / 255, 1 / 255, 1)
     path = tmp_path / "frame.png"
@@ -164,7 +178,7 @@ def test_dithered_black_is_black(tmp_path):
     assert codes(draw(path, (lifted, 0, 64), kind="uint8")) == [FlagCode.ONE_COLOUR]
 
 
-def test_values_that_are_not_finite_are_counted(tmp_path):
+def test_values_that_are_not_finite_are_counted(tmp_path: Path) -> None:
     nan, infinite = (math.nan, 0.5, 0.5, 1), (0.5, math.inf, 0.5, 1)
     path = draw(
         tmp_path / "frame.exr", ((0.5, 0.5, 0.5, 1), 0, 60), (nan, 60, 62), (infinite, 62, 64)
@@ -175,7 +189,7 @@ def test_values_that_are_not_finite_are_counted(tmp_path):
     assert all(math.isfinite(cell) for cell in found.signature)
 
 
-def test_statistics_are_those_of_the_image(tmp_path):
+def test_statistics_are_those_of_the_image(tmp_path: Path) -> None:
     path = draw(tmp_path / "frame.exr", ((0.25, 0.5, 0, 1), 0, 32), ((0.75, 0.5, 3, 1), 32, 64))
     found = measured(path)
     assert found.pixels == 64 * 36
@@ -189,7 +203,7 @@ def test_statistics_are_those_of_the_image(tmp_path):
     assert right == pytest.approx(0.73365 / 1.73365, abs=1e-3)
 
 
-def test_grey_images_and_images_smaller_than_the_signature(tmp_path):
+def test_grey_images_and_images_smaller_than_the_signature(tmp_path: Path) -> None:
     path = draw(tmp_path / "grey.png", ((1,), 0, 1), names="Y", kind="uint8", size=(3, 2))
     found = measured(path)
     assert len(found.channels) == 1
@@ -201,7 +215,7 @@ def test_grey_images_and_images_smaller_than_the_signature(tmp_path):
 def draw_layers(path: Path, channels: dict[str, float]) -> Path:
     """Write an EXR whose channels, in this order, have one value each; half of it is black."""
     spec = oiio.ImageSpec(64, 36, len(channels), "float")
-    spec.channelnames = list(channels)
+    spec.channelnames = tuple(channels)
     image = oiio.ImageBuf(spec)
     roi = oiio.ROI(0, 32, 0, 36, 0, 1, 0, len(channels))
     oiio.ImageBufAlgo.fill(image, tuple(channels.values()), roi)
@@ -230,7 +244,9 @@ WHITE_AO = layer("ViewLayer.AO.", 1, 1, 1, letters="RGB")
 @pytest.mark.parametrize(
     "name", ["", "ViewLayer.Combined.", "Scene.rgba.", "C.", "z.BEAUTY.", "Combined."]
 )
-def test_the_picture_of_a_layered_file_is_measured_and_no_pass(tmp_path, others, name):
+def test_the_picture_of_a_layered_file_is_measured_and_no_pass(
+    tmp_path: Path, others: dict[str, float], name: str
+) -> None:
     path = draw_layers(tmp_path / "frame.exr", others | layer(name, *PICTURE))
     found = measured(path)
     assert {each.name: each.maximum for each in found.channels} == pytest.approx(
@@ -259,18 +275,20 @@ def test_the_picture_of_a_layered_file_is_measured_and_no_pass(tmp_path, others,
     ],
     ids=["default", "first", "lower case", "luminance", "named luminance", "colours win"],
 )
-def test_which_layer_is_the_picture(tmp_path, channels, expected):
+def test_which_layer_is_the_picture(
+    tmp_path: Path, channels: dict[str, float], expected: dict[str, float]
+) -> None:
     found = measured(draw_layers(tmp_path / "frame.exr", channels))
     assert {each.name: each.maximum for each in found.channels} == pytest.approx(expected)
 
 
-def test_a_damaged_picture_behind_a_healthy_pass_is_found(tmp_path):
+def test_a_damaged_picture_behind_a_healthy_pass_is_found(tmp_path: Path) -> None:
     nan = layer("ViewLayer.Combined.", math.nan, 0.4, 0.6, 1)
     path = draw_layers(tmp_path / "frame.exr", WHITE_AO | nan)
     assert FlagCode.NON_FINITE in codes(path)
 
 
-def test_the_next_frame_of_the_same_name_is_measured_anew(tmp_path):
+def test_the_next_frame_of_the_same_name_is_measured_anew(tmp_path: Path) -> None:
     path = tmp_path / "frame.png"
     draw(path, (CLEAR, 0, 64), kind="uint8")
     assert codes(path) == [FlagCode.EMPTY]
@@ -278,9 +296,9 @@ def test_the_next_frame_of_the_same_name_is_measured_anew(tmp_path):
     assert codes(path) == []
 
 
-def test_a_deep_image_is_no_picture(tmp_path):
+def test_a_deep_image_is_no_picture(tmp_path: Path) -> None:
     spec = oiio.ImageSpec(64, 36, 5, "float")
-    spec.channelnames, spec.deep = [*"RGBAZ"], True
+    spec.channelnames, spec.deep = tuple("RGBAZ"), True
     path = tmp_path / "deep.exr"
     assert oiio.ImageBuf(spec).write(str(path))
     assert examine(path, path.name, None) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from farm.confine import Account
-from farm_protocol.runner import JobLimits, Outcome
+from farm_protocol.runner import JobLimits, Outcome, SandboxMode
 from waiting import until
 
 from .in_process import end
@@ -75,7 +75,9 @@ for round in range(6):
 
 
 @in_both_worlds
-def test_who_moves_folders_all_the_time_is_held_to_the_limit(tmp_path: Path, sandbox: str) -> None:
+def test_who_moves_folders_all_the_time_is_held_to_the_limit(
+    tmp_path: Path, sandbox: SandboxMode
+) -> None:
     farm = attack(tmp_path, MOVING, sandbox, LIMITS)
     finish = end(farm)
     assert finish.outcome is Outcome.FAILED
@@ -86,7 +88,7 @@ def test_who_moves_folders_all_the_time_is_held_to_the_limit(tmp_path: Path, san
 
 
 @in_both_worlds
-def test_who_does_not_let_itself_be_stopped_is_ended(tmp_path: Path, sandbox: str) -> None:
+def test_who_does_not_let_itself_be_stopped_is_ended(tmp_path: Path, sandbox: SandboxMode) -> None:
     farm = attack(tmp_path, CONTINUED + MOVING, sandbox, LIMITS)
     finish = end(farm)
     assert finish.outcome is Outcome.FAILED
@@ -98,7 +100,7 @@ def test_who_does_not_let_itself_be_stopped_is_ended(tmp_path: Path, sandbox: st
 
 @in_both_worlds
 def test_who_writes_and_renames_all_the_time_within_its_limit_goes_on(
-    tmp_path: Path, sandbox: str
+    tmp_path: Path, sandbox: SandboxMode
 ) -> None:
     farm = attack(tmp_path, BUSY, sandbox, LIMITS)
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
@@ -112,7 +114,9 @@ def somebody() -> Iterator[Account]:
 
 
 @in_both_worlds
-def test_an_ordinary_users_farm_holds_such_renderers_too(somebody: Account, sandbox: str) -> None:
+def test_an_ordinary_users_farm_holds_such_renderers_too(
+    somebody: Account, sandbox: SandboxMode
+) -> None:
     outcome, message, log = attack_as(somebody, MOVING, LIMITS, sandbox)
     assert outcome == Outcome.FAILED
     assert MESSAGE in message

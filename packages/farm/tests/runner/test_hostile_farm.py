@@ -14,6 +14,8 @@ from farm_protocol.runner import LogChunk
 from other_users import needs_others, own_address, stranger
 from waiting import until
 
+from .conftest import Rig
+
 HASH = "0" * 64
 Part = bytes | Callable[[], bytes]
 
@@ -22,7 +24,8 @@ class Liar:
     """Answers every call in the same way: a status, headers, and parts for ever or once."""
 
     def __init__(self) -> None:
-        self.status, self.headers = 200, {}
+        self.status = 200
+        self.headers: dict[str, str] = {}
         self.part, self.times = b"", 1
         self.sent = 0
         self.calls: list[str] = []
@@ -72,7 +75,9 @@ def farm(liar: Liar) -> Iterator[Farm]:
 
 
 @pytest.mark.parametrize("status", [300, 302, 304, 307, 308])
-def test_a_result_is_not_sent_before_the_farm_says_so(farm, liar, tmp_path, status):
+def test_a_result_is_not_sent_before_the_farm_says_so(
+    farm: Farm, liar: Liar, tmp_path: Path, status: int
+) -> None:
     liar.status, liar.headers = status, {"Location": f"{liar.url}/elsewhere"}
     (tmp_path / "f.png").write_bytes(b"pixels")
     with pytest.raises(RefusedError):
@@ -80,7 +85,7 @@ def test_a_result_is_not_sent_before_the_farm_says_so(farm, liar, tmp_path, stat
     assert liar.calls == [f"PUT /v1/runner/blobs/{HASH}"]
 
 
-def test_a_packed_answer_is_not_unpacked(farm, liar):
+def test_a_packed_answer_is_not_unpacked(farm: Farm, liar: Liar) -> None:
     liar.headers = {"Content-Encoding": "gzip"}
     liar.part = gzip.compress(b" " * 50_000_000)
     with pytest.raises(FarmGoneError, match="packed"):
@@ -88,7 +93,9 @@ def test_a_packed_answer_is_not_unpacked(farm, liar):
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_an_endless_answer_is_read_to_a_limit(farm, liar, monkeypatch, status):
+def test_an_endless_answer_is_read_to_a_limit(
+    farm: Farm, liar: Liar, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
     monkeypatch.setattr(farm_client, "_MOST_JOB_BYTES", 2**22)
     liar.status, liar.part, liar.times = status, b" " * 2**16, 10**6
     with pytest.raises(FarmGoneError, match="larger than"):
@@ -96,7 +103,7 @@ def test_an_endless_answer_is_read_to_a_limit(farm, liar, monkeypatch, status):
     assert liar.sent < 2**27
 
 
-def test_cookies_are_not_kept(farm, liar):
+def test_cookies_are_not_kept(farm: Farm, liar: Liar) -> None:
     liar.headers = {"Set-Cookie": "c=1; Path=/; Max-Age=9999"}
     for _ in range(2):
         with pytest.raises(RefusedError):
@@ -105,13 +112,13 @@ def test_cookies_are_not_kept(farm, liar):
     assert not liar.cookies
 
 
-def test_an_answer_that_makes_no_sense_is_a_message(farm, liar):
+def test_an_answer_that_makes_no_sense_is_a_message(farm: Farm, liar: Liar) -> None:
     liar.part = b"[" * 100_000
     with pytest.raises(RefusedError, match="not understood"):
         farm.job()
 
 
-def test_a_file_is_not_larger_than_was_said(farm, liar, tmp_path: Path):
+def test_a_file_is_not_larger_than_was_said(farm: Farm, liar: Liar, tmp_path: Path) -> None:
     liar.part, liar.times = b"x" * 2**16, 10**6
     farm.download(f"blobs/{HASH}", 10, tmp_path / "file")
     assert 10 < (tmp_path / "file").stat().st_size <= 2**21
@@ -123,7 +130,7 @@ def test_a_file_is_not_larger_than_was_said(farm, liar, tmp_path: Path):
 
 @needs_others
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "own"])
-def test_a_stranger_at_the_farms_address_is_shown_nothing(tmp_path, host):
+def test_a_stranger_at_the_farms_address_is_shown_nothing(tmp_path: Path, host: str) -> None:
     named = own_address() if host == "own" else host
     (tmp_path / "f.png").write_bytes(b"pixels")
     pixels, _ = hash_file(tmp_path / "f.png")
@@ -144,14 +151,16 @@ def test_a_stranger_at_the_farms_address_is_shown_nothing(tmp_path, host):
 
 
 @needs_others
-def test_a_stranger_on_the_port_of_a_farm_that_crashed_gets_neither_token_nor_results(rig):
+def test_a_stranger_on_the_port_of_a_farm_that_crashed_gets_neither_token_nor_results(
+    rig: Rig,
+) -> None:
     farm = rig.farm("slow.blend", [[1, 2, 3]])
     runner = rig.start(farm)
     farm.wait(lambda: 1 in farm.frames)
     farm.down()
     with stranger("127.0.0.1", int(farm.url.rpartition(":")[2])) as (_, came):
         # The renderer goes on meanwhile, so there is a result that waits to be sent.
-        until(lambda: list(rig.work_dir.rglob("*0003*.png")), 40)
+        until(lambda: any(rig.work_dir.rglob("*0003*.png")), 40)
         assert runner.poll() is None
     assert came == ["nobody came"]
     farm.up()

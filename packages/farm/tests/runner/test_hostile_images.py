@@ -189,7 +189,9 @@ def test_what_an_image_needs_beyond_the_limit_of_memory_it_does_not_get(
     )
     with theirs:
         subprocess.run(
-            [*command("nothing", mode)[:-4], "-c", script], stdin=theirs, env=environment(tmp_path)
+            [*command("nothing", mode)[:-4], "-c", script],
+            stdin=theirs.fileno(),
+            env=environment(tmp_path),
         )
     with ours:
         assert ours.recv(100) == b"refused"
@@ -273,7 +275,7 @@ def test_a_large_frame_with_passes_is_decoded_in_parts(
     layers = ("Combined", "Depth", "Normal")
     names = [f"ViewLayer.{layer}.{each}" for layer in layers for each in "RGBA"]
     spec = oiio.ImageSpec(320, 180, len(names), oiio.HALF)
-    spec.channelnames = names
+    spec.channelnames = tuple(names)
     image = oiio.ImageBuf(spec)
     assert oiio.ImageBufAlgo.noise(image, "gaussian", 0.4, 0.2)
     path = tmp_path / "frame.exr"

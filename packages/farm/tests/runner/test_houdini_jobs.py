@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from farm.products import BUILT_IN
 from farm_protocol.runner import Outcome
+from pydantic import JsonValue
 from stand_ins_houdini import install
 
-from .conftest import fake_farm
+from .fake_farm import FakeFarm
 from .in_process import end, names, run_job
 
 MANTRA = {"type": "ifd", "parms": {"vm_picture": "$HIP/render/shot.$F4.png"}}
@@ -26,13 +27,13 @@ def run(
     stand_in: Mapping[str, Any] | None = None,
     yields: bool = False,
     taken: Collection[int] = (),
-    **params: object,
-) -> "fake_farm.FakeFarm":
+    **params: JsonValue,
+) -> FakeFarm:
     scene = folder / "project" / "shot.hip"
     scene.parent.mkdir()
     scene.write_text(json.dumps({"nodes": nodes, "stand_in": stand_in or {}}))
     hython = install(folder / "bin")["hython"]
-    given = {"frames": "1 10", **params}
+    given: dict[str, JsonValue] = {"frames": "1 10", **params}
     return run_job(folder, "hou", hython, operation, scene.name, claims, given, yields, taken=taken)
 
 
@@ -82,7 +83,7 @@ def test_the_documented_parameters_reach_houdini(tmp_path: Path) -> None:
 
 def test_the_longest_list_reaches_houdini(tmp_path: Path) -> None:
     nodes = {"/out/mantra1": MANTRA, "/obj/cam1": CAMERA}
-    longest = ["*" * 90 + ".png"] * 1_000
+    longest: JsonValue = ["*" * 90 + ".png"] * 1_000
     farm = run(tmp_path, nodes, [[2]], output_upload=longest)
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
 
@@ -98,7 +99,7 @@ def test_the_longest_list_reaches_houdini(tmp_path: Path) -> None:
         ({"project_param": "no json"}, "project_param"),
     ],
 )
-def test_wrong_structures_are_named(params: dict[str, object], field: str) -> None:
+def test_wrong_structures_are_named(params: dict[str, JsonValue], field: str) -> None:
     template = BUILT_IN.load("hou", "render")
     assert template is not None
     assert list(template.validate({"frames": "1", **params}).errors) == [field]

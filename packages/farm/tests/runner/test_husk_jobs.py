@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from farm.products import BUILT_IN, Template
 from farm_protocol.runner import Outcome
+from pydantic import JsonValue
 from stand_ins_houdini import install
 
-from .conftest import fake_farm
+from .fake_farm import FakeFarm
 from .in_process import end, names, run_job
 
 WORLD = 'def Xform "World" (\n    {}\n)\n{{\n}}\n'
@@ -29,13 +30,13 @@ def run(
     name: str = "shot.usda",
     licensed: bool = True,
     gpu: bool = False,
-    **params: object,
-) -> "fake_farm.FakeFarm":
+    **params: JsonValue,
+) -> FakeFarm:
     scene = folder / "project" / name
     scene.parent.mkdir(exist_ok=True)
     scene.write_text(text)
     hython = install(folder / "bin", licensed=licensed)["hython"]
-    given = {"frames": "1 10", "gpu": gpu, **params}
+    given: dict[str, JsonValue] = {"frames": "1 10", "gpu": gpu, **params}
     return run_job(folder, "hou", hython, "render", name, claims, given, gpu=gpu)
 
 
@@ -73,8 +74,14 @@ def test_negative_frames(tmp_path: Path) -> None:
 def test_a_name_and_an_extension_can_be_given(
     tmp_path: Path, path: str, ext: str, file: str
 ) -> None:
-    given = {"disk_output_path": path, "disk_output_ext": ext}
-    farm = run(tmp_path, stage(), [[2]], **given, output_upload=["x.exr", "*b*2*", "shot.$F4.*"])
+    farm = run(
+        tmp_path,
+        stage(),
+        [[2]],
+        disk_output_path=path,
+        disk_output_ext=ext,
+        output_upload=["x.exr", "*b*2*", "shot.$F4.*"],
+    )
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert names(farm) == {2: [file]}
 
@@ -103,7 +110,7 @@ def test_a_renderer_that_is_not_installed_fails(tmp_path: Path) -> None:
 
 
 def test_the_projects_variables_reach_husk(tmp_path: Path) -> None:
-    variables = {"SHOW": "/show/tex", "PATH": "/tmp"}
+    variables: JsonValue = {"SHOW": "/show/tex", "PATH": "/tmp"}
     farm = run(tmp_path, stage(environment=True), [[1]], project_env=variables)
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     (show,) = (line for line in farm.log.splitlines() if "SHOW=" in line)

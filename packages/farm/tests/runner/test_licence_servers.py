@@ -36,10 +36,13 @@ print("devices:", sorted(line.split(":")[0].strip() for line in open("/proc/net/
 """
 
 
+Address = tuple[str, int] | str
+
+
 class Server:
     """Says who it is to everybody who calls, and counts them."""
 
-    def __init__(self, family: int, address: object, name: str) -> None:
+    def __init__(self, family: int, address: Address, name: str) -> None:
         self.name, self.calls = name, 0
         self._socket = socket.socket(family, socket.SOCK_STREAM)
         self._socket.bind(address)
@@ -78,13 +81,13 @@ def own_address() -> str:
 def servers() -> Iterator[dict[str, Server]]:
     """What listens on this machine, and must not be reached."""
     abstract = f"\0render-farm-test-{uuid.uuid4()}"
-    wanted = {
+    wanted: dict[str, tuple[int, Address]] = {
         "loopback": (socket.AF_INET, ("127.0.0.1", 0)),
         "ipv6": (socket.AF_INET6, ("::1", 0)),
         "abstract": (socket.AF_UNIX, abstract),
     }
-    if address := own_address():
-        wanted["outer"] = (socket.AF_INET, (address, 0))
+    if own := own_address():
+        wanted["outer"] = (socket.AF_INET, (own, 0))
     made = {}
     for name, (family, address) in wanted.items():
         try:
@@ -108,7 +111,9 @@ def code_for(servers: dict[str, Server]) -> str:
 
 
 @needs_sandbox
-def test_a_sandbox_without_licence_servers_reaches_nothing(tmp_path: Path, servers) -> None:
+def test_a_sandbox_without_licence_servers_reaches_nothing(
+    tmp_path: Path, servers: dict[str, Server]
+) -> None:
     farm = attack(tmp_path, code_for(servers), "required", None)
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert "answered" not in farm.log
@@ -117,7 +122,9 @@ def test_a_sandbox_without_licence_servers_reaches_nothing(tmp_path: Path, serve
     assert not any(each.calls for each in servers.values())
 
 
-def test_the_same_attack_works_without_a_sandbox(tmp_path: Path, servers) -> None:
+def test_the_same_attack_works_without_a_sandbox(
+    tmp_path: Path, servers: dict[str, Server]
+) -> None:
     farm = attack(tmp_path, code_for(servers), "off", None)
     assert farm.log.count("answered") == len(servers)
     assert all(each.calls == 1 for each in servers.values())
@@ -125,7 +132,9 @@ def test_the_same_attack_works_without_a_sandbox(tmp_path: Path, servers) -> Non
 
 @needs_sandbox
 @pytest.mark.parametrize("named", ["loopback", "outer", "ipv6"])
-def test_only_the_server_that_is_named_is_reached(tmp_path: Path, servers, named: str) -> None:
+def test_only_the_server_that_is_named_is_reached(
+    tmp_path: Path, servers: dict[str, Server], named: str
+) -> None:
     if named not in servers:
         pytest.skip("this machine has no such address")
     host, port = servers[named].address[:2]
@@ -138,7 +147,7 @@ def test_only_the_server_that_is_named_is_reached(tmp_path: Path, servers, named
 
 
 @needs_sandbox
-def test_a_server_is_known_by_its_name_inside(tmp_path: Path, servers) -> None:
+def test_a_server_is_known_by_its_name_inside(tmp_path: Path, servers: dict[str, Server]) -> None:
     port = servers["loopback"].address[1]
     attempts = [("by name", "AF_INET", ("localhost", port))]
     farm = attack(
@@ -152,7 +161,9 @@ def test_a_server_is_known_by_its_name_inside(tmp_path: Path, servers) -> None:
 
 
 @needs_sandbox
-def test_a_name_of_this_machine_leads_to_its_port_and_no_other(tmp_path: Path, servers) -> None:
+def test_a_name_of_this_machine_leads_to_its_port_and_no_other(
+    tmp_path: Path, servers: dict[str, Server]
+) -> None:
     name = socket.gethostname()
     try:
         listener = Server(socket.AF_INET, (socket.gethostbyname(name), 0), "named")
@@ -194,7 +205,9 @@ def test_a_low_port_can_be_that_of_a_licence_server(tmp_path: Path) -> None:
 
 
 @needs_sandbox
-def test_a_server_that_cannot_be_had_keeps_no_other_away(tmp_path: Path, servers) -> None:
+def test_a_server_that_cannot_be_had_keeps_no_other_away(
+    tmp_path: Path, servers: dict[str, Server]
+) -> None:
     host, port = servers["loopback"].address
     named = [
         # Nobody has such an address.

@@ -14,9 +14,10 @@ from farm.runner.sandbox.limits import Limits, Machine, limits_of
 from farm.runner.sandbox.usage import this_machine
 from farm.runner.sandbox.watch import Confinement, Watch
 from farm.runner.workplace import Workplace
-from farm_protocol.runner import Held, JobLimits, LicenceServer, Outcome
+from farm_protocol.runner import Held, JobLimits, LicenceServer, Outcome, SandboxMode
 from waiting import until
 
+from .fake_farm import FakeFarm
 from .in_process import end, run_job
 from .test_job_machine import install_maya
 
@@ -45,11 +46,11 @@ cp "$project/picture.png" "$folder/frame.$(printf %04d "$frame").png"
 def attack(
     folder: Path,
     code: str,
-    sandbox: str,
+    sandbox: SandboxMode,
     limits: JobLimits | None,
     licence_servers: Sequence[LicenceServer] = (),
     yields: bool | str = False,
-):
+) -> FakeFarm:
     """Render a frame with a program that runs a scene's Python first."""
     if not Path("/usr/bin/python3").exists():
         pytest.skip("needs /usr/bin/python3")
@@ -320,7 +321,12 @@ while time.monotonic() < BEGIN + 60:
     ],
 )
 def test_what_uses_too_much_is_ended_and_its_claim_says_so(
-    tmp_path: Path, sandbox: str, code: str, limits: JobLimits, message: str, permanent: bool
+    tmp_path: Path,
+    sandbox: SandboxMode,
+    code: str,
+    limits: JobLimits,
+    message: str,
+    permanent: bool,
 ) -> None:
     farm = attack(tmp_path, code, sandbox, limits)
     finish = end(farm)
@@ -335,7 +341,9 @@ def test_what_uses_too_much_is_ended_and_its_claim_says_so(
 
 
 @in_both_worlds
-def test_frames_that_nobody_asked_for_do_not_fill_the_runner(tmp_path: Path, sandbox: str) -> None:
+def test_frames_that_nobody_asked_for_do_not_fill_the_runner(
+    tmp_path: Path, sandbox: SandboxMode
+) -> None:
     farm = attack(tmp_path, REPORTS, sandbox, JobLimits())
     finish = end(farm)
     assert finish.outcome is Outcome.FAILED
@@ -344,7 +352,7 @@ def test_frames_that_nobody_asked_for_do_not_fill_the_runner(tmp_path: Path, san
 
 
 @in_both_worlds
-def test_within_its_limits_a_renderer_is_left_alone(tmp_path: Path, sandbox: str) -> None:
+def test_within_its_limits_a_renderer_is_left_alone(tmp_path: Path, sandbox: SandboxMode) -> None:
     tight = JobLimits(
         memory_bytes=500 * MEGABYTE,
         processes=50,
@@ -393,7 +401,7 @@ CORE = "import resource; print('core:', resource.getrlimit(resource.RLIMIT_CORE)
 
 
 @in_both_worlds
-def test_a_crash_leaves_no_picture_of_the_memory(tmp_path: Path, sandbox: str) -> None:
+def test_a_crash_leaves_no_picture_of_the_memory(tmp_path: Path, sandbox: SandboxMode) -> None:
     farm = attack(tmp_path, CORE, sandbox, JobLimits())
     assert "core: (0, 0)" in farm.log
 

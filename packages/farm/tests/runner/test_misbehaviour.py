@@ -1,6 +1,7 @@
 """Renderers that hang, get no licence, or lie: a program in Blender's place does it on demand."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from farm.runner.farm_client import ChangedError, Farm
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import Outcome
 
-from .conftest import fake_farm
+from .conftest import Rig
+from .fake_farm import TOKEN
 
 VERSION = 'if [ "$1" = "--version" ]; then echo "Blender 3.4.1"; exit 0; fi\n'
 EVENT = """echo 'farm_event: {"event": "frame_started", "frame": 1}'\n"""
@@ -17,7 +19,7 @@ SECOND = EVENT.replace("1}", "2}")
 
 
 @pytest.fixture
-def pretend(tmp_path: Path):
+def pretend(tmp_path: Path) -> Callable[[str], str]:
     """Return a function that makes such a program from lines of shell."""
 
     def make(script: str) -> str:
@@ -29,7 +31,7 @@ def pretend(tmp_path: Path):
     return make
 
 
-def test_a_renderer_that_says_nothing_is_ended(rig, pretend):
+def test_a_renderer_that_says_nothing_is_ended(rig: Rig, pretend: Callable[[str], str]) -> None:
     farm = rig.farm("plain.blend", [[1]], silence_timeout=1)
     rig.run(farm, "--blender", pretend(EVENT + "exec sleep 100"))
     finish = farm.finishes["c1"]
@@ -40,19 +42,23 @@ def test_a_renderer_that_says_nothing_is_ended(rig, pretend):
     assert finish.message in farm.log
 
 
-def test_the_frame_of_a_crash_is_told_with_its_end(rig, pretend):
+def test_the_frame_of_a_crash_is_told_with_its_end(rig: Rig, pretend: Callable[[str], str]) -> None:
     farm = rig.farm("plain.blend", [[1, 2], [2]])
     rig.run(farm, "--blender", pretend(EVENT + "kill -SEGV $$"))
     assert (farm.finishes["c1"].frame, farm.finishes["c1"].exit_code) == (1, -signal.SIGSEGV)
 
 
-def test_before_its_first_frame_a_renderer_is_at_none(rig, pretend):
+def test_before_its_first_frame_a_renderer_is_at_none(
+    rig: Rig, pretend: Callable[[str], str]
+) -> None:
     farm = rig.farm("plain.blend", [[1, 2]])
     rig.run(farm, "--blender", pretend("exit 7"))
     assert farm.finishes["c1"].frame is None
 
 
-def test_a_frame_that_was_not_written_is_named_while_the_next_one_renders(rig, pretend):
+def test_a_frame_that_was_not_written_is_named_while_the_next_one_renders(
+    rig: Rig, pretend: Callable[[str], str]
+) -> None:
     farm = rig.farm("plain.blend", [[1, 2]])
     written = (
         '{"event": "frame_written", "frame": 1, "seconds": 1, "files": ["frame_0001.png"],'
@@ -62,7 +68,9 @@ def test_a_frame_that_was_not_written_is_named_while_the_next_one_renders(rig, p
     assert farm.finishes["c1"].frame == 1
 
 
-def test_a_frame_that_takes_too_long_is_ended_however_much_it_says(rig, pretend):
+def test_a_frame_that_takes_too_long_is_ended_however_much_it_says(
+    rig: Rig, pretend: Callable[[str], str]
+) -> None:
     farm = rig.farm("plain.blend", [[1]], frame_timeout=5)
     talk = "while true; do echo Sample; sleep 0.1; done"
     rig.run(farm, "--blender", pretend(EVENT + talk))
@@ -73,7 +81,7 @@ def test_a_frame_that_takes_too_long_is_ended_however_much_it_says(rig, pretend)
 NONE = "error: Could not obtain a license (-88)"
 
 
-def test_without_a_licence_nothing_has_failed(rig, pretend):
+def test_without_a_licence_nothing_has_failed(rig: Rig, pretend: Callable[[str], str]) -> None:
     farm = rig.farm("plain.blend", [[1]])
     line = "error: Could not obtain a license (-88)"
     rig.run(farm, "--blender", pretend(f"echo '{line}'\nexec sleep 100"))
@@ -83,7 +91,9 @@ def test_without_a_licence_nothing_has_failed(rig, pretend):
 
 
 @pytest.mark.parametrize("event", ["warned", "failed"])
-def test_half_a_character_in_an_event_does_not_end_the_runner(rig, pretend, event):
+def test_half_a_character_in_an_event_does_not_end_the_runner(
+    rig: Rig, pretend: Callable[[str], str], event: str
+) -> None:
     farm = rig.farm("plain.blend", [[1]])
     told = f'{{"event": "{event}", "message": "a\\ud800b", "permanent": false}}'
     rig.run(farm, "--blender", pretend(f"printf '%s\\n' 'farm_event: {told}'\nexit 7"))
@@ -106,23 +116,28 @@ BURN = "burn() { i=0; while [ $i -lt 1500000 ]; do i=$((i+1)); done; }\n"
     ],
 )
 def test_what_computes_before_it_misses_a_licence_has_not_waited(
-    rig, pretend, sandbox, works, ends
-):
+    rig: Rig, pretend: Callable[[str], str], sandbox: str, works: str, ends: str
+) -> None:
     farm = rig.farm("plain.blend", [[1]])
     script = f"{BURN}{works}\necho '{NONE}'\n{ends}"
     rig.run(farm, "--sandbox", sandbox, "--blender", pretend(script))
     finish = farm.finishes["c1"]
     assert finish.outcome is Outcome.NO_LICENCE, farm.log
+    assert finish.processor_seconds is not None
     assert finish.processor_seconds > 0.15
 
 
-def test_what_waits_for_a_licence_does_not_compute(rig, pretend):
+def test_what_waits_for_a_licence_does_not_compute(rig: Rig, pretend: Callable[[str], str]) -> None:
     farm = rig.farm("plain.blend", [[1]])
     rig.run(farm, "--blender", pretend(f"sleep 3\necho '{NONE}'\nexec sleep 100"))
-    assert farm.finishes["c1"].processor_seconds < 0.3
+    seconds = farm.finishes["c1"].processor_seconds
+    assert seconds is not None
+    assert seconds < 0.3
 
 
-def test_an_exit_code_of_0_does_not_clear_a_line_that_condemns(rig, pretend):
+def test_an_exit_code_of_0_does_not_clear_a_line_that_condemns(
+    rig: Rig, pretend: Callable[[str], str]
+) -> None:
     farm = rig.farm("plain.blend", [[1]])
     line = "Error: Found no Cycles device of the specified type"
     rig.run(farm, "--blender", pretend(f"echo '{line}'\nexit 0"))
@@ -131,7 +146,9 @@ def test_an_exit_code_of_0_does_not_clear_a_line_that_condemns(rig, pretend):
     assert finish.message == f"The renderer reported an error: {line}"
 
 
-def test_denoising_that_blender_does_not_have_fails_for_good_and_says_what_to_do(rig, pretend):
+def test_denoising_that_blender_does_not_have_fails_for_good_and_says_what_to_do(
+    rig: Rig, pretend: Callable[[str], str]
+) -> None:
     farm = rig.farm("plain.blend", [[1]])
     line = "Error: Build without OpenImageDenoiser"
     rig.run(farm, "--blender", pretend(f"echo '{line}'\nexit 0"))
@@ -153,14 +170,18 @@ def test_denoising_that_blender_does_not_have_fails_for_good_and_says_what_to_do
     ],
     ids=["no-frame", "no-size", "brackets", "log-level", "fail", "environment"],
 )
-def test_a_line_of_a_scene_neither_ends_its_renderer_nor_silences_it(rig, pretend, line):
+def test_a_line_of_a_scene_neither_ends_its_renderer_nor_silences_it(
+    rig: Rig, pretend: Callable[[str], str], line: str
+) -> None:
     farm = rig.farm("plain.blend", [[1]])
     rig.run(farm, "--blender", pretend(f"echo '{line}'\necho heard\nexit 7"))
     assert farm.finishes["c1"].exit_code == 7
     assert "heard" in farm.log.splitlines()
 
 
-def test_a_scene_cannot_have_the_runner_look_for_secrets_in_every_line(rig, pretend):
+def test_a_scene_cannot_have_the_runner_look_for_secrets_in_every_line(
+    rig: Rig, pretend: Callable[[str], str]
+) -> None:
     farm = rig.farm("plain.blend", [[1]])
     lines = (
         "i=0; while [ $i -lt 15000 ]; do"
@@ -171,13 +192,15 @@ def test_a_scene_cannot_have_the_runner_look_for_secrets_in_every_line(rig, pret
     assert "1-and-more" in farm.log
 
 
-def test_a_result_that_its_renderer_still_changes_is_not_sent_for_ever(rig, tmp_path):
+def test_a_result_that_its_renderer_still_changes_is_not_sent_for_ever(
+    rig: Rig, tmp_path: Path
+) -> None:
     farm = rig.farm("plain.blend", [[1]])
     result = tmp_path / "film.mov"
     result.write_bytes(b"as it was")
     digest, _ = hash_file(result)
     result.write_bytes(b"as it is now")
-    calls = Farm(farm.url, fake_farm.TOKEN)
+    calls = Farm(farm.url, TOKEN)
     with pytest.raises(ChangedError):
         calls.upload(digest, result)
     calls.close()

@@ -3,8 +3,10 @@
 import importlib
 import os
 import struct
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import Event
 
 import farm.products
 import OpenImageIO as oiio
@@ -13,12 +15,13 @@ from farm.products import BUILT_IN
 from farm.runner.claim.session import Ended, frame_range
 from farm.runner.claim.verdict import judge
 from farm.runner.failure import Failure
+from farm.runner.farm_client import Farm
 from farm.runner.results.image_check import examine
 from farm.runner.results.outputs import OutputError, take
 from farm.runner.stage import InterruptedStageError, StageError, stage
 from farm_protocol.files import FileEntry
 from farm_protocol.hashing import hash_file
-from farm_protocol.runner import Outcome, RunnerCommand
+from farm_protocol.runner import DiskSource, Outcome, RunnerCommand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +39,7 @@ def write_image(path: Path, width: int = 64, height: int = 36) -> None:
 
 
 @pytest.mark.parametrize("extension", [e for e in EXTENSIONS + SPELLINGS if e != "cin"])
-def test_whole_images_pass_and_truncated_ones_do_not(tmp_path, extension):
+def test_whole_images_pass_and_truncated_ones_do_not(tmp_path: Path, extension: str) -> None:
     path = tmp_path / f"frame_0001.{extension}"
     write_image(path)
     examine(path, path.name, (64, 36))
@@ -49,7 +52,7 @@ def test_whole_images_pass_and_truncated_ones_do_not(tmp_path, extension):
             examine(path, path.name, (64, 36))
 
 
-def test_a_truncated_cineon_file_is_found_by_its_declared_size(tmp_path):
+def test_a_truncated_cineon_file_is_found_by_its_declared_size(tmp_path: Path) -> None:
     path = tmp_path / "a.cin"
     header = bytearray(2048)
     struct.pack_into(">IIIIII", header, 0, 0x802A5FD7, 2048, 1024, 1024, 0, 2048 + 400)
@@ -58,7 +61,7 @@ def test_a_truncated_cineon_file_is_found_by_its_declared_size(tmp_path):
         examine(path, "a.cin", None)
 
 
-def test_a_wrong_size_is_named(tmp_path):
+def test_a_wrong_size_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     write_image(path, 32, 18)
     with pytest.raises(OutputError, match="32x18 pixels instead of 64x36"):
@@ -68,7 +71,7 @@ def test_a_wrong_size_is_named(tmp_path):
 
 @settings(deadline=None)
 @given(st.sets(st.integers(-300, 300), min_size=1).map(sorted))
-def test_frame_range_keeps_every_frame_in_order(frames):
+def test_frame_range_keeps_every_frame_in_order(frames: list[int]) -> None:
     from openjd.model import IntRangeExpr
 
     text = frame_range(frames)
@@ -78,14 +81,15 @@ def test_frame_range_keeps_every_frame_in_order(frames):
 
 
 @cache
-def frames_of_the_scripts():
+def frames_of_the_scripts() -> Callable[[str], list[int]]:
     folder = Path(farm.products.__file__).parent / "shared"
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)  # As in a renderer: they import each other by name.
-        return importlib.import_module("farm_script").frames_of
+        frames_of: Callable[[str], list[int]] = importlib.import_module("farm_script").frames_of
+        return frames_of
 
 
-def test_a_long_regular_range_stays_short():
+def test_a_long_regular_range_stays_short() -> None:
     assert frame_range(range(1, 10_000, 3)) == "1-9997:3"
     assert frame_range([5]) == "5"
     assert frame_range([1, 2, 3, 9]) == "1-3,9"
@@ -103,20 +107,25 @@ def test_a_long_regular_range_stays_short():
         (Ended(None, None), None, [3], Outcome.FAILED, "could not be started"),
     ],
 )
-def test_the_verdict(ended, failure, left, outcome, said):
+def test_the_verdict(
+    ended: Ended, failure: Failure | None, left: list[int], outcome: Outcome, said: str
+) -> None:
     finish = judge(ended, failure, left, 3, "the last line", SYMPTOMS)
     assert finish.outcome is outcome
     assert said in finish.message
     assert finish.permanent is (failure is not None and failure.permanent)
 
 
-def test_a_long_message_is_cut_to_the_protocols_limit():
+def test_a_long_message_is_cut_to_the_protocols_limit() -> None:
     long = Failure("x" * 5000, False)
     assert len(judge(Ended(1, None), long, [], None, "", SYMPTOMS).message) == 2000
 
 
+Blob = tuple[Path, FileEntry]
+
+
 @pytest.fixture
-def blob(tmp_path: Path):
+def blob(tmp_path: Path) -> Blob:
     source = tmp_path / "bytes"
     source.write_bytes(b"hello")
     digest, size = hash_file(source)
@@ -127,43 +136,49 @@ def blob(tmp_path: Path):
     return path, FileEntry(path="show/a/b.txt", hash=digest, size=size)
 
 
-class Never:
-    def is_set(self) -> bool:
-        return False
+NOBODY = Farm("http://127.0.0.1:9", "token")
+"""Nothing is told to it in a moment."""
 
 
 @pytest.mark.parametrize("user", [0, 1000])
-def test_staging_links_only_where_the_blob_is_safe(tmp_path, blob, monkeypatch, user):
+def test_staging_links_only_where_the_blob_is_safe(
+    tmp_path: Path, blob: Blob, monkeypatch: pytest.MonkeyPatch, user: int
+) -> None:
     path, entry = blob
     monkeypatch.setattr(os, "geteuid", lambda: user)
     project = tmp_path / "project"
-    stage([entry], project, None, str(tmp_path / "store"), Never())
+    stage([entry], project, NOBODY, DiskSource(folder=str(tmp_path / "store")), Event())
     staged = project / "show" / "a" / "b.txt"
     assert staged.read_bytes() == b"hello"
     assert staged.samefile(path) is (user != 0), "root ignores mode 0444"
 
 
-def test_a_writable_blob_is_copied(tmp_path, blob, monkeypatch):
+def test_a_writable_blob_is_copied(
+    tmp_path: Path, blob: Blob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, entry = blob
     path.chmod(0o644)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     project = tmp_path / "project"
-    stage([entry], project, None, str(tmp_path / "store"), Never())
+    stage([entry], project, NOBODY, DiskSource(folder=str(tmp_path / "store")), Event())
     (project / "show" / "a" / "b.txt").write_bytes(b"other")
     assert path.read_bytes() == b"hello"
 
 
-class Listening:
+class Listening(Farm):
     """A farm that hears how a runner gets ready."""
 
     def __init__(self, *commands: RunnerCommand) -> None:
+        super().__init__("http://127.0.0.1:9", "token")
         self.commands = list(commands)
 
     def ready_soon(self) -> RunnerCommand:
         return self.commands.pop(0)
 
 
-def test_staging_tells_that_it_goes_on_and_obeys(tmp_path, blob, monkeypatch):
+def test_staging_tells_that_it_goes_on_and_obeys(
+    tmp_path: Path, blob: Blob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, entry = blob
     monkeypatch.setattr("farm.runner.stage.HEARTBEAT_SECONDS", 0)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -171,11 +186,13 @@ def test_staging_tells_that_it_goes_on_and_obeys(tmp_path, blob, monkeypatch):
     entries = [entry.model_copy(update={"path": f"show/{number}"}) for number in range(5)]
     project = tmp_path / "project"
     with pytest.raises(InterruptedStageError):
-        stage(entries, project, farm, str(tmp_path / "store"), Never())
+        stage(entries, project, farm, DiskSource(folder=str(tmp_path / "store")), Event())
     assert sorted(path.name for path in (project / "show").iterdir()) == ["0", "1"]
 
 
-def test_a_large_file_is_copied_with_signs_of_life(tmp_path, monkeypatch):
+def test_a_large_file_is_copied_with_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("farm.runner.stage.HEARTBEAT_SECONDS", 0)
     monkeypatch.setattr("farm.runner.stage.CHUNK_BYTES", 1000)
     monkeypatch.setattr("farm.runner.stage._link_is_safe", lambda _: False)
@@ -188,24 +205,32 @@ def test_a_large_file_is_copied_with_signs_of_life(tmp_path, monkeypatch):
     source.rename(path)
     farm = Listening(*[RunnerCommand.CONTINUE] * 4)
     entry = FileEntry(path="show/cache.vdb", hash=digest, size=size)
-    stage([entry], tmp_path / "project", farm, str(tmp_path / "store"), Never())
+    stage([entry], tmp_path / "project", farm, DiskSource(folder=str(tmp_path / "store")), Event())
     assert farm.commands == []
     assert (tmp_path / "project" / "show" / "cache.vdb").read_bytes() == path.read_bytes()
 
 
-def test_a_full_disk_is_said_plainly(tmp_path, blob, monkeypatch):
+def test_a_full_disk_is_said_plainly(
+    tmp_path: Path, blob: Blob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, entry = blob
 
-    def full(*_args, **_kwargs):
+    def full(*_args: object, **_kwargs: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("farm.runner.stage._clone", full)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(StageError, match="The disk of the render machine is full"):
-        stage([entry], tmp_path / "project", None, str(tmp_path / "store"), Never())
+        stage(
+            [entry],
+            tmp_path / "project",
+            NOBODY,
+            DiskSource(folder=str(tmp_path / "store")),
+            Event(),
+        )
 
 
-def test_a_link_to_somebody_elses_file_is_no_result(tmp_path):
+def test_a_link_to_somebody_elses_file_is_no_result(tmp_path: Path) -> None:
     output = tmp_path / "written" / "output"
     output.mkdir(parents=True)
     (output / "frame.png").write_bytes(b"pixels")

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import OpenImageIO as oiio
 import psutil
@@ -14,8 +16,11 @@ from farm_protocol.runner import Outcome
 from memory_store import MemoryStore
 from waiting import until_dead
 
+from .conftest import Rig
+from .fake_farm import FakeFarm
 
-def decode(farm, frame: int, tmp_path: Path) -> tuple[str, tuple[int, int]]:
+
+def decode(farm: FakeFarm, frame: int, tmp_path: Path) -> tuple[str, tuple[int, int]]:
     (output,) = farm.frames[frame].outputs
     path = tmp_path / Path(output.path).name
     path.write_bytes(farm.blobs[output.hash])
@@ -24,7 +29,7 @@ def decode(farm, frame: int, tmp_path: Path) -> tuple[str, tuple[int, int]]:
     return output.path, (image.spec().width, image.spec().height)
 
 
-def test_renders_reports_and_cleans_up(rig, tmp_path):
+def test_renders_reports_and_cleans_up(rig: Rig, tmp_path: Path) -> None:
     farm = rig.farm("texture.blend", [[-3, 1], [5]], files=["textures/wood.png"])
     assert rig.run(farm) == 0
     assert farm.finishes.keys() == {"c1", "c2"}
@@ -50,8 +55,12 @@ def test_renders_reports_and_cleans_up(rig, tmp_path):
     ("file_format", "name"),
     [("jpg", "a/b_0002.jpg"), ("exr", "a/b_0002.exr"), ("TIFF", "a/b_0002.tif")],
 )
-def test_formats_and_prefix(rig, tmp_path, file_format, name):
-    params = {"output_format": file_format, "output_prefix": "a/b_", "engine": "cycles"}
+def test_formats_and_prefix(rig: Rig, tmp_path: Path, file_format: str, name: str) -> None:
+    params: dict[str, Any] = {
+        "output_format": file_format,
+        "output_prefix": "a/b_",
+        "engine": "cycles",
+    }
     farm = rig.farm("plain.blend", [[2]], on_disk=False, **params)
     assert rig.run(farm) == 0
     assert farm.finishes["c1"].outcome is Outcome.COMPLETED
@@ -59,7 +68,7 @@ def test_formats_and_prefix(rig, tmp_path, file_format, name):
 
 
 @pytest.mark.parametrize("name", ["filenode", "animated_filenode"])
-def test_file_output_nodes_land_beside_the_frames(rig, name):
+def test_file_output_nodes_land_beside_the_frames(rig: Rig, name: str) -> None:
     farm = rig.farm(f"{name}.blend", [[1]])
     assert rig.run(farm) == 0
     assert [output.path for output in farm.frames[1].outputs] == [
@@ -68,7 +77,7 @@ def test_file_output_nodes_land_beside_the_frames(rig, name):
     ]
 
 
-def elsewhere(farm) -> MemoryStore:
+def elsewhere(farm: FakeFarm) -> MemoryStore:
     """Let a store have the job's files, and no longer the farm."""
     store = MemoryStore()
     store.blobs = {("ann", blob): data for blob, data in farm.blobs.items()}
@@ -76,7 +85,7 @@ def elsewhere(farm) -> MemoryStore:
     return store
 
 
-def test_files_are_fetched_where_their_tickets_lead(rig):
+def test_files_are_fetched_where_their_tickets_lead(rig: Rig) -> None:
     farm = rig.farm("texture.blend", [[2]], files=["textures/wood.png"], on_disk=False)
     store = elsewhere(farm)
     farm.elsewhere = lambda hashes: store.tickets("ann", hashes)
@@ -86,11 +95,11 @@ def test_files_are_fetched_where_their_tickets_lead(rig):
     assert len(store.served) == 2
 
 
-def test_a_ticket_that_is_too_old_is_asked_for_again(rig):
+def test_a_ticket_that_is_too_old_is_asked_for_again(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[2]], on_disk=False)
     store = elsewhere(farm)
 
-    def tickets(hashes):
+    def tickets(hashes: list[str]) -> Mapping[str, str]:
         urls = store.tickets("ann", hashes)
         if not store.served:
             store.given.clear()
@@ -103,7 +112,7 @@ def test_a_ticket_that_is_too_old_is_asked_for_again(rig):
     assert len(store.served) == 2
 
 
-def test_a_ticket_that_stays_wrong_fails_the_claim_with_what_the_store_said(rig):
+def test_a_ticket_that_stays_wrong_fails_the_claim_with_what_the_store_said(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[2]], on_disk=False)
     store = elsewhere(farm)
     with store.giving_tickets():
@@ -116,7 +125,7 @@ def test_a_ticket_that_stays_wrong_fails_the_claim_with_what_the_store_said(rig)
     assert len(store.served) == 2
 
 
-def test_each_frame_is_reported_while_the_next_one_renders(rig):
+def test_each_frame_is_reported_while_the_next_one_renders(rig: Rig) -> None:
     farm = rig.farm("slow.blend", [[1, 2, 3]])
     runner = rig.start(farm)
     farm.wait(lambda: 1 in farm.frames)
@@ -136,7 +145,9 @@ def test_each_frame_is_reported_while_the_next_one_renders(rig):
         ("nocamera.blend", [], "no camera"),
     ],
 )
-def test_a_broken_scene_fails_for_good_with_its_reason(rig, scene, files, said):
+def test_a_broken_scene_fails_for_good_with_its_reason(
+    rig: Rig, scene: str, files: list[str], said: str
+) -> None:
     farm = rig.farm(scene, [[1, 2]], files=files)
     assert rig.run(farm) == 0
     finish = farm.finishes["c1"]
@@ -148,14 +159,16 @@ def test_a_broken_scene_fails_for_good_with_its_reason(rig, scene, files, said):
     assert not farm.frames
 
 
-def test_a_job_without_gpu_machine_says_so(rig):
+def test_a_job_without_gpu_machine_says_so(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]], gpu=True)
     rig.run(farm)
     assert "GPU" in farm.finishes["c1"].message
     assert not farm.finishes["c1"].permanent
 
 
-def test_a_killed_renderer_fails_the_claim_and_the_next_one_works(rig, renderers_of):
+def test_a_killed_renderer_fails_the_claim_and_the_next_one_works(
+    rig: Rig, renderers_of: Callable[[int], list[int]]
+) -> None:
     farm = rig.farm("slow.blend", [[1, 2, 3, 4, 5, 6], [9]])
     runner = rig.start(farm)
     farm.wait(lambda: 1 in farm.frames)
@@ -172,7 +185,9 @@ def test_a_killed_renderer_fails_the_claim_and_the_next_one_works(rig, renderers
     assert 9 in farm.frames
 
 
-def test_no_renderer_outlives_its_runner(rig, renderers_of):
+def test_no_renderer_outlives_its_runner(
+    rig: Rig, renderers_of: Callable[[int], list[int]]
+) -> None:
     farm = rig.farm("slow.blend", [list(range(1, 100))])
     runner = rig.start(farm)
     farm.wait(lambda: 1 in farm.frames)
@@ -186,7 +201,7 @@ def test_no_renderer_outlives_its_runner(rig, renderers_of):
     until_dead(renderers, 5)
 
 
-def test_the_farm_may_be_away_for_a_while(rig):
+def test_the_farm_may_be_away_for_a_while(rig: Rig) -> None:
     farm = rig.farm("slow.blend", [[1, 2, 3]])
     runner = rig.start(farm)
     farm.wait(lambda: 1 in farm.frames)
@@ -198,7 +213,7 @@ def test_the_farm_may_be_away_for_a_while(rig):
     assert all(f"frame_000{frame}.png" in farm.log for frame in (1, 2, 3))
 
 
-def test_stop_kills_the_renderer_and_finishes(rig):
+def test_stop_kills_the_renderer_and_finishes(rig: Rig) -> None:
     farm = rig.farm("slow.blend", [list(range(1, 100))])
     runner = rig.start(farm)
     farm.wait(lambda: 1 in farm.frames)
@@ -210,7 +225,7 @@ def test_stop_kills_the_renderer_and_finishes(rig):
     assert 99 not in farm.frames
 
 
-def test_a_runner_that_yields_finishes_its_frame_and_asks_again(rig):
+def test_a_runner_that_yields_finishes_its_frame_and_asks_again(rig: Rig) -> None:
     farm = rig.farm("slow.blend", [list(range(1, 100)), [200]])
     runner = rig.start(farm)
     farm.wait(lambda: 1 in farm.frames)
@@ -226,7 +241,7 @@ def test_a_runner_that_yields_finishes_its_frame_and_asks_again(rig):
     assert 200 in farm.frames
 
 
-def test_a_lost_claim_is_forgotten_and_another_one_asked_for(rig):
+def test_a_lost_claim_is_forgotten_and_another_one_asked_for(rig: Rig) -> None:
     farm = rig.farm("slow.blend", [list(range(1, 100)), [200]])
     runner = rig.start(farm)
     farm.wait(lambda: 1 in farm.frames)
@@ -236,7 +251,9 @@ def test_a_lost_claim_is_forgotten_and_another_one_asked_for(rig):
     assert 200 in farm.frames
 
 
-def test_sigterm_stops_quickly_and_leaves_nothing(rig, renderers_of):
+def test_sigterm_stops_quickly_and_leaves_nothing(
+    rig: Rig, renderers_of: Callable[[int], list[int]]
+) -> None:
     farm = rig.farm("slow.blend", [list(range(1, 100))])
     runner = rig.start(farm)
     farm.wait(lambda: 1 in farm.frames)
@@ -248,7 +265,7 @@ def test_sigterm_stops_quickly_and_leaves_nothing(rig, renderers_of):
     until_dead(renderers, 1)
 
 
-def test_a_blob_that_the_store_lost(rig, tmp_path):
+def test_a_blob_that_the_store_lost(rig: Rig, tmp_path: Path) -> None:
     farm = rig.farm("plain.blend", [[1]])
     for blob in (tmp_path / "store").glob("*/*"):
         blob.unlink()
@@ -256,13 +273,13 @@ def test_a_blob_that_the_store_lost(rig, tmp_path):
     assert "lost the bytes of show/plain.blend" in farm.finishes["c1"].message
 
 
-def test_a_configured_blender_that_is_not_one(rig):
+def test_a_configured_blender_that_is_not_one(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     assert rig.run(farm, "--blender", "/bin/true") == 1
     assert "'/bin/true' does not answer" in farm.finishes["c1"].message
 
 
-def test_a_runner_tells_of_the_programs_that_it_had_to_ask(rig, tmp_path):
+def test_a_runner_tells_of_the_programs_that_it_had_to_ask(rig: Rig, tmp_path: Path) -> None:
     broken = tmp_path / "Nuke15.1"
     broken.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
     broken.chmod(0o755)
@@ -276,18 +293,18 @@ def test_a_runner_tells_of_the_programs_that_it_had_to_ask(rig, tmp_path):
     assert not (tmp_path / "started").exists()
 
 
-def test_a_product_that_nobody_knows_is_wrong_use(rig):
+def test_a_product_that_nobody_knows_is_wrong_use(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     assert rig.run(farm, "--program", "paint=/bin/true") == 2
 
 
-def test_a_wrong_token_ends_the_runner(rig):
+def test_a_wrong_token_ends_the_runner(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     assert rig.start(farm, token="another").wait(30) == 0
     assert not farm.requests
 
 
-def test_the_runner_needs_nothing_of_the_server(rig):
+def test_the_runner_needs_nothing_of_the_server(rig: Rig) -> None:
     import sys
 
     # Before the first use, nothing heavy either: a runner's start counts for every claim.

@@ -9,14 +9,18 @@ import signal
 import socket
 import subprocess
 import venv
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 from farm.confine import is_root, probe
-from farm_protocol.runner import Outcome
+from farm_protocol.runner import Outcome, SandboxMode
 from waiting import until, until_dead
+
+from .conftest import Rig
+from .fake_farm import FakeFarm
 
 needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
 
@@ -93,7 +97,7 @@ def named(name: str) -> list[psutil.Process]:
 class Attack:
     """A job whose scene attacks, and what it is after."""
 
-    def __init__(self, rig, tmp_path: Path, program: str) -> None:
+    def __init__(self, rig: Rig, tmp_path: Path, program: str) -> None:
         self.rig = rig
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
@@ -120,7 +124,7 @@ class Attack:
         self.blender.write_text(CARELESS.format(blender=shutil.which("blender")))
         self.blender.chmod(0o755)
 
-    def run(self, mode: str):
+    def run(self, mode: SandboxMode) -> FakeFarm:
         farm = self.rig.farm("hostile.blend", [[1, 2]], files=["hostile.py"])
         self.rig.run(farm, "--blender", str(self.blender), "--sandbox", mode)
         # The attack happened, and the frames were rendered after it all the same.
@@ -144,7 +148,9 @@ class Attack:
 
 
 @pytest.fixture
-def attack(request, rig, tmp_path, monkeypatch):
+def attack(
+    request: pytest.FixtureRequest, rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Attack]:
     if not Path("/usr/bin/python3").exists():
         pytest.skip("needs /usr/bin/python3")
     made = Attack(rig, tmp_path, getattr(request, "param", "careless"))
@@ -159,7 +165,7 @@ def attack(request, rig, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "attack", ["careless", "home/bin/careless", "home/.local/bin/careless"], indirect=True
 )
-def test_a_hostile_scene_reads_reaches_and_leaves_nothing(attack):
+def test_a_hostile_scene_reads_reaches_and_leaves_nothing(attack: Attack) -> None:
     farm = attack.run("required")
     assert "SECRET" not in farm.log
     assert "root:" not in farm.log
@@ -174,7 +180,7 @@ def test_a_hostile_scene_reads_reaches_and_leaves_nothing(attack):
     assert farm.requests[0].warnings == []
 
 
-def test_the_same_attack_works_without_a_sandbox(attack):
+def test_the_same_attack_works_without_a_sandbox(attack: Attack) -> None:
     farm = attack.run("off")
     # As root it could read what everybody may read; all of this is beside it, in root's folder.
     assert farm.log.count("SECRET") == 4
@@ -185,7 +191,9 @@ def test_the_same_attack_works_without_a_sandbox(attack):
 
 
 @needs_sandbox
-def test_nothing_in_a_sandbox_outlives_a_killed_runner(rig, renderers_of):
+def test_nothing_in_a_sandbox_outlives_a_killed_runner(
+    rig: Rig, renderers_of: Callable[[int], list[int]]
+) -> None:
     farm = rig.farm("slow.blend", [list(range(1, 100))])
     runner = rig.start(farm, "--sandbox", "required")
     farm.wait(lambda: 1 in farm.frames)
@@ -196,7 +204,7 @@ def test_nothing_in_a_sandbox_outlives_a_killed_runner(rig, renderers_of):
 
 
 @pytest.fixture
-def without_bwrap(tmp_path, monkeypatch):
+def without_bwrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A PATH with Blender and nothing else."""
     if shutil.which("blender") is None:
         pytest.skip("needs blender on the PATH")
@@ -207,7 +215,7 @@ def without_bwrap(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("without_bwrap")
-def test_required_without_bubblewrap_refuses_the_work(rig):
+def test_required_without_bubblewrap_refuses_the_work(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     assert rig.run(farm, "--sandbox", "required") == 1
     finish = farm.finishes["c1"]
@@ -228,7 +236,9 @@ exit 1
 @pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
 @pytest.mark.usefixtures("without_bwrap")
 @pytest.mark.parametrize("user", ["", "nobody"])
-def test_without_bubblewrap_root_gives_its_rights_up_too(rig, tmp_path, user):
+def test_without_bubblewrap_root_gives_its_rights_up_too(
+    rig: Rig, tmp_path: Path, user: str
+) -> None:
     rig.work_dir = tmp_path / "private" / "work"
     rig.work_dir.mkdir(parents=True)
     rig.work_dir.parent.chmod(0o700)
@@ -259,14 +269,16 @@ exit 1
 
 @pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
 @pytest.mark.usefixtures("without_bwrap")
-def test_without_bubblewrap_the_keys_of_roots_session_stay_with_root(rig, tmp_path):
+def test_without_bubblewrap_the_keys_of_roots_session_stay_with_root(
+    rig: Rig, tmp_path: Path
+) -> None:
     program = tmp_path / "finds"
     program.write_text(FINDS_KEY)
     program.chmod(0o755)
     farm = rig.farm("plain.blend", [[1]])
     kernel = ctypes.CDLL(None)
 
-    def run_with_key():
+    def run_with_key() -> str:
         # In a thread, whose keys are its own and of the processes that it starts.
         if kernel.syscall(KEYCTL, 1, None) < 0:
             return "no keyrings here"
@@ -287,14 +299,14 @@ def test_without_bubblewrap_the_keys_of_roots_session_stay_with_root(rig, tmp_pa
 
 
 @pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
-def test_an_account_that_is_not_there_fails_the_job_with_a_message(rig):
+def test_an_account_that_is_not_there_fails_the_job_with_a_message(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     assert rig.run(farm, "--render-user", "not-here") == 1
     assert farm.finishes["c1"].message == "This machine has no account 'not-here'."
 
 
 @pytest.mark.usefixtures("without_bwrap")
-def test_the_farm_says_that_a_sandbox_is_required(rig):
+def test_the_farm_says_that_a_sandbox_is_required(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     farm.job = farm.job.model_copy(update={"sandbox": "required"})
     assert rig.run(farm) == 1
@@ -304,7 +316,9 @@ def test_the_farm_says_that_a_sandbox_is_required(rig):
 
 @pytest.mark.usefixtures("without_bwrap")
 @pytest.mark.parametrize("by_hand", [False, True])
-def test_a_farm_that_comes_to_require_a_sandbox_gives_no_other_claim(rig, by_hand):
+def test_a_farm_that_comes_to_require_a_sandbox_gives_no_other_claim(
+    rig: Rig, by_hand: bool
+) -> None:
     farm = rig.farm("plain.blend", [[1], [2]])
     farm.sandbox_required = {2}
     arguments = ["--sandbox", "auto"] if by_hand else []
@@ -319,7 +333,7 @@ def test_a_farm_that_comes_to_require_a_sandbox_gives_no_other_claim(rig, by_han
 
 
 @needs_sandbox
-def test_a_renderer_in_a_sandbox_goes_on_when_one_comes_to_be_required(rig):
+def test_a_renderer_in_a_sandbox_goes_on_when_one_comes_to_be_required(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1], [2]])
     farm.sandbox_required = {2}
     assert rig.run(farm) == 0
@@ -327,7 +341,7 @@ def test_a_renderer_in_a_sandbox_goes_on_when_one_comes_to_be_required(rig):
 
 
 @pytest.mark.usefixtures("without_bwrap")
-def test_auto_without_bubblewrap_renders_with_a_warning(rig):
+def test_auto_without_bubblewrap_renders_with_a_warning(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     assert rig.run(farm) == 0
     assert farm.frames.keys() == {1}
@@ -337,7 +351,7 @@ def test_auto_without_bubblewrap_renders_with_a_warning(rig):
 
 
 @needs_sandbox
-def test_a_renderer_that_needs_more_than_its_folder_is_told_apart(rig, tmp_path):
+def test_a_renderer_that_needs_more_than_its_folder_is_told_apart(rig: Rig, tmp_path: Path) -> None:
     real = tmp_path / "elsewhere"
     real.write_text(f'#!/bin/sh\nexec {shutil.which("blender")} "$@"\n')
     script = tmp_path / "blender"
@@ -352,7 +366,7 @@ def test_a_renderer_that_needs_more_than_its_folder_is_told_apart(rig, tmp_path)
 
 
 @needs_sandbox
-def test_a_python_with_bpy_finds_all_of_itself_inside(rig, tmp_path):
+def test_a_python_with_bpy_finds_all_of_itself_inside(rig: Rig, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", symlinks=True)
     python = tmp_path / "venv" / "bin" / "python"
     asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -369,7 +383,7 @@ def test_a_python_with_bpy_finds_all_of_itself_inside(rig, tmp_path):
 
 
 @needs_sandbox
-def test_a_renderer_in_a_folder_of_its_own_behind_a_link(rig, tmp_path):
+def test_a_renderer_in_a_folder_of_its_own_behind_a_link(rig: Rig, tmp_path: Path) -> None:
     home = tmp_path / "opt" / "blender-4.2"
     home.mkdir(parents=True)
     (home / "startup").write_text("found its own files\n")
@@ -408,7 +422,9 @@ echo
         'mkdir -p "$output/a/frame_0001.png"',
     ],
 )
-def test_a_result_that_is_a_link_to_somebody_elses_picture_is_not_sent(rig, tmp_path, trick):
+def test_a_result_that_is_a_link_to_somebody_elses_picture_is_not_sent(
+    rig: Rig, tmp_path: Path, trick: str
+) -> None:
     there = tmp_path / "another_users_pictures"
     there.mkdir()
     picture = there / "frame_0001.png"

@@ -11,9 +11,10 @@ import stand_ins_houdini
 from farm.confine import probe
 from farm_protocol.runner import Outcome, PlugInChoice
 from farm_protocol.runner import SandboxMode as Mode
+from pydantic import JsonValue
 from stand_ins.scenes import write_scene
 
-from .conftest import fake_farm
+from .fake_farm import FakeFarm
 from .in_process import end, names, run_job
 
 needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
@@ -61,15 +62,17 @@ def scene(folder: Path, product: str) -> str:
 @pytest.fixture
 def visible(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show the stand-ins and their Python to each product."""
-    packages = [Path(package.__file__).parent for package in (stand_ins, stand_ins_houdini)]
+    packages = [Path(str(package.__file__)).parent for package in (stand_ins, stand_ins_houdini)]
     paths = os.pathsep.join(map(str, [*packages, sys.prefix, sys.base_prefix]))
     for variable in VISIBLE.values():
         monkeypatch.setenv(variable, paths)
 
 
-def run(folder: Path, product: str, program: Path, mode: str) -> "fake_farm.FakeFarm":
+def run(folder: Path, product: str, program: Path, mode: Mode) -> FakeFarm:
     name = scene(folder / "project", product)
-    params = {"frames": "1 2"} | ({"write_nodes": "Write1"} if product == "nuke" else {})
+    params: dict[str, JsonValue] = {"frames": "1 2"}
+    if product == "nuke":
+        params["write_nodes"] = "Write1"
     if product == "husk":
         product, program = "hou", program.with_name("hython")
     return run_job(folder, product, program, "render", name, [[1, 2]], params, sandbox=mode)
@@ -120,9 +123,15 @@ def test_a_plug_in_that_is_another_program_is_at_hand(
     program.write_text(program.read_text().replace("exec ", USES_NUKE, 1))
     name = scene(tmp_path / "project", "hou")
 
-    def render(*plugins: str) -> "fake_farm.FakeFarm":
+    def render(*plugins: str) -> FakeFarm:
         return run_job(
-            *(tmp_path, "hou", program, "render", name, [[1]], {"frames": "1"}),
+            tmp_path,
+            "hou",
+            program,
+            "render",
+            name,
+            [[1]],
+            {"frames": "1"},
             sandbox=mode,
             plugins=plugins,
             plugin_choices={"hton": PlugInChoice(ranges=["14..15"], newest="15.1v3")},
@@ -152,7 +161,13 @@ def test_a_machine_without_the_other_program_says_so(
     program = install(tmp_path / "app" / "bin", "hou")
     name = scene(tmp_path / "project", "hou")
     farm = run_job(
-        *(tmp_path, "hou", program, "render", name, [[1]], {"frames": "1"}),
+        tmp_path,
+        "hou",
+        program,
+        "render",
+        name,
+        [[1]],
+        {"frames": "1"},
         plugins=[asked],
         plugin_choices={"hton": PlugInChoice(ranges=["13", "14..15.0"], newest="15.0v2")},
         others={"nuke": nuke},

@@ -2,11 +2,15 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from farm.confine import probe
 from farm_protocol.runner import Outcome
+
+from .conftest import Rig
+from .fake_farm import FakeFarm
 
 LINES = (
     "The lines of the view layer 'ViewLayer' (scene '{}') are missing: they are drawn by the Python"
@@ -31,7 +35,7 @@ bpy.ops.render.render(write_still=True)
 
 
 @pytest.fixture(scope="session")
-def runs_bare(scenes: Path, tmp_path_factory: pytest.TempPathFactory):
+def runs_bare(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], bool]:
     """Return a function that tells whether a scene's program runs in bare Blender."""
     folder = tmp_path_factory.mktemp("bare")
 
@@ -50,14 +54,14 @@ def runs_bare(scenes: Path, tmp_path_factory: pytest.TempPathFactory):
     return ask
 
 
-def run(rig, name: str, *arguments: str, files: tuple[str, ...] = ()):
+def run(rig: Rig, name: str, *arguments: str, files: tuple[str, ...] = ()) -> FakeFarm:
     """Render a scene, without a sandbox unless the arguments say otherwise; return the farm."""
     farm = rig.farm(f"programs/{name}", [[1]], files=list(files))
     rig.run(farm, *(arguments or ("--sandbox", "off")))
     return farm
 
 
-def test_bare_blender_runs_what_is_tested_here(runs_bare) -> None:
+def test_bare_blender_runs_what_is_tested_here(runs_bare: Callable[[str], bool]) -> None:
     """Blender 4 and newer refuse style modules themselves; the names it runs all the same."""
     names = ["layer", "lineset"]
     version = subprocess.run(["blender", "--version"], capture_output=True, text=True, check=True)
@@ -79,7 +83,9 @@ def test_bare_blender_runs_what_is_tested_here(runs_bare) -> None:
         ("module.blend", (), None),
     ],
 )
-def test_a_scenes_program_does_not_run(rig, name, files, warning) -> None:
+def test_a_scenes_program_does_not_run(
+    rig: Rig, name: str, files: tuple[str], warning: str | None
+) -> None:
     farm = run(rig, name, files=files)
     assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.log
     assert farm.frames.keys() == {1}
@@ -89,13 +95,13 @@ def test_a_scenes_program_does_not_run(rig, name, files, warning) -> None:
     assert (warning or "") in farm.log
 
 
-def test_a_driver_that_is_a_program_fails_the_job(rig) -> None:
+def test_a_driver_that_is_a_program_fails_the_job(rig: Rig) -> None:
     farm = run(rig, "driver.blend")
     assert "a Python expression that the farm does not run" in farm.finishes["c1"].message
 
 
 @pytest.mark.parametrize("name", ["style.blend", "layer.blend", "lineset.blend", "strip.blend"])
-def test_nothing_is_written(rig, scenes, tmp_path, name) -> None:
+def test_nothing_is_written(rig: Rig, scenes: Path, tmp_path: Path, name: str) -> None:
     """The marker, made absolute: nobody cleans up where it would be."""
     there = tmp_path / "there"
     there.mkdir(mode=0o777)
@@ -119,7 +125,7 @@ def test_nothing_is_written(rig, scenes, tmp_path, name) -> None:
 
 
 @pytest.fixture
-def without_bwrap(tmp_path, monkeypatch):
+def without_bwrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A PATH with Blender and nothing else."""
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -128,7 +134,7 @@ def without_bwrap(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("without_bwrap")
-def test_shaders_that_are_programs_need_a_sandbox(rig) -> None:
+def test_shaders_that_are_programs_need_a_sandbox(rig: Rig) -> None:
     farm = run(rig, "shader.blend", "--sandbox", "auto")
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
@@ -136,7 +142,7 @@ def test_shaders_that_are_programs_need_a_sandbox(rig) -> None:
 
 
 @pytest.mark.parametrize("mode", ["off", "required"])
-def test_shaders_that_are_programs_render_where_they_may(rig, mode) -> None:
+def test_shaders_that_are_programs_render_where_they_may(rig: Rig, mode: str) -> None:
     if mode == "required" and probe():
         pytest.skip(probe())
     farm = run(rig, "shader.blend", "--sandbox", mode)

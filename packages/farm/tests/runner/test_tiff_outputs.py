@@ -85,7 +85,9 @@ def check(folder: Path, content: bytes) -> None:
 @pytest.mark.parametrize("tiled", [False, True], ids=["strips", "tiles"])
 @pytest.mark.parametrize("compression", [NONE, LZW], ids=["none", "lzw"])
 @pytest.mark.parametrize("pages", [1, 3])
-def test_a_tiff_whose_end_is_cut_off_is_refused(tmp_path, order, big, tiled, compression, pages):
+def test_a_tiff_whose_end_is_cut_off_is_refused(
+    tmp_path: Path, order: str, big: bool, tiled: bool, compression: int, pages: int
+) -> None:
     whole, begin = tiff(order, big, tiled, compression, pages)
     check(tmp_path, whole)
     check(tmp_path, whole + b"something behind")
@@ -95,7 +97,7 @@ def test_a_tiff_whose_end_is_cut_off_is_refused(tmp_path, order, big, tiled, com
             check(tmp_path, whole[:part])
 
 
-def test_the_place_of_a_single_strip_stands_in_the_directory_itself(tmp_path):
+def test_the_place_of_a_single_strip_stands_in_the_directory_itself(tmp_path: Path) -> None:
     whole, _ = tiff(rows=HEIGHT)
     check(tmp_path, whole)
     with pytest.raises(OutputError, match="complete"):
@@ -122,7 +124,7 @@ def hostile() -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize("content", [pytest.param(each, id=name) for name, each in hostile()])
-def test_a_hostile_tiff_takes_neither_time_nor_memory(tmp_path, content):
+def test_a_hostile_tiff_takes_neither_time_nor_memory(tmp_path: Path, content: bytes) -> None:
     # Past the decoder as well, which refuses some of them first.
     assert ends_too_early(io.BytesIO(content), len(content)) in (True, False)
     with contextlib.suppress(OutputError):

@@ -10,9 +10,10 @@ import OpenImageIO as oiio
 import pytest
 from farm.confine import probe
 from farm.renderers import Renderer
-from farm_protocol.runner import Outcome
+from farm_protocol.runner import Outcome, SandboxMode
+from pydantic import JsonValue
 
-from .conftest import fake_farm
+from .fake_farm import FakeFarm
 from .in_process import end, run_job
 
 FFMPEG = shutil.which("ffmpeg")
@@ -59,9 +60,9 @@ class Desk:
         self,
         sequence: str = "frame_####.png",
         claim: int = 1,
-        sandbox: Any = "off",
-        **params: object,
-    ) -> "fake_farm.FakeFarm":
+        sandbox: SandboxMode = "off",
+        **params: JsonValue,
+    ) -> FakeFarm:
         """Make a film; return the farm that was told of it."""
         renderer = Renderer(
             "ffmpeg", "5.1", "ffmpeg", (self.ffmpeg,), "on the PATH", needs=("ffprobe",)
@@ -79,7 +80,7 @@ class Desk:
             output_folder=OUT,
         )
 
-    def film(self, farm: "fake_farm.FakeFarm") -> Path:
+    def film(self, farm: FakeFarm) -> Path:
         """Return the one file that the farm was given."""
         assert end(farm).outcome is Outcome.COMPLETED, (end(farm), farm.log)
         (done,) = farm.frames.values()
@@ -95,7 +96,7 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def refusal(farm: "fake_farm.FakeFarm", permanent: bool) -> str:
+def refusal(farm: FakeFarm, permanent: bool) -> str:
     """Return why there is no film."""
     assert end(farm).outcome is Outcome.FAILED, farm.log
     assert farm.frames == {}
@@ -189,9 +190,7 @@ def test_the_same_images_give_the_same_bytes(desk: Desk) -> None:
         ({"scale_height": 33}, (50, 34)),
     ],
 )
-def test_odd_sizes_are_made_even(
-    desk: Desk, params: dict[str, object], size: tuple[int, int]
-) -> None:
+def test_odd_sizes_are_made_even(desk: Desk, params: dict[str, Any], size: tuple[int, int]) -> None:
     for frame in (1, 2):
         write_image(desk.images / f"frame_{frame:04d}.png", 0.5, (97, 65))
     found = stream(desk.film(desk.run(**params)))
@@ -235,7 +234,7 @@ def test_a_film_that_its_codec_cannot_have_is_refused_for_good(
     desk: Desk,
     codec: str,
     image: tuple[int, int],
-    scale: dict[str, object],
+    scale: dict[str, Any],
     film: str,
     least: str,
 ) -> None:

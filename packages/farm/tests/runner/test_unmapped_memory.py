@@ -9,7 +9,7 @@ import pytest
 from farm.confine import Account, is_root, probe
 from farm.runner.sandbox.cgroups import usable
 from farm.runner.sandbox.holdings import holdings_of, shared_memory_of_machine
-from farm_protocol.runner import JobLimits, Outcome
+from farm_protocol.runner import JobLimits, Outcome, SandboxMode
 from waiting import until
 
 from .in_process import end
@@ -175,7 +175,9 @@ def test_who_maps_so_much_that_looking_takes_long_is_ended(tmp_path: Path) -> No
 
 @in_both_worlds
 @pytest.mark.parametrize("code", [NAMELESS, MAPPED], ids=["open", "mapped"])
-def test_files_without_a_name_count_as_disk(tmp_path: Path, sandbox: str, code: str) -> None:
+def test_files_without_a_name_count_as_disk(
+    tmp_path: Path, sandbox: SandboxMode, code: str
+) -> None:
     finish = end(attack(tmp_path, HELPERS + code, sandbox, JobLimits(disk_bytes=200 * MEGABYTE)))
     assert finish.outcome is Outcome.FAILED
     assert "; this machine type allows 200 MB at a time." in finish.message

@@ -23,12 +23,12 @@ BLEND = "demo/scenes/a/shot.blend"
         ("", None),
     ],
 )
-def test_where_a_path_leads(path, expected):
+def test_where_a_path_leads(path: str, expected: str | None) -> None:
     assert expected_path(path, BLEND) == expected
 
 
 @given(st.text(alphabet="./\\ab"), st.sampled_from([BLEND, "demo/shot.blend"]))
-def test_no_path_leaves_the_project(path, blend):
+def test_no_path_leaves_the_project(path: str, blend: str) -> None:
     found = expected_path(path, blend)
     assert found is None or (found + "/").startswith("demo/")
     assert found is None or not {"..", "."} & set(found.split("/"))
@@ -57,7 +57,7 @@ def test_no_path_leaves_the_project(path, blend):
         ("p", "p/a/b/c.vdb", True),
     ],
 )
-def test_one_file_of_a_sequence_is_enough(path, file, found):
+def test_one_file_of_a_sequence_is_enough(path: str, file: str, found: bool) -> None:
     manifest = Manifest([file])
     assert manifest.has(path, is_sequence=True) is found
     assert manifest.has(path, is_sequence=False) is (path == file)
@@ -74,7 +74,9 @@ def test_one_file_of_a_sequence_is_enough(path, file, found):
         ("p/Cache", "p/cache/a.vdb", True),
     ],
 )
-def test_a_file_that_is_spelled_otherwise_is_not_there_but_found(path, file, is_sequence):
+def test_a_file_that_is_spelled_otherwise_is_not_there_but_found(
+    path: str, file: str, is_sequence: bool
+) -> None:
     manifest = Manifest([file, "p/another.png"])
     assert not manifest.has(path, is_sequence)
     assert manifest.similar(path, is_sequence) == file
@@ -84,7 +86,7 @@ def test_a_file_that_is_spelled_otherwise_is_not_there_but_found(path, file, is_
 @given(
     st.sets(st.text(alphabet="ab0/.*", min_size=1), max_size=6), st.text(alphabet="ab0/.*<UDIM>")
 )
-def test_a_manifest_answers_for_every_name(paths, path):
+def test_a_manifest_answers_for_every_name(paths: set[str], path: str) -> None:
     manifest = Manifest(paths)
     assert all(manifest.has(each, is_sequence=False) for each in paths)
     manifest.has(path, is_sequence=True)

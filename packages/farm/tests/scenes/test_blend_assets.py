@@ -7,12 +7,14 @@ import random
 import shutil
 import struct
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import zstandard
-from farm.scenes.blend_assets import AssetKind, UnreadableBlendError, missing_assets
+from farm.scenes.blend_assets import MissingAsset, UnreadableBlendError, missing_assets
 from farm.scenes.blend_header import saved_by
+from farm.scenes.usages import AssetKind
 from farm_protocol.hashing import hash_file
 
 SHOT, MID, DEEP = "demo/scenes/shot.blend", "demo/libs/mid.blend", "demo/libs/deep.blend"
@@ -43,7 +45,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return files
 
 
-def said(missing):
+def said(
+    missing: Sequence[MissingAsset],
+) -> dict[tuple[str, str], tuple[AssetKind, str | None, str | None]]:
     return {(each.used_by, each.path): (each.kind, each.expected, each.similar) for each in missing}
 
 
@@ -61,28 +65,28 @@ SMOKE = {(SHOT, "//smoke_0001.vdb"): (AssetKind.VOLUME, "demo/scenes/smoke_0001.
 
 
 @pytest.mark.parametrize("blend", [SHOT, DEEP])
-def test_a_real_scene_tells_who_saved_it(project, blend):
+def test_a_real_scene_tells_who_saved_it(project: dict[str, Path], blend: str) -> None:
     assert (
         str(saved_by(io.BytesIO(project[blend].read_bytes())))
         == project["demo/version.txt"].read_text()
     )
 
 
-def test_only_what_is_not_there_is_missing(project):
+def test_only_what_is_not_there_is_missing(project: dict[str, Path]) -> None:
     assert said(missing_assets(SHOT, project)) == OUTSIDE | SMOKE
 
 
-def test_blobs_are_only_read(project):
+def test_blobs_are_only_read(project: dict[str, Path]) -> None:
     before = {path: path.read_bytes() for path in project.values()}
     missing_assets(SHOT, project)
     assert {path: path.read_bytes() for path in project.values()} == before
 
 
-def test_a_scene_without_dependencies_misses_nothing(project):
+def test_a_scene_without_dependencies_misses_nothing(project: dict[str, Path]) -> None:
     assert missing_assets("demo/scenes/nothing.blend", project) == []
 
 
-def test_a_library_that_is_packed_into_the_scene_is_no_dependency(project):
+def test_a_library_that_is_packed_into_the_scene_is_no_dependency(project: dict[str, Path]) -> None:
     scene = "demo/scenes/packed_link.blend"
     if scene not in project:
         pytest.skip("needs Blender 5.0 or newer")
@@ -102,7 +106,9 @@ def test_a_library_that_is_packed_into_the_scene_is_no_dependency(project):
         ("demo/textures/metal.png", DEEP, "//../textures/metal.png", AssetKind.IMAGE),
     ],
 )
-def test_a_missing_file_is_told_with_who_needs_it(project, gone, used_by, path, kind):
+def test_a_missing_file_is_told_with_who_needs_it(
+    project: dict[str, Path], gone: str, used_by: str, path: str, kind: AssetKind
+) -> None:
     files = {remote: blob for remote, blob in project.items() if remote != gone}
     found = said(missing_assets(SHOT, files))
     assert found[used_by, path][0] is kind
@@ -112,8 +118,8 @@ def test_a_missing_file_is_told_with_who_needs_it(project, gone, used_by, path, 
     assert found.keys() - OUTSIDE.keys() - SMOKE.keys() >= {(used_by, path)}
 
 
-def test_a_sequence_is_missing_when_its_last_frame_is_gone(project):
-    def water(files):
+def test_a_sequence_is_missing_when_its_last_frame_is_gone(project: dict[str, Path]) -> None:
+    def water(files: dict[str, Path]) -> bool:
         return (SHOT, "//../seq/water_0001.png") in said(missing_assets(SHOT, files))
 
     one = {remote: blob for remote, blob in project.items() if not remote.endswith("_0003.png")}
@@ -122,12 +128,14 @@ def test_a_sequence_is_missing_when_its_last_frame_is_gone(project):
     assert water(none)
 
 
-def test_packed_images_and_what_stands_in_the_library_itself_are_no_dependency(project):
+def test_packed_images_and_what_stands_in_the_library_itself_are_no_dependency(
+    project: dict[str, Path],
+) -> None:
     files = {remote: blob for remote, blob in project.items() if "packed" not in remote}
     assert said(missing_assets(SHOT, files)) == OUTSIDE | SMOKE
 
 
-def test_a_file_whose_case_differs_is_named(project):
+def test_a_file_whose_case_differs_is_named(project: dict[str, Path]) -> None:
     files = dict(project)
     files["demo/Textures/Wood.PNG"] = files.pop("demo/textures/wood.png")
     missing = missing_assets(SHOT, files)
@@ -136,7 +144,7 @@ def test_a_file_whose_case_differs_is_named(project):
     assert any("upper and lower case" in str(each) for each in missing)
 
 
-def test_every_missing_file_has_a_message(project):
+def test_every_missing_file_has_a_message(project: dict[str, Path]) -> None:
     files = {remote: blob for remote, blob in project.items() if remote != DEEP}
     for each in missing_assets(SHOT, files):
         assert str(each).startswith(f"{each.used_by} needs '{each.path}' ({each.kind} '")
@@ -146,8 +154,8 @@ def test_every_missing_file_has_a_message(project):
 @pytest.mark.parametrize("broken", [SHOT, MID, DEEP])
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
 def test_a_truncated_scene_or_library_is_not_one_without_dependencies(
-    project, tmp_path, broken, share
-):
+    project: dict[str, Path], tmp_path: Path, broken: str, share: float
+) -> None:
     data = project[broken].read_bytes()
     part = tmp_path / "blob"
     part.write_bytes(data[: int(len(data) * share)])
@@ -156,7 +164,7 @@ def test_a_truncated_scene_or_library_is_not_one_without_dependencies(
     assert caught.value.path == broken
 
 
-def test_a_changed_byte_never_does_more_than_that(project, tmp_path):
+def test_a_changed_byte_never_does_more_than_that(project: dict[str, Path], tmp_path: Path) -> None:
     # Plain, or nearly every change is found by the checksum of the compression.
     original = project[DEEP].read_bytes()
     if original.startswith(b"\x28\xb5\x2f\xfd"):
@@ -173,7 +181,7 @@ def test_a_changed_byte_never_does_more_than_that(project, tmp_path):
             missing_assets(DEEP, project | {DEEP: part}, seconds=2)
 
 
-def test_a_file_that_sends_its_reader_in_circles_is_refused_at_once(tmp_path):
+def test_a_file_that_sends_its_reader_in_circles_is_refused_at_once(tmp_path: Path) -> None:
     blend = tmp_path / "blob"
     # A block whose length leads back to its own beginning.
     blend.write_bytes(b"BLENDER-v304" + struct.pack("<4siQii", b"TEST", -24, 1, 0, 0))
@@ -181,7 +189,7 @@ def test_a_file_that_sends_its_reader_in_circles_is_refused_at_once(tmp_path):
         missing_assets("a/b.blend", {"a/b.blend": blend})
 
 
-def test_a_small_file_that_keeps_its_reader_busy_is_given_up(tmp_path):
+def test_a_small_file_that_keeps_its_reader_busy_is_given_up(tmp_path: Path) -> None:
     # It has four billion names, and ends after none.
     names = b"SDNANAME" + b"\xff" * 4 + bytes(88)
     blend = tmp_path / "blob"
@@ -194,7 +202,7 @@ def test_a_small_file_that_keeps_its_reader_busy_is_given_up(tmp_path):
         missing_assets("a/b.blend", {"a/b.blend": blend})
 
 
-def test_paths_outside_the_project_are_not_opened(project, tmp_path):
+def test_paths_outside_the_project_are_not_opened(project: dict[str, Path], tmp_path: Path) -> None:
     # A library by this name exists on this disk, and is none of the project's business.
     files = {remote: blob for remote, blob in project.items() if remote != MID}
     elsewhere = tmp_path / "libs" / "mid.blend"
@@ -206,7 +214,7 @@ def test_paths_outside_the_project_are_not_opened(project, tmp_path):
     assert {each.used_by for each in missing_assets(SHOT, files | {SHOT: scene})} == {SHOT}
 
 
-def test_a_file_that_is_no_scene_is_unreadable(tmp_path):
+def test_a_file_that_is_no_scene_is_unreadable(tmp_path: Path) -> None:
     blend = tmp_path / "blob"
     blend.write_bytes(b"a picture, say")
     with pytest.raises(UnreadableBlendError, match=r"a/b\.blend cannot be looked through"):

@@ -47,7 +47,10 @@ class Invariants(RuleBasedStateMachine):
             return
         with self.world.database.read() as connection:
             all_frames = connection.execute(select(frames)).all()
-            all_runs = connection.execute(select(frame_runs)).all()
+            # Also by another name: `count` is a method of every row.
+            all_runs = connection.execute(
+                select(frame_runs, frame_runs.c.count.label("frames"))
+            ).all()
             open_claims = {each.id: each for each in claim_rows.open_claims(connection)}
             living = set(
                 connection.execute(
@@ -66,15 +69,15 @@ class Invariants(RuleBasedStateMachine):
         numbers = Counter((frame.job_id, frame.number) for frame in all_frames)
         for run in all_runs:
             row = rows[run.job_id]
-            assert row["frames_total"] == run.position + run.count + sum(
-                each.count
+            assert row["frames_total"] == run.position + run.frames + sum(
+                each.frames
                 for each in all_runs
                 if each.job_id == run.job_id and each.position > run.position
             ), "what nobody has touched was asked for last"
             steps = range(run.lowest, run.highest + 1, abs(run.step))
-            assert (len(steps), steps[-1]) == (run.count, run.highest)
+            assert (len(steps), steps[-1]) == (run.frames, run.highest)
             numbers.update((run.job_id, number) for number in steps)
-            states[run.job_id][run.state] += run.count
+            states[run.job_id][run.state] += run.frames
             if row["frames_done"] < row["test_frames"]:
                 assert run.state in ("waiting", "failed")
         assert set(numbers.values()) <= {1}, "a frame is there twice"

@@ -37,7 +37,7 @@ def decide(
 
 
 def launches(jobs: list[JobView], **values: int) -> dict[str, int]:
-    started, yielding = decide(jobs, **values)  # type: ignore[arg-type]
+    started, yielding = decide(jobs, **values)
     assert not yielding
     return started
 
@@ -112,7 +112,9 @@ def test_turns_are_as_long_as_starting_is_expensive() -> None:
     assert turn_seconds(1e6) == LONGEST_TURN_SECONDS
 
 
-runners = st.lists(st.builds(dict, idle=st.booleans(), turn_over=st.booleans()), max_size=6)
+runners: st.SearchStrategy[list[dict[str, bool]]] = st.lists(
+    st.builds(dict, idle=st.booleans(), turn_over=st.booleans()), max_size=6
+)
 
 
 @st.composite
@@ -133,11 +135,11 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
                 runners=alive,
             )
         )
-    number = st.integers(0, 10)
+    some_number = st.integers(0, 10)
     return Snapshot(
         jobs,
-        {"cpu": draw(number), "gpu": draw(number)},
-        {account: draw(number) for account in "abc"},
+        {"cpu": draw(some_number), "gpu": draw(some_number)},
+        {account: draw(some_number) for account in "abc"},
         draw(st.dictionaries(st.sampled_from("abc"), st.floats(0, 9))),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from farm.accounts.users import create
@@ -38,14 +39,16 @@ def fill(connection: Connection, accounts: list[str], chance: random.Random) -> 
     for number in range(JOBS):
         account, job_id = chance.choice(accounts), f"{number:032d}"
         project = files.ensure_project(connection, account, "demo", NOW)
-        submission = {"id": job_id, "account_id": account, "project_id": project}
+        submission: dict[str, Any] = {"id": job_id, "account_id": account, "project_id": project}
         submission |= {"project": "demo", "name": "s", "output_folder": "o", "submitted_at": NOW}
         job_rows.insert_submission(connection, submission)
         counts = [chance.randrange(3) for _ in range(3)]
-        progress = Progress(sum(counts) + chance.randrange(3), *counts, chance.choice([0, 0, 2]))
+        done, failed, running = counts
+        total = sum(counts) + chance.randrange(3)
+        progress = Progress(total, done, failed, running, chance.choice([0, 0, 2]))
         state = chance.choice(["ready", "running", "running", "suspended"])
         later = chance.choice([None, None, NOW - timedelta(1), NOW + timedelta(1)])
-        values = dict.fromkeys(_TEXTS + _SAID, "x") | dict.fromkeys(_ZEROS, 0)
+        values: dict[str, Any] = dict.fromkeys(_TEXTS + _SAID, "x") | dict.fromkeys(_ZEROS, 0)
         values |= {"id": job_id, "submission_id": job_id, "account_id": account}
         values |= {"parameters": {}, "plugins": [], "warnings": [], "credits_per_hour": "1"}
         values |= {"budget_action": "", "budget_acted": False, "suspended_for": ""}

@@ -19,16 +19,13 @@ from scheduler.random_farm import Farm
 
 from tools.temporary_postgres import TemporaryPostgres
 
-COMMON = {
-    "deadline": None,
-    "suppress_health_check": list(HealthCheck),
-    "print_blob": True,
-}
+COMMON = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 
 
 def go_through_it(place: Any, examples: int, steps: int) -> None:
-    profile = settings(max_examples=examples, stateful_step_count=steps, **COMMON)
-    run_state_machine_as_test(lambda: Farm(place), settings=profile)
+    profile = settings(COMMON, max_examples=examples, stateful_step_count=steps)
+    # A function that makes one will do, whatever its type says.
+    run_state_machine_as_test(lambda: Farm(place), settings=profile)  # type: ignore[arg-type]
 
 
 def test_whatever_happens(place: Any, server: TemporaryPostgres | None) -> None:

@@ -283,7 +283,7 @@ class World:
                 operation="render",
                 path="demo/scene.blend",
                 params={"frames": _frames(job.pop("frames")), "output_prefix": f"{job['id']}_"},
-                **job,  # type: ignore[arg-type]
+                **job,
             )
             for job in jobs
         ]

@@ -2,11 +2,14 @@
 
 import shlex
 import subprocess
+from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
 
 from stand_ins.scenes import images, write_scene
+
+from .conftest import Run
 
 # They test what other tests use; those notice soon when it is broken.
 pytestmark = pytest.mark.long
@@ -159,7 +162,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("product", "line", "extra", "expected"), TAKEN)
-def test_taken(run, tmp_path, product, line, extra, expected):
+def test_taken(
+    run: Run, tmp_path: Path, product: str, line: str, extra: str, expected: str
+) -> None:
     write_scene(tmp_path, product, extra=extra)
     done = run(product, *shlex.split(line))
     assert done.returncode == 0, done.stdout
@@ -167,7 +172,9 @@ def test_taken(run, tmp_path, product, line, extra, expected):
 
 
 @pytest.mark.parametrize(("product", "line", "extra", "code", "text"), REFUSED)
-def test_refused(run, tmp_path, product, line, extra, code, text):
+def test_refused(
+    run: Run, tmp_path: Path, product: str, line: str, extra: str, code: int, text: str
+) -> None:
     write_scene(tmp_path, product, extra=extra)
     (tmp_path / "other.txt").write_text("This is something else.\n")
     done = run(product, *shlex.split(line))
@@ -175,20 +182,20 @@ def test_refused(run, tmp_path, product, line, extra, code, text):
     assert (done.returncode, images(tmp_path)) == (code, [])
 
 
-def test_nuke_goes_on_after_an_error_when_told_so(run, tmp_path):
+def test_nuke_goes_on_after_an_error_when_told_so(run: Run, tmp_path: Path) -> None:
     write_scene(tmp_path, "nuke", "fail-at 2")
     done = run("nuke", "-F", "1-3", "--cont", "-X", "Write1", "scene.nk")
     assert (done.returncode, images(tmp_path)) == (1, ["out/a.0001.png", "out/a.0003.png"])
 
 
-def test_nuke_puts_relative_files_into_the_project_directory(run, tmp_path):
+def test_nuke_puts_relative_files_into_the_project_directory(run: Run, tmp_path: Path) -> None:
     scene = write_scene(tmp_path, "nuke")
     scene.write_text(scene.read_text().replace("Root {", "Root {\n project_directory proj"))
     assert run("nuke", "-F", "1", "-X", "Write2", "scene.nk").returncode == 0
     assert images(tmp_path) == ["proj/out/b.0001.exr"]
 
 
-def test_nuke_asks_for_the_licence_of_its_mode(run, tmp_path):
+def test_nuke_asks_for_the_licence_of_its_mode(run: Run, tmp_path: Path) -> None:
     write_scene(tmp_path, "nuke", "licence")
     assert "interactive" in run("nuke", "-i", "-x", "scene.nk").stdout
     assert "render only" in run("nuke", "-x", "scene.nk").stdout
@@ -205,8 +212,8 @@ def test_nuke_asks_for_the_licence_of_its_mode(run, tmp_path):
     ],
 )
 def test_mayas_renderers_speak_their_own_languages(
-    run, tmp_path, renderer, progress, failed, licence
-):
+    run: Run, tmp_path: Path, renderer: str, progress: str, failed: str, licence: str
+) -> None:
     arguments = ("-r", renderer, "-s", "1", "-e", "2", "scene.ma")
     write_scene(tmp_path, "maya", "fail-at 2")
     done = run("maya", *arguments)
@@ -217,7 +224,7 @@ def test_mayas_renderers_speak_their_own_languages(
     assert licence in run("maya", *arguments).stdout
 
 
-def test_maya_skips_frames_that_exist(run, tmp_path):
+def test_maya_skips_frames_that_exist(run: Run, tmp_path: Path) -> None:
     write_scene(tmp_path, "maya")
     (tmp_path / "out" / "a.2.exr").write_bytes(b"kept")
     arguments = ("-rd", "out", "-im", "a", "-fnc", "3", "-s", "1", "-e", "2", "scene.ma")
@@ -227,7 +234,7 @@ def test_maya_skips_frames_that_exist(run, tmp_path):
     assert (tmp_path / "out" / "a.2.exr").read_bytes() != b"kept"
 
 
-def test_redshift_in_cinema_4d_aborts_in_its_own_words(run, tmp_path):
+def test_redshift_in_cinema_4d_aborts_in_its_own_words(run: Run, tmp_path: Path) -> None:
     write_scene(tmp_path, "c4d", "fail-at 1", extra="renderer = redshift\n")
     done = run("c4d", "-render", "scene.c4d", "-frame", "1", "-oimage", "out/a")
     assert "Frame rendering aborted\nRendering failed" in done.stdout
@@ -238,7 +245,9 @@ REMAP = """<RemapPaths>
 </RemapPaths>"""
 
 
-def test_v_ray_maps_the_paths_of_textures_and_does_not_stop_for_missing_ones(run, tmp_path):
+def test_v_ray_maps_the_paths_of_textures_and_does_not_stop_for_missing_ones(
+    run: Run, tmp_path: Path
+) -> None:
     write_scene(tmp_path, "vray", extra='BitmapBuffer wood {\n  file="Z:/tex/wood.png";\n}\n')
     arguments = ("-sceneFile=scene.vrscene", "-display=0")
     done = run("vray", *arguments)
@@ -258,15 +267,17 @@ def test_v_ray_maps_the_paths_of_textures_and_does_not_stop_for_missing_ones(run
         (["-showProgress=0"], b""),
     ],
 )
-def test_v_rays_progress_is_for_people_unless_told_otherwise(programs, tmp_path, options, shows):
+def test_v_rays_progress_is_for_people_unless_told_otherwise(
+    programs: dict[str, Path], tmp_path: Path, options: list[str], shows: bytes
+) -> None:
     write_scene(tmp_path, "vray")
-    command = [programs["vray"], "-sceneFile=scene.vrscene", "-display=0", "-verboseLevel=2"]
+    command = [str(programs["vray"]), "-sceneFile=scene.vrscene", "-display=0", "-verboseLevel=2"]
     done = subprocess.run([*command, *options], cwd=tmp_path, env={}, capture_output=True)
     assert done.stdout.endswith(shows)
     assert bool(done.stdout) == bool(shows)
 
 
-def test_v_ray_skips_frames_that_exist(run, tmp_path):
+def test_v_ray_skips_frames_that_exist(run: Run, tmp_path: Path) -> None:
     write_scene(tmp_path, "vray")
     (tmp_path / "scene.png").write_bytes(b"kept")
     run("vray", "-sceneFile=scene.vrscene", "-display=0", "-skipExistingFrames=1")
@@ -281,7 +292,9 @@ PROXY_FILE = "Write {\n file out/w.png\n proxy out/p.png\n name W\n}\n"
     ("flags", "image", "width"),
     [("", "out/p.png", 20), ("-p", "out/p.png", 20), ("-f", "out/w.png", 40)],
 )
-def test_nuke_renders_small_in_proxy_mode(run, tmp_path, flags, image, width):
+def test_nuke_renders_small_in_proxy_mode(
+    run: Run, tmp_path: Path, flags: str, image: str, width: int
+) -> None:
     write_scene(tmp_path, "nuke", extra=PROXY + PROXY_FILE)
     assert run("nuke", *flags.split(), "-F", "1", "-X", "W", "scene.nk").returncode == 0
     assert oiio.ImageBuf(str(tmp_path / image)).spec().width == width
@@ -296,7 +309,7 @@ def test_nuke_renders_small_in_proxy_mode(run, tmp_path, flags, image, width):
         ("vray", f"{VRAY} -imgWidth=20 -imgHeight=10", "scene.png"),
     ],
 )
-def test_sizes(run, tmp_path, product, line, image):
+def test_sizes(run: Run, tmp_path: Path, product: str, line: str, image: str) -> None:
     write_scene(tmp_path, product)
     assert run(product, *shlex.split(line)).returncode == 0
     spec = oiio.ImageBuf(str(tmp_path / image)).spec()

@@ -13,6 +13,8 @@ from farm.runner.results.outputs import OutputError
 from stand_ins import PROGRAMS, install
 from stand_ins.scenes import SIZE, images, write_scene
 
+from .conftest import Run
+
 # They test what other tests use; those notice soon when it is broken.
 pytestmark = pytest.mark.long
 
@@ -63,7 +65,7 @@ def frame(folder: Path, number: int) -> Path:
 
 
 @every_product
-def test_frames_are_rendered(run, tmp_path, product):
+def test_frames_are_rendered(run: Run, tmp_path: Path, product: str) -> None:
     write_scene(tmp_path, product, "seconds 0.001")
     done = run(product, *COMMANDS[product])
     assert done.returncode == 0, done.stdout
@@ -79,7 +81,7 @@ def test_frames_are_rendered(run, tmp_path, product):
 
 
 @every_product
-def test_a_frame_that_fails(run, tmp_path, product):
+def test_a_frame_that_fails(run: Run, tmp_path: Path, product: str) -> None:
     write_scene(tmp_path, product, "fail-at 3")
     done = run(product, *COMMANDS[product])
     code, marker = FAILS[product]
@@ -88,7 +90,7 @@ def test_a_frame_that_fails(run, tmp_path, product):
 
 
 @every_product
-def test_a_failure_with_exit_code_0(run, tmp_path, product):
+def test_a_failure_with_exit_code_0(run: Run, tmp_path: Path, product: str) -> None:
     write_scene(tmp_path, product, "error-exit-0")
     done = run(product, *COMMANDS[product])
     assert (done.returncode, len(images(tmp_path))) == (0, 3)
@@ -96,7 +98,7 @@ def test_a_failure_with_exit_code_0(run, tmp_path, product):
 
 
 @every_product
-def test_a_frame_that_is_only_said_to_be_there(run, tmp_path, product):
+def test_a_frame_that_is_only_said_to_be_there(run: Run, tmp_path: Path, product: str) -> None:
     write_scene(tmp_path, product)
     honest = run(product, *COMMANDS[product])
     frame(tmp_path, 2).unlink()
@@ -107,7 +109,7 @@ def test_a_frame_that_is_only_said_to_be_there(run, tmp_path, product):
 
 
 @every_product
-def test_frames_that_are_no_good(run, tmp_path, product):
+def test_frames_that_are_no_good(run: Run, tmp_path: Path, product: str) -> None:
     write_scene(tmp_path, product, "truncate 1", "wrong-size 2")
     assert run(product, *COMMANDS[product]).returncode == 0
     with pytest.raises(OutputError, match="complete image"):
@@ -118,7 +120,7 @@ def test_frames_that_are_no_good(run, tmp_path, product):
 
 
 @every_product
-def test_a_crash(run, tmp_path, product):
+def test_a_crash(run: Run, tmp_path: Path, product: str) -> None:
     write_scene(tmp_path, product, "crash-at 2")
     done = run(product, *COMMANDS[product])
     assert (done.returncode, images(tmp_path)) == (-signal.SIGSEGV, ["out/a.0001.png"])
@@ -126,7 +128,9 @@ def test_a_crash(run, tmp_path, product):
 
 
 @every_product
-def test_a_hanging_program_can_be_ended(programs, tmp_path, product):
+def test_a_hanging_program_can_be_ended(
+    programs: dict[str, Path], tmp_path: Path, product: str
+) -> None:
     write_scene(tmp_path, product, "hang-at 2")
     (tmp_path / "out").mkdir()
     with subprocess.Popen(
@@ -145,7 +149,7 @@ def test_a_hanging_program_can_be_ended(programs, tmp_path, product):
 
 
 @every_product
-def test_no_licence(run, tmp_path, product):
+def test_no_licence(run: Run, tmp_path: Path, product: str) -> None:
     write_scene(tmp_path, product, "licence")
     done = run(product, *COMMANDS[product])
     code, marker = NO_LICENCE[product]
@@ -154,14 +158,14 @@ def test_no_licence(run, tmp_path, product):
 
 
 @every_product
-def test_an_order_that_does_not_exist_is_no_order(run, tmp_path, product):
+def test_an_order_that_does_not_exist_is_no_order(run: Run, tmp_path: Path, product: str) -> None:
     write_scene(tmp_path, product, "fail 3")
     done = run(product, *COMMANDS[product])
     assert done.returncode != 0
     assert "There is no such order" in done.stdout
 
 
-def test_versions(run, programs):
+def test_versions(run: Run, programs: dict[str, Path]) -> None:
     assert run("nuke", "--version").stdout == "15.1v3\n"
     assert run("c4d", "-version").stdout.startswith("Cinema 4D 2024.")
     assert re.match(r"V-Ray .* 6\.20\.01 ", run("vray", "-version").stdout)
@@ -171,16 +175,18 @@ def test_versions(run, programs):
     assert run("maya", "-version").returncode == 1
 
 
-def test_only_what_was_asked_for_is_installed(tmp_path):
+def test_only_what_was_asked_for_is_installed(tmp_path: Path) -> None:
     assert install(tmp_path / "bin", "nuke") == {"nuke": tmp_path / "bin" / "Nuke15.1"}
     assert [path.name for path in (tmp_path / "bin").iterdir()] == ["Nuke15.1"]
     with pytest.raises(KeyError):
         install(tmp_path, "blender")
 
 
-def test_cinema_4d_waits_for_an_answer_about_its_licence(programs, tmp_path):
+def test_cinema_4d_waits_for_an_answer_about_its_licence(
+    programs: dict[str, Path], tmp_path: Path
+) -> None:
     write_scene(tmp_path, "c4d", "licence")
-    command = [programs["c4d"], *COMMANDS["c4d"]]
+    command = [str(programs["c4d"]), *COMMANDS["c4d"]]
     with subprocess.Popen(
         command, cwd=tmp_path, env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -198,7 +204,7 @@ def test_cinema_4d_waits_for_an_answer_about_its_licence(programs, tmp_path):
         assert process.wait() == 1
 
 
-def test_v_ray_may_stall_without_a_licence(programs, tmp_path):
+def test_v_ray_may_stall_without_a_licence(programs: dict[str, Path], tmp_path: Path) -> None:
     write_scene(tmp_path, "vray", "licence", "hang-at 1")
     with subprocess.Popen(
         [programs["vray"], *COMMANDS["vray"]], cwd=tmp_path, env={}, stdout=subprocess.PIPE

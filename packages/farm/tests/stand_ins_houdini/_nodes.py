@@ -27,7 +27,8 @@ class Parm:
         return self._path
 
     def node(self) -> "Node":
-        return node_at(self._scene, os.path.dirname(self._path))
+        found: Node = node_at(self._scene, os.path.dirname(self._path))
+        return found
 
     def eval(self) -> Any:
         return self._scene.value(self._path, self._scene.frame)
@@ -91,8 +92,11 @@ class Parm:
         """Only ``execute`` does anything: it renders the range beside it."""
         node = self.node()
         if self.name() == "execute":
-            first, last, step = (int(node.parm(name).eval()) for name in ("f1", "f2", "f3"))
-            if not node.parm("trange").eval():
+            beside = f"{node.path()}/"
+            first, last, step = (
+                int(Parm(self._scene, beside + name).eval()) for name in ("f1", "f2", "f3")
+            )
+            if not Parm(self._scene, beside + "trange").eval():
                 first = last = int(self._scene.frame)
             _render.render(self._scene, node, (first, last, step), verbose=False)
 

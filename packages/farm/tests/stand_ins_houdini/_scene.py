@@ -36,13 +36,17 @@ class Scene:
         self._clear()
 
     def _clear(self) -> None:
-        self.nodes = {path: {"type": kind} for path, kind in _types.MANAGERS.items()}
-        self.takes = {MAIN: {}}
-        self.orders, self.take, self.auto_take = {}, MAIN, False
-        self.values, self.expressions = {}, {}
-        self.locked = set()
-        self.errors = {}
-        self.callbacks = {}
+        self.nodes: dict[str, dict[str, Any]] = {
+            path: {"type": kind} for path, kind in _types.MANAGERS.items()
+        }
+        self.takes: dict[str, dict[str, Any]] = {MAIN: {}}
+        self.orders: dict[str, Any] = {}
+        self.take, self.auto_take = MAIN, False
+        self.values: dict[str, Any] = {}
+        self.expressions: dict[str, str] = {}
+        self.locked: set[str] = set()
+        self.errors: dict[str, list[str]] = {}
+        self.callbacks: dict[str, list[Any]] = {}
 
     def load(self, path: str, ignore_warnings: bool) -> None:
         """Open a ``.hip``. Raises OperationFailed, and LoadWarning when it is open after all."""

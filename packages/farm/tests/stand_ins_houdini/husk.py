@@ -66,7 +66,8 @@ def fail(message: str) -> None:
 
 def parse(arguments: "list[str]") -> "tuple[dict[str, list[str]], list[str]]":
     """Return (long option -> values, stages)."""
-    options, stages, rest = {}, [], list(arguments)
+    options: dict[str, list[str]] = {}
+    stages, rest = [], list(arguments)
     while rest:
         word, equals, value = rest.pop(0).partition("=")
         if equals and not word.startswith("--"):
@@ -172,7 +173,7 @@ def _render_frame(
     if orders.get("no_devices"):
         _render.say("No devices found. Aborting rendering.")
     if "seconds" in orders:
-        time.sleep(orders["seconds"])
+        time.sleep(float(str(orders["seconds"])))
     if orders.get("lie_at") != frame:
         share = 0.5 if orders.get("truncate") == frame else None
         try:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from alembic import command
 from alembic.config import Config
@@ -54,7 +54,7 @@ class Database:
             sqlite.prepare(self._engine)
 
     @classmethod
-    def in_folder(cls, data_dir: Path) -> "Database":
+    def in_folder(cls, data_dir: Path) -> Self:
         """Open, creating it where needed, the SQLite file of a farm's data folder."""
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         # As parts: in a text a "?" of the folder's name would begin a query.
