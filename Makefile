@@ -7,7 +7,7 @@ workers := -n auto --maxprocesses 4 --dist worksteal
 # Each renderer's scripts are a world of their own: their modules share names.
 modules_in = $(patsubst $(products)/$(1)/scripts/%.py,-m %,$(wildcard $(products)/$(1)/scripts/*.py))
 
-.PHONY: help demo test test-long check bench mutants release clean
+.PHONY: help demo test test-long check bench mutants coverage release clean
 
 help:
 	@echo "make demo       render the sample project and show where the frames are"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-long  the slow, exhaustive ones too"
 	@echo "make check      formatting, lint, types, walls, spelling, documentation"
 	@echo "make bench      measure against bare Blender, and what the farm bears"
+	@echo "make coverage   which lines and branches of the packages no test runs"
 	@echo "make mutants    which checks of a module no test would miss"
 	@echo "make release    gather the changes, commit, tag and build: VERSION=1.2.0"
 
@@ -53,6 +54,17 @@ bench:
 	@tools/system_packages.sh tests
 	@$(python) -m bench $(ARGS)
 
+# The report comes also when a test fails.
+coverage:
+	@tools/setup.sh dev
+	@tools/system_packages.sh tests
+	@$(python) -m pytest $(workers) -m "not long" --cov --cov-report= $(ARGS); \
+		result=$$?; \
+		$(python) -m coverage report --skip-covered --show-missing; \
+		echo; echo "The least covered:"; \
+		$(python) -m coverage report --sort=cover | sed -n 3,14p; \
+		exit $$result
+
 mutants:
 	@tools/setup.sh dev
 	@$(python) tools/mutants.py $(ARGS)
@@ -61,4 +73,4 @@ release:
 	@tools/release.sh $(VERSION)
 
 clean:
-	rm -rf .site dist .venv .uv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .coverage .coverage.* .site dist .venv .uv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
