@@ -92,7 +92,7 @@ def test_nothing_is_decided_by_words(package: str) -> None:
         "if row.message.startswith(WAITS) and not waits: pass",
         'over = row.get("message", "").lower().endswith("again")',
         'query.where(claims.c.outcome.in_(_BAD), claims.c.message != "")',
-        'jobs.c.message.like("Waits: %")',
+        'jobs.c.message.like("Waiting: %")',
         'if "Waits" in entry["message"]: pass',
         'done = "" == answer.message',
         "re.match(pattern, job.message)",

@@ -464,7 +464,7 @@ def test_relative_download_folders_are_sent_absolute(envoy, client, project, mon
 def test_an_answer_without_an_end_is_no_envoy(envoy, monkeypatch):
     monkeypatch.setattr("gridmarkets._requestor.MOST_BYTES", 1000)
     envoy.answers["GET", "user-info"] = (200, b"[" + b" " * 10_000_000 + b"]")
-    with pytest.raises(APIError, match="its answer does not end"):
+    with pytest.raises(APIError, match="its answer never ends"):
         EnvoyClient(url=envoy.url).get_user_info()
 
 

@@ -89,7 +89,7 @@ async def test_published_answers_have_their_names_in_their_order(studio: Studio)
     )
     assert await text("/project-status/none") == (
         '{"Code":200,"State":"Unknown",'
-        '"Message":"This Envoy has not uploaded or submitted a project of this name.",'
+        '"Message":"This Envoy has not uploaded or submitted a project with this name.",'
         '"BytesDone":0,"BytesTotal":0,"Details":{},"Speed":0,"Warnings":[]}'
     )
     # Without a time zone's letter or with it, as each has always been written.

@@ -16,7 +16,7 @@ from envoy_start import Start
 from envoy_studio import Studio, until
 
 OUT = "demo/render_results/out"
-FILES = 900
+FILES = 400
 LONG_SECONDS = 120.0
 
 
@@ -140,7 +140,7 @@ async def test_a_link_in_the_place_of_the_download_folder_is_not_followed(
     exchanged.symlink_to(outside)
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     studio.farm.output(submission_id, f"{OUT}/sub/g.png", b"pixels")
-    await paused(studio, f"{exchanged} is a symbolic link now")
+    await paused(studio, f"{exchanged} is now a symbolic link")
     assert set(outside.rglob("*")) == before
     # It is no fault of the results: they come once the folder is there again.
     exchanged.unlink()
@@ -313,7 +313,7 @@ async def test_a_folder_in_the_place_of_a_result_fails_it_alone(studio: Studio) 
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     downloads = await settled(studio, submission_id, files_failed=1)
-    assert f"A folder stands in the place of {studio.results / 'f.png'}" in downloads["message"]
+    assert f"There is a folder in the place of {studio.results / 'f.png'}" in downloads["message"]
     studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
     await settled(studio, submission_id, files_done=1, files_failed=1)
 

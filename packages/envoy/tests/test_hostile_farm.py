@@ -37,7 +37,7 @@ async def test_a_packed_answer_is_not_unpacked(studio: Studio) -> None:
     bomb = answers.packed(b" " * 100_000_000)
     studio.farm.faults = [Fault("GET", "/v1/changes", bomb, ALWAYS)]
     submission_id = await studio.submitted()
-    await waits_for(studio, "is packed")
+    await waits_for(studio, "is compressed")
     studio.farm.faults = []
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     await settled(studio, submission_id, files_done=1)
@@ -261,7 +261,7 @@ async def test_a_list_that_does_not_end_is_an_error(studio: Studio) -> None:
         studio.farm.faults = [Fault("GET", "/v1/jobs/", same, ALWAYS)]
         answer = await studio.http.get("/envoy/projects/demo/results")
         assert answer.status_code == 502
-        assert "does not end" in answer.json()["message"]
+        assert "never ends" in answer.json()["message"]
         assert same.calls <= 2
 
 
@@ -272,7 +272,7 @@ async def test_a_list_of_files_that_does_not_end_is_an_error(studio: Studio) -> 
         same = answers.told({"files": rows, "more": True})
         studio.farm.faults = [Fault("GET", "/v1/projects/demo/files", same, ALWAYS)]
         answer = await studio.http.get("/project/demo/Files")
-        assert "does not end" in answer.text
+        assert "never ends" in answer.text
         assert same.calls <= 2
 
 

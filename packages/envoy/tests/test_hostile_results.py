@@ -40,7 +40,7 @@ async def test_a_bad_row_is_one_failed_download_and_the_others_come(
     await until(lambda: told.calls)
     studio.farm.output(submission_id, f"{OUT}/good.png", b"pixels")
     downloads = await settled(studio, submission_id, files_done=2, files_failed=1)
-    assert "A result was refused: the farm gives a wrong" in downloads["message"]
+    assert "A result was refused: the farm gave an invalid" in downloads["message"]
     assert f"{OUT}/bad.png" in downloads["message"]
 
 
@@ -59,7 +59,7 @@ async def test_a_cursor_that_stands_still_is_not_asked_without_pause(studio: Stu
     same = answers.told(page(row(submission_id, "other/f.png"), cursor=1, more=True))
     studio.farm.faults = [Fault("GET", "/v1/changes", same, ALWAYS)]
     studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
-    await waits_for(studio, "the same news again and again")
+    await waits_for(studio, "keeps sending the same changes")
     calls, began = same.calls, time.monotonic()
     await until(lambda: same.calls > calls + 1)
     assert time.monotonic() - began > 1

@@ -69,7 +69,7 @@ async def test_patterns_that_are_large_together_are_refused(studio: Studio) -> N
     watches = {rf"/demo/{n}(?:\w{{30}}|\d)*": str(studio.results) for n in range(100)}
     answer = await studio.http.post("/project-submit", json=studio.body(watch_files=watches))
     assert answer.status_code == 400
-    assert "too large together" in answer.json()["errors"]["watch_files"][0]
+    assert "patterns of the watches are too large" in answer.json()["errors"]["watch_files"][0]
 
 
 async def test_a_watch_of_an_older_journal_is_left_out_with_a_message(machine: Machine) -> None:

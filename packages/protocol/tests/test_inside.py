@@ -118,7 +118,7 @@ def test_a_link_in_the_place_of_the_file_is_replaced_and_never_read(folder: Path
 def test_a_folder_in_the_place_of_the_file_stays(folder: Path) -> None:
     with reach(folder, "sub") as place:
         os.close(place.create(".part"))
-        with pytest.raises(UnsafePathError, match="A folder stands"):
+        with pytest.raises(UnsafePathError, match="There is a folder"):
             place.take(".part")
 
 

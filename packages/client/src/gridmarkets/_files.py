@@ -82,7 +82,7 @@ class FileSet(object):
         if path_inside(local_folder, self._local_root) is not None and self._leads_out(
             local_folder, self._local_root
         ):
-            self._ignore("{0} leads out of the project folder and is ignored.", local_folder)
+            self._ignore("{0} points outside the project folder and is ignored.", local_folder)
             return
         for path in paths:
             below = path_inside(os.path.join(local_folder, to_text(path)), local_folder)
@@ -152,7 +152,7 @@ class FileSet(object):
         """Return the files of one entry, relative to ``local_folder``."""
         path = os.path.abspath(os.path.join(local_folder, below))
         if self._leads_out(path, local_folder):
-            self._skip("{0} leads out of the project folder and is ignored.", path)
+            self._skip("{0} points outside the project folder and is ignored.", path)
             return []
         if os.path.isfile(path):
             return [below]
@@ -184,7 +184,7 @@ class FileSet(object):
                 continue
             if is_link and self._leads_out(os.path.join(folder, name), base):
                 self._skip(
-                    "{0} leads out of the project folder and is ignored.",
+                    "{0} points outside the project folder and is ignored.",
                     os.path.join(folder, name),
                 )
                 continue
@@ -196,14 +196,14 @@ class FileSet(object):
                 if is_link:
                     self._linked += 1
                 if real in parents:
-                    self._skip("{0} leads back to a folder above it and is ignored.", path)
+                    self._skip("{0} points back to a folder above it and is ignored.", path)
                 elif self._linked > MOST_LINKED_FOLDERS:
                     self._skip("{0} is ignored: too many folders are reached through links.", path)
                 elif not self._holds_results(path, real, skip):
                     inner = start + name + "/"
                     self._walk(path, inner, base, skip, parents + [real], found, problems)  # noqa: RUF005
             elif is_link:
-                self._skip("{0} leads to no file and is ignored.", os.path.join(folder, name))
+                self._skip("{0} points to nothing and is ignored.", os.path.join(folder, name))
             else:
                 self._skip("{0} is not a regular file and is ignored.", os.path.join(folder, name))
 

@@ -146,7 +146,7 @@ class Requestor(object):
             return answer
         except _TooMuchError:
             raise errors.APIError(
-                "What answers at {0} is not Envoy: its answer does not end.".format(self.url)
+                "The program at {0} is not Envoy: its answer never ends.".format(self.url)
             )
         # requests lets some errors of unusable URLs through as plain ValueErrors.
         except (requests.exceptions.RequestException, ValueError) as error:
@@ -215,8 +215,8 @@ class Requestor(object):
             )
         if isinstance(error, requests.exceptions.ConnectionError):
             return errors.APIError(
-                "Envoy at {0} closed the connection without an answer. See whether it is still "
-                "running (`envoy up` starts it), then try again.".format(self.url),
+                "Envoy at {0} closed the connection without an answer. Check that it is still"
+                " running (`envoy up` starts it), then try again.".format(self.url),
                 retry=True,
             )
         return errors.APIError("Envoy's address {0} cannot be used.".format(self.url))
@@ -233,8 +233,8 @@ class Requestor(object):
         if 200 <= status < 300 and isinstance(body, (dict, list)):
             return body
         raise errors.APIError(
-            "What answers at {0} is not Envoy (status {1}). See whether another program uses "
-            "its port.".format(self.url, status),
+            "The program at {0} is not Envoy: it answered with status {1}. Check whether another"
+            " program uses this port.".format(self.url, status),
             http_status=status,
         )
 

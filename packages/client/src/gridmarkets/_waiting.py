@@ -35,7 +35,7 @@ def wait_for_project(ask, project_name, timeout, on_progress):
         if progress != last:
             pause, last = FIRST_PAUSE, progress
             if progress.get("state") == "unknown":
-                message = "This Envoy has submitted no project '{0}'.".format(project_name)
+                message = "No project '{0}' was submitted through this Envoy.".format(project_name)
                 raise errors.InvalidRequestError(message, errors={"project_name": [message]})
             if on_progress is not None:
                 on_progress(progress)

@@ -75,7 +75,7 @@ def _job(job, project, problems):
         # Scripts on Windows join paths with backslashes; the farm never does.
         fields["path"] = fields["path"].replace("\\", "/")
         if not remote_inside(fields["path"], project.remote_root):
-            message = "'{0}' is not in the project: the path has to start with '{1}/'."
+            message = "'{0}' is not in the project: the path must start with '{1}/'."
             _add(problems, "path", message.format(fields["path"], project.name))
     fields["params"] = _plain(job.params, problems)
     # What older clients call the results folder.

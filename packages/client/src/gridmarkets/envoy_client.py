@@ -383,8 +383,8 @@ def _field(answer, name, kind):
     is_right = is_text(value) if kind is None else isinstance(value, kind)
     if not is_right:
         raise errors.APIError(
-            "Envoy's answer cannot be understood{0}. See whether Envoy and this library "
-            "(version {1}) belong together.".format(
+            "Envoy's answer cannot be understood{0}. Check that Envoy and this library (version"
+            " {1}) are compatible.".format(
                 ": '{0}' is missing".format(name) if name else "", __version__
             )
         )

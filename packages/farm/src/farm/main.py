@@ -247,7 +247,9 @@ def configured_programs(settings: Settings, programs: Collection[str]) -> dict[s
     for product in settings.programs:
         if product not in programs:
             known = ", ".join(programs)
-            raise StartError(f"FARM_PROGRAMS names the product '{product}'; known are {known}.")
+            raise StartError(
+                f"FARM_PROGRAMS names an unknown product, '{product}'. Known products: {known}."
+            )
     named = {"blender": [settings.blender]} if settings.blender else {}
     return {**settings.programs, **named}
 

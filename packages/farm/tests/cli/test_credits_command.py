@@ -53,7 +53,7 @@ def test_a_script_that_is_repeated_moves_once(office: Office) -> None:
     assert [office.read(*move)["available"] for _ in range(2)] == ["5", "5"]
     other = office.farm("move", "ann@example.com", "6", *move[3:])
     assert (other.returncode, other.stdout) == (1, "")
-    assert other.stderr == "The reference 'invoice 7' is that of another movement.\n"
+    assert other.stderr == "The reference 'invoice 7' was already used for another movement.\n"
     # Each has one, which the sender may give again.
     given = office.read("move", "ann@example.com", "1", "--reason", "gift")
     again = ("move", "ann@example.com", "1", "--reason", "gift", "--reference")
@@ -80,7 +80,7 @@ def test_the_history_says_why_and_has_pages(office: Office) -> None:
         (("ann@example.com", "1", "--reason", "x" * 501), "--reason: at most 500 characters"),
         (("ann@example.com", "much", "--reason", "x"), "'much' is not an amount"),
         (("ann@example.com", "NaN", "--reason", "x"), "'NaN' is not an amount"),
-        (("ann@example.com", "0", "--reason", "x"), "more than 0"),
+        (("ann@example.com", "0", "--reason", "x"), "a positive number"),
         (("ann@example.com", "-1e10", "--reason", "x"), "At most 1000000000"),
         (("ann@example.com", "0.0000001", "--reason", "x"), "six decimals"),
         (("ann@example.com", "1", "--reason", "  "), "--reason"),

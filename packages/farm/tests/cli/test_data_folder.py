@@ -305,8 +305,8 @@ def test_nobody_migrates_under_a_farm_that_runs(
     if url is not None:
         set_version(folder, url, "9999")
         # Not even a farm that does not get the database in the end.
-        refused(real("serve", "--data-dir", str(tmp_path / "b")), "Another farm works on")
-        refused(command(tmp_path / "c", "migrate"), "Another farm works on")
+        refused(real("serve", "--data-dir", str(tmp_path / "b")), "Another farm is using")
+        refused(command(tmp_path / "c", "migrate"), "Another farm is using")
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
 
@@ -321,7 +321,7 @@ def test_commands_at_once_make_one_farm(folder: Path, url: str | None) -> None:
     codes = [each.returncode for each in several]
     assert 0 in codes
     for code, (_, errors) in zip(codes, told, strict=True):
-        assert code == 0 or "Another farm works on" in errors, errors
+        assert code == 0 or "Another farm is using" in errors, errors
     assert command(folder, "users", "list").returncode == 0
     assert not [name for name in content(folder) if name.endswith((".part", ".new"))]
 

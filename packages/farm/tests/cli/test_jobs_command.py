@@ -170,7 +170,7 @@ def test_a_machine_gets_more_room_while_it_renders(place: Place) -> None:
     refused = place.farm("workers", "slots", "local-gpu", "2")
     assert (refused.returncode, refused.stderr) == (
         1,
-        "machine_type: 'local-gpu' is none of: local-cpu.\n",
+        "machine_type: There is no machine type 'local-gpu'. There are: local-cpu.\n",
     )
     assert place.read("workers", "slots", "local-cpu") == {"local-cpu": 1}
     place.read("jobs", "stop", "--user", EMAIL)
@@ -195,8 +195,8 @@ def test_jobs_of_a_disabled_user_stand_still_and_go_on(place: Place) -> None:
 def test_mistakes_are_told_in_a_message(place: Place) -> None:
     job = place.submit("beauty")
     for arguments, words in (
-        (["jobs", "stop"], "either one job"),
-        (["jobs", "stop", job, "--user", "ann@example.com"], "either one job"),
+        (["jobs", "stop"], "Name one job"),
+        (["jobs", "stop", job, "--user", "ann@example.com"], "Name one job"),
         (["jobs", "show", "zzz"], "There is no job 'zzz'."),
         (["jobs", "stop", "--user", "eve@example.com"], "There is no user"),
         (["jobs", "stop", "--submission", "x"], "There is no submission 'x'."),
@@ -220,6 +220,6 @@ def test_mistakes_are_told_in_a_message(place: Place) -> None:
     assert (done.returncode, done.stderr) == (1, "'beauty' is stopped: cannot suspend it.\n")
     for odd in ("[]", '{"machines": {"local-cpu": "1"}}', "\x00"):
         (place.folder / "farm.json").write_text(odd)
-        assert "The farm does not run." in place.farm("workers").stdout
+        assert "The farm is not running." in place.farm("workers").stdout
         done = place.farm("workers", "slots", "local-cpu", "2")
-        assert (done.returncode, done.stderr[:22]) == (1, "The farm does not run:")
+        assert (done.returncode, done.stderr[:24]) == (1, "The farm is not running:")

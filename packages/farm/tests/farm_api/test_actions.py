@@ -358,7 +358,7 @@ def test_instances_and_priority_change_while_it_runs(farm: Farm, ann: httpx.Clie
     leaving = first if first.beat(mine[0]) == "yield" else second
     leaving.finish("stopped")
     assert leaving.claim() == []
-    assert leaving.reason == "It makes room for another job."
+    assert leaving.reason == "It makes way for another job."
     assert ann.patch(f"/v1/jobs/{job_id}", json={"instances": 0}).json()["instances"] == 30
 
 
@@ -377,7 +377,7 @@ def test_who_has_begun_nothing_makes_room_before_who_works(farm: Farm, ann: http
     until(somebody_is_told)
     assert working.beat(frame) == "continue"
     assert idle.claim() == []
-    assert idle.reason == "It makes room for another job."
+    assert idle.reason == "It makes way for another job."
     assert working.done(frame).status_code == 204
 
 

@@ -50,7 +50,7 @@ def test_dependents_start_or_are_blocked(farm: Farm, ann: httpx.Client) -> None:
     assert jobs_of(ann)["c"]["reason"] == JobReason.JOBS
     ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/retry").raise_for_status()
     assert states(ann)["c"] == "pending"
-    assert jobs_of(ann)["c"]["message"] == "Waits for 'b'."
+    assert jobs_of(ann)["c"]["message"] == "Waiting for 'b'."
 
 
 def test_what_is_so_already_what_makes_no_sense_and_what_another_job_decides(
@@ -83,7 +83,7 @@ def test_a_diamond_is_blocked_through_and_through_and_comes_back(
     # One of two reasons goes away: the other one stays, and is named.
     ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/stop").raise_for_status()
     ann.post(f"/v1/jobs/{jobs_of(ann)['a']['id']}/retry").raise_for_status()
-    assert jobs_of(ann)["c"]["message"] == "Waits for 'a'."
+    assert jobs_of(ann)["c"]["message"] == "Waiting for 'a'."
     assert jobs_of(ann)["d"]["message"] == "Blocked: 'b' was stopped."
     # What was stopped while it waited does not start before its turn.
     assert ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/retry").json()["state"] == "pending"
@@ -196,7 +196,7 @@ def test_what_has_not_begun_waits_while_what_it_needs_is_done_anew(
     a = jobs_of(ann)["a"]["id"]
     ann.post(f"/v1/jobs/{a}/retry_all").raise_for_status()
     assert states(ann) == {"a": "ready", "b": "pending", "c": "pending"}
-    assert jobs_of(ann)["b"]["message"] == "Waits for 'a'."
+    assert jobs_of(ann)["b"]["message"] == "Waiting for 'a'."
     assert follower.claim() == []
     assert follower.reason == "The job is pending."
     runner = given(farm, runner, 3, [1])

@@ -80,12 +80,12 @@ def test_a_job_says_what_looks_wrong_while_it_runs_and_when_it_is_completed(
     first = "Frame 1 is empty: every pixel is black."
     job = job_of(ann)
     assert (job["state"], job["message"]) == ("running", f"1 of 4 frames looks wrong. {first}")
-    runner.done(2, flags=[flag(2, "one_colour", text="Frame 2 has one colour only.")])
+    runner.done(2, flags=[flag(2, "one_colour", text="Frame 2 has only one colour.")])
     runner.done(3)
     runner.done(4)
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("completed", 4, 0)
-    assert job["message"] == (f"2 of 4 frames look wrong. {first} Frame 2 has one colour only.")
+    assert job["message"] == (f"2 of 4 frames look wrong. {first} Frame 2 has only one colour.")
     assert noticed(ann) == {1: [("empty", "hint")], 2: [("one_colour", "hint")]}
 
 
@@ -100,7 +100,7 @@ def test_a_healthy_job_says_nothing(ann: httpx.Client, runner: FakeRunner) -> No
 def test_hindsight_replaces_a_hint_and_what_is_certain_is_told_first(
     ann: httpx.Client, runner: FakeRunner
 ) -> None:
-    even = "Frame 1 has one colour only."
+    even = "Frame 1 has only one colour."
     runner.done(1, flags=[flag(1, "one_colour", text=even)], picture=PICTURE)
     runner.done(2, picture=PICTURE)
     runner.done(3, flags=[flag(3)], picture=BLACK)

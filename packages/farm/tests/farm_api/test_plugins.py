@@ -138,8 +138,8 @@ def test_a_host_without_the_program_or_its_plug_in_gets_nothing_of_the_job(
     frames = runner.claim(programs=told)
     if lacks:
         assert frames == []
-        assert runner.reason == f"'node1' has no {lacks}: another machine shall do this job."
+        assert runner.reason == f"'node1' has no {lacks}: another machine continues the job."
         messages = [job["message"] for job in ann.get("/v1/jobs").json()["jobs"]]
-        assert f"Waits for another machine: 'node1' has no {lacks}." in messages
+        assert f"Waiting for another machine: 'node1' has no {lacks}." in messages
     else:
         assert frames

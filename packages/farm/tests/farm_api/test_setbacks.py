@@ -41,7 +41,7 @@ def test_a_bad_host_is_avoided_and_its_failures_are_forgiven(farm: Farm, ann: ht
     assert good.claim() == [1]
     fail(bad, 3)
     assert bad.claim() == []
-    assert bad.reason == "'node1' failed 3 times in a row: another machine shall do this job."
+    assert bad.reason == "'node1' failed 3 times in a row: another machine continues the job."
     job = job_of(ann)
     assert job["reason"] == JobReason.OTHER_MACHINE
     assert "node1" in job["message"]
@@ -132,7 +132,7 @@ def test_a_host_that_cannot_do_a_job_is_no_reason_to_avoid_another(
     ann.post("/v1/submissions", json=spec(params={"frames": "1"}, instances=1))
     unfit = FakeRunner(farm, 1, host="node2")
     assert unfit.claim(programs=WRONG) == []
-    message = "Waits for another machine: 'node2' has no blender 3.4.1."
+    message = "Waiting for another machine: 'node2' has no blender 3.4.1."
     assert job_of(ann)["message"] == message
     let_it_pass(farm)
     runner = FakeRunner(farm, 2, host="node1")
@@ -168,7 +168,7 @@ def test_who_has_the_licence_goes_on_while_others_wait_for_one(
         other.finish("no_licence", message="All are taken.")
         # Not longer each time: the one that is there may become free.
         assert 25 < pause(farm) <= 30
-        message = "Waits for another licence. All are taken. Next try at "
+        message = "Waiting for another licence. All are taken. Next try at "
         assert job_of(ann)["message"].startswith(message)
         assert other.claim() == []
         for frame in frames[1:]:

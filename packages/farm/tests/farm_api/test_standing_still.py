@@ -134,7 +134,7 @@ def test_a_top_up_does_not_wake_what_its_user_wants_to_rest(farm: Farm) -> None:
     runner.beat(1)
     farm.wakeup.notify()
     wait_for(bob, lambda job: job["state"] == "suspended")
-    assert "It goes on after a top-up." in job_of(bob)["message"]
+    assert "It continues after a top-up." in job_of(bob)["message"]
     bob.post(f"/v1/jobs/{job_of(bob)['id']}/suspend").raise_for_status()
     assert job_of(bob)["reason"] == JobReason.USER
     runner.finish("failed")

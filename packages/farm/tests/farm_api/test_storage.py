@@ -131,7 +131,7 @@ def test_what_is_announced_counts_until_it_is_there(farm: Farm) -> None:
             pass
         answer = put(ann, b"y" * (10 * KB))
         assert refused(answer) == QUOTA_EXCEEDED
-        assert "on the way" in answer.json()["message"]
+        assert "in transit" in answer.json()["message"]
         assert put(farm.user("bob@example.com"), b"y" * (10 * KB)).status_code == 201
     # It was given up, and so is its room.
     while farm.room._coming:

@@ -43,7 +43,7 @@ def test_a_submission_is_stored_once(ann: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "word"),
     [
-        ({"params": {"frames": "10 1"}}, "frames", "never leads"),
+        ({"params": {"frames": "10 1"}}, "frames", "never gets"),
         ({"params": {"frames": "1 10 0"}}, "frames", "step"),
         ({"params": {}}, "frames", "required"),
         ({"params": {"frames": "1", "engine": "povray"}}, "engine", "CYCLES"),
@@ -146,7 +146,7 @@ def test_dependencies_wait_and_circles_are_refused(ann: httpx.Client) -> None:
     body["jobs"] = [second, first]
     jobs = ann.post("/v1/submissions", json=body).json()["jobs"]
     assert [(job["name"], job["state"]) for job in jobs] == [("b", "pending"), ("beauty", "ready")]
-    assert jobs[0]["message"] == "Waits for 'beauty'."
+    assert jobs[0]["message"] == "Waiting for 'beauty'."
     body = spec()
     body["jobs"] = [first | {"dependencies": ["j2"]}, second]
     answer = ann.post("/v1/submissions/check", json=body)

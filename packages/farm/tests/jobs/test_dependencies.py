@@ -80,7 +80,7 @@ def test_a_blocked_job_names_one_that_failed_or_was_stopped(nodes: list[Node]) -
 
 def test_what_a_job_says() -> None:
     running, pending = JobState.RUNNING, JobState.PENDING
-    assert review(chain(running, pending))[0].said.message == "Waits for 'job 0'."
+    assert review(chain(running, pending))[0].said.message == "Waiting for 'job 0'."
     assert [each.said.message for each in review(chain(JobState.FAILED, pending, pending))] == [
         "Blocked: 'job 0' failed.",
         "Blocked: 'job 0' failed ('job 1' needs it).",
@@ -91,7 +91,7 @@ def test_what_a_job_says() -> None:
     many = [Node(str(n), f"job {n}", running, []) for n in range(9)]
     last = Node("z", "z", pending, [node.id for node in many])
     message = review([last, *many])[0].said.message
-    assert message == "Waits for 'job 0', 'job 1', 'job 2', 'job 3', 'job 4' and 4 more."
+    assert message == "Waiting for 'job 0', 'job 1', 'job 2', 'job 3', 'job 4' and 4 more."
 
 
 def test_a_chain_of_a_thousand_jobs_is_one_pass() -> None:

@@ -86,12 +86,12 @@ def test_nothing_else_is_required() -> None:
 @pytest.mark.parametrize(
     ("app", "params", "field", "words"),
     [
-        ("blender", {"output_width": 2}, "output_width", "the least is 4, or 0 for none"),
-        ("blender", {"tile_size": 3}, "tile_size", "the least is 8"),
+        ("blender", {"output_width": 2}, "output_width", "the minimum is 4, or 0 for none"),
+        ("blender", {"tile_size": 3}, "tile_size", "the minimum is 8"),
         ("vray", {"output_width": 10**9, "output_height": 8}, "output_width", "is 65536"),
-        ("vray", {"rt_engine": True}, "rt_engine", "must be a text"),
+        ("vray", {"rt_engine": True}, "rt_engine", "must be text"),
         ("vray", {"rt_engine": 2.0}, "rt_engine", "Use 0, 1, 3, 5, 7."),
-        ("vray", {"rt_engine": 0.5}, "rt_engine", "must be a text"),
+        ("vray", {"rt_engine": 0.5}, "rt_engine", "must be text"),
     ],
 )
 def test_bounds_of_renders(app: str, params: dict[str, Any], field: str, words: str) -> None:
@@ -105,10 +105,10 @@ def test_bounds_of_renders(app: str, params: dict[str, Any], field: str, words: 
     [
         ({"codec": "H264", "quality": 52}, "quality", "the most with H264 is 51"),
         ({"codec": "prores", "quality": 7}, "quality", "the most with PRORES is 6"),
-        ({"codec": "AV1", "quality": -1}, "quality", "the least is 0"),
-        ({"codec": "AV1", "quality": 64}, "quality", "the most is 63"),
-        ({"scale_width": 10**9}, "scale_width", "the most is 16384"),
-        ({"scale_height": 1}, "scale_height", "the least is 2"),
+        ({"codec": "AV1", "quality": -1}, "quality", "the minimum is 0"),
+        ({"codec": "AV1", "quality": 64}, "quality", "the maximum is 63"),
+        ({"scale_width": 10**9}, "scale_width", "the maximum is 16384"),
+        ({"scale_height": 1}, "scale_height", "the minimum is 2"),
     ],
 )
 def test_bounds_of_films(params: dict[str, Any], field: str, words: str) -> None:

@@ -222,7 +222,7 @@ def test_a_remap_file_of_vray_that_is_none_is_told(
     place = desk("vray")
     (place.folder / "project" / "remap.xml").write_bytes(content)
     farm = place.run(claims=[[1]], remap_file="/show/remap.xml")
-    assert "show/remap.xml is no remap file" in end(farm).message
+    assert "show/remap.xml is not a remap file" in end(farm).message
     assert end(farm).permanent
 
 

@@ -43,19 +43,19 @@ def test_a_healthy_frame_has_no_flags() -> None:
             even(*CLEAR),
             FlagCode.EMPTY,
             Certainty.HINT,
-            "Frame 7 is empty: every pixel is transparent. In a fade that is right.",
+            "Frame 7 is empty: every pixel is transparent. In a fade this is expected.",
         ),
         (
             even(*BLACK),
             FlagCode.EMPTY,
             Certainty.HINT,
-            "Frame 7 is empty: every pixel is black. In a fade that is right.",
+            "Frame 7 is empty: every pixel is black. In a fade this is expected.",
         ),
         (
             even(0.5, 0.2, 0.1, 1),
             FlagCode.ONE_COLOUR,
             Certainty.HINT,
-            "Frame 7 has one colour only: every pixel is the same.",
+            "Frame 7 has only one colour: every pixel is the same.",
         ),
         (
             dataclasses.replace(picture(), channels=(Channel("R", 0, 1, 0.5, 0.1, 3, 2),)),
@@ -67,8 +67,7 @@ def test_a_healthy_frame_has_no_flags() -> None:
             dataclasses.replace(picture(), magenta=0.31),
             FlagCode.MISSING_TEXTURE,
             Certainty.HINT,
-            "Frame 7 may lack a texture: 31% of it are magenta, which is what a missing one looks "
-            "like.",
+            "Frame 7 may lack a texture: 31% of it is magenta, the colour of a missing texture.",
         ),
     ],
 )

@@ -289,7 +289,7 @@ def test_a_truncated_image_is_named(desk: Desk, suffix: str, part: float) -> Non
     whole = broken.read_bytes()
     broken.write_bytes(whole[: int(part * len(whole))])
     message = refusal(desk.run(f"frame_####.{suffix}"), permanent=True)
-    assert f"frame_0003.{suffix} is damaged or no complete image" in message
+    assert f"frame_0003.{suffix} is damaged or not a complete image" in message
 
 
 def test_images_of_two_sizes_are_refused(desk: Desk) -> None:

@@ -106,7 +106,7 @@ def test_who_hangs_before_its_first_claim_is_noticed(world: World) -> None:
     assert launched(world) != first
     with world.database.read() as connection:
         message = job_rows.row(connection, job).message
-    assert message == "Waits: a runner was not heard of for 5 minutes; another one is started."
+    assert message == "Waiting: a runner was not heard of for 5 minutes; another one is started."
     assert world.claim(launched(world)) is not None
     with world.database.read() as connection:
         assert job_rows.row(connection, job).message == ""

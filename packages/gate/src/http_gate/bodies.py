@@ -119,7 +119,7 @@ async def read_whole(receive: Receive, limit: BodyLimit, take: Callable[[int], N
         raise BusyError("The request took too long to arrive. Try again later.") from None
     values = body.count(b",") + body.count(b"[") + body.count(b"{")
     if values > limit.values or body.count(b":") > limit.names:
-        raise TooLargeError("The request holds more values than it can need.")
+        raise TooLargeError("The request holds more values than it may.")
     return body
 
 

@@ -122,7 +122,7 @@ class Place:
             status = self.status()
             if status is None or not stat.S_ISDIR(status.st_mode):
                 raise
-            raise UnsafePathError(f"A folder stands in the place of {self.path}.") from None
+            raise UnsafePathError(f"There is a folder in the place of {self.path}.") from None
 
     def move_to(self, target: Path) -> None:
         """Rename the file to a path elsewhere on the same disk."""

@@ -212,7 +212,7 @@ class _Asking:
         except httpx.ConnectError:
             _fail(f"Envoy is not running at {self._address}. Start it with: envoy up")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
-            _fail(f"The program at {self._address} does not answer as Envoy does ({error}).")
+            _fail(f"The program at {self._address} is not Envoy ({error}).")
 
     def _token(self, host: str) -> tuple[str, str]:
         """Return the token to show, and why there is none although there is a file."""

@@ -63,14 +63,14 @@ def ticket_url(farm: str, ticket: str, reach: Reach) -> tuple[httpx.URL, bool]:
         told = httpx.URL(ticket)
         url = own.join(told)
     except httpx.InvalidURL as error:
-        raise faulty("The farm gives an invalid address for a file.", may_pass=False) from error
+        raise faulty("The farm gave an invalid address for a file.", may_pass=False) from error
     if told.userinfo:
         # It would be sent as a password, to the farm's own host in place of the access key.
-        raise faulty("The farm gives an invalid address for a file.", may_pass=False)
+        raise faulty("The farm gave an invalid address for a file.", may_pass=False)
     if (url.scheme, url.netloc) == (own.scheme, own.netloc):
         return url, True
     if url.scheme not in ("http", "https") or not url.host:
-        raise faulty("The farm gives an invalid address for a file.", may_pass=False)
+        raise faulty("The farm gave an invalid address for a file.", may_pass=False)
     if reach_of_host(url.host) < reach:
         raise faulty(_closer(url.host, reach_of_host(url.host)), may_pass=False)
     return url, False
@@ -169,12 +169,16 @@ def _has_proxy(url: str) -> bool:
 
 
 def _closer(host: str, found: Reach) -> str:
-    return f"The farm, which is elsewhere, gives an address {_where(found)} for a file ({host})."
+    return (
+        "The farm is on another machine, but it gave an address"
+        f" {_where(found)} for a file ({host})."
+    )
 
 
 def _came_closer(host: str, found: Reach) -> str:
     return (
-        f"The farm was elsewhere, and its name {host} now leads to an address {_where(found)}."
+        f"The farm was on another machine, and its name {host} now leads to an address"
+        f" {_where(found)}."
         " Nothing is sent there. If the farm has moved, restart Envoy."
     )
 

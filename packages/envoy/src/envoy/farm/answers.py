@@ -117,7 +117,7 @@ def refuse_packed(response: httpx.Response) -> None:
     """Raise FarmAnswerError if the body would have to be unpacked."""
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
         where = response.url.path
-        raise faulty(f"The farm's answer to {where} is packed, which was not asked for.")
+        raise faulty(f"The farm's answer to {where} is compressed, which Envoy did not ask for.")
 
 
 @asynccontextmanager
@@ -170,7 +170,7 @@ def check_status(response: httpx.Response, content: bytes) -> None:
     if 200 <= status < 300:
         return
     if status > 599:
-        raise faulty(f"The farm answered {status}, which is no status of HTTP.")
+        raise faulty(f"The farm answered {status}, which is not an HTTP status.")
     if status < 400:
         raise faulty(
             f"The farm answered {status} instead of doing what it was asked. Envoy follows no"
@@ -257,7 +257,7 @@ def read_news(content: bytes, where: str) -> News:
         try:
             jobs.append(bounded(Job.model_validate(row)))
         except ValidationError as error:
-            faults.append(f"The farm tells of a job with a wrong {_fault(error)}.")
+            faults.append(f"The farm sent a job with an invalid {_fault(error)}.")
     gone: list[GoneOutput] = []
     for row in page.gone:
         try:
@@ -265,7 +265,7 @@ def read_news(content: bytes, where: str) -> News:
             if _has_short_path(lost, faults):
                 gone.append(lost)
         except ValidationError as error:
-            faults.append(f"The farm tells of a result that is gone with a wrong {_fault(error)}.")
+            faults.append(f"The farm sent the removal of a result with an invalid {_fault(error)}.")
     return News(
         page.farm_id,
         page.cursor,
@@ -303,17 +303,17 @@ def _has_short_path(output: Output | GoneOutput, faults: list[str]) -> bool:
     """Return whether a path may be compared with patterns: that takes a time that grows with it."""
     size = len(output.path)
     if size > MOST_TEXT:
-        faults.append(f"The farm tells of a result with a path of {size} characters.")
+        faults.append(f"The farm sent a result with a path of {size} characters.")
     return size <= MOST_TEXT
 
 
 def _note(row: JsonValue, fault: str, refused: list[RefusedOutput], faults: list[str]) -> None:
     submission, path = (_text(row, name) for name in ("submission_id", "path"))
     if submission and path:
-        message = f"A result was refused: the farm gives a wrong {fault} for '{path}'."
+        message = f"A result was refused: the farm gave an invalid {fault} for '{path}'."
         refused.append(RefusedOutput(submission, path, message))
     else:
-        faults.append(f"The farm tells of a result with a wrong {fault}.")
+        faults.append(f"The farm sent a result with an invalid {fault}.")
 
 
 def _text(row: JsonValue, field: str) -> str:

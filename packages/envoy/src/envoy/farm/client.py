@@ -374,7 +374,7 @@ class FarmClient:
                 if not page.more:
                     return found
                 if not rows_of(page) or found[-1].path in cursors or len(found) > MOST_ROWS:
-                    raise faulty(f"The farm's list of {what} does not end.")
+                    raise faulty(f"The farm's list of {what} never ends.")
                 cursors.add(found[-1].path)
 
     async def _call(

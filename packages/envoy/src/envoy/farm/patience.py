@@ -91,7 +91,7 @@ class Patience:
 
     def _check_account(self) -> None:
         if self._farm.account != self._account:
-            raise OtherAccountError(f"Sign in as {self._account} to go on with its uploads.")
+            raise OtherAccountError(f"Sign in as {self._account} to continue its uploads.")
 
 
 def sign_in_again(error: FarmAnswerError) -> str:

@@ -21,7 +21,7 @@ class Damage:
             name = repr(str(key)[:80])
             reason = " ".join(str(error).split())[:120]
             self._messages[what, name] = (
-                f"The {what} {name} of Envoy's journal is damaged ({reason}) and is left out."
+                f"The {what} {name} of Envoy's journal is damaged ({reason}) and was left out."
             )
 
     @property

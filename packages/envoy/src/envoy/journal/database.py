@@ -118,8 +118,8 @@ def may_pass(error: BaseException) -> bool:
 def cannot_write(error: BaseException) -> str:
     """Return the message for an error that may pass."""
     return (
-        f"Envoy cannot write its journal ({error}). Make room on the disk of its data folder: it"
-        " goes on by itself."
+        f"Envoy cannot write its journal ({error}). Make room on the disk of its data folder:"
+        " Envoy then continues by itself."
     )
 
 
@@ -138,8 +138,8 @@ class Database:
     def _unusable(self, error: Exception) -> StartError:
         return StartError(
             f"Envoy's journal {self._path} cannot be used ({error}). Restore it from a backup, or"
-            " move it away: Envoy then begins a new one, and forgets what it had not yet"
-            " uploaded or downloaded."
+            " move it away: Envoy then starts a new one and forgets unfinished uploads and"
+            " downloads."
         )
 
     def _open(self, path: Path) -> None:

@@ -51,7 +51,10 @@ class Ending:
     def _watch(self) -> None:
         self._begun.wait()
         if not self._clean.wait(MOST_SECONDS):
-            log.error("Envoy did not end in %.0f s: it ends now, as after a crash.", MOST_SECONDS)
+            log.error(
+                "Envoy did not shut down within %.0f s: it ends now, as after a crash.",
+                MOST_SECONDS,
+            )
             _exit(1)
         # The interpreter itself would wait for all threads, for ever. When none is left this one
         # ends with the process.

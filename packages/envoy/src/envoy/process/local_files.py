@@ -60,7 +60,9 @@ async def file_parts(
                 while left:
                     part = await in_thread(reader.read, min(CHUNK_BYTES, left))
                     if not part:
-                        raise FileChangedError(f"The file {path} became shorter while it was sent.")
+                        raise FileChangedError(
+                            f"The file {path} became shorter while it was being sent."
+                        )
                     limit.reschedule(None)
                     yield part
                     limit.reschedule(asyncio.get_running_loop().time() + STUCK_SECONDS)
@@ -105,9 +107,9 @@ class _Reader:
 def unreadable(path: Path, error: OSError) -> LocalFileError:
     """Return the error for a local file that cannot be read, with one message naming it."""
     if isinstance(error, FileNotFoundError):
-        return LocalFileError(f"The file {path} is gone. Put it back and submit again.")
+        return LocalFileError(f"The file {path} no longer exists. Put it back and submit again.")
     if isinstance(error, NotRegularError):
-        return LocalFileError(f"{path} is not a regular file any more. Submit again.")
+        return LocalFileError(f"{path} is no longer a regular file. Submit again.")
     reason = error.strerror or str(error)
     return LocalFileError(f"The file {path} cannot be read ({reason}).")
 

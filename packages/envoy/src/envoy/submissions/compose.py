@@ -151,7 +151,7 @@ def _job(job: JobBody, shared: Params, project: str, where: str, errors: Errors)
             refuse("path", str(error))
     instances = _instances(given.get("instances"))
     if instances is None:
-        refuse("instances", f"{given['instances']!r} is not a whole number of 0 or more.")
+        refuse("instances", f"{given['instances']!r} is not a whole number, 0 or more.")
     machine_type = given.get("machine_type") or ""
     if not isinstance(machine_type, str):
         refuse("machine_type", f"{machine_type!r} is not the id of a machine type.")
@@ -164,7 +164,7 @@ def _job(job: JobBody, shared: Params, project: str, where: str, errors: Errors)
         refuse("credits_budget", str(error))
     plugins = _plugins(given.get("plugins"))
     if plugins is None:
-        refuse("plugins", "Plugins are a list of short codes, such as 'hou_redshift:2.6.38'.")
+        refuse("plugins", "Plug-ins must be a list of short codes, such as 'hou_redshift:2.6.38'.")
     if sum(map(len, errors.values())) > before:
         return None
     try:
@@ -242,7 +242,7 @@ def _budget(value: JsonValue) -> Budget | None:
     except (TypeError, ValueError):
         actions = ", ".join(BudgetAction)
         raise ValueError(
-            f"A budget has a value, a number of credits, and an action: {actions}."
+            f"A budget needs a value, which is a number of credits, and an action: {actions}."
         ) from None
 
 

@@ -36,8 +36,8 @@ def watches_of(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Wa
         found.append(Watch(pattern, folder, real))
         if size > MOST_INSTRUCTIONS:
             message = (
-                "The patterns of the watches are too large together. Use fewer or simpler ones, or"
-                " share the jobs out among several submissions."
+                "Together, the patterns of the watches are too large. Use fewer or simpler ones, or"
+                " split the jobs over several submissions."
             )
             errors.setdefault("watch_files", []).append(message)
             break  # The others would only take time.
@@ -46,7 +46,7 @@ def watches_of(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Wa
     if not local_root:
         return ()
     if not Path(local_root).is_absolute():
-        message = f"'{local_root}' is not an absolute folder of this machine."
+        message = f"'{local_root}' is not an absolute path of this machine."
         errors.setdefault("local_root", []).append(message)
         return ()
     name = params.output_folder_name or output_folder.rpartition("/")[2]
@@ -69,9 +69,9 @@ def _real_folder(folder: str, local_root: str) -> str:
         ValueError: it is none, or lies in the project's folder and leads out. ``str()`` says so.
     """
     if not Path(folder).is_absolute():
-        raise ValueError(f"'{folder}' is not an absolute folder of this machine.")
+        raise ValueError(f"'{folder}' is not an absolute path of this machine.")
     if "\0" in folder or "\0" in local_root:
-        raise ValueError("It contains the character NUL.")
+        raise ValueError("It contains a NUL character.")
     real = os.path.realpath(folder)
     root = os.path.realpath(local_root) if local_root else ""
     if not root or Path(real).is_relative_to(root) or not _passes(folder, root, set()):

@@ -117,7 +117,7 @@ def _scan_group(
         return
     root = Path(group.local_root)
     if not root.is_absolute() or "\0" in group.local_root:
-        refuse("localRoot", f"'{group.local_root}' is not an absolute folder of this machine.")
+        refuse("localRoot", f"'{group.local_root}' is not an absolute path of this machine.")
         return
     if not root.is_dir():
         refuse("localRoot", f"The folder {root} does not exist.")
@@ -226,7 +226,7 @@ class _Look:
         if stat.S_ISDIR(status.st_mode):
             if real in parents:
                 raise _NotTakenError(
-                    f"The link {entry.path} was skipped: it leads back to a folder above it."
+                    f"The link {entry.path} was skipped: it points back to a folder above it."
                 )
             self._linked += 1
             if self._linked > MOST_LINKED_FOLDERS:
@@ -254,15 +254,16 @@ class _Look:
             _NotTakenError: it lies in none.
         """
         if special := _special(real):
-            raise _NotTakenError(f"{path} is not taken: {special} holds no ordinary files.")
+            raise _NotTakenError(f"{path} is not uploaded: {special} holds no ordinary files.")
         for folder in self.folders:
             if real == folder or real.startswith(
                 folder if folder[-1] == os.sep else folder + os.sep
             ):
                 return folder
         raise _NotTakenError(
-            f"{path} leads to {real}, which is outside of the project, and is not taken. Add the"
-            f" folder that it is in by itself: add_files('{os.path.dirname(real)}', ...)."
+            f"{path} leads to {real}, which is outside the project, so it is not uploaded. Add"
+            " its folder as well:"
+            f" add_files('{os.path.dirname(real)}', ...)."
         )
 
 

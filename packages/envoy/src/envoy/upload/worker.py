@@ -144,4 +144,4 @@ class Uploader:
 
 def _waits_for(farm: str) -> str:
     name = "of this machine" if farm == EMBEDDED else f"at {farm}"
-    return f"This is for the farm {name}, and waits until Envoy works with that one again."
+    return f"This is for the farm {name} and waits until Envoy works with that farm again."

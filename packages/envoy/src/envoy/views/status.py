@@ -57,7 +57,7 @@ class Status:
     def _project(self, name: str) -> ProjectStatus:
         entries = self._journal.submissions.of_project(name)
         if not entries:
-            message = "This Envoy has not uploaded or submitted a project of this name."
+            message = "This Envoy has not uploaded or submitted a project with this name."
             return ProjectStatus(state="Unknown", message=message)
         latest = entries[0]
         state, message = _PUBLISHED.get(latest.state, ("Failed", latest.message))

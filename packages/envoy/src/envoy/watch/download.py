@@ -278,13 +278,17 @@ def _refused(download: Download, error: Exception) -> str:
 
 def _cannot_write(folder: str, error: OSError) -> str:
     if error.errno in _FULL:
-        return f"The disk of {folder} is full. Make room: the downloads go on by themselves."
+        return f"The disk of {folder} is full. Make room: the downloads continue by themselves."
     if isinstance(error, FolderExchangedError):
         return (
-            f"Nothing is written to {folder}: {error.filename} is a symbolic link now, and was none"
-            " when the job was submitted. Put the folder back, and the downloads go on by"
-            " themselves; or submit again, if the results are to go where the link leads."
+            f"Nothing is written to {folder}: {error.filename} is now a symbolic link, which it"
+            " was not when the job was submitted. Put the folder back and the downloads"
+            " continue by themselves, or submit again if the results should go where the link"
+            " points."
+            ""
         )
     reason = error.strerror or str(error)
     name = f" {error.filename}" if error.filename else ""
-    return f"Cannot write to {folder} ({reason}{name}). The downloads go on once that is possible."
+    return (
+        f"Cannot write to {folder} ({reason}{name}). The downloads continue once that is possible."
+    )

@@ -102,7 +102,7 @@ class Follower:
         took = asyncio.get_running_loop().time() - began
         if said and news.cursor <= cursor:
             self._still += 1
-            self._waiting.tell("feed", "The farm sends the same news again and again.")
+            self._waiting.tell("feed", "The farm keeps sending the same changes.")
             await self._waiting.pause(max(QUICK_SECONDS, farm_pause_seconds(self._still)))
             return
         self._still = 0

@@ -66,7 +66,7 @@ def in_place_mtime(download: Download) -> int | None:
     with place:
         status = place.status()
         if status is not None and stat.S_ISDIR(status.st_mode):
-            raise UnsafePathError(f"A folder stands in the place of {place.path}.")
+            raise UnsafePathError(f"There is a folder in the place of {place.path}.")
         # A link or a device is not what is wanted, wherever it leads: it is replaced.
         if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != download.size:
             return None
@@ -110,7 +110,7 @@ class PartFile:
         with self._lock:
             self._size += len(part)
             if self._size > self._download.size:
-                raise CorruptDownloadError(f"Too many bytes came for {self._place.path}.")
+                raise CorruptDownloadError(f"{self._place.path} is larger than the farm announced.")
             self._hasher.update(part)
             left = memoryview(part)
             while left:
@@ -127,7 +127,7 @@ class PartFile:
 
     def _finish(self) -> int:
         if self._size != self._download.size or self._hasher.hexdigest() != self._download.hash:
-            raise CorruptDownloadError(f"The bytes that came for {self._place.path} are damaged.")
+            raise CorruptDownloadError(f"{self._place.path} arrived damaged.")
         os.fsync(self._descriptor)
         mtime_ns = os.fstat(self._descriptor).st_mtime_ns
         # The folder may have been moved away meanwhile, and a file in it would not be found.

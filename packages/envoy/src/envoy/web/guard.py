@@ -75,7 +75,7 @@ class Guard:
             await refusal(scope, receive, send)
             return
         if scope["method"] in _CHANGES and not _is_json(headers):
-            message = "Changes are sent as JSON: set Content-Type to application/json."
+            message = "Send changes as JSON: set Content-Type to application/json."
             await _refuse(415, ErrorCode.INVALID_REQUEST, message)(scope, receive, send)
             return
         limit = LARGE.get(scope["path"], SMALL)
@@ -103,7 +103,7 @@ class Guard:
         elif any(origin != f"http://{hosts[0]}" for origin in headers.getlist("origin")) or any(
             site not in _SITES for site in headers.getlist("sec-fetch-site")
         ):
-            message = "Web pages of other sites may not use Envoy."
+            message = "Web pages of other sites are not allowed to use Envoy."
         else:
             return None
         return _refuse(403, ErrorCode.FORBIDDEN, message)

@@ -26,7 +26,7 @@ def check_amount(amount: Decimal, field: str) -> None:
     elif not -MOST_CREDITS <= amount <= MOST_CREDITS:
         wrong = f"At most {MOST_CREDITS} credits at a time."
     elif to_credits(to_micros(amount)) != amount:
-        wrong = "A credit has six decimals, and no more."
+        wrong = "Credits have at most six decimals."
     if wrong:
         raise InvalidRequestError({field: [wrong]})
 
@@ -35,7 +35,9 @@ def check_movement(amount: Decimal, field: str) -> None:
     """Refuse an amount that cannot be moved, and 0. Raises InvalidRequestError."""
     check_amount(amount, field)
     if amount == 0:
-        raise InvalidRequestError({field: ["Give more than 0, or less to take credits."]})
+        raise InvalidRequestError(
+            {field: ["Give a positive number, or a negative one to take credits."]}
+        )
 
 
 def grant(
@@ -52,7 +54,9 @@ def grant(
     name = f"grant:{account_id}:{reference}" if reference else f"grant:{uuid4().hex}"
     if reference and (known := ledger.movement(connection, account_id, name)) is not None:
         if (known.amount_micros, known.reason) != (to_micros(credits), reason):
-            raise ConflictError(f"The reference '{reference}' is that of another movement.")
+            raise ConflictError(
+                f"The reference '{reference}' was already used for another movement."
+            )
         return
     ledger.post(
         connection,

@@ -26,7 +26,7 @@ def set_plan(connection: Connection, plan: Plan) -> None:
     if not name.strip() or name != name.strip() or len(name) > _LONGEST_NAME:
         errors["name"] = [f"A plan needs a name of at most {_LONGEST_NAME} characters."]
     elif not name.isprintable() or "/" in name:
-        errors["name"] = ["A plan's name has neither control characters nor '/'."]
+        errors["name"] = ["A plan's name must not contain control characters or '/'."]
     limits = {
         "job_throughput_limit": plan.job_throughput_limit,
         "max_throughput": plan.max_throughput,
@@ -65,7 +65,8 @@ def remove_plan(connection: Connection, name: str) -> None:
     count = rows.users(connection).get(name, 0)
     if count:
         raise ConflictError(
-            f"'{name}' is the plan of {count} user{'s' * (count > 1)}: give them another one first."
+            f"'{name}' is the plan of {count} user{'s' * (count > 1)}: give them another plan"
+            " first."
         )
     rows.remove(connection, name)
 

@@ -37,7 +37,7 @@ def create(database: Database, new: NewUser) -> Created:
     address = credentials.check_new(new.email, new.password)
     check_amount(new.credits, "credits")
     if new.credits < 0:
-        raise InvalidRequestError({"credits": [f"{new.credits} is less than nothing."]})
+        raise InvalidRequestError({"credits": [f"{new.credits} is less than 0."]})
     password_hash = None if new.password is None else credentials.hash_password(new.password)
     key, now = credentials.new_secret(credentials.KEY_PREFIX), datetime.now(UTC)
     with database.write() as connection:

@@ -104,7 +104,7 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
     told = str(error.orig).lower()
     if "disk is full" in told or "no space left" in told:
         logger.error("the database cannot write: %s", error.orig)
-        message = "The farm's disk is full. It goes on when there is room."
+        message = "The farm's disk is full. It continues when there is space."
         return answer(ErrorCode.STORAGE_FULL, message)
     if _is_away(error, told):
         logger.error("the database does not answer: %s", error.orig)
@@ -127,4 +127,4 @@ async def _gone(_request: Request, _error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     logger.exception("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-    return answer(ErrorCode.INTERNAL, "The farm has made a mistake; its log says more.")
+    return answer(ErrorCode.INTERNAL, "The farm failed unexpectedly; its log says more.")

@@ -86,7 +86,7 @@ def caller(context: Context, secret: str) -> Caller:
 def _known(connection: Connection, secret: str, now: datetime) -> Caller:
     found = runners.caller(connection, hash_secret(secret), now)
     if found is None:
-        raise NotAuthenticatedError("The runner's token is not valid any more.")
+        raise NotAuthenticatedError("The runner's token is no longer valid.")
     return found
 
 
@@ -236,7 +236,7 @@ async def _put_blob(request: Request) -> Response:
     caller = await run_in_threadpool(call.caller)
     blob_hash = _blob_hash(request)
     if caller.claim is None:  # Only who holds one can have results.
-        raise ClaimLostError("This runner holds no claim: what it rendered is not wanted.")
+        raise ClaimLostError("This runner holds no claim, so its results are not accepted.")
     await transfer.receive(call.context, caller.job.account_id, blob_hash, request, _no_quota)
     return Response(status_code=201)
 

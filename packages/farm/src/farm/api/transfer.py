@@ -42,7 +42,7 @@ async def receive(
     known(request.scope)
     size = announced(request.scope)
     if size is None:
-        raise InvalidRequestError({"Content-Length": ["Say how many bytes are coming."]})
+        raise InvalidRequestError({"Content-Length": ["Say how many bytes the body has."]})
 
     def look() -> tuple[int | None, Quota | None]:
         with context.database.read() as connection:

@@ -66,7 +66,9 @@ def patch_user(context: InContext, admin: Admin, email: Name, change: UserChange
     with context.database.write() as connection:
         account = credentials.known(connection, email)
         if account.id == admin.id and (change.role is not None or change.active is not None):
-            raise ConflictError("Nobody changes the own role or access: ask another administrator.")
+            raise ConflictError(
+                "You cannot change your own role or access: ask another administrator."
+            )
         limits.change_user(connection, account, change)
         described = _described(connection, email)
     context.notify()
@@ -92,7 +94,7 @@ def post_credits(context: InContext, _admin: Admin, email: Name, move: CreditMov
     """Give credits to a user, or take them."""
     check_movement(move.credits, "credits")
     if not move.reason.strip():
-        raise InvalidRequestError({"reason": ["Say why: the user reads it in the history."]})
+        raise InvalidRequestError({"reason": ["Give a reason: the user reads it in the history."]})
     with context.database.write() as connection:
         account = credentials.known(connection, email)
         grant(connection, account.id, move.credits, move.reason.strip(), move.reference)

@@ -169,7 +169,9 @@ def require_own_kind(kinds: Mapping[str, bool], cpu: str | None, gpu: str | None
         if wanted and wanted not in known:
             there = ", ".join(f"'{each}'" for each in known) or "none"
             kind = "GPU" if with_gpu else "CPU"
-            errors[name] = [f"'{wanted}' is no {kind} machine type here; there is {there}."]
+            errors[name] = [
+                f"'{wanted}' is not a {kind} machine type of this farm, which has {there}."
+            ]
     if errors:
         raise InvalidRequestError(errors)
 

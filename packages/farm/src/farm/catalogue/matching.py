@@ -30,7 +30,7 @@ def find_version(catalogue: Catalogue, spec: JobSpec) -> Match:
         if there:
             known = f"It has {', '.join(there)}. {problem}".rstrip()
         else:
-            known = problem or catalogue.missing or "No machine of it has this product."
+            known = problem or catalogue.missing or "None of its machines has this product."
         raise ValueError(f"This farm has no {spec.app}{asked}. {known}")
     return match
 

@@ -72,7 +72,7 @@ def announced_machines(data_dir: Path | None) -> Sequence[AnnouncedMachines]:
     """Return the machine types of the farm that works on the data folder; none is an error."""
     announced = Announcement.read(farm_folder(data_dir))
     if announced is None:
-        fail("The farm does not run: only then its machine types are known.")
+        fail("The farm is not running: its machine types are known only while it runs.")
     return announced.machines
 
 
@@ -164,7 +164,7 @@ def size_of(text: str | None, option: str) -> int | None:
     try:
         return int(_SIZE.validate_python(text))
     except ValidationError:
-        fail(f"{option}: '{text}' is not a size: give one such as 500GB, or 0 for no number.")
+        fail(f"{option}: '{text}' is not a size: write one such as 500GB, or 0 for no limit.")
 
 
 def size_shown(size: int) -> str:

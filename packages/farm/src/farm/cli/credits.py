@@ -84,7 +84,7 @@ def move(
     amount: Annotated[str, typer.Argument(help="Credits to give; negative: to take.")],
     reason: Annotated[str, typer.Option(help="Why; its user reads it in the history.")],
     reference: Annotated[
-        str | None, typer.Option(help="A name of your own; the same again moves nothing more.")
+        str | None, typer.Option(help="A name of your own; used again, it moves nothing.")
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,

@@ -47,9 +47,9 @@ _WHO = "the farm's administrator"
 @jobs.command("list")
 def list_jobs(
     user: Annotated[str | None, typer.Option("--user", help="Only this user's (email).")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Those that have ended, too.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Show finished jobs, too.")] = False,
     as_json: AsJson = False,
-    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="How many at most.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="Most jobs to show.")] = 1000,
     data_dir: DataDir = None,
 ) -> None:
     """Show the jobs of all users, newest first."""
@@ -64,7 +64,11 @@ def list_jobs(
         print_json([asdict(line) for line in lines])
         return
     if not lines:
-        say("There are no jobs." if all_ else "No job waits or runs. --all shows those that did.")
+        say(
+            "There are no jobs."
+            if all_
+            else "No jobs are waiting or running. --all shows finished ones, too."
+        )
         return
     print_table(
         ("Job", "User", "Project", "Name", "State", "Priority", "Runners", "Frames"),
@@ -178,9 +182,9 @@ def _action(action: Action, about: str) -> None:
 _action(Action.STOP, "Stop: kill what runs.")
 _action(Action.SUSPEND, "Suspend: let running frames finish, start no others.")
 _action(Action.RESUME, "Resume what was suspended.")
-_action(Action.RETRY, "Put failed frames back; without --user, what was stopped goes on, too.")
-_action(Action.RETRY_ALL, "Render every frame anew.")
-_action(Action.RESTART_UNSTARTED, "Render the frames that were never begun, and no others.")
+_action(Action.RETRY, "Render failed frames again; without --user, stopped jobs continue as well.")
+_action(Action.RETRY_ALL, "Render every frame again.")
+_action(Action.RESTART_UNSTARTED, "Render only the frames that were never started.")
 
 
 @jobs.command("change")
@@ -214,7 +218,7 @@ def _apply(
     what: Callable[[Database, list[str]], None],
 ) -> None:
     if sum(each is not None for each in (job, submission, user)) != 1:
-        fail("Name either one job, or --submission, or --user.")
+        fail("Name one job, or use --submission or --user.")
     with opened(data_dir) as database:
         with database.read() as connection:
             chosen = _chosen(connection, job, submission, user, states)

@@ -45,7 +45,7 @@ PasswordStdin = Annotated[
 def add(
     email: Email,
     credits: Annotated[str, typer.Option(help="Credits to start with.")] = "0",
-    plan: Annotated[str, typer.Option(help="One of farm plans list.")] = STANDARD,
+    plan: Annotated[str, typer.Option(help="A plan of `farm plans list`.")] = STANDARD,
     role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.ARTIST,
     password_stdin: PasswordStdin = False,
     as_json: AsJson = False,
@@ -75,7 +75,7 @@ def list_users(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         print_json(found)
         return
     if not found:
-        say("There are no users. farm users add makes one.")
+        say("There are no users. Add one with: farm users add")
         return
     print_table(
         (
@@ -140,7 +140,7 @@ def show(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> Non
 @users.command("plan")
 def plan(
     email: Email,
-    name: Annotated[str, typer.Argument(help="One of farm plans list.")],
+    name: Annotated[str, typer.Argument(help="A plan of `farm plans list`.")],
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -178,8 +178,12 @@ def emails(
 @users.command("machine")
 def machine(
     email: Email,
-    cpu: Annotated[str | None, typer.Option(help="Id of a machine type; '' takes it back.")] = None,
-    gpu: Annotated[str | None, typer.Option(help="Id of one that has a GPU, likewise.")] = None,
+    cpu: Annotated[
+        str | None, typer.Option(help="Id of a machine type; '' for the farm's default.")
+    ] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="Id of a machine type with a GPU; '' for the farm's default.")
+    ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -226,7 +230,7 @@ def password(
         credentials.reset_password(database, email, new)
         with database.read() as connection:
             user = describe(connection, account_of(connection, email))
-    _tell(user, as_json, f"{user.email} has a new password, and no access key any more.")
+    _tell(user, as_json, f"{user.email} has a new password. All access keys were withdrawn.")
 
 
 @users.command("rotate-key")

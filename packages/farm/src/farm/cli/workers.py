@@ -67,7 +67,7 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
     for name, count in slots.items():
         say(f"{name}: {in_use[name]} of {count} slots in use.")
     if not slots:
-        say("The farm does not run.")
+        say("The farm is not running.")
     _print_runners(lines)
     if found:
         print_table(
@@ -87,7 +87,7 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
             ("Host", *(name.replace("_", " ").capitalize() for name in HostLimits.model_fields)),
             ((host, *(str(value) for _, value in each)) for host, each in held.items()),
         )
-        say("Nothing exceeds a limit that the kernel holds; what exceeds a watched one is ended.")
+        say("The kernel enforces its limits; a renderer that exceeds a watched limit is stopped.")
 
 
 @workers.command("slots")
@@ -117,7 +117,7 @@ def set_slots(
 
 def _print_runners(lines: list[WorkerLine]) -> None:
     if not lines:
-        say("No runner lives.")
+        say("No runners are alive.")
         return
     print_table(
         ("Runner", "Host", "Machine", "User", "Job", "Since", "Claim", "Frame", "Frames done"),

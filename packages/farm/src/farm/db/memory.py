@@ -52,7 +52,7 @@ class Memory(BaseModel):
             raise CannotOpenDatabaseError(f"{path} cannot be read: {error.strerror}.") from error
         except (ValueError, ValidationError) as error:
             raise CannotOpenDatabaseError(
-                f"{path} is damaged: it tells which database is this farm's. Restore it from a"
+                f"{path} is damaged. It says which database is this farm's. Restore it from a"
                 " backup, or remove it if you are sure of FARM_DATABASE_URL."
             ) from error
 

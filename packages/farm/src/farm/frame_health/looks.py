@@ -41,15 +41,17 @@ def flags(frame: int, image: ImageStatistics) -> list[FrameFlag]:
         text = f"Frame {frame} is damaged: it has {amount} values among its colours."
         found.append(_flag(frame, FlagCode.NON_FINITE, Certainty.CERTAIN, text))
     elif image.emptiness:
-        text = f"Frame {frame} is empty: every pixel is {image.emptiness}. In a fade that is right."
+        text = (
+            f"Frame {frame} is empty: every pixel is {image.emptiness}. In a fade this is expected."
+        )
         found.append(_flag(frame, FlagCode.EMPTY, Certainty.HINT, text))
     elif all(each.is_even for each in image.channels):
-        text = f"Frame {frame} has one colour only: every pixel is the same."
+        text = f"Frame {frame} has only one colour: every pixel is the same."
         found.append(_flag(frame, FlagCode.ONE_COLOUR, Certainty.HINT, text))
     if image.magenta >= _MAGENTA_SHARE:
         text = (
-            f"Frame {frame} may lack a texture: {image.magenta:.0%} of it are magenta, which is "
-            "what a missing one looks like."
+            f"Frame {frame} may lack a texture: {image.magenta:.0%} of it is magenta, the colour"
+            " of a missing texture."
         )
         found.append(_flag(frame, FlagCode.MISSING_TEXTURE, Certainty.HINT, text))
     return found

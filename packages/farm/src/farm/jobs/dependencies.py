@@ -93,7 +93,7 @@ def review(nodes: Iterable[Node]) -> list[Review]:
                 continue
             said = NOTHING
             if waits_for:
-                said = Said(f"Waits for {_names(waits_for)}.", JobReason.JOBS)
+                said = Said(f"Waiting for {_names(waits_for)}.", JobReason.JOBS)
             event = Event.DEPENDENCY_WAITS if waits_for else Event.DEPENDENCIES_MET
         states[job_id] = next_state(node.state, event)
         if states[job_id] is not node.state or said != node.said:

@@ -152,15 +152,15 @@ def parse_frames(text: str) -> Frames:
     ranges = [_parse_part(part) for part in text.split(",")]
     if sum(len(each) for each in ranges) > MAX_FRAMES:
         raise FrameSpecError(
-            f"More than {MAX_FRAMES} frames are asked for: share them out among several jobs."
+            f"The job asks for more than {MAX_FRAMES} frames: split them over several jobs."
         )
     pieces = count()
     each_once = (run for run, _ in zip(_each_once(ranges), pieces, strict=False))
     runs = tuple(islice(_joined(each_once), MAX_RANGES + 1))
     if len(runs) > MAX_RANGES:
         error = FrameSpecError(
-            f"The frames come to more than {MAX_RANGES} separate ranges: write ranges that do not"
-            " overlap, or share them out among several jobs."
+            f"The frames make up more than {MAX_RANGES} separate ranges: write ranges that do not"
+            " overlap, or split them over several jobs."
         )
         error.pieces = next(pieces)
         raise error
@@ -209,7 +209,7 @@ def _parse_part(part: str) -> range:
     except ValueError:  # int() refuses thousands of digits
         numbers = []
     if len(numbers) != len(words):
-        raise FrameSpecError(f"{shown} is not a frame range: only whole numbers may stand in it.")
+        raise FrameSpecError(f"{shown} is not a frame range: write whole numbers only.")
     start = numbers[0]
     end = numbers[1] if len(numbers) > 1 else start
     step = numbers[2] if len(numbers) > 2 else 1
@@ -218,7 +218,7 @@ def _parse_part(part: str) -> range:
     if step == 0:
         raise FrameSpecError(f"{shown}: the step must not be 0.")
     if (end - start) * step < 0:
-        raise FrameSpecError(f"{shown}: a step of {step} never leads from {start} to {end}.")
+        raise FrameSpecError(f"{shown}: a step of {step} never gets from {start} to {end}.")
     return range(start, end + (1 if step > 0 else -1), step)
 
 

@@ -27,12 +27,12 @@ WAITS = frozenset(
 
 def no_runner(why: str) -> Said:
     """No runner could be started."""
-    return Said(f"Waits: {why}", JobReason.RUNNER)
+    return Said(f"Waiting: {why}", JobReason.RUNNER)
 
 
 def another_machine(why: str) -> Said:
     """A machine is not fit for the job."""
-    return Said(f"Waits for another machine: {why}.", JobReason.OTHER_MACHINE)
+    return Said(f"Waiting for another machine: {why}.", JobReason.OTHER_MACHINE)
 
 
 def no_licence(why: str, until: datetime, *, others: bool) -> Said:
@@ -43,9 +43,9 @@ def no_licence(why: str, until: datetime, *, others: bool) -> Said:
         until: when the next try is.
         others: of the job's renderers have one.
     """
-    what, reason = "Waits for a licence.", JobReason.LICENCE
+    what, reason = "Waiting for a licence.", JobReason.LICENCE
     if others:
-        what, reason = "Waits for another licence.", JobReason.OTHER_LICENCE
+        what, reason = "Waiting for another licence.", JobReason.OTHER_LICENCE
     return Said(f"{what} {why.rstrip('.')}. Next try at {until:%H:%M:%S} UTC.", reason)
 
 

@@ -33,7 +33,7 @@ def owned(data_dir: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         raise StartError(
-            f"Another farm works on {data_dir} ({_who(data_dir)}). "
+            f"Another farm is using {data_dir} ({_who(data_dir)}). "
             "Stop it first, or give this one a folder of its own with --data-dir."
         ) from None
     except OSError as error:
@@ -61,7 +61,7 @@ def open_own(data_dir: Path, url: str | None, *, new_folder: bool) -> Database:
         if not database.own():
             database.close()
             raise StartError(
-                "Another farm works on the database of FARM_DATABASE_URL. "
+                "Another farm is using the database of FARM_DATABASE_URL. "
                 "Stop it first, or give this one a database of its own."
             )
         # Only now: a farm that works must not see its tables change.

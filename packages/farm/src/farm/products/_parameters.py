@@ -89,16 +89,16 @@ class Parameter:
 
     def _bound(self, number: int | float) -> int | float:
         if self.minimum is not None and number < self.minimum:
-            raise ValueError(f"{number} is too small: the least is {self.minimum}.")
+            raise ValueError(f"{number} is too small: the minimum is {self.minimum}.")
         if self.least is not None and 0 < number < self.least:
-            raise ValueError(f"{number} is too small: the least is {self.least}, or 0 for none.")
+            raise ValueError(f"{number} is too small: the minimum is {self.least}, or 0 for none.")
         if self.maximum is not None and number > self.maximum:
-            raise ValueError(f"{number} is too large: the most is {self.maximum}.")
+            raise ValueError(f"{number} is too large: the maximum is {self.maximum}.")
         return number
 
     def _match(self, text: str) -> str:
         if self.pattern and not re.fullmatch(self.pattern, text):
-            raise ValueError(f"'{_short(text)}' is not possible. {self.message}")
+            raise ValueError(f"'{_short(text)}' is not a valid value. {self.message}")
         return text
 
     def _choose(self, text: str) -> str:
@@ -112,7 +112,9 @@ class Parameter:
             return self.aliases[folded]
         allowed = ", ".join(choice for choice in self.choices if choice)
         why = self.refused.get(folded, "")
-        raise ValueError(f"'{_short(text)}' is not possible. {why}{' ' * bool(why)}Use {allowed}.")
+        raise ValueError(
+            f"'{_short(text)}' is not a valid value. {why}{' ' * bool(why)}Use {allowed}."
+        )
 
 
 @dataclass(frozen=True)
@@ -165,12 +167,12 @@ def _parse_structure(value: JsonValue, kind: Literal["list", "object"]) -> JsonV
     if not fits:
         raise ValueError(f"'{_short(value)}' is not {wanted}.")
     if isinstance(value, list) and len(value) > _MOST_ITEMS:
-        raise ValueError(f"It has {len(value)} texts, and the most is {_MOST_ITEMS}.")
+        raise ValueError(f"It has {len(value)} items; the maximum is {_MOST_ITEMS}.")
     if isinstance(value, list) and any(len(str(each)) > LONGEST_TEXT for each in value):
-        raise ValueError(f"One of its texts has more than {LONGEST_TEXT} characters.")
+        raise ValueError(f"One of its items has more than {LONGEST_TEXT} characters.")
     size = len(json.dumps(value))
     if size > _MAX_STRUCTURE:
-        raise ValueError(f"It is too long: {size} bytes as JSON, and the most is {_MAX_STRUCTURE}.")
+        raise ValueError(f"It is too long: {size} bytes as JSON; the maximum is {_MAX_STRUCTURE}.")
     return value
 
 
@@ -203,7 +205,7 @@ def _parse_rate(value: JsonValue) -> str:
     text = str(value)[:LONGEST_TEXT].strip()
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,20})?)(?:[/:]([0-9]{1,9}))?", text)
     if match is None or isinstance(value, bool):
-        raise ValueError(f"'{_short(value)}' is no frame rate: write 24, 12.5 or 24000/1001.")
+        raise ValueError(f"'{_short(value)}' is not a frame rate: write 24, 12.5 or 24000/1001.")
     divisor = int(match[2] or 1)
     rate = Fraction(match[1]) / divisor if divisor else Fraction(0)
     if match[2] is None:
@@ -225,9 +227,9 @@ def _parse_text(value: JsonValue, longest: int) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**15 else None
     if not isinstance(value, str):
-        raise ValueError("It must be a text.")  # noqa: TRY004 - one error type for all values
+        raise ValueError("It must be text.")  # noqa: TRY004 - one error type for all values
     if len(value) > longest:
-        raise ValueError(f"It has {len(value)} characters, and the most is {longest}.")
+        raise ValueError(f"It has {len(value)} characters; the maximum is {longest}.")
     if any(not character.isprintable() and character != " " for character in value):
         raise ValueError("It contains control characters or characters that are not valid text.")
     return value

@@ -172,7 +172,7 @@ class Template:
                 errors[parameter.name] = [str(error)]
         for name, other in self.needs.items():
             if name not in errors and other not in errors and values[name] and not values[other]:
-                errors[name] = [f"{name} only makes sense with {other}: set that as well."]
+                errors[name] = [f"{name} only makes sense with {other}: set it as well."]
         for name, (other, limits) in self.most.items():
             limit = limits.get(str(values[other]))
             number = values[name]
@@ -283,8 +283,7 @@ class Template:
         if self.whole and count > MOST_WHOLE:
             return (
                 f"{self.app} {self.operation} takes at most {MOST_WHOLE} frames, since one machine"
-                f" does all of them in one go, and these are {count}: share them out among several"
-                " jobs."
+                f" does all of them in one go, and these are {count}: split them over several jobs."
             )
         if not self.single_range or count < 2:
             return ""

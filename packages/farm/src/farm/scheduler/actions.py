@@ -162,7 +162,8 @@ def act(
     over = row.state in (JobState.FAILED, JobState.STOPPED)
     if action is Action.RESTART_UNSTARTED and over and not able:
         raise ConflictError(
-            f"Every frame of '{row.name}' was begun that is not done; retry renders these again."
+            f"'{row.name}' has no frame that was never started. Retry renders its failed frames"
+            " again."
         )
 
 

@@ -24,7 +24,7 @@ def expire_silent(connection: Connection, now: datetime) -> int:
     silent = rows.silent_claims(connection, now)
     for each in silent:
         row = job_rows.row(connection, each.job_id)
-        end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner fell silent.", now)
+        end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner stopped responding.", now)
     return len(silent)
 
 

@@ -91,7 +91,7 @@ def claim(
     elif row.state not in writer.AT_WORK:
         reason = f"The job is {row.state}."
     elif runner.yielding:
-        reason = "It makes room for another job."
+        reason = "It makes way for another job."
     elif progress.claimable <= 0:
         reason = "No frame waits."
     elif not is_first and trust.wastes_claims(connection, caller):
@@ -271,8 +271,8 @@ def _check_others(connection: Connection, row: JobRow, produced: list[OutputFile
         path, other = taken
         name = path.removeprefix(f"{row.output_folder}/")
         raise ConflictError(
-            f"The job '{other}' of this submission has written '{name}' already. Let the scenes"
-            " name different files, or submit the jobs one by one."
+            f"The job '{other}' of this submission has already written '{name}'. Use different"
+            " file names in the scenes, or submit the jobs one at a time."
         )
 
 

@@ -46,7 +46,9 @@ def set_slots(
     """
     if machine_type not in configured:
         known = ", ".join(configured)
-        raise InvalidRequestError({"machine_type": [f"'{machine_type}' is none of: {known}."]})
+        raise InvalidRequestError(
+            {"machine_type": [f"There is no machine type '{machine_type}'. There are: {known}."]}
+        )
     before = capacity.slots(connection, configured)
     capacity.set_slots(connection, machine_type, count)
     after = capacity.slots(connection, configured)

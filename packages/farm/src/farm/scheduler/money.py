@@ -61,11 +61,11 @@ def review(database: Database, now: datetime, *, disk: bool = True) -> None:
 
 
 _MESSAGES = {
-    FOR_CREDITS: "Suspended: the account has no credits left. It goes on after a top-up.",
+    FOR_CREDITS: "Suspended: the account has no credits left. It continues after a top-up.",
     DISABLED: "Suspended: the account is disabled.",
-    FOR_STORAGE: "Suspended: the account stores as much as its plan allows. It goes on when there "
-    "is room, or with a larger plan.",
-    FOR_DISK: "Suspended: the farm's disk is full. It goes on when there is room.",
+    FOR_STORAGE: "Suspended: the account stores as much as its plan allows. It continues when there"
+    " is space, or with a larger plan.",
+    FOR_DISK: "Suspended: the farm's disk is full. It continues when there is space.",
 }
 
 

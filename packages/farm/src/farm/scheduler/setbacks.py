@@ -61,7 +61,7 @@ def _wait_for_another(connection: Connection, job: JobRow, reason: str, now: dat
     # It may wait for a licence, and longer.
     job_rows.put(connection, job, not_before=max(until, job.not_before or until))
     writer.say(connection, job, another_machine(reason))
-    return f"{reason}: another machine shall do this job."
+    return f"{reason}: another machine continues the job."
 
 
 def _has_failed(host: str, count: int) -> str:

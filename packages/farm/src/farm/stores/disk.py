@@ -122,7 +122,7 @@ class _IncomingFile:
 
 def _translated(error: OSError) -> OSError | FarmError:
     if error.errno in _FULL:
-        return StorageFullError("The farm's disk is full. It goes on when there is room.")
+        return StorageFullError("The farm's disk is full. It continues when there is space.")
     if error.errno in _PASSING:
         return UnavailableError(
             f"The farm's store does not answer ({error.strerror}). Try again later."

@@ -122,8 +122,9 @@ class Room:
             self._check(account_id, size, quota, others)
             if quota is not None and 0 < quota.max_in_flight < others + size:
                 raise QuotaExceededError(
-                    f"No more than {shown(quota.max_in_flight)} of your account may be on the way "
-                    "at a time. It goes on when some of it has arrived."
+                    f"No more than {shown(quota.max_in_flight)} of your account can be in"
+                    " transit at a time."
+                    " It continues when some of it has arrived."
                 )
             self._coming[account_id] += size
         left = size
@@ -150,8 +151,9 @@ class Room:
         free, reserve = self._free(), self.reserve
         if free - size < (reserve // 2 if quota is None else reserve):
             raise StorageFullError(
-                f"There is no room for {shown(size)} on the farm's disk, of which "
-                f"{shown(reserve)} stay free for its database. It goes on when there is room."
+                f"There is no space for {shown(size)} on the farm's disk, which keeps"
+                f" {shown(reserve)} free for its database."
+                f" It continues when there is space."
             )
         if quota is not None:
             self._check_share(size, mine, quota, free)
@@ -173,8 +175,8 @@ class Room:
 
 def _no_room(size: int, mine: int, limit: str) -> QuotaExceededError:
     return QuotaExceededError(
-        f"There is no room for {shown(size)}: your account has {shown(mine)} on the farm, and "
-        f"{limit}. It goes on when an administrator makes room, or gives you a larger plan."
+        f"There is no space for {shown(size)}: your account stores {shown(mine)} on the farm, and "
+        f"{limit}. It continues when an administrator frees some space or gives you a larger plan."
     )
 
 

@@ -245,12 +245,12 @@ def _check_size(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> 
     if frames > MAX_SUBMISSION_FRAMES:
         errors["jobs"] = [
             f"The jobs have {frames} frames together, and a submission may have"
-            f" {MAX_SUBMISSION_FRAMES}: share them out among several submissions."
+            f" {MAX_SUBMISSION_FRAMES}: split them over several submissions."
         ]
     if sum(job.pieces for job in checked) > MAX_SUBMISSION_PIECES:
         errors["jobs"] = [
             "The jobs' ranges of frames interleave so much that telling them apart takes too long:"
-            " write ranges that do not overlap, or share the jobs out among several submissions."
+            " write ranges that do not overlap, or split the jobs over several submissions."
         ]
     needed = sum(len(job.spec.dependencies) for job in checked)
     if needed > MAX_SUBMISSION_DEPENDENCIES:
@@ -262,8 +262,8 @@ def _check_size(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> 
     if ranges > MAX_SUBMISSION_RANGES:
         errors["jobs"] = [
             f"The frames of the jobs come to {ranges} separate ranges together, and a submission"
-            f" may have {MAX_SUBMISSION_RANGES}: write ranges that do not overlap, or share the"
-            " jobs out among several submissions."
+            f" may have {MAX_SUBMISSION_RANGES}: write ranges that do not overlap, or split the"
+            " jobs over several submissions."
         ]
 
 

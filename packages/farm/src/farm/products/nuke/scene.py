@@ -79,7 +79,7 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
     try:
         text = scene.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise SceneError(f"{scene.name} is not a Nuke script: it is no text.") from None
+        raise SceneError(f"{scene.name} is not a Nuke script: it is not text.") from None
     lines = text.splitlines(keepends=True)
     views = _views(text)
     writes = list(islice(_writes(lines), _MOST_WRITES + 1))

@@ -101,6 +101,6 @@ def parse_sequence(path: str) -> ImageSequence:
     found = ImageSequence(folder + slash, head, digits, tail)
     if found.suffix not in SUFFIXES:
         raise SequenceError(
-            f"'{path}' is no sequence of images: its name must end in one of {', '.join(SUFFIXES)}."
+            f"'{path}' is not an image sequence: its name must end in one of {', '.join(SUFFIXES)}."
         )
     return found

@@ -64,9 +64,9 @@ def _local(remap: str, values: Mapping[str, str]) -> str:
     try:
         text = source.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise SceneError(f"{remap} is no remap file: it is not text in UTF-8.") from None
+        raise SceneError(f"{remap} is not a remap file: it is not text in UTF-8.") from None
     if not re.search(r"<RemapPaths\b", text):
-        raise SceneError(f"{remap} is no remap file: it must hold RemapPaths/RemapItem/From,To.")
+        raise SceneError(f"{remap} is not a remap file: it must hold RemapPaths/RemapItem/From,To.")
     # The whole name: /show/textures is not a path of the project "sh".
     name = re.escape(escape(remap.split("/")[0]))
     paths = re.compile(rf"<To>\s*/?(?P<path>{name}(?:/[^<]*)?)</To>")

@@ -234,7 +234,9 @@ def _open(path: Path, name: str) -> Iterator[int]:
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
-            raise OutputError(f"{name} is no file: the scene has put something else in its place.")
+            raise OutputError(
+                f"{name} is not a file: the scene has put something else in its place."
+            )
         if is_root() and not status.st_mode & stat.S_IROTH:
             # A file of another name is not the renderer's to be opened to everybody.
             if status.st_nlink > 1:

@@ -47,7 +47,7 @@ def take(output: Path, name: str, target: Path, owner: int | None = None) -> Non
         raise OutputError(f"{name} is missing although the renderer reported it.") from None
     status = target.lstat()
     if not stat.S_ISREG(status.st_mode) or owner not in (None, status.st_uid):
-        raise OutputError(f"{name} is no file: the scene has put something else in its place.")
+        raise OutputError(f"{name} is not a file: the scene has put something else in its place.")
 
 
 def is_image(name: str) -> bool:

@@ -194,7 +194,7 @@ class Watch:
         left = psutil.virtual_memory().available
         if left < _LEAST_MEMORY and left + psutil.swap_memory().free < _LEAST_MEMORY:
             return Failure(
-                "The render machine ran out of memory, of which this renderer held "
+                "The render machine ran out of memory while this renderer used "
                 f"{size(self._memory_bytes())}.",
                 False,
             )

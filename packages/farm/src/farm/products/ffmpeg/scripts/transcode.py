@@ -124,8 +124,8 @@ def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
         raise SceneError(f"There is no image {sequence} in the project.")
     if missing:
         raise SceneError(
-            f"Images of {sequence} are missing: {_shown(missing)}. A film has no gaps; set frames"
-            " to those that it shall have."
+            f"Images of {sequence} are missing: {_shown(missing)}. A film cannot have gaps; set"
+            " frames to those that it should have."
         )
     return sequence, wanted
 
@@ -217,7 +217,7 @@ def _encode(
         if size != sizes[0]:
             raise SceneError(
                 f"{names[number]} has {size[0]}x{size[1]} pixels, but {names[0]} has"
-                f" {sizes[0][0]}x{sizes[0][1]}: all images of a film must have one size."
+                f" {sizes[0][0]}x{sizes[0][1]}: all images of a film must have the same size."
             )
 
     done = farm_ffmpeg.encode(
@@ -246,7 +246,7 @@ def _failure(
 
 
 def _damaged(name: str, why: str) -> SceneError:
-    return SceneError(f"{name} is damaged or no complete image ({why}).")
+    return SceneError(f"{name} is damaged or not a complete image ({why}).")
 
 
 def _check(
