@@ -126,8 +126,8 @@ class Bodies:
             return  # Nobody is left to answer.
 
     async def _in_turn(self, sender: str, scope: Scope, receive: Receive, send: Send) -> None:
-        turns = self._turns_for(scope)
-        if not sender or turns is None:
+        turns = self._turns_for(scope) if sender else None
+        if turns is None:
             await self._app(scope, receive, send)
             return
         async with AsyncExitStack() as turn:
