@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 from farm.accounts.credentials import hash_secret
@@ -41,6 +41,7 @@ from farm_protocol.runner import (
     EndedClaim,
     Finish,
     FrameDone,
+    Heartbeat,
     Outcome,
     OutputFile,
     Program,
@@ -60,6 +61,7 @@ _MEMORY = Path("/dev/shm")
 
 
 Told = TypeVar("Told")
+Report = TypeVar("Report")
 
 __all__ = ["FREE_A_DAY", "PLAN", "Crash", "InvalidRequestError", "Place", "Process", "World"]
 
@@ -316,12 +318,19 @@ class World:
             assert caller is not None
             return claims.ready_soon(connection, caller, self.now)
 
-    def _tell(self, process: Process, call: Callable[..., Told], *told: Any) -> Told:
+    def _tell(
+        self,
+        process: Process,
+        call: Callable[[Connection, Caller, str, Report, datetime], Told],
+        report: Report,
+    ) -> Told:
         """Let a process that has a claim call the farm about it."""
         assert process.claim is not None
+        assert process.claim.claim_id is not None
         with self.database.write() as connection:
             caller = self._caller(connection, process)
-            return call(connection, caller, process.claim.claim_id, *told, self.now)
+            assert caller is not None
+            return call(connection, caller, process.claim.claim_id, report, self.now)
 
     def claim(self, reference: str, ended: EndedClaim | None = None) -> Claim | None:
         """Let a process ask for frames; one that gets none ends."""
@@ -358,7 +367,7 @@ class World:
 
     def beat(self, process: Process) -> RunnerCommand:
         frame = process.left[0] if process.left else None
-        return self._tell(process, claims.heartbeat, frame)
+        return self._tell(process, claims.heartbeat, Heartbeat(frame=frame))
 
     def done(self, process: Process, frame: int) -> None:
         path = f"demo/out/{process.request.job_id}_{frame}.png"
