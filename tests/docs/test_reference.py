@@ -29,6 +29,7 @@ from pydantic_settings import BaseSettings
 from starlette.types import ASGIApp
 
 from tools import envoy_description
+from tools.message_page import PAGE, as_page, found
 from tools.reference_pages import MARKED, with_tables
 
 
@@ -421,3 +422,22 @@ def test_every_attack_that_the_page_on_security_names_is_there() -> None:
     named = [each for each in _CODE.findall(read(DOCS / "security.md")) if "tests" in each]
     assert len(named) > 30
     assert [each for each in named if not (ROOT / each).exists()] == []
+
+
+def test_every_message_is_on_its_page() -> None:
+    assert as_page() == read(PAGE), "run tools/message_page.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "code"),
+    [
+        ("This claim has ended or was given to another runner.", "error", "claim_lost"),
+        ("Frame {frame} has only one colour: every pixel is the same.", "frame", "one_colour"),
+        ("Suspended by {who}.", "job", "user"),
+        ("The disk of the render machine is full.", "task", ""),
+        ("The farm is not running.", "start", ""),
+    ],
+)
+def test_messages_stand_under_their_code(text: str, part: str, code: str) -> None:
+    """What the page rests on."""
+    assert text in found()[part][code]
