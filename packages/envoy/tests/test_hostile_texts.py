@@ -1,5 +1,6 @@
 """Whatever an address or a body holds in the place of a name or an id: never a fault of Envoy's."""
 
+import io
 import json
 import re
 from http.client import HTTPConnection
@@ -149,7 +150,7 @@ def test_the_table_shows_what_a_terminal_would_obey() -> None:
         "downloads": DownloadsView.model_construct(**of_downloads),
     }  # fmt: skip
     submission = SubmissionView.model_construct(**of_submission)
-    console = Console(width=500, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=500, record=True, file=io.StringIO())
     show(Activity(submissions=[submission], waiting_for=hostile, problems=[hostile]), console)
     flag = Flag(code=hostile, certainty=hostile, message=hostile)
     frame = Frame(number=1, state=hostile, seconds=0, failures=0, flags=[flag])

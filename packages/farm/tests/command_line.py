@@ -4,6 +4,8 @@
 """
 
 import json
+import signal
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,13 @@ def farm(folder: Path, *arguments: str, given: str = "") -> Done:
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return Done(done.exit_code, done.stdout, done.stderr)
+
+
+def ended(process: "subprocess.Popen[Any]", number: int = signal.SIGTERM) -> int:
+    """End a farm that runs as a process, and close its pipes; return its exit code."""
+    with process:
+        process.send_signal(number)
+        return process.wait(30)
 
 
 def read(folder: Path, *arguments: str) -> Any:

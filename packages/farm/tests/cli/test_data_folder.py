@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from command_line import Done, read
+from command_line import Done, ended, read
 from command_line import farm as command
 from farm.db.engine.database import SQLITE_FILE, Database
 from sqlalchemy import text
@@ -138,8 +137,7 @@ def test_what_others_keep_in_the_folder_is_left_alone(folder: Path, first: bool)
     if not first:
         (folder / SQLITE_FILE).chmod(0o644)
     process = serve(folder)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert ended(process) == 0
     assert {stat.S_IMODE(path.stat().st_mode) for path in theirs} == {0o755}
     ours = set(folder.iterdir()) - set(theirs)
     assert {path.name for path in ours} >= {SQLITE_FILE, "farm.lock", "blobs", "work", "logs"}
@@ -215,8 +213,7 @@ def test_nor_is_it_when_the_folder_has_forgotten_it_too(
 ) -> None:
     """The files of projects lie there: a new farm would take them for nobody's."""
     process = serve(made)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert ended(process) == 0
     (made / "database.json").unlink()
     if url is None:
         # As a disk that was full, or lost its power, leaves it.
@@ -307,8 +304,7 @@ def test_nobody_migrates_under_a_farm_that_runs(
         # Not even a farm that does not get the database in the end.
         refused(real("serve", "--data-dir", str(tmp_path / "b")), "Another farm is using")
         refused(command(tmp_path / "c", "migrate"), "Another farm is using")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert ended(process) == 0
 
 
 def test_commands_at_once_make_one_farm(folder: Path, url: str | None) -> None:
@@ -366,15 +362,13 @@ def test_a_farm_on_a_server_does_not_start_in_a_strange_folder(
     headers = {"Authorization": f"Bearer {key}"}
     empty = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
     httpx.put(f"{who['url']}/v1/blobs/{empty}", headers=headers, content=b"").raise_for_status()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert ended(process) == 0
     strange = tmp_path / "strange"
     refused(real("serve", "--data-dir", str(strange)), "--data-dir", "farm migrate")
     # Said out loud it is possible: the folder may be lost.
     assert command(strange, "migrate").returncode == 0
     process = serve(strange)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert ended(process) == 0
 
 
 def test_all_commands_take_the_folder_from_the_same_places(folder: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from command_line import ended
 
 
 def farm(*arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
@@ -71,8 +72,7 @@ def test_a_new_user_can_sign_in_with_password_and_key(tmp_path: Path) -> None:
         f"{url}/v1/login", json={"email": "ann@example.com", "secret": "long enough"}
     )
     assert login.status_code == 200
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert ended(process) == 0
 
 
 def test_mistakes_are_told_in_a_message(tmp_path: Path) -> None:
@@ -103,8 +103,7 @@ def test_one_farm_a_folder_and_a_database(tmp_path: Path, on_database: str | Non
         again = farm("serve", "--data-dir", str(tmp_path / "c"))
         assert again.returncode == 1
         assert "FARM_DATABASE_URL" in again.stderr
-    process.send_signal(signal.SIGINT)
-    assert process.wait(15) == 0
+    assert ended(process, signal.SIGINT) == 0
 
 
 def test_a_database_that_does_not_answer_is_told_in_a_message(
@@ -120,13 +119,13 @@ def test_a_database_that_does_not_answer_is_told_in_a_message(
 
 def test_the_port_is_kept_and_an_idle_farm_ends_with_its_envoy(tmp_path: Path) -> None:
     process, url = serve(tmp_path)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    assert ended(process, signal.SIGKILL) == -signal.SIGKILL
     process, again = serve(tmp_path)
     assert again == url
-    assert process.stdin is not None
-    process.stdin.close()
-    assert process.wait(15) == 0
+    with process:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(15) == 0
 
 
 @pytest.mark.parametrize(
@@ -181,8 +180,7 @@ def test_a_configured_program_that_does_not_answer_is_told(tmp_path: Path) -> No
     said = why_not(url, key, job | {"app_version": "15.1"})
     assert "14.0v5" in said
     assert message in said
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert ended(process) == 0
 
 
 def test_without_a_renderer_the_farm_runs_and_says_so(tmp_path: Path) -> None:
@@ -196,5 +194,4 @@ def test_without_a_renderer_the_farm_runs_and_says_so(tmp_path: Path) -> None:
     key = add(tmp_path, "ann@example.com", "--credits", "1").stdout.splitlines()[-1]
     job = {"id": "a", "name": "a", "app": "blender", "operation": "render", "path": "p/a.blend"}
     assert "no blender" in why_not(url, key, job)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(15) == 0
+    assert ended(process) == 0

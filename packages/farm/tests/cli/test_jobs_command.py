@@ -1,10 +1,10 @@
 """``farm jobs`` and ``farm workers``, beside a farm that runs."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from command_line import Done, farm, read
+from command_line import Done, ended, farm, read
 from farm.accounts.users import create
 from farm.db.opening import open_database
 from farm_protocol.hashing import new_hasher
@@ -100,9 +100,9 @@ def place(tmp_path: Path, on_database: str | None) -> Iterator[Place]:
     entry = {"path": "demo/scene.blend", "hash": hasher.hexdigest(), "size": 7, "mtime_ns": 1}
     client.put(f"/v1/blobs/{entry['hash']}", content=b"BLENDER").raise_for_status()
     client.put("/v1/projects/demo/files", json={"files": [entry]}).raise_for_status()
-    yield Place(folder, url, client)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    with closing(client):
+        yield Place(folder, url, client)
+    assert ended(process) == 0
 
 
 def test_look_at_the_queue_and_act_on_it(place: Place) -> None:

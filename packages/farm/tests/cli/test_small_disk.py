@@ -46,8 +46,9 @@ def farm_on(folder: Path, size: int) -> Iterator[tuple[subprocess.Popen[str], st
             pytest.skip("mounting is not allowed here")
         yield process, json.loads(line)["url"]
     finally:
-        process.terminate()
-        process.wait(60)
+        with process:
+            process.terminate()
+            process.wait(60)
 
 
 def put(client: httpx.Client, data: bytes) -> httpx.Response:

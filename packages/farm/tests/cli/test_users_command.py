@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from command_line import Done, farm
+from command_line import Done, ended, farm
 
 EMAIL, PASSWORD = "ann@example.com", "correct horse"
 
@@ -48,8 +48,7 @@ class Office:
 def office(tmp_path: Path, on_database: str | None) -> Iterator[Office]:
     office = Office(tmp_path)
     yield office
-    office.process.terminate()
-    office.process.wait(30)
+    ended(office.process)
 
 
 def test_the_list(office: Office) -> None:
@@ -104,7 +103,7 @@ def test_plan_role_and_emails(office: Office) -> None:
     for wrong in ("--cpu=lcoal-cpu", "--gpu=local-cpu", f"--cpu={'x' * 101}"):
         refused = office.farm("machine", EMAIL, wrong)
         assert refused.returncode == 1
-        assert refused.stderr.startswith(f"machine_{wrong[2:5]}: '{wrong[6:]}' is no ")
+        assert refused.stderr.startswith(f"machine_{wrong[2:5]}: '{wrong[6:]}' is not a ")
     user = json.loads(office.farm("show", EMAIL, "--json").stdout)
     assert (user["plan"], user["role"], user["email_notices"]) == ("Small", "admin", False)
     assert (user["machine_cpu"], user["machine_gpu"]) == ("local-cpu", "")

@@ -5,7 +5,7 @@ import subprocess
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -167,6 +167,7 @@ class Farm:
     data_dir: Path
     identity: Identity
     room: Room
+    clients: list[httpx.Client] = field(default_factory=list)
 
     def routes(self) -> list[tuple[str, str]]:
         """Return method and path of everything that the API answers."""
@@ -184,9 +185,11 @@ class Farm:
         new = NewUser(email=email, password=password, credits=Decimal(credits), role=role)
         return self.client(create(self.database, new).access_key)
 
-    def client(self, secret: str) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {secret}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=40)
+    def client(self, secret: str = "") -> httpx.Client:
+        """Return a client, closed with the farm, that shows a key; "": none."""
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        self.clients.append(httpx.Client(base_url=self.url, headers=headers, timeout=40))
+        return self.clients[-1]
 
 
 @pytest.fixture
@@ -264,10 +267,13 @@ def farm(
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     assert ready.wait(10)
-    yield Farm(url, database, engine, work, clock, tmp_path, context.identity, room)
+    made = Farm(url, database, engine, work, clock, tmp_path, context.identity, room)
+    yield made
     server.end()
     thread.join(15)
     assert not thread.is_alive()
+    for client in made.clients:
+        client.close()
     database.close()
 
 

@@ -128,7 +128,7 @@ def test_a_stranger_sees_nothing(farm: Farm) -> None:
 
 def test_login(farm: Farm) -> None:
     farm.user("ann@example.com", password="correct horse")
-    nobody = httpx.Client(base_url=farm.url)
+    nobody = farm.client()
 
     def login(email: str, secret: str) -> httpx.Response:
         return nobody.post("/v1/login", json={"email": email, "secret": secret, "label": "here"})

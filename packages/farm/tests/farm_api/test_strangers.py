@@ -155,7 +155,7 @@ def test_a_stranger_gets_nothing(farm: Farm, house: House) -> None:
 
 def test_without_a_key_there_is_nothing(farm: Farm, house: House) -> None:
     clients = {
-        "no key": httpx.Client(base_url=farm.url),
+        "no key": farm.client(),
         "a wrong key": farm.client("ek_wrong"),
         "a runner's token": farm.client(house.runner.request.token),
     }
@@ -179,7 +179,7 @@ def test_runners_routes_take_no_users_key_and_no_other_runners_token(
         if RUNNERS not in path:
             continue
         assert call(house.ann, house, method, path).status_code == 401, path
-        assert call(httpx.Client(base_url=farm.url), house, method, path).status_code == 401, path
+        assert call(farm.client(), house, method, path).status_code == 401, path
     output = {"path": "demo/render_results/out/x.png", "hash": house.blob, "size": 19}
     bodies = {"frames": {"frame": 2, "seconds": 0, "outputs": [output]}, "heartbeat": {}}
     bodies |= {"log": {"offset": 0, "text": "x"}, "finish": {"outcome": "stopped"}}

@@ -26,10 +26,12 @@ class TestDisk(StoreContract):
     def test_what_a_crash_left_is_removed_at_the_next_start(self, tmp_path: Path) -> None:
         store = self.make(tmp_path)
         put(store, b"kept")
-        store.begin(ANN, digest(b"lost"), 4).write(b"lo")
+        lost = store.begin(ANN, digest(b"lost"), 4)
+        lost.write(b"lo")
         again = self.make(tmp_path)
         assert get(again, digest(b"kept")) == b"kept"
         assert not list((tmp_path / "blobs" / "tmp").iterdir())
+        lost.abort()
 
     def test_nobody_can_write_to_a_blob(self, tmp_path: Path) -> None:
         store = self.make(tmp_path)

@@ -77,6 +77,7 @@ class LocalEngine:
         """See `farm.engines.port.Engine.prepare`."""
         with self._lock:
             if self._spare is None or self._spare.poll() is not None:
+                self._drop()
                 try:
                     self._spare = self._start()
                 except OSError:
@@ -108,8 +109,8 @@ class LocalEngine:
         """See `farm.engines.port.Engine.close`."""
         spare = self._take_spare()
         if spare is not None:
-            spare.kill()  # It has nothing yet, and may be busy importing.
-            spare.wait()
+            with spare:  # Its pipe is closed.
+                spare.kill()  # It has nothing yet, and may be busy importing.
 
     def _start(self) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-P", "-m", self.module, "--work-dir", str(self._work_dir)]
@@ -132,8 +133,17 @@ class LocalEngine:
 
     def _take_spare(self) -> "subprocess.Popen[bytes] | None":
         with self._lock:
+            if self._spare is not None and self._spare.poll() is not None:
+                self._drop()
             spare, self._spare = self._spare, None
-        return spare if spare is not None and spare.poll() is None else None
+        return spare
+
+    def _drop(self) -> None:
+        """Forget a spare runner that has ended, and close its pipe."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            with spare:
+                pass
 
     def _let_go(self, spare: "subprocess.Popen[bytes]") -> None:
         with self._lock:
