@@ -63,7 +63,7 @@ def given(farm: Farm, runner: FakeRunner, number: int, frames: list[int]) -> Fak
     """
     if runner.claim() == frames:
         return runner
-    assert "room" in runner.reason
+    assert runner.reason == "It makes way for another job."
     other = FakeRunner(farm, number)
     assert other.claim() == frames
     return other

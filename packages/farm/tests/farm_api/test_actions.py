@@ -94,7 +94,9 @@ def nothing_unstarted(ann: httpx.Client, job_id: str) -> bool:
     """Return whether the farm says so, and leaves the job when all jobs are meant."""
     answer = ann.post(f"/v1/jobs/{job_id}/restart_unstarted")
     assert ann.post("/v1/jobs/restart_unstarted").status_code == 200
-    return answer.status_code == 409 and "Every frame of 'beauty' was begun" in answer.text
+    return (
+        answer.status_code == 409 and "'beauty' has no frame that was never started" in answer.text
+    )
 
 
 def stopped_in_frame(farm: Farm, ann: httpx.Client, runner: FakeRunner, frame: int) -> None:
