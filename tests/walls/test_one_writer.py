@@ -36,7 +36,7 @@ def set_columns(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), keywords=given):
-                if name in {"put", "happen_to", "update", "dict"}:
+                if name in {"put", "apply_to", "update", "dict"}:
                     yield from (each.arg for each in given if each.arg)
             case ast.Dict(keys=keys):
                 yield from (str(each.value) for each in keys if isinstance(each, ast.Constant))
@@ -77,7 +77,7 @@ def test_the_scheduler_sets_no_count_and_only_the_writer_sets_a_state() -> None:
         'counts = {"frames_done": 1}',
         'also["frames_running"] = 2',
         "row.frames_done += 1",
-        "writer.happen_to(connection, row, event, now, frames_running=3)",
+        "writer.apply_to(connection, row, event, now, frames_running=3)",
     ],
 )
 def test_a_count_that_is_set_is_found(line: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from farm.accounts.users import create
 from farm.db import feed, files, job_rows
-from farm.db import jobs as rows
+from farm.db import jobs as job_table
 from farm.db.engine.database import Database
 from farm.db.opening import open_database
 from farm.db.tables import changes
@@ -199,7 +199,7 @@ def test_texts_and_numbers_come_back_as_they_were(open_again: Callable[[], Datab
         assert shown[text.strip()].total_size == 5 * 2**59
         found = files.entries(connection, project)
         assert [each.path for each in found] == sorted(each.path for each in entries)
-        assert rows.by_ids(connection, [job])[0].warnings == []
+        assert job_table.by_ids(connection, [job])[0].warnings == []
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_jobs_of_an_older_farm_are_rendered_to_their_end(farm: Farm, ann: httpx.
 
 
 @pytest.mark.parametrize("address", ["jobs/{job}", "submissions/{submission}", "jobs"])
-def test_frames_are_put_back_a_portion_at_a_time(
+def test_frames_are_requeued_a_portion_at_a_time(
     farm: Farm, ann: httpx.Client, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setattr(actions, "PORTION", 3)
@@ -247,7 +247,7 @@ def test_frames_are_put_back_a_portion_at_a_time(
     runner.finish().raise_for_status()
     with farm.database.write() as connection:
         # A farm that died in between: its user asks again.
-        assert actions.put_back_some(connection, job_id, Action.RETRY_ALL, 3)
+        assert actions.requeue_some(connection, job_id, Action.RETRY_ALL, 3)
     job = ann.get(f"/v1/jobs/{job_id}").json()
     assert (job["state"], job["frames_done"]) == ("completed", 17)
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from farm.cli import app
 from farm.db import feed, tables
-from farm.db import jobs as rows
+from farm.db import jobs as job_table
 from farm.db.engine.database import PORTION, Database
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import changes
@@ -204,7 +204,7 @@ def test_jobs_are_done_anew_after_those_that_they_need(farm: Farm) -> None:
     found = ann.get("/v1/jobs").json()["jobs"]
     of = {each["id"]: each for each in found}
     with farm.database.read() as connection:
-        ordered = rows.needed_first(connection, [*of, "unknown"])
+        ordered = job_table.needed_first(connection, [*of, "unknown"])
     assert [of[job_id]["client_id"] for job_id in ordered] == 2 * ["j1", "j2", "j0"]
     assert len({of[job_id]["submission_id"] for job_id in ordered[:3]}) == 1
 

@@ -9,7 +9,7 @@ from typing import Any
 from farm.accounts.credits import available, grant
 from farm.accounts.plans import STANDARD
 from farm.db import accounts, job_rows, metering
-from farm.db import jobs as rows
+from farm.db import jobs as job_table
 from farm.db.plans import Plan
 from farm.db.tables import claims, job_dependencies
 from farm.errors import ClaimLostError, ConflictError, InsufficientCreditsError
@@ -136,7 +136,7 @@ class Farm(Invariants):
     def job_ids(self) -> list[str]:
         # In an order that is the same each time: ids are random.
         with self.world.database.read() as connection:
-            return rows.ids(connection)
+            return job_table.ids(connection)
 
     @rule(which=pick, action=st.sampled_from(list(Action)))
     def act(self, which: int, action: Action) -> None:
@@ -176,7 +176,7 @@ class Farm(Invariants):
         user_id = self.world.user_ids[which % 3]
         with self.world.database.read() as connection:
             states = actions.candidates(action)
-            ids = rows.ids(connection, account_id=user_id, states=states)
+            ids = job_table.ids(connection, account_id=user_id, states=states)
         self.act_on_many(ids, action)
         if action is Action.RETRY:
             after = self.rows()
@@ -196,7 +196,7 @@ class Farm(Invariants):
         more = True
         while more:
             with self.world.database.write() as connection:
-                more = actions.put_back_some(connection, job_id, action, few)
+                more = actions.requeue_some(connection, job_id, action, few)
             self.no_frame_is_lost()
         self.note_started_over(before)
         self.act_on_many([job_id], action)
@@ -207,7 +207,7 @@ class Farm(Invariants):
         if ids:
             submission = self.rows()[ids[which % len(ids)]]["submission_id"]
             with self.world.database.read() as connection:
-                ids = rows.ids(connection, submission_id=submission)
+                ids = job_table.ids(connection, submission_id=submission)
             self.act_on_many(ids, action)
 
     def act_on_many(self, ids: list[str], action: Action) -> None:

@@ -20,7 +20,7 @@ from farm.catalogue.definitions import built_in
 from farm.catalogue.machines import Machines
 from farm.catalogue.products import Installed, product_rows
 from farm.db import accounts, files, hosts, job_rows, runners
-from farm.db import jobs as rows
+from farm.db import jobs as job_table
 from farm.db.accounts import AccountRow
 from farm.db.engine.database import Database
 from farm.db.opening import open_database
@@ -301,7 +301,7 @@ class World:
         with self.database.write() as connection:
             prepared = prepare(connection, self.catalogue, self.store, account, spec)
             create(connection, account, spec, prepared, lambda _, size: None)
-            return rows.submission(connection, spec.id)
+            return job_table.submission(connection, spec.id)
 
     def knows(self, process: Process) -> bool:
         """Whether the farm takes the process for a living runner."""

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from farm.accounts.attempts import Attempts
 from farm.accounts.password_queue import PasswordQueue
-from farm.db import accounts as rows
+from farm.db import accounts as account_rows
 from farm.db.accounts import AccountRow
 from farm.db.engine.database import Database
 from farm.errors import InvalidRequestError, NotAuthenticatedError, NotFoundError
@@ -89,8 +89,8 @@ def reset_password(database: Database, email: str, password: str) -> None:
     password_hash = _hasher.hash(password)
     with database.write() as connection:
         account = known(connection, email)
-        rows.set_password_hash(connection, account.id, password_hash)
-        rows.remove_keys(connection, account.id)
+        account_rows.set_password_hash(connection, account.id, password_hash)
+        account_rows.remove_keys(connection, account.id)
 
 
 def rotate_key(database: Database, email: str) -> str:
@@ -98,14 +98,14 @@ def rotate_key(database: Database, email: str) -> str:
     key = new_secret(KEY_PREFIX)
     with database.write() as connection:
         account = known(connection, email)
-        rows.remove_keys(connection, account.id)
-        rows.add_key(connection, account.id, hash_secret(key), "rotated", datetime.now(UTC))
+        account_rows.remove_keys(connection, account.id)
+        account_rows.add_key(connection, account.id, hash_secret(key), "rotated", datetime.now(UTC))
     return key
 
 
 def known(connection: Connection, email: str) -> AccountRow:
     """Return the account of an address. Raises NotFoundError."""
-    account = rows.by_email(connection, canonical_email(email))
+    account = account_rows.by_email(connection, canonical_email(email))
     if account is None:
         raise NotFoundError(f"There is no user '{email}'.")
     return account
@@ -142,8 +142,8 @@ async def login(
 
     def look() -> tuple[AccountRow | None, AccountRow | None]:
         with database.read() as connection:
-            account = rows.by_email(connection, email)
-            return account, rows.by_key_hash(connection, hash_secret(request.secret))
+            account = account_rows.by_email(connection, email)
+            return account, account_rows.by_key_hash(connection, hash_secret(request.secret))
 
     account, owner = await asyncio.to_thread(look)
     if owner is not None and owner.email == email and owner.active:
@@ -174,13 +174,13 @@ def _with_password(
     key = new_secret(KEY_PREFIX)
     with database.write() as connection:
         # Looked at again: a reset or a lock-out meanwhile must not be slipped past.
-        now = rows.by_email(connection, email)
+        now = account_rows.by_email(connection, email)
         if now is None or not now.active or now.password_hash != stored:
             raise NotAuthenticatedError(_WRONG)
         if rehashed is not None:
-            rows.set_password_hash(connection, now.id, rehashed)
+            account_rows.set_password_hash(connection, now.id, rehashed)
         label = request.label or "Envoy"
-        rows.add_key(connection, now.id, hash_secret(key), label, datetime.now(UTC))
+        account_rows.add_key(connection, now.id, hash_secret(key), label, datetime.now(UTC))
     kept = device and rehashed is None
     return LoginAnswer(
         email=email,
@@ -223,7 +223,7 @@ def unknown_hash() -> str:
 
 def authenticate(connection: Connection, access_key: str) -> AccountRow:
     """Return the account of an access key. Raises NotAuthenticatedError."""
-    account = rows.by_key_hash(connection, hash_secret(access_key))
+    account = account_rows.by_key_hash(connection, hash_secret(access_key))
     if account is None or not account.active:
         raise NotAuthenticatedError("The access key is not valid. Sign in again.")
     return account

@@ -8,7 +8,7 @@ from uuid import uuid4
 from farm_protocol.account import UserInfo
 from sqlalchemy import Connection
 
-from farm.db import accounts as rows
+from farm.db import accounts as account_rows
 from farm.db import ledger, metering
 from farm.db.accounts import AccountRow
 from farm.errors import ConflictError, InsufficientCreditsError, InvalidRequestError
@@ -118,7 +118,7 @@ def available(connection: Connection, account_id: str) -> tuple[int, int]:
 
     Both are read here: what was posted between two transactions would be in neither.
     """
-    account = rows.by_id(connection, account_id)
+    account = account_rows.by_id(connection, account_id)
     metered = sum(metering.by_job(connection, account_id=account_id).values())
     return account.balance_micros - metered, account.consumed_micros + metered
 

@@ -3,7 +3,7 @@
 from farm_protocol.users import Plan as PlanInUse
 from sqlalchemy import Connection
 
-from farm.db import plans as rows
+from farm.db import plans as plan_rows
 from farm.db.plans import Plan
 from farm.errors import ConflictError, InvalidRequestError, NotFoundError
 
@@ -40,14 +40,14 @@ def set_plan(connection: Connection, plan: Plan) -> None:
             errors[field] = [f"{size} is not a number of bytes up to {MOST_BYTES}; 0 is no limit."]
     if errors:
         raise InvalidRequestError(errors)
-    rows.put(connection, plan)
+    plan_rows.put(connection, plan)
 
 
 def existing(connection: Connection, name: str) -> Plan:
     """Return a plan. Raises NotFoundError, which names the plans that there are."""
-    plan = rows.named(connection, name)
+    plan = plan_rows.named(connection, name)
     if plan is None:
-        known = ", ".join(f"'{each.name}'" for each in rows.everything(connection))
+        known = ", ".join(f"'{each.name}'" for each in plan_rows.everything(connection))
         raise NotFoundError(f"There is no plan '{name}'. There are: {known}.")
     return plan
 
@@ -62,18 +62,18 @@ def remove_plan(connection: Connection, name: str) -> None:
     existing(connection, name)
     if name == STANDARD:
         raise ConflictError(f"'{STANDARD}' is the plan of new users: it cannot be removed.")
-    count = rows.users(connection).get(name, 0)
+    count = plan_rows.users(connection).get(name, 0)
     if count:
         raise ConflictError(
             f"'{name}' is the plan of {count} user{'s' * (count > 1)}: give them another plan"
             " first."
         )
-    rows.remove(connection, name)
+    plan_rows.remove(connection, name)
 
 
 def described(connection: Connection) -> list[PlanInUse]:
     """Return all plans, and how many users have each."""
-    users = rows.users(connection)
+    users = plan_rows.users(connection)
     return [
         PlanInUse(
             name=plan.name,
@@ -83,5 +83,5 @@ def described(connection: Connection) -> list[PlanInUse]:
             max_in_flight=plan.max_in_flight,
             users=users.get(plan.name, 0),
         )
-        for plan in rows.everything(connection)
+        for plan in plan_rows.everything(connection)
     ]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from farm.accounts import credentials
 from farm.accounts.credits import available, check_amount, grant
 from farm.accounts.plans import STANDARD, existing
-from farm.db import accounts as rows
+from farm.db import accounts as account_rows
 from farm.db.accounts import AccountRow
 from farm.db.engine.database import Database
 from farm.errors import ConflictError, InvalidRequestError
@@ -41,7 +41,7 @@ def create(database: Database, new: NewUser) -> Created:
     password_hash = None if new.password is None else credentials.hash_password(new.password)
     key, now = credentials.new_secret(credentials.KEY_PREFIX), datetime.now(UTC)
     with database.write() as connection:
-        if rows.by_email(connection, address) is not None:
+        if account_rows.by_email(connection, address) is not None:
             raise ConflictError(f"There is already an account for {address}.")
         account = AccountRow(
             id=uuid4().hex,
@@ -53,10 +53,10 @@ def create(database: Database, new: NewUser) -> Created:
             created_at=now,
             role=new.role,
         )
-        rows.add(connection, account)
+        account_rows.add(connection, account)
         if new.credits:
             grant(connection, account.id, new.credits, "opening balance")
-        rows.add_key(connection, account.id, credentials.hash_secret(key), "first key", now)
+        account_rows.add_key(connection, account.id, credentials.hash_secret(key), "first key", now)
     return Created(account.id, key)
 
 
@@ -73,7 +73,7 @@ def describe(connection: Connection, account: AccountRow) -> User:
         machine_cpu=account.machine_cpu,
         machine_gpu=account.machine_gpu,
         has_password=account.password_hash is not None,
-        keys=rows.key_labels(connection, account.id),
+        keys=account_rows.key_labels(connection, account.id),
         available=to_credits(balance),
         consumed=to_credits(consumed),
         stored_bytes=account.stored_bytes,
@@ -87,5 +87,5 @@ def change(connection: Connection, account: AccountRow, wanted: UserChange) -> A
         existing(connection, wanted.plan)
     values: Mapping[str, str | bool] = wanted.model_dump(mode="json", exclude_none=True)
     if values:
-        rows.change(connection, account.id, **values)
-    return rows.by_id(connection, account.id)
+        account_rows.change(connection, account.id, **values)
+    return account_rows.by_id(connection, account.id)

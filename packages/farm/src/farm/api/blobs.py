@@ -6,7 +6,7 @@ from fastapi.responses import Response
 
 from farm.api import transfer
 from farm.api.context import Account, InContext
-from farm.db import accounts as rows
+from farm.db import accounts as account_rows
 from farm.db import files
 from farm.stores.room import Quota
 
@@ -35,7 +35,7 @@ async def put_blob(
     def quota() -> Quota:
         with context.database.read() as connection:
             # Not as it was when the request began: others may have arrived since.
-            return transfer.quota_of(connection, rows.by_id(connection, account.id))
+            return transfer.quota_of(connection, account_rows.by_id(connection, account.id))
 
     await transfer.receive(context, account.id, blob_hash, request, quota)
 

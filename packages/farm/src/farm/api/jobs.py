@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 
 from farm.api.context import Account, InContext
 from farm.db import feed, outputs, tasks
-from farm.db import jobs as rows
+from farm.db import jobs as job_table
 from farm.db.accounts import AccountRow
 from farm.errors import ForbiddenError, NotFoundError
 from farm.frame_health import flags
@@ -43,11 +43,11 @@ def get_jobs(
     account: Account,
     submission: Id | None = None,
     before: Id | None = None,
-    limit: Annotated[int, Query(ge=1, le=rows.PAGE)] = rows.PAGE,
+    limit: Annotated[int, Query(ge=1, le=job_table.PAGE)] = job_table.PAGE,
 ) -> JobList:
     """Return the user's jobs, newest submission first, a page at a time."""
     with context.database.read() as connection:
-        return rows.page(
+        return job_table.page(
             connection, account.id, submission_id=submission, before=before, limit=limit
         )
 
@@ -56,7 +56,7 @@ def get_jobs(
 def get_job(context: InContext, account: Account, job_id: Id) -> Job:
     """Return a job."""
     with context.database.read() as connection:
-        job = rows.owned(connection, account.id, job_id)
+        job = job_table.owned(connection, account.id, job_id)
     if job is None:
         raise NotFoundError(f"There is no job '{job_id}'.")
     return job
@@ -159,18 +159,18 @@ def patch_submission(
     portions.change(context.database, job_ids, change)
     context.notify()
     with context.database.read() as connection:
-        return rows.submission(connection, submission_id)
+        return job_table.submission(connection, submission_id)
 
 
 @router.patch("/jobs")
 def patch_all(context: InContext, account: Account, change: Change) -> JobList:
     """Change the priority or instances of all of the user's jobs that are not over."""
     with context.database.read() as connection:
-        job_ids = rows.ids(connection, account_id=account.id, states=actions.candidates())
+        job_ids = job_table.ids(connection, account_id=account.id, states=actions.candidates())
     portions.change(context.database, job_ids, change)
     context.notify()
     with context.database.read() as connection:
-        return rows.page(connection, account.id)
+        return job_table.page(connection, account.id)
 
 
 @router.post("/submissions/{submission_id}/{action}")
@@ -183,7 +183,7 @@ def post_submission_action(
     portions.act(context.database, job_ids, action)
     context.notify()
     with context.database.read() as connection:
-        return rows.submission(connection, submission_id)
+        return job_table.submission(connection, submission_id)
 
 
 @router.post("/jobs/{action}")
@@ -191,14 +191,14 @@ def post_action_on_all(context: InContext, account: Account, action: Action) -> 
     """Do something to all of the user's jobs to which it can be done."""
     states = actions.candidates(action)
     with context.database.read() as connection:
-        job_ids = rows.ids(connection, account_id=account.id, states=states)
+        job_ids = job_table.ids(connection, account_id=account.id, states=states)
     portions.act(context.database, job_ids, action, states=states)
     context.notify()
     with context.database.read() as connection:
-        return rows.page(connection, account.id)
+        return job_table.page(connection, account.id)
 
 
 def _job_ids(connection: Connection, account: AccountRow, submission_id: str) -> list[str]:
-    if rows.submission_owner(connection, submission_id) != account.id:
+    if job_table.submission_owner(connection, submission_id) != account.id:
         raise NotFoundError(f"There is no submission '{submission_id}'.")
-    return rows.ids(connection, submission_id=submission_id)
+    return job_table.ids(connection, submission_id=submission_id)

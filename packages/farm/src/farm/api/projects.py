@@ -13,7 +13,7 @@ from pydantic import Field
 
 from farm.api import transfer
 from farm.api.context import Account, Context, InContext
-from farm.db import accounts as rows
+from farm.db import accounts as account_rows
 from farm.db import files
 from farm.errors import InvalidRequestError
 
@@ -98,7 +98,7 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
         grows += files.new_bytes(new)
         if grows:
             # A list of long names is as good a way to fill the disk as a blob.
-            now = rows.by_id(connection, account.id)
+            now = account_rows.by_id(connection, account.id)
             context.room.check(account.id, grows, transfer.quota_of(connection, now))
             files.add_stored(connection, account.id, grows)
         files.put_entries(connection, account.id, project, list(last.values()))

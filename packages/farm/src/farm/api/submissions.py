@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from farm.api import transfer
 from farm.api.context import Account, InContext
-from farm.db import jobs as rows
+from farm.db import jobs as job_table
 from farm.errors import NotFoundError
 from farm.submissions import create
 
@@ -42,7 +42,7 @@ def post_submission(context: InContext, account: Account, spec: SubmissionSpec) 
     with context.database.write() as connection:
         create.create(connection, account, spec, prepared, take)
     with context.database.read() as connection:
-        submission = rows.submission(connection, spec.id)
+        submission = job_table.submission(connection, spec.id)
     context.notify()
     context.assets.note(account.id, spec, submission)
     return submission
@@ -52,6 +52,6 @@ def post_submission(context: InContext, account: Account, spec: SubmissionSpec) 
 def get_submission(context: InContext, account: Account, submission_id: Id) -> Submission:
     """Return a submission with its jobs."""
     with context.database.read() as connection:
-        if rows.submission_owner(connection, submission_id) != account.id:
+        if job_table.submission_owner(connection, submission_id) != account.id:
             raise NotFoundError(f"There is no submission '{submission_id}'.")
-        return rows.submission(connection, submission_id)
+        return job_table.submission(connection, submission_id)

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from farm.api.context import Context
 from farm.api.parts import BYTES, part_of
-from farm.db import accounts as rows
+from farm.db import accounts as account_rows
 from farm.db import files
 from farm.db.accounts import AccountRow
 from farm.errors import BlobLostError, HashMismatchError, InvalidRequestError, NotFoundError
@@ -88,13 +88,13 @@ async def _compare(request: Request, blob_hash: str, size: int, there: int) -> N
 def quota_of(connection: Connection, account: AccountRow) -> Quota:
     """Return what the account may store."""
     plan = account.plan
-    alone = rows.is_alone(connection)
+    alone = account_rows.is_alone(connection)
     return Quota(account.stored_bytes, plan.max_stored, plan.max_in_flight, alone=alone)
 
 
 def take_rows(context: Context, connection: Connection, account_id: str, size: int) -> None:
     """Count what the database grows by as stored by an account. Raises QuotaExceededError."""
-    account = rows.by_id(connection, account_id)
+    account = account_rows.by_id(connection, account_id)
     context.room.check_rows(account_id, size, quota_of(connection, account))
     files.add_stored(connection, account_id, size)
 

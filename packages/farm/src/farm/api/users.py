@@ -24,7 +24,7 @@ from farm.accounts.credits import check_movement, grant
 from farm.api.account import credit_history
 from farm.api.context import Admin, Context, InContext
 from farm.catalogue.machines import kinds, require_own_kind
-from farm.db import accounts as rows
+from farm.db import accounts as account_rows
 from farm.db import plans as plan_rows
 from farm.errors import ConflictError, InvalidRequestError
 from farm.scheduler import limits
@@ -39,7 +39,7 @@ Name = Annotated[Line, Field(max_length=1000)]
 def get_users(context: InContext, _admin: Admin) -> UserList:
     """Return all users."""
     with context.database.read() as connection:
-        found = rows.everybody(connection)
+        found = account_rows.everybody(connection)
         return UserList(users=[users.describe(connection, each) for each in found])
 
 
@@ -48,7 +48,7 @@ def post_user(context: InContext, _admin: Admin, new: NewUser) -> UserWithKey:
     """Create a user."""
     created = users.create(context.database, new)
     with context.database.read() as connection:
-        user = users.describe(connection, rows.by_id(connection, created.id))
+        user = users.describe(connection, account_rows.by_id(connection, created.id))
     return UserWithKey(user=user, access_key=created.access_key)
 
 

@@ -26,7 +26,7 @@ from farm.cli._common import (
     say,
 )
 from farm.db import feed, overview, tasks
-from farm.db import jobs as rows
+from farm.db import jobs as job_table
 from farm.db.engine.database import Database
 from farm.scheduler import actions, portions
 from farm.scheduler.actions import Action
@@ -96,7 +96,7 @@ def show_job(job: JobId, as_json: AsJson = False, data_dir: DataDir = None) -> N
     """Show a job and its newest tasks."""
     with opened(data_dir) as database, database.read() as connection:
         job_id = _one(connection, job)
-        found = rows.by_ids(connection, [job_id])[0]
+        found = job_table.by_ids(connection, [job_id])[0]
         newest = tasks.tasks(connection, job_id, 20, failed=False)
     if as_json:
         print_json({**found.model_dump(), "tasks": [task.model_dump() for task in newest]})
@@ -224,7 +224,7 @@ def _apply(
             chosen = _chosen(connection, job, submission, user, states)
         what(database, chosen)
         with database.read() as connection:
-            after = rows.by_ids(connection, chosen)
+            after = job_table.by_ids(connection, chosen)
     if as_json:
         print_json([each.model_dump() for each in after])
         return
@@ -242,11 +242,11 @@ def _chosen(
     if job is not None:
         return [_one(connection, job)]
     if submission is not None:
-        if rows.submission_owner(connection, submission) is None:
+        if job_table.submission_owner(connection, submission) is None:
             fail(f"There is no submission '{submission}'.")
-        return rows.ids(connection, submission_id=submission)
+        return job_table.ids(connection, submission_id=submission)
     account = account_of(connection, user or "")
-    return rows.ids(connection, account_id=account.id, states=states)
+    return job_table.ids(connection, account_id=account.id, states=states)
 
 
 def _one(connection: Connection, prefix: str) -> str:

@@ -88,7 +88,7 @@ def with_many(
 ) -> tuple[list[str], int]:
     """Return the jobs of which an action puts many frames back, and how many are few for each.
 
-    They are to be prepared by `put_back_some`.
+    They are to be prepared by `requeue_some`.
     """
     few = max(_FEWEST, PORTION // max(1, len(job_ids))) if len(job_ids) > 1 else PORTION
     if action not in (Action.RETRY, Action.RETRY_ALL):
@@ -101,7 +101,7 @@ def with_many(
     return found, few
 
 
-def put_back_some(connection: Connection, job_id: str, action: Action, few: int) -> bool:
+def requeue_some(connection: Connection, job_id: str, action: Action, few: int) -> bool:
     """Do a part of what `act` would do with a job's frames; return whether more of it is left.
 
     Some are left for `act` in any case. If it never comes, the user finds the job as it was, with
@@ -184,7 +184,7 @@ def act_on_many(
         Action.SUSPEND: Said(f"Suspended by {who}.", JobReason.USER),
     }
     if action in (Action.STOP, Action.SUSPEND, Action.RESUME):
-        able = writer.happen_to_many(
+        able = writer.apply_to_many(
             connection, job_ids, _EVENTS[action], now, said.get(action, NOTHING)
         )
         if action is Action.SUSPEND:
@@ -192,8 +192,8 @@ def act_on_many(
                 writer.hold(connection, row, said[action])
         return able
     its = job_rows.many(connection, job_ids).values()
-    able = [row.id for row in its if _put_back(connection, row, action)]
-    return writer.happen_to_many(connection, able, _EVENTS[action], now, NOTHING)
+    able = [row.id for row in its if _requeue(connection, row, action)]
+    return writer.apply_to_many(connection, able, _EVENTS[action], now, NOTHING)
 
 
 def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:
@@ -225,7 +225,7 @@ def _reopens(row: JobRow, action: Action) -> bool | None:
         return None
 
 
-def _put_back(connection: Connection, row: JobRow, action: Action) -> bool:
+def _requeue(connection: Connection, row: JobRow, action: Action) -> bool:
     """Let frames wait again; return whether there is a reason to let the job go on."""
     job_id = row.id
     over = _reopens(row, action)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from farm.db import claims as rows
+from farm.db import claims as claim_rows
 from farm.db import feed, frame_states, job_rows, metering
 from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
@@ -21,7 +21,7 @@ _A_DAY = timedelta(days=1)
 
 def expire_silent(connection: Connection, now: datetime) -> int:
     """Take back the claims whose runner has been silent too long; return how many."""
-    silent = rows.silent_claims(connection, now)
+    silent = claim_rows.silent_claims(connection, now)
     for each in silent:
         row = job_rows.row(connection, each.job_id)
         end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner stopped responding.", now)
@@ -30,7 +30,7 @@ def expire_silent(connection: Connection, now: datetime) -> int:
 
 def runner_vanished(connection: Connection, runner: RunnerRow, now: datetime) -> None:
     """The engine says that a runner is gone: take back its claim and end it."""
-    for each in rows.open_claims(connection, runner_id=runner.id):
+    for each in claim_rows.open_claims(connection, runner_id=runner.id):
         row = job_rows.row(connection, each.job_id)
         end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner ended unexpectedly.", now)
     runner_rows.end_runner(connection, runner.id, now)
@@ -87,7 +87,7 @@ def end(
     if seconds > free:
         micros = machine_time.charge(connection, row, f"rest:{ended.id}", seconds - free, now)
         of_job = {"credits_micros": row.credits_micros + micros}
-    rows.end_claim(
+    claim_rows.end_claim(
         connection,
         ended.id,
         now,
@@ -108,7 +108,7 @@ def end(
     )
     # Of a licence, `setbacks` says when it is tried again.
     again = trying_again(message) if failed and how is not ClaimEnd.NO_LICENCE else None
-    writer.put_back(connection, row, ended.id, verdicts, again, **of_job)
+    writer.requeue(connection, row, ended.id, verdicts, again, **of_job)
     if left and how is ClaimEnd.NO_LICENCE:
         setbacks.no_licence(connection, row, message, now)
     elif left and how in (ClaimEnd.FAILED, ClaimEnd.LOST) and not permanent:

@@ -23,7 +23,7 @@ from farm_protocol.runner import (
 from sqlalchemy import Connection
 
 from farm.catalogue.definitions import Definitions
-from farm.db import claims as rows
+from farm.db import claims as claim_rows
 from farm.db import feed, files, frame_states, job_rows, outputs
 from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
@@ -110,14 +110,14 @@ def claim(
     sharing = max(1, min(allowed, room))
     size = claim_size(progress.claimable, sharing, row.startup_seconds, row.frame_seconds)
     claim_id = uuid4().hex
-    given, moved = rows.add_claim(
+    given, moved = claim_rows.add_claim(
         connection, claim_id, runner.id, runner.job_id, min(size, MAX_CLAIM), now
     )
     writer.warn(connection, row, request.warnings)
     # What it waited for is there.
     over = row.reason in WAITS and not setbacks.waits_for_licence(row, now)
     said = NOTHING if over else None
-    writer.happen_to(connection, row, Event.CLAIMED, now, said, moved, **times)
+    writer.apply_to(connection, row, Event.CLAIMED, now, said, moved, **times)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
     # Of what it gave back nothing is left for another runner when it got as much anew.
     more_wait = job_rows.progress(row).claimable > waited
@@ -152,7 +152,7 @@ def heartbeat(
     own = _own(caller, claim_id)
     trust.check_frame(connection, caller.job, own, beat.frame)
     unposted = machine_time.unposted(own, now, beat.waiting_seconds, no_room=no_room)
-    rows.touch(connection, own.id, now, beat.frame, unposted)
+    claim_rows.touch(connection, own.id, now, beat.frame, unposted)
     command = _command(connection, caller, now)
     # Who has delivered everything has had the time to end: nothing is lost with its renderer.
     overdue = own.delivered and unposted > FREE_ENDING_SECONDS
@@ -235,7 +235,7 @@ def frame_done(
     )
     seconds = machine_time.unposted(own, now, report.waiting_seconds, no_room=no_room)
     micros = machine_time.charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
-    moved = rows.frame_finished(connection, own, report.frame, seconds, now)
+    moved = claim_rows.frame_finished(connection, own, report.frame, seconds, now)
     frame_health.note(connection, row, report)
     job_rows.put(connection, row, moved, credits_micros=row.credits_micros + micros)
     if tried_before and row.reason == JobReason.TRYING_AGAIN:

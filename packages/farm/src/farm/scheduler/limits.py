@@ -6,7 +6,7 @@ from farm_protocol.users import UserChange
 from sqlalchemy import Connection
 
 from farm.accounts import plans, users
-from farm.db import accounts as rows
+from farm.db import accounts as account_rows
 from farm.db import capacity, claims
 from farm.db import plans as plan_rows
 from farm.db.accounts import AccountRow
@@ -19,7 +19,7 @@ def set_plan(connection: Connection, plan: Plan) -> None:
     before = plan_rows.named(connection, plan.name)
     plans.set_plan(connection, plan)
     if before is not None and _grew(before, plan):
-        for account in rows.everybody(connection):
+        for account in account_rows.everybody(connection):
             if account.plan.name == plan.name:
                 claims.recall_all(connection, account.id)
 

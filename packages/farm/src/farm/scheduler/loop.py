@@ -274,13 +274,11 @@ class Scheduler:
                 # It holds a slot and does nothing with it.
                 if runner.reference is not None:
                     self._engine.stop(runner.reference)
-                self._take_leave(connection, runner, _HUNG, now)
+                self._dismiss(connection, runner, _HUNG, now)
             for runner in gone:
-                self._take_leave(connection, runner, _ENDED, now)
+                self._dismiss(connection, runner, _ENDED, now)
 
-    def _take_leave(
-        self, connection: Connection, runner: RunnerRow, why: str, now: datetime
-    ) -> None:
+    def _dismiss(self, connection: Connection, runner: RunnerRow, why: str, now: datetime) -> None:
         """Forget a runner, and take back what it had."""
         row = job_rows.row(connection, runner.job_id)
         wanted = row.state in writer.AT_WORK and not runner.yielding
@@ -299,7 +297,7 @@ class Scheduler:
                     self._engine.stop(runner.reference)
             at_work = {runner.job_id for runner in living}
             over = [job_id for job_id in job_ids if job_id not in at_work]
-            writer.happen_to_many(connection, over, Event.RUNNERS_GONE, now)
+            writer.apply_to_many(connection, over, Event.RUNNERS_GONE, now)
 
         self._database.write_in_portions(stopping, finish)
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from farm_protocol.jobs import JobChange, JobState
 
-from farm.db import jobs as rows
+from farm.db import jobs as job_table
 from farm.db.engine.database import PORTION, Database
 from farm.scheduler import actions
 from farm.scheduler.actions import Action
@@ -33,7 +33,7 @@ def act(
         who: as for `actions.act`.
     """
     with database.read() as connection:
-        ordered = rows.needed_first(connection, job_ids)
+        ordered = job_table.needed_first(connection, job_ids)
     if action is Action.STOP:
         ordered.reverse()  # Else those that are still to be stopped were blocked first.
     for begin in range(0, len(ordered), PORTION):
@@ -41,7 +41,7 @@ def act(
         make_way(database, portion, action)
         with database.write() as connection:
             # Not to those to which something else has happened meanwhile.
-            able = portion if states is None else rows.still(connection, portion, states)
+            able = portion if states is None else job_table.still(connection, portion, states)
             actions.act_on_many(connection, able, action, datetime.now(UTC), who=who)
 
 
@@ -60,4 +60,4 @@ def make_way(database: Database, job_ids: Sequence[str], action: Action) -> None
         more = True
         while more:
             with database.write() as connection:
-                more = actions.put_back_some(connection, job_id, action, few)
+                more = actions.requeue_some(connection, job_id, action, few)

@@ -11,7 +11,7 @@ from datetime import datetime
 from farm_protocol.runner import MAX_CLAIM_LOG, MAX_JOB_LOG, ClaimRequest
 from sqlalchemy import Connection
 
-from farm.db import claims as rows
+from farm.db import claims as claim_rows
 from farm.db import feed, frame_states, hosts, job_rows, runners
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobRow
@@ -60,7 +60,7 @@ def wastes_claims(connection: Connection, caller: Caller) -> bool:
     """Return whether a runner claims and gives back: so it would hold its slot and pay nothing."""
     if caller.claim is not None and caller.claim.frames_done:
         return False  # As all do that work; the others need not be counted.
-    return rows.empty_claims(connection, caller.runner.id) >= MOST_EMPTY_CLAIMS
+    return claim_rows.empty_claims(connection, caller.runner.id) >= MOST_EMPTY_CLAIMS
 
 
 def was_given(connection: Connection, job: JobRow, claim: ClaimRow, number: int) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from farm.db import claims as claim_rows
 from farm.db import feed, frame_runs, frame_states, job_rows, job_warnings, notices
-from farm.db import jobs as rows
+from farm.db import jobs as job_table
 from farm.db.job_rows import JobColumns, JobRow
 from farm.frame_health import pictures
 from farm.jobs.dependencies import review
@@ -33,7 +33,7 @@ _BY_THEMSELVES = frozenset({JobState.COMPLETED, JobState.FAILED})
 """How jobs end unless somebody stops them, or one that they need."""
 
 
-def happen(
+def apply(
     connection: Connection, job_id: str, event: Event, now: datetime, said: Said | None = None
 ) -> JobState:
     """Apply ``event`` to a job and to those that wait for it; return the job's new state.
@@ -44,10 +44,10 @@ def happen(
     Raises:
         IllegalTransitionError: the event makes no sense now.
     """
-    return happen_to(connection, job_rows.row(connection, job_id), event, now, said)
+    return apply_to(connection, job_rows.row(connection, job_id), event, now, said)
 
 
-def happen_to(
+def apply_to(
     connection: Connection,
     row: JobRow,
     event: Event,
@@ -56,7 +56,7 @@ def happen_to(
     moved: Moved = NOTHING_MOVED,
     **also: Unpack[JobColumns],
 ) -> JobState:
-    """Do the same as `happen` to a job whose row has been read.
+    """Apply ``event`` to a job whose row has been read, and to those that wait for it.
 
     Parameters:
         moved: what its frames have become.
@@ -75,7 +75,7 @@ def happen_to(
     return JobState(row.state)
 
 
-def happen_to_many(
+def apply_to_many(
     connection: Connection,
     job_ids: Sequence[str],
     event: Event,
@@ -147,9 +147,9 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
 
     Who has stopped all of it knows it.
     """
-    if rows.any_unfinished(connection, submission_id):
+    if job_table.any_unfinished(connection, submission_id):
         return
-    submission = rows.submission(connection, submission_id)
+    submission = job_table.submission(connection, submission_id)
     states = {job.state for job in submission.jobs}
     if states.isdisjoint(_BY_THEMSELVES):
         return
@@ -162,7 +162,7 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
     ]
     notices.add(
         connection,
-        rows.submission_owner(connection, submission_id) or "",
+        job_table.submission_owner(connection, submission_id) or "",
         f"'{submission.project}' {outcome}",
         "\n".join([f"{submission.project}, {submission.name}:", *lines, ""]),
         now,
@@ -222,7 +222,7 @@ def review_dependencies(connection: Connection, submission_id: str, now: datetim
         _tell_when_over(connection, submission_id, now)
 
 
-def put_back(
+def requeue(
     connection: Connection,
     row: JobRow,
     claim_id: str,
@@ -262,7 +262,7 @@ def settle(connection: Connection, row: JobRow, now: datetime) -> None:
     if state.is_final or state in (JobState.PENDING, JobState.STOPPING):
         return
     if job_rows.progress(row).over:
-        happen_to(connection, row, *_end(connection, row, now))
+        apply_to(connection, row, *_end(connection, row, now))
 
 
 def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, datetime, Said]:

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from farm.accounts.credits import require_positive
 from farm.catalogue import Catalogue
 from farm.db import feed, files, job_rows
-from farm.db import jobs as rows
+from farm.db import jobs as job_table
 from farm.db.accounts import AccountRow
 from farm.db.job_rows import NewJobs
 from farm.errors import ConflictError
@@ -129,7 +129,7 @@ def create(
 
 
 def _is_stored(connection: Connection, account: AccountRow, spec: SubmissionSpec) -> bool:
-    owner = rows.submission_owner(connection, spec.id)
+    owner = job_table.submission_owner(connection, spec.id)
     if owner is not None and owner != account.id:
         raise ConflictError(f"The id '{spec.id}' is taken; choose a random UUID.")
     return owner is not None

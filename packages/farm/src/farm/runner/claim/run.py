@@ -2,7 +2,7 @@
 
 Threads: the caller's waits for the renderer; OpenJD's hands over its lines; ``heartbeat`` keeps the
 claim; ``results`` checks and sends finished frames while the renderer goes on; the log has its own.
-What one finds out (claim lost, stop, farm gone) it puts into `_Fate`, which kills the renderer.
+What one finds out (claim lost, stop, farm gone) it puts into `_EarlyEnd`, which kills the renderer.
 """
 
 import logging
@@ -101,7 +101,7 @@ class ClaimOver:
     warnings: list[str]
 
 
-class _Fate:
+class _EarlyEnd:
     """Why the renderer must end early; the first reason stays."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class _Fate:
         with self._lock:
             self.end = self.end or end
 
-    def of(self, error: ReportError) -> None:
+    def follow(self, error: ReportError) -> None:
         self.decide(End.LOST if isinstance(error, ClaimLostError) else End.GONE)
 
 
@@ -145,7 +145,7 @@ class ClaimRun:
         self._frames = frames_of(job, template, claim.frames)
         self._job, self._template, self._renderer = job, template, renderer
         self._place, self._sandbox, self._stopping = place, sandbox, stopping
-        self._fate = _Fate()
+        self._early_end = _EarlyEnd()
         self._yielding = False
         self._overstayed = False
         self._told = 0
@@ -203,7 +203,10 @@ class ClaimRun:
         self._close_log(finish)
         measured = Measured(self._rendering.startup_seconds, self._rendering.frame_seconds)
         return ClaimOver(
-            self._fate.end or End.FINISHED, self._ended(finish), measured, self._rendering.warnings
+            self._early_end.end or End.FINISHED,
+            self._ended(finish),
+            measured,
+            self._rendering.warnings,
         )
 
     def _render(self) -> Ended:
@@ -227,10 +230,10 @@ class ClaimRun:
         try:
             while not session.wait(_POLL_SECONDS):
                 if self._stopping.is_set():
-                    self._fate.decide(End.STOPPED)
+                    self._early_end.decide(End.STOPPED)
                 self._rendering.check_time()
                 self._overstayed = self._overstayed or self._is_overdue()
-                over = self._fate.end is not None or self._overstayed
+                over = self._early_end.end is not None or self._overstayed
                 if over or self._rendering.condemned:
                     session.kill()
         finally:
@@ -276,11 +279,11 @@ class ClaimRun:
         self._done.put(frame)
         if self._may_yield:
             # The next frame has hardly begun: nothing is lost with the renderer.
-            self._fate.decide(End.FINISHED)
+            self._early_end.decide(End.FINISHED)
 
     def _heartbeat(self) -> None:
         answered = time.monotonic()
-        while not self._over.is_set() and self._fate.end is not End.LOST:
+        while not self._over.is_set() and self._early_end.end is not End.LOST:
             begin = time.monotonic()
             try:
                 waiting = self._results.waiting_seconds()
@@ -289,15 +292,15 @@ class ClaimRun:
                 if command is RunnerCommand.YIELD:
                     self._yielding = True
                     if self._may_yield and self._rendering.frame is None:
-                        self._fate.decide(End.FINISHED)
+                        self._early_end.decide(End.FINISHED)
                 elif command is RunnerCommand.STOP:
                     # Only the renderer ends: the farm will say whether there is another claim.
-                    self._fate.decide(End.FINISHED)
+                    self._early_end.decide(End.FINISHED)
             except FarmGoneError as error:
                 if time.monotonic() - answered > GIVE_UP_SECONDS:
-                    self._fate.of(error)
+                    self._early_end.follow(error)
             except (ClaimLostError, NotWelcomeError) as error:
-                self._fate.of(error)
+                self._early_end.follow(error)
                 return
             except ReportError:
                 pass  # refused: the other calls will say why
@@ -313,18 +316,18 @@ class ClaimRun:
 
     def _send_results(self) -> None:
         while (frame := self._done.get()) is not None:
-            if self._fate.end in (End.LOST, End.GONE):
+            if self._early_end.end in (End.LOST, End.GONE):
                 continue
             try:
                 self._results.send(frame)
             except ReportError as error:
-                self._fate.of(error)
+                self._early_end.follow(error)
             failure = self._results.failure
             if failure is not None and failure.permanent:
                 self._rendering.condemn(failure)
 
     def _finish(self, ended: Ended) -> Finish:
-        if self._fate.end is not None:
+        if self._early_end.end is not None:
             # What was begun after the frame for which it was to wait is no loss.
             frame = None if self._yielding else self._rendering.frame
             return Finish(outcome=Outcome.STOPPED, frame=frame, exit_code=ended.status)
@@ -344,11 +347,11 @@ class ClaimRun:
         try:
             self._results.complete()
         except ReportError as error:
-            self._fate.of(error)
-        return self._finish(ended) if self._results.failure or self._fate.end else None
+            self._early_end.follow(error)
+        return self._finish(ended) if self._results.failure or self._early_end.end else None
 
     def _close_log(self, finish: Finish) -> None:
-        if self._fate.end in (End.LOST, End.GONE):
+        if self._early_end.end in (End.LOST, End.GONE):
             threading.Thread(target=self._log.close, daemon=True).start()
             return
         if finish.message:
@@ -356,7 +359,7 @@ class ClaimRun:
         self._log.close()
 
     def _ended(self, finish: Finish) -> EndedClaim | None:
-        if self._fate.end in (End.LOST, End.GONE):
+        if self._early_end.end in (End.LOST, End.GONE):
             return None
         if finish.outcome is Outcome.NO_LICENCE:
             # Looked at while it lived; or told to who waited for its end. One may miss some.
