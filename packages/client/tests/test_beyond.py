@@ -63,7 +63,7 @@ def test_wait_for_project_gives_up_in_time(envoy, client):
 
 def test_wait_for_a_project_that_nobody_submitted(envoy, client):
     envoy.answers["GET", "envoy"] = (200, progress("unknown"))
-    with pytest.raises(InvalidRequestError, match="no project 'p'"):
+    with pytest.raises(InvalidRequestError, match="No project 'p'"):
         client.wait_for_project("p")
 
 

@@ -52,7 +52,7 @@ def test_the_file_of_another_job_stays_and_the_late_one_fails_for_good(
     assert answer.json()["retry"] is False
     message = answer.json()["message"]
     assert message.startswith(
-        "The job 'beauty' of this submission has written 'frame_0001.png' already."
+        "The job 'beauty' of this submission has already written 'frame_0001.png'."
     )
     assert ann.get("/v1/me").json()["credits_consumed"] == before
     late.finish("failed", message=message, frame=1, permanent=True)

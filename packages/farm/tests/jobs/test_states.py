@@ -44,6 +44,16 @@ def test_no_job_is_stopped_while_somebody_works_on_it() -> None:
             assert next_state(state, event, at_work=True) is not JobState.STOPPED
 
 
+@pytest.mark.parametrize("at_work", [False, True])
+def test_work_that_goes_on_changes_nothing_but_a_stop(at_work: bool) -> None:
+    for (state, event), after in TABLE.items():
+        found = next_state(state, event, at_work=at_work)
+        is_stop = event is Event.STOP and after is JobState.STOPPED
+        assert found is (JobState.STOPPING if is_stop and at_work else after)
+        if not at_work:
+            assert next_state(state, event) is found
+
+
 @given(st.lists(st.sampled_from(list(Event)), max_size=30))
 def test_no_sequence_of_events_leaves_a_job_without_a_way_to_end(events: list[Event]) -> None:
     state = JobState.READY
