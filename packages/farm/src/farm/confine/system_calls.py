@@ -2,7 +2,8 @@
 
 A network namespace holds back IP, Unix sockets and netlink, but not all that a socket can be: one
 of ``AF_VSOCK`` reaches the host of a virtual machine, and programs on the machine itself. Keyrings
-belong to an account and not to a sandbox. And io_uring makes sockets, too, past any filter. Who
+belong to an account and not to a sandbox. And io_uring makes sockets, too, past any filter. The
+older asynchronous I/O has one share for the whole machine, which one program could take. Who
 makes a user namespace has all capabilities in it, and with them much more of the kernel to attack:
 an ordinary user's bubblewrap can forbid that, root's cannot. Who has a lease on a file keeps others
 waiting who open it: on one of the project, which may be the farm's own. The others here are of no
@@ -47,8 +48,8 @@ class _Calls:
         sockets: socket and socketpair, with a family in the first argument.
         namespaces: clone and unshare, with flags in the first argument.
         leases: fcntl and the like, with what is wanted in the second argument.
-        refused: add_key, request_key, keyctl, perf_event_open, bpf, userfaultfd, what makes
-            sockets otherwise; in any order.
+        refused: add_key, request_key, keyctl, perf_event_open, bpf, userfaultfd, io_setup, what
+            makes sockets otherwise; in any order.
         uncounted: memfd_create, memfd_secret, msgget, vmsplice, and what stands for several calls.
         sized: shmget and semget, each with the size in the second argument.
         options: setsockopt, with level and option in the second and third argument.
@@ -74,7 +75,7 @@ _AMD64 = _Calls(
     sockets=(41, 53),
     namespaces=(56, 272),
     leases=(72,),
-    refused=(248, 249, 250, 298, 321, 323, *_NEW),
+    refused=(206, 248, 249, 250, 298, 321, 323, *_NEW),
     uncounted=(319, 447, 68, 278),
     sized=(29, 64),
     options=54,
@@ -86,7 +87,7 @@ _I386 = _Calls(
     namespaces=(120, 310),
     leases=(55, 221),
     # 102 is socketcall: its family stands in memory, too.
-    refused=(102, 286, 287, 288, 336, 357, 374, *_NEW),
+    refused=(102, 245, 286, 287, 288, 336, 357, 374, *_NEW),
     # 117 is ipc, of which all calls of System V are parts.
     uncounted=(117, 356, 447, 399, 316),
     sized=(395, 393),
@@ -97,7 +98,7 @@ _ARM64 = _Calls(
     sockets=(198, 199),
     namespaces=(220, 97),
     leases=(25,),
-    refused=(217, 218, 219, 241, 280, 282, *_NEW),
+    refused=(0, 217, 218, 219, 241, 280, 282, *_NEW),
     uncounted=(279, 447, 186, 75),
     sized=(194, 190),
     options=208,
