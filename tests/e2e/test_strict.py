@@ -10,6 +10,9 @@ from gridmarkets import APIError, EnvoyClient
 
 from .conftest import EMAIL, PASSWORD, ROOT, Studio, a_studio, until
 
+# As long as the machine needs: this only ends what hangs.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
@@ -26,7 +29,6 @@ def run_example(studio: Studio, **environment: str) -> subprocess.CompletedProce
         env=usual | account | environment,
         capture_output=True,
         text=True,
-        timeout=120,
     )
 
 

@@ -32,12 +32,12 @@ def pretend(tmp_path: Path) -> Callable[[str], str]:
 
 
 def test_a_renderer_that_says_nothing_is_ended(rig: Rig, pretend: Callable[[str], str]) -> None:
-    farm = rig.farm("plain.blend", [[1]], silence_timeout=1)
+    farm = rig.farm("plain.blend", [[1]], silence_timeout=6)
     rig.run(farm, "--blender", pretend(EVENT + "exec sleep 100"))
     finish = farm.finishes["c1"]
     assert finish.outcome is Outcome.FAILED
     assert finish.message == (
-        "The renderer printed nothing for 1 s (silence_timeout) while it rendered frame 1."
+        "The renderer printed nothing for 6 s (silence_timeout) while it rendered frame 1."
     )
     assert finish.message in farm.log
 
