@@ -79,6 +79,18 @@ def test_who_has_too_many_yields_to_who_has_too_few() -> None:
     assert decide([ann, bob], slots=3) == ({}, set())
 
 
+def test_as_many_start_as_there_is_room_before_the_others_have_gone() -> None:
+    ann = view("a", runners=some(2))
+    bob, carl = view("b", account_id="bob"), view("c", account_id="carl")
+    started, yielding = decide([ann, bob, carl], slots=3)
+    assert (sum(started.values()), len(yielding)) == (1, 1)
+    # The same for what one user may have.
+    late = view("late", priority=10, runners=some(2))
+    urgent = [view(name, priority=90, most_runners=1) for name in ("b", "c")]
+    started, yielding = decide([late, *urgent], throughput=3)
+    assert (sum(started.values()), len(yielding)) == (1, 1)
+
+
 def test_a_higher_priority_waits_for_the_end_of_a_frame_only() -> None:
     running = view("a", runners=some(2, turn_over=False))
     urgent = view("u", priority=90, order=(9, 0), waiting=1)
