@@ -122,6 +122,22 @@ for _ in range(600):
 wait()
 """
 
+# A process goes on when its first thread has ended, and has all its memory.
+WITHOUT_A_FIRST_THREAD = """
+import ctypes
+
+def hold():
+    kept = []
+    for _ in range(600):
+        kept.append(bytearray(b"x" * 2**20))
+    wait()
+
+if not os.fork():
+    threading.Thread(target=hold).start()
+    ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
+wait()
+"""
+
 MANY_SMALL_ONES = """
 import os, time
 for _ in range(12):
@@ -239,21 +255,20 @@ while time.monotonic() < BEGIN + 60:
 @pytest.mark.parametrize(
     ("code", "limits", "message", "permanent"),
     [
-        pytest.param(
-            MEMORY,
-            JobLimits(memory_bytes=300 * MEGABYTE),
-            "The renderer used more than 300 MB of memory, the most that it may have on this"
-            " machine.",
-            False,
-            id="memory",
-        ),
-        pytest.param(
-            MANY_SMALL_ONES,
-            JobLimits(memory_bytes=300 * MEGABYTE),
-            "The renderer used more than 300 MB of memory, the most that it may have on this"
-            " machine.",
-            False,
-            id="memory-of-many",
+        *(
+            pytest.param(
+                code,
+                JobLimits(memory_bytes=300 * MEGABYTE),
+                "The renderer used more than 300 MB of memory, the most that it may have on this"
+                " machine.",
+                False,
+                id=name,
+            )
+            for name, code in {
+                "memory": MEMORY,
+                "memory-of-many": MANY_SMALL_ONES,
+                "memory-without-a-first-thread": WITHOUT_A_FIRST_THREAD,
+            }.items()
         ),
         *(
             pytest.param(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
 watched = pytest.mark.skipif(usable(), reason="a control group counts memory here")
 
 HELPERS = """
-import array, ctypes, mmap, os, socket, time
+import array, ctypes, mmap, os, socket, threading, time
 
 kernel = ctypes.CDLL(None, use_errno=True)
 kept = []
@@ -142,9 +143,36 @@ for number in range(30):
 wait()
 """
 
+# A filter refuses it in a sandbox: there the thread has its process's descriptors.
+IN_A_THREAD = """
+def hold():
+    kernel.unshare(0x400)
+    {}
+
+threading.Thread(target=hold).start()
+wait()
+"""
+
+# The process goes on, although its first thread has ended.
+WITHOUT_A_FIRST_THREAD = """
+def hold():
+    {}
+
+if not os.fork():
+    threading.Thread(target=hold).start()
+    kernel.syscall({{"x86_64": 60, "aarch64": 93}}[os.uname().machine], 0)
+wait()
+"""
+
 HIDING = """
 kernel.prctl(4, 0)
 """
+
+
+def inside(code: str, what: str) -> str:
+    """Put lines where a thread is to run them."""
+    return code.format(textwrap.indent(what, "    "))
+
 
 OF_MEMORY = {
     "pipes": (PIPES, 128),
@@ -153,6 +181,8 @@ OF_MEMORY = {
     "shared-and-unmapped": (GIVEN_UP, 300),
     "page-tables": (TABLES, 300),
     "files-in-memory": (TEMPORARY, 300),
+    "pipes-of-a-thread": (inside(IN_A_THREAD, PIPES), 128),
+    "pipes-without-a-first-thread": (inside(WITHOUT_A_FIRST_THREAD, PIPES), 128),
 }
 
 
@@ -173,8 +203,17 @@ def test_who_maps_so_much_that_looking_takes_long_is_ended(tmp_path: Path) -> No
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, True)
 
 
+FILES = {
+    "open": NAMELESS,
+    "mapped": MAPPED,
+    "in-a-thread": inside(IN_A_THREAD, NAMELESS),
+    "without-a-first-thread": inside(WITHOUT_A_FIRST_THREAD, NAMELESS),
+    "mapped-without-a-first-thread": inside(WITHOUT_A_FIRST_THREAD, MAPPED),
+}
+
+
 @in_both_worlds
-@pytest.mark.parametrize("code", [NAMELESS, MAPPED], ids=["open", "mapped"])
+@pytest.mark.parametrize("code", FILES.values(), ids=FILES)
 def test_files_without_a_name_count_as_disk(
     tmp_path: Path, sandbox: SandboxMode, code: str
 ) -> None:
@@ -248,3 +287,31 @@ def test_what_several_processes_hold_counts_once() -> None:
     assert 100 < alone.count < together.count
     # Whatever there is of pipes, they hold a page at least.
     assert alone.buffer_bytes > 50 * 4096
+
+
+APART = """
+import ctypes, os, sys, threading
+done = threading.Event()
+def hold():
+    ctypes.CDLL(None).unshare(0x400)
+    os.write(os.memfd_create("kept"), b"x" * 2**20)
+    os.write(1, b"ready\\n")
+    done.wait()
+threading.Thread(target=hold).start()
+sys.stdin.read(1)
+done.set()
+"""
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not-told"])
+def test_what_only_one_thread_has_open_counts(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not told:  # As where a container forbids kcmp(2).
+        monkeypatch.setattr("farm.runner.sandbox.threads._KCMP", None)
+    with subprocess.Popen(
+        [sys.executable, "-c", APART], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        held = holdings_of([child.pid], shared_memory_of_machine(), sandboxed=False)
+        child.communicate(b"x")
+    assert held.shared_bytes == MEGABYTE

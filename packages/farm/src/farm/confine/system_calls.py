@@ -6,8 +6,9 @@ belong to an account and not to a sandbox. And io_uring makes sockets, too, past
 older asynchronous I/O has one share for the whole machine, which one program could take. Who
 makes a user namespace has all capabilities in it, and with them much more of the kernel to attack:
 an ordinary user's bubblewrap can forbid that, root's cannot. Who has a lease on a file keeps others
-waiting who open it: on one of the project, which may be the farm's own. The others here are of no
-use to a renderer, and have been ways into the kernel.
+waiting who open it: on one of the project, which may be the farm's own. A thread with descriptors
+of its own, apart from its process, holds what is only found by asking every thread. The others here
+are of no use to a renderer, and have been ways into the kernel.
 
 The rest is allowed: which system calls a renderer, its plug-ins and the drivers need, nobody knows.
 
@@ -46,7 +47,8 @@ class _Calls:
 
     Attributes:
         sockets: socket and socketpair, with a family in the first argument.
-        namespaces: clone and unshare, with flags in the first argument.
+        clone: the call, with flags in the first argument.
+        unshare: likewise.
         leases: fcntl and the like, with what is wanted in the second argument.
         refused: add_key, request_key, keyctl, perf_event_open, bpf, userfaultfd, io_setup, what
             makes sockets otherwise; in any order.
@@ -57,7 +59,8 @@ class _Calls:
 
     architecture: int
     sockets: tuple[int, ...]
-    namespaces: tuple[int, ...]
+    clone: int
+    unshare: int
     leases: tuple[int, ...]
     refused: tuple[int, ...]
     uncounted: tuple[int, ...]
@@ -73,7 +76,8 @@ _NEW = (425, 426, 427, 435)
 _AMD64 = _Calls(
     architecture=0xC000003E,
     sockets=(41, 53),
-    namespaces=(56, 272),
+    clone=56,
+    unshare=272,
     leases=(72,),
     refused=(206, 248, 249, 250, 298, 321, 323, *_NEW),
     uncounted=(319, 447, 68, 278),
@@ -84,7 +88,8 @@ _AMD64 = _Calls(
 _I386 = _Calls(
     architecture=0x40000003,
     sockets=(359, 360),
-    namespaces=(120, 310),
+    clone=120,
+    unshare=310,
     leases=(55, 221),
     # 102 is socketcall: its family stands in memory, too.
     refused=(102, 245, 286, 287, 288, 336, 357, 374, *_NEW),
@@ -96,7 +101,8 @@ _I386 = _Calls(
 _ARM64 = _Calls(
     architecture=0xC00000B7,
     sockets=(198, 199),
-    namespaces=(220, 97),
+    clone=220,
+    unshare=97,
     leases=(25,),
     refused=(0, 217, 218, 219, 241, 280, 282, *_NEW),
     uncounted=(279, 447, 186, 75),
@@ -107,7 +113,8 @@ _SMALL_SEGMENT, _SMALL_SET = 16 * 1024, 16
 """Bytes of shared memory, and semaphores, that a program may have at a time: enough to find another
 one of its kind. There can be 4096 and 32,000 of them, 64 MB and 40 MB of memory."""
 _SOL_SOCKET, _SO_SNDBUF = 1, 7  # asm-generic/socket.h
-_CLONE_NEWUSER = 0x10000000  # linux/sched.h
+_CLONE_FILES, _CLONE_THREAD, _CLONE_NEWUSER = 0x400, 0x10000, 0x10000000  # linux/sched.h
+_CLOSE_RANGE, _CLOSE_RANGE_UNSHARE = 436, 2  # linux/close_range.h; the number is new, as `_NEW`
 _F_SETLEASE = 1024  # linux/fcntl.h
 _MACHINES = {"x86_64": (_AMD64, _I386), "aarch64": (_ARM64,)}
 MACHINES = tuple(_MACHINES)
@@ -148,13 +155,7 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
     for number in (*calls.refused, *(calls.uncounted * watched)):
         # As a kernel without it answers: programs then do without.
         lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
-    for number in calls.namespaces:
-        asked = [
-            _line(_LOAD, _FIRST_ARGUMENT),
-            *(_line(_ANY_BIT, _CLONE_NEWUSER, 0, 1), _refuse(errno.EPERM)),
-            _line(_RETURN, _ALLOW),
-        ]
-        lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
+    lines += _threads_and_namespaces(calls)
     for number in calls.leases:
         asked = [
             _line(_LOAD, _SECOND_ARGUMENT),
@@ -171,6 +172,30 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
     for number in calls.sockets:
         lines += [_line(_EQUAL, number, 0, len(families)), *families]
     return [*lines, _line(_RETURN, _ALLOW)]
+
+
+def _threads_and_namespaces(calls: _Calls) -> list[bytes]:
+    """Refuse user namespaces, and threads that do not share the descriptors of their process."""
+    alone = [
+        *(_line(_ANY_BIT, _CLONE_THREAD, 0, 2), _line(_ANY_BIT, _CLONE_FILES, 1, 0)),
+        *(_refuse(errno.EINVAL), _line(_RETURN, _ALLOW)),
+    ]
+    unshared = [_line(_ANY_BIT, _CLONE_FILES, 0, 1), _refuse(errno.EINVAL), _line(_RETURN, _ALLOW)]
+    lines = []
+    for number, rest in ((calls.clone, alone), (calls.unshare, unshared)):
+        asked = [
+            _line(_LOAD, _FIRST_ARGUMENT),
+            *(_line(_ANY_BIT, _CLONE_NEWUSER, 0, 1), _refuse(errno.EPERM)),
+            *rest,
+        ]
+        lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
+    # As older kernels answer, which have close_range without it.
+    asked = [
+        _line(_LOAD, _THIRD_ARGUMENT),
+        *(_line(_ANY_BIT, _CLOSE_RANGE_UNSHARE, 0, 1), _refuse(errno.EINVAL)),
+        _line(_RETURN, _ALLOW),
+    ]
+    return [*lines, _line(_EQUAL, _CLOSE_RANGE, 0, len(asked)), *asked]
 
 
 def _no_more_memory(calls: _Calls) -> list[bytes]:

@@ -9,6 +9,7 @@ In a sandbox without a control group a filter of system calls (`farm.confine.sys
 what cannot be seen from here.
 """
 
+import contextlib
 import ctypes
 import os
 import re
@@ -21,10 +22,14 @@ from pathlib import Path
 
 import psutil
 
+from farm.runner.sandbox.threads import TRIES, has_ended, living, with_other_descriptors
+
 _MOST, _MOST_BYTES, _SECONDS = 100_000, 32 << 20, 1.0
 """Of all that is open or mapped no more is looked at than so many, with descriptions of so many
 bytes (paths may be long), and for no longer than this, of a processor's time: meanwhile nobody
 looks at the other limits. Renderers have some thousands."""
+_MOST_GUESSED = 10_000
+"""Descriptors that are looked at once more where no one tells whether threads share them."""
 _PIECE = 1 << 20
 _DELETED = " (deleted)"
 _MAPPED = re.compile(
@@ -110,6 +115,7 @@ class _Found:
     disk: int = 0
     count: int = 0
     read: int = 0
+    guessed: int = 0
     until: float = field(default_factory=lambda: time.thread_time() + _SECONDS)
     unseen: bool = False
 
@@ -139,24 +145,47 @@ class _Found:
 
 def _look(process: int, found: _Found) -> bool:
     """Look at one process; return False when that is not allowed. Gone is seen as well."""
-    folder = f"/proc/{process}/fd"
-    if found.too_many:
-        return True
+    for _ in range(TRIES):
+        if found.too_many or _look_through(living(process), found) or has_ended(process):
+            return True
+    return False
+
+
+def _look_through(thread: int, found: _Found) -> bool:
+    """Look at the process of a thread; return False when that is not allowed, or it has ended."""
     try:
-        names = os.listdir(folder)  # noqa: PTH208
-        found.count += len(names)
-        maps = _maps(process, found)
-    except PermissionError:
-        return _is_gone(process)
+        _look_at_descriptors(thread, found)
+        maps = _maps(thread, found)
     except OSError:
-        return True
+        return False
+    apart, unknown = with_other_descriptors(thread)
+    for each in (*apart, *unknown):
+        with contextlib.suppress(OSError):
+            _look_at_descriptors(each, found, guessed=each not in apart)
+    if _DELETED.encode() in maps:
+        _look_at_mapped(thread, maps, found)
+    # Of one that has ended, the kernel tells that it has nothing.
+    return bool(maps) or found.too_many
+
+
+def _look_at_descriptors(thread: int, found: _Found, guessed: bool = False) -> None:
+    """Look at what a thread has open. Raises OSError.
+
+    Parameters:
+        guessed: it probably has the descriptors of its process, and they were looked at.
+    """
+    if guessed and found.guessed > _MOST_GUESSED:
+        return
+    folder = f"/proc/{thread}/fd"
+    names = os.listdir(folder)  # noqa: PTH208
+    if guessed:
+        found.guessed += len(names)
+    else:
+        found.count += len(names)
     for name in names:
         if found.too_many:
-            return True
+            return
         _look_at_open(f"{folder}/{name}", found)
-    if _DELETED.encode() in maps:
-        _look_at_mapped(process, maps, found)
-    return True
 
 
 def _maps(process: int, found: _Found) -> bytes:
@@ -212,14 +241,6 @@ def _look_at_mapped(process: int, maps: bytes, found: _Found) -> None:
 def _device(key: bytes) -> int:
     major, minor = key.split()[0].split(b":")
     return os.makedev(int(major, 16), int(minor, 16))
-
-
-def _is_gone(process: int) -> bool:
-    """Return whether a process has ended: what is left of it belongs to root."""
-    try:
-        return psutil.Process(process).status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except psutil.Error:
-        return True
 
 
 def _temporary_folders(found: _Found, inside: Iterable[int]) -> int:

@@ -12,6 +12,7 @@ from farm_protocol.runner import HostLimits
 
 from farm.runner.sandbox import cgroups
 from farm.runner.sandbox.limits import Machine, held_by
+from farm.runner.sandbox.threads import TRIES, has_ended, living
 
 
 def this_machine(folder: Path) -> Machine:
@@ -90,8 +91,8 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
     for each in members:
         with contextlib.suppress(psutil.Error), each.oneshot():
             threads += each.num_threads()
-            resident += each.memory_info().rss
-            told = _status(each.pid)
+            told = _memory(each.pid)
+            resident += told.get("VmRSS") or each.memory_info().rss
             shared += told.get("RssShmem", 0)
             tables += told.get("VmPTE", 0)
             times = each.cpu_times()
@@ -127,18 +128,29 @@ def _children(parents: Iterable[psutil.Process]) -> set[psutil.Process]:
 
 def _fair_share(process: psutil.Process) -> tuple[int, int]:
     """Return the memory of a process, and what of it is shared: of both only its own share."""
-    told = _status(process.pid, "smaps_rollup")
+    told = _memory(process.pid, "smaps_rollup")
     if "Pss" in told:
         return told["Pss"], told.get("Pss_Shmem", 0)
     try:
         # Of a process that does not let itself be looked at, all that it has.
-        return process.memory_info().rss, _status(process.pid).get("RssShmem", 0)
+        told = _memory(process.pid)
+        return told.get("VmRSS") or process.memory_info().rss, told.get("RssShmem", 0)
     except psutil.Error:
         return 0, 0
 
 
-def _status(process: int, file: str = "status") -> dict[str, int]:
-    """Return what Linux tells of a process in kB, in bytes; {} elsewhere, and when it is gone."""
+def _memory(process: int, file: str = "status") -> dict[str, int]:
+    """Return what Linux tells of a process's memory; {} elsewhere, and when it is gone."""
+    for _ in range(TRIES):
+        if told := _status(living(process), file):
+            return told
+        if has_ended(process):
+            break
+    return {}
+
+
+def _status(process: int, file: str) -> dict[str, int]:
+    """Return what Linux tells in kB, in bytes; {} elsewhere, and when the process is gone."""
     try:
         lines = Path(f"/proc/{process}/{file}").read_bytes().splitlines()
     except OSError:
