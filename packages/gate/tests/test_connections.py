@@ -24,6 +24,7 @@ class Application:
 
     def __init__(self) -> None:
         self.heads: list[int] = []
+        self.trailed: list[list[tuple[bytes, bytes]]] = []  # headers once a body has ended
         self.go = threading.Event()
         self.holding = threading.Semaphore(0)
         self.failed = threading.Event()
@@ -43,6 +44,7 @@ class Application:
                     return
                 size += len(message["body"])
                 more = message["more_body"]
+            self.trailed.append(list(scope["headers"]))
             body = str(size).encode()
         elif path == "/held":
             import asyncio
@@ -279,6 +281,30 @@ def test_a_head_has_a_size(serve: Callable[..., Server], flood: list[bytes]) -> 
     assert answer == b"" or answer.split()[1] in (b"400", b"431")
     assert taken < 64 << 20  # The rest of what was sent is in the system's buffers.
     assert b" 200 OK" in server.get()
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_trailers_are_no_headers(serve: Callable[..., Server], pieces: int) -> None:
+    server = serve()
+    head = request("/size", "Transfer-Encoding: chunked", "X-Forwarded-For: a", method="POST")
+    rest = b"2\r\n{}\r\n0\r\nX-Forwarded-For: b\r\nAuthorization: Bearer c\r\n\r\n"
+    with server.call(head + rest if pieces == 1 else head) as made:
+        if pieces == 2:
+            while not server.application.heads:
+                time.sleep(0.01)
+            made.sendall(rest)
+        made.sendall(request("/size", "X-Forwarded-For: d", "Connection: close"))
+        assert everything(made).count(b" 200 OK") == 2
+    first, second = (dict(each) for each in server.application.trailed)
+    assert (first[b"x-forwarded-for"], second[b"x-forwarded-for"]) == (b"a", b"d")
+    assert b"authorization" not in first | second
+
+
+@pytest.mark.parametrize("trailers", [b"a: b\r\n" * 100, b"a: " + b"b" * 32_000 + b"\r\n"])
+def test_trailers_count_as_lines_of_the_head(serve: Callable[..., Server], trailers: bytes) -> None:
+    head = request("/size", "Transfer-Encoding: chunked", "b: " + "b" * 1000, method="POST")
+    with serve().call(head + b"0\r\n" + trailers + b"\r\n") as made:
+        assert b" 431 " in everything(made)
 
 
 def test_a_body_must_get_on(serve: Callable[..., Server]) -> None:

@@ -8,6 +8,8 @@ not connections. `protocol` returns its protocol with these rules added:
                   sends nothing holds up nobody. Only when nothing is waited for, that is when all
                   of them are being answered, is the new one refused (503).
     heads         A request's head has a size, a number of lines, and a time by which it is there.
+                  Trailers count as lines of it, and nobody gets to see them: only what a reverse
+                  proxy has seen, and set or removed, may be a header.
     bodies        A body must get on: so many bytes in so many seconds, while somebody reads it.
     answers       Whoever does not take an answer is given up.
 
@@ -193,6 +195,8 @@ class _Guarded(HttpToolsProtocol):
         self._unused = 0  # bytes that have led to nothing yet
         self._used = False
         self._lines = 0
+        self._head_bytes = 0
+        self._in_head = True
         self._refusal: tuple[int, bytes] | None = None
 
     # What happens to the connection
@@ -243,21 +247,28 @@ class _Guarded(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._lines = 0
+        self._lines = self._head_bytes = 0
+        self._in_head = True
         self._stranger = True
         self._expect(_Phase.HEAD, self.door.limits.head_seconds)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        limits = self.door.limits
         self._lines += 1
-        if self._lines > self.door.limits.head_lines:
+        self._head_bytes += len(name) + len(value) + 4
+        if self._lines > limits.head_lines or self._head_bytes > limits.head_bytes:
             self._refusal = _TOO_LARGE
-            raise ValueError("too many header lines")
-        super().on_header(name, value)
+            raise ValueError("too many or too long header lines")
+        # The parser tells of trailers in the same way, and uvicorn would add them to the headers of
+        # the request: behind a proxy, its sender could choose the address that it comes from.
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         limits = self.door.limits
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > limits.head_bytes or len(self.pipeline) >= limits.pipelined:
+        self._in_head = False
+        self._head_bytes += len(self.url)
+        if self._head_bytes > limits.head_bytes or len(self.pipeline) >= limits.pipelined:
             self._refusal = _TOO_LARGE
             raise ValueError("too much at a time")
         self._used = True
