@@ -81,6 +81,48 @@ def test_a_job_of_it_is_rendered(
     assert f"Drawing 2 with {drawn_with}" in farm.log
 
 
+READS = """
+import time
+from farm.products import SceneError
+
+
+def read_scene(scene, partial, values):
+    {}
+    raise SceneError("It was read to its end.")
+"""
+
+
+@pytest.mark.parametrize(
+    ("reads", "yields", "outcome", "message"),
+    [
+        ("time.sleep(60)", True, "stopped", ""),
+        ("bytearray(8 << 30)", False, "failed", "hero.sketch needs too much memory to be read."),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", False, "failed", "takes too"),
+        ("print('It is fine.')", False, "failed", "It was read to its end."),
+        ("open('/nowhere')", False, "failed", "No such file or directory"),
+        ("return None", False, "failed", "exit code 1"),
+    ],
+)
+def test_reading_a_scene_is_bounded_and_holds_nothing_up(
+    tmp_path: Path, program: Path, reads: str, yields: bool, outcome: str, message: str
+) -> None:
+    shutil.copytree(HERE / "sketch", tmp_path / "own" / "sketch")
+    (tmp_path / "own" / "sketch" / "scene.py").write_text(READS.format(reads))
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "hero.sketch").write_text("ink\n")
+
+    farm = run_job(
+        *(tmp_path, "sketch", program, "render", "hero.sketch", [[1, 2, 3]]),
+        {"frames": "1 3", "output_prefix": "beauty_"},
+        library=Library([tmp_path / "own"]),
+        # The farm wants the machine back from the first heartbeat on.
+        yields=yields,
+    )
+
+    assert end(farm).outcome == outcome
+    assert message in end(farm).message
+
+
 def test_it_may_take_the_place_of_a_built_in_one(tmp_path: Path) -> None:
     shutil.copytree(HERE / "sketch", tmp_path / "blender")
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from farm_protocol.runner import JobLimits
 from pydantic import JsonValue
 from stand_ins import install
 from stand_ins.scenes import write_scene
@@ -27,13 +28,14 @@ class Desk:
         extra: str = "",
         root: str = "",
         taken: Collection[int] = (),
+        limits: JobLimits | None = None,
         **params: JsonValue,
     ) -> FakeFarm:
         """Render a scene with orders for the stand-in; return the farm that was told of it."""
         scene = write_scene(self.folder / "project", self.product, *orders, extra=extra)
         if root:  # another head of a Nuke script
             scene.write_text(re.sub(r"(?s)Root \{.*?\n\}\n", lambda _: root, scene.read_text()))
-        return self.render(scene, claims=claims, taken=taken, **params)
+        return self.render(scene, claims=claims, taken=taken, limits=limits, **params)
 
     def render(
         self,
@@ -41,6 +43,7 @@ class Desk:
         *,
         claims: list[list[int]],
         taken: Collection[int] = (),
+        limits: JobLimits | None = None,
         **params: JsonValue,
     ) -> FakeFarm:
         """Render a scene of the project as it is."""
@@ -53,4 +56,5 @@ class Desk:
             claims,
             {"frames": "1 10", **params},
             taken=taken,
+            limits=limits,
         )

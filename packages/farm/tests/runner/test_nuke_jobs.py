@@ -5,7 +5,7 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
-from farm_protocol.runner import Outcome
+from farm_protocol.runner import JobLimits, Outcome
 from stand_ins.scenes import SIZE
 
 from .desk import Desk
@@ -118,6 +118,70 @@ def test_a_nuke_script_with_bad_names_is_refused(
     farm = desk("nuke").run(claims=[[1]], extra=script)
     assert message in end(farm).message
     assert end(farm).permanent
+
+
+def of_views(count: int, *, length: int = 1) -> str:
+    """Return the head of a script that has many views, with names of a length at least."""
+    views = "\n".join(f"v{n:0{length}} #ff0000" for n in range(count))
+    return f'Root {{\n format "32 24 0 0 32 24 1 small"\n views "{views}"\n}}\n'
+
+
+def writes(count: int, file: str) -> str:
+    return "".join(
+        f"Write {{\n file {file}\n file_type exr\n name V{n}\n}}\n" for n in range(count)
+    )
+
+
+@pytest.mark.parametrize(
+    ("views", "script", "limits", "message"),
+    [
+        (of_views(501), "", JobLimits(), "has more than 500 views"),
+        (of_views(500), writes(9, "%V/x.#.exr"), JobLimits(), "more than 4000 files of each frame"),
+        (
+            of_views(20),
+            writes(1, "%V/x.#.exr"),
+            JobLimits(files=20),
+            "The scene writes 22 files of each frame, but its machine type allows 20.",
+        ),
+        (
+            of_views(1, length=90),
+            writes(1, "%V%V%V.#.exr"),
+            JobLimits(),
+            "The name of a view makes a bad file name",
+        ),
+    ],
+    ids=["views", "files", "files-of-the-machine-type", "long-name"],
+)
+def test_a_nuke_script_with_too_many_views_is_refused(
+    desk: Callable[[str], Desk], views: str, script: str, limits: JobLimits, message: str
+) -> None:
+    farm = desk("nuke").run(claims=[[1]], extra=script, root=views, limits=limits)
+    assert message in end(farm).message
+    assert end(farm).permanent
+
+
+def test_a_node_of_nuke_that_names_very_many_views_takes_linear_time(
+    desk: Callable[[str], Desk],
+) -> None:
+    # Each view is looked for among all that the node names: 500 * 3,000,000 times.
+    named = " ".join(f"w{n}" for n in range(3_000_000))
+    script = f'Write {{\n file %V/x.#.exr\n views "{named}"\n name V0\n}}\n'
+    farm = desk("nuke").run(
+        claims=[[1]],
+        extra=script,
+        root=of_views(500),
+        limits=JobLimits(files=20),
+        write_nodes="V0",
+    )
+    assert "writes 500 files of each frame" in end(farm).message
+
+
+def test_a_deeply_indented_node_of_nuke_takes_linear_time(desk: Callable[[str], Desk]) -> None:
+    space = " " * (4 << 20)
+    script = f"{space}Write {{\n" + "x\n" * 1_000_000 + f"{space}name X\n{space}}}\n"
+    farm = desk("nuke").run(claims=[[1]], extra=script, write_nodes="Nowhere")
+    there = "Write1, Write2, Disabled, X"
+    assert end(farm).message == f"The script has no Write node 'Nowhere'. It has: {there}."
 
 
 @pytest.mark.parametrize(

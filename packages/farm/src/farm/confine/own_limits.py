@@ -84,6 +84,11 @@ def limit(memory: int, files: int, written: int) -> None:
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
+    # Last: the kernel forgets it when the user changes.
+    end_with_starter()
+
+
+def end_with_starter() -> None:
+    """Let the kernel end this process with the one that started it, where it can."""
     if sys.platform == "linux":
-        # Last: the kernel forgets it when the user changes.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -51,7 +51,8 @@ def read_template(place: Path, operation: str, template: Callable[[str], Templat
     except (KeyError, TypeError, IndexError) as error:
         raise ProductError(f"{path} is no Open Job Description template: {error!r}.") from error
     _check(companion, parameters, frozenset(definitions), file)
-    module = _module(place, companion.scene_module) if companion.scene_module else None
+    scenes = place / f"{companion.scene_module}.py" if companion.scene_module else None
+    module = load_scene_module(scenes) if scenes else None
     other = companion.other_program
     if other and not (place / f"{other}.farm.yaml").is_file():
         raise ProductError(f"{file}: other_program: there is no {other}.farm.yaml beside it.")
@@ -99,7 +100,7 @@ def read_template(place: Path, operation: str, template: Callable[[str], Templat
         prefixes=frozenset([*prefixes, *companion.prefixes]),
         objects=companion.objects,
         naming=naming if companion.naming is None else companion.naming,
-        read_scene=module.read_scene if module else None,
+        scene_module=scenes,
         image_name=getattr(module, "image_name", None),
         declared=frozenset(definitions),
     )
@@ -144,9 +145,18 @@ def _check_fields(file: Path, field: str, text: str, known: Iterable[str]) -> No
             raise ProductError(f"{file}: {field}: nothing fills in '{{{name}}}' of '{text}'.")
 
 
-def _module(place: Path, name: str) -> ModuleType:
-    path = place / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"farm_product_{place.name}_{name}", path)
+def load_scene_module(path: Path) -> ModuleType:
+    """Return a product's module that knows its scenes.
+
+    Its ``read_scene(scene, partial folder, parameters) -> SceneFiles`` may raise SceneError and
+    OSError. How long it takes and how much memory is a scene's to choose: it is for a process of
+    its own (`farm.runner.claim.scene_reader`).
+
+    Raises:
+        ProductError: it is not there, or has no such function.
+    """
+    name = f"farm_product_{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise ProductError(f"{path}, which knows the scenes, is not there.")
     module = importlib.util.module_from_spec(spec)

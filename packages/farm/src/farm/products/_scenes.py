@@ -21,7 +21,7 @@ class SceneError(Exception):
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """What a scene says about its files, see `Template.read_scene`.
+    """What a scene says about its files: what ``read_scene`` of a product's module returns.
 
     Attributes:
         scene: the scene to render: the given one, or one beside it that writes where it should.

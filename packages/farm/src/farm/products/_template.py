@@ -14,7 +14,7 @@ from farm.products._file_names import FileNames
 from farm.products._parameters import Parameter, Validated
 from farm.products._plugins import PlugIn, chosen
 from farm.products._prefix import check_file_name, check_prefix
-from farm.products._scenes import SceneFiles, SceneFormat
+from farm.products._scenes import SceneFormat
 from farm.products.shared.farm_numbering import numbered
 
 MOST_WHOLE = 500_000
@@ -102,8 +102,8 @@ class Template:
             together, as one JSON object.
         prefixes: parameters that files' names begin with.
         naming: the parameter that gives a job's files other names; "" when none does for sure.
-        read_scene: (scene, partial folder, parameters) -> what the scene itself says, for a driven
-            program whose scenes must be looked at; may raise SceneError and OSError.
+        scene_module: of a driven program whose scenes must be looked at: where the module lies that
+            does so, see `farm.products.load_scene_module`.
         image_name: (scene, parameters) -> how the scene's module will call the images, with ``#``
             for the frame number; None when the scene itself must be read for that.
         declared: names of all parameters, those that the runner fills as well.
@@ -143,7 +143,7 @@ class Template:
     prefixes: frozenset[str]
     objects: Mapping[str, Mapping[str, str]]
     naming: str
-    read_scene: Callable[[Path, Path, Mapping[str, str]], SceneFiles] | None
+    scene_module: Path | None
     image_name: Callable[[Path, Mapping[str, JsonValue]], str] | None
     declared: frozenset[str]
 

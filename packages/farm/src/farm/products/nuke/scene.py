@@ -27,6 +27,8 @@ _VIEWS = re.compile(r'^[ \t]*views[ \t]+"(?P<views>[^"]*)"', re.MULTILINE)
 _VIEW = re.compile(r"%[Vv]")
 _MOST_BYTES, _MOST_WRITES = 32 << 20, 1000
 """Of a script, which is read as a whole: its lines take many times as much memory."""
+_MOST_VIEWS, _MOST_PATTERNS = 500, 4000
+"""Views of a script, and files that it writes of a frame, those of all nodes and views together."""
 _MOST_DEEP, _LONGEST_NAME = 50, 200
 """Groups in groups, and characters of a node's full name, which becomes that of a folder. Each
 Write node has the names of all its groups."""
@@ -92,9 +94,13 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
     for node in chosen:
         base = _base_name(node)
         folder = f"{node.name}/" if len(chosen) > 1 else ""
-        for name in dict.fromkeys(_of_view(base, view) for view in _written(node, views)):
-            (partial / node.name / name).parent.mkdir(parents=True, exist_ok=True)
+        for name in _names(base, _written(node, views)):
             patterns.append((f"{node.name}/{name}", f"{folder}{name}"))
+        if len(patterns) > _MOST_PATTERNS:
+            raise SceneError(
+                f"{scene.name} writes more than {_MOST_PATTERNS} files of each frame: name fewer"
+                " Write nodes in write_nodes, or let them write fewer views."
+            )
         target = f' file "{partial / node.name / base}"\n'
         if node.file_line is None:
             lines[node.first] += target
@@ -108,13 +114,13 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
 
 def _writes(lines: list[str]) -> Iterator[_Write]:
     node: _Write | None = None
-    indent = ""
+    indent = end = ""
     # (indent, name) of the last node of each depth: what is deeper than a group belongs to it.
     above: list[tuple[str, str]] = []
     for number, line in enumerate(lines):
         if node is None:
             if match := _NODE.match(line):
-                indent = match["indent"]
+                indent, end = match["indent"], match["indent"] + "}"
                 while above and len(above[-1][0]) >= len(indent):
                     above.pop()
                 if len(above) >= _MOST_DEEP:
@@ -128,7 +134,7 @@ def _writes(lines: list[str]) -> Iterator[_Write]:
                     above.append((indent, ""))
             elif above and above[-1] == (indent, "") and (match := _NAME_KNOB.match(line)):
                 above[-1] = (indent, match["name"])
-        elif line.rstrip() == indent + "}":
+        elif line.rstrip() == end:
             yield node
             node = None
         elif match := _KNOB.match(line):
@@ -143,7 +149,9 @@ def _views(text: str) -> list[str]:
     end = _ROOT_END.search(text, root.end()) if root else None
     found = _VIEWS.search(text, root.end(), end.start()) if root and end else None
     lines = found["views"].replace("\\n", "\n").splitlines() if found else []
-    names = [line.split()[0] for line in lines if line.strip()] or [_ONE_VIEW]
+    names = list(dict.fromkeys(line.split()[0] for line in lines if line.strip())) or [_ONE_VIEW]
+    if len(names) > _MOST_VIEWS:
+        raise SceneError(f"The script has more than {_MOST_VIEWS} views: delete some of them.")
     for name in names:
         # It becomes part of a file's name.
         if not _NAME.fullmatch(name):
@@ -153,12 +161,19 @@ def _views(text: str) -> list[str]:
 
 def _written(node: _Write, views: list[str]) -> list[str]:
     """Return the views that a node writes: all, unless it names some."""
-    named = re.findall(r"[^\s{}]+", node.knobs.get("views", ""))
+    named = set(re.findall(r"[^\s{}]+", node.knobs.get("views", "")))
     return [view for view in views if view in named] or views
 
 
-def _of_view(name: str, view: str) -> str:
-    return name.replace("%V", view).replace("%v", view[0])
+def _names(base: str, views: list[str]) -> list[str]:
+    """Return what the files of some views are called."""
+    names = dict.fromkeys(base.replace("%V", view).replace("%v", view[0]) for view in views)
+    for name in names:
+        try:
+            check_segment(name.rpartition("/")[2])
+        except UnsafePathError as error:
+            raise SceneError(f"The name of a view makes a bad file name: {error}") from None
+    return list(names)
 
 
 def _check_names(found: list[_Write]) -> None:

@@ -2,16 +2,21 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from farm_protocol.runner import RunnerJob
 
 from farm.jobs.frames import parse_frames
-from farm.products import SHARED, Template
+from farm.products import SHARED, SceneError, SceneFiles, Template
 from farm.renderers import Renderer
+from farm.runner.claim.scenes import read_scene
 from farm.runner.claim.session import frame_range
+from farm.runner.sandbox.limits import Limits
 from farm.runner.workplace import Workplace
+
+_MOST_FILES = 500_000
+"""Of a claim, of which the runner tells the program each one's names."""
 
 
 def frames_of(job: RunnerJob, template: Template, claimed: Sequence[int]) -> Sequence[int]:
@@ -30,13 +35,20 @@ def values_of(
     place: Workplace,
     sandbox: Path,
     frames: Sequence[int],
+    limits: Limits,
+    is_over: Callable[[], bool],
 ) -> dict[str, str]:
     """Return all parameters of the template, as texts.
 
     Names that the template does not document are dropped: a job must not set ours.
 
+    Parameters:
+        limits: of the renderer, which reading its scene is held to as well.
+        is_over: whether nobody waits for the claim any more; asked often.
+
     Raises:
         farm.products.SceneError: the scene cannot be rendered as asked.
+        farm.runner.claim.scenes.ReadingEndedError: the claim was over first.
         OSError: the scene cannot be read.
     """
     given = {p.name: job.parameters.get(p.name) for p in template.parameters}
@@ -67,11 +79,33 @@ def values_of(
         extension = template.extension(job.parameters)
         orders = place.orders / "orders.json"
         scene = Path(values["SceneFile"])
-        found = template.read_scene(scene, place.partial, values) if template.read_scene else None
+        found = None
+        if template.scene_module is not None:
+            found = read_scene(
+                template.scene_module, scene, place.partial, values, limits.memory_bytes, is_over
+            )
+            _make_folders(found, place.partial, limits, len(frames))
         told = template.drive.orders(values, frames, names, extension, found)
         orders.write_text(json.dumps(told), encoding="utf-8")
         values["Orders"] = str(orders)
     return {name: value for name, value in values.items() if name in template.declared}
+
+
+def _make_folders(found: SceneFiles, partial: Path, limits: Limits, frames: int) -> None:
+    """Make the folders that a program writes into, unless there are to be too many files."""
+    patterns = found.patterns or ()
+    if len(patterns) > limits.files:
+        raise SceneError(
+            f"The scene writes {len(patterns)} files of each frame, but its machine type allows"
+            f" {limits.files}."
+        )
+    if len(patterns) * frames > _MOST_FILES:
+        raise SceneError(
+            f"The scene writes {len(patterns)} files for each of {frames} frames, but one claim may"
+            f" have {_MOST_FILES:,} of them: let each job write fewer files of a frame."
+        )
+    for folder in {(partial / written).parent for written, _ in patterns}:
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _text(value: object) -> str:

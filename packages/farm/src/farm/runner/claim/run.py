@@ -30,6 +30,7 @@ from farm.runner.claim.joblog import ClaimLog
 from farm.runner.claim.own_names import OwnNames
 from farm.runner.claim.parameters import frames_of, values_of
 from farm.runner.claim.rendering import Rendering
+from farm.runner.claim.scenes import ReadingEndedError
 from farm.runner.claim.session import Ended, RenderSession
 from farm.runner.claim.verdict import failed, judge
 from farm.runner.failure import Failure
@@ -179,6 +180,8 @@ class ClaimRun:
         results.start()
         try:
             ended = self._render()
+        except ReadingEndedError:
+            ended = Ended(None, None)
         except SceneError as error:
             self._rendering.failure = Failure(str(error), permanent=True)
             ended = Ended(None, None)
@@ -212,7 +215,14 @@ class ClaimRun:
     def _render(self) -> Ended:
         self._place.clear()
         values = values_of(
-            self._job, self._template, self._renderer, self._place, self._sandbox.file, self._frames
+            self._job,
+            self._template,
+            self._renderer,
+            self._place,
+            self._sandbox.file,
+            self._frames,
+            self._limits,
+            self._is_over,
         )
         self._place.hand_over()
         session = RenderSession(
@@ -229,12 +239,9 @@ class ClaimRun:
         looking.start()
         try:
             while not session.wait(_POLL_SECONDS):
-                if self._stopping.is_set():
-                    self._early_end.decide(End.STOPPED)
                 self._rendering.check_time()
                 self._overstayed = self._overstayed or self._is_overdue()
-                over = self._early_end.end is not None or self._overstayed
-                if over or self._rendering.condemned:
+                if self._is_over() or self._overstayed or self._rendering.condemned:
                     session.kill()
         finally:
             rendered.set()
@@ -244,6 +251,12 @@ class ClaimRun:
         if failure := self._limit_hit(ended):
             self._rendering.condemn(failure)
         return ended
+
+    def _is_over(self) -> bool:
+        """Return whether somebody wants this claim to end early."""
+        if self._stopping.is_set():
+            self._early_end.decide(End.STOPPED)
+        return self._early_end.end is not None
 
     def _is_overdue(self) -> bool:
         """Return whether the renderer works on for long after the last frame of its claim.
