@@ -421,6 +421,16 @@ def test_a_crash_leaves_no_picture_of_the_memory(tmp_path: Path, sandbox: Sandbo
     assert "core: (0, 0)" in farm.log
 
 
+OPEN = "import resource; print('open:', resource.getrlimit(resource.RLIMIT_NOFILE)[1] <= 16_384)"
+
+
+@in_both_worlds
+def test_a_process_has_no_more_open_than_a_scene_needs(
+    tmp_path: Path, sandbox: SandboxMode
+) -> None:
+    assert "open: True" in attack(tmp_path, OPEN, sandbox, JobLimits()).log
+
+
 @pytest.mark.parametrize(
     ("reserve", "message"),
     [

@@ -33,7 +33,7 @@ def fill(file, megabytes=800):
 """
 
 PIPES = """
-for _ in range(9000):
+for _ in range(8000):
     kept.append(os.pipe())
     os.set_blocking(kept[-1][1], False)
     try:
@@ -109,6 +109,16 @@ for number in range(60_000):
 for _ in range(3):
     if not os.fork():
         wait()
+wait()
+"""
+
+WATCHES = """
+import select
+ends = [os.eventfd(0) for _ in range(600)]
+for _ in range(300):
+    kept.append(select.epoll())
+    for each in ends:
+        kept[-1].register(each, 0)
 wait()
 """
 
@@ -201,6 +211,15 @@ def test_memory_that_no_process_maps_counts(tmp_path: Path, code: str, megabytes
 def test_who_maps_so_much_that_looking_takes_long_is_ended(tmp_path: Path) -> None:
     finish = end(attack(tmp_path, HELPERS + LONG_NAMED_MAPPINGS, "off", None))
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, True)
+
+
+@in_both_worlds
+def test_who_takes_what_all_programs_of_a_user_share_for_waiting_is_ended(
+    tmp_path: Path, sandbox: SandboxMode
+) -> None:
+    finish = end(attack(tmp_path, HELPERS + WATCHES, sandbox, None))
+    assert "The renderer keeps so many files, pipes, sockets and mappings open" in finish.message
+    assert finish.permanent
 
 
 FILES = {

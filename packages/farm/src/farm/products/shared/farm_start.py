@@ -112,6 +112,7 @@ def _limit(name: str, most: int) -> None:
     kind = getattr(resource, name, None)
     if resource is None or kind is None:
         return
-    _, hard = resource.getrlimit(kind)
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(kind, (most, most))
+    # What is lower already stays so: some programs cannot use more than 1024 descriptors.
+    now = resource.getrlimit(kind)
+    soft, hard = (most if each == resource.RLIM_INFINITY else min(most, each) for each in now)
+    resource.setrlimit(kind, (soft, hard))

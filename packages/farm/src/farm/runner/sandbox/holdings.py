@@ -37,6 +37,9 @@ _MAPPED = re.compile(
 )
 _SHARED = (b"/dev/zero", b"/SYSV", b"/memfd:")
 """How the kernel names what is shared and lies in memory."""
+_WATCHING = ("anon_inode:[eventpoll]", "anon_inode:inotify")
+"""What has a line for each of its watches. All of a user's programs share a number of them, in a
+sandbox or not: without any left, the farm cannot take another connection."""
 _IN_MEMORY = frozenset({0x01021994, 0x858458F6, 0x958458F6, 0x5345434D})
 """Kinds of file systems (linux/magic.h): tmpfs, ramfs, hugetlbfs, secretmem."""
 _STATFS_BYTES = 512
@@ -55,7 +58,7 @@ class Holdings:
         shared_bytes: of memory that has the form of files, whether it is mapped or not.
         buffer_bytes: of pipes and sockets, at most.
         disk_bytes: of files without a name.
-        count: files, pipes and sockets that are open, and mappings, as far as they were looked at.
+        count: what is open, mapped or waited for (epoll), as far as it was looked at.
         too_many: there are more of them.
         hidden: there is a process that does not let itself be looked at, as its neighbours do.
     """
@@ -211,11 +214,21 @@ def _look_at_open(path: str, found: _Found) -> None:
         found.pipes.add(target)
     elif target.startswith("socket:"):
         found.sockets.add(target)
+    elif target in _WATCHING:
+        _count_watches(path.replace("/fd/", "/fdinfo/"), found)
     elif target.endswith(_DELETED):
         try:
             found.add(path)
         except OSError:
             return
+
+
+def _count_watches(path: str, found: _Found) -> None:
+    """Count what is waited for, by one of those of which the kernel lets a user have so many."""
+    with contextlib.suppress(OSError), Path(path).open("rb", buffering=0) as file:
+        while not found.too_many and (piece := file.read(_PIECE)):
+            found.read += len(piece)
+            found.count += piece.count(b"\n")
 
 
 def _look_at_mapped(process: int, maps: bytes, found: _Found) -> None:

@@ -17,6 +17,9 @@ _OTHERS_BYTES, _OTHERS_PART = GIGABYTE // 2, 1 / 20
 _PROCESSES, _PROCESSES_A_CPU = 4096, 64
 """Renderers start a few threads for each processor, and a big machine has hundreds of them."""
 _FILES = 1_000_000
+_DESCRIPTORS = 16_384
+"""Of one process. Scenes of thousands of textures need some thousands. It also bounds what can be
+in the queues of sockets, where no look finds it."""
 _FRAME_SECONDS = 24 * 3600
 """Processor time of a frame, times the processors: what a frame may take by the clock (the
 products' ``frame_timeout``), which a job may set itself, while this is the operator's."""
@@ -74,7 +77,11 @@ class Limits:
     @property
     def rlimits(self) -> dict[str, int]:
         """The limits that each process has by itself, by their names in `resource`."""
-        return {"RLIMIT_CORE": 0, "RLIMIT_FSIZE": self.file_bytes}
+        return {
+            "RLIMIT_CORE": 0,
+            "RLIMIT_FSIZE": self.file_bytes,
+            "RLIMIT_NOFILE": _DESCRIPTORS,
+        }
 
 
 def limits_of(told: JobLimits, machine: Machine) -> Limits:
