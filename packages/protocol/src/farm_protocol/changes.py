@@ -3,10 +3,18 @@
 from datetime import datetime
 from typing import Annotated
 
+from pydantic import Field
+
 from farm_protocol.files import BlobHash, FileSize
 from farm_protocol.jobs import Job
 from farm_protocol.models import Answer, FirstFault, Int64
+from farm_protocol.paths import MAX_PATH_BYTES
 from farm_protocol.text import Id
+
+_ResultPath = Annotated[str, Field(max_length=MAX_PATH_BYTES)]
+"""A remote path, as far as its length goes: whoever writes it to a disk looks at the rest."""
+FarmId = Annotated[str, Field(max_length=200)]
+"""What tells one database of farms from another."""
 
 
 class Output(Answer):
@@ -15,7 +23,7 @@ class Output(Answer):
     submission_id: Id
     job_id: Id
     frame: Int64 | None
-    path: str
+    path: _ResultPath
     hash: BlobHash
     size: FileSize
     created_at: datetime
@@ -37,7 +45,7 @@ class GoneOutput(Answer):
 
     submission_id: Id
     job_id: Id
-    path: str
+    path: _ResultPath
 
 
 class Changes(Answer):
@@ -52,7 +60,7 @@ class Changes(Answer):
         gone: results that were written once and are no more.
     """
 
-    farm_id: str
+    farm_id: FarmId
     cursor: Int64
     outputs: Annotated[list[Output], FirstFault]
     jobs: Annotated[list[Job], FirstFault]

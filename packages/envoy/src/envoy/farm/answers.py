@@ -13,9 +13,9 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Annotated, TypeVar
 
 import httpx
-from farm_protocol.changes import GoneOutput, Output
+from farm_protocol.changes import FarmId, GoneOutput, Output
 from farm_protocol.errors import ErrorBody, ErrorCode
-from farm_protocol.jobs import Job
+from farm_protocol.jobs import Job, SubmissionCheck
 from farm_protocol.models import Answer, Int64
 from farm_protocol.text import escaped
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
@@ -54,10 +54,14 @@ in this time."""
 SLOWEST_BYTES = 2**16
 MOST_ROWS = 1_000_000
 """Of a list that comes in pages."""
+LISTED_BYTES = 3 * 2**27
+"""Of all pages that are read to answer one question: enough for a million usual results."""
 MOST_MESSAGE = 2000
 """Characters of a message of the farm's."""
 MOST_WARNINGS = 20_000
 """Characters of all warnings of a job."""
+MOST_CHECK_WARNINGS = 100_000
+"""Characters of all warnings about a submission, which may have a thousand jobs."""
 MOST_TEXT = 4096
 """Characters of what names a result."""
 
@@ -88,12 +92,29 @@ class RefusedOutput:
 class _Changes(Answer):
     """`farm_protocol.changes.Changes` before its rows are looked at, each by itself."""
 
-    farm_id: str
+    farm_id: FarmId
     cursor: Int64
     outputs: Annotated[list[JsonValue], Field(max_length=MOST_PAGE_ROWS)]
     jobs: Annotated[list[JsonValue], Field(max_length=MOST_PAGE_ROWS)]
     gone: Annotated[list[JsonValue], Field(max_length=MOST_PAGE_ROWS)] = []
     more: bool = False
+
+
+class Room:
+    """How much may still be listed to answer one question, however many lists that takes."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._left = LISTED_BYTES
+
+    def take(self, size: int) -> None:
+        """Count a page of so many bytes. Raises FarmAnswerError when there are too many."""
+        self._left -= size
+        if self._left < 0:
+            raise faulty(
+                f"The farm's list of {self.what} is larger than {LISTED_BYTES} bytes, which is more"
+                " than Envoy reads."
+            )
 
 
 async def content_of(response: httpx.Response, most: int) -> bytes:
@@ -247,9 +268,7 @@ def read_news(content: bytes, where: str) -> News:
     outputs: list[Output] = []
     for row in page.outputs:
         try:
-            output = Output.model_validate(row)
-            if _has_short_path(output, faults):
-                outputs.append(output)
+            outputs.append(Output.model_validate(row))
         except ValidationError as error:
             _note(row, _fault(error), refused, faults)
     jobs: list[Job] = []
@@ -261,9 +280,7 @@ def read_news(content: bytes, where: str) -> News:
     gone: list[GoneOutput] = []
     for row in page.gone:
         try:
-            lost = GoneOutput.model_validate(row)
-            if _has_short_path(lost, faults):
-                gone.append(lost)
+            gone.append(GoneOutput.model_validate(row))
         except ValidationError as error:
             faults.append(f"The farm sent the removal of a result with an invalid {_fault(error)}.")
     return News(
@@ -285,26 +302,23 @@ def bounded(job: Job) -> Job:
         for field, value in job
         if isinstance(value, str) and len(value) > MOST_MESSAGE
     }
-    return job.model_copy(update={**cut, "warnings": _first(job.warnings)})
+    return job.model_copy(update={**cut, "warnings": _first(job.warnings, MOST_WARNINGS)})
 
 
-def _first(messages: list[str]) -> list[str]:
+def bounded_check(check: SubmissionCheck) -> SubmissionCheck:
+    """Return a check with warnings that can be kept and shown, beside those of others."""
+    return SubmissionCheck(warnings=_first(check.warnings, MOST_CHECK_WARNINGS))
+
+
+def _first(messages: list[str], most: int) -> list[str]:
     found: list[str] = []
-    left = MOST_WARNINGS
+    left = most
     for message in messages:
         left -= len(message[:MOST_MESSAGE]) + 1
         if left < 0:
             break
         found.append(message[:MOST_MESSAGE])
     return found
-
-
-def _has_short_path(output: Output | GoneOutput, faults: list[str]) -> bool:
-    """Return whether a path may be compared with patterns: that takes a time that grows with it."""
-    size = len(output.path)
-    if size > MOST_TEXT:
-        faults.append(f"The farm sent a result with a path of {size} characters.")
-    return size <= MOST_TEXT
 
 
 def _note(row: JsonValue, fault: str, refused: list[RefusedOutput], faults: list[str]) -> None:

@@ -53,7 +53,9 @@ from envoy.farm.answers import (
     STILL_SECONDS,
     WHOLE_BYTES,
     News,
+    Room,
     bounded,
+    bounded_check,
     check_status,
     content_of,
     faulty,
@@ -209,7 +211,9 @@ class FarmClient:
         """Return all files of a project by path; none for an unknown one."""
         path = f"/v1/projects/{quote(project, safe='')}/files"
         # An older farm knows no pages, and sends all at once.
-        found = await self._pages("files", path, Manifest, lambda page: page.files, WHOLE_BYTES)
+        found = await self._pages(
+            Room("files"), path, Manifest, lambda page: page.files, WHOLE_BYTES
+        )
         return sorted(found, key=lambda each: each.path)
 
     async def put_manifest(self, project: str, files: list[FileEntry]) -> None:
@@ -310,7 +314,8 @@ class FarmClient:
     async def check(self, spec: SubmissionSpec) -> SubmissionCheck:
         """Validate a submission without making it."""
         path = "/v1/submissions/check"
-        return await self._call("POST", path, SubmissionCheck, json=spec, most=PAGE_BYTES)
+        check = await self._call("POST", path, SubmissionCheck, json=spec, most=PAGE_BYTES)
+        return bounded_check(check)
 
     async def submit(self, spec: SubmissionSpec) -> Submission:
         """Submit; harmless to repeat with the same id."""
@@ -335,10 +340,10 @@ class FarmClient:
         params += [("after", str(after))] if after is not None else []
         return await self._call("GET", path, FrameList, params=params, most=PAGE_BYTES)
 
-    async def outputs(self, job_id: str) -> list[Output]:
-        """Return all result files of a job."""
+    async def outputs(self, job_id: str, room: Room) -> list[Output]:
+        """Return all result files of a job, as far as there is ``room`` for them."""
         path = f"/v1/jobs/{quote(job_id, safe='')}/outputs"
-        return await self._pages("results", path, OutputList, lambda page: page.outputs, PAGE_BYTES)
+        return await self._pages(room, path, OutputList, lambda page: page.outputs, PAGE_BYTES)
 
     async def changes(self, after: int, wait: float) -> News:
         """Return what is new since the cursor ``after``, waiting up to ``wait`` seconds."""
@@ -351,7 +356,7 @@ class FarmClient:
 
     async def _pages(
         self,
-        what: str,
+        room: Room,
         path: str,
         model: type[Page],
         rows_of: Callable[[Page], Sequence[Row]],
@@ -360,7 +365,7 @@ class FarmClient:
         """Return all rows of a list that comes in pages by path.
 
         Parameters:
-            what: the rows are, for a message.
+            room: for all pages together.
             rows_of: those of a page.
             most: bytes of a page.
         """
@@ -369,12 +374,14 @@ class FarmClient:
         async with within(LIST_SECONDS):
             while True:
                 after = [("after", found[-1].path if found else "")]
-                page = await self._call("GET", path, model, params=after, most=most)
+                content = await self._send("GET", path, params=after, most=most)
+                room.take(len(content))
+                page = read(TypeAdapter(model), content, path)
                 found += rows_of(page)
                 if not page.more:
                     return found
                 if not rows_of(page) or found[-1].path in cursors or len(found) > MOST_ROWS:
-                    raise faulty(f"The farm's list of {what} never ends.")
+                    raise faulty(f"The farm's list of {room.what} never ends.")
                 cursors.add(found[-1].path)
 
     async def _call(

@@ -11,6 +11,7 @@ from farm_protocol.text import Id
 from pydantic import TypeAdapter, ValidationError
 
 from envoy.errors import FarmAnswerError, NotOnFarmError
+from envoy.farm.answers import Room
 from envoy.farm.client import FarmClient
 from envoy.journal import DownloadState, Entry, EntryState, Journal
 from envoy.process.threads import in_thread
@@ -65,10 +66,11 @@ class Jobs:
     async def results(self, project: str) -> list[ResultView]:
         """Return the result files of a project, newest submission first, and where each is."""
         found: list[ResultView] = []
+        room = Room("results")
         for entry in await in_thread(self._submissions, project):
             downloads, jobs = await in_thread(self._known_of, entry)
             for job in jobs:
-                for output in await self._farm.outputs(job.id):
+                for output in await self._farm.outputs(job.id, room):
                     found.append(_result(entry, output, *downloads.get(_key(output), _ON_FARM)))
         return found
 
