@@ -77,6 +77,22 @@ for _ in range(3000):
 wait()
 """
 
+# Nobody takes what is sent, after buffers have grown.
+TCP = """
+listener = socket.create_server(("127.0.0.1", 0))
+for _ in range(30):
+    one = socket.create_connection(listener.getsockname())
+    kept.append((one, listener.accept()[0]))
+    one.setblocking(False)
+    for _ in range(400):
+        try:
+            while True:
+                one.send(b"x" * 65536)
+        except BlockingIOError:
+            kept[-1][1].recv(262144)
+wait()
+"""
+
 GIVEN_UP = """
 size = 800 * 2**20
 kernel.mmap.restype = ctypes.c_void_p
@@ -188,6 +204,7 @@ OF_MEMORY = {
     "pipes": (PIPES, 128),
     "sockets": (SOCKETS, 300),
     "connections-that-nobody-takes": (UNACCEPTED, 300),
+    "tcp": (TCP, 100),
     "shared-and-unmapped": (GIVEN_UP, 300),
     "page-tables": (TABLES, 300),
     "files-in-memory": (TEMPORARY, 300),

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psutil
 
+from farm.runner.sandbox.sockets import sockets_of
 from farm.runner.sandbox.threads import TRIES, has_ended, living, with_other_descriptors
 
 _MOST, _MOST_BYTES, _SECONDS = 100_000, 32 << 20, 1.0
@@ -46,8 +47,8 @@ _STATFS_BYTES = 512
 """More than ``struct statfs``, whose first word is the kind."""
 _TEMPORARY = ("/tmp", "/dev/shm")  # noqa: S108 - a sandbox's own
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-_SEND_BUFFER, _LARGEST_PIPE, _PIPES_OF_A_USER = 212_992, 2**20, 16_384
-"""What an unchanged Linux has, in bytes, bytes and pages; see socket(7) and pipe(7)."""
+_LARGEST_PIPE, _PIPES_OF_A_USER = 2**20, 16_384
+"""What an unchanged Linux has, in bytes and pages; see pipe(7)."""
 
 
 @dataclass
@@ -94,8 +95,9 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
         # Somebody else's may be among it; but nearly no renderer shares memory in this way.
         grown = shared_memory_of_machine() - shared_before
         total.shared_bytes = max(total.shared_bytes, grown)
-    sockets = _sockets_inside(inside) or len(found.sockets)
-    total.buffer_bytes = _pipes(len(found.pipes)) + sockets * _socket()
+    sockets = sockets_of(processes, inside, found.sockets)
+    total.too_many |= sockets.too_many
+    total.buffer_bytes = _pipes(len(found.pipes)) + sockets.buffer_bytes
     return total
 
 
@@ -269,33 +271,12 @@ def _temporary_folders(found: _Found, inside: Iterable[int]) -> int:
     return 0
 
 
-def _sockets_inside(processes: Iterable[int]) -> int | None:
-    """Return how many sockets a sandbox has, open or not; None when nobody says it."""
-    try:
-        ours = Path("/proc/self/ns/net").stat().st_ino
-    except OSError:
-        return None
-    for process in processes:
-        own = Path(f"/proc/{process}")
-        try:
-            if (own / "ns/net").stat().st_ino != ours:
-                return int((own / "net/sockstat").read_text().split(maxsplit=3)[2])
-        except (OSError, ValueError, IndexError):
-            continue
-    return None
-
-
 def _pipes(count: int) -> int:
     """Return what pipes hold at most: those above a user's share are small."""
     largest = _setting("fs/pipe-max-size", _LARGEST_PIPE)
     share = _setting("fs/pipe-user-pages-soft", _PIPES_OF_A_USER) * _PAGE
     large = count * largest
     return count * 2 * _PAGE + min(large, share or large)
-
-
-def _socket() -> int:
-    """Return what one socket has on the way at most: a message goes when it is not quite full."""
-    return 2 * _setting("net/core/wmem_default", _SEND_BUFFER)
 
 
 def _setting(name: str, usual: int) -> int:
