@@ -91,6 +91,18 @@ def test_as_many_start_as_there_is_room_before_the_others_have_gone() -> None:
     assert (sum(started.values()), len(yielding)) == (1, 1)
 
 
+def test_who_has_a_runner_keeps_it_while_its_turn_lasts() -> None:
+    ann, bob = view("a", runners=some(1)), view("b", account_id="bob")
+    # Bob has waited longest, and gets the next place, not this one.
+    assert decide([ann, bob], slots=1, ann=5.0) == ({}, set())
+
+
+def test_the_idle_go_first_then_those_whose_turn_is_over() -> None:
+    runners = [RunnerView("new"), RunnerView("old", turn_over=True), RunnerView("idle", idle=True)]
+    assert decide([view("a", runners=runners)], slots=2) == ({}, {"idle"})
+    assert decide([view("a", runners=runners)], slots=1) == ({}, {"idle", "old"})
+
+
 def test_a_higher_priority_waits_for_the_end_of_a_frame_only() -> None:
     running = view("a", runners=some(2, turn_over=False))
     urgent = view("u", priority=90, order=(9, 0), waiting=1)
