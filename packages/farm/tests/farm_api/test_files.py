@@ -1,8 +1,13 @@
 """Blobs, manifests, and that nobody sees another's."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import httpx
 import pytest
 from farm.api import projects
+from farm.db import files
 from farm_protocol.hashing import new_hasher
 
 from .conftest import Farm, send
@@ -193,3 +198,29 @@ def test_very_many_folders_in_one_request_are_refused(farm: Farm) -> None:
     paths = [f"demo/{n}{'/a' * 2000}" for n in range(20)]
     body = {"files": [entry | {"path": path} for path in paths]}
     assert "too many folders" in ann.put("/v1/projects/demo/files", json=body).json()["message"]
+
+
+def test_what_comes_while_one_looks_is_looked_at_too(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of the looking is done before the turn to write; another may have it in between."""
+    ann = farm.user("ann@example.com")
+    made = send(ann, "demo/scene.blend", b"one")
+    look, looked, go_on = files.two_in_one, threading.Event(), threading.Event()
+
+    def slow(*given: Any) -> tuple[str, str] | None:
+        found = look(*given)
+        if not looked.is_set():
+            looked.set()
+            assert go_on.wait(20)
+        return found
+
+    monkeypatch.setattr(files, "two_in_one", slow)
+    address = "/v1/projects/demo/files"
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ann.put, address, json={"files": [made | {"path": "demo/a"}]})
+        assert looked.wait(20)
+        between = ann.put(address, json={"files": [made | {"path": "demo/a/b"}]})
+        go_on.set()
+        assert between.status_code == 204
+        assert first.result().status_code == 400

@@ -1,6 +1,7 @@
 """Projects and their manifests."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from farm_protocol.text import Line
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
+from sqlalchemy import Connection
 
 from farm.api import transfer
 from farm.api.context import Account, Context, InContext
@@ -86,22 +88,54 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
         folders = folders_of(last, MOST_OF_FOLDERS)
     except UnsafePathError as error:
         raise InvalidRequestError({"files": [str(error)]}) from None
+    with context.database.read() as connection:
+        looked = _look(connection, account.id, name, update, last, folders)
     with context.database.write() as connection:
-        known = files.known_blobs(connection, account.id, (file.hash for file in update.files))
-        for index, file in enumerate(update.files):
-            _check(name, known, index, file)
+        # What takes time has been looked for already, unless the project has changed since.
+        if files.project_version(connection, account.id, name) != looked.version:
+            looked = _look(connection, account.id, name, update, last, folders)
         grows = files.new_project_bytes(connection, account.id, name)
         project = files.ensure_project(connection, account.id, name, datetime.now(UTC))
-        new = files.new_paths(connection, project, last)
-        if clash := files.two_in_one(connection, project, new, folders):
-            raise _two_in_one(update, *clash)
-        grows += files.new_bytes(new)
+        grows += files.new_bytes(looked.new)
         if grows:
             # A list of long names is as good a way to fill the disk as a blob.
             now = account_rows.by_id(connection, account.id)
             context.room.check(account.id, grows, transfer.quota_of(connection, now))
             files.add_stored(connection, account.id, grows)
         files.put_entries(connection, account.id, project, list(last.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What a project, as it was in one version, says to new files.
+
+    Attributes:
+        version: None when there is no project.
+        new: the paths that it does not have yet.
+    """
+
+    version: tuple[str, datetime] | None
+    new: set[str]
+
+
+def _look(
+    connection: Connection,
+    account_id: str,
+    name: str,
+    update: ManifestUpdate,
+    paths: Collection[str],
+    folders: Collection[str],
+) -> _Looked:
+    """Return what is new of these files. Raises InvalidRequestError when they cannot be added."""
+    known = files.known_blobs(connection, account_id, (file.hash for file in update.files))
+    for index, file in enumerate(update.files):
+        _check(name, known, index, file)
+    version = files.project_version(connection, account_id, name)
+    project = version[0] if version else ""  # Which none is called.
+    new = files.new_paths(connection, project, paths)
+    if clash := files.two_in_one(connection, project, new, folders):
+        raise _two_in_one(update, *clash)
+    return _Looked(version, new)
 
 
 def _two_in_one(update: ManifestUpdate, file: str, inside: str) -> InvalidRequestError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from farm_protocol.files import FileEntry, ProjectSummary
@@ -10,6 +11,8 @@ from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, 
 from farm.db.engine import postgres, sqlite
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import accounts, blobs, jobs, manifest_entries, projects, submissions
+
+_DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgres}
 
 # SQLite takes at most 32766 values in one statement.
 _IN_LIMIT = 5000
@@ -91,15 +94,15 @@ def new_paths(connection: Connection, project: str, paths: Collection[str]) -> s
     return set(paths) - _known_paths(connection, project, list(paths))
 
 
-def _known_paths(connection: Connection, project: str, paths: Sequence[str]) -> set[str]:
-    known: set[str] = set()
-    for start in range(0, len(paths), _IN_LIMIT):
-        found = select(manifest_entries.c.path).where(
-            manifest_entries.c.project_id == project,
-            manifest_entries.c.path.in_(paths[start : start + _IN_LIMIT]),
-        )
-        known.update(connection.execute(found).scalars())
-    return known
+def _known_paths(connection: Connection, project: str, paths: Collection[str]) -> set[str]:
+    dialect = _DIALECTS[connection.dialect.name]
+    path = dialect.given("of_paths")
+    # A query of its own for each: of many paths, PostgreSQL would rather read the whole table.
+    its = select(manifest_entries.c.path).where(
+        manifest_entries.c.project_id == project, manifest_entries.c.path == path
+    )
+    found = select(path).where(its.limit(1).scalar_subquery().is_not(None))
+    return set(connection.execute(found, {"of_paths": dialect.texts(list(paths))}).scalars())
 
 
 def new_bytes(paths: Iterable[str]) -> int:
@@ -125,11 +128,10 @@ def two_in_one(
     file = file or next(iter(_known_paths(connection, project, list(folders))), None)
     if file is not None:
         return file, next(each for each in new if each.startswith(f"{file}/"))
-    dialect = {"sqlite": sqlite, "postgresql": postgres}[connection.dialect.name]
-    query = dialect.beneath(manifest_entries.c.path, "of_paths").where(
-        manifest_entries.c.project_id == project
-    )
-    found = connection.execute(query.limit(1), {"of_paths": dialect.texts(list(new))}).first()
+    dialect = _DIALECTS[connection.dialect.name]
+    its = manifest_entries.c.project_id == project
+    query = dialect.beneath(manifest_entries.c.path, "of_paths", its).limit(1)
+    found = connection.execute(query, {"of_paths": dialect.texts(list(new))}).first()
     return None if found is None else (found[0], found[1])
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Integer,
     Select,
     Text,
+    UnaryExpression,
     bindparam,
     cast,
     column,
@@ -31,6 +32,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.operators import custom_op
 
 from farm.db.engine import pipeline
 
@@ -120,23 +122,41 @@ def numbered(numbers: Sequence[int], position: int) -> Select[tuple[int, int]]:
     return select(each.c.number, cast(each.c.position + (position - 1), Integer))
 
 
+def given(name: str) -> ColumnElement[str]:
+    """Return the texts that the parameter ``name`` is given, by `texts`: a row for each."""
+    each = func.unnest(bindparam(name, type_=ARRAY(Text))).column_valued(name)
+    return cast(each, Text)
+
+
 def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
     """Return whether a text is one of those that the parameter ``name`` is given, by `texts`."""
     return text == func.any(bindparam(name, type_=ARRAY(Text)))
 
 
-def beneath(path: ColumnElement[str], name: str) -> Select[Any, Any]:
-    """Return a query for folders among those of the parameter ``name`` (by `texts`), with paths.
+def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> Select[Any, Any]:
+    """Return a query for folders among those of the parameter ``name`` (by `texts`), with a path.
+
+    It looks once for each folder, however many paths there are.
 
     Parameters:
         path: a column with an index of ``text_pattern_ops``, which goes by bytes in any locale;
             what begins with a folder and a slash lies in it.
+        where: which of its rows count: those that the index has together.
     """
-    each = func.unnest(bindparam(name, type_=ARRAY(Text))).column_valued("folder")
-    folder: ColumnElement[str] = cast(each, Text)
+    folder = given(name)
     # "0" comes after "/"; a range finds its rows by the index.
-    after, before = (path.bool_op(each, precedence=10) for each in ("~>~", "~<~"))
-    return select(folder, path).where(after(folder + "/"), before(folder + "0"))
+    after, before = (path.bool_op(operator, precedence=10) for operator in ("~>~", "~<~"))
+    # Only this index has the order, so that no estimate leads to reading all rows.
+    by_bytes: UnaryExpression[str] = UnaryExpression(path, modifier=custom_op("USING ~<~"))
+    inside = (
+        select(path)
+        .where(where, after(folder + "/"), before(folder + "0"))
+        .order_by(by_bytes)
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = select(folder.label("folder"), inside.label("path")).subquery()
+    return select(found).where(found.c.path.is_not(None))
 
 
 def texts(values: Sequence[str]) -> list[str]:

@@ -52,22 +52,38 @@ def numbered(numbers: Sequence[int], position: int) -> Select[tuple[int, int]]:
     return select(each.c.value, each.c.key + position)
 
 
+def given(name: str) -> ColumnElement[str]:
+    """Return the texts that the parameter ``name`` is given, by `texts`: a row for each."""
+    each = func.json_each(bindparam(name, type_=Text)).table_valued(column("value", Text))
+    return each.c.value
+
+
 def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
     """Return whether a text is one of those that the parameter ``name`` is given, by `texts`."""
-    each = func.json_each(bindparam(name, type_=Text)).table_valued(column("value", Text))
-    return text.in_(select(each.c.value))
+    return text.in_(select(given(name)))
 
 
-def beneath(path: ColumnElement[str], name: str) -> Select[Any, Any]:
-    """Return a query for folders among those of the parameter ``name`` (by `texts`), with paths.
+def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> Select[Any, Any]:
+    """Return a query for folders among those of the parameter ``name`` (by `texts`), with a path.
+
+    It looks once for each folder, however many paths there are.
 
     Parameters:
         path: a column; what begins with a folder and a slash lies in it.
+        where: which of its rows count.
     """
-    each = func.json_each(bindparam(name, type_=Text)).table_valued(column("value", Text))
-    folder = each.c.value
+    folder = given(name)
+    # A query of its own: in a join SQLite may take all paths first, and try all folders for each.
     # "0" comes after "/"; a range finds its rows by the index.
-    return select(folder, path).where(path > folder + "/", path < folder + "0")
+    inside = (
+        select(path)
+        .where(where, path > folder + "/", path < folder + "0")
+        .order_by(path)
+        .limit(1)
+        .scalar_subquery()
+    )
+    found = select(folder.label("folder"), inside.label("path")).subquery()
+    return select(found).where(found.c.path.is_not(None))
 
 
 def texts(values: Sequence[str]) -> str:
