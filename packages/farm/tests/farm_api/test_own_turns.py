@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from farm.accounts.credentials import authenticate
+from farm.api import projects
 from farm.api.own_turns import MOST_AT_A_TIME, MOST_WAITING, OwnTurns
-from farm.db import feed
+from farm.db import feed, files
 from farm_protocol.changes import Changes
+from farm_protocol.files import FileEntry
 from farm_protocol.hashing import new_hasher
 
 from .conftest import Farm, send, spec
@@ -137,6 +139,45 @@ def test_readers_of_news_take_turns(farm: Farm, monkeypatch: pytest.MonkeyPatch,
         release.set()
         for each in sent:
             assert each.recv(12) == b"HTTP/1.1 200"
+
+
+def test_whole_manifests_take_a_turn_for_each_page(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are answered a page at a time, after the turn of their request has ended."""
+    monkeypatch.setattr(projects, "PAGE", 1)
+    greedy, other = farm.user("greedy@example.com"), farm.user("ann@example.com")
+    for name in ("demo/a", "demo/b"):
+        send(greedy, name, b"same")
+    release, begun, at_work = threading.Event(), threading.Semaphore(0), []
+    real = files.entries_page
+
+    def entries_page(connection: Any, project: str, after: str, limit: int) -> list[FileEntry]:
+        at_work.append(1)
+        begun.release()
+        assert release.wait(60)
+        at_work.pop()
+        return real(connection, project, after, limit)
+
+    monkeypatch.setattr(files, "entries_page", entries_page)
+    with ExitStack() as stack:
+        stack.callback(release.set)
+        sent = [
+            stack.enter_context(posted(farm.url, greedy, "/v1/projects/demo/files", "", "GET"))
+            for _ in range(CHECKS)
+        ]
+        for _ in range(4):
+            assert begun.acquire(timeout=60)
+        for _ in range(CHECKS):
+            other.get("/v1/jobs").raise_for_status()
+        assert len(at_work) == 4
+        release.set()
+        for each in sent:
+            whole = b""
+            while not whole.endswith(b"0\r\n\r\n"):
+                whole += each.recv(1 << 16)
+            assert b"demo/a" in whole
+            assert b"demo/b" in whole
 
 
 def test_a_turn_is_for_the_account_that_has_fewest() -> None:

@@ -46,10 +46,17 @@ class OwnTurns:
         self._numbers = itertools.count()
 
     @asynccontextmanager
-    async def of(self, account_id: str) -> AsyncIterator[None]:
-        """Wait until it is one's turn. Raises UnavailableError when too many wait already."""
+    async def of(self, account_id: str, *, has_begun: bool = False) -> AsyncIterator[None]:
+        """Wait until it is one's turn.
+
+        Parameters:
+            has_begun: for more of an answer that has begun, which cannot be refused any more.
+
+        Raises UnavailableError when too many wait already.
+        """
         line = self._of.setdefault(account_id, _Line())
-        if line.at_work + len(line.waiting) >= self._most_of_one + MOST_WAITING:
+        many = line.at_work + len(line.waiting) >= self._most_of_one + MOST_WAITING
+        if many and not has_begun:
             raise UnavailableError("Too many requests at once. Try again later.")
         mine = (next(self._numbers), asyncio.get_running_loop().create_future())
         line.waiting.append(mine)

@@ -1,6 +1,6 @@
 """Projects and their manifests."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
 
 from farm.api import transfer
 from farm.api.context import Account, Context, InContext
@@ -64,13 +65,21 @@ def _page(context: Context, account_id: str, name: str, after: str) -> Manifest:
     return Manifest(files=found, more=len(found) == PAGE)
 
 
-def _whole(context: Context, account_id: str, name: str) -> Iterator[str]:
+async def _whole(context: Context, account_id: str, name: str) -> AsyncIterator[str]:
+    """Return a manifest as text. The request's own turn ends before: each page takes one."""
+
+    def read(after: str) -> tuple[Manifest, str]:
+        page = _page(context, account_id, name, after)
+        return page, ",".join(each.model_dump_json() for each in page.files)
+
     page = Manifest(files=[], more=True)
     before = '{"files":['
     while page.more:
-        page = _page(context, account_id, name, page.files[-1].path if page.files else "")
-        if page.files:
-            yield before + ",".join(each.model_dump_json() for each in page.files)
+        async with context.turns.reading.of(account_id, has_begun=True):
+            last = page.files[-1].path if page.files else ""
+            page, text = await run_in_threadpool(read, last)
+        if text:
+            yield before + text
             before = ","
     yield "]}" if before == "," else before + "]}"
 
