@@ -230,6 +230,21 @@ while time.monotonic() < BEGIN + 60:
     pass
 """
 
+# Of children that nobody waits for, the system forgets what they have used.
+BUSY_CHILDREN = """
+import signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+while time.monotonic() < BEGIN + 40:
+    ended, end = os.pipe()
+    if not os.fork():
+        while time.process_time() < {seconds}:
+            pass
+        os._exit(0)
+    os.close(end)
+    os.read(ended, 1)
+    os.close(ended)
+"""
+
 CHATTER = """
 import os
 line = b"x" * 99 + b"\\n"
@@ -324,12 +339,19 @@ while time.monotonic() < BEGIN + 60:
             True,
             id="too-deep",
         ),
-        pytest.param(
-            BUSY,
-            JobLimits(frame_cpu_seconds=2),
-            "of processor time; this machine type allows 0.00 for a frame.",
-            True,
-            id="processor",
+        *(
+            pytest.param(
+                code,
+                JobLimits(frame_cpu_seconds=2),
+                "of processor time; this machine type allows 0.00 for a frame.",
+                True,
+                id=name,
+            )
+            for name, code in {
+                "processor": BUSY,
+                "processor-for-moments": BUSY_CHILDREN.format(seconds=0.005),
+                "processor-for-a-second": BUSY_CHILDREN.format(seconds=0.8),
+            }.items()
         ),
         pytest.param(CHATTER, JobLimits(), "The renderer printed too much:", True, id="chatter"),
         pytest.param(ONE_LINE, JobLimits(), "The renderer printed too much:", True, id="one-line"),

@@ -37,6 +37,11 @@ def has_ended(process: int) -> bool:
     return all(_state(each) in _ENDED for each in _ids(process))
 
 
+def running(process: int) -> int:
+    """Return how many threads of a process have a processor, or wait for one."""
+    return sum(_state(each) == "R" for each in _ids(process))
+
+
 def with_other_descriptors(thread: int) -> tuple[list[int], list[int]]:
     """Return the threads of a process that have other descriptors than one of them.
 

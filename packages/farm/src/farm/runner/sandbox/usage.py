@@ -3,8 +3,8 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -12,6 +12,7 @@ from farm_protocol.runner import HostLimits
 
 from farm.runner.sandbox import cgroups
 from farm.runner.sandbox.limits import Machine, held_by
+from farm.runner.sandbox.processor_time import Used
 from farm.runner.sandbox.threads import TRIES, has_ended, living
 
 
@@ -22,13 +23,18 @@ def this_machine(folder: Path) -> Machine:
         folder: an existing one, on the disk that they write to.
     """
     memory = psutil.virtual_memory().total
-    # Of the CPUs only those that this process may use.
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Machine(
         memory_bytes=min(memory, cgroups.memory_of_this_process() or memory),
-        processors=cpus or 1,
+        processors=processors(),
         disk_bytes=psutil.disk_usage(str(folder)).total,
     )
+
+
+def processors() -> int:
+    """Return how many CPUs this process, and what it starts, may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def this_machine_holds(sandbox: bool) -> HostLimits:
@@ -48,14 +54,14 @@ class Tree:
         processes: with their threads.
         memory_bytes: of RAM; what several share counts once.
         shared_bytes: of it, what is shared and lies in no file of a disk.
-        cpu_seconds: of those that live, and of those that these have waited for.
+        used: of each, its processor time; {} when there are too many of them.
     """
 
     members: tuple[psutil.Process, ...] = ()
     processes: int = 0
     memory_bytes: int = 0
     shared_bytes: int = 0
-    cpu_seconds: float = 0.0
+    used: Mapping[psutil.Process, Used] = field(default_factory=dict)
 
     def kill(self) -> None:
         """Kill all of them, and what they start meanwhile."""
@@ -87,7 +93,8 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
         return Tree()
     if len(members) > most_processes:
         return Tree(members, len(members))
-    threads, resident, shared, tables, seconds = 0, 0, 0, 0, 0.0
+    threads, resident, shared, tables = 0, 0, 0, 0
+    used = {}
     for each in members:
         with contextlib.suppress(psutil.Error), each.oneshot():
             threads += each.num_threads()
@@ -96,13 +103,12 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
             shared += told.get("RssShmem", 0)
             tables += told.get("VmPTE", 0)
             times = each.cpu_times()
-            seconds += times.user + times.system
-            seconds += getattr(times, "children_user", 0.0)
-            seconds += getattr(times, "children_system", 0.0)
+            waited = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+            used[each] = Used(times.user + times.system, waited)
     if resident > most_memory_bytes and len(members) > 1:
         shares = [_fair_share(each) for each in members]
         resident, shared = (sum(parts) for parts in zip(*shares, strict=True))
-    return Tree(members, threads, resident + tables, shared, seconds)
+    return Tree(members, threads, resident + tables, shared, used)
 
 
 def cpu_seconds_of_ended() -> float:

@@ -19,7 +19,9 @@ from farm.runner.sandbox.cgroups import Counts, Group
 from farm.runner.sandbox.disk import RESTLESS_TRIES, DiskWatch
 from farm.runner.sandbox.holdings import Holdings, holdings_of, shared_memory_of_machine
 from farm.runner.sandbox.limits import Limits, size
-from farm.runner.sandbox.usage import Tree, tree_of
+from farm.runner.sandbox.processor_time import ProcessorTime
+from farm.runner.sandbox.threads import running
+from farm.runner.sandbox.usage import Tree, processors, tree_of
 from farm.runner.workplace import Workplace
 
 LOOK_SECONDS = 0.5
@@ -85,6 +87,7 @@ class Watch:
         # A group serves all claims of a job, one after the other.
         self._before = self._group.counts() if self._group else Counts(0.0, 0, 0)
         self._tree = Tree()
+        self._processor_time = ProcessorTime[psutil.Process](processors())
         self._sandboxed, self._shared_before = sandboxed, shared_memory_of_machine()
         self._held, self._hidden_looks = Holdings(), 0
         self._next_folder_look = self._next_held_look = 0.0
@@ -97,7 +100,10 @@ class Watch:
             return None
         limits = self._limits
         self._tree = tree_of(pid, limits.processes, limits.memory_bytes)
-        self.cpu_seconds = max(self.cpu_seconds, self._tree.cpu_seconds)
+        seconds = self._processor_time.looked(
+            self._tree.used, time.monotonic(), lambda process: running(process.pid)
+        )
+        self.cpu_seconds = max(self.cpu_seconds, seconds)
         # What is known at once comes first: to look at what is held takes long.
         failure = self.told_by_the_kernel() or _too_much_memory(limits, self._tree.memory_bytes)
         if failure is not None:
