@@ -141,6 +141,38 @@ def test_a_log_of_several_pieces(envoy, client):
     assert client.get_job_log("f1") == "öne\ntwo\n"
 
 
+@pytest.mark.parametrize("step", [0, -1, 1])
+def test_a_log_that_never_ends_is_an_error(envoy, client, step, monkeypatch):
+    monkeypatch.setattr("gridmarkets.envoy_client.MOST_LOG", 1000)
+
+    def answer(path, query):
+        (after,) = (value for name, value in query if name == "after")
+        assert len(envoy.requests) < 20, "it is asked for without an end"
+        return 200, {"text": "x" * 100, "cursor": int(after) + step}
+
+    envoy.answers["GET", "envoy"] = answer
+    with pytest.raises(APIError) as caught:
+        client.get_job_log("f1")
+    told = "more than 1000 characters" if step > 0 else "again and again"
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("warnings", [None, 7, "x", [7], [["x"]], [{}]])
+def test_what_is_no_list_of_warnings_is_an_error_of_this_library(envoy, client, warnings):
+    envoy.answers["GET", "envoy"] = 200, progress("completed", warnings=warnings)
+    with pytest.raises(APIError, match="cannot be understood"):
+        client.wait_for_project("p")
+
+
+@pytest.mark.parametrize(
+    "rows", [[7], [None], [{}], [{"app_type": "a", "version": "1", "compatible_modules": 7}]]
+)
+def test_what_is_no_list_of_products_is_one_as_well(envoy, client, rows):
+    envoy.answers["GET", "products"] = 200, rows
+    with pytest.raises(APIError, match="cannot be understood"):
+        client.get_product_resolver()
+
+
 @pytest.mark.parametrize("status", [404, 405, 501])
 def test_an_older_envoy_is_told_apart(envoy, client, status):
     envoy.answers["GET", "envoy"] = envoy.answers["POST", "envoy"] = (status, b"404 page not found")

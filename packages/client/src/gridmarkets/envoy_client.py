@@ -5,7 +5,7 @@ from __future__ import unicode_literals
 import logging
 
 from gridmarkets import _waiting, _wire, errors
-from gridmarkets._compat import is_text, to_text
+from gridmarkets._compat import integer_types, is_text, to_text
 from gridmarkets._requestor import Requestor
 from gridmarkets.product_resolver import ProductResolver
 from gridmarkets.version import __version__
@@ -13,6 +13,8 @@ from gridmarkets.version import __version__
 log = logging.getLogger("gridmarkets")
 
 DEFAULT_URL = "http://localhost:8090"
+# Far more than anybody reads. A farm may be broken, and its logs without an end.
+MOST_LOG = 256 * 1024 * 1024
 
 
 class EnvoyClient(object):
@@ -116,7 +118,12 @@ class EnvoyClient(object):
     def get_product_resolver(self):
         """Return a `ProductResolver` over the products that there are now."""
         self._sign_in()
-        return ProductResolver(_list(self._get("products")))
+        products = _list(self._get("products"))
+        try:
+            return ProductResolver(products)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # Rows that are no products: what answers is not Envoy.
+            raise _incompatible()
 
     def get_machines(
         self, app, operation, category=MACHINE_CATEGORY_ALL, plugins=None, is_gpu=None
@@ -286,8 +293,12 @@ class EnvoyClient(object):
         return self._act("retry", job)
 
     def get_job_log(self, job):
-        """Return what the renderers of a job have printed so far, as text. See `stop_job`."""
-        texts, cursor = [], 0
+        """Return what the renderers of a job have printed so far, as text. See `stop_job`.
+
+        Raises:
+            APIError: also when the log does not end, or has more than 256 million characters.
+        """
+        texts, cursor, size = [], 0, 0
         while True:
             answer = self._beyond(
                 "get_job_log", "jobs", _job_id(job), "log", params=[("after", cursor)]
@@ -296,7 +307,15 @@ class EnvoyClient(object):
             if not text:
                 return "".join(texts)
             texts.append(text)
-            cursor = _field(answer, "cursor", int)
+            size += len(text)
+            before, cursor = cursor, _field(answer, "cursor", integer_types)
+            if cursor <= before:
+                raise errors.APIError("The farm sends the same piece of the log again and again.")
+            if size > MOST_LOG:
+                raise errors.APIError(
+                    "The log has more than {0} characters, which is more than this library"
+                    " reads.".format(MOST_LOG)
+                )
 
     def get_results(self, project_name):
         """Return the result files of a project, newest submission first.
@@ -338,7 +357,8 @@ class EnvoyClient(object):
     def _warn(self, project_name, answer):
         """Log the warnings of an answer about a project's newest submission, each once."""
         warned = self._warned.setdefault(project_name, set())
-        for message in answer.get("warnings", []):
+        for message in _field(answer, "warnings", list) if "warnings" in answer else []:
+            _field({"warnings": message}, "warnings", None)
             if message not in warned:
                 warned.add(message)
                 log.warning("%s: %s", project_name, message)
@@ -382,13 +402,15 @@ def _field(answer, name, kind):
         value = answer.get(name) if isinstance(answer, dict) else None
     is_right = is_text(value) if kind is None else isinstance(value, kind)
     if not is_right:
-        raise errors.APIError(
-            "Envoy's answer cannot be understood{0}. Check that Envoy and this library (version"
-            " {1}) are compatible.".format(
-                ": '{0}' is missing".format(name) if name else "", __version__
-            )
-        )
+        raise _incompatible(": '{0}' is missing".format(name) if name else "")
     return value
+
+
+def _incompatible(what=""):
+    return errors.APIError(
+        "Envoy's answer cannot be understood{0}. Check that Envoy and this library (version"
+        " {1}) are compatible.".format(what, __version__)
+    )
 
 
 def _job_id(job):
