@@ -84,6 +84,50 @@ async def test_an_answer_that_drips_is_given_up(hurried: None, studio: Studio) -
     assert not feed.ended
 
 
+@pytest.mark.parametrize("path", ["/v1/me", "/v1/blobs/"])
+async def test_an_answer_in_very_many_small_parts_is_not_read(studio: Studio, path: str) -> None:
+    crumbs = answers.endless(b" ")
+    studio.farm.faults = [Fault("GET", path, crumbs, 1)]
+    if path == "/v1/me":
+        answer = await studio.http.get("/user-info")
+        assert answer.status_code == 502
+        assert "too many small parts" in answer.json()["message"]
+    else:
+        submission_id = await studio.submitted()
+        studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+        await settled(studio, submission_id, files_done=1)
+    assert not crumbs.ended
+    assert crumbs.sent < 1_000_000
+
+
+async def test_others_have_a_turn_while_an_answer_is_read() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(head + b"1\r\n \r\n" * 9_000 + b'10\r\n{"projects": []}\r\n0\r\n\r\n')
+        await writer.drain()
+        writer.close()
+
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        farm = envoy.farm.client.FarmClient(f"http://127.0.0.1:{port}")
+        farm.act_for(EMAIL, "key")
+        answer_of = asyncio.create_task(farm.projects())
+        others = asyncio.create_task(take_turns())
+        assert (await answer_of).projects == []
+        others.cancel()
+        await farm.close()
+    assert turns >= 90
+
+
 GARBAGE = {
     "nothing": b"",
     "no json": b"<html>",
@@ -173,6 +217,16 @@ async def test_a_log_may_be_full_of_brackets(studio: Studio) -> None:
     answer = await studio.http.get("/envoy/jobs/1/log")
     assert answer.status_code == 200
     assert answer.json()["text"] == text
+
+
+@pytest.mark.parametrize("cursor", [4, 5, -1])
+async def test_a_log_that_does_not_get_on_is_an_error(studio: Studio, cursor: int) -> None:
+    await studio.submitted()
+    same = answers.told({"text": "x", "cursor": cursor})
+    studio.farm.faults = [Fault("GET", "/v1/jobs/", same, ALWAYS)]
+    answer = await studio.http.get("/envoy/jobs/1/log?after=5")
+    assert answer.status_code == 502
+    assert "again and again" in answer.json()["message"]
 
 
 async def test_a_list_of_wrong_rows_is_one_fault(studio: Studio) -> None:

@@ -46,6 +46,11 @@ the first ones. Fewer would be lists of next to nothing, which cost many times t
 are read."""
 MOST_PAGE_ROWS = 10_000
 """Of a page of the change feed; the farm's have a tenth."""
+MANY_PARTS, SMALLEST_PARTS = 10_000, 32
+"""So many parts of an answer must have so many bytes on average: each part costs time, which an
+answer in chunks of one byte would take from everybody."""
+TURN_PARTS = 100
+"""Parts of an answer after which others have a turn: what has arrived is read without waiting."""
 ANSWER_SECONDS = 120.0
 """For a whole answer, from the question on: a server may send a byte now and then for ever."""
 STILL_SECONDS = 60.0
@@ -126,12 +131,30 @@ async def content_of(response: httpx.Response, most: int) -> bytes:
     """
     refuse_packed(response)
     found = bytearray()
-    async for part in response.aiter_raw():
+    async for part in parts_of(response):
         found += part
         if len(found) > most:
             where = response.url.path
             raise faulty(f"The farm's answer to {where} is larger than {most} bytes.")
     return bytes(found)
+
+
+async def parts_of(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield a body as it comes, with turns for others in between.
+
+    Raises:
+        FarmAnswerError: it comes in too many too small parts.
+    """
+    count, size = 0, 0
+    async for part in response.aiter_raw():
+        count += 1
+        size += len(part)
+        if count % TURN_PARTS == 0:
+            if count >= MANY_PARTS and size < count * SMALLEST_PARTS:
+                where = response.url.path
+                raise faulty(f"The farm's answer to {where} comes in too many small parts.")
+            await asyncio.sleep(0)
+        yield part
 
 
 def refuse_packed(response: httpx.Response) -> None:

@@ -61,6 +61,7 @@ from envoy.farm.answers import (
     faulty,
     moving,
     no_cookies,
+    parts_of,
     read,
     read_news,
     refuse_packed,
@@ -305,7 +306,7 @@ class FarmClient:
                     check_status(response, await content_of(response, ERROR_BYTES))
                 refuse_packed(response)
                 limit.reschedule(None)
-                yield moving(response.aiter_raw(), limit, PART_BYTES)
+                yield moving(parts_of(response), limit, PART_BYTES)
         except httpx.HTTPError as error:
             raise unreachable(error) from error
 
@@ -331,7 +332,10 @@ class FarmClient:
         """Return the next piece of a job's log after the cursor ``after``."""
         path = f"/v1/jobs/{quote(job_id, safe='')}/log"
         params = [("after", str(after))]
-        return await self._call("GET", path, JobLog, params=params, most=WHOLE_BYTES)
+        piece = await self._call("GET", path, JobLog, params=params, most=WHOLE_BYTES)
+        if piece.text and piece.cursor <= after:
+            raise faulty("The farm sends the same piece of the log again and again.")
+        return piece
 
     async def frames(self, job_id: str, after: int | None, *, flagged: bool) -> FrameList:
         """Return the next page of a job's frames by number; only those with flags if asked."""
