@@ -21,8 +21,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 
+from farm.confine.ending import end
 from farm.confine.readers import DEFAULT, Readers, command, environment
 from farm.scenes.asset_paths import Manifest, expected_path
 from farm.scenes.usages import AssetKind, Usage
@@ -149,14 +150,13 @@ def _usages(scene: str, files: Mapping[str, Path], seconds: float, readers: Read
     ):
         told = {name: (str(path), held.get(path)) for name, path in blends.items()}
         try:
-            subprocess.run(
+            _trace(
                 command("farm.scenes.blend_trace", readers.mode, written=folder),
-                input=json.dumps({"scene": scene, "blends": told}).encode(),
-                stdout=output,
-                pass_fds=tuple(held.values()),
-                timeout=seconds,
-                env=environment(folder),
-                check=True,
+                json.dumps({"scene": scene, "blends": told}).encode(),
+                output,
+                tuple(held.values()),
+                seconds,
+                environment(folder),
             )
         except subprocess.TimeoutExpired:
             raise UnreadableBlendError(
@@ -185,6 +185,31 @@ def _usages(scene: str, files: Mapping[str, Path], seconds: float, readers: Read
             f"version ({answer['reason']}).",
         )
     return [Usage(**{**each, "kind": AssetKind(each["kind"])}) for each in answer["usages"]]
+
+
+def _trace(
+    line: list[str],
+    question: bytes,
+    output: IO[bytes],
+    held: tuple[int, ...],
+    seconds: float,
+    variables: Mapping[str, str],
+) -> None:
+    """Run the program that reads; raises what `subprocess.run` does."""
+    with subprocess.Popen(
+        line,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        pass_fds=held,
+        env=variables,
+        start_new_session=True,
+    ) as process:
+        try:
+            process.communicate(question, seconds)
+        finally:
+            end(process)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, line)
 
 
 @contextmanager

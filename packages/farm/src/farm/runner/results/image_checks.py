@@ -22,6 +22,7 @@ from farm_protocol.runner import SandboxMode
 from pydantic import TypeAdapter, ValidationError
 
 from farm.confine import is_root
+from farm.confine.ending import end
 from farm.confine.readers import command, environment, new_folder
 from farm.confine.removal import remove_tree
 from farm.frame_health.statistics import ImageStatistics
@@ -137,6 +138,7 @@ class ImageChecks:
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 env=environment(self._folder),
+                start_new_session=True,
             )
         self._connection, self._rest = ours, b""
 
@@ -211,8 +213,7 @@ class ImageChecks:
         if self._connection is not None:
             self._connection.close()
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            end(self._process)
         self._process = self._connection = None
         if self._folder is not None:
             remove_tree(self._folder)
