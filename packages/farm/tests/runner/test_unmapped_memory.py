@@ -190,6 +190,17 @@ if not os.fork():
 wait()
 """
 
+ONE_PAGE_MAPPED = """
+for number in range(30):
+    file = os.open("big", os.O_CREAT | os.O_RDWR, 0o600)
+    fill(file, 10)
+    # Python's own would keep the file open.
+    kernel.mmap(None, ctypes.c_size_t(4096), 1, 1, file, ctypes.c_long(0))
+    os.close(file)
+    os.unlink("big")
+wait()
+"""
+
 HIDING = """
 kernel.prctl(4, 0)
 """
@@ -272,6 +283,16 @@ def test_an_ordinary_users_farm_counts_what_only_root_may_look_at(somebody: Acco
     outcome, message, _ = attack_as(somebody, HELPERS + GIVEN_UP, limits)
     assert outcome == Outcome.FAILED
     assert "The renderer used more than 300 MB of memory" in message
+
+
+@in_both_worlds
+def test_nor_does_who_maps_one_page_of_a_file_hide_the_rest_from_it(
+    somebody: Account, sandbox: SandboxMode
+) -> None:
+    limits = JobLimits(disk_bytes=100 * MEGABYTE)
+    outcome, message, _ = attack_as(somebody, HELPERS + ONE_PAGE_MAPPED, limits, sandbox)
+    assert outcome == Outcome.FAILED
+    assert "; this machine type allows 100 MB at a time." in message
 
 
 @watched

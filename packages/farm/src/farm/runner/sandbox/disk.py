@@ -4,13 +4,14 @@ What is open and has no name (`holdings`) and what lies in folders (`folders`) i
 renderer goes on. Where that leaves a doubt, it is counted once more with the renderer held still
 (`stillness`): when folders were changed meanwhile, now and then; when the disk has lost more than
 the count can explain, at once. Others may have filled the disk: that costs the renderer a moment,
-and decides nothing.
+and decides nothing. Only where a renderer keeps files of which nobody tells the size, what the disk
+loses without an explanation is its own.
 """
 
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -29,27 +30,43 @@ RESTLESS_TRIES = 3
 
 
 @dataclass(frozen=True)
+class Nameless:
+    """What a renderer has in files without a name.
+
+    Attributes:
+        bytes: as far as it can be told.
+        unmeasured: there are files of which only a part can.
+    """
+
+    bytes: int = 0
+    unmeasured: bool = False
+
+
+@dataclass(frozen=True)
 class DiskUse:
     """What a renderer has written.
 
     Attributes:
         folders: what has a name.
-        nameless_bytes: what has none any more.
+        nameless: what has none any more.
         sure: nothing can have been hidden, or counted twice.
         woken: the renderer has itself continued when it is stopped.
         restless: how often in a row it did not let itself be held still.
+        unexplained_bytes: what the disk has lost besides, while there are files of which only a
+            part can be measured.
     """
 
     folders: FolderUse
-    nameless_bytes: int
+    nameless: Nameless
     sure: bool
     woken: bool = False
     restless: int = 0
+    unexplained_bytes: int = 0
 
     @property
     def bytes(self) -> int:
         """All that it has written."""
-        return self.folders.disk_bytes + self.nameless_bytes
+        return self.folders.disk_bytes + self.nameless.bytes
 
 
 class Doubt:
@@ -84,6 +101,25 @@ class Doubt:
         self._sure_at, self._sure_bytes, self._lost = now, use.bytes, 0
 
 
+class Loss:
+    """What a disk has lost that files do not explain. Pure: it is told numbers."""
+
+    def __init__(self, free: int) -> None:
+        """Begin. ``free``: bytes that the disk has left."""
+        self._free, self._used = free, 0
+        self.bytes = 0
+
+    def looked(self, free: int, used: int, measured: bool) -> None:
+        """Note what the disk has left, and what of it files use.
+
+        Parameters:
+            measured: no file can use more than that: what else is lost is somebody else's.
+        """
+        lost = self._free - free - (used - self._used)
+        self.bytes = 0 if measured else max(0, self.bytes + lost)
+        self._free, self._used = free, used
+
+
 class DiskWatch:
     """Counts what one renderer has written."""
 
@@ -92,36 +128,39 @@ class DiskWatch:
         limits: Limits,
         place: Path,
         folders: Iterable[Path],
-        nameless: Callable[[], int],
+        nameless: Callable[[], Nameless],
     ) -> None:
         """Prepare, before the renderer starts.
 
         Parameters:
             place: folder of the runner's own on the disk where all of these lie.
             folders: that the renderer writes into.
-            nameless: returns how many bytes it has in files without a name, now.
+            nameless: returns what it has in files without a name, now.
         """
         self._limits, self._folders, self._nameless = limits, list(folders), nameless
         self._place, self._last_free = place, 0
-        self._doubt = Doubt(limits, time.monotonic(), self._free())
+        free = self._free()
+        self._doubt, self._loss = Doubt(limits, time.monotonic(), free), Loss(free)
         self._restless = 0
 
-    def look(self, pid: int, nameless_bytes: int) -> DiskUse:
+    def look(self, pid: int, nameless: Nameless) -> DiskUse:
         """Return what the renderer has written.
 
         Parameters:
             pid: of its first process.
-            nameless_bytes: what it had in files without a name, when they were last looked at.
+            nameless: what it had in files without a name, when they were last looked at.
         """
         self._doubt.looked(self._free())
         found = folder_use(self._folders, self._limits.files)
-        use = DiskUse(found, nameless_bytes, sure=not found.changed)
-        if not self._doubt.about(use, time.monotonic()):
-            return use
-        use = self._look_at_still(pid)
-        if use.sure:
-            self._doubt.settled(use, time.monotonic())
-        return use
+        use = DiskUse(found, nameless, sure=not found.changed)
+        if self._doubt.about(use, time.monotonic()):
+            self._free()
+            use = self._look_at_still(pid)
+            if use.sure:
+                self._doubt.settled(use, time.monotonic())
+        unmeasured = use.nameless.unmeasured
+        self._loss.looked(self._last_free, use.bytes, use.sure and not unmeasured)
+        return replace(use, unexplained_bytes=self._loss.bytes if unmeasured else 0)
 
     def _look_at_still(self, pid: int) -> DiskUse:
         with held_still(pid) as stillness:

@@ -59,6 +59,7 @@ class Holdings:
         shared_bytes: of memory that has the form of files, whether it is mapped or not.
         buffer_bytes: of pipes and sockets, at most.
         disk_bytes: of files without a name.
+        unmeasured: of some of these, only what is mapped is known.
         count: what is open, mapped or waited for (epoll), as far as it was looked at.
         too_many: there are more of them.
         hidden: there is a process that does not let itself be looked at, as its neighbours do.
@@ -67,6 +68,7 @@ class Holdings:
     shared_bytes: int = 0
     buffer_bytes: int = 0
     disk_bytes: int = 0
+    unmeasured: bool = False
     count: int = 0
     too_many: bool = False
     hidden: bool = False
@@ -85,12 +87,18 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
     found, inside = _Found(), processes[1:] if sandboxed else ()
     temporary = _temporary_folders(found, inside)
     denied = [not _look(each, found) for each in processes]
-    total = Holdings(found.memory + temporary, 0, found.disk, found.count, found.too_many)
+    mapped = [
+        last for key, last in found.extents.items() if int(key.split()[1]) not in found.numbers
+    ]
+    total = Holdings(
+        shared_bytes=found.memory + temporary,
+        disk_bytes=found.disk + sum(mapped),
+        unmeasured=bool(mapped),
+        count=found.count,
+        too_many=found.too_many,
+    )
     # The first inside is bubblewrap's own: where we may not look at it, we may look at none.
     total.hidden = any(denied[2:]) and not denied[1] if sandboxed else False
-    total.disk_bytes += sum(
-        last for key, last in found.extents.items() if int(key.split()[1]) not in found.numbers
-    )
     if found.unseen:
         # Somebody else's may be among it; but nearly no renderer shares memory in this way.
         grown = shared_memory_of_machine() - shared_before

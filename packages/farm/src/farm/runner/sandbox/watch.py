@@ -16,7 +16,7 @@ import psutil
 
 from farm.runner.failure import Failure
 from farm.runner.sandbox.cgroups import Counts, Group
-from farm.runner.sandbox.disk import RESTLESS_TRIES, DiskWatch
+from farm.runner.sandbox.disk import RESTLESS_TRIES, DiskWatch, Nameless
 from farm.runner.sandbox.holdings import Holdings, holdings_of, shared_memory_of_machine
 from farm.runner.sandbox.limits import Limits, size
 from farm.runner.sandbox.processor_time import ProcessorTime
@@ -82,7 +82,7 @@ class Watch:
         self._pid_file.unlink(missing_ok=True)
         self._disk = place.root
         folders = (place.written, place.home, place.taken)
-        self._disk_watch = DiskWatch(self._limits, place.root, folders, self._nameless_bytes)
+        self._disk_watch = DiskWatch(self._limits, place.root, folders, self._nameless)
         self._most_cpu = self._limits.frame_cpu_seconds * max(1, frames)
         # A group serves all claims of a job, one after the other.
         self._before = self._group.counts() if self._group else Counts(0.0, 0, 0)
@@ -157,11 +157,11 @@ class Watch:
         processes = [each.pid for each in self._tree.members]
         return holdings_of(processes, self._shared_before, self._sandboxed)
 
-    def _nameless_bytes(self) -> int:
+    def _nameless(self) -> Nameless:
         """Return what the renderer has in files without a name. It is held still meanwhile."""
         if (pid := self._pid()) is not None:
             self._tree = tree_of(pid, self._limits.processes, self._limits.memory_bytes)
-        return self._holdings().disk_bytes
+        return _nameless_of(self._holdings())
 
     def _memory_bytes(self) -> int:
         """Return the memory of all processes, and what belongs to none where we count alone."""
@@ -218,7 +218,7 @@ class Watch:
         begin, limits = time.monotonic(), self._limits
         if begin < self._next_folder_look:
             return None
-        use = self._disk_watch.look(pid, self._held.disk_bytes)
+        use = self._disk_watch.look(pid, _nameless_of(self._held))
         found = use.folders
         self._next_folder_look = begin + (time.monotonic() - begin) / _FOLDER_PART
         if use.restless >= RESTLESS_TRIES:
@@ -232,6 +232,13 @@ class Watch:
                 f"The renderer has written {size(use.bytes)}; this machine type allows "
                 f"{size(limits.disk_bytes)} at a time.",
                 True,
+            )
+        if use.unexplained_bytes > limits.disk_bytes:
+            return Failure(
+                f"The disk has lost {size(use.unexplained_bytes)} that cannot be explained while "
+                "the renderer keeps files of which the size cannot be measured; this machine type "
+                f"allows {size(limits.disk_bytes)} at a time.",
+                False,
             )
         if use.sure and found.files > limits.files:
             return Failure(
@@ -248,6 +255,10 @@ class Watch:
                 True,
             )
         return None
+
+
+def _nameless_of(held: Holdings) -> Nameless:
+    return Nameless(held.disk_bytes, held.unmeasured)
 
 
 def file_too_large(limits: Limits) -> Failure:
