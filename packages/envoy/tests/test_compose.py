@@ -1,4 +1,5 @@
 import pytest
+from envoy.errors import InvalidRequestError
 from envoy.submissions.compose import compose
 from envoy.submissions.wire import SubmitBody
 from farm_protocol.jobs import JobSpec
@@ -68,3 +69,12 @@ def test_test_frames_first_is_the_farms_and_not_a_parameter(given: object, meant
     composed = compose(body).spec.jobs[0]
     assert composed.test_frames_first is meant
     assert composed.params == {"frames": "1 10"}
+
+
+@pytest.mark.parametrize("field", ["instances", "credits_budget"])
+def test_a_number_of_any_length_is_refused_by_name(field: str) -> None:
+    number = 10**400
+    value: JsonValue = {"value": number, "action": "STOP"} if field == "credits_budget" else number
+    with pytest.raises(InvalidRequestError) as caught:
+        composed("blender", {field: value})
+    assert list(caught.value.errors) == [f"jobs[0].{field}"]

@@ -149,6 +149,36 @@ async def test_folders_of_the_system_are_no_project(studio: Studio, folder: str)
     assert ("cannot be a project" if there else "does not exist") in answer.json()["message"]
 
 
+def chain(folder: Path, links: int, before: str = "") -> Path:
+    """Make links of which each leads to the next, and the last one to a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(links):
+        (folder / f"link{number}").symlink_to(f"{before}link{number + 1}")
+    (folder / f"link{links}").write_bytes(b"x")
+    return folder / "link0"
+
+
+@pytest.mark.parametrize("before", ["", "inner/../" * 400], ids=["plain", "long"])
+async def test_a_long_chain_of_links_is_not_followed(studio: Studio, before: str) -> None:
+    studio.write("scene.blend")
+    (studio.project / "links" / "inner").mkdir(parents=True)
+    first = chain(studio.project / "links", 1500 if not before else 100, before)
+    body = studio.body()
+    body["project_files"] = [whole(studio)]
+    answer = await studio.http.post("/project-submit", json=body)
+    assert answer.status_code == 201, answer.text
+    assert f"The link {first} was skipped" in await warnings(studio)
+    for folder in (first / "out", studio.project / ("n" * 300)):
+        body["watch_files"] = {"/demo/.+": str(folder)}
+        answer = await studio.http.post("/project-submit", json=body)
+        assert answer.status_code == 400, answer.text
+        assert list(answer.json()["errors"]) == ["watch_files[/demo/.+]"]
+    body = studio.body()
+    body["project_files"] = [{"localRoot": "/" + "n" * 300, "remoteRoot": "/demo"}]
+    answer = await studio.http.post("/project-submit", json=body)
+    assert answer.status_code == 400, answer.text
+
+
 async def test_folders_that_link_each_other_end(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 
 from farm_protocol.paths import UnsafePathError, canonical, local_target
+from farm_protocol.real_paths import real_path
 
 HAS_DESCRIPTORS = sys.platform != "win32"
 """Whether a file can be named by the folder that holds it, instead of by its path."""
@@ -207,7 +208,7 @@ def open_below(root: Path, path: Path) -> int:
         NotRegularError: it is a FIFO, a device, a socket or a folder. None of these is waited for.
         OSError: it is gone or cannot be opened.
     """
-    real = Path(os.path.realpath(path))
+    real = Path(real_path(path))
     if not real.is_relative_to(root) or real == root:
         raise UnsafePathError(f"{path} leads to {real}, which is outside of {root}.")
     if not HAS_DESCRIPTORS:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from farm_protocol.inside import NotRegularError, open_below
 from farm_protocol.paths import UnsafePathError
+from farm_protocol.real_paths import real_path
 
 from envoy.errors import FileChangedError, LocalFileError
 from envoy.process.slots import STUCK_SECONDS
@@ -31,7 +32,7 @@ def open_local(path: Path, root: str) -> int:
     Raises:
         LocalFileError: it is gone, cannot be read, is no regular file, or lies elsewhere.
     """
-    folder = Path(root) if root else Path(os.path.realpath(path)).parent
+    folder = Path(root) if root else Path(real_path(path)).parent
     try:
         return open_below(folder, path)
     except UnsafePathError as error:

@@ -208,7 +208,7 @@ def _instances(value: JsonValue) -> int | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (OverflowError, ValueError):
         return None
     return int(number) if number >= 0 and number.is_integer() else None
 
@@ -239,7 +239,7 @@ def _budget(value: JsonValue) -> Budget | None:
         if isinstance(value, dict) and float(value.get("value") or 0) <= 0:  # type: ignore[arg-type]
             return None
         return Budget.model_validate(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         actions = ", ".join(BudgetAction)
         raise ValueError(
             f"A budget needs a value, which is a number of credits, and an action: {actions}."

@@ -1,10 +1,10 @@
 """Which results a submission brings home, and where to: each folder is looked at once, now."""
 
-import os
 from pathlib import Path
 
 from farm_protocol.paths import UnsafePathError, check_segment
 from farm_protocol.patterns import PatternError
+from farm_protocol.real_paths import real_path
 
 from envoy.errors import Errors
 from envoy.journal import Watch
@@ -72,28 +72,18 @@ def _real_folder(folder: str, local_root: str) -> str:
         raise ValueError(f"'{folder}' is not an absolute path of this machine.")
     if "\0" in folder or "\0" in local_root:
         raise ValueError("It contains a NUL character.")
-    real = os.path.realpath(folder)
-    root = os.path.realpath(local_root) if local_root else ""
-    if not root or Path(real).is_relative_to(root) or not _passes(folder, root, set()):
+    passed: set[str] = set()
+    try:
+        real = real_path(folder, passed.add)
+        root = real_path(local_root) if local_root else ""
+    except OSError as error:
+        raise ValueError(f"'{folder}' cannot be used: {error.strerror}.") from None
+    if not root or Path(real).is_relative_to(root):
+        return real
+    # However it is spelled: through links that lead into the project's folder, too.
+    if not any(Path(each).is_relative_to(root) for each in passed):
         return real
     raise ValueError(
         f"'{folder}' leads out of the project's folder, to {real}. If results are to go there, name"
         " that folder itself."
     )
-
-
-def _passes(path: str, root: str, seen: set[str]) -> bool:
-    """Return whether the way to a path leads through a real folder, however it is spelled.
-
-    Parameters:
-        seen: links that were followed already.
-    """
-    # As written: of 'link/..' the system makes the folder above that which the link leads to.
-    for part in (*reversed(Path(path).parents), Path(path)):
-        if Path(os.path.realpath(part)).is_relative_to(root):
-            return True
-        if str(part) not in seen and part.is_symlink():
-            seen.add(str(part))
-            if _passes(str(part.parent / part.readlink()), root, seen):
-                return True
-    return False

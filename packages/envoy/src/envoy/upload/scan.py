@@ -15,10 +15,12 @@ What is taken of a folder, here and nowhere else:
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from farm_protocol.paths import UnsafePathError, canonical
+from farm_protocol.real_paths import real_path
 
 from envoy.errors import InvalidRequestError
 from envoy.journal import UploadFile
@@ -119,10 +121,10 @@ def _scan_group(
     if not root.is_absolute() or "\0" in group.local_root:
         refuse("localRoot", f"'{group.local_root}' is not an absolute path of this machine.")
         return
-    if not root.is_dir():
+    if not os.path.isdir(root):
         refuse("localRoot", f"The folder {root} does not exist.")
         return
-    if special := _special(os.path.realpath(root)):
+    if special := _special(real_path(root)):
         refuse("localRoot", f"{root} cannot be a project: {special} holds no ordinary files.")
         return
     for name in [""] if group.files is None else group.files:
@@ -213,8 +215,9 @@ class _Look:
         """Return the real path of what stands in a folder, and what it is."""
         if not entry.is_symlink():
             return os.path.join(parents[-1], entry.name), entry.stat(follow_symlinks=False)
-        real = os.path.realpath(entry.path)
+        real = entry.path
         try:
+            real = real_path(entry.path)
             status = os.stat(real)
         except OSError as error:
             where = f"{real}, which cannot be read ({error.strerror})"
@@ -243,9 +246,9 @@ class _Look:
             # Of many files in one folder, the folder is looked up once.
             folder, name = os.path.split(path)
             if folder not in self._real:
-                self._real[folder] = os.path.realpath(folder)
+                self._real[folder] = real_path(folder)
             return os.path.join(self._real[folder], name), status
-        return os.path.realpath(path), os.stat(path)
+        return real_path(path), os.stat(path)
 
     def _home(self, path: str, real: str) -> str:
         """Return the folder of the project that a real path lies in.
@@ -269,7 +272,12 @@ class _Look:
 
 def _roots(folders: Sequence[str]) -> list[str]:
     absolute = [each for each in folders if os.path.isabs(each) and "\0" not in each]
-    return list(dict.fromkeys(os.path.realpath(each) for each in absolute))
+    found: dict[str, None] = {}
+    for each in absolute:
+        # Those that lead nowhere are told of when they are looked at.
+        with suppress(OSError):
+            found[real_path(each)] = None
+    return list(found)
 
 
 def _special(real: str) -> str:

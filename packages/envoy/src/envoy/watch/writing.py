@@ -19,6 +19,7 @@ from pathlib import Path
 from farm_protocol.hashing import hash_open, new_hasher
 from farm_protocol.inside import NotRegularError, Place, reach
 from farm_protocol.paths import UnsafePathError
+from farm_protocol.real_paths import real_path
 
 from envoy.errors import CorruptDownloadError
 from envoy.journal import Download
@@ -30,7 +31,7 @@ MOST_NAME_BYTES = 200
 def _place(download: Download, *, make: bool = False) -> Place:
     """Return where a download goes, as the only path check there is allows it, now."""
     # Of a watch that an older Envoy accepted, nobody knows where its folder led then.
-    real = download.real_folder or os.path.realpath(download.folder)
+    real = download.real_folder or real_path(download.folder)
     return reach(Path(real), download.relative, make=make)
 
 
