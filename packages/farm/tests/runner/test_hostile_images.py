@@ -1,6 +1,7 @@
 """Results are input: images that a scene has made to ruin who looks at them."""
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -9,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from array import array
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from typing import Any
 import OpenImageIO as oiio
 import psutil
 import pytest
-from farm.confine import is_root, probe
+from farm.confine import drop, is_root, probe
 from farm.confine.readers import command, environment
 from farm.runner.results import image_check, image_checks
 from farm.runner.results.image_checks import ImageChecks
@@ -28,6 +30,7 @@ from farm_protocol.runner import SandboxMode as Mode
 
 from .conftest import Rig
 from .in_process import python_of_all
+from .somebody import ordinary_user
 
 sandboxed = pytest.mark.skipif(bool(probe()), reason=f"no sandbox here: {probe()}")
 MODES = [pytest.param("auto", marks=sandboxed), "off"]
@@ -145,6 +148,46 @@ def test_who_takes_too_long_is_ended(
         patch.setattr(image_checks, "_HEADER_SECONDS", 1.0)
         assert "cannot be checked: it took too long." in wrong(checks, good)
     assert checks.check(good, "a.png", None) is not None
+
+
+CROWDED = """
+import array, resource, socket, sys
+from pathlib import Path
+from farm.runner.results.image_checks import ImageChecks
+
+checks = ImageChecks(sys.argv[1])
+path = Path(sys.argv[2])
+assert checks.check(path, "a.png", None) is not None
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, most))
+ours, theirs = socket.socketpair()
+files = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 50))
+try:
+    while True:
+        ours.sendmsg([b"x"], [files])
+except OSError as error:
+    print(error.errno)
+for _ in range(2):
+    assert checks.check(path, "a.png", None) is not None
+ours.close(), theirs.close()
+assert checks.check(path, "a.png", None) is not None
+checks.close()
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_image_is_looked_at_although_a_scene_has_too_many_files_on_the_way(
+    mode: str,
+) -> None:
+    with ordinary_user() as user, tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        image = picture(Path(folder) / "1.png")
+        image.chmod(0o644)
+        python, variables = python_of_all()
+        line = [*drop(user), python, "-c", CROWDED, mode, str(image)]
+        done = subprocess.run(line, env=variables, cwd="/", timeout=120, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        assert int(done.stdout) == errno.ETOOMANYREFS
 
 
 FORGERY = """

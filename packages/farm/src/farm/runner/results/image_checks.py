@@ -5,6 +5,7 @@ while the renderer loads, so that the first frame need not wait for it.
 """
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -35,6 +36,7 @@ _HEADER_SECONDS = 120.0
 """Also for the start of the process, on a machine that has much to do."""
 _BYTES_A_SECOND = 4 << 20
 _MOST_ANSWER = 1 << 20
+_FIRST_DESCRIPTOR = 64
 _MOST_MESSAGE = 1000
 _NO_ANSWER = "the process that looked at it gave no proper answer"
 _STATISTICS: TypeAdapter[ImageStatistics | None] = TypeAdapter(ImageStatistics | None)
@@ -90,17 +92,18 @@ class ImageChecks:
             "memory": self._memory_bytes,
             "path": str(path.resolve()),
         }
-        line = json.dumps(question).encode() + b"\n"
         with self._lock, _open(path, name) as file:
             try:
                 for last in (False, True):
                     try:
                         self._start()
-                        self._ask(line, file)
+                        self._ask(question, file)
                         break
-                    except OSError:
+                    except OSError as error:
                         # It had ended before: that is not this image's fault.
                         self._throw_away()
+                        if error.errno == errno.ETOOMANYREFS:
+                            return self._answer_of_another(question, file, name)
                         if last:
                             raise
                 return self._answer(name)
@@ -120,7 +123,27 @@ class ImageChecks:
         with self._lock:
             self._throw_away()
 
-    def _start(self) -> None:
+    def _answer_of_another(
+        self, question: dict[str, Any], file: int, name: str
+    ) -> ImageStatistics | None:
+        """Ask a process that has inherited the file, and is of no use for others.
+
+        The kernel counts the descriptors that are on the way for each user, and a scene of that
+        user has taken all that there may be.
+        """
+        import fcntl
+
+        # Small numbers are the sandbox's own.
+        inherited = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+        try:
+            self._start(inherited)
+            self._ask({**question, "open": inherited}, None)
+            return self._answer(name)
+        finally:
+            os.close(inherited)
+            self._throw_away()
+
+    def _start(self, inherited: int | None = None) -> None:
         if self._process is not None and self._process.poll() is None:
             return
         self._throw_away()
@@ -139,13 +162,15 @@ class ImageChecks:
                 cwd="/",
                 env=environment(self._folder),
                 start_new_session=True,
+                pass_fds=() if inherited is None else (inherited,),
             )
         self._connection, self._rest = ours, b""
 
-    def _ask(self, line: bytes, file: int) -> None:
+    def _ask(self, question: dict[str, Any], file: int | None) -> None:
         assert self._connection is not None
+        line = json.dumps(question).encode() + b"\n"
         self._connection.settimeout(_HEADER_SECONDS)
-        if sys.platform == "linux":
+        if sys.platform == "linux" and file is not None:
             sent = socket.send_fds(self._connection, [line], [file])
             self._connection.sendall(line[sent:])
         else:

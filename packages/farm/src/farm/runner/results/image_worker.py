@@ -3,7 +3,8 @@
     python -m farm.runner.results.image_worker      a socket is its standard input
 
 A question is a line of JSON, ``{"name", "suffix", "size", "memory"}``, with the open file beside it
-(SCM_RIGHTS; where that does not work, ``path`` says where it is). Answers are lines as well:
+(SCM_RIGHTS; where that does not work, ``open`` is the number of one that was inherited, or ``path``
+says where it is). Answers are lines as well:
 
     {"ready": true}         it can be asked
     {"decoding": bytes}     of pixels: what it has begun, and how long it may take follows from that
@@ -99,7 +100,8 @@ def _answer(
 @contextlib.contextmanager
 def _placed(question: dict[str, Any], files: list[int], folder: Path) -> Iterator[Path]:
     """Give the file a plain name, from which the library takes its format and nothing else."""
-    source = f"/proc/self/fd/{files[0]}" if files else question["path"]
+    opened = files[0] if files else question.get("open")
+    source = question["path"] if opened is None else f"/proc/self/fd/{opened}"
     path = folder / f"image{question['suffix']}"
     path.symlink_to(source)
     try:

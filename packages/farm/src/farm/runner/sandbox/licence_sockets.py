@@ -25,6 +25,7 @@ import struct
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 READY = b"1"
 _NS_GET_USERNS = 0xB701  # linux/nsfs.h
@@ -34,6 +35,8 @@ _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_REPLACE, _NLM_F_CREATE = 1, 4, 0x100, 0x400  
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2  # linux/if_addr.h
 _SIOCGIFFLAGS, _IFF_UP = 0x8913, 1  # linux/sockios.h, linux/if.h
 _TRIES, _PAUSE_SECONDS = 10_000, 0.002
+_SENDS, _SEND_PAUSE_SECONDS = 75, 0.2
+"""Fifteen seconds: the runner waits for a little longer."""
 _LOOPBACK = 1
 """The index of ``lo``: the first of each namespace."""
 _BACKLOG = 16
@@ -79,10 +82,30 @@ def _prepare(runner: str, addresses: "list[tuple[str, int]]", told: int) -> None
             sockets = _sockets(addresses)
             numbers = array.array("i", [each.fileno() for each in sockets.values()])
             ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)]
-            connection.sendmsg([json.dumps(list(sockets)).encode()], ancillary if sockets else [])
+            _send(connection, json.dumps(list(sockets)).encode(), ancillary if sockets else [])
             connection.recv(1)
     except (OSError, ValueError, KeyError) as error:
         _say(f"No licence server can be reached: {error}")
+
+
+def _send(connection: socket.socket, said: bytes, ancillary: "list[Any]") -> None:
+    """Send descriptors, with patience: the kernel counts those on the way for each user.
+
+    A scene of the same user may have taken all that there may be, until its runner ends it.
+    """
+    for _ in range(_SENDS):
+        try:
+            connection.sendmsg([said], ancillary)
+        except OSError as error:
+            if error.errno != errno.ETOOMANYREFS:
+                raise
+            time.sleep(_SEND_PAUSE_SECONDS)
+        else:
+            return
+    raise OSError(
+        errno.ETOOMANYREFS,
+        "another program of this user keeps too many open files on their way between processes",
+    )
 
 
 def _sockets(addresses: "list[tuple[str, int]]") -> "dict[int, socket.socket]":
