@@ -218,6 +218,8 @@ def test_old_news_is_given_up(post: Post) -> None:
     until(lambda: not post.left())
 
 
+# A password without encryption is what this one is about.
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")
 def test_signing_in(open_again: Open, inbox: Inbox, port: int) -> None:
     given: list[tuple[bytes, bytes]] = []
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 from farm.confine import (
     Account,
@@ -27,6 +28,7 @@ from farm.confine import (
     probe,
 )
 from farm.confine.system_calls import MACHINES, filter_file, program
+from waiting import until
 
 needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
 needs_filter = pytest.mark.skipif(filter_file() is None, reason="no filter for this machine")
@@ -444,6 +446,8 @@ def test_what_is_left_behind_is_ended() -> None:
         assert other is not None
         line = [*drop(other), "/bin/sleep", "600"]
         with subprocess.Popen(line, start_new_session=True) as process:
+            # It is the account's as soon as it has become `sleep`.
+            until(lambda: psutil.Process(process.pid).uids().real == other.uid)
             account.stop_all(other)
             assert process.wait(60) == -9
 
