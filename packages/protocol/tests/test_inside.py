@@ -256,7 +256,7 @@ def test_a_link_that_comes_after_a_look_at_the_whole_path_is_not_followed(
         (folder / "sub").rename(folder / "other")
         (folder / "sub").symlink_to(folder.parent / "outside")
 
-    after(monkeypatch, os.path, "realpath", exchange)
+    after(monkeypatch, farm_protocol.inside, "real_path", exchange)
     with pytest.raises(UnsafePathError, match=r"through the link .*sub"):
         open_below(folder, folder / "sub" / "file")
 
