@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from envoy.cli.tables import MOST_FRAMES, show, show_flagged
+from envoy.config import Settings
 from envoy.views.own import Activity
 from envoy_fake_farm import FakeFarm
 from farm_protocol.frames import Flag, Frame
@@ -73,6 +74,26 @@ def test_up_status_stop_and_second_starts(up: Up, tmp_path: Path, farm: FakeFarm
         assert gone.returncode == 1
         assert "envoy up" in gone.stderr
         assert "Traceback" not in gone.stderr
+
+
+def test_a_relative_data_folder_in_a_folder_that_is_gone(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = f"rmdir {gone}; exec {sys.executable} -m envoy up --port 0 --data-dir data"
+    told = subprocess.run(
+        ["sh", "-c", script],
+        cwd=gone, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert told.returncode == 1
+    assert "The current folder is gone" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = Settings()
+    for name in ("DATA_DIR", "PORT", "FARM_URL", "STRICT"):
+        monkeypatch.setenv(f"ENVOY_{name}", "")
+    assert Settings() == usual
 
 
 def test_the_version_is_that_of_the_package() -> None:

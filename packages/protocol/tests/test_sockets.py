@@ -49,6 +49,18 @@ def test_an_open_connection_is_its_makers(way: None, connected: Connected) -> No
     assert owner_of_connection(peer, own) == os.geteuid()
 
 
+def test_a_caller_that_is_bound_to_an_interface_is_known(way: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as caller:
+        try:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        except PermissionError:
+            pytest.skip("an older system lets only root do that")
+        caller.connect(listener.getsockname())
+        accepted, peer = listener.accept()
+        with accepted:
+            assert owner_of_connection(peer, accepted.getsockname()) == os.geteuid()
+
+
 def test_many_are_asked_about_one_after_the_other(way: None, connected: Connected) -> None:
     """By one socket, whose answers are not mistaken for each other."""
     listener, _, peer, own = connected

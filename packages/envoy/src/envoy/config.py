@@ -24,7 +24,7 @@ class Settings(BaseSettings):
         strict: whether every request must show the token; see `envoy.process.token_file`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ENVOY_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="ENVOY_", env_ignore_empty=True, frozen=True)
 
     data_dir: Path = Field(default_factory=default_data_dir)
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)

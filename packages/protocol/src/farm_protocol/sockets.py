@@ -157,7 +157,9 @@ class _Kernel:
         ports = struct.pack(">HH", local[1], remote[1])
         wanted = ports + _packed(local).ljust(16, b"\0") + _packed(remote).ljust(16, b"\0")
         body = struct.pack("=BBBxI", _family(local), socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
-        body += wanted + struct.pack("=I", 0) + b"\xff" * 8  # Any interface, any cookie.
+        # All that this machine sends to itself comes over this interface: with none, the kernel
+        # would not find sockets that are bound to it.
+        body += wanted + struct.pack("=I", _loopback()) + b"\xff" * 8  # Any cookie.
         try:
             answer = self._exchange(body)
         except OSError:
@@ -191,6 +193,18 @@ class _Kernel:
         opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
         opened.setblocking(False)
         return opened
+
+
+@cache
+def _loopback() -> int:
+    """Return the number of the loopback interface; 0, which means any, when it has no usual name.
+
+    Asked once: it is the first interface that any network has, and stays.
+    """
+    try:
+        return socket.if_nametoindex("lo")
+    except OSError:
+        return 0
 
 
 @cache

@@ -75,8 +75,12 @@ def up(
     from envoy.main import serve
     from envoy.process.listening import PortInUseError
 
+    try:
+        folder = data_dir and data_dir.resolve()
+    except FileNotFoundError:
+        _fail(f"The current folder is gone, so '{data_dir}' leads nowhere. Give a whole path.")
     given = {
-        "data_dir": data_dir and data_dir.resolve(),
+        "data_dir": folder,
         "port": port,
         "farm_url": farm,
         "strict": strict,
