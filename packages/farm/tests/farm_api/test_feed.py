@@ -5,6 +5,8 @@ from typing import Any
 import httpx
 import pytest
 from farm.db import feed
+from farm.db import outputs as outputs_of
+from farm.db.engine.prepared import Prepared
 from farm.db.tables import changes as changes_table
 from farm.db.tables import jobs, outputs
 from sqlalchemy import delete, func, select
@@ -112,3 +114,46 @@ def test_the_feed_does_not_grow_with_what_happens(farm: Farm, ann: httpx.Client)
         assert [each["path"] for each in told["outputs"]] == [path(1), path(2)]
         assert {each["size"] for each in told["outputs"]} == {6}
     assert changes(ann, changes(ann)["cursor"])["jobs"] == []
+
+
+def test_a_frame_of_very_many_files_is_stored_in_portions(
+    farm: Farm, ann: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others write in between, and no statement is for one file alone."""
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 2"}, instances=1))
+    runner = FakeRunner(farm)
+    frame, _ = runner.claim()
+    entry = send(ann, "demo/small.png", b"pixels")
+    made = [
+        {"path": f"demo/render_results/out/{number}.png", "hash": entry["hash"], "size": 6}
+        for number in range(12_000)
+    ]
+    statements = list[int]()
+    real = Prepared.run_all
+
+    def run_all(self: Prepared, connection: Any, many: Any) -> None:
+        statements.append(len(many))
+        real(self, connection, many)
+
+    turns = list[int]()
+    store = outputs_of.store
+
+    def counted(connection: Any, **values: Any) -> None:
+        turns.append(len(values["files"]))
+        store(connection, **values)
+
+    monkeypatch.setattr(Prepared, "run_all", run_all)
+    monkeypatch.setattr(outputs_of, "store", counted)
+    report = {"frame": frame, "seconds": 0, "outputs": [*made, made[0] | {"size": 7}]}
+    wrong = runner.post("frames", report).json()
+    assert list(wrong["errors"]) == ["outputs[12000].hash"]
+    for _ in range(2):  # Again is harmless.
+        assert runner.post("frames", report | {"outputs": made}).status_code == 204
+    assert turns == [5_000, 5_000, 5_000, 5_000, 2_000]
+    assert max(statements) < 10
+    told, cursor, more = set[str](), 0, True
+    while more:
+        page = changes(ann, cursor)
+        told |= {each["path"] for each in page["outputs"]}
+        cursor, more = page["cursor"], page["more"]
+    assert told == {each["path"] for each in made}

@@ -8,6 +8,7 @@ FastAPI: Starlette and pydantic.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from farm_protocol.files import BlobHash, Ticket
@@ -139,9 +140,21 @@ async def _post_ready_soon(call: _Call, _: Heartbeat) -> HeartbeatAnswer:
 
 async def _post_frame(call: _Call, report: FrameDone) -> None:
     no_room = _has_no_room(call, report.waiting_seconds)
+    *before, last = claims.portions(report)
+    for portion in before:
+        # Others may write in between. A runner that hears of no success sends all of it again.
+        await call.write(
+            partial(
+                claims.frame_files,
+                claim_id=call.claim_id,
+                report=report,
+                portion=portion,
+                no_room=no_room,
+            )
+        )
     await call.write(
         lambda connection, caller, now: claims.frame_done(
-            connection, caller, call.claim_id, report, now, no_room=no_room
+            connection, caller, call.claim_id, report, now, portion=last, no_room=no_room
         )
     )
     call.context.changes.notify()

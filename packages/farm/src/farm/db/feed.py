@@ -7,14 +7,16 @@ the new one further on, and the feed does not grow with what happens, only with 
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from farm_protocol.changes import Changes, GoneOutput, Output
 from farm_protocol.jobs import JobLog
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, Text, and_, bindparam, delete, func, insert, select
 
 from farm.db import jobs as job_rows
 from farm.db import outputs as outputs_of
+from farm.db.engine import postgres, sqlite
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import changes, farm_info, log_chunks, outputs
 
@@ -51,20 +53,37 @@ def outputs_changed(
     """Tell the feed of result files that are new or gone, and that their job is not as it was."""
     its = list(dict.fromkeys(paths))
     if its:
-        _DROP_OUTPUT.run_all(connection, [{"of_job": job_id, "of_path": path} for path in its])
-        _ADD.run_all(
-            connection,
-            [{"account_id": account_id, "job_id": job_id, "output_path": path} for path in its],
-        )
+        name = connection.dialect.name
+        these = _DIALECTS[name].texts(its)
+        _DROP_OUTPUTS[name].run(connection, of_job=job_id, of_paths=these)
+        _ADD_OUTPUTS[name].run(connection, of_account=account_id, of_job=job_id, of_paths=these)
     job_changed(connection, account_id, job_id)
 
 
 _ADD = Prepared(insert(changes).inline())
 _OF_JOB = changes.c.job_id == bindparam("of_job")
 _DROP_JOB = Prepared(delete(changes).where(_OF_JOB, changes.c.output_path.is_(None)))
-_DROP_OUTPUT = Prepared(
-    delete(changes).where(_OF_JOB, changes.c.output_path == bindparam("of_path"))
-)
+
+
+def _drop_outputs(dialect: Any) -> Prepared:
+    is_output = changes.c.output_path.is_not(None)  # As the index says.
+    given = select(dialect.given("of_paths"))
+    return Prepared(delete(changes).where(_OF_JOB, is_output, changes.c.output_path.in_(given)))
+
+
+def _add_outputs(dialect: Any) -> Prepared:
+    account, job = bindparam("of_account", type_=Text), bindparam("of_job", type_=Text)
+    return Prepared(
+        insert(changes).from_select(
+            ["account_id", "job_id", "output_path"],
+            select(account, job, dialect.given("of_paths")),
+        )
+    )
+
+
+_DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgres}
+_DROP_OUTPUTS = {name: _drop_outputs(dialect) for name, dialect in _DIALECTS.items()}
+_ADD_OUTPUTS = {name: _add_outputs(dialect) for name, dialect in _DIALECTS.items()}
 
 
 def newest(connection: Connection, account_id: str) -> int:

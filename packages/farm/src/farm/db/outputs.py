@@ -7,7 +7,7 @@ from typing import Any
 from farm_protocol.changes import Output
 from farm_protocol.files import FileEntry
 from farm_protocol.runner import OutputFile
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, select, text
 from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
@@ -18,13 +18,33 @@ from farm.db.tables import jobs, outputs
 _KEY = ("job_id", "path")
 
 
-def _upsert(dialect: Any) -> Prepared:
-    new = dialect.insert(outputs)
+_DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgres}
+
+
+def _upsert(name: str, dialect: Any) -> Prepared:
+    path, blob_hash, size = _DIALECTS[name].table("of_files", [Text, Text, BigInteger])
+    values = {
+        outputs.c.job_id: bindparam("of_job", type_=Text),
+        outputs.c.path: path,
+        outputs.c.submission_id: bindparam("of_submission", type_=Text),
+        outputs.c.account_id: bindparam("of_account", type_=Text),
+        outputs.c.frame: bindparam("of_frame", type_=Integer),
+        outputs.c.hash: blob_hash,
+        outputs.c.size: size,
+        outputs.c.created_at: bindparam("at", type_=outputs.c.created_at.type),
+    }
+    # With "WHERE true" SQLite does not take the "ON" that follows for that of a join.
+    new = dialect.insert(outputs).from_select(
+        list(values), select(*values.values()).where(text("true"))
+    )
     replaced = {each.name: each for each in new.excluded if each.name not in _KEY}
     return Prepared(new.on_conflict_do_update(index_elements=_KEY, set_=replaced))
 
 
-_STORE = {"sqlite": _upsert(sqlite_dialect), "postgresql": _upsert(postgresql_dialect)}
+_STORE = {
+    "sqlite": _upsert("sqlite", sqlite_dialect),
+    "postgresql": _upsert("postgresql", postgresql_dialect),
+}
 
 
 def _of_others(dialect: Any) -> Prepared:
@@ -47,7 +67,6 @@ def _known(dialect: Any) -> Prepared:
     )
 
 
-_DIALECTS = {"sqlite": sqlite, "postgresql": postgres}
 _OF_OTHERS = {name: _of_others(dialect) for name, dialect in _DIALECTS.items()}
 _KNOWN = {name: _known(dialect) for name, dialect in _DIALECTS.items()}
 
@@ -98,21 +117,17 @@ def store(
     now: datetime,
 ) -> None:
     """Keep the files of a frame; one that is there already is replaced."""
-    _STORE[connection.dialect.name].run_all(
+    name = connection.dialect.name
+    # The last one wins when a path comes twice.
+    last = {file.path: (file.path, file.hash, file.size) for file in files}
+    _STORE[name].run(
         connection,
-        [
-            {
-                "job_id": job_id,
-                "path": file.path,
-                "submission_id": submission_id,
-                "account_id": account_id,
-                "frame": frame,
-                "hash": file.hash,
-                "size": file.size,
-                "created_at": now,
-            }
-            for file in files
-        ],
+        of_job=job_id,
+        of_submission=submission_id,
+        of_account=account_id,
+        of_frame=frame,
+        at=now,
+        **_DIALECTS[name].rows("of_files", list(last.values())),
     )
 
 

@@ -42,6 +42,9 @@ from farm.scheduler import claim_ends, frame_health, machine_time, setbacks, tru
 TOKEN_LIFE = timedelta(days=7)
 """How long a runner's token is good after the runner was last heard of."""
 
+FILES_AT_A_TIME = 5_000
+"""Of a frame, that are stored in one transaction."""
+
 _RENEWED = timedelta(hours=1)
 """How often a token's end is moved on: not with every heartbeat."""
 
@@ -192,6 +195,38 @@ def _keep_token(connection: Connection, runner: RunnerRow, now: datetime) -> Non
         runner_rows.set_expiry(connection, runner.id, now + TOKEN_LIFE)
 
 
+def portions(report: FrameDone) -> list[range]:
+    """Return which files of a frame are stored in a transaction: all in one, unless they are many.
+
+    A scene that writes very many would otherwise hold up all others. The last portion is for
+    `frame_done`, those before for `frame_files`.
+    """
+    every = range(len(report.outputs))
+    return [every[begin : begin + FILES_AT_A_TIME] for begin in every[::FILES_AT_A_TIME]]
+
+
+def frame_files(
+    connection: Connection,
+    caller: Caller,
+    now: datetime,
+    *,
+    claim_id: str,
+    report: FrameDone,
+    portion: range,
+    no_room: bool = False,
+) -> None:
+    """Store a portion of the files of a frame that is not done yet. Raises as `frame_done`.
+
+    It is a sign of life as well: storing all of them may take longer than a runner may be silent.
+    """
+    own = _own(caller, claim_id)
+    state, _ = _frame(connection, caller.job, own, report)
+    if state is not FrameState.DONE:
+        unposted = machine_time.unposted(own, now, report.waiting_seconds, no_room=no_room)
+        claim_rows.touch(connection, own.id, now, report.frame, unposted)
+        _store(connection, caller.job, report, portion, now)
+
+
 def frame_done(
     connection: Connection,
     caller: Caller,
@@ -199,11 +234,13 @@ def frame_done(
     report: FrameDone,
     now: datetime,
     *,
+    portion: range | None = None,
     no_room: bool = False,
 ) -> None:
     """Store a finished frame, its files and its price.
 
     Parameters:
+        portion: the last of several, when those before are stored; None: all files.
         no_room: the farm's disk is full.
 
     Raises:
@@ -213,26 +250,10 @@ def frame_done(
         ConflictError: another job of the submission has written one of the files.
     """
     own, row = _own(caller, claim_id), caller.job
-    found = frame_states.of_claim(connection, row.id, own.id, report.frame)
-    if found is None:
-        raise InvalidRequestError({"frame": [f"{report.frame} is not a frame of this claim."]})
-    state, tried_before = found
+    state, tried_before = _frame(connection, row, own, report)
     if state is FrameState.DONE:
         return
-    _check_outputs(connection, row.account_id, row.output_folder, report.outputs)
-    _check_others(connection, row, report.outputs)
-    if grows := outputs.new_bytes(connection, row.id, report.outputs):
-        # Whoever delivers names without end fills the disk as well as with bytes.
-        files.add_stored(connection, row.account_id, grows)
-    outputs.store(
-        connection,
-        job_id=row.id,
-        submission_id=row.submission_id,
-        account_id=row.account_id,
-        frame=report.frame,
-        files=report.outputs,
-        now=now,
-    )
+    _store(connection, row, report, portion or range(len(report.outputs)), now)
     seconds = machine_time.unposted(own, now, report.waiting_seconds, no_room=no_room)
     micros = machine_time.charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
     moved = claim_rows.frame_finished(connection, own, report.frame, seconds, now)
@@ -241,16 +262,47 @@ def frame_done(
     if tried_before and row.reason == JobReason.TRYING_AGAIN:
         writer.say_at_work(connection, row, NOTHING)
     setbacks.frame_done(connection, row, caller.runner, own, now)
-    paths = [file.path for file in report.outputs]
-    feed.outputs_changed(connection, row.account_id, row.id, paths)
+    feed.job_changed(connection, row.account_id, row.id)
     writer.settle(connection, row, now)
 
 
+def _frame(
+    connection: Connection, row: JobRow, own: ClaimRow, report: FrameDone
+) -> tuple[FrameState, bool]:
+    """Return what is known of a frame. Raises InvalidRequestError: it is not the claim's."""
+    found = frame_states.of_claim(connection, row.id, own.id, report.frame)
+    if found is None:
+        raise InvalidRequestError({"frame": [f"{report.frame} is not a frame of this claim."]})
+    return found
+
+
+def _store(
+    connection: Connection, row: JobRow, report: FrameDone, portion: range, now: datetime
+) -> None:
+    """Store a portion of a frame's files, and tell the feed of them."""
+    produced = report.outputs[portion.start : portion.stop]
+    _check_outputs(connection, row.account_id, row.output_folder, produced, portion.start)
+    _check_others(connection, row, produced)
+    if grows := outputs.new_bytes(connection, row.id, produced):
+        # Whoever delivers names without end fills the disk as well as with bytes.
+        files.add_stored(connection, row.account_id, grows)
+    outputs.store(
+        connection,
+        job_id=row.id,
+        submission_id=row.submission_id,
+        account_id=row.account_id,
+        frame=report.frame,
+        files=produced,
+        now=now,
+    )
+    feed.outputs_changed(connection, row.account_id, row.id, [file.path for file in produced])
+
+
 def _check_outputs(
-    connection: Connection, account_id: str, folder: str, produced: list[OutputFile]
+    connection: Connection, account_id: str, folder: str, produced: list[OutputFile], first: int
 ) -> None:
     known = files.known_blobs(connection, account_id, [file.hash for file in produced])
-    for index, file in enumerate(produced):
+    for index, file in enumerate(produced, first):
         if not file.path.startswith(f"{folder}/"):
             raise InvalidRequestError(
                 {f"outputs[{index}].path": [f"'{file.path}' is not inside '{folder}'."]}

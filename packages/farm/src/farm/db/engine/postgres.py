@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.operators import custom_op
+from sqlalchemy.types import TypeEngine
 
 from farm.db.engine import pipeline
 
@@ -162,3 +163,16 @@ def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> 
 def texts(values: Sequence[str]) -> list[str]:
     """Return texts as one value of a statement."""
     return list(values)
+
+
+def table(name: str, kinds: Sequence[type[TypeEngine[Any]]]) -> list[ColumnElement[Any]]:
+    """Return the columns of the rows that the parameters of `rows` are given, by their types."""
+    columns = [column(f"{name}_{index}", kind) for index, kind in enumerate(kinds)]
+    values = [bindparam(each.name, type_=ARRAY(each.type)) for each in columns]
+    return list(func.unnest(*values).table_valued(*columns, name=name).render_derived().c)
+
+
+def rows(name: str, values: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """Return rows as parameters of a statement for `table`."""
+    columns = zip(*values, strict=True)
+    return {f"{name}_{index}": list(each) for index, each in enumerate(columns)}

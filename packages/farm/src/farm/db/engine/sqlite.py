@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.types import TypeEngine
 
 BUSY_TIMEOUT_MS = 30_000
 
@@ -89,3 +90,17 @@ def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> 
 def texts(values: Sequence[str]) -> str:
     """Return texts as one value of a statement."""
     return json.dumps(list(values))
+
+
+def table(name: str, kinds: Sequence[type[TypeEngine[Any]]]) -> list[ColumnElement[Any]]:
+    """Return the columns of the rows that the parameters of `rows` are given, by their types."""
+    each = func.json_each(bindparam(name, type_=Text)).table_valued(column("value", Text))
+    return [
+        func.json_extract(each.c.value, f"$[{index}]", type_=kind)
+        for index, kind in enumerate(kinds)
+    ]
+
+
+def rows(name: str, values: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """Return rows as parameters of a statement for `table`."""
+    return {name: json.dumps(values)}
