@@ -89,6 +89,14 @@ def test_a_relative_data_folder_in_a_folder_that_is_gone(tmp_path: Path) -> None
     assert "Traceback" not in told.stderr
 
 
+@pytest.mark.parametrize("url", ["http://[", "foo", "ftp://x", "http://x:99999999", "http://"])
+def test_an_address_that_is_no_farms_is_refused_at_once(tmp_path: Path, url: str) -> None:
+    told = envoy("up", "--port", "0", "--farm", url, "--data-dir", str(tmp_path / "envoy"))
+    assert told.returncode == 1
+    assert "is not the address of a farm" in " ".join(told.stderr.split())
+    assert "Traceback" not in told.stderr
+
+
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = Settings()
     for name in ("DATA_DIR", "PORT", "FARM_URL", "STRICT"):

@@ -5,9 +5,10 @@ as the option of ``envoy up`` of the same name, which wins.
 """
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from farm_protocol.places import default_data_dir, embedded_farm_dir
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_PORT = 8090
@@ -30,6 +31,22 @@ class Settings(BaseSettings):
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     farm_url: str = ""
     strict: bool = False
+
+    @field_validator("farm_url")
+    @classmethod
+    def _leads_somewhere(cls, url: str) -> str:
+        """Refuse now what each call would stumble over."""
+        if not url:
+            return url
+        try:
+            parts = urlsplit(url)
+            # A port that is none is noticed when it is read.
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError(f"'{url}' is not the address of a farm, such as https://farm:8100")
+        return url
 
     @property
     def journal_path(self) -> Path:

@@ -91,7 +91,7 @@ def up(
         )
     except ValidationError as error:
         fault = error.errors()[0]
-        _fail(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.")
+        _fail(f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}.")
 
     def announce(url: str) -> None:
         typer.echo(f"Envoy is ready at {url} (data in {settings.data_dir}). Stop it with Ctrl-C.")
