@@ -1,5 +1,6 @@
 """Blobs, manifests, and that nobody sees another's."""
 
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 from farm.api import projects
 from farm.db import files
 from farm_protocol.hashing import new_hasher
+from farm_protocol.paths import MAX_PATH_BYTES
 
-from .conftest import Farm, send
+from .conftest import Farm, send, spec
 
 
 def digest(data: bytes) -> str:
@@ -224,3 +226,28 @@ def test_what_comes_while_one_looks_is_looked_at_too(
         go_on.set()
         assert between.status_code == 204
         assert first.result().status_code == 400
+
+
+def test_the_longest_path_is_stored_and_a_longer_one_refused(farm: Farm) -> None:
+    """On both databases: an index of PostgreSQL takes 2,704 bytes, however they compress."""
+    ann = farm.user("ann@example.com")
+    made = send(ann, "demo/scene.blend", b"one")
+    names = [random.Random(number).randbytes(100).hex() for number in range(9)]
+    path = "/".join(["demo", *names])
+    path += "/" + "x" * (MAX_PATH_BYTES - len(path) - 1)
+    address = "/v1/projects/demo/files"
+    assert ann.put(address, json={"files": [made | {"path": path}]}).status_code == 204
+    longer = ann.put(address, json={"files": [made | {"path": f"{path}x"}]})
+    assert longer.status_code == 400
+    assert "longer than 2000 bytes" in longer.json()["message"]
+
+
+def test_an_output_folder_leaves_room_for_names(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"BLENDER-v304")
+    folder = "/".join(["demo", *["x" * 200] * 8, "y" * 131])
+    assert len(folder) == MAX_PATH_BYTES - 256
+    for asked, status in ((folder, 201), (f"{folder}y", 400)):
+        answer = ann.post("/v1/submissions", json=spec() | {"output_folder": asked})
+        assert answer.status_code == status, answer.text
+    assert list(answer.json()["errors"]) == ["output_folder"]

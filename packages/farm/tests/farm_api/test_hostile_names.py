@@ -16,7 +16,7 @@ from farm.accounts.credits import grant
 from farm.cli import app
 from farm.db import tables
 from farm.db.accounts import by_email
-from farm_protocol.text import EscapingFormatter, escaped, json_text
+from farm_protocol.text import EscapingFormatter, escaped, json_text, one_line
 from farm_protocol.users import Role
 from sqlalchemy import JSON, literal, update
 
@@ -199,6 +199,9 @@ def test_names_with_control_characters_are_refused(
 
 
 def test_what_is_escaped_is_still_json_and_says_which_character() -> None:
+    for number in (0x2060, 0x206F, 0xFFF0, 0xFFFE, 0x1BCA0, 0x1D173, 0xE0100, 0xE01EF, 0x10FFFF):
+        with pytest.raises(ValueError, match="control character"):
+            one_line(f"a{chr(number)}b")
     hidden = "a\ufff9\U000e0041\U000e007f\x9b"
     assert escaped(hidden) == "a\\ufff9\\U000e0041\\U000e007f\\x9b"
     assert json.loads(json_text([hidden])) == [hidden]

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from farm.db.plans import Plan
+from farm.db.tables import accounts
 from farm.scheduler.limits import set_plan
 from farm.stores.room import RESERVED_PART, Quota, Room, shown
 from farm_protocol.hashing import new_hasher
+from sqlalchemy import select
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, job_of
@@ -368,3 +370,21 @@ def test_plans_have_sizes_over_the_api(farm: Farm, admin: httpx.Client) -> None:
     wrong = admin.put("/v1/plans/Small", json=limits | {"max_stored": -1})
     assert wrong.status_code == 400
     assert "max_stored" in wrong.json()["errors"]
+
+
+def test_all_texts_of_a_submission_count(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"BLENDER-v304")
+
+    def grown(name: str, folder: str) -> int:
+        with farm.database.read() as connection:
+            before = connection.execute(select(accounts.c.stored_bytes)).scalar_one()
+        asked = spec() | {"name": name, "output_folder": folder}
+        ann.post("/v1/submissions", json=asked).raise_for_status()
+        with farm.database.read() as connection:
+            after = connection.execute(select(accounts.c.stored_bytes)).scalar_one()
+        return int(after - before)
+
+    short = grown("x", "demo/a")
+    assert grown("\u00e9" * 100, "demo/a") == short + 199
+    assert grown("x", "demo/" + "a" * 101) == short + 100

@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 MAX_SEGMENT_BYTES = 255
-MAX_PATH_BYTES = 4096
+MAX_PATH_BYTES = 2000
+"""Of a remote path. A row of PostgreSQL's indexes has up to 2,704, with ids beside the path."""
 
 # Control characters are Unicode's Cc. Its Cf is left alone: joiners are part of real names.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\/]')

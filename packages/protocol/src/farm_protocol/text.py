@@ -15,11 +15,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 _BEYOND = (
-    "\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e007f"
-)
+    "\x7f-\x9f\u2028\u2029\u202a-\u202e\u2060-\u206f\ud800-\udfff\ufdd0-\ufdef\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f\U000e0100-\U000e01ef"
+) + "".join(chr(plane * 0x10000 + last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
 """C1, the separators of lines and paragraphs, the bidirectional embeddings, overrides and isolates,
-halves of characters, interlinear annotations and tags. Marks and joiners are part of real names
-(Persian, Hindi, emoji); tags are only of the flags of England, Scotland and Wales."""
+invisible operators and formats, halves of characters, interlinear annotations, controls of
+shorthand and music, tags, selectors of variants beyond the first sixteen, and what is no character.
+Marks and joiners are part of real names (Persian, Hindi, emoji); tags are only of the flags of
+England, Scotland and Wales."""
 _ANY = re.compile(f"[\x00-\x1f{_BEYOND}]")
 _IN_TEXT = re.compile(f"[\x00-\x08\x0b-\x1f{_BEYOND}]")
 """All of them but tab and newline."""

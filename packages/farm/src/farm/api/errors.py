@@ -114,10 +114,19 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
     return await _unexpected(request, error)
 
 
+_AWAY = ("08", "53", "57")
+"""Classes of PostgreSQL's codes: no connection, no resources, an administrator at work."""
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
 def _is_away(error: OperationalError, told: str) -> bool:
     """Return whether the database is not to be reached, or somebody else writes for too long."""
-    # Of psycopg, these are all of them: a mistake in a statement is another error there.
-    return type(error.orig).__module__.startswith("psycopg") or "database is locked" in told
+    if type(error.orig).__module__.startswith("psycopg"):
+        # No code: the connection was lost. A limit that a value exceeds is an OperationalError as
+        # well, and no later attempt would fare better.
+        code = getattr(error.orig, "sqlstate", None)
+        return code is None or code[:2] in _AWAY or code == _LOCK_NOT_AVAILABLE
+    return "database is locked" in told
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

@@ -10,7 +10,14 @@ from farm_protocol.jobs import (
     JobSpec,
     SubmissionSpec,
 )
-from farm_protocol.paths import UnsafePathError, canonical, check_segment, project_of
+from farm_protocol.paths import (
+    MAX_PATH_BYTES,
+    MAX_SEGMENT_BYTES,
+    UnsafePathError,
+    canonical,
+    check_segment,
+    project_of,
+)
 from sqlalchemy import Connection
 
 from farm.catalogue import Catalogue
@@ -58,6 +65,9 @@ MAX_SUBMISSION_DEPENDENCIES = 10_000
 _MOST_HINTS = 3
 """Jobs for whose missing images a similar name is looked for."""
 
+MOST_FOLDER_BYTES = MAX_PATH_BYTES - MAX_SEGMENT_BYTES - 1
+"""Of an output folder: a name of any length goes in."""
+
 _MOST_RANGES = 100
 """Ranges of frames that two jobs have in common, to tell a few of them."""
 
@@ -102,6 +112,11 @@ def check_jobs(
         check_segment(spec.project)
         if project_of(spec.output_folder) != spec.project or "/" not in spec.output_folder:
             errors["output_folder"] = [f"It must lie inside the project '{spec.project}'."]
+        elif len(spec.output_folder.encode()) > MOST_FOLDER_BYTES:
+            errors["output_folder"] = [
+                f"It is longer than {MOST_FOLDER_BYTES} bytes, which leaves no room for the"
+                " names of results. Use a shorter folder."
+            ]
     except UnsafePathError as error:
         errors["project"] = [str(error)]
     project = files.project_id(connection, account.id, spec.project)

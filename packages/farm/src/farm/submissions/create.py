@@ -84,7 +84,7 @@ def prepare(
     require_positive(connection, account.id)
     checked = check_jobs(connection, catalogue, store, account, spec)
     ready = _rows(checked, account.id, spec.id)
-    return Prepared(False, ready, _size(ready))
+    return Prepared(False, ready, _size(ready, (spec.name, spec.project, spec.output_folder)))
 
 
 def create(
@@ -172,16 +172,26 @@ def _first_state(job: CheckedJob) -> JobState:
 
 
 _JOB_BYTES = 2000
-"""What a job and its lines in the indexes and the feed take in the database, beside the JSON."""
+"""What a job and its lines in the indexes and the feed take in the database, beside the texts."""
 _ROW_BYTES = 250
 """What a range of frames takes, and a dependency."""
 
 
-def _size(ready: NewJobs) -> int:
-    texts = sum(
-        len(json.dumps([row[name] for name in ("parameters", "plugins", "warnings")]))
+def _size(ready: NewJobs, submission: Sequence[str]) -> int:
+    """Return what the database grows by.
+
+    Parameters:
+        submission: its own texts.
+    """
+    names = ("parameters", "plugins", "warnings")
+    texts = sum(len(json.dumps([row[name] for name in names])) for row in ready.jobs)
+    texts += sum(
+        len(value.encode())
         for row in ready.jobs
+        for value in row.values()
+        if isinstance(value, str)
     )
+    texts += sum(len(text.encode()) for text in submission)
     many = len(ready.runs) + len(ready.needs)
     return texts + _JOB_BYTES * (1 + len(ready.jobs)) + _ROW_BYTES * many
 
