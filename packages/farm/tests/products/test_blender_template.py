@@ -262,7 +262,7 @@ def test_the_public_surface() -> None:
         "BUILT_IN", "SHARED", "Companion", "FileNames", "ImageSequence", "Library", "Parameter",
         "Platform", "PlugIn", "ProductError", "Program", "SceneError", "SceneFiles",
         "SceneFormat", "SequenceError", "Symptoms", "Template", "Timeout", "Trace", "Validated",
-        "Way", "even_runs", "marked", "parse_sequence",
+        "Way", "even_runs", "load_scene_module", "marked", "parse_sequence",
     }  # fmt: skip
     with pytest.raises(FrozenInstanceError):
         blender().parameters[0].name = "other"  # type: ignore[misc]
