@@ -96,6 +96,6 @@ def test_the_client_goes_on_when_a_strict_envoy_starts_again(
     client = studio.client()
     stop = [sys.executable, "-m", "envoy", "stop", "--port", str(studio.port)]
     subprocess.run([*stop, "--data-dir", str(studio.data)], check=True, capture_output=True)
-    until(lambda: not studio.processes(), "Envoy and its farm have ended", 10)
+    until(lambda: not studio.processes(), "Envoy and its farm have ended")
     studio.up()
     assert client.get_user_info()["email_address"] == EMAIL

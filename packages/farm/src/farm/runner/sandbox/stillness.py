@@ -26,10 +26,9 @@ _SETTLED_SECONDS = 0.03
 _STOPPED, _WAITING = frozenset("TtZXx"), "D"
 """States of threads (proc(5)): stopped or ended; within a system call, at the end of which it will
 stop."""
-_NUMBERS = re.compile(
-    rb"^State:\s+(?P<state>\w).*^voluntary_ctxt_switches:\s+(?P<own>\d+)"
-    rb"\s+nonvoluntary_ctxt_switches:\s+(?P<others>\d+)",
-    re.MULTILINE | re.DOTALL,
+_STATE = re.compile(rb"^State:\t(\w)", re.MULTILINE)
+_SWITCHES = re.compile(
+    rb"^voluntary_ctxt_switches:\t(\d+)\nnonvoluntary_ctxt_switches:\t(\d+)", re.MULTILINE
 )
 
 Threads = dict[tuple[int, int], tuple[str, int]]
@@ -113,7 +112,9 @@ def _threads(processes: Iterable[int]) -> Threads:
         with contextlib.suppress(OSError):
             for folder in Path(f"/proc/{pid}/task").iterdir():
                 with contextlib.suppress(OSError):
-                    if told := _NUMBERS.search((folder / "status").read_bytes()):
-                        switches = int(told["own"]) + int(told["others"])
-                        found[pid, int(folder.name)] = told["state"].decode(), switches
+                    status = (folder / "status").read_bytes()
+                    state, switches = _STATE.search(status), _SWITCHES.search(status)
+                    if state and switches:
+                        count = int(switches[1]) + int(switches[2])
+                        found[pid, int(folder.name)] = state[1].decode(), count
     return found
