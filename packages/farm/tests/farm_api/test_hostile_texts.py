@@ -180,6 +180,7 @@ BODIES: dict[tuple[str, str], Any] = {
         "ended": {"claim_id": "x", "finish": {"outcome": "stopped", "message": "x"}},
     },
     ("POST", "/v1/runner/heartbeat"): {"frame": 1},
+    ("POST", "/v1/runner/tickets"): {"hashes": [HASH]},
     ("POST", "/v1/runner/claims/{claim_id}/heartbeat"): {"frame": 1},
     ("POST", "/v1/runner/claims/{claim_id}/log"): {"offset": 0, "text": "x"},
     ("POST", "/v1/runner/claims/{claim_id}/frames"): {
