@@ -128,7 +128,7 @@ def test_the_end_of_a_claim_that_was_lost_is_passed_over(farm: Farm, ann: httpx.
     late, other = FakeRunner(farm), FakeRunner(farm, 2)
     assert late.claim() == [1]
     silence(farm)
-    wait_for(ann, lambda job: "silent" in job["message"])
+    wait_for(ann, lambda job: "stopped responding" in job["message"])
     assert other.claim() == [1]
     for claim_id in (late.claim_id, other.claim_id):
         finish = {"outcome": "failed", "message": "No.", "permanent": True}
@@ -178,7 +178,7 @@ def test_a_runner_that_was_only_silent_has_lost_its_claim_all_the_same(
     late, other = FakeRunner(farm), FakeRunner(farm, 2)
     assert late.claim() == [1]
     silence(farm)
-    wait_for(ann, lambda job: "silent" in job["message"])
+    wait_for(ann, lambda job: "stopped responding" in job["message"])
     assert other.claim() == [1]
     before = ann.get("/v1/me").json()["credits_available"]
     data = b"pixels of the late one"
@@ -208,7 +208,7 @@ def test_a_runner_that_stays_silent_is_ended_for_it_holds_a_slot(
     frozen = FakeRunner(farm)
     frozen.claim()
     silence(farm)
-    wait_for(ann, lambda job: "silent" in job["message"])
+    wait_for(ann, lambda job: "stopped responding" in job["message"])
     with farm.database.write() as connection:
         connection.execute(update(claims).values(ended_at=datetime.now(UTC) - timedelta(minutes=1)))
     farm.wakeup.notify()
@@ -239,7 +239,7 @@ def test_a_silent_claim_expires(farm: Farm, ann: httpx.Client) -> None:
     runner = FakeRunner(farm)
     runner.claim()
     silence(farm)
-    assert "silent" in job_of(ann)["message"]
+    assert "stopped responding" in job_of(ann)["message"]
     assert runner.post("heartbeat", {}).status_code == 410
     assert runner.done_refused(1).status_code == 410
     # The same runner may go on: it was only slow.
