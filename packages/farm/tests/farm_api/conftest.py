@@ -171,7 +171,7 @@ class Farm:
 
     def routes(self) -> list[tuple[str, str]]:
         """Return method and path of everything that the API answers."""
-        paths = httpx.get(f"{self.url}/openapi.json").json()["paths"]
+        paths = httpx.get(f"{self.url}/openapi.json", timeout=40).json()["paths"]
         found = {(method.upper(), path) for path, methods in paths.items() for method in methods}
         return sorted(found | runner_routes())
 
