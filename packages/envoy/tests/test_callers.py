@@ -217,24 +217,6 @@ async def test_nobody_is_let_in_by_leaving_their_port_to_somebody_else(machine: 
     assert machine.farm.count("POST", "/v1/login") == 0
 
 
-async def test_idle_strangers_keep_nobody_out(machine: Machine) -> None:
-    strangers = await asyncio.create_subprocess_exec(
-        *(PYTHON, "-c", WAIT, str(port_of(machine))),
-        user=OTHER,
-        group=OTHER,
-        extra_groups=[],
-        cwd="/",
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert await output_of(strangers).readline() == b"held\n"
-    async with httpx.AsyncClient(base_url=machine.url, timeout=60) as http:
-        assert (await http.get("/envoy/health")).status_code == 200
-    assert strangers.stdin is not None
-    strangers.stdin.close()
-    await strangers.wait()
-
-
 async def strangers(*command: str) -> asyncio.subprocess.Process:
     """Return a process of another user that has printed its first line."""
     process = await asyncio.create_subprocess_exec(
@@ -248,6 +230,15 @@ async def strangers(*command: str) -> asyncio.subprocess.Process:
     )
     assert await output_of(process).readline()
     return process
+
+
+async def test_idle_strangers_keep_nobody_out(machine: Machine) -> None:
+    held = await strangers(WAIT, str(port_of(machine)))
+    async with httpx.AsyncClient(base_url=machine.url, timeout=60) as http:
+        assert (await http.get("/envoy/health")).status_code == 200
+    assert held.stdin is not None
+    held.stdin.close()
+    await held.wait()
 
 
 async def test_who_connects_without_pause_shuts_nobody_out(machine: Machine) -> None:

@@ -8,26 +8,16 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from blake3 import blake3
 from envoy.journal import Download
 from envoy.watch.writing import PartFile
 from envoy_fake_farm import EMAIL, Fault
-from envoy_studio import Studio, until
+from envoy_studio import Studio, settled, until
 from farm_protocol.jobs import JobState
 
 OUT = "demo/render_results/out"
-
-
-async def settled(studio: Studio, submission_id: str, **counts: object) -> dict[str, Any]:
-    async def reached() -> dict[str, Any] | None:
-        downloads = (await studio.of(submission_id))["downloads"]
-        return downloads if all(downloads[key] == n for key, n in counts.items()) else None
-
-    downloads: dict[str, Any] = await until(reached)
-    return downloads
 
 
 async def test_results_land_within_a_moment(studio: Studio) -> None:

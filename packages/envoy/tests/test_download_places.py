@@ -9,24 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from envoy_start import Start
-from envoy_studio import Studio, until
+from envoy_studio import Studio, settled, until, waits_for
 
 OUT = "demo/render_results/out"
 FILES = 400
 LONG_SECONDS = 120.0
-
-
-async def settled(studio: Studio, submission_id: str, **counts: int) -> dict[str, Any]:
-    async def reached() -> dict[str, Any] | None:
-        downloads = (await studio.of(submission_id))["downloads"]
-        return downloads if all(downloads[key] == n for key, n in counts.items()) else None
-
-    downloads: dict[str, Any] = await until(reached)
-    return downloads
 
 
 @contextmanager
@@ -109,15 +99,6 @@ async def test_the_download_folder_itself_may_be_a_link(studio: Studio) -> None:
     assert (real / "sub" / "f.png").read_bytes() == b"pixels"
 
 
-async def paused(studio: Studio, words: str) -> str:
-    async def said() -> object:
-        message = (await studio.activity())["waiting_for"]
-        return words in message and message
-
-    message: str = await until(said)
-    return message
-
-
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
 @pytest.mark.parametrize("above", [False, True])
 @pytest.mark.parametrize("started", [False, True])
@@ -140,7 +121,7 @@ async def test_a_link_in_the_place_of_the_download_folder_is_not_followed(
     exchanged.symlink_to(outside)
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     studio.farm.output(submission_id, f"{OUT}/sub/g.png", b"pixels")
-    await paused(studio, f"{exchanged} is now a symbolic link")
+    await waits_for(studio, f"{exchanged} is now a symbolic link")
     assert set(outside.rglob("*")) == before
     # It is no fault of the results: they come once the folder is there again.
     exchanged.unlink()

@@ -5,9 +5,9 @@ import time
 import hostile_answers as answers
 import pytest
 from envoy_fake_farm import Fault
-from envoy_studio import Studio, until
+from envoy_studio import Studio, settled, until, waits_for
 from farm_protocol.backoff import BackOff
-from hostile_answers import ALWAYS, OUT, page, row, settled, waits_for
+from hostile_answers import ALWAYS, OUT, page, row
 
 # What the rows say
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS, SETTLED_SECONDS = 20.0, 60.0
 
 
 class Studio:
@@ -111,3 +111,25 @@ async def until(
             return found
         assert time.monotonic() < deadline, "it did not happen in time"
         await asyncio.sleep(0.01)
+
+
+async def settled(studio: Studio, submission_id: str, **counts: object) -> dict[str, Any]:
+    """Wait until the downloads of a submission have these counts, and return them."""
+
+    async def reached() -> dict[str, Any] | None:
+        downloads = (await studio.of(submission_id))["downloads"]
+        return downloads if all(downloads[key] == n for key, n in counts.items()) else None
+
+    downloads: dict[str, Any] = await until(reached, SETTLED_SECONDS)
+    return downloads
+
+
+async def waits_for(studio: Studio, words: str) -> str:
+    """Wait until Envoy says that it waits for something, and return its message."""
+
+    async def said() -> object:
+        message = (await studio.activity())["waiting_for"]
+        return words in message and message
+
+    message: str = await until(said)
+    return message

@@ -1,6 +1,6 @@
 """Answers of a farm that means harm, or is broken: applications of ASGI for `Fault.kind`.
 
-And what tests with them share: pages of its feed, and waiting for what becomes of them.
+And what tests with them share: pages of its feed.
 """
 
 import asyncio
@@ -8,8 +8,6 @@ import gzip
 import json
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
-
-from envoy_studio import Studio, until
 
 
 class Answer:
@@ -123,21 +121,3 @@ def row(submission: str, name: str, **changes: Any) -> dict[str, Any]:
         "size": 1,
         "created_at": "2026-01-02T03:04:05Z",
     } | changes
-
-
-async def settled(studio: Studio, submission_id: str, **counts: int) -> dict[str, Any]:
-    async def reached() -> dict[str, Any] | None:
-        downloads = (await studio.of(submission_id))["downloads"]
-        return downloads if all(downloads[key] == n for key, n in counts.items()) else None
-
-    downloads: dict[str, Any] = await until(reached, LONG_SECONDS)
-    return downloads
-
-
-async def waits_for(studio: Studio, words: str) -> str:
-    async def said() -> object:
-        message = (await studio.activity())["waiting_for"]
-        return words in message and message
-
-    message: str = await until(said)
-    return message

@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import threading
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from select import select
 from typing import Any
 
@@ -13,8 +14,6 @@ from farm.accounts.credentials import authenticate
 from farm.api import projects
 from farm.api.own_turns import MOST_AT_A_TIME, MOST_WAITING, OwnTurns
 from farm.db import feed, files
-from farm_protocol.changes import Changes
-from farm_protocol.files import FileEntry
 from farm_protocol.hashing import new_hasher
 
 from .conftest import Farm, send, spec
@@ -107,36 +106,51 @@ def test_writers_that_wait_leave_threads_for_everybody_else(farm: Farm, what: st
             assert each.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 201", b"HTTP/1.1 204")
 
 
+class Slow:
+    """A function of a module that waits, in the calls that are meant, until it is released."""
+
+    def __init__(
+        self, patch: pytest.MonkeyPatch, module: Any, name: str, is_meant: Callable[..., bool]
+    ) -> None:
+        self.release, self._begun = threading.Event(), threading.Semaphore(0)
+        self.at_work: list[int] = []
+        self._real, self._is_meant = getattr(module, name), is_meant
+        patch.setattr(module, name, self._work)
+
+    def _work(self, *given: Any) -> Any:
+        if self._is_meant(*given):
+            self.at_work.append(1)
+            self._begun.release()
+            assert self.release.wait(60)
+            self.at_work.pop()
+        return self._real(*given)
+
+    @contextmanager
+    def asked(self, farm: Farm, greedy: httpx.Client, path: str) -> Iterator[list[socket.socket]]:
+        """Ask for more than the farm has threads; yields when four of the calls have begun."""
+        with ExitStack() as stack:
+            stack.callback(self.release.set)
+            sent = [
+                stack.enter_context(posted(farm.url, greedy, path, "", "GET"))
+                for _ in range(CHECKS)
+            ]
+            for _ in range(4):
+                assert self._begun.acquire(timeout=60)
+            yield sent
+
+
 @pytest.mark.parametrize("wait", ["0", "0.001"])
 def test_readers_of_news_take_turns(farm: Farm, monkeypatch: pytest.MonkeyPatch, wait: str) -> None:
     greedy, other = farm.user("greedy@example.com"), farm.user("ann@example.com")
     with farm.database.read() as connection:
-        slow = authenticate(connection, greedy.headers["authorization"].split()[1]).id
-    release, begun, at_work = threading.Event(), threading.Semaphore(0), []
-    real = feed.after
-
-    def after(connection: Any, account_id: str, cursor: int) -> Changes:
-        if account_id == slow:
-            at_work.append(1)
-            begun.release()
-            assert release.wait(60)
-            at_work.pop()
-        return real(connection, account_id, cursor)
-
-    monkeypatch.setattr(feed, "after", after)
-    with ExitStack() as stack:
-        stack.callback(release.set)
-        sent = [
-            stack.enter_context(posted(farm.url, greedy, f"/v1/changes?wait={wait}", "", "GET"))
-            for _ in range(CHECKS)
-        ]
-        for _ in range(4):
-            assert begun.acquire(timeout=60)
+        its = authenticate(connection, greedy.headers["authorization"].split()[1]).id
+    slow = Slow(monkeypatch, feed, "after", lambda _, account_id, *rest: account_id == its)
+    with slow.asked(farm, greedy, f"/v1/changes?wait={wait}") as sent:
         # Others are answered, and nobody else's news are looked for before these are done.
         for _ in range(CHECKS):
             other.get("/v1/changes").raise_for_status()
-        assert len(at_work) == 4
-        release.set()
+        assert len(slow.at_work) == 4
+        slow.release.set()
         for each in sent:
             assert each.recv(12) == b"HTTP/1.1 200"
 
@@ -149,29 +163,12 @@ def test_whole_manifests_take_a_turn_for_each_page(
     greedy, other = farm.user("greedy@example.com"), farm.user("ann@example.com")
     for name in ("demo/a", "demo/b"):
         send(greedy, name, b"same")
-    release, begun, at_work = threading.Event(), threading.Semaphore(0), []
-    real = files.entries_page
-
-    def entries_page(connection: Any, project: str, after: str, limit: int) -> list[FileEntry]:
-        at_work.append(1)
-        begun.release()
-        assert release.wait(60)
-        at_work.pop()
-        return real(connection, project, after, limit)
-
-    monkeypatch.setattr(files, "entries_page", entries_page)
-    with ExitStack() as stack:
-        stack.callback(release.set)
-        sent = [
-            stack.enter_context(posted(farm.url, greedy, "/v1/projects/demo/files", "", "GET"))
-            for _ in range(CHECKS)
-        ]
-        for _ in range(4):
-            assert begun.acquire(timeout=60)
+    slow = Slow(monkeypatch, files, "entries_page", lambda *_: True)
+    with slow.asked(farm, greedy, "/v1/projects/demo/files") as sent:
         for _ in range(CHECKS):
             other.get("/v1/jobs").raise_for_status()
-        assert len(at_work) == 4
-        release.set()
+        assert len(slow.at_work) == 4
+        slow.release.set()
         for each in sent:
             whole = b""
             while not whole.endswith(b"0\r\n\r\n"):

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from farm.confine import probe
 from farm.runner.sandbox.cgroups import usable
-from farm.runner.sandbox.limits import Limits, Machine, limits_of
+from farm.runner.sandbox.limits import limits_of
 from farm.runner.sandbox.usage import this_machine
 from farm.runner.sandbox.watch import Confinement, Watch
 from farm.runner.workplace import Workplace
@@ -471,33 +471,3 @@ def test_a_renderer_leaves_room_on_the_disk(tmp_path: Path, reserve: int, messag
     assert (failure.message if failure else "").endswith(message)
     assert failure is None or not failure.permanent
     assert (failure is None) is (message == "")
-
-
-GIGABYTE = 2**30
-WORKSTATION = Machine(memory_bytes=64 * GIGABYTE, processors=16, disk_bytes=1000 * GIGABYTE)
-
-
-def test_what_the_operator_does_not_set_follows_from_the_machine() -> None:
-    assert limits_of(JobLimits(), WORKSTATION) == Limits(
-        memory_bytes=64 * GIGABYTE - 64 * GIGABYTE // 20,
-        processes=4096,
-        file_bytes=500 * GIGABYTE,
-        disk_bytes=500 * GIGABYTE,
-        files=1_000_000,
-        frame_cpu_seconds=16 * 24 * 3600,
-        reserve_bytes=GIGABYTE,
-    )
-
-
-def test_runners_share_a_machine() -> None:
-    alone, shared = (limits_of(JobLimits(slots=slots), WORKSTATION) for slots in (1, 4))
-    assert shared.memory_bytes == alone.memory_bytes // 4
-    assert shared.disk_bytes == alone.disk_bytes // 4
-    assert shared.frame_cpu_seconds == alone.frame_cpu_seconds / 4
-
-
-def test_a_small_machine_has_memory_left_for_a_renderer() -> None:
-    small = Machine(memory_bytes=GIGABYTE // 2, processors=1, disk_bytes=8 * GIGABYTE)
-    found = limits_of(JobLimits(), small)
-    assert found.memory_bytes == GIGABYTE // 4
-    assert found.reserve_bytes < GIGABYTE // 4

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,31 @@ def test_a_product_that_starts_only_outside_is_told_apart(tmp_path: Path) -> Non
     assert "It runs on render." not in farm.log
 
 
+def run_beside(
+    folder: Path,
+    program: Path,
+    name: str,
+    nuke: Path,
+    plugins: Sequence[str],
+    choice: PlugInChoice,
+    mode: Mode = "off",
+) -> FakeFarm:
+    """Render a frame in Houdini on a machine that has Nuke as well, which may be a plug-in."""
+    return run_job(
+        folder,
+        "hou",
+        program,
+        "render",
+        name,
+        [[1]],
+        {"frames": "1"},
+        sandbox=mode,
+        plugins=plugins,
+        plugin_choices={"hton": choice},
+        others={"nuke": nuke},
+    )
+
+
 USES_NUKE = (
     'echo "Found Nuke $(Nuke15.1 --version)"\necho "Its licence is at $foundry_LICENSE"\nexec '
 )
@@ -122,21 +148,10 @@ def test_a_plug_in_that_is_another_program_is_at_hand(
     program = install(tmp_path / "app" / "bin", "hou")
     program.write_text(program.read_text().replace("exec ", USES_NUKE, 1))
     name = scene(tmp_path / "project", "hou")
+    choice = PlugInChoice(ranges=["14..15"], newest="15.1v3")
 
     def render(*plugins: str) -> FakeFarm:
-        return run_job(
-            tmp_path,
-            "hou",
-            program,
-            "render",
-            name,
-            [[1]],
-            {"frames": "1"},
-            sandbox=mode,
-            plugins=plugins,
-            plugin_choices={"hton": PlugInChoice(ranges=["14..15"], newest="15.1v3")},
-            others={"nuke": nuke},
-        )
+        return run_beside(tmp_path, program, name, nuke, plugins, choice, mode)
 
     farm = render("hton:15.1v3")
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
@@ -160,18 +175,8 @@ def test_a_machine_without_the_other_program_says_so(
     nuke = stand_ins.install(tmp_path / "Nuke15.1v3", "nuke")["nuke"]
     program = install(tmp_path / "app" / "bin", "hou")
     name = scene(tmp_path / "project", "hou")
-    farm = run_job(
-        tmp_path,
-        "hou",
-        program,
-        "render",
-        name,
-        [[1]],
-        {"frames": "1"},
-        plugins=[asked],
-        plugin_choices={"hton": PlugInChoice(ranges=["13", "14..15.0"], newest="15.0v2")},
-        others={"nuke": nuke},
-    )
+    choice = PlugInChoice(ranges=["13", "14..15.0"], newest="15.0v2")
+    farm = run_beside(tmp_path, program, name, nuke, [asked], choice)
     assert end(farm).message == (
         f"The render machine has no {lacked}, which is the plug-in hton: install it, or give its"
         " path."
