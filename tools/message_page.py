@@ -61,7 +61,6 @@ _CLASSES = {
     "SequenceError": ("error", "invalid_request"),
     "UnsafePathError": ("error", "invalid_request"),
     "PatternError": ("error", "invalid_request"),
-    "InvalidRequestError": ("error", "invalid_request"),
 }
 _ROOMS = (
     ("client/src/", ("client", "")),

@@ -358,7 +358,8 @@ class EnvoyClient(object):
         """Log the warnings of an answer about a project's newest submission, each once."""
         warned = self._warned.setdefault(project_name, set())
         for message in _field(answer, "warnings", list) if "warnings" in answer else []:
-            _field({"warnings": message}, "warnings", None)
+            if not is_text(message):
+                raise _incompatible()
             if message not in warned:
                 warned.add(message)
                 log.warning("%s: %s", project_name, message)

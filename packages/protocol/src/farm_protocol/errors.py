@@ -7,7 +7,7 @@ Every answer of the farm with a status of 400 or more has this JSON body::
      "errors": {"jobs[0].frames": ["'1 0 0': the step must not be 0."]},
      "retry": false}
 
-``code`` is stable and meant for programs; ``message`` is a message for people that says what to
+``code`` is stable and meant for programs; ``message`` is a text for people that says what to
 do; ``errors`` names each offending field (empty unless the code is ``invalid_request``); ``retry``
 says whether the same request may succeed later.
 """

@@ -20,7 +20,6 @@ M = TypeVar("M", bound=BaseModel)
 
 app = typer.Typer(
     name="envoy",
-    help="Uploads projects to the render farm and brings the results home.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -178,8 +178,7 @@ def _closer(host: str, found: Reach) -> str:
 def _came_closer(host: str, found: Reach) -> str:
     return (
         f"The farm was on another machine, and its name {host} now leads to an address"
-        f" {_where(found)}."
-        " Nothing is sent there. If the farm has moved, restart Envoy."
+        f" {_where(found)}. Nothing is sent there. If the farm has moved, restart Envoy."
     )
 
 

@@ -265,8 +265,7 @@ class _Look:
                 return folder
         raise _NotTakenError(
             f"{path} leads to {real}, which is outside the project, so it is not uploaded. Add"
-            " its folder as well:"
-            f" add_files('{os.path.dirname(real)}', ...)."
+            f" its folder as well: add_files('{os.path.dirname(real)}', ...)."
         )
 
 

@@ -285,7 +285,6 @@ def _cannot_write(folder: str, error: OSError) -> str:
             " was not when the job was submitted. Put the folder back and the downloads"
             " continue by themselves, or submit again if the results should go where the link"
             " points."
-            ""
         )
     reason = error.strerror or str(error)
     name = f" {error.filename}" if error.filename else ""

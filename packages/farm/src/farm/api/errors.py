@@ -26,6 +26,9 @@ MOST_FIELDS, MOST_TEXTS = 100, 1_000
 LONGEST_NAME, LONGEST_TEXT, LONGEST_MESSAGE = 300, 1_000, 4_000
 """Of an answer: what is wrong with a request may be more than the request. The texts of one field
 are as many as the files that are looked for and may all be missing."""
+_AWAY = ("08", "53", "57")
+"""Classes of PostgreSQL's codes: no connection, no resources, an administrator at work."""
+_LOCK_NOT_AVAILABLE = "55P03"
 
 
 def install(app: Starlette) -> None:
@@ -112,11 +115,6 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
             ErrorCode.UNAVAILABLE, "The farm's database does not answer. Try again later."
         )
     return await _unexpected(request, error)
-
-
-_AWAY = ("08", "53", "57")
-"""Classes of PostgreSQL's codes: no connection, no resources, an administrator at work."""
-_LOCK_NOT_AVAILABLE = "55P03"
 
 
 def _is_away(error: OperationalError, told: str) -> bool:

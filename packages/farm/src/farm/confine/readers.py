@@ -31,6 +31,8 @@ _RUN = (
     "sys.path += json.loads(sys.argv.pop(1));"
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
+_FIRST_DESCRIPTOR = 64
+"""Small numbers are the sandbox's own: `farm.confine.bubblewrap`."""
 _OWN_BYTES = 1 << 20
 """Of temporary files in memory, for names only."""
 
@@ -96,6 +98,13 @@ def environment(folder: Path | None = None) -> dict[str, str]:
     """Return the variables of such a program: none that tell of this machine or its user."""
     where = str(folder or _TEMPORARY)
     return {"PATH": "/usr/bin:/bin", "TMPDIR": where, "TEMP": where, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def inheritable(file: int) -> int:
+    """Return another descriptor of an open file, for a reader to inherit; not on Windows."""
+    import fcntl
+
+    return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
 
 
 def new_folder(prefix: str, parent: Path | None = None) -> Path:

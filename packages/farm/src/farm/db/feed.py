@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Text, and_, bindparam, delete, func, insert, 
 
 from farm.db import jobs as job_rows
 from farm.db import outputs as outputs_of
-from farm.db.engine import postgres, sqlite
+from farm.db.engine.dialects import PreparedForEach, dialect_of
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import changes, farm_info, log_chunks, outputs
 
@@ -53,10 +53,11 @@ def outputs_changed(
     """Tell the feed of result files that are new or gone, and that their job is not as it was."""
     its = list(dict.fromkeys(paths))
     if its:
-        name = connection.dialect.name
-        these = _DIALECTS[name].texts(its)
-        _DROP_OUTPUTS[name].run(connection, of_job=job_id, of_paths=these)
-        _ADD_OUTPUTS[name].run(connection, of_account=account_id, of_job=job_id, of_paths=these)
+        these = dialect_of(connection).texts(its)
+        _DROP_OUTPUTS.on(connection).run(connection, of_job=job_id, of_paths=these)
+        _ADD_OUTPUTS.on(connection).run(
+            connection, of_account=account_id, of_job=job_id, of_paths=these
+        )
     job_changed(connection, account_id, job_id)
 
 
@@ -81,9 +82,7 @@ def _add_outputs(dialect: Any) -> Prepared:
     )
 
 
-_DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgres}
-_DROP_OUTPUTS = {name: _drop_outputs(dialect) for name, dialect in _DIALECTS.items()}
-_ADD_OUTPUTS = {name: _add_outputs(dialect) for name, dialect in _DIALECTS.items()}
+_DROP_OUTPUTS, _ADD_OUTPUTS = PreparedForEach(_drop_outputs), PreparedForEach(_add_outputs)
 
 
 def newest(connection: Connection, account_id: str) -> int:

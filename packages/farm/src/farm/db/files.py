@@ -2,17 +2,14 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 from farm_protocol.files import FileEntry, ProjectSummary
 from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, select, update
 
-from farm.db.engine import postgres, sqlite
+from farm.db.engine.dialects import dialect_of
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import accounts, blobs, jobs, manifest_entries, projects, submissions
-
-_DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgres}
 
 # SQLite takes at most 32766 values in one statement.
 _IN_LIMIT = 5000
@@ -95,7 +92,7 @@ def new_paths(connection: Connection, project: str, paths: Collection[str]) -> s
 
 
 def _known_paths(connection: Connection, project: str, paths: Collection[str]) -> set[str]:
-    dialect = _DIALECTS[connection.dialect.name]
+    dialect = dialect_of(connection)
     path = dialect.given("of_paths")
     # A query of its own for each: of many paths, PostgreSQL would rather read the whole table.
     its = select(manifest_entries.c.path).where(
@@ -128,7 +125,7 @@ def two_in_one(
     file = file or next(iter(_known_paths(connection, project, list(folders))), None)
     if file is not None:
         return file, next(each for each in new if each.startswith(f"{file}/"))
-    dialect = _DIALECTS[connection.dialect.name]
+    dialect = dialect_of(connection)
     its = manifest_entries.c.project_id == project
     query = dialect.beneath(manifest_entries.c.path, "of_paths", its).limit(1)
     found = connection.execute(query, {"of_paths": dialect.texts(list(new))}).first()

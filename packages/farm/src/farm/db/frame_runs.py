@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
 
-from farm.db.engine import postgres, sqlite
+from farm.db.engine.dialects import dialect_of
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import frame_runs, frames
 from farm.jobs.retries import FrameState
@@ -147,15 +147,14 @@ def take(connection: Connection, job_id: str, claim_id: str, taken: Front) -> No
     if not taken.numbers:
         return
     # The numbers are sent as one value: a row for each would cost ten times as much.
-    dialect = postgres if connection.dialect.name == "postgresql" else sqlite
     same: dict[str, Any] = {"job_id": job_id, "claim_id": claim_id}
     same |= {"state": FrameState.RUNNING.value, "failures": 0, "losses": 0, "seconds": 0.0}
     connection.execute(
         insert(frames).from_select(
             ["number", "position", *same],
-            dialect.numbered(taken.numbers, taken.position).add_columns(
-                *(literal(value, frames.c[name].type) for name, value in same.items())
-            ),
+            dialect_of(connection)
+            .numbered(taken.numbers, taken.position)
+            .add_columns(*(literal(value, frames.c[name].type) for name, value in same.items())),
         )
     )
 

@@ -8,21 +8,16 @@ from farm_protocol.changes import Output
 from farm_protocol.files import FileEntry
 from farm_protocol.runner import OutputFile
 from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, select, text
-from sqlalchemy.dialects import postgresql as postgresql_dialect
-from sqlalchemy.dialects import sqlite as sqlite_dialect
 
-from farm.db.engine import postgres, sqlite
+from farm.db.engine.dialects import PreparedForEach, dialect_of
 from farm.db.engine.prepared import Prepared
 from farm.db.tables import jobs, outputs
 
 _KEY = ("job_id", "path")
 
 
-_DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgres}
-
-
-def _upsert(name: str, dialect: Any) -> Prepared:
-    path, blob_hash, size = _DIALECTS[name].table("of_files", [Text, Text, BigInteger])
+def _upsert(dialect: Any) -> Prepared:
+    path, blob_hash, size = dialect.table("of_files", [Text, Text, BigInteger])
     values = {
         outputs.c.job_id: bindparam("of_job", type_=Text),
         outputs.c.path: path,
@@ -39,12 +34,6 @@ def _upsert(name: str, dialect: Any) -> Prepared:
     )
     replaced = {each.name: each for each in new.excluded if each.name not in _KEY}
     return Prepared(new.on_conflict_do_update(index_elements=_KEY, set_=replaced))
-
-
-_STORE = {
-    "sqlite": _upsert("sqlite", sqlite_dialect),
-    "postgresql": _upsert("postgresql", postgresql_dialect),
-}
 
 
 def _of_others(dialect: Any) -> Prepared:
@@ -67,8 +56,7 @@ def _known(dialect: Any) -> Prepared:
     )
 
 
-_OF_OTHERS = {name: _of_others(dialect) for name, dialect in _DIALECTS.items()}
-_KNOWN = {name: _known(dialect) for name, dialect in _DIALECTS.items()}
+_STORE, _OF_OTHERS, _KNOWN = map(PreparedForEach, (_upsert, _of_others, _known))
 
 _ROW_BYTES = 600
 """What a result and its line in the feed take in the database, beside its path."""
@@ -84,9 +72,8 @@ def taken(
     if not files:
         return None
     hashes = {file.path: file.hash for file in files}
-    name = connection.dialect.name
-    paths = _DIALECTS[name].texts(list(hashes))
-    found = _OF_OTHERS[name].rows(
+    paths = dialect_of(connection).texts(list(hashes))
+    found = _OF_OTHERS.on(connection).rows(
         connection, of_submission=submission_id, of_job=job_id, of_paths=paths
     )
     return next(((path, job) for path, blob_hash, job in found if hashes[path] != blob_hash), None)
@@ -100,9 +87,9 @@ def new_bytes(connection: Connection, job_id: str, files: Sequence[OutputFile]) 
     paths = {file.path for file in files}
     if not paths:
         return 0
-    name = connection.dialect.name
-    these = _DIALECTS[name].texts(list(paths))
-    known = {path for (path,) in _KNOWN[name].rows(connection, of_job=job_id, of_paths=these)}
+    these = dialect_of(connection).texts(list(paths))
+    found = _KNOWN.on(connection).rows(connection, of_job=job_id, of_paths=these)
+    known = {path for (path,) in found}
     return sum(_ROW_BYTES + 5 * len(path.encode()) for path in paths - known)
 
 
@@ -117,17 +104,16 @@ def store(
     now: datetime,
 ) -> None:
     """Keep the files of a frame; one that is there already is replaced."""
-    name = connection.dialect.name
     # The last one wins when a path comes twice.
     last = {file.path: (file.path, file.hash, file.size) for file in files}
-    _STORE[name].run(
+    _STORE.on(connection).run(
         connection,
         of_job=job_id,
         of_submission=submission_id,
         of_account=account_id,
         of_frame=frame,
         at=now,
-        **_DIALECTS[name].rows("of_files", list(last.values())),
+        **dialect_of(connection).rows("of_files", list(last.values())),
     )
 
 

@@ -115,6 +115,7 @@ class Farm:
         )
         self._http.headers["Authorization"] = f"Bearer {token}"
         self._elsewhere: httpx.Client | None = None
+        self._making = threading.Lock()
         self._give_up = give_up
         self._hurry = threading.Event()
 
@@ -184,8 +185,6 @@ class Farm:
         answer = self._read(Tickets, lambda: self._post("tickets", request))
         urls = {each: f"blobs/{each}" for each in hashes}
         urls.update((ticket.hash, ticket.url) for ticket in answer.tickets)
-        if self._elsewhere is None and any(map(_is_elsewhere, urls.values())):
-            self._elsewhere = httpx.Client(**_CAUTIOUS)  # Without the token.
         return urls
 
     def download(
@@ -205,12 +204,14 @@ class Farm:
         Raises:
             RefusedError: the ticket is not accepted, for instance because it is too old.
         """
-        elsewhere = self._elsewhere if _is_elsewhere(url) else None
-        http = elsewhere or self._http
+        elsewhere = url.startswith(("http://", "https://"))
+        http = self._without_token() if elsewhere else self._http
 
         def get() -> httpx.Response:
             with http.stream("GET", url) as response:
                 if not response.is_success:
+                    if elsewhere:
+                        raise _refused_elsewhere(response.status_code)
                     return _read_up_to(response, _MOST_BYTES)
                 come = 0
                 with target.open("wb") as file:
@@ -222,7 +223,7 @@ class Farm:
                             break
                 return response
 
-        self._insist(get, _checked_elsewhere if elsewhere else _checked)
+        self._insist(get)
 
     def frame_done(
         self, claim_id: str, done: FrameDone, waiting: Callable[[], float] = lambda: 0.0
@@ -247,6 +248,12 @@ class Farm:
         """End a claim without asking for another one."""
         self._insist(lambda: self._post(f"claims/{ended.claim_id}/finish", ended.finish))
 
+    def _without_token(self) -> httpx.Client:
+        with self._making:
+            if self._elsewhere is None:
+                self._elsewhere = httpx.Client(**_CAUTIOUS)
+            return self._elsewhere
+
     def _post(self, path: str, body: BaseModel) -> httpx.Response:
         headers = {"Content-Type": "application/json"}
         return self._ask("POST", path, content=body.model_dump_json(), headers=headers)
@@ -266,17 +273,12 @@ class Farm:
                 f"The farm's answer is not understood ({error.error_count()} faults)."
             ) from error
 
-    def _insist(
-        self,
-        call: Callable[[], httpx.Response],
-        checked: Callable[[httpx.Response], httpx.Response] | None = None,
-    ) -> httpx.Response:
+    def _insist(self, call: Callable[[], httpx.Response]) -> httpx.Response:
         """Make a call until it is answered for good."""
-        checked = checked or _checked
         begin, failures = time.monotonic(), 0
         while True:
             try:
-                return checked(call())
+                return _checked(call())
             except (httpx.HTTPError, _RetryLaterError) as error:
                 failures += 1
                 full = isinstance(error, _NoRoomError)
@@ -322,18 +324,10 @@ def _checked(response: httpx.Response) -> httpx.Response:
     raise RefusedError(message)
 
 
-def _is_elsewhere(url: str) -> bool:
-    return url.startswith(("http://", "https://"))
-
-
-def _checked_elsewhere(response: httpx.Response) -> httpx.Response:
+def _refused_elsewhere(status: int) -> Exception:
     # A store knows nothing of claims and runners, and speaks its own language.
-    if response.is_success:
-        return response
-    message = f"The store answered with status {response.status_code}."
-    if response.status_code in _RETRY_STATUS:
-        raise _RetryLaterError(message)
-    raise RefusedError(message)
+    message = f"The store answered with status {status}."
+    return _RetryLaterError(message) if status in _RETRY_STATUS else RefusedError(message)
 
 
 def _message(response: httpx.Response) -> str:

@@ -86,9 +86,9 @@ def stage(
             raise StageError(explain(error, f"{entry.path} could not be staged")) from error
 
     if isinstance(source, DiskSource):
-        store = Path(source.folder)
+        link = partial(_from_store, Path(source.folder), progress)
         for entry in files:
-            one(entry, lambda entry, target: _from_store(entry, store, target, progress))
+            one(entry, link)
         return
     with ThreadPoolExecutor(_DOWNLOADS) as pool:
         for start in range(0, len(files), MOST_TICKETS):
@@ -126,7 +126,7 @@ def explain(error: OSError, otherwise: str) -> str:
     return f"{otherwise}: {error.strerror or error}."
 
 
-def _from_store(entry: FileEntry, store: Path, target: Path, progress: _Progress) -> None:
+def _from_store(store: Path, progress: _Progress, entry: FileEntry, target: Path) -> None:
     blob = store / entry.hash[:2] / entry.hash
     try:
         status = blob.stat()

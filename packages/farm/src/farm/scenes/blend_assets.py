@@ -24,7 +24,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from farm.confine.ending import end
-from farm.confine.readers import DEFAULT, Readers, command, environment
+from farm.confine.readers import DEFAULT, Readers, command, environment, inheritable
 from farm.scenes.asset_paths import Manifest, expected_path
 from farm.scenes.usages import AssetKind, Usage
 
@@ -34,7 +34,6 @@ _SECONDS = 60.0
 """A scene of 5,000 objects with a material each (140 MB) takes 2."""
 _MOST_BLENDS = 1000
 _MOST_ANSWER = 64 * 1024**2
-_FIRST_DESCRIPTOR = 64
 _SIGNALS = 128
 """bubblewrap's exit code is this and the number of the signal that ended its program."""
 
@@ -218,12 +217,9 @@ def _opened(blends: Mapping[str, Path]) -> Iterator[dict[Path, int]]:
     held: dict[Path, int] = {}
     try:
         if sys.platform != "win32":
-            import fcntl
-
             for path in set(blends.values()):
                 with path.open("rb") as file:
-                    # Small numbers are the sandbox's own: `farm.confine.bubblewrap`.
-                    held[path] = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+                    held[path] = inheritable(file.fileno())
         yield held
     finally:
         for descriptor in held.values():

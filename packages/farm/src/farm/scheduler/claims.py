@@ -120,7 +120,7 @@ def claim(
     # What it waited for is there.
     over = row.reason in WAITS and not setbacks.waits_for_licence(row, now)
     said = NOTHING if over else None
-    writer.apply_to(connection, row, Event.CLAIMED, now, said, moved, **times)
+    writer.apply(connection, row, Event.CLAIMED, now, said, moved, **times)
     # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
     # Of what it gave back nothing is left for another runner when it got as much anew.
     more_wait = job_rows.progress(row).claimable > waited
@@ -262,7 +262,6 @@ def frame_done(
     if tried_before and row.reason == JobReason.TRYING_AGAIN:
         writer.say_at_work(connection, row, NOTHING)
     setbacks.frame_done(connection, row, caller.runner, own, now)
-    feed.job_changed(connection, row.account_id, row.id)
     writer.settle(connection, row, now)
 
 

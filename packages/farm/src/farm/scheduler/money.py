@@ -50,7 +50,7 @@ def review(database: Database, now: datetime, *, disk: bool = True) -> None:
             _act(connection, job_id, now)
         held = dict(due.held)
         for job_id, row in job_rows.many(connection, list(held)).items():
-            writer.apply_to(connection, row, Event.SUSPEND, now)
+            writer.apply(connection, row, Event.SUSPEND, now)
             job_rows.put(connection, row, suspended_for=held[job_id])
             said = Said(_MESSAGES[held[job_id]], JobReason(held[job_id]))
             writer.say(connection, row, said)
@@ -181,11 +181,11 @@ def _act(connection: Connection, job_id: str, now: datetime) -> None:
     match BudgetAction(row.budget_action):
         case BudgetAction.STOP:
             told = f"Stopped: {used_up}"
-            writer.apply_to(connection, row, Event.STOP, now, Said(told, JobReason.BUDGET))
+            writer.apply(connection, row, Event.STOP, now, Said(told, JobReason.BUDGET))
         case BudgetAction.SUSPEND:
             told = f"Suspended: {used_up}"
             said = Said(told, JobReason.BUDGET)
-            writer.apply_to(connection, row, Event.SUSPEND, now, said)
+            writer.apply(connection, row, Event.SUSPEND, now, said)
             writer.hold(connection, row, said)  # It may have stood still for want of credits.
         case BudgetAction.ALERT:
             told = used_up.capitalize()

@@ -34,20 +34,6 @@ _BY_THEMSELVES = frozenset({JobState.COMPLETED, JobState.FAILED})
 
 
 def apply(
-    connection: Connection, job_id: str, event: Event, now: datetime, said: Said | None = None
-) -> JobState:
-    """Apply ``event`` to a job and to those that wait for it; return the job's new state.
-
-    Parameters:
-        said: what the job says from now on; None keeps what it says.
-
-    Raises:
-        IllegalTransitionError: the event makes no sense now.
-    """
-    return apply_to(connection, job_rows.row(connection, job_id), event, now, said)
-
-
-def apply_to(
     connection: Connection,
     row: JobRow,
     event: Event,
@@ -56,9 +42,10 @@ def apply_to(
     moved: Moved = NOTHING_MOVED,
     **also: Unpack[JobColumns],
 ) -> JobState:
-    """Apply ``event`` to a job whose row has been read, and to those that wait for it.
+    """Apply ``event`` to a job and to those that wait for it; return the job's new state.
 
     Parameters:
+        said: what the job says from now on; None keeps what it says.
         moved: what its frames have become.
         also: other columns to write at the same time.
     """
@@ -262,7 +249,7 @@ def settle(connection: Connection, row: JobRow, now: datetime) -> None:
     if state.is_final or state in (JobState.PENDING, JobState.STOPPING):
         return
     if job_rows.progress(row).over:
-        apply_to(connection, row, *_end(connection, row, now))
+        apply(connection, row, *_end(connection, row, now))
 
 
 def _end(connection: Connection, row: JobRow, now: datetime) -> tuple[Event, datetime, Said]:

@@ -122,9 +122,8 @@ class Room:
             self._check(account_id, size, quota, others)
             if quota is not None and 0 < quota.max_in_flight < others + size:
                 raise QuotaExceededError(
-                    f"No more than {shown(quota.max_in_flight)} of your account can be in"
-                    " transit at a time."
-                    " It continues when some of it has arrived."
+                    f"No more than {shown(quota.max_in_flight)} of your account can be in transit"
+                    " at a time. It continues when some of it has arrived."
                 )
             self._coming[account_id] += size
         left = size
@@ -152,8 +151,7 @@ class Room:
         if free - size < (reserve // 2 if quota is None else reserve):
             raise StorageFullError(
                 f"There is no space for {shown(size)} on the farm's disk, which keeps"
-                f" {shown(reserve)} free for its database."
-                f" It continues when there is space."
+                f" {shown(reserve)} free for its database. It continues when there is space."
             )
         if quota is not None:
             self._check_share(size, mine, quota, free)

@@ -31,6 +31,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.dialects.postgresql import insert as insert  # Offered: it knows ON CONFLICT.
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.types import TypeEngine

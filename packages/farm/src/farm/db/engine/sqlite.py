@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.dialects.sqlite import insert as insert  # Offered: it knows ON CONFLICT.
 from sqlalchemy.types import TypeEngine
 
 BUSY_TIMEOUT_MS = 30_000
@@ -94,11 +95,8 @@ def texts(values: Sequence[str]) -> str:
 
 def table(name: str, kinds: Sequence[type[TypeEngine[Any]]]) -> list[ColumnElement[Any]]:
     """Return the columns of the rows that the parameters of `rows` are given, by their types."""
-    each = func.json_each(bindparam(name, type_=Text)).table_valued(column("value", Text))
-    return [
-        func.json_extract(each.c.value, f"$[{index}]", type_=kind)
-        for index, kind in enumerate(kinds)
-    ]
+    row = given(name)
+    return [func.json_extract(row, f"$[{index}]", type_=kind) for index, kind in enumerate(kinds)]
 
 
 def rows(name: str, values: Sequence[Sequence[Any]]) -> dict[str, Any]:

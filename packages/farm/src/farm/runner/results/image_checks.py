@@ -24,7 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from farm.confine import is_root
 from farm.confine.ending import end
-from farm.confine.readers import command, environment, new_folder
+from farm.confine.readers import command, environment, inheritable, new_folder
 from farm.confine.removal import remove_tree
 from farm.frame_health.statistics import ImageStatistics
 from farm.runner.results.image_check import MOST_BYTES
@@ -36,7 +36,6 @@ _HEADER_SECONDS = 120.0
 """Also for the start of the process, on a machine that has much to do."""
 _BYTES_A_SECOND = 4 << 20
 _MOST_ANSWER = 1 << 20
-_FIRST_DESCRIPTOR = 64
 _MOST_MESSAGE = 1000
 _NO_ANSWER = "the process that looked at it gave no proper answer"
 _STATISTICS: TypeAdapter[ImageStatistics | None] = TypeAdapter(ImageStatistics | None)
@@ -131,10 +130,7 @@ class ImageChecks:
         The kernel counts the descriptors that are on the way for each user, and a scene of that
         user has taken all that there may be.
         """
-        import fcntl
-
-        # Small numbers are the sandbox's own.
-        inherited = fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
+        inherited = inheritable(file)
         try:
             self._start(inherited)
             self._ask({**question, "open": inherited}, None)

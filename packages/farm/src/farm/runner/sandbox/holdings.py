@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 
 from farm.runner.sandbox.sockets import sockets_of
+from farm.runner.sandbox.sysctl import numbers
 from farm.runner.sandbox.threads import TRIES, has_ended, living, with_other_descriptors
 
 _MOST, _MOST_BYTES, _SECONDS = 100_000, 32 << 20, 1.0
@@ -281,17 +282,10 @@ def _temporary_folders(found: _Found, inside: Iterable[int]) -> int:
 
 def _pipes(count: int) -> int:
     """Return what pipes hold at most: those above a user's share are small."""
-    largest = _setting("fs/pipe-max-size", _LARGEST_PIPE)
-    share = _setting("fs/pipe-user-pages-soft", _PIPES_OF_A_USER) * _PAGE
+    largest = numbers("fs/pipe-max-size", [_LARGEST_PIPE])[0]
+    share = numbers("fs/pipe-user-pages-soft", [_PIPES_OF_A_USER])[0] * _PAGE
     large = count * largest
     return count * 2 * _PAGE + min(large, share or large)
-
-
-def _setting(name: str, usual: int) -> int:
-    try:
-        return int(Path("/proc/sys", name).read_text())
-    except (OSError, ValueError):
-        return usual
 
 
 def _kind(path: str) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from farm.runner.sandbox.sysctl import numbers
+
 _SEND_BUFFER, _TCP_SEND_BUFFER, _TCP_RECEIVE_BUFFER = 212_992, 4 << 20, 6 << 20
 """Bytes; what an unchanged Linux has; see socket(7) and tcp(7)."""
 _MOST_BYTES, _PIECE = 16 << 20, 1 << 20
@@ -101,15 +103,8 @@ def _waiting(line: bytes, ours: Collection[bytes] | None) -> tuple[int, int]:
 
 def _usual() -> int:
     """Return what one has on the way at most: a message goes when it is not quite full."""
-    return 2 * _numbers("core/wmem_default", [_SEND_BUFFER])[0]
+    return 2 * numbers("net/core/wmem_default", [_SEND_BUFFER])[0]
 
 
 def _last(name: str, usual: int) -> int:
-    return _numbers(f"ipv4/{name}", [usual])[-1]
-
-
-def _numbers(name: str, usual: list[int]) -> list[int]:
-    try:
-        return [int(each) for each in Path("/proc/sys/net", name).read_text().split()] or usual
-    except (OSError, ValueError):
-        return usual
+    return numbers(f"net/ipv4/{name}", [usual])[-1]
