@@ -73,7 +73,9 @@ class Studio:
     # -- processes ---------------------------------------------------------------------------
 
     def up(self) -> None:
-        """Start Envoy and wait until its farm answers too."""
+        """Start Envoy, after the end of one that was stopped; wait until its farm answers too."""
+        if self.envoy is not None:
+            self.envoy.wait(30)
         command = [str(Path(sys.executable).with_name("envoy")), "up", "--port", str(self.port)]
         with (self.folder / "envoy.log").open("ab") as log:
             self.envoy = subprocess.Popen(

@@ -77,7 +77,7 @@ def test_runners_at_once_share_a_job_while_another_process_writes(
     assert set(told.values()) == {1}
     job = ann.get("/v1/jobs").json()["jobs"][0]
     assert (job["state"], job["frames_done"], job["frames_running"]) == ("completed", FRAMES, 0)
-    with open_database(farm.data_dir, database_url).read() as connection:
+    with farm.database.read() as connection:
         usage = select(func.count()).where(ledger_entries.c.kind == "usage")
         # Each frame once; and what a renderer computed beyond its last one, where that was longer.
         assert connection.execute(usage).scalar_one() >= FRAMES
