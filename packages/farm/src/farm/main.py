@@ -42,8 +42,8 @@ from farm.process.data_folder import StartError, open_own, owned
 from farm.process.server import FarmServer, listen, quiet_signals
 from farm.products import Library
 from farm.renderers import Discovery
+from farm.runner.limits.usage import this_machine_holds
 from farm.runner.sandbox.confinement import complaint
-from farm.runner.sandbox.usage import this_machine_holds
 from farm.scheduler.loop import Scheduler
 from farm.stores.disk import DiskStore
 from farm.stores.port import Store

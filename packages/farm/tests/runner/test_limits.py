@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 from farm.confine import probe
-from farm.runner.sandbox.cgroups import usable
-from farm.runner.sandbox.limits import limits_of
-from farm.runner.sandbox.usage import this_machine
-from farm.runner.sandbox.watch import Confinement, Watch
+from farm.runner.limits.amounts import limits_of
+from farm.runner.limits.cgroups import usable
+from farm.runner.limits.usage import this_machine
+from farm.runner.limits.watch import Confinement, Watch
 from farm.runner.workplace import Workplace
 from farm_protocol.runner import Held, JobLimits, LicenceServer, Outcome, SandboxMode
 from waiting import until

@@ -1,6 +1,6 @@
 """What the scenes of a job may use, as it follows from the machine and the operator's word."""
 
-from farm.runner.sandbox.limits import Limits, Machine, limits_of
+from farm.runner.limits.amounts import Limits, Machine, limits_of
 from farm_protocol.runner import JobLimits
 
 GIGABYTE = 2**30

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from farm.runner.sandbox.processor_time import ProcessorTime, Used
+from farm.runner.limits.processor_time import ProcessorTime, Used
 
 
 def added_up(*looks: Mapping[str, Used], running: int = 0) -> float:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from farm.confine import Account, is_root, probe
-from farm.runner.sandbox.cgroups import usable
-from farm.runner.sandbox.holdings import holdings_of, shared_memory_of_machine
+from farm.runner.limits.cgroups import usable
+from farm.runner.limits.holdings import holdings_of, shared_memory_of_machine
 from farm_protocol.runner import JobLimits, Outcome, SandboxMode
 from waiting import until
 
@@ -363,7 +363,7 @@ done.set()
 @pytest.mark.parametrize("told", [True, False], ids=["told", "not-told"])
 def test_what_only_one_thread_has_open_counts(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not told:  # As where a container forbids kcmp(2).
-        monkeypatch.setattr("farm.runner.sandbox.threads._KCMP", None)
+        monkeypatch.setattr("farm.runner.limits.threads._KCMP", None)
     with subprocess.Popen(
         [sys.executable, "-c", APART], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:

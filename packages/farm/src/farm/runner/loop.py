@@ -35,14 +35,14 @@ from farm.runner.farm_client import (
     RefusedError,
     ReportError,
 )
+from farm.runner.limits.amounts import limits_of
+from farm.runner.limits.cgroups import Group
+from farm.runner.limits.usage import this_machine, this_machine_holds
+from farm.runner.limits.watch import Confinement
 from farm.runner.plugins import count_missing, with_other_programs, with_versions
 from farm.runner.results.image_checks import ImageChecks
-from farm.runner.sandbox.cgroups import Group
 from farm.runner.sandbox.confinement import Sandbox, SandboxError, required, set_up
 from farm.runner.sandbox.licences import Licences
-from farm.runner.sandbox.limits import limits_of
-from farm.runner.sandbox.usage import this_machine, this_machine_holds
-from farm.runner.sandbox.watch import Confinement
 from farm.runner.stage import InterruptedStageError, StageError, explain, stage
 from farm.runner.workplace import Workplace
 

@@ -83,7 +83,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def _confine(file: str) -> "dict[str, Any]":
-    """Take on the limits of the renderer; return what was told (`farm.runner.sandbox.watch`)."""
+    """Take on the limits of the renderer; return what was told (`farm.runner.limits.watch`)."""
     with open(file, encoding="utf-8") as content:
         told: dict[str, Any] = json.load(content)
     with open(told["pid_file"], "w", encoding="utf-8") as pid_file:

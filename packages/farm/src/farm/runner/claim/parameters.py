@@ -12,7 +12,7 @@ from farm.products import SHARED, SceneError, SceneFiles, Template
 from farm.renderers import Renderer
 from farm.runner.claim.scenes import read_scene
 from farm.runner.claim.session import frame_range
-from farm.runner.sandbox.limits import Limits
+from farm.runner.limits.amounts import Limits
 from farm.runner.workplace import Workplace
 
 _MOST_FILES = 500_000

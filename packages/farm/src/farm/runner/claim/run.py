@@ -42,11 +42,11 @@ from farm.runner.farm_client import (
     NotWelcomeError,
     ReportError,
 )
+from farm.runner.limits.usage import cpu_seconds_of_ended
+from farm.runner.limits.watch import LOOK_SECONDS, Confinement, Watch, file_too_large
 from farm.runner.results.delivery import FrameFiles, Results
 from farm.runner.results.image_checks import ImageChecks
 from farm.runner.sandbox.confinement import Sandbox
-from farm.runner.sandbox.usage import cpu_seconds_of_ended
-from farm.runner.sandbox.watch import LOOK_SECONDS, Confinement, Watch, file_too_large
 from farm.runner.stage import explain
 from farm.runner.workplace import Workplace
 

@@ -1,1 +1,1 @@
-"""What confines a renderer, and what it may use of the machine."""
+"""What confines a renderer: what it sees of the machine, and which network it reaches."""

@@ -30,8 +30,8 @@ from farm.confine import (
 from farm.confine.python import own_python
 from farm.products import SHARED, Template
 from farm.renderers import Renderer
+from farm.runner.limits.amounts import Limits
 from farm.runner.sandbox.licences import Licences
-from farm.runner.sandbox.limits import Limits
 from farm.runner.sandbox.view import seen, view_of
 from farm.runner.workplace import Workplace
 

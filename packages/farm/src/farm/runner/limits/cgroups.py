@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.runner.sandbox.limits import Limits
+from farm.runner.limits.amounts import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 _NEEDED = frozenset({"memory", "pids"})

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import psutil
 
-from farm.runner.sandbox.sockets import sockets_of
-from farm.runner.sandbox.sysctl import numbers
-from farm.runner.sandbox.threads import TRIES, has_ended, living, with_other_descriptors
+from farm.runner.limits.sockets import sockets_of
+from farm.runner.limits.sysctl import numbers
+from farm.runner.limits.threads import TRIES, has_ended, living, with_other_descriptors
 
 _MOST, _MOST_BYTES, _SECONDS = 100_000, 32 << 20, 1.0
 """Of all that is open or mapped no more is looked at than so many, with descriptions of so many

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import psutil
 
-from farm.runner.sandbox.folders import FolderUse, folder_use
-from farm.runner.sandbox.limits import Limits
-from farm.runner.sandbox.stillness import held_still
+from farm.runner.limits.amounts import Limits
+from farm.runner.limits.folders import FolderUse, folder_use
+from farm.runner.limits.stillness import held_still
 
 _DOUBT_SECONDS = 10.0
 """How long renderers that change folders all the time, as honest ones may, go without being held
-still. More than ten times as long as it takes: see `farm.runner.sandbox.watch`."""
+still. More than ten times as long as it takes: see `farm.runner.limits.watch`."""
 _SETTLED_TICK = 0.01
 """Seconds. Of those held still, nobody has changed anything for longer."""
 RESTLESS_TRIES = 3

@@ -10,10 +10,10 @@ from pathlib import Path
 import psutil
 from farm_protocol.runner import HostLimits
 
-from farm.runner.sandbox import cgroups
-from farm.runner.sandbox.limits import Machine, held_by
-from farm.runner.sandbox.processor_time import Used
-from farm.runner.sandbox.threads import TRIES, has_ended, living
+from farm.runner.limits import cgroups
+from farm.runner.limits.amounts import Machine, held_by
+from farm.runner.limits.processor_time import Used
+from farm.runner.limits.threads import TRIES, has_ended, living
 
 
 def this_machine(folder: Path) -> Machine:

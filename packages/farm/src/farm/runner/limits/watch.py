@@ -15,13 +15,13 @@ from pathlib import Path
 import psutil
 
 from farm.runner.failure import Failure
-from farm.runner.sandbox.cgroups import Counts, Group
-from farm.runner.sandbox.disk import RESTLESS_TRIES, DiskWatch, Nameless
-from farm.runner.sandbox.holdings import Holdings, holdings_of, shared_memory_of_machine
-from farm.runner.sandbox.limits import Limits, size
-from farm.runner.sandbox.processor_time import ProcessorTime
-from farm.runner.sandbox.threads import running
-from farm.runner.sandbox.usage import Tree, processors, tree_of
+from farm.runner.limits.amounts import Limits, size
+from farm.runner.limits.cgroups import Counts, Group
+from farm.runner.limits.disk import RESTLESS_TRIES, DiskWatch, Nameless
+from farm.runner.limits.holdings import Holdings, holdings_of, shared_memory_of_machine
+from farm.runner.limits.processor_time import ProcessorTime
+from farm.runner.limits.threads import running
+from farm.runner.limits.usage import Tree, processors, tree_of
 from farm.runner.workplace import Workplace
 
 LOOK_SECONDS = 0.5

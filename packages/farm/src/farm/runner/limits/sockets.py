@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.runner.sandbox.sysctl import numbers
+from farm.runner.limits.sysctl import numbers
 
 _SEND_BUFFER, _TCP_SEND_BUFFER, _TCP_RECEIVE_BUFFER = 212_992, 4 << 20, 6 << 20
 """Bytes; what an unchanged Linux has; see socket(7) and tcp(7)."""
