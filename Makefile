@@ -2,12 +2,16 @@
 
 python := .venv/bin/python
 products := packages/farm/src/farm/products
-# A worker for each core, at most four: each starts its own PostgreSQL, farms and renderers.
-workers := -n auto --maxprocesses 4 --dist worksteal
+# How many workers there are says conftest.py.
+workers := -n auto --dist worksteal
 # Each renderer's scripts are a world of their own: their modules share names.
 modules_in = $(patsubst $(products)/$(1)/scripts/%.py,-m %,$(wildcard $(products)/$(1)/scripts/*.py))
 
-.PHONY: help demo test test-long check bench mutants coverage release clean
+# Tests start thousands of Pythons: without their caches each compiles anew what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test test-long check check-types check-docs check-walls check-client check-text \
+	bench mutants coverage release clean
 
 help:
 	@echo "make demo       render the sample project and show where the frames are"
@@ -31,23 +35,38 @@ test-long: check
 	@tools/system_packages.sh tests
 	@$(python) -m pytest $(workers) $(ARGS)
 
+# One beside the other; the longest first, and each one's words together where make can do that.
 check:
 	@tools/setup.sh dev
-	@.venv/bin/ruff format --check --quiet .
-	@.venv/bin/ruff check --quiet .
+	@$(MAKE) --no-print-directory --jobs=4 $(if $(filter output-sync,$(.FEATURES)),--output-sync) \
+		check-types check-docs check-walls check-client check-text
+
+# One mypy after the other: they share a cache.
+check-types:
 	@.venv/bin/mypy
+	@MYPYPATH=$(products)/shared .venv/bin/mypy -m drive -m start
 	@MYPYPATH=$(products)/blender/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,blender)
 	@MYPYPATH=$(products)/hou/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,hou)
 	@MYPYPATH=$(products)/ffmpeg/scripts:$(products)/shared .venv/bin/mypy $(call modules_in,ffmpeg)
 	@.venv/bin/mypy --strict packages/client/tests/typed_usage.py conftest.py
+
+check-docs:
+	@.venv/bin/mkdocs build --strict --quiet --site-dir .site
+
+check-walls:
+	@.venv/bin/lint-imports
+
+check-client:
 	@.venv/bin/basedpyright --level error
 	@.venv/bin/vermin -q --violations --no-tips -t=2.6- -t=3.3- packages/client/src/gridmarkets/*.py
 	@.venv/bin/vermin -q --violations --no-tips -t=3.7- $(products)/shared/farm_events.py $(products)/shared/farm_script.py $(products)/shared/farm_numbering.py \
 		$(products)/hou/scripts/*.py \
 		packages/farm/tests/stand_ins_houdini/*.py
-	@.venv/bin/lint-imports
+
+check-text:
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
 	@.venv/bin/codespell --quiet-level 3
-	@.venv/bin/mkdocs build --strict --quiet --site-dir .site
 
 bench:
 	@tools/setup.sh dev
@@ -67,7 +86,7 @@ coverage:
 
 mutants:
 	@tools/setup.sh dev
-	@$(python) tools/mutants.py $(ARGS)
+	@nice -n 10 $(python) -m tools.mutants $(ARGS)
 
 release:
 	@tools/release.sh $(VERSION)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from farm.accounts.users import create
-from farm.db import files
+from farm.db import projects
 from farm.db.engine.database import Database
 from farm.db.tables import frames, jobs, submissions
 from farm_protocol.users import NewUser
@@ -32,7 +32,7 @@ class Backlog:
         now = datetime.now(UTC)
         with database.write() as connection:
             self._projects = {
-                user: files.ensure_project(connection, user, "demo", now) for user in self._users
+                user: projects.ensure(connection, user, "demo", now).id for user in self._users
             }
 
     def grow(self, count: int) -> None:
@@ -59,6 +59,7 @@ class Backlog:
                         "id": name,
                         "account_id": owners[number],
                         "project_id": self._projects[owners[number]],
+                        "snapshot": 1,
                         "project": "demo",
                         "name": "s",
                         "output_folder": "demo/out",

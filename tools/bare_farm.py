@@ -5,7 +5,6 @@ and instead of starting a runner it leaves the order in the folder ``orders`` of
 """
 
 import argparse
-import json
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +16,7 @@ from farm.catalogue.machines import Machines
 from farm.catalogue.products import Installed, product_rows
 from farm.config import Settings
 from farm.engines.port import EngineError, LaunchRequest, Phase, Sight
+from farm_protocol.runner import RunnerOrder
 
 
 class FolderEngine:
@@ -38,9 +38,9 @@ class FolderEngine:
         return [self._launch(request) for request in requests]
 
     def _launch(self, request: LaunchRequest) -> str:
-        order = {"farm": request.farm_url, "token": request.token}
+        order = RunnerOrder(farm=request.farm_url, token=request.token)
         part = self._orders / f"{request.runner_id}.part"
-        part.write_text(json.dumps(order))
+        part.write_text(order.model_dump_json())
         part.rename(self._orders / f"{request.runner_id}.json")
         return request.runner_id
 

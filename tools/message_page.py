@@ -2,24 +2,38 @@
 
     .venv/bin/python tools/message_page.py
 
-Messages stand in the sources where they are raised. What is one is told by its form, and what its
-code is by what stands around it: the class of the error, a code in the same statement, or the room.
+Messages stand in the sources where they are raised, and in the files of products. What is one is
+told by its form, and what its code is by what stands around it: the class of the error, a code in
+the same statement, or the room.
+
+Each has a name, too, by which tests tell it. The page keeps the names: a message is found there by
+its text without what is filled in. One whose words have changed keeps its name, and a new one gets
+a name of its first words. Where that guesses wrong, correct the page and run this again.
 """
 
 import ast
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import farm.errors
+import yaml
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "messages.md"
 
 _SENTENCE = re.compile(r"[A-Z'{][^\n]*\s[^\n]*[.!?:]( [^\n]*)?")
 _LEAST = 16
-_SQL = re.compile(r"(SELECT|UPDATE|INSERT|DELETE|ORDER) ")
+_CODE = re.compile(
+    # Python and SQL, with lists of columns, and formats of times.
+    r"(SELECT|UPDATE|INSERT|DELETE|ORDER|CREATE|ALTER|WHERE|import) |%Y-"
+    r"|\w+(, \w+)*, \w+_\w+(, \w+)*$"
+)
+_PIECE = re.compile(r"[^\[\]|\\*^$<>@#\n]*")
+_PLAIN_WORD = re.compile(r"(?<![\w/.={-])[A-Za-z][a-z']*(?![\w/=}-])")
+_LEAST_WORDS = 3
 _CODES = {"ErrorCode": "error", "JobReason": "job", "FlagCode": "frame"}
 """The classes whose members are codes -> the part of the page."""
 
@@ -42,7 +56,50 @@ _PARTS = {
         "Printed by `envoy` and `farm`. The exit status is 1 when a command fails, and 2 when its"
         " arguments are wrong.",
     ),
+    "piece": ("Pieces", "What is filled into messages, or follows them."),
 }
+_ROW = re.compile(r"- `(?P<name>[^`]+)` (?P<text>.+)")
+_ESCAPE = re.compile(r"([*_<>|`\[\]\\])")
+_FILLED_IN = re.compile(r"\{[^{}]*\}|%(?:\.\d)?[sdrf]")
+_WORD = re.compile(r"[A-Za-z][A-Za-z']*|\d+")
+_SAYS_NOTHING = {
+    *(
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "by",
+        "for",
+        "had",
+        "has",
+        "have",
+        "in",
+        "is",
+    ),
+    *(
+        "it",
+        "its",
+        "of",
+        "on",
+        "or",
+        "that",
+        "the",
+        "their",
+        "there",
+        "these",
+        "this",
+        "to",
+        "was",
+        "were",
+    ),
+}
+_MOST_WORDS = 5
+_ALIKE = 0.5
+"""Of the words of two texts, how many both have where one of them is the other, reworded."""
 _FARM = {
     name: each.code
     for name, each in vars(farm.errors).items()
@@ -94,68 +151,188 @@ _ROOMS = (
     ("farm/src/farm/accounts/", ("error", "invalid_request")),
     ("farm/src/farm/api/", ("error", "invalid_request")),
     ("farm/src/farm/stores/", ("error", "storage_full")),
+    ("farm/src/farm/errors.py", ("error", "invalid_request")),
     ("farm/src/", ("start", "")),
     ("gate/src/", ("error", "")),
     ("protocol/src/", ("error", "invalid_request")),
 )
 """Where nothing in the statement tells: the first room that a module lies in."""
+_NOTES = {"farm/src/farm/db/columns.py", "farm/src/farm/db/tables.py"}
+"""Modules whose texts are for readers of the code."""
 
 
 def found() -> dict[str, dict[str, list[str]]]:
-    """Return the messages by part of the page and code, each once and in order."""
+    """Return the messages by part of the page and code, in order.
+
+    A text that several codes have, or that stands in several places, is there once: under the
+    first of its codes.
+    """
     messages: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for path in sorted((ROOT / "packages").glob("*/src/**/*.py")):
         place = path.relative_to(ROOT / "packages").as_posix()
         if "/migrations/" in place:
             continue
         for text, around in _texts(ast.parse(path.read_text(encoding="utf-8"))):
-            part, code = _code(around, place)
-            messages[part][code].add(text)
-    return {
-        part: {code: sorted(messages[part][code]) for code in sorted(messages[part])}
-        for part in _PARTS
-    }
+            if _is_message(text):
+                part, code = _code(around, place)
+                messages[part][code].add(text)
+            elif _is_piece(text) and not _is_for_logs(around) and place not in _NOTES:
+                messages["piece"][""].add(text.strip())
+    for part, code, text in _of_products():
+        messages[part][code].add(text)
+    seen: set[str] = set()
+    once: dict[str, dict[str, list[str]]] = {part: {} for part in _PARTS}
+    for part in _PARTS:
+        for code in sorted(messages[part]):
+            new = {bare(each): each for each in sorted(messages[part][code], reverse=True)}
+            if texts := sorted(text for key, text in new.items() if key not in seen):
+                once[part][code] = texts
+            seen |= new.keys()
+    return once
 
 
 def as_page() -> str:
-    """Return the page."""
+    """Return the page.
+
+    Raises:
+        ValueError: two messages have one name. Give one of them another on the page.
+    """
     lines = [
         "# Messages",
         "",
         "All that Envoy, the farm, its runners and the client tell people, by the code that goes"
         " with it. Programs compare codes: messages may change their words with any version. What"
-        " stands in braces is filled in. `tools/message_page.py` writes this page.",
+        " stands in braces is filled in. Before each message stands its name, by which tests tell"
+        " it from others. One that several codes have stands under the first of them."
+        " `tools/message_page.py` writes this page.",
     ]
-    for part, codes in found().items():
+    parts = found()
+    texts = [each for codes in parts.values() for of_one in codes.values() for each in of_one]
+    names = named(texts, rows())
+    if double := [name for name, count in Counter(names.values()).items() if count > 1]:
+        raise ValueError(f"several messages have the names {', '.join(sorted(double))}")
+    for part, codes in parts.items():
         title, text = _PARTS[part]
         lines += ["", f"## {title}", "", text]
         for code, messages in codes.items():
             lines += ["", f"### `{code}`"] if code else []
-            lines += ["", *(f"- {_escaped(each)}" for each in messages)]
+            lines += ["", *(_row(names[bare(each)], each) for each in messages)]
     return "\n".join(lines) + "\n"
 
 
+def _row(name: str, text: str) -> str:
+    """Return a message's line of the page."""
+    return f"- `{name}` " + _ESCAPE.sub(r"\\\1", text)
+
+
+def rows() -> list[tuple[str, str]]:
+    """Return the names and texts that are on the page."""
+    if not PAGE.exists():
+        return []
+    found = map(_ROW.fullmatch, PAGE.read_text(encoding="utf-8").splitlines())
+    return [(each["name"], re.sub(r"\\(.)", r"\1", each["text"])) for each in found if each]
+
+
+def bare(text: str) -> str:
+    """Return a message without what is filled in, nor spaces around it."""
+    return _FILLED_IN.sub("{}", text).strip()
+
+
+def named(texts: Iterable[str], before: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the name of each text by its `bare` form.
+
+    Parameters:
+        before: names and texts as they were.
+    """
+    wanted = list(dict.fromkeys(map(bare, texts)))
+    old = {bare(text): name for name, text in before}
+    names = {each: old.pop(each) for each in wanted if each in old}
+    for each in wanted:
+        if each not in names:
+            likeness, alike = max(((_alike(text, each), text) for text in old), default=(0.0, ""))
+            if likeness >= _ALIKE:
+                names[each] = old.pop(alike)
+    taken = set(names.values())
+    for each in wanted:
+        if each not in names:
+            names[each] = _new(each, taken)
+            taken.add(names[each])
+    return names
+
+
+def _alike(one: str, other: str) -> float:
+    words, others = set(_telling(one)), set(_telling(other))
+    return 2 * len(words & others) / max(1, len(words) + len(others))
+
+
+def _telling(text: str) -> list[str]:
+    words = [each.lower().replace("'", "") for each in _WORD.findall(text)]
+    return [each for each in words if each not in _SAYS_NOTHING] or words
+
+
+def _new(text: str, taken: set[str]) -> str:
+    telling = _telling(text) or ["message"]
+    for count in range(min(_MOST_WORDS, len(telling)), len(telling) + 1):
+        if (name := "-".join(telling[:count])) not in taken:
+            return name
+    return next(each for number in range(2, 99) if (each := f"{name}-{number}") not in taken)
+
+
+def _of_products() -> Iterator[tuple[str, str, str]]:
+    """Yield the part, the code and the text of each message that stands in a product's files."""
+
+    def walk(node: Any, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+        match node:
+            case dict():
+                for key, value in node.items():
+                    yield from walk(value, (*keys, str(key)))
+            case list():
+                for value in node:
+                    yield from walk(value, keys)
+            case str():
+                yield keys, " ".join(node.split())
+
+    for path in sorted((ROOT / "packages").glob("*/src/**/products/*/*.farm.yaml")):
+        for keys, text in walk(yaml.safe_load(path.read_text(encoding="utf-8")), ()):
+            if keys[-1] == "because":
+                yield "error", "invalid_request", f"{{name}} {text}"
+            elif keys[0] == "refused" or keys[-1] == "message":
+                is_fault = keys[0] in ("refused", "patterns")
+                yield *(("error", "invalid_request") if is_fault else ("task", "")), text
+
+
 def _texts(tree: ast.Module) -> Iterator[tuple[str, list[ast.AST]]]:
-    """Yield each text that is a message, with what it stands in, the innermost first."""
+    """Yield each text, with what it stands in, the innermost first."""
 
     def walk(node: ast.AST, around: list[ast.AST]) -> Iterator[tuple[str, list[ast.AST]]]:
         text = _text(node)
         if text is not None:
-            if _is_message(text):
-                yield text, around
+            yield text, around
             return
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            return  # A docstring.
+        if _is_for_programs(node):
+            return
         for child in ast.iter_child_nodes(node):
             yield from walk(child, [node, *around])
 
     yield from walk(tree, [])
 
 
+def _is_for_programs(node: ast.AST) -> bool:
+    """Return whether nobody sees a text: what cannot happen, and what others are compared with."""
+    match node:
+        case ast.Expr(value=ast.Constant()):
+            return True  # A docstring.
+        case ast.Call(func=ast.Name(id="AssertionError")):
+            return True
+    return isinstance(node, ast.Assert | ast.Compare)
+
+
 def _text(node: ast.AST) -> str | None:
     match node:
         case ast.Constant(value=str(text)):
             return text
+        case ast.Constant(value=bytes(data)) if data.isascii():
+            return data.decode()
         case ast.JoinedStr(values=values):
             return "".join(_piece(each) for each in values)
     return None
@@ -174,7 +351,21 @@ def _piece(node: ast.expr) -> str:
 
 def _is_message(text: str) -> bool:
     plain = len(text) >= _LEAST and _SENTENCE.fullmatch(text) is not None
-    return plain and not _SQL.match(text)
+    has_words = re.search(r"[A-Za-z]{2}", bare(text)) is not None
+    return plain and has_words and not _CODE.match(text)
+
+
+def _is_piece(text: str) -> bool:
+    plain = _PIECE.fullmatch(text) is not None and "%(" not in text and not _CODE.match(text)
+    return plain and len(_PLAIN_WORD.findall(text)) >= _LEAST_WORDS
+
+
+def _is_for_logs(around: list[ast.AST]) -> bool:
+    for node in around:
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="log" | "_log" | "logger"))):
+                return True
+    return False
 
 
 def _code(around: list[ast.AST], place: str) -> tuple[str, str]:
@@ -196,10 +387,6 @@ def _code(around: list[ast.AST], place: str) -> tuple[str, str]:
 def _of_class(name: str, place: str) -> tuple[str, str]:
     # The client's errors have the same names.
     return ("client", "") if place.startswith("client/") else _CLASSES[name]
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([*_<>|`\[\]\\])", r"\\\1", text)
 
 
 if __name__ == "__main__":

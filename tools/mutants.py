@@ -1,192 +1,272 @@
 """Switch off one check after another in a module, and see whether the tests beside it notice.
 
-.venv/bin/python tools/mutants.py packages/protocol/src/farm_protocol/paths.py \
-    packages/protocol/tests/test_paths.py -- -k "not slow"
+.venv/bin/python -m tools.mutants packages/farm/src/farm/accounts/credentials.py
 
-Each change is made in a copy of the package, which goes before the real one on PYTHONPATH: nothing
-of the repository is touched, and processes that a test starts see the change, too. What survives is
-printed: either a test is missing, or the change means the same.
+`tools/mutants.toml` says which tests belong to a module; others can be given behind it, and what
+pytest is to be told behind ``--``. Without a module, all of the file are tried, which takes hours.
+
+Each change is made in a copy of the package, which goes before the real one on the path: nothing of
+the repository is touched, and processes that a test starts see the change, too. A change is tried
+with the tests that run its statement; with all, if it runs only when the module is imported, or in
+other processes. What survives is printed: either a test is missing, or the change means the same.
+Of what is kept for later tests (`functools.cache`) only the first one counts as its user: look
+twice.
 """
 
 import argparse
 import ast
-import copy
+import importlib
+import json
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-_SWAPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-}
-_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.FloorDiv,
-    ast.BitOr: ast.BitAnd,
-    ast.BitAnd: ast.BitOr,
-}
-Change = Callable[[Any], None]
-"""Changes a node of the kind that it was made for."""
+import coverage
+import pytest
 
-_BLOCKS = ("body", "orelse", "finalbody")
-_SECONDS = 300.0
-"""A change that makes the tests hang this long is noticed."""
+from tools.mutations import Mutant, mutants
+
+_ROOT = Path(__file__).parents[1]
+_CHOSEN = _ROOT / "tools" / "mutants.toml"
+_SAID = "said.txt"
+_LEAST_SECONDS = 20.0
+"""A change that makes tests take so much longer than three times the usual is noticed."""
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """One change: where, and what was there and is there now."""
+class Trial:
+    """A module, the tests that should notice its changes, and what else pytest is told.
 
-    line: int
-    before: str
-    after: str
-    source: str
+    Attributes:
+        seconds: of the tests that run a line, the fastest are tried until they usually take this.
+    """
 
-
-def mutants(source: str) -> Iterator[Mutant]:
-    """Return a module with one thing changed, again and again."""
-    tree = ast.parse(source)
-    unchanged = ast.unparse(tree)
-    for number, node in enumerate(ast.walk(tree)):
-        for change in _changes(node):
-            changed = copy.deepcopy(tree)
-            there = next(each for at, each in enumerate(ast.walk(changed)) if at == number)
-            change(there)
-            ast.fix_missing_locations(changed)
-            new = ast.unparse(changed)
-            yield Mutant(getattr(node, "lineno", 0), *_difference(unchanged, new), new)
+    module: Path
+    tests: list[str]
+    more: list[str]
+    seconds: float = float("inf")
 
 
-def _difference(one: str, other: str) -> tuple[str, str]:
-    """Return the first line that two texts do not share, of each."""
-    lines = zip(one.split("\n"), other.split("\n"), strict=False)
-    before, after = next(((a, b) for a, b in lines if a != b), ("", ""))
-    return before.strip(), after.strip()
+def chosen() -> dict[Path, Trial]:
+    """Return the trials of `mutants.toml`, by module."""
+    found = {}
+    for name, values in tomllib.loads(_CHOSEN.read_text()).items():
+        more = ["-k", values["only"]] if "only" in values else []
+        found[_ROOT / name] = Trial(_ROOT / name, values["tests"], more)
+    return found
 
 
-def _changes(node: ast.AST) -> list[Change]:
-    """Return what can be done to a node, each as a function that does it to a copy."""
-    return [*_other_meanings(node), *_without_a_statement(node)]
+class Copy:
+    """A package's sources, of which one module is changed again and again."""
 
+    def __init__(self, module: Path, folder: Path) -> None:
+        package = next(each for each in module.parents if each.name == "src")
+        self.path = folder / "src"
+        # With what is compiled: it counts for the copies, whose time stamps are the same.
+        shutil.copytree(package, self.path)
+        self.module = self.path / module.relative_to(package)
+        self._temporary = folder / "tmp"
 
-def _put(field: str, at: int, new: ast.AST) -> Change:
-    def change(node: Any) -> None:
-        getattr(node, field)[at] = new
-
-    return change
-
-
-def _remove(field: str, at: int) -> Change:
-    def change(node: Any) -> None:
-        del getattr(node, field)[at]
-
-    return change
-
-
-def _other_meanings(node: ast.AST) -> list[Change]:
-    match node:
-        case ast.Compare(ops=ops):
-            return [_put("ops", at, _SWAPPED[type(each)]()) for at, each in enumerate(ops)]
-        case ast.BoolOp(op=op, values=values):
-            other = ast.Or if isinstance(op, ast.And) else ast.And
-            without = [_remove("values", at) for at in range(len(values))]
-            return [lambda it: setattr(it, "op", other()), *without]
-        case ast.BinOp(op=op) if type(op) in _OPERATORS:
-            return [lambda it: setattr(it, "op", _OPERATORS[type(it.op)]())]
-        case ast.UnaryOp(op=ast.Not()):
-            return [lambda it: setattr(it, "operand", ast.UnaryOp(ast.Not(), it.operand))]
-        case ast.If() | ast.IfExp() | ast.While():
-            return [
-                lambda it: setattr(it, "test", ast.Constant(False)),
-                lambda it: setattr(it, "test", ast.Constant(True)),
-            ]
-        case ast.Constant(value=bool()):
-            return [lambda it: setattr(it, "value", not it.value)]
-        case ast.Constant(value=int()):
-            return [lambda it: setattr(it, "value", it.value + 1)]
-        case ast.Return(value=value) if value and ast.unparse(value) != "None":
-            return [lambda it: setattr(it, "value", ast.Constant(None))]
-        case ast.comprehension(ifs=ifs) if ifs:
-            return [_remove("ifs", at) for at in range(len(ifs))]
-        case ast.Call(func=ast.Attribute(attr="where"), args=args):
-            # A condition of a query: whose rows it is about, for example.
-            return [_remove("args", at) for at in range(len(args))]
-    return []
-
-
-def _without_a_statement(node: ast.AST) -> list[Change]:
-    return [
-        _put(block, at, ast.Pass())
-        for block in _BLOCKS
-        for at, each in enumerate(_statements(node, block))
-        if isinstance(each, ast.Expr | ast.Raise | ast.AugAssign)
-        and not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
-    ]
-
-
-def _statements(node: ast.AST, block: str) -> list[ast.stmt]:
-    """Return the statements of a block; of a lambda or a condition the body is no list."""
-    found = getattr(node, block, [])
-    return found if isinstance(found, list) else []
-
-
-def noticed(module: Path, mutant: Mutant, command: list[str]) -> bool:
-    """Return whether the tests fail with this change."""
-    package = next(each for each in module.parents if each.name == "src")
-    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-        changed = Path(folder) / "src"
-        shutil.copytree(package, changed, ignore=shutil.ignore_patterns("__pycache__"))
-        (changed / module.relative_to(package)).write_text(mutant.source)
-        environment = {**os.environ, "PYTHONPATH": str(changed), "PYTHONDONTWRITEBYTECODE": "1"}
+    def passes(
+        self, command: list[str], seconds: float, stopwatch: "_Stopwatch | None" = None
+    ) -> bool:
+        """Return whether tests pass with the module as it is now."""
+        self._temporary.mkdir(mode=0o711)
         try:
-            done = subprocess.run(
-                command, env=environment, capture_output=True, timeout=_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return True
-        return done.returncode != 0
+            return _passes(command, seconds, self.path, self._temporary, stopwatch)
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+@contextmanager
+def _copy_of(module: Path) -> Iterator[Copy]:
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        # Renderers of another user find a way to their sources.
+        Path(folder).chmod(0o711)
+        yield Copy(module, Path(folder))
+
+
+class _Stopwatch:
+    """Writes down how long each test takes, with what it prepares."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[report.nodeid] += int(1000 * report.duration)
+
+    def pytest_sessionfinish(self) -> None:
+        self._file.write_text(json.dumps(self._seconds))
+
+
+def _passes(
+    command: list[str], seconds: float, path: Path, temporary: Path, stopwatch: _Stopwatch | None
+) -> bool:
+    """Run pytest in a fork, which need not import anew what does not change."""
+    process = os.fork()
+    if process == 0:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        said = os.open(temporary.with_name(_SAID), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for descriptor in (1, 2):
+            os.dup2(said, descriptor)
+        os.environ |= {
+            "PYTHONPATH": str(path),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "TMPDIR": str(temporary),
+        }
+        sys.dont_write_bytecode = True
+        tempfile.tempdir = None
+        sys.path.insert(0, str(path))
+        os._exit(pytest.main(command, [stopwatch] if stopwatch else None))
+    try:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            ended, status = os.waitpid(process, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status) == 0
+            time.sleep(0.02)
+        return False
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(process, 0)
+
+
+def _preload(module: Path) -> None:
+    """Import what others have written and the package uses: forks have it then."""
+    package = next(each for each in module.parents if each.name == "src")
+    own = {each.name for each in _ROOT.glob("packages/*/src/*")}
+    for file in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            for name in filter(None, names):
+                root = name.partition(".")[0]
+                if root in own or root == "pytest" or root in sys.stdlib_module_names:
+                    continue
+                with suppress(ImportError):
+                    importlib.import_module(name)
+
+
+def _who_runs(
+    trial: Trial, changed: Copy, command: list[str], folder: Path
+) -> dict[int, dict[str, int]]:
+    """Return the tests that run each line, and how many milliseconds they take.
+
+    Lines that only an import runs are not there.
+    """
+    data, settings, times = folder / "coverage", folder / "coveragerc", folder / "times.json"
+    settings.write_text(f"[run]\ndata_file = {data}\ninclude = {changed.module}\n")
+    counted = ["--cov", f"--cov-config={settings}", "--cov-context=test", "--cov-report="]
+    if not changed.passes([*command, *counted, *trial.tests], 3600, _Stopwatch(times)):
+        said = (folder / _SAID).read_text(errors="replace")
+        sys.exit(f"{said}\n{trial.module.name}: the tests fail without any change.")
+    taken: dict[str, int] = json.loads(times.read_text())
+    found = coverage.CoverageData(str(data))
+    found.read()
+    by_line: dict[int, dict[str, int]] = {}
+    for line, contexts in found.contexts_by_lineno(str(changed.module)).items():
+        tests = {each.rpartition("|")[0] for each in contexts if each}
+        by_line[line] = {each: taken[each] for each in tests}
+    return by_line
+
+
+def run(trial: Trial, wanted: list[Mutant]) -> int:
+    """Print what survives; return how many."""
+    _preload(trial.module)
+    command = ["-n", "0", "-x", "-q", "-p", "no:cacheprovider", f"--rootdir={_ROOT}"]
+    command += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *trial.more]
+    with _copy_of(trial.module) as changed:
+        begin = time.monotonic()
+        runs = _who_runs(trial, changed, command, changed.path.parent)
+        seconds = time.monotonic() - begin
+        survivors = [
+            each for each in wanted if _survives(changed, each, trial, command, runs, seconds)
+        ]
+    print(f"{trial.module.name}: {len(wanted)} changes, {len(survivors)} not noticed.", flush=True)
+    return len(survivors)
+
+
+def _survives(
+    changed: Copy,
+    mutant: Mutant,
+    trial: Trial,
+    command: list[str],
+    runs: dict[int, dict[str, int]],
+    seconds: float,
+) -> bool:
+    """Return whether no test notices a change; ``seconds``: that all of them take."""
+    times: dict[str, int] = {}
+    for line in mutant.lines:
+        times |= runs.get(line, {})
+    # The fast ones first: the first that fails ends it.
+    tests = list[str]()
+    left = 1000 * trial.seconds
+    for test in sorted(times, key=times.__getitem__):
+        if not tests or times[test] <= left:
+            tests.append(test)
+            left -= times[test]
+    if tests:
+        seconds = sum(times[each] for each in tests) / 1000
+    changed.module.write_text(mutant.source)
+    if not changed.passes([*command, *(tests or trial.tests)], _LEAST_SECONDS + 3 * seconds):
+        return False
+    where = f"{trial.module.name}:{mutant.line}"
+    print(f"{where}: {mutant.before}  ->  {mutant.after}  ({len(tests)} tests)", flush=True)
+    return True
 
 
 def main() -> None:
     """Print what survives; the exit code is 1 if anything does."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("module", type=Path, help="what is changed")
-    parser.add_argument("tests", nargs="+", help="what should notice")
+    parser.add_argument("module", type=Path, nargs="?", help="what is changed; none: all known")
+    parser.add_argument("tests", nargs="*", help="what should notice, in place of what is known")
     parser.add_argument("--lines", default="", help="only these lines, such as 20-80")
-    own, _, more = " ".join(sys.argv[1:]).partition(" -- ")
-    options = parser.parse_args(own.split())
+    parser.add_argument("--every", type=int, default=1, help="only each such change: a sample")
+    parser.add_argument("--no-numbers", action="store_true", help="leave numbers as they are")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="only the fastest tests of each line"
+    )
+    own, more = sys.argv[1:], list[str]()
+    if "--" in own:
+        own, more = own[: own.index("--")], own[own.index("--") + 1 :]
+    options = parser.parse_args(own)
     first, _, last = options.lines.partition("-")
-    rest = sys.argv[sys.argv.index("--") + 1 :] if more else []
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider"]
-    command += [*options.tests, *rest]
-    module = options.module.resolve()
-    if noticed(module, Mutant(0, "", "", module.read_text()), command):
-        sys.exit("The tests fail without any change.")
-    survivors = count = 0
-    for mutant in mutants(module.read_text()):
-        if options.lines and not int(first) <= mutant.line <= int(last or first):
-            continue
-        count += 1
-        if not noticed(module, mutant, command):
-            survivors += 1
-            print(f"{module.name}:{mutant.line}: {mutant.before}  ->  {mutant.after}", flush=True)
-    print(f"{count} changes, {survivors} not noticed.")
-    sys.exit(survivors > 0)
+    lines = range(int(first), int(last or first) + 1) if first else range(10**6)
+    trials = chosen()
+    if options.module is not None:
+        module = options.module.resolve()
+        known = trials.get(module)
+        if not options.tests and known is None:
+            sys.exit(f"{_CHOSEN.name} knows no tests of {options.module}: name them.")
+        before = known.more if known is not None else []
+        tests = options.tests or (known.tests if known is not None else [])
+        trials = {module: Trial(module, tests, more or before)}
+
+    def wanted(module: Path) -> list[Mutant]:
+        every = mutants(module.read_text())
+        some = [
+            each
+            for each in every
+            if each.line in lines and not (each.number and options.no_numbers)
+        ]
+        return some[:: options.every]
+
+    quick = [replace(each, seconds=options.seconds) for each in trials.values()]
+    sys.exit(sum(run(each, wanted(each.module)) for each in quick) > 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

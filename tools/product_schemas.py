@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from farm.catalogue.definitions import ProductEntry
-from farm.products import Companion, Program
+from farm.products import Companion, OpenJobTemplate, Program
 from pydantic import BaseModel
 
 FOLDER = Path(__file__).parents[1] / "packages" / "farm" / "src" / "farm" / "products" / "schemas"
@@ -17,6 +17,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "product": ProductEntry,
     "program": Program,
     "operation": Companion,
+    "template": OpenJobTemplate,
 }
 
 

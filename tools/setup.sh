@@ -47,5 +47,8 @@ case ${1:-} in
     *) options=--no-dev ;;
 esac
 # Inexact: `make demo` after `make test` takes nothing away.
+# Compiled: what opens scenes and images may write no cache, and would compile all it imports for
+# each of them.
 # shellcheck disable=SC2086
-exec "$uv" sync --quiet --frozen --inexact --python "$python" $options
+"$uv" sync --quiet --frozen --inexact --compile-bytecode --python "$python" $options
+exec .venv/bin/python -m compileall -q packages/*/src

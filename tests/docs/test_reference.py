@@ -436,6 +436,7 @@ def test_every_message_is_on_its_page() -> None:
         ("Suspended by {who}.", "job", "user"),
         ("The disk of the render machine is full.", "task", ""),
         ("The farm is not running.", "start", ""),
+        ("Blender no longer has its old Internal engine.", "error", "invalid_request"),
     ],
 )
 def test_messages_stand_under_their_code(text: str, part: str, code: str) -> None:

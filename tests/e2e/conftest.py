@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -30,18 +30,44 @@ ROOT = Path(__file__).parent.parent.parent
 SAMPLE = ROOT / "examples" / "sample_project"
 EMAIL, PASSWORD = "ann@example.com", "correct horse"
 PATIENCE = 120.0
+"""Seconds in which nothing new is seen: then a wait has failed."""
+MOST_SECONDS = 900
+"""Of a test, however much is seen to move in it: this only ends one that hangs."""
+SEEN_SECONDS = 0.5
 
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
-    """Return the first true answer of ``look``: for processes that no event tells us about."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
+def until(look: Callable[[], T], what: str, seen: Callable[[], object] = lambda: None) -> T:
+    """Return the first true answer of ``look``: for processes that no event tells us about.
+
+    How long work takes says nothing about it on a machine that is busy. So the wait fails only
+    when nothing has moved for `PATIENCE` seconds, and says what was seen last.
+
+    Parameters:
+        what: is waited for, in words.
+        seen: what shows that work goes on, by being another than before.
+    """
+    last, moved = seen(), time.monotonic()
+    asked = moved
+    while not (found := look()):
+        now = time.monotonic()
+        if now - asked >= SEEN_SECONDS:
+            asked = now
+            if (news := seen()) != last:
+                last, moved = news, now
+            elif now - moved >= PATIENCE:
+                shown = json.dumps(last, indent=1, default=str)
+                raise AssertionError(f"{what}: nothing moved for {PATIENCE:.0f} s. Seen: {shown}")
         time.sleep(0.05)
-    raise AssertionError(f"not within {patience:.0f} s: {what}")
+    return found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test here the time that a busy machine needs for renders."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(MOST_SECONDS))
 
 
 def _strange_folder(folder: Path) -> Path:
@@ -59,8 +85,9 @@ def _strange_folder(folder: Path) -> Path:
 class Studio:
     """One artist's machine: a folder, an Envoy and what it starts."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, prefix: Sequence[str] = ()) -> None:
         self.folder = folder
+        self.prefix = prefix
         self.options = options
         self.data = folder / "data"
         self.results = folder / "my_results"
@@ -76,7 +103,8 @@ class Studio:
         """Start Envoy, after the end of one that was stopped; wait until its farm answers too."""
         if self.envoy is not None:
             self.envoy.wait(30)
-        command = [str(Path(sys.executable).with_name("envoy")), "up", "--port", str(self.port)]
+        envoy = str(Path(sys.executable).with_name("envoy"))
+        command = [*self.prefix, envoy, "up", "--port", str(self.port)]
         with (self.folder / "envoy.log").open("ab") as log:
             self.envoy = subprocess.Popen(
                 [*command, "--data-dir", str(self.data), *self.options],
@@ -84,7 +112,7 @@ class Studio:
                 stderr=subprocess.STDOUT,
                 cwd=_strange_folder(self.folder),
             )
-        until(self._answers, "Envoy and its farm answer")
+        self.until(self._answers, "Envoy and its farm answer")
 
     def _answers(self) -> bool:
         assert self.envoy is not None
@@ -123,7 +151,7 @@ class Studio:
 
     def kill(self, *words: str) -> None:
         """kill -9 of the first process with these words, once there is one."""
-        process = until(lambda: self.processes(*words), f"a process with {words}")[0]
+        process = self.until(lambda: self.processes(*words), f"a process with {words}")[0]
         os.kill(process.pid, signal.SIGKILL)
 
     # -- the artist --------------------------------------------------------------------------
@@ -180,7 +208,7 @@ class Studio:
     def get(self, path: str) -> Any:
         """Return what Envoy answers."""
         headers = {"Authorization": f"Bearer {self.token()}"} if "--strict" in self.options else {}
-        answer = httpx.get(self.url + path, headers=headers, timeout=10, trust_env=False)
+        answer = httpx.get(self.url + path, headers=headers, timeout=60, trust_env=False)
         return answer.raise_for_status().json()
 
     def token(self) -> str:
@@ -199,6 +227,36 @@ class Studio:
         jobs = self.activity().get("jobs", [])
         return dict(jobs[0]) if jobs else {}
 
+    def seen(self) -> dict[str, Any]:
+        """Return what shows that work goes on here, for `until`."""
+        # A strict Envoy writes its token when it starts.
+        with suppress(httpx.HTTPError, FileNotFoundError):
+            told = self.get("/envoy/activity")
+            return {"activity": told, "logs": self._logs(), "files": len(self.frames())}
+        return {"activity": "Envoy does not answer", "logs": self._logs()}
+
+    def _logs(self) -> dict[str, list[str]]:
+        """Return the last lines of what Envoy, its farm and the runners have written."""
+        files = [self.folder / "envoy.log", *self.data.glob("logs/*"), *self.data.glob("*/logs/*")]
+        lines = {}
+        for file in files:
+            with suppress(OSError):
+                text = file.read_text(encoding="utf-8", errors="replace")
+                lines[str(file.relative_to(self.folder))] = text.splitlines()[-3:]
+        return lines
+
+    def until(self, look: Callable[[], T], what: str) -> T:
+        """Return the first true answer of ``look``, while something moves here; see `until`."""
+        return until(look, what, self.seen)
+
+    def until_nothing_runs(self) -> None:
+        """Wait until the last process has ended."""
+        until(
+            lambda: not self.processes(),
+            "nothing is left running",
+            lambda: [each.pid for each in self.processes()],
+        )
+
     def frames(self) -> list[Path]:
         """Return the frames that have arrived, without temporary files."""
         if not self.results.is_dir():
@@ -207,19 +265,19 @@ class Studio:
 
     def wait_for_frames(self, count: int) -> None:
         """Wait until so many frames have arrived."""
-        until(lambda: len(self.frames()) >= count, f"{count} frames in the results folder")
+        self.until(lambda: len(self.frames()) >= count, f"{count} frames in the results folder")
 
     def wait_for_job(self, state: str) -> dict[str, Any]:
         """Wait until the job is in this state, and return it."""
-        return until(
-            lambda: self.job_now() if self.job_now().get("state") == state else {},
-            f"the job is {state}: {self.job_now()}",
+        return self.until(
+            lambda: job if (job := self.job_now()).get("state") == state else {},
+            f"the job is {state}",
         )
 
     def assert_complete(self, count: int) -> None:
         """Every frame is there once, decodes, and was charged once."""
         self.wait_for_job("completed")
-        until(lambda: self.activity()["downloads"]["files_done"] >= count, "all is downloaded")
+        self.until(lambda: self.activity()["downloads"]["files_done"] >= count, "all is downloaded")
         assert [path.name for path in self.frames()] == [
             f"frame_{number:04d}.png" for number in range(1, count + 1)
         ]
@@ -260,21 +318,22 @@ def idle_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     yield from a_studio(tmp_path_factory.mktemp("idle"))
 
 
-def a_studio(folder: Path, *options: str) -> Iterator[Studio]:
+def a_studio(folder: Path, *options: str, prefix: Sequence[str] = ()) -> Iterator[Studio]:
     """Yield a studio as the fixture `studio` does; for fixtures of a wider scope.
 
     Parameters:
         options: more of them, for ``envoy up``.
+        prefix: a command that executes the one that follows it.
     """
     if shutil.which("blender") is None and "FARM_BLENDER" not in os.environ:
         pytest.skip("no blender on PATH: real renders cannot be tested")
-    studio = Studio(folder, *options)
+    studio = Studio(folder, *options, prefix=prefix)
     studio.up()
     studio.add_user()
     try:
         yield studio
         studio.down()
-        until(lambda: not studio.processes(), "nothing is left running", 10)
+        studio.until_nothing_runs()
     finally:
         for process in studio.processes():
             with suppress(psutil.Error):

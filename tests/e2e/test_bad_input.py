@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import SAMPLE, Studio, until
+from .conftest import SAMPLE, Studio
 
 NO_CAMERA = """
 import bpy, sys
@@ -30,6 +30,7 @@ def test_a_missing_texture_fails_the_job_instead_of_rendering_magenta(studio: St
     project = studio.project(SAMPLE / "scene.blend", "sample_project")
     library = SAMPLE / "library"
     project.add_files(str(library), project.RemoteRoot + "/library")
+    project.gather_files = False
     project.add_jobs(studio.job(frames="1 3"))
     studio.client().submit_project(project)
     job = studio.wait_for_job("failed")
@@ -42,6 +43,7 @@ def test_a_missing_texture_fails_the_job_instead_of_rendering_magenta(studio: St
 
 def test_a_missing_library_is_named(studio: Studio) -> None:
     project = studio.project(SAMPLE / "scene.blend", "sample_project")
+    project.gather_files = False
     project.add_jobs(studio.job(frames="1 3"))
     studio.client().submit_project(project)
     assert "library/props.blend" in studio.wait_for_job("failed")["message"]
@@ -90,7 +92,7 @@ def test_a_full_disk_keeps_the_results_until_there_is_room(tiny_disk: Path, stud
     ballast.write_bytes(bytes(60_000))
     studio.submit("1 2")
     studio.wait_for_job("completed")
-    message = until(
+    message = studio.until(
         lambda: studio.activity()["downloads"]["message"], "Envoy says that the disk is full"
     )
     assert "full" in message.lower() or "space" in message.lower()

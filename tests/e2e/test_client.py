@@ -14,8 +14,8 @@ SCRIPT = Path(__file__).parent / "client_script.py"
 
 
 @pytest.fixture(scope="module")
-def pythons(request: pytest.FixtureRequest, worker_id: str) -> Pythons:
-    return Pythons(request.config.cache.mkdir(f"pythons-{worker_id}"))
+def pythons(request: pytest.FixtureRequest) -> Pythons:
+    return Pythons(request.config.cache.mkdir("pythons"))
 
 
 @pytest.fixture(scope="module")

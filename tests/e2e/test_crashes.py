@@ -6,7 +6,7 @@ import signal
 import pytest
 from waiting import until_dead
 
-from .conftest import Studio, until
+from .conftest import Studio
 
 FRAMES = 8
 
@@ -15,9 +15,9 @@ def moment(studio: Studio, when: str) -> None:
     """Wait for the moment: uploading, starting, in the middle, near the end."""
     match when:
         case "submitted":
-            until(studio.activity, "Envoy knows of the submission")
+            studio.until(studio.activity, "Envoy knows of the submission")
         case "started":
-            until(lambda: studio.processes("render.py"), "the renderer runs")
+            studio.until(lambda: studio.processes("render.py"), "the renderer runs")
         case "middle":
             studio.wait_for_frames(2)
         case "end":

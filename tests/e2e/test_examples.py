@@ -15,10 +15,7 @@ import OpenImageIO as oiio
 import pytest
 from gridmarkets import EnvoyClient
 
-from .conftest import EMAIL, PASSWORD, ROOT, Studio, a_studio, until
-
-# A script takes as long as its machine needs: this only ends one that hangs.
-pytestmark = pytest.mark.timeout(900)
+from .conftest import EMAIL, PASSWORD, ROOT, Studio, a_studio
 
 PROJECT = "sample_project"
 SCRIPTS = {
@@ -217,7 +214,7 @@ def submit_again(run: Run) -> None:
     run.jobs()
     # The newest submission is over; the one before it need not be.
     preview = run.results / "preview" / "frame_0001.jpg"
-    until(preview.exists, "the frame of the first submission")
+    run.studio.until(preview.exists, "the frame of the first submission")
     run.assert_frames("preview/frame_0001.jpg", "final/frame_0001.png", "final/frame_0002.png")
 
 

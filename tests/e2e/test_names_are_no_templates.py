@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gridmarkets import Project, WatchFile
 
-from .conftest import SAMPLE, Studio, until
+from .conftest import SAMPLE, Studio
 
 NAME = "a {parent} {0} %04d %s $HOME [x] ~ `id` {{Param.Frame}} é"
 
@@ -31,5 +31,5 @@ def test_a_job_of_such_names_is_rendered_and_delivered(studio: Studio) -> None:
         files = [each for each in results.rglob("*") if each.is_file()]
         return sorted(each.relative_to(results) for each in files) == wanted
 
-    until(delivered, "both frames have arrived under their names")
+    studio.until(delivered, "both frames have arrived under their names")
     assert studio.job_now()["name"] == NAME

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from other_users import OTHER, needs_others, python_of_everybody
 
-from .conftest import ROOT, Studio, a_studio, until
+from .conftest import ROOT, Studio, a_studio
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no modes")
 
@@ -106,7 +106,7 @@ def test_nobody_else_can_open_anything_while_a_job_runs_and_after(open_studio: S
     # The artist's results are as the artist's umask says.
     assert stat.S_IMODE(studio.results.stat().st_mode) == 0o777
     assert {stat.S_IMODE(frame.stat().st_mode) for frame in studio.frames()} == {0o666}
-    until(lambda: not studio.processes(), "nothing is left running", 10)
+    studio.until_nothing_runs()
 
 
 @pytest.mark.long

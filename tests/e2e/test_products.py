@@ -13,14 +13,12 @@ from typing import Any
 import OpenImageIO as oiio
 import pytest
 from gridmarkets import Job, Project, WatchFile
+from messages import says
 from stand_ins import install
 from stand_ins.scenes import write_scene
 from stand_ins_houdini import install as install_houdini
 
 from .conftest import Studio, a_studio
-
-# As long as the machine needs: this only ends what hangs.
-pytestmark = pytest.mark.timeout(900)
 
 PRODUCTS = ("nuke", "maya", "c4d", "vray")
 HIP = {
@@ -145,17 +143,44 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
     picture = oiio.ImageInput.open(str(studio.results / "hip.0001.png"))
     assert picture is not None
     assert (picture.spec().width, picture.spec().height) == (48, 36)
+    assert images_of(studio.results / "film.mp4") == 2
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on PATH")
+def test_a_film_of_what_was_rendered_the_day_before(studio_with_everything: Studio) -> None:
+    studio = studio_with_everything
+    folder = studio.folder / "show"
+    folder.mkdir()
+    write_scene(folder, "c4d")
+    client = studio.client()
+    monday = Project(str(folder), submission_name="monday")
+    monday.add_files(monday.LocalRoot, monday.RemoteRoot)
+    monday.add_jobs(job("c4d", "scene.c4d", output_prefix="c4d_", output_format="png"))
+    told = client.wait_for_project(client.submit_project(monday))
+    assert [each["state"] for each in told["jobs"]] == ["completed"], told
+
+    tuesday = Project(str(folder), submission_name="tuesday")
+    images = f"{monday.remote_output_folder}/c4d_####.png"
+    tuesday.add_jobs(Job("film", "ffmpeg", "", "transcode", images, output_prefix="film"))
+    tuesday.add_watch_files(WatchFile(f"{tuesday.remote_output_folder}/.+", str(studio.results)))
+    told = client.wait_for_project(client.submit_project(tuesday, skip_upload=True))
+    assert [each["state"] for each in told["jobs"]] == ["completed"], told
+    assert images_of(studio.results / "film.mp4") == 2
+
+
+def images_of(film: Path) -> int:
+    """Return how many images a film has."""
     counted = subprocess.run(
         [
             *("ffprobe", "-v", "error", "-count_frames", "-select_streams", "v"),
             *("-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"),
-            str(studio.results / "film.mp4"),
+            str(film),
         ],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert counted.stdout.strip().rstrip(",") == "2"
+    return int(counted.stdout.strip().rstrip(","))
 
 
 def test_no_job_replaces_a_file_of_another(studio_with_everything: Studio) -> None:
@@ -177,7 +202,8 @@ def test_no_job_replaces_a_file_of_another(studio_with_everything: Studio) -> No
     told = client.wait_for_project(client.submit_project(project))
     first, late = sorted(told["jobs"], key=lambda each: each["state"])
     assert (first["state"], late["state"]) == ("completed", "failed"), told
-    assert f"The job '{first['name']}' of this submission has already written 'a.000" in str(late)
+    assert says(late["message"], "file-written-by-another-job", first["name"])
+    assert "'a.000" in late["message"]
     widths = {oiio.ImageBuf(str(path)).spec().width for path in studio.frames()}
     assert widths == {{"scene": 32, "large": 64}[first["name"]]}
     assert [path.name for path in studio.frames()] == ["a.0001.png", "a.0002.png"]

@@ -22,6 +22,8 @@ MADE_WHILE_RUNNING = {
     "farm/src/farm/products/_drive.py": "of the templates, which are looked at below",
     "farm/src/farm/products/_reading.py": "of the templates, which are looked at below",
     "farm/src/farm/products/_parameters.py": "of the templates, which are looked at below",
+    "farm/src/farm/products/blender/scripts/farm_caches.py": "an escaped name, then four digits or"
+    " more and constants",
     "farm/src/farm/products/shared/drive.py": "of the templates, which are looked at below",
     "farm/src/farm/products/vray/scene.py": "a name that is escaped, between constants",
     "protocol/src/farm_protocol/patterns.py": "classes of one character, of what Python knows",

@@ -1,12 +1,15 @@
 """The client library, installed as its users do, for every Python that it promises to run on."""
 
+import json
 import os
 import subprocess
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 VERSIONS = ["2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
 CLIENT = Path(__file__).parents[2] / "packages" / "client"
@@ -20,20 +23,34 @@ _CONSTRAINTS = {
 }
 
 
+# Who installs takes away what another executes: all workers of a test run use what the first made.
+_TEST_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+
+
 class Pythons:
-    """Folders made by ``pip install -t``, one a version.
+    """Folders made by ``pip install -t``, one a version, once in a test run.
 
     Parameters:
-        cache: kept between test runs, so that `requests` is fetched once. Of this process alone:
-            one that installs takes away what another executes.
+        cache: kept between test runs, so that `requests` is fetched once.
     """
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
-        self.wheel = build_wheel(cache / "dist")
+        made = cache / "made.json"
+        with FileLock(cache / "lock"):
+            told = json.loads(made.read_text()) if made.exists() else {}
+            if told.get("run") != _TEST_RUN:
+                made.unlink(missing_ok=True)
+                told = {"run": _TEST_RUN, "failures": self._make()}
+                made.write_text(json.dumps(told))
+        self._failures: dict[str, str] = told["failures"]
+        (self.wheel,) = (cache / "dist").glob("*.whl")
+
+    def _make(self) -> dict[str, str]:
+        wheel = build_wheel(self._cache / "dist")
         with ThreadPoolExecutor(3) as pool:
-            failures = pool.map(self._install, VERSIONS)
-        self._failures = dict(zip(VERSIONS, failures, strict=True))
+            failures = pool.map(lambda version: self._install(version, wheel), VERSIONS)
+        return dict(zip(VERSIONS, failures, strict=True))
 
     def run(self, version: str, script: Path, *arguments: str) -> bytes:
         """Run a script under one Python and return what it printed; the test fails if it does.
@@ -60,7 +77,7 @@ class Pythons:
     def _folder(self, version: str) -> Path:
         return self._cache / f"python{version}"
 
-    def _install(self, version: str) -> str:
+    def _install(self, version: str, wheel: Path) -> str:
         """Return what went wrong, or ""."""
         python, folder = interpreter(version), self._folder(version)
         if python is None:
@@ -75,7 +92,7 @@ class Pythons:
             "--disable-pip-version-check",
             "--quiet",
         ]
-        command += ["--target", folder, "--upgrade", "-c", constraints, self.wheel]
+        command += ["--target", folder, "--upgrade", "-c", constraints, wheel]
         command += ["--no-deps"] * (folder / "requests").exists()
         done = subprocess.run(command, capture_output=True, text=True, timeout=150)
         return done.stderr[-500:] if done.returncode else ""

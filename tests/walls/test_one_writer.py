@@ -15,7 +15,7 @@ SOURCES = [each for each in sorted(FARM.rglob("*.py")) if "/versions/" not in ea
 WRITERS = {
     "frames": {"db/frame_states.py", "db/frame_runs.py"},
     "frame_runs": {"db/frame_runs.py"},
-    "jobs": {"db/job_rows.py", "db/job_warnings.py"},
+    "jobs": {"db/job_rows.py", "db/job_warnings.py", "db/new_jobs.py"},
 }
 """Tables, and the modules that may change their rows."""
 

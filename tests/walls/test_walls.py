@@ -14,6 +14,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 PLANTED = [
+    ("farm.scheduler.loop", "farm.engines.local"),
+    ("farm.submissions.create", "farm.stores.disk"),
+    ("farm.scheduler.plan", "subprocess"),
+    ("farm.confine.policy", "farm.errors"),
+    ("envoy.upload.transfer", "requests"),
     ("farm.db.jobs", "farm.runner.stage"),
     ("farm.db.claims", "farm.engines.local"),
     ("farm.db.engine.turns", "farm.db.tables"),
@@ -24,7 +29,14 @@ PLANTED = [
     ("farm.confine.account", "farm.runner.workplace"),
     ("farm.engines.local", "farm.stores.disk"),
     ("farm.engines.port", "farm.scheduler.plan"),
+    ("farm.engines.port", "farm.engines.local"),
     ("farm.stores.disk", "farm.db.files"),
+    ("farm.stores.port", "farm.stores.disk"),
+    ("farm.stores.wrappers", "farm.stores.disk"),
+    ("farm.config", "farm.db.tables"),
+    ("farm.api.app", "OpenImageIO"),
+    ("farm.jobs.budget", "asyncio"),
+    ("farm.scheduler.plan", "time"),
     ("farm.scenes.usages", "farm.submissions.checks"),
     ("farm.runner.loop", "farm.db.tables"),
     ("farm.runner.stage", "fastapi"),
@@ -48,11 +60,17 @@ PLANTED = [
     ("envoy.upload.scan", "envoy.watch.match"),
     ("envoy.watch.follow", "envoy.upload.scan"),
     ("envoy.upload.transfer", "httpx"),
+    ("envoy.upload.transfer", "envoy.farm.embedded"),
     ("envoy.journal.store", "envoy.farm.client"),
     ("envoy.process.threads", "envoy.journal"),
     ("gridmarkets.job", "farm_protocol"),
+    ("gridmarkets.job", "pydantic"),
+    ("gridmarkets.errors", "gridmarkets.project"),
     ("farm_protocol.paths", "farm.errors"),
+    ("farm_protocol.paths", "farm_protocol.jobs"),
+    ("farm_protocol.hashing", "farm_protocol.models"),
     ("http_gate.connections", "farm_protocol"),
+    ("http_gate.seldom", "http_gate.bodies"),
 ]
 
 

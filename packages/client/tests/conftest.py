@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
+from gridmarkets import EnvoyClient
 
 PRODUCTS = [
     {
@@ -151,7 +152,7 @@ def check_upload(body):
 def check_groups(groups):
     assert isinstance(groups, list)
     for group in groups:
-        assert set(group) == {"localRoot", "remoteRoot", "files", "named"}
+        assert set(group) == {"localRoot", "remoteRoot", "files", "named", "folders"}
         assert set(group["named"]) <= set(group["files"])
         assert group["remoteRoot"].startswith("/")
         assert group["files"] == sorted(set(group["files"]))
@@ -162,8 +163,9 @@ def check_groups(groups):
 
 def check_submission(body):
     required = {"project_request", "project_files", "watch_files"}
-    assert required <= set(body) <= required | {"skip_upload", "skipped_files"}
+    assert required <= set(body) <= required | {"skip_upload", "skipped_files", "gather_files"}
     assert body.get("skip_upload", True) is True
+    assert body.get("gather_files", True) in (True, False)
     check_groups(body["project_files"])
     for pattern, folder in body["watch_files"].items():
         assert isinstance(pattern, str)
@@ -222,3 +224,8 @@ def folder(tmp_path):
     (tmp_path / "sample project2").mkdir()
     (tmp_path / "sample project2" / "secret.txt").write_text("secret")
     return root
+
+
+@pytest.fixture
+def client(envoy):
+    return EnvoyClient(url=envoy.url)

@@ -83,6 +83,10 @@ def run(url, folder):
         EnvoyClient(url="http://localhost:1").authenticate("a", "b")
     except APIError as error:
         errors["down"] = str(error)
+    try:
+        EnvoyClient(url="http://local\0host").authenticate("a", "b")
+    except APIError as error:
+        errors["no url"] = str(error)
     assert issubclass(AuthenticationError, EnvoyError)
     return report
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 from every_python import VERSIONS, Pythons
+from messages import saying
 
 SCRIPT = Path(__file__).parent / "smoke_script.py"
 
 
 @pytest.fixture(scope="module")
-def pythons(request, worker_id):
-    return Pythons(request.config.cache.mkdir(f"pythons-{worker_id}"))
+def pythons(request):
+    return Pythons(request.config.cache.mkdir("pythons"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -38,9 +39,9 @@ def test_the_smoke_script(envoy, pythons, version):
             "watch": ["watch_files.pattern"],
             "400": ["InvalidRequestError", 400, "feld: nö"],
             "401": ["AuthenticationError", 401, "nö"],
-            "500": ["APIError", 500, "Envoy answered with status 500."],
-            "down": "Envoy is not running at http://localhost:1. "
-            "Start it with `envoy up`, then try again.",
+            "500": ["APIError", 500, saying("envoy-answered-with-status", 500)],
+            "down": saying("envoy-not-running-start-with", "http://localhost:1"),
+            "no url": saying("envoys-address-cannot-used", "http://local\0host"),
         },
     }
     assert set(envoy.shown) == {"Bearer a-token-of-a-strict-envoy"}

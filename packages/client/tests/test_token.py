@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from gridmarkets import APIError, EnvoyClient
+from messages import saying, says
 from other_users import OTHER, needs_others, stranger
 from platformdirs import user_data_path
 
@@ -95,7 +96,7 @@ def refused(envoy):
 def test_a_file_that_is_open_to_others_is_not_used_and_says_so(envoy, folder, mode):
     path = write(folder / "token", mode=mode)
     told = refused(envoy)
-    assert f"{path} was not used: other users may read it" in told
+    assert says(told, "token-file-not-used-remove", path, saying("other-users-may-read"))
     assert OF_FILE not in told
 
 
@@ -103,7 +104,8 @@ def test_a_file_that_is_open_to_others_is_not_used_and_says_so(envoy, folder, mo
 def test_a_file_of_another_user_is_not_used_and_says_so(envoy, folder):
     path = write(folder / "token")
     os.chown(path, OTHER, OTHER)
-    assert f"{path} was not used: it belongs to another user" in refused(envoy)
+    fault = saying("belongs-another-user")
+    assert says(refused(envoy), "token-file-not-used-remove", path, fault)
 
 
 @needs_modes
@@ -115,13 +117,13 @@ def test_a_link_is_not_followed(envoy, folder):
 @needs_modes
 def test_a_fifo_holds_nobody_up(envoy, folder):
     os.mkfifo(folder / "token", 0o600)
-    assert "it is not a regular file" in refused(envoy)
+    assert says(refused(envoy), "not-regular-file")
 
 
 @pytest.mark.parametrize("content", ["", "two words\n", "x" * 300, "to\nken", "n\u00f6"])
 def test_a_file_without_a_token_is_not_used_and_says_so(envoy, folder, content):
     write(folder / "token", content)
-    assert "it holds no token" in refused(envoy)
+    assert says(refused(envoy), "holds-no-token")
 
 
 def test_a_refusal_says_which_token_was_sent_and_not_the_token(envoy, folder, monkeypatch):
@@ -134,13 +136,13 @@ def test_a_refusal_says_which_token_was_sent_and_not_the_token(envoy, folder, mo
         assert wanted in str(caught.value)
         assert OF_FILE not in str(caught.value)
         assert OF_VARIABLE not in str(caught.value)
-    with pytest.raises(APIError, match="this client was given was sent"):
+    with pytest.raises(APIError, check=saying("token-client-given")):
         EnvoyClient(url=envoy.url, token=GIVEN).get_user_info()
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\r\nX-Evil: 1", "n\u00f6", 5, "x" * 201])
 def test_what_can_be_no_token_is_an_error_and_sends_nothing(envoy, folder, token):
-    with pytest.raises(APIError, match="given cannot be used"):
+    with pytest.raises(APIError, check=saying("cannot-used-token-one-line")):
         EnvoyClient(url=envoy.url, token=token).get_user_info()
     assert envoy.shown == []
 
@@ -165,6 +167,6 @@ def test_a_stranger_on_the_port_is_shown_nothing(folder, host):
     write(folder / "token")
     with stranger(host) as (port, came):
         for options in ({"token": GIVEN}, {}):
-            with pytest.raises(APIError, match="belongs to another user"):
+            with pytest.raises(APIError, check=saying("program-of-another-user", OTHER)):
                 EnvoyClient(url=f"http://localhost:{port}", **options).get_user_info()
     assert came == ["nobody came"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from envoy_studio import Studio
+from messages import saying
 
 
 @pytest.fixture
@@ -87,9 +88,10 @@ async def test_published_answers_have_their_names_in_their_order(studio: Studio)
         '"State":"Completed","BytesDone":5,"BytesTotal":5,"Speed":"0.00"}},"Speed":0,'
         '"Warnings":["From the check."]}'
     )
+    unknown = (await studio.http.get("/project-status/none")).json()["Message"]
+    assert unknown == saying("envoy-knows-no-such-project")
     assert await text("/project-status/none") == (
-        '{"Code":200,"State":"Unknown",'
-        '"Message":"This Envoy has not uploaded or submitted a project with this name.",'
+        f'{{"Code":200,"State":"Unknown","Message":"{unknown}",'
         '"BytesDone":0,"BytesTotal":0,"Details":{},"Speed":0,"Warnings":[]}'
     )
     # Without a time zone's letter or with it, as each has always been written.

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from blake3 import blake3
-from envoy_fake_farm import FakeFarm, Fault
+from envoy_fake_farm import FakeFarm
+from envoy_faults import Fault
 from envoy_start import Start
 from envoy_studio import Studio, until
 from farm_protocol.errors import ErrorCode
+from messages import says
+from short_servers import listening
 from starlette.responses import JSONResponse
 
 OUT = "demo/render_results/out"
@@ -26,9 +29,8 @@ class ObjectStore:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["ObjectStore"]:
-        server = await asyncio.start_server(self._answer, "127.0.0.1", 0)
-        async with server:
-            self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with listening(self._answer) as port:
+            self.url = f"http://127.0.0.1:{port}"
             yield self
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,7 +44,6 @@ class ObjectStore:
         self.heads.append(head)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         await writer.drain()
-        writer.close()
 
 
 @pytest.mark.parametrize("path", ["/bucket/blob?signature=x", "//{host}/bucket/blob"])
@@ -87,7 +88,7 @@ async def test_other_bytes_than_the_announced_never_appear(
         return downloads if downloads["files_failed"] == 1 and downloads["files_done"] else None
 
     downloads = await until(failed)
-    assert "bad.png cannot be downloaded" in downloads["message"]
+    assert says(downloads["message"], "cannot-downloaded", "bad.png")
     assert [path.name for path in studio.results.iterdir()] == ["good.png"]
 
 

@@ -19,6 +19,7 @@ from envoy.process.listening import listen
 from envoy.web.callers import Door
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
 from envoy_machine import Machine, output_of
+from messages import says
 from other_users import OTHER, PYTHON, envoy_command, needs_others, run_as_other
 
 pytestmark = needs_others
@@ -188,7 +189,7 @@ async def test_no_route_answers_another_user(machine: Machine, host: str) -> Non
             assert head.startswith("HTTP/1.1 403 Forbidden\r\n")
             told = json.loads(body)
             assert told["code"] == "forbidden"
-            assert f"you are user {OTHER}" in told["message"]
+            assert says(told["message"], "envoy-of-another-user", OTHER)
             assert str(machine.root) not in answer
         health = (await http.get("/envoy/health")).json()
         assert health["signed_in_as"] == ""

@@ -8,6 +8,7 @@ import pytest
 from envoy.errors import StartError
 from envoy_start import Start
 from envoy_studio import until
+from messages import saying, says
 
 OUT = "demo/render_results/out"
 NOT_UTF8 = "CAST(x'ff' AS TEXT)"
@@ -49,20 +50,27 @@ BAD = {
     "file": "INSERT INTO upload_files VALUES ('GOOD', '../x', char(0) || '/dev/zero', -1, char(0))",
     "file of bad": entry()
     + "; INSERT INTO upload_files VALUES ('bad', char(10), char(0), -1, char(0))",
+    "folder": "INSERT INTO upload_folders VALUES ('GOOD', '../x', char(0))",
+    "folder of bad": entry()
+    + "; INSERT INTO upload_folders VALUES ('bad', 'demo', char(0)), ('bad', 'demo/x', '/proc')",
     "watch": "INSERT INTO watches VALUES ('GOOD', '(((', char(0), char(0))",
     "evil watch": "INSERT INTO watches VALUES ('GOOD', '(?=(a+)+)+$', 'relative', '../x')",
     "watch of no text": f"INSERT INTO watches VALUES ('GOOD', {NOT_UTF8}, {NOT_UTF8}, {NOT_UTF8})",
     "job": "INSERT INTO jobs VALUES ('bad', 'GOOD', 7, '{')",
     "job of no text": f"INSERT INTO jobs VALUES ('bad', 'GOOD', 7, {NOT_UTF8})",
-    "download": "INSERT INTO downloads VALUES (900, 'GOOD', '/x', 'y', 'z', -1, 'dancing', '', 0)",
+    "download": "INSERT INTO downloads VALUES (900, 'GOOD', '/x', 'y', 'z', -1, 'dancing', '', 0,"
+    " '/x/y')",
     "pending": "INSERT INTO downloads VALUES (900, 'GOOD', char(0), '../y', '../z', -1, 'pending',"
-    " '', -1)",
+    " '', -1, char(0))",
     "large": "INSERT INTO downloads VALUES (900, 'GOOD', '/x', 'y', 'z', 9223372036854775807,"
-    " 'done', '', 0), (901, 'GOOD', '/x', 'yy', 'z', 9223372036854775807, 'failed', '', 0)",
+    " 'done', '', 0, ''), (901, 'GOOD', '/x', 'yy', 'z', 9223372036854775807, 'failed', '', 0, '')",
     "feed": "UPDATE feeds SET cursor = -5",
     "hash": "UPDATE hashes SET hash = 'no hash'",
 }
-TABLES = {"entries", "upload_files", "watches", "jobs", "downloads", "feeds", "hashes"}
+TABLES = {
+    *("entries", "upload_files", "upload_folders", "watches", "jobs", "downloads", "feeds"),
+    "hashes",
+}
 
 
 def test_every_table_is_among_them(tmp_path: Path) -> None:
@@ -119,7 +127,7 @@ async def test_what_was_left_out_is_named(start: Start, tmp_path: Path, column: 
     studio = await start()
     activity = (await studio.http.get("/envoy/activity")).json()
     (problem,) = activity["problems"]
-    assert problem.startswith("The submission 'bad' of Envoy's journal is damaged")
+    assert says(problem, "envoys-journal-damaged-left-out", "submission", "bad")
     assert [row["submission_id"] for row in activity["submissions"]] != ["bad"]
     assert json.dumps(activity)
 
@@ -142,7 +150,7 @@ async def test_a_journal_with_bad_pages_is_told_of_in_a_message(
     studio = await start()
     answer = await studio.http.get("/envoy/activity")
     assert answer.status_code == 500
-    assert "Restore it from a backup" in answer.json()["message"]
+    assert says(answer.json()["message"], "journal-cannot-be-used")
     # What does not need them goes on.
     assert (await studio.http.get("/projects")).status_code == 200
 
@@ -158,5 +166,5 @@ async def test_one_whose_tables_are_unreadable_is_refused_in_a_message(
     content = journal.read_bytes()
     assert b"CREATE TABLE entries" in content
     journal.write_bytes(content.replace(b"CREATE TABLE entries", b"CREATE\xffTABLE\xffentries"))
-    with pytest.raises(StartError, match="Restore it from a backup"):
+    with pytest.raises(StartError, check=saying("journal-cannot-be-used")):
         await start()

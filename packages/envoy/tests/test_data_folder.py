@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from envoy_fake_farm import FakeFarm
 from envoy_machine import Machine
+from messages import says
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no modes")
 
@@ -65,6 +66,6 @@ def test_folders_of_others_are_not_taken_for_ours(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert "'logs', which was not made by this program" in done.stderr
+    assert says(done.stderr, "socket-folder-not-ours", "logs")
     assert len(done.stderr.splitlines()) == 1
     assert modes_of(tmp_path) == before

@@ -1,11 +1,11 @@
 """Results come home: complete, once, and nowhere else."""
 
-import asyncio
 import errno
 import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +13,14 @@ import pytest
 from blake3 import blake3
 from envoy.journal import Download
 from envoy.watch.writing import PartFile
-from envoy_fake_farm import EMAIL, Fault
-from envoy_studio import Studio, settled, until
+from envoy_fake_farm import EMAIL
+from envoy_faults import Fault
+from envoy_studio import Studio, settled, until, waits_for
 from farm_protocol.jobs import JobState
+from messages import saying, says
 
 OUT = "demo/render_results/out"
+WANTED = f"/{OUT}/.+"
 
 
 async def test_results_land_within_a_moment(studio: Studio) -> None:
@@ -66,7 +69,16 @@ async def test_the_same_result_again_costs_nothing_and_a_newer_one_replaces(stud
         target = studio.results / "f.png"
         await until(partial(holds, target, data))
         await settled(studio, submission_id, files_done=1, files_total=1)
-    assert studio.farm.count("GET", "/v1/blobs/") == 2
+    # One of the same size and time is believed without being read.
+    status = target.stat()
+    target.write_bytes(b"owt")
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"two")
+    await settled(studio, submission_id, files_done=1, files_total=1)
+    studio.farm.output(submission_id, f"{OUT}/g.png", b"g")
+    await settled(studio, submission_id, files_done=2, files_total=2)
+    assert target.read_bytes() == b"owt"
+    assert studio.farm.count("GET", "/v1/blobs/") == 3
     target.unlink()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"two")
     await until(target.exists)
@@ -76,9 +88,32 @@ async def test_a_file_that_is_there_already_is_not_fetched(studio: Studio) -> No
     submission_id = await studio.submitted()
     studio.results.mkdir()
     (studio.results / "f.png").write_bytes(b"same")
+    # As if Envoy had been killed while it fetched it, and somebody else had brought it since.
+    (studio.results / ".f.png.1.part").write_bytes(b"sa")
     studio.farm.output(submission_id, f"{OUT}/f.png", b"same")
     await settled(studio, submission_id, files_done=1)
     assert studio.farm.count("GET", "/v1/blobs/") == 0
+    assert [path.name for path in studio.results.iterdir()] == ["f.png"]
+
+
+@pytest.mark.parametrize(
+    ("before", "data", "seconds"),
+    [(b"frame", b"other", 1), (b"frame", b"longer", 0), (b"", b"other", None)],
+)
+async def test_a_result_that_is_another_by_now_comes_again(
+    studio: Studio, before: bytes, data: bytes, seconds: int | None
+) -> None:
+    submission_id = await studio.submitted()
+    target = studio.results / "f.png"
+    studio.farm.output(submission_id, f"{OUT}/f.png", before)
+    await settled(studio, submission_id, files_done=1, files_total=1)
+    written = target.stat().st_mtime_ns
+    target.write_bytes(data)
+    # Of 1970 where Envoy has written none of this content, and so remembers no time.
+    stamp = 0 if seconds is None else written + seconds * 10**9
+    os.utime(target, ns=(stamp, stamp))
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"frame")
+    await until(partial(holds, target, b"frame"))
 
 
 async def test_a_later_submission_into_the_same_folder_wins(studio: Studio) -> None:
@@ -89,6 +124,64 @@ async def test_a_later_submission_into_the_same_folder_wins(studio: Studio) -> N
     await settled(studio, first, files_done=1)
     await settled(studio, second, files_done=1)
     assert (studio.results / "f.png").read_bytes() == b"second"
+
+
+async def test_late_results_of_an_older_submission_replace_nothing(studio: Studio) -> None:
+    first = await studio.submitted()
+    second = await studio.submitted()
+    studio.farm.output(first, f"{OUT}/a.png", b"first")
+    await settled(studio, first, files_done=1)
+    for name in ("a", "b"):
+        studio.farm.output(second, f"{OUT}/{name}.png", b"second")
+    await settled(studio, second, files_done=2)
+    # Of the older one these are again, late, and one that only it has.
+    for name in ("a", "b", "c"):
+        studio.farm.output(first, f"{OUT}/{name}.png", b"late")
+    await settled(studio, first, files_done=3, files_replaced=2)
+    found = {path.name: path.read_bytes() for path in studio.results.iterdir()}
+    assert found == {"a.png": b"second", "b.png": b"second", "c.png": b"late"}
+    told = "later-submission-writes-same-files"
+    warned = [" ".join((await studio.of(each))["warnings"]) for each in (first, second)]
+    assert says(warned[0], told, "a.png, b.png")
+    assert not says(warned[1], told)
+
+
+async def test_a_result_waits_for_its_turn_and_the_older_one_gives_way(studio: Studio) -> None:
+    first = await studio.submitted()
+    second = await studio.submitted()
+    studio.farm.faults.append(Fault("GET", "/v1/blobs/", "hold"))
+    studio.farm.output(first, f"{OUT}/a.png", b"first")
+    await until(studio.farm.held.is_set)
+    # It is being written while the newer one comes.
+    studio.farm.output(second, f"{OUT}/a.png", b"second")
+    await settled(studio, first, files_replaced=1)
+    studio.farm.released.set()
+    await settled(studio, second, files_done=1)
+    assert (studio.results / "a.png").read_bytes() == b"second"
+
+
+@pytest.mark.parametrize("other", ["OUT", "out.", "o\u0308ut"])
+async def test_names_that_are_one_folder_on_this_machine_count_as_one(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    monkeypatch.setattr("envoy.journal.places.FOLDS", True)
+    name = "\u00f6ut" if other.startswith("o\u0308") else "out"
+    folders = [str(studio.root / each) for each in (name, other)]
+    first, second = [await studio.submitted(watch_files={WANTED: each}) for each in folders]
+    studio.farm.output(second, f"{OUT}/a.png", b"second")
+    await settled(studio, second, files_done=1)
+    studio.farm.output(first, f"{OUT}/a.png", b"late")
+    await settled(studio, first, files_replaced=1)
+
+
+async def test_folders_that_lie_in_each_other_have_places_in_common(studio: Studio) -> None:
+    first = await studio.submitted(watch_files={WANTED: str(studio.results / "sub")})
+    second = await studio.submitted(watch_files={WANTED: str(studio.results)})
+    studio.farm.output(second, f"{OUT}/sub/a.png", b"second")
+    await settled(studio, second, files_done=1)
+    studio.farm.output(first, f"{OUT}/a.png", b"late")
+    await settled(studio, first, files_replaced=1)
+    assert (studio.results / "sub" / "a.png").read_bytes() == b"second"
 
 
 async def test_another_farm_behind_the_same_address_is_read_from_the_start(studio: Studio) -> None:
@@ -111,6 +204,7 @@ async def test_passing_trouble_only_delays(studio: Studio, kind: str) -> None:
     await settled(studio, submission_id, files_done=1)
     assert (studio.results / "f.png").read_bytes() == b"pixels"
     assert parts(studio.root) == []
+    assert held_open(studio.results) == []
 
 
 @pytest.mark.parametrize("kind", ["drop", "internal"])
@@ -126,7 +220,7 @@ async def test_a_result_that_the_farm_lost_is_said_so(studio: Studio) -> None:
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels", blob_hash="0" * 64)
     studio.farm.blobs.clear()
     downloads = await settled(studio, submission_id, files_failed=1)
-    assert downloads["message"] == "The farm no longer has f.png."
+    assert downloads["message"] == saying("farm-no-longer", "f.png")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +243,7 @@ async def test_a_malicious_farm_cannot_leave_the_folder(studio: Studio, path: st
     before = files(studio.root)
     studio.farm.output(submission_id, f"{OUT}/{path}", b"evil")
     downloads = await settled(studio, submission_id, files_failed=1)
-    assert "refused" in downloads["message"]
+    assert says(downloads["message"], "result-refused")
     studio.farm.output(submission_id, f"{OUT}/good.png", b"good")
     await settled(studio, submission_id, files_done=1)
     assert files(studio.root) - before == {studio.results / "good.png"}
@@ -221,7 +315,10 @@ async def test_a_full_disk_loses_nothing(studio: Studio, small_disk: Path) -> No
         studio.farm.output(submission_id, f"{OUT}/{name}", data)
 
     async def said() -> object:
-        return "is full" in (await studio.of(submission_id))["downloads"]["message"]
+        return says(
+            (await studio.of(submission_id))["downloads"]["message"],
+            "disk-full-make-room-downloads",
+        )
 
     await until(said)
     ballast.unlink()
@@ -253,7 +350,7 @@ async def test_a_full_disk_is_tried_by_one_download_at_a_time(
     await until(lambda: studio.farm.count("GET", "/v1/blobs/") > len(contents))
     tries = [Fault("GET", f"/v1/blobs/{blake3(data).hexdigest()}", "hold") for data in contents]
     studio.farm.faults = list(tries)
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     # One is being tried, for as long as we like. The other folder's results come meanwhile.
     for number in range(5):
         studio.farm.output(submission_id, f"{OUT}/good/{number}.png", b"good %d" % number)
@@ -264,12 +361,54 @@ async def test_a_full_disk_is_tried_by_one_download_at_a_time(
     await settled(studio, submission_id, files_done=8, files_failed=0, message="")
 
 
+async def test_a_full_disk_is_told_wherever_scripts_look(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = True
+
+    class FullDisk(PartFile):
+        def __init__(self, download: Download) -> None:
+            if full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            super().__init__(download)
+
+    older = await studio.submitted()
+    studio.farm.output(older, f"{OUT}/old.png", b"old")
+    await settled(studio, older, files_done=1)
+    monkeypatch.setattr("envoy.watch.download.PartFile", FullDisk)
+    newer = await studio.submitted()
+    studio.farm.change(f"{newer}-0", state=JobState.COMPLETED)
+    studio.farm.output(newer, f"{OUT}/new.png", b"new")
+    told = saying("disk-full-make-room-downloads", studio.results)
+    await waits_for(studio, told)
+    published = (await studio.http.get("/project-status/demo")).json()
+    assert (published["State"], says(published["Message"], told)) == ("Submitted", True)
+    progress = (await studio.http.get("/envoy/projects/demo/progress")).json()
+    assert (progress["state"], says(progress["message"], told)) == ("submitted", True)
+    assert says((await studio.of(newer))["downloads"]["message"], told)
+    # Nothing of the older one is left to come.
+    assert (await studio.of(older))["downloads"]["message"] == ""
+    full = False
+    await settled(studio, newer, files_done=1, message="")
+    published = (await studio.http.get("/project-status/demo")).json()
+    assert not says(published["Message"], told)
+
+
 def holds(path: Path, data: bytes) -> bool:
     return path.exists() and path.read_bytes() == data
 
 
 def files(root: Path, pattern: str = "**/*") -> set[Path]:
     return {path for path in root.glob(pattern) if path.is_file() and "envoy" not in path.parts}
+
+
+def held_open(folder: Path) -> list[str]:
+    """Return what this process holds open in a folder, and the folder, where the system tells."""
+    found = []
+    for each in Path("/proc/self/fd").glob("*"):
+        with suppress(FileNotFoundError):  # That of the list itself.
+            found.append(os.readlink(each))
+    return [path for path in found if path.startswith(str(folder))]
 
 
 def parts(root: Path) -> list[Path]:
@@ -311,7 +450,7 @@ async def test_a_second_sign_in_does_not_end_the_watching(studio: Studio) -> Non
     submission_id = await studio.submitted()
     studio.farm.faults = [Fault("GET", "/v1/changes", "hold")]
     studio.farm.output(submission_id, f"{OUT}/first.png", b"pixels")
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     studio.farm.keys[EMAIL] = "another key"
     await studio.sign_in()
     studio.farm.released.set()

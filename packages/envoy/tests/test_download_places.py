@@ -11,8 +11,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from envoy.watch.writing import PartFile
 from envoy_start import Start
 from envoy_studio import Studio, settled, until, waits_for
+from messages import saying, says
 
 OUT = "demo/render_results/out"
 FILES = 400
@@ -37,6 +39,37 @@ def meanwhile(work: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
+class Exchanges:
+    """Puts a link in the place of a folder, and the folder back, ``count`` times so far.
+
+    Whoever writes to the folder may make it anew while it is away. It then stays where it was moved
+    to, for the next one to move aside has a name of its own.
+    """
+
+    def __init__(self, folder: Path, outside: Path, rest_seconds: float = 0.0) -> None:
+        self.folder, self.outside, self.rest_seconds = folder, outside, rest_seconds
+        self.count = 0
+        self._names = itertools.count(1)
+
+    def once(self) -> None:
+        number = next(self._names)
+        aside, link = (self.folder.with_name(f"{name}{number}") for name in ("aside", "link"))
+        link.symlink_to(self.outside)
+        with suppress(OSError):
+            self.folder.rename(aside)
+        try:
+            link.rename(self.folder)
+        except OSError:
+            link.unlink()
+        else:
+            self.count += 1
+            time.sleep(self.rest_seconds)
+            self.folder.unlink()
+        with suppress(OSError):
+            aside.rename(self.folder)
+        time.sleep(self.rest_seconds)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="links need rights")
 async def test_folders_that_are_exchanged_for_links_lead_nothing_outside(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
@@ -47,30 +80,16 @@ async def test_folders_that_are_exchanged_for_links_lead_nothing_outside(
     outside = studio.root / "outside"
     outside.mkdir()
     (studio.results / "sub").mkdir(parents=True)
-    folder, aside, link = studio.results / "sub", studio.results / "aside", studio.results / "link"
-    exchanged = 0
+    exchanges = Exchanges(studio.results / "sub", outside)
 
-    def exchange() -> None:
-        nonlocal exchanged
-        with suppress(OSError):
-            folder.rename(aside)
-        with suppress(OSError):
-            link.symlink_to(outside)
-            link.rename(folder)
-            exchanged += 1
-        with suppress(OSError):
-            folder.unlink()
-        with suppress(OSError):
-            aside.rename(folder)
-
-    with meanwhile(exchange):
+    with meanwhile(exchanges.once):
         for number in range(FILES):
             studio.farm.output(submission_id, f"{OUT}/sub/{number}.png", b"frame %d" % number)
 
         async def attended() -> object:
             downloads = (await studio.of(submission_id))["downloads"]
             settled = downloads["files_done"] + downloads["files_failed"]
-            return settled >= FILES // 2 and exchanged > 10
+            return settled >= FILES // 2 and exchanges.count > 10
 
         await until(attended, LONG_SECONDS)
     assert list(outside.iterdir()) == []
@@ -121,7 +140,7 @@ async def test_a_link_in_the_place_of_the_download_folder_is_not_followed(
     exchanged.symlink_to(outside)
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     studio.farm.output(submission_id, f"{OUT}/sub/g.png", b"pixels")
-    await waits_for(studio, f"{exchanged} is now a symbolic link")
+    await waits_for(studio, saying("folder-became-link", exchanged))
     assert set(outside.rglob("*")) == before
     # It is no fault of the results: they come once the folder is there again.
     exchanged.unlink()
@@ -141,30 +160,15 @@ async def test_a_link_that_takes_the_place_of_the_download_folder_while_frames_c
     outside = studio.root / "outside"
     outside.mkdir()
     studio.results.mkdir()
-    aside, link = studio.root / "aside", studio.root / "link"
-    exchanged = 0
-
-    def exchange() -> None:
-        nonlocal exchanged
-        with suppress(OSError):
-            link.symlink_to(outside)
-            studio.results.rename(aside)
-            link.rename(studio.results)
-            exchanged += 1
-            time.sleep(0.005)  # Long enough for a few frames to be led there.
-        with suppress(OSError):
-            studio.results.unlink()
-        with suppress(OSError):
-            aside.rename(studio.results)
-            time.sleep(0.005)
-
+    # Long enough for a few frames to be led there.
+    exchanges = Exchanges(studio.results, outside, rest_seconds=0.005)
     files = itertools.count(1)
-    with meanwhile(exchange):
+    with meanwhile(exchanges.once):
 
         async def attended() -> object:
             studio.farm.output(submission_id, f"{OUT}/{next(files)}.png", b"pixels")
             done = (await studio.of(submission_id))["downloads"]["files_done"]
-            return done > FILES // 16 and exchanged > 10
+            return done > FILES // 16 and exchanges.count > 10
 
         await until(attended, LONG_SECONDS)
     assert list(outside.iterdir()) == []
@@ -212,6 +216,10 @@ async def test_downloads_of_an_older_envoy_go_on(studio: Studio, start: Start) -
         journal.execute("ALTER TABLE watches DROP COLUMN real_folder")
         for table in ("entries", "downloads"):
             journal.execute(f"ALTER TABLE {table} RENAME COLUMN message TO sentence")
+        journal.execute("DROP TABLE upload_folders")
+        journal.execute("ALTER TABLE hashes DROP COLUMN ctime_ns")
+        journal.execute("DROP INDEX downloads_by_place")
+        journal.execute("ALTER TABLE downloads DROP COLUMN place")
         journal.execute("UPDATE jobs SET body = replace(body, '\"message\":', '\"sentence\":')")
         journal.commit()
         journal.execute("PRAGMA user_version = 3")
@@ -245,7 +253,7 @@ async def test_a_link_to_a_neighbour_is_not_followed_either(studio: Studio) -> N
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/sub/f.png", b"pixels")
     downloads = await settled(studio, submission_id, files_failed=1)
-    assert "symbolic link 'sub'" in downloads["message"]
+    assert says(downloads["message"], "leads-through-symbolic-link", "sub")
     assert list((studio.results / "final").iterdir()) == []
 
 
@@ -294,7 +302,7 @@ async def test_a_folder_in_the_place_of_a_result_fails_it_alone(studio: Studio) 
     submission_id = await studio.submitted()
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     downloads = await settled(studio, submission_id, files_failed=1)
-    assert f"There is a folder in the place of {studio.results / 'f.png'}" in downloads["message"]
+    assert says(downloads["message"], "folder-in-place-of-file", studio.results / "f.png")
     studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
     await settled(studio, submission_id, files_done=1, files_failed=1)
 
@@ -310,7 +318,7 @@ async def test_a_result_beside_one_that_is_its_folder_fails_alone(
     studio.farm.output(submission_id, f"{OUT}/{second}", b"pixels")
     studio.farm.output(submission_id, f"{OUT}/c", b"pixels")
     downloads = await settled(studio, submission_id, files_done=2, files_failed=1)
-    assert "folder" in downloads["message"]
+    assert says(downloads["message"], "cannot-downloaded", second)
     assert not list(studio.results.rglob("*.part"))
 
 
@@ -326,7 +334,7 @@ async def test_a_link_in_a_project_is_no_folder_for_results(studio: Studio, name
     watches = {f"/{OUT}/.+": str(folder / "below")} if named else {}
     answer = await studio.http.post("/project-submit", json=studio.body(watch_files=watches))
     assert answer.status_code == 400
-    assert f"leads out of the project's folder, to {home}" in answer.json()["message"]
+    assert says(answer.json()["message"], "link-leads-out-of-project", home)
     # One that stays inside is fine, and so is a place that is named as what it is.
     folder.unlink()
     folder.symlink_to("elsewhere")
@@ -371,3 +379,24 @@ async def test_a_link_in_the_project_leads_no_watch_out_however_it_is_spelled(
     # Named itself it is its user's own wish.
     body["watch_files"] = {"/demo/render_results/out/.+": str(root / "home")}
     assert (await studio.http.post("/project-submit", json=body)).status_code == 201
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the folder of an open file stays where it is")
+async def test_a_download_folder_that_is_moved_just_before_a_file_is_finished(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = studio.root / "archive"
+
+    class Moved(PartFile):
+        def finish(self) -> int:
+            if not archive.exists():
+                studio.results.rename(archive)
+            return super().finish()
+
+    monkeypatch.setattr("envoy.watch.download.PartFile", Moved)
+    submission_id = await studio.submitted()
+    studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
+    await settled(studio, submission_id, files_done=1)
+    # It is where the watch wants it, and nothing of it is where that folder is now.
+    assert [path.name for path in studio.results.iterdir()] == ["f.png"]
+    assert list(archive.iterdir()) == []

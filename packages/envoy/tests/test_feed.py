@@ -1,15 +1,19 @@
 """Results that the farm no longer has, and news that come in pages."""
 
-import asyncio
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from envoy.journal import Journal, NewDownload
+from envoy.journal.downloads import Downloads
 from envoy.journal.submissions import new_entry
-from envoy_fake_farm import Fault
+from envoy_faults import Fault
 from envoy_studio import Studio, until
 from farm_protocol.jobs import JobState
+from messages import saying
 
 OUT = "demo/render_results/out"
 
@@ -46,7 +50,7 @@ async def test_a_waiting_download_of_a_lost_result_is_taken_back(studio: Studio)
     await until(lambda: (studio.results / "b.png").exists())
     assert not (studio.results / "a.png").exists()
     told = await downloads(studio, submission_id)
-    assert told["message"] == "The farm no longer has a.png."
+    assert told["message"] == saying("farm-no-longer", "a.png")
     results = (await studio.http.get("/envoy/projects/demo/results")).json()["results"]
     states = {each["name"].rpartition("/")[2]: each["state"] for each in results}
     assert states == {"a.png": "failed", "b.png": "downloaded", "c.png": "downloaded"}
@@ -59,7 +63,7 @@ async def test_what_is_here_stays_when_the_farm_loses_it(studio: Studio) -> None
     # On its way: the last bytes come after the news.
     studio.farm.faults = [Fault("GET", "/v1/blobs", "hold")]
     studio.farm.output(submission_id, f"{OUT}/b.png", b"b")
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     for name in ("a.png", "b.png"):
         studio.farm.lose(submission_id, f"{OUT}/{name}")
 
@@ -77,10 +81,31 @@ async def test_what_is_here_stays_when_the_farm_loses_it(studio: Studio) -> None
     assert (studio.results / "b.png").read_bytes() == b"b"
 
 
-async def test_nothing_is_completed_while_news_are_left(studio: Studio) -> None:
+async def test_nothing_is_completed_while_news_are_left(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither while the farm has them, nor while the journal does not."""
+    arrived, go_on = threading.Event(), threading.Event()
+    apply = Downloads.apply
+
+    def slowly(
+        journal: Downloads,
+        account: str,
+        farm: str,
+        farm_id: str,
+        cursor: int,
+        found: Sequence[NewDownload] = (),
+        *more: Any,
+    ) -> Any:
+        if found:
+            arrived.set()
+            assert go_on.wait(60)
+        return apply(journal, account, farm, farm_id, cursor, found, *more)
+
+    monkeypatch.setattr(Downloads, "apply", slowly)
     submission_id = await studio.submitted()
-    await until(lambda: studio.farm.wakers)
-    # Envoy's question is there. The one after it waits: what its page holds is not known yet.
+    await until(lambda: studio.farm.is_asked_for_news)
+    # Envoy waits for news. Its question after these is held: nobody knows then what that page has.
     studio.farm.page = 1
     studio.farm.faults = [Fault("GET", "/v1/changes", "hold")]
     account, submission = studio.farm.submissions[submission_id]
@@ -96,9 +121,12 @@ async def test_nothing_is_completed_while_news_are_left(studio: Studio) -> None:
         return (await progress())["jobs"][0]["state"] == "completed"
 
     await until(job_is_completed)
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     assert (await progress())["state"] == "submitted"
     studio.farm.released.set()
+    await until(arrived.is_set)
+    assert (await progress())["state"] == "submitted"
+    go_on.set()
 
     async def is_over() -> object:
         told = await progress()

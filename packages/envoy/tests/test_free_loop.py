@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from envoy.journal.database import Database
-from envoy_fake_farm import FakeFarm, Fault
+from envoy_fake_farm import FakeFarm
+from envoy_faults import Fault
 from envoy_start import Start
 from envoy_studio import until
 
@@ -83,7 +84,7 @@ async def test_what_was_interrupted_goes_on_beside_the_loop(
     await studio.submit()
     (listed,) = (await studio.http.get("/projects")).json()["projects"]
     assert listed["num_files"] == 1
-    await asyncio.to_thread(farm.held.wait, 60)
+    await until(farm.held.is_set)
     farm.released.set()
     await start.stop()
     await start(farm_url="http://127.0.0.1:9")

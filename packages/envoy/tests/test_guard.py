@@ -50,29 +50,46 @@ async def test_other_names_may_not(envoy: httpx.AsyncClient, host: str) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 @pytest.mark.parametrize(
     "origin",
-    ["null", "https://evil.example", "http://localhost", "https://127.0.0.1:{port}", "http://x"],
+    [
+        *("null", "https://evil.example", "http://localhost", "https://127.0.0.1:{port}"),
+        *("http://127.0.0.1:{port}", "http://localhost:{port}", ""),
+    ],
 )
-async def test_other_origins_may_not(envoy: httpx.AsyncClient, method: str, origin: str) -> None:
+async def test_no_page_may(envoy: httpx.AsyncClient, method: str, origin: str) -> None:
     headers = {"Origin": origin.format(port=port_of(envoy)), "Content-Type": "application/json"}
     answer = await envoy.request(method, "/envoy/health", headers=headers)
     assert answer.status_code == 403
     assert "access-control-allow-origin" not in answer.headers
 
 
-async def test_our_own_origin_may(envoy: httpx.AsyncClient) -> None:
-    headers = {"Origin": f"http://127.0.0.1:{port_of(envoy)}", "Sec-Fetch-Site": "same-origin"}
-    assert (await envoy.get("/envoy/health", headers=headers)).status_code == 200
+async def test_a_page_that_another_user_left_at_our_address_signs_nobody_in(
+    envoy: httpx.AsyncClient,
+) -> None:
+    # What a browser sends for a page that it loaded from this port before this Envoy started.
+    page = {"Origin": f"http://127.0.0.1:{port_of(envoy)}", "Sec-Fetch-Site": "same-origin"}
+    for headers in (page, *({name: value} for name, value in page.items())):
+        answer = await envoy.post("/auth", json={}, headers=headers)
+        assert answer.status_code == 403, headers
+        assert answer.json()["code"] == "forbidden"
+    assert (await envoy.post("/auth", json={})).status_code == 401  # A script is let in.
 
 
 @pytest.mark.parametrize(
     ("site", "status"),
-    [("cross-site", 403), ("same-site", 403), ("", 403), ("none", 200), ("same-origin", 200)],
+    [("cross-site", 403), ("same-site", 403), ("", 403), ("none", 200), ("same-origin", 403)],
 )
 async def test_the_site_that_a_browser_tells(
     envoy: httpx.AsyncClient, site: str, status: int
 ) -> None:
     answer = await envoy.get("/envoy/health", headers={"Sec-Fetch-Site": site})
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_an_address_bar_changes_nothing(envoy: httpx.AsyncClient, method: str) -> None:
+    headers = {"Sec-Fetch-Site": "none"}
+    answer = await envoy.request(method, "/envoy/stop", json={}, headers=headers)
+    assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])

@@ -11,10 +11,13 @@ import envoy.watch.follow
 import hostile_answers as answers
 import pytest
 from envoy.errors import FarmAnswerError
-from envoy_fake_farm import EMAIL, Fault
+from envoy_fake_farm import EMAIL
+from envoy_faults import Fault
 from envoy_start import Start
 from envoy_studio import Studio, settled, until, waits_for
 from hostile_answers import ALWAYS, LONG_SECONDS, OUT, page, row
+from messages import saying, says
+from short_servers import listening
 
 # What the answer is made of
 
@@ -37,7 +40,7 @@ async def test_a_packed_answer_is_not_unpacked(studio: Studio) -> None:
     bomb = answers.packed(b" " * 100_000_000)
     studio.farm.faults = [Fault("GET", "/v1/changes", bomb, ALWAYS)]
     submission_id = await studio.submitted()
-    await waits_for(studio, "is compressed")
+    await waits_for(studio, saying("farms-answer-compressed"))
     studio.farm.faults = []
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
     await settled(studio, submission_id, files_done=1)
@@ -70,7 +73,7 @@ async def test_an_endless_answer_to_a_question_is_an_error(
     else:
         answer = await studio.http.post("/auth", json={"Username": "a@b.c", "AccessKey": "x"})
     assert answer.status_code == 502
-    assert "larger than" in answer.json()["message"]
+    assert says(answer.json()["message"], "farms-answer-larger-than-bytes", path)
     assert endless.sent < 2**26
 
 
@@ -91,7 +94,7 @@ async def test_an_answer_in_very_many_small_parts_is_not_read(studio: Studio, pa
     if path == "/v1/me":
         answer = await studio.http.get("/user-info")
         assert answer.status_code == 502
-        assert "too many small parts" in answer.json()["message"]
+        assert says(answer.json()["message"], "farms-answer-comes-too-many")
     else:
         submission_id = await studio.submitted()
         studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
@@ -106,7 +109,6 @@ async def test_others_have_a_turn_while_an_answer_is_read() -> None:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         writer.write(head + b"1\r\n \r\n" * 9_000 + b'10\r\n{"projects": []}\r\n0\r\n\r\n')
         await writer.drain()
-        writer.close()
 
     turns = 0
 
@@ -116,13 +118,12 @@ async def test_others_have_a_turn_while_an_answer_is_read() -> None:
             await asyncio.sleep(0)
             turns += 1
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(answer) as port:
         farm = envoy.farm.client.FarmClient(f"http://127.0.0.1:{port}")
         farm.act_for(EMAIL, "key")
         answer_of = asyncio.create_task(farm.projects())
         others = asyncio.create_task(take_turns())
-        assert (await answer_of).projects == []
+        assert await answer_of == []
         others.cancel()
         await farm.close()
     assert turns >= 90
@@ -141,6 +142,9 @@ GARBAGE = {
     "other types": b'{"email": {}, "projects": 1, "files": {}, "outputs": "x", "credits_available":'
     b' NaN, "jobs": 7, "text": [], "cursor": -1e999, "frames": [[]], "more": "maybe"}',
 }
+
+
+NOT_UNDERSTOOD = ("farms-answer-to-has-faults", "farms-answer-too-many-values")
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
@@ -168,7 +172,8 @@ async def test_an_answer_that_makes_no_sense_is_one_error_of_the_known_shape(
             assert answer.status_code == 200
             continue
         assert answer.status_code == 502, (path, answer.text)
-        assert "is not understood" in answer.json()["message"], path
+        message = answer.json()["message"]
+        assert any(says(message, each) for each in NOT_UNDERSTOOD), path
     for path, body in (
         ("/auth", {"Username": EMAIL, "AccessKey": "x"}),
         (f"/envoy/jobs/{job}/stop", {}),
@@ -189,7 +194,7 @@ async def test_a_list_of_next_to_nothing_is_not_read(studio: Studio, row: bytes)
     studio.farm.faults = [Fault("GET", "/v1/projects/", answers.raw(many), ALWAYS)]
     answer = await studio.http.get("/project/demo/Files")
     assert answer.status_code == 502
-    assert "too many values" in answer.json()["message"]
+    assert says(answer.json()["message"], "farms-answer-too-many-values")
 
 
 @pytest.mark.parametrize("row", [b"[" * 100 + b"]" * 100, b'{"a":' * 50 + b"1" + b"}" * 50])
@@ -201,12 +206,12 @@ async def test_nor_are_lists_in_lists(studio: Studio, row: bytes, page: str) -> 
     studio.farm.faults = [Fault("GET", page, answers.raw(many), ALWAYS)]
     if page == "/v1/changes":
         studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
-        await waits_for(studio, "too many values")
+        await waits_for(studio, saying("farms-answer-too-many-values"))
         return
     url = {"/v1/projects/": "/project/demo/Files", "/v1/jobs/": "/envoy/jobs/1/log"}[page]
     answer = await studio.http.get(url)
     assert answer.status_code == 502
-    assert "too many values" in answer.json()["message"]
+    assert says(answer.json()["message"], "farms-answer-too-many-values")
 
 
 async def test_a_log_may_be_full_of_brackets(studio: Studio) -> None:
@@ -226,7 +231,7 @@ async def test_a_log_that_does_not_get_on_is_an_error(studio: Studio, cursor: in
     studio.farm.faults = [Fault("GET", "/v1/jobs/", same, ALWAYS)]
     answer = await studio.http.get("/envoy/jobs/1/log?after=5")
     assert answer.status_code == 502
-    assert "again and again" in answer.json()["message"]
+    assert says(answer.json()["message"], "log-does-not-advance")
 
 
 async def test_a_list_of_wrong_rows_is_one_fault(studio: Studio) -> None:
@@ -234,7 +239,7 @@ async def test_a_list_of_wrong_rows_is_one_fault(studio: Studio) -> None:
     studio.farm.faults = [Fault("GET", "/v1/projects/", answers.raw(wrong), ALWAYS)]
     answer = await studio.http.get("/project/demo/Files")
     assert answer.status_code == 502
-    assert "(1 faults)" in answer.json()["message"]
+    assert says(answer.json()["message"], "farms-answer-to-has-faults", 1)
 
 
 async def test_a_page_of_the_feed_has_so_many_rows_at_most(studio: Studio) -> None:
@@ -267,7 +272,7 @@ async def test_a_redirect_is_not_success_and_not_followed(studio: Studio, status
     ]
     studio.write("scene.blend")
     submission_id = await studio.submit()
-    await waits_for(studio, f"answered {status} instead")
+    await waits_for(studio, saying("farm-answered-instead-doing-what", status))
     await studio.until_state(submission_id, "submitted")
     assert len(studio.farm.blobs) == 1
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")
@@ -296,7 +301,7 @@ async def test_a_ticket_that_leads_nowhere_fails_its_submission_with_a_message(
         Fault("POST", "/v1/blobs/missing", answers.told(_tickets(studio, url)), 1)
     ]
     row = await studio.until_state(await studio.submit(), "failed")
-    assert "an invalid address for a file" in row["message"]
+    assert says(row["message"], "farm-gave-invalid-address-file")
 
 
 def _tickets(studio: Studio, url: str) -> dict[str, list[dict[str, str]]]:
@@ -398,10 +403,8 @@ async def test_what_is_no_status_of_http_is_not_handed_on(status: int) -> None:
         head = f"HTTP/1.1 {status} Odd\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         await writer.drain()
-        writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with listening(answer) as port:
         farm = envoy.farm.client.FarmClient(f"http://127.0.0.1:{port}")
         farm.act_for(EMAIL, "key")
         with pytest.raises(FarmAnswerError) as refused:

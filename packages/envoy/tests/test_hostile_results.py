@@ -4,10 +4,11 @@ import time
 
 import hostile_answers as answers
 import pytest
-from envoy_fake_farm import Fault
+from envoy_faults import Fault
 from envoy_studio import Studio, settled, until, waits_for
 from farm_protocol.backoff import BackOff
 from hostile_answers import ALWAYS, OUT, page, row
+from messages import saying, says
 
 # What the rows say
 
@@ -40,7 +41,7 @@ async def test_a_bad_row_is_one_failed_download_and_the_others_come(
     await until(lambda: told.calls)
     studio.farm.output(submission_id, f"{OUT}/good.png", b"pixels")
     downloads = await settled(studio, submission_id, files_done=2, files_failed=1)
-    assert "A result was refused: the farm gave an invalid" in downloads["message"]
+    assert says(downloads["message"], "result-refused-farm-gave-invalid")
     assert f"{OUT}/bad.png" in downloads["message"]
 
 
@@ -59,7 +60,7 @@ async def test_a_cursor_that_stands_still_is_not_asked_without_pause(studio: Stu
     same = answers.told(page(row(submission_id, "other/f.png"), cursor=1, more=True))
     studio.farm.faults = [Fault("GET", "/v1/changes", same, ALWAYS)]
     studio.farm.output(submission_id, f"{OUT}/g.png", b"pixels")
-    await waits_for(studio, "keeps sending the same changes")
+    await waits_for(studio, saying("farm-keeps-sending-same-changes"))
     calls, began = same.calls, time.monotonic()
     await until(lambda: same.calls > calls + 1)
     assert time.monotonic() - began > 1
@@ -89,9 +90,9 @@ async def test_bytes_that_are_not_those_announced_fail_one_result(
     await settled(studio, submission_id, files_done=1)
     if kind in ("endless", "short"):
         downloads = await settled(studio, submission_id, files_failed=1)
-        assert "bad.png cannot be downloaded" in downloads["message"]
+        assert says(downloads["message"], "cannot-downloaded", "bad.png")
     else:
-        await waits_for(studio, "bad.png cannot be downloaded yet")
+        await waits_for(studio, saying("not-downloaded-yet", "bad.png"))
     assert [path.name for path in studio.results.iterdir()] == ["good.png"]
 
 
@@ -106,7 +107,7 @@ async def test_results_that_drip_do_not_hold_up_the_others(hurried: None, studio
     for number in range(20):
         studio.farm.output(submission_id, f"{OUT}/good/{number}.png", b"%d" % number)
     await settled(studio, submission_id, files_done=20)
-    await waits_for(studio, "cannot be downloaded yet")
+    await waits_for(studio, saying("not-downloaded-yet"))
     studio.farm.faults = []
     # Nothing was given up: the others would come as well, were they what they should be.
     await settled(studio, submission_id, files_done=20, files_failed=8)

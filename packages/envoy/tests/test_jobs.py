@@ -1,12 +1,13 @@
 """Progress, jobs, results and actions: what the client offers beyond the published contract."""
 
-import asyncio
 from typing import Any
 
-from envoy_fake_farm import EMAIL, Fault
+from envoy_fake_farm import EMAIL
+from envoy_faults import Fault
 from envoy_studio import Studio, until
 from farm_protocol.frames import Flag, Frame
 from farm_protocol.jobs import JobReason, JobState
+from messages import says
 
 
 async def get(studio: Studio, what: str, name: str = "demo") -> dict[str, Any]:
@@ -38,7 +39,7 @@ async def test_progress_from_the_upload_to_the_last_file(studio: Studio) -> None
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     studio.write("scene.blend", b"x" * 100)
     submission_id = await studio.submit()
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     progress = await get(studio, "progress")
     assert (progress["state"], progress["bytes_done"], progress["bytes_total"]) == (
         "uploading",
@@ -67,7 +68,7 @@ async def test_progress_from_the_upload_to_the_last_file(studio: Studio) -> None
         0,
         1,
     )
-    assert "download" in progress["message"]
+    assert says(progress["message"], "last-results-being-downloaded")
     studio.farm.released.set()
     progress = await reached(studio, "completed")
     assert (progress["files_done"], progress["frames_done"]) == (1, 1)
@@ -181,9 +182,9 @@ async def test_actions_that_cannot_be(studio: Studio) -> None:
     studio.farm.faults = [Fault("PUT", "/v1/blobs", "hold")]
     studio.write("scene.blend", b"x")
     submission_id = await studio.submit()
-    answer = await studio.http.post("/envoy/jobs/1/stop", json={})
+    answer = await studio.http.post("/envoy/jobs/1/suspend", json={})
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
-    assert "uploading" in answer.json()["message"]
+    assert says(answer.json()["message"], "job-not-farm-yet-still", "uploading")
     studio.farm.released.set()
     await studio.until_state(submission_id, "submitted")
     studio.farm.change(f"{submission_id}-0", state=JobState.COMPLETED)

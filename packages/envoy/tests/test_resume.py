@@ -9,7 +9,8 @@ from pathlib import Path
 from signal import Signals
 
 import pytest
-from envoy_fake_farm import EMAIL, Fault
+from envoy_fake_farm import EMAIL
+from envoy_faults import Fault
 from envoy_machine import Machine
 from envoy_studio import Studio, until
 from farm_protocol.changes import Output
@@ -36,7 +37,7 @@ async def test_killed_while_uploading(machine: Machine, method: str, path: str) 
             Fault(method, path, "lose answer" if path == "/v1/submissions" else "hold"),
         ]
         answer = await studio.http.post("/project-submit", json=body)
-        await asyncio.to_thread(farm.held.wait, 10)
+        await until(farm.held.is_set)
         submission_id = answer.json()["submission_id"]
     await machine.end()
     farm.released.set()
@@ -58,7 +59,7 @@ async def test_killed_while_downloading(machine: Machine) -> None:
         farm.faults = [Fault("GET", "/v1/blobs/", "hold", 3)]
         for number in range(10):
             farm.output(submission_id, f"{OUT}/{number}.png", b"%d" % number)
-        await asyncio.to_thread(farm.held.wait, 10)
+        await until(farm.held.is_set)
     await machine.end()
     # As if it had been killed in the middle of a write: a rest of the first pending row.
     (studio.results / ".0.png.2.part").write_bytes(b"half")
@@ -96,6 +97,7 @@ async def test_killed_again_and_again(machine: Machine) -> None:
         assert list(studio.results.glob(".*")) == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_clean_stop(machine: Machine, number: Signals) -> None:
     began = asyncio.get_running_loop().time()
@@ -118,7 +120,7 @@ async def test_a_disk_that_was_full_for_a_moment_holds_up_nothing_for_good(
         farm.faults = [Fault("POST", "/v1/submissions/check", "pass")]
         farm.faults.append(Fault("PUT" if "projects" in path else "POST", path, "hold"))
         ids = [await studio.submit()]
-        await asyncio.to_thread(farm.held.wait, 10)
+        await until(farm.held.is_set)
         ids.append(await studio.submit())
         pid = machine.process.pid
         no_limit = resource.prlimit(pid, resource.RLIMIT_FSIZE)

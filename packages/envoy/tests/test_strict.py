@@ -17,6 +17,7 @@ import pytest
 from envoy.process.token_file import Token
 from envoy.web.guard import Guard
 from envoy_fake_farm import FakeFarm
+from messages import saying, says
 from other_users import OTHER, PYTHON, needs_others
 from starlette.types import Message, Receive, Scope, Send
 
@@ -221,6 +222,7 @@ async def test_websockets_pass_the_same_guard(
 
 
 @needs_modes
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("was_there", [False, True])
 def test_the_token_is_private_whatever_the_umask_and_stays_the_same(
     strict: Strict, was_there: bool
@@ -255,6 +257,7 @@ def test_the_token_is_private_whatever_the_umask_and_stays_the_same(
 
 
 @needs_modes
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("kind", ["open", "empty", "link", "fifo", "folder", "another user's"])
 def test_a_token_file_that_is_none_keeps_envoy_from_starting(
     strict: Strict, tmp_path: Path, kind: str
@@ -291,7 +294,7 @@ def test_a_token_file_that_is_none_keeps_envoy_from_starting(
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert f"The token file {path} cannot be used" in done.stderr
+    assert says(done.stderr, "token-file-cannot-used-remove", path)
 
 
 def test_status_and_stop_read_the_file(strict: Strict) -> None:
@@ -303,14 +306,15 @@ def test_status_and_stop_read_the_file(strict: Strict) -> None:
             assert "--data-dir" in nowhere.stderr
             assert strict.token not in nowhere.stderr
         by_variable = strict.command("status", ENVOY_DATA_DIR=str(strict.data))
-        assert by_variable.stdout == "Nothing has been submitted yet.\n"
+        assert by_variable.stdout == saying("nothing-submitted-yet")
         named = strict.command("status", "--json", "--data-dir", str(strict.data))
         assert json.loads(named.stdout)["submissions"] == []
         again = strict.command("up", "--data-dir", str(strict.data.parent / "b"))
         assert again.returncode == 1
-        assert "strict Envoy already runs" in again.stderr
+        assert says(again.stderr, "strict-envoy-already-runs-http")
         stopped = strict.command("stop", "--data-dir", str(strict.data))
-        assert (stopped.returncode, stopped.stdout) == (0, "Envoy has stopped.\n")
+        assert stopped.returncode == 0
+        assert stopped.stdout == saying("envoy-stopped")
 
 
 LISTEN_ONCE = """
@@ -323,6 +327,7 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
 
 
 @needs_others
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("command", ["status", "stop"])
 def test_a_stranger_on_the_port_of_an_envoy_that_is_down_is_not_shown_the_token(
     strict: Strict, command: str
@@ -344,7 +349,7 @@ def test_a_stranger_on_the_port_of_an_envoy_that_is_down_is_not_shown_the_token(
         listener.terminate()
         caught = listener.communicate(timeout=60)[0]
     assert done.returncode == 1
-    assert "belongs to another user" in done.stderr
+    assert says(done.stderr, "port-of-another-user")
     assert caught == ""
 
 
@@ -354,5 +359,5 @@ def test_status_does_not_use_a_file_that_others_can_read(strict: Strict) -> None
         strict.token_path.chmod(0o644)
         done = strict.command("status", "--data-dir", str(strict.data))
     assert done.returncode == 1
-    assert "other users may read it" in done.stderr
+    assert says(done.stderr, "other-users-may-read-mode")
     assert strict.token not in done.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from envoy.errors import TokenFileError
 from envoy.process import token_file
+from messages import saying
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no modes")
 
@@ -58,7 +59,7 @@ def test_what_is_a_token(tmp_path: Path, content: bytes) -> None:
 def test_what_is_none(tmp_path: Path, content: bytes) -> None:
     path = written(tmp_path / "token", content)
     for use in (token_file.read, token_file.kept):
-        with pytest.raises(TokenFileError, match="holds no token"):
+        with pytest.raises(TokenFileError, check=saying("holds-no-token")):
             use(path)
     assert path.read_bytes() == content
 
@@ -86,7 +87,7 @@ def test_what_is_no_file_of_the_user(tmp_path: Path) -> None:
     os.close(fifo)
     if os.geteuid() == 0:
         os.chown(real, 12345, 12345)
-        with pytest.raises(TokenFileError, match="another user"):
+        with pytest.raises(TokenFileError, check=saying("belongs-another-user")):
             token_file.read(real)
 
 
@@ -98,5 +99,5 @@ def test_the_file_is_closed(tmp_path: Path) -> None:
 
 
 def test_where_none_can_be_written(tmp_path: Path) -> None:
-    with pytest.raises(TokenFileError, match="cannot be written"):
+    with pytest.raises(TokenFileError, check=saying("token-file-cannot-written")):
         token_file.kept(tmp_path / "missing" / "token")

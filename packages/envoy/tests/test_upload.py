@@ -1,20 +1,22 @@
 """Files reach the farm, whatever happens on the way."""
 
-import asyncio
 import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import envoy.upload.hash_cache
 import envoy.upload.transfer
 import pytest
 from blake3 import blake3
-from envoy_fake_farm import EMAIL, PASSWORD, Fault
+from envoy_fake_farm import EMAIL, PASSWORD
+from envoy_faults import Fault
 from envoy_start import Start
 from envoy_studio import Studio, until
 from farm_protocol.hashing import hash_open
+from messages import says
 
 LARGE = 12_345
 """Bytes of a file that stands for a large one, where a test says so."""
@@ -41,6 +43,57 @@ async def test_more_files_than_one_batch_holds(studio: Studio) -> None:
     assert studio.farm.count("POST", "/v1/blobs/missing") == 2
 
 
+@pytest.mark.parametrize(
+    ("sizes", "most_files", "most_bytes", "batches"),
+    [
+        ([1, 1, 1, 1, 1], 2, 1000, 3),
+        ([1, 1, 1, 1], 2, 1000, 2),
+        ([4, 6, 9, 1, 5], 1000, 10, 3),
+        ([10, 10], 1000, 10, 2),
+        ([11, 1], 1000, 10, 2),
+    ],
+)
+async def test_a_batch_ends_with_the_file_that_fills_it(
+    studio: Studio,
+    monkeypatch: pytest.MonkeyPatch,
+    sizes: list[int],
+    most_files: int,
+    most_bytes: int,
+    batches: int,
+) -> None:
+    monkeypatch.setattr("envoy.upload.transfer.BATCH_FILES", most_files)
+    monkeypatch.setattr("envoy.upload.transfer.BATCH_BYTES", most_bytes)
+    files = [*(f"f{number}.png" for number in range(len(sizes) - 1)), "scene.blend"]
+    for number, (name, size) in enumerate(zip(files, sizes, strict=True)):
+        studio.write(name, bytes([number]) * size)
+    await studio.until_state(await studio.submit(files), "submitted")
+    assert studio.farm.count("POST", "/v1/blobs/missing") == batches
+
+
+async def test_an_upload_of_nothing_is_done(studio: Studio) -> None:
+    nothing = studio.body()["project_files"] | {"files": []}
+    answer = await studio.http.post("/upload", json={"upload": [nothing]})
+    assert answer.status_code == 200, answer.text
+
+    async def done() -> object:
+        return (await studio.http.get("/project-status/demo")).json()["State"] == "Completed"
+
+    await until(done)
+
+
+async def test_a_file_that_does_not_hold_still_is_given_up(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envoy.upload.transfer.MOST_CHANGES", 2)
+    path = studio.write("scene.blend")
+    studio.farm.faults = [Fault("PUT", "/v1/blobs/", "hash_mismatch", 10**9)]
+    row = await studio.until_state(await studio.submit(), "failed")
+    assert str(path) in row["message"]
+    assert studio.farm.count("PUT", "/v1/blobs/") == 3
+    studio.farm.faults = [Fault("PUT", "/v1/blobs/", "hash_mismatch", 2)]
+    await studio.submitted()
+
+
 async def test_a_file_that_was_just_written_is_read_each_time(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,25 +109,98 @@ async def test_a_file_that_was_just_written_is_read_each_time(
         assert sent == blake3(content).hexdigest()
 
 
-async def test_a_file_that_has_settled_is_read_once(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = []
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The files that were read, of which none has to settle."""
+    found: list[int] = []
 
     def noted(file: BinaryIO, *args: Any) -> tuple[str, int]:
-        read.append(file.fileno())
+        found.append(file.fileno())
         return hash_open(file, *args)
 
     monkeypatch.setattr("envoy.upload.hash_cache.hash_open", noted)
+    monkeypatch.setattr("envoy.upload.hash_cache.SETTLED_SECONDS", -1.0)
+    return found
+
+
+async def test_a_file_that_has_settled_is_read_once(studio: Studio, read: list[int]) -> None:
     path = studio.write("scene.blend")
-    yesterday = time.time_ns() - 24 * 3600 * 10**9
-    os.utime(path, ns=(yesterday, yesterday))
     for _ in range(2):
         await studio.until_state(await studio.submit(), "submitted")
     assert len(read) == 1
     path.write_bytes(b"other")
     await studio.until_state(await studio.submit(), "submitted")
     assert len(read) == 2
+
+
+def rewritten(path: Path) -> None:
+    path.write_bytes(b"other")
+
+
+def replaced(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(b"other")
+    other.rename(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="does not tell when a file was changed")
+@pytest.mark.parametrize("change", [rewritten, replaced])
+async def test_other_bytes_of_the_same_size_and_time_are_sent(
+    studio: Studio, read: list[int], change: Callable[[Path], None]
+) -> None:
+    yesterday = time.time_ns() - 24 * 3600 * 10**9
+    path = studio.write("scene.blend", b"first")
+    os.utime(path, ns=(yesterday, yesterday))
+    await studio.until_state(await studio.submit(), "submitted")
+    # As a tool does that sets fixed times, or keeps those of a file that it copies.
+    change(path)
+    os.utime(path, ns=(yesterday, yesterday))
+    await studio.until_state(await studio.submit(), "submitted")
+    sent = studio.farm.manifests[EMAIL, "demo"]["demo/scene.blend"].hash
+    assert sent == blake3(b"other").hexdigest()
+    assert len(read) == 2
+
+
+async def test_whoever_is_in_doubt_has_all_files_read_again(start: Start, read: list[int]) -> None:
+    studio = await start()
+    await studio.sign_in()
+    studio.write("scene.blend")
+    for rehash, times in ((False, 1), (True, 2), (False, 2)):
+        await start.stop()
+        studio = await start(rehash=rehash)
+        await studio.until_state(await studio.submit(), "submitted")
+        assert len(read) == times
+
+
+async def test_what_has_not_settled_is_read_again_though_nothing_of_it_has_changed(
+    studio: Studio, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envoy.upload.hash_cache.SETTLED_SECONDS", 3600.0)
+    studio.write("scene.blend")
+    for _ in range(2):
+        await studio.until_state(await studio.submit(), "submitted")
+    assert len(read) == 2
+
+
+async def test_what_changes_while_it_is_read_is_not_remembered_as_it_was(
+    studio: Studio, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = studio.write("scene.blend", b"first")
+
+    def disturbed(file: BinaryIO, *args: Any) -> tuple[str, int]:
+        read.append(file.fileno())
+        found = hash_open(file, *args)
+        if len(read) == 2:
+            path.write_bytes(b"other")
+        return found
+
+    monkeypatch.setattr("envoy.upload.hash_cache.hash_open", disturbed)
+    for _ in range(3):
+        await studio.until_state(await studio.submit(), "submitted")
+        if len(read) == 1:
+            path.touch()  # The farm has these bytes, and they are read again.
+    sent = studio.farm.manifests[EMAIL, "demo"]["demo/scene.blend"].hash
+    assert sent == blake3(b"other").hexdigest()
 
 
 async def test_empty_and_large_files(studio: Studio) -> None:
@@ -131,7 +257,7 @@ async def test_progress_is_told_while_it_happens(studio: Studio) -> None:
     studio.write("scene.blend", b"x" * 1000)
     studio.farm.faults = [Fault("PUT", "/v1/blobs/", "hold")]
     submission_id = await studio.submit()
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     status = (await studio.http.get("/project-status/demo")).json()
     assert (status["Code"], status["State"]) == (200, "Uploading")
     assert status["Message"] == "File uploads in progress."
@@ -144,11 +270,39 @@ async def test_progress_is_told_while_it_happens(studio: Studio) -> None:
     await studio.until_state(submission_id, "submitted")
 
 
+async def test_a_file_is_complete_as_soon_as_the_farm_has_it(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("envoy.upload.transfer.BATCH_FILES", 1)
+    await studio.submitted()
+    studio.write("a.png", b"first")
+    studio.write("b.png", (studio.project / "scene.blend").read_bytes())  # It has that.
+    studio.write("scene.blend", b"second")
+    studio.farm.faults = [
+        Fault("POST", "/v1/blobs/missing", "pass", 3),
+        Fault("POST", "/v1/blobs/missing", "hold"),
+        Fault("PUT", "/v1/blobs/", "pass"),
+        Fault("PUT", "/v1/blobs/", "hash_mismatch"),
+    ]
+    submission_id = await studio.submit(["a.png", "b.png", "scene.blend"])
+    await until(studio.farm.held.is_set)
+    # The last is asked for anew, since its bytes were others.
+    files = (await studio.http.get("/project-status/demo")).json()["Details"]
+    states = {name: each["State"] for name, each in files.items()}
+    assert states == {
+        "/demo/a.png": "Completed",
+        "/demo/b.png": "Completed",
+        "/demo/scene.blend": "Uploading",
+    }
+    studio.farm.released.set()
+    await studio.until_state(submission_id, "submitted")
+
+
 async def test_a_file_that_changes_while_it_is_sent_is_read_again(studio: Studio) -> None:
     path = studio.write("scene.blend", b"before")
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     submission_id = await studio.submit()
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     path.write_bytes(b"after!")
     studio.farm.released.set()
     await studio.until_state(submission_id, "submitted")
@@ -164,7 +318,7 @@ async def test_a_file_that_changes_its_size_while_it_is_sent_is_read_again(
     twin = studio.write("a_twin.blend", b"before")
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     submission_id = await studio.submit(project_files=_all(studio))
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     path.write_bytes(data)
     studio.farm.released.set()
     row = await studio.until_state(submission_id, "submitted")
@@ -178,7 +332,7 @@ async def test_a_vanished_file_fails_its_submission_alone_and_is_named(studio: S
     path = studio.write("scene.blend", b"going")
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     doomed = await studio.submit()
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     path.unlink()
     studio.farm.released.set()
     row = await studio.until_state(doomed, "failed")
@@ -202,12 +356,12 @@ async def test_a_lost_access_key_holds_everything_until_the_next_sign_in(studio:
     studio.write("scene.blend")
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     submission_id = await studio.submit()
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     studio.farm.keys[EMAIL] = "another key"
     studio.farm.released.set()
 
     async def said() -> object:
-        return (await studio.activity())["waiting_for"].startswith("Sign in again")
+        return says((await studio.activity())["waiting_for"], "sign-again")
 
     await until(said)
     assert (await studio.of(submission_id))["state"] == "uploading"
@@ -220,13 +374,13 @@ async def test_another_account_does_not_get_this_ones_work(studio: Studio) -> No
     studio.write("scene.blend")
     studio.farm.faults = [Fault("POST", "/v1/blobs/missing", "hold")]
     submission_id = await studio.submit()
-    await asyncio.to_thread(studio.farm.held.wait, 10)
+    await until(studio.farm.held.is_set)
     other = {"Username": "other@example.com", "AccessKey": "other"}
     assert (await studio.http.post("/auth", json=other)).status_code == 200
     studio.farm.released.set()
 
     async def said() -> object:
-        return f"Sign in as {EMAIL}" in (await studio.activity())["waiting_for"]
+        return says((await studio.activity())["waiting_for"], "sign-continue-uploads", EMAIL)
 
     await until(said)
     assert {account for account, _ in studio.farm.blobs} <= {EMAIL}

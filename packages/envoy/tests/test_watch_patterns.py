@@ -7,7 +7,8 @@ import pytest
 from envoy.watch import match
 from envoy_machine import Machine
 from envoy_studio import Studio, until
-from farm_protocol.patterns import Pattern
+from farm_protocol.patterns import Construct, Pattern
+from messages import saying, says
 
 OUT = "demo/render_results/out"
 EVIL = r"([\w]+/?)+\.exr"
@@ -34,7 +35,7 @@ async def test_what_cannot_be_matched_is_refused_by_field(studio: Studio) -> Non
     )
     assert answer.status_code == 400
     (message,) = answer.json()["errors"][f"watch_files[{pattern}]"]
-    assert "a look-behind" in message
+    assert says(message, "pattern-uses-which-not-supported", Construct.LOOK_BEHIND)
 
 
 async def test_a_submission_has_so_many_watches(studio: Studio) -> None:
@@ -42,7 +43,8 @@ async def test_a_submission_has_so_many_watches(studio: Studio) -> None:
     watches = {f"/demo/{n}/.+": str(studio.results) for n in range(1001)}
     answer = await studio.http.post("/project-submit", json=studio.body(watch_files=watches))
     assert answer.status_code == 400
-    assert "at most 1000 watches" in answer.json()["errors"]["watch_files"][0]
+    message = answer.json()["errors"]["watch_files"][0]
+    assert says(message, "submission-most-watches-not", 1000, 1001)
 
 
 async def test_each_pattern_of_a_thousand_is_compiled_once(
@@ -69,7 +71,7 @@ async def test_patterns_that_are_large_together_are_refused(studio: Studio) -> N
     watches = {rf"/demo/{n}(?:\w{{30}}|\d)*": str(studio.results) for n in range(100)}
     answer = await studio.http.post("/project-submit", json=studio.body(watch_files=watches))
     assert answer.status_code == 400
-    assert "patterns of the watches are too large" in answer.json()["errors"]["watch_files"][0]
+    assert says(answer.json()["errors"]["watch_files"][0], "patterns-too-large-in-all")
 
 
 async def test_a_watch_of_an_older_journal_is_left_out_with_a_message(machine: Machine) -> None:
@@ -88,8 +90,8 @@ async def test_a_watch_of_an_older_journal_is_left_out_with_a_message(machine: M
     async with machine.studio() as studio:
         await until((studio.results / "a.png").exists)
         warning = (await studio.of(submission))["warnings"][-1]
-        assert "the watch '/demo/(?=a).+'" in warning
-        assert "a look-ahead" in warning
+        unsupported = saying("pattern-uses-which-not-supported", Construct.LOOK_AHEAD)
+        assert says(warning, "nothing-downloaded-watch", "/demo/(?=a).+", unsupported)
         status = (await studio.http.get("/project-status/demo")).json()
         assert warning in status["Warnings"]
     assert not (machine.root / "never").exists()

@@ -14,11 +14,13 @@ import envoy.upload.scan
 import envoy.upload.transfer
 import farm_protocol.inside
 import pytest
-from envoy_fake_farm import EMAIL, FakeFarm, Fault
+from envoy_fake_farm import EMAIL, FakeFarm
+from envoy_faults import Fault
 from envoy_start import Start
 from envoy_studio import Studio, until
 from farm_protocol.errors import ErrorCode
 from farm_protocol.hashing import hash_open
+from messages import saying, says
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="has no such files")
 LONG_SECONDS = 60.0
@@ -92,11 +94,13 @@ async def test_links_inside_are_followed_and_those_outside_not(studio: Studio) -
     assert sent(studio) == taken
     assert b"secret" not in studio.farm.blobs.values()
     told = await warnings(studio)
-    assert f"{studio.project / 'secret'} leads to {secret(studio)}" in told
+    outside = "file-outside-project-skipped"
+    assert says(told, outside, studio.project / "secret", secret(studio))
+    assert says(told, outside, studio.project / "secrets", secret(studio).parent)
     assert f"add_files('{secret(studio).parent}', ...)" in told
-    assert f"{studio.project / 'secrets'} leads to" in told
-    assert "tex/up was skipped: it points back to a folder above it" in told
-    assert f"it leads to {studio.project / 'circle'}, which cannot be read (" in told
+    assert says(told, "link-skipped-points-back-folder", "tex/up")
+    unreadable = saying("which-cannot-read", studio.project / "circle")
+    assert says(told, "link-skipped-leads", studio.project / "circle", unreadable)
 
 
 async def test_a_folder_that_is_added_by_itself_is_inside(studio: Studio) -> None:
@@ -121,18 +125,17 @@ async def test_a_link_outside_that_is_named_is_refused_with_what_to_do(
     answer = await studio.http.post("/project-submit", json=studio.body(["scene.blend", name]))
     assert answer.status_code == 400
     (message,) = answer.json()["errors"]["project_files.files"]
-    assert f"leads to {secret(studio)}, which is outside the project" in message
-    assert "Add its folder" in message
+    assert says(message, "file-outside-project-skipped", secret(studio), secret(studio).parent)
     # Found by the client in a folder, it is skipped like others.
     files = whole(studio) | {"files": ["scene.blend", name], "named": ["scene.blend"]}
     await studio.submitted(project_files=files)
     assert sent(studio) == {"demo/scene.blend"}
-    assert "outside the project" in await warnings(studio)
+    assert says(await warnings(studio), "file-outside-project-skipped")
 
 
 async def test_what_the_client_has_skipped_is_in_the_status(studio: Studio) -> None:
-    await studio.submitted(skipped_files=["/p/x points outside the project folder and is ignored."])
-    assert "/p/x points outside" in await warnings(studio)
+    await studio.submitted(skipped_files=["/p/x was left alone."])
+    assert "/p/x was left alone." in await warnings(studio)
 
 
 OF_THE_SYSTEM = ["/dev", "/proc", "/sys", "/dev/fd", "/proc/self/fd"]
@@ -146,7 +149,8 @@ async def test_folders_of_the_system_are_no_project(studio: Studio, folder: str)
     answer = await studio.http.post("/project-submit", json=studio.body(project_files=groups))
     assert answer.status_code == 400
     there = folder in FOLDERS
-    assert ("cannot be a project" if there else "does not exist") in answer.json()["message"]
+    name = "cannot-project-holds-no-ordinary" if there else "folder-does-not-exist"
+    assert says(answer.json()["message"], name, folder)
 
 
 def chain(folder: Path, links: int, before: str = "") -> Path:
@@ -167,7 +171,7 @@ async def test_a_long_chain_of_links_is_not_followed(studio: Studio, before: str
     body["project_files"] = [whole(studio)]
     answer = await studio.http.post("/project-submit", json=body)
     assert answer.status_code == 201, answer.text
-    assert f"The link {first} was skipped" in await warnings(studio)
+    assert says(await warnings(studio), "link-skipped-leads", first)
     for folder in (first / "out", studio.project / ("n" * 300)):
         body["watch_files"] = {"/demo/.+": str(folder)}
         answer = await studio.http.post("/project-submit", json=body)
@@ -189,8 +193,10 @@ async def test_folders_that_link_each_other_end(
             (studio.project / str(number) / f"to {other}").symlink_to(f"../{other}")
     await studio.submitted(project_files=whole(studio))
     assert 10 <= len(sent(studio)) < 200
-    assert "folders are reached through links" in await warnings(studio) or "others" in (
-        await warnings(studio)
+    told = await warnings(studio)
+    assert any(
+        says(told, each)
+        for each in ("link-skipped-more-than-folders", "others-skipped-well-envoys-log")
     )
 
 
@@ -199,7 +205,7 @@ async def test_a_deep_folder_is_no_fault_of_envoy(studio: Studio) -> None:
     deep = studio.project.joinpath(*["d"] * 260)
     deep.mkdir(parents=True)
     await studio.submitted(project_files=whole(studio))
-    assert "250 folders deep" in await warnings(studio)
+    assert says(await warnings(studio), "skipped-folders-deep", 250)
 
 
 # Between the look and the sending
@@ -372,7 +378,7 @@ async def test_a_disk_that_never_answers_fails_its_submission_in_the_end(
     body = body_of(studio, "bad", "stuck")
     answer = (await studio.http.post("/project-submit", json=body)).json()
     row = await studio.until_state(answer["submission_id"], "failed")
-    assert f"{studio.root / 'bad' / 'stuck'} has not answered" in row["message"]
+    assert says(row["message"], "disk-file-not-answered-s", studio.root / "bad" / "stuck")
 
 
 async def test_stopping_does_not_wait_for_a_disk(
@@ -407,7 +413,7 @@ async def test_a_download_folder_that_does_not_answer_holds_up_itself_alone(
     for number in range(12):
         studio.farm.output(second, f"{out}/{number}", b"pixels")
     await until(lambda: free.exists() and len(list(free.glob("[0-9]*"))) == 12, LONG_SECONDS)
-    assert f"The disk of {stuck} does not answer." in (await studio.activity())["waiting_for"]
+    assert says((await studio.activity())["waiting_for"], "disk-does-not-answer", stuck)
     works.set()
     await until(lambda: stuck.exists() and len(list(stuck.glob("[0-9]*"))) == 12, LONG_SECONDS)
 
@@ -423,7 +429,8 @@ async def test_what_is_skipped_may_have_a_name_of_any_bytes(studio: Studio) -> N
     os.mkfifo(os.fsencode(studio.project) + b"/pipe\xff")
     submission_id = await studio.submitted(project_files=whole(studio))
     assert sent(studio) == {"demo/scene.blend"}
-    assert "pipe\\udcff was skipped" in (await studio.of(submission_id))["warnings"][0]
+    warning = (await studio.of(submission_id))["warnings"][0]
+    assert says(warning, "file-skipped", f"{studio.project}/pipe\\udcff")
     answer = await studio.http.post("/upload", json={"upload": [whole(studio)]})
     assert answer.status_code == 200
 

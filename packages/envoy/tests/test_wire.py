@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from envoy_fake_farm import EMAIL, PASSWORD, Refusal
+from envoy_fake_farm import EMAIL, PASSWORD
+from envoy_faults import Refusal
 from envoy_start import Start
 from envoy_studio import Studio
 from farm_protocol.errors import ErrorCode
 from farm_protocol.jobs import BudgetAction
+from messages import says
 
 
 async def test_wrong_password_answers_401_with_a_text_body(start: Start) -> None:
@@ -269,7 +271,7 @@ async def test_an_unreachable_farm_is_said_so(start: Start) -> None:
     answer = await studio.http.get("/products")
     assert answer.status_code == 503
     assert answer.json()["retry"] is True
-    assert "does not answer" in answer.json()["message"]
+    assert says(answer.json()["message"], "farm-does-not-answer-reason")
 
 
 async def test_health_and_unknown_routes(studio: Studio) -> None:

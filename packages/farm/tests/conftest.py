@@ -1,6 +1,7 @@
 """Databases for tests: each test that asks for one runs on SQLite and on PostgreSQL."""
 
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,24 @@ from farm.db.engine.database import Database
 from farm.db.opening import open_database
 
 from tools.temporary_postgres import NoPostgresError, TemporaryPostgres
+
+_ON_ONE = ("cli", "farm_api")
+_DATABASES = ("sqlite", "postgres")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave one database of each test of the farm's API and commands to `make test-long`.
+
+    Its name decides which, so that together they use both.
+    """
+    for item in items:
+        instance = getattr(item, "callspec", None)
+        server = instance and instance.params.get("server")
+        if server and item.path.parent.name in _ON_ONE:
+            test = item.nodeid.partition("[")[0]
+            if server != _DATABASES[zlib.crc32(test.encode()) % 2]:
+                item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +64,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=_DATABASES)
 def server(request: pytest.FixtureRequest) -> TemporaryPostgres | None:
     """Where this test's databases are: None for SQLite, then PostgreSQL."""
     if request.param == "sqlite":

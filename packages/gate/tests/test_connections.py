@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from answers import heard
 from http_gate.connections import Limits, _counted_as, known, protocol
 from http_gate.seldom import SECONDS, Seldom
 from starlette.types import Receive, Scope, Send
@@ -20,7 +21,10 @@ ENOUGH = 60.0
 
 
 class Application:
-    """Answers by path: its body's size, a long answer, or only when it is let go."""
+    """Answers by path: its body's size, a long answer, or only when it is let go.
+
+    Whatever stands after a question mark says who asks.
+    """
 
     def __init__(self) -> None:
         self.heads: list[int] = []
@@ -33,9 +37,9 @@ class Application:
         assert scope["type"] == "http"
         self.heads.append(len(scope["headers"]))
         path, body = scope["path"], b""
-        if path in ("/known", "/size"):
-            if path == "/known":
-                known(scope)
+        if scope["query_string"]:
+            known(scope, scope["query_string"].decode())
+        if path == "/size":
             size, more = 0, True
             while more:
                 message = await receive()
@@ -307,9 +311,41 @@ def test_trailers_count_as_lines_of_the_head(serve: Callable[..., Server], trail
         assert b" 431 " in everything(made)
 
 
+def chunks(count: int, size: int) -> bytes:
+    return (f"{size:x}\r\n".encode() + b"x" * size + b"\r\n") * count
+
+
+@pytest.mark.parametrize("path", ["/size", "/refused"])
+@pytest.mark.parametrize(("first", "then"), [(0, (100_000, 1)), (10, (20_000, 60))])
+def test_a_body_in_very_many_small_chunks_is_refused(
+    serve: Callable[..., Server], path: str, first: int, then: tuple[int, int]
+) -> None:
+    server = serve()
+    with server.call(request(path, "Transfer-Encoding: chunked", method="POST")) as made:
+        with contextlib.suppress(OSError):
+            made.sendall(chunks(first, 1000) + chunks(*then) + b"0\r\n\r\n")
+        answer = everything(made)
+    # Whoever sends on after that may not hear why.
+    assert answer == b"" or answer.split()[1] in (b"403", b"413")
+    assert not server.application.trailed  # The application never had all of it.
+    assert b" 200 OK" in server.get()
+
+
+@pytest.mark.parametrize(("count", "size"), [(999, 1), (20_000, 64), (3, 1 << 20)])
+def test_chunks_that_hold_something_are_taken(
+    serve: Callable[..., Server], count: int, size: int
+) -> None:
+    server = serve()
+    with server.call(CHUNKED) as made:
+        for _ in range(2):  # Each body is counted for itself.
+            made.sendall(chunks(count, size) + b"0\r\n\r\n")
+            assert heard(made, f"\r\n\r\n{count * size}".encode())
+            made.sendall(CHUNKED)
+
+
 def test_a_body_must_get_on(serve: Callable[..., Server]) -> None:
     server = serve(body_seconds=0.5)
-    for path in ("/size", "/known"):
+    for path in ("/size", "/size?ann"):
         with server.call(request(path, "Content-Length: 10", method="POST") + b"12345") as made:
             assert everything(made).startswith(b"HTTP/1.1 408 ")
         assert server.application.failed.wait(ENOUGH)
@@ -318,11 +354,11 @@ def test_a_body_must_get_on(serve: Callable[..., Server]) -> None:
 
 def test_a_large_body_may_take_long_as_long_as_it_gets_on(serve: Callable[..., Server]) -> None:
     server = serve(body_seconds=1.0, body_bytes=100, head_seconds=0.5)
-    with server.call(request("/known", "Content-Length: 3000", method="POST")) as made:
+    with server.call(request("/size?ann", "Content-Length: 3000", method="POST")) as made:
         for _ in range(30):
             made.sendall(bytes(100))
             time.sleep(0.1)
-        assert b"3000" in made.recv(1000)
+        assert heard(made, b"\r\n\r\n3000")
 
 
 def test_a_strangers_body_makes_room_and_a_known_senders_does_not(
@@ -330,7 +366,7 @@ def test_a_strangers_body_makes_room_and_a_known_senders_does_not(
 ) -> None:
     server = serve(connections=4)
     with contextlib.ExitStack() as stack:
-        head = request("/known", "Content-Length: 10", method="POST") + b"12345"
+        head = request("/size?ann", "Content-Length: 10", method="POST") + b"12345"
         mine = stack.enter_context(server.call(head))
         while not server.application.heads:
             time.sleep(0.01)
@@ -339,12 +375,65 @@ def test_a_strangers_body_makes_room_and_a_known_senders_does_not(
             stack.enter_context(server.call(head))
         assert b" 200 OK" in server.get()
         mine.sendall(b"67890")
-        assert b"10" in mine.recv(1000).rpartition(b"\r\n")[2]
+        assert heard(mine, b"\r\n\r\n10")
+
+
+UPLOAD = ("Content-Length: 10", "Expect: 100-continue")
+
+
+def begun(server: Server, stack: contextlib.ExitStack, path: str, *headers: str) -> socket.socket:
+    """Send a request; return when the application has it."""
+    made = stack.enter_context(server.call(request(path, *headers, method="POST")))
+    assert made.recv(12, socket.MSG_PEEK)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "ends"), [("/size", UPLOAD, b" 503 "), ("/long", (), b" 200 ")]
+)
+def test_whoever_holds_most_loses_what_was_held_for_longest(
+    serve: Callable[..., Server], path: str, headers: tuple[str, ...], ends: bytes
+) -> None:
+    """Uploads, and answers that are not taken."""
+    server = serve(connections=20, body_seconds=10 * ENOUGH, answer_seconds=10 * ENOUGH)
+    with contextlib.ExitStack() as stack:
+        of_bob = [begun(server, stack, "/size?bob", *UPLOAD) for _ in range(5)]
+        of_ann = [begun(server, stack, f"{path}?ann", *headers) for _ in range(13)]
+        assert b" 200 OK" in server.get("/size?carl")
+        end = everything(of_ann[0])
+        assert ends in end
+        assert len(end) < 64 << 20
+        for each in of_bob:
+            assert b" 100 " in each.recv(1000)
+            each.sendall(bytes(10))
+            assert heard(each, b"\r\n\r\n10")
+
+
+def test_an_answer_that_no_stranger_takes_makes_room(serve: Callable[..., Server]) -> None:
+    server = serve(connections=4, answer_seconds=10 * ENOUGH)
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            begun(server, stack, "/long")
+        until = time.monotonic() + ENOUGH
+        while b" 200 OK" not in server.get():  # Until all that fits is on its way.
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def test_a_known_sender_without_a_request_makes_room(serve: Callable[..., Server]) -> None:
+    server = serve(connections=4, idle_seconds=10 * ENOUGH, head_seconds=10 * ENOUGH)
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            made = stack.enter_context(
+                server.call(request("/size?ann", "Content-Length: 1") + b"1")
+            )
+            assert b" 200 OK" in made.recv(1000)
+        assert b" 200 OK" in server.get()
 
 
 def test_an_answer_that_nobody_takes_is_given_up(serve: Callable[..., Server]) -> None:
     server = serve(answer_seconds=0.5, connections=1)
-    with server.call(request("/long")) as made:
+    with server.call(request("/long?ann")) as made:
         # The only connection that there may be: until it is given up, others are refused.
         until = time.monotonic() + ENOUGH
         while b" 200 OK" not in server.get():
@@ -370,11 +459,11 @@ def test_a_refused_body_is_not_read_and_the_answer_arrives(serve: Callable[..., 
 def test_connections_are_forgotten_when_they_end(serve: Callable[..., Server]) -> None:
     server = serve()
     for _ in range(50):
-        server.get()
+        server.get("/size?ann")
         with server.call(b"GET"):
             pass
     door = server.kind.door
     until = time.monotonic() + ENOUGH
-    while door._inside or door._waiting or door._timed or door._of_address:
+    while door._inside or door._waiting or door._timed or door._of_address or door._held:
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -12,6 +12,7 @@ import farm_protocol.inside
 import pytest
 from farm_protocol.inside import FolderExchangedError, NotRegularError, open_below, reach
 from farm_protocol.paths import UnsafePathError
+from messages import saying, says
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links need rights")
 
@@ -47,10 +48,16 @@ def test_a_file_is_made_read_renamed_and_removed(folder: Path) -> None:
     assert list((folder / "new" / "deep").iterdir()) == []
 
 
+def is_about_a_link(error: UnsafePathError) -> bool:
+    """Whether it is one, with descriptors and without."""
+    found = ("leads-through-symbolic-link", "leads-out-through-symbolic-link")
+    return any(says(error, each) for each in found)
+
+
 def test_a_link_on_the_way_is_refused(folder: Path) -> None:
     (folder / "link").symlink_to("../outside")
     for make in (True, False):
-        with pytest.raises(UnsafePathError, match="symbolic link"):
+        with pytest.raises(UnsafePathError, check=is_about_a_link):
             reach(folder, "link/secret", make=make)
 
 
@@ -83,7 +90,7 @@ def test_a_folder_on_the_way_need_not_be_one_that_may_be_listed(folder: Path) ->
 
 def test_a_file_on_the_way_is_no_link(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(farm_protocol.inside, "HAS_DESCRIPTORS", True)
-    with pytest.raises(UnsafePathError, match="needs a folder where 'file' is a file"):
+    with pytest.raises(UnsafePathError, check=saying("needs-folder-where-file", "file")):
         reach(folder, "sub/file/x")
 
 
@@ -118,7 +125,7 @@ def test_a_link_in_the_place_of_the_file_is_replaced_and_never_read(folder: Path
 def test_a_folder_in_the_place_of_the_file_stays(folder: Path) -> None:
     with reach(folder, "sub") as place:
         os.close(place.create(".part"))
-        with pytest.raises(UnsafePathError, match="There is a folder"):
+        with pytest.raises(UnsafePathError, check=saying("folder-in-place-of-file")):
             place.take(".part")
 
 
@@ -131,7 +138,7 @@ def test_a_folder_that_was_moved_is_noticed(folder: Path, monkeypatch: pytest.Mo
         assert not place.is_current()
         (folder / "sub").rmdir()
         (folder / "sub").symlink_to("other")
-        with pytest.raises(UnsafePathError, match="symbolic link"):
+        with pytest.raises(UnsafePathError, check=is_about_a_link):
             place.is_current()
         assert content(place.read()) == b"bytes"
 
@@ -241,7 +248,7 @@ def test_a_link_that_comes_while_a_folder_is_made_is_not_followed(
         (folder / "new").symlink_to(outside)
 
     after(monkeypatch, os, "mkdir", exchange)
-    with pytest.raises(UnsafePathError, match="symbolic link"):
+    with pytest.raises(UnsafePathError, check=saying("leads-through-symbolic-link", "new")):
         reach(folder, "new/deep/file", make=True)
     assert [path.name for path in outside.iterdir()] == ["secret"]
 
@@ -257,7 +264,7 @@ def test_a_link_that_comes_after_a_look_at_the_whole_path_is_not_followed(
         (folder / "sub").symlink_to(folder.parent / "outside")
 
     after(monkeypatch, farm_protocol.inside, "real_path", exchange)
-    with pytest.raises(UnsafePathError, match=r"through the link .*sub"):
+    with pytest.raises(UnsafePathError, check=saying("leads-through-link", folder / "sub")):
         open_below(folder, folder / "sub" / "file")
 
 
@@ -286,11 +293,13 @@ def test_links_inside_are_followed_to_read_and_those_outside_not(folder: Path) -
     assert content(open_below(folder, folder / "sub" / "file")) == b"bytes"
     assert content(open_below(folder, folder / "file link")) == b"bytes"
     assert content(open_below(folder, folder / "all" / "all" / "folder link" / "file")) == b"bytes"
-    with pytest.raises(UnsafePathError, match=r"leads to .*secret, which is outside of"):
+    with pytest.raises(
+        UnsafePathError, check=saying("leads-which-outside", folder.parent / "outside" / "secret")
+    ):
         open_below(folder, folder / "out" / "secret")
-    with pytest.raises(UnsafePathError, match="outside of"):
+    with pytest.raises(UnsafePathError, check=saying("leads-which-outside")):
         open_below(folder, folder / ".." / "outside" / "secret")
-    with pytest.raises(UnsafePathError, match="outside of"):
+    with pytest.raises(UnsafePathError, check=saying("leads-which-outside")):
         open_below(folder, folder / "all")
 
 

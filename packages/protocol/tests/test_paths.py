@@ -1,5 +1,4 @@
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from farm_protocol.paths import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import saying
 
 UNSAFE = [
     *[
@@ -98,7 +98,7 @@ def test_a_symbolic_link_does_not_lead_out(tmp_path: Path) -> None:
     outside.mkdir()
     (folder / "link").symlink_to(outside)
     (folder / "inner").symlink_to(folder)
-    with pytest.raises(UnsafePathError, match="symbolic link"):
+    with pytest.raises(UnsafePathError, check=saying("leads-out-through-symbolic-link", folder)):
         local_target(folder, "link/frame.png")
     assert local_target(folder, "inner/frame.png")
     assert local_target(folder, "new/deep/frame.png") == folder / "new/deep/frame.png"
@@ -112,26 +112,26 @@ def test_how_long_paths_and_names_may_be() -> None:
     # A leading slash is none of it.
     assert canonical(longest) == canonical(f"/{longest}") == longest
     for path in (longest + "z", longest[:-1] + "é", "x" * 256, "é" * 127 + "xx"):
-        with pytest.raises(UnsafePathError, match="longer than"):
+        with pytest.raises(UnsafePathError, check=saying("longer-than-bytes")):
             canonical(path)
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "message"),
     [
-        ('a/b"c', "contains the character '\"'"),
-        ("a/b\x9bc", "contains a control character"),
-        ("a/b\nc", "contains a control character"),
-        ("a/b.", "ends with a dot or a space"),
-        ("a/ ", "ends with a dot or a space"),
-        ("a/..", "not a valid file or folder name"),
-        ("a//b", "not a valid file or folder name"),
-        ("a/NUL.tar.gz", "reserved name on Windows"),
-        ("a/conIN$", "reserved name on Windows"),
-        ("a/com\u00b3", "reserved name on Windows"),
-        ("a/\ud800", "not valid Unicode text"),
+        ('a/b"c', "contains-character"),
+        ("a/b\x9bc", "contains-control-character"),
+        ("a/b\nc", "contains-control-character"),
+        ("a/b.", "ends-with-dot-space"),
+        ("a/ ", "ends-with-dot-space"),
+        ("a/..", "not-valid-file-folder-name"),
+        ("a//b", "not-valid-file-folder-name"),
+        ("a/NUL.tar.gz", "reserved-name-windows"),
+        ("a/conIN$", "reserved-name-windows"),
+        ("a/com\u00b3", "reserved-name-windows"),
+        ("a/\ud800", "not-valid-unicode-text"),
     ],
 )
-def test_the_message_says_what_is_wrong(path: str, words: str) -> None:
-    with pytest.raises(UnsafePathError, match=re.escape(words)):
+def test_the_message_says_what_is_wrong(path: str, message: str) -> None:
+    with pytest.raises(UnsafePathError, check=saying(message)):
         canonical(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from farm_protocol.private import Contents, make_folder, open_private
+from messages import saying
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no modes")
 
@@ -44,16 +45,26 @@ def test_one_of_an_older_version_is_narrowed(tmp_path: Path) -> None:
     assert mode(folder) == 0o700
 
 
-def test_what_is_no_file_of_ours_under_our_name_is_left_alone(tmp_path: Path) -> None:
+def test_what_a_link_under_our_name_leads_to_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "ours.lock").touch()
     outside = tmp_path / "outside"
     outside.touch()
     (folder / "ours-link").symlink_to(outside)
-    os.mkfifo(folder / "ours-pipe")
     make_folder(folder, OURS)
     assert (mode(folder), mode(outside)) == (0o700, 0o666)
+
+
+def test_what_cannot_be_ours_under_our_name_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ours-pipe")
+    with pytest.raises(OSError, check=saying("data-folder-holds-no-file", "ours-pipe")):
+        make_folder(tmp_path, OURS)
+    (tmp_path / "ours-pipe").unlink()
+    (tmp_path / "ours.lock").touch()
+    (tmp_path / "logs").touch()
+    with pytest.raises(OSError, check=saying("not-folder", "logs")):
+        make_folder(tmp_path, OURS)
 
 
 @pytest.mark.parametrize("marked", [False, True])
@@ -79,7 +90,7 @@ def test_other_things_and_the_folder_that_holds_them_stay_as_they_are(
 def test_a_folder_of_others_that_has_our_name_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "home" / "logs").mkdir(parents=True)
     (tmp_path / "home" / "logs" / "letter").touch()
-    with pytest.raises(OSError, match="'logs', which was not made by this program"):
+    with pytest.raises(OSError, check=saying("socket-folder-not-ours", "logs")):
         make_folder(tmp_path / "home", OURS)
     assert mode(tmp_path / "home" / "logs") == mode(tmp_path / "home") == 0o777
 

@@ -10,6 +10,8 @@ PY2 = sys.version_info[0] == 2
 if PY2:  # pragma: no cover - covered by the interpreters of the smoke test
     from urllib import quote as _quote  # novm
 
+    import httplib as http_client  # novm
+
     text_type = unicode  # noqa: F821
 
     class Text(text_type):
@@ -31,6 +33,7 @@ if PY2:  # pragma: no cover - covered by the interpreters of the smoke test
     string_types = (str, unicode)  # noqa: F821
     integer_types = (int, long)  # noqa: F821  # novm
 else:
+    from http import client as http_client  # noqa: F401  # novm
     from urllib.parse import quote as _quote  # novm
 
     text_type = Text = str

@@ -100,9 +100,10 @@ class FileSet(object):
         log.warning("%s", self.skipped[-1])
 
     def groups(self, result_folders):
-        """Return ``[{"localRoot", "remoteRoot", "files", "named"}]``, each file once, sorted.
+        """Return ``[{"localRoot", "remoteRoot", "files", "named", "folders"}]``, sorted.
 
-        ``named`` are those of ``files`` that were added one by one, not found in a folder.
+        Each file is there once. ``named`` are those of ``files`` that were added one by one, not
+        found in a folder; ``folders`` those that were added as a whole ("" for ``localRoot``).
 
         Parameters:
             result_folders: folders that hold downloaded results; not read when they lie inside
@@ -119,8 +120,10 @@ class FileSet(object):
         groups = {}
         taken = {}
         for local_folder, remote_folder, below in self._entries:
-            files, named = groups.setdefault((local_folder, remote_folder), ([], set()))
-            for name in self._expand(local_folder, below, skip, problems):
+            files, named, folders = groups.setdefault(
+                (local_folder, remote_folder), ([], set(), set())
+            )
+            for name in self._expand(local_folder, below, skip, folders, problems):
                 if name == below:
                     named.add(name)
                 remote = remote_folder + "/" + name
@@ -143,13 +146,18 @@ class FileSet(object):
                 "remoteRoot": key[1],
                 "files": sorted(groups[key][0]),
                 "named": sorted(groups[key][1].intersection(groups[key][0])),
+                "folders": sorted(groups[key][2]),
             }
             for key in sorted(groups)
-            if groups[key][0]
+            if groups[key][0] or groups[key][2]
         ]
 
-    def _expand(self, local_folder, below, skip, problems):
-        """Return the files of one entry, relative to ``local_folder``."""
+    def _expand(self, local_folder, below, skip, folders, problems):
+        """Return the files of one entry, relative to ``local_folder``; note it if it is a folder.
+
+        Parameters:
+            folders: the set of these.
+        """
         path = os.path.abspath(os.path.join(local_folder, below))
         if self._leads_out(path, local_folder):
             self._skip("{0} points outside the project folder and is ignored.", path)
@@ -159,6 +167,7 @@ class FileSet(object):
         if not os.path.isdir(path):
             problems.append("'{0}' does not exist.".format(path))
             return []
+        folders.add(below)
         found = []
         start = below + "/" if below else ""
         self._walk(path, start, local_folder, skip, [os.path.realpath(path)], found, problems)

@@ -16,7 +16,7 @@ import unicodedata
 
 import requests
 
-from gridmarkets import _token, errors
+from gridmarkets import _heads, _token, errors
 from gridmarkets._compat import is_text, quote_segment, to_text
 from gridmarkets._listeners import stranger_at
 from gridmarkets.version import __version__
@@ -108,6 +108,9 @@ class Requestor(object):
         return self._send(method, url, body, params, timeout)
 
     def _send(self, method, url, body, params, timeout):
+        if "\0" in url:
+            # Pythons differ in the error that they have for it, and so in what would be told.
+            raise errors.APIError("Envoy's address {0} cannot be used.".format(self.url))
         headers = {
             "Accept": "application/json",
             # A few packed bytes can become any number.
@@ -144,7 +147,7 @@ class Requestor(object):
             )
             _read(answer)
             return answer
-        except _TooMuchError:
+        except (_TooMuchError, _heads.EndlessHeadError):
             raise errors.APIError(
                 "The program at {0} is not Envoy: its answer never ends.".format(self.url)
             )
@@ -195,6 +198,8 @@ class Requestor(object):
         if getattr(self._local, "pid", None) != os.getpid():
             self._local.pid = os.getpid()
             self._local.session = requests.Session()
+            for scheme in ("http://", "https://"):
+                self._local.session.mount(scheme, _heads.Adapter())
         # The environment's proxies (and .netrc) are for other machines.
         self._local.session.trust_env = not _is_local(url)
         return self._local.session
@@ -210,8 +215,10 @@ class Requestor(object):
         if isinstance(error, requests.exceptions.Timeout):
             # No retry: the user has waited long enough already.
             return errors.APIError(
-                "Envoy at {0} did not answer within {1} seconds. It may be busy: "
-                "try again in a moment.".format(self.url, seconds)
+                (
+                    "Envoy at {0} did not answer within {1} seconds. It may be busy. Try again"
+                    " in a moment."
+                ).format(self.url, seconds)
             )
         if isinstance(error, requests.exceptions.ConnectionError):
             return errors.APIError(

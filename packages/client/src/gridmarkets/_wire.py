@@ -22,7 +22,7 @@ def submission(project, skip_upload, skip_auto_download):
     """
     problems = {}
     if not project.jobs:
-        problems["jobs"] = ["The project has no jobs: add one with add_jobs()."]
+        problems["jobs"] = ["The project has no jobs. Add one with add_jobs()."]
     jobs = []
     for index, job in enumerate(project.jobs):
         found = {}
@@ -55,6 +55,8 @@ def submission(project, skip_upload, skip_auto_download):
         "project_files": groups,
         "watch_files": watch_files,
     }
+    if project.gather_files is not None:
+        body["gather_files"] = bool(project.gather_files)
     if skip_upload:
         body["skip_upload"] = True
     elif project.skipped_files:
@@ -75,7 +77,7 @@ def _job(job, project, problems):
         # Scripts on Windows join paths with backslashes; the farm never does.
         fields["path"] = fields["path"].replace("\\", "/")
         if not remote_inside(fields["path"], project.remote_root):
-            message = "'{0}' is not in the project: the path must start with '{1}/'."
+            message = "'{0}' is not in the project. The path must start with '{1}/'."
             _add(problems, "path", message.format(fields["path"], project.name))
     fields["params"] = _plain(job.params, problems)
     # What older clients call the results folder.
@@ -84,7 +86,7 @@ def _job(job, project, problems):
         fields["params"]["credits_budget"] = dict(job.credits_budget)
     for needed in job.dependencies:
         if needed not in project.jobs:
-            message = "'{0}' is not a job of this project: add it with add_jobs()."
+            message = "'{0}' is not a job of this project. Add it with add_jobs()."
             _add(problems, "dependencies", message.format(to_text(needed.name)))
     return fields
 

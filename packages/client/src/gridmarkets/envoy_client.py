@@ -195,7 +195,7 @@ class EnvoyClient(object):
         """
         groups = project.file_groups()
         if not groups:
-            message = "The project has no files to upload: add some with add_files()."
+            message = "The project has no files to upload. Add some with add_files()."
             raise errors.InvalidRequestError(message, errors={"files": [message]})
         self._sign_in()
         body = {"upload": groups}
@@ -265,8 +265,23 @@ class EnvoyClient(object):
         answer = self._beyond("get_jobs", "projects", project_name, "jobs")
         return _field(answer, "jobs", list)
 
+    def cancel_upload(self, project_name):
+        """Stop what is being uploaded of a project, and the submissions that it is for.
+
+        Returns:
+            int: how many uploads were stopped; 0 when nothing was being uploaded.
+        """
+        segments = ("envoy", "projects", to_text(project_name), "stop-uploads")
+        answer = self._on_new_envoy(
+            "cancel_upload",
+            lambda: self._forget_session_on_error(self.http_client.post, segments, {}),
+        )
+        return _field(answer, "stopped", integer_types)
+
     def stop_job(self, job):
         """Stop a job: what renders is killed, nothing more starts.
+
+        While its files are being uploaded, this stops the upload and the whole submission.
 
         Parameters:
             job: an id of `get_jobs`, or a `Job` that was submitted.
@@ -275,8 +290,8 @@ class EnvoyClient(object):
             the job as in `get_jobs`.
 
         Raises:
-            APIError: there is no such job, its files are still being uploaded, or it makes no
-                sense in the job's present state.
+            APIError: there is no such job, it is just being submitted, or it makes no sense in
+                the job's present state.
         """
         return self._act("stop", job)
 
@@ -310,7 +325,7 @@ class EnvoyClient(object):
             size += len(text)
             before, cursor = cursor, _field(answer, "cursor", integer_types)
             if cursor <= before:
-                raise errors.APIError("The farm sends the same piece of the log again and again.")
+                raise errors.APIError("Envoy sends the same piece of the log again and again.")
             if size > MOST_LOG:
                 raise errors.APIError(
                     "The log has more than {0} characters, which is more than this library"
@@ -332,7 +347,8 @@ class EnvoyClient(object):
     def _act(self, action, job):
         segments = ("envoy", "jobs", _job_id(job), action)
         return self._on_new_envoy(
-            action + "_job", lambda: self._forgetting(self.http_client.post, segments, {})
+            action + "_job",
+            lambda: self._forget_session_on_error(self.http_client.post, segments, {}),
         )
 
     def _beyond(self, name, *segments, **options):
@@ -378,12 +394,12 @@ class EnvoyClient(object):
         self._checked_credentials = (email, secret)
 
     def _get(self, *segments, **options):
-        return self._forgetting(self.http_client.get, *segments, **options)
+        return self._forget_session_on_error(self.http_client.get, *segments, **options)
 
     def _post(self, segments, body):
-        return self._forgetting(self.http_client.post, segments, body)
+        return self._forget_session_on_error(self.http_client.post, segments, body)
 
-    def _forgetting(self, call, *arguments, **options):
+    def _forget_session_on_error(self, call, *arguments, **options):
         """Call; when Envoy's session has ended, the next call signs in again."""
         try:
             return call(*arguments, **options)

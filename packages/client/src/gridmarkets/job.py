@@ -59,7 +59,7 @@ class Job(object):
             if not isinstance(job, Job):
                 raise TypeError("a dependency is a Job, not {0}".format(type(job).__name__))
             if job is self or job._waits_for(self):
-                message = "'{0}' and '{1}' would wait for each other.".format(
+                message = "The jobs '{0}' and '{1}' would wait for each other.".format(
                     to_text(self.name), to_text(job.name)
                 )
                 raise InvalidRequestError(message, errors={"dependencies": [message]})

@@ -15,7 +15,10 @@ from gridmarkets.watch_file import WatchFile
 RESULTS_FOLDER = "render_results"
 
 # No file or folder can have these in its name on every platform.
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')
+# Windows has devices of these names, in every folder and with every ending.
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\xb9\xb2\xb3]) *(\.|$)")
+_MOST_BYTES = 200
 
 
 class Project(object):
@@ -35,6 +38,9 @@ class Project(object):
         output_folder_name, remote_output_folder_name (text): the same thing; assignable.
         timestamp (datetime): local time at which this object was made.
         jobs (list of Job), watch_files (list of WatchFile), params (dict).
+        gather_files (bool or None): whether Envoy sends the files that the jobs' .blend files name
+            too, though nobody has added them, wherever on this machine they are; None leaves that
+            to Envoy, which does unless it was told otherwise.
 
     Raises:
         InvalidRequestError: the name cannot be the name of a folder.
@@ -51,6 +57,7 @@ class Project(object):
         self.params = params
         self.jobs = []
         self.watch_files = []
+        self.gather_files = None
         self._remote_output_folder = None
         self._output_folder_name = None
         if output_folder_name:
@@ -69,8 +76,7 @@ class Project(object):
     def output_folder_name(self):
         if self._output_folder_name is not None:
             return self._output_folder_name
-        # A submission may be called anything, a folder may not.
-        return to_text(_FORBIDDEN.sub("-", self.submission_name).strip(". ") or "results")
+        return to_text(_usable(self.submission_name))
 
     @output_folder_name.setter
     def output_folder_name(self, name):
@@ -165,8 +171,9 @@ class Project(object):
         """Return the files to upload, read from disk now.
 
         Returns:
-            list of ``{"localRoot", "remoteRoot", "files", "named"}``, files relative to both
-            roots; those in ``named`` were added one by one, not found in a folder.
+            list of ``{"localRoot", "remoteRoot", "files", "named", "folders"}``, files relative
+            to both roots; those in ``named`` were added one by one, not found in a folder, and
+            ``folders`` were added as a whole: what they no longer hold leaves the project.
 
         Raises:
             InvalidRequestError: files do not exist, cannot be read, or get in each other's way.
@@ -195,7 +202,7 @@ class Project(object):
     def _remote(self, field, path):
         below = remote_inside(path, self.remote_root)
         if below is None:
-            message = "'{0}' is not within '{1}'.".format(to_text(path), self.remote_root)
+            message = "'{0}' is not inside '{1}'.".format(to_text(path), self.remote_root)
             raise InvalidRequestError(message, errors={field: [message]})
         return to_text(self.remote_root + "/" + below) if below else self.remote_root
 
@@ -209,9 +216,19 @@ def _generated_name(timestamp):
     return "submission {0:%Y-%m-%d %H-%M-%S}-{1:03d}".format(timestamp, milliseconds)
 
 
+def _usable(name):
+    """Return a folder's name for a submission, which may be called anything.
+
+    Names that would be one folder on some system ("shot" and "shot.") are one everywhere.
+    """
+    name = _FORBIDDEN.sub("-", name).encode("utf-8")[:_MOST_BYTES].decode("utf-8", "ignore")
+    name = name.strip(". ")
+    return "results-" + name if _DEVICE.match(name) else name or "results"
+
+
 def _folder_name(field, name):
     name = to_text(name)
     if not name or _FORBIDDEN.search(name) or name[-1] in ". ":
-        message = "'{0}' cannot be the name of a folder on every system.".format(name)
+        message = "'{0}' is not a valid name of a folder on every system.".format(name)
         raise InvalidRequestError(message, errors={field: [message]})
     return name

@@ -18,6 +18,7 @@ class Project:
     params: Dict[str, Any]
     jobs: List[Job]
     watch_files: List[WatchFile]
+    gather_files: Optional[bool]
     output_folder_name: str
     remote_output_folder_name: str
     remote_output_folder: str

@@ -5,6 +5,7 @@ as the option of ``envoy up`` of the same name, which wins.
 """
 
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from farm_protocol.places import default_data_dir, embedded_farm_dir
@@ -23,6 +24,11 @@ class Settings(BaseSettings):
         port: of http://localhost:<port>; 0 takes a free one.
         farm_url: a farm elsewhere; "" starts the embedded one.
         strict: whether every request must show the token; see `envoy.process.token_file`.
+        gather: whether files that scenes name are sent though nobody has added them: ``on``, unless
+            a submission does not want it; ``asked``, where one asks for it; or ``off``.
+        gather_folders: where such files may lie outside of a project; empty: anywhere but in hidden
+            folders and in the system's.
+        rehash: forget at the start what files were hashed, so that each is read again.
     """
 
     model_config = SettingsConfigDict(env_prefix="ENVOY_", env_ignore_empty=True, frozen=True)
@@ -31,11 +37,23 @@ class Settings(BaseSettings):
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     farm_url: str = ""
     strict: bool = False
+    gather: Literal["on", "asked", "off"] = "on"
+    gather_folders: list[Path] = []
+    rehash: bool = False
+
+    @field_validator("gather_folders")
+    @classmethod
+    def _check_gather_folders(cls, folders: list[Path]) -> list[Path]:
+        """Refuse folders that are not there: files that lie in them would be missing."""
+        for folder in folders:
+            if not folder.is_dir():
+                raise ValueError(f"'{folder}' is not a folder")
+        return [folder.resolve() for folder in folders]
 
     @field_validator("farm_url")
     @classmethod
-    def _leads_somewhere(cls, url: str) -> str:
-        """Refuse now what each call would stumble over."""
+    def _check_farm_url(cls, url: str) -> str:
+        """Refuse an address of a farm that no call could use."""
         if not url:
             return url
         try:
@@ -50,7 +68,7 @@ class Settings(BaseSettings):
 
     @property
     def journal_path(self) -> Path:
-        """Envoy's own memory."""
+        """The file of Envoy's journal."""
         return self.data_dir / "journal.sqlite3"
 
     @property
@@ -77,6 +95,11 @@ class Settings(BaseSettings):
     def running_path(self) -> Path:
         """Who holds the lock: ``{"pid", "port"}``. Only for messages, never for decisions."""
         return self.data_dir / "envoy.json"
+
+    @property
+    def maps_dir(self) -> Path:
+        """Maps of scenes' paths on their way to the farm; see `envoy.gather`."""
+        return self.data_dir / "scene-maps"
 
     @property
     def logs_dir(self) -> Path:

@@ -10,19 +10,34 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import (
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from functools import partial
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import cast
 
 import uvicorn
-from farm_protocol.private import FILE_MODE, Contents, make_folder, open_private
+from farm_protocol.private import (
+    FILE_MODE,
+    Contents,
+    make_folder,
+    open_private,
+    read_regular,
+    reason,
+)
 from farm_protocol.sockets import CAN_TELL
 from farm_protocol.text import EscapingFormatter
 from filelock import FileLock, Timeout
 from http_gate.connections import BACKLOG, Limits, protocol
 from http_gate.descriptors import connections_within, raise_limit
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from envoy.config import Settings
@@ -31,10 +46,13 @@ from envoy.farm.account import Account
 from envoy.farm.client import FarmClient
 from envoy.farm.devices import Devices
 from envoy.farm.embedded import EmbeddedFarm
+from envoy.gather.gatherer import Gatherer
+from envoy.gather.tracer import Tracer
 from envoy.journal import Journal
 from envoy.process import token_file
 from envoy.process.ending import Ending, on_signals
 from envoy.process.listening import Listener, listen
+from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom
 from envoy.submissions.projects import Projects
 from envoy.upload.hash_cache import HashCache
@@ -58,7 +76,7 @@ DATA = Contents(
         *("account.json", "devices.json", "token", "envoy.json", "journal.sqlite3-*"),
         *(".account.json.new", ".devices.json.new", ".token.new"),
     ),
-    folders=("farm", "logs"),
+    folders=("farm", "logs", "scene-maps"),
 )
 LOGS = Contents(marks=("envoy.log", "farm.log"), files=("envoy.log.*", "farm.log.*"))
 
@@ -84,6 +102,8 @@ async def running(
     stop = asyncio.Event()
     waiting = WaitingRoom()
     journal = Journal(settings.journal_path)
+    if settings.rehash:
+        journal.hashes.forget()
     farm = FarmClient(settings.farm_url)
     embedded = None
     if not settings.farm_url:
@@ -104,24 +124,13 @@ async def running(
 
     devices = Devices(settings.devices_path, farm.identity)
     account = Account(settings.account_path, farm, devices, signed_in)
-    projects = Projects(journal, farm, account, uploader)
+    gatherer = await _gatherer(settings, journal)
+    projects = Projects(journal, farm, account, uploader, gatherer)
     lists = ProjectLists(journal, farm)
-    jobs = Jobs(journal, farm)
+    jobs = Jobs(journal, farm, uploader)
     status = Status(journal, uploader, follower, downloader, waiting)
     services = Services(settings, farm, account, projects, lists, jobs, status, stop.set)
-    limits = Limits(connections=connections_within(raise_limit(), CONNECTIONS))
-    server = _Server(
-        uvicorn.Config(
-            build_app(services, listener.port, token),
-            http=protocol(limits),
-            backlog=BACKLOG,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-    )
+    server = _server(build_app(services, listener.port, token))
 
     account.load()
     if embedded:
@@ -143,6 +152,30 @@ async def running(
             await embedded.stop()
         await farm.close()
         journal.close()
+
+
+def _server(app: ASGIApp) -> "_Server":
+    limits = Limits(connections=connections_within(raise_limit(), CONNECTIONS))
+    return _Server(
+        uvicorn.Config(
+            app,
+            http=protocol(limits),
+            backlog=BACKLOG,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+
+
+async def _gatherer(settings: Settings, journal: Journal) -> Gatherer:
+    folders = [str(each) for each in settings.gather_folders]
+    gatherer = Gatherer(Tracer(), settings.gather, folders, settings.maps_dir)
+    if not await in_thread(journal.submissions.unfinished):
+        await in_thread(gatherer.forget)
+    return gatherer
 
 
 async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
@@ -179,38 +212,46 @@ def owned(settings: Settings, port: int) -> Iterator[None]:
         make_folder(settings.data_dir, DATA)
         lock = FileLock(settings.lock_path, timeout=0, mode=FILE_MODE)
         lock.acquire()
+        with open(settings.running_path, "w", opener=open_private) as file:
+            json.dump({"pid": os.getpid(), "port": port}, file)
     except Timeout:
         raise StartError(
             f"The data folder {settings.data_dir} is in use by another Envoy{_who(settings)}."
             " Stop that one first (envoy stop), or choose another folder (envoy up --data-dir)."
         ) from None
     except OSError as error:
-        raise StartError(
-            f"The data folder {settings.data_dir} cannot be used: {error.strerror or error}. Choose"
-            " another folder (envoy up --data-dir)."
-        ) from error
+        raise _unusable(settings.data_dir, error) from error
     try:
-        with open(settings.running_path, "w", opener=open_private) as file:
-            json.dump({"pid": os.getpid(), "port": port}, file)
         yield
     finally:
-        settings.running_path.unlink(missing_ok=True)
+        with suppress(OSError):
+            settings.running_path.unlink()
         lock.release()
+
+
+def _unusable(folder: Path, error: OSError) -> StartError:
+    return StartError(
+        f"The data folder {folder} cannot be used: {reason(error, folder)}. Put that right, or"
+        " choose another folder (envoy up --data-dir)."
+    )
 
 
 def _who(settings: Settings) -> str:
     try:
-        told = json.loads(settings.running_path.read_bytes())
+        told = json.loads(read_regular(settings.running_path))
         return f" (process {int(told['pid'])}, http://localhost:{int(told['port'])})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return ""
 
 
 def _log_to(settings: Settings) -> None:
-    make_folder(settings.logs_dir, LOGS)
-    handler = _PrivateLog(
-        settings.logs_dir / "envoy.log", maxBytes=5_000_000, backupCount=2, encoding="utf-8"
-    )
+    try:
+        make_folder(settings.logs_dir, LOGS)
+        handler = _PrivateLog(
+            settings.logs_dir / "envoy.log", maxBytes=5_000_000, backupCount=2, encoding="utf-8"
+        )
+    except OSError as error:
+        raise _unusable(settings.logs_dir, error) from error
     handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 

@@ -5,18 +5,20 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import uvicorn
 from blake3 import blake3
+from envoy_faults import Fault, Faulty, Refusal
 from farm_protocol.account import LoginAnswer, LoginRequest, UserInfo
 from farm_protocol.catalogue import MachineType, ProductVersion
 from farm_protocol.changes import Changes, GoneOutput, Output, OutputList
-from farm_protocol.errors import RETRY, STATUS, ErrorBody, ErrorCode
+from farm_protocol.errors import ErrorBody, ErrorCode
 from farm_protocol.files import (
     FileEntry,
+    FileRemoval,
+    KnownFile,
     Manifest,
     ManifestUpdate,
     MissingAnswer,
@@ -50,33 +52,10 @@ STATES = {
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-class Refusal(Exception):
-    def __init__(
-        self, code: ErrorCode, message: str, errors: dict[str, list[str]] | None = None
-    ) -> None:
-        self.status = STATUS[code]
-        self.body = ErrorBody(code=code, message=message, errors=errors or {}, retry=code in RETRY)
-
-
-@dataclass
-class Fault:
-    """What happens to the next ``times`` requests whose method and path begin like this.
-
-    kind: an `ErrorCode`, "drop" (no answer), "corrupt" (other bytes), "hold" (waits for release),
-    "lose answer" (does it, then waits for release), "pass" (nothing: for what comes before); or an
-    application of ASGI that answers instead.
-    """
-
-    method: str
-    path: str
-    kind: Any
-    times: int = 1
-
-
 class FakeFarm:
     def __init__(self) -> None:
         self.url = ""
-        self.wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self.wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = []
         self.reset()
 
     def reset(self) -> None:
@@ -108,8 +87,13 @@ class FakeFarm:
 
     def emit(self, account: str, event: Output | GoneOutput | Job) -> None:
         self.feed.append((account, event))
-        for loop, waker in list(self.wakers):
+        for loop, waker, _ in list(self.wakers):
             loop.call_soon_threadsafe(waker.set)
+
+    @property
+    def is_asked_for_news(self) -> bool:
+        """Whether a question waits for what the feed does not have yet."""
+        return any(after >= len(self.feed) for _, _, after in list(self.wakers))
 
     def output(
         self, submission_id: str, path: str, data: bytes, blob_hash: str = "", size: int = -1
@@ -218,10 +202,16 @@ class FakeFarm:
             return ProjectList(projects=rows)
 
         @app.get("/v1/projects/{name}/files")
-        async def manifest(name: str, request: Request, after: str | None = None) -> Manifest:
-            files = farm.manifests.get((signed_in(request), name), {}).values()
+        async def manifest(
+            name: str, request: Request, after: str | None = None, folder: str = ""
+        ) -> Manifest:
+            files = [
+                KnownFile(**file.model_dump())
+                for file in farm.manifests.get((signed_in(request), name), {}).values()
+                if file.path.startswith(f"{folder or name}/")
+            ]
             if after is None:
-                return Manifest(files=list(files))
+                return Manifest(files=files)
             left = sorted((each for each in files if each.path > after), key=lambda f: f.path)
             return Manifest(files=left[:2], more=len(left) > 2)
 
@@ -236,6 +226,13 @@ class FakeFarm:
                     raise Refusal(ErrorCode.INVALID_REQUEST, f"{file.path}: blob not sent.")
             files = farm.manifests.setdefault((account, name), {})
             files.update({file.path: file for file in body.files})
+            return Response(status_code=204)
+
+        @app.post("/v1/projects/{name}/files/remove")
+        async def remove_files(name: str, body: FileRemoval, request: Request) -> Response:
+            files = farm.manifests.get((signed_in(request), name), {})
+            for path in body.paths:
+                files.pop(path, None)
             return Response(status_code=204)
 
         @app.post("/v1/blobs/missing")
@@ -339,7 +336,7 @@ class FakeFarm:
         async def changes(request: Request, after: int, wait: float = 0) -> Changes:
             account = signed_in(request)
             waker = asyncio.Event()
-            entry = (asyncio.get_running_loop(), waker)
+            entry = (asyncio.get_running_loop(), waker, after)
             farm.wakers.append(entry)
             try:
                 if after >= len(farm.feed):
@@ -390,9 +387,9 @@ class FakeFarm:
     def serving(self, port: int = 0) -> Iterator["FakeFarm"]:
         server = uvicorn.Server(
             uvicorn.Config(
-                _Faulty(self, self.app()),
+                Faulty(self, self.app()),
                 port=port,
-                log_level="critical",
+                log_config=None,  # That of others in this process stays as it is.
                 timeout_graceful_shutdown=1,
             )
         )
@@ -405,7 +402,7 @@ class FakeFarm:
         finally:
             self.released.set()
             server.should_exit = True
-            for loop, waker in list(self.wakers):
+            for loop, waker, _ in list(self.wakers):
                 loop.call_soon_threadsafe(waker.set)
             thread.join()
             sock.close()
@@ -435,58 +432,3 @@ def make_job(spec: SubmissionSpec, n: int, state: JobState = JobState.READY) -> 
         started_at=None,
         finished_at=None,
     )
-
-
-class _Faulty:
-    """Injects the faults, and remembers every request."""
-
-    def __init__(self, farm: FakeFarm, app: FastAPI) -> None:
-        self.farm, self.app = farm, app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        method, path = scope["method"], scope["path"]
-        fault = next(
-            (
-                f
-                for f in self.farm.faults
-                if f.times and method == f.method and path.startswith(f.path)
-            ),
-            None,
-        )
-
-        async def noted(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                self.farm.requests.append((method, path, message["status"]))
-            await send(message)
-
-        if fault is None:
-            await self.app(scope, receive, noted)
-            return
-        fault.times -= 1
-
-        async def late(message: Any) -> None:
-            self.farm.held.set()
-            await asyncio.to_thread(self.farm.released.wait)
-            await noted(message)
-
-        if callable(fault.kind):
-            await fault.kind(scope, receive, noted)
-        elif fault.kind == "hold":
-            self.farm.held.set()
-            await asyncio.to_thread(self.farm.released.wait)
-            await self.app(scope, receive, noted)
-        elif fault.kind in ("pass", "lose answer"):
-            await self.app(scope, receive, noted if fault.kind == "pass" else late)
-        elif fault.kind == "drop":
-            self.farm.requests.append((method, path, 0))
-            length = [(b"content-length", b"1000")]
-            await send({"type": "http.response.start", "status": 200, "headers": length})
-        elif fault.kind == "corrupt":
-            await Response(b"x" * 10)(scope, receive, noted)
-        else:
-            code = ErrorCode(fault.kind)
-            body = Refusal(code, f"Injected: {code}.").body.model_dump(mode="json")
-            await JSONResponse(body, status_code=STATUS[code])(scope, receive, noted)

@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
+from messages import saying, says
 
-PATIENCE_SECONDS, SETTLED_SECONDS = 20.0, 60.0
+PATIENCE_SECONDS = 60.0
 
 
 class Studio:
@@ -120,16 +121,16 @@ async def settled(studio: Studio, submission_id: str, **counts: object) -> dict[
         downloads = (await studio.of(submission_id))["downloads"]
         return downloads if all(downloads[key] == n for key, n in counts.items()) else None
 
-    downloads: dict[str, Any] = await until(reached, SETTLED_SECONDS)
+    downloads: dict[str, Any] = await until(reached)
     return downloads
 
 
-async def waits_for(studio: Studio, words: str) -> str:
+async def waits_for(studio: Studio, message: saying) -> str:
     """Wait until Envoy says that it waits for something, and return its message."""
 
     async def said() -> object:
-        message = (await studio.activity())["waiting_for"]
-        return words in message and message
+        text = (await studio.activity())["waiting_for"]
+        return says(text, message) and text
 
-    message: str = await until(said)
-    return message
+    text: str = await until(said)
+    return text

@@ -40,7 +40,7 @@ class InvalidRequestError(FarmError):
 
     def __init__(self, errors: dict[str, list[str]]) -> None:
         shown = [f"{field}: {text}" for field, texts in errors.items() for text in texts]
-        super().__init__("The request is not valid. " + " ".join(shown))
+        super().__init__(f"The request is not valid. {' '.join(shown)}")
         self.errors = errors
 
 

@@ -3,17 +3,17 @@
 Read it from top to bottom and you know what a farm consists of.
 """
 
-import json
 import logging
 import os
 import socket
-import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from farm_protocol.announcement import AnnouncedMachines, Announcement, ReadyLine
+from farm_protocol.outputs import note, tell
 from farm_protocol.proof import Identity
 from farm_protocol.runner import report_of
 from http_gate.connections import Limits
@@ -28,7 +28,7 @@ from farm.catalogue.hardware import local_machines
 from farm.catalogue.machines import Machines, with_definitions
 from farm.catalogue.products import Installed, listed, merged, product_rows
 from farm.config import Settings
-from farm.confine import AccountError, borrowed, probe
+from farm.confine import AccountError, UndecidedError, borrowed, probe
 from farm.confine.policy import SandboxPolicy, is_reached
 from farm.confine.readers import Readers
 from farm.confine.removal import remove_tree
@@ -37,7 +37,6 @@ from farm.db.engine.database import Database
 from farm.engines.local import LocalEngine
 from farm.engines.port import Engine
 from farm.notices.mail import Mailer, Smtp
-from farm.process.announcement import AnnouncedMachines, Announcement
 from farm.process.data_folder import StartError, open_own, owned
 from farm.process.server import FarmServer, listen, quiet_signals
 from farm.products import Library
@@ -170,14 +169,7 @@ def assemble(
             work=work,
             changes=changes,
             expect_work=scheduler.expect_work,
-            assets=AssetChecks(
-                database,
-                store,
-                catalogue.definitions,
-                settings.missing_files,
-                changes.notify,
-                Readers(settings.sandbox or "auto", _empty(settings.data_dir / "scratch")),
-            ),
+            assets=_asset_checks(settings, database, store, catalogue, changes),
             version=__version__,
             identity=identity,
             unlicensed_seconds=settings.unlicensed_seconds,
@@ -195,6 +187,19 @@ def assemble(
     )
     return Farm(
         server, database, (Audit(database), Mailer(database, _mail_server(settings), changes))
+    )
+
+
+def _asset_checks(
+    settings: Settings, database: Database, store: Store, catalogue: Catalogue, changes: Wakeup
+) -> AssetChecks:
+    return AssetChecks(
+        database,
+        store,
+        catalogue.definitions,
+        settings.missing_files,
+        changes.notify,
+        Readers(settings.sandbox or "auto", _empty(settings.data_dir / "scratch")),
     )
 
 
@@ -307,7 +312,10 @@ def _complain(database: Database, policy: SandboxPolicy, render_user: str) -> No
 def _remember_programs(database: Database, catalogue: Catalogue, settings: Settings) -> None:
     """Tell of this machine as runners tell of theirs, so that `farm workers` shows it."""
     found = [report_of(each.app, each.version, each.plugins) for each in catalogue.installed]
-    held = this_machine_holds(sandbox=settings.sandbox != "off" and not probe())
+    try:
+        held = this_machine_holds(sandbox=settings.sandbox != "off" and not probe())
+    except UndecidedError:
+        held = this_machine_holds(sandbox=False)  # Its runners will tell.
     with database.write() as connection:
         hosts.start_over(connection, socket.gethostname()[:255], found, held, datetime.now(UTC))
 
@@ -337,10 +345,7 @@ def _announce(settings: Settings, identity: Identity, machines: Sequence[Machine
     )
     who.write(settings.data_dir)
     if settings.embedded:
-        told = who.model_dump(include={"url", "pid", "version"})
-        print(json.dumps({"event": "ready", **told}), flush=True)
+        line = ReadyLine(event="ready", url=who.url, pid=who.pid, version=who.version)
+        tell(line.model_dump_json())
     else:
-        print(
-            f"The farm listens on {identity.url}; its data is in {settings.data_dir}.",
-            file=sys.stderr,
-        )
+        note(f"The farm listens on {identity.url}; its data is in {settings.data_dir}.")

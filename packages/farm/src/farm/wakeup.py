@@ -12,7 +12,7 @@ class Wakeup:
     """
 
     def __init__(self) -> None:
-        """Start at 0."""
+        """Start with no call counted."""
         self._condition = threading.Condition()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self.count = 0
@@ -39,7 +39,7 @@ class Wakeup:
             self._condition.wait_for(lambda: self.count != seen, seconds)
 
     async def wait_async(self, seen: int, seconds: float) -> None:
-        """Do the same as `wait` without blocking the event loop."""
+        """Return when the counter differs from ``seen``, or ``seconds`` have passed."""
         event = asyncio.Event()
         entry = (asyncio.get_running_loop(), event)
         with self._condition:

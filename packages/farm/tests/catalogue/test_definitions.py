@@ -12,6 +12,7 @@ from farm.catalogue.products import Installed, listed, product_rows
 from farm.products import BUILT_IN
 from farm.renderers import in_range
 from farm_protocol.runner import JobLimits, LicenceServer
+from messages import saying, says
 
 PUBLISHED = {
     "blender": {"blender_vray"},
@@ -120,10 +121,10 @@ machines:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "told"),
     [
-        ("products: [", ["is not YAML"]),
-        ("- nuke", ["must be a mapping"]),
+        ("products: [", [saying("catalogue-not-yaml")]),
+        ("- nuke", [saying("catalogue-is-no-mapping")]),
         ("products: {nuk: {versions: ['15.1v3']}}", ["products.nuk.name", "required"]),
         ("products: {nuke: {version: ['1']}}", ["products.nuke.version", "not permitted"]),
         ("products: {maya: {versions: [2025]}}", ["products.maya.versions.0", "in quotes"]),
@@ -137,7 +138,7 @@ machines:
         ),
         (
             "products: {nuke: {licence_servers: ['licences:70000']}}",
-            ["products.nuke.licence_servers.0", "no port from 1 to 65535"],
+            ["products.nuke.licence_servers.0", saying("port-out-of-range", "licences:70000")],
         ),
         (
             "machines: {local-cpu: {limits: {memory_gb: 0}}}",
@@ -147,11 +148,14 @@ machines:
         ("machines: {local-cpu: {credits_per_hour: -1}}", ["machines.local-cpu.credits_per_hour"]),
     ],
 )
-def test_a_mistake_names_file_and_field(tmp_path: Path, text: str, words: list[str]) -> None:
+def test_a_mistake_names_file_and_field(
+    tmp_path: Path, text: str, told: list[str | saying]
+) -> None:
     with pytest.raises(CatalogueError) as caught:
         load_definitions(studio(tmp_path, text))
-    for word in [str(tmp_path / "studio.yaml"), *words]:
-        assert word in str(caught.value)
+    message = str(caught.value)
+    for each in [str(tmp_path / "studio.yaml"), *told]:
+        assert says(message, each) if isinstance(each, saying) else each in message
 
 
 def test_a_job_reaches_the_licence_servers_of_its_product_and_its_plugins(tmp_path: Path) -> None:
@@ -195,5 +199,7 @@ def test_limits_of_a_machine_type(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(CatalogueError, match="cannot be read: No such file"):
+    with pytest.raises(
+        CatalogueError, check=saying("catalogue-cannot-read", "No such file or directory")
+    ):
         load_definitions(tmp_path / "studio.yaml")

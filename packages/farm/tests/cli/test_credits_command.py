@@ -11,6 +11,7 @@ from farm.accounts.users import create
 from farm.db.opening import open_database
 from farm.db.tables import accounts
 from farm_protocol.users import NewUser
+from messages import saying, says
 from sqlalchemy import update
 
 
@@ -40,7 +41,7 @@ def office(tmp_path: Path, on_database: str | None) -> Iterator[Office]:
 def test_credits_are_given_and_taken_exactly(office: Office) -> None:
     assert office.read("move", "Ann@example.com", "0.3", "--reason", "gift")["available"] == "0.3"
     told = office.farm("move", "ann@example.com", "-0.100001", "--reason", "mistake")
-    assert told.stdout == "ann@example.com: -0.100001 credits; available: 0.199999.\n"
+    assert told.stdout == saying("credits-available", "ann@example.com", "-0.100001", "0.199999")
     ann, bob = office.read("show")
     assert (ann["email"], ann["available"], ann["consumed"]) == ("ann@example.com", "0.199999", "0")
     assert Decimal(bob["available"]) == 0
@@ -51,9 +52,13 @@ def test_credits_are_given_and_taken_exactly(office: Office) -> None:
 def test_a_script_that_is_repeated_moves_once(office: Office) -> None:
     move = ("move", "ann@example.com", "5", "--reason", "gift", "--reference", "invoice 7")
     assert [office.read(*move)["available"] for _ in range(2)] == ["5", "5"]
-    other = office.farm("move", "ann@example.com", "6", *move[3:])
-    assert (other.returncode, other.stdout) == (1, "")
-    assert other.stderr == "The reference 'invoice 7' was already used for another movement.\n"
+    for amount, reason in (("6", "gift"), ("5", "loan")):
+        another = ("move", "ann@example.com", amount, "--reason", reason, *move[5:])
+        other = office.farm(*another)
+        assert (other.returncode, other.stdout) == (1, "")
+        assert other.stderr == saying("reference-already-used", "invoice 7")
+    # It is one of this account only.
+    assert office.read("move", "bob@example.com", *move[2:])["available"] == "5"
     # Each has one, which the sender may give again.
     given = office.read("move", "ann@example.com", "1", "--reason", "gift")
     again = ("move", "ann@example.com", "1", "--reason", "gift", "--reference")
@@ -76,23 +81,23 @@ def test_the_history_says_why_and_has_pages(office: Office) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("eve@example.com", "1", "--reason", "x"), "no user 'eve@example.com'"),
-        (("ann@example.com", "1", "--reason", "x" * 501), "--reason: at most 500 characters"),
-        (("ann@example.com", "much", "--reason", "x"), "'much' is not an amount"),
-        (("ann@example.com", "NaN", "--reason", "x"), "'NaN' is not an amount"),
-        (("ann@example.com", "0", "--reason", "x"), "a positive number"),
-        (("ann@example.com", "-1e10", "--reason", "x"), "At most 1000000000"),
-        (("ann@example.com", "0.0000001", "--reason", "x"), "six decimals"),
-        (("ann@example.com", "1", "--reason", "  "), "--reason"),
+        (("eve@example.com", "1", "--reason", "x"), saying("no-user", "eve@example.com")),
+        (("ann@example.com", "1", "--reason", "x" * 501), saying("reason-most-characters", 500)),
+        (("ann@example.com", "much", "--reason", "x"), saying("not-amount-credits", "much")),
+        (("ann@example.com", "NaN", "--reason", "x"), saying("not-amount-credits", "NaN")),
+        (("ann@example.com", "0", "--reason", "x"), saying("credits-need-a-number")),
+        (("ann@example.com", "-1e10", "--reason", "x"), saying("most-credits-time", 1000000000)),
+        (("ann@example.com", "0.0000001", "--reason", "x"), saying("credits-most-six-decimals")),
+        (("ann@example.com", "1", "--reason", "  "), saying("reason-say-why-few-words")),
         (("ann@example.com", "1"), "--reason"),
     ],
 )
 def test_what_is_wrong_moves_nothing_and_is_told(
-    office: Office, arguments: tuple[str, ...], message: str
+    office: Office, arguments: tuple[str, ...], message: saying | str
 ) -> None:
     done = office.farm("move", *arguments)
     assert done.returncode != 0
-    assert message in done.stderr
+    assert says(done.stderr, message) if isinstance(message, saying) else message in done.stderr
     assert office.read("history", "ann@example.com") == []
 
 

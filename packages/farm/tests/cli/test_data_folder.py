@@ -13,6 +13,7 @@ import pytest
 from command_line import Done, ended, read
 from command_line import farm as command
 from farm.db.engine.database import SQLITE_FILE, Database
+from messages import saying, says
 from sqlalchemy import text
 
 from tools.temporary_postgres import TemporaryPostgres
@@ -48,13 +49,13 @@ def other_url(postgres: TemporaryPostgres) -> Iterator[str]:
         yield postgres.url(name)
 
 
-def refused(done: Done, *words: str) -> None:
-    """The command must have ended with one message, and said what to do."""
+def refused(done: Done, *told: str | saying) -> None:
+    """The command must have ended with one message, which says these things."""
     assert done.returncode == 1, done
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    for word in words:
-        assert word in done.stderr
+    for each in told:
+        assert says(done.stderr, each) if isinstance(each, saying) else each in done.stderr
 
 
 def real(*arguments: str, **environment: str) -> Done:
@@ -88,7 +89,7 @@ def test_no_command_makes_a_farm(folder: Path, url: str | None) -> None:
         ["credits", "check"],
         ["workers"],
     ):
-        refused(command(folder, *arguments), str(folder), "farm serve", "farm migrate")
+        refused(command(folder, *arguments), saying("no-farm-yet-start-with", folder))
         assert not folder.exists()
     if url is not None:
         database = Database(url)
@@ -100,7 +101,7 @@ def test_migrate_makes_one_and_says_so_each_time(made: Path) -> None:
     for _ in range(2):
         done = command(made, "migrate")
         assert done.returncode == 0
-        assert done.stdout.strip().endswith(f"has version {Database.newest_version()}.")
+        assert says(done.stdout.strip(), "database-version", Database.newest_version())
     assert emails(made) == ["ann@example.com"]
 
 
@@ -123,6 +124,7 @@ def test_the_folder_remembers_without_a_password(
         assert "secret" not in file.read_text()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no modes")
 @pytest.mark.parametrize("first", [True, False])
 def test_what_others_keep_in_the_folder_is_left_alone(folder: Path, first: bool) -> None:
@@ -144,6 +146,7 @@ def test_what_others_keep_in_the_folder_is_left_alone(folder: Path, first: bool)
     assert [path for path in ours if path.stat().st_mode & 0o077] == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["scratch", "work", "logs"])
 def test_a_folder_of_others_is_not_emptied(folder: Path, name: str) -> None:
     """The home folder of somebody who keeps work in it, say."""
@@ -151,7 +154,7 @@ def test_a_folder_of_others_is_not_emptied(folder: Path, name: str) -> None:
     letter.parent.mkdir(parents=True)
     letter.touch()
     for done in (command(folder, "migrate"), real("serve", "--data-dir", str(folder))):
-        refused(done, str(folder), f"'{name}'", "--data-dir")
+        refused(done, str(folder), saying("socket-folder-not-ours", name), "--data-dir")
     assert content(folder) == {name, f"{name}/letter"}
 
 
@@ -192,7 +195,7 @@ def test_the_database_of_another_farm_is_refused(
         monkeypatch.setenv(VARIABLE, other_url)
         assert command(other, "migrate").returncode == 0
     for arguments in (["users", "list"], ["migrate"]):
-        refused(command(made, *arguments), "another farm", str(made), "--data-dir")
+        refused(command(made, *arguments), saying("belongs-another-farm-not-name", made))
 
 
 def test_a_database_that_is_lost_is_not_made_anew(
@@ -203,7 +206,7 @@ def test_a_database_that_is_lost_is_not_made_anew(
     else:
         monkeypatch.setenv(VARIABLE, other_url)
     for done in (command(made, "migrate"), real("serve", "--data-dir", str(made))):
-        refused(done, "lost its database", "backup", "--data-dir")
+        refused(done, saying("farm-lost-database-restore-from", made))
     assert command(made, "users", "list").returncode == 1
     assert not (made / SQLITE_FILE).exists()
 
@@ -227,7 +230,7 @@ def test_nor_is_it_when_the_folder_has_forgotten_it_too(
         command(made, "migrate"),
         real("serve", "--data-dir", str(made)),
     ):
-        refused(done, "files of a farm", "is empty", "FARM_DATABASE_URL", "--data-dir")
+        refused(done, saying("holds-files-farm-farms-database", made), "FARM_DATABASE_URL")
     assert not (made / "database.json").exists()
     lost = Database(other_url) if url else Database.in_folder(made)
     assert lost.version() is None
@@ -236,7 +239,7 @@ def test_nor_is_it_when_the_folder_has_forgotten_it_too(
         # Without the variable it is not SQLite's either.
         monkeypatch.delenv(VARIABLE)
         for done in (command(made, "migrate"), real("serve", "--data-dir", str(made))):
-            refused(done, "files of a farm", SQLITE_FILE, "FARM_DATABASE_URL")
+            refused(done, saying("holds-files-farm-but-no", made, SQLITE_FILE))
         assert not (made / SQLITE_FILE).exists()
         monkeypatch.setenv(VARIABLE, url)
         assert command(made, "migrate").returncode == 0
@@ -257,7 +260,7 @@ def test_a_newer_database_is_one_message(made: Path, url: str | None) -> None:
         command(made, "migrate"),
         real("serve", "--data-dir", str(made)),
     ):
-        refused(done, "newer version", "9999", "Update")
+        refused(done, saying("database-of-newer-version", "9999"))
 
 
 def test_only_migrate_and_serve_change_an_older_database(folder: Path, url: str | None) -> None:
@@ -273,7 +276,7 @@ def test_only_migrate_and_serve_change_an_older_database(folder: Path, url: str 
         return told
 
     for arguments in (["users", "list"], ["users", "add", "ann@example.com"], ["workers"]):
-        refused(command(folder, *arguments), "older version", "farm migrate")
+        refused(command(folder, *arguments), saying("database-older-version-stop-farm", folder))
         assert version() == "0013"
     # A folder of a farm of today remembers nothing yet.
     assert not (folder / "database.json").exists()
@@ -297,13 +300,16 @@ def test_nobody_migrates_under_a_farm_that_runs(
     folder: Path, tmp_path: Path, url: str | None
 ) -> None:
     process = serve(folder)
-    refused(command(folder, "migrate"), f"process {process.pid}", "Stop it first")
+    refused(
+        command(folder, "migrate"), saying("another-farm-using-stop-first", folder, process.pid)
+    )
     assert command(folder, "users", "add", "ann@example.com").returncode == 0
     if url is not None:
         set_version(folder, url, "9999")
         # Not even a farm that does not get the database in the end.
-        refused(real("serve", "--data-dir", str(tmp_path / "b")), "Another farm is using")
-        refused(command(tmp_path / "c", "migrate"), "Another farm is using")
+        held = saying("another-farm-using-database-farm")
+        refused(real("serve", "--data-dir", str(tmp_path / "b")), held)
+        refused(command(tmp_path / "c", "migrate"), held)
     assert ended(process) == 0
 
 
@@ -316,8 +322,9 @@ def test_commands_at_once_make_one_farm(folder: Path, url: str | None) -> None:
     told = [each.communicate(timeout=60) for each in several]
     codes = [each.returncode for each in several]
     assert 0 in codes
+    held = ("another-farm-using-stop-first", "another-farm-using-database-farm")
     for code, (_, errors) in zip(codes, told, strict=True):
-        assert code == 0 or "Another farm is using" in errors, errors
+        assert code == 0 or any(says(errors, each) for each in held), errors
     assert command(folder, "users", "list").returncode == 0
     assert not [name for name in content(folder) if name.endswith((".part", ".new"))]
 
@@ -387,14 +394,14 @@ def test_a_damaged_memory_is_one_message(made: Path) -> None:
     for text_ in ("", "{", '{"kind": "oracle", "farm_id": "x", "where": "y"}', "[]"):
         (made / "database.json").write_text(text_)
         for done in (command(made, "users", "list"), command(made, "migrate")):
-            refused(done, "database.json", "damaged")
+            refused(done, saying("database-note-damaged", made / "database.json"))
 
 
 def test_a_file_that_is_no_database_is_one_message(folder: Path) -> None:
     folder.mkdir()
     (folder / SQLITE_FILE).write_bytes(b"this is no database, but long enough to look at" * 100)
     for arguments in (["users", "list"], ["migrate"]):
-        refused(command(folder, *arguments), SQLITE_FILE, "cannot be used")
+        refused(command(folder, *arguments), saying("database-cannot-used"), SQLITE_FILE)
 
 
 @pytest.mark.parametrize("name", ["a folder?mode=ro", "50%done", "ü"])

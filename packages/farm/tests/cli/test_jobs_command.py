@@ -17,6 +17,7 @@ from farm.accounts.users import create
 from farm.db.opening import open_database
 from farm_protocol.hashing import new_hasher
 from farm_protocol.users import NewUser
+from messages import saying, says
 from waiting import until
 
 EMAIL = "ann@example.com"
@@ -120,18 +121,20 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     (host,) = [each for each in overview["hosts"] if each["host"] == worker["host"]]
     (program,) = [each for each in host["programs"] if each["app"] == "blender"]
     assert (program["version"], program["plugins"]) == ("3.4.1", [])
-    assert host["limits"].keys() == {"memory", "processes", "file_size", "disk", "cpu"}
+    assert host["limits"].keys() == {"memory", "processes", "file_size", "disk", "cpu", "end"}
     assert (host["limits"]["file_size"], host["limits"]["disk"]) == ("kernel", "watched")
     shown = place.farm("workers").stdout
     for told in ("local-cpu", "blender 3.4.1", "kernel", "watched"):
         assert told in shown
+    open_end = saying("hostile-scene-may-leave-programs", worker["host"])
+    assert says(shown, open_end) is (host["limits"]["end"] == "watched")
 
     changed = place.read("jobs", "change", second[:12], "--priority", "90", "--instances", "2")
     assert (changed[0]["priority"], changed[0]["instances"]) == (90, 2)
     # The farm notices by itself, and readers of the feed hear of it.
     assert "stopping" in place.farm("jobs", "stop", first).stdout
     job = place.wait(first, lambda job: job["state"] == "stopped")
-    assert job["message"] == "Stopped by the farm's administrator."
+    assert job["message"] == saying("job-stopped-by", saying("farms-administrator"))
     place.wait(second, lambda job: job["state"] == "running")
     shown = place.read("jobs", "show", first)
     assert shown["tasks"][0]["outcome"] in ("stopped", "lost")
@@ -141,7 +144,7 @@ def test_look_at_the_queue_and_act_on_it(place: Place) -> None:
     until(lambda: "here\n" in place.read(*of_task)["text"])
     done = place.farm("jobs", "list", "--all", "--limit", "1", "--json")
     assert [line["id"] for line in json.loads(done.stdout)] == [second]
-    assert done.stderr == "There are more than these 1 jobs: --limit shows more.\n"
+    assert done.stderr == saying("more-than-jobs-limit-shows", 1)
     assert place.farm("jobs", "list", "--all", "--limit", "2", "--json").stderr == ""
     assert "Marker" in place.farm("jobs", "show", first).stdout
     assert place.farm("jobs", "log", second).returncode == 0
@@ -168,10 +171,9 @@ def test_a_machine_gets_more_room_while_it_renders(place: Place) -> None:
     place.wait(second, lambda job: job["state"] == "running")
     assert place.read("workers")["machines"][0]["slots"] == 2
     refused = place.farm("workers", "slots", "local-gpu", "2")
-    assert (refused.returncode, refused.stderr) == (
-        1,
-        "machine_type: There is no machine type 'local-gpu'. There are: local-cpu.\n",
-    )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("machine_type: ")
+    assert says(refused.stderr, "no-machine-type", "local-gpu", "local-cpu")
     assert place.read("workers", "slots", "local-cpu") == {"local-cpu": 1}
     place.read("jobs", "stop", "--user", EMAIL)
 
@@ -184,30 +186,30 @@ def test_jobs_of_a_disabled_user_stand_still_and_go_on(place: Place) -> None:
     # The user's own key is worth nothing now.
     until(lambda: place.read("workers")["workers"] == [])
     shown = place.read("jobs", "show", job)
-    assert (shown["state"], shown["message"]) == (
-        "suspended",
-        "Suspended: the account is disabled.",
-    )
+    assert (shown["state"], shown["reason"]) == ("suspended", "disabled")
     place.farm("users", "enable", EMAIL)
     place.wait(job, lambda job: job["state"] == "running")
 
 
 def test_mistakes_are_told_in_a_message(place: Place) -> None:
     job = place.submit("beauty")
-    for arguments, words in (
-        (["jobs", "stop"], "Name one job"),
-        (["jobs", "stop", job, "--user", "ann@example.com"], "Name one job"),
-        (["jobs", "show", "zzz"], "There is no job 'zzz'."),
-        (["jobs", "stop", "--user", "eve@example.com"], "There is no user"),
-        (["jobs", "stop", "--submission", "x"], "There is no submission 'x'."),
-        (["jobs", "change", job, "--priority", "101"], "--priority"),
-        (["jobs", "list", "--user", "eve@example.com"], "There is no user 'eve@example.com'."),
-        (["jobs", "log", job, "--task", "zzz"], "There is no task 'zzz'."),
-        (["jobs", "log", job, "--task", ""], "There is no task ''."),
+    eve = saying("no-user", "eve@example.com")
+    for arguments, message in (
+        (["jobs", "stop"], saying("name-one-job-use-submission")),
+        (["jobs", "stop", job, "--user", EMAIL], saying("name-one-job-use-submission")),
+        (["jobs", "show", "zzz"], saying("no-such-id", "job", "zzz")),
+        (["jobs", "stop", "--user", "eve@example.com"], eve),
+        (["jobs", "stop", "--submission", "x"], saying("no-submission-with-id", "x")),
+        (["jobs", "list", "--user", "eve@example.com"], eve),
+        (["jobs", "log", job, "--task", "zzz"], saying("no-such-id", "task", "zzz")),
+        (["jobs", "log", job, "--task", ""], saying("no-such-id", "task")),
     ):
         done = place.farm(*arguments)
         assert (done.returncode, done.stdout) == (1, ""), arguments
-        assert words in done.stderr
+        assert says(done.stderr, message), arguments
+    done = place.farm("jobs", "change", job, "--priority", "101")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--priority" in done.stderr
     for arguments in (
         ["jobs", "list", "--limit", f"1{'0' * 20}"],
         ["workers", "slots", "x", "1e9"],
@@ -217,9 +219,11 @@ def test_mistakes_are_told_in_a_message(place: Place) -> None:
     place.read("jobs", "stop", job)
     place.wait(job, lambda job: job["state"] == "stopped")
     done = place.farm("jobs", "suspend", job)
-    assert (done.returncode, done.stderr) == (1, "'beauty' is stopped: cannot suspend it.\n")
+    assert done.returncode == 1
+    assert done.stderr == saying("job-state-forbids-action", "beauty", "stopped", "suspend")
     for odd in ("[]", '{"machines": {"local-cpu": "1"}}', "\x00"):
         (place.folder / "farm.json").write_text(odd)
-        assert "The farm is not running." in place.farm("workers").stdout
+        assert says(place.farm("workers").stdout, "farm-not-running")
         done = place.farm("workers", "slots", "local-cpu", "2")
-        assert (done.returncode, done.stderr[:24]) == (1, "The farm is not running:")
+        assert done.returncode == 1
+        assert done.stderr == saying("machine-types-unknown")

@@ -2,13 +2,14 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
-from farm.confine import drop, probe
+from farm.confine import UndecidedError, drop, probe, trials
 from runner.in_process import python_of_all
-from runner.somebody import ordinary_user
+from runner.somebody import nothing_left, ordinary_user
 
 needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
 
@@ -40,17 +41,22 @@ def test_a_program_that_is_ended_at_its_start_leaves_nothing_behind(code: str) -
     with ordinary_user() as user:
         python, variables = python_of_all()
         line = [*drop(user), python, "-c", code]
-        done = subprocess.run(line, env=variables, cwd="/", timeout=120, capture_output=True)
-        assert done.returncode == 0, done.stderr
-        try:
-            until = time.monotonic() + 20
-            while (left := list(_of(user.uid))) and time.monotonic() < until:
-                psutil.wait_procs(left, 0.2)
-            assert left == []
-        finally:
-            for each in _of(user.uid):
-                each.kill()
+        with nothing_left(user, seconds=20):
+            done = subprocess.run(line, env=variables, cwd="/", timeout=120, capture_output=True)
+            assert done.returncode == 0, done.stderr
 
 
-def _of(uid: int) -> Iterator[psutil.Process]:
-    yield from (each for each in psutil.process_iter(["uids"]) if each.info["uids"].real == uid)
+def test_a_trial_that_takes_too_long_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(trials, "_ASK_SECONDS", 0.5)
+    started = tmp_path / "started"
+    code = 'sleep 600 > "$0.said" 2>&1 & echo $! > "$0"; wait'
+    with pytest.raises(UndecidedError):
+        trials.trial(["/bin/sh", "-c", code, str(started)], "It does not work")
+    with suppress(psutil.NoSuchProcess):
+        left = psutil.Process(int(started.read_text()))
+        until = time.monotonic() + 60
+        while left.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < until
+            time.sleep(0.05)

@@ -26,6 +26,7 @@ from farm.db.opening import open_database
 from farm.db.tables import accounts, claims, frames, jobs, ledger_entries
 from farm.db.tables import notices as notices_table
 from farm_protocol.users import Role
+from messages import saying, says
 from sqlalchemy import func, select
 from waiting import until
 
@@ -87,7 +88,7 @@ class Hand(Runner):
                 return
             claim = answer.raise_for_status().json()
             if claim["claim_id"] is None:
-                self._day.was_refused |= "another machine" in claim["reason"]
+                self._day.was_refused |= says(claim["reason"], "another-machine-continues-job")
                 return
             finish = self._render(name, host, claim)
             ended = finish and {"claim_id": claim["claim_id"], "finish": finish}
@@ -289,7 +290,7 @@ def check_mails(folder: Path, url: str | None, inbox: Inbox, deaths: int) -> Non
     with database.read() as connection:
         written = Counter(connection.execute(select(notices_table.c.subject)).scalars())
     database.close()
-    assert written["'plain' has used up its budget"] == 1
+    assert [written[each] for each in written if each == saying("used-up-budget", "plain")] == [1]
     assert written["'demo' is done"] >= 3
     assert written <= inbox.subjects
     assert inbox.subjects.total() - written.total() <= deaths

@@ -1,5 +1,6 @@
 """kill -9 of the farm at each of its commits: nothing is lost, nothing happens twice."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from farm.db.opening import open_database
 from farm.db.tables import claims, frames, ledger_entries, ledger_postings, runners
 from farm.jobs.pricing import to_credits
 from sqlalchemy import func, select
+from waiting import until
 
 from tools.temporary_postgres import TemporaryPostgres
 
-from .house import CREDITS, Farms, House, Reader, add_user, killed_at_every_commit
+from .house import CREDITS, PATIENCE_SECONDS, Farms, House, Reader, add_user, killed_at_every_commit
 
 # The scenario has some 50 commits; the last of these tests goes through all of them.
 SAMPLE = [("before", 1), ("after", 5), ("before", 9), ("after", 14), ("before", 22), ("after", 31)]
@@ -50,6 +52,8 @@ def run_scenario(farms: Farms, folder: Path, url: str | None, when: str, number:
             )
         )
         assert set(reader.outputs.values()) == {1}, "an output was told twice"
+        # What a renderer takes to end, after its last frame, is charged as well.
+        until(partial(nobody_renders, house, key), PATIENCE_SECONDS)
         jobs = house.call(key, "GET", "/v1/jobs").json()["jobs"]
         info = house.call(key, "GET", "/v1/me").json()
         fresh = Reader(house, key)
@@ -66,6 +70,12 @@ def run_scenario(farms: Farms, folder: Path, url: str | None, when: str, number:
     assert info["credits_available"] == pytest.approx(CREDITS - consumed)
     check_tables(folder, url, consumed)
     return house.deaths
+
+
+def nobody_renders(house: House, key: str) -> bool:
+    jobs = house.call(key, "GET", "/v1/jobs").json()["jobs"]
+    tasks = [house.call(key, "GET", f"/v1/jobs/{job['id']}/tasks").json()["tasks"] for job in jobs]
+    return all(task["ended_at"] for its in tasks for task in its)
 
 
 def check_tables(folder: Path, url: str | None, consumed: float) -> None:

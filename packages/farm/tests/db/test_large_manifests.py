@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from farm.accounts.users import create
-from farm.db import files
+from farm.db import files, manifests, projects
 from farm.db.engine.database import Database
-from farm.db.tables import manifest_entries
+from farm.db.tables import manifest_entries, replaced_entries
 from farm_protocol.files import FileEntry
 from farm_protocol.users import NewUser
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, event, insert, select, text
 
 HASH, NEW = "a" * 64, 500
 
@@ -52,8 +52,9 @@ def test_looking_for_new_files_goes_by_their_number(
     account = create(database, NewUser(email="ann@example.com")).id
     with database.write() as connection:
         files.add_blob(connection, account, HASH, 5, datetime.now(UTC))
-        project = files.ensure_project(connection, account, "demo", datetime.now(UTC))
-        files.put_entries(connection, account, project, [FileEntry(**entry("demo/scene.blend"))])
+        row = projects.ensure(connection, account, "demo", datetime.now(UTC))
+        manifests.add(connection, account, row, [FileEntry(**entry("demo/scene.blend"))])
+        project = row.id
     new = {f"demo/more/{number:05d}.exr" for number in range(NEW)}
     if found:
         new.add("demo/old/04000.exr")
@@ -65,7 +66,7 @@ def test_looking_for_new_files_goes_by_their_number(
                 insert(manifest_entries),
                 [
                     entry(f"demo/old/{number:05d}.exr/x")
-                    | {"project_id": project, "account_id": account}
+                    | {"project_id": project, "account_id": account, "since": 1}
                     for number in range(first, end)
                 ],
             )
@@ -75,11 +76,11 @@ def test_looking_for_new_files_goes_by_their_number(
             answers: list[Any] = []
 
             def look() -> None:
-                answers.append(files.new_paths(connection, project, new))
-                answers.append(files.two_in_one(connection, project, new, folders))
+                answers.append(manifests.lines(connection, project, new))
+                answers.append(manifests.two_in_one(connection, project, new, folders))
 
             counted = work(connection, look)
-            assert answers[0] == new
+            assert answers[0] == {}
             clash = ("demo/old/04000.exr", "demo/old/04000.exr/x") if found else None
             assert answers[1] == clash
             return counted
@@ -88,3 +89,51 @@ def test_looking_for_new_files_goes_by_their_number(
     few = cost()
     fill(5_000, 50_000)
     assert cost() < 2 * few + 2 * NEW
+
+
+def test_lines_are_taken_out_by_few_statements_however_many(
+    open_again: Callable[[], Database],
+) -> None:
+    """Those that a snapshot has are kept; other lines, and those of other projects, stay."""
+    database = open_again()
+    account = create(database, NewUser(email="ann@example.com")).id
+    paths = [f"demo/it's {number:04d}" for number in range(3 * NEW)]
+    now = datetime.now(UTC)
+    with database.write() as connection:
+        files.add_blob(connection, account, HASH, 5, now)
+        other = projects.ensure(connection, account, "other", now)
+        mine = projects.ensure(connection, account, "demo", now)
+        old = [FileEntry(**entry(path)) for path in paths[: 2 * NEW]]
+        manifests.add(connection, account, other, old)
+        manifests.add(connection, account, mine, old)
+        projects.take_snapshot(connection, mine)
+    with database.write() as connection:
+        found = projects.find(connection, account, "demo")
+        assert found is not None
+        mine = found
+        added = [FileEntry(**entry(path)) for path in paths[2 * NEW :]]
+        manifests.add(connection, account, mine, added)
+    gone = paths[NEW : 3 * NEW - 1]
+    executed = 0
+
+    def count(*said: Any) -> None:
+        nonlocal executed
+        _, _, _, parameters, _, many = said
+        executed += len(parameters) if many else 1
+
+    with database.write() as connection:
+        lines = manifests.lines(connection, mine.id, gone)
+        event.listen(connection, "before_cursor_execute", count)
+        manifests.drop(connection, mine, lines)
+        event.remove(connection, "before_cursor_execute", count)
+    assert executed <= 2
+    with database.read() as connection:
+        assert sorted(manifests.paths(connection, mine.id)) == [*paths[:NEW], paths[-1]]
+        assert sorted(manifests.paths(connection, other.id)) == paths[: 2 * NEW]
+        kept = connection.execute(select(replaced_entries)).mappings().all()
+        assert sorted(line["path"] for line in kept) == paths[NEW : 2 * NEW]
+        assert {(line["project_id"], line["since"], line["until"]) for line in kept} == {
+            (mine.id, 1, 2)
+        }
+        before = [each.path for each in manifests.entries(connection, mine.id, 1)]
+        assert before == paths[: 2 * NEW]

@@ -2,10 +2,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from farm.db import accounts, feed, ledger
-from farm.db.engine.database import Database
+from farm.db.engine.database import MIGRATIONS, Database
 from farm.db.opening import open_database
 from farm.db.tables import changes, claims, jobs, metadata
 from sqlalchemy import Connection, MetaData, select, text
@@ -23,6 +25,12 @@ def test_the_migrations_lead_to_the_tables(tmp_path: Path, empty_url: str | None
         context = MigrationContext.configure(connection, opts={"include_object": is_here})
         assert compare_metadata(context, metadata) == []
     database.close()
+
+
+def test_each_migration_follows_the_one_before() -> None:
+    # Two that were written side by side would leave no database that can be opened.
+    script = ScriptDirectory(str(MIGRATIONS))
+    assert [each.revision for each in script.walk_revisions()][::-1] == Database.known_versions()
 
 
 def test_opening_again_keeps_what_is_there(tmp_path: Path, database_url: str | None) -> None:
@@ -213,4 +221,47 @@ def test_a_feed_that_was_never_trimmed_keeps_its_newest_lines(
         assert found[-1].id == len(lines)
         feed.job_changed(connection, "a", "j1")
         assert feed.newest(connection, "a") == len(lines) + 1
+    database.close()
+
+
+def test_addresses_get_one_spelling_unless_somebody_has_it(
+    tmp_path: Path, empty_url: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Database(empty_url or f"sqlite:///{tmp_path / 'farm.sqlite'}")
+    database.migrate("0023")
+    before = {
+        "plain": "ann@example.com",
+        "decomposed": "bjo\u0308rn@example.com",
+        "wide": "\uff42ob@example.com",
+        # Two that become one, of which one has the form; and two of which none has.
+        "one": "zo\u00eb@example.com",
+        "other": "zoe\u0308@example.com",
+        "first": "\ufb01ona@example.com",
+        "second": "f\uff49ona@example.com",
+        "long": "\ufdfa" * 20 + "@example.com",
+    }
+    with database.write() as connection:
+        old = OldRows(connection)
+        for number, (name, email) in enumerate(before.items()):
+            made = datetime(2026, 1, 1 + number)
+            values = {"id": name, "email": email, "plan": "Standard", "created_at": made}
+            old.put("accounts", name=name, **values)
+    database.migrate()
+    with database.read() as connection:
+        after = {each.id: each.email for each in accounts.everybody(connection)}
+        # Everybody is found as before.
+        for name, email in before.items():
+            found = accounts.by_email(connection, email)
+            assert found is not None
+            assert found.id == name
+    changed = {
+        "decomposed": "bj\u00f6rn@example.com",
+        "wide": "bob@example.com",
+        "first": "fiona@example.com",
+    }
+    assert after == before | changed
+    told = [each.getMessage() for each in caplog.records if "one address" in each.getMessage()]
+    assert len(told) == 2
+    assert r"'zoe\u0308@example.com' and 'zo\xeb@example.com'" in told[0]
+    assert r"'f\uff49ona@example.com' and 'fiona@example.com'" in told[1]
     database.close()

@@ -17,7 +17,13 @@ ROWS = [
     (ClaimRow, claims.CLAIM),
     (RunnerRow, columns_of(RunnerRow, tables.runners.c)),
     (JobColumns, [jobs.c[name] for name in JobColumns.__annotations__]),
-    (Work, columns_of(Work, [*jobs.c, jobs.c.submission_id.label("project_id")])),
+    (
+        Work,
+        columns_of(
+            Work,
+            [*jobs.c, jobs.c.submission_id.label("project_id"), jobs.c.position.label("snapshot")],
+        ),
+    ),
 ]
 
 

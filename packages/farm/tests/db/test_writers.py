@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from farm.accounts.users import create
-from farm.db import feed, files, job_rows
+from farm.db import feed, files, manifests, new_jobs, projects
 from farm.db import jobs as job_table
 from farm.db.engine.database import Database
+from farm.db.new_jobs import NewJobs, NewSubmission
 from farm.db.opening import open_database
 from farm.db.tables import changes
 from farm.errors import CannotOpenDatabaseError
@@ -20,6 +21,7 @@ from farm_protocol.files import FileEntry
 from farm_protocol.users import NewUser
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
+from stored_jobs import plain_job
 
 WRITERS, TRANSACTIONS = 4, 25
 
@@ -29,39 +31,15 @@ def add_job(database: Database) -> tuple[str, str]:
     account = create(database, NewUser(email="ann@example.com")).id
     now = datetime.now(UTC)
     with database.write() as connection:
-        project = files.ensure_project(connection, account, "demo", now)
-        names = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
-        counts = (
-            *("frames_done", "frames_failed", "frames_running", "credits_micros", "position"),
-            *("test_frames", "licence_failures", "budget_micros"),
-        )
-        job_rows.insert_submission(
+        project = projects.ensure(connection, account, "demo", now)
+        new_jobs.insert_submission(
             connection,
-            {
-                "id": "s" * 32,
-                "account_id": account,
-                "project_id": project,
-                "project": "demo",
-                "name": "s",
-                "output_folder": "demo/out",
-                "submitted_at": now,
-            },
+            NewSubmission("s" * 32, account, project.id, 1, "demo", "s", "demo/out", now),
         )
-        job: dict[str, object] = dict.fromkeys(names, "x") | dict.fromkeys(counts, 0)
-        job |= {"id": "j" * 32, "submission_id": "s" * 32, "account_id": account}
-        job |= {"parameters": {}, "plugins": [], "warnings": [], "instances": 1, "priority": 1}
-        job |= {"budget_acted": False, "suspended_for": ""}
-        job |= {
-            "machine_type": "",
-            "credits_per_hour": "1",
-            "state": "ready",
-            "message": "",
-            "budget_action": "",
-        }
-        one = Frames((range(1, 2),))
-        new = job_rows.NewJobs()
-        new.add(job | {"frames_total": 1, "submitted_at": now}, one, [])
-        new.store(connection)
+        new = NewJobs()
+        job = plain_job("j" * 32, "s" * 32, account)
+        new.add(job, Frames((range(1, 2),)), [])
+        new.store(connection, now)
     return account, "j" * 32
 
 
@@ -118,18 +96,13 @@ def test_what_a_writer_has_read_stays_true(open_again: Callable[[], Database]) -
         for count in range(TRANSACTIONS):
             try:
                 with database.write() as connection:
-                    project = files.ensure_project(connection, account, f"p{count}", now)
-                    job_rows.insert_submission(
+                    project = projects.ensure(connection, account, f"p{count}", now)
+                    submission_id = f"{writer:016d}{count:016d}"
+                    new_jobs.insert_submission(
                         connection,
-                        {
-                            "id": f"{writer:016d}{count:016d}",
-                            "account_id": account,
-                            "project_id": project,
-                            "project": "p",
-                            "name": "s",
-                            "output_folder": "p/out",
-                            "submitted_at": now,
-                        },
+                        NewSubmission(
+                            submission_id, account, project.id, 1, "p", "s", "p/out", now
+                        ),
                     )
             except IntegrityError as error:
                 failures.append(error)
@@ -143,7 +116,7 @@ def test_what_a_writer_has_read_stays_true(open_again: Callable[[], Database]) -
         thread.join()
     assert not failures
     with first.read() as connection:
-        assert len(files.summaries(connection, account)) == TRANSACTIONS + 1
+        assert len(projects.summaries(connection, account, None, 1000)) == TRANSACTIONS + 1
 
 
 def test_a_reader_sees_one_state(open_again: Callable[[], Database]) -> None:
@@ -187,17 +160,17 @@ def test_texts_and_numbers_come_back_as_they_were(open_again: Callable[[], Datab
     text = "Größe \N{SNOWMAN} 'quoted' %s {x} \\n\n"
     account, job = add_job(database)
     with database.write() as connection:
-        project = files.ensure_project(connection, account, text.strip(), datetime.now(UTC))
+        project = projects.ensure(connection, account, text.strip(), datetime.now(UTC))
         files.add_blob(connection, account, "0" * 64, 2**59, datetime.now(UTC))
         names = ("b/Z", "a/ä", "a/z", "A/z", "a/Z")
         entries = [
             FileEntry(path=f"demo/{name}", hash="0" * 64, size=2**59, mtime_ns=-5) for name in names
         ]
-        files.put_entries(connection, account, project, entries)
+        manifests.add(connection, account, project, entries)
     with database.read() as connection:
-        shown = {each.name: each for each in files.summaries(connection, account)}
+        shown = {each.name: each for each in projects.summaries(connection, account, None, 9)}
         assert shown[text.strip()].total_size == 5 * 2**59
-        found = files.entries(connection, project)
+        found = manifests.entries(connection, project.id, project.next_snapshot)
         assert [each.path for each in found] == sorted(each.path for each in entries)
         assert job_table.by_ids(connection, [job])[0].warnings == []
 

@@ -120,7 +120,7 @@ class RecordingEngine:
             with self.changed:
                 seen = self.looks
                 wakeup.notify()
-                assert self.changed.wait_for(lambda: self.looks > seen, 20)  # noqa: B023
+                assert self.changed.wait_for(lambda: self.looks > seen, 60)  # noqa: B023
 
     def wait_for(self, count: int) -> LaunchRequest:
         with self.changed:
@@ -188,7 +188,18 @@ class Farm:
     def client(self, secret: str = "") -> httpx.Client:
         """Return a client, closed with the farm, that shows a key; "": none."""
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-        self.clients.append(httpx.Client(base_url=self.url, headers=headers, timeout=40))
+        # Shorter than the farm keeps an idle connection: none is used that is just being closed.
+        limits = httpx.Limits(keepalive_expiry=2.0)
+        self.clients.append(
+            httpx.Client(
+                base_url=self.url,
+                headers=headers,
+                timeout=40,
+                limits=limits,
+                # No certificates are wanted, and loading them takes longer than most tests.
+                verify=False,
+            )
+        )
         return self.clients[-1]
 
 
@@ -266,11 +277,11 @@ def farm(
     server = FarmServer(create_app(context), database, scheduler, changes, ready.set)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(120)
     made = Farm(url, database, engine, work, clock, tmp_path, context.identity, room)
     yield made
     server.end()
-    thread.join(15)
+    thread.join(60)
     assert not thread.is_alive()
     for client in made.clients:
         client.close()

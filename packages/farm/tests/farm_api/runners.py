@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 from farm_protocol.hashing import new_hasher
+from messages import saying
 
-from .conftest import Farm
+from .conftest import Farm, send, spec
 
 
 class FakeRunner:
@@ -63,7 +64,7 @@ def given(farm: Farm, runner: FakeRunner, number: int, frames: list[int]) -> Fak
     """
     if runner.claim() == frames:
         return runner
-    assert runner.reason == "It makes way for another job."
+    assert runner.reason == saying("makes-way-another-job")
     other = FakeRunner(farm, number)
     assert other.claim() == frames
     return other
@@ -81,10 +82,19 @@ def jobs_of(client: httpx.Client) -> dict[str, dict[str, Any]]:
 
 def wait_for(client: httpx.Client, wanted: Callable[[dict[str, Any]], bool]) -> None:
     """Wait, on the change feed, until the newest job is as wanted."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         cursor = client.get("/v1/changes").json()["cursor"]
         if wanted(job_of(client)):
             return
         client.get("/v1/changes", params={"after": cursor, "wait": 5})
     raise AssertionError(job_of(client))
+
+
+def at_work(farm: Farm, user: httpx.Client) -> FakeRunner:
+    """Submit a job of a user; return a runner that has claimed its frames."""
+    send(user, "demo/scene.blend", b"BLENDER-v304")
+    user.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    made = FakeRunner(farm)
+    made.claim()
+    return made

@@ -10,6 +10,7 @@ import pytest
 from farm.db.tables import runners
 from farm.scheduler import limits
 from farm_protocol.users import Role
+from messages import saying, says
 from sqlalchemy import select
 from waiting import until
 
@@ -94,9 +95,7 @@ def nothing_unstarted(ann: httpx.Client, job_id: str) -> bool:
     """Return whether the farm says so, and leaves the job when all jobs are meant."""
     answer = ann.post(f"/v1/jobs/{job_id}/restart_unstarted")
     assert ann.post("/v1/jobs/restart_unstarted").status_code == 200
-    return (
-        answer.status_code == 409 and "'beauty' has no frame that was never started" in answer.text
-    )
+    return answer.status_code == 409 and says(answer.text, "every-frame-already-started", "beauty")
 
 
 def stopped_in_frame(farm: Farm, ann: httpx.Client, runner: FakeRunner, frame: int) -> None:
@@ -133,6 +132,49 @@ def test_restart_unstarted_of_a_stopped_job_renders_nothing_that_was_begun(
     assert FakeRunner(farm, 4).claim() == [3, 4, 5, 6]
 
 
+@pytest.mark.parametrize(
+    ("heard", "done", "told", "again"),
+    [
+        (3, [], {}, [1, 2, 4]),
+        (3, [1], {}, [2, 4]),
+        (None, [1], {}, [3, 4]),
+        (None, [], {}, [1, 2, 3, 4]),
+        (None, [1], {"frame": 99}, [3, 4]),
+        (None, [], {"frame": 99}, [2, 3, 4]),
+        (3, [1], {"frame": 99}, [3, 4]),
+    ],
+    ids=[
+        "heard",
+        "heard-later",
+        "between",
+        "loading",
+        "nobodys",
+        "nobodys-while-loading",
+        "nobodys-and-heard",
+    ],
+)
+def test_where_a_claim_ended_follows_from_what_is_known(
+    farm: Farm,
+    ann: httpx.Client,
+    heard: int | None,
+    done: list[int],
+    told: dict[str, int],
+    again: list[int],
+) -> None:
+    job_id = submit(ann, instances=1)
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1, 2, 3, 4]
+    for frame in done:
+        runner.done(frame)
+    runner.beat(heard)
+    ann.post("/v1/jobs/stop").raise_for_status()
+    runner.finish("stopped", **told)
+    assert runner.claim() == []
+    wait_for(ann, lambda job: job["state"] == "stopped")
+    ann.post(f"/v1/jobs/{job_id}/restart_unstarted").raise_for_status()
+    assert FakeRunner(farm, 2).claim() == again
+
+
 def test_restart_unstarted_leaves_a_stopped_job_of_which_all_was_begun(
     farm: Farm, ann: httpx.Client
 ) -> None:
@@ -165,9 +207,11 @@ def test_frames_that_a_lost_runner_had_not_reached_are_unstarted(
 
 
 @pytest.mark.parametrize("outcome", ["failed", "no_licence"])
-@pytest.mark.parametrize(("action", "says"), [("stop", "Stopped"), ("suspend", "Suspended")])
+@pytest.mark.parametrize(
+    ("action", "told"), [("stop", "job-stopped-by"), ("suspend", "job-suspended-by")]
+)
 def test_a_claim_that_fails_afterwards_does_not_hide_why_its_job_stands_still(
-    farm: Farm, ann: httpx.Client, action: str, says: str, outcome: str
+    farm: Farm, ann: httpx.Client, action: str, told: str, outcome: str
 ) -> None:
     job_id = submit(ann, instances=1)
     runner = FakeRunner(farm)
@@ -175,15 +219,18 @@ def test_a_claim_that_fails_afterwards_does_not_hide_why_its_job_stands_still(
     runner.beat(1)
     ann.post(f"/v1/jobs/{job_id}/{action}").raise_for_status()
     runner.finish(outcome, message="It broke.")
-    assert job_of(ann)["message"] == f"{says} by its user."
+    assert job_of(ann)["message"] == saying(told, "its user")
     assert "It broke." in ann.get(f"/v1/jobs/{job_id}/log").json()["text"]
 
 
 def test_a_second_click_keeps_the_reason(farm: Farm, ann: httpx.Client) -> None:
     job_id = failed_after_one(farm, ann)
-    assert ann.post(f"/v1/jobs/{job_id}/stop").json()["message"].startswith("Failed: frames 2-4.")
-    assert ann.post(f"/v1/jobs/{job_id}/suspend").status_code == 409
-    assert "cannot suspend it" in ann.post(f"/v1/jobs/{job_id}/suspend").json()["message"]
+    assert says(
+        ann.post(f"/v1/jobs/{job_id}/stop").json()["message"], "failed-frames", "frames 2-4"
+    )
+    refused = ann.post(f"/v1/jobs/{job_id}/suspend")
+    assert refused.status_code == 409
+    assert says(refused.json()["message"], "job-state-forbids-action", "suspend")
 
 
 def test_a_submission_and_everything(farm: Farm, ann: httpx.Client) -> None:
@@ -236,10 +283,7 @@ def test_to_retry_everything_is_to_retry_what_failed(farm: Farm, ann: httpx.Clie
     wait_for(ann, lambda job: job["state"] == "stopped")
     after = {job["id"]: job for job in ann.post("/v1/jobs/retry").json()["jobs"]}
     assert (after[failed]["state"], after[failed]["frames_failed"]) == ("ready", 0)
-    assert (after[stopped]["state"], after[stopped]["message"]) == (
-        "stopped",
-        "Stopped by its user.",
-    )
+    assert (after[stopped]["state"], after[stopped]["reason"]) == ("stopped", "user")
     # It is set going by its name.
     assert ann.post(f"/v1/jobs/{stopped}/retry").json()["state"] == "ready"
 
@@ -360,7 +404,7 @@ def test_instances_and_priority_change_while_it_runs(farm: Farm, ann: httpx.Clie
     leaving = first if first.beat(mine[0]) == "yield" else second
     leaving.finish("stopped")
     assert leaving.claim() == []
-    assert leaving.reason == "It makes way for another job."
+    assert leaving.reason == saying("makes-way-another-job")
     assert ann.patch(f"/v1/jobs/{job_id}", json={"instances": 0}).json()["instances"] == 30
 
 
@@ -379,7 +423,7 @@ def test_who_has_begun_nothing_makes_room_before_who_works(farm: Farm, ann: http
     until(somebody_is_told)
     assert working.beat(frame) == "continue"
     assert idle.claim() == []
-    assert idle.reason == "It makes way for another job."
+    assert idle.reason == saying("makes-way-another-job")
     assert working.done(frame).status_code == 204
 
 

@@ -39,7 +39,7 @@ def test_a_new_user_can_work_at_once(farm: Farm, admin: httpx.Client) -> None:
     assert (user["available"], user["has_password"], user["keys"]) == ("2.5", True, ["first key"])
     assert farm.client(body["access_key"]).get("/v1/me").json()["credits_available"] == 2.5
     login = {"email": "bob@example.com", "secret": "correct horse"}
-    assert httpx.post(f"{farm.url}/v1/login", json=login).status_code == 200
+    assert httpx.post(f"{farm.url}/v1/login", json=login, timeout=60).status_code == 200
     assert admin.post("/v1/users", json=new).json()["code"] == "conflict"
     emails = [each["email"] for each in admin.get("/v1/users").json()["users"]]
     assert emails == ["bob@example.com", "root@example.com"]
@@ -173,7 +173,7 @@ def test_who_waits_for_news_hears_of_the_end_of_its_key(
     admin.post(f"/v1/users/{EMAIL}/key").raise_for_status()
     # Any change wakes those who wait.
     admin.patch(f"/v1/users/{EMAIL}", json={"name": "Ann"}).raise_for_status()
-    waiting.join(20)
+    waiting.join(60)
     assert answers == [401]
 
 
@@ -206,7 +206,7 @@ def test_passwords_and_keys_are_replaced(
     assert admin.post(address, json={"password": "another horse"}).status_code == 204
     assert farm.client(key).get("/v1/me").status_code == 401
     login = {"email": EMAIL, "secret": "another horse"}
-    assert httpx.post(f"{farm.url}/v1/login", json=login).status_code == 200
+    assert httpx.post(f"{farm.url}/v1/login", json=login, timeout=60).status_code == 200
 
 
 def test_plans_are_made_changed_and_removed(admin: httpx.Client, ann: httpx.Client) -> None:

@@ -6,6 +6,7 @@ import queue
 from farm.accounts.audit import Audit
 from farm.db import ledger
 from farm.db.tables import accounts
+from messages import saying
 from sqlalchemy import update
 
 from .conftest import Farm
@@ -22,7 +23,7 @@ class Errors(logging.Handler):
         self._queue.put(record.getMessage())
 
     def next(self) -> str:
-        return self._queue.get(timeout=20)
+        return self._queue.get(timeout=60)
 
 
 def test_what_does_not_add_up_is_logged_again_and_again(farm: Farm) -> None:
@@ -35,7 +36,7 @@ def test_what_does_not_add_up_is_logged_again_and_again(farm: Farm) -> None:
     logging.getLogger("farm").addHandler(errors)
     try:
         audit.start()
-        assert [errors.next(), errors.next()] == [f"the ledger does not add up: {fault}"] * 2
+        assert [errors.next(), errors.next()] == [saying("ledger-does-not-add-up", fault)] * 2
     finally:
         audit.stop()
         logging.getLogger("farm").removeHandler(errors)

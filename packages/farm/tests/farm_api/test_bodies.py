@@ -11,12 +11,12 @@ import httpx
 import pytest
 from farm.api import bodies
 from farm.api.bodies import FOR_STRANGERS, LARGE, limit_of
-from farm.api.errors import LONGEST_MESSAGE, MOST_FIELDS, MOST_TEXTS
+from farm.api.errors import LONGEST_MESSAGE, MOST_FAULTS, MOST_FIELDS, MOST_TEXTS
 from http_gate import bodies as reading
 from http_gate.bodies import SMALL
 
 from .conftest import Farm, send, spec
-from .runners import FakeRunner
+from .runners import FakeRunner, at_work
 
 ENOUGH = 60
 """Seconds: a thousand times what an answer needs."""
@@ -137,7 +137,8 @@ def test_a_key_is_looked_at_before_a_byte_is_there(farm: Farm, caller: Caller) -
 
 def test_who_has_a_key_is_limited_too(farm: Farm) -> None:
     ann = farm.user("ann@example.com")
-    for path, limit in (("/v1/submissions", LARGE["POST", "/v1/submissions"]), ("/v1/me", SMALL)):
+    large = LARGE["POST", "/v1/submissions"].limit
+    for path, limit in (("/v1/submissions", large), ("/v1/me", SMALL)):
         method = "PATCH" if path == "/v1/me" else "POST"
         answer = ann.request(method, path, content=b" " * (limit.size + 1))
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
@@ -180,6 +181,48 @@ def test_what_cannot_be_read_is_refused_in_few_words(farm: Farm, bomb: str) -> N
         )
         assert answer.status_code in (400, 401, 413), (path, answer.text[:300])
         assert len(answer.content) < longest
+
+
+@pytest.fixture
+def runner(farm: Farm) -> FakeRunner:
+    return at_work(farm, farm.user("ann@example.com"))
+
+
+def fields(count: int) -> bytes:
+    return b"{" + b",".join(b'"%x":1' % number for number in range(count)) + b"}"
+
+
+@pytest.mark.parametrize("route", LARGE, ids=" ".join)
+def test_very_many_faults_are_counted_and_not_told(
+    farm: Farm, runner: FakeRunner, route: tuple[str, str]
+) -> None:
+    """Each that is told takes time from everybody: a hundred thousand a second."""
+    method, path = route
+    client = runner.http if path.startswith("/v1/runner/") else farm.user("bob@example.com")
+    address = path.format(name="demo", claim_id=runner.claim_id)
+    limit = limit_of(method, address)
+    told = []
+    for count in (MOST_FIELDS, min(limit.names, limit.values - 10)):
+        content = fields(count).ljust(SMALL.size + 1)
+        headers = {"Content-Type": "application/json"}
+        answer = client.request(method, address, content=content, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+        told.append(len(answer.json()["errors"]))
+    assert told[0] == MOST_FIELDS
+    assert limit.names <= MOST_FAULTS or told[1] == 1
+
+
+def test_a_log_may_say_anything_and_holds_nothing_else(runner: FakeRunner) -> None:
+    line = '"a": [{"b\\\\": "\\", 1}], \\"c\\": ,,,\n'
+    text = line * (1_000_000 // len(line))
+    assert runner.post("log", {"offset": 0, "text": text}).status_code == 204
+    for more in (fields(100_000), b'{"text": "' + b'\\\\", "' * 100_000, b'["",' * 100_000):
+        answer = runner.http.post(
+            f"/v1/runner/claims/{runner.claim_id}/log",
+            content=more,
+            headers={"Content-Type": "application/json"},
+        )
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
 def test_parameters_of_any_shape_are_bounded(farm: Farm) -> None:

@@ -10,10 +10,13 @@ import pytest
 from farm.catalogue import Catalogue
 from farm.catalogue.machines import Machines
 from farm.catalogue.products import Installed, product_rows
+from farm.db import claims as claim_rows
 from farm.db.tables import accounts, claims, metadata, runners
+from farm.scheduler import limits as farm_limits
 from farm_protocol.frames import SIGNATURE_CELLS
 from farm_protocol.runner import HostLimits
 from farm_protocol.users import Role
+from messages import says
 from sqlalchemy import Select, Table, select
 
 from .conftest import Farm, send, spec
@@ -40,7 +43,7 @@ def user(farm: Farm, email: str) -> httpx.Client:
 
 def login(farm: Farm, email: str, password: str) -> httpx.Client:
     body = {"email": email, "secret": password, "label": "workstation"}
-    answer = httpx.post(f"{farm.url}/v1/login", json=body).raise_for_status().json()
+    answer = httpx.post(f"{farm.url}/v1/login", json=body, timeout=60).raise_for_status().json()
     return farm.client(answer["access_key"])
 
 
@@ -197,7 +200,7 @@ def test_of_a_bad_machine(farm: Farm, ann: httpx.Client, others: Bystanders) -> 
             frames = runner.claim()
             runner.finish("failed", message="The driver crashed.", frame=frames[0])
         assert runner.claim() == []
-        assert runner.reason.startswith("'bad' failed 3 times in a row")
+        assert says(runner.reason, "failed-times-row", "bad", 3)
         assert jobs_of(ann)["meant"]["frames_failed"] == 0
 
 
@@ -245,3 +248,51 @@ def test_of_a_larger_plan(farm: Farm, ann: httpx.Client) -> None:
     larger(99)
     assert recalled(farm, job) == [False, True, True]
     assert (hers.beat(), his.beat(3)) == ("yield", "continue")
+
+
+def test_what_others_renderers_did_is_not_told_of_a_job(farm: Farm, ann: httpx.Client) -> None:
+    bob = user(farm, BOB)
+    job, _ = submit(ann, "hers")
+    hers = FakeRunner(farm, 1)
+    hers.claim()
+    hers.finish("failed", message="Hers broke.", frame=2).raise_for_status()
+    submit(bob, "his")
+    at_frame_3(farm, 2)  # And it has failed since.
+
+    with farm.database.read() as connection:
+        assert claim_rows.last_failure(connection, job) == "Hers broke."
+
+
+def test_frames_at_which_others_are_count_as_never_begun(farm: Farm, ann: httpx.Client) -> None:
+    bob = user(farm, BOB)
+    job, _ = submit(ann, "hers")
+    hers = FakeRunner(farm, 1)
+    assert hers.claim() == [1, 2, 3, 4, 5, 6]
+    of_hers = set(farm.engine.living)
+    submit(bob, "his")
+    at_frame_3(farm, 2)
+    ann.post(f"/v1/jobs/{job}/stop").raise_for_status()
+    farm.engine.living -= of_hers
+    farm.wakeup.notify()
+    wait_for(ann, lambda found: bool(found["state"] == "stopped"))
+
+    ann.post(f"/v1/jobs/{job}/restart_unstarted").raise_for_status()
+
+    found = jobs_of(ann)["hers"]
+    assert (found["frames_failed"], found["state"]) == (0, "ready")
+
+
+def test_of_another_machine_type(farm: Farm, ann: httpx.Client) -> None:
+    job, _ = submit(ann, "hers")
+    hers = at_frame_3(farm, 1)
+    configured = {"local-cpu": 9, "another": 1}
+
+    def set_slots(machine_type: str) -> None:
+        with farm.database.write() as connection:
+            farm_limits.set_slots(connection, configured, machine_type, 20)
+
+    set_slots("another")
+    assert hers.beat(3) == "continue"
+    assert recalled(farm, job) == [False, False]
+    set_slots("local-cpu")
+    assert recalled(farm, job) == [False, True]

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import argon2
 import httpx
@@ -10,10 +11,12 @@ import pytest
 from farm.accounts import credentials
 from farm.accounts.attempts import FREE
 from farm.accounts.credentials import MAX_PASSWORD, MIN_PASSWORD
+from farm.accounts.users import create
 from farm.db import accounts
 from farm.db.tables import access_keys
 from farm.db.tables import accounts as account_table
-from farm.errors import InvalidRequestError, NotAuthenticatedError, NotFoundError
+from farm.errors import ConflictError, InvalidRequestError, NotAuthenticatedError, NotFoundError
+from farm_protocol.users import NewUser, Role
 from sqlalchemy import select, update
 
 from .conftest import Farm
@@ -23,12 +26,12 @@ EMAIL, PASSWORD = "ann@example.com", "correct horse"
 
 def login(farm: Farm, secret: str, email: str = EMAIL, **more: str) -> httpx.Response:
     body = {"email": email, "secret": secret, **more}
-    return httpx.post(f"{farm.url}/v1/login", json=body)
+    return httpx.post(f"{farm.url}/v1/login", json=body, timeout=60)
 
 
 def me(farm: Farm, key: str) -> int:
     headers = {"Authorization": f"Bearer {key}"}
-    return httpx.get(f"{farm.url}/v1/me", headers=headers).status_code
+    return httpx.get(f"{farm.url}/v1/me", headers=headers, timeout=60).status_code
 
 
 def set_account(farm: Farm, **values: Any) -> None:
@@ -97,15 +100,20 @@ def test_how_long_a_password_is(farm: Farm, length: int, fits: bool) -> None:
     [
         (" Ann@Example.COM ", EMAIL),
         ("a@b", "a@b"),
-        # Other people than "strasse", "kim" and "ärzte": only A-Z have another case.
+        # Other people than "strasse" and "ärzte": only A-Z have another case.
         ("straße@Example.com", "straße@example.com"),
-        ("\N{KELVIN SIGN}im@example.com", "\N{KELVIN SIGN}im@example.com"),
         ("Ärzte@example.com", "Ärzte@example.com"),
         ("x" * 308 + "@example.com", "x" * 308 + "@example.com"),
         ("x" * 309 + "@example.com", ""),
         ("ann", ""),
         ("ann@example.com\n", EMAIL),
         ("ann@exa\nmple.com", ""),
+        # What looks like an "@" or a space is one.
+        ("ann\uff20example.com", EMAIL),
+        ("ann@bob\uff20example.com", ""),
+        ("a\N{NO-BREAK SPACE}nn@example.com", ""),
+        ("\N{CARE OF}@example.com", ""),  # c/o
+        ("\ufdfa" * 20 + "@example.com", ""),  # 18 letters each
     ],
 )
 def test_what_an_address_is(given: str, address: str) -> None:
@@ -127,8 +135,64 @@ def test_addresses_that_unicode_folds_into_one_are_two_accounts(farm: Farm) -> N
     ):
         assert client.get("/v1/me").json()["email_address"] == email
         body = {"email": email.replace("s", "S", 1), "secret": password}
-        answer = httpx.post(f"{farm.url}/v1/login", json=body)
+        answer = httpx.post(f"{farm.url}/v1/login", json=body, timeout=60)
         assert answer.json()["email"] == email
+
+
+SPELLINGS = [
+    ("zo\u00eb@example.com", "Zoe\u0308@example.com"),
+    ("ann@example.com", "\uff21\uff4e\uff4e\uff20example\uff0ecom"),
+    ("fiona@example.com", "\ufb01ona@example.com"),
+    ("kim@example.com", "\N{KELVIN SIGN}im@example.com"),
+    # There is no such capital: it has a mark behind it until it is a small letter.
+    ("\u1e96ans@example.com", "H\u0331ans@example.com"),
+]
+"""Of one address: as it is kept, and another one that looks the same."""
+
+
+@pytest.mark.parametrize(("kept", "other"), [*SPELLINGS, *(pair[::-1] for pair in SPELLINGS)])
+def test_addresses_that_look_the_same_are_one_account(farm: Farm, kept: str, other: str) -> None:
+    admin = farm.user("admin@example.com", role=Role.ADMIN)
+    made = farm.user(kept, password=PASSWORD)
+    address = made.get("/v1/me").json()["email_address"]
+    assert address in dict(SPELLINGS)
+    for email in (kept, other):
+        answer = httpx.post(
+            f"{farm.url}/v1/login", json={"email": email, "secret": PASSWORD}, timeout=60
+        )
+        assert answer.json()["email"] == address
+        # An access key signs in as well, with the address that it belongs to.
+        secret = answer.json()["access_key"]
+        answer = httpx.post(
+            f"{farm.url}/v1/login", json={"email": email, "secret": secret}, timeout=60
+        )
+        assert answer.json()["access_key"] == secret
+        assert admin.get(f"/v1/users/{quote(email)}").json()["email"] == address
+        again = admin.post("/v1/users", json={"email": email})
+        assert (again.status_code, again.json()["code"]) == (409, "conflict")
+
+
+def test_two_accounts_of_an_older_farm_each_keep_their_spelling(farm: Farm) -> None:
+    """Which the migration left as they were."""
+    composed, decomposed = "zo\u00eb@example.com", "zoe\u0308@example.com"
+    keys: dict[str, httpx.Client] = {}
+    for email in (composed, decomposed):
+        keys[email] = farm.user(f"{len(keys)}@example.com", password=PASSWORD)
+        with farm.database.write() as connection:
+            old = accounts.by_email(connection, f"{len(keys) - 1}@example.com")
+            assert old is not None
+            connection.execute(
+                update(account_table).where(account_table.c.id == old.id).values(email=email)
+            )
+    for email, client in keys.items():
+        assert client.get("/v1/me").json()["email_address"] == email
+        for secret in (PASSWORD, client.headers["authorization"].partition(" ")[2]):
+            answer = httpx.post(
+                f"{farm.url}/v1/login", json={"email": email, "secret": secret}, timeout=60
+            )
+            assert answer.json()["email"] == email
+    with pytest.raises(ConflictError):
+        create(farm.database, NewUser(email="\uff5ao\u00eb@example.com"))
 
 
 def test_a_new_password_withdraws_all_keys_and_a_new_key_the_others(farm: Farm) -> None:
@@ -208,6 +272,7 @@ def test_an_account_without_a_password_is_not_let_in_by_one(farm: Farm) -> None:
     farm.user(EMAIL)
     for secret in ("", "None", PASSWORD, "null"):
         assert login(farm, secret).status_code in (400, 401)
+    assert login(farm, PASSWORD, device="0" * 64).status_code == 401
 
 
 def test_an_old_hash_is_replaced_at_the_next_sign_in(farm: Farm) -> None:
@@ -221,6 +286,21 @@ def test_an_old_hash_is_replaced_at_the_next_sign_in(farm: Farm) -> None:
     assert argon2.extract_parameters(hashed).memory_cost == 19_456
     assert login(farm, PASSWORD).status_code == 200
     assert stored(farm)[0] == hashed
+
+
+def test_a_device_is_known_again_after_the_hash_was_replaced(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        weak = argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
+        before.setattr(credentials, "_hasher", weak)
+        farm.user(EMAIL, password=PASSWORD)
+        old = login(farm, PASSWORD).json()["device"]
+        assert login(farm, PASSWORD, device=old).json()["device"] == ""
+    # It is signed with the hash, and so it ends with it.
+    new = login(farm, PASSWORD, device=old).json()["device"]
+    assert new not in ("", old)
+    assert login(farm, PASSWORD, device=new).json()["device"] == ""
 
 
 def test_who_is_locked_out_while_the_password_is_looked_at_gets_no_key(

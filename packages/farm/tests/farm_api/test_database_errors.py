@@ -1,16 +1,24 @@
 """Which faults of a database an answer calls passing."""
 
 import asyncio
+import sqlite3
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 from farm.api import errors
+from farm.db.engine.prepared import Prepared
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from .conftest import Farm
+from .runners import at_work
+from .test_storage import STORAGE_FULL, refused
 
 
 @pytest.mark.parametrize(
@@ -20,11 +28,15 @@ from starlette.routing import Route
         (psycopg.errors.AdminShutdown("shut down"), 503),
         (psycopg.errors.LockNotAvailable("lock timeout"), 503),
         (psycopg.errors.ProgramLimitExceeded("index row size exceeds"), 500),
+        (psycopg.errors.DiskFull("could not extend file: No space left on device"), 507),
+        (sqlite3.OperationalError("database or disk is full"), 507),
+        (sqlite3.OperationalError("database is locked"), 503),
     ],
 )
-def test_only_what_may_pass_is_tried_again(fault: Exception, status: int) -> None:
+@pytest.mark.parametrize("by", ["SQLAlchemy", "the driver"])
+def test_only_what_may_pass_is_tried_again(fault: Exception, status: int, by: str) -> None:
     def fail(_: Request) -> Response:
-        raise OperationalError("INSERT", {}, fault)
+        raise OperationalError("INSERT", {}, fault) if by == "SQLAlchemy" else fault
 
     app = Starlette(routes=[Route("/", fail)])
     errors.install(app)
@@ -36,4 +48,23 @@ def test_only_what_may_pass_is_tried_again(fault: Exception, status: int) -> Non
 
     answer = asyncio.run(ask())
     assert answer.status_code == status
-    assert answer.json()["code"] == ("unavailable" if status == 503 else "internal")
+    codes = {503: "unavailable", 507: "storage_full", 500: "internal"}
+    assert answer.json()["code"] == codes[status]
+
+
+def test_a_frame_that_the_database_has_no_room_for_is_sent_later(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its statements are prepared: nobody but the driver says what is wrong."""
+    runner = at_work(farm, farm.user("ann@example.com"))
+    real = Prepared.run_all
+
+    def full(statement: Prepared, connection: Connection, many: Any) -> None:
+        if any("of_files" in name for each in many for name in each):
+            raise sqlite3.OperationalError("database or disk is full")
+        real(statement, connection, many)
+
+    monkeypatch.setattr(Prepared, "run_all", full)
+    assert refused(runner.done(1)) == STORAGE_FULL
+    monkeypatch.undo()
+    assert runner.done(1).status_code == 204

@@ -99,7 +99,7 @@ def test_a_text_with_nul_is_no_mistake_of_the_farm(farm: Farm, ann: httpx.Client
     assert log[0] + log[2:4] == "ab\n"
     assert ann.get("/v1/jobs/%00").status_code == 404  # No address has such a character.
     login = {"email": "\0", "secret": "\0"}
-    assert httpx.post(f"{farm.url}/v1/login", json=login).status_code == 400
+    assert httpx.post(f"{farm.url}/v1/login", json=login, timeout=60).status_code == 400
 
 
 @pytest.mark.parametrize("number", [2**31, 2**63, 10**30])

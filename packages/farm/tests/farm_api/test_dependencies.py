@@ -6,6 +6,7 @@ import httpx
 import pytest
 from farm.db.tables import claims
 from farm_protocol.jobs import JobReason
+from messages import saying, says
 from sqlalchemy import update
 
 from .conftest import Farm, send, spec
@@ -46,11 +47,11 @@ def test_dependents_start_or_are_blocked(farm: Farm, ann: httpx.Client) -> None:
     follower.claim()
     follower.finish("failed", message="No.", permanent=True)
     assert states(ann) == {"a": "completed", "b": "failed", "c": "blocked"}
-    assert jobs_of(ann)["c"]["message"] == "Blocked: 'b' failed."
+    assert jobs_of(ann)["c"]["message"] == saying("job-blocked-by", "b")
     assert jobs_of(ann)["c"]["reason"] == JobReason.JOBS
     ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/retry").raise_for_status()
     assert states(ann)["c"] == "pending"
-    assert jobs_of(ann)["c"]["message"] == "Waiting for 'b'."
+    assert jobs_of(ann)["c"]["message"] == saying("waiting-for-jobs", "b")
 
 
 def test_what_is_so_already_what_makes_no_sense_and_what_another_job_decides(
@@ -79,12 +80,12 @@ def test_a_diamond_is_blocked_through_and_through_and_comes_back(
     runner.claim()
     runner.finish("failed", message="No camera.", permanent=True)
     assert states(ann) == {"a": "failed", "b": "blocked", "c": "blocked", "d": "blocked"}
-    assert jobs_of(ann)["d"]["message"] == "Blocked: 'a' failed ('b' needs it)."
+    assert jobs_of(ann)["d"]["message"] == saying("job-blocked-by", "a", "b")
     # One of two reasons goes away: the other one stays, and is named.
     ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/stop").raise_for_status()
     ann.post(f"/v1/jobs/{jobs_of(ann)['a']['id']}/retry").raise_for_status()
-    assert jobs_of(ann)["c"]["message"] == "Waiting for 'a'."
-    assert jobs_of(ann)["d"]["message"] == "Blocked: 'b' was stopped."
+    assert jobs_of(ann)["c"]["message"] == saying("waiting-for-jobs", "a")
+    assert jobs_of(ann)["d"]["message"] == saying("job-blocked-by", "b", "stopped")
     # What was stopped while it waited does not start before its turn.
     assert ann.post(f"/v1/jobs/{jobs_of(ann)['b']['id']}/retry").json()["state"] == "pending"
     assert states(ann)["d"] == "pending"
@@ -123,13 +124,13 @@ def test_a_job_that_waits_is_stopped_once_nobody_renders_it_any_more(
     assert states(ann)["b"] == waits
     for _ in range(2):
         job = ann.post(f"/v1/jobs/{b}/stop").json()
-        assert (job["state"], job["message"]) == ("stopping", "Stopped by its user.")
+        assert (job["state"], job["reason"]) == ("stopping", JobReason.USER)
     assert runner.beat(2) == "stop"
     runner.finish("stopped", frame=2)
     assert runner.claim() == []
     wait_for(ann, lambda _: states(ann)["b"] == "stopped")
     job = jobs_of(ann)["b"]
-    assert (job["message"], job["frames_running"]) == ("Stopped by its user.", 0)
+    assert (job["reason"], job["frames_running"]) == (JobReason.USER, 0)
 
 
 def test_a_budget_stops_a_job_that_waits_while_it_is_rendered(
@@ -143,7 +144,7 @@ def test_a_budget_stops_a_job_that_waits_while_it_is_rendered(
     farm.wakeup.notify()
     wait_for(ann, lambda _: states(ann)["b"] == "stopping")
     assert runner.beat(2) == "stop"
-    assert "budget of 20 credits" in jobs_of(ann)["b"]["message"]
+    assert says(jobs_of(ann)["b"]["message"], "budget-credits-used-up", 20)
 
 
 def test_a_suspended_job_waits_for_what_it_needs_when_it_goes_on(
@@ -196,9 +197,9 @@ def test_what_has_not_begun_waits_while_what_it_needs_is_done_anew(
     a = jobs_of(ann)["a"]["id"]
     ann.post(f"/v1/jobs/{a}/retry_all").raise_for_status()
     assert states(ann) == {"a": "ready", "b": "pending", "c": "pending"}
-    assert jobs_of(ann)["b"]["message"] == "Waiting for 'a'."
+    assert jobs_of(ann)["b"]["message"] == saying("waiting-for-jobs", "a")
     assert follower.claim() == []
-    assert follower.reason == "The job is pending."
+    assert follower.reason == saying("job-in-state", "pending")
     runner = given(farm, runner, 3, [1])
     runner.done(1)
     assert states(ann)["b"] == "ready"
@@ -218,6 +219,6 @@ def test_a_chain_of_hundreds_is_blocked_and_let_go_at_once(farm: Farm, ann: http
     runner.claim()
     runner.finish("failed", message="No.", permanent=True)
     assert sorted(states(ann).values()) == ["blocked"] * 299 + ["failed"]
-    assert jobs_of(ann)["j299"]["message"] == "Blocked: 'j0' failed ('j298' needs it)."
+    assert jobs_of(ann)["j299"]["message"] == saying("job-blocked-by", "j0", "j298")
     ann.post(f"/v1/jobs/{first}/retry").raise_for_status()
     assert sorted(states(ann).values())[:299] == ["pending"] * 299

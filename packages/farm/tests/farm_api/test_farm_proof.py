@@ -11,7 +11,7 @@ from .conftest import Farm
 
 def prove(farm: Farm, identity: Identity, nonce: str) -> httpx.Response:
     asked = {"nonce": nonce, "proof": identity.callers_proof(nonce)}
-    return httpx.post(f"{farm.url}/v1/proof", json=asked)
+    return httpx.post(f"{farm.url}/v1/proof", json=asked, timeout=60)
 
 
 def test_who_knows_the_secret_gets_a_proof_of_it(farm: Farm) -> None:
@@ -41,9 +41,9 @@ def test_a_farms_proof_is_none_of_a_caller(farm: Farm) -> None:
     nonce = new_secret()
     proof = prove(farm, farm.identity, nonce).json()["proof"]
     asked = {"nonce": nonce, "proof": proof}
-    assert httpx.post(f"{farm.url}/v1/proof", json=asked).status_code == 403
+    assert httpx.post(f"{farm.url}/v1/proof", json=asked, timeout=60).status_code == 403
 
 
 def test_strangers_are_told_no_folder(farm: Farm) -> None:
-    told = httpx.get(f"{farm.url}/v1/health").json()
+    told = httpx.get(f"{farm.url}/v1/health", timeout=60).json()
     assert told == {"service": "farm", "version": "test"}

@@ -3,14 +3,18 @@
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 from farm.api import projects
-from farm.db import files
+from farm.db import accounts, manifests
+from farm.db import projects as project_rows
+from farm_protocol.files import FileEntry
 from farm_protocol.hashing import new_hasher
 from farm_protocol.paths import MAX_PATH_BYTES
+from messages import says
 
 from .conftest import Farm, send, spec
 
@@ -157,7 +161,7 @@ def test_login(farm: Farm) -> None:
 @pytest.mark.parametrize("path", ["/v1/me", "/v1/jobs", "/v1/changes", "/v1/runner/job"])
 def test_no_key_no_answer(farm: Farm, path: str) -> None:
     for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic x"}):
-        answer = httpx.get(farm.url + path, headers=headers)
+        answer = httpx.get(farm.url + path, headers=headers, timeout=60)
         assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
 
 
@@ -197,9 +201,21 @@ def test_no_path_is_a_file_and_a_folder(
 def test_very_many_folders_in_one_request_are_refused(farm: Farm) -> None:
     ann = farm.user("ann@example.com")
     entry = send(ann, "demo/x", b"x")
-    paths = [f"demo/{n}{'/a' * 990}" for n in range(40)]
+    paths = [f"demo/{n}{'/aaaaaa' * 250}" for n in range(150)]
     body = {"files": [entry | {"path": path} for path in paths]}
-    assert "too many folders" in ann.put("/v1/projects/demo/files", json=body).json()["message"]
+    assert says(
+        ann.put("/v1/projects/demo/files", json=body).json()["message"],
+        "too-many-folders",
+    )
+
+
+def added_elsewhere(farm: Farm, file: dict[str, Any]) -> None:
+    """Add a file to Ann's project as another process would; this one's requests take turns."""
+    with farm.database.write() as connection:
+        ann = accounts.by_email(connection, "ann@example.com")
+        assert ann is not None
+        project = project_rows.ensure(connection, ann.id, "demo", datetime.now(UTC))
+        manifests.add(connection, ann.id, project, [FileEntry(**file)])
 
 
 def test_what_comes_while_one_looks_is_looked_at_too(
@@ -208,24 +224,51 @@ def test_what_comes_while_one_looks_is_looked_at_too(
     """Most of the looking is done before the turn to write; another may have it in between."""
     ann = farm.user("ann@example.com")
     made = send(ann, "demo/scene.blend", b"one")
-    look, looked, go_on = files.two_in_one, threading.Event(), threading.Event()
+    look, looked, go_on = manifests.two_in_one, threading.Event(), threading.Event()
 
     def slow(*given: Any) -> tuple[str, str] | None:
         found = look(*given)
         if not looked.is_set():
             looked.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
         return found
 
-    monkeypatch.setattr(files, "two_in_one", slow)
+    monkeypatch.setattr(manifests, "two_in_one", slow)
     address = "/v1/projects/demo/files"
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(ann.put, address, json={"files": [made | {"path": "demo/a"}]})
-        assert looked.wait(20)
-        between = ann.put(address, json={"files": [made | {"path": "demo/a/b"}]})
+        assert looked.wait(60)
+        added_elsewhere(farm, made | {"path": "demo/a/b"})
         go_on.set()
-        assert between.status_code == 204
         assert first.result().status_code == 400
+
+
+def test_a_project_that_changes_all_the_time_is_looked_at_a_few_times(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never within the turn to write: the other change waits for that turn, and would for ever."""
+    ann = farm.user("ann@example.com")
+    made = send(ann, "demo/scene.blend", b"one")
+    address, look, looks = "/v1/projects/demo/files", manifests.two_in_one, 0
+
+    def changed_meanwhile(*given: Any) -> tuple[str, str] | None:
+        nonlocal looks
+        found = look(*given)
+        if any("wanted" in path for path in given[2]):
+            looks += 1
+            with ThreadPoolExecutor(1) as pool:
+                other = made | {"path": f"demo/other{looks}"}
+                pool.submit(added_elsewhere, farm, other).result(10)
+        return found
+
+    monkeypatch.setattr(manifests, "two_in_one", changed_meanwhile)
+    answer = ann.put(address, json={"files": [made | {"path": "demo/wanted"}]})
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.json()["retry"]
+    assert looks == projects.MOST_LOOKS
+    monkeypatch.setattr(manifests, "two_in_one", look)
+    assert ann.put(address, json={"files": [made | {"path": "demo/wanted"}]}).status_code == 204
+    assert len(ann.get(address).json()["files"]) == 2 + looks
 
 
 def test_the_longest_path_is_stored_and_a_longer_one_refused(farm: Farm) -> None:
@@ -239,7 +282,7 @@ def test_the_longest_path_is_stored_and_a_longer_one_refused(farm: Farm) -> None
     assert ann.put(address, json={"files": [made | {"path": path}]}).status_code == 204
     longer = ann.put(address, json={"files": [made | {"path": f"{path}x"}]})
     assert longer.status_code == 400
-    assert "longer than 2000 bytes" in longer.json()["message"]
+    assert says(longer.json()["message"], "longer-than-bytes", 2000)
 
 
 def test_an_output_folder_leaves_room_for_names(farm: Farm) -> None:
@@ -251,3 +294,22 @@ def test_an_output_folder_leaves_room_for_names(farm: Farm) -> None:
         answer = ann.post("/v1/submissions", json=spec() | {"output_folder": asked})
         assert answer.status_code == status, answer.text
     assert list(answer.json()["errors"]) == ["output_folder"]
+
+
+def test_projects_come_in_pages(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farm.api.projects.MOST_PROJECTS", 2)
+    ann, bob = farm.user("ann@example.com"), farm.user("bob@example.com")
+    send(ann, "b/scene.blend", b"scene")
+    for client, names in ((ann, ["ac", "d"]), (ann, "e"), (bob, "f")):
+        for name in names:
+            client.put(f"/v1/projects/{name}/files", json={"files": []}).raise_for_status()
+    pages, after, more = [], "", True
+    while more:
+        answer = ann.get("/v1/projects", params={"after": after}).raise_for_status().json()
+        pages.append([(row["name"], row["num_files"]) for row in answer["projects"]])
+        after, more = answer["projects"][-1]["name"], answer["more"]
+    assert pages == [[("ac", 0), ("b", 1)], [("d", 0), ("e", 0)]]
+    # An Envoy that knows of no pages gets the newest.
+    answer = ann.get("/v1/projects").json()
+    assert [row["name"] for row in answer["projects"]] == ["e", "d"]
+    assert answer["more"]

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from farm_protocol.frames import SIGNATURE_CELLS
+from messages import saying
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, given, job_of
@@ -13,7 +14,7 @@ from .runners import FakeRunner, given, job_of
 def flag(
     frame: int, code: str = "empty", certainty: str = "hint", text: str = ""
 ) -> dict[str, Any]:
-    message = text or f"Frame {frame} is empty: every pixel is black."
+    message = text or f"{frame} is black."
     return {"frame": frame, "code": code, "certainty": certainty, "message": message}
 
 
@@ -77,15 +78,15 @@ def test_a_job_says_what_looks_wrong_while_it_runs_and_when_it_is_completed(
     ann: httpx.Client, runner: FakeRunner
 ) -> None:
     runner.done(1, flags=[flag(1)])
-    first = "Frame 1 is empty: every pixel is black."
     job = job_of(ann)
-    assert (job["state"], job["message"]) == ("running", f"1 of 4 frames looks wrong. {first}")
-    runner.done(2, flags=[flag(2, "one_colour", text="Frame 2 has only one colour.")])
+    assert job["state"] == "running"
+    assert job["message"] == saying("frames-wrong", 1, 4, "1 is black.")
+    runner.done(2, flags=[flag(2, "one_colour", text="2 is even.")])
     runner.done(3)
     runner.done(4)
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("completed", 4, 0)
-    assert job["message"] == (f"2 of 4 frames look wrong. {first} Frame 2 has only one colour.")
+    assert job["message"] == saying("frames-wrong", 2, 4, "1 is black. 2 is even.")
     assert noticed(ann) == {1: [("empty", "hint")], 2: [("one_colour", "hint")]}
 
 
@@ -100,17 +101,16 @@ def test_a_healthy_job_says_nothing(ann: httpx.Client, runner: FakeRunner) -> No
 def test_hindsight_replaces_a_hint_and_what_is_certain_is_told_first(
     ann: httpx.Client, runner: FakeRunner
 ) -> None:
-    even = "Frame 1 has only one colour."
+    even = "1 is even."
     runner.done(1, flags=[flag(1, "one_colour", text=even)], picture=PICTURE)
     runner.done(2, picture=PICTURE)
     runner.done(3, flags=[flag(3)], picture=BLACK)
     assert noticed(ann)[3] == [("empty", "hint")]
     runner.done(4, picture=PICTURE)
     assert noticed(ann) == {1: [("one_colour", "hint")], 3: [("empty", "certain")]}
-    assert job_of(ann)["message"] == (
-        "2 of 4 frames look wrong. Frame 3 is empty: every pixel is black, unlike frames 2 and 4."
-        f" {even}"
-    )
+    message = job_of(ann)["message"]
+    empty = saying("frame-empty-every-pixel-unlike", 3, "black", "2 and 4")
+    assert message == saying("frames-wrong", 2, 4, empty, even)
 
 
 def test_frames_of_different_runners_are_compared(farm: Farm, ann: httpx.Client) -> None:
@@ -124,9 +124,8 @@ def test_frames_of_different_runners_are_compared(farm: Farm, ann: httpx.Client)
     assert noticed(ann) == {}
     one.done(1, picture=PICTURE)
     assert noticed(ann) == {2: [("outlier", "hint")]}
-    assert job_of(ann)["message"] == (
-        "1 of 4 frames looks wrong. Frame 2 looks different from frames 1 and 3, which look alike."
-    )
+    outlier = saying("frame-looks-different", 2, "1 and 3")
+    assert job_of(ann)["message"] == saying("frames-wrong", 1, 4, outlier)
 
 
 def test_neighbours_are_those_of_the_jobs_own_list(farm: Farm, ann: httpx.Client) -> None:
@@ -203,8 +202,6 @@ def test_a_failed_job_says_why_and_what_looks_wrong(ann: httpx.Client, runner: F
     runner.finish("failed", message="It broke.", permanent=True)
     job = job_of(ann)
     assert job["state"] == "failed"
-    assert job["message"] == (
-        "Failed: frames 2-4. It broke. 1 of 4 frames looks wrong. Frame 1 is empty: every pixel"
-        " is black."
-    )
+    wrong = saying("frames-wrong", 1, 4, "1 is black.")
+    assert job["message"] == saying("failed-frames", "frames 2-4", "It broke.", wrong)
     assert list(noticed(ann)) == [1]

@@ -239,6 +239,24 @@ async def test_the_known_come_first_and_an_address_takes_a_few_places() -> None:
     assert not queue._of_address
 
 
+async def test_who_goes_away_while_the_turn_is_handed_over_just_goes_away() -> None:
+    queue = PasswordQueue(1)
+    leave = asyncio.Event()
+
+    async def look() -> None:
+        async with queue.turn("a", stranger=True):
+            await leave.wait()
+
+    first, second = (asyncio.create_task(look()) for _ in range(2))
+    await asyncio.sleep(0)
+    leave.set()
+    second.cancel()
+    await asyncio.wait([first, second])
+    assert second.cancelled()
+    await look()  # The turn is free again.
+    assert not queue._of_address
+
+
 async def test_those_of_one_owner_wait_for_each_other_and_for_nobody_else() -> None:
     queue = PasswordQueue(8)
     order: list[str] = []
@@ -255,10 +273,16 @@ async def test_those_of_one_owner_wait_for_each_other_and_for_nobody_else() -> N
     assert order == ["ann", "bob"]
     with pytest.raises(TooManyAttemptsError):
         await look("ann")
+    # Who goes away leaves a place, and only one.
     tasks[1].cancel()
+    await asyncio.wait(tasks[1:2])
+    tasks.append(asyncio.create_task(look("ann")))
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyAttemptsError):
+        await asyncio.wait_for(look("ann"), 10)
     leave.set()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert order.count("ann") == MOST_WAITING - 1
+    assert order.count("ann") == MOST_WAITING
     assert not queue._awaiting_own
     await look("ann")
 

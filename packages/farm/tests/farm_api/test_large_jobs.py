@@ -11,6 +11,7 @@ import pytest
 from farm.db.tables import frame_runs, frames, jobs
 from farm.scheduler import actions
 from farm.scheduler.actions import Action
+from messages import saying, says
 from sqlalchemy import delete, func, insert, select
 
 from .conftest import Farm, send, spec
@@ -86,22 +87,22 @@ def test_five_million_frames_cost_next_to_nothing(farm: Farm, ann: httpx.Client,
 
 def test_a_submission_has_so_many_frames_and_ranges(ann: httpx.Client) -> None:
     pairs = ",".join(f"{i},{i + 1}" for i in range(1, 9_000, 5))
-    for body, word in (
-        (many(6, "1 1000000"), "6000000 frames together"),
-        (many(1000, "1 1000000"), "6000000 frames together"),
-        (many(12, pairs), "separate ranges together"),
+    too_many = saying("submission-has-too-many-frames", 6000000)
+    for body, message in (
+        (many(6, "1 1000000"), too_many),
+        (many(1000, "1 1000000"), too_many),
+        (many(12, pairs), saying("too-many-ranges-in-submission")),
         # Each frame that is left lies alone, and all of them come to one range.
-        (many(1000, "0 600000 2,0 600000 1"), "too long"),
+        (many(1000, "0 600000 2,0 600000 1"), saying("frame-ranges-overlap-too-much")),
     ):
         errors = ann.post("/v1/submissions/check", json=body).json()["errors"]
         assert list(errors) == ["jobs"]
-        assert word in errors["jobs"][0]
-        assert "several submissions" in errors["jobs"][0]
+        assert errors["jobs"] == [message]
 
 
 def test_too_many_ranges_of_a_job_are_refused(ann: httpx.Client) -> None:
     errors = ann.post("/v1/submissions/check", json=many(1, "1 900000 9,1 900000")).json()["errors"]
-    assert "separate ranges" in errors["jobs[0].frames"][0]
+    assert says(errors["jobs[0].frames"][0], "too-many-ranges-in-job")
 
 
 def test_many_jobs_whose_ranges_are_refused_take_no_longer_than_a_few(ann: httpx.Client) -> None:
@@ -110,8 +111,8 @@ def test_many_jobs_whose_ranges_are_refused_take_no_longer_than_a_few(ann: httpx
     begin = time.process_time()
     errors = ann.post("/v1/submissions/check", json=many(1000, frames)).json()["errors"]
     assert time.process_time() - begin < GUARD_SECONDS
-    assert "separate ranges" in errors["jobs[0].frames"][0]
-    assert "too long" in errors["jobs"][0]
+    assert says(errors["jobs[0].frames"][0], "too-many-ranges-in-job")
+    assert says(errors["jobs"][0], "frame-ranges-overlap-too-much")
 
 
 def test_who_has_no_credits_hears_that_first(farm: Farm, ann: httpx.Client) -> None:
@@ -125,7 +126,7 @@ def test_whole_jobs_have_a_limit(ann: httpx.Client) -> None:
     job = {"app": "ffmpeg", "app_version": "5.1", "operation": "transcode"}
     body = spec(**job, path="demo/f_####.png", params={"frames": "1 600000"})
     errors = ann.post("/v1/submissions/check", json=body).json()["errors"]
-    assert "at most 500000 frames" in errors["jobs[0].frames"][0]
+    assert says(errors["jobs[0].frames"][0], "too-many-frames-at-once", 500000)
 
 
 def test_a_film_of_many_images_is_compared_as_ranges(ann: httpx.Client) -> None:

@@ -25,7 +25,7 @@ EMAIL, PASSWORD = "ann@example.com", "correct horse"
 
 
 def login(farm: Farm, secret: str, email: str = EMAIL) -> httpx.Response:
-    return httpx.post(f"{farm.url}/v1/login", json={"email": email, "secret": secret})
+    return httpx.post(f"{farm.url}/v1/login", json={"email": email, "secret": secret}, timeout=60)
 
 
 def test_guessing_is_slowed_down_and_keys_still_work(farm: Farm) -> None:
@@ -40,7 +40,7 @@ def test_guessing_is_slowed_down_and_keys_still_work(farm: Farm) -> None:
     # Also with the right password: else an answer would tell which guess was right.
     assert login(farm, PASSWORD).status_code == 429
     assert login(farm, key).json() == {"email": EMAIL, "access_key": key, "device": ""}
-    me = httpx.get(f"{farm.url}/v1/me", headers={"Authorization": f"Bearer {key}"})
+    me = httpx.get(f"{farm.url}/v1/me", headers={"Authorization": f"Bearer {key}"}, timeout=60)
     assert me.status_code == 200
     # Others are not held up.
     farm.user("bob@example.com", password=PASSWORD)

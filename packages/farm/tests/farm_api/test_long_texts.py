@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from farm.products import BUILT_IN
+from messages import saying, says
 
 from .conftest import Farm, send, spec
 
@@ -37,7 +38,7 @@ def test_a_text_says_how_long_it_may_be(ann: httpx.Client) -> None:
     errors = ann.post(
         "/v1/submissions/check", json=spec(params={"frames": "1", "camera": "c" * 5_000})
     ).json()["errors"]
-    assert errors == {"jobs[0].camera": ["It has 5000 characters; the maximum is 4096."]}
+    assert errors == {"jobs[0].camera": [saying("characters-maximum", 5000, 4096)]}
 
 
 def test_a_long_list_of_frames_is_fine(ann: httpx.Client) -> None:
@@ -67,8 +68,8 @@ def test_many_unknown_parameters_are_told_together(ann: httpx.Client) -> None:
     params = {"frames": "1", **{f"engin{i}": 1 for i in range(100)}}
     answer = ann.post("/v1/submissions/check", json=spec(params=params))
     warnings = answer.json()["warnings"]
-    assert "Did you mean 'engine'?" in warnings[0]
-    assert warnings[-1].endswith("and 80 others are not parameters of blender render: ignored.")
+    assert says(warnings[0], "did-you-mean", "engine")
+    assert says(warnings[-1], "not-parameters-ignored", 80, "blender", "render")
     assert len(warnings) == 11
 
 

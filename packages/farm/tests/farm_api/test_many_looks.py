@@ -1,15 +1,17 @@
 """One account that lets the farm look for missing files without an end."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
 import pytest
-from farm.db import files
+from farm.db import manifests
 from farm.scenes import traces
 from farm.scenes.blend_assets import AssetKind, MissingAsset
 from farm.submissions import missing_files as looks
+from farm_protocol.jobs import JobSpec
 
 from .conftest import Farm, send, spec
 from .runners import job_of, wait_for
@@ -59,26 +61,26 @@ def test_checks_leave_one_look_at_work_and_one_waiting(
     greedy, other = farm.user("greedy@example.com"), farm.user("ann@example.com")
     for each in (greedy, other):
         send(each, "demo/scene.blend", b"BLENDER-v304")
-    manifests, read = Looks(), files.hashes
+    reads, read = Looks(), manifests.hashes
 
     def slow(*args: object) -> dict[str, str]:
-        with manifests.one():
+        with reads.one():
             return read(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(files, "hashes", slow)
+    monkeypatch.setattr(manifests, "hashes", slow)
     monkeypatch.setattr(traces, "missing_assets", lambda *_, **__: [lost()])
     before = asset_threads()
     for _ in range(CHECKS):
         greedy.post("/v1/submissions/check", json=spec()).raise_for_status()
-    assert manifests.entered.acquire(timeout=20)
+    assert reads.entered.acquire(timeout=60)
     assert asset_threads() <= before + 1
     # Another account's turn is next, whatever waits of the first.
     other.post("/v1/submissions", json=spec()).raise_for_status()
-    manifests.go.set()
+    reads.go.set()
     wait_for(other, lambda job: job["warnings"] != [])
-    assert manifests.most == 1
+    assert reads.most == 1
     # Both manifests, and the first again if a submission had touched its project meanwhile.
-    assert manifests.asked <= 3
+    assert reads.asked <= 3
 
 
 def lost() -> MissingAsset:
@@ -105,7 +107,7 @@ def test_scenes_that_wait_keep_nobody_elses_waiting(
         names.append(submitted["jobs"][0]["id"])
         if number < 2:
             # Two are at work; what follows waits.
-            assert tracing.entered.acquire(timeout=20)
+            assert tracing.entered.acquire(timeout=60)
     # What waited for longest is told that nobody looks.
     wait_for(greedy, lambda _: greedy.get(f"/v1/jobs/{names[2]}").json()["warnings"] != [])
     send(other, "demo/scene.blend", b"BLENDER-v304 of another")
@@ -138,3 +140,41 @@ def test_a_submission_does_not_wait_for_its_look_without_an_end(
     ann.post("/v1/submissions", json=body).raise_for_status()
     assert tracing.asked == 1
     assert job_of(ann)["state"] == "ready"
+
+
+@pytest.mark.parametrize("missing_files", ["warn"])
+def test_what_waits_keeps_nothing_of_a_submission_but_paths(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parameters may be megabytes, and any number of submissions may wait for one scene."""
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"BLENDER-v304")
+    tracing, reads, read = Looks(), Looks(), manifests.hashes
+
+    def slow(*_: object, **__: object) -> list[MissingAsset]:
+        with tracing.one():
+            return [lost()]
+
+    def slow_reading(*args: object) -> dict[str, str]:
+        with reads.one():
+            return read(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(traces, "missing_assets", slow)
+    monkeypatch.setattr(manifests, "hashes", slow_reading)
+
+    def kept() -> int:
+        gc.collect()
+        return sum(type(each) is JobSpec for each in gc.get_objects())
+
+    before = kept()
+    for _ in range(3):
+        ann.post("/v1/submissions", json=spec()).raise_for_status()
+        ann.post("/v1/submissions/check", json=spec()).raise_for_status()
+    assert reads.entered.acquire(timeout=60)
+    ann.get("/v1/me").raise_for_status()  # The requests before it are forgotten.
+    assert kept() <= before
+    reads.go.set()
+    assert tracing.entered.acquire(timeout=60)
+    assert kept() <= before
+    tracing.go.set()
+    wait_for(ann, lambda job: job["warnings"] != [])

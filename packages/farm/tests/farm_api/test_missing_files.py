@@ -14,6 +14,7 @@ from farm.catalogue.machines import Machines
 from farm.catalogue.products import Installed, product_rows
 from farm.scenes import traces
 from farm.scenes.blend_assets import AssetKind, MissingAsset, missing_assets
+from messages import saying, says
 
 from .conftest import Farm, send, spec
 from .runners import job_of, wait_for
@@ -97,6 +98,9 @@ def test_an_operation_of_the_studio_is_looked_into_like_that_of_its_template(
     assert "a.png" in refused(ann, spec(operation="composite"))[0]
 
 
+WOOD = "demo/textures/wood.png"
+
+
 @warn
 def test_a_missing_texture_is_a_warning_of_the_job(ann: httpx.Client, scenes: Path) -> None:
     give(ann, scenes, "texture.blend")
@@ -104,8 +108,9 @@ def test_a_missing_texture_is_a_warning_of_the_job(ann: httpx.Client, scenes: Pa
     assert answer.status_code == 201
     wait_for(ann, lambda job: job["warnings"] != [])
     (warning,) = job_of(ann)["warnings"]
-    assert warning.startswith("demo/texture.blend needs '//textures/wood.png' (image 'wood")
-    assert warning.endswith("but the project has no demo/textures/wood.png.")
+    assert "(image 'wood" in warning
+    lacks = saying("asset-not-in-project", "demo/texture.blend", "//textures/wood.png", WOOD)
+    assert warning == lacks
     assert job_of(ann)["state"] == "ready"
 
 
@@ -117,7 +122,8 @@ def test_a_farm_that_refuses_names_the_file_until_it_is_there(
     body = spec(path="demo/linked.blend")
     assert "library.blend" in refused(ann, body)[0]
     give(ann, scenes, "library.blend")
-    assert refused(ann, body)[0].startswith("demo/library.blend needs '//textures/wood.png'")
+    lacks = saying("asset-not-in-project", "demo/library.blend", "//textures/wood.png", WOOD)
+    assert refused(ann, body)[0] == lacks
     # On its way is as good as there, unless it is a scene, which nobody can look into yet.
     coming = body | {"pending_files": ["/demo/textures/wood.png"]}
     assert ann.post("/v1/submissions/check", json=coming).status_code == 200
@@ -195,8 +201,8 @@ def test_warnings_name_ten_files_and_count_the_others(ann: httpx.Client, tracer:
     wait_for(ann, lambda job: job["warnings"] != [])
     texts = job_of(ann)["warnings"]
     assert len(texts) == 11
-    assert all("demo/scene.blend needs" in text for text in texts[:10])
-    assert texts[10] == "3 more files are missing."
+    assert all(says(text, "asset-not-in-project", "demo/scene.blend") for text in texts[:10])
+    assert texts[10] == saying("more-files-missing", 3)
 
 
 @refuse
@@ -225,7 +231,8 @@ def test_a_scene_that_cannot_be_looked_through_is_rendered_with_a_warning(
 ) -> None:
     send(ann, "demo/scene.blend", b"BLENDER-v304 and then nothing")
     assert ann.post("/v1/submissions", json=spec()).status_code == 201
-    wait_for(ann, lambda job: "demo/scene.blend cannot be looked" in "".join(job["warnings"]))
+    told = saying("scene-damaged-or-unknown-version", "demo/scene.blend")
+    wait_for(ann, lambda job: says("".join(job["warnings"]), told))
 
 
 @warn
@@ -236,7 +243,7 @@ def test_a_broken_reader_is_a_warning_and_asked_again(ann: httpx.Client, tracer:
     tracer.answer = broken
     send(ann, "demo/scene.blend", b"BLENDER-v304")
     ann.post("/v1/submissions", json=spec()).raise_for_status()
-    wait_for(ann, lambda job: "could not be looked for" in "".join(job["warnings"]))
+    wait_for(ann, lambda job: says("".join(job["warnings"]), "scene-files-unknown"))
     tracer.answer = lambda *_: [lost("a.png")]
     ann.post("/v1/submissions", json=spec()).raise_for_status()
     wait_for(ann, lambda job: "demo/a.png" in "".join(job["warnings"]))

@@ -1,17 +1,23 @@
 """What jobs cost: metering, and the ledger's own rules."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import httpx
 import pytest
 from farm.accounts.credentials import authenticate
+from farm.accounts.credits import MOST_CREDITS, check_amount, check_movement, refund
 from farm.db import accounts, ledger
 from farm.db.tables import accounts as account_table
 from farm.db.tables import claims, jobs, ledger_entries, ledger_postings
+from farm.errors import InvalidRequestError
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, FREE_SECONDS_OF_A_TRY
 from farm.jobs.pricing import FREE_ENDING_SECONDS, FREE_WAITING_SECONDS
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
@@ -97,6 +103,8 @@ def test_time_is_paid_whatever_came_of_it_but_not_waiting_for_a_licence(
     runner.finish(outcome, message="So it ended.")
     assert job_of(ann)["credits"] == pytest.approx(cost, abs=5 if cost else 0)
     assert money(ann)[1] == pytest.approx(job_of(ann)["credits"])
+    kinds = {each["kind"] for each in ann.get("/v1/me/credits").json()["movements"]}
+    assert kinds == ({"grant", "usage"} if cost else {"grant"})
     adds_up(farm)
 
 
@@ -303,9 +311,109 @@ def test_the_ledger_only_grows(farm: Farm, ann: httpx.Client) -> None:
     adds_up(farm)
 
 
+def entry(connection: Connection, *amounts: int, kind: str = "grant", reference: str = "x") -> None:
+    """Write an entry by hand: its first posting is Ann's, the others are the farm's own."""
+    made = {"kind": kind, "reference": reference, "reason": "", "created_at": datetime.now(UTC)}
+    written = connection.execute(insert(ledger_entries).values(made)).inserted_primary_key
+    assert written is not None
+    for number, amount in enumerate(amounts):
+        whose = None if number else of_ann(connection).id
+        posting = {"entry_id": written[0], "account_id": whose, "amount_micros": amount}
+        connection.execute(insert(ledger_postings).values(posting))
+
+
+def of_ann(connection: Connection) -> accounts.AccountRow:
+    found = accounts.by_email(connection, "ann@example.com")
+    assert found is not None
+    return found
+
+
+def change(connection: Connection, **values: int) -> None:
+    """Change what is kept of Ann's account, or of her jobs, without an entry."""
+    table = jobs if "credits_micros" in values else account_table
+    whose = jobs.c.account_id if table is jobs else account_table.c.id
+    mine = whose == of_ann(connection).id
+    connection.execute(update(table).where(mine).values(values))
+
+
+SPOILT: list[tuple[str, Callable[[Connection], None]]] = [
+    ("ann@example.com: the account", lambda found: change(found, balance_micros=1)),
+    ("ann@example.com: the account", lambda found: change(found, consumed_micros=1)),
+    ("ann@example.com: the account", lambda found: entry(found, 7, -7)),
+    ("ann@example.com: the jobs", lambda found: change(found, credits_micros=1)),
+    ("entry", lambda found: entry(found, 0, 1)),
+    ("entry", lambda found: entry(found, 0, -1)),
+    ("entry", lambda found: entry(found, 0, 5, -6)),
+    ("entry", lambda found: entry(found, 0)),
+    ("entry", entry),
+]
+
+
 def test_what_does_not_add_up_is_named(farm: Farm, ann: httpx.Client) -> None:
+    runner = started(farm, ann)
+    worked(farm, 10)
+    runner.done(1)
+    farm.user("bob@example.com")
     with farm.database.write() as connection:
-        connection.execute(update(account_table).values(balance_micros=1))
-    with farm.database.read() as connection:
-        (fault,) = ledger.faults(connection)
-    assert "ann@example.com" in fault
+        for named, spoil in SPOILT:
+            assert ledger.faults(connection) == []
+            before = connection.begin_nested()
+            spoil(connection)
+            (fault,) = ledger.faults(connection)
+            assert named in fault
+            before.rollback()
+
+
+def test_what_was_given_back_was_not_consumed(farm: Farm, ann: httpx.Client) -> None:
+    started(farm, ann)
+    with farm.database.write() as connection:
+        for number, (kind, micros) in enumerate([("usage", -7), ("refund", 3), ("grant", 5)]):
+            ledger.post(
+                connection,
+                account_id=of_ann(connection).id,
+                amount_micros=micros,
+                kind=kind,
+                reference=f"{number}",
+                reason="",
+                now=datetime.now(UTC),
+            )
+        change(connection, credits_micros=4)
+    assert money(ann) == (100.000001, 0.000004)
+    adds_up(farm)
+
+
+def test_a_refund_is_given_once_and_only_of_what_was_paid(farm: Farm, ann: httpx.Client) -> None:
+    runner = started(farm, ann)
+    worked(farm, 10)
+    runner.finish("failed")
+    paid = money(ann)[1]
+    with farm.database.write() as connection:
+        whose, of = of_ann(connection).id, [str(runner.claim_id), "one that cost nothing"]
+        back = [refund(connection, whose, of, datetime.now(UTC)) for _ in range(2)]
+        change(connection, credits_micros=0)
+    assert back == [round(paid * 10**6), 0]
+    assert money(ann) == (100, 0)
+    moved = ann.get("/v1/me/credits").json()["movements"]
+    assert [each["kind"] for each in moved] == ["refund", "usage", "grant"]
+    adds_up(farm)
+
+
+@given(st.integers(-MOST_CREDITS * 10**6 - 10**4, MOST_CREDITS * 10**6 + 10**4), st.integers(0, 9))
+@example(MOST_CREDITS * 10**6, 0)
+@example(-MOST_CREDITS * 10**6, 0)
+@example(MOST_CREDITS * 10**6 + 1, 0)
+@example(0, 0)
+def test_amounts_are_whole_millionths_of_a_credit_up_to_a_bound(micros: int, more: int) -> None:
+    amount = Decimal(micros).scaleb(-6) + Decimal(more).scaleb(-7)
+    fits = more == 0 and abs(micros) <= MOST_CREDITS * 10**6
+    for check, also in ((check_amount, True), (check_movement, amount != 0)):
+        with nullcontext() if fits and also else pytest.raises(InvalidRequestError) as caught:
+            check(amount, "credits")
+        assert caught is None or list(caught.value.errors) == ["credits"]
+
+
+@pytest.mark.parametrize("no_number", ["NaN", "sNaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_is_no_amount(no_number: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        check_amount(Decimal(no_number), "credits")
+    assert list(caught.value.errors) == ["credits"]

@@ -50,7 +50,7 @@ def test_the_database_is_taken_again_after_its_connections_were_lost(
     another = Database(database_url)
     assert not another.own()
     another.close()
-    assert httpx.get(f"{farm.url}/v1/health").status_code == 200
+    assert httpx.get(f"{farm.url}/v1/health", timeout=60).status_code == 200
 
 
 def test_a_farm_ends_when_another_has_taken_its_database(farm: Farm, beside: Connection) -> None:
@@ -86,6 +86,6 @@ def test_a_request_whose_connection_is_lost_may_be_sent_again(
 
 def answers(farm: Farm) -> bool:
     try:
-        return httpx.get(f"{farm.url}/v1/health").is_success
+        return httpx.get(f"{farm.url}/v1/health", timeout=60).is_success
     except httpx.TransportError:
         return False

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from farm.catalogue import Catalogue
+from messages import saying, says
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner
@@ -70,7 +71,8 @@ def test_a_plugin_that_is_updated_while_its_job_waits_is_used_if_it_fits(
     runner = FakeRunner(farm, host="node7")
     assert runner.claim(programs=[{"app": "maya", "version": "2025.1", "plugins": there}]) == frames
     if not frames:
-        assert "'node7' has no maya 2025.1 with mtoa, maya_prman" in runner.reason
+        assert "'node7'" in runner.reason
+        assert "maya 2025.1 with mtoa, maya_prman" in runner.reason
         return
     choices = runner.http.get("/v1/runner/job").json()["plugin_choices"]
     assert {code: each["newest"] for code, each in choices.items()} == {
@@ -138,8 +140,8 @@ def test_a_host_without_the_program_or_its_plug_in_gets_nothing_of_the_job(
     frames = runner.claim(programs=told)
     if lacks:
         assert frames == []
-        assert runner.reason == f"'node1' has no {lacks}: another machine continues the job."
+        assert runner.reason == saying("another-machine-continues-job", "'node1'", lacks)
         messages = [job["message"] for job in ann.get("/v1/jobs").json()["jobs"]]
-        assert f"Waiting for another machine: 'node1' has no {lacks}." in messages
+        assert says(messages, "waiting-another-machine", "'node1'", lacks)
     else:
         assert frames

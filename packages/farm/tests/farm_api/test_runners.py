@@ -6,11 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+from farm.api.polls import Poll
 from farm.db.claims import open_claims
-from farm.db.tables import claims, ledger_entries, runners
+from farm.db.tables import accounts, claims, ledger_entries, runners
 from farm.scheduler.loop import BUSY_SECONDS
+from farm.wakeup import Wakeup
 from farm_protocol.jobs import JobReason
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS, HEARTBEAT_SECONDS
+from messages import saying, says
 from sqlalchemy import func, select, update
 from waiting import until
 
@@ -47,22 +50,43 @@ def test_a_job_from_submission_to_its_outputs(farm: Farm, ann: httpx.Client) -> 
     assert runner.http.get("/v1/runner/job").status_code == 401
 
 
-def test_the_feed_wakes_a_waiting_reader(farm: Farm, ann: httpx.Client) -> None:
+@pytest.mark.parametrize("call", ["claim", "done", "finish"])
+def test_the_feed_wakes_a_waiting_reader(
+    farm: Farm, ann: httpx.Client, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    # It wakes neither by itself nor by the scheduler, who looks for what others have written.
+    monkeypatch.setattr("farm.api.changes.POLL_SECONDS", 60.0)
+    monkeypatch.setattr("farm.db.feed.newest_of_all", lambda _: 0)
+    waits, wait = threading.Event(), Poll.wait
+
+    async def said(poll: Poll, changes: Wakeup, seen: int, seconds: float) -> None:
+        waits.set()
+        await wait(poll, changes, seen, seconds)
+
+    monkeypatch.setattr(Poll, "wait", said)
     ann.post("/v1/submissions", json=spec(instances=1))
     runner = FakeRunner(farm)
-    runner.claim()
+    if call != "claim":
+        runner.claim()
     cursor = ann.get("/v1/changes").json()["cursor"]
     answers: list[dict[str, Any]] = []
 
-    def wait() -> None:
+    def read() -> None:
         query = {"after": cursor, "wait": 30}
         answers.append(ann.get("/v1/changes", params=query).json())
 
-    reader = threading.Thread(target=wait)
+    reader = threading.Thread(target=read)
     reader.start()
-    runner.done(1)
-    reader.join(10)
-    assert [output["frame"] for output in answers[0]["outputs"]] == [1]
+    assert waits.wait(60)
+    if call == "done":
+        runner.done(1)
+    else:
+        getattr(runner, call)()
+    reader.join(60)
+    assert answers, "nobody has woken it"
+    told = [output["frame"] for output in answers[0]["outputs"]]
+    assert told == ([1] if call == "done" else [])
+    assert answers[0]["cursor"] > cursor
 
 
 def test_a_repeated_report_is_charged_once(farm: Farm, ann: httpx.Client) -> None:
@@ -96,7 +120,7 @@ def test_a_frame_that_crashes_before_a_heartbeat_fails_alone(farm: Farm, ann: ht
         runner.done(frame)
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 8, 1)
-    assert job["message"] == "Failed: frame 1. Ended by SIGSEGV."
+    assert job["message"] == saying("failed-frames", "frame 1", "Ended by SIGSEGV.")
 
 
 def test_one_call_ends_a_claim_and_gives_the_next(farm: Farm, ann: httpx.Client) -> None:
@@ -119,8 +143,9 @@ def test_one_call_ends_a_claim_and_gives_the_next(farm: Farm, ann: httpx.Client)
     done = {"claim_id": runner.claim_id, "finish": {"outcome": "completed"}}
     assert runner.claim(ended=done) == []
     assert job_of(ann)["state"] == "completed"
-    outcomes = [task["outcome"] for task in ann.get(f"/v1/jobs/{job['id']}/tasks").json()["tasks"]]
-    assert outcomes == ["completed", "stopped", "failed"]
+    tasks = ann.get(f"/v1/jobs/{job['id']}/tasks").json()["tasks"]
+    assert [task["outcome"] for task in tasks] == ["completed", "stopped", "failed"]
+    assert [task["failed"] for task in tasks] == [False, False, True]
 
 
 def test_the_end_of_a_claim_that_was_lost_is_passed_over(farm: Farm, ann: httpx.Client) -> None:
@@ -128,7 +153,7 @@ def test_the_end_of_a_claim_that_was_lost_is_passed_over(farm: Farm, ann: httpx.
     late, other = FakeRunner(farm), FakeRunner(farm, 2)
     assert late.claim() == [1]
     silence(farm)
-    wait_for(ann, lambda job: "stopped responding" in job["message"])
+    wait_for(ann, lambda job: says(job["message"], "runner-stopped-responding"))
     assert other.claim() == [1]
     for claim_id in (late.claim_id, other.claim_id):
         finish = {"outcome": "failed", "message": "No.", "permanent": True}
@@ -178,7 +203,7 @@ def test_a_runner_that_was_only_silent_has_lost_its_claim_all_the_same(
     late, other = FakeRunner(farm), FakeRunner(farm, 2)
     assert late.claim() == [1]
     silence(farm)
-    wait_for(ann, lambda job: "stopped responding" in job["message"])
+    wait_for(ann, lambda job: says(job["message"], "runner-stopped-responding"))
     assert other.claim() == [1]
     before = ann.get("/v1/me").json()["credits_available"]
     data = b"pixels of the late one"
@@ -208,7 +233,7 @@ def test_a_runner_that_stays_silent_is_ended_for_it_holds_a_slot(
     frozen = FakeRunner(farm)
     frozen.claim()
     silence(farm)
-    wait_for(ann, lambda job: "stopped responding" in job["message"])
+    wait_for(ann, lambda job: says(job["message"], "runner-stopped-responding"))
     with farm.database.write() as connection:
         connection.execute(update(claims).values(ended_at=datetime.now(UTC) - timedelta(minutes=1)))
     farm.wakeup.notify()
@@ -239,7 +264,7 @@ def test_a_silent_claim_expires(farm: Farm, ann: httpx.Client) -> None:
     runner = FakeRunner(farm)
     runner.claim()
     silence(farm)
-    assert "stopped responding" in job_of(ann)["message"]
+    assert says(job_of(ann)["message"], "runner-stopped-responding")
     assert runner.post("heartbeat", {}).status_code == 410
     assert runner.done_refused(1).status_code == 410
     # The same runner may go on: it was only slow.
@@ -264,7 +289,7 @@ def test_a_frame_that_keeps_failing_is_given_up(farm: Farm, ann: httpx.Client) -
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 2, 1)
     assert job["reason"] == JobReason.FRAMES
-    assert job["message"] == "Failed: frame 2. Blender was killed."
+    assert job["message"] == saying("failed-frames", "frame 2", "Blender was killed.")
     assert runner.claim() == []
     ann.post(f"/v1/jobs/{job['id']}/retry").raise_for_status()
     second = FakeRunner(farm, 2)
@@ -279,13 +304,22 @@ def test_a_permanent_failure_ends_the_job_at_once(farm: Farm, ann: httpx.Client)
     runner.claim()
     runner.post("log", {"offset": 0, "text": "hello\n"})
     runner.post("log", {"offset": 0, "text": "hello\n"})
-    runner.finish("failed", message="The scene has no camera.", permanent=True)
+    runner.finish("failed", message="It is dark.", permanent=True)
     job = job_of(ann)
-    assert (job["state"], job["message"]) == ("failed", "The scene has no camera.")
+    assert (job["state"], job["message"]) == ("failed", "It is dark.")
     assert job["frames_failed"] == 4
     log = ann.get(f"/v1/jobs/{job['id']}/log").json()["text"]
     assert log.count("hello") == 1
-    assert "no camera" in log
+    assert "It is dark" in log
+
+
+def test_a_permanent_failure_gives_up_what_nobody_has_begun(farm: Farm, ann: httpx.Client) -> None:
+    ann.post("/v1/submissions", json=spec(instances=2))
+    runner = FakeRunner(farm)
+    assert len(runner.claim()) < 4
+    runner.finish("failed", message="It is dark.", permanent=True)
+    job = job_of(ann)
+    assert (job["state"], job["frames_failed"]) == ("failed", 4)
 
 
 def test_completed_without_frames_is_not_believed(farm: Farm, ann: httpx.Client) -> None:
@@ -298,6 +332,7 @@ def test_completed_without_frames_is_not_believed(farm: Farm, ann: httpx.Client)
     assert (job["state"], job["reason"]) == ("failed", JobReason.FRAMES)
     tasks = ann.get(f"/v1/jobs/{job['id']}/tasks", params={"failed": True}).json()["tasks"]
     assert [(task["outcome"], task["failed"]) for task in tasks] == [("completed", True)] * 3
+    assert all(task["message"] for task in tasks)
 
 
 def test_outputs_stay_inside_the_results_folder(farm: Farm, ann: httpx.Client) -> None:
@@ -328,6 +363,39 @@ def test_a_runner_that_gets_ready_hears_what_is_wanted(farm: Farm, ann: httpx.Cl
     assert told() == "yield"
     # Nothing is expected of it any more.
     assert runner.http.post("/v1/runner/heartbeat", json={}).status_code == 401
+
+
+def test_a_runner_that_gets_ready_for_nothing_hears_so(
+    farm: Farm, ann: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=2, params={"frames": "1 2"}))
+    first, late = FakeRunner(farm), FakeRunner(farm, 2)
+    # The scheduler, who ends it as well, is slow.
+    go, look = threading.Event(), farm.engine.look
+    monkeypatch.setattr(farm.engine, "look", lambda known: look(known) if go.wait(60) else {})
+    while frames := first.claim():
+        for frame in frames:
+            first.done(frame)
+    assert job_of(ann)["state"] == "completed"
+    answer, another = (late.http.post("/v1/runner/heartbeat", json={}) for _ in range(2))
+    go.set()
+    assert answer.json()["command"] == "yield"
+    assert another.status_code == 401
+
+
+def test_a_runner_of_a_disabled_account_stops_and_gets_nothing(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1))
+    runner = FakeRunner(farm)
+    assert runner.claim() == [1, 2, 3, 4]
+    with farm.database.write() as connection:
+        connection.execute(update(accounts).values(active=False))
+    assert runner.beat() == "stop"
+    runner.finish("stopped")
+    assert runner.claim() == []
+    assert runner.reason == saying("account-disabled")
+    assert runner.http.post("/v1/runner/claims", json={}).status_code == 401
 
 
 def test_stop_suspend_resume(farm: Farm, ann: httpx.Client) -> None:
@@ -369,31 +437,6 @@ def test_the_outputs_of_a_job_come_in_pages(farm: Farm, ann: httpx.Client) -> No
     assert farm.user("stranger@example.com").get(address).status_code == 404
 
 
-def test_what_runners_warn_of_stands_in_the_job_once(farm: Farm, ann: httpx.Client) -> None:
-    params = {"frames": "1 3", "sampels": 1}
-    ann.post("/v1/submissions", json=spec(params=params, instances=1))
-    (known,) = job_of(ann)["warnings"]
-    runner = FakeRunner(farm)
-
-    def feed_after_claim(*warnings: str) -> list[str]:
-        cursor = ann.get("/v1/changes").json()["cursor"]
-        assert runner.claim(warnings=warnings)
-        runner.finish("stopped")
-        (job,) = ann.get("/v1/changes", params={"after": cursor}).json()["jobs"]
-        warned: list[str] = job["warnings"]
-        return warned
-
-    assert feed_after_claim("No sandbox.") == [known, "No sandbox."]
-    assert feed_after_claim("No sandbox.", "Old driver.", "Old driver.") == [
-        known,
-        "No sandbox.",
-        "Old driver.",
-    ]
-    assert len(feed_after_claim("No sandbox.")) == 3
-    too_long = runner.http.post("/v1/runner/claims", json={"warnings": ["x" * 2001]})
-    assert too_long.status_code == 400
-
-
 def test_a_second_account_requires_a_sandbox_from_the_next_claim_on(farm: Farm) -> None:
     client = farm.user("first@example.com")
     send(client, "demo/scene.blend", b"BLENDER-v304")
@@ -407,36 +450,3 @@ def test_a_second_account_requires_a_sandbox_from_the_next_claim_on(farm: Farm) 
     answer = runner.http.post("/v1/runner/claims", json={}).json()
     assert (bool(answer["claim_id"]), answer["sandbox_required"]) == (True, True)
     assert runner.http.get("/v1/runner/job").json()["sandbox"] == "required"
-
-
-def test_what_a_renderer_met_is_told_with_the_end_of_the_last_claim(farm: Farm) -> None:
-    client = farm.user("first@example.com")
-    send(client, "demo/scene.blend", b"BLENDER-v304")
-    body = spec(instances=1, params={"frames": "1"})
-    client.post("/v1/submissions", json=body).raise_for_status()
-    runner = FakeRunner(farm)
-    assert runner.claim() == [1]
-    runner.done(1).raise_for_status()
-    ended = {"claim_id": runner.claim_id, "finish": {"outcome": "completed"}}
-    assert runner.claim(ended=ended, warnings=["Lines are missing."]) == []
-    (job,) = client.get("/v1/jobs").json()["jobs"]
-    assert (job["state"], job["warnings"]) == ("completed", ["Lines are missing."])
-
-
-def test_a_log_is_answered_in_pieces_of_a_known_size(farm: Farm) -> None:
-    ann = farm.user("ann@example.com")
-    send(ann, "demo/scene.blend", b"scene")
-    ann.post("/v1/submissions", json=spec()).raise_for_status()
-    runner = FakeRunner(farm)
-    runner.claim()
-    sent = [letter * 999_999 + "\n" for letter in "abcdef"]
-    for count, text in enumerate(sent):
-        runner.post("log", {"offset": count * 1_000_000, "text": text}).raise_for_status()
-    path = f"/v1/jobs/{job_of(ann)['id']}/log"
-    texts, cursor = list[str](), 0
-    while not texts or texts[-1]:
-        page = ann.get(path, params={"after": cursor}).json()
-        texts.append(page["text"])
-        cursor = page["cursor"]
-    assert "".join(texts) == "".join(sent)
-    assert max(map(len, texts)) < 6_000_000

@@ -4,6 +4,8 @@ from typing import Any
 
 import httpx
 import pytest
+from farm.submissions import checks
+from messages import saying, says
 
 from .conftest import Farm, send, spec
 
@@ -88,9 +90,9 @@ def test_images_on_their_way(ann: httpx.Client) -> None:
 
 def test_frames_that_the_needed_job_does_not_render(ann: httpx.Client) -> None:
     body = submission(film(f"{OUT}/frame_####.png", ["j1"], frames="1 26"))
-    assert wrong(ann, body).endswith(
-        "nor rendered by a job that this one depends on: frames 25-26."
-    )
+    nobody = saying("nor-rendered-job-one-depends")
+    told = saying("images-not-in-project", f"{OUT}/frame_####.png", nobody, "25-26")
+    assert wrong(ann, body) == told
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,71 @@ def test_frames_that_the_needed_job_does_not_render(ann: httpx.Client) -> None:
 )
 def test_the_nearest_name_is_told(ann: httpx.Client, path: str) -> None:
     message = wrong(ann, submission(film(path, ["j1"])))
-    assert message.endswith(f"Did you mean '{OUT}/frame_####.png'?")
+    assert says(message, "did-you-mean", f"{OUT}/frame_####.png")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{OUT}/frame_####_L.png",
+        f"{OUT}/frame_####_right.png",
+        f"{OUT}/frame_Beauty/Image####.png",
+        f"{OUT}/frame_Beauty/deep/Image####.exr",
+    ],
+)
+def test_what_only_the_scene_knows_is_looked_for_when_the_job_starts(
+    ann: httpx.Client, path: str
+) -> None:
+    good = submission(film(path, ["j1"]))
+    assert ann.post("/v1/submissions/check", json=good).status_code == 200
+    # Nobody else could write them.
+    assert says(wrong(ann, submission(film(path))), "sequence-not-in-project")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{OUT}/frame_###_L.png",
+        f"{OUT}/fram_####_L.png",
+        f"{OUT}/frame_####_L.exr",
+        f"{OUT}/Beauty/Image####.png",
+        "demo/render_results/other/frame_Beauty/Image####.png",
+    ],
+)
+def test_what_no_view_or_node_is_called(ann: httpx.Client, path: str) -> None:
+    assert says(wrong(ann, submission(film(path, ["j1"]))), "sequence-not-in-project")
+
+
+def test_what_is_looked_at_for_all_sequences_together_is_bounded(
+    ann: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "MAX_SUBMISSION_NAMES", 100)
+    # The same images for several films are looked for once.
+    body = submission(
+        *[
+            film(f"demo/{n % 3}/f_###.png", output_prefix=f"film{n}") | {"id": f"film{n}"}
+            for n in range(50)
+        ]
+    )
+    body["pending_files"] = [f"demo/{n}/f_{k:03d}.png" for n in range(3) for k in range(33)]
+    assert ann.post("/v1/submissions/check", json=body).status_code == 200
+    body["pending_files"] += [f"demo/2/f_{k}.png" for k in range(500, 510)]
+    errors = ann.post("/v1/submissions/check", json=body).json()["errors"]
+    assert says(errors["jobs"][0], "too-many-files-to-search")
+
+
+def test_so_is_what_needed_jobs_may_write_under_other_names(
+    ann: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "MAX_SUBMISSION_NAMES", 100)
+    body = submission(film(f"{OUT}/frame_00##.png", ["j1"]), frames="1 90")
+    assert ann.post("/v1/submissions/check", json=body).status_code == 200
+    body = submission(film(f"{OUT}/frame_0###.png", ["j1"]), frames="1 101")
+    errors = ann.post("/v1/submissions/check", json=body).json()["errors"]
+    assert says(errors["jobs"][0], "too-many-files-to-search")
+    # Whose names cannot be the same is not looked at.
+    message = wrong(ann, submission(film(f"{OUT}/other_####.png", ["j1"]), frames="1 101"))
+    assert says(message, "sequence-not-in-project")
 
 
 def test_without_the_dependency_it_is_not_there(ann: httpx.Client) -> None:
@@ -109,8 +175,8 @@ def test_without_the_dependency_it_is_not_there(ann: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("path", "word"),
     [
-        (f"{OUT}/frame_0001.png", f"as in '{'frame_####.png'}'"),
-        (f"{OUT}/frame_####.blend", "must end in one of"),
+        (f"{OUT}/frame_0001.png", "'frame_####.png'"),
+        (f"{OUT}/frame_####.blend", ".png"),
         (f"demo/../{OUT}/frame_####.png", ".."),
         ("other/frame_####.png", "'demo/"),
     ],

@@ -6,8 +6,9 @@ import httpx
 import pytest
 from farm.db import ledger
 from farm.db.tables import claims, jobs
-from farm.jobs.hosts import REFUSED_PAUSE_SECONDS
+from farm.jobs.hosts import MAX_HOST_FAILURES, REFUSED_PAUSE_SECONDS
 from farm_protocol.jobs import JobReason
+from messages import saying
 from sqlalchemy import select, update
 
 from .conftest import Farm, send, spec
@@ -41,12 +42,18 @@ def test_a_bad_host_is_avoided_and_its_failures_are_forgiven(farm: Farm, ann: ht
     assert good.claim() == [1]
     fail(bad, 3)
     assert bad.claim() == []
-    assert bad.reason == "'node1' failed 3 times in a row: another machine continues the job."
+    assert bad.reason == saying(
+        "another-machine-continues-job", saying("failed-times-row", "node1", 3)
+    )
     job = job_of(ann)
     assert job["reason"] == JobReason.OTHER_MACHINE
     assert "node1" in job["message"]
     assert (job["state"], job["frames_failed"]) == ("running", 0)
     assert 0 < pause(farm) <= REFUSED_PAUSE_SECONDS
+    # A new runner of that host fares no better.
+    let_it_pass(farm)
+    new = FakeRunner(farm, 3, host="node1")
+    assert (new.claim(), new.reason) == ([], bad.reason)
     good.done(1)
     assert job_of(ann)["message"] == ""
     while frames := good.claim():
@@ -114,6 +121,51 @@ def test_the_only_host_is_never_avoided_and_the_job_ends(farm: Farm, ann: httpx.
     assert job["message"] == "The driver crashed."
 
 
+def test_who_delivers_goes_on_while_the_job_waits_for_another_licence(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 9"}, instances=2))
+    first, second = FakeRunner(farm, 1, host="node1"), FakeRunner(farm, 2, host="node2")
+    for frame in first.claim():
+        first.done(frame)
+    assert second.claim()
+    second.finish("no_licence", message="None left.")
+    assert job_of(ann)["reason"] == JobReason.LICENCE
+    assert first.claim()
+    assert job_of(ann)["reason"] == JobReason.LICENCE
+
+
+ENDS: list[tuple[str, dict[str, bool]]] = [
+    ("failed", {"permanent": True}),
+    ("no_licence", {}),
+    ("failed", {}),
+]
+
+
+@pytest.mark.parametrize(("outcome", "more"), ENDS, ids=["for-good", "no-licence", "failed"])
+def test_how_a_renderer_ends_after_its_last_frame_is_no_setback(
+    farm: Farm, ann: httpx.Client, outcome: str, more: dict[str, bool]
+) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 30"}, instances=2))
+    first, second = FakeRunner(farm, 1, host="node1"), FakeRunner(farm, 2, host="node2")
+    kept = second.claim()
+    frames = first.claim()
+    for frame in frames:
+        first.done(frame)
+    assert first.finish(outcome, message="It crashed at its end.", **more).status_code == 204
+    job = job_of(ann)
+    assert (job["state"], job["frames_failed"], job["reason"]) == ("running", 0, "")
+    with farm.database.read() as connection:
+        assert connection.execute(select(jobs.c.not_before)).scalar_one() is None
+    # Nor does it count among those that make others get the machine's frames.
+    for _ in range(MAX_HOST_FAILURES - 1):
+        again = first.claim()
+        assert again
+        first.finish("failed", message="The driver crashed.", frame=again[0])
+    assert first.claim()
+    assert second.done(kept[0]).status_code == 204
+
+
 def let_it_pass(farm: Farm) -> None:
     """Let the time be over for which the job starts no runner."""
     with farm.database.write() as connection:
@@ -132,8 +184,8 @@ def test_a_host_that_cannot_do_a_job_is_no_reason_to_avoid_another(
     ann.post("/v1/submissions", json=spec(params={"frames": "1"}, instances=1))
     unfit = FakeRunner(farm, 1, host="node2")
     assert unfit.claim(programs=WRONG) == []
-    message = "Waiting for another machine: 'node2' has no blender 3.4.1."
-    assert job_of(ann)["message"] == message
+    lacks = saying("waiting-another-machine", "'node2'", "blender 3.4.1")
+    assert job_of(ann)["message"] == lacks
     let_it_pass(farm)
     runner = FakeRunner(farm, 2, host="node1")
     assert runner.claim(programs=RIGHT) == [1]
@@ -168,8 +220,8 @@ def test_who_has_the_licence_goes_on_while_others_wait_for_one(
         other.finish("no_licence", message="All are taken.")
         # Not longer each time: the one that is there may become free.
         assert 25 < pause(farm) <= 30
-        message = "Waiting for another licence. All are taken. Next try at "
-        assert job_of(ann)["message"].startswith(message)
+        told = saying("claim-reason-next-try", saying("waiting-another-licence"), "All are taken")
+        assert job_of(ann)["message"] == told
         assert other.claim() == []
         for frame in frames[1:]:
             has.done(frame)
@@ -214,7 +266,7 @@ def test_a_job_without_a_licence_waits_longer_each_time(farm: Farm, ann: httpx.C
         assert job["reason"] == JobReason.LICENCE
         assert line in job["message"]
         assert runner.claim() == []
-        assert runner.reason == "The job waits for a licence."
+        assert runner.reason == saying("job-waits-licence")
         let_it_pass(farm)
         runner = FakeRunner(farm, number)
     assert runner.claim() == [1, 2]
@@ -230,8 +282,8 @@ def test_every_task_keeps_how_it_ended(farm: Farm, ann: httpx.Client) -> None:
     runner = FakeRunner(farm, host="node1")
     runner.claim()
     runner.done(1)
-    runner.post("log", {"offset": 0, "text": "Error: out of memory\n"})
-    runner.finish("failed", message="It broke.", exit_code=11, marker="Error: out of memory")
+    runner.post("log", {"offset": 0, "text": "Error: it is dark\n"})
+    runner.finish("failed", message="It broke.", exit_code=11, marker="Error: it is dark")
     broken = runner.claim_id
     runner.claim()
     runner.post("log", {"offset": 0, "text": "all is well\n"})
@@ -249,7 +301,7 @@ def test_every_task_keeps_how_it_ended(farm: Farm, ann: httpx.Client) -> None:
         "failed": True,
         "message": "It broke.",
         "exit_code": 11,
-        "marker": "Error: out of memory",
+        "marker": "Error: it is dark",
         "started_at": "",
         "ended_at": "",
     }
@@ -257,7 +309,7 @@ def test_every_task_keeps_how_it_ended(farm: Farm, ann: httpx.Client) -> None:
         broken
     ]
     log = ann.get(f"/v1/jobs/{job_id}/log", params={"task": broken}).json()["text"]
-    assert "out of memory" in log
+    assert "it is dark" in log
     assert "all is well" not in log
     eve = farm.user("eve@example.com")
     assert eve.get(address).status_code == 404

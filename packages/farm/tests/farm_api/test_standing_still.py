@@ -8,6 +8,7 @@ from farm.db import accounts, notices
 from farm.db.tables import accounts as account_table
 from farm.db.tables import jobs
 from farm_protocol.jobs import JobReason
+from messages import saying, says
 from sqlalchemy import select, update
 from waiting import until
 
@@ -48,7 +49,7 @@ def test_a_budget_acts_at_the_metered_amount(
     worked(farm, 21)
     runner.beat(1)  # Which wakes nobody: the scheduler looks by itself.
     wait_for(ann, lambda job: job["state"] == state)
-    assert "budget of 20 credits" in job_of(ann)["message"]
+    assert says(job_of(ann)["message"], "budget-credits-used-up", 20)
     assert runner.beat(1) == ("stop" if action == "STOP" else "yield")
     assert len(told(farm)) == 1
 
@@ -111,7 +112,7 @@ def test_an_empty_account_stands_still_until_a_top_up(farm: Farm) -> None:
         return str(bob.get(f"/v1/jobs/{job_id}").json()["state"])
 
     until(lambda: state(other) == "suspended")
-    assert "no credits" in bob.get(f"/v1/jobs/{other}").json()["message"]
+    assert says(bob.get(f"/v1/jobs/{other}").json()["message"], "suspended-no-credits")
     assert runner.beat(1) == "yield"
     runner.done(1)  # What is being rendered may finish.
     assert money(bob)[0] < 0
@@ -134,7 +135,7 @@ def test_a_top_up_does_not_wake_what_its_user_wants_to_rest(farm: Farm) -> None:
     runner.beat(1)
     farm.wakeup.notify()
     wait_for(bob, lambda job: job["state"] == "suspended")
-    assert "It continues after a top-up." in job_of(bob)["message"]
+    assert says(job_of(bob)["message"], "suspended-no-credits")
     bob.post(f"/v1/jobs/{job_of(bob)['id']}/suspend").raise_for_status()
     assert job_of(bob)["reason"] == JobReason.USER
     runner.finish("failed")
@@ -191,11 +192,11 @@ def test_a_user_who_is_enabled_again_without_credits_is_told_so(
             said: str = connection.execute(select(jobs.c.message)).scalar_one()
         return said
 
-    until(lambda: message() == "Suspended: the account is disabled.")
+    until(lambda: message() == saying("suspended-account-disabled"))
     with farm.database.write() as connection:
         connection.execute(update(account_table).values(balance_micros=0))
     set_active(farm, True)
-    until(lambda: "no credits left" in job_of(ann)["message"])
+    until(lambda: says(job_of(ann)["message"], "suspended-no-credits"))
     assert job_of(ann)["state"] == "suspended"
 
 

@@ -19,6 +19,7 @@ from farm_protocol.runner import (
     HostLimits,
     Program,
 )
+from messages import saying
 from sqlalchemy import func, select, update
 
 from .conftest import Farm, send, spec
@@ -268,7 +269,7 @@ def test_a_log_is_bounded_for_a_claim_and_for_a_job(
     thief.claim()
     assert thief.post("log", {"offset": 0, "text": "0123456789"}).status_code == 204
     answer = thief.post("log", {"offset": 10, "text": "x"})
-    assert answer.json()["errors"] == {"text": ["The log of this job is full."]}
+    assert answer.json()["errors"] == {"text": [saying("log-job-full")]}
     assert stored() == MAX_CLAIM_LOG + 10
 
 
@@ -285,8 +286,27 @@ def test_a_slot_is_not_held_by_claiming_and_giving_back(farm: Farm, thief: FakeR
         assert thief.claim_id
         thief.finish("stopped")
         thief.claim()
-    assert (thief.claim_id, thief.reason) == (None, "It has given back too many claims.")
+    assert thief.claim_id is None
+    assert thief.reason == saying("given-back-too-many-claims")
     assert thief.http.post("/v1/runner/claims", json={}).status_code == 401
+
+
+def test_who_delivers_may_give_back_what_is_left_as_often_as_needed(
+    farm: Farm, ann: httpx.Client, thief: FakeRunner
+) -> None:
+    ann.post("/v1/submissions", json=spec(instances=1, params={"frames": "1 99"}))
+    honest = FakeRunner(farm, 2)
+    for number in range(1, trust.MOST_EMPTY_CLAIMS + 2):
+        assert number in honest.claim(), honest.reason
+        honest.done(number).raise_for_status()
+        honest.finish("stopped")
+    honest.claim()
+    honest.finish("stopped")
+    for _ in range(trust.MOST_EMPTY_CLAIMS):  # What others give back is not counted either.
+        thief.finish("stopped")
+        thief.claim()
+    assert thief.claim_id is None
+    assert honest.claim(), honest.reason
 
 
 def test_a_slot_is_not_held_by_getting_ready_for_ever(farm: Farm, thief: FakeRunner) -> None:

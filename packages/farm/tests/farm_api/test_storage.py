@@ -13,6 +13,7 @@ from farm.db.tables import accounts
 from farm.scheduler.limits import set_plan
 from farm.stores.room import RESERVED_PART, Quota, Room, shown
 from farm_protocol.hashing import new_hasher
+from messages import says
 from sqlalchemy import select
 
 from .conftest import Farm, send, spec
@@ -113,13 +114,18 @@ def test_submissions_count_as_stored(farm: Farm, admin: httpx.Client) -> None:
 
 
 def announce(
-    farm: Farm, client: httpx.Client, size: int, sent: bytes = b"", of: bytes | None = None
+    farm: Farm,
+    client: httpx.Client,
+    size: int,
+    sent: bytes = b"",
+    of: bytes | None = None,
+    path: str = "/v1/blobs",
 ) -> socket.socket:
     """Begin to send a blob of ``size`` bytes; under the hash of these, if given."""
     address = urlsplit(farm.url)
     made = socket.create_connection((address.hostname, address.port), 60)
     name = "a" * 64 if of is None else digest(of)
-    head = f"PUT /v1/blobs/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n"
+    head = f"PUT {path}/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n"
     head += f"Authorization: {client.headers['authorization']}\r\n\r\n"
     made.sendall(head.encode() + sent)
     return made
@@ -133,7 +139,7 @@ def test_what_is_announced_counts_until_it_is_there(farm: Farm) -> None:
             pass
         answer = put(ann, b"y" * (10 * KB))
         assert refused(answer) == QUOTA_EXCEEDED
-        assert "in transit" in answer.json()["message"]
+        assert says(answer.json()["message"], "too-much-in-flight")
         assert put(farm.user("bob@example.com"), b"y" * (10 * KB)).status_code == 201
     # It was given up, and so is its room.
     while farm.room._coming:
@@ -267,7 +273,7 @@ def test_bytes_without_an_announced_number_are_refused(farm: Farm) -> None:
     ann = farm.user("ann@example.com")
     answer = ann.put(f"/v1/blobs/{digest(b'abc')}", content=iter([b"abc"]))
     assert refused(answer) == (400, "invalid_request", False)
-    assert "how many bytes" in answer.json()["message"]
+    assert says(answer.json()["message"], "content-length-missing")
 
 
 def test_a_full_disk_is_told_in_a_message_and_everything_goes_on(farm: Farm) -> None:
@@ -305,7 +311,7 @@ def test_results_are_taken_beyond_the_quota_and_no_more_are_begun(farm: Farm) ->
     frames = runner.claim()
     assert runner.done(frames[0], data=b"r" * (20 * KB)).status_code == 204
     job = wait_for_state(farm, ann, "suspended")
-    assert "stores as much as its plan allows" in job["message"]
+    assert says(job["message"], "suspended-storage-used-up")
     assert job["frames_done"] == 1
     assert refused(put(ann, b"x")) == QUOTA_EXCEEDED
     limit(farm, max_stored=100 * KB)
@@ -316,10 +322,11 @@ def test_results_are_taken_beyond_the_quota_and_no_more_are_begun(farm: Farm) ->
 def test_jobs_stand_still_while_the_disk_is_full(farm: Farm) -> None:
     ann = farm.user("ann@example.com")
     send(ann, "demo/scene.blend", b"scene")
-    fill(farm)
+    # Its reserve has room for what users ask for, but not for results.
+    farm.room._given = 2 * shutil.disk_usage(farm.data_dir).free
     ann.post("/v1/submissions", json=spec()).raise_for_status()
     job = wait_for_state(farm, ann, "suspended")
-    assert "disk is full" in job["message"]
+    assert says(job["message"], "suspended-disk-full")
     farm.room._given = 0
     FakeRunner(farm)  # It is started.
 

@@ -18,9 +18,10 @@ EMPTY: dict[str, Any] = {
     "GET /v1/blobs/{blob_hash}": 404,
     "POST /v1/blobs/missing": None,
     "PUT /v1/blobs/{blob_hash}": None,
-    "GET /v1/projects": {"projects": []},
+    "GET /v1/projects": {"projects": [], "more": False},
     "GET /v1/projects/{name}/files": {"files": []},
     "PUT /v1/projects/{name}/files": 400,  # A blob that only another user has is not there.
+    "POST /v1/projects/{name}/files/remove": None,  # Of the caller's own project.
     "POST /v1/submissions/check": 400,  # So is a scene.
     "POST /v1/submissions": 409,  # The id is taken.
     "GET /v1/submissions/{submission_id}": 404,
@@ -89,6 +90,7 @@ class House:
         return {
             ("POST", "/v1/blobs/missing"): {"blobs": [{"hash": self.blob, "size": 19}]},
             ("PUT", "/v1/projects/{name}/files"): {"files": [entry]},
+            ("POST", "/v1/projects/{name}/files/remove"): {"paths": ["demo/scene.blend"]},
             ("POST", "/v1/submissions/check"): spec(),
             ("POST", "/v1/submissions"): self.spec,
             ("POST", "/v1/users"): {"email": "mallory@example.com", "role": "admin"},
@@ -189,3 +191,17 @@ def test_runners_routes_take_no_users_key_and_no_other_runners_token(
     for blob in (house.blob, house.result):
         assert other.http.get(f"/v1/runner/blobs/{blob}").status_code == 404
     assert house.runner.beat(2) == "continue"
+
+
+def test_the_description_tells_nothing_of_the_farms_data(farm: Farm) -> None:
+    before = httpx.get(f"{farm.url}/openapi.json", timeout=40)
+    assert before.status_code == 200
+    assert before.headers["content-type"] == "application/json"
+    ann = farm.user("ann@example.com")
+    send(ann, "demo/scene.blend", b"scene")
+    ann.post("/v1/submissions", json=spec(name="secret project")).raise_for_status()
+    for client in (farm.client(), ann):
+        assert client.get("/openapi.json").content == before.content
+    # Nor is there another page that describes it.
+    for path in ("/docs", "/redoc", "/openapi.yaml", "/v1/openapi.json"):
+        assert farm.client().get(path).status_code == 404

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from messages import saying, says
 
 from .conftest import Farm, send, spec
 
@@ -43,9 +44,9 @@ def test_a_submission_is_stored_once(ann: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "word"),
     [
-        ({"params": {"frames": "10 1"}}, "frames", "never gets"),
-        ({"params": {"frames": "1 10 0"}}, "frames", "step"),
-        ({"params": {}}, "frames", "required"),
+        ({"params": {"frames": "10 1"}}, "frames", saying("step-never-gets-from", 10, 1)),
+        ({"params": {"frames": "1 10 0"}}, "frames", saying("step-must-not-0", "1 10 0")),
+        ({"params": {}}, "frames", saying("field-required", "frames")),
         ({"params": {"frames": "1", "engine": "povray"}}, "engine", "CYCLES"),
         ({"params": {"frames": "1", "output_format": "docx"}}, "output_format", "PNG"),
         ({"params": {"frames": "1", "output_format": "FFMPEG"}}, "output_format", "Video"),
@@ -59,38 +60,44 @@ def test_a_submission_is_stored_once(ann: httpx.Client) -> None:
         ({"app_version": "2.79"}, "app_version", "3.4.1, 4.5.15"),
         ({"machine_type": "cray"}, "machine_type", "local-cpu"),
         ({"plugins": ["vray"]}, "plugins", "vray"),
-        ({"dependencies": ["nobody"]}, "dependencies", "not part"),
+        ({"dependencies": ["nobody"]}, "dependencies", saying("dependency-not-in-submission")),
         ({"instances": -1}, "instances", "greater than"),
     ],
 )
 def test_what_is_wrong_is_named(
-    ann: httpx.Client, changes: dict[str, Any], field: str, word: str
+    ann: httpx.Client, changes: dict[str, Any], field: str, word: str | saying
 ) -> None:
     errors = refused(ann, spec(**changes))
     assert list(errors) == [f"jobs[0].{field}"]
-    assert word in " ".join(errors[f"jobs[0].{field}"])
+    told = " ".join(errors[f"jobs[0].{field}"])
+    assert says(told, word) if isinstance(word, saying) else word in told
 
 
 @pytest.mark.parametrize(
-    ("params", "word"),
+    ("params", "name", "message"),
     [
-        (r'"\ud800": 1', r"the name '\ud800' is not valid Unicode text"),
-        (r'"note": "\ud800"', "'note' is not valid Unicode text"),
-        (r'"output_prefix": "\ud800"', "'output_prefix' is not valid Unicode text"),
-        (r'"note": [{"a": "\ud800"}]', "'note' is not valid Unicode text"),
-        (r'"note": [{"\ud800": 1}]', "'note' has a name that is not valid Unicode text"),
-        ('"note": NaN', "'note' is not a finite number"),
-        ('"note": {"a": [1, -Infinity]}', "'note' is not a finite number"),
-        ('"note": 1e999', "'note' is not a finite number"),
+        (r'"\ud800": 1', r"\ud800", "the-name-not-unicode"),
+        (r'"note": "\ud800"', "note", "value-not-unicode"),
+        (r'"output_prefix": "\ud800"', "output_prefix", "value-not-unicode"),
+        (r'"note": [{"a": "\ud800"}]', "note", "value-not-unicode"),
+        (r'"note": [{"\ud800": 1}]', "note", "has-name-not-unicode"),
+        ('"note": NaN', "note", "not-finite-number"),
+        ('"note": {"a": [1, -Infinity]}', "note", "not-finite-number"),
+        ('"note": 1e999', "note", "not-finite-number"),
     ],
 )
-def test_what_cannot_be_stored_is_refused(ann: httpx.Client, params: str, word: str) -> None:
+def test_what_cannot_be_stored_is_refused(
+    ann: httpx.Client, params: str, name: str, message: str
+) -> None:
     body = json.dumps(spec(params={"HERE": 1})).replace('"HERE": 1', f'"frames": "1 4", {params}')
     for path in ("/v1/submissions/check", "/v1/submissions"):
         headers = {"Content-Type": "application/json"}
         answer = ann.post(path, content=body, headers=headers)
         assert answer.status_code == 400
-        assert answer.json()["errors"] == {"jobs[0].params": [f"{word}."]}
+        ((field, (told,)),) = answer.json()["errors"].items()
+        assert field == "jobs[0].params"
+        assert f"'{name}'" in told
+        assert says(told, message)
     assert ann.get("/v1/jobs").json()["jobs"] == []
     assert ann.get("/v1/changes").status_code == 200
 
@@ -146,7 +153,7 @@ def test_dependencies_wait_and_circles_are_refused(ann: httpx.Client) -> None:
     body["jobs"] = [second, first]
     jobs = ann.post("/v1/submissions", json=body).json()["jobs"]
     assert [(job["name"], job["state"]) for job in jobs] == [("b", "pending"), ("beauty", "ready")]
-    assert jobs[0]["message"] == "Waiting for 'beauty'."
+    assert jobs[0]["message"] == saying("waiting-for-jobs", "beauty")
     body = spec()
     body["jobs"] = [first | {"dependencies": ["j2"]}, second]
     answer = ann.post("/v1/submissions/check", json=body)

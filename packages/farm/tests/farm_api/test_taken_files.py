@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from farm_protocol.hashing import new_hasher
+from messages import says
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, given, jobs_of
@@ -51,9 +52,7 @@ def test_the_file_of_another_job_stays_and_the_late_one_fails_for_good(
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert answer.json()["retry"] is False
     message = answer.json()["message"]
-    assert message.startswith(
-        "The job 'beauty' of this submission has already written 'frame_0001.png'."
-    )
+    assert says(message, "file-written-by-another-job", "beauty", "frame_0001.png")
     assert ann.get("/v1/me").json()["credits_consumed"] == before
     late.finish("failed", message=message, frame=1, permanent=True)
     assert late.claim() == []

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 from farm_protocol.jobs import JobReason
+from messages import saying
 
 from .conftest import Farm, send, spec
 from .runners import FakeRunner, given, job_of
@@ -25,7 +26,7 @@ def give_up(runner: FakeRunner, frame: int) -> None:
                 break
             runner.done(each)
         runner.beat(frame)
-        runner.finish("failed", message="Out of memory.")
+        runner.finish("failed", message="Out of paper.")
 
 
 def test_the_rest_follows_when_three_have_succeeded(farm: Farm, ann: httpx.Client) -> None:
@@ -46,7 +47,7 @@ def test_the_rest_is_not_started_when_one_fails_for_good(farm: Farm, ann: httpx.
     job = job_of(ann)
     assert (job["state"], job["frames_done"], job["frames_failed"]) == ("failed", 1, 8)
     assert job["reason"] == JobReason.TEST_FRAMES
-    assert job["message"] == ("Failed: test frame 5; the other 7 were not started. Out of memory.")
+    assert job["message"] == saying("failed-test-frames", "frame 5", 7, "Out of paper.")
     # Tried again, it is tested again.
     ann.post(f"/v1/jobs/{job['id']}/retry").raise_for_status()
     second = FakeRunner(farm, 2)
@@ -59,7 +60,10 @@ def test_the_rest_is_not_started_when_one_fails_for_good(farm: Farm, ann: httpx.
     for frame in (2, 3, 4, 6, 7, 8, 9):
         second.done(frame)
     job = job_of(ann)
-    assert (job["state"], job["message"]) == ("failed", "Failed: frame 5. Out of memory.")
+    assert (job["state"], job["message"]) == (
+        "failed",
+        saying("failed-frames", "frame 5", "Out of paper."),
+    )
 
 
 def test_while_the_job_lives_nothing_lets_the_rest_begin(farm: Farm, ann: httpx.Client) -> None:

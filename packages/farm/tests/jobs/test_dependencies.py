@@ -7,6 +7,7 @@ from farm.jobs.transitions import Event, next_state
 from farm_protocol.jobs import JobState
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import saying
 
 LOST = {JobState.FAILED, JobState.STOPPED, JobState.BLOCKED}
 WAITING = {JobState.PENDING, JobState.BLOCKED}
@@ -80,18 +81,18 @@ def test_a_blocked_job_names_one_that_failed_or_was_stopped(nodes: list[Node]) -
 
 def test_what_a_job_says() -> None:
     running, pending = JobState.RUNNING, JobState.PENDING
-    assert review(chain(running, pending))[0].said.message == "Waiting for 'job 0'."
+    assert review(chain(running, pending))[0].said.message == saying("waiting-for-jobs", "job 0")
     assert [each.said.message for each in review(chain(JobState.FAILED, pending, pending))] == [
-        "Blocked: 'job 0' failed.",
-        "Blocked: 'job 0' failed ('job 1' needs it).",
+        saying("job-blocked-by", "job 0"),
+        saying("job-blocked-by", "job 0", "job 1"),
     ]
-    assert (
-        review(chain(JobState.STOPPED, pending))[0].said.message == "Blocked: 'job 0' was stopped."
-    )
+    stopped = review(chain(JobState.STOPPED, pending))[0].said.message
+    assert stopped == saying("job-blocked-by", "job 0", "stopped")
     many = [Node(str(n), f"job {n}", running, []) for n in range(9)]
     last = Node("z", "z", pending, [node.id for node in many])
     message = review([last, *many])[0].said.message
-    assert message == "Waiting for 'job 0', 'job 1', 'job 2', 'job 3', 'job 4' and 4 more."
+    assert message == saying("waiting-for-jobs", *(f"job {n}" for n in range(5)), 4)
+    assert "job 5" not in message
 
 
 def test_a_chain_of_a_thousand_jobs_is_one_pass() -> None:

@@ -8,6 +8,7 @@ from farm_protocol.frames import BRIGHTEST, Certainty, Emptiness, FlagCode
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies._internal.random import ArtificialRandom
+from messages import saying
 
 OUTLIER = (FlagCode.OUTLIER, Certainty.HINT)
 EMPTY = (FlagCode.EMPTY, Certainty.CERTAIN)
@@ -42,7 +43,7 @@ def test_difference_is_a_distance(one: Seen, two: Seen, three: Seen) -> None:
 def test_a_frame_unlike_both_neighbours_is_told() -> None:
     (found,) = compare([seen(10, 0.3), seen(11, 0.6), seen(13, 0.31)])
     assert (found.frame, found.code, found.certainty) == (11, *OUTLIER)
-    assert found.message == "Frame 11 looks different from frames 10 and 13, which look alike."
+    assert found.message == saying("frame-looks-different", 11, "10 and 13")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_cuts_movement_and_noise_are_no_outliers(lights: list[float]) -> None:
 def test_an_empty_frame_between_pictures_is_certain() -> None:
     (found,) = compare(shot(0.3, 0, 0.3))
     assert (found.frame, found.code, found.certainty) == (1, *EMPTY)
-    assert found.message == "Frame 1 is empty: every pixel is black, unlike frames 0 and 2."
+    assert found.message == saying("frame-empty-every-pixel-unlike", 1, "black", "0 and 2")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_whatever_the_order_of_arrival_each_frame_is_compared_once(
 
 def test_what_a_job_says() -> None:
     assert told(4, 0, []) == ""
-    assert told(4, 1, ["One."]) == "1 of 4 frames looks wrong. One."
-    assert told(9, 5, ["One.", "Two.", "Three.", "Four."]) == (
-        "5 of 9 frames look wrong. One. Two. Three."
-    )
+    assert told(4, 1, ["One."]) == saying("frames-wrong", 1, 4, "One.")
+    several = told(9, 5, ["One.", "Two.", "Three.", "Four."])
+    assert several == saying("frames-wrong", 5, 9, "One. Two. Three.")
+    assert "Four" not in several

@@ -12,6 +12,7 @@ from farm.jobs.frames import (
 )
 from hypothesis import example, given
 from hypothesis import strategies as st
+from messages import saying
 
 numbers = st.integers(-5000, 5000)
 
@@ -173,5 +174,5 @@ def test_a_million_frames_are_a_range() -> None:
 
 
 def test_ranges_that_leave_too_much_are_refused() -> None:
-    with pytest.raises(FrameSpecError, match="separate ranges"):
+    with pytest.raises(FrameSpecError, check=saying("too-many-ranges-in-job")):
         parse_frames("1 900000 9,1 900000")

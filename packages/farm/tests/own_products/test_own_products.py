@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from farm.catalogue.definitions import CatalogueError, built_in, load_definitions
 from farm.config import Settings
 from farm.main import find_catalogue
 from farm.products import BUILT_IN, Library, ProductError
+from messages import saying, says
 from runner.in_process import end, names, run_job
 
 HERE = Path(__file__).parent
@@ -95,16 +97,31 @@ def read_scene(scene, partial, values):
 @pytest.mark.parametrize(
     ("reads", "yields", "outcome", "message"),
     [
-        ("time.sleep(60)", True, "stopped", ""),
-        ("bytearray(8 << 30)", False, "failed", "hero.sketch needs too much memory to be read."),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", False, "failed", "takes too"),
+        ("time.sleep(60)", True, "stopped", None),
+        (
+            "bytearray(8 << 30)",
+            False,
+            "failed",
+            saying("needs-too-much-memory-read", "hero.sketch"),
+        ),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGXCPU)",
+            False,
+            "failed",
+            saying("takes-too-long-too-much", "hero.sketch"),
+        ),
         ("print('It is fine.')", False, "failed", "It was read to its end."),
         ("open('/nowhere')", False, "failed", "No such file or directory"),
-        ("return None", False, "failed", "exit code 1"),
+        ("return None", False, "failed", saying("reader-of-scenes-ended", 1)),
     ],
 )
 def test_reading_a_scene_is_bounded_and_holds_nothing_up(
-    tmp_path: Path, program: Path, reads: str, yields: bool, outcome: str, message: str
+    tmp_path: Path,
+    program: Path,
+    reads: str,
+    yields: bool,
+    outcome: str,
+    message: saying | str | None,
 ) -> None:
     shutil.copytree(HERE / "sketch", tmp_path / "own" / "sketch")
     (tmp_path / "own" / "sketch" / "scene.py").write_text(READS.format(reads))
@@ -120,7 +137,8 @@ def test_reading_a_scene_is_bounded_and_holds_nothing_up(
     )
 
     assert end(farm).outcome == outcome
-    assert message in end(farm).message
+    told = end(farm).message
+    assert says(told, message) if isinstance(message, saying) else (message or "") in told
 
 
 def test_it_may_take_the_place_of_a_built_in_one(tmp_path: Path) -> None:
@@ -133,12 +151,15 @@ def test_it_may_take_the_place_of_a_built_in_one(tmp_path: Path) -> None:
     assert BUILT_IN.template("blender_render").scenes == ("blend",)
 
 
+NO_NEEDS: dict[str, object] = {"licences": False, "folders": []}
+CHECK_BOX = {"control": "CHECK_BOX"}
+
 WRONG = [
     # file, field -> value (None: without it), what the error names
     ("render.farm.yaml", {"single_rnage": True}, "single_rnage"),
     ("render.farm.yaml", {"single_range": True}, "whole"),
     ("render.farm.yaml", {"failures": None}, "failures"),
-    ("render.farm.yaml", {"frames": "frame"}, "frames: there is no parameter 'frame'"),
+    ("render.farm.yaml", {"frames": "frame"}, saying("no-parameter", "frames", "frame")),
     ("render.farm.yaml", {"needs": {"brush": "paint"}}, "paint"),
     ("render.farm.yaml", {"aliases": {"output_format": {"JPG": "JPEG"}}}, "aliases.output_format"),
     ("render.farm.yaml", {"patterns": {"brush": {"pattern": "(", "message": "x"}}}, "patterns"),
@@ -158,7 +179,20 @@ WRONG = [
         {"failures.hopeless": [{"marker": "no (?P<file>.*)", "message": "No {path}."}]},
         "{path}",
     ),
-    ("render.yaml", {"parameterDefinitions": [{"type": "INT"}]}, "render.yaml"),
+    ("render.yaml", {"parameterDefinitions": [{"type": "INT"}]}, "parameterDefinitions.0.name"),
+    ("render.yaml", {"dsecription": "Draws."}, "dsecription"),
+    ("render.yaml", {"specificationVersion": "jobtemplate-1999-01"}, "specificationVersion"),
+    ("render.yaml", {"steps": []}, "steps"),
+    *(
+        ("render.yaml", {"parameterDefinitions": [{"name": "brush", **each}]}, named)
+        for each, named in (
+            ({"type": "INT", "mniValue": 1}, "mniValue"),
+            ({"type": "STRING", "dfeault": ""}, "dfeault"),
+            ({"type": "STRING", "userInterface": {"cnotrol": "CHECK_BOX"}}, "cnotrol"),
+            ({"type": "STRING", "default": "yes", "userInterface": CHECK_BOX}, "check box"),
+            ({"type": "BOOL"}, "type"),
+        )
+    ),
     ("program.yaml", {"nmaes": ["sketch"]}, "nmaes"),
     ("program.yaml", {"series": "("}, "series"),
     ("program.yaml", {"version": [{"ask": ["--version"]}]}, "version"),
@@ -167,7 +201,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("file", "change", "named"), WRONG)
 def test_what_is_wrong_is_named_with_its_file(
-    tmp_path: Path, file: str, change: dict[str, object], named: str
+    tmp_path: Path, file: str, change: dict[str, object], named: str | saying
 ) -> None:
     shutil.copytree(HERE / "sketch", tmp_path / "sketch")
     path = tmp_path / "sketch" / file
@@ -187,10 +221,43 @@ def test_what_is_wrong_is_named_with_its_file(
     with pytest.raises(ProductError) as error:
         _ = library.programs if file == "program.yaml" else library.template("sketch_render")
 
-    assert str(tmp_path / "sketch") in str(error.value)
-    assert named in str(error.value)
+    message = str(error.value)
+    assert str(tmp_path / "sketch") in message
+    assert says(message, named) if isinstance(named, saying) else named in message
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match=str(tmp_path / "none")):
         _ = Library([tmp_path / "none"]).places
+
+
+@pytest.mark.parametrize(
+    ("file", "more", "where"),
+    [
+        ("program.yaml", {"plugins": {"inkk": []}}, "program.yaml"),
+        ("render.farm.yaml", {"needs_plugin": {"brush": {"oil": "inkk"}}}, "render.farm.yaml"),
+        (
+            "render.farm.yaml",
+            {"sandbox": {"licences": False, "plugins": {"inkk": NO_NEEDS}}},
+            "render.farm.yaml",
+        ),
+    ],
+)
+def test_a_plugin_that_it_does_not_offer_is_told_at_the_start(
+    tmp_path: Path, file: str, more: dict[str, object], where: str
+) -> None:
+    shutil.copytree(HERE / "sketch", tmp_path / "sketch")
+    path = tmp_path / "sketch" / file
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **more}))
+
+    with pytest.raises(CatalogueError) as error:
+        load_definitions(None, Library([tmp_path]))
+
+    assert says(error.value, "product-has-no-such-plug-in", where, "sketch", "inkk")
+
+
+def test_what_comes_with_the_farm_passes_what_is_asked_of_own_products(tmp_path: Path) -> None:
+    for place in BUILT_IN.places.values():
+        shutil.copytree(place, tmp_path / place.name)
+
+    assert load_definitions(None, Library([tmp_path])).products == built_in().products

@@ -40,7 +40,8 @@ class Run:
 
     @property
     def text(self) -> str:
-        return "\n".join(self.lines)
+        """All that it said to people."""
+        return "\n".join([*self.lines, *(event["message"] for event in self.of("warned"))])
 
 
 class Houdini:

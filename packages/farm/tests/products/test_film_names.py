@@ -2,6 +2,7 @@
 
 import pytest
 from farm.products import BUILT_IN
+from messages import saying
 from pydantic import JsonValue
 
 
@@ -29,8 +30,7 @@ def test_a_prefix_that_would_hide_the_film_is_refused(prefix: str, instead: str)
     checked = BUILT_IN.template("ffmpeg_transcode").validate({"output_prefix": prefix})
     assert checked.errors == {
         "output_prefix": [
-            f"output_prefix '{prefix}' names no file: end it with the file's name, as in "
-            f"'{instead}', or leave output_prefix out."
+            saying("prefix-has-no-file-name", "output_prefix", prefix, instead, "output_prefix")
         ]
     }
 

@@ -8,6 +8,7 @@ import pytest
 from every_python import interpreter
 from farm.runner.results.image_check import examine
 from farm.runner.results.outputs import OutputError
+from messages import saying, says
 
 from .houdini_rig import TAKES, Houdini, node
 
@@ -17,15 +18,18 @@ from .houdini_rig import TAKES, Houdini, node
 @pytest.mark.parametrize(
     ("orders", "said"),
     [
-        ({"fail_at": 3}, "Houdini could not render: Error generating frame 3"),
-        ({"lie_at": 3}, "Frame 3 was not written."),
-        ({"error_at": 3}, "Frame 3 was not written (Cook error in input: /obj/geo1)."),
+        ({"fail_at": 3}, [saying("houdini-could-not-render"), "Error generating frame 3"]),
+        ({"lie_at": 3}, [saying("frame-not-written", 3)]),
+        ({"error_at": 3}, [saying("frame-not-written", 3), "(Cook error in input: /obj/geo1)"]),
     ],
 )
-def test_a_frame_that_fails(houdini: Houdini, orders: dict[str, int], said: str) -> None:
+def test_a_frame_that_fails(
+    houdini: Houdini, orders: dict[str, int], said: list[saying | str]
+) -> None:
     houdini.write(stand_in=orders)
     run = houdini.render("1-4")
-    assert run.failure.startswith(said)
+    assert says(run.failure, said[0])
+    assert all(str(each) in run.failure for each in said[1:])
     assert run.code == 3
     assert not run.of("failed")[0]["permanent"]
     assert houdini.delivered() == ["shot.0001.png", "shot.0002.png"]
@@ -52,7 +56,8 @@ def test_no_licence_to_render(houdini: Houdini) -> None:
     run = houdini.render("1")
     assert "No licenses could be found to run this application." in run.lines
     assert "Please check for a valid license server host" in run.lines
-    assert run.failure.startswith("Houdini has no licence: No licenses could be found")
+    assert says(run.failure, "houdini-no-licence")
+    assert "No licenses could be found" in run.failure
     assert not run.of("failed")[0]["permanent"]
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from farm.runner.results.image_check import examine
+from messages import saying, says
 from stand_ins_houdini import VERSION
 
 from .houdini_rig import Houdini, node
@@ -61,7 +62,7 @@ def test_frame_lists(houdini: Houdini, frames: str, rendered: list[int]) -> None
 
 def test_a_malformed_frame_list(houdini: Houdini) -> None:
     houdini.write()
-    assert houdini.render("1..3").failure == "The frame list '1..3' is malformed."
+    assert houdini.render("1..3").failure == saying("frame-list-malformed", "1..3")
 
 
 # Where files go
@@ -153,14 +154,14 @@ def test_the_renderer_that_the_job_chooses(houdini: Houdini) -> None:
     houdini.write(out__u=node("usdrender", outputimage="$HIP/$OS.$F.png"))
     assert houdini.render("1", "/out/u", disk={"renderer": "BRAY_HdKarmaXPU"}).code == 0
     houdini.write()
-    assert "has no choice of renderers" in houdini.render(disk={"renderer": "x"}).text
+    assert says(houdini.render(disk={"renderer": "x"}).text, "node-no-choice-renderers")
 
 
 def test_a_name_without_frame_number_gets_one(houdini: Houdini) -> None:
     houdini.write(out__m=node("ifd", vm_picture="$HIP/beauty.png"))
     run = houdini.render("1-2", "/out/m")
     assert run.files == ["beauty.0001.png", "beauty.0002.png"]
-    assert "has no frame number" in run.text
+    assert says(run.text, "output-no-frame-number-becomes")
 
 
 @pytest.mark.parametrize("raw", ["ip", ""])
@@ -168,7 +169,7 @@ def test_a_node_that_renders_to_a_viewer_renders_to_files(houdini: Houdini, raw:
     houdini.write(out__m=node("ifd", vm_picture=raw))
     run = houdini.render("1", "/out/m")
     assert run.files == ["shot.m.0001.exr"]
-    assert "names no file" in run.text
+    assert says(run.text, "names-no-file-rendering", "/out/m/vm_picture", "$HIPNAME.$OS.$F4.exr")
 
 
 def test_expressions_in_the_output_path(houdini: Houdini) -> None:
@@ -183,10 +184,10 @@ def test_expressions_in_the_output_path(houdini: Houdini) -> None:
     )
     assert houdini.render("1", "/out/a").files == ["hero_0001.png"]
     assert houdini.render("2", "/out/b").files == ["hero_0002.png"]
-    assert "is an expression; give a file name" in houdini.render("1", "/out/c").failure
+    assert says(houdini.render("1", "/out/c").failure, "output-path-expression-give-file")
     assert houdini.render("3", "/out/c", disk={"path": "x.$F.png"}).files == ["x.3.png"]
     failure = houdini.render("1", "/out/d", env={"SUB": "a/b"}).failure
-    assert "does not end in a plain file name" in failure
+    assert says(failure, "output-path-does-not-end")
 
 
 def test_a_locked_output_path(houdini: Houdini) -> None:
@@ -206,7 +207,7 @@ def test_further_images_of_a_frame_go_with_it(houdini: Houdini) -> None:
 def test_further_images_alone_are_no_frame(houdini: Houdini) -> None:
     houdini.write(stand_in={"aov": "depth", "no_beauty": 2})
     run = houdini.render("1-2")
-    assert run.failure == "Frame 2 was not written."
+    assert says(run.failure, "frame-not-written", 2)
     assert houdini.delivered() == ["shot.0001.depth.png", "shot.0001.png"]
 
 
@@ -231,7 +232,7 @@ def test_project_param_output(houdini: Houdini) -> None:
     assert written["extra"] == ["mantra1_vm_dcmfilename/m.deep.4.rat"]
     assert houdini.delivered() == ["m.4.png", "mantra1_vm_dcmfilename/m.deep.4.rat"]
     failure = houdini.render("4", outputs=["/out/mantra1/nothing"]).failure
-    assert failure == ("The scene has no parameter /out/mantra1/nothing (project_param_output).")
+    assert failure == saying("scene-no-parameter-project-param", "/out/mantra1/nothing")
 
 
 @pytest.mark.parametrize(
@@ -256,7 +257,7 @@ def test_output_upload(houdini: Houdini, patterns: list[str], delivered: list[st
 def test_output_upload_that_selects_nothing(houdini: Houdini) -> None:
     houdini.write()
     run = houdini.render("1", upload=["*.tif"])
-    assert "output_upload asks for *.tif only" in run.failure
+    assert says(run.failure, "render-writes-but-output-upload", "*.tif")
     assert run.of("failed")[0]["permanent"]
     assert houdini.delivered() == []
 
@@ -264,11 +265,11 @@ def test_output_upload_that_selects_nothing(houdini: Houdini) -> None:
 @pytest.mark.parametrize(
     ("disk", "said"),
     [
-        ({"path_parm": "nothing"}, "has no parameter nothing for its output path"),
-        ({"parm": "nothing", "mode": 1}, "has no parameter nothing."),
-        ({"path": "$HIP/folder/"}, "is a folder, not a file"),
+        ({"path_parm": "nothing"}, saying("node-no-parameter-output-path", "nothing")),
+        ({"parm": "nothing", "mode": 1}, saying("node-no-parameter", "nothing")),
+        ({"path": "$HIP/folder/"}, saying("output-path-folder-not-file")),
     ],
 )
-def test_wrong_disk_outputs(houdini: Houdini, disk: dict[str, object], said: str) -> None:
+def test_wrong_disk_outputs(houdini: Houdini, disk: dict[str, object], said: saying) -> None:
     houdini.write()
-    assert said in houdini.render("1", disk=disk).failure
+    assert houdini.render("1", disk=disk).failure == said

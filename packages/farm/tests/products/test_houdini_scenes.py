@@ -2,6 +2,7 @@
 
 import pytest
 from farm.runner.results.image_check import examine
+from messages import saying, says
 from stand_ins_houdini import VERSION
 
 from .houdini_rig import MANTRA, TAKES, Houdini, node
@@ -27,7 +28,7 @@ def test_the_nodes_own_take(houdini: Houdini) -> None:
 def test_an_unknown_take(houdini: Houdini) -> None:
     houdini.write(takes=TAKES)
     run = houdini.render("1", take="tall")
-    assert run.failure == "The scene has no take 'tall'. It has: Main, wide."
+    assert run.failure == saying("scene-no-take", "tall", "Main, wide")
     assert run.of("failed")[0]["permanent"]
 
 
@@ -53,16 +54,19 @@ def test_parameters_that_override_the_resolution(houdini: Houdini) -> None:
 @pytest.mark.parametrize(
     ("parms", "said"),
     [
-        ({"/obj/cam1/nothing": 1}, "no parameter /obj/cam1/nothing that could be 1"),
-        ({"nothing": "x"}, "no parameter /out/mantra1/nothing that could be 'x'"),
-        ({"/obj/cam1/res": [1, 2, 3]}, "no parameter /obj/cam1/res that could be [1, 2, 3]"),
-        ({"/obj/cam1/resx": "wide"}, "The parameter /obj/cam1/resx cannot be set to 'wide'"),
-        ({"vm_picture": 5}, "The parameter /out/mantra1/vm_picture cannot be set to 5"),
+        ({"/obj/cam1/nothing": 1}, saying("scene-no-parameter-could", "/obj/cam1/nothing", 1)),
+        ({"nothing": "x"}, saying("scene-no-parameter-could", "/out/mantra1/nothing", "'x'")),
+        (
+            {"/obj/cam1/res": [1, 2, 3]},
+            saying("scene-no-parameter-could", "/obj/cam1/res", "[1, 2, 3]"),
+        ),
+        ({"/obj/cam1/resx": "wide"}, saying("parameter-cannot-set", "/obj/cam1/resx", "'wide'")),
+        ({"vm_picture": 5}, saying("parameter-cannot-set", "/out/mantra1/vm_picture", 5)),
     ],
 )
-def test_wrong_parameters(houdini: Houdini, parms: dict[str, object], said: str) -> None:
+def test_wrong_parameters(houdini: Houdini, parms: dict[str, object], said: saying) -> None:
     houdini.write()
-    assert said in houdini.render("1", parms=parms).failure
+    assert houdini.render("1", parms=parms).failure == said
 
 
 def test_environment(houdini: Houdini) -> None:
@@ -78,9 +82,11 @@ def test_environment_that_is_not_the_jobs_to_set(houdini: Houdini) -> None:
     houdini.write(out__mantra1=node("ifd", vm_picture="$HIPNAME.$F4.png"))
     run = houdini.render("1", env={"HIPNAME": "x", "HOUDINI_PATH": "/film", "PATH": "/film"})
     assert run.files == ["shot.0001.png"]
-    assert run.text.count("is set by the farm itself") == 2
-    assert run.text.count("Houdini reads HOUDINI_PATH when it starts") == 1
-    assert "not a name of an environment" in houdini.render("1", env={"A B": 1}).failure
+    for name in ("HIPNAME", "PATH"):
+        assert says(run.text, "variable-project-env-set-farm", name)
+    assert says(run.text, "houdini-variable-too-late", "HOUDINI_PATH")
+    assert not says(run.text, "variable-project-env-set-farm", "HOUDINI_PATH")
+    assert says(houdini.render("1", env={"A B": 1}).failure, "project-env-not-name-environment")
 
 
 def test_remote_paths_become_local_ones(houdini: Houdini) -> None:
@@ -93,8 +99,11 @@ def test_remote_paths_become_local_ones(houdini: Houdini) -> None:
     )
     run = houdini.render("1", env={"TEX": "/film"}, parms={"/obj/g/b/file": "/film/hero.bgeo"})
     assert "missing" not in run.text
-    assert "refers to 2 files that are missing: $TEX/hero.bgeo, /other/x" in (
-        houdini.render("1", parms={"/obj/g/b/file": "/other/x"}).text
+    assert says(
+        houdini.render("1", parms={"/obj/g/b/file": "/other/x"}).text,
+        "scene-refers-files-missing",
+        2,
+        "$TEX/hero.bgeo, /other/x",
     )
 
 
@@ -109,15 +118,15 @@ def test_gpu(houdini: Houdini) -> None:
 
 def test_missing_nodes(houdini: Houdini) -> None:
     houdini.write(out__a=node("ifd"), out__b=node("geometry"), out__m=node("merge"))
-    listed = "Its render nodes are: /out/a (ifd), /out/b (geometry)."
+    listed = saying("render-nodes", "/out/a (ifd), /out/b (geometry)")
     run = houdini.render("1", "/out/x")
-    assert run.failure == f"The scene has no node /out/x. {listed}"
+    assert run.failure == saying("scene-no-node", "/out/x", listed)
     assert run.of("failed")[0]["permanent"]
     assert houdini.render("1", "/out/a", roptype="karma").failure == (
-        f"The node /out/a is of type ifd, not karma. {listed}"
+        saying("node-type-not", "/out/a", "ifd", "karma", listed)
     )
-    assert "does not render anything" in houdini.render("1", "/obj/cam1").failure
-    assert "rop_nodepath must name one" in houdini.render("1", "").failure
+    assert says(houdini.render("1", "/obj/cam1").failure, "node-does-not-render-anything")
+    assert says(houdini.render("1", "").failure, "scene-rop-nodepath-must-name")
     assert "disk_output_path_parm" in houdini.render("1", "/out/m").failure
 
 
@@ -133,7 +142,7 @@ def test_inputs_are_not_rendered(houdini: Houdini) -> None:
     )
     run = houdini.render("1")
     assert run.files == ["m.1.png"]
-    assert "are jobs of their own" in run.text
+    assert says(run.text, "inputs-not-rendered-with-they")
     assert not list(houdini.project.rglob("*.bgeo.sc"))
 
 
@@ -149,22 +158,22 @@ def test_missing_inputs_are_warnings(houdini: Houdini) -> None:
     )
     run = houdini.render("12")
     assert run.code == 0
-    warning = "Warning: The scene refers to a file that is missing: film/gone.0012.bgeo."
-    assert warning in run.lines
+    lacks = saying("scene-refers-file-missing", "film/gone.0012.bgeo")
+    assert [event["message"] for event in run.of("warned")] == [lacks]
 
 
 def test_scenes_that_do_not_open(houdini: Houdini) -> None:
     houdini.scene.write_text("not a scene")
     run = houdini.render("1")
-    assert run.failure.startswith(f"Houdini {VERSION} cannot open film/shot.hip: ")
+    assert says(run.failure, "houdini-cannot-open-file-damaged", VERSION, "film/shot.hip")
     assert run.of("failed")[0]["permanent"]
     houdini.scene.unlink()
-    assert houdini.render("1").failure == "The scene film/shot.hip is missing."
+    assert houdini.render("1").failure == saying("scene-missing", "film/shot.hip")
 
 
-def test_load_warnings_are_printed(houdini: Houdini) -> None:
+def test_load_warnings_are_told(houdini: Houdini) -> None:
     houdini.write(warnings=["Bad parameter found: x", "Old asset definition"])
     run = houdini.render("1")
     assert run.code == 0
-    assert "Warning: Bad parameter found: x" in run.lines
-    assert "Warning: Old asset definition" in run.lines
+    told = [event["message"] for event in run.of("warned")]
+    assert told == ["Bad parameter found: x", "Old asset definition"]

@@ -1,6 +1,7 @@
 """Houdini's render.py: what is done as a whole."""
 
 import pytest
+from messages import says
 
 from .houdini_rig import MANTRA, Houdini, node
 
@@ -54,19 +55,19 @@ def test_a_file_cache_as_a_whole(houdini: Houdini) -> None:
 def test_a_simulation_of_anything_but_a_range(houdini: Houdini, frames: str) -> None:
     houdini.write()
     run = houdini.render(frames, whole="true")
-    assert "must be a single rising range" in run.failure
+    assert says(run.failure, "simulation-needs-single-range")
     assert run.of("failed")[0]["permanent"]
 
 
 def test_gaps_in_a_simulation(houdini: Houdini) -> None:
     houdini.write(out__g=node("geometry", sopoutput="$HIP/g.$F.bgeo.sc"), stand_in={"lie_at": 2})
     run = houdini.render("1-4", "/out/g", whole="true")
-    assert run.failure == "Frame 2 was not written."
+    assert says(run.failure, "frame-not-written", 2)
     assert run.files == ["g.1.bgeo.sc", "g.3.bgeo.sc", "g.4.bgeo.sc"]
 
 
 def test_output_upload_that_selects_nothing_of_a_simulation(houdini: Houdini) -> None:
     houdini.write()
     run = houdini.render("1-3", whole="true", upload=["*.tif"])
-    assert "output_upload asks for *.tif only" in run.failure
+    assert says(run.failure, "render-writes-but-output-upload", "*.tif")
     assert houdini.delivered() == []

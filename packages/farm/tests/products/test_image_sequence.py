@@ -4,6 +4,7 @@ import pytest
 from farm.products import SequenceError, parse_sequence
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import saying
 
 FOLDERS = st.sampled_from(["", "show/", "show/a b/v#2/", "%d/$F/"])
 # No digits and no '-' beside the number: they would belong to it.
@@ -74,17 +75,18 @@ def test_the_last_mark_is_the_number(path: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "word"),
+    ("path", "message"),
     [
-        ("show/f_0012.png", "'f_####.png'"),
-        ("show/f.png", "'frame_####.png'"),
-        ("a####/f.png", "no image sequence"),
-        ("f_####.mp4", ".png"),
-        ("f_####", ".png"),
-        ("f_%099d.png", "12 digits"),
-        ("", "no image sequence"),
+        ("show/f_0012.png", saying("names-no-image-sequence-write", "f_####.png")),
+        ("show/f.png", saying("names-no-image-sequence-write", "frame_####.png")),
+        ("a####/f.png", saying("names-no-image-sequence-write")),
+        ("f_####.mp4", saying("not-image-sequence-name-must", ".png")),
+        ("f_####", saying("not-image-sequence-name-must", ".png")),
+        ("f_%099d.png", saying("frame-number-more-than-digits", 12)),
+        ("", saying("names-no-image-sequence-write")),
     ],
 )
-def test_what_is_no_sequence(path: str, word: str) -> None:
-    with pytest.raises(SequenceError, match=word.replace("#", "[#]")):
+def test_what_is_no_sequence(path: str, message: saying) -> None:
+    with pytest.raises(SequenceError) as caught:
         parse_sequence(path)
+    assert str(caught.value) == message

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from farm.renderers import Discovery, FoundPlugin, Renderer, RendererError, choose
+from messages import saying
 
 
 def program(path: Path, prints: str, code: int = 0) -> Path:
@@ -83,11 +84,17 @@ def test_a_configured_one_is_the_only_one(
     assert (found.version, found.kind) == ("4.5.15", "bpy")
 
 
-@pytest.mark.parametrize("text", ["/no/such/blender", "/bin/true"])
-def test_a_configured_one_that_does_not_work_is_an_error_each_time(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("/no/such/blender", "configured-not-executable-file"),
+        ("/bin/true", "configured-does-not-answer-does"),
+    ],
+)
+def test_a_configured_one_that_does_not_work_is_an_error_each_time(text: str, message: str) -> None:
     discovery = Discovery({"blender": [text]})
     for _ in range(2):
-        with pytest.raises(RendererError, match=f"The configured blender '{text}'"):
+        with pytest.raises(RendererError, check=saying(message, "blender", text)):
             list(discovery.of("blender"))
 
 

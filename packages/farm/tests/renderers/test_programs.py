@@ -19,6 +19,7 @@ from farm.renderers import (
     chosen,
     environment,
 )
+from messages import saying
 from waiting import until_dead
 
 VERSIONS = {
@@ -152,7 +153,7 @@ def test_no_program_is_started_but_those_of_the_product_and_each_once(tmp_path: 
 def test_ffmpeg_needs_ffprobe(tmp_path: Path) -> None:
     ffmpeg = answers(tmp_path / "ffmpeg", "ffmpeg version 5.1.6-0+deb12u1 Copyright (c)")
     assert list(Discovery(places=on_path(tmp_path)).of("ffmpeg")) == []
-    with pytest.raises(RendererError, match="no ffprobe beside it"):
+    with pytest.raises(RendererError, check=saying("configured-no-beside", "ffmpeg", "ffprobe")):
         list(Discovery({"ffmpeg": [str(ffmpeg)]}, on_path(tmp_path)).of("ffmpeg"))
     answers(tmp_path / "ffprobe", "")
     assert next(Discovery(places=on_path(tmp_path)).of("ffmpeg")).version == "5.1.6"
@@ -166,7 +167,7 @@ def test_configured_ones_are_the_only_ones_and_must_answer(tmp_path: Path, insta
     found, wrong = discovery.all()
     assert {each.app for each in found if each.kind != "bpy"} == set(VERSIONS) - {"hou"}
     assert wrong == {
-        "hou": "The configured hou '/bin/false' does not answer '--version' as hou does."
+        "hou": saying("configured-does-not-answer-does", "hou", "/bin/false", "--version", "hou")
     }
 
 
@@ -277,7 +278,7 @@ def test_another_program_of_an_installation_lies_beside_the_one_that_was_found(
 ) -> None:
     found = Renderer("hou", "20.5.332", "hou", (str(tmp_path / own),), "as configured")
     assert found.with_program("") == found
-    with pytest.raises(RendererError, match="has no husk beside"):
+    with pytest.raises(RendererError, check=saying("render-machines-no-beside", "husk")):
         found.with_program("husk")
     answers(tmp_path / other, "husk")
     assert found.with_program("husk").command == (str(tmp_path / other),)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from farm.products import BUILT_IN
-from farm_protocol.files import FileEntry
+from farm_protocol.files import KnownFile
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import TOKEN_VARIABLE, DiskSource, RunnerJob, TicketSource
 from pydantic import JsonValue
@@ -22,12 +22,23 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder with small scenes, made by Blender once."""
+    folder = made_by("make_scenes.py", tmp_path_factory.mktemp("scenes"))
+    (folder / "corrupt.blend").write_bytes((folder / "plain.blend").read_bytes()[:300_000])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lacking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with scenes that lack something."""
+    return made_by("make_lacking.py", tmp_path_factory.mktemp("lacking"))
+
+
+def made_by(script: str, folder: Path) -> Path:
+    """Return a folder that a script of Blender has filled."""
     if shutil.which("blender") is None:
         pytest.skip("needs blender on the PATH")
-    folder = tmp_path_factory.mktemp("scenes")
-    script = ["--python-exit-code", "3", "-P", str(HERE / "make_scenes.py"), "--", str(folder)]
-    subprocess.run(["blender", "-b", "--factory-startup", *script], check=True, capture_output=True)
-    (folder / "corrupt.blend").write_bytes((folder / "plain.blend").read_bytes()[:300_000])
+    line = ["--python-exit-code", "3", "-P", str(HERE / script), "--", str(folder)]
+    subprocess.run(["blender", "-b", "--factory-startup", *line], check=True, capture_output=True)
     return folder
 
 
@@ -63,7 +74,7 @@ class Rig:
                 shutil.copyfile(self.scenes / name, blob)
                 blob.chmod(0o444)
             blobs[digest] = blob.read_bytes()
-            entries.append(FileEntry(path=f"show/{name}", hash=digest, size=size))
+            entries.append(KnownFile(path=f"show/{name}", hash=digest, size=size))
         job = RunnerJob(
             job_id="job1",
             name="beauty",

@@ -42,6 +42,7 @@ class FakeFarm:
         """Returns {hash: URL} of tickets that lead elsewhere."""
         self.frames: dict[int, FrameDone] = {}
         self.frame_times: dict[int, float] = {}
+        self.asked_for_job = False
         self.beats: list[int | None] = []
         self.waited: list[float] = []  # seconds, as heartbeats and then the frame tell
         self.room, self.busy = True, False
@@ -87,6 +88,7 @@ class FakeFarm:
 
     def answer(self, method: str, path: str, body: bytes) -> Answer:
         if (method, path) == ("GET", "job"):
+            self.asked_for_job = True
             return 200, self.job.model_dump_json()
         if (method, path) == ("POST", "tickets"):
             asked = TicketsRequest.model_validate_json(body).hashes

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from farm.products import BUILT_IN, Library
 from farm.renderers import Discovery, Renderer
 from farm.runner.farm_client import Farm
 from farm.runner.loop import work
-from farm_protocol.files import FileEntry
+from farm_protocol.files import KnownFile
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import (
     DiskSource,
@@ -63,6 +63,7 @@ def run_job(
     limits: JobLimits | None = None,
     licence_servers: Sequence[LicenceServer] = (),
     library: Library = BUILT_IN,
+    work_with: Callable[[FakeFarm], None] | None = None,
 ) -> FakeFarm:
     """Render a job of the project in ``folder/project``; return the farm that was told of it.
 
@@ -77,6 +78,7 @@ def run_job(
         limits: of its machine type; None: the machine's own.
         licence_servers: that the farm's catalogue names for it.
         library: the products that farm and runner know.
+        work_with: runs the runner, with ``folder/work``; None: it runs in this process.
     """
     template = library.load(app, operation)
     assert template is not None
@@ -109,14 +111,18 @@ def run_job(
     farm.yields = yields
     farm.taken = set(taken)
     try:
-        runner = Farm(farm.url, TOKEN)
-        if isinstance(program, Path):
-            named = {name: [str(path)] for name, path in {**(others or {}), app: program}.items()}
-            there = Discovery(named, library=library)
+        if work_with is not None:
+            work_with(farm)
         else:
-            there = Only(program)
-        work(runner, folder / "work", there, sandbox, threading.Event())
-        runner.close()
+            runner = Farm(farm.url, TOKEN)
+            if isinstance(program, Path):
+                programs = {**(others or {}), app: program}
+                named = {name: [str(path)] for name, path in programs.items()}
+                there = Discovery(named, library=library)
+            else:
+                there = Only(program)
+            work(runner, folder / "work", there, sandbox, threading.Event())
+            runner.close()
     finally:
         farm.down()
     assert farm.problems == []
@@ -124,12 +130,12 @@ def run_job(
     return farm
 
 
-def _store(store: Path, path: Path, project: Path) -> FileEntry:
+def _store(store: Path, path: Path, project: Path) -> KnownFile:
     digest, size = hash_file(path)
     blob = store / digest[:2] / digest
     blob.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, blob)
-    return FileEntry(path=f"show/{path.relative_to(project)}", hash=digest, size=size)
+    return KnownFile(path=f"show/{path.relative_to(project)}", hash=digest, size=size)
 
 
 def end(farm: FakeFarm) -> Finish:

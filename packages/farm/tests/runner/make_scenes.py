@@ -76,6 +76,34 @@ file_node.keyframe_insert("mute", frame=1)
 scene.frame_set(0)
 save("animated_filenode.blend")
 
+# several nodes of one name, on this system or on another one, one of them within a group
+scene = fresh()
+scene.use_nodes = True
+tree = scene.node_tree
+group = bpy.data.node_groups.new("inner", "CompositorNodeTree")
+inside = group.nodes.new("CompositorNodeOutputFile")
+inside.label = "AOV/1"
+inside.base_path = "/nonexistent/inner"
+if hasattr(group, "interface"):
+    group.interface.new_socket("in", socket_type="NodeSocketColor", in_out="INPUT")
+else:
+    group.inputs.new("NodeSocketColor", "in")
+group.links.new(group.nodes.new("NodeGroupInput").outputs[0], inside.inputs[0])
+node = tree.nodes.new("CompositorNodeGroup")
+node.node_tree = group
+tree.links.new(tree.nodes["Render Layers"].outputs[0], node.inputs[0])
+for label in ("AOV 1", "aov 1", "//../..", ""):
+    each = tree.nodes.new("CompositorNodeOutputFile")
+    each.label = label
+    each.base_path = "/nonexistent/passes"
+    tree.links.new(tree.nodes["Render Layers"].outputs[0], each.inputs[0])
+# and several slots that would become one
+each.file_slots.clear()
+for path in ("../a", "a", "A", "sub/../a"):
+    slot = each.file_slots.new(path)
+    tree.links.new(tree.nodes["Render Layers"].outputs[0], slot)
+save("many_filenodes.blend")
+
 # A text block that runs by itself where scripts may: what it does lies beside the scene.
 scene = fresh()
 text = bpy.data.texts.new("hostile.py")

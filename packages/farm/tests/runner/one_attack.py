@@ -1,7 +1,7 @@
 """``python -m runner.one_attack``: an attack in a process of its own, which may be another user's.
 
-Standard input (JSON): folder, code, limits, sandbox. Standard output: how the claim ended and what
-it logged, in JSON.
+Standard input (JSON): folder, code, limits, sandbox, claims. Standard output: how the last claim
+ended and what all of them logged, in JSON.
 """
 
 import json
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from farm_protocol.runner import JobLimits
 
-from .in_process import end
 from .test_limits import attack
 
 
@@ -18,8 +17,10 @@ def main() -> None:
     """Attack, and say how that ended."""
     told = json.load(sys.stdin)
     limits = JobLimits.model_validate(told["limits"])
-    farm = attack(Path(told["folder"]), told["code"], told["sandbox"], limits)
-    finish = end(farm)
+    farm = attack(
+        Path(told["folder"]), told["code"], told["sandbox"], limits, claims=told["claims"]
+    )
+    finish = list(farm.finishes.values())[-1]
     print(json.dumps([finish.outcome, finish.message, farm.log]))
 
 

@@ -14,6 +14,7 @@ from farm.catalogue.products import Installed, product_rows
 from farm.products import BUILT_IN, SHARED
 from farm.renderers import Discovery
 from farm_protocol.runner import LicenceServer, Outcome
+from messages import saying, says
 
 from .conftest import Rig
 from .fake_farm import FakeFarm
@@ -65,6 +66,7 @@ def test_left_out_the_scene_decides(rig: Rig, tmp_path: Path) -> None:
     assert picture.reds == {0, 255}, "one sample: no pixel is in between"
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("params", "middle", "size"),
     [
@@ -99,15 +101,13 @@ def test_what_the_scene_has_not_is_refused_for_good(rig: Rig) -> None:
     assert rig.run(farm) == 0
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, True)
-    assert finish.message == (
-        "There is no camera 'Red' in the scene 'Shot B'. It has 'Blue'; names are compared exactly."
-    )
+    assert finish.message == saying("no-names-compared-exactly", "camera", "Red", "Shot B", "Blue")
 
 
 def test_a_kind_of_gpu_that_is_not_there_is_named(rig: Rig) -> None:
     farm = rig.farm("choices.blend", [[1]], gpu=True, gpu_devices="hip:0")
     rig.run(farm)
-    assert "this machine has none that Cycles can use with HIP." in farm.finishes["c1"].message
+    assert says(farm.finishes["c1"].message, "job-asks-gpu-but-machine", "HIP")
     assert not farm.finishes["c1"].permanent
 
 
@@ -168,22 +168,20 @@ def test_what_blender_and_its_cards_have_not_is_named(scenes: Path, tmp_path: Pa
     line += ["-P", str(tmp_path / "script.py"), "--", str(scenes / "choices.blend"), *folders]
     done = subprocess.run(line, check=True, capture_output=True, text=True)
     (told,) = [each for each in done.stdout.splitlines() if each.startswith("TOLD ")]
-    exactly = "names are compared exactly."
+    no = "no-names-compared-exactly"
     assert json.loads(told.removeprefix("TOLD ")) == {
         "": ["GPU", "OPTIX 1", "OPTIX 2", "OPTIX 3"],
         "CUDA": ["GPU", "CUDA 1", "CUDA 2", "CUDA 3"],
         "cuda:2": ["GPU", "CUDA 3"],
         "HIP:0,1": ["GPU", "HIP 1", "HIP 2"],
-        "CUDA:3": "There is no CUDA device 3 here, but 0: CUDA 1, 1: CUDA 2, 2: CUDA 3.",
-        "camera": "There is no camera 'green' in the scene 'Scene'."
-        f" It has 'Green', 'Red'; {exactly}",
-        "scene": f"There is no scene 'Shot C' in the file. It has 'Scene', 'Shot B'; {exactly}",
-        "view layer": "There is no view layer 'Second' in the scene 'Scene'."
-        f" It has 'ViewLayer', 'Without red'; {exactly}",
-        "size": "output_width is 3, but Blender's frames have 4 pixels or more.",
-        "tile": "tile_size is 7, but Cycles' tiles have 8 pixels or more.",
-        "tiles": "tile_size is for Cycles, but BLENDER_WORKBENCH renders this scene.",
-        "samples": "samples is for Cycles and EEVEE, but BLENDER_WORKBENCH renders this scene.",
+        "CUDA:3": saying("no-such-render-device", "CUDA", 3, "0: CUDA 1, 1: CUDA 2, 2: CUDA 3"),
+        "camera": saying(no, "camera", "green", "Scene", "'Green', 'Red'"),
+        "scene": saying(no, "scene", "Shot C", "'Scene', 'Shot B'"),
+        "view layer": saying(no, "view layer", "Second", "Scene", "'ViewLayer', 'Without red'"),
+        "size": saying("frame-too-small", "output_width", 3),
+        "tile": saying("tile-size-but-cycles-tiles", 7),
+        "tiles": saying("tile-size-without-effect", "BLENDER_WORKBENCH"),
+        "samples": saying("samples-without-effect", "BLENDER_WORKBENCH"),
         "eevee": [7, 0],
     }
 
@@ -222,6 +220,7 @@ def test_vray_renders_with_its_plug_in(
     assert (picture.size, picture.middle) == (SIZE, GREEN)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("place", ["home", "linked", "variable"])
 def test_an_add_on_that_the_farm_offers_is_loaded(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
@@ -264,8 +263,8 @@ def test_without_the_plug_in_no_other_engine_takes_its_place(
     assert rig.run(farm) == 0
     finish = farm.finishes["c1"]
     assert finish.outcome is Outcome.FAILED
-    assert "VRAY_RENDER_RT is not part of Blender" in finish.message
-    assert "plug-in blender_vray: add that to the job's plugins." in finish.message
+    assert says(finish.message, "render-engine-not-part-blender", "VRAY_RENDER_RT")
+    assert says(finish.message, "comes-with-plug-add-jobs", "blender_vray")
 
 
 def test_another_engine_may_render_a_vray_scene(rig: Rig, tmp_path: Path) -> None:
@@ -284,7 +283,9 @@ def test_a_machine_without_the_add_on_says_where_it_looked(
     farm.job = farm.job.model_copy(update=update)
     rig.run(farm)
     finish = farm.finishes["c1"]
-    assert "The add-on vray_blender of the plug-in blender_vray:6.20.1 is not" in finish.message
+    assert says(
+        finish.message, "add-plug-not-machine-blender", "vray_blender", "blender_vray:6.20.1"
+    )
     assert "BLENDER_USER_SCRIPTS" in finish.message
     assert not finish.permanent
 

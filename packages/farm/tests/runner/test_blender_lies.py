@@ -17,6 +17,7 @@ from farm.products import BUILT_IN
 from farm.runner.claim.verdict import condemn
 from farm.runner.results.image_check import examine
 from farm_protocol.runner import Finish, Outcome
+from messages import says
 
 from .conftest import Rig
 from .fake_farm import FakeFarm
@@ -46,7 +47,7 @@ def failed(rig: Rig, farm: FakeFarm, *arguments: str) -> Finish:
 def test_a_blocked_driver_is_no_picture(rig: Rig) -> None:
     finish = failed(rig, rig.farm("driver.blend", [[1]]))
     assert finish.permanent
-    assert "animated by a Python expression that the farm does not run" in finish.message
+    assert says(finish.message, "scene-animated-by-expression")
 
 
 def test_denoising_that_this_blender_cannot_do_is_no_picture(rig: Rig) -> None:
@@ -82,7 +83,7 @@ def test_an_exception_in_a_script_of_the_scene_does_not_happen(rig: Rig) -> None
     farm = rig.farm("hostile.blend", [[1]], files=["hostile.py"])
     assert rig.run(farm) == 0
     assert farm.finishes["c1"].outcome is Outcome.COMPLETED
-    assert "A script inside the scene was not run" in farm.log
+    assert says(farm.log, "scenes-python-texts-not-run")
     assert "Traceback" not in farm.log
 
 

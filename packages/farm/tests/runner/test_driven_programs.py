@@ -8,6 +8,7 @@ import OpenImageIO as oiio
 import pytest
 from farm.products import BUILT_IN
 from farm_protocol.runner import Outcome
+from messages import saying, says
 from pydantic import JsonValue
 from stand_ins.scenes import SIZE, write_scene
 
@@ -127,14 +128,14 @@ def test_a_frame_of_another_size_is_refused(desk: Callable[[str], Desk], product
     )
     assert end(farm).outcome is Outcome.FAILED
     assert set(farm.frames) == {2, 4}
-    assert f"instead of {width}x{height}" in end(farm).message
+    assert says(end(farm).message, "image-has-wrong-size", width, height)
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_a_program_that_hangs_is_ended(desk: Callable[[str], Desk], product: str) -> None:
     farm = desk(product).run("hang-at 2", claims=[[1, 2, 3]], silence_timeout=2)
     assert end(farm).outcome is Outcome.FAILED
-    assert "printed nothing for 2 s (silence_timeout)" in end(farm).message
+    assert says(end(farm).message, "renderer-was-silent", 2, "silence_timeout")
 
 
 def test_a_file_that_another_job_has_written_ends_the_job_for_good(
@@ -188,10 +189,12 @@ def test_vray_takes_its_own_parameters(desk: Callable[[str], Desk]) -> None:
 
 def test_vray_cannot_change_a_sampler_that_is_not_there(desk: Callable[[str], Desk]) -> None:
     farm = desk("vray").run(claims=[[1]], sampling_type="bucket")
-    assert "scene.vrscene has no SettingsImageSampler" in end(farm).message
+    lacks = saying("sampling-type-without-effect", "scene.vrscene", "SettingsImageSampler")
+    assert end(farm).message == lacks
     assert end(farm).permanent
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("to", ["/show/deep/tex", "show/deep/tex", "\n  /show/deep/tex\n"])
 def test_vray_finds_what_a_remap_file_says(desk: Callable[[str], Desk], to: str) -> None:
     place = desk("vray")
@@ -203,6 +206,7 @@ def test_vray_finds_what_a_remap_file_says(desk: Callable[[str], Desk], to: str)
     assert {each.outcome for each in farm.finishes.values()} == {Outcome.COMPLETED}, farm.log
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("to", "missing"), [("/shows/tex", "/shows/tex/wood.png"), ("/mnt/show", "/mnt/show/wood.png")]
 )
@@ -222,10 +226,12 @@ def test_a_remap_file_of_vray_that_is_none_is_told(
     place = desk("vray")
     (place.folder / "project" / "remap.xml").write_bytes(content)
     farm = place.run(claims=[[1]], remap_file="/show/remap.xml")
-    assert "show/remap.xml is not a remap file" in end(farm).message
+    name = "not-remap-file-not-text" if b"\xff" in content else "not-remap-file-must-hold"
+    assert says(end(farm).message, name, "show/remap.xml")
     assert end(farm).permanent
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("digits", [1, 3, 6])
 def test_vray_scenes_choose_the_digits_of_their_numbers(
     desk: Callable[[str], Desk], digits: int
@@ -337,7 +343,7 @@ def test_a_maya_frame_lacks_a_camera(desk: Callable[[str], Desk]) -> None:
         (place.program.parent / name).write_text(script.replace("for frame in", head))
     _draw(place.folder / "project" / "picture.png")
     farm = place.run(claims=[[1, 2, 3]], output_format="png")
-    assert end(farm).message == "The renderer ended without an error but without frame 2."
+    assert end(farm).message == saying("renderer-ended-without-error-but", 2)
     assert names(farm) == {
         frame: [
             f"a/frame_{frame:04d}.png",

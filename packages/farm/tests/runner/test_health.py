@@ -13,6 +13,7 @@ from farm.runner.results.image_check import examine
 from farm_protocol.frames import BRIGHTEST, Certainty, FlagCode
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import saying
 
 CELLS = 144
 WHITE, BLACK, CLEAR = (1, 1, 1, 1), (0, 0, 0, 1), (0, 0, 0, 0)
@@ -43,36 +44,36 @@ def test_a_healthy_frame_has_no_flags() -> None:
             even(*CLEAR),
             FlagCode.EMPTY,
             Certainty.HINT,
-            "Frame 7 is empty: every pixel is transparent. In a fade this is expected.",
+            saying("frame-empty-every-pixel-fade", 7, "transparent"),
         ),
         (
             even(*BLACK),
             FlagCode.EMPTY,
             Certainty.HINT,
-            "Frame 7 is empty: every pixel is black. In a fade this is expected.",
+            saying("frame-empty-every-pixel-fade", 7, "black"),
         ),
         (
             even(0.5, 0.2, 0.1, 1),
             FlagCode.ONE_COLOUR,
             Certainty.HINT,
-            "Frame 7 has only one colour: every pixel is the same.",
+            saying("frame-only-one-colour-every", 7),
         ),
         (
             dataclasses.replace(picture(), channels=(Channel("R", 0, 1, 0.5, 0.1, 3, 2),)),
             FlagCode.NON_FINITE,
             Certainty.CERTAIN,
-            "Frame 7 is damaged: it has 3 NaN and 2 infinite values among its colours.",
+            saying("frame-has-damaged-colours", 7, "3 NaN", 2),
         ),
         (
             dataclasses.replace(picture(), magenta=0.31),
             FlagCode.MISSING_TEXTURE,
             Certainty.HINT,
-            "Frame 7 may lack a texture: 31% of it is magenta, the colour of a missing texture.",
+            saying("frame-may-lack-texture-magenta", 7, 31),
         ),
     ],
 )
 def test_what_a_frame_tells_by_itself(
-    image: ImageStatistics, code: FlagCode, certainty: Certainty, message: str
+    image: ImageStatistics, code: FlagCode, certainty: Certainty, message: saying
 ) -> None:
     (found,) = flags(7, image)
     assert (found.frame, found.code, found.certainty) == (7, code, certainty)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from farm.confine import Account
 from farm_protocol.runner import JobLimits, Outcome, SandboxMode
+from messages import saying, says
 from waiting import until
 
 from .in_process import end
@@ -16,7 +17,7 @@ from .test_limits import MEGABYTE, attack, in_both_worlds, left_of
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells all of it")
 
 LIMITS = JobLimits(disk_bytes=60 * MEGABYTE)
-MESSAGE = "this machine type allows 60 MB at a time."
+MESSAGE = saying("renderer-wrote-too-much", "60 MB")
 ALL = "all of it is written"
 
 # Four folders, one in the other, of which none has the same name twice, and each is among many:
@@ -81,7 +82,7 @@ def test_who_moves_folders_all_the_time_is_held_to_the_limit(
     farm = attack(tmp_path, MOVING, sandbox, LIMITS)
     finish = end(farm)
     assert finish.outcome is Outcome.FAILED
-    assert MESSAGE in finish.message
+    assert says(finish.message, MESSAGE)
     assert finish.permanent
     assert ALL not in farm.log
     until(lambda: not left_of(tmp_path))
@@ -92,7 +93,8 @@ def test_who_does_not_let_itself_be_stopped_is_ended(tmp_path: Path, sandbox: Sa
     farm = attack(tmp_path, CONTINUED + MOVING, sandbox, LIMITS)
     finish = end(farm)
     assert finish.outcome is Outcome.FAILED
-    assert MESSAGE in finish.message or "cannot be stopped for the moment" in finish.message
+    stays = saying("renderer-cannot-be-paused")
+    assert says(finish.message, MESSAGE) or says(finish.message, stays)
     assert finish.permanent
     assert ALL not in farm.log
     until(lambda: not left_of(tmp_path))
@@ -119,5 +121,5 @@ def test_an_ordinary_users_farm_holds_such_renderers_too(
 ) -> None:
     outcome, message, log = attack_as(somebody, MOVING, LIMITS, sandbox)
     assert outcome == Outcome.FAILED
-    assert MESSAGE in message
+    assert says(message, MESSAGE)
     assert ALL not in log

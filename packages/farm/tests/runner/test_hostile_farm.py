@@ -1,8 +1,10 @@
 """What answers a runner may not be its farm, or be broken: it takes no more than it asked for."""
 
 import gzip
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from farm.runner import farm_client
 from farm.runner.farm_client import Farm, FarmGoneError, RefusedError
 from farm_protocol.hashing import hash_file
 from farm_protocol.runner import LogChunk
+from messages import saying
 from other_users import needs_others, own_address, stranger
 from waiting import until
 
@@ -88,7 +91,7 @@ def test_a_result_is_not_sent_before_the_farm_says_so(
 def test_a_packed_answer_is_not_unpacked(farm: Farm, liar: Liar) -> None:
     liar.headers = {"Content-Encoding": "gzip"}
     liar.part = gzip.compress(b" " * 50_000_000)
-    with pytest.raises(FarmGoneError, match="packed"):
+    with pytest.raises(FarmGoneError, check=saying("answer-compressed-unasked")):
         farm.job()
 
 
@@ -98,7 +101,7 @@ def test_an_endless_answer_is_read_to_a_limit(
 ) -> None:
     monkeypatch.setattr(farm_client, "_MOST_JOB_BYTES", 2**22)
     liar.status, liar.part, liar.times = status, b" " * 2**16, 10**6
-    with pytest.raises(FarmGoneError, match="larger than"):
+    with pytest.raises(FarmGoneError, check=saying("answer-larger-than-bytes")):
         farm.job()
     assert liar.sent < 2**27
 
@@ -114,7 +117,7 @@ def test_cookies_are_not_kept(farm: Farm, liar: Liar) -> None:
 
 def test_an_answer_that_makes_no_sense_is_a_message(farm: Farm, liar: Liar) -> None:
     liar.part = b"[" * 100_000
-    with pytest.raises(RefusedError, match="not understood"):
+    with pytest.raises(RefusedError, check=saying("farms-answer-has-faults")):
         farm.job()
 
 
@@ -144,7 +147,7 @@ def test_a_stranger_at_the_farms_address_is_shown_nothing(tmp_path: Path, host: 
             lambda: farm.upload(pixels, tmp_path / "f.png"),
             lambda: farm.download(f"blobs/{HASH}", 10, tmp_path / "file"),
         ):
-            with pytest.raises(FarmGoneError, match="another user's program"):
+            with pytest.raises(FarmGoneError, check=saying("another-program-at-farms-address")):
                 call()
         farm.close()
     assert came == ["nobody came"]
@@ -167,3 +170,36 @@ def test_a_stranger_on_the_port_of_a_farm_that_crashed_gets_neither_token_nor_re
     assert runner.wait(60) == 0
     assert farm.frames.keys() == {1, 2, 3}
     assert farm.problems == []
+
+
+@pytest.fixture
+def talkative() -> Iterator[str]:
+    """What says informational answers without pause, and never gets to its own."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                connection.recv(65_536)
+                while True:
+                    connection.sendall(b"HTTP/1.1 103 \r\n\r\n" * 1000)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def test_endless_informational_answers_end_the_call(talkative: str, tmp_path: Path) -> None:
+    with closing(Farm(talkative, "token", give_up=0.3)) as farm:
+        with pytest.raises(FarmGoneError, check=saying("too-much-comes-before-answer")):
+            farm.job()
+        # Of a store elsewhere as well.
+        with pytest.raises(FarmGoneError, check=saying("too-much-comes-before-answer")):
+            farm.download(f"{talkative}/blob", 1, tmp_path / "blob")

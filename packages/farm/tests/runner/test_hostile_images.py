@@ -23,10 +23,12 @@ import pytest
 from farm.confine import drop, is_root, probe
 from farm.confine.readers import command, environment
 from farm.runner.results import image_check, image_checks
+from farm.runner.results.delivery import AbandonedError
 from farm.runner.results.image_checks import ImageChecks
 from farm.runner.results.outputs import OutputError
 from farm_protocol.runner import Outcome
 from farm_protocol.runner import SandboxMode as Mode
+from messages import saying, says
 
 from .conftest import Rig
 from .in_process import python_of_all
@@ -94,14 +96,16 @@ def test_a_file_that_asks_for_too_much_is_refused_by_its_header(
     bomb = tmp_path / "0.png"
     bomb.write_bytes(png(60_000, 50_000, zlib.compress(bytes(24_000_000))))
     message = wrong(checks, bomb)
-    assert message.startswith("The result frame_0001.png asks for 11 GB when decoded, ")
-    assert "times the size of its file: beyond 8.0 GB it may be 100 times at most." in message
+    asks = saying("result-asks-when-decoded", "frame_0001.png", "11 GB")
+    assert message == saying("image-expands-too-much", asks, "8.0 GB", 100)
     bomb.write_bytes(png(80_000, 80_000, b""))
-    assert "23 GB when decoded, which is more than the farm can check." in wrong(checks, bomb)
+    asks = saying("result-asks-when-decoded", "frame_0001.png", "23 GB")
+    assert wrong(checks, bomb) == saying("image-too-large-to-check", asks)
     # It still serves others, and so do files of its own size.
     assert checks.check(picture(tmp_path / "1.png"), "frame_0002.png", (64, 36)) is not None
     bomb.write_bytes(png(400_000, 400_000, b""))
-    assert "is not a complete image" in wrong(checks, bomb) or "asks for" in wrong(checks, bomb)
+    message = wrong(checks, bomb)
+    assert says(message, "not-complete-image") or says(message, "result-asks-when-decoded")
 
 
 def test_the_wrong_size_is_told_before_anything_is_decoded(
@@ -109,7 +113,7 @@ def test_the_wrong_size_is_told_before_anything_is_decoded(
 ) -> None:
     bomb = tmp_path / "0.png"
     bomb.write_bytes(png(30_000, 30_000, b"nothing of it is there"))
-    assert "has 30000x30000 pixels instead of 64x36" in wrong(checks, bomb, (64, 36))
+    assert says(wrong(checks, bomb, (64, 36)), "image-has-wrong-size", 30000, 30000, 64, 36)
 
 
 def test_pixels_are_never_in_the_memory_of_who_asks(checks: ImageChecks, tmp_path: Path) -> None:
@@ -121,6 +125,17 @@ def test_pixels_are_never_in_the_memory_of_who_asks(checks: ImageChecks, tmp_pat
     assert found is not None
     assert found.pixels == 48_000_000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # of 190,000 KB
+
+
+def test_who_waits_no_more_does_not_wait_for_an_image(checks: ImageChecks, tmp_path: Path) -> None:
+    def go_on() -> None:
+        raise AbandonedError
+
+    good = picture(tmp_path / "1.png")
+    with pytest.raises(AbandonedError):
+        checks.check(good, "a.png", None, go_on)
+    # What was left of that answer is no other image's.
+    assert checks.check(good, "a.png", (64, 36)) is not None
 
 
 def _worker() -> psutil.Process:
@@ -146,7 +161,7 @@ def test_who_takes_too_long_is_ended(
     _worker().send_signal(signal.SIGSTOP)
     with monkeypatch.context() as patch:
         patch.setattr(image_checks, "_HEADER_SECONDS", 1.0)
-        assert "cannot be checked: it took too long." in wrong(checks, good)
+        assert says(wrong(checks, good), "took-too-long")
     assert checks.check(good, "a.png", None) is not None
 
 
@@ -201,7 +216,12 @@ time.sleep(60)
 
 @pytest.mark.parametrize(
     "answer",
-    [f'{{"decoding": {10**30}}}', '{"decoding": -1}', '{"decoding": 1}\\n{"decoding": 1}'],
+    [
+        f'{{"decoding": {10**30}}}',
+        '{"decoding": -1}',
+        '{"decoding": 1}\\n{"decoding": 1}',
+        '{"dreaming": 1}',
+    ],
 )
 def test_who_is_in_the_hands_of_an_image_gets_no_time_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
@@ -211,9 +231,7 @@ def test_who_is_in_the_hands_of_an_image_gets_no_time_for_ever(
         image_checks, "command", lambda *_: ["/bin/env", sys.executable, "-c", script]
     )
     forged = ImageChecks("off")
-    assert "the process that looked at it gave no proper answer" in wrong(
-        forged, picture(tmp_path / "1.png")
-    )
+    assert says(wrong(forged, picture(tmp_path / "1.png")), "checker-gave-no-proper-answer")
     forged.close()
 
 
@@ -250,12 +268,9 @@ def test_an_image_gets_no_more_memory_than_a_renderer_may_have(
     assert file.write_scanlines(0, 16, 0, array("f", bytes(4 * 16 * 29_000)))
     file.close()
     # As long as nobody says how much it may have, it is found to end too early.
-    assert "is not a complete image" in wrong(checks, large)
+    assert says(wrong(checks, large), "not-complete-image")
     checks.allow(1 << 30)
-    assert wrong(checks, large) == (
-        "The result frame_0001.png needs more than 3.0 GB of memory to be checked, which is more"
-        " than this machine type allows."
-    )
+    assert wrong(checks, large) == saying("result-needs-more-than-gb", "frame_0001.png", "3.0")
     assert checks.check(picture(tmp_path / "1.png"), "frame_0002.png", (64, 36)) is not None
 
 
@@ -333,7 +348,7 @@ def test_a_large_frame_with_passes_is_decoded_in_parts(
         monkeypatch.setattr(image_check, "_AT_ONCE_BYTES", most)
         assert seen() == at_once
     path.write_bytes(path.read_bytes()[:-5000])
-    with pytest.raises(OutputError, match="is not a complete image"):
+    with pytest.raises(OutputError, check=saying("not-complete-image")):
         seen()
 
 
@@ -377,7 +392,7 @@ def test_a_bomb_fails_its_frame_and_no_other(rig: Rig, tmp_path: Path, sandbox: 
     rig.run(farm, "--sandbox", sandbox, "--blender", str(program))
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.frame) == (Outcome.FAILED, 1), farm.log
-    assert finish.message.startswith("The result frame_0001.png asks for 23 GB when decoded")
+    assert says(finish.message, "result-asks-when-decoded", "frame_0001.png", "23 GB")
     assert list(farm.frames) == [2]
     assert os.listdir(rig.work_dir) == []
 

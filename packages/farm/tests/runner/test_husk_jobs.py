@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from farm.products import BUILT_IN, Template
 from farm_protocol.runner import Outcome
+from messages import saying, says
 from pydantic import JsonValue
 from stand_ins_houdini import install
 
@@ -117,7 +118,7 @@ def test_the_projects_variables_reach_husk(tmp_path: Path) -> None:
     assert show.endswith("/project/show/tex")
     assert "HOUDINI_OCL_DEVICETYPE=CPU" in farm.log
     assert "PATH=/tmp\n" not in farm.log
-    assert "Warning: The variable PATH of project_env is set by the farm itself." in farm.log
+    assert says(farm.log, "variable-project-env-set-farm", "PATH")
 
 
 @pytest.mark.parametrize("name", ["shot.usd", "SHOT.USDA", "shot.usdc", "shot.usdz"])
@@ -169,7 +170,7 @@ def test_what_goes_wrong_is_noticed(
 def test_a_frame_is_delivered_before_the_last_one_is_rendered(tmp_path: Path) -> None:
     farm = run(tmp_path, stage(hang_at=4), [[1, 2, 3, 4]], silence_timeout=2)
     assert end(farm).outcome is Outcome.FAILED
-    assert "printed nothing for 2 s (silence_timeout)" in end(farm).message
+    assert says(end(farm).message, "renderer-was-silent", 2, "silence_timeout")
     assert set(farm.frames) == {1, 2}
 
 
@@ -191,10 +192,7 @@ def test_a_layer_that_is_missing_fails_the_job(tmp_path: Path, layer: str) -> No
     farm = run(tmp_path, stage(layer, seconds=0.1), [[1, 2]])
     assert end(farm).outcome is Outcome.FAILED
     assert end(farm).permanent
-    assert end(farm).message == (
-        "The scene refers to './tree.usd', which is missing in the project or cannot be read; husk"
-        " would render without it."
-    )
+    assert end(farm).message == saying("scene-refers-to-missing-file", "./tree.usd")
     assert farm.frames == {}
 
 
@@ -212,7 +210,7 @@ def test_a_houdini_without_husk_says_so(tmp_path: Path) -> None:
     (tmp_path / "project" / "shot.usda").write_text(stage())
     farm = run_job(tmp_path, "hou", hython, "render", "shot.usda", [[1]], {"frames": "1"})
     assert end(farm).outcome is Outcome.FAILED
-    assert f"has no husk beside {hython}." in end(farm).message
+    assert says(end(farm).message, "render-machines-no-beside", "husk", hython)
 
 
 def test_husk_lies_beside_the_hython_that_a_link_leads_to(tmp_path: Path) -> None:
@@ -228,7 +226,7 @@ def test_husk_lies_beside_the_hython_that_a_link_leads_to(tmp_path: Path) -> Non
     ("params", "words"),
     [
         ({"disk_output_path": "beauty.$F4.pic"}, "ends in '.pic'"),
-        ({"output_upload": ["*.png"]}, "output_upload asks for *.png only"),
+        ({"output_upload": ["*.png"]}, "*.png"),
         ({"project_env": {"A B": "1"}}, "'A B' in project_env"),
     ],
 )
@@ -243,6 +241,10 @@ def test_what_cannot_be_written_fails_for_good(
 # What is known without a runner
 
 
+MEANS_NOTHING = saying("not-for-usd-scenes")
+ONE_NUMBER = saying("not-valid-value", saying("write-file-name-with-one"))
+
+
 def usd() -> Template:
     template = BUILT_IN.load("hou", "render")
     assert template is not None
@@ -250,27 +252,32 @@ def usd() -> Template:
 
 
 @pytest.mark.parametrize(
-    ("params", "field", "words"),
+    ("params", "field", "message"),
     [
-        ({"take": "wide"}, "take", "take means nothing for a USD scene"),
-        ({"rop_nodetype": "karma"}, "rop_nodetype", "render a .hip"),
-        ({"rop_nodepath": "/out/karma1"}, "rop_nodepath", "leave it out"),
-        ({"disk_output_mode": "1"}, "disk_output_mode", "no takes"),
-        ({"disk_output_parm": "x"}, "disk_output_parm", "no takes"),
-        ({"disk_output_path_parm": "x"}, "disk_output_path_parm", "no takes"),
-        ({"disk_output_ext": "pic"}, "disk_output_ext", "Use exr, png"),
-        ({"disk_output_path": "$HIPNAME.$F4.exr"}, "disk_output_path", "one frame number"),
-        ({"disk_output_path": "$F4/a.$F4.$F4.exr"}, "disk_output_path", "one frame number"),
-        ({"disk_output_path": "a/.exr"}, "disk_output_path", "one frame number"),
-        ({"disk_output_renderer": "-V"}, "disk_output_renderer", "render delegate"),
+        ({"take": "wide"}, "take", MEANS_NOTHING),
+        ({"rop_nodetype": "karma"}, "rop_nodetype", MEANS_NOTHING),
+        ({"rop_nodepath": "/out/karma1"}, "rop_nodepath", MEANS_NOTHING),
+        ({"disk_output_mode": "1"}, "disk_output_mode", MEANS_NOTHING),
+        ({"disk_output_parm": "x"}, "disk_output_parm", MEANS_NOTHING),
+        ({"disk_output_path_parm": "x"}, "disk_output_path_parm", MEANS_NOTHING),
+        ({"disk_output_ext": "pic"}, "disk_output_ext", saying("not-valid-value-use", "exr, png")),
+        ({"disk_output_path": "$HIPNAME.$F4.exr"}, "disk_output_path", ONE_NUMBER),
+        ({"disk_output_path": "$F4/a.$F4.$F4.exr"}, "disk_output_path", ONE_NUMBER),
+        ({"disk_output_path": "a/.exr"}, "disk_output_path", ONE_NUMBER),
+        (
+            {"disk_output_renderer": "-V"},
+            "disk_output_renderer",
+            saying("not-valid-value", saying("write-name-render-delegate-such")),
+        ),
     ],
 )
 def test_what_is_wrong_with_a_usd_scene_is_named(
-    params: dict[str, object], field: str, words: str
+    params: dict[str, object], field: str, message: saying
 ) -> None:
     errors = usd().validate({"frames": "1", **params}).errors  # type: ignore[dict-item]
-    assert list(errors) == [field]
-    assert words in errors[field][0]
+    assert errors == {field: [message]}
+    if message is MEANS_NOTHING:
+        assert errors[field][0].startswith(f"{field} ")
 
 
 def test_what_a_plug_in_leaves_empty_is_no_mistake() -> None:
@@ -310,5 +317,6 @@ def test_what_is_no_scene_of_houdini_is_told_with_all_that_are() -> None:
     assert known is not None
     assert sim is not None
     assert known.scene_refusal("show/a.usdc") == ""
-    assert ".hiplc or .usd or .usda or .usdc or .usdz file" in known.scene_refusal("show/a.ma")
-    assert sim.scene_refusal("show/a.usdc").endswith("must be a .hip or .hipnc or .hiplc file.")
+    scenes = ".hiplc or .usd or .usda or .usdc or .usdz"
+    assert says(known.scene_refusal("show/a.ma"), "not-scene-must-file", scenes)
+    assert says(sim.scene_refusal("show/a.usdc"), "not-scene-must-file", ".hip or .hipnc or .hiplc")

@@ -7,6 +7,7 @@ import pytest
 from farm.confine import probe
 from farm.renderers import FoundPlugin, Renderer
 from farm_protocol.runner import Outcome, PlugInChoice
+from messages import saying, says
 
 from .in_process import end, run_job
 
@@ -83,7 +84,7 @@ def test_another_version_of_the_series_is_told(tmp_path: Path, asked: str, warne
         {"frames": "1", "output_format": "png"},
         app_version=asked,
     )
-    told = "A render machine has no maya 2025.3: 2025.2, of the same series, renders there."
+    told = saying("render-machine-no-same-series", "maya", "2025.3", "2025.2")
     assert farm.requests[0].warnings == [told] * warned
 
 
@@ -122,10 +123,7 @@ def test_the_plug_in_of_the_asked_version_is_loaded_or_the_newest_that_fits(
     )
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert f"mtoa.mod:+ mtoa {loaded} " in farm.log
-    told = (
-        "A render machine has no mtoa 5.4.1: 5.4.0 is used there. Ask for 'mtoa:5.4.1' if all "
-        "frames must be made with the same one."
-    )
+    told = saying("render-machine-no-used-ask", "mtoa", "5.4.1", "5.4.0")
     assert farm.requests[0].warnings == [told] * warned
 
 
@@ -172,5 +170,5 @@ def test_nothing_is_rendered_without_a_plug_in_of_the_job(
         assert end(farm).outcome is Outcome.COMPLETED, farm.log
         return
     assert (end(farm).outcome, end(farm).permanent) == (Outcome.FAILED, False)
-    told = f"The render machine's maya 2025.2 has no plug-in {asked}: install it there, or name"
-    assert end(farm).message.startswith(told)
+    told = saying("render-machines-no-plug-install", "maya", "2025.2", asked)
+    assert says(end(farm).message, told)

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from farm.runner.limits.usage import this_machine
 from farm.runner.limits.watch import Confinement, Watch
 from farm.runner.workplace import Workplace
 from farm_protocol.runner import Held, JobLimits, LicenceServer, Outcome, SandboxMode
+from messages import saying, says
 from waiting import until
 
 from .fake_farm import FakeFarm
@@ -50,8 +51,10 @@ def attack(
     limits: JobLimits | None,
     licence_servers: Sequence[LicenceServer] = (),
     yields: bool | str = False,
+    work_with: Callable[[FakeFarm], None] | None = None,
+    claims: int = 1,
 ) -> FakeFarm:
-    """Render a frame with a program that runs a scene's Python first."""
+    """Render claims of a frame each with a program that runs a scene's Python; see `run_job`."""
     if not Path("/usr/bin/python3").exists():
         pytest.skip("needs /usr/bin/python3")
     program = install_maya(folder)
@@ -64,12 +67,13 @@ def attack(
         program,
         "render",
         "scene.ma",
-        [[1]],
-        {"frames": "1", "output_format": "png"},
+        [[number] for number in range(1, claims + 1)],
+        {"frames": f"1 {claims}", "output_format": "png"},
         sandbox=sandbox,
         limits=limits,
         licence_servers=licence_servers,
         yields=yields,
+        work_with=work_with,
     )
 
 
@@ -266,6 +270,9 @@ while time.monotonic() < BEGIN + 60:
 """
 
 
+PRINTED = saying("renderer-printed-too-much-more")
+
+
 @in_both_worlds
 @pytest.mark.parametrize(
     ("code", "limits", "message", "permanent"),
@@ -274,8 +281,7 @@ while time.monotonic() < BEGIN + 60:
             pytest.param(
                 code,
                 JobLimits(memory_bytes=300 * MEGABYTE),
-                "The renderer used more than 300 MB of memory, the most that it may have on this"
-                " machine.",
+                saying("renderer-used-more-than-memory", "300 MB"),
                 False,
                 id=name,
             )
@@ -289,8 +295,7 @@ while time.monotonic() < BEGIN + 60:
             pytest.param(
                 code,
                 JobLimits(processes=100),
-                "The renderer started more than 100 processes and threads, the most that this"
-                " machine type allows at a time.",
+                saying("renderer-has-too-many-processes", 100),
                 True,
                 id=name,
             )
@@ -304,7 +309,7 @@ while time.monotonic() < BEGIN + 60:
             pytest.param(
                 code,
                 JobLimits(file_bytes=20 * MEGABYTE),
-                "The renderer wrote a file of 20 MB, the most that this machine type allows.",
+                saying("renderer-wrote-file-most-machine", "20 MB"),
                 True,
                 id=name,
             )
@@ -314,7 +319,7 @@ while time.monotonic() < BEGIN + 60:
             pytest.param(
                 code,
                 JobLimits(disk_bytes=50 * MEGABYTE),
-                "this machine type allows 50 MB at a time.",
+                saying("renderer-wrote-too-much", "50 MB"),
                 True,
                 id=name,
             )
@@ -327,15 +332,14 @@ while time.monotonic() < BEGIN + 60:
         pytest.param(
             TINY_FILES,
             JobLimits(files=2000),
-            "The renderer has written more than 2000 files, the most that this machine type allows"
-            " at a time.",
+            saying("renderer-written-more-than-files", 2000),
             True,
             id="files",
         ),
         pytest.param(
             TOO_DEEP,
             JobLimits(disk_bytes=50 * MEGABYTE),
-            "how much it has written there cannot be measured.",
+            saying("renderer-hides-folders"),
             True,
             id="too-deep",
         ),
@@ -343,7 +347,7 @@ while time.monotonic() < BEGIN + 60:
             pytest.param(
                 code,
                 JobLimits(frame_cpu_seconds=2),
-                "of processor time; this machine type allows 0.00 for a frame.",
+                saying("renderer-used-too-much-time", "0.00"),
                 True,
                 id=name,
             )
@@ -353,8 +357,8 @@ while time.monotonic() < BEGIN + 60:
                 "processor-for-a-second": BUSY_CHILDREN.format(seconds=0.8),
             }.items()
         ),
-        pytest.param(CHATTER, JobLimits(), "The renderer printed too much:", True, id="chatter"),
-        pytest.param(ONE_LINE, JobLimits(), "The renderer printed too much:", True, id="one-line"),
+        pytest.param(CHATTER, JobLimits(), PRINTED, True, id="chatter"),
+        pytest.param(ONE_LINE, JobLimits(), PRINTED, True, id="one-line"),
     ],
 )
 def test_what_uses_too_much_is_ended_and_its_claim_says_so(
@@ -362,13 +366,13 @@ def test_what_uses_too_much_is_ended_and_its_claim_says_so(
     sandbox: SandboxMode,
     code: str,
     limits: JobLimits,
-    message: str,
+    message: saying,
     permanent: bool,
 ) -> None:
     farm = attack(tmp_path, code, sandbox, limits)
     finish = end(farm)
     assert finish.outcome is Outcome.FAILED
-    assert message in finish.message
+    assert says(finish.message, message)
     assert finish.permanent is permanent
     assert finish.message in farm.log
     assert not farm.frames
@@ -384,7 +388,7 @@ def test_frames_that_nobody_asked_for_do_not_fill_the_runner(
     farm = attack(tmp_path, REPORTS, sandbox, JobLimits())
     finish = end(farm)
     assert finish.outcome is Outcome.FAILED
-    assert finish.message == "The renderer reported more frames than it was asked for."
+    assert finish.message == saying("renderer-reported-too-many-frames")
     assert not farm.frames
 
 
@@ -456,11 +460,13 @@ def test_a_process_has_no_more_open_than_a_scene_needs(
 @pytest.mark.parametrize(
     ("reserve", "message"),
     [
-        (2**62, "a renderer must leave 4294967296.0 GB free."),
+        (2**62, saying("render-machines-disk-only-left", "4294967296.0 GB")),
         (0, ""),
     ],
 )
-def test_a_renderer_leaves_room_on_the_disk(tmp_path: Path, reserve: int, message: str) -> None:
+def test_a_renderer_leaves_room_on_the_disk(
+    tmp_path: Path, reserve: int, message: str | saying
+) -> None:
     limits = limits_of(JobLimits(), this_machine(tmp_path))
     place = Workplace.create(tmp_path, "job1")
     confinement = Confinement(replace(limits, reserve_bytes=reserve), tmp_path / "renderer.pid")
@@ -468,6 +474,6 @@ def test_a_renderer_leaves_room_on_the_disk(tmp_path: Path, reserve: int, messag
     assert watch.look() is None  # Nothing runs yet.
     (tmp_path / "renderer.pid").write_text(str(os.getpid()))
     failure = watch.look()
-    assert (failure.message if failure else "").endswith(message)
+    assert (failure.message if failure else "") == message
     assert failure is None or not failure.permanent
     assert (failure is None) is (message == "")

@@ -1,5 +1,7 @@
 """What the scenes of a job may use, as it follows from the machine and the operator's word."""
 
+from dataclasses import replace
+
 from farm.runner.limits.amounts import Limits, Machine, limits_of
 from farm_protocol.runner import JobLimits
 
@@ -31,3 +33,14 @@ def test_a_small_machine_has_memory_left_for_a_renderer() -> None:
     found = limits_of(JobLimits(), small)
     assert found.memory_bytes == GIGABYTE // 4
     assert found.reserve_bytes < GIGABYTE // 4
+
+
+def test_runners_have_room_beside_the_renderers_of_their_user() -> None:
+    def hard(most: int | None, told: JobLimits) -> int:
+        return limits_of(told, replace(WORKSTATION, processes=most)).hard_processes
+
+    assert hard(None, JobLimits()) == hard(100_000, JobLimits()) == 5120
+    assert hard(2000, JobLimits()) == 1000
+    assert hard(2000, JobLimits(slots=4)) == 250
+    assert hard(2000, JobLimits(processes=1_000_000)) == 1000
+    assert hard(2000, JobLimits(processes=100)) == 125

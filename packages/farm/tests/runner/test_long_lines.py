@@ -57,6 +57,7 @@ def test_a_program_that_never_ends_its_line_is_driven_to_its_end(tmp_path: Path)
         "folders": False,
         "environment": {},
         "warnings": [],
+        "copy": None,
         "partial": str(tmp_path / "partial"),
         "output": str(tmp_path / "output"),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 import OpenImageIO as oiio
 import pytest
 from farm_protocol.runner import JobLimits, Outcome
+from messages import saying, says
 from stand_ins.scenes import SIZE
 
 from .desk import Desk
@@ -33,14 +34,14 @@ def test_one_nuke_node_writes_into_the_results_themselves(desk: Callable[[str], 
 def test_a_nuke_node_that_is_not_there_is_told(desk: Callable[[str], Desk]) -> None:
     farm = desk("nuke").run(claims=[[2]], write_nodes="Nowhere")
     there = "Write1, Write2, Disabled"
-    assert end(farm).message == f"The script has no Write node 'Nowhere'. It has: {there}."
+    assert end(farm).message == saying("script-no-write-node", "Nowhere", there)
     assert end(farm).permanent
 
 
 def test_a_nuke_script_that_writes_a_movie_is_refused(desk: Callable[[str], Desk]) -> None:
     movie = "Write {\n file out/x.mov\n name Movie\n}\n"
     farm = desk("nuke").run(claims=[[1]], extra=movie)
-    assert "'Movie' writes a movie" in end(farm).message
+    assert says(end(farm).message, "write-node-writes-movie-which", "Movie")
     assert end(farm).permanent
 
 
@@ -100,23 +101,29 @@ def nested(depth: int, name: str) -> str:
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("Write {\n file out/a.%04d.png\n name ../../escape\n}\n", "not the name of a Write node"),
-        ("Write {\n file out/a.%04d.png\n name Write1\n}\n", "Two Write nodes are called 'Write1'"),
+        (
+            "Write {\n file out/a.%04d.png\n name ../../escape\n}\n",
+            saying("not-name-write-node", "../../escape"),
+        ),
+        (
+            "Write {\n file out/a.%04d.png\n name Write1\n}\n",
+            saying("two-write-nodes-called-rename", "Write1"),
+        ),
         (
             "".join(f"Write {{\n disable true\n name W{n}\n}}\n" for n in range(1000)),
-            "has more than 1000 Write nodes",
+            saying("more-than-write-nodes", 1000),
         ),
-        (GROUPED.replace("Comp", "../x"), "'../x.Write1' is not the name of a Write node"),
-        (nested(3000, "g"), "has more than 50 groups in one another"),
-        (nested(40, "g" * 99), "has more than 200 characters in its name and those of its groups"),
+        (GROUPED.replace("Comp", "../x"), saying("not-name-write-node", "../x.Write1")),
+        (nested(3000, "g"), saying("script-more-than-groups-one", 50)),
+        (nested(40, "g" * 99), saying("write-node-more-than-characters", 200)),
     ],
     ids=["path", "twice", "too-many", "path-of-group", "deep", "long"],
 )
 def test_a_nuke_script_with_bad_names_is_refused(
-    desk: Callable[[str], Desk], script: str, message: str
+    desk: Callable[[str], Desk], script: str, message: saying
 ) -> None:
     farm = desk("nuke").run(claims=[[1]], extra=script)
-    assert message in end(farm).message
+    assert says(end(farm).message, message)
     assert end(farm).permanent
 
 
@@ -135,28 +142,33 @@ def writes(count: int, file: str) -> str:
 @pytest.mark.parametrize(
     ("views", "script", "limits", "message"),
     [
-        (of_views(501), "", JobLimits(), "has more than 500 views"),
-        (of_views(500), writes(9, "%V/x.#.exr"), JobLimits(), "more than 4000 files of each frame"),
+        (of_views(501), "", JobLimits(), saying("script-more-than-views-delete", 500)),
+        (
+            of_views(500),
+            writes(9, "%V/x.#.exr"),
+            JobLimits(),
+            saying("writes-more-than-files-each", 4000),
+        ),
         (
             of_views(20),
             writes(1, "%V/x.#.exr"),
             JobLimits(files=20),
-            "The scene writes 22 files of each frame, but its machine type allows 20.",
+            saying("scene-writes-files-each-frame", 22, 20),
         ),
         (
             of_views(1, length=90),
             writes(1, "%V%V%V.#.exr"),
             JobLimits(),
-            "The name of a view makes a bad file name",
+            saying("name-view-makes-bad-file"),
         ),
     ],
     ids=["views", "files", "files-of-the-machine-type", "long-name"],
 )
 def test_a_nuke_script_with_too_many_views_is_refused(
-    desk: Callable[[str], Desk], views: str, script: str, limits: JobLimits, message: str
+    desk: Callable[[str], Desk], views: str, script: str, limits: JobLimits, message: saying
 ) -> None:
     farm = desk("nuke").run(claims=[[1]], extra=script, root=views, limits=limits)
-    assert message in end(farm).message
+    assert says(end(farm).message, message)
     assert end(farm).permanent
 
 
@@ -173,7 +185,7 @@ def test_a_node_of_nuke_that_names_very_many_views_takes_linear_time(
         limits=JobLimits(files=20),
         write_nodes="V0",
     )
-    assert "writes 500 files of each frame" in end(farm).message
+    assert says(end(farm).message, "scene-writes-files-each-frame", 500)
 
 
 def test_a_deeply_indented_node_of_nuke_takes_linear_time(desk: Callable[[str], Desk]) -> None:
@@ -181,7 +193,7 @@ def test_a_deeply_indented_node_of_nuke_takes_linear_time(desk: Callable[[str], 
     script = f"{space}Write {{\n" + "x\n" * 1_000_000 + f"{space}name X\n{space}}}\n"
     farm = desk("nuke").run(claims=[[1]], extra=script, write_nodes="Nowhere")
     there = "Write1, Write2, Disabled, X"
-    assert end(farm).message == f"The script has no Write node 'Nowhere'. It has: {there}."
+    assert end(farm).message == saying("script-no-write-node", "Nowhere", there)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +223,7 @@ def test_a_name_that_two_groups_of_nuke_have_needs_the_groups(
     group = GROUPED[: GROUPED.rindex("Write {")]
     both = group + group.replace("Comp", "Other")
     farm = desk("nuke").run(claims=[[1]], extra=both, write_nodes="After")
-    assert "no Write node 'After'. It has: " in end(farm).message
+    assert says(end(farm).message, "script-no-write-node", "After")
     assert "Comp.After" in end(farm).message
     assert "Other.After" in end(farm).message
 
@@ -271,7 +283,5 @@ def test_a_script_that_no_memory_holds_is_told(desk: Callable[[str], Desk]) -> N
     with scene.open("wb") as file:
         file.truncate(33 << 20)
     farm = made.render(scene, claims=[[1]])
-    assert end(farm).message == (
-        "huge.nk is larger than 32 MB, which is too large for a Nuke script."
-    )
+    assert end(farm).message == saying("larger-than-mb-which-too", "huge.nk", 32)
     assert end(farm).permanent

@@ -2,11 +2,14 @@
 
 import importlib
 import os
+import stat
 import struct
+import unicodedata
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from threading import Event
+from types import ModuleType
 
 import farm.products
 import OpenImageIO as oiio
@@ -19,11 +22,13 @@ from farm.runner.farm_client import Farm
 from farm.runner.results.image_check import examine
 from farm.runner.results.outputs import OutputError, take
 from farm.runner.stage import InterruptedStageError, StageError, stage
-from farm_protocol.files import FileEntry
+from farm_protocol.files import FileEntry, KnownFile
 from farm_protocol.hashing import hash_file
+from farm_protocol.paths import check_segment
 from farm_protocol.runner import DiskSource, Outcome, RunnerCommand
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import saying, says
 
 SYMPTOMS = BUILT_IN.template("blender_render").symptoms
 EXTENSIONS = ["png", "jpg", "exr", "tif", "bmp", "tga", "webp", "hdr", "dpx", "cin", "rgb"]
@@ -64,7 +69,7 @@ def test_a_truncated_cineon_file_is_found_by_its_declared_size(tmp_path: Path) -
 def test_a_wrong_size_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     write_image(path, 32, 18)
-    with pytest.raises(OutputError, match="32x18 pixels instead of 64x36"):
+    with pytest.raises(OutputError, check=saying("image-has-wrong-size", 32, 18, 64, 36)):
         examine(path, "a.png", (64, 36))
     examine(path, "a.png", None)
 
@@ -80,13 +85,31 @@ def test_frame_range_keeps_every_frame_in_order(frames: list[int]) -> None:
     assert frames_of_the_scripts()(text) == frames
 
 
-@cache
 def frames_of_the_scripts() -> Callable[[str], list[int]]:
+    frames_of: Callable[[str], list[int]] = shared_script().frames_of
+    return frames_of
+
+
+@cache
+def shared_script() -> ModuleType:
     folder = Path(farm.products.__file__).parent / "shared"
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)  # As in a renderer: they import each other by name.
-        frames_of: Callable[[str], list[int]] = importlib.import_module("farm_script").frames_of
-        return frames_of
+        return importlib.import_module("farm_script")
+
+
+NAMES = st.text(alphabet="aA_2./\u00e4\u0308 ", max_size=4) | st.sampled_from(
+    ["CON", "nul.png", "Com1", "lpt\xb2.", "console", "x" * 300]
+)
+
+
+@given(st.lists(NAMES, max_size=8))
+def test_names_of_nodes_are_told_apart_on_every_system(texts: list[str]) -> None:
+    names = shared_script().distinct_names(texts, "node")
+    assert len(names) == len(texts)
+    folded = [unicodedata.normalize("NFC", name).casefold() for name in names]
+    assert len(set(folded)) == len(folded)
+    assert all(check_segment(name) == name for name in names)
 
 
 def test_a_long_regular_range_stays_short() -> None:
@@ -99,20 +122,32 @@ def test_a_long_regular_range_stays_short() -> None:
     ("ended", "failure", "left", "outcome", "said"),
     [
         (Ended(0, None), None, [], Outcome.COMPLETED, ""),
-        (Ended(0, None), None, [3], Outcome.FAILED, "without frame 3"),
+        (
+            Ended(0, None),
+            None,
+            [3],
+            Outcome.FAILED,
+            saying("renderer-ended-without-error-but", 3),
+        ),
         (Ended(0, None), Failure("Bad.", True), [], Outcome.FAILED, "Bad."),
-        (Ended(1, None), None, [], Outcome.FAILED, "exit code 1"),
-        (Ended(None, 9), None, [3], Outcome.FAILED, "SIGKILL while it rendered frame 3"),
-        (Ended(None, 11), None, [3], Outcome.FAILED, "SIGSEGV"),
-        (Ended(None, None), None, [3], Outcome.FAILED, "could not be started"),
+        (Ended(1, None), None, [], Outcome.FAILED, saying("renderer-ended-with-exit-code", 1)),
+        (
+            Ended(None, 9),
+            None,
+            [3],
+            Outcome.FAILED,
+            saying("renderer-ended", "SIGKILL", saying("while-rendered-frame", 3)),
+        ),
+        (Ended(None, 11), None, [3], Outcome.FAILED, saying("renderer-ended", "SIGSEGV")),
+        (Ended(None, None), None, [3], Outcome.FAILED, saying("renderer-could-not-started")),
     ],
 )
 def test_the_verdict(
-    ended: Ended, failure: Failure | None, left: list[int], outcome: Outcome, said: str
+    ended: Ended, failure: Failure | None, left: list[int], outcome: Outcome, said: str | saying
 ) -> None:
     finish = judge(ended, failure, left, 3, "the last line", SYMPTOMS)
     assert finish.outcome is outcome
-    assert said in finish.message
+    assert says(finish.message, said) if isinstance(said, saying) else said == finish.message
     assert finish.permanent is (failure is not None and failure.permanent)
 
 
@@ -140,29 +175,45 @@ NOBODY = Farm("http://127.0.0.1:9", "token")
 """Nothing is told to it in a moment."""
 
 
-@pytest.mark.parametrize("user", [0, 1000])
-def test_staging_links_only_where_the_blob_is_safe(
-    tmp_path: Path, blob: Blob, monkeypatch: pytest.MonkeyPatch, user: int
-) -> None:
+def test_what_is_staged_can_be_changed_and_the_blob_stays(tmp_path: Path, blob: Blob) -> None:
     path, entry = blob
-    monkeypatch.setattr(os, "geteuid", lambda: user)
     project = tmp_path / "project"
     stage([entry], project, NOBODY, DiskSource(folder=str(tmp_path / "store")), Event())
     staged = project / "show" / "a" / "b.txt"
     assert staged.read_bytes() == b"hello"
-    assert staged.samefile(path) is (user != 0), "root ignores mode 0444"
+    assert staged.stat().st_mode & stat.S_IWUSR
+    staged.write_bytes(b"other")
+    assert path.read_bytes() == b"hello"
 
 
-def test_a_writable_blob_is_copied(
-    tmp_path: Path, blob: Blob, monkeypatch: pytest.MonkeyPatch
+class SoonSet(Event):
+    """Set by somebody else, after it was looked at once."""
+
+    def is_set(self) -> bool:
+        found = super().is_set()
+        self.set()
+        return found
+
+
+def test_a_runner_that_is_told_to_end_does_not_finish_copying(tmp_path: Path, blob: Blob) -> None:
+    _, entry = blob
+    project = tmp_path / "project"
+    with pytest.raises(InterruptedStageError):
+        stage([entry], project, NOBODY, DiskSource(folder=str(tmp_path / "store")), SoonSet())
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o600], ids=["older", "today"])
+def test_where_changes_are_kept_apart_nothing_is_copied(
+    tmp_path: Path, blob: Blob, mode: int
 ) -> None:
     path, entry = blob
-    path.chmod(0o644)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    project = tmp_path / "project"
-    stage([entry], project, NOBODY, DiskSource(folder=str(tmp_path / "store")), Event())
-    (project / "show" / "a" / "b.txt").write_bytes(b"other")
-    assert path.read_bytes() == b"hello"
+    path.chmod(mode)
+    project, source = tmp_path / "project", DiskSource(folder=str(tmp_path / "store"))
+    stage([entry], project, NOBODY, source, Event(), linked=True)
+    staged = project / "show" / "a" / "b.txt"
+    assert staged.samefile(path)
+    # Its own mode is what a renderer sees: one that opens it for writing must not be refused.
+    assert staged.stat().st_mode & 0o777 == 0o600
 
 
 class Listening(Farm):
@@ -181,12 +232,12 @@ def test_staging_tells_that_it_goes_on_and_obeys(
 ) -> None:
     _, entry = blob
     monkeypatch.setattr("farm.runner.stage.HEARTBEAT_SECONDS", 0)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     farm = Listening(RunnerCommand.CONTINUE, RunnerCommand.CONTINUE, RunnerCommand.YIELD)
     entries = [entry.model_copy(update={"path": f"show/{number}"}) for number in range(5)]
     project = tmp_path / "project"
+    source = DiskSource(folder=str(tmp_path / "store"))
     with pytest.raises(InterruptedStageError):
-        stage(entries, project, farm, DiskSource(folder=str(tmp_path / "store")), Event())
+        stage(entries, project, farm, source, Event(), linked=True)
     assert sorted(path.name for path in (project / "show").iterdir()) == ["0", "1"]
 
 
@@ -195,7 +246,6 @@ def test_a_large_file_is_copied_with_signs_of_life(
 ) -> None:
     monkeypatch.setattr("farm.runner.stage.HEARTBEAT_SECONDS", 0)
     monkeypatch.setattr("farm.runner.stage.CHUNK_BYTES", 1000)
-    monkeypatch.setattr("farm.runner.stage._link_is_safe", lambda _: False)
     monkeypatch.setattr("farm.runner.stage._clone", lambda *_: False)
     source = tmp_path / "bytes"
     source.write_bytes(os.urandom(2500))
@@ -210,6 +260,16 @@ def test_a_large_file_is_copied_with_signs_of_life(
     assert (tmp_path / "project" / "show" / "cache.vdb").read_bytes() == path.read_bytes()
 
 
+def test_a_path_of_an_older_farm_is_refused_for_good(tmp_path: Path, blob: Blob) -> None:
+    """It can be read, so that its job fails with a message, and not its runner."""
+    _, entry = blob
+    older = KnownFile(path="show/" + "/".join(["x" * 200] * 15), hash=entry.hash, size=entry.size)
+    source = DiskSource(folder=str(tmp_path / "store"))
+    with pytest.raises(StageError, check=saying("project-path-not-allowed")) as refused:
+        stage([older], tmp_path / "project", NOBODY, source, Event())
+    assert refused.value.permanent
+
+
 def test_a_full_disk_is_said_plainly(
     tmp_path: Path, blob: Blob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,8 +279,7 @@ def test_a_full_disk_is_said_plainly(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("farm.runner.stage._clone", full)
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(StageError, match="The disk of the render machine is full"):
+    with pytest.raises(StageError, check=saying("disk-render-machine-full")):
         stage(
             [entry],
             tmp_path / "project",
@@ -235,7 +294,7 @@ def test_a_link_to_somebody_elses_file_is_no_result(tmp_path: Path) -> None:
     output.mkdir(parents=True)
     (output / "frame.png").write_bytes(b"pixels")
     mine = (output / "frame.png").stat().st_uid
-    with pytest.raises(OutputError, match="has put something else in its place"):
+    with pytest.raises(OutputError, check=saying("not-file-scene-put-something")):
         take(output, "frame.png", tmp_path / "taken.png", owner=mine + 1)
     (output / "frame.png").write_bytes(b"pixels")
     take(output, "frame.png", tmp_path / "taken.png", owner=mine)

@@ -16,7 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 from farm.confine import is_root, probe
+from farm_protocol.hashing import hash_file
 from farm_protocol.runner import Outcome, SandboxMode
+from messages import saying, says
 from waiting import until, until_dead
 
 from .conftest import Rig
@@ -24,18 +26,7 @@ from .fake_farm import FakeFarm
 
 needs_sandbox = pytest.mark.skipif(bool(probe()), reason=probe())
 
-RIGHTS = (
-    "a scene runs as an account without rights, but can read what everybody on this machine may"
-    " read, and use the network."
-    if is_root()
-    else "a scene can read, change and delete everything that the farm's user can, and use the"
-    " network."
-)
-
-REQUIRES = (
-    "and this farm requires one (FARM_SANDBOX=required, which is the default of a farm with several"
-    " accounts or on a network)."
-)
+RIGHTS = saying("scene-runs-without-rights" if is_root() else "scene-can-read-change-delete")
 
 # Blender as the farm starts it, but the scene is opened once with its scripts switched on.
 CARELESS = """#!/bin/sh
@@ -169,14 +160,17 @@ def test_a_hostile_scene_reads_reaches_and_leaves_nothing(attack: Attack) -> Non
     farm = attack.run("required")
     assert "SECRET" not in farm.log
     assert "root:" not in farm.log
-    passwd, listing = re.findall(r"hostile: (.* worked .*)", farm.log)
+    passwd, listing, writing, chmod = re.findall(r"hostile: (.* worked .*)", farm.log)
     assert re.fullmatch(r"reading worked render:x:[1-9][0-9]*:[1-9][0-9]*:.*", passwd)
     assert re.fullmatch(r"listing worked \['job1-[^']+'\]", listing)
     assert not attack.was_called()
     until(lambda: not named(attack.daemon))
-    assert all(
-        path.stat().st_mode & 0o222 == 0 for path in attack.store.rglob("*") if path.is_file()
-    )
+    # Its own files a scene may change as it likes: it has not touched the farm's.
+    assert writing.startswith("writing ")
+    assert chmod.startswith("chmod ")
+    for blob in attack.store.glob("*/*"):
+        assert hash_file(blob)[0] == blob.name
+        assert blob.stat().st_mode & 0o777 in (0o444, 0o600)
     assert farm.requests[0].warnings == []
 
 
@@ -220,9 +214,8 @@ def test_required_without_bubblewrap_refuses_the_work(rig: Rig) -> None:
     assert rig.run(farm, "--sandbox", "required") == 1
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
-    assert finish.message == (
-        f"This render machine has no working sandbox (bubblewrap is not installed), {REQUIRES}"
-    )
+    trouble = saying("render-machine-no-working-sandbox", "bubblewrap")
+    assert finish.message == saying("farm-requires-one-farm-sandbox", trouble)
     assert not farm.frames
 
 
@@ -261,7 +254,7 @@ FINDS_KEY = f"""#!/bin/sh
 /usr/bin/python3 -c '
 import ctypes
 found = ctypes.CDLL(None).syscall({REQUEST_KEY}, b"user", b"farm-test", None, 0)
-print("The key is", "there" if found > 0 else "not there")
+print("The key is", "found" if found > 0 else "lost")
 '
 exit 1
 """
@@ -288,21 +281,21 @@ def test_without_bubblewrap_the_keys_of_roots_session_stay_with_root(
         assert key > 0
         assert kernel.syscall(KEYCTL, 5, key, rights) == 0
         there = subprocess.run(["/bin/sh", str(program)], capture_output=True, text=True).stdout
-        assert there == "The key is there\n"
+        assert there == "The key is found\n"
         rig.run(farm, "--blender", str(program), "--sandbox", "auto")
         return ""
 
     with ThreadPoolExecutor(1) as pool:
         if reason := pool.submit(run_with_key).result():
             pytest.skip(reason)
-    assert "The key is not there" in farm.log
+    assert "The key is lost" in farm.log
 
 
 @pytest.mark.skipif(not is_root(), reason="only root has rights to give up")
 def test_an_account_that_is_not_there_fails_the_job_with_a_message(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     assert rig.run(farm, "--render-user", "not-here") == 1
-    assert farm.finishes["c1"].message == "This machine has no account 'not-here'."
+    assert farm.finishes["c1"].message == saying("machine-no-account", "not-here")
 
 
 @pytest.mark.usefixtures("without_bwrap")
@@ -310,7 +303,7 @@ def test_the_farm_says_that_a_sandbox_is_required(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     farm.job = farm.job.model_copy(update={"sandbox": "required"})
     assert rig.run(farm) == 1
-    assert REQUIRES in farm.finishes["c1"].message
+    assert says(farm.finishes["c1"].message, "farm-requires-one-farm-sandbox")
     assert not farm.frames
 
 
@@ -329,7 +322,7 @@ def test_a_farm_that_comes_to_require_a_sandbox_gives_no_other_claim(
             Outcome.FAILED,
             False,
         )
-        assert REQUIRES in farm.finishes["c2"].message
+        assert says(farm.finishes["c2"].message, "farm-requires-one-farm-sandbox")
 
 
 @needs_sandbox
@@ -346,7 +339,7 @@ def test_auto_without_bubblewrap_renders_with_a_warning(rig: Rig) -> None:
     assert rig.run(farm) == 0
     assert farm.frames.keys() == {1}
     assert farm.requests[0].warnings == [
-        f"This render machine has no working sandbox (bubblewrap is not installed): {RIGHTS}"
+        saying("render-machine-no-working-sandbox", "bubblewrap", RIGHTS)
     ]
 
 
@@ -362,7 +355,25 @@ def test_a_renderer_that_needs_more_than_its_folder_is_told_apart(rig: Rig, tmp_
     assert rig.run(farm, "--blender", str(script)) == 0
     assert farm.frames.keys() == {1}
     (warning,) = farm.requests[0].warnings
-    assert f"({script} does not start in bubblewrap: " in warning
+    assert says(warning, "does-not-start-bubblewrap", script)
+
+
+@needs_sandbox
+def test_a_renderer_that_fails_once_inside_stays_inside(rig: Rig, tmp_path: Path) -> None:
+    # It is asked for its version outside, then tried inside, outside and inside again.
+    beside = tmp_path / "beside"
+    beside.touch()
+    program = tmp_path / "blender"
+    program.write_text(
+        f'#!/bin/sh\n[ ! -e {beside} ] || echo "# outside" >> "$0"\n'
+        f'[ -e {beside} ] || [ "$(grep -c "^# outside" "$0")" -ge 2 ] || exit 1\n'
+        f'exec {shutil.which("blender")} "$@"\n'
+    )
+    program.chmod(0o777)
+    farm = rig.farm("plain.blend", [[1]])
+    assert rig.run(farm, "--blender", str(program)) == 0
+    assert farm.requests[0].warnings == []
+    assert farm.frames.keys() == {1}
 
 
 @needs_sandbox

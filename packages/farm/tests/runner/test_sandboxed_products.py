@@ -12,6 +12,7 @@ import stand_ins_houdini
 from farm.confine import probe
 from farm_protocol.runner import Outcome, PlugInChoice
 from farm_protocol.runner import SandboxMode as Mode
+from messages import saying, says
 from pydantic import JsonValue
 from stand_ins.scenes import write_scene
 
@@ -98,7 +99,7 @@ def test_a_product_that_starts_only_outside_is_told_apart(tmp_path: Path) -> Non
     farm = run(tmp_path, "c4d", program, "auto")
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     (warning,) = farm.requests[0].warnings
-    assert f"({program} does not start in bubblewrap: " in warning
+    assert says(warning, "does-not-start-bubblewrap", program)
     assert "It runs on render." not in farm.log
 
 
@@ -177,10 +178,7 @@ def test_a_machine_without_the_other_program_says_so(
     name = scene(tmp_path / "project", "hou")
     choice = PlugInChoice(ranges=["13", "14..15.0"], newest="15.0v2")
     farm = run_beside(tmp_path, program, name, nuke, [asked], choice)
-    assert end(farm).message == (
-        f"The render machine has no {lacked}, which is the plug-in hton: install it, or give its"
-        " path."
-    )
+    assert end(farm).message == saying("render-machine-no-which-plug", lacked, "hton")
     assert not end(farm).permanent
 
 

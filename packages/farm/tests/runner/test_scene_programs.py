@@ -8,19 +8,23 @@ from pathlib import Path
 import pytest
 from farm.confine import probe
 from farm_protocol.runner import Outcome
+from messages import saying, says
 
 from .conftest import Rig
 from .fake_farm import FakeFarm
 
-LINES = (
-    "The lines of the view layer 'ViewLayer' (scene '{}') are missing: they are drawn by the Python"
-    " text 'style.py', which the farm does not run. Draw them with Freestyle's parameter editor."
-)
-RENAMED = (
-    "The {kind} 'x?',exec(__import__(\"bpy\").data.texts[0].as_string()))#' (scene 'Scene') is"
-    " called 'x_',exec(__import__(\"bpy\").data.texts[0].as_string()))#' here, since Blender would"
-    " run its name as Python."
-)
+EVIL = '\',exec(__import__("bpy").data.texts[0].as_string()))#'
+
+
+def lines_lack(scene: str) -> saying:
+    return saying("freestyle-script-not-run", "ViewLayer", scene, "style.py")
+
+
+def renamed(kind: str) -> saying:
+    names = (f"x?{EVIL}", f"x_{EVIL}")
+    return saying("name-would-run-as-python", kind, names[0], "Scene", names[1])
+
+
 BARE = """
 import bpy
 try:
@@ -70,21 +74,22 @@ def test_bare_blender_runs_what_is_tested_here(runs_bare: Callable[[str], bool])
     assert [name for name in names if not runs_bare(f"{name}.blend")] == []
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("name", "files", "warning"),
     [
-        ("style.blend", (), LINES.format("Scene")),
-        ("animated.blend", (), LINES.format("Scene")),
-        ("strip.blend", (), LINES.format("other")),
-        ("linked.blend", ("programs/library.blend",), LINES.format("other")),
-        ("layer.blend", (), RENAMED.format(kind="view layer")),
-        ("lineset.blend", (), RENAMED.format(kind="line set")),
-        ("register.blend", (), None),
+        ("style.blend", (), lines_lack("Scene")),
+        ("animated.blend", (), lines_lack("Scene")),
+        ("strip.blend", (), lines_lack("other")),
+        ("linked.blend", ("programs/library.blend",), lines_lack("other")),
+        ("layer.blend", (), renamed("view layer")),
+        ("lineset.blend", (), renamed("line set")),
+        ("register.blend", (), saying("scenes-python-texts-not-run", "'register.py'")),
         ("module.blend", (), None),
     ],
 )
 def test_a_scenes_program_does_not_run(
-    rig: Rig, name: str, files: tuple[str], warning: str | None
+    rig: Rig, name: str, files: tuple[str], warning: saying | None
 ) -> None:
     farm = run(rig, name, files=files)
     assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.log
@@ -92,14 +97,15 @@ def test_a_scenes_program_does_not_run(
     assert "Traceback" not in farm.log
     told = [each for each in farm.requests[-1].warnings if "sandbox" not in each]
     assert told == ([warning] if warning else [])
-    assert (warning or "") in farm.log
+    assert warning is None or says(farm.log, warning)
 
 
 def test_a_driver_that_is_a_program_fails_the_job(rig: Rig) -> None:
     farm = run(rig, "driver.blend")
-    assert "a Python expression that the farm does not run" in farm.finishes["c1"].message
+    assert says(farm.finishes["c1"].message, "scene-animated-by-expression")
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["style.blend", "layer.blend", "lineset.blend", "strip.blend"])
 def test_nothing_is_written(rig: Rig, scenes: Path, tmp_path: Path, name: str) -> None:
     """The marker, made absolute: nobody cleans up where it would be."""
@@ -138,7 +144,7 @@ def test_shaders_that_are_programs_need_a_sandbox(rig: Rig) -> None:
     farm = run(rig, "shader.blend", "--sandbox", "auto")
     finish = farm.finishes["c1"]
     assert (finish.outcome, finish.permanent) == (Outcome.FAILED, False)
-    assert "The scene uses shaders in OSL, which are programs" in finish.message
+    assert says(finish.message, "scene-uses-shaders-osl-which")
 
 
 @pytest.mark.parametrize("mode", ["off", "required"])

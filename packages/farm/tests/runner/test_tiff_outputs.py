@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from farm.runner.results.image_check import examine
+from farm.runner.results.image_check import MOST_PARTS, examine
 from farm.runner.results.outputs import OutputError
 from farm.runner.results.tiff_extent import ends_too_early
+from messages import saying
 
 WIDTH, HEIGHT, TILE, ROWS = 64, 36, 16, 9
 SHORT, LONG, LONG8 = 3, 4, 16
@@ -93,7 +94,7 @@ def test_a_tiff_whose_end_is_cut_off_is_refused(
     check(tmp_path, whole + b"something behind")
     length = len(whole) - begin
     for part in (begin // 2, begin, begin + length // 3, begin + length * 9 // 10, len(whole) - 1):
-        with pytest.raises(OutputError, match=r"frame_0001\.tif is not a complete image"):
+        with pytest.raises(OutputError, check=saying("not-complete-image", "frame_0001.tif")):
             check(tmp_path, whole[:part])
 
 
@@ -102,6 +103,26 @@ def test_the_place_of_a_single_strip_stands_in_the_directory_itself(tmp_path: Pa
     check(tmp_path, whole)
     with pytest.raises(OutputError, match="complete"):
         check(tmp_path, whole[:-1])
+
+
+def test_a_file_of_very_many_parts_is_refused_before_any_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "frame_0001.tif"
+    path.write_bytes(tiff(pages=MOST_PARTS)[0])
+    # A minute and more on a machine of today, for a file of 8 MB.
+    many = tmp_path / "frame_0002.tif"
+    many.write_bytes(tiff(pages=3000)[0])
+
+    def told(pixels: int) -> None:
+        raise BeingDecodedError
+
+    with pytest.raises(BeingDecodedError):
+        examine(path, path.name, None, told)
+    with pytest.raises(OutputError, check=saying("more-than-parts-which-too", many.name, 1024)):
+        examine(many, many.name, None, told)
+
+
+class BeingDecodedError(Exception):
+    """Nothing may be decoded of this file, or it may."""
 
 
 def hostile() -> Iterator[tuple[str, bytes]]:

@@ -11,6 +11,7 @@ import pytest
 from farm.confine import probe
 from farm.renderers import Renderer
 from farm_protocol.runner import Outcome, SandboxMode
+from messages import saying, says
 from pydantic import JsonValue
 
 from .fake_farm import FakeFarm
@@ -241,9 +242,8 @@ def test_a_film_that_its_codec_cannot_have_is_refused_for_good(
     desk.fake(ffmpeg='case "$*" in *-c:v*) echo encoding >&2;; esac')
     write_image(desk.images / "frame_0001.png", 0.5, image)
     farm = desk.run(codec=codec, **scale)
-    assert refusal(farm, permanent=True) == (
-        f"The film would have {film} pixels, but {codec} needs at least {least}: set scale_width"
-        " and scale_height, or choose another codec."
+    assert refusal(farm, permanent=True) == saying(
+        "film-would-pixels-but-needs", film, codec, least
     )
     assert "encoding" not in farm.log
 
@@ -260,25 +260,141 @@ def test_prores_4444_has_an_alpha_channel(desk: Desk) -> None:
     assert (found["profile"], found["pix_fmt"]) == ("4444", "yuva444p12le")
 
 
+def write_glass(path: Path, multiplied: bool = False, shade: float = 0.8) -> None:
+    """Write an image of one grey that is half transparent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spec = oiio.ImageSpec(WIDTH, HEIGHT, 4, oiio.UINT8)
+    if not multiplied:
+        spec.attribute("oiio:UnassociatedAlpha", 1)
+    stored = shade / 2 if multiplied else shade
+    image = oiio.ImageBuf(spec)
+    assert oiio.ImageBufAlgo.fill(image, (stored, stored, stored, 0.5))
+    assert image.write(str(path)), image.geterror()
+
+
+OVER_BLACK = 150
+"""What is seen of a grey of 0.8 in sRGB, half of which is let through: as light, not as numbers."""
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "tga", "webp", "sgi"])
+def test_what_is_transparent_is_seen_over_black(desk: Desk, suffix: str) -> None:
+    for frame in (1, 2):
+        write_glass(desk.images / f"frame_{frame:04d}.{suffix}")
+    film = desk.film(desk.run(f"frame_####.{suffix}"))
+    assert all(abs(shade - OVER_BLACK) <= 3 for shade in shades(film)), shades(film)
+
+
+def test_colours_that_were_multiplied_already_are_not_so_again(desk: Desk) -> None:
+    write_glass(desk.images / "frame_0001.tif", multiplied=True)
+    (shade,) = shades(desk.film(desk.run("frame_####.tif")))
+    assert abs(shade - OVER_BLACK) <= 3
+
+
+def test_one_transparent_image_among_others(desk: Desk) -> None:
+    desk.draw(1)
+    write_glass(desk.images / "frame_0002.png")
+    opaque, glass = shades(desk.film(desk.run()))
+    assert abs(glass - OVER_BLACK) <= 3
+    assert abs(opaque - 255 * (0.05 + 1 / 12)) <= 3
+
+
+def test_prores_4444_keeps_what_is_transparent(desk: Desk) -> None:
+    write_glass(desk.images / "frame_0001.png")
+    film = desk.film(desk.run(codec="PRORES", quality=5))
+    look = ["ffmpeg", "-v", "error", "-i", str(film), "-vf", "alphaextract,scale=1:1"]
+    look += ["-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    (alpha,) = subprocess.run(look, capture_output=True, check=True).stdout
+    assert abs(alpha - 128) <= 4
+    assert abs(shades(film)[0] - 204) <= 3
+
+
+def write_layers(path: Path, layers: dict[str, float]) -> None:
+    """Write an EXR with the channels R, G and B of each layer in one grey, as light."""
+    names = [f"{layer}.{each}" if layer else each for layer in layers for each in "RGB"]
+    spec = oiio.ImageSpec(WIDTH, HEIGHT, len(names), oiio.HALF)
+    spec.channelnames = tuple(names)
+    image = oiio.ImageBuf(spec)
+    shades = tuple(shade for shade in layers.values() for _ in "RGB")
+    assert oiio.ImageBufAlgo.fill(image, shades)
+    assert image.write(str(path)), image.geterror()
+
+
+COMBINED, DIFFUSE = "ViewLayer.Combined", "ViewLayer.DiffCol"
+LIGHT = {0.2: 124, 0.6: 203}
+"""Greys as light, and how sRGB shows them."""
+
+
+@pytest.mark.parametrize(
+    ("layers", "layer", "light"),
+    [
+        ({COMBINED: 0.2}, "", 0.2),
+        ({DIFFUSE: 0.6, COMBINED: 0.2}, "", 0.2),
+        ({DIFFUSE: 0.6, COMBINED: 0.2}, DIFFUSE, 0.6),
+        ({"": 0.2, DIFFUSE: 0.6}, "", 0.2),
+        ({"": 0.2, DIFFUSE: 0.6}, DIFFUSE, 0.6),
+        ({DIFFUSE: 0.6}, "", 0.6),
+    ],
+)
+def test_a_layer_of_an_exr(desk: Desk, layers: dict[str, float], layer: str, light: float) -> None:
+    for frame in (1, 2):
+        write_layers(desk.images / f"frame_{frame:04d}.exr", layers)
+    film = desk.film(desk.run("frame_####.exr", layer=layer))
+    assert all(abs(shade - LIGHT[light]) <= 3 for shade in shades(film)), shades(film)
+
+
+@pytest.mark.parametrize(
+    ("layers", "layer", "said"),
+    [
+        ({COMBINED: 0.2, DIFFUSE: 0.6}, "ViewLayer.Mist", "no-layer"),
+        ({"A.Combined": 0.2, "B.Combined": 0.6}, "", "several-layers-set-layer-one"),
+        ({"A.Beauty": 0.2, "B.Beauty": 0.6}, "", "several-layers-set-layer-one"),
+    ],
+)
+def test_a_layer_that_is_not_there_or_not_chosen(
+    desk: Desk, layers: dict[str, float], layer: str, said: str
+) -> None:
+    write_layers(desk.images / "frame_0001.exr", layers)
+    message = refusal(desk.run("frame_####.exr", layer=layer), permanent=True)
+    assert says(message, said)
+    assert all(f"'{each}'" in message for each in layers)
+
+
+def test_only_exr_has_layers(desk: Desk) -> None:
+    desk.draw(1)
+    assert says(
+        refusal(desk.run(layer=COMBINED), permanent=True), "only-openexr-images-layers-leave"
+    )
+
+
+def test_a_truncated_image_with_layers_is_named(desk: Desk) -> None:
+    for frame in (1, 2):
+        write_layers(desk.images / f"frame_{frame:04d}.exr", {COMBINED: 0.2})
+    second = desk.images / "frame_0002.exr"
+    second.write_bytes(second.read_bytes()[:-20])
+    assert "frame_0002.exr" in refusal(desk.run("frame_####.exr"), permanent=True)
+
+
 def test_gaps_are_named_before_anything_is_encoded(desk: Desk) -> None:
     desk.fake(ffmpeg='case "$*" in *libx264*) echo encoding >&2;; esac')
     desk.draw(1, 2, 5, 7, 8)
     farm = desk.run()
-    assert refusal(farm, permanent=True).startswith(
-        "Images of show/render_results/out/frame_####.png are missing: 3-4, 6. "
+    missing = saying(
+        "images-missing-film-cannot-gaps", "show/render_results/out/frame_####.png", "3-4, 6"
     )
+    assert refusal(farm, permanent=True) == missing
     assert "encoding" not in farm.log
 
 
 def test_listed_frames_that_are_missing_are_named(desk: Desk) -> None:
     desk.draw(1, 2, 3)
-    assert "are missing: 4-6." in refusal(desk.run(frames="2 6"), permanent=True)
+    message = refusal(desk.run(frames="2 6"), permanent=True)
+    assert message == saying("images-missing-film-cannot-gaps", "4-6")
 
 
 def test_no_image_at_all(desk: Desk) -> None:
     desk.draw(1, 2)
     message = refusal(desk.run("frame_##.png"), permanent=True)
-    assert message == "There is no image show/render_results/out/frame_##.png in the project."
+    assert message == saying("no-image-project", "show/render_results/out/frame_##.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "exr", "tif"])
@@ -289,81 +405,82 @@ def test_a_truncated_image_is_named(desk: Desk, suffix: str, part: float) -> Non
     whole = broken.read_bytes()
     broken.write_bytes(whole[: int(part * len(whole))])
     message = refusal(desk.run(f"frame_####.{suffix}"), permanent=True)
-    assert f"frame_0003.{suffix} is damaged or not a complete image" in message
+    assert says(message, "damaged-not-complete-image", f"frame_0003.{suffix}")
 
 
 def test_images_of_two_sizes_are_refused(desk: Desk) -> None:
     desk.draw(1, 2, 4)
     write_image(desk.images / "frame_0003.png", 0.5, (64, 64))
     message = refusal(desk.run(), permanent=True)
-    assert f"frame_0003.png has 64x64 pixels, but {OUT}/frame_0001.png has 98x66" in message
+    names = ("frame_0003.png", f"{OUT}/frame_0001.png")
+    assert says(message, "images-differ-in-size", names[0], 64, 64, names[1], 98, 66)
 
 
 def test_an_encoder_that_this_build_lacks(desk: Desk) -> None:
     desk.fake(ffmpeg='case "$*" in *-encoders*) "$real" "$@" | grep -v libx265; exit; esac')
     desk.draw(1)
     message = refusal(desk.run(codec="H265"), permanent=False)
-    assert message.endswith("cannot write H265: it was built without libx265.")
+    assert says(message, "ffmpeg-lacks-encoder", "H265", "libx265")
 
 
 def test_an_ffmpeg_without_ffprobe(desk: Desk) -> None:
     desk.fake()
     Path(desk.ffmpeg).with_name("ffprobe").unlink()
     desk.draw(1)
-    assert "There is no ffprobe beside" in refusal(desk.run(), permanent=False)
+    assert says(refusal(desk.run(), permanent=False), "no-ffprobe-beside-films-could")
 
 
 def test_an_ffmpeg_that_hangs_is_ended(desk: Desk) -> None:
     desk.fake(ffmpeg='case "$*" in *libx264*) exec sleep 1000; esac')
     desk.draw(1, 2)
     message = refusal(desk.run(silence_timeout=1), permanent=False)
-    assert "printed nothing for 1 s (silence_timeout)" in message
+    assert says(message, "renderer-was-silent", 1, "silence_timeout")
 
 
 def test_an_ffmpeg_that_is_killed(desk: Desk) -> None:
     desk.fake(ffmpeg='case "$*" in *libx264*) kill -9 $$; esac')
     desk.draw(1, 2)
     message = refusal(desk.run(), permanent=False)
-    assert message == "FFmpeg was ended by SIGKILL. It may have run out of memory."
+    assert message == saying("ffmpeg-ended-by-signal", "SIGKILL", saying("may-run-out-memory"))
 
 
 def test_a_full_disk(desk: Desk) -> None:
     message = "movie.mp4: No space left on device"
     desk.fake(ffmpeg=f'case "$*" in *libx264*) echo "{message}" >&2; exit 1; esac')
     desk.draw(1, 2)
-    assert refusal(desk.run(), permanent=False) == "The disk of the render machine is full."
+    assert refusal(desk.run(), permanent=False) == saying("disk-render-machine-full")
 
 
 def test_any_other_failure_is_quoted(desk: Desk) -> None:
     desk.fake(ffmpeg='case "$*" in *libx264*) echo "Some trouble" >&2; exit 4; esac')
     desk.draw(1, 2)
     message = refusal(desk.run(), permanent=False)
-    assert message == "FFmpeg failed with exit code 4: Some trouble."
+    assert message == saying("ffmpeg-failed-with-exit-code", 4, "Some trouble")
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "words"),
+    ("right", "wrong", "fault"),
     [
-        ('"3"', '"2"', "2 frames instead of 3"),
-        ('"24/1"', '"25/1"', "25 frames a second instead of 24"),
-        ("98", "96", "96x66 pixels instead of 98x66"),
-        ("h264", "mpeg4", "the codec mpeg4 instead of h264"),
+        ('"3"', '"2"', saying("frames-instead", 2, 3)),
+        ('"24/1"', '"25/1"', saying("frames-second-instead", 25, 24)),
+        ("98", "96", saying("pixels-instead", "96x66", "98x66")),
+        ("h264", "mpeg4", saying("codec-instead", "mpeg4", "h264")),
     ],
 )
 def test_a_film_that_is_not_as_asked_is_not_delivered(
-    desk: Desk, right: str, wrong: str, words: str
+    desk: Desk, right: str, wrong: str, fault: saying
 ) -> None:
     desk.fake(ffprobe=f""""$real" "$@" | sed 's|{right}|{wrong}|'; exit""")
     desk.draw(1, 2, 3)
     message = refusal(desk.run(), permanent=False)
-    assert message == f"The film that FFmpeg made has {words}."
+    assert message == saying("film-ffmpeg-made", fault)
 
 
 def test_a_film_that_cannot_be_read_is_not_delivered(desk: Desk) -> None:
     desk.fake(ffprobe='case "$*" in *-count_frames*) echo "moov atom not found" >&2; exit 1; esac')
     desk.draw(1, 2, 3)
     message = refusal(desk.run(), permanent=False)
-    assert message == "ffprobe cannot read the film that was made: moov atom not found."
+    assert message == saying("ffprobe-cannot-read-film-made", "moov atom not found")
 
 
 @pytest.mark.skipif(bool(probe()), reason="bubblewrap does not work here")

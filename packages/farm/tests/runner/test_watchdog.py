@@ -8,6 +8,7 @@ from farm.runner.claim.session import Ended
 from farm.runner.claim.verdict import condemn, judge
 from farm.runner.claim.watchdog import Limit, Watchdog, limit_of
 from farm_protocol.runner import Outcome
+from messages import saying
 
 SYMPTOMS = Symptoms(re.compile("(?i)fatal error"), {}, re.compile("no license"), frozenset({100}))
 
@@ -17,15 +18,17 @@ def test_a_frame_has_its_time_from_the_one_before() -> None:
     assert dog.overdue(10, 1) is None
     late = dog.overdue(10.1, 1)
     assert late is not None
-    assert (late.message, late.permanent) == (
-        "Frame 1 was not done within 10 s (frame_timeout).",
-        False,
+    assert late.message == saying(
+        "frame-not-done-in-time", saying("frame-was-not-done", 1), 10, "frame_timeout"
     )
+    assert not late.permanent
     dog.frame_written(10)
     assert dog.overdue(20, 2) is None
     none = dog.overdue(20.1, None)
     assert none is not None
-    assert none.message == "No frame was begun within 10 s (frame_timeout)."
+    assert none.message == saying(
+        "frame-not-done-in-time", saying("no-frame-was-started"), 10, "frame_timeout"
+    )
 
 
 def test_silence_counts_from_the_last_line() -> None:
@@ -34,9 +37,8 @@ def test_silence_counts_from_the_last_line() -> None:
     assert dog.overdue(9, 3) is None
     silent = dog.overdue(9.5, 3)
     assert silent is not None
-    assert silent.message == (
-        "The renderer printed nothing for 5 s (silence_timeout) while it rendered frame 3."
-    )
+    where = saying("while-rendered-frame", 3)
+    assert silent.message == saying("renderer-was-silent", 5, "silence_timeout", where)
 
 
 def test_a_job_may_set_its_own_limit() -> None:

@@ -1,7 +1,7 @@
 """Where paths lead, and what counts as found."""
 
 import pytest
-from farm.scenes.asset_paths import Manifest, expected_path
+from farm.scenes.asset_paths import Difference, Manifest, expected_path, how_they_differ
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,22 +64,27 @@ def test_one_file_of_a_sequence_is_enough(path: str, file: str, found: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("path", "file", "is_sequence"),
+    ("path", "file", "is_sequence", "difference"),
     [
-        ("p/wood.png", "p/Wood.PNG", False),
-        ("p/wood.png", "P/wood.png", False),
-        ("p/h\u00f6lz.png", "p/ho\u0308lz.png", False),
-        ("p/water_0001.png", "p/Water_0002.png", True),
-        ("p/rock.<UDIM>.png", "p/Rock.1001.png", True),
-        ("p/Cache", "p/cache/a.vdb", True),
+        ("p/wood.png", "p/Wood.PNG", False, Difference.CASE),
+        ("p/wood.png", "P/wood.png", False, Difference.CASE),
+        ("p/h\u00f6lz.png", "p/ho\u0308lz.png", False, Difference.ENCODING),
+        ("p/h\u00f6lz/1.png", "p/ho\u0308lz/1.png", False, Difference.ENCODING),
+        ("p/h\u00f6lz.png", "p/HO\u0308LZ.png", False, Difference.BOTH),
+        ("p/water_0001.png", "p/Water_0002.png", True, Difference.CASE),
+        ("p/g\u00f6l_0001.png", "p/go\u0308l_0002.png", True, Difference.ENCODING),
+        ("p/rock.<UDIM>.png", "p/Rock.1001.png", True, Difference.CASE),
+        ("p/Cache", "p/cache/a.vdb", True, Difference.CASE),
+        ("p/K\u00e4lte", "p/Ka\u0308lte/a.vdb", True, Difference.ENCODING),
     ],
 )
 def test_a_file_that_is_spelled_otherwise_is_not_there_but_found(
-    path: str, file: str, is_sequence: bool
+    path: str, file: str, is_sequence: bool, difference: Difference
 ) -> None:
     manifest = Manifest([file, "p/another.png"])
     assert not manifest.has(path, is_sequence)
     assert manifest.similar(path, is_sequence) == file
+    assert how_they_differ(path, file) is difference
     assert Manifest(["p/another.png"]).similar(path, is_sequence) is None
 
 

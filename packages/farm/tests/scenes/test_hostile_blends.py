@@ -1,6 +1,7 @@
 """Scenes are input: a .blend that is made to fill the disk of who looks through it."""
 
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ import pytest
 import zstandard
 from farm.confine import probe
 from farm.confine.readers import Readers
+from farm.scenes import blend_assets
 from farm.scenes.blend_assets import UnreadableBlendError, missing_assets
 from farm_protocol.runner import SandboxMode as Mode
+from messages import says
 
 MODES = [pytest.param("auto", marks=pytest.mark.skipif(bool(probe()), reason="no sandbox")), "off"]
 MB = 1024**2
@@ -70,7 +73,22 @@ def test_a_scene_that_expands_without_end_is_given_up_early(
     others.chmod(0o777)
     with _Largest(scratch) as written, pytest.raises(UnreadableBlendError) as error:
         missing_assets("show/bomb.blend", {"show/bomb.blend": bomb}, readers=Readers(mode, scratch))
-    assert "it expands to more than 256 MB" in str(error.value)
+    assert says(error.value, "expands-more-than-mb", 256)
     assert written.bytes <= 257 * MB
     assert list(scratch.iterdir()) == []
     assert list(others.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "answer", ['{"usages": [{}]}', '{"usages": 1}', "{", '{"path": 1, "reason": []}', ""]
+)
+def test_who_reads_a_scene_may_be_in_its_hands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    line = [sys.executable, "-S", "-c", f"print({answer!r})"]
+    monkeypatch.setattr(blend_assets, "command", lambda *_, **__: line)
+    scene = tmp_path / "a.blend"
+    scene.write_bytes(b"BLENDER-v304")
+    with pytest.raises(UnreadableBlendError) as error:
+        missing_assets("a.blend", {"a.blend": scene}, readers=Readers("off", tmp_path))
+    assert error.value.path == "a.blend"

@@ -16,6 +16,7 @@ from farm_protocol.runner import (
     Outcome,
     RunnerCommand,
 )
+from messages import saying
 from scheduler.world import Place, Process, World
 
 NOTICED_SECONDS = 15
@@ -106,7 +107,7 @@ def test_who_hangs_before_its_first_claim_is_noticed(world: World) -> None:
     assert launched(world) != first
     with world.database.read() as connection:
         message = job_rows.row(connection, job).message
-    assert message == "Waiting: a runner was not heard of for 5 minutes; another one is started."
+    assert message == saying("another-one-started", saying("runner-not-heard-minutes", 5))
     assert world.claim(launched(world)) is not None
     with world.database.read() as connection:
         assert job_rows.row(connection, job).message == ""

@@ -5,32 +5,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from farm.accounts.users import create
-from farm.db import files, job_rows, runners
+from farm.db import job_rows, new_jobs, projects, runners
 from farm.db.engine.database import Database
+from farm.db.new_jobs import NewJobs, NewSubmission
 from farm.jobs.frames import Frames
 from farm.jobs.progress import Progress
 from farm.scheduler.plan import plan
 from farm.scheduler.snapshot import read_snapshot
 from farm_protocol.users import NewUser
 from sqlalchemy import Connection
+from stored_jobs import plain_job
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 USERS, JOBS, SLOTS = 2, 120, {"small": 1, "large": 4}
 EVERYTHING = {"small": 10_000, "large": 10_000}
-_TEXTS = ("client_id", "name", "app", "app_version", "operation", "template", "scene")
-_SAID = ("message", "noticed")
-_ZEROS = (
-    "credits_micros",
-    "budget_micros",
-    "position",
-    "licence_failures",
-    "frames_flagged",
-    "log_characters",
-)
 
 
 def fill(connection: Connection, accounts: list[str], chance: random.Random) -> dict[str, Progress]:
@@ -38,28 +29,33 @@ def fill(connection: Connection, accounts: list[str], chance: random.Random) -> 
     workable = {}
     for number in range(JOBS):
         account, job_id = chance.choice(accounts), f"{number:032d}"
-        project = files.ensure_project(connection, account, "demo", NOW)
-        submission: dict[str, Any] = {"id": job_id, "account_id": account, "project_id": project}
-        submission |= {"project": "demo", "name": "s", "output_folder": "o", "submitted_at": NOW}
-        job_rows.insert_submission(connection, submission)
+        project = projects.ensure(connection, account, "demo", NOW).id
+        new_jobs.insert_submission(
+            connection, NewSubmission(job_id, account, project, 1, "demo", "s", "o", NOW)
+        )
         counts = [chance.randrange(3) for _ in range(3)]
         done, failed, running = counts
         total = sum(counts) + chance.randrange(3)
         progress = Progress(total, done, failed, running, chance.choice([0, 0, 2]))
         state = chance.choice(["ready", "running", "running", "suspended"])
         later = chance.choice([None, None, NOW - timedelta(1), NOW + timedelta(1)])
-        values: dict[str, Any] = dict.fromkeys(_TEXTS + _SAID, "x") | dict.fromkeys(_ZEROS, 0)
-        values |= {"id": job_id, "submission_id": job_id, "account_id": account}
-        values |= {"parameters": {}, "plugins": [], "warnings": [], "credits_per_hour": "1"}
-        values |= {"budget_action": "", "budget_acted": False, "suspended_for": ""}
-        values |= {"instances": chance.randrange(4), "priority": chance.randrange(3)}
-        values |= {"machine_type": chance.choice(list(SLOTS)), "state": state, "not_before": later}
-        values |= {"frames_total": progress.total, "frames_done": progress.done}
-        values |= {"frames_failed": progress.failed, "frames_running": progress.running}
-        values |= {"test_frames": progress.test_frames, "submitted_at": NOW}
-        job = job_rows.NewJobs()
-        job.add(values, Frames((range(1, 2),)), [])
-        job.store(connection)
+        new = replace(
+            plain_job(job_id, job_id, account),
+            instances=chance.randrange(4),
+            priority=chance.randrange(3),
+            machine_type=chance.choice(list(SLOTS)),
+            state=state,
+            frames_total=progress.total,
+            frames_done=progress.done,
+            frames_failed=progress.failed,
+            frames_running=progress.running,
+            test_frames=progress.test_frames,
+        )
+        rows = NewJobs()
+        rows.add(new, Frames((range(1, 2),)), [])
+        rows.store(connection, NOW)
+        if later is not None:
+            job_rows.put(connection, job_rows.row(connection, job_id), not_before=later)
         if chance.random() < 0.05:
             runners.add_runner(
                 connection,

@@ -9,6 +9,7 @@ import OpenImageIO as oiio
 import pytest
 from farm.runner.results.image_check import examine
 from farm.runner.results.outputs import OutputError
+from messages import saying
 
 from stand_ins import PROGRAMS, install
 from stand_ins.scenes import SIZE, images, write_scene
@@ -112,9 +113,9 @@ def test_a_frame_that_is_only_said_to_be_there(run: Run, tmp_path: Path, product
 def test_frames_that_are_no_good(run: Run, tmp_path: Path, product: str) -> None:
     write_scene(tmp_path, product, "truncate 1", "wrong-size 2")
     assert run(product, *COMMANDS[product]).returncode == 0
-    with pytest.raises(OutputError, match="complete image"):
+    with pytest.raises(OutputError, check=saying("not-complete-image")):
         examine(frame(tmp_path, 1), "frame", SIZE)
-    with pytest.raises(OutputError, match="16x12 pixels instead of 32x24"):
+    with pytest.raises(OutputError, check=saying("image-has-wrong-size", 16, 12, 32, 24)):
         examine(frame(tmp_path, 2), "frame", SIZE)
     examine(frame(tmp_path, 3), "frame", SIZE)
 

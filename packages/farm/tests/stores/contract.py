@@ -123,7 +123,7 @@ class StoreContract:
         def work(data: bytes) -> bytes:
             if len(together_seen) < 6:
                 together_seen.append(data)
-                together.wait(20)
+                together.wait(60)
             return get(store, put(store, data))
 
         together_seen: list[bytes] = []

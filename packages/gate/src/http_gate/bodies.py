@@ -3,7 +3,7 @@
 What JSON costs is not its size: ``[[],[],...]`` becomes twenty times as many bytes of objects,
 and each field that nobody knows an error of its own. So the things in it are counted before
 anybody parses it. What stands inside of texts is counted too: that is quick, and the limits leave
-room for it.
+room for it, but for bodies that are one long text.
 """
 
 import asyncio
@@ -32,11 +32,13 @@ class BodyLimit:
         size: bytes.
         values: commas and opening brackets of its JSON; about as many as it has values.
         names: colons of its JSON; about as many as its objects have fields.
+        is_text: it is a long text with little beside it: what stands in texts does not count.
     """
 
     size: int
     values: int
     names: int
+    is_text: bool = False
 
 
 SMALL = BodyLimit(64 << 10, 2_000, 1_000)
@@ -87,7 +89,7 @@ class Held:
             nonlocal mine
             left = self._most - (self._all - self._of[sender])
             if self._of[sender] + count > left * self._most_of_one // self._most:
-                raise BusyError("Too many large requests at once. Try again later.")
+                raise BusyError("There are too many large requests at once. Try again later.")
             mine += count
             self._all += count
             self._of[sender] += count
@@ -114,18 +116,14 @@ async def read_whole(receive: Receive, limit: BodyLimit, take: Callable[[int], N
     """
     try:
         async with asyncio.timeout(LONGEST_SECONDS):
-            body = await _read(receive, limit, take)
+            return await _read(receive, limit, take)
     except TimeoutError:
         raise BusyError("The request took too long to arrive. Try again later.") from None
-    values = body.count(b",") + body.count(b"[") + body.count(b"{")
-    if values > limit.values or body.count(b":") > limit.names:
-        raise TooLargeError("The request holds more values than it may.")
-    return body
 
 
 async def _read(receive: Receive, limit: BodyLimit, take: Callable[[int], None]) -> bytes:
     parts: list[bytes] = []
-    size = 0
+    size = values = names = 0
     more = True
     while more:
         message = await receive()
@@ -137,9 +135,36 @@ async def _read(receive: Receive, limit: BodyLimit, take: Callable[[int], None])
             raise too_large(limit)
         if large := min(len(part), size - SMALL.size):
             take(max(0, large))
+        if not limit.is_text:
+            # Of each part: of a large body at once, everything else would wait for a tenth of a
+            # second.
+            values += _values_in(part)
+            names += part.count(b":")
+            _check(limit, values, names)
         parts.append(part)
         more = message.get("more_body", False)
-    return b"".join(parts)
+    body = b"".join(parts)
+    if limit.is_text:
+        beside = _beside_texts(body, limit)
+        _check(limit, _values_in(beside), beside.count(b":"))
+    return body
+
+
+def _values_in(part: bytes) -> int:
+    return part.count(b",") + part.count(b"[") + part.count(b"{")
+
+
+def _check(limit: BodyLimit, values: int, names: int) -> None:
+    if values > limit.values or names > limit.names:
+        raise TooLargeError("The request holds too many values.")
+
+
+def _beside_texts(body: bytes, limit: BodyLimit) -> bytes:
+    """Return what of some JSON stands in no text. Raises TooLargeError for too many texts."""
+    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # Each is a value or a name, begins and ends. Looked at first: each becomes a piece here.
+    _check(limit, plain.count(b'"') // 2 - limit.names, 0)
+    return b"".join(plain.split(b'"')[::2])
 
 
 def too_large(limit: BodyLimit) -> TooLargeError:

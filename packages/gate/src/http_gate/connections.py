@@ -7,14 +7,18 @@ not connections. `protocol` returns its protocol with these rules added:
                   waited for longest is closed for the new one: whoever opens connections and
                   sends nothing holds up nobody. Only when nothing is waited for, that is when all
                   of them are being answered, is the new one refused (503).
+    whose         Those whose sender the application knows hold nine tenths at most. One more, and
+                  the sender that holds most loses the one that it has held for longest (503). So
+                  there is always room for a request of which nobody knows yet whose it is.
     heads         A request's head has a size, a number of lines, and a time by which it is there.
                   Trailers count as lines of it, and nobody gets to see them: only what a reverse
                   proxy has seen, and set or removed, may be a header.
     bodies        A body must get on: so many bytes in so many seconds, while somebody reads it.
     answers       Whoever does not take an answer is given up.
 
-Until the application says that it knows a request's sender (see `known`), the sender is a
-stranger: its connection may be closed for another one while its head or body is being waited for.
+Until the application says whose a request is (see `known`), its sender is a stranger: the
+connection may be closed for another one while more of the request is being waited for, or while
+the answer is not taken. With the answer, what the application said is over.
 
 A body that the application does not want is not read to its end: the answer is sent, what is on
 its way is thrown away for a moment so that the answer arrives, then the connection is closed.
@@ -53,6 +57,7 @@ class Limits:
         head_bytes, head_lines: of one request's address and headers.
         head_seconds: from the connection, or a request's first byte, to the end of its head.
         body_bytes, body_seconds: so much of a body must come in each such time.
+        body_chunks, chunk_bytes: more chunks than that must hold so much each, on average.
         idle_seconds: between two requests.
         answer_seconds: for taking the next piece of an answer.
         linger_seconds, linger_bytes: how much of an unwanted body is thrown away.
@@ -67,11 +72,18 @@ class Limits:
     head_seconds: float = 10.0
     body_bytes: int = 16 * 1024
     body_seconds: float = 30.0
+    body_chunks: int = 1000
+    chunk_bytes: int = 64
     idle_seconds: float = 5.0
     answer_seconds: float = 60.0
     linger_seconds: float = 2.0
     linger_bytes: int = 4 << 20
     pipelined: int = 16
+
+    @property
+    def held(self) -> int:
+        """Connections that all known senders together may hold."""
+        return self.connections - self.connections // 10
 
 
 def protocol(limits: Limits) -> type[HttpToolsProtocol]:
@@ -79,11 +91,15 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
     return type("GuardedProtocol", (_Guarded,), {"door": _Door(limits)})
 
 
-def known(scope: Scope) -> None:
-    """Say that the sender of this request has shown a valid key."""
-    told: Callable[[], None] | None = scope.get("extensions", {}).get(_KNOWN)
+def known(scope: Scope, holder: str) -> None:
+    """Say that the sender of this request has shown a valid key, and who it is.
+
+    Parameters:
+        holder: whose connections are counted together.
+    """
+    told: Callable[[str], None] | None = scope.get("extensions", {}).get(_KNOWN)
     if told is not None:
-        told()
+        told(holder)
 
 
 class _Phase(Enum):
@@ -107,6 +123,8 @@ class _Door:
         self._of_address: Counter[str] = Counter()
         # Strangers that are waited for, the one that has been so for longest first.
         self._waiting: OrderedDict[_Guarded, None] = OrderedDict()
+        # Those of known senders, the one that each has held for longest first.
+        self._held: dict[str, dict[_Guarded, None]] = {}
         self._timed: set[_Guarded] = set()
         self._looking: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -136,6 +154,28 @@ class _Door:
             del self._of_address[connection.address]
         self._waiting.pop(connection, None)
         self._timed.discard(connection)
+        self.release(connection)
+
+    def hold(self, connection: "_Guarded", holder: str) -> None:
+        """The connection's request is this sender's, who may hold too many by now."""
+        if connection not in self._inside or connection.holder == holder:
+            return
+        self.release(connection)
+        connection.holder = holder
+        self._held.setdefault(holder, {})[connection] = None
+        if sum(map(len, self._held.values())) > self.limits.held:
+            most = max(self._held.values(), key=len)
+            next(iter(most)).make_room()
+
+    def release(self, connection: "_Guarded") -> None:
+        """The connection's request is over, whosever it was."""
+        if not connection.holder:
+            return
+        mine = self._held[connection.holder]
+        del mine[connection]
+        if not mine:
+            del self._held[connection.holder]
+        connection.holder = ""
 
     def wait_for(self, connection: "_Guarded", *, stranger: bool) -> None:
         """Something is waited for from now on; the connection says until when."""
@@ -168,7 +208,7 @@ class _Door:
         if now - self._due > _LOOK_SECONDS:
             # This process was busy, or did not run: what has arrived meanwhile is not read yet.
             for each in self._timed:
-                each.forgive(now - self._due)
+                each.extend_deadline(now - self._due)
         for each in [each for each in self._timed if each.overdue(now)]:
             each.give_up()
         self._looking = None
@@ -177,7 +217,7 @@ class _Door:
 
 
 class _Guarded(HttpToolsProtocol):
-    """One connection."""
+    """One connection, with the limits of its head, body and time."""
 
     door: ClassVar[_Door]
 
@@ -187,11 +227,14 @@ class _Guarded(HttpToolsProtocol):
         # uvicorn's own timer for idle connections knows nothing of a head that has begun.
         self.timeout_keep_alive = self.door.limits.idle_seconds  # type: ignore[assignment]
         self.address = ""
+        self.holder = ""
         self._phase = _Phase.IDLE
         self._stranger = True
         self._deadline = 0.0
         self._write_deadline: float | None = None
         self._got = 0  # bytes of the body since the deadline was set
+        self._chunks = self._body_bytes = 0  # of the whole body
+        self._parts: list[bytes] = []  # of the body, found in what has just come
         self._unused = 0  # bytes that have led to nothing yet
         self._used = False
         self._lines = 0
@@ -224,6 +267,7 @@ class _Guarded(HttpToolsProtocol):
             return
         self._used = False
         super().data_received(data)
+        self._hand_on()
         self._unused = 0 if self._used else self._unused + len(data)
         if self._unused > self.door.limits.head_bytes and not self.transport.is_closing():
             self._refuse(*_TOO_LARGE)
@@ -234,7 +278,7 @@ class _Guarded(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         self._write_deadline = self.loop.time() + self.door.limits.answer_seconds
-        self.door.wait_for(self, stranger=False)
+        self.door.wait_for(self, stranger=self._stranger)
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -247,7 +291,7 @@ class _Guarded(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._lines = self._head_bytes = 0
+        self._lines = self._head_bytes = self._chunks = self._body_bytes = 0
         self._in_head = True
         self._stranger = True
         self._expect(_Phase.HEAD, self.door.limits.head_seconds)
@@ -277,16 +321,36 @@ class _Guarded(HttpToolsProtocol):
         self._expect(_Phase.BODY, limits.body_seconds)
         super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        """Count the chunk that begins. The parser calls it; uvicorn does not need it."""
+        limits = self.door.limits
+        if self._chunks > max(limits.body_chunks, self._body_bytes // limits.chunk_bytes):
+            self._refusal = _TOO_MANY_CHUNKS
+            raise ValueError("too many small chunks")
+        self._chunks += 1
+
     def on_body(self, body: bytes) -> None:
         self._used = True
+        self._body_bytes += len(body)
         self._got += len(body)
         if self._got >= self.door.limits.body_bytes:
             self._got = 0
             self._deadline = self.loop.time() + self.door.limits.body_seconds
-        super().on_body(body)
+        self._parts.append(body)
+
+    def _hand_on(self) -> None:
+        """Give the application what has come of the body.
+
+        At once: uvicorn copies all that nobody has taken yet for each part that it is told of.
+        """
+        if self._parts:
+            body = b"".join(self._parts)
+            self._parts.clear()
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._used = True
+        self._hand_on()
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete:
             self._expect(_Phase.IDLE, self.door.limits.head_seconds)
@@ -295,6 +359,13 @@ class _Guarded(HttpToolsProtocol):
             self.door.answer(self)
 
     def send_400_response(self, msg: str) -> None:
+        cycle = self.cycle
+        if self.pipeline or (cycle and cycle.response_started != cycle.response_complete):
+            # An answer is on its way: whatever else was written would stand within it. Nor is it
+            # waited for that the answer is taken.
+            self.door.leave(self)
+            self.transport.abort()
+            return
         if self._refusal is not None:
             self._refuse(*self._refusal)
             return
@@ -310,6 +381,7 @@ class _Guarded(HttpToolsProtocol):
             return
         super().on_response_complete()
         if not self.pipeline and not self.transport.is_closing() and self._phase is _Phase.ANSWER:
+            self._become_stranger()
             self._expect(_Phase.IDLE, self.door.limits.head_seconds)
 
     # Time
@@ -323,14 +395,14 @@ class _Guarded(HttpToolsProtocol):
             self._deadline = now + self.door.limits.body_seconds
         return self._phase is not _Phase.ANSWER and now > self._deadline
 
-    def forgive(self, seconds: float) -> None:
-        """Wait so much longer."""
+    def extend_deadline(self, seconds: float) -> None:
+        """Wait so many seconds longer for what is awaited."""
         self._deadline += seconds
         if self._write_deadline is not None:
             self._write_deadline += seconds
 
     def give_up(self) -> None:
-        """It did not come in time."""
+        """Close the connection, since what was awaited did not come in time."""
         if self._write_deadline is not None or self._phase in (_Phase.IDLE, _Phase.LINGER):
             self.door.leave(self)
             self.transport.abort()
@@ -340,16 +412,29 @@ class _Guarded(HttpToolsProtocol):
         else:
             self._refuse(408, b"The request did not arrive in time.")
 
+    def make_room(self) -> None:
+        """Close the connection, since others need its place more."""
+        if self.cycle.response_started or self.pipeline:
+            self.door.leave(self)
+            self.transport.abort()
+        else:
+            self._refuse(503, b"Too many of your requests are open. Try again later.")
+
     def _expect(self, phase: _Phase, seconds: float) -> None:
         self._phase = phase
         self._got = 0
         self._deadline = self.loop.time() + seconds
         self.door.wait_for(self, stranger=self._stranger)
 
-    def _become_known(self) -> None:
+    def _become_known(self, holder: str) -> None:
         self._stranger = False
         if self._phase is _Phase.BODY:
             self.door.wait_for(self, stranger=False)
+        self.door.hold(self, holder)
+
+    def _become_stranger(self) -> None:
+        self._stranger = True
+        self.door.release(self)
 
     # Ends
 
@@ -360,23 +445,26 @@ class _Guarded(HttpToolsProtocol):
             return
         head = (
             f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: text/plain; charset=utf-8\r\n"
-            f"content-length: {len(message)}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(message)}\r\nconnection: close\r\n"
         )
+        head += "retry-after: 1\r\n\r\n" if status == 503 else "\r\n"
         self.transport.write(head.encode() + message)
         self.transport.close()
 
     def _linger(self) -> None:
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._stranger = True
+        self._become_stranger()
         self._unset_keepalive_if_required()
         self._expect(_Phase.LINGER, self.door.limits.linger_seconds)
         self.flow.resume_reading()
 
 
 _TOO_LARGE = (431, b"The request's head is too large.")
+_TOO_MANY_CHUNKS = (413, b"The request's body comes in too many small chunks.")
 _PHRASES = {
     408: "Request Timeout",
+    413: "Content Too Large",
     431: "Request Header Fields Too Large",
     503: "Service Unavailable",
 }

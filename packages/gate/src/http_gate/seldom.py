@@ -15,7 +15,7 @@ class Seldom(logging.Filter):
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing was logged yet."""
+        """Start as if nothing had been logged yet."""
         super().__init__()
         self._clock = clock
         self._last: dict[str, float] = {}

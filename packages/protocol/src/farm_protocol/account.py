@@ -3,6 +3,7 @@
 import string
 from datetime import datetime
 from decimal import Decimal
+from unicodedata import normalize
 
 from pydantic import Field
 
@@ -13,11 +14,18 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def canonical_email(email: str) -> str:
-    """Return the form in which an address names an account: without spaces around, A-Z as a-z.
+    """Return the form in which an address names an account: NFKC, no spaces around, A-Z as a-z.
 
-    No other letters change. Unicode's rules for case make one address of two that belong to two
-    people: "ß" would become "ss", and the Kelvin sign a "k".
+    What looks the same is the same: composed letters and decomposed ones, full-width ones and
+    ligatures. No letters but A-Z lose their case. Unicode's rules for that make one address of two
+    that belong to two people: "ß" would become "ss".
     """
+    # A small letter may be one with the mark behind it where there is no such capital.
+    return normalize("NFKC", spelled_email(normalize("NFKC", email)))
+
+
+def spelled_email(email: str) -> str:
+    """Return an address as it is spelled, without spaces around and A-Z as a-z."""
     return email.strip().translate(_LOWER)
 
 

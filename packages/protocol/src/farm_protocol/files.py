@@ -6,11 +6,13 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from farm_protocol.models import Answer, Count, FirstFault, Request
-from farm_protocol.paths import MAX_PATH_BYTES, canonical
+from farm_protocol.paths import MAX_PATH_BYTES, canonical, known
 
 BlobHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Its length comes first: everything else about a text takes time. One more for a leading slash.
 RemotePath = Annotated[str, Field(max_length=MAX_PATH_BYTES + 1), AfterValidator(canonical)]
+KnownPath = Annotated[str, Field(max_length=4097), AfterValidator(known)]
+"""Of a file that is there: an older farm has taken up to 4,096 bytes."""
 
 # What a database column holds: 64 bits with a sign.
 _LARGEST = 2**63 - 1
@@ -64,6 +66,18 @@ class ManifestUpdate(Request):
     files: Annotated[list[FileEntry], FirstFault] = Field(max_length=MAX_BATCH)
 
 
+class FileRemoval(Request):
+    """``POST /v1/projects/{name}/files/remove``: the project no longer has these paths."""
+
+    paths: Annotated[list[KnownPath], FirstFault] = Field(max_length=MAX_BATCH)
+
+
+class KnownFile(FileEntry):
+    """A line that a manifest has. Its path may be longer than that of a new one."""
+
+    path: KnownPath
+
+
 class Manifest(Answer):
     """``GET /v1/projects/{name}/files``: files of a project; empty for an unknown one.
 
@@ -71,7 +85,7 @@ class Manifest(Answer):
         more: there are others: give the last one's path as ``after``.
     """
 
-    files: Annotated[list[FileEntry], FirstFault]
+    files: Annotated[list[KnownFile], FirstFault]
     more: bool = False
 
 
@@ -85,6 +99,11 @@ class ProjectSummary(Answer):
 
 
 class ProjectList(Answer):
-    """``GET /v1/projects``."""
+    """``GET /v1/projects``: a page of the user's projects.
+
+    Attributes:
+        more: there are others: give the last one's name as ``after``.
+    """
 
     projects: Annotated[list[ProjectSummary], FirstFault]
+    more: bool = False

@@ -18,10 +18,14 @@ def new_hasher() -> blake3:
     return blake3()
 
 
-def hash_file(path: Path) -> tuple[str, int]:
-    """Return (64 hex digits, size in bytes) of a file. Raises OSError as `open` does."""
+def hash_file(path: Path, moved: Callable[[], None] = lambda: None) -> tuple[str, int]:
+    """Return (64 hex digits, size in bytes) of a file. Raises OSError as `open` does.
+
+    Parameters:
+        moved: called for every piece that came; what it raises ends the work.
+    """
     with path.open("rb") as file:
-        return hash_open(file)
+        return hash_open(file, moved=moved)
 
 
 def hash_open(

@@ -75,7 +75,7 @@ class Place:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let the folder go."""
+        """Close the folder's descriptor."""
         self.close()
 
     def close(self) -> None:
@@ -123,7 +123,9 @@ class Place:
             status = self.status()
             if status is None or not stat.S_ISDIR(status.st_mode):
                 raise
-            raise UnsafePathError(f"There is a folder in the place of {self.path}.") from None
+            raise UnsafePathError(
+                f"{self.path} cannot be written: there is a folder of that name."
+            ) from None
 
     def move_to(self, target: Path) -> None:
         """Rename the file to a path elsewhere on the same disk."""
@@ -235,7 +237,7 @@ def _open_folder(root: Path, below: Sequence[str], *, make: bool) -> int:
                 message = f"'{wanted}' leads through the symbolic link '{part}'."
                 raise UnsafePathError(message) from None
             except NotADirectoryError:
-                message = f"'{wanted}' needs a folder where '{part}' is a file."
+                message = f"'{wanted}' needs a folder in the place of the file '{part}'."
                 raise UnsafePathError(message) from None
             os.close(outside)
             way /= part

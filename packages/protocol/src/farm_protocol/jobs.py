@@ -140,7 +140,7 @@ class SubmissionSpec(Request):
         project: the project's name: first segment of every remote path.
         output_folder: remote folder of the results, inside the project.
         pending_files: only for `check`: remote paths that will be uploaded before the submission
-            is sent, so that a scene on its way counts as present.
+            is sent, so that what is on its way counts as present.
     """
 
     id: str = Field(pattern=r"^[0-9a-f]{32}$")

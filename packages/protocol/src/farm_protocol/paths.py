@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 MAX_SEGMENT_BYTES = 255
+MAX_SEGMENTS = 256
+"""Names in a remote path: looking at each takes time."""
 MAX_PATH_BYTES = 2000
 """Of a remote path. A row of PostgreSQL's indexes has up to 2,704, with ids beside the path."""
 
@@ -65,6 +67,21 @@ def canonical(remote_path: str) -> str:
     text = remote_path.removeprefix("/")
     if len(text.encode("utf-8", "replace")) > MAX_PATH_BYTES:
         raise UnsafePathError(f"'{text[:60]}...' is longer than {MAX_PATH_BYTES} bytes.")
+    segments = text.split("/")
+    if len(segments) > MAX_SEGMENTS:
+        raise UnsafePathError(f"'{text[:60]}...' is more than {MAX_SEGMENTS} folders deep.")
+    for segment in segments:
+        check_segment(segment)
+    return text
+
+
+def known(remote_path: str) -> str:
+    """Return the canonical form of a path that a farm may have had for long, every segment checked.
+
+    Older farms have stored longer and deeper ones than `canonical` takes; whoever reads what a
+    project has must not stumble over them. Raises UnsafePathError.
+    """
+    text = remote_path.removeprefix("/")
     for segment in text.split("/"):
         check_segment(segment)
     return text
@@ -90,7 +107,9 @@ def folders_of(remote_paths: Iterable[str], most: int) -> set[str]:
             found.add(folder)
             size += end
             if size > most:
-                raise UnsafePathError("The files lie in too many folders; send fewer at a time.")
+                raise UnsafePathError(
+                    "The files are in too many folders. Send fewer of them at a time."
+                )
             end = path.rfind("/", 0, end)
     return found
 

@@ -51,8 +51,9 @@ def make_folder(folder: Path, contents: Contents) -> None:
     folder is marked.
 
     Raises:
-        OSError: it cannot be made or read; or it is not marked, and holds a folder that the service
-            would take for its own.
+        OSError: it cannot be made or read; or something in it is not what the service would make:
+            a folder in the place of a file, say, or a FIFO, which nobody could read to an end; or
+            it is not marked, and holds a folder that the service would take for its own.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     names = [path.name for path in folder.iterdir()]
@@ -62,7 +63,41 @@ def make_folder(folder: Path, contents: Contents) -> None:
         raise OSError(
             errno.EEXIST, f"it holds '{min(taken)}', which was not made by this program", folder
         )
+    for name in own:
+        _check_kind(folder, name, _is_of(name, contents.folders))
     _narrow_inside(folder, own if marked else (), itself=len(own) == len(names))
+
+
+def reason(error: OSError, folder: Path) -> str:
+    """Return why something in a data folder cannot be used, for a message: what, and where."""
+    what = error.strerror or str(error)
+    where = error.filename
+    return f"{what} ({where})" if where and str(where) != str(folder) else what
+
+
+def read_regular(path: Path) -> bytes:
+    """Return what is in a file.
+
+    Raises:
+        OSError: there is none, it cannot be read, or it is none of those that have an end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def _check_kind(folder: Path, name: str, is_folder: bool) -> None:
+    try:
+        mode = (folder / name).stat().st_mode
+    except OSError:
+        return  # It has gone, or a link leads nowhere; if it cannot be used, its opening tells.
+    if is_folder and not stat.S_ISDIR(mode):
+        raise OSError(errno.ENOTDIR, f"'{name}' in it is not a folder", folder)
+    if not is_folder and not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, f"'{name}' in it is not a regular file", folder)
 
 
 def _is_of(name: str, patterns: Iterable[str]) -> bool:

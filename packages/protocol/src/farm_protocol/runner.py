@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from farm_protocol.files import BlobHash, FileEntry, FileSize, RemotePath, Ticket
+from farm_protocol.files import BlobHash, FileSize, KnownFile, RemotePath, Ticket
 from farm_protocol.frames import FlagCode, FrameFlag, Picture
 from farm_protocol.models import Answer, FirstFault, Int32, Request, Seconds
 from farm_protocol.text import Id, Printable, Told
@@ -43,6 +43,18 @@ MAX_OUTPUTS = 100_000
 
 TOKEN_VARIABLE = "FARM_RUNNER_TOKEN"  # noqa: S105 - the variable's name, not a token
 """Where a runner finds its token if it is not told on its standard input."""
+
+
+class RunnerOrder(Answer):
+    """Which farm a runner works for: a line of JSON on its standard input.
+
+    Attributes:
+        farm: the farm's address.
+        token: good for one job.
+    """
+
+    farm: str
+    token: str = Field(repr=False)
 
 
 class PlugInChoice(Answer):
@@ -69,13 +81,20 @@ class Held(StrEnum):
 
 
 class HostLimits(Request):
-    """How a machine holds renderers to their limits; ``disk`` is all that they write."""
+    """How a machine holds renderers to their limits.
+
+    Attributes:
+        disk: all that they write.
+        end: who ends all that they have started when their claim ends. Of what is only watched a
+            hostile scene may outlive it, without limits. None: an older runner did not say.
+    """
 
     memory: Held
     processes: Held
     file_size: Held
     disk: Held
     cpu: Held
+    end: Held | None = None
 
 
 class JobLimits(Answer):
@@ -176,7 +195,7 @@ class RunnerJob(Answer):
     scene: str
     parameters: dict[str, JsonValue]
     plugins: list[str]
-    files: list[FileEntry]
+    files: list[KnownFile]
     output_folder: str
     source: Annotated[DiskSource | TicketSource, Field(discriminator="kind")]
     plugin_choices: dict[str, PlugInChoice] = {}

@@ -30,6 +30,8 @@ _IN_TEXT = re.compile(f"[\x00-\x08\x0b-\x1f{_BEYOND}]")
 
 def one_line(text: str) -> str:
     """Return ``text`` if it is a name or label that can be shown. Raises ValueError."""
+    if text.isascii() and text.isprintable():
+        return text  # Most are, and there may be a million of them.
     if found := _ANY.search(text):
         raise ValueError(f"it contains the control character {_code(found[0])}")
     return text

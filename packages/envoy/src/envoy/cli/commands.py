@@ -1,12 +1,12 @@
 """The command ``envoy``: up, status, stop."""
 
 import ipaddress
-import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from farm_protocol.errors import ErrorCode
+from farm_protocol.outputs import run_command, tell
 from farm_protocol.places import default_data_dir
 from farm_protocol.sockets import is_another_users
 from farm_protocol.text import escaped, json_text
@@ -32,6 +32,18 @@ Port = Annotated[int, typer.Option(help="Port of the Envoy to talk to.", envvar=
 Url = Annotated[str, typer.Option(help="Address of the Envoy, instead of --port.")]
 DataDir = Annotated[
     Path | None, typer.Option(help="Data folder of that Envoy, for the token of a strict one.")
+]
+
+Gather = Annotated[
+    str | None,
+    typer.Option(
+        metavar="on|asked|off",
+        help="Whether files that scenes name are sent though nobody has added them [on].",
+    ),
+]
+GatherFolder = Annotated[
+    list[Path] | None,
+    typer.Option(help="Where such files may lie outside of a project; may be repeated."),
 ]
 
 
@@ -63,12 +75,20 @@ def up(
     ] = None,
     strict: Annotated[
         bool | None,
-        typer.Option("--strict/--no-strict", help="Ask every request for a token [no]."),
+        typer.Option("--strict/--no-strict", help="Require a token with every request [no]."),
     ] = None,
+    rehash: Annotated[
+        bool | None,
+        typer.Option("--rehash", help="Read every file again, even those that look unchanged."),
+    ] = None,
+    gather: Gather = None,
+    gather_folder: GatherFolder = None,
 ) -> None:
     """Run Envoy in the foreground, until Ctrl-C."""
     # Slow to import, and of no use to the other commands.
     import asyncio
+
+    from farm_protocol.loops import new_loop
 
     from envoy.errors import StartError
     from envoy.main import serve
@@ -83,6 +103,9 @@ def up(
         "port": port,
         "farm_url": farm,
         "strict": strict,
+        "rehash": rehash,
+        "gather": gather,
+        "gather_folders": gather_folder or None,
     }
     try:
         settings = Settings.model_validate(
@@ -93,13 +116,13 @@ def up(
         _fail(f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}.")
 
     def announce(url: str) -> None:
-        typer.echo(f"Envoy is ready at {url} (data in {settings.data_dir}). Stop it with Ctrl-C.")
+        tell(f"Envoy is ready at {url} (data in {settings.data_dir}). Stop it with Ctrl-C.")
         if settings.strict:
-            typer.echo(f"It is strict: each request must show the token in {settings.token_path}.")
-        sys.stdout.flush()
+            tell(f"It is strict: each request must show the token in {settings.token_path}.")
 
     try:
-        asyncio.run(serve(settings, announce))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(serve(settings, announce))
     except PortInUseError as error:
         _fail(_who_uses(error.port, error.host))
     except StartError as error:
@@ -133,6 +156,26 @@ def status(
 
 
 @app.command()
+def cancel(
+    project: Annotated[str, typer.Argument(help="Name of the project.")],
+    port: Port = DEFAULT_PORT,
+    url: Url = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Stop the uploads of a project, and the submissions that they are for."""
+    from urllib.parse import quote
+
+    from envoy.views.own import StoppedUploads
+
+    ask = _Asking(url or f"http://localhost:{port}", data_dir)
+    path = f"/envoy/projects/{quote(project, safe='')}/stop-uploads"
+    count = ask("POST", path, StoppedUploads).stopped
+    if not count:
+        _fail(f"Nothing of '{escaped(project)}' is being uploaded.")
+    typer.echo(f"Stopped: {count} {'upload' if count == 1 else 'uploads'} of '{escaped(project)}'.")
+
+
+@app.command()
 def stop(port: Port = DEFAULT_PORT, url: Url = "", data_dir: DataDir = None) -> None:
     """Stop Envoy and its embedded farm; returns when they are gone."""
     from filelock import FileLock, Timeout
@@ -154,7 +197,7 @@ def stop(port: Port = DEFAULT_PORT, url: Url = "", data_dir: DataDir = None) -> 
 
 def main() -> None:
     """Run the command line."""
-    app()
+    run_command(app)
 
 
 class _Asking:

@@ -71,6 +71,8 @@ def _rows(submission: SubmissionView) -> list[tuple[str, ...]]:
     results = f"{downloads.files_done} of {downloads.files_total} files"
     if downloads.files_failed:
         results += f", {downloads.files_failed} failed"
+    if downloads.files_replaced:
+        results += f", {downloads.files_replaced} replaced"
     jobs: Sequence[Job | None] = submission.jobs or [None]
     rows: list[tuple[str, ...]] = []
     for number, job in enumerate(jobs):

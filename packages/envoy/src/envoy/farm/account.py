@@ -7,18 +7,21 @@ embedded one as ``embedded``, since it has proved to be ours whatever its addres
 """
 
 import json
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 from farm_protocol.account import LoginAnswer, LoginRequest
-from farm_protocol.private import replace_private
+from farm_protocol.private import read_regular, replace_private
 from pydantic import ValidationError
 
 from envoy.errors import InvalidRequestError, NotSignedInError
 from envoy.farm.client import EMBEDDED, FarmClient
 from envoy.farm.devices import Devices
+
+log = logging.getLogger(__name__)
 
 
 class Account:
@@ -62,8 +65,14 @@ class Account:
     def _stored(self) -> dict[str, LoginAnswer]:
         """Return what is remembered, by farm; what cannot be understood is left out."""
         try:
-            content = json.loads(self._path.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            content = json.loads(read_regular(self._path))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            log.warning(
+                "The file %s cannot be read (%s), so nobody is signed in. Sign in again.",
+                *(self._path, error),
+            )
             return {}
         if not isinstance(content, dict):
             return {}
@@ -96,8 +105,7 @@ class Account:
             field = {"email": "Username", "secret": "AccessKey"}.get(str(fault["loc"][0]), "label")
             raise InvalidRequestError.of(field, f"{fault['msg']}.") from error
         answer = await self._farm.login(request)
-        if answer.device:
-            self._devices.keep(email, secret, answer.device)
+        self._devices.keep(email, secret, answer.device)
         self._store(answer)
         self._farm.act_for(answer.email, answer.access_key)
         await self._changed()

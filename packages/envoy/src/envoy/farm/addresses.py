@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from typing import Any
+from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
@@ -101,17 +102,16 @@ def only_as_far(url: httpx.URL, reach: Reach, *, own: bool = False) -> Trace:
             if found < reach:
                 await stream.aclose()
                 # A name may lead elsewhere tomorrow: networks that want a sign-in first do that.
-                raise faulty((_came_closer if own else _closer)(url.host, found))
+                raise faulty((_message_about_move if own else _closer)(url.host, found))
 
     return look
 
 
 def reach_of_farm(url: str, response: httpx.Response) -> Reach:
     """Return who can reach a farm that has just answered."""
-    stream = response.extensions.get("network_stream")
-    if stream is None or _has_proxy(url):
+    if _has_proxy(url):
         return reach_of_host(httpx.URL(url).host)
-    return reach_of_peer(stream)
+    return reach_of_peer(response.extensions["network_stream"])
 
 
 def reach_of_peer(stream: AsyncNetworkStream) -> Reach:
@@ -175,7 +175,7 @@ def _closer(host: str, found: Reach) -> str:
     )
 
 
-def _came_closer(host: str, found: Reach) -> str:
+def _message_about_move(host: str, found: Reach) -> str:
     return (
         f"The farm was on another machine, and its name {host} now leads to an address"
         f" {_where(found)}. Nothing is sent there. If the farm has moved, restart Envoy."
@@ -184,3 +184,8 @@ def _came_closer(host: str, found: Reach) -> str:
 
 def _where(found: Reach) -> str:
     return "on this machine" if found is Reach.THIS_MACHINE else "in this machine's own network"
+
+
+def files_of(project: str) -> str:
+    """Return the path at which a farm lists a project's files."""
+    return f"/v1/projects/{quote(project, safe='')}/files"

@@ -6,21 +6,25 @@ of memory and time: it is read in pieces up to a limit, never unpacked, never fe
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Annotated, TypeVar
+from itertools import pairwise
+from typing import Annotated, Any, TypeVar
 
 import httpx
+from farm_protocol import heads
 from farm_protocol.changes import FarmId, GoneOutput, Output
 from farm_protocol.errors import ErrorBody, ErrorCode
+from farm_protocol.files import MAX_BATCH, FileEntry, KnownFile, Manifest, ProjectSummary
 from farm_protocol.jobs import Job, SubmissionCheck
-from farm_protocol.models import Answer, Int64
+from farm_protocol.models import Answer, FirstFault, Int64
 from farm_protocol.text import escaped
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from envoy.errors import FarmAnswerError, FarmUnreachableError
+from envoy.process.threads import in_thread
 
 T = TypeVar("T")
 
@@ -44,6 +48,15 @@ DENSE_BYTES, DENSE_NESTED_BYTES, DENSE_VALUES = 8, 64, 10_000
 """Of JSON, each value takes so many bytes on average, and each list or object so many more, but for
 the first ones. Fewer would be lists of next to nothing, which cost many times their size once they
 are read."""
+MOST_NESTED, MOST_NESTED_NEWS, MOST_VALUES = 300_000, 100_000, 1_500_000
+"""Lists and objects of one answer, and of a page of the change feed, and values of either. A page
+of the farm's has a tenth; only all files of a large project, from an older farm, have as many."""
+AT_ONCE_BYTES = 2**18
+"""An answer of more is read in a thread, since it takes longer than others should wait."""
+FILE_PAGE_BYTES = 2**25
+"""Of one page of a project's files: 5,000 with the longest paths that there are."""
+MOST_WHOLE_ROWS = 250_000
+"""Files of a project on an older farm, which sends all of them at once."""
 MOST_PAGE_ROWS = 10_000
 """Of a page of the change feed; the farm's have a tenth."""
 MANY_PARTS, SMALLEST_PARTS = 10_000, 32
@@ -105,6 +118,18 @@ class _Changes(Answer):
     more: bool = False
 
 
+class FilePage(Manifest):
+    """One page of a project's files."""
+
+    files: Annotated[list[KnownFile], FirstFault] = Field(max_length=MAX_BATCH)
+
+
+class FileList(Manifest):
+    """All files of a project, of an older farm, or one page of them."""
+
+    files: Annotated[list[KnownFile], FirstFault] = Field(max_length=MOST_WHOLE_ROWS)
+
+
 class Room:
     """How much may still be listed to answer one question, however many lists that takes."""
 
@@ -120,6 +145,18 @@ class Room:
                 f"The farm's list of {self.what} is larger than {LISTED_BYTES} bytes, which is more"
                 " than Envoy reads."
             )
+
+
+async def bound_head(request: httpx.Request) -> None:
+    """Make a request end when too much comes before its answer; a hook of httpx."""
+    others = request.extensions.get("trace")
+
+    async def look(event: str, told: Mapping[str, Any]) -> None:
+        if others is not None:
+            await others(event, told)
+        heads.look(event, told, httpx.RemoteProtocolError)
+
+    request.extensions["trace"] = look
 
 
 async def content_of(response: httpx.Response, most: int) -> bytes:
@@ -217,8 +254,8 @@ def check_status(response: httpx.Response, content: bytes) -> None:
         raise faulty(f"The farm answered {status}, which is not an HTTP status.")
     if status < 400:
         raise faulty(
-            f"The farm answered {status} instead of doing what it was asked. Envoy follows no"
-            " redirects: check the farm's address."
+            f"The farm answered {status} instead of doing what it was asked. Envoy follows"
+            " no redirects. Check the farm's address."
         )
     try:
         body = read(TypeAdapter(ErrorBody), content, response.url.path)
@@ -243,49 +280,90 @@ def faulty(message: str, *, may_pass: bool = True) -> FarmAnswerError:
     return FarmAnswerError(502, ErrorBody(code=ErrorCode.INTERNAL, message=message, retry=True))
 
 
-def read(adapter: TypeAdapter[T], content: bytes, where: str) -> T:
+def endless(what: str) -> FarmAnswerError:
+    """Return the error for a list that goes on for ever."""
+    return faulty(f"The farm's list of {what} never ends.")
+
+
+def getting_on(page: Manifest, after: str) -> Manifest:
+    """Return a page of files that come after ``after``, one after the other.
+
+    Raises FarmAnswerError when they do not.
+    """
+    paths = [after, *(file.path for file in page.files)]
+    ascend = all(one < two for one, two in pairwise(paths))
+    if not ascend or (page.more and not page.files):
+        raise endless("files")
+    return page
+
+
+def key_of(row: FileEntry | Output | ProjectSummary) -> str:
+    """Return what tells a farm which rows of a list come next."""
+    return row.name if isinstance(row, ProjectSummary) else row.path
+
+
+async def understood(adapter: TypeAdapter[T], content: bytes, where: str) -> T:
+    """Return an answer as `read` does; a large one is read while others have their turn."""
+    return await _beside_others(content, lambda: read(adapter, content, where))
+
+
+async def _beside_others(content: bytes, work: Callable[[], T]) -> T:
+    return work() if len(content) <= AT_ONCE_BYTES else await in_thread(work)
+
+
+def read(adapter: TypeAdapter[T], content: bytes, where: str, nested: int = MOST_NESTED) -> T:
     """Return an answer as what it must be. Raises FarmAnswerError.
 
     Parameters:
         where: path that was asked, for the message.
+        nested: lists and objects that it may have.
     """
-    if _is_dense(content):
-        raise faulty(f"The farm's answer to {where} is not understood (too many values).")
+    if _is_dense(content, nested):
+        raise faulty(f"The farm's answer to {where} cannot be understood (too many values).")
     try:
         return adapter.validate_json(content)
     except ValidationError as error:
-        message = f"The farm's answer to {where} is not understood ({error.error_count()} faults)."
+        message = (
+            f"The farm's answer to {where} cannot be understood ({error.error_count()} faults)."
+        )
         raise faulty(message) from error
 
 
-def _is_dense(content: bytes) -> bool:
-    """Return whether JSON holds so many values that they would cost much more than their bytes."""
+def _is_dense(content: bytes, most_nested: int) -> bool:
+    """Return whether JSON holds so many values that they would cost much more than their bytes.
+
+    Python does nothing else while JSON becomes objects, whichever thread that is in. So there is
+    also a number of values, however large an answer may be.
+    """
     size = len(content)
-    if not _has_many_values(content, size):
+    if not _has_many_values(content, size, most_nested):
         return False
     # Perhaps in texts, such as a log, where they mean nothing: look again without them. Texts are
     # values as well, and each becomes a piece here.
     plain = content.replace(b"\\\\", b"").replace(b'\\"', b"")
-    if plain.count(b'"') > 2 * (size // DENSE_NESTED_BYTES + DENSE_VALUES):
+    if plain.count(b'"') > 2 * min(size // DENSE_NESTED_BYTES + DENSE_VALUES, MOST_VALUES):
         return True
-    return _has_many_values(b"".join(plain.split(b'"')[::2]), size)
+    return _has_many_values(b"".join(plain.split(b'"')[::2]), size, most_nested)
 
 
-def _has_many_values(content: bytes, size: int) -> bool:
+def _has_many_values(content: bytes, size: int, most_nested: int) -> bool:
     nested = content.count(b"[") + content.count(b"{")
-    return (
-        content.count(b",") > size // DENSE_BYTES + DENSE_VALUES
-        or nested > size // DENSE_NESTED_BYTES + DENSE_VALUES
-    )
+    return content.count(b",") > min(
+        size // DENSE_BYTES + DENSE_VALUES, MOST_VALUES
+    ) or nested > min(size // DENSE_NESTED_BYTES + DENSE_VALUES, most_nested)
 
 
-def read_news(content: bytes, where: str) -> News:
+async def news(content: bytes, where: str) -> News:
     """Return a page of the change feed; a row that is wrong does not spoil the others.
 
     Raises:
         FarmAnswerError: the page as a whole is not understood.
     """
-    page = read(TypeAdapter(_Changes), content, where)
+    return await _beside_others(content, lambda: _read_news(content, where))
+
+
+def _read_news(content: bytes, where: str) -> News:
+    page = read(TypeAdapter(_Changes), content, where, MOST_NESTED_NEWS)
     refused: list[RefusedOutput] = []
     faults: list[str] = []
     outputs: list[Output] = []

@@ -20,11 +20,13 @@ from farm_protocol.changes import Output, OutputList
 from farm_protocol.files import (
     BlobRef,
     FileEntry,
+    FileRemoval,
     Manifest,
     ManifestUpdate,
     MissingAnswer,
     MissingRequest,
     ProjectList,
+    ProjectSummary,
     Ticket,
 )
 from farm_protocol.frames import FrameList
@@ -37,6 +39,7 @@ from envoy.errors import EnvoyError, FarmAnswerError, FarmUnreachableError, NotS
 from envoy.farm.addresses import (
     Reach,
     Trace,
+    files_of,
     only_as_far,
     origin,
     reach_of_farm,
@@ -46,25 +49,32 @@ from envoy.farm.addresses import (
 from envoy.farm.answers import (
     ANSWER_SECONDS,
     ERROR_BYTES,
+    FILE_PAGE_BYTES,
     HEADERS,
     MOST_ROWS,
     PAGE_BYTES,
     SMALL_BYTES,
     STILL_SECONDS,
     WHOLE_BYTES,
+    FileList,
+    FilePage,
     News,
     Room,
+    bound_head,
     bounded,
     bounded_check,
     check_status,
     content_of,
+    endless,
     faulty,
+    getting_on,
+    key_of,
     moving,
+    news,
     no_cookies,
     parts_of,
-    read,
-    read_news,
     refuse_packed,
+    understood,
     unreachable,
     within,
 )
@@ -72,8 +82,8 @@ from envoy.process.local_files import file_parts
 from envoy.process.slots import STUCK_SECONDS
 
 T = TypeVar("T")
-Page = TypeVar("Page", Manifest, OutputList)
-Row = TypeVar("Row", FileEntry, Output)
+Page = TypeVar("Page", Manifest, OutputList, ProjectList)
+Row = TypeVar("Row", FileEntry, Output, ProjectSummary)
 
 PART_BYTES = 1024 * 1024
 START_SECONDS = 20.0
@@ -101,6 +111,7 @@ class FarmClient:
         self._http = httpx.AsyncClient(
             headers=HEADERS,
             cookies=no_cookies(),
+            event_hooks={"request": [bound_head]},
             timeout=httpx.Timeout(60.0, connect=5.0, pool=None),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
             # A proxy of the environment must not see what stays on this machine; and loading
@@ -166,15 +177,15 @@ class FarmClient:
 
     async def products(self) -> list[ProductVersion]:
         """Return every product version, plug-ins included."""
-        path = "/v1/products"
-        content = await self._send("GET", path, signed=bool(self.account), most=PAGE_BYTES)
-        return read(_PRODUCTS, content, path)
+        path, signed = "/v1/products", bool(self.account)
+        content = await self._send("GET", path, signed=signed, most=PAGE_BYTES)
+        return await understood(_PRODUCTS, content, path)
 
     async def machines(self, query: Sequence[tuple[str, str]]) -> list[MachineType]:
         """Return the machine types that suit (app, operation, category, plugins)."""
         path, signed = "/v1/machines", bool(self.account)
         content = await self._send("GET", path, params=query, signed=signed, most=PAGE_BYTES)
-        return read(_MACHINES, content, path)
+        return await understood(_MACHINES, content, path)
 
     async def is_at_home(self, farm: Identity) -> bool:
         """Return whether the program at a farm's address is that farm.
@@ -183,49 +194,51 @@ class FarmClient:
         `farm_protocol.proof`.
         """
         nonce = new_secret()
-        asked = ProofRequest(nonce=nonce, proof=farm.callers_proof(nonce))
+        asked = ProofRequest(nonce=nonce, proof=farm.callers_proof(nonce)).model_dump_json()
+        headers = {"Content-Type": "application/json"}
         address = f"{farm.url.rstrip('/')}/v1/proof"
         try:
             async with (
                 within(HEALTH_SECONDS),
-                self._http.stream(
-                    "POST",
-                    address,
-                    content=asked.model_dump_json(),
-                    headers={"Content-Type": "application/json"},
-                ) as response,
+                self._http.stream("POST", address, content=asked, headers=headers) as response,
             ):
                 content = await content_of(response, SMALL_BYTES)
             check_status(response, content)
-            answer = read(TypeAdapter(ProofAnswer), content, address)
+            answer = await understood(TypeAdapter(ProofAnswer), content, address)
         except (EnvoyError, httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError):
             return False
         return same(answer.proof, farm.farms_proof(nonce))
 
     # Projects and files
 
-    async def projects(self) -> ProjectList:
-        """Return the account's projects."""
-        return await self._call("GET", "/v1/projects", ProjectList, most=PAGE_BYTES)
+    async def projects(self) -> list[ProjectSummary]:
+        """Return the account's projects. An older farm knows no pages, and sends all at once."""
+        room, path = Room("projects"), "/v1/projects"
+        return await self._pages(room, path, ProjectList, lambda page: page.projects, PAGE_BYTES)
 
     async def manifest(self, project: str) -> list[FileEntry]:
-        """Return all files of a project by path; none for an unknown one."""
-        path = f"/v1/projects/{quote(project, safe='')}/files"
-        # An older farm knows no pages, and sends all at once.
-        found = await self._pages(
-            Room("files"), path, Manifest, lambda page: page.files, WHOLE_BYTES
-        )
+        """Return all files of a project by path; an older farm sends all at once."""
+        room, path, most = Room("files"), files_of(project), WHOLE_BYTES
+        found = await self._pages(room, path, FileList, lambda page: page.files, most)
         return sorted(found, key=lambda each: each.path)
+
+    async def manifest_page(self, project: str, folder: str, after: str) -> Manifest:
+        """Return files in a folder of a project whose path comes after ``after``, by path."""
+        params = [("folder", folder), ("after", after)]
+        page = self._call("GET", files_of(project), FilePage, params=params, most=FILE_PAGE_BYTES)
+        return getting_on(await page, after)
+
+    async def remove_files(self, project: str, paths: list[str]) -> None:
+        """Take files out of a project. At most `files.MAX_BATCH`."""
+        await self._send("POST", f"{files_of(project)}/remove", json=FileRemoval(paths=paths))
 
     async def put_manifest(self, project: str, files: list[FileEntry]) -> None:
         """Add or replace files of a project. At most `files.MAX_BATCH`; blobs sent before."""
-        path = f"/v1/projects/{quote(project, safe='')}/files"
-        await self._send("PUT", path, json=ManifestUpdate(files=files))
+        await self._send("PUT", files_of(project), json=ManifestUpdate(files=files))
 
     async def missing(self, blobs: list[BlobRef]) -> list[Ticket]:
         """Return where to send those of ``blobs`` that the farm does not have yet."""
-        request = MissingRequest(blobs=blobs)
-        path = "/v1/blobs/missing"
+        request, path = MissingRequest(blobs=blobs), "/v1/blobs/missing"
         reach = self._reach
 
         def look(response: httpx.Response) -> None:
@@ -233,7 +246,7 @@ class FarmClient:
             reach = reach_of_farm(self.url, response)
 
         content = await self._send("POST", path, json=request, most=PAGE_BYTES, look=look)
-        answer = read(TypeAdapter(MissingAnswer), content, path)
+        answer = await understood(TypeAdapter(MissingAnswer), content, path)
         self._reach = reach
         return answer.tickets
 
@@ -354,7 +367,7 @@ class FarmClient:
         path = "/v1/changes"
         params = [("after", str(after)), ("wait", f"{wait:g}")]
         content = await self._send("GET", path, params=params, most=PAGE_BYTES, waits=wait)
-        return read_news(content, path)
+        return await news(content, path)
 
     # How
 
@@ -366,7 +379,7 @@ class FarmClient:
         rows_of: Callable[[Page], Sequence[Row]],
         most: int,
     ) -> list[Row]:
-        """Return all rows of a list that comes in pages by path.
+        """Return all rows of a list that comes in pages by path or name.
 
         Parameters:
             room: for all pages together.
@@ -374,19 +387,18 @@ class FarmClient:
             most: bytes of a page.
         """
         found: list[Row] = []
-        cursors = {""}
+        cursors, last = set[str](), ""
         async with within(LIST_SECONDS):
-            while True:
-                after = [("after", found[-1].path if found else "")]
-                content = await self._send("GET", path, params=after, most=most)
+            while last not in cursors and len(found) <= MOST_ROWS:
+                cursors.add(last)
+                content = await self._send("GET", path, params=[("after", last)], most=most)
                 room.take(len(content))
-                page = read(TypeAdapter(model), content, path)
+                page = await understood(TypeAdapter(model), content, path)
                 found += rows_of(page)
                 if not page.more:
                     return found
-                if not rows_of(page) or found[-1].path in cursors or len(found) > MOST_ROWS:
-                    raise faulty(f"The farm's list of {room.what} never ends.")
-                cursors.add(found[-1].path)
+                last = key_of(found[-1]) if rows_of(page) else ""
+        raise endless(room.what)
 
     async def _call(
         self,
@@ -400,7 +412,7 @@ class FarmClient:
         most: int = SMALL_BYTES,
     ) -> T:
         content = await self._send(method, path, json=json, params=params, signed=signed, most=most)
-        return read(TypeAdapter(model), content, path)
+        return await understood(TypeAdapter(model), content, path)
 
     async def _send(
         self,
@@ -441,8 +453,7 @@ class FarmClient:
                 ):
                     look(response)
                     if not self._is_embedded and not self._is_elsewhere:
-                        reach = reach_of_farm(self.url, response)
-                        self._is_elsewhere = reach > Reach.THIS_MACHINE
+                        self._is_elsewhere = reach_of_farm(self.url, response) > Reach.THIS_MACHINE
                     content = await content_of(
                         response, most if response.is_success else ERROR_BYTES
                     )

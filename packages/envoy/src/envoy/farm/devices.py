@@ -19,7 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from farm_protocol.account import canonical_email
-from farm_protocol.private import replace_private
+from farm_protocol.private import read_regular, replace_private
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,11 @@ class Devices:
         return ""
 
     def keep(self, email: str, password: str, token: str) -> None:
-        """Remember a token. What cannot be written is not remembered: it is only a convenience."""
+        """Remember a token, in place of an older one.
+
+        What is no token changes nothing: a farm gives none when the one it was shown is good. Nor
+        is it an error when the file cannot be written: it is only a convenience.
+        """
         try:
             plain = bytes.fromhex(token)
         except ValueError:
@@ -82,7 +86,7 @@ class Devices:
 
     def _read(self) -> list[_Kept]:
         try:
-            return _ALL.validate_json(self._path.read_bytes())
+            return _ALL.validate_json(read_regular(self._path))
         except (OSError, ValidationError):
             return []
 

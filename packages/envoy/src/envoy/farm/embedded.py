@@ -1,13 +1,12 @@
 """The embedded farm: a second process on this machine, started, adopted, watched and stopped.
 
-Envoy never imports it. They agree on this much: the farm prints ``{"event": "ready", "url",
-"pid"}`` as one line once it answers; it keeps ``farm.json`` (``{"url", "pid", "secret"}``) in its
-folder, readable by its user only; it proves that it knows that secret (`farm_protocol.proof`); and
-the end of its standard input means that Envoy is gone, after which it exits as soon as it is idle.
+Envoy never imports it. They agree on this much: the farm prints a `ReadyLine` once it answers; it
+keeps an `Announcement` in its folder, readable by its user only; it proves that it knows the secret
+of that (`farm_protocol.proof`); and the end of its standard input means that Envoy is gone, after
+which it exits as soon as it is idle.
 """
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -18,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from farm_protocol.announcement import Announcement, ReadyLine
 from farm_protocol.private import FOLDER_MODE, open_private
 from farm_protocol.proof import Identity
+from pydantic import ValidationError
 
 from envoy.errors import EnvoyError
 from envoy.farm.client import FarmClient
@@ -159,7 +160,7 @@ class EmbeddedFarm:
         except TimeoutError:
             await _stop_child(process)
             raise FarmStartError(
-                f"it did not get ready in {READY_SECONDS:.0f} s ({self._log_path})."
+                f"it was not ready within {READY_SECONDS:.0f} s ({self._log_path})."
             ) from None
         except FarmStartError as error:
             status = await process.wait()
@@ -175,16 +176,15 @@ class EmbeddedFarm:
 def _announced(folder: Path) -> Adopted | None:
     """Return the farm that a ``farm.json`` of this user's own tells of."""
     try:
-        with (folder / "farm.json").open("rb") as file:
-            status = os.fstat(file.fileno())
-            told = json.load(file)
-        identity = Identity(str(told["url"]), folder, str(told["secret"]))
-        found = Adopted(identity, int(told["pid"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        told = Announcement.read(folder)
+        owner = (folder / "farm.json").stat().st_uid
+    except OSError:
         return None
-    is_own = sys.platform == "win32" or status.st_uid == os.geteuid()
+    is_own = sys.platform == "win32" or owner == os.geteuid()
     # Signals to 0, 1 and negative numbers go to others than one farm.
-    return found if is_own and identity.secret and found.pid > 1 else None
+    if told is None or not is_own or not told.secret or told.pid <= 1:
+        return None
+    return Adopted(Identity(told.url, folder, told.secret), told.pid)
 
 
 async def _pump(output: asyncio.StreamReader, log: BinaryIO, ready: asyncio.Future[str]) -> None:
@@ -207,11 +207,9 @@ async def _pump(output: asyncio.StreamReader, log: BinaryIO, ready: asyncio.Futu
 
 def _ready_url(line: bytes) -> str:
     try:
-        told = json.loads(line)
-    except ValueError:
+        return ReadyLine.model_validate_json(line).url
+    except ValidationError:
         return ""
-    is_ready = isinstance(told, dict) and told.get("event") == "ready"
-    return str(told.get("url", "")) if is_ready else ""
 
 
 async def _stop_child(process: asyncio.subprocess.Process) -> None:

@@ -17,7 +17,7 @@ from envoy.journal.downloads import (
     NewDownload,
 )
 from envoy.journal.store import Journal
-from envoy.journal.submissions import Entry, EntryState, UploadFile, Watch
+from envoy.journal.submissions import Entry, EntryState, UploadFile, UploadFolder, Watch
 
 __all__ = [
     "Download",
@@ -29,5 +29,6 @@ __all__ = [
     "LostDownload",
     "NewDownload",
     "UploadFile",
+    "UploadFolder",
     "Watch",
 ]

@@ -4,7 +4,8 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from farm_protocol.private import FOLDER_MODE, open_private
@@ -102,6 +103,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             json_remove(body, '$.sentence'), '$.message', json_extract(body, '$.sentence'))
         WHERE CASE WHEN json_valid(body) THEN json_type(body, '$.sentence') END = 'text'""",
     ),
+    (
+        """
+        CREATE TABLE upload_folders (
+            entry_id TEXT NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+            remote TEXT NOT NULL,
+            local TEXT NOT NULL,
+            PRIMARY KEY (entry_id, remote)
+        ) STRICT, WITHOUT ROWID""",
+    ),
+    # No file was changed then: all are read again.
+    ("ALTER TABLE hashes ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0",),
+    (
+        "ALTER TABLE downloads ADD COLUMN place TEXT NOT NULL DEFAULT ''",
+        "UPDATE downloads SET place = folder || '/' || relative",
+        "CREATE INDEX downloads_by_place ON downloads (place)",
+    ),
 )
 """Each tuple takes the file from one version (``PRAGMA user_version``) to the next.
 
@@ -118,8 +135,8 @@ def may_pass(error: BaseException) -> bool:
 def cannot_write(error: BaseException) -> str:
     """Return the message for an error that may pass."""
     return (
-        f"Envoy cannot write its journal ({error}). Make room on the disk of its data folder:"
-        " Envoy then continues by itself."
+        f"Envoy cannot write its journal ({error}). Make room on the disk of its data"
+        " folder. Envoy then continues by itself."
     )
 
 
@@ -162,6 +179,8 @@ class Database:
         self._connection.execute("PRAGMA foreign_keys = ON")
         self._connection.execute("PRAGMA busy_timeout = 5000")
         self._migrate(version)
+        for table, columns in _tables().items():
+            self.read(f"SELECT {', '.join(columns)} FROM {table} LIMIT 0")  # noqa: S608 - our own
 
     def close(self) -> None:
         """Close the file; waits for a running transaction."""
@@ -183,10 +202,12 @@ class Database:
                 try:
                     yield self._connection
                     self._connection.execute("COMMIT")
-                except BaseException:
+                except BaseException as error:
                     # On a full disk SQLite has done so already, but not always.
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
+                    if type(error) is sqlite3.DatabaseError:
+                        raise self._unusable(error) from error
                     raise
             finally:
                 if durable:
@@ -212,6 +233,10 @@ class Database:
             self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             try:
                 return self._connection.execute(sql, parameters).fetchall()
+            except sqlite3.DatabaseError as error:
+                if type(error) is not sqlite3.DatabaseError:
+                    raise
+                raise self._unusable(error) from error
             finally:
                 self._connection.text_factory = str
 
@@ -221,3 +246,17 @@ class Database:
                 for statement in MIGRATIONS[number]:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {number + 1}")
+
+
+def _tables() -> dict[str, list[str]]:
+    """Return the columns of each table, as the migrations make them."""
+    found: dict[str, list[str]] = {}
+    with closing(sqlite3.connect(":memory:")) as empty:
+        for statement in chain.from_iterable(MIGRATIONS):
+            empty.execute(statement)
+        for table, column in empty.execute(
+            "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c"
+            " WHERE m.type = 'table'"
+        ):
+            found.setdefault(table, []).append(column)
+    return found

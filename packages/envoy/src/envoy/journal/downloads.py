@@ -10,6 +10,7 @@ from farm_protocol.jobs import Job
 
 from envoy.journal.damage import Damage
 from envoy.journal.database import Database
+from envoy.journal.places import place_of
 
 MOST_RESULTS = 1_000_000
 """Of one entry and its watches; what a farm tells of more is left out."""
@@ -20,7 +21,7 @@ PAUSE_SECONDS = 0.001
 
 
 class DownloadState(StrEnum):
-    """``replaced``: a later result for the same file made this one pointless."""
+    """``replaced``: the file is that of a submission that was made later, and stays so."""
 
     PENDING = "pending"
     DONE = "done"
@@ -38,6 +39,16 @@ class NewDownload:
     hash: str
     size: int
     refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A download, wherever it stands. ``relative``: checked path below ``folder``."""
+
+    hash: str
+    folder: str
+    relative: str
+    state: DownloadState
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,7 @@ class Download:
         written_mtime_ns: modification time of the file when Envoy last wrote it; 0: never.
         real_folder: where ``folder`` led when the watch was accepted, which is where to write; ""
             when that is not known.
+        place: the same for all downloads that write this file; see `envoy.journal.places`.
     """
 
     id: int
@@ -72,18 +84,29 @@ class Download:
     state: DownloadState
     written_mtime_ns: int
     real_folder: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadCounts:
-    """Files and bytes of one entry's downloads; ``message``: why one of them failed, or ""."""
+    """Files and bytes of one entry's downloads; ``message``: why one of them failed, or "".
+
+    Attributes:
+        files_done: in place, or replaced.
+    """
 
     files_total: int = 0
     files_done: int = 0
     files_failed: int = 0
+    files_replaced: int = 0
     bytes_done: int = 0
     bytes_total: int = 0
     message: str = ""
+
+    @property
+    def files_left(self) -> int:
+        """Those that are still to come."""
+        return self.files_total - self.files_done - self.files_failed
 
 
 class Downloads:
@@ -147,8 +170,8 @@ class Downloads:
                     if output.entry_id in full or not self._has_room(output.entry_id):
                         full.add(output.entry_id)
                         continue
-                    row_id = _record(connection, output)
-                    if not output.refusal:
+                    row_id, state = _record(connection, output)
+                    if state is DownloadState.PENDING:
                         pending[row_id] = output.folder
             time.sleep(PAUSE_SECONDS)
         with self._database.transaction() as connection:
@@ -183,45 +206,67 @@ class Downloads:
 
     def get(self, download_id: int) -> Download | None:
         """Return one download, or None."""
-        for row in self._database.read(
+        rows = self._database.read(
             "SELECT downloads.id, entry_id, account, folder, relative, hash, size,"
             " downloads.state, written_mtime_ns, coalesce((SELECT max(real_folder) FROM watches"
             " WHERE watches.entry_id = downloads.entry_id AND watches.folder = downloads.folder),"
-            " '') FROM downloads JOIN entries ON entries.id = entry_id WHERE downloads.id = ?",
+            " ''), place FROM downloads JOIN entries ON entries.id = entry_id"
+            " WHERE downloads.id = ?",
             (download_id,),
-        ):
-            text = [str(value) for value in row]
+        )
+        for (
+            number,
+            entry,
+            account,
+            folder,
+            relative,
+            digest,
+            size,
+            state,
+            mtime,
+            real,
+            place,
+        ) in rows:
             try:
-                state = DownloadState(text[7])
+                return Download(
+                    id=int(str(number)),
+                    entry_id=str(entry),
+                    account=str(account),
+                    folder=str(folder),
+                    relative=str(relative),
+                    hash=str(digest),
+                    size=int(str(size)),
+                    state=DownloadState(str(state)),
+                    written_mtime_ns=int(str(mtime)),
+                    real_folder=str(real),
+                    place=str(place),
+                )
             except ValueError as error:
-                self._damage.note("download", text[5], error)
-                return None
-            return Download(
-                id=int(text[0]),
-                entry_id=text[1],
-                account=text[2],
-                folder=text[3],
-                relative=text[4],
-                hash=text[5],
-                size=int(text[6]),
-                state=state,
-                written_mtime_ns=int(text[8]),
-                real_folder=text[9],
-            )
+                self._damage.note("download", relative, error)
         return None
 
-    def of_entry(self, entry_id: str) -> list[tuple[str, str, str, DownloadState]]:
-        """Return (hash, folder, relative, state) of an entry's downloads."""
+    def of_entry(self, entry_id: str) -> list[Result]:
+        """Return an entry's downloads, as far as it is known where each is."""
         rows = self._database.read(
             "SELECT hash, folder, relative, state FROM downloads WHERE entry_id = ?", (entry_id,)
         )
-        found: list[tuple[str, str, str, DownloadState]] = []
+        found: list[Result] = []
         for digest, folder, relative, state in rows:
             try:
-                found.append((str(digest), str(folder), str(relative), DownloadState(str(state))))
+                state = DownloadState(str(state))
+                found.append(Result(str(digest), str(folder), str(relative), state))
             except ValueError as error:
                 self._damage.note("download", relative, error)
         return found
+
+    def replaced(self, entry_id: str, most: int) -> list[str]:
+        """Return results of an entry whose files are those of later submissions, by path."""
+        rows = self._database.read(
+            "SELECT DISTINCT relative FROM downloads WHERE entry_id = ? AND state = ?"
+            " ORDER BY relative LIMIT ?",
+            (entry_id, DownloadState.REPLACED, most),
+        )
+        return [str(relative) for (relative,) in rows]
 
     def folders(self) -> list[str]:
         """Return the local folders that results were ever to be downloaded to."""
@@ -252,7 +297,7 @@ class Downloads:
         where = "" if entry_id is None else " WHERE entry_id = ?"
         rows = self._database.read(
             f"SELECT entry_id, count(*), sum({done}),"  # noqa: S608 - constants of this module
-            f" sum(state = '{DownloadState.FAILED}'),"
+            f" sum(state = '{DownloadState.FAILED}'), sum(state = '{DownloadState.REPLACED}'),"
             # total(), which is a float: sum() raises when it is too large for 64 bits.
             f" total(CASE WHEN {done} THEN size ELSE 0 END), total(size), max(message)"
             f" FROM downloads{where} GROUP BY entry_id",
@@ -260,9 +305,11 @@ class Downloads:
         )
         found: dict[str, DownloadCounts] = {}
         for row in rows:
-            total, ended, failed, bytes_done, bytes_total = (int(float(str(n))) for n in row[1:6])
+            total, ended, failed, replaced, bytes_done, bytes_total = (
+                int(float(str(number))) for number in row[1:7]
+            )
             found[str(row[0])] = DownloadCounts(
-                total, ended, failed, bytes_done, bytes_total, str(row[6])
+                total, ended, failed, replaced, bytes_done, bytes_total, str(row[7])
             )
         return found
 
@@ -319,31 +366,52 @@ def _room_for_jobs(connection: sqlite3.Connection, account: str, farm: str, entr
     return 0
 
 
-def _record(connection: sqlite3.Connection, output: NewDownload) -> int:
-    """Record one result, which replaces what other submissions wait for there; returns its id."""
-    connection.execute(
-        # The plus keeps SQLite from looking through all that is pending, by state.
-        "UPDATE downloads SET state = ? WHERE folder = ? AND relative = ?"
-        " AND entry_id <> ? AND +state = ?",
+def _record(connection: sqlite3.Connection, output: NewDownload) -> tuple[int, DownloadState]:
+    """Record one result; returns its id, and how it stands.
+
+    Of several submissions' results for one file that of the latest stays, whenever it arrives.
+    """
+    place = _place(connection, output)
+    # The plus keeps SQLite from looking through all that has a state.
+    newer = connection.execute(
+        "SELECT 1 FROM downloads JOIN entries ON entries.id = entry_id"
+        " WHERE place = ? AND entry_id <> ? AND +downloads.state IN (?, ?) AND position >"
+        " (SELECT position FROM entries WHERE id = ?) LIMIT 1",
         (
-            *(DownloadState.REPLACED, output.folder, output.relative),
-            *(output.entry_id, DownloadState.PENDING),
+            *(place, output.entry_id, DownloadState.PENDING, DownloadState.DONE),
+            output.entry_id,
         ),
-    )
+    ).fetchone()
     state = DownloadState.FAILED if output.refusal else DownloadState.PENDING
+    if newer and not output.refusal:
+        state = DownloadState.REPLACED
+    if not newer:
+        connection.execute(
+            "UPDATE downloads SET state = ? WHERE place = ? AND entry_id <> ? AND +state = ?",
+            (DownloadState.REPLACED, place, output.entry_id, DownloadState.PENDING),
+        )
     ((row_id,),) = connection.execute(
-        "INSERT INTO downloads (entry_id, folder, relative, hash, size, state,"
-        " message, written_mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
+        "INSERT INTO downloads (entry_id, folder, relative, place, hash, size, state,"
+        " message, written_mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"
         " ON CONFLICT (entry_id, folder, relative) DO UPDATE SET hash = excluded.hash,"
         " size = excluded.size, state = excluded.state, message = excluded.message,"
         " written_mtime_ns = CASE WHEN hash = excluded.hash"
         " THEN written_mtime_ns ELSE 0 END RETURNING id",
         (
-            *(output.entry_id, output.folder, output.relative),
+            *(output.entry_id, output.folder, output.relative, place),
             *(output.hash, output.size, state, output.refusal),
         ),
     ).fetchall()
-    return int(row_id)
+    return int(row_id), state
+
+
+def _place(connection: sqlite3.Connection, output: NewDownload) -> str:
+    """Return where a result goes: to where its folder led when the watch was accepted."""
+    ((real,),) = connection.execute(
+        "SELECT max(real_folder) FROM watches WHERE entry_id = ? AND folder = ?",
+        (output.entry_id, output.folder),
+    ).fetchall()
+    return place_of(real or output.folder, output.relative)
 
 
 def no_longer(relative: str) -> str:

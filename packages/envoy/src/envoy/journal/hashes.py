@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from envoy.journal.database import Database
 
 _MOST_PARAMETERS = 500
+_COLUMNS = "path, size, mtime_ns, ctime_ns, inode, hash"
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -17,6 +18,7 @@ class HashRecord:
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: str
     hash: str
 
@@ -33,13 +35,12 @@ class Hashes:
         for start in range(0, len(paths), _MOST_PARAMETERS):
             part = tuple(paths[start : start + _MOST_PARAMETERS])
             marks = ", ".join("?" * len(part))
-            for path, size, mtime_ns, inode, digest in self._database.read(
-                f"SELECT path, size, mtime_ns, inode, hash FROM hashes WHERE path IN ({marks})",  # noqa: S608 - marks only
+            for path, *numbers, inode, digest in self._database.read(
+                f"SELECT {_COLUMNS} FROM hashes WHERE path IN ({marks})",  # noqa: S608 - marks only
                 part,
             ):
-                record = HashRecord(
-                    str(path), int(str(size)), int(str(mtime_ns)), str(inode), str(digest)
-                )
+                size, mtime_ns, ctime_ns = (int(str(each)) for each in numbers)
+                record = HashRecord(str(path), size, mtime_ns, ctime_ns, str(inode), str(digest))
                 # What is no hash was damaged: the file is read again.
                 if _HASH.fullmatch(record.hash):
                     found[record.path] = record
@@ -49,6 +50,11 @@ class Hashes:
         """Remember; replaces what was known of the same paths."""
         with self._database.transaction() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?)",
-                ((r.path, r.size, r.mtime_ns, r.inode, r.hash) for r in records),
+                f"INSERT OR REPLACE INTO hashes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
+                (astuple(record) for record in records),
             )
+
+    def forget(self) -> None:
+        """Forget all, so that every file is read again."""
+        with self._database.transaction() as connection:
+            connection.execute("DELETE FROM hashes")

@@ -18,18 +18,27 @@ from envoy.journal.database import Database
 
 
 class EntryState(StrEnum):
-    """uploading -> submitting -> submitted; a bare upload ends in ``uploaded``; any may fail."""
+    """uploading -> submitting -> submitted; a bare upload ends in ``uploaded``; any may fail.
+
+    Its user may stop it while it is uploading.
+    """
 
     UPLOADING = "uploading"
     SUBMITTING = "submitting"
     SUBMITTED = "submitted"
     UPLOADED = "uploaded"
     FAILED = "failed"
+    STOPPED = "stopped"
 
     @property
     def is_open(self) -> bool:
         """Whether Envoy still has work to do on it."""
         return self in (EntryState.UPLOADING, EntryState.SUBMITTING)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether all its files are on the farm."""
+        return self not in (EntryState.UPLOADING, EntryState.FAILED, EntryState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,19 @@ class UploadFile:
     local: str
     size: int
     root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFolder:
+    """A folder that is sent as a whole: what it no longer holds leaves the project.
+
+    Attributes:
+        remote: canonical path.
+        local: absolute path.
+    """
+
+    remote: str
+    local: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +177,19 @@ def new_entry(
 
 
 class Submissions:
-    """The tables ``entries``, ``upload_files``, ``watches`` and ``jobs``."""
+    """The tables ``entries``, ``upload_files``, ``upload_folders``, ``watches`` and ``jobs``."""
 
     def __init__(self, database: Database, damage: Damage) -> None:
         self._database = database
         self._damage = damage
 
-    def add(self, entry: Entry, files: Sequence[UploadFile], watches: Sequence[Watch] = ()) -> None:
+    def add(
+        self,
+        entry: Entry,
+        files: Sequence[UploadFile],
+        watches: Sequence[Watch] = (),
+        folders: Sequence[UploadFolder] = (),
+    ) -> None:
         """Remember an accepted request; on the disk when this returns."""
         with self._database.transaction(durable=True) as connection:
             connection.execute(
@@ -189,6 +217,10 @@ class Submissions:
                 ((entry.id, file.remote, file.local, file.size, file.root) for file in files),
             )
             connection.executemany(
+                "INSERT INTO upload_folders (entry_id, remote, local) VALUES (?, ?, ?)",
+                ((entry.id, each.remote, each.local) for each in folders),
+            )
+            connection.executemany(
                 "INSERT OR IGNORE INTO watches (entry_id, pattern, folder, real_folder)"
                 " VALUES (?, ?, ?, ?)",
                 ((entry.id, each.pattern, each.folder, each.real_folder) for each in watches),
@@ -214,23 +246,34 @@ class Submissions:
         """Return the newest entries, newest first."""
         return self._select("ORDER BY position DESC LIMIT ?", (most,))
 
-    def set_state(self, entry_id: str, state: EntryState, message: str = "") -> None:
-        """Record how an entry stands."""
+    def set_state(self, entry_id: str, state: EntryState, message: str = "") -> bool:
+        """Record how an entry stands; returns False when it was stopped, which stays so."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "UPDATE entries SET state = ?, message = ? WHERE id = ?",
-                (state, valid_text(message), entry_id),
+            changed = connection.execute(
+                "UPDATE entries SET state = ?, message = ? WHERE id = ? AND state <> ?",
+                (state, valid_text(message), entry_id, EntryState.STOPPED),
             )
+            return changed.rowcount > 0
+
+    def stop(self, entry_id: str, message: str) -> bool:
+        """Record that an entry was stopped; returns False unless it was uploading."""
+        with self._database.transaction(durable=True) as connection:
+            changed = connection.execute(
+                "UPDATE entries SET state = ?, message = ? WHERE id = ? AND state = ?",
+                (EntryState.STOPPED, valid_text(message), entry_id, EntryState.UPLOADING),
+            )
+            return changed.rowcount > 0
 
     def finish(self, entry: Entry, state: EntryState, jobs: Sequence[Job] = ()) -> None:
-        """Record success, and forget the file lists of the project's earlier, finished entries.
+        """Record success, and forget the lists of files of the project's earlier, finished entries.
 
         The change feed may have told of a job before the farm's answer arrived: what it said is
         newer, so the answer only sets the order. Not flushed: to submit again is harmless.
         """
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE entries SET state = ?, message = '' WHERE id = ?", (state, entry.id)
+                "UPDATE entries SET state = ?, message = '' WHERE id = ? AND state <> ?",
+                (state, entry.id, EntryState.STOPPED),
             )
             connection.executemany(
                 "INSERT INTO jobs VALUES (?, ?, ?, ?)"
@@ -251,6 +294,14 @@ class Submissions:
                 ),
             )
 
+    def folders(self, entry_id: str) -> list[UploadFolder]:
+        """Return the folders that an entry sends as a whole, by remote path."""
+        rows = self._database.read(
+            "SELECT remote, local FROM upload_folders WHERE entry_id = ? ORDER BY remote",
+            (entry_id,),
+        )
+        return [UploadFolder(str(remote), str(local)) for remote, local in rows]
+
     def files(self, entry_id: str) -> list[UploadFile]:
         """Return the files of an entry, by remote path."""
         rows = self._database.read(
@@ -261,15 +312,14 @@ class Submissions:
             UploadFile(str(r), str(path), int(str(size)), str(root)) for r, path, size, root in rows
         ]
 
-    def awaited_paths(self, project: str, farm: str, paths: Iterable[str]) -> set[str]:
-        """Return those of ``paths`` that unfinished entries of the project will still send."""
-        wanted = set(paths)
+    def awaited_paths(self, project: str, account: str, farm: str) -> set[str]:
+        """Return the remote paths that unfinished entries of a project will still send."""
         rows = self._database.read(
             "SELECT remote FROM upload_files JOIN entries ON entries.id = entry_id"
-            " WHERE project = ? AND farm IN ('', ?) AND state IN (?, ?)",
-            (project, farm, EntryState.UPLOADING, EntryState.SUBMITTING),
+            " WHERE project = ? AND account = ? AND farm IN ('', ?) AND state IN (?, ?)",
+            (project, account, farm, EntryState.UPLOADING, EntryState.SUBMITTING),
         )
-        return {str(remote) for (remote,) in rows} & wanted
+        return {str(remote) for (remote,) in rows}
 
     def watches(self, entry_id: str) -> list[Watch]:
         """Return the watches of an entry."""

@@ -52,7 +52,7 @@ class Ending:
         self._begun.wait()
         if not self._clean.wait(MOST_SECONDS):
             log.error(
-                "Envoy did not shut down within %.0f s: it ends now, as after a crash.",
+                "Envoy did not shut down within %.0f s. It ends now, as after a crash.",
                 MOST_SECONDS,
             )
             _exit(1)

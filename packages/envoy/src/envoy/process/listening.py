@@ -83,7 +83,8 @@ def _bound(host: str, port: int) -> socket.socket | None:
     family = socket.AF_INET6 if host == V6 else socket.AF_INET
     listener: socket.socket | None = None
     try:
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # Named, since asyncio sends small parts at once only where it knows that this is TCP.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         # On Windows SO_REUSEADDR would mean that two programs may share a port.

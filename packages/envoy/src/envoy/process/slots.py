@@ -30,13 +30,13 @@ class Turn:
         self._moved_at = time.monotonic()
 
     def moved(self, what: str = "") -> None:
-        """Tell that it gets on. From any thread."""
+        """Note that it makes progress. May be called from any thread."""
         self._moved_at = time.monotonic()
         self.what = what or self.what
 
     @property
     def still_seconds(self) -> float:
-        """How long ago it last got on."""
+        """Seconds since it last made progress."""
         return time.monotonic() - self._moved_at
 
 
@@ -56,7 +56,7 @@ class Slots:
         """Wait for a slot, and hold it as long as the work in it gets on."""
         await self._free.acquire()
         turn = Turn()
-        watch = asyncio.create_task(_until_it_stands(turn, self._longest))
+        watch = asyncio.create_task(_wait_until_stalled(turn, self._longest))
         watch.add_done_callback(lambda _: self._free.release())
         try:
             yield turn
@@ -64,7 +64,7 @@ class Slots:
             watch.cancel()
 
 
-async def _until_it_stands(turn: Turn, longest: float) -> None:
+async def _wait_until_stalled(turn: Turn, longest: float) -> None:
     until = time.monotonic() + longest
     while (left := _left(turn, until)) > 0:  # noqa: ASYNC110 - told by threads
         await asyncio.sleep(left)

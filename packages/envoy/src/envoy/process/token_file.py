@@ -91,6 +91,6 @@ def _fault(status: os.stat_result) -> str:
 
 def _unusable(path: Path, why: str) -> TokenFileError:
     return TokenFileError(
-        f"The token file {path} cannot be used: {why}. Remove it, and start Envoy again: that makes"
-        " a new one."
+        f"The token file {path} cannot be used: {why}. Remove it, and start Envoy again,"
+        " which makes a new one."
     )

@@ -242,7 +242,7 @@ def _budget(value: JsonValue) -> Budget | None:
     except (OverflowError, TypeError, ValueError):
         actions = ", ".join(BudgetAction)
         raise ValueError(
-            f"A budget needs a value, which is a number of credits, and an action: {actions}."
+            f"A budget needs a value (a number of credits) and an action ({actions})."
         ) from None
 
 

@@ -1,6 +1,7 @@
 """Accepting work: an upload or a submission, checked, and on disk before anybody is told."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,14 +10,16 @@ from farm_protocol.paths import UnsafePathError, check_segment
 from envoy.errors import InvalidRequestError
 from envoy.farm.account import Account
 from envoy.farm.client import FarmClient
-from envoy.journal import Entry, Journal, UploadFile, Watch
+from envoy.gather.gatherer import Gatherer
+from envoy.journal import Entry, Journal, Watch
 from envoy.journal.submissions import new_entry
 from envoy.process.threads import in_thread
+from envoy.submissions.coming import told
 from envoy.submissions.compose import compose
+from envoy.submissions.lacking import require
 from envoy.submissions.wire import FileGroup, SubmitBody, UploadBody
 from envoy.upload.own_results import without_own_results
-from envoy.upload.scan import Group, scan
-from envoy.upload.skipped import Skipped
+from envoy.upload.scan import Group, Scanned, scan
 from envoy.upload.worker import Uploader
 
 
@@ -24,8 +27,14 @@ class Projects:
     """Accepts uploads and submissions."""
 
     def __init__(
-        self, journal: Journal, farm: FarmClient, account: Account, uploader: Uploader
+        self,
+        journal: Journal,
+        farm: FarmClient,
+        account: Account,
+        uploader: Uploader,
+        gatherer: Gatherer,
     ) -> None:
+        self._gatherer = gatherer
         self._journal = journal
         self._farm = farm
         self._account = account
@@ -46,14 +55,14 @@ class Projects:
             check_segment(project)
         except UnsafePathError as error:
             raise InvalidRequestError.of("upload[0].remoteRoot", str(error)) from error
-        files, skipped = await self._scan(body.upload, project, "upload")
-        skipped.extend(body.skipped_files)
+        found = await self._scan(body.upload, project, "upload")
+        found.skipped.extend(body.skipped_files)
         entry = new_entry(
-            *(uuid4().hex, account, project, files),
+            *(uuid4().hex, account, project, found.files),
             farm=self._farm.identity,
-            warnings=skipped.messages,
+            warnings=found.skipped.messages,
         )
-        await self._accept(entry, files)
+        await self._accept(entry, found)
         return project
 
     async def submit(self, body: SubmitBody) -> Entry:
@@ -71,51 +80,60 @@ class Projects:
         plan = await in_thread(compose, body)
         spec = plan.spec
         root = body.project_request.params.local_root
-        files, skipped = await self._scan(plan.groups, spec.project, "project_files", root)
-        skipped.extend(body.skipped_files)
-        scenes = {job.path for job in spec.jobs}
-        coming = {file.remote for file in files} & scenes
+        found = await self._scan(plan.groups, spec.project, "project_files", root)
+        found.skipped.extend(body.skipped_files)
+        gathered = await in_thread(
+            self._gatherer.gather,
+            *([job.path for job in spec.jobs], found.files, spec.project, root),
+            body.gather_files,
+        )
+        found = replace(found, files=[*found.files, *gathered.files])
         awaited = self._journal.submissions.awaited_paths
-        coming |= await in_thread(awaited, spec.project, self._farm.identity, scenes)
-        check = await self._farm.check(spec.model_copy(update={"pending_files": sorted(coming)}))
+        coming = await in_thread(awaited, spec.project, account, self._farm.identity)
+        coming.update(file.remote for file in found.files)
+        await require(spec.jobs, gathered.needed, coming, self._farm.manifest_page)
+        pending = await in_thread(told, coming, spec.jobs)
+        check = await self._farm.check(spec.model_copy(update={"pending_files": pending}))
         entry = new_entry(
             spec.id,
             account,
             spec.project,
-            files,
+            found.files,
             farm=self._farm.identity,
             name=spec.name,
             output_folder=spec.output_folder,
             spec=spec.model_dump_json(),
-            warnings=dict.fromkeys([*skipped.messages, *check.warnings]),
+            warnings=dict.fromkeys(
+                [*found.skipped.messages, *gathered.messages, *check.warnings],
+            ),
         )
-        await self._accept(entry, files, plan.watches)
+        await self._accept(entry, found, plan.watches)
         return entry
 
     async def _scan(
         self, groups: Sequence[FileGroup], project: str, field: str, local_root: str = ""
-    ) -> tuple[list[UploadFile], Skipped]:
+    ) -> Scanned:
         return await in_thread(self._scan_now, groups, project, field, local_root)
 
     def _scan_now(
         self, groups: Sequence[FileGroup], project: str, field: str, local_root: str
-    ) -> tuple[list[UploadFile], Skipped]:
-        files, skipped = scan([_group(group) for group in groups], project, field, local_root)
+    ) -> Scanned:
+        found = scan([_group(group) for group in groups], project, field, local_root)
         roots = {Path(group.local_root) for group in groups}
         named = {
             str(Path(group.local_root, name))
             for group in groups
             for name in (group.named if group.named is not None else group.files or ())
         }
-        return without_own_results(files, roots, named, self._journal), skipped
+        files = without_own_results(found.files, roots, named, self._journal)
+        return replace(found, files=files)
 
-    async def _accept(
-        self, entry: Entry, files: list[UploadFile], watches: Sequence[Watch] = ()
-    ) -> None:
-        await in_thread(self._journal.submissions.add, entry, files, watches)
+    async def _accept(self, entry: Entry, found: Scanned, watches: Sequence[Watch] = ()) -> None:
+        add = self._journal.submissions.add
+        await in_thread(add, entry, found.files, watches, found.folders)
         self._uploader.add(entry)
 
 
 def _group(group: FileGroup) -> Group:
     named = None if group.named is None else frozenset(group.named)
-    return Group(group.local_root, group.remote_root, group.files, named)
+    return Group(group.local_root, group.remote_root, group.files, named, group.folders)

@@ -18,7 +18,10 @@ def watches_of(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Wa
     local_root = params.local_root or next((g.local_root for g in body.project_files), "")
     found: list[Watch] = []
     if len(body.watch_files) > MOST_WATCHES:
-        message = f"A submission has at most {MOST_WATCHES} watches, not {len(body.watch_files)}."
+        message = (
+            f"A submission may have at most {MOST_WATCHES} watches. This one has"
+            f" {len(body.watch_files)}."
+        )
         errors.setdefault("watch_files", []).append(message)
         return ()
     size = 0
@@ -36,8 +39,8 @@ def watches_of(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Wa
         found.append(Watch(pattern, folder, real))
         if size > MOST_INSTRUCTIONS:
             message = (
-                "Together, the patterns of the watches are too large. Use fewer or simpler ones, or"
-                " split the jobs over several submissions."
+                "The patterns of the watches are too large in all. Use fewer or simpler"
+                " ones, or split the jobs over several submissions."
             )
             errors.setdefault("watch_files", []).append(message)
             break  # The others would only take time.
@@ -46,7 +49,7 @@ def watches_of(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Wa
     if not local_root:
         return ()
     if not Path(local_root).is_absolute():
-        message = f"'{local_root}' is not an absolute path of this machine."
+        message = f"'{local_root}' is not an absolute path on this machine."
         errors.setdefault("local_root", []).append(message)
         return ()
     name = params.output_folder_name or output_folder.rpartition("/")[2]
@@ -69,7 +72,7 @@ def _real_folder(folder: str, local_root: str) -> str:
         ValueError: it is none, or lies in the project's folder and leads out. ``str()`` says so.
     """
     if not Path(folder).is_absolute():
-        raise ValueError(f"'{folder}' is not an absolute path of this machine.")
+        raise ValueError(f"'{folder}' is not an absolute path on this machine.")
     if "\0" in folder or "\0" in local_root:
         raise ValueError("It contains a NUL character.")
     passed: set[str] = set()
@@ -84,6 +87,6 @@ def _real_folder(folder: str, local_root: str) -> str:
     if not any(Path(each).is_relative_to(root) for each in passed):
         return real
     raise ValueError(
-        f"'{folder}' leads out of the project's folder, to {real}. If results are to go there, name"
-        " that folder itself."
+        f"'{folder}' leads out of the project's folder, to {real}. If the results should go"
+        " there, name that folder itself."
     )

@@ -17,17 +17,17 @@ from pydantic import (
 )
 
 
-def _nothing_is_empty(value: Any) -> Any:
+def _none_to_empty(value: Any) -> Any:
     return "" if value is None else value
 
 
-def _one_is_a_list(value: Any) -> Any:
+def _one_to_list(value: Any) -> Any:
     if not value:
         return []
     return [value] if isinstance(value, dict) else value
 
 
-def _nothing_is_a_dict(value: Any) -> Any:
+def _none_to_dict(value: Any) -> Any:
     return value or {}
 
 
@@ -41,9 +41,9 @@ def _is_unicode(value: str) -> str:
 
 Unicode = Annotated[str, AfterValidator(_is_unicode)]
 """A text without halves of characters, which JSON can hold and nothing else takes."""
-Text = Annotated[Unicode, BeforeValidator(_nothing_is_empty)]
+Text = Annotated[Unicode, BeforeValidator(_none_to_empty)]
 """A text that may be null or absent: then ""."""
-Params = Annotated[dict[str, JsonValue], BeforeValidator(_nothing_is_a_dict)]
+Params = Annotated[dict[str, JsonValue], BeforeValidator(_none_to_dict)]
 
 
 class _Body(BaseModel):
@@ -57,15 +57,17 @@ class FileGroup(_Body):
         files: relative to ``local_root``; None: everything in it.
         named: those of ``files`` that the script named one by one; the others were found in
             folders that it added. None: not told (older clients), all count as named.
+        folders: relative to ``local_root``; the client has listed all that is in them.
     """
 
     local_root: Text = Field(default="", alias="localRoot")
     remote_root: Text = Field(default="", alias="remoteRoot")
     files: list[str] | None = Field(default=None, fail_fast=True)
     named: list[str] | None = Field(default=None, fail_fast=True)
+    folders: Annotated[list[str], FailFast(), BeforeValidator(lambda value: value or [])] = []
 
 
-Groups = Annotated[list[FileGroup], FailFast(), BeforeValidator(_one_is_a_list)]
+Groups = Annotated[list[FileGroup], FailFast(), BeforeValidator(_one_to_list)]
 """One group, several, or none."""
 Messages = Annotated[
     list[Annotated[Unicode, Field(max_length=10_000)]], BeforeValidator(lambda value: value or [])
@@ -125,7 +127,7 @@ class ProjectRequest(_Body):
     """The project and its jobs."""
 
     name: Text = ""
-    params: Annotated[ProjectParams, BeforeValidator(_nothing_is_a_dict)] = ProjectParams()
+    params: Annotated[ProjectParams, BeforeValidator(_none_to_dict)] = ProjectParams()
     jobs: Annotated[list[JobBody], FailFast()] = []
 
 
@@ -135,10 +137,13 @@ class SubmitBody(_Body):
     Attributes:
         watch_files: pattern -> local folder.
         skipped_files: messages about what the client found in folders and left out.
+        gather_files: whether files that scenes name are sent though nobody has added them; None:
+            as Envoy's setting says.
     """
 
     project_request: ProjectRequest
     project_files: Groups = []
-    watch_files: Annotated[dict[Unicode, Unicode], BeforeValidator(_nothing_is_a_dict)] = {}
+    watch_files: Annotated[dict[Unicode, Unicode], BeforeValidator(_none_to_dict)] = {}
     skip_upload: bool | None = None
+    gather_files: bool | None = None
     skipped_files: Messages = []

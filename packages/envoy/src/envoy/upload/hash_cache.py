@@ -13,7 +13,7 @@ from envoy.journal.hashes import HashRecord
 from envoy.process.local_files import open_local, unreadable
 
 SETTLED_SECONDS = 2.0
-"""A file written this recently may change again without changing its time stamp (FAT counts in
+"""A file written this recently may change again without changing its time stamps (FAT counts in
 steps of two seconds), so its hash is not remembered."""
 
 
@@ -36,7 +36,7 @@ class Hashed:
 
 
 class HashCache:
-    """BLAKE3 of files, remembered in the journal by path, size, mtime and inode."""
+    """BLAKE3 of files, remembered in the journal by path, size, times and inode."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -91,8 +91,10 @@ def _hash_one(
             after = os.fstat(file.fileno())
     except OSError as error:
         raise unreadable(path, error) from error
-    record = HashRecord(str(path), size, after.st_mtime_ns, str(after.st_ino), digest)
-    settled = time.time() - after.st_mtime > SETTLED_SECONDS
+    record = HashRecord(
+        str(path), size, after.st_mtime_ns, after.st_ctime_ns, str(after.st_ino), digest
+    )
+    settled = time.time() - max(after.st_mtime, after.st_ctime) > SETTLED_SECONDS
     return record, settled and _same(record, before) and _same(record, after)
 
 
@@ -100,5 +102,8 @@ def _same(record: HashRecord, status: os.stat_result) -> bool:
     return (
         record.size == status.st_size
         and record.mtime_ns == status.st_mtime_ns
+        # Programs set the time of a file's content as they like, but not the time of its change.
+        # (On Windows this is when it was made.)
+        and record.ctime_ns == status.st_ctime_ns
         and record.inode == str(status.st_ino)
     )

@@ -3,11 +3,22 @@
 import time
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from envoy.journal import UploadFile
 
 WINDOW_SECONDS = 3.0
 STEP_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class FileProgress:
+    """How far a file has come, in bytes. ``speed``: bytes per second."""
+
+    done: int
+    total: int
+    speed: float
+    complete: bool
 
 
 class Meter:
@@ -84,17 +95,18 @@ class Progress:
         self._meter.add(count)
 
     def complete(self, remote: str) -> None:
-        """The farm has this file."""
+        """Note that the farm has this file."""
         self._partial.pop(remote, None)
         self._meters.pop(remote, None)
         if remote not in self._complete:
             self._complete.add(remote)
             self._bytes_complete += self._sizes[remote]
 
-    def of(self, remote: str) -> tuple[int, int, float, bool]:
-        """Return (bytes done, bytes total, bytes per second, complete) of one file."""
+    def of(self, remote: str) -> FileProgress:
+        """Return how far one file has come."""
         size = self._sizes.get(remote, 0)
         if remote in self._complete:
-            return size, size, 0.0, True
+            return FileProgress(size, size, 0.0, complete=True)
         meter = self._meters.get(remote)
-        return self._partial.get(remote, 0), size, meter.rate if meter else 0.0, False
+        speed = meter.rate if meter else 0.0
+        return FileProgress(self._partial.get(remote, 0), size, speed, complete=False)

@@ -23,7 +23,7 @@ from farm_protocol.paths import UnsafePathError, canonical
 from farm_protocol.real_paths import real_path
 
 from envoy.errors import InvalidRequestError
-from envoy.journal import UploadFile
+from envoy.journal import UploadFile, UploadFolder
 from envoy.upload.skipped import Skipped
 
 MOST_ERRORS = 20
@@ -51,12 +51,28 @@ class Group:
         files: paths relative to ``local_root``, a folder standing for all files in it; None:
             everything in ``local_root``.
         named: those of ``files`` that somebody asked for one by one; None: all of them.
+        folders: relative to ``local_root``; somebody has found ``files`` in them, and all of them.
     """
 
     local_root: str
     remote_root: str
     files: Sequence[str] | None
     named: frozenset[str] | None = None
+    folders: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What a request means.
+
+    Attributes:
+        folders: those that are sent as a whole.
+        skipped: what was found in them and is not sent.
+    """
+
+    files: list[UploadFile]
+    folders: list[UploadFolder]
+    skipped: Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +87,8 @@ class _NotTakenError(Exception):
     """A file or folder is not one that is taken. ``str()`` says why."""
 
 
-def scan(
-    groups: Sequence[Group], project: str, where: str, local_root: str = ""
-) -> tuple[list[UploadFile], Skipped]:
-    """Return the files of all groups, each remote path once (the last group wins).
+def scan(groups: Sequence[Group], project: str, where: str, local_root: str = "") -> Scanned:
+    """Return the files and folders of all groups, each remote path once (the last group wins).
 
     Parameters:
         project: first segment that every remote path must have.
@@ -96,7 +110,8 @@ def scan(
                 raise InvalidRequestError(errors)
     if errors:
         raise InvalidRequestError(errors)
-    return list(found.values()), look.skipped
+    wholes = [UploadFolder(remote, local) for remote, local in look.wholes.items()]
+    return Scanned(list(found.values()), wholes, look.skipped)
 
 
 def _scan_group(
@@ -115,21 +130,26 @@ def _scan_group(
     if remote_root.split("/", 1)[0] != project:
         refuse("remoteRoot", f"'{group.remote_root}' is not inside the project '{project}'.")
         return
-    if group.files is not None and not group.files:
+    if group.files is not None and not group.files and not group.folders:
         return
     root = Path(group.local_root)
     if not root.is_absolute() or "\0" in group.local_root:
-        refuse("localRoot", f"'{group.local_root}' is not an absolute path of this machine.")
+        refuse("localRoot", f"'{group.local_root}' is not an absolute path on this machine.")
         return
     if not os.path.isdir(root):
         refuse("localRoot", f"The folder {root} does not exist.")
         return
     if special := _special(real_path(root)):
-        refuse("localRoot", f"{root} cannot be a project: {special} holds no ordinary files.")
+        refuse("localRoot", f"{root} cannot be a project: {special} does not hold ordinary files.")
         return
+    for name in group.folders:
+        try:
+            look.take_whole(remote_root, root, _relative(root, name))
+        except UnsafePathError as error:
+            refuse("folders", f"'{name}': {error}")
     for name in [""] if group.files is None else group.files:
         try:
-            for file in look.at(root, name):
+            for file in look.at(remote_root, root, name):
                 remote = canonical(f"{remote_root}/{file.relative}")
                 yield UploadFile(remote, file.local, file.size, file.root)
         except _NotTakenError as error:
@@ -153,15 +173,17 @@ class _Look:
 
     Attributes:
         folders: the real paths of the project's local folders.
+        wholes: folders that are sent as a whole: local paths by remote ones.
     """
 
     folders: list[str]
     skipped: Skipped = field(default_factory=Skipped)
+    wholes: dict[str, str] = field(default_factory=dict)
     _linked: int = 0
     _real: dict[str, str] = field(default_factory=dict)
 
-    def at(self, root: Path, name: str) -> Iterator[_Found]:
-        """Yield a file that is named, or all files of a folder that is.
+    def at(self, remote_root: str, root: Path, name: str) -> Iterator[_Found]:
+        """Yield a file that is named, or all files of a folder that is, which is noted.
 
         Raises:
             _NotTakenError: it is not one that is taken.
@@ -177,9 +199,15 @@ class _Look:
             yield _Found(relative, path, status.st_size, home)
         elif stat.S_ISDIR(status.st_mode):
             start = f"{relative}/" if relative else ""
+            self.take_whole(remote_root, root, relative)
             yield from self._folder(path, start, [real])
         else:
             raise _NotTakenError(f"{path} is {_kind(status)}, neither a file nor a folder.")
+
+    def take_whole(self, remote_root: str, root: Path, relative: str) -> None:
+        """Note that a folder is sent as a whole."""
+        remote = canonical(f"{remote_root}/{relative}".rstrip("/"))
+        self.wholes[remote] = os.path.join(root, relative.replace("/", os.sep))
 
     def _folder(self, path: str, start: str, parents: list[str]) -> Iterator[_Found]:
         """Yield all files of a folder.
@@ -207,7 +235,9 @@ class _Look:
         for name, real in below:
             inner = os.path.join(path, name)
             if len(parents) >= MOST_DEPTH:
-                self.skipped.add(f"{inner} was skipped: it is {MOST_DEPTH} folders deep.")
+                self.skipped.add(
+                    f"{inner} was skipped: it is nested too deep ({MOST_DEPTH} folders)."
+                )
                 continue
             yield from self._folder(inner, f"{start}{name}/", [*parents, real])
 
@@ -257,7 +287,7 @@ class _Look:
             _NotTakenError: it lies in none.
         """
         if special := _special(real):
-            raise _NotTakenError(f"{path} is not uploaded: {special} holds no ordinary files.")
+            raise _NotTakenError(f"{path} is not uploaded: {special} does not hold ordinary files.")
         for folder in self.folders:
             if real == folder or real.startswith(
                 folder if folder[-1] == os.sep else folder + os.sep

@@ -28,7 +28,7 @@ class Skipped:
             self._told.append(message)
 
     def extend(self, messages: Iterable[str]) -> None:
-        """Note several."""
+        """Note the messages of several files that were left out."""
         for message in messages:
             self.add(message)
 

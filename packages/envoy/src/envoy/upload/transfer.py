@@ -5,22 +5,27 @@ remembered between attempts: the farm says what it has, so an interrupted upload
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from farm_protocol.backoff import BackOff
 from farm_protocol.errors import ErrorCode
 from farm_protocol.files import BlobRef, FileEntry, Ticket
 
 from envoy.errors import FarmAnswerError, FileChangedError
 from envoy.farm.client import FarmClient
 from envoy.farm.patience import Patience
-from envoy.journal import UploadFile
+from envoy.journal import UploadFile, UploadFolder
 from envoy.process.local_files import stuck
 from envoy.process.slots import STANDS_SECONDS, STUCK_SECONDS, Slots, Turn
 from envoy.process.threads import in_thread
+from envoy.upload.gone import gone, outermost
 from envoy.upload.hash_cache import HashCache, Hashed, hash_again
 from envoy.upload.progress import Progress
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -31,6 +36,10 @@ HASH_THREADS = 2
 LONG_SECONDS = 5.0
 """After so long, the others need not wait for the hash of a file."""
 PARALLEL = 4
+MOST_LISTED = 4_000_000
+"""Files that a farm may say to have in folders that are sent; nothing is taken out beyond them."""
+AGAIN = BackOff(0.2, 6.4)
+"""Before a file that has changed while it was being sent is looked at again."""
 MOST_CHANGES = 5
 """After so many changes while it was being sent, a file is not going to hold still."""
 
@@ -48,6 +57,31 @@ class Transfer:
         # A large file is a batch of its own, so that an entry has two of them in work at most.
         self._hashing = Slots(HASH_THREADS, LONG_SECONDS)
         self._sending = Slots(PARALLEL)
+
+    async def remove_gone(
+        self,
+        project: str,
+        files: Sequence[UploadFile],
+        folders: Sequence[UploadFolder],
+        patience: Patience,
+    ) -> None:
+        """Take out of the project what folders that are sent as a whole no longer hold."""
+        sent = {file.remote for file in files}
+        seen = 0
+        for folder in outermost(folders):
+            more, after = True, ""
+            while more:
+                page = partial(self._farm.manifest_page, project, folder, after)
+                there = await patience(page)
+                seen += len(there.files)
+                if seen > MOST_LISTED:
+                    log.warning("the farm's list of files in %s never ends", folder)
+                    return
+                unsent = [file.path for file in there.files if file.path not in sent]
+                paths = await in_thread(gone, folders, unsent)
+                if paths:
+                    await patience(partial(self._farm.remove_files, project, paths))
+                more, after = there.more, there.files[-1].path if there.files else ""
 
     async def send(
         self, project: str, files: Sequence[UploadFile], patience: Patience, progress: Progress
@@ -157,7 +191,7 @@ class Transfer:
                 f"The file {hashed.local} keeps changing while it is being sent. Submit again when"
                 " the program that writes it has finished."
             )
-        await asyncio.sleep(0.1 * 2**count)
+        await asyncio.sleep(AGAIN.after(count))
         async with self._hashing.turn() as turn:
             again = await _moving(in_thread(hash_again, hashed, turn.moved), turn)
         progress.resize(again.remote, again.size)

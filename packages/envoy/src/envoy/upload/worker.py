@@ -39,6 +39,8 @@ class Uploader:
         self._lanes: dict[tuple[str, str], deque[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress: dict[str, Progress] = {}
+        # What is being worked on, by entry.
+        self._at_work: dict[str, asyncio.Task[None]] = {}
 
     async def resume(self) -> None:
         """Go on with everything that was interrupted, but for what is another farm's."""
@@ -72,6 +74,15 @@ class Uploader:
         """Return how far an entry has come; None when it is not being worked on."""
         return self._progress.get(entry_id)
 
+    async def cancel(self, entry: Entry) -> bool:
+        """End an entry that is uploading; returns False when it is not, or no more."""
+        message = "The upload was stopped before the submission was complete."
+        if not await in_thread(self._journal.submissions.stop, entry.id, message):
+            return False
+        if task := self._at_work.get(entry.id):
+            task.cancel()
+        return True
+
     async def stop(self) -> None:
         """Leave everything as it is, for the next start."""
         for task in list(self._tasks):
@@ -87,7 +98,7 @@ class Uploader:
                 try:
                     entry = await in_thread(self._journal.submissions.get, lane[0])
                     if entry and entry.state.is_open:
-                        await self._finish(entry)
+                        await self._finish_unless_cancelled(entry)
                 except (sqlite3.Error, StartError) as error:
                     # The journal still says what is to do. Those behind it would fare no better.
                     failures += 1
@@ -103,6 +114,17 @@ class Uploader:
         finally:
             self._waiting.clear(who)
             del self._lanes[key]
+
+    async def _finish_unless_cancelled(self, entry: Entry) -> None:
+        task = self._at_work[entry.id] = asyncio.create_task(self._finish(entry))
+        try:
+            # Does not raise what the task raises, its cancellation among it.
+            await asyncio.wait({task})
+        finally:
+            del self._at_work[entry.id]
+            task.cancel()  # Where this is cancelled itself.
+        if not task.cancelled():
+            task.result()
 
     async def _finish(self, entry: Entry) -> None:
         set_state = self._journal.submissions.set_state
@@ -125,12 +147,16 @@ class Uploader:
         patience = Patience(self._farm, self._waiting, f"upload {entry.id}", entry.account)
         if entry.state is EntryState.UPLOADING:
             files = await in_thread(submissions.files, entry.id)
+            folders = await in_thread(submissions.folders, entry.id)
             self._progress[entry.id] = progress = Progress(files)
+            # First: what was a file may be a folder now.
+            await self._transfer.remove_gone(entry.project, files, folders, patience)
             await self._transfer.send(entry.project, files, patience, progress)
             if not entry.spec:
                 await in_thread(submissions.finish, entry, EntryState.UPLOADED)
                 return
-            await in_thread(submissions.set_state, entry.id, EntryState.SUBMITTING)
+            if not await in_thread(submissions.set_state, entry.id, EntryState.SUBMITTING):
+                return
         try:
             spec = SubmissionSpec.model_validate_json(entry.spec)
         except ValidationError:
@@ -144,4 +170,7 @@ class Uploader:
 
 def _waits_for(farm: str) -> str:
     name = "of this machine" if farm == EMBEDDED else f"at {farm}"
-    return f"This is for the farm {name} and waits until Envoy works with that farm again."
+    return (
+        f"This submission is for the farm {name}. It continues when Envoy works with that"
+        " farm again."
+    )

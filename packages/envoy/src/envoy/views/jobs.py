@@ -15,6 +15,7 @@ from envoy.farm.answers import Room
 from envoy.farm.client import FarmClient
 from envoy.journal import DownloadState, Entry, EntryState, Journal
 from envoy.process.threads import in_thread
+from envoy.upload.worker import Uploader
 from envoy.views.own import JobView, ResultState, ResultView
 from envoy.watch.match import unusable
 
@@ -36,9 +37,10 @@ class Jobs:
     A job is named by the farm's id or by the id that the client gave it (``Job.id``).
     """
 
-    def __init__(self, journal: Journal, farm: FarmClient) -> None:
+    def __init__(self, journal: Journal, farm: FarmClient, uploader: Uploader) -> None:
         self._journal = journal
         self._farm = farm
+        self._uploader = uploader
 
     async def of_project(self, project: str) -> list[JobView]:
         """Return the jobs of a project, newest submission first; none for an unknown project."""
@@ -47,11 +49,27 @@ class Jobs:
     async def act(self, job_id: str, action: str) -> JobView:
         """Stop, suspend, resume or retry a job; returns how it stands then.
 
+        To stop a job whose files are still being uploaded stops its submission.
+
         Raises:
-            NotOnFarmError: its files are still being uploaded.
+            NotOnFarmError: it is still being submitted, or uploaded and not to be stopped.
             FarmAnswerError: there is no such job, or the action makes no sense now.
         """
+        entry = await in_thread(self._uploading, job_id) if action == "stop" else None
+        if entry and await self._uploader.cancel(entry):
+            return await in_thread(self._one_of, entry.id, job_id)
         return shown(await self._farm.act(await in_thread(self._farm_id, job_id), action))
+
+    def _one_of(self, entry_id: str, job_id: str) -> JobView:
+        entry = self._journal.submissions.get(entry_id)
+        assert entry is not None
+        return next(job for job in jobs_of(self._journal, entry) if job.id == job_id)
+
+    async def stop_uploads(self, project: str) -> int:
+        """Stop all uploads of a project that still run; returns how many these were."""
+        entries = await in_thread(self._journal.submissions.of_project, project)
+        uploading = [entry for entry in entries if entry.state is EntryState.UPLOADING]
+        return sum([await self._uploader.cancel(entry) for entry in uploading])
 
     async def log(self, job_id: str, after: int) -> JobLog:
         """Return the next piece of a job's log. Raises as `act`."""
@@ -76,8 +94,11 @@ class Jobs:
 
     def _known_of(self, entry: Entry) -> tuple[dict[tuple[str, str], _Where], list[Job]]:
         downloads: dict[tuple[str, str], _Where] = {
-            (blob, _remote(entry, relative)): (_RESULT_STATES[state], Path(folder, relative))
-            for blob, folder, relative, state in self._journal.downloads.of_entry(entry.id)
+            (each.hash, _remote(entry, each.relative)): (
+                _RESULT_STATES[each.state],
+                Path(each.folder, each.relative),
+            )
+            for each in self._journal.downloads.of_entry(entry.id)
         }
         return downloads, self._journal.submissions.jobs(entry.id)
 
@@ -94,18 +115,22 @@ class Jobs:
         known = self._journal.submissions.farm_id(job_id)
         if known:
             return known
-        for entry in self._journal.submissions.unfinished():
-            if any(job.id == job_id for job in _spec_jobs(entry)):
-                raise NotOnFarmError(
-                    f"The job is not on the farm yet: '{entry.project}' is still"
-                    f" {entry.state.value}. Try again when that is done."
-                )
+        if entry := self._uploading(job_id):
+            raise NotOnFarmError(
+                f"The job is not on the farm yet: '{entry.project}' is still"
+                f" {entry.state.value}. Try again when that is done."
+            )
         try:
             # Perhaps a job that another Envoy of the same user has submitted.
             return _FARM_ID.validate_python(job_id)
         except ValidationError:
             body = ErrorBody(code=ErrorCode.NOT_FOUND, message=f"There is no job '{job_id}'.")
             raise FarmAnswerError(STATUS[ErrorCode.NOT_FOUND], body) from None
+
+    def _uploading(self, job_id: str) -> Entry | None:
+        """Return the unfinished entry that a job is of, the newest one; None when there is none."""
+        unfinished = reversed(self._journal.submissions.unfinished())
+        return next((e for e in unfinished if any(job.id == job_id for job in _spec_jobs(e))), None)
 
 
 def jobs_of(journal: Journal, entry: Entry) -> list[JobView]:
@@ -135,11 +160,28 @@ def jobs_of(journal: Journal, entry: Entry) -> list[JobView]:
     ]
 
 
+_MOST_NAMED = 3
+
+
 def warnings_of(journal: Journal, entry: Entry, jobs: Iterable[JobView]) -> list[str]:
     """Return what is known to look wrong about a submission and its jobs, each message once."""
     watches = unusable(entry.output_folder, journal.submissions.watches(entry.id))
-    found = [*entry.warnings, *watches, *(warning for job in jobs for warning in job.warnings)]
+    of_jobs = (warning for job in jobs for warning in job.warnings)
+    found = [*entry.warnings, *watches, *_replaced(journal, entry), *of_jobs]
     return list(dict.fromkeys(found))
+
+
+def _replaced(journal: Journal, entry: Entry) -> list[str]:
+    """Return a message if others took the place of results that only the farm has therefore."""
+    names = journal.downloads.replaced(entry.id, _MOST_NAMED + 1)
+    if not names:
+        return []
+    named = ", ".join(names[:_MOST_NAMED]) + (" ..." if len(names) > _MOST_NAMED else "")
+    return [
+        "Not downloaded, because a submission that was made later writes the same files:"
+        f" {named}. The farm still has them. Give each submission a results folder of its own to"
+        " have both."
+    ]
 
 
 def shown(job: Job) -> JobView:

@@ -44,6 +44,8 @@ class DownloadsView(Answer):
     """How the results of a submission come home.
 
     Attributes:
+        files_done: in place, or replaced.
+        files_replaced: of which a submission that was made later has the same files in its place.
         folders: local ones that they go to.
         message: why they pause, or why one of them failed; "" when there is nothing to say.
     """
@@ -51,6 +53,7 @@ class DownloadsView(Answer):
     files_total: int
     files_done: int
     files_failed: int
+    files_replaced: int = 0
     bytes_done: int
     bytes_total: int
     folders: list[str]
@@ -173,6 +176,12 @@ class ProgressState(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     STOPPED = "stopped"
+
+
+class StoppedUploads(Answer):
+    """``POST /envoy/projects/{name}/stop-uploads``. ``stopped``: how many there were."""
+
+    stopped: int
 
 
 class ProjectProgress(Answer):

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from farm_protocol.files import FileEntry
 from farm_protocol.paths import UnsafePathError, check_segment
 
 from envoy.farm.client import FarmClient
@@ -22,7 +23,7 @@ class ProjectLists:
         watches = await in_thread(self._journal.submissions.watches_by_project)
         sizes = {
             project.name: (project.num_files, project.total_size)
-            for project in (await self._farm.projects()).projects
+            for project in await self._farm.projects()
         }
         sizes = await in_thread(self._on_their_way, self._farm.account) | sizes
         return [
@@ -51,17 +52,22 @@ class ProjectLists:
             check_segment(project)
         except UnsafePathError:
             return []
-        return [
-            FileRow(
-                name=f"/{file.path}",
-                key=file.path,
-                file_name=file.path.rpartition("/")[2],
-                size=file.size,
-                checksum=file.hash,
-                last_modified=_time_text(file.mtime_ns),
-            )
-            for file in await self._farm.manifest(project)
-        ]
+        found = await self._farm.manifest(project)
+        return await in_thread(_rows, found)
+
+
+def _rows(files: list[FileEntry]) -> list[FileRow]:
+    return [
+        FileRow(
+            name=f"/{file.path}",
+            key=file.path,
+            file_name=file.path.rpartition("/")[2],
+            size=file.size,
+            checksum=file.hash,
+            last_modified=_time_text(file.mtime_ns),
+        )
+        for file in files
+    ]
 
 
 def _time_text(mtime_ns: int) -> str:

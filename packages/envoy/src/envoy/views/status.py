@@ -5,6 +5,7 @@ from farm_protocol.jobs import JobState
 from envoy.journal import DownloadCounts, Entry, EntryState, Journal
 from envoy.process.threads import in_thread
 from envoy.process.waiting import WaitingRoom
+from envoy.upload.progress import FileProgress
 from envoy.upload.worker import Uploader
 from envoy.views.jobs import jobs_of, warnings_of
 from envoy.views.own import (
@@ -61,8 +62,8 @@ class Status:
             return ProjectStatus(state="Unknown", message=message)
         latest = entries[0]
         state, message = _PUBLISHED.get(latest.state, ("Failed", latest.message))
-        if latest.state.is_open and self._waiting.message:
-            message += f" {self._waiting.message}"
+        if waits_for := self._waits_for(latest, self._counts(latest)):
+            message += f" {waits_for}"
         jobs = jobs_of(self._journal, latest) if latest.spec else []
         details = self._details_of(entries)
         running = [self._uploader.progress(entry.id) for entry in entries if entry.state.is_open]
@@ -75,6 +76,19 @@ class Status:
             speed=round(sum(progress.speed for progress in running if progress)),
             warnings=warnings_of(self._journal, latest, jobs),
         )
+
+    def _waits_for(self, entry: Entry, counts: DownloadCounts) -> str:
+        """Return what keeps an entry's files from being sent, or its results from coming; or ""."""
+        if entry.state.is_open:
+            return self._waiting.message
+        pausing = self._downloader.pausing()
+        if not pausing or not counts.files_left:
+            return ""
+        folders = (watch.folder for watch in self._journal.submissions.watches(entry.id))
+        return next((pausing[folder] for folder in folders if folder in pausing), "")
+
+    def _counts(self, entry: Entry) -> DownloadCounts:
+        return self._journal.downloads.counts(entry.id).get(entry.id, DownloadCounts())
 
     def _details_of(self, entries: list[Entry]) -> dict[str, FileStatus]:
         """Return the files of a project's entries, the newest entry first, by remote path."""
@@ -92,19 +106,19 @@ class Status:
         found: dict[str, FileStatus] = {}
         for file in self._journal.submissions.files(entry.id):
             if progress:
-                done, total, speed, complete = progress.of(file.remote)
+                far = progress.of(file.remote)
             else:
-                complete = entry.state not in (EntryState.UPLOADING, EntryState.FAILED)
-                done, total, speed = file.size if complete else 0, file.size, 0.0
-            unfinished = "Failed" if entry.state is EntryState.FAILED else "Uploading"
+                sent = entry.state.is_sent
+                far = FileProgress(file.size if sent else 0, file.size, 0.0, complete=sent)
+            unfinished = "Uploading" if entry.state.is_open else "Failed"
             name = f"/{file.remote}"
             found[name] = FileStatus(
                 name=name,
-                state="Completed" if complete else unfinished,
-                bytes_done=done,
-                bytes_total=total,
+                state="Completed" if far.complete else unfinished,
+                bytes_done=far.done,
+                bytes_total=far.total,
                 # As published: a number on the way, a text at the end.
-                speed="0.00" if complete else round(speed),
+                speed="0.00" if far.complete else round(far.speed),
             )
         return found
 
@@ -117,17 +131,17 @@ class Status:
         return await in_thread(self._progress, name)
 
     def _progress(self, name: str) -> ProjectProgress:
-        # Asked first: what the feed tells meanwhile only makes the answer more careful.
-        is_behind = self._follower.is_behind
         entries = self._journal.submissions.of_project(name)
         entry = next((entry for entry in entries if entry.spec), entries[0] if entries else None)
         if entry is None:
             return ProjectProgress(project=name, state=ProgressState.UNKNOWN)
+        # In this order: of a job that has ended by now, either news are still missing, or its
+        # results are counted.
         jobs = jobs_of(self._journal, entry) if entry.spec else []
-        counts = self._journal.downloads.counts(entry.id).get(entry.id, DownloadCounts())
+        is_behind = self._follower.is_behind
+        counts = self._counts(entry)
         state, message = _overall(entry, jobs, counts, is_behind)
-        if entry.state.is_open and self._waiting.message:
-            message = self._waiting.message
+        message = self._waits_for(entry, counts) or message
         bytes_done, bytes_total = self._bytes(entry)
         return ProjectProgress(
             project=name,
@@ -148,8 +162,7 @@ class Status:
         progress = self._uploader.progress(entry.id)
         if progress:
             return progress.bytes_done, progress.bytes_total
-        is_sent = entry.state not in (EntryState.UPLOADING, EntryState.FAILED)
-        return entry.bytes_total if is_sent else 0, entry.bytes_total
+        return entry.bytes_total if entry.state.is_sent else 0, entry.bytes_total
 
     async def activity(self) -> Activity:
         """Return all recent submissions with their jobs and downloads, newest first."""
@@ -158,30 +171,25 @@ class Status:
     def _activity(self) -> Activity:
         counts = self._journal.downloads.counts()
         flying = self._downloader.bytes_in_flight()
-        pausing = self._downloader.pausing()
         entries = {entry.id: entry for entry in self._journal.submissions.recent(MOST_ENTRIES)}
         entries |= {entry.id: entry for entry in self._journal.submissions.unfinished()}
         shown = [
-            self._submission(
-                entry, counts.get(entry.id, DownloadCounts()), flying.get(entry.id, 0), pausing
-            )
+            self._submission(entry, counts.get(entry.id, DownloadCounts()), flying.get(entry.id, 0))
             for entry in entries.values()
             if entry.state is not EntryState.UPLOADED
         ]
-        pauses = next(iter(pausing.values()), "")
+        pauses = next(iter(self._downloader.pausing().values()), "")
         return Activity(
             submissions=shown,
             waiting_for=self._waiting.message or pauses,
             problems=self._journal.damage.messages,
         )
 
-    def _submission(
-        self, entry: Entry, counts: DownloadCounts, flying: int, pausing: dict[str, str]
-    ) -> SubmissionView:
+    def _submission(self, entry: Entry, counts: DownloadCounts, flying: int) -> SubmissionView:
         bytes_done, bytes_total = self._bytes(entry)
         jobs = self._journal.submissions.jobs(entry.id)
         folders = list(dict.fromkeys(w.folder for w in self._journal.submissions.watches(entry.id)))
-        pause = next((pausing[folder] for folder in folders if folder in pausing), "")
+        pause = "" if entry.state.is_open else self._waits_for(entry, counts)
         return SubmissionView(
             submission_id=entry.id,
             project=entry.project,
@@ -196,6 +204,7 @@ class Status:
                 files_total=counts.files_total,
                 files_done=counts.files_done,
                 files_failed=counts.files_failed,
+                files_replaced=counts.files_replaced,
                 bytes_done=counts.bytes_done + flying,
                 bytes_total=counts.bytes_total,
                 folders=folders,
@@ -221,8 +230,7 @@ def _overall(
     states = {JobState(job.state) for job in jobs}
     if not all(state.is_final for state in states):
         return ProgressState.SUBMITTED, " ".join(told)
-    missing = counts.files_total - counts.files_done - counts.files_failed
-    if missing or is_behind:
+    if counts.files_left or is_behind:
         return ProgressState.SUBMITTED, "The last results are being downloaded."
     if counts.files_failed:
         told.append(f"{counts.files_failed} results cannot be downloaded: {counts.message}")

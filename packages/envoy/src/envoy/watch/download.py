@@ -65,15 +65,15 @@ class Downloader:
         self._numbers = itertools.count()
         self._surplus = 0
         # One lock for each file being written; gone when nobody holds or awaits it.
-        self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def start(self) -> None:
-        """Begin with what the journal says is pending."""
+        """Begin to download what the journal has as pending."""
         await self.reload()
         for _ in range(PARALLEL):
-            self._hire()
+            self._add_worker()
 
-    def _hire(self) -> None:
+    def _add_worker(self) -> None:
         task = asyncio.create_task(self._work(next(self._numbers)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -122,7 +122,7 @@ class Downloader:
         while not self._surplus:
             folder, download_id = await self._take()
             try:
-                await self._attend(number, folder, download_id)
+                await self._handle(number, folder, download_id)
             except Exception as error:
                 passes = may_pass(error)
                 if not passes:
@@ -146,7 +146,7 @@ class Downloader:
             done, _ = await asyncio.wait({work}, timeout=STANDS_SECONDS)
             if not done:
                 self._lanes.stands(folder, f"The disk of {folder} does not answer.")
-                self._hire()
+                self._add_worker()
                 try:
                     await asyncio.wait({work})
                 finally:
@@ -166,13 +166,12 @@ class Downloader:
                     async with asyncio.timeout_at(resume_at):
                         await self._wake.wait()
 
-    async def _attend(self, number: int, folder: str, download_id: int) -> None:
+    async def _handle(self, number: int, folder: str, download_id: int) -> None:
         download = await in_thread(self._journal.downloads.get, download_id)
         if download is None:
             self._lanes.released(folder)
             return
-        place = (download.folder, download.relative)
-        async with self._busy.setdefault(place, asyncio.Lock()):
+        async with self._busy.setdefault(download.place, asyncio.Lock()):
             # Read again: a newer result may have come while another one was being written.
             download = await in_thread(self._journal.downloads.get, download_id)
             if (
@@ -278,7 +277,7 @@ def _refused(download: Download, error: Exception) -> str:
 
 def _cannot_write(folder: str, error: OSError) -> str:
     if error.errno in _FULL:
-        return f"The disk of {folder} is full. Make room: the downloads continue by themselves."
+        return f"The disk of {folder} is full. Make room, and the downloads continue by themselves."
     if isinstance(error, FolderExchangedError):
         return (
             f"Nothing is written to {folder}: {error.filename} is now a symbolic link, which it"
@@ -289,5 +288,6 @@ def _cannot_write(folder: str, error: OSError) -> str:
     reason = error.strerror or str(error)
     name = f" {error.filename}" if error.filename else ""
     return (
-        f"Cannot write to {folder} ({reason}{name}). The downloads continue once that is possible."
+        f"Cannot write to {folder} ({reason}{name}). The downloads continue when that is"
+        " possible again."
     )

@@ -92,8 +92,10 @@ class Follower:
             await in_thread(self._journal.downloads.apply, account, farm, news.farm_id, 0)
             await self._waiting.pause(QUICK_SECONDS)
             return
-        self.is_behind = news.more
+        # From before the journal holds a part of the news until it holds all.
+        self.is_behind = self.is_behind or news.more
         await self._apply(account, news)
+        self.is_behind = news.more
         for fault in news.faults[:MOST_FAULTS]:
             log.warning("%s", fault)
         said = bool(

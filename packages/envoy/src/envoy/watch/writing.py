@@ -67,7 +67,9 @@ def in_place_mtime(download: Download) -> int | None:
     with place:
         status = place.status()
         if status is not None and stat.S_ISDIR(status.st_mode):
-            raise UnsafePathError(f"There is a folder in the place of {place.path}.")
+            raise UnsafePathError(
+                f"{place.path} cannot be written: there is a folder of that name."
+            )
         # A link or a device is not what is wanted, wherever it leads: it is replaced.
         if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != download.size:
             return None

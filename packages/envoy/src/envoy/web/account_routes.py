@@ -10,9 +10,10 @@ from envoy.errors import FarmAnswerError
 from envoy.farm.answers import faulty
 from envoy.submissions.wire import AuthBody
 from envoy.views.published import Credits, SignedIn, UserAnswer
+from envoy.web.answers import WRONG
 from envoy.web.services import Use
 
-router = APIRouter()
+router = APIRouter(responses=WRONG)
 
 
 _WRONG: dict[int | str, dict[str, Any]] = {
@@ -52,5 +53,8 @@ async def user_info(use: Use) -> UserAnswer:
         try:
             created = created.astimezone(UTC).replace(tzinfo=None)
         except OverflowError:
-            raise faulty(f"The farm says that the account was created in {created.year}.") from None
+            raise faulty(
+                "The farm gave an impossible year for when the account was created:"
+                f" {created.year}."
+            ) from None
     return UserAnswer(data=user.model_copy(update={"created": created}))

@@ -5,6 +5,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from fastapi import FastAPI, Request
@@ -23,6 +24,10 @@ from envoy.journal.database import may_pass
 
 log = logging.getLogger(__name__)
 
+WRONG: dict[int | str, dict[str, Any]] = {
+    "default": {"model": ErrorBody, "description": "What is wrong."}
+}
+"""What each route may answer beside its own, as its description tells."""
 
 MOST_FAULTS, LONGEST_NAME, LONGEST_TEXT = 100, 300, 1_000
 """Of an answer to a malformed request, which must not be longer than the request."""
@@ -87,14 +92,14 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def fault(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        message = f"Envoy failed unexpectedly ({type(error).__name__}); its log says more."
+        message = f"Envoy failed unexpectedly ({type(error).__name__}). Its log has the details."
         return answer(ErrorBody(code=ErrorCode.INTERNAL, message=message, retry=True))
 
 
 def _try_again(error: Exception) -> str:
     return (
-        f"Envoy cannot write its journal ({error}). Make room on the disk of its data folder, and"
-        " try again."
+        f"Envoy cannot write its journal ({error}). Make room on the disk of its data"
+        " folder, then try again."
     )
 
 

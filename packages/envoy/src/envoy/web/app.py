@@ -1,6 +1,5 @@
 """The web application: routes behind the guard."""
 
-from farm_protocol.errors import ErrorBody
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -24,17 +23,17 @@ def build_app(services: Services, port: int, token: Token | None = None) -> ASGI
     Parameters:
         token: what each request must show; None: nothing.
     """
-    # No documentation pages: they would load scripts from elsewhere.
+    modules = (account_routes, catalogue_routes, project_routes, job_routes, envoy_routes)
+    # No documentation pages: they would load scripts from elsewhere. The routes are taken as they
+    # are: `include_router` would make each anew, which delays the first answer.
     app = FastAPI(
+        routes=[route for module in modules for route in module.router.routes],
         title="Envoy",
         version=__version__,
         docs_url=None,
         redoc_url=None,
         openapi_url="/envoy/openapi.json",
-        responses={"default": {"model": ErrorBody, "description": "What is wrong."}},
     )
     app.state.services = services
-    for routes in (account_routes, catalogue_routes, project_routes, job_routes, envoy_routes):
-        app.include_router(routes.router)
     answers.install(app)
     return Guard(app, port, token)

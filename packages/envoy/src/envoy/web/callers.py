@@ -83,9 +83,9 @@ class Door:
         self._owners.close()
 
     def _open(self, listener: socket.socket) -> None:
-        self._loop.add_reader(listener, self._attend, listener, listener.getsockname()[:2])
+        self._loop.add_reader(listener, self._accept, listener, listener.getsockname()[:2])
 
-    def _attend(self, listener: socket.socket, own: Address) -> None:
+    def _accept(self, listener: socket.socket, own: Address) -> None:
         until = time.monotonic() + TURN_SECONDS
         while True:
             try:
@@ -95,14 +95,14 @@ class Door:
             except OSError as error:
                 if error.errno not in _SHORT:
                     raise
-                log.warning("Nobody can connect for a moment: %s", error)
-                self._rest(listener)
+                log.warning("New connections are paused for a moment: %s", error)
+                self._pause(listener)
                 return
             self._receive(connection, peer[:2], own)
             if time.monotonic() >= until:
                 return
 
-    def _rest(self, listener: socket.socket) -> None:
+    def _pause(self, listener: socket.socket) -> None:
         def resume() -> None:
             self._resuming.discard(timer)
             self._open(listener)
@@ -195,7 +195,7 @@ def _answer(uid: int | None) -> bytes:
     message = (
         "Envoy could not find out who is calling, and answers only its own user. Try again."
         if uid is None
-        else f"This Envoy works for another user of this machine, and answers nobody else (you are"
+        else f"This Envoy belongs to another user of this machine and answers nobody else (you are"
         f" user {uid}). Start one of your own, on another port: envoy up --port 8091"
     )
     code = ErrorCode.FORBIDDEN

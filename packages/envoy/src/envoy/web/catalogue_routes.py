@@ -3,9 +3,10 @@
 from farm_protocol.catalogue import MachineType, ProductVersion
 from fastapi import APIRouter, Request
 
+from envoy.web.answers import WRONG
 from envoy.web.services import Use
 
-router = APIRouter()
+router = APIRouter(responses=WRONG)
 
 
 @router.get("/products")

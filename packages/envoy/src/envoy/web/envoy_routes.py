@@ -6,9 +6,10 @@ from fastapi import APIRouter
 
 from envoy.version import __version__
 from envoy.views.own import Activity, Health, Stopping
+from envoy.web.answers import WRONG
 from envoy.web.services import Use
 
-router = APIRouter(prefix="/envoy")
+router = APIRouter(prefix="/envoy", responses=WRONG)
 
 
 @router.get("/health")

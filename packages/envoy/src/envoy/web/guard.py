@@ -1,16 +1,19 @@
-"""Who may talk to Envoy at all: programs of this machine, and pages that Envoy served itself.
+"""Who may talk to Envoy at all: programs of this machine, and no web page.
 
 Envoy reads any file of its user and writes downloads, and a browser lets every web page send
-requests to ``localhost``. So each request must pass, before anything else sees it:
+requests to ``localhost``. A page whose address is Envoy's own need not be Envoy's either: while no
+Envoy runs, any user may listen on its port, and what the browser loaded then stays. So each request
+must pass, before anything else sees it:
 
     Host            one of ours: a foreign name that resolves to 127.0.0.1 (DNS rebinding) is not
-    Origin          when present, exactly our own: no other site, no sandboxed frame ("null")
-    Sec-Fetch-Site  when present, ``same-origin``, or ``none`` (typed into the address bar)
+    Origin          none: browsers send it for pages, programs do not
+    Sec-Fetch-Site  none, or ``none`` (typed into the address bar), which only reads
     Authorization   in the strict mode: ``Bearer`` and the token of `envoy.process.token_file`
     Content-Type    JSON for every change: forms, which need no permission to cross sites, are not
     body            no larger than what its address can need: see `LARGE`
 
-There are no CORS headers, so no page of another origin can read an answer either.
+There are no CORS headers, so no page of another origin can read an answer either. How pages of
+Envoy's own will be told from others: docs/decisions/0048-pages-of-envoy.md.
 """
 
 from hmac import compare_digest
@@ -42,7 +45,6 @@ MOST_HELD = 192 << 20
 """Bytes of bodies in memory at a time."""
 
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_SITES = frozenset({"same-origin", "none"})
 
 
 class Guard:
@@ -62,7 +64,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer with the reason why not."""
         headers = Headers(scope=scope)
-        refusal = self._stranger(headers) or self._without_token(headers)
+        refusal = self._stranger(scope, headers) or self._without_token(headers)
         if scope["type"] == "websocket":
             if not refusal:
                 await self._app(scope, receive, send)
@@ -75,7 +77,7 @@ class Guard:
             await refusal(scope, receive, send)
             return
         if scope["method"] in _CHANGES and not _is_json(headers):
-            message = "Send changes as JSON: set Content-Type to application/json."
+            message = "Changes must be sent as JSON. Set Content-Type to application/json."
             await _refuse(415, ErrorCode.INVALID_REQUEST, message)(scope, receive, send)
             return
         limit = LARGE.get(scope["path"], SMALL)
@@ -95,15 +97,15 @@ class Guard:
         except ClientDisconnect:
             return  # Nobody is left to answer.
 
-    def _stranger(self, headers: Headers) -> JSONResponse | None:
-        """Return what a sender hears that is elsewhere, or a page of elsewhere."""
+    def _stranger(self, scope: Scope, headers: Headers) -> JSONResponse | None:
+        """Return what a sender hears that is elsewhere, or a page in a browser."""
         hosts = headers.getlist("host")
+        sites = headers.getlist("sec-fetch-site")
+        reads = scope["type"] == "http" and scope["method"] not in _CHANGES
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             message = "Envoy answers only at its own address on this machine, such as localhost."
-        elif any(origin != f"http://{hosts[0]}" for origin in headers.getlist("origin")) or any(
-            site not in _SITES for site in headers.getlist("sec-fetch-site")
-        ):
-            message = "Web pages of other sites are not allowed to use Envoy."
+        elif headers.getlist("origin") or (sites and not (reads and sites == ["none"])):
+            message = "Web pages are not allowed to use Envoy. Use a script, or the envoy command."
         else:
             return None
         return _refuse(403, ErrorCode.FORBIDDEN, message)
@@ -114,9 +116,9 @@ class Guard:
             return None
         shown = headers.getlist("authorization")
         if not shown:
-            fault = "each request must show its token (Authorization: Bearer TOKEN)"
+            fault = "each request must carry its token (Authorization: Bearer TOKEN)"
         elif len(shown) > 1 or not _is_bearer(shown[0], self._token.value):
-            fault = "what this request shows is not its token"
+            fault = "the token of this request is wrong"
         else:
             return None
         code = ErrorCode.TOKEN_REQUIRED

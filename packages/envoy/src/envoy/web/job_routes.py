@@ -7,10 +7,17 @@ from farm_protocol.frames import FrameList
 from farm_protocol.jobs import JobLog
 from fastapi import APIRouter, Query
 
-from envoy.views.own import JobView, ProjectJobs, ProjectProgress, ProjectResults
+from envoy.views.own import (
+    JobView,
+    ProjectJobs,
+    ProjectProgress,
+    ProjectResults,
+    StoppedUploads,
+)
+from envoy.web.answers import WRONG
 from envoy.web.services import JobId, Name, Use
 
-router = APIRouter(prefix="/envoy")
+router = APIRouter(prefix="/envoy", responses=WRONG)
 
 After = Annotated[int | None, Query(ge=-(2**31), lt=2**31)]
 """Number of a frame."""
@@ -29,6 +36,12 @@ class Action(StrEnum):
 async def progress(name: Name, use: Use) -> ProjectProgress:
     """Return how far the project's newest submission has come, downloads included."""
     return await use.status.progress(name)
+
+
+@router.post("/projects/{name}/stop-uploads")
+async def stop_uploads(name: Name, use: Use) -> StoppedUploads:
+    """Stop all uploads of a project that still run, and the submissions that they are for."""
+    return StoppedUploads(stopped=await use.jobs.stop_uploads(name))
 
 
 @router.get("/projects/{name}/jobs")

@@ -11,9 +11,10 @@ from envoy.views.published import (
     Submitted,
     Uploaded,
 )
+from envoy.web.answers import WRONG
 from envoy.web.services import Name, Use
 
-router = APIRouter()
+router = APIRouter(responses=WRONG)
 
 
 @router.get("/projects")

@@ -40,7 +40,7 @@ class Attempts:
     """Failed logins in a row."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nobody has tried anything yet."""
+        """Start with no failed logins."""
         self._clock = clock
         self._failures: OrderedDict[Budget, tuple[int, float]] = OrderedDict()
         # Apart from the failures: strangers cannot drive them out.

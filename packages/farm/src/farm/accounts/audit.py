@@ -26,7 +26,7 @@ class Audit:
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to check the ledger, in a thread of its own."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -40,7 +40,7 @@ class Audit:
                 with self._database.read() as connection:
                     faults = ledger.faults(connection)
                 for message in faults:
-                    logger.error("the ledger does not add up: %s", message)
+                    logger.error("The ledger does not add up: %s", message)
             except Exception:
                 logger.exception("the ledger cannot be read; trying again tomorrow")
             self._stopping.wait(self._every)

@@ -105,7 +105,7 @@ def rotate_key(database: Database, email: str) -> str:
 
 def known(connection: Connection, email: str) -> AccountRow:
     """Return the account of an address. Raises NotFoundError."""
-    account = account_rows.by_email(connection, canonical_email(email))
+    account = account_rows.by_email(connection, email)
     if account is None:
         raise NotFoundError(f"There is no user '{email}'.")
     return account
@@ -119,7 +119,7 @@ def _check_password(password: str) -> None:
 def _wrong_password(password: str) -> str:
     if MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         return ""
-    return f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters."
+    return f"A password must have {MIN_PASSWORD} to {MAX_PASSWORD} characters."
 
 
 async def login(
@@ -138,14 +138,14 @@ async def login(
         NotAuthenticatedError: wrong, unknown or disabled; always the same message.
         TooManyAttemptsError: passwords are not looked at for a while.
     """
-    email = canonical_email(request.email)
 
     def look() -> tuple[AccountRow | None, AccountRow | None]:
         with database.read() as connection:
-            account = account_rows.by_email(connection, email)
+            account = account_rows.by_email(connection, request.email)
             return account, account_rows.by_key_hash(connection, hash_secret(request.secret))
 
     account, owner = await asyncio.to_thread(look)
+    email = account.email if account else canonical_email(request.email)
     if owner is not None and owner.email == email and owner.active:
         return LoginAnswer(email=email, access_key=request.secret)
     device = device_of(account, request.device)

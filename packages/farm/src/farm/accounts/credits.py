@@ -24,9 +24,9 @@ def check_amount(amount: Decimal, field: str) -> None:
     if not amount.is_finite():
         wrong = f"'{amount}' is not an amount of credits."
     elif not -MOST_CREDITS <= amount <= MOST_CREDITS:
-        wrong = f"At most {MOST_CREDITS} credits at a time."
+        wrong = f"Move at most {MOST_CREDITS} credits at a time."
     elif to_credits(to_micros(amount)) != amount:
-        wrong = "Credits have at most six decimals."
+        wrong = "Credits may have at most six decimals."
     if wrong:
         raise InvalidRequestError({field: [wrong]})
 
@@ -36,7 +36,7 @@ def check_movement(amount: Decimal, field: str) -> None:
     check_amount(amount, field)
     if amount == 0:
         raise InvalidRequestError(
-            {field: ["Give a positive number, or a negative one to take credits."]}
+            {field: ["Give a positive number to add credits, or a negative one to take them."]}
         )
 
 
@@ -55,7 +55,8 @@ def grant(
     if reference and (known := ledger.movement(connection, account_id, name)) is not None:
         if (known.amount_micros, known.reason) != (to_micros(credits), reason):
             raise ConflictError(
-                f"The reference '{reference}' was already used for another movement."
+                f"The reference '{reference}' is already used for another movement of"
+                " credits. Choose another one."
             )
         return
     ledger.post(

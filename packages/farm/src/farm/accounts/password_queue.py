@@ -83,7 +83,7 @@ class PasswordQueue:
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():
                 self._hand_over()  # It was given the turn, and does not want it any more.
-            else:
+            elif mine in queue:  # It may have been passed over since.
                 queue.remove(mine)
             raise
         finally:

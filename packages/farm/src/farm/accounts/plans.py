@@ -33,11 +33,13 @@ def set_plan(connection: Connection, plan: Plan) -> None:
     }
     for field, limit in limits.items():
         if not 1 <= limit <= MOST:
-            errors[field] = [f"{limit} is not a limit: give 1 to {MOST} instances."]
+            errors[field] = [f"{limit} is not a valid limit. Give 1 to {MOST} instances."]
     sizes = {"max_stored": plan.max_stored, "max_in_flight": plan.max_in_flight}
     for field, size in sizes.items():
         if not 0 <= size <= MOST_BYTES:
-            errors[field] = [f"{size} is not a number of bytes up to {MOST_BYTES}; 0 is no limit."]
+            errors[field] = [
+                f"{size} is not a valid size. Give at most {MOST_BYTES} bytes, or 0 for no limit."
+            ]
     if errors:
         raise InvalidRequestError(errors)
     plan_rows.put(connection, plan)
@@ -48,7 +50,7 @@ def existing(connection: Connection, name: str) -> Plan:
     plan = plan_rows.named(connection, name)
     if plan is None:
         known = ", ".join(f"'{each.name}'" for each in plan_rows.everything(connection))
-        raise NotFoundError(f"There is no plan '{name}'. There are: {known}.")
+        raise NotFoundError(f"There is no plan '{name}'. The plans are: {known}.")
     return plan
 
 
@@ -61,12 +63,12 @@ def remove_plan(connection: Connection, name: str) -> None:
     """
     existing(connection, name)
     if name == STANDARD:
-        raise ConflictError(f"'{STANDARD}' is the plan of new users: it cannot be removed.")
+        raise ConflictError(f"The plan '{STANDARD}' cannot be removed: new users get it.")
     count = plan_rows.users(connection).get(name, 0)
     if count:
         raise ConflictError(
-            f"'{name}' is the plan of {count} user{'s' * (count > 1)}: give them another plan"
-            " first."
+            f"'{name}' is still the plan of {count} user{'s' * (count > 1)}. Give them"
+            " another plan first."
         )
     plan_rows.remove(connection, name)
 

@@ -22,7 +22,7 @@ from farm.catalogue.machines import kinds, require_own_kind
 from farm.db import ledger
 from farm.jobs.pricing import to_credits
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 
 @router.post("/login")

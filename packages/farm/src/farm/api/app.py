@@ -1,8 +1,11 @@
 """Puts the routes together."""
 
+from functools import cache
+
 from farm_protocol.errors import ErrorCode
 from farm_protocol.proof import ProofAnswer, ProofRequest, same
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp
 
@@ -38,30 +41,41 @@ def create_app(context: Context) -> ASGIApp:
 
 def _users(context: Context) -> FastAPI:
     """Return what users and their Envoys ask for."""
+    modules = (changes, blobs, account, users, catalogue, projects, submissions, jobs)
     app = FastAPI(
+        # As they are: `include_router` would make each anew, which takes as long as the rest of
+        # a farm's start.
+        routes=[route for module in modules for route in module.router.routes],
         title="Render farm",
         version=context.version,
-        docs_url=None,
-        redoc_url=None,
+        # Those of FastAPI; ours is below.
+        openapi_url=None,
         redirect_slashes=False,  # Nobody follows them; what is wrong has one shape.
     )
     app.state.context = context
     errors.install(app)
     credentials.unknown_hash()  # Made later, the first unknown user would take twice as long.
-    for module in (changes, blobs, account, users, catalogue, projects, submissions, jobs):
-        app.include_router(module.router, prefix="/v1")
 
     @app.get("/v1/health")
     async def health() -> dict[str, str]:
         """Say who is here; needs no key."""
         return {"service": "farm", "version": context.version}
 
+    @cache
+    def described() -> bytes:
+        return bytes(JSONResponse(app.openapi()).body)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def description() -> Response:
+        """Describe these routes; needs no key, so it is made once and costs next to nothing."""
+        return Response(described(), media_type="application/json")
+
     @app.post("/v1/proof")
     async def proof(asked: ProofRequest) -> ProofAnswer:
         """Prove to a program that can read this farm's announcement that this is the farm."""
         if not same(asked.proof, context.identity.callers_proof(asked.nonce)):
             raise ForbiddenError(
-                "Only a program that can read this farm's announcement may ask for this."
+                "Only a program that can read this farm's farm.json may ask for this."
             )
         return ProofAnswer(proof=context.identity.farms_proof(asked.nonce))
 

@@ -6,11 +6,12 @@ from fastapi.responses import Response
 
 from farm.api import transfer
 from farm.api.context import Account, InContext
+from farm.api.parsing import LargeBodyRoute
 from farm.db import accounts as account_rows
 from farm.db import files
 from farm.stores.room import Quota
 
-router = APIRouter()
+router = APIRouter(prefix="/v1", route_class=LargeBodyRoute)
 
 
 @router.post("/blobs/missing")

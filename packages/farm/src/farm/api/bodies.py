@@ -8,13 +8,20 @@ they ask. A runner's large ones are not among them.
 
 Blobs are not read here: their routes know the sender before they write a byte.
 
+Large ones are parsed here as well: see `farm.api.parsing`.
+
 Here, too, the requests of users wait for their turn; see `farm.api.own_turns`.
 """
 
 import re
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from farm_protocol.errors import ErrorCode
+from farm_protocol.files import FileRemoval, ManifestUpdate, MissingRequest
+from farm_protocol.jobs import SubmissionSpec
+from farm_protocol.runner import ClaimRequest, FrameDone, LogChunk
+from fastapi.exceptions import RequestValidationError
 from http_gate.bodies import (
     SMALL,
     BodyLimit,
@@ -26,33 +33,57 @@ from http_gate.bodies import (
     replay,
     too_large,
 )
-from http_gate.connections import known
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from farm.accounts.credits import require_positive
 from farm.api import context as callers
-from farm.api import errors, runner
+from farm.api import errors, parsing, runner
 from farm.api.context import Context, bearer
 from farm.api.own_turns import OwnTurns
-from farm.errors import NotAuthenticatedError, UnavailableError
+from farm.errors import InsufficientCreditsError, NotAuthenticatedError, UnavailableError
 
-LARGE: dict[tuple[str, str], BodyLimit] = {
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """What a route takes whose bodies may be large, and how large they may be."""
+
+    model: type[BaseModel]
+    limit: BodyLimit
+
+
+LARGE: dict[tuple[str, str], Large] = {
     # 5,000 blobs of a project: their hashes and sizes.
-    ("POST", "/v1/blobs/missing"): BodyLimit(1 << 20, 30_000, 15_000),
+    ("POST", "/v1/blobs/missing"): Large(MissingRequest, BodyLimit(1 << 20, 30_000, 15_000)),
     # 5,000 files with the longest paths that there are.
-    ("PUT", "/v1/projects/{name}/files"): BodyLimit(24 << 20, 200_000, 30_000),
+    ("PUT", "/v1/projects/{name}/files"): Large(
+        ManifestUpdate, BodyLimit(24 << 20, 200_000, 30_000)
+    ),
+    ("POST", "/v1/projects/{name}/files/remove"): Large(
+        FileRemoval, BodyLimit(24 << 20, 20_000, 10_000)
+    ),
     # 1,000 jobs with their parameters; beside them, the paths of all files still to come.
-    ("POST", "/v1/submissions"): BodyLimit(32 << 20, 200_000, 100_000),
-    ("POST", "/v1/submissions/check"): BodyLimit(64 << 20, 1_200_000, 100_000),
+    ("POST", "/v1/submissions"): Large(SubmissionSpec, BodyLimit(32 << 20, 200_000, 100_000)),
+    ("POST", "/v1/submissions/check"): Large(
+        SubmissionSpec, BodyLimit(64 << 20, 1_200_000, 100_000)
+    ),
     # The programs of a host; the files of a job that is done as a whole; a million characters, as
     # JSON writes them.
-    ("POST", "/v1/runner/claims"): BodyLimit(1 << 20, 20_000, 5_000),
-    ("POST", "/v1/runner/claims/{claim_id}/frames"): BodyLimit(32 << 20, 400_000, 320_000),
-    ("POST", "/v1/runner/claims/{claim_id}/log"): BodyLimit(8 << 20, 8 << 20, 8 << 20),
+    ("POST", "/v1/runner/claims"): Large(ClaimRequest, BodyLimit(1 << 20, 20_000, 5_000)),
+    ("POST", "/v1/runner/claims/{claim_id}/frames"): Large(
+        FrameDone, BodyLimit(32 << 20, 400_000, 320_000)
+    ),
+    ("POST", "/v1/runner/claims/{claim_id}/log"): Large(
+        LogChunk, BodyLimit(8 << 20, SMALL.values, SMALL.names, is_text=True)
+    ),
 }
 """Every other body is `SMALL`."""
+
+FOR_CREDITS = ("POST", "/v1/submissions/check")
+"""Is only done for an account that has some. A submission that is there is answered without."""
 
 COSTLY = frozenset({("POST", "/v1/submissions"), ("POST", "/v1/submissions/check")})
 """Their turns are fewer than those of other requests."""
@@ -74,17 +105,22 @@ would reach its route, past everything that goes by the exact path."""
 
 _BLOB = re.compile(r"/v1/(runner/)?blobs/[0-9a-f]{64}")
 _LARGE = [
-    (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), limit)
-    for (method, path), limit in LARGE.items()
+    (method, re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), large)
+    for (method, path), large in LARGE.items()
 ]
+
+
+def _large(method: str, path: str) -> Large | None:
+    for its_method, pattern, large in _LARGE:
+        if its_method == method and pattern.fullmatch(path):
+            return large
+    return None
 
 
 def limit_of(method: str, path: str) -> BodyLimit:
     """Return what a body may be that is sent to this address."""
-    for its_method, pattern, limit in _LARGE:
-        if its_method == method and pattern.fullmatch(path):
-            return limit
-    return SMALL
+    large = _large(method, path)
+    return large.limit if large else SMALL
 
 
 class Bodies:
@@ -112,23 +148,23 @@ class Bodies:
                 raise too_large(limit)
             sender = await self._sender(scope, size)
             with self._held.by(sender) as take:
-                whole = receive
-                if size != 0:
-                    whole = replay(await read_whole(receive, limit, take), receive)
-                await self._in_turn(sender, scope, whole, send)
+                body = await read_whole(receive, limit, take) if size != 0 else b""
+                await self._in_turn(sender, scope, body, receive, send)
         except TooLargeError as error:
             await errors.answer(ErrorCode.TOO_LARGE, str(error))(scope, receive, send)
-        except (NotAuthenticatedError, UnavailableError) as error:
+        except (NotAuthenticatedError, InsufficientCreditsError, UnavailableError) as error:
             await errors.answer(error.code, error.message)(scope, receive, send)
         except BusyError as error:
             await errors.answer(ErrorCode.UNAVAILABLE, str(error))(scope, receive, send)
         except ClientDisconnect:
             return  # Nobody is left to answer.
 
-    async def _in_turn(self, sender: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _in_turn(
+        self, sender: str, scope: Scope, body: bytes, receive: Receive, send: Send
+    ) -> None:
         turns = self._turns_for(scope) if sender else None
         if turns is None:
-            await self._app(scope, receive, send)
+            await self._pass_on(sender, scope, body, receive, send)
             return
         async with AsyncExitStack() as turn:
             await turn.enter_async_context(turns.of(sender))
@@ -139,7 +175,30 @@ class Bodies:
                     await turn.aclose()
                 await send(message)
 
-            await self._app(scope, receive, answer)
+            await self._pass_on(sender, scope, body, receive, answer)
+
+    async def _pass_on(
+        self, sender: str, scope: Scope, body: bytes, receive: Receive, send: Send
+    ) -> None:
+        """Let the route answer. Of a large body it is told what it says.
+
+        Raises InsufficientCreditsError, UnavailableError.
+        """
+        method, path = scope["method"], scope["path"]
+        if sender and (method, path) == FOR_CREDITS:
+            await run_in_threadpool(self._require_credits, sender)
+        large = _large(method, path)
+        if large is not None and len(body) > SMALL.size:
+            try:
+                await parsing.parse(scope, large.model, body, self._context.turns.parsing, sender)
+            except RequestValidationError as error:
+                await errors.malformed_answer(error)(scope, receive, send)
+                return
+        await self._app(scope, replay(body, receive) if body else receive, send)
+
+    def _require_credits(self, account_id: str) -> None:
+        with self._context.database.read() as connection:
+            require_positive(connection, account_id)
 
     def _turns_for(self, scope: Scope) -> OwnTurns | None:
         """Return the turns that a request of a user takes."""
@@ -165,13 +224,12 @@ class Bodies:
         secret = await bearer(authorization)
         if _of_runner(scope["path"]) and size is not None and size <= SMALL.size:
             return ""
-        sender = await self._account(scope, secret)
-        known(scope)
-        return sender
+        return await self._account(scope, secret)
 
     async def _account(self, scope: Scope, secret: str) -> str:
         if _of_runner(scope["path"]):
             caller = await run_in_threadpool(runner.caller, self._context, secret)
+            runner.tell(scope, caller)
             return caller.job.account_id
         return (await callers.sender(scope, self._context, secret)).id
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from farm.api.context import Account, InContext
 from farm.catalogue.machines import Own, machine_rows
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 
 @router.get("/products")

@@ -11,7 +11,7 @@ from farm.accounts.credentials import authenticate
 from farm.api.context import Account, InContext, Secret
 from farm.db import feed
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 POLL_SECONDS = 5.0
 """Looks again this often without being woken: another process may have written."""

@@ -11,6 +11,7 @@ from farm_protocol.proof import Identity
 from farm_protocol.runner import JobLimits, SandboxMode
 from farm_protocol.users import Role
 from fastapi import Depends, Header, Request
+from http_gate.connections import known
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
@@ -18,8 +19,10 @@ from starlette.types import Scope
 from farm.accounts.attempts import Attempts
 from farm.accounts.credentials import authenticate
 from farm.accounts.password_queue import PasswordQueue
+from farm.api.one_at_a_time import OneAtATime
 from farm.api.own_turns import Turns
 from farm.api.polls import Polls
+from farm.api.runner_job import FileLists
 from farm.catalogue import Catalogue
 from farm.confine.policy import SandboxPolicy
 from farm.db import accounts, hosts
@@ -53,6 +56,8 @@ class Context:
         passwords: whose password is looked at next.
         polls: requests that wait for news.
         turns: those that requests of users take before they take a thread.
+        file_lists: of jobs, for their runners.
+        one_project: lets one request at a time add files to a project, by account and name.
     """
 
     database: Database
@@ -71,6 +76,8 @@ class Context:
     passwords: PasswordQueue = field(default_factory=PasswordQueue)
     polls: Polls = field(default_factory=Polls)
     turns: Turns = field(default_factory=Turns)
+    file_lists: FileLists = field(default_factory=FileLists)
+    one_project: OneAtATime = field(default_factory=OneAtATime)
 
     async def write(self, work: Callable[[Connection], Result]) -> Result:
         """Let ``work`` write without a thread of its own; see `Database.submit`."""
@@ -117,7 +124,9 @@ async def bearer(authorization: Annotated[str, Header()] = "") -> str:
     """Return the secret of an Authorization header. Raises NotAuthenticatedError."""
     scheme, _, secret = authorization.partition(" ")
     if scheme.lower() != "bearer" or not secret:
-        raise NotAuthenticatedError("Sign in: the request carries no 'Authorization: Bearer'.")
+        raise NotAuthenticatedError(
+            "The request has no 'Authorization: Bearer' header. Sign in first."
+        )
     return secret
 
 
@@ -132,7 +141,7 @@ _SENDER = "farm.sender"
 
 
 async def sender(scope: Scope, context: Context, secret: str) -> AccountRow:
-    """Return whose access key this is, and keep it for the rest of the request.
+    """Return whose access key this is, keep it for the rest of the request, and tell the gate.
 
     Raises NotAuthenticatedError.
     """
@@ -151,6 +160,7 @@ async def sender(scope: Scope, context: Context, secret: str) -> AccountRow:
         scope[_SENDER] = found, time.monotonic()
     if isinstance(found, NotAuthenticatedError):
         raise found
+    known(scope, found.id)
     return found
 
 

@@ -2,6 +2,8 @@
 
 import itertools
 import logging
+import sqlite3
+import sys
 from typing import Literal
 
 from farm_protocol.errors import RETRY, STATUS, ErrorBody, ErrorCode
@@ -22,6 +24,8 @@ _CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND, 413: ErrorCode.TOO
 """Of the errors that the framework answers by itself; others are `INVALID_REQUEST`."""
 
 
+MOST_FAULTS = 2_000
+"""Of a request; more are counted and not told, since each takes 10 µs of everybody's time."""
 MOST_FIELDS, MOST_TEXTS = 100, 1_000
 LONGEST_NAME, LONGEST_TEXT, LONGEST_MESSAGE = 300, 1_000, 4_000
 """Of an answer: what is wrong with a request may be more than the request. The texts of one field
@@ -36,15 +40,31 @@ def install(app: Starlette) -> None:
     app.add_exception_handler(FarmError, _farm_error)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(OperationalError, _database_error)
+    of_databases: list[type[Exception]] = [OperationalError, *_drivers_errors()]
+    for kind in of_databases:
+        app.add_exception_handler(kind, _database_error)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
+
+
+def _drivers_errors() -> list[type[Exception]]:
+    """Return what drivers raise by themselves: `farm.db.engine.prepared` asks them directly."""
+    found: list[type[Exception]] = [sqlite3.OperationalError]
+    if "psycopg" in sys.modules:  # Loading it takes a while, and only farms with PostgreSQL do.
+        from psycopg import OperationalError as OfPostgres
+
+        found.append(OfPostgres)
+    return found
 
 
 def malformed(
     error: ValidationError, where: Literal["body", "path"], *name: str
 ) -> RequestValidationError:
     """Return what FastAPI would raise when a request's ``where``, or ``name`` of it, is wrong."""
+    count = error.error_count()
+    if count > MOST_FAULTS:
+        told = f"There are {count} faults, which is more than are told one by one"
+        return RequestValidationError([{"type": "too_many", "loc": (where, *name), "msg": told}])
     return RequestValidationError(
         [{**each, "loc": (where, *name, *each["loc"])} for each in error.errors()]
     )
@@ -85,6 +105,11 @@ async def _farm_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _malformed(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    return malformed_answer(error)
+
+
+def malformed_answer(error: RequestValidationError) -> JSONResponse:
+    """Return the answer to a request that is not what its route takes."""
     errors: dict[str, list[str]] = {}
     for each in itertools.islice(error.errors(), MOST_FIELDS):
         # The first part only says "body" or "query"; indexes read as in the rest of our errors.
@@ -103,26 +128,26 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, OperationalError)
-    told = str(error.orig).lower()
+    fault: BaseException | None = error.orig if isinstance(error, OperationalError) else error
+    told = str(fault).lower()
     if "disk is full" in told or "no space left" in told:
-        logger.error("the database cannot write: %s", error.orig)
-        message = "The farm's disk is full. It continues when there is space."
+        logger.error("the database cannot write: %s", fault)
+        message = "The farm's disk is full. Work continues when there is space."
         return answer(ErrorCode.STORAGE_FULL, message)
-    if _is_away(error, told):
-        logger.error("the database does not answer: %s", error.orig)
+    if _is_away(fault, told):
+        logger.error("the database does not answer: %s", fault)
         return answer(
             ErrorCode.UNAVAILABLE, "The farm's database does not answer. Try again later."
         )
     return await _unexpected(request, error)
 
 
-def _is_away(error: OperationalError, told: str) -> bool:
+def _is_away(fault: BaseException | None, told: str) -> bool:
     """Return whether the database is not to be reached, or somebody else writes for too long."""
-    if type(error.orig).__module__.startswith("psycopg"):
+    if type(fault).__module__.startswith("psycopg"):
         # No code: the connection was lost. A limit that a value exceeds is an OperationalError as
         # well, and no later attempt would fare better.
-        code = getattr(error.orig, "sqlstate", None)
+        code = getattr(fault, "sqlstate", None)
         return code is None or code[:2] in _AWAY or code == _LOCK_NOT_AVAILABLE
     return "database is locked" in told
 
@@ -134,4 +159,4 @@ async def _gone(_request: Request, _error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     logger.exception("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-    return answer(ErrorCode.INTERNAL, "The farm failed unexpectedly; its log says more.")
+    return answer(ErrorCode.INTERNAL, "The farm failed unexpectedly. Its log has the details.")

@@ -29,7 +29,7 @@ from farm.frame_health import flags
 from farm.scheduler import actions, portions
 from farm.scheduler.actions import Action
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 OUTPUTS_PAGE = 1000
 
@@ -130,8 +130,8 @@ async def _allowed(account: Account, change: JobChange) -> JobChange:
     raises = change.priority is not None and change.priority > DEFAULT_PRIORITY
     if raises and account.role is not Role.ADMIN:
         raise ForbiddenError(
-            f"Only an administrator of the farm may set a priority above {DEFAULT_PRIORITY}: such "
-            "a job comes before those of all other users."
+            f"Only an administrator of the farm may set a priority above {DEFAULT_PRIORITY},"
+            " because such a job goes before the jobs of all other users."
         )
     return change
 

@@ -18,6 +18,9 @@ from farm.errors import UnavailableError
 MOST_AT_A_TIME = 2
 """Submissions, and checks of them, of one account."""
 
+RESULTS_AT_A_TIME = 4
+"""That one runner sends."""
+
 MOST_WAITING = 100
 """Requests of one account and kind."""
 
@@ -57,7 +60,7 @@ class OwnTurns:
         line = self._of.setdefault(account_id, _Line())
         many = line.at_work + len(line.waiting) >= self._most_of_one + MOST_WAITING
         if many and not has_begun:
-            raise UnavailableError("Too many requests at once. Try again later.")
+            raise UnavailableError("There are too many requests at once. Try again later.")
         mine = (next(self._numbers), asyncio.get_running_loop().create_future())
         line.waiting.append(mine)
         self._hand_out()
@@ -96,7 +99,17 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        """Nobody works or waits yet."""
+        """Start with nobody who works or waits."""
         self.reading = OwnTurns(4, 14)
         self.writing = OwnTurns(4, 12)
         self.submitting = OwnTurns(MOST_AT_A_TIME, 8)
+        # Within one of these, or for a runner. Python computes one thing at a time: more threads
+        # would only keep everything else waiting for longer.
+        self.parsing = OwnTurns(1, 2)
+        # What the runners of an account read: lists of all files of a job, of which all that ask
+        # for the same one wait for one, and everything else.
+        self.jobs = OwnTurns(1, 2)
+        self.runners = OwnTurns(2, 2)
+        # Of each runner. It sends one after the other, but the farm may not know yet that one has
+        # broken off. They hold no thread, so that there may be one of each connection.
+        self.results = OwnTurns(RESULTS_AT_A_TIME, 1 << 20)

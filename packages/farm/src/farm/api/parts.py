@@ -1,12 +1,12 @@
-"""Bytes of a file that is no file of this machine: all of them, or one part."""
+"""Bytes of a file, wherever a store has it: all of them, or one part."""
 
 import re
 from collections.abc import Iterator
-from contextlib import closing
 from typing import BinaryIO
 
 from farm_protocol.hashing import CHUNK_BYTES
 from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 BYTES = "application/octet-stream"
 
@@ -25,13 +25,13 @@ def part_of(file: BinaryIO, size: int, asked: str | None) -> Response:
     wanted = _wanted(size, asked)
     if wanted is None:
         headers["Content-Length"] = str(size)
-        return StreamingResponse(_chunks(file, range(size)), 200, headers, BYTES)
+        return _Bytes(file, range(size), 200, headers)
     if not wanted:
         file.close()
         return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
     headers["Content-Length"] = str(len(wanted))
     headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{size}"
-    return StreamingResponse(_chunks(file, wanted), 206, headers, BYTES)
+    return _Bytes(file, wanted, 206, headers)
 
 
 def _wanted(size: int, asked: str | None) -> range | None:
@@ -46,10 +46,23 @@ def _wanted(size: int, asked: str | None) -> range | None:
     return range(int(first), min(size, int(last) + 1) if last else size)
 
 
+class _Bytes(StreamingResponse):
+    """A part of a file, which is closed afterwards, whoever went away meanwhile."""
+
+    def __init__(self, file: BinaryIO, wanted: range, status: int, headers: dict[str, str]) -> None:
+        super().__init__(_chunks(file, wanted), status, headers, BYTES)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+
 def _chunks(file: BinaryIO, wanted: range) -> Iterator[bytes]:
-    with closing(file):
-        file.seek(wanted.start)
-        left = len(wanted)
-        while left and (chunk := file.read(min(left, CHUNK_BYTES))):
-            left -= len(chunk)
-            yield chunk
+    file.seek(wanted.start)
+    left = len(wanted)
+    while left and (chunk := file.read(min(left, CHUNK_BYTES))):
+        left -= len(chunk)
+        yield chunk

@@ -18,7 +18,7 @@ class Poll:
     """One request that waits."""
 
     def __init__(self) -> None:
-        """It does not wait yet."""
+        """Start as a request that does not wait yet."""
         self.over = False
         self._timeout: asyncio.Timeout | None = None
 
@@ -35,7 +35,7 @@ class Poll:
             self._timeout = None
 
     def end(self) -> None:
-        """Let it be answered."""
+        """Let the request be answered now."""
         self.over = True
         if self._timeout is not None:
             self._timeout.reschedule(asyncio.get_running_loop().time())

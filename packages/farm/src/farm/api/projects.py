@@ -1,11 +1,11 @@
 """Projects and their manifests."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from farm_protocol.files import FileEntry, Manifest, ManifestUpdate, ProjectList
+from farm_protocol.files import FileEntry, FileRemoval, Manifest, ManifestUpdate, ProjectList
 from farm_protocol.paths import UnsafePathError, check_segment, folders_of, project_of
 from farm_protocol.text import Line
 from fastapi import APIRouter, Response
@@ -16,17 +16,22 @@ from starlette.concurrency import run_in_threadpool
 
 from farm.api import transfer
 from farm.api.context import Account, Context, InContext
+from farm.api.parsing import LargeBodyRoute
 from farm.db import accounts as account_rows
-from farm.db import files
-from farm.errors import InvalidRequestError
+from farm.db import files, manifests, projects
+from farm.db.accounts import AccountRow
+from farm.errors import InvalidRequestError, UnavailableError
 
-router = APIRouter()
+router = APIRouter(prefix="/v1", route_class=LargeBodyRoute)
 
 PAGE = 1000
 """Files of a page."""
 
 MOST_OF_FOLDERS = 32_000_000
 """Characters of the folders in which the files of one request lie."""
+
+MOST_LOOKS = 4
+"""At a project that changes while one looks: then something else has been added to it each time."""
 
 Cursor = Annotated[Line, Field(max_length=4096)]
 """A remote path, or ""."""
@@ -35,33 +40,47 @@ Name = Annotated[Line, Field(max_length=1000)]
 """A project's name as it stands in an address."""
 
 
+MOST_PROJECTS = 1000
+"""Of one page."""
+
+
 @router.get("/projects")
-def get_projects(context: InContext, account: Account) -> ProjectList:
-    """Return the user's projects."""
+def get_projects(context: InContext, account: Account, after: Name | None = None) -> ProjectList:
+    """Return a page of the user's projects by name.
+
+    An Envoy that knows of no pages does not say ``after`` and gets the newest ones.
+    """
     with context.database.read() as connection:
-        return ProjectList(projects=files.summaries(connection, account.id))
+        found = projects.summaries(connection, account.id, after, MOST_PROJECTS + 1)
+    return ProjectList(projects=found[:MOST_PROJECTS], more=len(found) > MOST_PROJECTS)
 
 
 @router.get("/projects/{name}/files", response_model=Manifest)
 def get_files(
-    context: InContext, account: Account, name: Name, after: Cursor | None = None
+    context: InContext,
+    account: Account,
+    name: Name,
+    after: Cursor | None = None,
+    folder: Cursor = "",
 ) -> Manifest | Response:
     """Return the files of a project, a page at a time; none for a project that does not exist.
+
+    Only those in ``folder`` (a remote path) if one is given, which goes with ``after``.
 
     An Envoy that knows of no pages does not say ``after`` and gets all of them, a page at a time
     as well: no list is ever in memory as a whole.
     """
     if after is not None:
-        return _page(context, account.id, name, after)
+        return _page(context, account.id, name, folder or name, after)
     return StreamingResponse(_whole(context, account.id, name), media_type="application/json")
 
 
-def _page(context: Context, account_id: str, name: str, after: str) -> Manifest:
+def _page(context: Context, account_id: str, name: str, folder: str, after: str) -> Manifest:
     with context.database.read() as connection:
-        project = files.project_id(connection, account_id, name)
+        project = projects.find(connection, account_id, name)
         if project is None:
             return Manifest(files=[])
-        found = files.entries_page(connection, project, after, PAGE)
+        found = manifests.page(connection, project.id, folder, after, PAGE)
     return Manifest(files=found, more=len(found) == PAGE)
 
 
@@ -69,7 +88,7 @@ async def _whole(context: Context, account_id: str, name: str) -> AsyncIterator[
     """Return a manifest as text. The request's own turn ends before: each page takes one."""
 
     def read(after: str) -> tuple[Manifest, str]:
-        page = _page(context, account_id, name, after)
+        page = _page(context, account_id, name, name, after)
         return page, ",".join(each.model_dump_json() for each in page.files)
 
     page = Manifest(files=[], more=True)
@@ -86,7 +105,10 @@ async def _whole(context: Context, account_id: str, name: str) -> AsyncIterator[
 
 @router.put("/projects/{name}/files", status_code=204)
 def put_files(context: InContext, account: Account, name: Name, update: ManifestUpdate) -> None:
-    """Add or replace files of a project, made now if need be."""
+    """Add or replace files of a project, made now if need be.
+
+    One that changes again and again while new files are looked at is to be asked again later.
+    """
     try:
         check_segment(name)
     except UnsafePathError as error:
@@ -97,34 +119,80 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
         folders = folders_of(last, MOST_OF_FOLDERS)
     except UnsafePathError as error:
         raise InvalidRequestError({"files": [str(error)]}) from None
-    with context.database.read() as connection:
-        looked = _look(connection, account.id, name, update, last, folders)
+    # Requests for one project wait for each other, so that none looks in vain.
+    with context.one_project.of((account.id, name)):
+        for _ in range(MOST_LOOKS):
+            # What takes time is looked for before the turn to write, which others wait for.
+            with context.database.read() as connection:
+                looked = _look(connection, account.id, name, update, last, folders)
+            with context.database.write() as connection:
+                if projects.find(connection, account.id, name) == looked.project:
+                    _add(context, connection, account, name, looked, last.values())
+                    return
+    raise UnavailableError(f"The files of '{name}' change all the time. Try again later.")
+
+
+def _add(
+    context: Context,
+    connection: Connection,
+    account: AccountRow,
+    name: str,
+    looked: "_Looked",
+    last: Iterable[FileEntry],
+) -> None:
+    """Write down those of the files that are news. Raises QuotaExceededError, StorageFullError."""
+    project = projects.ensure(connection, account.id, name, datetime.now(UTC))
+    changed = [file for file in last if looked.is_news(file)]
+    old = {file.path: looked.known[file.path] for file in changed if file.path in looked.known}
+    grows = manifests.size_of([*looked.new, *manifests.kept(project, old)])
+    if looked.project is None:
+        grows += manifests.size_of([name])
+    if grows:
+        # A list of long names is as good a way to fill the disk as a blob.
+        now = account_rows.by_id(connection, account.id)
+        context.room.check(account.id, grows, transfer.quota_of(connection, now))
+        files.add_stored(connection, account.id, grows)
+    manifests.drop(connection, project, old)
+    manifests.add(connection, account.id, project, changed)
+
+
+@router.post("/projects/{name}/files/remove", status_code=204)
+def remove_files(context: InContext, account: Account, name: Name, removal: FileRemoval) -> None:
+    """Take files out of a project; those that it does not have are no error.
+
+    Submissions that were made before still have them.
+    """
     with context.database.write() as connection:
-        # What takes time has been looked for already, unless the project has changed since.
-        if files.project_version(connection, account.id, name) != looked.version:
-            looked = _look(connection, account.id, name, update, last, folders)
-        grows = files.new_project_bytes(connection, account.id, name)
-        project = files.ensure_project(connection, account.id, name, datetime.now(UTC))
-        grows += files.new_bytes(looked.new)
-        if grows:
-            # A list of long names is as good a way to fill the disk as a blob.
-            now = account_rows.by_id(connection, account.id)
-            context.room.check(account.id, grows, transfer.quota_of(connection, now))
-            files.add_stored(connection, account.id, grows)
-        files.put_entries(connection, account.id, project, list(last.values()))
+        project = projects.find(connection, account.id, name)
+        if project is None:
+            return
+        old = manifests.lines(connection, project.id, set(removal.paths))
+        if not old:
+            return
+        project = projects.ensure(connection, account.id, name, datetime.now(UTC))
+        freed = manifests.size_of(old) - manifests.size_of(manifests.kept(project, old))
+        files.add_stored(connection, account.id, -freed)
+        manifests.drop(connection, project, old)
 
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What a project, as it was in one version, says to new files.
+    """What a project, as it was at one time, says to new files.
 
     Attributes:
-        version: None when there is no project.
-        new: the paths that it does not have yet.
+        project: None when there is none.
+        known: what its manifest says of the paths that it has already.
+        new: the other paths.
     """
 
-    version: tuple[str, datetime] | None
+    project: projects.ProjectRow | None
+    known: dict[str, manifests.Line]
     new: set[str]
+
+    def is_news(self, file: FileEntry) -> bool:
+        """Return whether a file has to be written down."""
+        known = self.known.get(file.path)
+        return known is None or known.content != manifests.content_of(file)
 
 
 def _look(
@@ -139,12 +207,13 @@ def _look(
     known = files.known_blobs(connection, account_id, (file.hash for file in update.files))
     for index, file in enumerate(update.files):
         _check(name, known, index, file)
-    version = files.project_version(connection, account_id, name)
-    project = version[0] if version else ""  # Which none is called.
-    new = files.new_paths(connection, project, paths)
-    if clash := files.two_in_one(connection, project, new, folders):
+    project = projects.find(connection, account_id, name)
+    id_of = project.id if project else ""  # Which none is called.
+    lines = manifests.lines(connection, id_of, paths)
+    new = set(paths) - lines.keys()
+    if clash := manifests.two_in_one(connection, id_of, new, folders):
         raise _two_in_one(update, *clash)
-    return _Looked(version, new)
+    return _Looked(project, lines, new)
 
 
 def _two_in_one(update: ManifestUpdate, file: str, inside: str) -> InvalidRequestError:
@@ -153,8 +222,8 @@ def _two_in_one(update: ManifestUpdate, file: str, inside: str) -> InvalidReques
     return InvalidRequestError(
         {
             f"files[{index}].path": [
-                f"'{file}' would be a file of the project and, for '{inside}', a folder as well."
-                " Rename one of them, or submit under another project name."
+                f"'{file}' cannot be both a file of the project and, for '{inside}', a"
+                " folder. Rename one of them, or submit under another project name."
             ]
         }
     )
@@ -167,5 +236,9 @@ def _check(name: str, known: dict[str, int], index: int, file: FileEntry) -> Non
         )
     if known.get(file.hash) != file.size:
         raise InvalidRequestError(
-            {f"files[{index}].hash": [f"The bytes of '{file.path}' have not been sent yet."]}
+            {
+                f"files[{index}].hash": [
+                    f"'{file.path}' has not been uploaded yet. Upload it, then try again."
+                ]
+            }
         )

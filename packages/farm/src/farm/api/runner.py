@@ -5,13 +5,14 @@ as much as all that the farm does for it, so this is an application of its own o
 FastAPI: Starlette and pydantic.
 """
 
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from farm_protocol.files import BlobHash, Ticket
+from farm_protocol.files import BlobHash, KnownFile, Ticket
 from farm_protocol.runner import (
     Claim,
     ClaimRequest,
@@ -25,6 +26,8 @@ from farm_protocol.runner import (
     Tickets,
     TicketsRequest,
 )
+from http_gate.bodies import announced
+from http_gate.connections import known
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlalchemy import Connection
 from starlette.applications import Starlette
@@ -32,15 +35,22 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Scope
 
 from farm.accounts.credentials import hash_secret
-from farm.api import errors, transfer
+from farm.api import errors, runner_job, transfer
 from farm.api.context import Context, bearer
+from farm.api.parsing import parsed
 from farm.catalogue.matching import plugin_choices, unseen_plugins
-from farm.db import files, job_rows, outputs, runners
+from farm.db import earlier_results, job_rows, manifests, outputs, runners
 from farm.db.engine.turns import Result
 from farm.db.runners import Caller
-from farm.errors import ClaimLostError, NotAuthenticatedError, NotFoundError
+from farm.errors import (
+    ClaimLostError,
+    InvalidRequestError,
+    NotAuthenticatedError,
+    NotFoundError,
+)
 from farm.scheduler import claims
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -70,6 +80,17 @@ class _Call:
 
         return await self.context.write(as_caller)
 
+    async def read(self, work: Callable[[Connection, Caller], Result]) -> Result:
+        """Let ``work`` read for the runner, in its turn. Raises NotAuthenticatedError."""
+        caller = await run_in_threadpool(self.caller)
+
+        def as_caller() -> Result:
+            with self.context.database.read() as connection:
+                return work(connection, _known(connection, self.secret, datetime.now(UTC)))
+
+        async with self.context.turns.runners.of(caller.job.account_id):
+            return await run_in_threadpool(as_caller)
+
     def caller(self) -> Caller:
         """Return who calls. Raises NotAuthenticatedError."""
         return caller(self.context, self.secret)
@@ -82,6 +103,11 @@ def caller(context: Context, secret: str) -> Caller:
     """Return whose token this is. Raises NotAuthenticatedError."""
     with context.database.read() as connection:
         return _known(connection, secret, datetime.now(UTC))
+
+
+def tell(scope: Scope, caller: Caller) -> None:
+    """Tell the gate that a connection is this runner's. Each counts for itself."""
+    known(scope, f"runner {caller.runner.id}")
 
 
 def _known(connection: Connection, secret: str, now: datetime) -> Caller:
@@ -141,6 +167,13 @@ async def _post_ready_soon(call: _Call, _: Heartbeat) -> HeartbeatAnswer:
 async def _post_frame(call: _Call, report: FrameDone) -> None:
     no_room = _has_no_room(call, report.waiting_seconds)
     *before, last = claims.portions(report)
+    if before:
+        await call.read(
+            lambda connection, caller: claims.check_report(
+                connection, caller, call.claim_id, report
+            )
+        )
+    grow = call.context.room.check_growth
     for portion in before:
         # Others may write in between. A runner that hears of no success sends all of it again.
         await call.write(
@@ -149,12 +182,13 @@ async def _post_frame(call: _Call, report: FrameDone) -> None:
                 claim_id=call.claim_id,
                 report=report,
                 portion=portion,
+                grow=grow,
                 no_room=no_room,
             )
         )
     await call.write(
         lambda connection, caller, now: claims.frame_done(
-            connection, caller, call.claim_id, report, now, portion=last, no_room=no_room
+            connection, caller, call.claim_id, report, now, portion=last, grow=grow, no_room=no_room
         )
     )
     call.context.changes.notify()
@@ -163,7 +197,12 @@ async def _post_frame(call: _Call, report: FrameDone) -> None:
 async def _post_log(call: _Call, chunk: LogChunk) -> None:
     await call.write(
         lambda connection, caller, _: claims.add_log(
-            connection, caller, call.claim_id, chunk.offset, chunk.text
+            connection,
+            caller,
+            call.claim_id,
+            chunk.offset,
+            chunk.text,
+            call.context.room.check_growth,
         )
     )
 
@@ -179,19 +218,28 @@ async def _post_finish(call: _Call, report: Finish) -> None:
         call.context.work.notify()
 
 
-def _job(call: _Call) -> RunnerJob:
-    caller, context = call.caller(), call.context
+def _job(call: _Call, caller: Caller) -> Response:
+    context = call.context
     with context.database.read() as connection:
         row = caller.job
         work = job_rows.work(connection, row.id)
         needed = job_rows.needed_by(connection, row.id)
-        manifest = {file.path: file for file in files.entries(connection, work.project_id)}
-        # A job that follows another works on its results.
-        manifest.update({file.path: file for file in outputs.entries(connection, needed)})
+        earlier = earlier_results.entries(connection, row.id)
+        results = outputs.entries(connection, needed)
+
+        def made() -> list[KnownFile]:
+            # A file that was sent is meant, whatever was rendered under its name; and a job that
+            # follows another works on its results.
+            sent = manifests.entries(connection, work.project_id, work.snapshot)
+            manifest = earlier | {file.path: file for file in itertools.chain(sent, results)}
+            return list(manifest.values())
+
+        key = runner_job.key_of(work.project_id, work.snapshot, [*earlier.values(), *results])
+        files = context.file_lists.of(key, made)
         offers = context.offers(connection)
         plugins = work.plugins
         sandbox = context.sandbox_mode(connection)
-    return RunnerJob(
+    job = RunnerJob(
         job_id=row.id,
         name=row.name,
         app=row.app,
@@ -207,22 +255,22 @@ def _job(call: _Call) -> RunnerJob:
         limits=context.limits(row.machine_type),
         licence_servers=context.catalogue.definitions.licence_servers(row.app, plugins),
         sandbox=sandbox,
-        files=list(manifest.values()),
+        files=[],
         output_folder=row.output_folder,
         source=context.store.source(row.account_id),
     )
+    return runner_job.answer(job, files)
 
 
-def _blob(call: _Call, blob_hash: str, asked: str | None) -> Response:
+def _blob(call: _Call, caller: Caller, blob_hash: str, asked: str | None) -> Response:
     """Answer a blob that the job works on, and no other of its user's."""
-    caller = call.caller()
     _require_of_job(call.context, caller, {blob_hash})
     return transfer.send(call.context, caller.job.account_id, blob_hash, asked)
 
 
-def _tickets(call: _Call, request: TicketsRequest) -> Tickets:
+def _tickets(call: _Call, caller: Caller, request: TicketsRequest) -> Tickets:
     """Return where blobs are that the job works on."""
-    caller, hashes = call.caller(), set(request.hashes)
+    hashes = set(request.hashes)
     _require_of_job(call.context, caller, hashes)
     elsewhere = call.context.store.tickets(caller.job.account_id, hashes)
     tickets = [Ticket(hash=each, url=elsewhere.get(each, f"blobs/{each}")) for each in hashes]
@@ -232,26 +280,54 @@ def _tickets(call: _Call, request: TicketsRequest) -> Tickets:
 def _require_of_job(context: Context, caller: Caller, hashes: set[str]) -> None:
     job_id = caller.job.id
     with context.database.read() as connection:
-        others = hashes - files.blobs_of_job(connection, job_id, hashes)
+        others = hashes - manifests.blobs_of_job(connection, job_id, hashes)
         if others:
             needed = job_rows.needed_by(connection, job_id)
             others -= outputs.blobs_of_jobs(connection, needed, others)
+        if others:
+            others -= earlier_results.blobs_of_job(connection, job_id, others)
     if others:
-        raise NotFoundError(f"There is no blob {min(others)} among the files of this job.")
+        raise NotFoundError(f"The files of this job include no blob {min(others)}.")
 
 
 async def _get_job(request: Request) -> Response:
-    return _answer(await run_in_threadpool(_job, await _call(request)))
+    call = await _call(request)
+    caller = await _caller(request, call)
+    async with call.context.turns.jobs.of(caller.job.account_id):
+        return await run_in_threadpool(_job, call, caller)
 
 
 async def _put_blob(request: Request) -> Response:
     call = await _call(request)
-    caller = await run_in_threadpool(call.caller)
+    caller = await _caller(request, call)
     blob_hash = _blob_hash(request)
-    if caller.claim is None:  # Only who holds one can have results.
-        raise ClaimLostError("This runner holds no claim, so its results are not accepted.")
-    await transfer.receive(call.context, caller.job.account_id, blob_hash, request, _no_quota)
+    claim_id = _claim_of(caller)
+    limit = call.context.limits(caller.job.machine_type).file_bytes
+    if limit is not None and (announced(request.scope) or 0) > limit:
+        raise InvalidRequestError(
+            {"Content-Length": [f"A file of a job on this machine type has at most {limit} bytes."]}
+        )
+
+    def wanted() -> None:
+        if _claim_of(call.caller()) != claim_id:
+            raise _no_claim()
+
+    async with call.context.turns.results.of(caller.runner.id):
+        await transfer.receive(
+            call.context, caller.job.account_id, blob_hash, request, _no_quota, wanted
+        )
     return Response(status_code=201)
+
+
+def _claim_of(caller: Caller) -> str:
+    """Return whose results a runner sends. Raises ClaimLostError."""
+    if caller.claim is None:
+        raise _no_claim()
+    return caller.claim.id
+
+
+def _no_claim() -> ClaimLostError:
+    return ClaimLostError("This runner holds no claim, so its results are not accepted.")
 
 
 def _no_quota() -> None:
@@ -260,11 +336,23 @@ def _no_quota() -> None:
 
 async def _get_blob(request: Request) -> Response:
     call, asked = await _call(request), request.headers.get("range")
-    return await run_in_threadpool(_blob, call, _blob_hash(request), asked)
+    caller = await _caller(request, call)
+    blob_hash = _blob_hash(request)
+    async with call.context.turns.runners.of(caller.job.account_id):
+        return await run_in_threadpool(_blob, call, caller, blob_hash, asked)
 
 
 async def _post_tickets(call: _Call, request: TicketsRequest) -> Tickets:
-    return await run_in_threadpool(_tickets, call, request)
+    caller = await run_in_threadpool(call.caller)
+    async with call.context.turns.runners.of(caller.job.account_id):
+        return await run_in_threadpool(_tickets, call, caller, request)
+
+
+async def _caller(request: Request, call: _Call) -> Caller:
+    """Return who sends or takes what may take long. Raises NotAuthenticatedError."""
+    caller = await run_in_threadpool(call.caller)
+    tell(request.scope, caller)
+    return caller
 
 
 async def _call(request: Request) -> _Call:
@@ -291,7 +379,7 @@ def _post(
     async def endpoint(request: Request) -> Response:
         call = await _call(request)
         try:
-            body = model.model_validate_json(await request.body())
+            body = parsed(request.scope) or model.model_validate_json(await request.body())
         except ClientDisconnect:
             return Response(status_code=400)  # Nobody hears it: the runner was killed.
         except ValidationError as error:

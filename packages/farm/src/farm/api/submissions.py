@@ -7,11 +7,12 @@ from sqlalchemy import Connection
 
 from farm.api import transfer
 from farm.api.context import Account, InContext
+from farm.api.parsing import LargeBodyRoute
 from farm.db import jobs as job_table
 from farm.errors import NotFoundError
 from farm.submissions import create
 
-router = APIRouter()
+router = APIRouter(prefix="/v1", route_class=LargeBodyRoute)
 
 
 @router.post("/submissions/check")

@@ -1,23 +1,26 @@
 """Bytes in and out, for Envoy and for runners alike."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from farm_protocol.hashing import new_hasher
 from fastapi import Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from http_gate.bodies import announced
-from http_gate.connections import known
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from farm.api.context import Context
-from farm.api.parts import BYTES, part_of
+from farm.api.parts import part_of
 from farm.db import accounts as account_rows
 from farm.db import files
 from farm.db.accounts import AccountRow
-from farm.errors import BlobLostError, HashMismatchError, InvalidRequestError, NotFoundError
+from farm.errors import HashMismatchError, InvalidRequestError, NotFoundError
 from farm.stores.room import Quota
+
+LOOK_SECONDS = 10.0
+"""How often it is looked whether what is on its way is still wanted."""
 
 
 async def receive(
@@ -26,6 +29,7 @@ async def receive(
     blob_hash: str,
     request: Request,
     quota: Callable[[], Quota | None],
+    wanted: Callable[[], object] = lambda: None,
 ) -> None:
     """Store the request's body as this blob. Its sender is known.
 
@@ -33,16 +37,23 @@ async def receive(
         quota: returns what the account may store. None: this is a result, which only the disk
             limits. A frame that was rendered is not lost for its user's storage;
             `farm.jobs.budget` lets no other one begin.
+        wanted: called in a thread now and then while bytes come; what it raises ends the work.
 
     Raises:
         InvalidRequestError: it does not say how large it is.
         HashMismatchError: these are other bytes, or not as many as announced.
         StorageFullError, QuotaExceededError: there is no room for them.
     """
-    known(request.scope)
     size = announced(request.scope)
     if size is None:
-        raise InvalidRequestError({"Content-Length": ["Say how many bytes the body has."]})
+        raise InvalidRequestError(
+            {
+                "Content-Length": [
+                    "The request does not say how long its body is. Send it with a Content-Length"
+                    " header."
+                ]
+            }
+        )
 
     def look() -> tuple[int | None, Quota | None]:
         with context.database.read() as connection:
@@ -62,7 +73,11 @@ async def receive(
             try:
                 # Written from the event loop: a piece goes to the page cache in microseconds, and
                 # a thread for each would cost more than the write.
+                looked = time.monotonic()
                 async for chunk in request.stream():
+                    if time.monotonic() - looked >= LOOK_SECONDS:
+                        await run_in_threadpool(wanted)
+                        looked = time.monotonic()
                     incoming.write(chunk)
                     arrived(len(chunk))
                 await run_in_threadpool(incoming.commit)
@@ -82,7 +97,7 @@ async def _compare(request: Request, blob_hash: str, size: int, there: int) -> N
         async for chunk in request.stream():
             hasher.update(chunk)
     if hasher.hexdigest() != blob_hash:
-        raise HashMismatchError("The blob with this BLAKE3 hash has other bytes.")
+        raise HashMismatchError("The bytes received do not match the BLAKE3 hash of the blob.")
 
 
 def quota_of(connection: Connection, account: AccountRow) -> Quota:
@@ -113,9 +128,4 @@ def send(context: Context, account_id: str, blob_hash: str, asked: str | None) -
         found = files.known_blobs(connection, account_id, [blob_hash])
     if not found:
         raise NotFoundError(f"There is no blob {blob_hash}.")
-    path = context.store.local_path(account_id, blob_hash)
-    if path is None:
-        return part_of(context.store.open(account_id, blob_hash), found[blob_hash], asked)
-    if not path.exists():
-        raise BlobLostError(blob_hash)
-    return FileResponse(path, media_type=BYTES)  # It looks at ``Range`` itself.
+    return part_of(context.store.open(account_id, blob_hash), found[blob_hash], asked)

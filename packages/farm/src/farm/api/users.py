@@ -29,7 +29,7 @@ from farm.db import plans as plan_rows
 from farm.errors import ConflictError, InvalidRequestError
 from farm.scheduler import limits
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 Name = Annotated[Line, Field(max_length=1000)]
 """An email address or a plan's name as it stands in an address."""
@@ -67,7 +67,7 @@ def patch_user(context: InContext, admin: Admin, email: Name, change: UserChange
         account = credentials.known(connection, email)
         if account.id == admin.id and (change.role is not None or change.active is not None):
             raise ConflictError(
-                "You cannot change your own role or access: ask another administrator."
+                "You cannot change your own role or access. Ask another administrator."
             )
         limits.change_user(connection, account, change)
         described = _described(connection, email)
@@ -94,7 +94,7 @@ def post_credits(context: InContext, _admin: Admin, email: Name, move: CreditMov
     """Give credits to a user, or take them."""
     check_movement(move.credits, "credits")
     if not move.reason.strip():
-        raise InvalidRequestError({"reason": ["Give a reason: the user reads it in the history."]})
+        raise InvalidRequestError({"reason": ["Give a reason. The user sees it in the history."]})
     with context.database.write() as connection:
         account = credentials.known(connection, email)
         grant(connection, account.id, move.credits, move.reason.strip(), move.reference)

@@ -75,7 +75,7 @@ class PlugInEntry(_Entry):
         for text in (*value, *(each for ranges in value.values() for each in ranges)):
             first, dots, last = text.partition("..")
             if text != ALL and (not first or (dots and not last)):
-                raise ValueError(f"'{text}' is not a range: write 'all', '2025' or '2023..2025'")
+                raise ValueError(f"'{text}' is not a range. Write 'all', '2025' or '2023..2025'.")
         return value
 
     def fits(self, version: str, product_version: str) -> bool:
@@ -263,7 +263,7 @@ def load_definitions(studio: Path | None, library: Library = BUILT_IN) -> Defini
         raise CatalogueError(f"The catalogue {studio} is not YAML: {error}") from error
     if not isinstance(over, Mapping):
         raise CatalogueError(f"The catalogue {studio} must be a mapping, with 'products' in it.")
-    return _checked(f"The catalogue {studio}", _laid_over(ours, over), library)
+    return _checked(f"The catalogue {studio}", _merged(ours, over), library)
 
 
 def _checked(what: str, content: Mapping[str, Any], library: Library) -> Definitions:
@@ -274,15 +274,38 @@ def _checked(what: str, content: Mapping[str, Any], library: Library) -> Definit
         field = ".".join(str(part) for part in fault["loc"])
         hint = " Write versions in quotes." if fault["type"] == "string_type" else ""
         raise CatalogueError(f"{what}: {field}: {fault['msg']}.{hint}") from error
-    return Definitions(file.products, file.machines, library)
+    definitions = Definitions(file.products, file.machines, library)
+    if message := _unknown_plugin(definitions):
+        raise CatalogueError(message)
+    return definitions
 
 
-def _laid_over(ours: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _unknown_plugin(definitions: Definitions) -> str:
+    """Return which plug-in a studio's own product uses without offering it, as a message; or ""."""
+    library = definitions.library
+    for app in library.own:
+        product, found = definitions.products[app], {}
+        if app in library.programs:
+            found["program.yaml"] = set(library.programs[app].plugins)
+        for operation in definitions.operations(app):
+            if template := definitions.template(app, operation):
+                needed = (set(each.values()) for each in template.needs_plugin.values())
+                found[f"{operation}.farm.yaml"] = set(template.plugins).union(*needed)
+        for where, codes in found.items():
+            if unknown := sorted(codes - set(product.plugins)):
+                return (
+                    f"{where} of {app} names the plug-in '{unknown[0]}', which its product.yaml"
+                    " does not have."
+                )
+    return ""
+
+
+def _merged(ours: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(ours)
     for key, value in over.items():
         old = merged.get(key)
         if isinstance(old, Mapping) and isinstance(value, Mapping) and key not in _REPLACED:
-            merged[key] = _laid_over(old, value)
+            merged[key] = _merged(old, value)
         else:
             merged[key] = value
     return merged

@@ -145,7 +145,7 @@ def choose(machines: Sequence[Machines], wanted: str, gpu: bool, own: Own = _FAR
                 raise ValueError(f"The machine type '{wanted}' has no GPU.")
             return each
     known = ", ".join(f"'{each.id}'" for each in machines)
-    raise ValueError(f"There is no machine type '{wanted}'; this farm has {known}.")
+    raise ValueError(f"This farm has no machine type '{wanted}'. It has {known}.")
 
 
 def kinds(machines: Iterable[Machines]) -> dict[str, bool]:
@@ -169,9 +169,7 @@ def require_own_kind(kinds: Mapping[str, bool], cpu: str | None, gpu: str | None
         if wanted and wanted not in known:
             there = ", ".join(f"'{each}'" for each in known) or "none"
             kind = "GPU" if with_gpu else "CPU"
-            errors[name] = [
-                f"'{wanted}' is not a {kind} machine type of this farm, which has {there}."
-            ]
+            errors[name] = [f"This farm has no {kind} machine type '{wanted}'. It has {there}."]
     if errors:
         raise InvalidRequestError(errors)
 

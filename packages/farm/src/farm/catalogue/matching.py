@@ -99,7 +99,7 @@ def unknown_operation(catalogue: Catalogue, spec: JobSpec) -> dict[str, list[str
         field, known = "operation", ", ".join(f"'{each}'" for each in sorted(able))
     else:
         field, known = "app", ", ".join(f"'{app}'" for app in apps)
-    can = f"It can run: {known}." if known else catalogue.missing or "It can run nothing."
+    can = f"It can run: {known}." if known else catalogue.missing or "It has no products yet."
     return {
         field: [f"This farm cannot run the operation '{spec.operation}' of '{spec.app}'. {can}"]
     }
@@ -115,14 +115,14 @@ def _refusal(spec: JobSpec, chosen: ProductVersion, rows: list[ProductVersion], 
     there = plugins_of(chosen, code)
     if others:
         return (
-            f"{chosen.name} {chosen.version} has no plug-in '{plugin}' here, but "
-            f"{', '.join(others)} has: submit with one of these as app_version."
+            f"{chosen.name} {chosen.version} has no plug-in '{plugin}' on this farm, but"
+            f" {', '.join(others)} has. Submit with one of these as app_version."
         )
     if there:
         versions = ", ".join(f"'{code}:{each}'" for each in there)
         return (
-            f"{chosen.name} {chosen.version} has no plug-in '{plugin}' here. It has {versions}: "
-            "ask for one of these, or leave the version out."
+            f"{chosen.name} {chosen.version} has no plug-in '{plugin}' on this farm. It has"
+            f" {versions}. Ask for one of these, or leave the version out."
         )
     codes = ", ".join(f"'{each}'" for each in chosen.compatible_modules) or "no plug-ins"
     return (

@@ -22,7 +22,7 @@ class Installed:
 
     @classmethod
     def of(cls, program: Program) -> "Installed":
-        """Return what a runner told of."""
+        """Return a program as a runner has reported it."""
         return cls(program.app, program.version, tuple(program.plugins))
 
 
@@ -169,7 +169,7 @@ def match_version(
     name = related[0].name
     return Match(
         version,
-        f"This farm has no {name} {wanted}: {name} {version}, of the same series, is used instead.",
+        f"This farm does not have {name} {wanted}. It uses {name} {version}, of the same series.",
     )
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from farm_protocol.outputs import run_command
 from farm_protocol.text import EscapingFormatter
 
 from farm.cli import credits, jobs, plans, users, workers
@@ -15,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(users.users, name="users", help="Accounts of this farm.")
 app.add_typer(plans.plans, name="plans", help="Service plans: limits of users.")
 app.add_typer(credits.credits_, name="credits", help="Credits of all users.")
-app.add_typer(jobs.jobs, name="jobs", help="Jobs of all users: look at them, act on them.")
+app.add_typer(jobs.jobs, name="jobs", help="Show and control the jobs of all users.")
 app.add_typer(workers.workers, name="workers", help="Runners, machine types, hosts.")
 
 
@@ -81,6 +82,10 @@ def main() -> None:
     # Whatever a command writes lies in a data folder, which is nobody else's to read. What a
     # runner writes, too: it inherits this.
     os.umask(0o077)
+    run_command(_run)
+
+
+def _run() -> None:
     for argument in sys.argv[1:]:
         try:
             argument.encode()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
-from farm_protocol.account import canonical_email
+from farm_protocol.announcement import AnnouncedMachines, Announcement
 from farm_protocol.places import default_data_dir, embedded_farm_dir
 from farm_protocol.text import escaped, json_text
 from pydantic import BaseModel, ByteSize, TypeAdapter, ValidationError
@@ -27,7 +27,6 @@ from farm.db.accounts import AccountRow
 from farm.db.engine.database import Database
 from farm.db.opening import open_existing
 from farm.errors import FarmError, InvalidRequestError
-from farm.process.announcement import AnnouncedMachines, Announcement
 from farm.stores.room import shown
 
 DataDir = Annotated[
@@ -72,7 +71,7 @@ def announced_machines(data_dir: Path | None) -> Sequence[AnnouncedMachines]:
     """Return the machine types of the farm that works on the data folder; none is an error."""
     announced = Announcement.read(farm_folder(data_dir))
     if announced is None:
-        fail("The farm is not running: its machine types are known only while it runs.")
+        fail("The farm is not running, and its machine types are known only while it runs.")
     return announced.machines
 
 
@@ -134,7 +133,7 @@ def print_table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
 
 def account_of(connection: Connection, email: str) -> AccountRow:
     """Return a user, or end with a message when there is none."""
-    account = accounts.by_email(connection, canonical_email(email))
+    account = accounts.by_email(connection, email)
     if account is None:
         fail(f"There is no user '{email}'.")
     return account

@@ -81,10 +81,13 @@ def show(
 @credits_.command("move", context_settings={"ignore_unknown_options": True})
 def move(
     email: Email,
-    amount: Annotated[str, typer.Argument(help="Credits to give; negative: to take.")],
-    reason: Annotated[str, typer.Option(help="Why; its user reads it in the history.")],
+    amount: Annotated[
+        str, typer.Argument(help=("Credits to give, or a negative number to take them."))
+    ],
+    reason: Annotated[str, typer.Option(help="Why. The user sees it in the history.")],
     reference: Annotated[
-        str | None, typer.Option(help="A name of your own; used again, it moves nothing.")
+        str | None,
+        typer.Option(help=("A name of your own for this movement. Used again, it moves nothing.")),
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,

@@ -49,7 +49,9 @@ def list_jobs(
     user: Annotated[str | None, typer.Option("--user", help="Only this user's (email).")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Show finished jobs, too.")] = False,
     as_json: AsJson = False,
-    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="Most jobs to show.")] = 1000,
+    limit: Annotated[
+        int, typer.Option(min=1, max=_MOST, help=("Maximum number of jobs to show."))
+    ] = 1000,
     data_dir: DataDir = None,
 ) -> None:
     """Show the jobs of all users, newest first."""
@@ -59,7 +61,7 @@ def list_jobs(
     if len(lines) > limit:
         del lines[limit:]
         # Beside the JSON, not in it.
-        say(f"There are more than these {limit} jobs: --limit shows more.", err=True)
+        say(f"There are more than {limit} jobs. Use --limit to see more.", err=True)
     if as_json:
         print_json([asdict(line) for line in lines])
         return
@@ -67,7 +69,7 @@ def list_jobs(
         say(
             "There are no jobs."
             if all_
-            else "No jobs are waiting or running. --all shows finished ones, too."
+            else "No jobs are waiting or running. Use --all to see finished ones, too."
         )
         return
     print_table(
@@ -179,9 +181,9 @@ def _action(action: Action, about: str) -> None:
     jobs.command(action.value.replace("_", "-"), help=about)(command)
 
 
-_action(Action.STOP, "Stop: kill what runs.")
-_action(Action.SUSPEND, "Suspend: let running frames finish, start no others.")
-_action(Action.RESUME, "Resume what was suspended.")
+_action(Action.STOP, "Stop jobs, and end their runners at once.")
+_action(Action.SUSPEND, "Suspend jobs: running frames finish, and no others start.")
+_action(Action.RESUME, "Resume suspended jobs.")
 _action(Action.RETRY, "Render failed frames again; without --user, stopped jobs continue as well.")
 _action(Action.RETRY_ALL, "Render every frame again.")
 _action(Action.RESTART_UNSTARTED, "Render only the frames that were never started.")
@@ -194,7 +196,8 @@ def change_jobs(
     user: OfUser = None,
     priority: Annotated[int | None, typer.Option(help="0 to 100; higher comes first.")] = None,
     instances: Annotated[
-        int | None, typer.Option(help="Most runners at a time; 0: the plan's limit.")
+        int | None,
+        typer.Option(help=("Maximum number of runners at a time, or 0 for the plan's limit.")),
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -243,7 +246,7 @@ def _chosen(
         return [_one(connection, job)]
     if submission is not None:
         if job_table.submission_owner(connection, submission) is None:
-            fail(f"There is no submission '{submission}'.")
+            fail(f"There is no submission with the id '{submission}'.")
         return job_table.ids(connection, submission_id=submission)
     account = account_of(connection, user or "")
     return job_table.ids(connection, account_id=account.id, states=states)
@@ -259,9 +262,9 @@ def _one_task(connection: Connection, job_id: str, prefix: str) -> str:
 
 def _only(found: list[str], what: str, prefix: str) -> str:
     if not found or not prefix:
-        fail(f"There is no {what} '{prefix}'.")
+        fail(f"There is no {what} whose id begins with '{prefix}'.")
     if len(found) > 1:
-        fail(f"Several {what}s begin with '{prefix}': give more of the id.")
+        fail(f"Several {what}s begin with '{prefix}'. Give more of the id.")
     return found[0]
 
 

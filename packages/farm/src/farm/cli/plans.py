@@ -56,13 +56,24 @@ def list_plans(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 @plans.command("set")
 def set_(
     name: Name,
-    job_throughput_limit: Annotated[int, typer.Option(help="Most instances of one job.")],
-    max_throughput: Annotated[int, typer.Option(help="Most instances over all jobs of a user.")],
+    job_throughput_limit: Annotated[int, typer.Option(help="Maximum instances of one job.")],
+    max_throughput: Annotated[
+        int, typer.Option(help=("Maximum instances over all jobs of a user."))
+    ],
     max_stored: Annotated[
-        str | None, typer.Option(help="Most that a user stores, such as 500GB; 0: no number.")
+        str | None,
+        typer.Option(
+            help=("Maximum that a user may store, such as 500GB, or 0 for no limit of its own.")
+        ),
     ] = None,
     max_in_flight: Annotated[
-        str | None, typer.Option(help="Most that a user sends at a time, likewise.")
+        str | None,
+        typer.Option(
+            help=(
+                "Maximum that a user may have in transit at a time, such as 50GB, or 0 for no"
+                " limit."
+            )
+        ),
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -92,7 +103,7 @@ def remove(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> Non
     with opened(data_dir) as database, database.write() as connection:
         remove_plan(connection, name)
         after = described(connection)
-    _tell(after, as_json, f"'{name}' is removed.")
+    _tell(after, as_json, f"The plan '{name}' is removed.")
 
 
 def _tell(after: Sequence[PlanInUse], as_json: bool, message: str) -> None:

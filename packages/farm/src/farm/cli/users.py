@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from farm_protocol.account import canonical_email
 from farm_protocol.users import NewUser, Role, User, UserChange, UserWithKey
 
 from farm.accounts import credentials
@@ -62,7 +61,7 @@ def add(
     if as_json:
         print_json(UserWithKey(user=user, access_key=created.access_key))
         return
-    say(f"Account {canonical_email(email)} with {amount} credits. Its access key, shown once:")
+    say(f"Account {user.email} with {amount} credits. Its access key, shown once:")
     say(created.access_key)
 
 
@@ -146,7 +145,7 @@ def plan(
 ) -> None:
     """Give a user another plan. It counts at once, for running jobs too."""
     user = _change(data_dir, email, checked(UserChange, plan=name))
-    _tell(user, as_json, f"{user.email} has the plan '{user.plan}'.")
+    _tell(user, as_json, f"{user.email} now has the plan '{user.plan}'.")
 
 
 @users.command("role")
@@ -158,14 +157,13 @@ def role(
 ) -> None:
     """Make a user an administrator, who may manage users over the farm's API, or an artist."""
     user = _change(data_dir, email, UserChange(role=role))
-    article = "an" if user.role.value[0] in "aeiou" else "a"
-    _tell(user, as_json, f"{user.email} is {article} {user.role.value}.")
+    _tell(user, as_json, f"{user.email} now has the role '{user.role.value}'.")
 
 
 @users.command("emails")
 def emails(
     email: Email,
-    switch: Annotated[Literal["on", "off"], typer.Argument(help="Whether to send any.")],
+    switch: Annotated[Literal["on", "off"], typer.Argument(help="Whether the user gets emails.")],
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -195,7 +193,10 @@ def machine(
         wanted = checked(UserChange, machine_cpu=cpu, machine_gpu=gpu)
         user = describe(connection, change_user(connection, account_of(connection, email), wanted))
     own = [each or "the farm's default" for each in (user.machine_cpu, user.machine_gpu)]
-    told = f"{user.email} gets, unless a job says more: {own[0]} (CPU), {own[1]} (GPU)."
+    told = (
+        f"{user.email} gets these machine types, unless a job says more: {own[0]} (CPU), {own[1]}"
+        " (GPU)."
+    )
     _tell(user, as_json, told)
 
 
@@ -203,14 +204,14 @@ def machine(
 def disable(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Lock a user out. Keys and password stop working, jobs stand still; nothing is removed."""
     user = _change(data_dir, email, UserChange(active=False))
-    _tell(user, as_json, f"{user.email} is disabled. Jobs are suspended within seconds.")
+    _tell(user, as_json, f"{user.email} is disabled. The jobs are suspended within seconds.")
 
 
 @users.command("enable")
 def enable(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Let a disabled user in again; jobs that stood still for that go on."""
     user = _change(data_dir, email, UserChange(active=True))
-    _tell(user, as_json, f"{user.email} is active.")
+    _tell(user, as_json, f"{user.email} is enabled.")
 
 
 @users.command("password")
@@ -230,7 +231,7 @@ def password(
         credentials.reset_password(database, email, new)
         with database.read() as connection:
             user = describe(connection, account_of(connection, email))
-    _tell(user, as_json, f"{user.email} has a new password. All access keys were withdrawn.")
+    _tell(user, as_json, f"{user.email} has a new password. All access keys have been withdrawn.")
 
 
 @users.command("rotate-key")
@@ -243,7 +244,7 @@ def rotate_key(email: Email, as_json: AsJson = False, data_dir: DataDir = None) 
     if as_json:
         print_json(UserWithKey(user=user, access_key=key))
         return
-    say("All earlier keys are withdrawn. The new access key, shown once:")
+    say("All earlier keys have been withdrawn. The new access key, shown once:")
     say(key)
 
 

@@ -1,12 +1,13 @@
 """``farm workers``: the living runners, and what the render nodes have."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import Annotated
 
 import typer
-from farm_protocol.runner import HostLimits
+from farm_protocol.announcement import AnnouncedMachines, Announcement
+from farm_protocol.runner import Held, HostLimits
 
 from farm.accounts.plans import MOST
 from farm.cli._common import (
@@ -22,7 +23,6 @@ from farm.cli._common import (
 from farm.db import capacity, hosts, overview
 from farm.db.hosts import HostProgram
 from farm.db.overview import WorkerLine
-from farm.process.announcement import AnnouncedMachines, Announcement
 from farm.scheduler import limits
 
 workers = typer.Typer()
@@ -47,20 +47,11 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
             {"machine_type": name, "slots": count, "in_use": in_use[name]}
             for name, count in slots.items()
         ]
-        programs_of = dict(_by_host(found))
-        by_host = [
-            {
-                "host": host,
-                "programs": [_program(each) for each in programs_of.get(host, ())],
-                "limits": held[host].model_dump(mode="json") if host in held else None,
-            }
-            for host in sorted({*programs_of, *held})
-        ]
         print_json(
             {
                 "machines": machines,
                 "workers": [asdict(line) for line in lines],
-                "hosts": by_host,
+                "hosts": _hosts(found, held),
             }
         )
         return
@@ -69,25 +60,8 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
     if not slots:
         say("The farm is not running.")
     _print_runners(lines)
-    if found:
-        print_table(
-            ("Host", "Can run", "Plug-ins", "Told at (UTC)"),
-            (
-                (
-                    each.host,
-                    f"{each.app} {each.version}",
-                    ", ".join(each.plugins),
-                    f"{each.reported_at:%Y-%m-%d %H:%M}",
-                )
-                for each in found
-            ),
-        )
-    if held:
-        print_table(
-            ("Host", *(name.replace("_", " ").capitalize() for name in HostLimits.model_fields)),
-            ((host, *(str(value) for _, value in each)) for host, each in held.items()),
-        )
-        say("The kernel enforces its limits; a renderer that exceeds a watched limit is stopped.")
+    _print_programs(found)
+    _print_limits(held)
 
 
 @workers.command("slots")
@@ -96,7 +70,11 @@ def set_slots(
     count: Annotated[
         int | None,
         typer.Argument(
-            min=0, max=MOST, help="Most runners at a time; 0: none. Without it: as configured."
+            min=0,
+            max=MOST,
+            help=(
+                "Maximum number of runners at a time, or 0 for none. If left out: as configured."
+            ),
         ),
     ] = None,
     as_json: AsJson = False,
@@ -136,6 +114,48 @@ def _print_runners(lines: list[WorkerLine]) -> None:
             for line in lines
         ),
     )
+
+
+def _print_programs(found: list[HostProgram]) -> None:
+    if found:
+        print_table(
+            ("Host", "Can run", "Plug-ins", "Told at (UTC)"),
+            (
+                (
+                    each.host,
+                    f"{each.app} {each.version}",
+                    ", ".join(each.plugins),
+                    f"{each.reported_at:%Y-%m-%d %H:%M}",
+                )
+                for each in found
+            ),
+        )
+
+
+def _print_limits(held: Mapping[str, HostLimits]) -> None:
+    if held:
+        print_table(
+            ("Host", *(name.replace("_", " ").capitalize() for name in HostLimits.model_fields)),
+            ((host, *(str(value or "") for _, value in each)) for host, each in held.items()),
+        )
+        say("The kernel enforces its limits; a renderer that exceeds a watched limit is stopped.")
+        if open_ends := [host for host, each in held.items() if each.end is Held.WATCHED]:
+            say(
+                f"On {', '.join(open_ends)} a hostile scene may leave programs running after"
+                " its claim has ended."
+            )
+
+
+def _hosts(found: list[HostProgram], held: Mapping[str, HostLimits]) -> list[dict[str, object]]:
+    programs_of = dict(_by_host(found))
+    return [
+        {
+            "host": host,
+            "programs": [_program(each) for each in programs_of.get(host, ())],
+            "limits": held[host].model_dump(mode="json") if host in held else None,
+        }
+        for host in sorted({*programs_of, *held})
+    ]
 
 
 def _by_host(found: list[HostProgram]) -> Iterator[tuple[str, list[HostProgram]]]:

@@ -7,15 +7,19 @@ can then reach neither the system's users nor others of its kind.
 """
 
 import contextlib
+import logging
 import os
 import random
 import shutil
 import stat
 import struct
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+log = logging.getLogger("farm.runner")
 
 _NUMBERS = range(61184, 65520)
 """The numbers that systemd, too, hands out: no distribution gives them to anybody for good."""
@@ -24,8 +28,20 @@ _LOCKS = Path("/run/render-farm-accounts.lock")
 """Byte N is locked while somebody uses the number N."""
 _FLOCK = "hhqqi0q"
 """``struct flock`` of 64-bit Linux (fcntl.h): type, whence, start, length, process."""
-_SETPRIV = "/usr/bin:/bin:/usr/sbin:/sbin"
-"""Where setpriv is looked for, and not on PATH: a sandbox shows these folders."""
+_KILL = """
+import contextlib, os, signal, sys
+uid, gid, spare = map(int, sys.argv[1:])
+os.setgroups([])
+os.setresgid(gid, gid, gid)
+os.setresuid(spare, uid, 0)
+with contextlib.suppress(ProcessLookupError):
+    os.kill(-1, signal.SIGKILL)
+"""
+"""-1 is every process that may be killed: those of the account, and of the spare number, which has
+none. Who has another real and saved number than the account can be stopped by none of its own."""
+_KILL_SECONDS = 60.0
+_UTIL_LINUX = "/usr/bin:/bin:/usr/sbin:/sbin"
+"""Where its programs are looked for, and not on PATH: a sandbox shows these folders."""
 
 
 class AccountError(Exception):
@@ -93,7 +109,7 @@ def named(name: str) -> Account:
         raise AccountError(f"This machine has no account '{name}'.") from None
     groups = tuple(sorted({*os.getgrouplist(name, entry.pw_gid)} - {entry.pw_gid}))
     if 0 in (entry.pw_uid, entry.pw_gid, *groups):
-        raise AccountError(f"The account '{name}' is root, or in root's group: name another one.")
+        raise AccountError(f"The account '{name}' is root, or in root's group. Name another one.")
     return Account(entry.pw_uid, entry.pw_gid, groups)
 
 
@@ -116,18 +132,40 @@ def drop(account: Account, groups: Iterable[int] = ()) -> list[str]:
 
 def stop_all(account: Account) -> None:
     """Kill what a program has left behind, where no sandbox does it."""
-    if account.own:
-        # -1 is every process that the account may kill: its own.
-        line = [*drop(account), "/bin/sh", "-c", "kill -9 -1"]
-        subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if not account.own:
+        return
+    try:
+        with borrowed() as spare:
+            if spare is not None:
+                numbers = map(str, (account.uid, account.gid, spare.uid))
+                line = [sys.executable, "-I", "-S", "-c", _KILL, *numbers]
+                subprocess.run(line, stdin=subprocess.DEVNULL, check=True, timeout=_KILL_SECONDS)
+        return
+    except subprocess.TimeoutExpired:
+        reason = f"it took longer than {_KILL_SECONDS:.0f} seconds"
+    except subprocess.CalledProcessError as error:
+        reason = f"exit code {error.returncode}"
+    except (AccountError, OSError) as error:
+        reason = str(error)
+    log.warning(
+        "Processes that a scene left running could not be ended (%s). End them with: pkill"
+        " -KILL -U %d",
+        reason.rstrip("."),
+        account.uid,
+    )
+
+
+def util_linux(program: str) -> str | None:
+    """Return the path of a program of util-linux; None where it is missing."""
+    return shutil.which(program, path=_UTIL_LINUX)
 
 
 def _setpriv() -> str:
-    found = shutil.which("setpriv", path=_SETPRIV)
+    found = util_linux("setpriv")
     if found is None:
         raise AccountError(
-            "As root this needs the program setpriv (package util-linux): install it, or start"
-            " the farm as an ordinary user."
+            "As root, the farm needs the program setpriv (package util-linux). Install it,"
+            " or start the farm as an ordinary user."
         )
     return found
 
@@ -146,8 +184,8 @@ def _free(stack: contextlib.ExitStack) -> Account:
         if not _is_known(number) and _lock(locks, number):
             return Account(number, number, own=True)
     raise AccountError(
-        f"This machine has no account left between {_NUMBERS[0]} and {_NUMBERS[-1]}: name one with"
-        " FARM_RENDER_USER."
+        f"All accounts between {_NUMBERS[0]} and {_NUMBERS[-1]} are taken on this machine."
+        " Name one with FARM_RENDER_USER."
     )
 
 

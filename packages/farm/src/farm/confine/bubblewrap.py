@@ -5,23 +5,28 @@ read-only; it may write where it was told to, and nowhere else. There is no netw
 process, no device but the GPUs of one that needs them. Everything lies at its own path, so that no
 path needs to be translated.
 
-An ordinary user's bubblewrap lives in a user namespace. Root's does not: it makes its mounts as
-root, and then gives up everything for the account that it was given (see `account`), which so needs
-no way through root's private folders.
+An ordinary user's bubblewrap lives in a user namespace. Its first process inside is that user's,
+so a program may trace it and have it forget that it is to end with us. So all of bubblewrap lives
+in a further namespace of processes, of whose first one nobody inside knows a number.
+
+Root's lives in no user namespace: it makes its mounts as root, and then gives up everything for the
+account that it was given (see `account`), which so needs no way through root's private folders, and
+may trace nothing of root's.
 """
 
 import functools
 import os
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.confine.account import Account, AccountError, drop, is_root
-from farm.confine.system_calls import filter_file
+from farm.confine.account import Account, AccountError, drop, is_root, util_linux
+from farm.confine.layers import Layer, mounted
+from farm.confine.system_calls import can_filter, filter_file
+from farm.confine.trials import told, trial
 
 SYSTEM = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")))
 _CONFIGURATION = (
@@ -43,9 +48,10 @@ _HIDDEN = (
 )
 """Of /proc, what is the whole machine's and no program's business; OCI runtimes have such lists."""
 _SHARED = "/tmp /dev/shm"  # noqa: S108 - a sandbox's own
+_USER_LIMITS = "/proc/sys/user"
+"""Where ``--disable-userns`` writes."""
 _NOBODY = 65534
-_ASK_SECONDS = 60.0
-_LONGEST_REASON = 300
+_ASKED = "bubblewrap does not work"
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class View:
         readable: files and folders.
         files: further ones, as (file, path inside).
         writable: folders; as root they must be the account's.
+        layer: a further folder that it may write to, without changing it; None for none.
         links: symbolic links as (path, target).
         hidden: folders of the system that it must not see.
         devices: files and folders below /dev.
@@ -69,6 +76,7 @@ class View:
     readable: tuple[Path, ...] = ()
     files: tuple[tuple[Path, Path], ...] = ()
     writable: tuple[Path, ...] = ()
+    layer: Layer | None = None
     links: tuple[tuple[Path, Path], ...] = ()
     hidden: tuple[Path, ...] = ()
     devices: tuple[Path, ...] = ()
@@ -80,7 +88,11 @@ class View:
 
 @functools.cache
 def probe() -> str:
-    """Return why bubblewrap does not work here, as a message; "" when it does. Asked once."""
+    """Return why bubblewrap does not work here, as a message; "" when it does. Asked once.
+
+    Raises:
+        UndecidedError: nobody can tell now; the next time it is asked again.
+    """
     if sys.platform != "linux":
         return "bubblewrap exists only on Linux."
     if shutil.which("bwrap") is None:
@@ -89,7 +101,15 @@ def probe() -> str:
         line = prefix(View(), Account(_NOBODY, _NOBODY) if is_root() else None)
     except AccountError as error:
         return str(error)
-    return trial([*line, "true"], "bubblewrap does not work")
+    return trial([*line, "true"], _ASKED)
+
+
+def ends_all() -> bool:
+    """Return whether all that is in a sandbox ends with it, whatever a program in it does.
+
+    Where root makes it, nothing inside may trace its first process. Raises UndecidedError.
+    """
+    return is_root() or bool(_ended_by_the_kernel())
 
 
 def prefix(view: View, account: Account | None, before: Sequence[str] = ()) -> list[str]:
@@ -101,26 +121,33 @@ def prefix(view: View, account: Account | None, before: Sequence[str] = ()) -> l
 
     Raises:
         farm.confine.account.AccountError: root cannot be given up here.
+        farm.confine.trials.UndecidedError: nobody can tell now what this machine's bubblewrap can.
     """
     line = [*_namespaces(account), *_system(view)]
     for folder in view.hidden:
         line += ["--tmpfs", str(folder)]
     # Parents first: a mount hides what was mounted below its place before.
     for path in sorted(set(view.readable)):
-        line += [*_way_to(path), "--ro-bind", str(path), str(path)]
+        line += [*_parent_folders(path), "--ro-bind", str(path), str(path)]
     for file, path in view.files:
-        line += [*_way_to(path), "--ro-bind", str(file), str(path)]
+        line += [*_parent_folders(path), "--ro-bind", str(file), str(path)]
     for path, target in view.links:
-        line += [*_way_to(path), "--symlink", str(target), str(path)]
-    for path in view.writable:
-        line += [*_way_to(path), "--bind", str(path), str(path)]
-    line += ["--remount-ro", "/", "--chdir", str(view.folder), "--"]
+        line += [*_parent_folders(path), "--symlink", str(target), str(path)]
+    layered = () if view.layer is None else (view.layer.path,)
+    for path in (*view.writable, *layered):
+        line += [*_parent_folders(path), "--bind", str(path), str(path)]
+    # What hides a folder lies in memory that nobody counts, once all else has its place in it.
+    for folder in (*view.hidden, Path("/")):
+        line += ["--remount-ro", str(folder)]
+    line += ["--chdir", str(view.folder), "--"]
     if account is None:
-        return _known_by_name(line, os.getuid(), os.getgid(), view.watched, before)
+        known = _known_by_name(line, os.getuid(), os.getgid(), view.watched, before)
+        return _in_namespaces(view.layer, known)
     # Root's own so far, and older versions of bubblewrap cannot be told otherwise.
     line += ["/bin/sh", "-c", f'/bin/chmod 1777 {_SHARED} && exec "$@"', "sh"]
     line += drop(account, groups_of(view.devices))
-    return _known_by_name(line, account.uid, account.gid, view.watched, before)
+    known = _known_by_name(line, account.uid, account.gid, view.watched, before)
+    return known if view.layer is None else [*mounted(view.layer, account), *known]
 
 
 def opened(view: View, account: Account) -> list[str]:
@@ -151,10 +178,10 @@ def opened(view: View, account: Account) -> list[str]:
         line += ["--tmpfs", str(folder)]
     for path in sorted(given):
         if closed.intersection(path.parents):
-            line += [*_way_to(path), given[path], str(path), str(path)]
+            line += [*_parent_folders(path), given[path], str(path), str(path)]
     for path, target in view.links:
         if closed.intersection(path.parents):
-            line += [*_way_to(path), "--symlink", str(target), str(path)]
+            line += [*_parent_folders(path), "--symlink", str(target), str(path)]
     line += ["--chdir", str(view.folder), "--", *drop(account, groups_of(view.devices))]
     return [*_filtered(view.watched), *line]
 
@@ -163,26 +190,6 @@ def groups_of(devices: Iterable[Path]) -> set[int]:
     """Return the groups, but root's, that may use these devices or those in these folders."""
     nodes = [each.stat() for device in devices for each in _nodes(device)]
     return {each.st_gid for each in nodes if each.st_mode & stat.S_IRGRP} - {0}
-
-
-def trial(line: list[str], trouble: str) -> str:
-    """Run a command; return a message that begins with ``trouble``, "" when it succeeds."""
-    try:
-        done = subprocess.run(
-            line,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_ASK_SECONDS,
-            cwd="/",
-            encoding="utf-8",
-            errors="backslashreplace",
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{trouble}: {error}."
-    if done.returncode == 0:
-        return ""
-    said = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
-    return f"{trouble}: {said.splitlines()[-1][:_LONGEST_REASON].rstrip('.')}."
 
 
 def _namespaces(account: Account | None) -> list[str]:
@@ -235,29 +242,58 @@ def _filtered(watched: bool, more: str = "", before: Sequence[str] = ()) -> list
 def _filter_file(watched: bool) -> str:
     """Return the path of a filter of system calls, /dev/null where this kernel knows none."""
     file = filter_file(watched=watched)
-    if file is None:
-        return os.devnull
-    line = [_bwrap(), "--seccomp", "8", "--ro-bind", "/", "/", "true"]
-    refused = trial(["/bin/sh", "-c", 'exec "$@" 8<"$0"', str(file), *line], "")
-    return os.devnull if refused else str(file)
+    return str(file) if file is not None and can_filter() else os.devnull
 
 
 def _bwrap() -> str:
     return shutil.which("bwrap") or "bwrap"
 
 
-@functools.cache
 def _only_namespaces() -> list[str]:
     """Return how a program is kept from making namespaces of its own, where bubblewrap knows how.
 
-    In one of its own it would have capabilities, and with them more of the kernel to attack.
+    In one of its own it would have capabilities, and with them more of the kernel to attack. In a
+    container that may not change its /proc/sys, the filter of system calls alone forbids it.
     """
     options = ["--unshare-user", "--disable-userns"]
-    line = [_bwrap(), *options, "--ro-bind", "/", "/", "true"]
-    return options if not trial(line, "") else []
+    return options if _knows(options[-1]) and _may_change(_USER_LIMITS) else []
 
 
-def _way_to(path: Path) -> list[str]:
+def _may_change(folder: str) -> bool:
+    try:
+        return not os.statvfs(folder).f_flag & os.ST_RDONLY
+    except OSError:
+        return False  # Kernels before 4.9.
+
+
+def _in_namespaces(layer: Layer | None, line: list[str]) -> list[str]:
+    """Return an ordinary user's command line in the namespaces that it needs outside."""
+    outer = _ended_by_the_kernel()
+    if layer is None:
+        return [*outer, *line]
+    outer = outer[:-1] or [util_linux("unshare") or "", "--user", "--map-current-user", "--mount"]
+    return [*outer, "--keep-caps", "--", *mounted(layer, None), *line]
+
+
+@functools.cache
+def _ended_by_the_kernel() -> list[str]:
+    """Return how all inside ends with us, whatever it does to bubblewrap's first process there.
+
+    bubblewrap's outer process is the first of a namespace of its own: when it ends, the kernel
+    ends all the others. [] where that does not work: util-linux before 2.34, or bubblewrap needs
+    the rights of root.
+    """
+    # Not bubblewrap itself: it would touch each mount of this machine, of dead servers, too.
+    line = ["unshare", "--user", "--map-current-user", "--pid", "--fork", "--kill-child"]
+    line += ["--mount-proc", "--"]
+    sandbox = [_bwrap(), *_namespaces(None), "--ro-bind", "/", "/", "--proc", "/proc"]
+    found = shutil.which(line[0])
+    if found is None or trial([*line, *sandbox, "--dev", "/dev", "true"], _ASKED):
+        return []
+    return [found, *line[1:]]
+
+
+def _parent_folders(path: Path) -> list[str]:
     """Return how the folders above are made so that everybody may pass, not only their maker."""
     return ["--dir", str(path.parent)]
 
@@ -266,7 +302,7 @@ def _system(view: View) -> list[str]:
     """Return the part that hardly differs: system, devices, /proc."""
     line: list[str] = []
     for path in [*SYSTEM, *map(Path, (*_CONFIGURATION, *(_GPU * view.gpu)))]:
-        line += [*_way_to(path), "--ro-bind-try", str(path), str(path)]
+        line += [*_parent_folders(path), "--ro-bind-try", str(path), str(path)]
     line += ["--proc", "/proc", *_covers(), "--dev", "/dev"]
     sized = ["--size", str(view.small_bytes)] if view.small_bytes and _knows("--size") else []
     for folder in _SHARED.split():
@@ -275,18 +311,20 @@ def _system(view: View) -> list[str]:
     line += ["--symlink", "/proc/self/mounts", "/etc/mtab"]
     for device in view.devices:
         line += ["--dev-bind", str(device), str(device)]
+    # The machine has a number of terminals for all, and nothing in here needs one.
+    line += ["--ro-bind", "/dev/null", "/dev/pts/ptmx"]
     # It lies in memory, too, and nothing has any business in it.
     return [*line, "--remount-ro", "/dev"]
 
 
-@functools.cache
 def _knows(option: str) -> bool:
     """Return whether this bubblewrap has an option: ``--size`` since 0.6."""
-    try:
-        told = subprocess.run([_bwrap(), "--help"], capture_output=True, timeout=_ASK_SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return option.encode() in told.stdout + told.stderr
+    return option in _help()
+
+
+@functools.cache
+def _help() -> str:
+    return told([_bwrap(), "--help"], _ASKED)
 
 
 def _covers() -> list[str]:

@@ -54,13 +54,14 @@ def forget_keys() -> None:
             raise OSError(error, os.strerror(error))
 
 
-def limit(memory: int, files: int, written: int) -> None:
+def limit(memory: int, files: int, written: int, user: int = NOBODY, group: int = NOBODY) -> None:
     """Limit this process, for good, and give up what root may do.
 
     Parameters:
         memory: bytes of address space.
         files: that it may have open.
         written: bytes of any file that it writes.
+        user, group: who it is from then on, if it was started by root.
     """
     if sys.platform == "win32":
         return
@@ -82,8 +83,8 @@ def limit(memory: int, files: int, written: int) -> None:
             forget_keys()
         with contextlib.suppress(OSError):
             os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+            os.setresgid(group, group, group)
+            os.setresuid(user, user, user)
     # Last: the kernel forgets it when the user changes.
     end_with_starter()
 

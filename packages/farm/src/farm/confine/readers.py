@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,10 @@ class Readers:
 
     @contextmanager
     def own_folder(self, prefix: str) -> Iterator[Path]:
-        """Give such a program a folder for a while; what it leaves there is removed."""
+        """Give such a program a folder for a while; what it leaves there is removed.
+
+        Raises OSError, also `farm.confine.UndecidedError`.
+        """
         # Without a sandbox, who root becomes finds no way through root's own folders.
         lost = is_root() and not _is_sandboxed(self.mode)
         folder = new_folder(prefix, None if lost else self.scratch)
@@ -64,15 +67,27 @@ class Readers:
 DEFAULT = Readers()
 
 
-def command(module: str, mode: SandboxMode, written: Path | None = None) -> list[str]:
+def command(
+    module: str,
+    mode: SandboxMode,
+    written: Path | None = None,
+    read: Iterable[Path] = (),
+    account: Account | None = None,
+) -> list[str]:
     """Return the command line of one of our programs.
 
-    What it is to read reaches it as open files: who it is may open none of the farm's.
+    What it is to read reaches it as open files: who it is may open none of the farm's. But for
+    what an account may open that is given.
 
     Parameters:
         module: that is run, as by ``python -m``.
         mode: of the farm's sandbox; ``off``: only limits.
         written: the only folder that it may write into; None for none.
+        read: further files and folders that it sees.
+        account: whom it runs as in a sandbox of root's; None for nobody.
+
+    Raises:
+        farm.confine.UndecidedError: nobody can tell now whether there is a sandbox.
     """
     # -I: neither variables nor the folder that we happen to be in change what is imported. What
     # this process imports from beside its Python, as after `pip install --user`, is told.
@@ -85,13 +100,14 @@ def command(module: str, mode: SandboxMode, written: Path | None = None) -> list
     view = View(
         readable=tuple(
             each
-            for each in (*own_python(), *ours, *places)
+            for each in (*own_python(), *ours, *places, *read)
             if not any(each.is_relative_to(folder) for folder in SYSTEM)
         ),
         writable=() if written is None else (written,),
         small_bytes=_OWN_BYTES,
     )
-    return [*prefix(view, Account(NOBODY, NOBODY) if is_root() else None), *program]
+    other = (account or Account(NOBODY, NOBODY)) if is_root() else None
+    return [*prefix(view, other), *program]
 
 
 def environment(folder: Path | None = None) -> dict[str, str]:

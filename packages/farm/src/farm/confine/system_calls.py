@@ -7,21 +7,28 @@ older asynchronous I/O has one share for the whole machine, which one program co
 makes a user namespace has all capabilities in it, and with them much more of the kernel to attack:
 an ordinary user's bubblewrap can forbid that, root's cannot. Who has a lease on a file keeps others
 waiting who open it: on one of the project, which may be the farm's own. A thread with descriptors
-of its own, apart from its process, holds what is only found by asking every thread. The others here
-are of no use to a renderer, and have been ways into the kernel.
+of its own, apart from its process, holds what is only found by asking every thread. Filters of
+sockets and of system calls become machine code, of which the kernel has a bounded share for the
+whole machine: one program can take it, and then no sandbox starts, since none gets its own filter.
+Who watches files of the system (inotify, fanotify) learns what everybody on the machine executes,
+also where they are read-only, and may have long queues of news that count as nobody's memory;
+programs know systems without, and look by themselves. The others here are of no use to a renderer,
+and have been ways into the kernel.
 
 The rest is allowed: which system calls a renderer, its plug-ins and the drivers need, nobody knows.
 
 A second filter for each machine refuses more, where no control group counts memory: what would hold
 memory that no look at a process finds. These are memory files, which can lie in the queue of a
 socket; message queues, larger semaphores and shared memory of System V, which belong to no process;
-pages lent to a pipe, of which it holds more than its size; and larger buffers of sockets. Programs
-know older kernels, which answer in the same way, and do without.
+pages lent to a pipe or a socket (vmsplice, splice, tee, sendfile), of which these hold a whole one
+for each byte that the kernel counts; and larger buffers of sockets. Programs know older kernels,
+which answer in the same way, and do without: they copy.
 
 The filters are programs as `seccomp(2)` and bubblewrap's ``--seccomp`` take them. They lie beside
 this file, since bubblewrap reads them; ``python -m farm.confine.system_calls`` writes them.
 """
 
+import ctypes
 import errno
 import platform
 import struct
@@ -46,13 +53,16 @@ class _Calls:
     """Numbers of one way to call the kernel (``linux/audit.h``, ``asm/unistd.h``).
 
     Attributes:
-        sockets: socket and socketpair, with a family in the first argument.
+        sockets: socket and socketpair, with a family in the first argument and a protocol in the
+            third.
         clone: the call, with flags in the first argument.
         unshare: likewise.
         leases: fcntl and the like, with what is wanted in the second argument.
-        refused: add_key, request_key, keyctl, perf_event_open, bpf, userfaultfd, io_setup, what
-            makes sockets otherwise; in any order.
-        uncounted: memfd_create, memfd_secret, msgget, vmsplice, and what stands for several calls.
+        processes: prctl, with what is wanted in the first argument.
+        refused: add_key, request_key, keyctl, perf_event_open, bpf, seccomp, userfaultfd, io_setup,
+            inotify_init, inotify_init1, fanotify_init, what makes sockets otherwise; in any order.
+        uncounted: memfd_create, memfd_secret, msgget, vmsplice, splice, tee, sendfile, and what
+            stands for several calls.
         sized: shmget and semget, each with the size in the second argument.
         options: setsockopt, with level and option in the second and third argument.
     """
@@ -62,6 +72,7 @@ class _Calls:
     clone: int
     unshare: int
     leases: tuple[int, ...]
+    processes: int
     refused: tuple[int, ...]
     uncounted: tuple[int, ...]
     sized: tuple[int, int]
@@ -79,8 +90,9 @@ _AMD64 = _Calls(
     clone=56,
     unshare=272,
     leases=(72,),
-    refused=(206, 248, 249, 250, 298, 321, 323, *_NEW),
-    uncounted=(319, 447, 68, 278),
+    processes=157,
+    refused=(206, 248, 249, 250, 253, 294, 298, 300, 317, 321, 323, *_NEW),
+    uncounted=(319, 447, 68, 278, 275, 276, 40),
     sized=(29, 64),
     options=54,
     others=_X32,
@@ -91,10 +103,11 @@ _I386 = _Calls(
     clone=120,
     unshare=310,
     leases=(55, 221),
+    processes=172,
     # 102 is socketcall: its family stands in memory, too.
-    refused=(102, 245, 286, 287, 288, 336, 357, 374, *_NEW),
+    refused=(102, 245, 286, 287, 288, 291, 332, 336, 338, 354, 357, 374, *_NEW),
     # 117 is ipc, of which all calls of System V are parts.
-    uncounted=(117, 356, 447, 399, 316),
+    uncounted=(117, 356, 447, 399, 316, 313, 315, 187, 239),
     sized=(395, 393),
     options=366,
 )
@@ -104,18 +117,23 @@ _ARM64 = _Calls(
     clone=220,
     unshare=97,
     leases=(25,),
-    refused=(0, 217, 218, 219, 241, 280, 282, *_NEW),
-    uncounted=(279, 447, 186, 75),
+    processes=167,
+    refused=(0, 26, 217, 218, 219, 241, 262, 277, 280, 282, *_NEW),
+    uncounted=(279, 447, 186, 75, 76, 77, 71),
     sized=(194, 190),
     options=208,
 )
 _SMALL_SEGMENT, _SMALL_SET = 16 * 1024, 16
 """Bytes of shared memory, and semaphores, that a program may have at a time: enough to find another
 one of its kind. There can be 4096 and 32,000 of them, 64 MB and 40 MB of memory."""
-_SOL_SOCKET, _SO_SNDBUF = 1, 7  # asm-generic/socket.h
+_SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF = 1, 7, 8  # asm-generic/socket.h
+_SO_ATTACH = (26, 50, 51, 52)
+"""SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF, from there."""
+_IPPROTO_MPTCP = 262  # linux/in.h
 _CLONE_FILES, _CLONE_THREAD, _CLONE_NEWUSER = 0x400, 0x10000, 0x10000000  # linux/sched.h
 _CLOSE_RANGE, _CLOSE_RANGE_UNSHARE = 436, 2  # linux/close_range.h; the number is new, as `_NEW`
 _F_SETLEASE = 1024  # linux/fcntl.h
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
 _MACHINES = {"x86_64": (_AMD64, _I386), "aarch64": (_ARM64,)}
 MACHINES = tuple(_MACHINES)
 """Those that have a filter, as `platform.machine` calls them."""
@@ -148,6 +166,18 @@ def filter_file(machine: str = "", watched: bool = False) -> Path | None:
     return Path(__file__).with_name(name) if machine in _MACHINES else None
 
 
+def can_filter() -> bool:
+    """Return whether this kernel knows such filters.
+
+    Asked without starting anything, so that no want of processes can be taken for a "no".
+    """
+    kernel = ctypes.CDLL(None, use_errno=True)
+    # Of no program, which a kernel that knows filters refuses for that (EFAULT).
+    if kernel.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, None, 0, 0) == 0:
+        return True
+    return ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS)
+
+
 def _body(calls: _Calls, watched: bool) -> list[bytes]:
     lines = [_line(_LOAD, _NUMBER)]
     if calls.others is not None:
@@ -156,6 +186,7 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
         # As a kernel without it answers: programs then do without.
         lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
     lines += _threads_and_namespaces(calls)
+    lines += _no_filters(calls)
     for number in calls.leases:
         asked = [
             _line(_LOAD, _SECOND_ARGUMENT),
@@ -165,7 +196,12 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
         lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
     if watched:
         lines += _no_more_memory(calls)
-    families = [_line(_LOAD, _FIRST_ARGUMENT)]
+    families = [
+        # What it queues stands in no list of connections, so that nobody could count it.
+        _line(_LOAD, _THIRD_ARGUMENT),
+        *(_line(_EQUAL, _IPPROTO_MPTCP, 0, 1), _refuse(errno.EPROTONOSUPPORT)),
+        _line(_LOAD, _FIRST_ARGUMENT),
+    ]
     for family in _FAMILIES:
         families += [_line(_EQUAL, family, 0, 1), _line(_RETURN, _ALLOW)]
     families.append(_refuse(errno.EAFNOSUPPORT))
@@ -198,6 +234,25 @@ def _threads_and_namespaces(calls: _Calls) -> list[bytes]:
     return [*lines, _line(_EQUAL, _CLOSE_RANGE, 0, len(asked)), *asked]
 
 
+def _no_filters(calls: _Calls) -> list[bytes]:
+    # As kernels answer that know none of these.
+    asked = [
+        _line(_LOAD, _FIRST_ARGUMENT),
+        *(_line(_EQUAL, _PR_SET_SECCOMP, 0, 1), _refuse(errno.EINVAL)),
+        _line(_RETURN, _ALLOW),
+    ]
+    lines = [_line(_EQUAL, calls.processes, 0, len(asked)), *asked]
+    attached = [_line(_LOAD, _THIRD_ARGUMENT)]
+    for option in _SO_ATTACH:
+        attached += [_line(_EQUAL, option, 0, 1), _refuse(errno.ENOPROTOOPT)]
+    attached.append(_line(_LOAD, _NUMBER))
+    asked = [
+        *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, _SOL_SOCKET, 1, 0)),
+        *(_line(_RETURN, _ALLOW), *attached),
+    ]
+    return [*lines, _line(_EQUAL, calls.options, 0, len(asked)), *asked]
+
+
 def _no_more_memory(calls: _Calls) -> list[bytes]:
     lines = []
     for number, most in zip(calls.sized, (_SMALL_SEGMENT, _SMALL_SET), strict=True):
@@ -210,8 +265,9 @@ def _no_more_memory(calls: _Calls) -> list[bytes]:
         lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
     # Nothing happens, and that is no error: the kernel, too, gives no more than it has.
     asked = [
-        *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, _SOL_SOCKET, 0, 3)),
-        *(_line(_LOAD, _THIRD_ARGUMENT), _line(_EQUAL, _SO_SNDBUF, 0, 1), _refuse(0)),
+        *(_line(_LOAD, _SECOND_ARGUMENT), _line(_EQUAL, _SOL_SOCKET, 0, 4)),
+        *(_line(_LOAD, _THIRD_ARGUMENT), _line(_EQUAL, _SO_SNDBUF, 1, 0)),
+        *(_line(_EQUAL, _SO_RCVBUF, 0, 1), _refuse(0)),
         _line(_RETURN, _ALLOW),
     ]
     return [*lines, _line(_EQUAL, calls.options, 0, len(asked)), *asked]

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+from farm_protocol.account import canonical_email, spelled_email
 from farm_protocol.users import Role
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
@@ -72,9 +73,15 @@ def _account(row: Row[Any]) -> AccountRow:
 
 
 def by_email(connection: Connection, email: str) -> AccountRow | None:
-    """Return the account with this (case-folded) email."""
-    row = connection.execute(_COLUMNS.where(accounts.c.email == email)).one_or_none()
-    return None if row is None else _account(row)
+    """Return the account of an address, however that is spelled.
+
+    Two accounts of an older farm may have addresses that are one by now: where an account has an
+    address as it is spelled here, that one is meant.
+    """
+    spellings = [spelled_email(email), canonical_email(email)]
+    rows = connection.execute(_COLUMNS.where(accounts.c.email.in_(spellings)))
+    found = [_account(row) for row in rows]
+    return min(found, key=lambda each: spellings.index(each.email), default=None)
 
 
 def by_id(connection: Connection, account_id: str) -> AccountRow:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from farm_protocol.runner import CLAIM_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
@@ -14,6 +14,24 @@ from farm.db.tables import claims, jobs
 from farm.jobs.frames import format_frames
 from farm.jobs.progress import Moved
 from farm.jobs.retries import ClaimEnd
+
+
+class TimeColumns(TypedDict, total=False):
+    """Columns of a claim with its machine time; see `ClaimRow`."""
+
+    seconds: float
+    unposted_seconds: float
+
+
+class EndColumns(TimeColumns, total=False):
+    """Columns of a claim that its end sets."""
+
+    outcome: str
+    failed: bool
+    message: str
+    exit_code: int | None
+    marker: str
+    current_frame: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +82,12 @@ def recall(connection: Connection, job_id: str) -> None:
 
 
 def recall_all(connection: Connection, account_id: str) -> None:
-    """Do the same for all jobs of an account."""
+    """Want back what the claims of all jobs of an account have not begun."""
     _recall(connection, select(jobs.c.id).where(jobs.c.account_id == account_id))
 
 
 def recall_machine(connection: Connection, machine_type: str) -> None:
-    """Do the same for all jobs of a machine type."""
+    """Want back what the claims of all jobs of a machine type have not begun."""
     _recall(connection, select(jobs.c.id).where(jobs.c.machine_type == machine_type))
 
 
@@ -201,7 +219,9 @@ def forget_begun(connection: Connection, job_id: str) -> None:
     )
 
 
-def end_claim(connection: Connection, claim_id: str, now: datetime, **values: Any) -> None:
+def end_claim(
+    connection: Connection, claim_id: str, now: datetime, **values: Unpack[EndColumns]
+) -> None:
     """Close a claim with its outcome, message, exit code and whatever else it is to hold."""
     _PUT_CLAIM.run(connection, of_claim=claim_id, ended_at=now, **values)
 

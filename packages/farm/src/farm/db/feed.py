@@ -14,7 +14,7 @@ from farm_protocol.changes import Changes, GoneOutput, Output
 from farm_protocol.jobs import JobLog
 from sqlalchemy import Connection, Text, and_, bindparam, delete, func, insert, select
 
-from farm.db import jobs as job_rows
+from farm.db import jobs as job_table
 from farm.db import outputs as outputs_of
 from farm.db.engine.dialects import PreparedForEach, dialect_of
 from farm.db.engine.prepared import Prepared
@@ -125,7 +125,7 @@ def after(connection: Connection, account_id: str, cursor: int, most: int = _PAG
         .order_by(changes.c.id)
         .limit(most)
     ).all()
-    jobs = job_rows.by_ids(connection, {row.job_id for row in rows}) if rows else []
+    jobs = job_table.by_ids(connection, {row.job_id for row in rows}) if rows else []
     submissions = {job.id: job.submission_id for job in jobs}
     # Each file once, where it was written last: another job may have written the same path.
     told: dict[tuple[str, str], Output | GoneOutput] = {}

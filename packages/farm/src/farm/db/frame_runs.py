@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, literal, sel
 
 from farm.db.engine.dialects import dialect_of
 from farm.db.engine.prepared import Prepared
+from farm.db.engine.rows import values_of
 from farm.db.tables import frame_runs, frames
 from farm.jobs.retries import FrameState
 
@@ -68,28 +69,38 @@ _ACROSS = Prepared(
 )
 
 
-def rows_of(job_id: str, runs: Iterable[range]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """The row of a range of frames of a new job.
+
+    Attributes:
+        position: of its first frame among the job's, in the order they were asked for.
+        step: of the range as it was asked for; below zero when it goes down.
+    """
+
+    job_id: str
+    position: int
+    lowest: int
+    highest: int
+    step: int
+    count: int
+    state: str = FrameState.WAITING.value
+
+
+def rows_of(job_id: str, runs: Iterable[range]) -> list[NewRun]:
     """Return the rows for the frames of a new job, all of which wait; no range is empty."""
     rows, position = [], 0
     for run in runs:
-        rows.append(
-            {
-                "job_id": job_id,
-                "position": position,
-                "lowest": min(run[0], run[-1]),
-                "highest": max(run[0], run[-1]),
-                "step": run.step if len(run) > 1 else 1,
-                "count": len(run),
-                "state": FrameState.WAITING.value,
-            }
-        )
+        step = run.step if len(run) > 1 else 1
+        ends = min(run[0], run[-1]), max(run[0], run[-1])
+        rows.append(NewRun(job_id, position, *ends, step, len(run)))
         position += len(run)
     return rows
 
 
-def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def add(connection: Connection, rows: Sequence[NewRun]) -> None:
     """Store the rows of new jobs."""
-    _ADD.run_all(connection, rows)
+    _ADD.run_all(connection, [values_of(row) for row in rows])
 
 
 _ADD = Prepared(insert(frame_runs).inline())

@@ -1,7 +1,7 @@
-"""Submissions, jobs and frames as the scheduler needs them: rows to decide on and to write."""
+"""Jobs as the scheduler needs them: rows to decide on and to write."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import starmap
 from typing import Any, TypedDict, Unpack, cast
@@ -10,13 +10,10 @@ from farm_protocol.jobs import JobReason, JobState
 from sqlalchemy import (
     Connection,
     bindparam,
-    func,
-    insert,
     select,
     update,
 )
 
-from farm.db import frame_runs
 from farm.db.engine.prepared import Prepared
 from farm.db.engine.rows import columns_of
 from farm.db.tables import (
@@ -29,7 +26,6 @@ from farm.db.tables import (
     submissions,
 )
 from farm.jobs.dependencies import Node
-from farm.jobs.frames import Frames
 from farm.jobs.progress import NOTHING_MOVED, Moved, Progress
 from farm.jobs.said import Said
 
@@ -38,39 +34,6 @@ SUBMISSION_COLUMNS = (
     submissions.c.name.label("submission_name"),
     submissions.c.output_folder,
 )
-
-
-def insert_submission(connection: Connection, values: dict[str, Any]) -> None:
-    """Store a submission; its number follows the newest one's."""
-    number = connection.execute(select(func.coalesce(func.max(submissions.c.number), 0))).scalar()
-    connection.execute(insert(submissions).values(**values, number=(number or 0) + 1))
-
-
-@dataclass(slots=True)
-class NewJobs:
-    """Rows of jobs that are to be stored: made before the write turn, and stored in few steps."""
-
-    jobs: list[dict[str, Any]] = field(default_factory=list)
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    needs: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, values: dict[str, Any], asked: Frames, needs: Sequence[str]) -> None:
-        """Add a job with its frames and the ids of the jobs it needs, which come before it."""
-        self.jobs.append(values)
-        self.runs += frame_runs.rows_of(values["id"], asked.runs)
-        self.needs += [{"job_id": values["id"], "needs_job_id": needed} for needed in needs]
-
-    def store(self, connection: Connection) -> None:
-        """Store them all."""
-        _ADD_JOB.run_all(connection, self.jobs)
-        if self.runs:
-            frame_runs.add(connection, self.runs)
-        if self.needs:
-            _ADD_NEED.run_all(connection, self.needs)
-
-
-_ADD_JOB = Prepared(insert(jobs).inline())
-_ADD_NEED = Prepared(insert(job_dependencies).inline())
 
 
 class JobColumns(TypedDict, total=False):
@@ -234,10 +197,11 @@ class Work:
     parameters: dict[str, Any]
     plugins: list[str]
     project_id: str
+    snapshot: int
 
 
 def work(connection: Connection, job_id: str) -> Work:
-    """Return it of a job that exists."""
+    """Return the `Work` of a job that exists."""
     return Work(*connection.execute(_WORK, {"of_job": job_id}).one())
 
 
@@ -270,7 +234,7 @@ _ROW = Prepared(
     select(*ROW_COLUMNS).select_from(ROW_TABLES).where(jobs.c.id == bindparam("of_job"))
 )
 _WORK = (
-    select(*columns_of(Work, (*jobs.c, submissions.c.project_id)))
+    select(*columns_of(Work, (*jobs.c, submissions.c.project_id, submissions.c.snapshot)))
     .join_from(jobs, submissions)
     .where(jobs.c.id == bindparam("of_job"))
 )

@@ -117,7 +117,9 @@ def page(
             place.where(jobs.c.id == before, jobs.c.account_id == account_id)
         ).first()
         if last is None:
-            raise InvalidRequestError({"before": [f"There is no job '{before}'."]})
+            raise InvalidRequestError(
+                {"before": [f"The job '{before}' to list from does not exist."]}
+            )
         rest = (submissions.c.number == last.number) & (jobs.c.position > last.position)
         query = query.where(submissions.c.number <= last.number).where(
             or_(submissions.c.number < last.number, rest)

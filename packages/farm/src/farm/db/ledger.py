@@ -150,14 +150,8 @@ def faults(connection: Connection) -> Sequence[str]:
         .having((amount != 0) | (func.count(ledger_postings.c.id) < 2))
     )
     found += [f"The postings of entry {row.id} sum to {row.off} micros." for row in unbalanced]
-    used = func.coalesce(
-        func.sum(
-            case(
-                (ledger_entries.c.kind.in_(_CONSUMPTION), -ledger_postings.c.amount_micros),
-                else_=0,
-            )
-        ),
-        0,
+    used = func.sum(
+        case((ledger_entries.c.kind.in_(_CONSUMPTION), -ledger_postings.c.amount_micros), else_=0)
     )
     sums = connection.execute(
         select(accounts.c.email, accounts.c.balance_micros, accounts.c.consumed_micros)

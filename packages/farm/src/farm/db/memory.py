@@ -4,7 +4,7 @@ import json
 from enum import StrEnum
 from pathlib import Path
 
-from farm_protocol.private import FOLDER_MODE, replace_private
+from farm_protocol.private import FOLDER_MODE, read_regular, replace_private
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from farm.errors import CannotOpenDatabaseError
@@ -45,12 +45,12 @@ class Memory(BaseModel):
         """
         path = cls.path(data_dir)
         try:
-            return cls.model_validate(json.loads(path.read_bytes()))
+            return cls.model_validate(json.loads(read_regular(path)))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise CannotOpenDatabaseError(f"{path} cannot be read: {error.strerror}.") from error
-        except (ValueError, ValidationError) as error:
+        except (ValueError, RecursionError, ValidationError) as error:
             raise CannotOpenDatabaseError(
                 f"{path} is damaged. It says which database is this farm's. Restore it from a"
                 " backup, or remove it if you are sure of FARM_DATABASE_URL."

@@ -11,7 +11,7 @@ from farm.db.tables import accounts, notices
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One that is due."""
+    """A notice that is due to be sent."""
 
     id: int
     email: str
@@ -62,14 +62,14 @@ def due(connection: Connection, now: datetime, limit: int) -> Sequence[Notice]:
 
 
 def settled(connection: Connection, notice_id: int, now: datetime, error: str = "") -> None:
-    """It was sent, or (with an error) is given up."""
+    """Note that a notice was sent or, with an error, given up."""
     connection.execute(
         update(notices).where(notices.c.id == notice_id).values(sent_at=now, error=error)
     )
 
 
 def postponed(connection: Connection, notice_id: int, not_before: datetime, error: str) -> None:
-    """It could not be sent; to be tried again."""
+    """Note that a notice could not be sent, and when to try again."""
     connection.execute(
         update(notices)
         .where(notices.c.id == notice_id)

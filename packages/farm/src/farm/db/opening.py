@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from farm.db import feed, files
 from farm.db.engine.database import SQLITE_FILE, Database
 from farm.db.memory import Kind, Memory
+from farm.db.tables import metadata
 from farm.errors import CannotOpenDatabaseError
 
 
@@ -113,10 +114,13 @@ def adopt(database: Database, data_dir: Path, *, new_folder: bool = True) -> Non
         known = memory is not None or (data_dir / "blobs").exists()
         if version is not None and database.on_server and not known and not new_folder:
             _refuse_strange_folder(database, data_dir)
-        database.migrate()
+        if version != database.newest_version():
+            database.migrate()
         with database.write() as connection:
             feed.ensure_farm_id(connection)
             farm_id = feed.farm_id(connection)
+            for table in metadata.sorted_tables:
+                connection.execute(select(*table.columns).limit(0))  # Is all of it there?
         assert farm_id is not None
         _memory_of(database, farm_id).write(data_dir)
 
@@ -185,8 +189,8 @@ def _refuse_lost(database: Database, data_dir: Path, memory: Memory | None) -> N
         if database.on_server:
             what = "the database of FARM_DATABASE_URL is empty: set the variable"
         raise CannotOpenDatabaseError(
-            f"{data_dir} holds the files of a farm, and {what} to the farm's database. To begin"
-            " anew, name another folder with --data-dir."
+            f"{data_dir} holds the files of a farm, and {what} to the farm's database. To"
+            " start afresh, name another folder with --data-dir."
         )
 
 
@@ -195,8 +199,8 @@ def _lost(data_dir: Path, memory: Memory) -> str:
     if memory.kind is Kind.POSTGRESQL:
         what = "that of FARM_DATABASE_URL is empty. Correct the variable if it names another one"
     return (
-        f"The farm of {data_dir} has lost its database ({memory.where}): {what}. Restore it from a"
-        " backup. To begin anew, name another folder with --data-dir."
+        f"The farm of {data_dir} has lost its database ({memory.where}): {what}. Restore it"
+        " from a backup. To start afresh, name another folder with --data-dir."
     )
 
 
@@ -229,8 +233,8 @@ def _refuse_strange_folder(database: Database, data_dir: Path) -> None:
             return
     raise CannotOpenDatabaseError(
         f"The database of FARM_DATABASE_URL belongs to a farm whose files are not in {data_dir}."
-        " Name its folder with --data-dir. If that folder is lost, make this one the farm's with:"
-        f" farm migrate --data-dir {data_dir}"
+        " Name its folder with --data-dir. If that folder is lost, give the database to"
+        f" this one with: farm migrate --data-dir {data_dir}"
     )
 
 

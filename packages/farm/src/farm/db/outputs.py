@@ -1,13 +1,13 @@
 """Result files of jobs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from farm_protocol.changes import Output
-from farm_protocol.files import FileEntry
+from farm_protocol.files import KnownFile
 from farm_protocol.runner import OutputFile
-from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, select, text
+from sqlalchemy import BigInteger, Connection, Integer, Row, Text, bindparam, func, select, text
 
 from farm.db.engine.dialects import PreparedForEach, dialect_of
 from farm.db.engine.prepared import Prepared
@@ -48,7 +48,7 @@ def _of_others(dialect: Any) -> Prepared:
     )
 
 
-def _known(dialect: Any) -> Prepared:
+def _known_of(dialect: Any) -> Prepared:
     return Prepared(
         select(outputs.c.path).where(
             outputs.c.job_id == bindparam("of_job"), dialect.among(outputs.c.path, "of_paths")
@@ -56,7 +56,7 @@ def _known(dialect: Any) -> Prepared:
     )
 
 
-_STORE, _OF_OTHERS, _KNOWN = map(PreparedForEach, (_upsert, _of_others, _known))
+_STORE, _OF_OTHERS, _KNOWN = map(PreparedForEach, (_upsert, _of_others, _known_of))
 
 _ROW_BYTES = 600
 """What a result and its line in the feed take in the database, beside its path."""
@@ -79,18 +79,28 @@ def taken(
     return next(((path, job) for path, blob_hash, job in found if hashes[path] != blob_hash), None)
 
 
-def new_bytes(connection: Connection, job_id: str, files: Sequence[OutputFile]) -> int:
-    """Return what the database grows by when a job has these files: 0 for those that it has.
+def known(connection: Connection, job_id: str, paths: Collection[str]) -> set[str]:
+    """Return which of these files a job has already."""
+    if not paths:
+        return set()
+    these = dialect_of(connection).texts(list(paths))
+    return {
+        path for (path,) in _KNOWN.on(connection).rows(connection, of_job=job_id, of_paths=these)
+    }
+
+
+def count_of_frame(connection: Connection, job_id: str, frame: int) -> int:
+    """Return how many files of a frame a job has."""
+    of_frame = outputs.c.job_id == job_id, outputs.c.frame == frame
+    return connection.execute(select(func.count()).where(*of_frame)).scalar_one()
+
+
+def size_of(paths: Iterable[str]) -> int:
+    """Return what the database grows by when a job has these files, and had none of them.
 
     A path stands in two tables and their indexes: five times.
     """
-    paths = {file.path for file in files}
-    if not paths:
-        return 0
-    these = dialect_of(connection).texts(list(paths))
-    found = _KNOWN.on(connection).rows(connection, of_job=job_id, of_paths=these)
-    known = {path for (path,) in found}
-    return sum(_ROW_BYTES + 5 * len(path.encode()) for path in paths - known)
+    return sum(_ROW_BYTES + 5 * len(path.encode()) for path in paths)
 
 
 def store(
@@ -150,9 +160,9 @@ def blobs_of_jobs(
     return set(connection.execute(found.distinct()).scalars())
 
 
-def entries(connection: Connection, job_ids: Sequence[str]) -> list[FileEntry]:
+def entries(connection: Connection, job_ids: Sequence[str]) -> list[KnownFile]:
     """Return the outputs of these jobs as files that a dependent job can be given."""
     rows = connection.execute(
         select(outputs.c.path, outputs.c.hash, outputs.c.size).where(outputs.c.job_id.in_(job_ids))
     )
-    return [FileEntry(path=each.path, hash=each.hash, size=each.size) for each in rows]
+    return [KnownFile(path=each.path, hash=each.hash, size=each.size) for each in rows]

@@ -168,7 +168,7 @@ def heard_since(connection: Connection, moment: datetime) -> set[str]:
 
 
 def set_heard(connection: Connection, runner_id: str, now: datetime) -> None:
-    """Note that a runner gets ready."""
+    """Note that a runner that gets ready was heard of at ``now``."""
     connection.execute(update(runners).where(runners.c.id == runner_id).values(heard_at=now))
 
 

@@ -1,15 +1,10 @@
 """All tables. Everything is NOT NULL unless its comment says when it is not; times are UTC."""
 
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     ForeignKeyConstraint,
@@ -20,30 +15,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
+from sqlalchemy.schema import SchemaItem
 
-
-class Utc(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite forgets time zones, so they are taken off and put back here."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Store without an offset; refuse a moment whose offset is not known."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a datetime without a time zone cannot be stored")
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Return an aware datetime."""
-        return None if value is None else value.replace(tzinfo=UTC)
-
+from farm.db.columns import HASH, ID, SERIAL, Utc, text_column
 
 metadata = MetaData(
     naming_convention={
@@ -54,20 +31,10 @@ metadata = MetaData(
     }
 )
 
-_ID = String(32)
-_HASH = String(64)
-# SQLite only counts up by itself in a column that is exactly INTEGER.
-_SERIAL = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _text(name: str, length: int | None = None) -> Column[str]:
-    return Column(name, String(length) if length else Text, nullable=False)
-
-
 farm_info = Table(
     "farm_info",
     metadata,
-    Column("farm_id", _ID, primary_key=True, comment="tells Envoy that its cursor still counts"),
+    Column("farm_id", ID, primary_key=True, comment="tells Envoy that its cursor still counts"),
 )
 
 plans = Table(
@@ -84,9 +51,9 @@ _MACHINE = "id of a machine type; '': the farm's default"
 accounts = Table(
     "accounts",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("email", String(320), nullable=False, unique=True, comment="case-folded"),
-    _text("name", 200),
+    text_column("name", 200),
     Column("password_hash", Text, nullable=True, comment="argon2id; NULL: cannot log in by one"),
     # No foreign key: SQLite cannot add one to a table that others refer to. `farm.accounts` checks.
     Column("plan", String(50), nullable=False, comment="name of a row of plans"),
@@ -105,10 +72,10 @@ accounts = Table(
 access_keys = Table(
     "access_keys",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("account_id", ForeignKey(accounts.c.id), nullable=False),
-    Column("key_hash", _HASH, nullable=False, unique=True, comment="SHA-256 of a 256-bit secret"),
-    _text("label", 200),
+    Column("key_hash", HASH, nullable=False, unique=True, comment="SHA-256 of a 256-bit secret"),
+    text_column("label", 200),
     Column("created_at", Utc, nullable=False),
     Index(None, "account_id", "label"),
 )
@@ -116,10 +83,10 @@ access_keys = Table(
 ledger_entries = Table(
     "ledger_entries",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
-    _text("kind", 20),
+    Column("id", SERIAL, primary_key=True),
+    text_column("kind", 20),
     Column("reference", String(200), nullable=False, unique=True, comment="charges happen once"),
-    _text("reason"),
+    text_column("reason"),
     Column("created_at", Utc, nullable=False),
 )
 """One movement of credits; its postings sum to 0. Append-only: triggers refuse anything else."""
@@ -127,7 +94,7 @@ ledger_entries = Table(
 ledger_postings = Table(
     "ledger_postings",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("entry_id", ForeignKey(ledger_entries.c.id), nullable=False),
     Column("account_id", ForeignKey(accounts.c.id), nullable=True, comment="NULL: the farm's own"),
     Column("amount_micros", BigInteger, nullable=False, comment="millionths of a credit"),
@@ -138,15 +105,15 @@ ledger_postings = Table(
 notices = Table(
     "notices",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("account_id", ForeignKey(accounts.c.id), nullable=False),
-    _text("subject", 200),
-    _text("text"),
+    text_column("subject", 200),
+    text_column("text"),
     Column("created_at", Utc, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("not_before", Utc, nullable=False, comment="next attempt"),
     Column("sent_at", Utc, nullable=True, comment="NULL until sent or given up"),
-    _text("error"),
+    text_column("error"),
     Index(None, "sent_at", "not_before"),
 )
 
@@ -154,7 +121,7 @@ blobs = Table(
     "blobs",
     metadata,
     Column("account_id", ForeignKey(accounts.c.id), primary_key=True),
-    Column("hash", _HASH, primary_key=True),
+    Column("hash", HASH, primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("created_at", Utc, nullable=False),
 )
@@ -162,25 +129,35 @@ blobs = Table(
 projects = Table(
     "projects",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("account_id", ForeignKey(accounts.c.id), nullable=False),
-    _text("name", 255),
+    text_column("name", 255),
     Column("updated_at", Utc, nullable=False),
+    Column("snapshots", BigInteger, nullable=False, comment="how many were taken"),
     UniqueConstraint("account_id", "name"),
 )
+
+
+def _of_a_line() -> tuple[SchemaItem, ...]:
+    """What a line of a manifest says, whether it still stands or was replaced."""
+    return (
+        Column("account_id", ID, nullable=False),
+        Column("hash", HASH, nullable=False),
+        Column("size", BigInteger, nullable=False),
+        Column("mtime_ns", BigInteger, nullable=False),
+        Column("since", BigInteger, nullable=False, comment="the first snapshot that has it"),
+        ForeignKeyConstraint(["account_id", "hash"], [blobs.c.account_id, blobs.c.hash]),
+        Index(None, "account_id", "hash"),
+        Index(None, "project_id", "hash"),
+    )
+
 
 manifest_entries = Table(
     "manifest_entries",
     metadata,
     Column("project_id", ForeignKey(projects.c.id), primary_key=True),
     Column("path", Text, primary_key=True),
-    Column("account_id", _ID, nullable=False),
-    Column("hash", _HASH, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("mtime_ns", BigInteger, nullable=False),
-    ForeignKeyConstraint(["account_id", "hash"], [blobs.c.account_id, blobs.c.hash]),
-    Index(None, "account_id", "hash"),
-    Index(None, "project_id", "hash"),
+    *_of_a_line(),
     # By bytes, as SQLite's primary key goes: what lies in a folder is found by its name's range.
     Index(
         "ix_manifest_entries_beneath",
@@ -191,43 +168,56 @@ manifest_entries = Table(
     ).ddl_if(dialect="postgresql"),
 )
 
+replaced_entries = Table(
+    "replaced_entries",
+    metadata,
+    Column("project_id", ForeignKey(projects.c.id), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("until", BigInteger, primary_key=True, comment="the first snapshot that lacks it"),
+    *_of_a_line(),
+)
+"""Lines of manifests that are no more, and that submissions still have: see `farm.db.manifests`."""
+
 submissions = Table(
     "submissions",
     metadata,
-    Column("id", _ID, primary_key=True),
-    Column("number", _SERIAL, nullable=False, unique=True, comment="order of arrival"),
+    Column("id", ID, primary_key=True),
+    Column("number", SERIAL, nullable=False, unique=True, comment="order of arrival"),
     Column("account_id", ForeignKey(accounts.c.id), nullable=False),
     Column("project_id", ForeignKey(projects.c.id), nullable=False),
-    _text("project", 255),
-    _text("name", 300),
-    _text("output_folder"),
+    Column("snapshot", BigInteger, nullable=False, comment="of the project: its files"),
+    text_column("project", 255),
+    text_column("name", 300),
+    text_column("output_folder"),
     Column("submitted_at", Utc, nullable=False),
     Index(None, "account_id", "number"),
+    # Without the folder: older farms took longer ones than an index of PostgreSQL has room for.
+    Index(None, "project_id"),
 )
 
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("submission_id", ForeignKey(submissions.c.id), nullable=False),
     Column("account_id", ForeignKey(accounts.c.id), nullable=False),
     Column("position", Integer, nullable=False, comment="within the submission"),
-    _text("client_id", 200),
-    _text("name", 200),
-    _text("app", 100),
-    _text("app_version", 100),
-    _text("operation", 100),
-    _text("template", 200),
-    _text("scene"),
+    text_column("client_id", 200),
+    text_column("name", 200),
+    text_column("app", 100),
+    text_column("app_version", 100),
+    text_column("operation", 100),
+    text_column("template", 200),
+    text_column("scene"),
     Column("parameters", JSON, nullable=False),
     Column("plugins", JSON, nullable=False),
     Column("warnings", JSON, nullable=False),
     Column("instances", Integer, nullable=False),  # 0: by the plan, see `farm.jobs.instances`
-    _text("machine_type", 200),
-    _text("credits_per_hour", 40),
+    text_column("machine_type", 200),
+    text_column("credits_per_hour", 40),
     Column("priority", Integer, nullable=False),
-    _text("state", 20),
-    _text("message"),
+    text_column("state", 20),
+    text_column("message"),
     Column("reason", String(20), nullable=False, comment="what the message is about; or ''"),
     Column("noticed", Text, nullable=False, comment="what looks wrong about its frames"),
     Column("frames_total", Integer, nullable=False),
@@ -266,9 +256,9 @@ job_dependencies = Table(
 runners = Table(
     "runners",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("job_id", ForeignKey(jobs.c.id), nullable=False),
-    Column("token_hash", _HASH, nullable=False, unique=True),
+    Column("token_hash", HASH, nullable=False, unique=True),
     Column("expires_at", Utc, nullable=False),
     Column("reference", Text, nullable=True, comment="the engine's; NULL until launched"),
     Column("host", String(255), nullable=False, comment="'' until its first claim"),
@@ -284,7 +274,7 @@ _UNLICENSED = text("outcome = 'no_licence'")
 claims = Table(
     "claims",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("runner_id", ForeignKey(runners.c.id), nullable=False),
     Column("job_id", ForeignKey(jobs.c.id), nullable=False),
     Column("created_at", Utc, nullable=False),
@@ -298,7 +288,7 @@ claims = Table(
     Column("unposted_seconds", Float, nullable=False, comment="machine time not charged yet"),
     Column("outcome", String(20), nullable=True, comment="NULL while it is open; 'lost' too"),
     Column("failed", Boolean, nullable=False, comment="without all its frames, and unasked"),
-    _text("message"),
+    text_column("message"),
     Column("exit_code", Integer, nullable=True, comment="-N: ended by signal N; NULL: never ran"),
     Column("marker", Text, nullable=False, comment="the line of output that condemned it, or ''"),
     Column("ended_at", Utc, nullable=True, comment="NULL while it is open"),
@@ -350,10 +340,10 @@ _GIVEN = text("claim_id IS NOT NULL")
 frames = Table(
     "frames",
     metadata,
-    Column("job_id", _ID, primary_key=True),
+    Column("job_id", ID, primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("position", Integer, nullable=False, comment="order in which frames were asked for"),
-    _text("state", 10),
+    text_column("state", 10),
     Column("failures", Integer, nullable=False),
     Column("losses", Integer, nullable=False),
     Column("seconds", Float, nullable=False),
@@ -383,11 +373,11 @@ frame_runs = Table(
 frame_flags = Table(
     "frame_flags",
     metadata,
-    Column("job_id", _ID, primary_key=True),
+    Column("job_id", ID, primary_key=True),
     Column("frame", Integer, primary_key=True, autoincrement=False),
     Column("code", String(40), primary_key=True),
-    _text("certainty", 10),
-    _text("message"),
+    text_column("certainty", 10),
+    text_column("message"),
     ForeignKeyConstraint(["job_id", "frame"], [frames.c.job_id, frames.c.number]),
 )
 """What looks wrong about frames that are done."""
@@ -395,7 +385,7 @@ frame_flags = Table(
 frame_pictures = Table(
     "frame_pictures",
     metadata,
-    Column("job_id", _ID, primary_key=True),
+    Column("job_id", ID, primary_key=True),
     Column("frame", Integer, primary_key=True, autoincrement=False),
     Column(
         "signature",
@@ -411,11 +401,11 @@ frame_pictures = Table(
 log_chunks = Table(
     "log_chunks",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("job_id", ForeignKey(jobs.c.id), nullable=False),
     Column("claim_id", ForeignKey(claims.c.id), nullable=False),
     Column("start", Integer, nullable=False, comment="characters of the claim's log before it"),
-    _text("text"),
+    text_column("text"),
     UniqueConstraint("claim_id", "start"),
     Index(None, "job_id", "id"),
 )
@@ -426,21 +416,47 @@ outputs = Table(
     Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
     Column("path", Text, primary_key=True),
     Column("submission_id", ForeignKey(submissions.c.id), nullable=False),
-    Column("account_id", _ID, nullable=False),
+    Column("account_id", ID, nullable=False),
     Column("frame", Integer, nullable=True, comment="NULL when not of one frame"),
-    Column("hash", _HASH, nullable=False),
+    Column("hash", HASH, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("created_at", Utc, nullable=False),
     ForeignKeyConstraint(["account_id", "hash"], [blobs.c.account_id, blobs.c.hash]),
-    Index(None, "submission_id", "path"),
+    # By bytes on both databases: images of a sequence are found by what their names begin with.
+    Index(None, "submission_id", "path", postgresql_ops={"path": "text_pattern_ops"}),
     Index(None, "job_id", "hash"),
 )
+
+earlier_results = Table(
+    "earlier_results",
+    metadata,
+    Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
+    Column("needs_job_id", ForeignKey(jobs.c.id), primary_key=True, comment="its results"),
+    Column("begins", Text, primary_key=True, comment="their paths begin with it"),
+    Column("until", Utc, nullable=False, comment="when the newest of them was there"),
+    Index(None, "needs_job_id"),
+)
+"""Results of jobs of earlier submissions that a job works on: see `farm.db.earlier_results`."""
+
+replaced_outputs = Table(
+    "replaced_outputs",
+    metadata,
+    Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("created_at", Utc, primary_key=True),
+    Column("replaced_at", Utc, nullable=False),
+    Column("account_id", ID, nullable=False),
+    Column("hash", HASH, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    ForeignKeyConstraint(["account_id", "hash"], [blobs.c.account_id, blobs.c.hash]),
+)
+"""Results that their job has written anew, of jobs on whose results others work."""
 
 _OF_JOB, _OF_OUTPUT = text("output_path IS NULL"), text("output_path IS NOT NULL")
 changes = Table(
     "changes",
     metadata,
-    Column("id", _SERIAL, primary_key=True),
+    Column("id", SERIAL, primary_key=True),
     Column("account_id", ForeignKey(accounts.c.id), nullable=False),
     Column("job_id", ForeignKey(jobs.c.id), nullable=False),
     Column("output_path", Text, nullable=True, comment="NULL: the job itself changed"),

@@ -6,7 +6,6 @@ rendering, and report to its successor.
 """
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import psutil
+from farm_protocol.runner import RunnerOrder
 
 from farm.engines.port import RUNNER_STOP_SECONDS, EngineError, LaunchRequest, Phase, Sight
 from farm.runner.workplace import remove_place
@@ -83,7 +83,7 @@ class LocalEngine:
                 except OSError:
                     return  # `launch` will say why.
             self._timer.cancel()
-            self._timer = threading.Timer(SPARE_SECONDS, self._let_go, [self._spare])
+            self._timer = threading.Timer(SPARE_SECONDS, self._release_spare, [self._spare])
             self._timer.daemon = True
             self._timer.start()
 
@@ -92,14 +92,14 @@ class LocalEngine:
         return [self._launch(request) for request in requests]
 
     def _launch(self, request: LaunchRequest) -> str | EngineError:
-        order = json.dumps({"farm": request.farm_url, "token": request.token})
+        order = RunnerOrder(farm=request.farm_url, token=request.token)
         try:
             process = self._take_spare() or self._start()
             # Before anybody waits for it: until then even a process that has ended keeps its id.
             reference = f"{process.pid}:{_started(psutil.Process(process.pid))}"
             assert process.stdin is not None
             with process.stdin as orders:
-                orders.write(f"{order}\n".encode())
+                orders.write(f"{order.model_dump_json()}\n".encode())
         except OSError as error:
             return EngineError(f"A runner could not be started: {error}.")
         threading.Thread(target=self._reap, args=[process], daemon=True).start()
@@ -145,7 +145,7 @@ class LocalEngine:
             with spare:
                 pass
 
-    def _let_go(self, spare: "subprocess.Popen[bytes]") -> None:
+    def _release_spare(self, spare: "subprocess.Popen[bytes]") -> None:
         with self._lock:
             if self._spare is not spare:
                 return

@@ -79,7 +79,7 @@ class ImageStatistics:
 
     @property
     def emptiness(self) -> Emptiness:
-        """Whether there is nothing to see."""
+        """Whether the image is black or transparent everywhere, or shows something."""
         bad = any(each.nan or each.infinite for each in self.channels)
         if bad or not all(each.is_zero for each in self.colours):
             return Emptiness.PICTURE

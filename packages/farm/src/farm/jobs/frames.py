@@ -92,7 +92,7 @@ class FrameSet:
     """
 
     def __init__(self, lowest: int, highest: int) -> None:
-        """None is marked."""
+        """Start with no frame marked."""
         self._lowest = lowest
         self._marks = bytearray(highest - lowest + 1)
 
@@ -147,20 +147,20 @@ def parse_frames(text: str) -> Frames:
     """
     if not text.strip():
         raise FrameSpecError(
-            "No frames are given; write them as 'start [end] [step]', such as '1 24 1'."
+            "No frames are given. Write them as 'start [end] [step]', such as '1 24 1'."
         )
     ranges = [_parse_part(part) for part in text.split(",")]
     if sum(len(each) for each in ranges) > MAX_FRAMES:
         raise FrameSpecError(
-            f"The job asks for more than {MAX_FRAMES} frames: split them over several jobs."
+            f"The job has more than {MAX_FRAMES} frames. Split them over several jobs."
         )
     pieces = count()
     each_once = (run for run, _ in zip(_each_once(ranges), pieces, strict=False))
     runs = tuple(islice(_joined(each_once), MAX_RANGES + 1))
     if len(runs) > MAX_RANGES:
         error = FrameSpecError(
-            f"The frames make up more than {MAX_RANGES} separate ranges: write ranges that do not"
-            " overlap, or split them over several jobs."
+            f"The frames form more than {MAX_RANGES} separate ranges. Write ranges that do"
+            " not overlap, or split them over several jobs."
         )
         error.pieces = next(pieces)
         raise error
@@ -202,14 +202,14 @@ def _parse_part(part: str) -> range:
     shown = f"'{part.strip()[:60]}'"
     if not 1 <= len(words) <= 3:
         raise FrameSpecError(
-            f"{shown} is not a frame range: write 'start [end] [step]', such as '1 24 1'."
+            f"{shown} is not a frame range. Write 'start [end] [step]', such as '1 24 1'."
         )
     try:
         numbers = [int(word) for word in words if _is_ascii_integer(word)]
     except ValueError:  # int() refuses thousands of digits
         numbers = []
     if len(numbers) != len(words):
-        raise FrameSpecError(f"{shown} is not a frame range: write whole numbers only.")
+        raise FrameSpecError(f"{shown} is not a frame range. Write whole numbers only.")
     start = numbers[0]
     end = numbers[1] if len(numbers) > 1 else start
     step = numbers[2] if len(numbers) > 2 else 1
@@ -218,7 +218,7 @@ def _parse_part(part: str) -> range:
     if step == 0:
         raise FrameSpecError(f"{shown}: the step must not be 0.")
     if (end - start) * step < 0:
-        raise FrameSpecError(f"{shown}: a step of {step} never gets from {start} to {end}.")
+        raise FrameSpecError(f"{shown}: a step of {step} never leads from {start} to {end}.")
     return range(start, end + (1 if step > 0 else -1), step)
 
 
@@ -247,7 +247,7 @@ def format_frames(frames: Iterable[int], limit: int = 8) -> str:
 
 
 def format_ranges(runs: Iterable[range], limit: int = 8) -> str:
-    """Return the same of ranges."""
+    """Return frames as people write them, such as "1-10, 12", from ranges instead of numbers."""
     spans: set[tuple[int, int]] = set()
     more = False
     for run in runs:

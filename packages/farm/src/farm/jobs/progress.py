@@ -23,7 +23,7 @@ class Moved:
         return cls(done, failed, running)
 
     def __add__(self, other: "Moved") -> "Moved":
-        """Return what both mean together."""
+        """Return the sum of both changes."""
         return Moved(
             self.done + other.done, self.failed + other.failed, self.running + other.running
         )

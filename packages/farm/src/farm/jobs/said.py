@@ -26,12 +26,12 @@ WAITS = frozenset(
 
 
 def no_runner(why: str) -> Said:
-    """No runner could be started."""
+    """Return what a job says while no runner can be started for it."""
     return Said(f"Waiting: {why}", JobReason.RUNNER)
 
 
 def another_machine(why: str) -> Said:
-    """A machine is not fit for the job."""
+    """Return what a job says while it waits for a machine that is fit for it."""
     return Said(f"Waiting for another machine: {why}.", JobReason.OTHER_MACHINE)
 
 

@@ -71,7 +71,7 @@ class Mailer:
         self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
 
     def start(self) -> None:
-        """Begin to send."""
+        """Begin to send in a thread of its own; without a mail server, only log that."""
         if self._smtp is None:
             logger.info("no FARM_SMTP_HOST: users are not told by email")
         else:

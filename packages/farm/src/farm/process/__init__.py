@@ -1,1 +1,1 @@
-"""The farm as a process: its server, and the file that says where it is."""
+"""The farm as a process: its server, and the folder that it works on."""

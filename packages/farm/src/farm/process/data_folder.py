@@ -4,19 +4,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from farm_protocol.private import Contents, make_folder
+from farm_protocol.announcement import Announcement
+from farm_protocol.private import Contents, make_folder, reason
 from filelock import FileLock, Timeout
 
 from farm.db.engine.database import Database
 from farm.db.opening import adopt, connect
 from farm.errors import CannotOpenDatabaseError
-from farm.process.announcement import Announcement
 
 DATA = Contents(
     # The blobs alone may have come back from a backup.
     marks=("farm.lock", "farm.json", "farm.sqlite", "database.json", "blobs"),
     files=("farm.sqlite-*", ".farm.json.new", ".database.json.new"),
-    folders=("work", "scratch", "logs"),
+    folders=("blobs", "work", "scratch", "logs"),
 )
 
 
@@ -38,8 +38,8 @@ def owned(data_dir: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise StartError(
-            f"The data folder {data_dir} cannot be used: {error.strerror or error}. "
-            "Name another one with --data-dir."
+            f"The data folder {data_dir} cannot be used: {reason(error, data_dir)}. "
+            "Put that right, or name another folder with --data-dir."
         ) from error
     try:
         yield

@@ -1,5 +1,6 @@
 """Runs the API and the scheduler in one process, and ends them in the right order."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -13,16 +14,18 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
+from farm_protocol.announcement import Announcement
 from farm_protocol.jobs import JobState
+from farm_protocol.loops import new_loop
 from http_gate.connections import BACKLOG, Limits, protocol
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
 from farm.db import runners
 from farm.db.engine.database import Database
 from farm.db.tables import jobs
 from farm.engines.port import RUNNER_STOP_SECONDS
-from farm.process.announcement import Announcement
 from farm.scheduler.loop import Scheduler
 from farm.wakeup import Wakeup
 
@@ -40,7 +43,8 @@ def listen(host: str, port: int, data_dir: Path) -> socket.socket:
     """
     candidates = [port] if port else [_last_port(data_dir), 0]
     for candidate in candidates:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Named, since asyncio sends small parts at once only where it knows that this is TCP.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, candidate))
@@ -105,6 +109,11 @@ class FarmServer(uvicorn.Server):
         """Whether it ended because another farm works on its database."""
         return self._scheduler.has_lost_database
 
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to end, in an event loop that scenes cannot starve."""
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(self.serve(sockets))
+
     def _schedule(self) -> None:
         self._scheduler.run()
         if self.has_lost_database:
@@ -133,15 +142,19 @@ class FarmServer(uvicorn.Server):
         threading.Thread(target=self._end, name="ending").start()
 
     def _end(self) -> None:
-        # Runners first, while the API still answers: they hand their claims back.
-        self._scheduler.stop()
-        self._loop_thread.join()
-        self._scheduler.stop_runners()
-        until = time.monotonic() + RUNNER_STOP_SECONDS + 2
-        while self._scheduler.runners_alive() and time.monotonic() < until:
-            time.sleep(0.05)
-        self._changes.close()
-        self.should_exit = True
+        try:
+            # Runners first, while the API still answers: they hand their claims back.
+            self._scheduler.stop()
+            self._loop_thread.join()
+            self._scheduler.stop_runners()
+            until = time.monotonic() + RUNNER_STOP_SECONDS + 2
+            while self._scheduler.runners_alive() and time.monotonic() < until:
+                time.sleep(0.05)
+        except SQLAlchemyError:
+            logger.exception("runners are left to end by themselves: the database does not answer")
+        finally:
+            self._changes.close()
+            self.should_exit = True
 
     def watch_parent(self) -> None:
         """Wait until standard input closes (Envoy is gone), then end as soon as nothing is left."""

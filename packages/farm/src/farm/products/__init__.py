@@ -7,6 +7,7 @@ need it.
 """
 
 from farm.products._companion import Companion
+from farm.products._definitions import OpenJobTemplate
 from farm.products._file_names import FileNames
 from farm.products._files import ProductError
 from farm.products._library import BUILT_IN, Library
@@ -31,6 +32,7 @@ __all__ = [
     "FileNames",
     "ImageSequence",
     "Library",
+    "OpenJobTemplate",
     "Parameter",
     "Platform",
     "PlugIn",

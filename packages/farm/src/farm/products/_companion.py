@@ -290,7 +290,7 @@ class Companion(Strict):
     drive: Driving | None = None
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "Companion":
+    def _check_consistency(self) -> "Companion":
         if self.single_range and not self.whole:
             raise ValueError("'single_range' is only for operations that are 'whole'")
         if self.scene_values and not self.scene_module:

@@ -9,12 +9,13 @@ frames: that is what all of them understand.
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from farm.products._companion import Driving, IfSet, When
 from farm.products._runs import even_runs
 from farm.products._scenes import SceneFiles
 from farm.products.shared.farm_numbering import numbered
+from farm.products.shared.farm_orders import Orders
 
 _MOST_DIGITS = 12
 _UNSET = ("", "0", "0.0", "false")
@@ -104,7 +105,8 @@ class Drive:
         names: Mapping[int, Sequence[str]],
         extension: str,
         found: SceneFiles | None = None,
-    ) -> dict[str, Any]:
+        copy: tuple[Path, Path] | None = None,
+    ) -> Orders:
         """Return the orders for ``shared/drive.py``.
 
         Parameters:
@@ -113,6 +115,7 @@ class Drive:
             names: the files of each frame, relative to the output folder.
             extension: of the files.
             found: what the scene itself says, where only it knows.
+            copy: a file, and where the program finds a copy of it.
         """
         if found is not None:
             values = {**values, "SceneFile": str(found.scene), **found.values}
@@ -128,7 +131,7 @@ class Drive:
             ],
             "files": {
                 str(frame): (found.files(frame) if found is not None else None)
-                or [[self._written(values, frame, extension), name] for name in names[frame]]
+                or [(self._written(values, frame, extension), name) for name in names[frame]]
                 for frame in frames
             },
             "stems": {stem: values[name].replace("#", "") for stem, name in self.stems.items()},
@@ -144,6 +147,7 @@ class Drive:
                 **(found.environment if found is not None else {}),
             },
             "warnings": list(found.warnings) if found is not None else [],
+            "copy": [str(each) for each in copy or ()],
             "partial": values["PartialFolder"],
             "output": values["OutputFolder"],
         }

@@ -69,17 +69,21 @@ class Library:
             if (folder / "program.yaml").is_file()
         }
 
+    @property
+    def own(self) -> list[str]:
+        """The codes of products that do not come with the farm."""
+        return [app for app, place in self.places.items() if place.parent != FOLDER]
+
     def verify(self) -> None:
         """Read all that does not come with the farm: a mistake in it is told at the start.
 
         Raises:
             ProductError: with the first one.
         """
-        own = [app for app, place in self.places.items() if place.parent != FOLDER]
-        if own:
+        if self.own:
             _ = self.programs
         for app, operation in self.available():
-            if app in own:
+            if app in self.own:
                 self.template(f"{app}_{operation}")
 
     def series(self, app: str, version: str) -> str:

@@ -91,7 +91,9 @@ class Parameter:
         if self.minimum is not None and number < self.minimum:
             raise ValueError(f"{number} is too small: the minimum is {self.minimum}.")
         if self.least is not None and 0 < number < self.least:
-            raise ValueError(f"{number} is too small: the minimum is {self.least}, or 0 for none.")
+            raise ValueError(
+                f"{number} is too small: the minimum is {self.least}, or 0 to leave it as it is."
+            )
         if self.maximum is not None and number > self.maximum:
             raise ValueError(f"{number} is too large: the maximum is {self.maximum}.")
         return number
@@ -205,7 +207,9 @@ def _parse_rate(value: JsonValue) -> str:
     text = str(value)[:LONGEST_TEXT].strip()
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,20})?)(?:[/:]([0-9]{1,9}))?", text)
     if match is None or isinstance(value, bool):
-        raise ValueError(f"'{_short(value)}' is not a frame rate: write 24, 12.5 or 24000/1001.")
+        raise ValueError(
+            f"'{_short(value)}' is not a frame rate. Write one such as 24, 12.5 or 24000/1001."
+        )
     divisor = int(match[2] or 1)
     rate = Fraction(match[1]) / divisor if divisor else Fraction(0)
     if match[2] is None:
@@ -215,7 +219,8 @@ def _parse_rate(value: JsonValue) -> str:
     rate = rate.limit_denominator(_NTSC_DENOMINATOR)
     if not _SLOWEST <= rate <= _FASTEST:
         raise ValueError(
-            f"'{_short(value)}' is no frame rate from {_SLOWEST} to {_FASTEST} frames a second."
+            f"The frame rate '{_short(value)}' is out of range. Give {_SLOWEST} to {_FASTEST}"
+            " frames per second."
         )
     return str(rate)
 

@@ -13,10 +13,15 @@ def check_prefix(prefix: str) -> None:
         ValueError: with a message that says why.
     """
     if prefix.startswith("/"):
-        raise ValueError(f"'{prefix}' begins with '/': it is relative to the output folder.")
+        raise ValueError(
+            f"'{prefix}' must not begin with '/': it is relative to the output folder."
+        )
     _head, hashes, tail = split(prefix)
     if "/" in tail and hashes:
-        raise ValueError(f"'{prefix}' has the frame number in a folder's name.")
+        raise ValueError(
+            f"'{prefix}' has the frame number in the name of a folder. Put it in the name of the"
+            " file."
+        )
     try:
         # The longest name that a frame number of Blender's range (7 digits and a sign) can give.
         canonical(numbered(prefix, -1_000_000) + ".jpeg")
@@ -34,6 +39,6 @@ def check_file_name(parameter: Parameter, prefix: str) -> None:
     """
     if not prefix.rpartition("/")[2]:
         raise ValueError(
-            f"{parameter.name} '{prefix}' names no file: end it with the file's name, as in "
-            f"'{prefix}{parameter.default}', or leave {parameter.name} out."
+            f"{parameter.name} '{prefix}' does not end with a file name. Add one, as in"
+            f" '{prefix}{parameter.default}', or leave {parameter.name} out."
         )

@@ -2,14 +2,16 @@
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+
+from pydantic import JsonValue
 
 from farm.products._companion import Because, Companion, placeholders
+from farm.products._definitions import Definition, OpenJobTemplate
 from farm.products._drive import RUN_FIELDS, RUNNER_FIELDS, WRITTEN_FIELDS, drive_of
-from farm.products._files import ProductError, checked, read_yaml
+from farm.products._files import ProductError, checked, read_model, read_yaml
 from farm.products._parameters import LONGEST_LIST, LONGEST_TEXT, Parameter, ParameterType, fold
 from farm.products._plugins import PlugIn
 from farm.products._template import OutputNames, Symptoms, Template, Timeout
@@ -32,24 +34,14 @@ def read_template(place: Path, operation: str, template: Callable[[str], Templat
         ProductError: a file says what cannot be.
     """
     file = place / f"{operation}.farm.yaml"
-    content = read_yaml(file)
-    like = content.get("like") or operation
-    if like != operation:
-        # The same program and parameters, done in another way.
-        content = {**read_yaml(place / f"{like}.farm.yaml"), **content}
-    companion = checked(Companion, content, file)
-    own = place / f"{operation}.yaml"
-    path = own if own.is_file() else place / f"{like}.yaml"
-    job = read_yaml(path)
-    try:
-        definitions = {each["name"]: each for each in job["parameterDefinitions"]}
-        parameters = tuple(
-            _parameter(definition, companion)
-            for name, definition in definitions.items()
-            if name[0].islower()
-        )
-    except (KeyError, TypeError, IndexError) as error:
-        raise ProductError(f"{path} is no Open Job Description template: {error!r}.") from error
+    companion, path = _companion(place, operation, file)
+    job = read_model(OpenJobTemplate, path)
+    definitions = {each.name: each for each in job.parameter_definitions}
+    parameters = tuple(
+        _parameter(definition, companion)
+        for name, definition in definitions.items()
+        if name[0].islower()
+    )
     _check(companion, parameters, frozenset(definitions), file)
     scenes = place / f"{companion.scene_module}.py" if companion.scene_module else None
     module = load_scene_module(scenes) if scenes else None
@@ -57,14 +49,14 @@ def read_template(place: Path, operation: str, template: Callable[[str], Templat
     if other and not (place / f"{other}.farm.yaml").is_file():
         raise ProductError(f"{file}: other_program: there is no {other}.farm.yaml beside it.")
     scripts = place / "scripts"
-    outputs, sandbox = companion.outputs, companion.sandbox
-    prefixes = [outputs.prefix] if outputs else []
-    naming = outputs.prefix if outputs else ""
+    sandbox = companion.sandbox
+    outputs = _output_names(companion)
+    prefix = outputs.prefix if outputs else ""
     return Template(
         name=f"{place.name}_{operation}",
         app=place.name,
         operation=companion.operation or operation,
-        description=companion.description or str(job.get("description", "")),
+        description=companion.description or job.description,
         parameters=parameters,
         path=path,
         scripts=scripts if scripts.is_dir() else SHARED,
@@ -73,18 +65,13 @@ def read_template(place: Path, operation: str, template: Callable[[str], Templat
         other=template(f"{place.name}_{other}") if other else None,
         scene=companion.scene,
         frames=companion.frames,
-        outputs=OutputNames(outputs.prefix, outputs.format, outputs.extensions)
-        if outputs
-        else None,
+        outputs=outputs,
         symptoms=_symptoms(companion),
         frame_timeout=Timeout(**dict(companion.timeouts.frame)),
         silence_timeout=Timeout(**dict(companion.timeouts.silence)),
         licences=sandbox.licences,
         needs_gpu=companion.needs_gpu,
-        plugins={
-            code: PlugIn(needs.licences, needs.folders, needs.program)
-            for code, needs in sandbox.plugins.items()
-        },
+        plugins=_plugins(companion),
         needs=companion.needs,
         most={name: (most.of, most.is_) for name, most in companion.most.items()},
         refuses=_because(companion.refuses),
@@ -97,13 +84,36 @@ def read_template(place: Path, operation: str, template: Callable[[str], Templat
         trial=sandbox.trial,
         visible=sandbox.visible,
         drive=drive_of(companion.drive) if companion.drive else None,
-        prefixes=frozenset([*prefixes, *companion.prefixes]),
+        prefixes=frozenset([*([prefix] if outputs else []), *companion.prefixes]),
         objects=companion.objects,
-        naming=naming if companion.naming is None else companion.naming,
+        naming=prefix if companion.naming is None else companion.naming,
         scene_module=scenes,
         image_name=getattr(module, "image_name", None),
         declared=frozenset(definitions),
     )
+
+
+def _companion(place: Path, operation: str, file: Path) -> tuple[Companion, Path]:
+    """Return what an operation's own file says, and where its OpenJD template is."""
+    content = read_yaml(file)
+    like = content.get("like") or operation
+    if like != operation:
+        # The same program and parameters, done in another way.
+        content = {**read_yaml(place / f"{like}.farm.yaml"), **content}
+    own = place / f"{operation}.yaml"
+    return checked(Companion, content, file), own if own.is_file() else place / f"{like}.yaml"
+
+
+def _output_names(companion: Companion) -> OutputNames | None:
+    named = companion.outputs
+    return OutputNames(named.prefix, named.format, named.extensions) if named else None
+
+
+def _plugins(companion: Companion) -> dict[str, PlugIn]:
+    return {
+        code: PlugIn(needs.licences, needs.folders, needs.program)
+        for code, needs in companion.sandbox.plugins.items()
+    }
 
 
 def _check(
@@ -125,8 +135,8 @@ def _check(
         choices = set(documented[companion.outputs.format].choices)
         if unknown := choices ^ set(companion.outputs.extensions):
             raise ProductError(
-                f"{file}: outputs.extensions must name each choice of"
-                f" '{companion.outputs.format}' once: {', '.join(sorted(unknown))}."
+                f"{file}: outputs.extensions must have each choice of '{companion.outputs.format}'"
+                f" once. Wrong: {', '.join(sorted(unknown))}."
             )
     for name in companion.objects:
         if name not in declared:
@@ -158,7 +168,7 @@ def load_scene_module(path: Path) -> ModuleType:
     name = f"farm_product_{path.parent.name}_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
-        raise ProductError(f"{path}, which knows the scenes, is not there.")
+        raise ProductError(f"{path}, the module that reads scenes, does not exist.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "read_scene"):
@@ -185,14 +195,14 @@ def _any_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{each.pattern})" for each in patterns) or r"(?!)")
 
 
-def _parameter(definition: Mapping[str, Any], companion: Companion) -> Parameter:
-    name = definition["name"]
-    kind = companion.types.get(name, _TYPES[definition["type"]])
-    choices = tuple(definition.get("allowedValues", ()))
-    default = definition.get("default")
-    if definition.get("userInterface", {}).get("control") == "CHECK_BOX":
+def _parameter(definition: Definition, companion: Companion) -> Parameter:
+    name = definition.name
+    kind = companion.types.get(name, _TYPES[definition.type])
+    choices = tuple(definition.allowed_values)
+    default: JsonValue = definition.default
+    if definition.user_interface.control == "CHECK_BOX":
         # jobtemplate-2023-09 has no BOOL: a check box of the texts "true" and "false" stands in.
-        kind, choices, default = "bool", (), {"true": True, "false": False, None: None}[default]
+        kind, choices, default = "bool", (), None if default is None else default == "true"
     words = companion.patterns.get(name)
     if kind in ("list", "object"):
         # OpenJD has neither: they travel as JSON texts.
@@ -200,15 +210,15 @@ def _parameter(definition: Mapping[str, Any], companion: Companion) -> Parameter
     return Parameter(
         name=name,
         type=kind,
-        required="default" not in definition,
+        required=definition.is_required,
         default=default,
         choices=choices,
-        description=" ".join(definition.get("description", "").split()),
+        description=" ".join(definition.description.split()),
         aliases={fold(word): to for word, to in companion.aliases.get(name, {}).items()},
         refused={fold(word): why for word, why in companion.refused.get(name, {}).items()},
-        minimum=definition.get("minValue"),
+        minimum=definition.min_value,
         least=companion.least.get(name),
-        maximum=definition.get("maxValue"),
+        maximum=definition.max_value,
         pattern=words.pattern.pattern if words else "",
         message=words.message if words else "",
         longest=LONGEST_LIST if name == companion.frames else LONGEST_TEXT,

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from farm.products.shared.farm_numbering import numbered
 
@@ -24,12 +23,16 @@ class SceneFiles:
     """What a scene says about its files: what ``read_scene`` of a product's module returns.
 
     Attributes:
-        scene: the scene to render: the given one, or one beside it that writes where it should.
+        scene: the scene to render.
         values: parameters that are given to the program in place of the job's.
         patterns: (name below the partial folder, name below the output folder) of each file of a
             frame, with ``####`` in place of its number; None when the template names them.
         environment: variables of the program that the job asks for.
         warnings: messages for the job's log.
+        copied: parameter of which the program gets a copy instead: ``SceneFile``, or one with the
+            path of a project's file. The copy lies beside the file, so that relative paths hold.
+            "" for none.
+        text: of the copy. The module writes nothing itself.
     """
 
     scene: Path
@@ -37,8 +40,10 @@ class SceneFiles:
     patterns: tuple[tuple[str, str], ...] | None
     environment: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    copied: str = ""
+    text: str = ""
 
-    def files(self, frame: int) -> list[list[Any]] | None:
+    def files(self, frame: int) -> list[tuple[list[str], str]] | None:
         """Return the names of a frame's files: those that the program may give, and the wanted.
 
         None when the template names them.
@@ -46,9 +51,9 @@ class SceneFiles:
         if self.patterns is None:
             return None
         return [
-            [
+            (
                 [numbered(written, frame, signed_digits=signed) for signed in (True, False)],
                 numbered(name, frame),
-            ]
+            )
             for written, name in self.patterns
         ]

@@ -172,7 +172,7 @@ class Template:
                 errors[parameter.name] = [str(error)]
         for name, other in self.needs.items():
             if name not in errors and other not in errors and values[name] and not values[other]:
-                errors[name] = [f"{name} only makes sense with {other}: set it as well."]
+                errors[name] = [f"{name} has no effect without {other}. Set that as well."]
         for name, (other, limits) in self.most.items():
             limit = limits.get(str(values[other]))
             number = values[name]
@@ -194,7 +194,8 @@ class Template:
             shown = ", ".join(f"'{name[:60]}'" for name in rest[:_MOST_HINTS])
             others = f" and {len(rest) - _MOST_HINTS} others" * (len(rest) > _MOST_HINTS)
             warnings.append(
-                f"{shown}{others} are not parameters of {self.app} {self.operation}: ignored."
+                f"{shown}{others} are not parameters of {self.app} {self.operation} and are"
+                " ignored."
             )
         return Validated(values, errors, warnings)
 
@@ -202,7 +203,9 @@ class Template:
         known = [parameter.name for parameter in self.parameters]
         close = difflib.get_close_matches(name, known, 1)
         hint = f" Did you mean '{close[0]}'?" if close else f" It knows {', '.join(known)}."
-        return f"'{name[:60]}' is not a parameter of {self.app} {self.operation}: ignored.{hint}"
+        return (
+            f"'{name[:60]}' is not a parameter of {self.app} {self.operation} and is ignored.{hint}"
+        )
 
     def output_files(
         self, values: Mapping[str, JsonValue], frames: Iterable[int]
@@ -255,7 +258,7 @@ class Template:
         """Return what cannot be without a plug-in that the job does not name, by parameter."""
         codes = {text.partition(":")[0] for text in plugins}
         return {
-            name: [f"{name}='{values[name]}' needs the plug-in '{code}': add it to plugins."]
+            name: [f"{name}='{values[name]}' needs the plug-in '{code}'. Add it to plugins."]
             for name, needed in self.needs_plugin.items()
             if (code := needed.get(str(values[name]))) is not None and code not in codes
         }
@@ -282,8 +285,9 @@ class Template:
         count = sum(map(len, frames))
         if self.whole and count > MOST_WHOLE:
             return (
-                f"{self.app} {self.operation} takes at most {MOST_WHOLE} frames, since one machine"
-                f" does all of them in one go, and these are {count}: split them over several jobs."
+                f"{self.app} {self.operation} renders all frames of a job on one machine in"
+                f" one go, and takes at most {MOST_WHOLE}, not {count}. Split them over"
+                " several jobs."
             )
         if not self.single_range or count < 2:
             return ""
@@ -293,8 +297,8 @@ class Template:
         if not rest and not any((run[0] - lowest) % step or run.step % step for run in frames):
             return ""  # So many different multiples of the step, up to the highest, are all.
         return (
-            f"{self.app} {self.operation} computes its frames in order, so they must be a single "
-            "range, as in '1 100' or '1 99 2'."
+            f"{self.app} {self.operation} computes its frames in order, so they must form a"
+            " single range, such as '1 100' or '1 99 2'."
         )
 
     def needs_of(self, plugins: Iterable[str]) -> list[PlugIn]:

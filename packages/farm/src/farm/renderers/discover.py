@@ -191,5 +191,5 @@ def _no_answer(app: str, data: Program, text: str, path: Path) -> str:
         return f"The configured {app} '{text}' has no {missing[0]} beside it."
     asked = next(way for way in data.version if way.ask is not None)
     question = " ".join([asked.beside or "", *(asked.ask or [])]).strip()
-    also = " (nor is it a Python that has bpy)" if data.python else ""
+    also = " (and it is not a Python with bpy)" if data.python else ""
     return f"The configured {app} '{text}' does not answer '{question}' as {app} does{also}."

@@ -8,14 +8,16 @@ FARM_RUNNER_TOKEN.
 
 __main__   arguments, environment, signals
 loop       the job: stage once, then claim after claim
-claim      one claim: renderer, heartbeat, log and results side by side
 stage      the project's files from the store into the work folder
+workplace  the folders of a job: project, results, temporary files
+farm_client  the farm's API (the only user of HTTP)
+plugins    which plug-ins there are for the job
+failure    why a claim has failed, and whether trying again can help
+claim      one claim: renderer, heartbeat, log and results side by side; session runs the renderer
+           as an OpenJD session (the only user of openjd), verdict says how it ended
+results    rendered files, taken away from the renderer (outputs), looked at in a process that may
+           be lost (image_checks, image_worker) and sent (delivery)
 sandbox    bubblewrap around the renderer, and never root; licences: its way to licence servers
 limits     how much of the machine it may use; watch ends one that uses more, with a control group
            (cgroups) or by looking at its processes and folders (usage)
-session    the renderer, inside an OpenJD session (the only user of openjd)
-outputs    rendered files, taken away from the renderer
-image_checks   is an image whole? Asks image_worker, a process that confined starts
-health     does it look like a picture? On the numbers of image_statistics
-report     the farm's API (the only user of HTTP)
 """

@@ -3,7 +3,6 @@
 import argparse
 import ctypes
 import importlib
-import json
 import logging
 import os
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import get_args
 
-from farm_protocol.runner import TOKEN_VARIABLE, SandboxMode
+from farm_protocol.runner import TOKEN_VARIABLE, RunnerOrder, SandboxMode
 from farm_protocol.text import EscapingFormatter
 
 from farm.confine import is_root
@@ -34,6 +33,48 @@ def main() -> int:
     if is_root():
         # Before there is another thread or process; its renderers get an account, but keep this.
         forget_keys()
+    parser = _parser()
+    options = parser.parse_args()
+    library = Library(options.products)
+    discovery = Discovery(_programs_of(parser, options, library), library=library)
+    _log_to_stderr()
+    checks = ImageChecks(options.sandbox or "auto")
+    # Out of the environment at once: the renderer's is made from ours.
+    url, token = options.farm, os.environ.pop(TOKEN_VARIABLE, "")
+    if url is None:
+        _warm_up(discovery, checks)
+        line = sys.stdin.readline()
+        if not line:
+            checks.close()
+            return 0  # The farm has no use for this runner, or is gone.
+        order = RunnerOrder.model_validate_json(line)
+        url, token = order.farm, order.token
+    if not token:
+        parser.error(f"The environment variable {TOKEN_VARIABLE} must hold the runner's token.")
+    farm = Farm(url, token)
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        farm.give_up_soon()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        return work(
+            farm,
+            options.work_dir,
+            discovery,
+            options.sandbox,
+            stopping,
+            options.render_user,
+            checks,
+        )
+    finally:
+        farm.close()
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m farm.runner", description=__doc__)
     parser.add_argument(
         "--farm", metavar="URL", help="the farm's address; left out, wait for it on standard input"
@@ -67,8 +108,13 @@ def main() -> int:
         default="",
         help="the account that renderers run as when this is root; left out, one of their own",
     )
-    options = parser.parse_args()
-    library = Library(options.products)
+    return parser
+
+
+def _programs_of(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, library: Library
+) -> dict[str, list[str]]:
+    """Return product -> paths that the arguments name; end the process when one is unknown."""
     configured: dict[str, list[str]] = {}
     for given in [*options.program, *([f"blender={options.blender}"] if options.blender else [])]:
         product, equals, path = given.partition("=")
@@ -76,45 +122,14 @@ def main() -> int:
             known = ", ".join(library.programs)
             parser.error(f"--program {given}: give PRODUCT=PATH; known are {known}")
         configured.setdefault(product, []).extend([path] if path else [])
+    return configured
+
+
+def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(EscapingFormatter("%(asctime)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    discovery = Discovery(configured, library=library)
-    checks = ImageChecks(options.sandbox or "auto")
-    # Out of the environment at once: the renderer's is made from ours.
-    url, token = options.farm, os.environ.pop(TOKEN_VARIABLE, "")
-    if url is None:
-        _warm_up(discovery, checks)
-        line = sys.stdin.readline()
-        if not line:
-            checks.close()
-            return 0  # The farm has no use for this runner, or is gone.
-        order = json.loads(line)
-        url, token = order["farm"], order["token"]
-    if not token:
-        parser.error(f"The environment variable {TOKEN_VARIABLE} must hold the runner's token.")
-    farm = Farm(url, token)
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-        farm.hurry()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    try:
-        return work(
-            farm,
-            options.work_dir,
-            discovery,
-            options.sandbox,
-            stopping,
-            options.render_user,
-            checks,
-        )
-    finally:
-        farm.close()
 
 
 def _keep_memory_private() -> None:

@@ -19,11 +19,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from farm_protocol import heads
 from farm_protocol.backoff import BackOff
 from farm_protocol.errors import ErrorBody
 from farm_protocol.files import BlobHash
@@ -110,7 +112,7 @@ class Farm:
             base_url=url.rstrip("/") + "/v1/runner/",
             # Loading certificates takes 100 ms, which a farm on this machine has no use for.
             verify=url.startswith("https:"),
-            event_hooks={"request": [_refuse_strangers]},
+            event_hooks={"request": [_refuse_strangers, _bound_head]},
             **_CAUTIOUS,
         )
         self._http.headers["Authorization"] = f"Bearer {token}"
@@ -119,12 +121,12 @@ class Farm:
         self._give_up = give_up
         self._hurry = threading.Event()
 
-    def hurry(self) -> None:
+    def give_up_soon(self) -> None:
         """From now on give up soon: the runner is about to end."""
         self._hurry.set()
 
     def close(self) -> None:
-        """Close connections."""
+        """Close the connections to the farm."""
         self._http.close()
         if self._elsewhere is not None:
             self._elsewhere.close()
@@ -134,7 +136,7 @@ class Farm:
         return self._read(RunnerJob, lambda: self._ask("GET", "job", most=_MOST_JOB_BYTES))
 
     def claim(self, request: ClaimRequest) -> Claim:
-        """Ask for frames."""
+        """Ask the farm for frames to render."""
         return self._read(Claim, lambda: self._post("claims", request))
 
     def heartbeat(
@@ -149,29 +151,37 @@ class Farm:
             FarmGoneError: no answer this time.
         """
         beat = Heartbeat(frame=frame, waiting_seconds=waiting_seconds)
-        return self._beat(f"claims/{claim_id}/heartbeat", beat)
+        return self._send_heartbeat(f"claims/{claim_id}/heartbeat", beat)
 
     def ready_soon(self) -> RunnerCommand:
         """Tell that the runner got further on the way to its first claim; tried once, too."""
-        return self._beat("heartbeat", Heartbeat())
+        return self._send_heartbeat("heartbeat", Heartbeat())
 
-    def _beat(self, path: str, beat: Heartbeat) -> RunnerCommand:
+    def _send_heartbeat(self, path: str, beat: Heartbeat) -> RunnerCommand:
         try:
             response = self._post(path, beat)
             return HeartbeatAnswer.model_validate_json(_checked(response).content).command
         except (httpx.HTTPError, _RetryLaterError, ValidationError) as error:
             raise FarmGoneError(f"The farm does not answer: {error}") from error
 
-    def upload(self, blob_hash: BlobHash, path: Path) -> None:
-        """Send the bytes of a result. Raises ChangedError when they are others by now."""
+    def upload(
+        self, blob_hash: BlobHash, path: Path, moved: Callable[[], None] = lambda: None
+    ) -> None:
+        """Send the bytes of a result. Raises ChangedError when they are others by now.
+
+        Parameters:
+            moved: called for every piece that is sent; what it raises ends the work.
+        """
         headers = {"Content-Length": str(path.stat().st_size)}
         tries = itertools.count()
 
         def put() -> httpx.Response:
             # Bytes that were damaged on the way are sent again; these would be refused for ever.
-            if next(tries) and hash_file(path)[0] != blob_hash:
-                raise ChangedError("It was changed while it was sent.")
-            return self._ask("PUT", f"blobs/{blob_hash}", content=_chunks(path), headers=headers)
+            if next(tries) and hash_file(path, moved)[0] != blob_hash:
+                raise ChangedError("It was changed while it was being sent.")
+            return self._ask(
+                "PUT", f"blobs/{blob_hash}", content=_chunks(path, moved), headers=headers
+            )
 
         self._insist(put)
 
@@ -251,7 +261,7 @@ class Farm:
     def _without_token(self) -> httpx.Client:
         with self._making:
             if self._elsewhere is None:
-                self._elsewhere = httpx.Client(**_CAUTIOUS)
+                self._elsewhere = httpx.Client(event_hooks={"request": [_bound_head]}, **_CAUTIOUS)
             return self._elsewhere
 
     def _post(self, path: str, body: BaseModel) -> httpx.Response:
@@ -270,11 +280,11 @@ class Farm:
             return model.model_validate_json(self._insist(call).content)
         except ValidationError as error:
             raise RefusedError(
-                f"The farm's answer is not understood ({error.error_count()} faults)."
+                f"The farm's answer cannot be understood ({error.error_count()} faults)."
             ) from error
 
     def _insist(self, call: Callable[[], httpx.Response]) -> httpx.Response:
-        """Make a call until it is answered for good."""
+        """Repeat a call until the farm accepts or refuses it for good."""
         begin, failures = time.monotonic(), 0
         while True:
             try:
@@ -296,6 +306,11 @@ def _refuse_strangers(request: httpx.Request) -> None:
     """Show the token to nobody who has taken the port of a farm that ended."""
     if is_another_users(str(request.url)):
         raise httpx.ConnectError("another user's program listens at the farm's address")
+
+
+def _bound_head(request: httpx.Request) -> None:
+    """Make a request end when too much comes before its answer."""
+    request.extensions["trace"] = partial(heads.look, error=httpx.RemoteProtocolError)
 
 
 class _RetryLaterError(Exception):
@@ -344,7 +359,7 @@ def _read_up_to(response: httpx.Response, most: int) -> httpx.Response:
         httpx.HTTPError: it breaks off, is packed, or has more than ``most`` bytes.
     """
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise httpx.DecodingError("it sends a packed answer, which was not asked for")
+        raise httpx.DecodingError("its answer is compressed, which was not asked for")
     parts, size = [], 0
     for part in response.iter_raw():
         parts.append(part)
@@ -359,7 +374,8 @@ def _read_up_to(response: httpx.Response, most: int) -> httpx.Response:
     )
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path, moved: Callable[[], None]) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
+            moved()
             yield chunk

@@ -5,10 +5,12 @@ import logging
 import os
 import socket
 import threading
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm_protocol.runner import (
+    Claim,
     ClaimRequest,
     EndedClaim,
     HostLimits,
@@ -18,7 +20,7 @@ from farm_protocol.runner import (
     report_of,
 )
 
-from farm.confine import AccountError, borrowed, probe
+from farm.confine import AccountError, UndecidedError, borrowed, probe
 from farm.products import ProductError, Template
 from farm.renderers import (
     Discovery,
@@ -26,7 +28,7 @@ from farm.renderers import (
     RendererError,
     choose,
 )
-from farm.runner.claim.run import ClaimRun, End, Measured, finish_unrendered
+from farm.runner.claim.run import ClaimOver, ClaimRun, End, Measured, finish_unrendered, give_back
 from farm.runner.failure import Failure
 from farm.runner.farm_client import (
     ClaimLostError,
@@ -41,9 +43,16 @@ from farm.runner.limits.usage import this_machine, this_machine_holds
 from farm.runner.limits.watch import Confinement
 from farm.runner.plugins import count_missing, with_other_programs, with_versions
 from farm.runner.results.image_checks import ImageChecks
-from farm.runner.sandbox.confinement import Sandbox, SandboxError, required, set_up
+from farm.runner.sandbox.confinement import (
+    Sandbox,
+    SandboxError,
+    required,
+    set_up,
+    undecided,
+)
 from farm.runner.sandbox.licences import Licences
-from farm.runner.stage import InterruptedStageError, StageError, explain, stage
+from farm.runner.stage import InterruptedStageError, StageError, explain, keep_waiting
+from farm.runner.surroundings import Surroundings
 from farm.runner.workplace import Workplace
 
 log = logging.getLogger("farm.runner")
@@ -54,6 +63,9 @@ OK, FAILED = 0, 1
 """Exit codes of a runner: nothing left to do or told to end; could not work or lost the farm."""
 
 _READABLE = 0o022
+_UNDECIDED_SECONDS, _UNDECIDED_PAUSE_SECONDS = 30.0, 3.0
+"""How long a runner waits until it can be told whether there is a sandbox; and between two looks.
+Then its claim is another one's, which begins anew."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,7 @@ class _Ready:
     template: Template
     renderer: Renderer
     place: Workplace
+    surroundings: Surroundings
     confinement: Confinement
     sandbox: Sandbox
     licences: Licences | None
@@ -104,6 +117,8 @@ def work(
                 ready = _prepare(farm, job, place, discovery, mode, afterwards, stopping)
             except AccountError as error:
                 ready = Failure(str(error), False)
+            except UndecidedError as error:
+                return _give_up(farm, undecided(error), _programs(discovery))
             except OSError as error:
                 message = explain(error, f"The work folder {work_dir} is not usable")
                 return _give_up(farm, Failure(message, False), _programs(discovery))
@@ -115,7 +130,7 @@ def work(
         return OK
     except NotWelcomeError as error:
         # The usual end of a job that was stopped or deleted while this runner was between claims.
-        log.info("The farm does not want this runner any more: %s", error)
+        log.info("The farm no longer needs this runner: %s", error)
         return OK
     except (ReportError, RefusedError) as error:
         log.error("%s", error)  # noqa: TRY400 - a message, not a bug
@@ -141,8 +156,12 @@ def _prepare(
         afterwards: gets what is to be done when nothing renders any more.
 
     Raises:
+        farm.confine.UndecidedError: nobody can tell whether there is a sandbox.
         OSError: the work folder is not usable.
     """
+    if mode != "off":
+        # First: who finds no room for a sandbox finds none to ask a program for its version.
+        _decide(farm, stopping)
     try:
         template = discovery.library.template(job.template)
         renderer = choose(
@@ -174,7 +193,8 @@ def _prepare(
         )
         if not sandbox.apart:
             place = place.within_reach()
-        stage(job.files, place.project, farm, job.source, stopping)
+        surroundings = Surroundings(farm, job, place, sandbox.layered, stopping)
+        surroundings.bring()
     except StageError as error:
         return Failure(str(error), error.permanent)
     except (RendererError, SandboxError) as error:
@@ -183,13 +203,38 @@ def _prepare(
     job = job.model_copy(update={"plugins": plugins})
     warnings = [each for each in warnings if each]
     file = place.keep(confinement.orders(sandbox.prefix, sandbox.apart, sandbox.programs))
-    sandbox = replace(sandbox, file=file)
-    return _Ready(job, template, renderer, place, confinement, sandbox, licences, warnings)
+    sandbox = replace(sandbox, file=file, mode=mode)
+    return _Ready(
+        *(job, template, renderer, place, surroundings),
+        *(confinement, sandbox, licences, warnings),
+    )
 
 
 def _confinement(job: RunnerJob, place: Workplace) -> Confinement:
     limits = limits_of(job.limits, this_machine(place.root))
     return Confinement(limits, place.root / "renderer.pid", Group.make(limits))
+
+
+def _decide(farm: Farm, stopping: threading.Event) -> None:
+    """Find out whether there is a sandbox; wait while nobody can tell, but not for ever.
+
+    Raises:
+        farm.confine.UndecidedError: nobody could tell for half a minute.
+        InterruptedStageError: the runner is to end, as ``stopping`` or the farm says.
+    """
+    until = time.monotonic() + _UNDECIDED_SECONDS
+    while True:
+        try:
+            probe()
+        except UndecidedError as error:
+            if time.monotonic() > until:
+                raise
+            log.warning("%s", undecided(error))
+        else:
+            return
+        keep_waiting(farm)
+        if stopping.wait(_UNDECIDED_PAUSE_SECONDS):
+            raise InterruptedStageError
 
 
 def _licences(
@@ -204,7 +249,7 @@ def _licences(
 
 def _has_none(job: RunnerJob) -> str:
     version = f"{job.app} {job.app_version}".rstrip()
-    return f"The render machine has no {version}: install it, or give its path."
+    return f"The render machine does not have {version}. Install it, or give its path."
 
 
 def _other_version(job: RunnerJob, renderer: Renderer) -> str:
@@ -212,18 +257,33 @@ def _other_version(job: RunnerJob, renderer: Renderer) -> str:
     if job.app_version in ("", renderer.version):
         return ""
     return (
-        f"A render machine has no {job.app} {job.app_version}: {renderer.version}, of the same "
-        "series, renders there."
+        f"A render machine does not have {job.app} {job.app_version}. It renders with"
+        f" {renderer.version}, of the same series."
     )
 
 
-def _give_up(farm: Farm, failure: Failure, programs: list[Program]) -> int:
-    """Tell the farm through a claim, its only ear: the job's owner must read the reason."""
-    log.error("%s", failure.message)
+def _give_up(farm: Farm, why: Failure | str, programs: list[Program]) -> int:
+    """Tell the farm through a claim, its only ear: the job's owner must read the reason.
+
+    Parameters:
+        why: a message for what is nobody's failure, and passes.
+    """
+    log.error("%s", why.message if isinstance(why, Failure) else why)
     claim = farm.claim(ClaimRequest(host=_HOST, programs=programs))
-    if claim.claim_id is not None:
-        finish_unrendered(farm, claim.claim_id, failure)
+    if claim.claim_id is None:
+        return FAILED
+    if isinstance(why, Failure):
+        finish_unrendered(farm, claim.claim_id, why)
+    else:
+        give_back(farm, claim.claim_id, why)
     return FAILED
+
+
+def _now_required() -> str:
+    try:
+        return required(probe())
+    except UndecidedError as error:
+        return undecided(error)
 
 
 def _programs(discovery: Discovery) -> list[Program]:
@@ -253,8 +313,15 @@ def _claims(
     measured = Measured()
     warnings = ready.warnings
     ended: EndedClaim | None = None
+    failure: Failure | None = None
     held: HostLimits | None = this_machine_holds(ready.sandbox.works)
     while not stopping.is_set():
+        try:
+            failure = _bring_anew(ready.surroundings)
+        except InterruptedStageError:
+            break
+        if failure is not None:
+            break
         claim = farm.claim(
             ClaimRequest(
                 startup_seconds=measured.startup_seconds,
@@ -273,23 +340,9 @@ def _claims(
         log.info("Claim %s: %d frames.", claim.claim_id, len(claim.frames))
         if claim.sandbox_required and obeys and not ready.sandbox.works:
             # It has become so while this runner was at work: for the next one, all is looked at.
-            finish_unrendered(farm, claim.claim_id, Failure(required(probe()), False))
+            finish_unrendered(farm, claim.claim_id, Failure(_now_required(), False))
             return FAILED
-        run = ClaimRun(
-            farm,
-            ready.job,
-            claim,
-            ready.template,
-            ready.renderer,
-            ready.place,
-            ready.sandbox,
-            ready.confinement,
-            checks,
-            stopping,
-        )
-        over = run.run()
-        if ready.licences is not None:
-            ready.licences.sandbox_ended()
+        over = _render(farm, ready, claim, checks, stopping)
         ended, measured = over.ended, over.measured
         # All frames of a scene have the same to tell.
         warnings = [*ready.warnings, *over.warnings]
@@ -299,4 +352,42 @@ def _claims(
     if ended is not None:
         with contextlib.suppress(ClaimLostError):
             farm.finish(ended)
-    return OK
+    return OK if failure is None else _give_up(farm, failure, programs)
+
+
+def _render(
+    farm: Farm, ready: _Ready, claim: Claim, checks: ImageChecks, stopping: threading.Event
+) -> ClaimOver:
+    """Work on a claim until it is over."""
+    run = ClaimRun(
+        farm,
+        ready.job,
+        claim,
+        ready.template,
+        ready.renderer,
+        ready.place,
+        ready.sandbox,
+        ready.confinement,
+        checks,
+        stopping,
+    )
+    over = run.run()
+    if ready.licences is not None:
+        ready.licences.sandbox_ended()
+    return over
+
+
+def _bring_anew(surroundings: Surroundings) -> Failure | None:
+    """Lay the project out for a claim as it was submitted; return why that cannot be.
+
+    Raises:
+        InterruptedStageError: the runner is being stopped.
+    """
+    try:
+        surroundings.bring()
+    except StageError as error:
+        return Failure(str(error), error.permanent)
+    except OSError as error:
+        # The disk is full, or what an earlier claim has left running writes there still.
+        return Failure(explain(error, "The project cannot be brought anew"), False)
+    return None

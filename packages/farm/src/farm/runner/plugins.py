@@ -71,8 +71,9 @@ def with_versions(job: RunnerJob, renderer: Renderer) -> tuple[list[str], list[s
         plugins.append(f"{text}:{version}" if version else text)
         if choice.newest and version_key(version) < version_key(choice.newest):
             warnings.append(
-                f"A render machine has no {text} {choice.newest}: {version} is used there. Ask for "
-                f"'{text}:{choice.newest}' if all frames must be made with the same one."
+                f"A render machine does not have {text} {choice.newest} and uses {version}."
+                f" Ask for '{text}:{choice.newest}' if all frames must be made with the same"
+                " version."
             )
     return plugins, warnings
 
@@ -107,8 +108,9 @@ def _newest(versions: Iterable[str]) -> str:
 
 def _has_none(renderer: Renderer, plugin: str) -> str:
     return (
-        f"The render machine's {renderer.app} {renderer.version} has no plug-in {plugin}: install "
-        "it there, or name its version in the farm's catalogue if it is where nobody finds it."
+        f"The render machine's {renderer.app} {renderer.version} has no plug-in {plugin}."
+        " Install it there. If it is in an unusual place, give its version in the farm's"
+        " catalogue."
     )
 
 
@@ -116,6 +118,6 @@ def _lacks(job: RunnerJob, code: str, app: str, version: str) -> str:
     ranges = " or ".join(text for text in _ranges(job, code) if text != ALL)
     wanted = f"{app} {version or ranges}".rstrip()
     return (
-        f"The render machine has no {wanted}, which is the plug-in {code}: install it, or give its "
-        "path."
+        f"The render machine does not have {wanted}, which is the plug-in {code}. Install"
+        " it, or give its path."
     )

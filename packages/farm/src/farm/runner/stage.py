@@ -1,10 +1,9 @@
 """Bring a project's files into the work folder, each at its remote path.
 
-From a store on the same disk a file is linked, not copied, when that is safe: a scene may carry
-programs, and a process that may write to a hard link changes the stored blob itself. Blobs are mode
-0400, which stops everyone but their owner's chmod and root. So: as root, or when a blob is
-writable, the file is cloned (reflink) or copied. Against the owner's own chmod the sandbox helps:
-in it the project is read-only. Without one, only that scenes run with Python switched off.
+A renderer may write to these files as it could on the artist's machine: some programs open what
+they only read for writing, and others bake or cache beside their scene. What it writes to is never
+a blob of the farm. So from a store on the same disk a file is linked only where the kernel keeps
+apart what the renderer changes (`farm.confine.layers`). Elsewhere it is cloned (reflink) or copied.
 """
 
 import contextlib
@@ -58,23 +57,23 @@ def stage(
     farm: Farm,
     source: DiskSource | TicketSource,
     stopping: threading.Event,
+    linked: bool = False,
 ) -> None:
-    """Put every file of a manifest below ``folder``.
+    """Put every file of a manifest below ``folder``, its owner's to change.
 
     Parameters:
         source: where the bytes are.
-        stopping: when set, `InterruptedStageError` is raised before the next file.
+        linked: they may be the store's own files, since nobody changes them here.
+        stopping: when set, `InterruptedStageError` is raised soon.
 
     Raises:
         StageError: the disk is full, a blob is missing or damaged, or a path is not allowed.
         InterruptedStageError: the runner is to end, as `stopping` or the farm says.
         farm.runner.farm_client.ReportError: the farm is gone.
     """
-    progress = _Progress(farm)
+    progress = _Progress(farm, stopping)
 
     def one(entry: FileEntry, fetch: Callable[[FileEntry, Path], None]) -> None:
-        if stopping.is_set():
-            raise InterruptedStageError
         progress.told()
         try:
             target = local_target(folder, entry.path)
@@ -86,7 +85,7 @@ def stage(
             raise StageError(explain(error, f"{entry.path} could not be staged")) from error
 
     if isinstance(source, DiskSource):
-        link = partial(_from_store, Path(source.folder), progress)
+        link = partial(_from_store, Path(source.folder), progress, linked)
         for entry in files:
             one(entry, link)
         return
@@ -101,22 +100,29 @@ def stage(
 class _Progress:
     """Tells the farm now and then that staging goes on: a runner that hangs tells nothing."""
 
-    def __init__(self, farm: Farm) -> None:
+    def __init__(self, farm: Farm, stopping: threading.Event) -> None:
         """Nothing is told before a while has passed."""
-        self._farm = farm
+        self._farm, self._stopping = farm, stopping
         self._lock = threading.Lock()
         self._next = time.monotonic() + HEARTBEAT_SECONDS
 
     def told(self) -> None:
-        """Something was done. Raises InterruptedStageError when the farm has other wishes."""
+        """Something was done. Raises InterruptedStageError: the runner is to end."""
+        if self._stopping.is_set():
+            raise InterruptedStageError
         with self._lock:
             if time.monotonic() < self._next:
                 return
             self._next = time.monotonic() + HEARTBEAT_SECONDS
-        # The farm may be away, or too old to know this call; what is to be done shows later.
-        with contextlib.suppress(FarmGoneError, RefusedError):
-            if self._farm.ready_soon() is not RunnerCommand.CONTINUE:
-                raise InterruptedStageError
+        keep_waiting(self._farm)
+
+
+def keep_waiting(farm: Farm) -> None:
+    """Tell the farm that a runner is at work. Raises InterruptedStageError: it is to end."""
+    # The farm may be away, or too old to know this call; what is to be done shows later.
+    with contextlib.suppress(FarmGoneError, RefusedError):
+        if farm.ready_soon() is not RunnerCommand.CONTINUE:
+            raise InterruptedStageError
 
 
 def explain(error: OSError, otherwise: str) -> str:
@@ -126,7 +132,9 @@ def explain(error: OSError, otherwise: str) -> str:
     return f"{otherwise}: {error.strerror or error}."
 
 
-def _from_store(store: Path, progress: _Progress, entry: FileEntry, target: Path) -> None:
+def _from_store(
+    store: Path, progress: _Progress, linked: bool, entry: FileEntry, target: Path
+) -> None:
     blob = store / entry.hash[:2] / entry.hash
     try:
         status = blob.stat()
@@ -135,8 +143,11 @@ def _from_store(store: Path, progress: _Progress, entry: FileEntry, target: Path
     # Not hashed: the farm verified it when it came, and a copy's price would be paid twice.
     if status.st_size != entry.size:
         raise StageError(f"The farm's store has damaged bytes of {entry.path}.", True)
-    if _link_is_safe(status):
+    if linked:
         try:
+            if not status.st_mode & stat.S_IWUSR:
+                # A program would be refused to open it for writing. Older farms kept blobs so.
+                blob.chmod(0o600)
             os.link(blob, target)
         except OSError as error:
             # Another disk, too many links, or a file system without them.
@@ -149,11 +160,6 @@ def _from_store(store: Path, progress: _Progress, entry: FileEntry, target: Path
             while chunk := source.read(CHUNK_BYTES):
                 file.write(chunk)
                 progress.told()
-
-
-def _link_is_safe(status: os.stat_result) -> bool:
-    writable = status.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
-    return not writable and hasattr(os, "geteuid") and os.geteuid() != 0
 
 
 def _clone(source: Path, target: Path) -> bool:
@@ -190,7 +196,7 @@ def _download(
         except RefusedError as error:
             wrong = f"{entry.path} cannot be fetched: {error}"
         else:
-            if hash_file(target) == (entry.hash, entry.size):
+            if hash_file(target, progress.told) == (entry.hash, entry.size):
                 return
-            wrong = f"{entry.path} arrived damaged, twice."
+            wrong = f"{entry.path} arrived damaged twice."
     raise StageError(wrong)

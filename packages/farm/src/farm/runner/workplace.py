@@ -9,12 +9,12 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.confine import Account, stop_all
+from farm.confine import Account, Layer, stop_all
 from farm.confine.removal import remove_tree
+from farm.products.shared.farm_orders import Confined
 
 _ELSEWHERE = ("/var/tmp", "/tmp")  # noqa: S108 - mkdtemp makes the folder in it
 _TRIES = 20
@@ -27,6 +27,8 @@ class Workplace:
 
     Attributes:
         project: the staged files, each at its remote path.
+        changes: what the renderer of the current claim changes of them, where a sandbox lays that
+            over them (`layer`).
         written: all that the renderer writes, ``output`` and ``partial``: one folder, since a
             sandbox mounts it, and a file cannot be renamed from one mount to another.
         output: finished files of the current claim.
@@ -40,6 +42,7 @@ class Workplace:
 
     root: Path
     project: Path
+    changes: Path
     written: Path
     output: Path
     partial: Path
@@ -65,6 +68,7 @@ class Workplace:
         place = cls(
             root=root,
             project=root / "project",
+            changes=root / "changes",
             written=written,
             output=written / "output",
             partial=written / "partial",
@@ -98,22 +102,38 @@ class Workplace:
         root.chmod(0o710)
         return self._in(root, self.account)
 
+    @property
+    def layer(self) -> Layer:
+        """The project's files, with what a renderer changes of them kept apart."""
+        return Layer(self.root, self.project.name, self.changes.name)
+
     def clear(self) -> None:
         """Forget what the last claim left behind."""
         # All of it: what the renderer has put there in place of our folders may be a link.
-        for folder in (self.written, self.taken):
+        for folder in (self.written, self.taken, self.changes):
             _remove(folder)
-        for folder in (self.written, self.output, self.partial, self.taken):
+        layer = self.layer
+        for folder in (self.written, self.output, self.partial, self.taken, self.changes):
             folder.mkdir()
+        for folder in (layer.upper, layer.work):
+            folder.mkdir()
+        # The project's folder itself looks like this one.
+        self._give(layer.upper)
 
     def hand_over(self) -> None:
         """Let the renderer's account have what it is to write into. Until then nobody else can."""
-        for folder, _, files in os.walk(self.written, topdown=False):
-            for name in files:
-                self._give(Path(folder, name))
-            self._give(Path(folder))
+        self._give_all(self.written)
 
-    def keep(self, orders: Mapping[str, object]) -> Path:
+    def clear_project(self) -> None:
+        """Remove what was staged."""
+        _remove(self.project)
+        self.project.mkdir()
+
+    def hand_over_project(self) -> None:
+        """Let the renderer's account change the staged files: they are no longer ours."""
+        self._give_all(self.project)
+
+    def keep(self, orders: Confined) -> Path:
         """Write down how the renderer is confined, where it cannot write; return the file."""
         file = self.root / "sandbox.json"
         file.write_text(json.dumps(orders), encoding="utf-8")
@@ -128,6 +148,14 @@ class Workplace:
         """Remove everything."""
         self.stop_leftovers()
         remove_place(self.root)
+
+    def _give_all(self, root: Path) -> None:
+        if self.account is None:
+            return
+        for folder, _, files in os.walk(root, topdown=False):
+            for name in files:
+                self._give(Path(folder, name))
+            self._give(Path(folder))
 
     def _give(self, path: Path) -> None:
         if self.account is not None:

@@ -1,6 +1,6 @@
 """What scene files say about themselves, read without the programs that made them.
 
-Of the farm this package imports nothing.
+Of the farm this package imports `farm.confine` only.
 
 blend_header   which Blender saved a .blend
 blend_assets   which files a .blend needs and its project does not have

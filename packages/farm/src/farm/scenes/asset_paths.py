@@ -4,29 +4,20 @@
 ``/home/...``, ``C:\\...``, ``\\\\server\\...``, and a bare ``textures/wood.png``, which Blender
 looks for in the folder in which it happened to be started. None of them can be on a farm.
 
-Several files under one name are looked for by pattern, and one of them is enough: which frames or
-tiles are needed is only known when they are rendered.
-
-* ``wood.<UDIM>.png`` and ``wood.<UVTILE>.png`` are tiles: 1001..., and u1_v1...
-* ``smoke_*.bphys`` is a pattern already
-* ``smoke_0001.vdb`` is a frame: its last digits stand for any number
-* anything else may be a folder, with any file below it
+Of several files under one name (`farm_protocol.file_sets`) one is enough: which frames or tiles are
+needed is only known when they are rendered. Where such a name is none of a pattern's, it may be a
+folder, with any file below it.
 """
 
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
+from enum import Enum, auto
 
-_TILES = {
-    # Also as they are after `_folded`.
-    "<UDIM>": re.compile(r"\d{4}"),
-    "<udim>": re.compile(r"\d{4}"),
-    "<UVTILE>": re.compile(r"u\d+_v\d+"),
-    "<uvtile>": re.compile(r"u\d+_v\d+"),
-}
-_NUMBER = re.compile(r"\d+")
-_ANYTHING = re.compile(r".*", re.DOTALL)
+from farm_protocol.file_sets import is_one_of
+
+_NUMBERS = re.compile(r"\d+|<UDIM>|u\d+_v\d+|<UVTILE>")
 
 
 def expected_path(path: str, blend: str) -> str | None:
@@ -77,7 +68,7 @@ class Manifest:
             return path in self._paths
         folder, _, name = path.rpartition("/")
         inside = self._names.get(folder, ())
-        return path in self._folders or any(_is_one_of(name, each) for each in inside)
+        return path in self._folders or any(is_one_of(each, name) for each in inside)
 
     def similar(self, path: str, is_sequence: bool) -> str | None:
         """Return a file whose path differs only in upper and lower case, or in how its accents are
@@ -89,35 +80,29 @@ class Manifest:
             return found
         folder, _, name = wanted.rpartition("/")
         for each in self._alike_in.get(folder, ()):
-            if _is_one_of(name, _folded(each).rpartition("/")[2]):
+            if is_one_of(_folded(each).rpartition("/")[2], name):
                 return each
         return self._alike_below.get(wanted)
 
 
+class Difference(Enum):
+    """How two names differ that are one to some systems."""
+
+    CASE = auto()
+    ENCODING = auto()
+    BOTH = auto()
+
+
+def how_they_differ(path: str, similar: str) -> Difference:
+    """Return how a path differs from what `Manifest.similar` has found for it."""
+    # What was found may lie below the path. Of a sequence the numbers differ as well.
+    found = "/".join(similar.split("/")[: path.count("/") + 1])
+    one, other = (_NUMBERS.sub("#", each) for each in (path, found))
+    if one.casefold() == other.casefold():
+        return Difference.CASE
+    composed = (unicodedata.normalize("NFC", each) for each in (one, other))
+    return Difference.ENCODING if len(set(composed)) == 1 else Difference.BOTH
+
+
 def _folded(path: str) -> str:
     return unicodedata.normalize("NFC", path).casefold()
-
-
-def _is_one_of(sequence: str, name: str) -> bool:
-    """Whether a file name is one of a sequence's. Linear in both: names come from strangers."""
-    for tile, pattern in _TILES.items():
-        if tile in sequence:
-            before, _, after = sequence.partition(tile)
-            return _is_between(name, before, pattern, after)
-    if "*" in sequence:
-        before, after = sequence.partition("*")[0], sequence.rpartition("*")[2]
-        return _is_between(name, before, _ANYTHING, after)
-    stem, dot, suffix = sequence.rpartition(".") if "." in sequence else (sequence, "", "")
-    numbers = list(_NUMBER.finditer(stem))
-    if not numbers:
-        return False
-    before, after = stem[: numbers[-1].start()], stem[numbers[-1].end() :] + dot + suffix
-    return _is_between(name, before, _NUMBER, after)
-
-
-def _is_between(name: str, before: str, between: re.Pattern[str], after: str) -> bool:
-    if len(name) < len(before) + len(after):
-        return False
-    if not (name.startswith(before) and name.endswith(after)):
-        return False
-    return between.fullmatch(name, len(before), len(name) - len(after)) is not None

@@ -18,24 +18,47 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO
+
+from farm_protocol.path_maps import path_map_of
+from pydantic import TypeAdapter, ValidationError
 
 from farm.confine.ending import end
 from farm.confine.readers import DEFAULT, Readers, command, environment, inheritable
-from farm.scenes.asset_paths import Manifest, expected_path
+from farm.scenes.asset_paths import Difference, Manifest, expected_path, how_they_differ
+from farm.scenes.mapped import mapped
+from farm.scenes.scene_maps import Rules, rules_in
+from farm.scenes.trace_messages import Blend, Named, Question, Unreadable
 from farm.scenes.usages import AssetKind, Usage
 
-__all__ = ["AssetKind", "MissingAsset", "UnreadableBlendError", "is_blend", "missing_assets"]
+__all__ = [
+    "AssetKind",
+    "MissingAsset",
+    "UnreadableBlendError",
+    "is_blend",
+    "missing_assets",
+    "usages",
+]
 
-_SECONDS = 60.0
+SECONDS = 60.0
 """A scene of 5,000 objects with a material each (140 MB) takes 2."""
 _MOST_BLENDS = 1000
 _MOST_ANSWER = 64 * 1024**2
+_ANSWERS: TypeAdapter[Named | Unreadable] = TypeAdapter(Named | Unreadable)
 _SIGNALS = 128
 """bubblewrap's exit code is this and the number of the signal that ended its program."""
+
+
+_DIFFERENCES = {
+    Difference.CASE: "whose upper and lower case differ",
+    Difference.ENCODING: "which looks the same, but its accents are encoded differently (Unicode"
+    " NFC and NFD, as between macOS and other systems). Rename the file, or link it again",
+    Difference.BOTH: "whose upper and lower case differ, and how its accents are encoded (Unicode"
+    " NFC and NFD). Rename the file, or link it again",
+}
 
 
 @dataclass(frozen=True)
@@ -48,9 +71,9 @@ class MissingAsset:
         kind: what names it.
         data_block: name of the data-block that names it.
         expected: the remote path that is meant; None when it is outside the project: on the
-            artist's own machine, or above the project's folder.
-        similar: a remote path of the project that differs only in upper and lower case; mostly
-            None.
+            artist's own machine, or above the project's folder, and the scene's map knows no place.
+        similar: a remote path of the project that differs only in upper and lower case, or in how
+            its letters are encoded; mostly None.
     """
 
     path: str
@@ -62,15 +85,16 @@ class MissingAsset:
 
     def __str__(self) -> str:
         who = f"{self.used_by} needs '{self.path}' ({self.kind} '{self.data_block}')"
-        if self.similar:
-            return f"{who}. The project only has {self.similar}, whose upper and lower case differ."
+        if self.similar and self.expected:
+            difference = how_they_differ(self.expected, self.similar)
+            return f"{who}. The project only has {self.similar}, {_DIFFERENCES[difference]}."
         if self.expected:
             return f"{who}, but the project has no {self.expected}."
         if self.path.startswith("//"):
-            return f"{who}, which is outside the project."
+            return f"{who}, which is outside the project and was not gathered."
         return (
-            f"{who}, which is a path of the computer it was made on. Make it relative, and add "
-            "the file to the project."
+            f"{who}, which is a path on the computer it was made on. The project has no file that"
+            " was gathered from there."
         )
 
 
@@ -94,7 +118,7 @@ def is_blend(path: str) -> bool:
 def missing_assets(
     scene: str,
     files: Mapping[str, Path],
-    seconds: float = _SECONDS,
+    seconds: float = SECONDS,
     readers: Readers = DEFAULT,
 ) -> list[MissingAsset]:
     """Return what a scene and the libraries that it links need and the project does not have.
@@ -114,10 +138,14 @@ def missing_assets(
             its error output is this process's.
     """
     manifest = Manifest(files)
+    rules = rules_in(files.get(path_map_of(scene)))
+    places = mapped(rules)
     missing = []
-    for usage in _usages(scene, files, seconds, readers):
+    for usage in usages(scene, files, seconds, readers, rules):
         expected = expected_path(usage.path, usage.used_by)
-        if expected and manifest.has(expected, usage.is_sequence):
+        meant = [expected] if expected else []
+        meant += places.meant(usage.path, usage.used_by)
+        if any(manifest.has(each, usage.is_sequence) for each in meant):
             continue
         missing.append(
             MissingAsset(
@@ -132,14 +160,26 @@ def missing_assets(
     return missing
 
 
-def _usages(scene: str, files: Mapping[str, Path], seconds: float, readers: Readers) -> list[Usage]:
+def usages(
+    scene: str,
+    files: Mapping[str, Path],
+    seconds: float = SECONDS,
+    readers: Readers = DEFAULT,
+    rules: Rules = (),
+) -> list[Usage]:
+    """Return which files a scene and the libraries that it links name.
+
+    As `missing_assets`, which says what the parameters are and what is raised.
+
+    Parameters:
+        rules: of the scene's map, by which libraries are found.
+    """
     names = [path for path in files if is_blend(path)]
     blends = {name: files[name].resolve() for name in [scene, *names]}
     if len(blends) > _MOST_BLENDS:
         raise UnreadableBlendError(
             scene,
-            f"{scene} cannot be looked through: the project has more than {_MOST_BLENDS} .blend"
-            " files.",
+            f"{scene} cannot be checked: the project has more than {_MOST_BLENDS} .blend files.",
         )
     # Where compressed files are expanded: a process that is killed leaves them behind.
     with (
@@ -147,11 +187,11 @@ def _usages(scene: str, files: Mapping[str, Path], seconds: float, readers: Read
         readers.own_folder("blend-") as folder,
         TemporaryFile() as output,
     ):
-        told = {name: (str(path), held.get(path)) for name, path in blends.items()}
+        told = {name: Blend(str(path), held.get(path)) for name, path in blends.items()}
         try:
             _trace(
                 command("farm.scenes.blend_trace", readers.mode, written=folder),
-                json.dumps({"scene": scene, "blends": told}).encode(),
+                json.dumps(asdict(Question(scene, told, rules))).encode(),
                 output,
                 tuple(held.values()),
                 seconds,
@@ -160,30 +200,38 @@ def _usages(scene: str, files: Mapping[str, Path], seconds: float, readers: Read
         except subprocess.TimeoutExpired:
             raise UnreadableBlendError(
                 scene,
-                f"{scene} and its libraries could not be looked through in {seconds:.0f} seconds.",
+                f"{scene} and its libraries could not be read within {seconds:.0f} seconds.",
             ) from None
         except subprocess.CalledProcessError as error:
             if 0 < error.returncode <= _SIGNALS:  # not ended by a signal: the scene is not to blame
                 raise
             raise UnreadableBlendError(
                 scene,
-                f"{scene} cannot be looked through: it is damaged, or needs too much memory or"
-                " time.",
+                f"{scene} cannot be read: it is damaged, or needs too much memory or time.",
             ) from None
         output.seek(0)
         said = output.read(_MOST_ANSWER + 1)
+    return _answered(scene, said)
+
+
+def _answered(scene: str, said: bytes) -> list[Usage]:
     if len(said) > _MOST_ANSWER:
+        raise UnreadableBlendError(scene, f"{scene} cannot be checked: it names too many files.")
+    try:
+        answer = _ANSWERS.validate_json(said)
+    except ValidationError:
+        # Who reads a scene may be in its hands.
         raise UnreadableBlendError(
-            scene, f"{scene} cannot be looked through: it names too many files."
-        )
-    answer: dict[str, Any] = json.loads(said)
-    if "reason" in answer:
+            scene,
+            f"{scene} cannot be read: it is damaged, or needs too much memory or time.",
+        ) from None
+    if isinstance(answer, Unreadable):
         raise UnreadableBlendError(
-            answer["path"],
-            f"{answer['path']} cannot be looked through: it is damaged, or no .blend of a known "
-            f"version ({answer['reason']}).",
+            answer.path,
+            f"{answer.path} cannot be read: it is damaged, or not a .blend file of a"
+            f" known version ({answer.reason}).",
         )
-    return [Usage(**{**each, "kind": AssetKind(each["kind"])}) for each in answer["usages"]]
+    return list(answer.usages)
 
 
 def _trace(

@@ -1,9 +1,8 @@
 """The files that a .blend and the libraries that it links name: a program of its own.
 
-    python -m farm.scenes.blend_trace     {"scene": ..., "blends": {...}}: stdin, answer: stdout
+    python -m farm.scenes.blend_trace     a question: stdin, an answer: stdout
 
-Of each .blend it is told the path and a descriptor that is open already: what belongs to the farm
-alone cannot be opened by who this process is. Where descriptors cannot be handed on, it is null.
+Both are those of `farm.scenes.trace_messages`.
 
 Reading is done by blender-asset-tracer (BAT). It trusts what it reads: a damaged or hostile file
 can send it round in circles, or into all memory and disk. So it works in a process that sees these
@@ -22,7 +21,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -34,6 +33,9 @@ from blender_asset_tracer.trace.result import BlockUsage
 
 from farm.confine.own_limits import limit, lower
 from farm.scenes.asset_paths import expected_path
+from farm.scenes.blend_use import certainly_needed
+from farm.scenes.mapped import mapped
+from farm.scenes.trace_messages import Blend, Named, Question, Unreadable
 from farm.scenes.usages import AssetKind, Usage
 
 _MAX_MEMORY = 6 * 1024**3
@@ -43,7 +45,7 @@ _FREELY_UNPACKED = 256 * 1024**2
 _MAX_RATIO = 20
 """Of the file into which BAT expands a compressed .blend: bytes at most, bytes that any may have,
 and how many times its size a larger one. Scenes become 2 to 8 times as large."""
-_FREELY_SECONDS = 3
+_FREELY_SECONDS = 5
 _BYTES_A_SECOND = 4 * 1024**2
 """Of processor time: seconds that any .blend may take, and bytes of a larger one for each second
 more. Real ones are read twenty times as fast; one of a few bytes can ask for a loop without end."""
@@ -74,25 +76,30 @@ class TraceError(Exception):
         self.path = path
 
 
-def usages(scene: str, blends: Mapping[str, Path]) -> Iterator[Usage]:
+def usages(
+    scene: str, blends: Mapping[str, Path], rules: Sequence[tuple[str, str]]
+) -> Iterator[Usage]:
     """Yield what a scene and its libraries name, each file once for each .blend.
 
     Parameters:
         scene: remote path of a .blend.
         blends: where the .blend files lie on this disk, by remote path; ``scene`` is one of them.
+        rules: of the scene's map.
 
     Raises:
         TraceError: one of them cannot be read. Libraries that are not in ``blends`` are left out.
     """
     waiting, seen = [scene], {scene}
+    places = mapped(rules)
     while waiting:
         blend = waiting.pop(0)
         for usage in dict.fromkeys(_usages_of(blend, blends[blend])):
             yield usage
-            library = expected_path(usage.path, blend)
-            if usage.kind is not AssetKind.LIBRARY or library is None or library in seen:
+            if usage.kind is not AssetKind.LIBRARY:
                 continue
-            if library in blends:
+            meant = [expected_path(usage.path, blend), *places.meant(usage.path, blend)]
+            library = next((each for each in meant if each in blends), None)
+            if library is not None and library not in seen:
                 seen.add(library)
                 waiting.append(library)
 
@@ -105,11 +112,12 @@ def _usages_of(remote_path: str, path: Path) -> Iterator[Usage]:
             # Names of disk caches are made from it. BAT reads through the file that is open.
             opened.filepath = Path(remote_path)
             linked = {each.get(b"lib") for each in opened.find_blocks_from_code(b"ID")}
+            needed = certainly_needed(opened)
             for block in trace.asset_holding_blocks(opened.blocks):
                 # Blender opens a library only for the data-blocks that are linked from it. One
                 # that is here without them was packed into this file.
                 if block.code != b"LI" or block.addr_old in linked:
-                    yield from _usages_in(block, remote_path)
+                    yield from _usages_in(block, remote_path, block.addr_old in needed)
     except TraceError:
         raise
     except OSError as error:
@@ -122,7 +130,9 @@ def _usages_of(remote_path: str, path: Path) -> Iterator[Usage]:
         raise TraceError(remote_path, type(error).__name__) from error
 
 
-def _usages_in(block: blendfile.BlendFileBlock, remote_path: str) -> Iterator[Usage]:
+def _usages_in(
+    block: blendfile.BlendFileBlock, remote_path: str, is_needed: bool
+) -> Iterator[Usage]:
     for found in blocks2assets.iter_assets(block):
         # Modifiers also show images and caches of others, which have their own turn, where it is
         # known whether they are packed.
@@ -136,6 +146,7 @@ def _usages_in(block: blendfile.BlendFileBlock, remote_path: str) -> Iterator[Us
                 kind=_KINDS.get(block.code, AssetKind.CACHE),
                 data_block=name.decode("utf-8", "replace"),
                 is_sequence=found.is_sequence,
+                is_needed=is_needed,
             )
 
 
@@ -190,25 +201,28 @@ class _Block(blendfile.BlendFileBlock):
 
 
 def main() -> None:
-    """Read a question, answer it: ``{"usages": [...]}`` or ``{"path": ..., "reason": ...}``."""
-    question = json.load(sys.stdin)
-    blends = {remote: _hold(*file) for remote, file in question["blends"].items()}
+    """Read a question from standard input, and answer it."""
+    told = json.load(sys.stdin)
+    question = Question(
+        told["scene"], {name: Blend(**each) for name, each in told["blends"].items()}
+    )
+    blends = {remote: _hold(file.path, file.held) for remote, file in question.blends.items()}
     limit(_MAX_MEMORY, _MAX_FILES, _MAX_UNPACKED)
     logging.disable()  # BAT's, about what it finds odd in a scene; errors are answered
     # Of pointers that lead nowhere real files have a few; what they would lead to is not used.
     blendfile.set_strict_pointer_mode(False)
     blendfile.BlendFileBlock = _Block  # type: ignore[misc, assignment]
     try:
-        found = list(islice(usages(question["scene"], blends), _MAX_USAGES + 1))
+        found = list(islice(usages(question.scene, blends, question.rules), _MAX_USAGES + 1))
     except TraceError as error:
-        answer: dict[str, object] = {"path": error.path, "reason": str(error)}
+        answer: Named | Unreadable = Unreadable(error.path, str(error))
     except MemoryError as error:
-        answer = {"path": question["scene"], "reason": type(error).__name__}
+        answer = Unreadable(question.scene, type(error).__name__)
     else:
-        answer = {"usages": [asdict(usage) for usage in found]}
+        answer = Named(found)
         if len(found) > _MAX_USAGES:
-            answer = {"path": question["scene"], "reason": f"more than {_MAX_USAGES} files"}
-    json.dump(answer, sys.stdout)
+            answer = Unreadable(question.scene, f"more than {_MAX_USAGES} files")
+    json.dump(asdict(answer), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What scenes lack: traced in threads of their own, and each question only once.
 
-What counts for an answer is the scene's path, the bytes of every .blend and the path of every other
-file: they make the key under which the answer is kept, for as long as it is among the newest.
+What counts for an answer is the scene's path, the bytes of every .blend and map of paths, and the
+path of every other file: they make the key under which the answer is kept, for as long as it is
+among the newest.
 """
 
 import logging
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm_protocol.hashing import new_hasher
+from farm_protocol.path_maps import is_map
 
 from farm.confine.readers import DEFAULT, Readers
 from farm.scenes.blend_assets import MissingAsset, UnreadableBlendError, is_blend, missing_assets
@@ -54,7 +56,7 @@ class Files:
         hasher = new_hasher()
         hasher.update(self.owner.encode())
         for path in sorted(self.hashes):
-            counts = self.hashes[path] if is_blend(path) else ""
+            counts = self.hashes[path] if is_blend(path) or is_map(path) else ""
             hasher.update(f"\0{path}\0{counts}".encode("utf-8", "surrogatepass"))
         return hasher.hexdigest()
 
@@ -174,7 +176,7 @@ class Traces:
             return Traced(failure=str(error))
         except Exception:
             # Of the reader or the machine, not of the scene: the next one who asks tries again.
-            logger.exception("%s could not be looked through", work.scene)
+            logger.exception("%s could not be read", work.scene)
             with self._changed:
                 self._answers.pop(work.key, None)
             return Traced(failure=_not_looked_for(work))
@@ -182,4 +184,4 @@ class Traces:
 
 
 def _not_looked_for(work: _Work) -> str:
-    return f"The files that {work.scene} needs could not be looked for."
+    return f"The farm could not find out which files {work.scene} needs."

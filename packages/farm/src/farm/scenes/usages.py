@@ -28,6 +28,7 @@ class Usage:
         kind: what names it.
         data_block: name of the data-block in the .blend.
         is_sequence: ``path`` stands for several files: its first, a pattern, or their folder.
+        is_needed: the pixels of the .blend's own scene need it for certain.
     """
 
     path: str
@@ -35,3 +36,4 @@ class Usage:
     kind: AssetKind
     data_block: str
     is_sequence: bool
+    is_needed: bool = False

@@ -157,13 +157,13 @@ def act(
         next_state(JobState(row.state), _EVENTS[action])
     except IllegalTransitionError:
         words = action.value.replace("_", " ")
-        raise ConflictError(f"'{row.name}' is {row.state}: cannot {words} it.") from None
+        raise ConflictError(f"Cannot {words} '{row.name}': it is {row.state}.") from None
     able = act_on_many(connection, [job_id], action, now, who=who)
     over = row.state in (JobState.FAILED, JobState.STOPPED)
     if action is Action.RESTART_UNSTARTED and over and not able:
         raise ConflictError(
-            f"'{row.name}' has no frame that was never started. Retry renders its failed frames"
-            " again."
+            f"Every frame of '{row.name}' has already been started. Use retry to render its"
+            " failed frames again."
         )
 
 

@@ -1,5 +1,6 @@
 """How claims end: what becomes of their frames, their time and their job."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -7,25 +8,23 @@ from sqlalchemy import Connection
 from farm.db import claims as claim_rows
 from farm.db import feed, frame_states, job_rows, metering
 from farm.db import runners as runner_rows
-from farm.db.claims import ClaimRow
+from farm.db.claims import ClaimRow, TimeColumns
 from farm.db.job_rows import JobColumns, JobRow
 from farm.db.runners import RunnerRow
 from farm.jobs.licences import FREE_SECONDS_OF_A_DAY, free_seconds
 from farm.jobs.pricing import charged_seconds
-from farm.jobs.retries import ClaimEnd, judge_unfinished
+from farm.jobs.retries import Attempted, ClaimEnd, judge_unfinished
 from farm.jobs.said import trying_again
 from farm.scheduler import machine_time, setbacks, trust, writer
 
 _A_DAY = timedelta(days=1)
 
 
-def expire_silent(connection: Connection, now: datetime) -> int:
-    """Take back the claims whose runner has been silent too long; return how many."""
-    silent = claim_rows.silent_claims(connection, now)
-    for each in silent:
+def expire_silent(connection: Connection, now: datetime) -> None:
+    """Take back the claims whose runner has been silent too long."""
+    for each in claim_rows.silent_claims(connection, now):
         row = job_rows.row(connection, each.job_id)
         end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner stopped responding.", now)
-    return len(silent)
 
 
 def runner_vanished(connection: Connection, runner: RunnerRow, now: datetime) -> None:
@@ -66,27 +65,16 @@ def end(
             sign of life.
     """
     left = frame_states.unfinished(connection, ended.id)
-    # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
-    frame = ended.current_frame if frame is None else frame
-    if frame is None and ended.frames_done and left:
-        frame = left[0].number  # In the middle of its claim it was at the next one.
-    if frame is not None and not trust.was_given(connection, row, ended, frame):
-        frame = left[0].number if left else None  # Not one that it was given.
+    frame = _frame_it_was_at(connection, row, ended, left, frame)
     # "completed" with frames left is a failure, too.
     failed = bool(left) and how is not ClaimEnd.STOPPED
-    of_claim: dict[str, object] = {}
-    of_job: JobColumns = {}
     unposted = machine_time.unposted(ended, now) if heard else ended.unposted_seconds
     seconds = charged_seconds(unposted, ended.delivered, ended.seconds)
     free = 0.0
     if how is ClaimEnd.NO_LICENCE:
         before = metering.never_posted(connection, row.account_id, now - _A_DAY)
         free = free_seconds(seconds, processor_seconds, ended.frames_done, before, free_a_day)
-    if seconds:
-        of_claim = {"seconds": ended.seconds + seconds - free, "unposted_seconds": free}
-    if seconds > free:
-        micros = machine_time.charge(connection, row, f"rest:{ended.id}", seconds - free, now)
-        of_job = {"credits_micros": row.credits_micros + micros}
+    of_claim, of_job = _charge_rest(connection, row, ended, seconds, free, now)
     claim_rows.end_claim(
         connection,
         ended.id,
@@ -100,11 +88,7 @@ def end(
         **of_claim,
     )
     verdicts = judge_unfinished(
-        left,
-        how,
-        frame=frame,
-        frame_reached=ended.frames_done > 0,
-        permanent=permanent,
+        left, how, frame=frame, frame_reached=ended.frames_done > 0, permanent=permanent
     )
     # Of a licence, `setbacks` says when it is tried again.
     again = trying_again(message) if failed and how is not ClaimEnd.NO_LICENCE else None
@@ -120,3 +104,47 @@ def end(
         writer.fail_waiting(connection, row)
     writer.settle(connection, row, now)
     return bool(left)
+
+
+def _frame_it_was_at(
+    connection: Connection,
+    row: JobRow,
+    ended: ClaimRow,
+    left: Sequence[Attempted],
+    told: int | None,
+) -> int | None:
+    """Return the unfinished frame that its renderer was at; None when nobody can know.
+
+    Parameters:
+        told: by its runner, if it did.
+    """
+    # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
+    frame = ended.current_frame if told is None else told
+    if frame is None and ended.frames_done and left:
+        frame = left[0].number  # In the middle of its claim it was at the next one.
+    if frame is not None and not trust.was_given(connection, row, ended, frame):
+        frame = left[0].number if left else None  # Not one that it was given.
+    return frame
+
+
+def _charge_rest(
+    connection: Connection,
+    row: JobRow,
+    ended: ClaimRow,
+    seconds: float,
+    free: float,
+    now: datetime,
+) -> tuple[TimeColumns, JobColumns]:
+    """Charge the time since the claim's last frame; return what it and its job are to hold.
+
+    Parameters:
+        free: seconds of these that cost nothing.
+    """
+    of_claim: TimeColumns = {}
+    of_job: JobColumns = {}
+    if seconds:
+        of_claim = {"seconds": ended.seconds + seconds - free, "unposted_seconds": free}
+    if seconds > free:
+        micros = machine_time.charge(connection, row, f"rest:{ended.id}", seconds - free, now)
+        of_job = {"credits_micros": row.credits_micros + micros}
+    return of_claim, of_job

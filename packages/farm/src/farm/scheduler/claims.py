@@ -5,12 +5,13 @@ tells of its job and its claim is true. They may be repeated: a runner that did 
 sends the same again.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from farm_protocol.jobs import JobReason, JobState
 from farm_protocol.runner import (
+    MAX_OUTPUTS,
     Claim,
     ClaimRequest,
     Finish,
@@ -24,7 +25,7 @@ from sqlalchemy import Connection
 
 from farm.catalogue.definitions import Definitions
 from farm.db import claims as claim_rows
-from farm.db import feed, files, frame_states, job_rows, outputs
+from farm.db import earlier_results, feed, files, frame_states, job_rows, outputs
 from farm.db import runners as runner_rows
 from farm.db.claims import ClaimRow
 from farm.db.job_rows import JobColumns, JobRow
@@ -44,6 +45,12 @@ TOKEN_LIFE = timedelta(days=7)
 
 FILES_AT_A_TIME = 5_000
 """Of a frame, that are stored in one transaction."""
+
+MOST_NAMES_OF_A_FRAME = 2 * MAX_OUTPUTS
+"""That a frame of many files may have, however often it is tried and called differently."""
+
+Grow = Callable[[int], None]
+"""Called before the database grows by so many bytes. Raises StorageFullError."""
 
 _RENEWED = timedelta(hours=1)
 """How often a token's end is moved on: not with every heartbeat."""
@@ -71,38 +78,13 @@ def claim(
     """
     runner, row = caller.runner, caller.job
     _keep_token(connection, runner, now)
-    host, is_first = trust.introduced(connection, caller, request, known, now)
-    something_to_do = False
+    host, is_first = trust.record_caller(connection, caller, request, known, now)
     waited = job_rows.progress(row).claimable
-    if caller.claim is not None:
-        ended = request.ended
-        if ended is not None and ended.claim_id == caller.claim.id:
-            something_to_do = finish(
-                connection, caller, ended.claim_id, ended.finish, now, free_a_day
-            )
-        else:
-            # It asks for the next one, so it knows nothing of this: the answer never arrived.
-            claim_ends.end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
-        # What it met while it rendered: there may be no frame left with which to tell it.
-        writer.warn(connection, row, request.warnings)
+    something_to_do = _end_last(connection, caller, request, now, free_a_day)
     times = _measured_times(request)
     row.note(**times)
     progress = job_rows.progress(row)
-    reason = ""
-    if not row.active:
-        reason = "The account is disabled."
-    elif row.state not in writer.AT_WORK:
-        reason = f"The job is {row.state}."
-    elif runner.yielding:
-        reason = "It makes way for another job."
-    elif progress.claimable <= 0:
-        reason = "No frame waits."
-    elif not is_first and trust.wastes_claims(connection, caller):
-        reason = "It has given back too many claims."
-    else:
-        reason = setbacks.refusal(connection, definitions, row, runner, host, now)
-        if not reason and is_first:
-            reason = setbacks.unfit(connection, definitions, row, host, now)
+    reason = _why_none(connection, caller, definitions, host, now, is_first=is_first)
     if reason:
         if times:
             job_rows.put(connection, row, **times)
@@ -125,6 +107,54 @@ def claim(
     # Of what it gave back nothing is left for another runner when it got as much anew.
     more_wait = job_rows.progress(row).claimable > waited
     return Claim(claim_id=claim_id, frames=sorted(given)), something_to_do and more_wait
+
+
+def _end_last(
+    connection: Connection, caller: Caller, request: ClaimRequest, now: datetime, free_a_day: float
+) -> bool:
+    """End the claim that a runner still has when it asks for the next one.
+
+    Returns whether that leaves frames for other runners, or a job for the scheduler.
+    """
+    if caller.claim is None:
+        return False
+    ended, row = request.ended, caller.job
+    something_to_do = False
+    if ended is not None and ended.claim_id == caller.claim.id:
+        something_to_do = finish(connection, caller, ended.claim_id, ended.finish, now, free_a_day)
+    else:
+        # It asks for the next one, so it knows nothing of this: the answer never arrived.
+        claim_ends.end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
+    # What it met while it rendered: there may be no frame left with which to tell it.
+    writer.warn(connection, row, request.warnings)
+    return something_to_do
+
+
+def _why_none(
+    connection: Connection,
+    caller: Caller,
+    definitions: Definitions,
+    host: str,
+    now: datetime,
+    *,
+    is_first: bool,
+) -> str:
+    """Return why a runner gets no frames; "" if it gets some."""
+    runner, row = caller.runner, caller.job
+    if not row.active:
+        return "The account is disabled."
+    if row.state not in writer.AT_WORK:
+        return f"The job is {row.state}."
+    if runner.yielding:
+        return "The runner makes way for another job."
+    if job_rows.progress(row).claimable <= 0:
+        return "No frame is waiting."
+    if not is_first and trust.wastes_claims(connection, caller):
+        return "The runner has handed back too many claims."
+    reason = setbacks.refusal(connection, definitions, row, runner, host, now)
+    if not reason and is_first:
+        return setbacks.unfit(connection, definitions, row, host, now)
+    return reason
 
 
 def _measured_times(request: ClaimRequest) -> JobColumns:
@@ -205,6 +235,29 @@ def portions(report: FrameDone) -> list[range]:
     return [every[begin : begin + FILES_AT_A_TIME] for begin in every[::FILES_AT_A_TIME]]
 
 
+def check_report(connection: Connection, caller: Caller, claim_id: str, report: FrameDone) -> None:
+    """Look whether all files of a frame may be stored, before the first of several portions is.
+
+    It only reads. What is stored of a report that is refused later would stay.
+
+    Raises as `frame_done`, and InvalidRequestError for too many names.
+    """
+    own, row = _own(caller, claim_id), caller.job
+    if _frame(connection, row, own, report)[0] is FrameState.DONE:
+        return
+    names = outputs.count_of_frame(connection, row.id, report.frame)
+    for portion in portions(report):
+        produced = report.outputs[portion.start : portion.stop]
+        _check_outputs(connection, row.account_id, row.output_folder, produced, portion.start)
+        _check_others(connection, row, produced)
+        paths = {file.path for file in produced}
+        names += len(paths - outputs.known(connection, row.id, paths))
+    if names > MOST_NAMES_OF_A_FRAME:
+        raise InvalidRequestError(
+            {"outputs": [f"A frame has at most {MOST_NAMES_OF_A_FRAME} files, with those before."]}
+        )
+
+
 def frame_files(
     connection: Connection,
     caller: Caller,
@@ -213,6 +266,7 @@ def frame_files(
     claim_id: str,
     report: FrameDone,
     portion: range,
+    grow: Grow,
     no_room: bool = False,
 ) -> None:
     """Store a portion of the files of a frame that is not done yet. Raises as `frame_done`.
@@ -224,7 +278,7 @@ def frame_files(
     if state is not FrameState.DONE:
         unposted = machine_time.unposted(own, now, report.waiting_seconds, no_room=no_room)
         claim_rows.touch(connection, own.id, now, report.frame, unposted)
-        _store(connection, caller.job, report, portion, now)
+        _store(connection, caller.job, report, portion, now, grow)
 
 
 def frame_done(
@@ -234,13 +288,14 @@ def frame_done(
     report: FrameDone,
     now: datetime,
     *,
-    portion: range | None = None,
+    portion: range,
+    grow: Grow,
     no_room: bool = False,
 ) -> None:
     """Store a finished frame, its files and its price.
 
     Parameters:
-        portion: the last of several, when those before are stored; None: all files.
+        portion: the last of `portions`, when those before are stored.
         no_room: the farm's disk is full.
 
     Raises:
@@ -248,12 +303,13 @@ def frame_done(
         InvalidRequestError: not a frame of the claim, a file outside the job's output folder, or
             one whose blob was not sent.
         ConflictError: another job of the submission has written one of the files.
+        StorageFullError: by ``grow``.
     """
     own, row = _own(caller, claim_id), caller.job
     state, tried_before = _frame(connection, row, own, report)
     if state is FrameState.DONE:
         return
-    _store(connection, row, report, portion or range(len(report.outputs)), now)
+    _store(connection, row, report, portion, now, grow)
     seconds = machine_time.unposted(own, now, report.waiting_seconds, no_room=no_room)
     micros = machine_time.charge(connection, row, f"frame:{own.id}:{report.frame}", seconds, now)
     moved = claim_rows.frame_finished(connection, own, report.frame, seconds, now)
@@ -276,14 +332,23 @@ def _frame(
 
 
 def _store(
-    connection: Connection, row: JobRow, report: FrameDone, portion: range, now: datetime
+    connection: Connection,
+    row: JobRow,
+    report: FrameDone,
+    portion: range,
+    now: datetime,
+    grow: Grow,
 ) -> None:
     """Store a portion of a frame's files, and tell the feed of them."""
     produced = report.outputs[portion.start : portion.stop]
     _check_outputs(connection, row.account_id, row.output_folder, produced, portion.start)
     _check_others(connection, row, produced)
-    if grows := outputs.new_bytes(connection, row.id, produced):
+    paths = {file.path for file in produced}
+    known = outputs.known(connection, row.id, paths)
+    kept = earlier_results.keep(connection, row.id, known, now)
+    if grows := outputs.size_of((paths - known).union(kept)):
         # Whoever delivers names without end fills the disk as well as with bytes.
+        grow(grows)
         files.add_stored(connection, row.account_id, grows)
     outputs.store(
         connection,
@@ -308,7 +373,7 @@ def _check_outputs(
             )
         if known.get(file.hash) != file.size:
             raise InvalidRequestError(
-                {f"outputs[{index}].hash": [f"The bytes of '{file.path}' were not sent."]}
+                {f"outputs[{index}].hash": [f"The result '{file.path}' was not uploaded."]}
             )
 
 
@@ -322,16 +387,19 @@ def _check_others(connection: Connection, row: JobRow, produced: list[OutputFile
         path, other = taken
         name = path.removeprefix(f"{row.output_folder}/")
         raise ConflictError(
-            f"The job '{other}' of this submission has already written '{name}'. Use different"
-            " file names in the scenes, or submit the jobs one at a time."
+            f"Another job of this submission, '{other}', has already written '{name}'. Use"
+            " different file names in the scenes, or submit the jobs one at a time."
         )
 
 
-def add_log(connection: Connection, caller: Caller, claim_id: str, offset: int, text: str) -> None:
+def add_log(
+    connection: Connection, caller: Caller, claim_id: str, offset: int, text: str, grow: Grow
+) -> None:
     """Keep a piece of the claim's log.
 
-    Raises ClaimLostError, and InvalidRequestError when the log is full.
+    Raises ClaimLostError, InvalidRequestError when the log is full, and what ``grow`` raises.
     """
+    grow(len(text))
     trust.add_log(connection, caller.job, _own(caller, claim_id), offset, text)
 
 

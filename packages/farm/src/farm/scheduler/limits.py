@@ -18,7 +18,7 @@ def set_plan(connection: Connection, plan: Plan) -> None:
     """Make or change a plan. Raises InvalidRequestError."""
     before = plan_rows.named(connection, plan.name)
     plans.set_plan(connection, plan)
-    if before is not None and _grew(before, plan):
+    if before is not None and _raises_limits(before, plan):
         for account in account_rows.everybody(connection):
             if account.plan.name == plan.name:
                 claims.recall_all(connection, account.id)
@@ -27,7 +27,7 @@ def set_plan(connection: Connection, plan: Plan) -> None:
 def change_user(connection: Connection, account: AccountRow, wanted: UserChange) -> AccountRow:
     """Change an account, and return it as it is then. Raises NotFoundError (the plan)."""
     changed = users.change(connection, account, wanted)
-    if _grew(account.plan, changed.plan):
+    if _raises_limits(account.plan, changed.plan):
         claims.recall_all(connection, account.id)
     return changed
 
@@ -47,7 +47,7 @@ def set_slots(
     if machine_type not in configured:
         known = ", ".join(configured)
         raise InvalidRequestError(
-            {"machine_type": [f"There is no machine type '{machine_type}'. There are: {known}."]}
+            {"machine_type": [f"This farm has no machine type '{machine_type}'. It has {known}."]}
         )
     before = capacity.slots(connection, configured)
     capacity.set_slots(connection, machine_type, count)
@@ -57,7 +57,7 @@ def set_slots(
     return after
 
 
-def _grew(before: Plan, after: Plan) -> bool:
+def _raises_limits(before: Plan, after: Plan) -> bool:
     # All frames may have been given out to the few runners that there could be.
     return (
         after.job_throughput_limit > before.job_throughput_limit

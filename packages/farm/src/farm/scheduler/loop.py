@@ -51,8 +51,8 @@ _STUCK_GRACE = timedelta(seconds=30)
 """How long a runner that fell silent and lost its claim may take to come back."""
 
 _IDLE_GRACE = timedelta(seconds=IDLE_TIMEOUT_SECONDS)
-_HUNG = f"a runner was not heard of for {IDLE_TIMEOUT_SECONDS / 60:.0f} minutes"
-_ENDED = "a runner ended before it could begin"
+_HUNG = f"a runner was not heard from for {IDLE_TIMEOUT_SECONDS / 60:.0f} minutes"
+_ENDED = "a runner ended before it could start"
 
 _BACK_OFF = BackOff(1.0, 60.0)
 
@@ -285,7 +285,7 @@ class Scheduler:
         if wanted and not runners.has_claimed(connection, runner.id):
             self._hold_back(runner.job_id, now)
             if not row.frames_running:
-                writer.say(connection, row, no_runner(f"{why}; another one is started."))
+                writer.say(connection, row, no_runner(f"{why}; another one is being started."))
         claim_ends.runner_vanished(connection, runner, now)
 
     def _finish_stops(self, stopping: list[str], now: datetime) -> None:

@@ -61,11 +61,15 @@ def review(database: Database, now: datetime, *, disk: bool = True) -> None:
 
 
 _MESSAGES = {
-    FOR_CREDITS: "Suspended: the account has no credits left. It continues after a top-up.",
+    FOR_CREDITS: (
+        "Suspended: the account has no credits left. The job continues when credits are added."
+    ),
     DISABLED: "Suspended: the account is disabled.",
-    FOR_STORAGE: "Suspended: the account stores as much as its plan allows. It continues when there"
-    " is space, or with a larger plan.",
-    FOR_DISK: "Suspended: the farm's disk is full. It continues when there is space.",
+    FOR_STORAGE: (
+        "Suspended: the account has used up the storage of its plan. The job continues when there"
+        " is space again, or with a larger plan."
+    ),
+    FOR_DISK: "Suspended: the farm's disk is full. The job continues when there is space.",
 }
 
 
@@ -174,7 +178,7 @@ def _candidates(
 
 
 def _act(connection: Connection, job_id: str, now: datetime) -> None:
-    """The job has cost its budget."""
+    """Do what a job's budget asks for once it is used up."""
     row = job_rows.row(connection, job_id)
     job_rows.put(connection, row, budget_acted=True)
     used_up = f"its budget of {to_credits(row.budget_micros).normalize():f} credits is used up."

@@ -28,7 +28,7 @@ def refusal(
 ) -> str:
     """Return why a runner on ``host`` gets nothing of a job now; "" when it may work."""
     if waits_for_licence(job, now) and not tasks.has_delivered(connection, runner.id):
-        return "The job waits for a licence."
+        return "The job is waiting for a licence."
     if not job.hosts_failed:
         return ""
     failures = tasks.failures_by_host(connection, job.id)
@@ -61,7 +61,7 @@ def _wait_for_another(connection: Connection, job: JobRow, reason: str, now: dat
     # It may wait for a licence, and longer.
     job_rows.put(connection, job, not_before=max(until, job.not_before or until))
     writer.say(connection, job, another_machine(reason))
-    return f"{reason}: another machine continues the job."
+    return f"{reason}, so another machine continues the job."
 
 
 def _has_failed(host: str, count: int) -> str:

@@ -22,14 +22,14 @@ MOST_EMPTY_CLAIMS = 20
 """So many claims may a runner end as stopped, without a frame and without being asked to."""
 
 
-def introduced(
+def record_caller(
     connection: Connection,
     caller: Caller,
     request: ClaimRequest,
     known: Collection[str],
     now: datetime,
 ) -> tuple[str, bool]:
-    """Take down who calls, if this is its first claim.
+    """Record who calls, if this is its first claim.
 
     Returns the host that the runner is on, "" when not known, and whether it is the first claim.
 

@@ -171,7 +171,7 @@ def hold(connection: Connection, row: JobRow, said: Said) -> None:
 
 
 def say_at_work(connection: Connection, row: JobRow, said: Said) -> None:
-    """Do the same, unless the job stands still: then it says why."""
+    """Change what a job says of itself, unless it stands still: then it says why."""
     if JobState(row.state) in AT_WORK:
         say(connection, row, said)
 
@@ -274,6 +274,6 @@ def _failure(connection: Connection, row: JobRow) -> Said:
         shown += ", ..."
     which = f"frame {shown}" if row.frames_failed == 1 else f"frames {shown}"
     if left := job_rows.progress(row).left:
-        told = f"Failed: test {which}; the other {left} were not started. {why}".rstrip()
+        told = f"Failed: test {which}. The other {left} frames were not started. {why}".rstrip()
         return Said(told, JobReason.TEST_FRAMES)
     return Said(f"Failed: {which}. {why}".rstrip(), JobReason.FRAMES)

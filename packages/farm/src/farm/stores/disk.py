@@ -2,7 +2,7 @@
 
 On disk::
 
-    <root>/<account id>/<first two hex digits>/<hash>    one blob, mode 0400, never changed
+    <root>/<account id>/<first two hex digits>/<hash>    one blob, never changed
     <root>/tmp/<random>                                  bytes on their way in
 
 A blob appears by a rename, complete and verified, or not at all. Runners on the same disk
@@ -105,7 +105,7 @@ class _IncomingFile:
         require_announced(found, (self._target.name, self._announced))
         try:
             self._file.flush()
-            os.fchmod(self._file.fileno(), 0o400)
+            os.fchmod(self._file.fileno(), 0o600)
             os.fsync(self._file.fileno())
             self._target.parent.mkdir(parents=True, exist_ok=True)
             self._temporary.replace(self._target)
@@ -122,7 +122,7 @@ class _IncomingFile:
 
 def _translated(error: OSError) -> OSError | FarmError:
     if error.errno in _FULL:
-        return StorageFullError("The farm's disk is full. It continues when there is space.")
+        return StorageFullError("The farm's disk is full. Work continues when there is space.")
     if error.errno in _PASSING:
         return UnavailableError(
             f"The farm's store does not answer ({error.strerror}). Try again later."

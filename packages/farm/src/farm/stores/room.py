@@ -19,6 +19,10 @@ LARGEST_RESERVE = 1 << 30
 RESERVED_PART = 20
 """Kept free unless a setting says more: a gibibyte, or a twentieth of a smaller disk."""
 
+AHEAD_BYTES = 16 << 20
+"""Room that a result has beside what of it has arrived. It has no quota, so whoever announces one
+and does not send it must not hold the disk."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
@@ -81,10 +85,20 @@ class Room:
 
         The disk's reserve is kept for just these.
         """
+        self.check_growth(size)
         with self._lock:
             mine = quota.stored + self._on_the_way[account_id]
             self._check_plan(size, mine, quota)
             self._check_share(size, mine, quota, self._free())
+
+    def check_growth(self, size: int) -> None:
+        """Look whether the database may grow by so many bytes, whoever's they are.
+
+        A quarter of the reserve is for what it writes of its own accord. Raises StorageFullError.
+        """
+        reserve = self.reserve
+        if shutil.disk_usage(self._folder).free - size < reserve // 4:
+            raise _full(size, reserve)
 
     @contextmanager
     def announced(self, account_id: str, size: int) -> Iterator[int]:
@@ -110,11 +124,12 @@ class Room:
         """Keep room for bytes that are announced; yields what is told how many have arrived.
 
         Parameters:
-            quota: None: for a result, which only the disk limits.
+            quota: None: for a result, which only the disk limits. It is refused if there is no room
+                for all of it, and then has `AHEAD_BYTES`.
             on_the_way: what `announced` has yielded; it counts these bytes, too.
 
         Raises:
-            StorageFullError: the disk has no room for them.
+            StorageFullError: the disk has no room for them; of a result also by what is yielded.
             QuotaExceededError: the account has none.
         """
         with self._lock:
@@ -122,24 +137,31 @@ class Room:
             self._check(account_id, size, quota, others)
             if quota is not None and 0 < quota.max_in_flight < others + size:
                 raise QuotaExceededError(
-                    f"No more than {shown(quota.max_in_flight)} of your account can be in transit"
-                    " at a time. It continues when some of it has arrived."
+                    f"Your account may have at most {shown(quota.max_in_flight)} in transit"
+                    " at a time. The upload continues when some of it has arrived."
                 )
-            self._coming[account_id] += size
+            kept = size if quota is not None else min(size, AHEAD_BYTES)
+            self._coming[account_id] += kept
         left = size
 
         def arrived(count: int) -> None:
-            nonlocal left
+            nonlocal left, kept
             with self._lock:
-                count = min(count, left)
-                left -= count
-                self._coming[account_id] -= count
+                left -= min(count, left)
+                come = min(count, kept)
+                kept -= come
+                self._coming[account_id] -= come
+                if kept < min(left, AHEAD_BYTES // 2):
+                    more = min(left, AHEAD_BYTES) - kept
+                    self._check(account_id, more, None, 0)
+                    kept += more
+                    self._coming[account_id] += more
 
         try:
             yield arrived
         finally:
-            arrived(left)
             with self._lock:
+                self._coming[account_id] -= kept
                 if not self._coming[account_id]:
                     del self._coming[account_id]
 
@@ -149,10 +171,7 @@ class Room:
             self._check_plan(size, mine, quota)
         free, reserve = self._free(), self.reserve
         if free - size < (reserve // 2 if quota is None else reserve):
-            raise StorageFullError(
-                f"There is no space for {shown(size)} on the farm's disk, which keeps"
-                f" {shown(reserve)} free for its database. It continues when there is space."
-            )
+            raise _full(size, reserve)
         if quota is not None:
             self._check_share(size, mine, quota, free)
 
@@ -171,10 +190,18 @@ class Room:
             raise _no_room(size, mine, f"its share of the farm's disk is {shown(share)}")
 
 
+def _full(size: int, reserve: int) -> StorageFullError:
+    return StorageFullError(
+        f"There is no space for {shown(size)} on the farm's disk, which keeps {shown(reserve)} free"
+        " for its database. Work continues when there is space."
+    )
+
+
 def _no_room(size: int, mine: int, limit: str) -> QuotaExceededError:
     return QuotaExceededError(
-        f"There is no space for {shown(size)}: your account stores {shown(mine)} on the farm, and "
-        f"{limit}. It continues when an administrator frees some space or gives you a larger plan."
+        f"There is no space for {shown(size)}: your account already stores {shown(mine)} on"
+        f" the farm, and {limit}. Work continues when an administrator frees some space or"
+        " gives you a larger plan."
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 logger = logging.getLogger(__name__)
 
 MOST_WAITING = 16
-MOST_SIZE = 200_000
+MOST_SIZE = 20_000_000
 """Of one account."""
 
 
@@ -39,7 +39,7 @@ class Beside:
 
         Parameters:
             about: work about the same thing that still waits is replaced.
-            size: how many values the work holds, about.
+            size: how many characters the work holds, about.
         """
         with self._changed:
             mine = self._waiting.setdefault(account_id, OrderedDict())
@@ -61,7 +61,7 @@ class Beside:
             try:
                 work()
             except Exception:
-                logger.exception("work beside the requests failed; the next one goes on")
+                logger.exception("a background task failed; the next one goes on")
 
     def _next(self) -> Callable[[], None]:
         with self._changed:

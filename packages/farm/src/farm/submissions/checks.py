@@ -27,8 +27,9 @@ from farm.catalogue.matching import (
     find_version,
     unknown_operation,
 )
-from farm.db import files
+from farm.db import manifests, projects
 from farm.db.accounts import AccountRow
+from farm.db.earlier_results import Use
 from farm.errors import InvalidRequestError
 from farm.jobs.dependencies import find_cycle
 from farm.jobs.frames import (
@@ -41,14 +42,16 @@ from farm.jobs.frames import (
 from farm.products import (
     FileNames,
     ImageSequence,
+    SceneFormat,
     SequenceError,
     Template,
     parse_sequence,
 )
 from farm.stores.port import Store
+from farm.submissions.earlier import Earlier
 from farm.submissions.output_names import Written, clashes
 from farm.submissions.scene_version import saved_too_new
-from farm.submissions.sequences import Maker, missing_images
+from farm.submissions.sequences import Looks, Maker, TooManyNamesError, missing_images
 
 MAX_SUBMISSION_FRAMES = 5_000_000
 """Most frames of all jobs of a submission."""
@@ -56,11 +59,13 @@ MAX_SUBMISSION_FRAMES = 5_000_000
 MAX_SUBMISSION_RANGES = 20_000
 """Most separate ranges of these."""
 
+MAX_SUBMISSION_NAMES = 1_500_000
+"""Names of files that are looked at for its sequences: more than one of a million images has."""
 MAX_SUBMISSION_PIECES = 400_000
 """Most parts that are looked at to find these: ranges that interleave are many."""
 
 MAX_SUBMISSION_DEPENDENCIES = 10_000
-"""Most dependencies of these."""
+"""Most dependencies of these, and as often they may use results of an earlier job."""
 
 _MOST_HINTS = 3
 """Jobs for whose missing images a similar name is looked for."""
@@ -94,6 +99,7 @@ class CheckedJob:
     sequence: ImageSequence | None = None
     images: Frames = field(default_factory=Frames)
     pieces: int = 0
+    uses: list[Use] = field(default_factory=list)
 
 
 def check_jobs(
@@ -111,19 +117,23 @@ def check_jobs(
     try:
         check_segment(spec.project)
         if project_of(spec.output_folder) != spec.project or "/" not in spec.output_folder:
-            errors["output_folder"] = [f"It must lie inside the project '{spec.project}'."]
+            errors["output_folder"] = [f"It must be inside the project '{spec.project}'."]
         elif len(spec.output_folder.encode()) > MOST_FOLDER_BYTES:
             errors["output_folder"] = [
-                f"It is longer than {MOST_FOLDER_BYTES} bytes, which leaves no room for the"
-                " names of results. Use a shorter folder."
+                f"It is longer than {MOST_FOLDER_BYTES} bytes, which leaves no room for"
+                " the names of results. Use a shorter path."
             ]
     except UnsafePathError as error:
         errors["project"] = [str(error)]
-    project = files.project_id(connection, account.id, spec.project)
+    found = projects.find(connection, account.id, spec.project)
+    project = found.id if found else None
     pending = {path.removeprefix("/") for path in spec.pending_files}
 
-    def blob_of(path: str) -> str | None:
-        return files.entry_hash(connection, project, path) if project is not None else None
+    earlier = Earlier(connection, project)
+
+    def blob_of(path: str, job: CheckedJob) -> str | None:
+        blob = manifests.hash_of(connection, project, path) if project is not None else None
+        return blob or earlier.file(path, job.uses)
 
     own = Own(account.machine_cpu, account.machine_gpu)
     checked: list[CheckedJob] = []
@@ -131,13 +141,13 @@ def check_jobs(
     for index, job in enumerate(spec.jobs):
         result, wrong = _check_job(catalogue, spec.project, own, job)
         if result.scene and result.sequence is None and result.scene not in pending:
-            blob = blob_of(result.scene)
+            blob = blob_of(result.scene, result)
             if blob is None:
                 wrong["path"] = [_NOT_THERE.format(result.scene)]
             elif result.version:
                 _check_scene(catalogue, partial(store.open, account.id, blob), result, wrong)
         for name, path in _named_files(result).items():
-            if path not in pending and blob_of(path) is None:
+            if path not in pending and blob_of(path, result) is None:
                 wrong.setdefault(name, [_NOT_THERE.format(path)])
         errors.update({f"jobs[{index}].{name}": texts for name, texts in wrong.items()})
         checked.append(result)
@@ -148,7 +158,7 @@ def check_jobs(
     _check_size(checked, errors)
     _check_graph(spec.jobs, errors)
     if "jobs" not in errors:
-        _check_sequences(connection, project, spec, checked, errors)
+        _check_sequences(connection, project, spec, checked, earlier, errors)
         _check_overlap(checked, errors)
     if errors:
         raise InvalidRequestError(errors)
@@ -259,26 +269,27 @@ def _check_size(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> 
     frames = sum(len(job.frames) for job in checked)
     if frames > MAX_SUBMISSION_FRAMES:
         errors["jobs"] = [
-            f"The jobs have {frames} frames together, and a submission may have"
-            f" {MAX_SUBMISSION_FRAMES}: split them over several submissions."
+            f"The jobs have {frames} frames in all, and a submission may have"
+            f" {MAX_SUBMISSION_FRAMES}. Split them over several submissions."
         ]
     if sum(job.pieces for job in checked) > MAX_SUBMISSION_PIECES:
         errors["jobs"] = [
-            "The jobs' ranges of frames interleave so much that telling them apart takes too long:"
-            " write ranges that do not overlap, or split the jobs over several submissions."
+            "The frame ranges of the jobs overlap too much to be told apart in"
+            " reasonable time. Write ranges that do not overlap, or split the jobs over"
+            " several submissions."
         ]
     needed = sum(len(job.spec.dependencies) for job in checked)
     if needed > MAX_SUBMISSION_DEPENDENCIES:
         errors["jobs"] = [
-            f"The jobs have {needed} dependencies together, and a submission may have"
-            f" {MAX_SUBMISSION_DEPENDENCIES}: leave out those that follow from others."
+            f"The jobs have {needed} dependencies in all, and a submission may have"
+            f" {MAX_SUBMISSION_DEPENDENCIES}. Leave out those that others imply."
         ]
     ranges = sum(len(job.frames.runs) for job in checked)
     if ranges > MAX_SUBMISSION_RANGES:
         errors["jobs"] = [
-            f"The frames of the jobs come to {ranges} separate ranges together, and a submission"
-            f" may have {MAX_SUBMISSION_RANGES}: write ranges that do not overlap, or split the"
-            " jobs over several submissions."
+            f"The frames of the jobs form {ranges} separate ranges in all, and a"
+            f" submission may have {MAX_SUBMISSION_RANGES}. Write ranges that do not"
+            " overlap, or split the jobs over several submissions."
         ]
 
 
@@ -287,23 +298,58 @@ def _check_sequences(
     project: str | None,
     spec: SubmissionSpec,
     checked: Sequence[CheckedJob],
+    earlier: Earlier,
     errors: dict[str, list[str]],
 ) -> None:
     by_id = {job.spec.id: job for job in checked}
     there: list[str] | None = None
-    hints = _MOST_HINTS
+    hints, looks = _MOST_HINTS, Looks(MAX_SUBMISSION_NAMES)
     for index, job in enumerate(checked):
         if job.sequence is None:
             continue
         if there is None:
             there = [path.removeprefix("/") for path in spec.pending_files]
-            there += files.paths(connection, project) if project is not None else []
+            there += manifests.paths(connection, project) if project is not None else []
             there.sort()
         needed = [by_id[each] for each in job.spec.dependencies if each in by_id]
-        makers = [Maker(spec.output_folder, each.names, each.frames) for each in needed]
-        if missing := missing_images(job.sequence, job.images, there, makers, hints=hints > 0):
+        makers = [
+            Maker(spec.output_folder, each.names, each.frames, _writes_more(each))
+            for each in needed
+        ]
+        try:
+            missing, used = missing_images(
+                job.sequence,
+                job.images,
+                there,
+                makers,
+                looks,
+                earlier=partial(earlier.images, looks),
+                hints=hints > 0,
+            )
+        except TooManyNamesError:
+            errors["jobs"] = [
+                "There are too many files to search for the images of the jobs'"
+                " sequences. Split the jobs over several submissions."
+            ]
+            return
+        if missing:
             errors[f"jobs[{index}].path"] = [missing]
             hints -= 1
+        job.uses += earlier.uses(used, job.sequence.folder + job.sequence.head)
+    _check_uses(checked, errors)
+
+
+def _check_uses(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> None:
+    many = sum(len(job.uses) for job in checked)
+    if many > MAX_SUBMISSION_DEPENDENCIES:
+        errors["jobs"] = [
+            f"The jobs use results of earlier submissions {many} times in all, and a submission"
+            f" may do so {MAX_SUBMISSION_DEPENDENCIES} times. Split them over several submissions."
+        ]
+
+
+def _writes_more(job: CheckedJob) -> bool:
+    return job.template is not None and job.template.scene is SceneFormat.BLEND
 
 
 def _check_graph(jobs: Sequence[JobSpec], errors: dict[str, list[str]]) -> None:
@@ -319,7 +365,7 @@ def _check_graph(jobs: Sequence[JobSpec], errors: dict[str, list[str]]) -> None:
     cycle = find_cycle({job.id: job.dependencies for job in jobs})
     if cycle:
         shown = " -> ".join(f"'{names.get(each, each)}'" for each in cycle)
-        errors["jobs"] = [f"Jobs wait for each other in a circle: {shown}."]
+        errors["jobs"] = [f"The jobs wait for each other in a circle: {shown}."]
 
 
 def _check_overlap(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> None:

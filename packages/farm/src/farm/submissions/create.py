@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
@@ -20,10 +20,11 @@ from sqlalchemy import Connection
 
 from farm.accounts.credits import require_positive
 from farm.catalogue import Catalogue
-from farm.db import feed, files, job_rows
+from farm.db import feed, new_jobs, projects
 from farm.db import jobs as job_table
 from farm.db.accounts import AccountRow
-from farm.db.job_rows import NewJobs
+from farm.db.engine.rows import values_of
+from farm.db.new_jobs import NewJob, NewJobs, NewSubmission
 from farm.errors import ConflictError
 from farm.jobs.dependencies import Node, review
 from farm.jobs.frames import with_test_frames
@@ -110,28 +111,28 @@ def create(
     require_positive(connection, account.id)
     take(connection, prepared.size)
     now = datetime.now(UTC)
-    job_rows.insert_submission(
+    project = projects.ensure(connection, account.id, spec.project, now)
+    new_jobs.insert_submission(
         connection,
-        {
-            "id": spec.id,
-            "account_id": account.id,
-            "project_id": files.ensure_project(connection, account.id, spec.project, now),
-            "project": spec.project,
-            "name": spec.name,
-            "output_folder": spec.output_folder,
-            "submitted_at": now,
-        },
+        NewSubmission(
+            id=spec.id,
+            account_id=account.id,
+            project_id=project.id,
+            snapshot=projects.take_snapshot(connection, project),
+            project=spec.project,
+            name=spec.name,
+            output_folder=spec.output_folder,
+            submitted_at=now,
+        ),
     )
-    for row in prepared.jobs.jobs:
-        row["submitted_at"] = now
-    prepared.jobs.store(connection)
-    feed.jobs_changed(connection, account.id, (row["id"] for row in prepared.jobs.jobs))
+    prepared.jobs.store(connection, now)
+    feed.jobs_changed(connection, account.id, (job.id for job in prepared.jobs.jobs))
 
 
 def _is_stored(connection: Connection, account: AccountRow, spec: SubmissionSpec) -> bool:
     owner = job_table.submission_owner(connection, spec.id)
     if owner is not None and owner != account.id:
-        raise ConflictError(f"The id '{spec.id}' is taken; choose a random UUID.")
+        raise ConflictError(f"The id '{spec.id}' is already taken. Choose a random UUID.")
     return owner is not None
 
 
@@ -141,14 +142,14 @@ def _rows(checked: Sequence[CheckedJob], account_id: str, submission_id: str) ->
     says = _waits_for(checked)
     ready = NewJobs()
     for job in _needed_first(checked):
-        values = _job_values(job, ids, submission_id, account_id, places[job.spec.id])
+        new = _new_job(job, ids[job.spec.id], submission_id, account_id, places[job.spec.id])
         said = says.get(job.spec.id, NOTHING)
-        values |= {"message": said.message, "reason": said.reason.value}
+        new.message, new.reason = said.message, said.reason.value
         frames = job.frames
         if job.spec.test_frames_first:
-            frames, values["test_frames"] = with_test_frames(frames)
+            frames, new.test_frames = with_test_frames(frames)
         needs = [ids[needed] for needed in dict.fromkeys(job.spec.dependencies)]
-        ready.add(values, frames, needs)
+        ready.add(new, frames, needs, job.uses)
     return ready
 
 
@@ -174,7 +175,7 @@ def _first_state(job: CheckedJob) -> JobState:
 _JOB_BYTES = 2000
 """What a job and its lines in the indexes and the feed take in the database, beside the texts."""
 _ROW_BYTES = 250
-"""What a range of frames takes, and a dependency."""
+"""What a range of frames takes, a dependency, and results of an earlier job."""
 
 
 def _size(ready: NewJobs, submission: Sequence[str]) -> int:
@@ -183,16 +184,16 @@ def _size(ready: NewJobs, submission: Sequence[str]) -> int:
     Parameters:
         submission: its own texts.
     """
-    names = ("parameters", "plugins", "warnings")
-    texts = sum(len(json.dumps([row[name] for name in names])) for row in ready.jobs)
+    texts = sum(len(json.dumps([job.parameters, job.plugins, job.warnings])) for job in ready.jobs)
     texts += sum(
         len(value.encode())
-        for row in ready.jobs
-        for value in row.values()
+        for job in ready.jobs
+        for value in values_of(job).values()
         if isinstance(value, str)
     )
     texts += sum(len(text.encode()) for text in submission)
-    many = len(ready.runs) + len(ready.needs)
+    many = len(ready.runs) + len(ready.needs) + len(ready.uses)
+    texts += sum(2 * len(use.begins.encode()) for use in ready.uses)
     return texts + _JOB_BYTES * (1 + len(ready.jobs)) + _ROW_BYTES * many
 
 
@@ -203,48 +204,32 @@ def _needed_first(checked: Sequence[CheckedJob]) -> list[CheckedJob]:
     return [jobs[each] for each in order.static_order()]
 
 
-def _job_values(
-    job: CheckedJob,
-    ids: Mapping[str, str],
-    submission_id: str,
-    account_id: str,
-    position: int,
-) -> dict[str, object]:
+def _new_job(
+    job: CheckedJob, job_id: str, submission_id: str, account_id: str, position: int
+) -> NewJob:
     assert job.machine is not None
     budget = job.spec.budget
-    return {
-        "id": ids[job.spec.id],
-        "submission_id": submission_id,
-        "account_id": account_id,
-        "position": position,
-        "client_id": job.spec.id,
-        "name": job.spec.name,
-        "app": job.spec.app,
-        "app_version": job.version,
-        "operation": job.spec.operation,
-        "template": job.template.name if job.template else "",
-        "scene": job.scene,
-        "parameters": job.parameters,
-        "plugins": job.plugins,
-        "warnings": job.warnings,
-        "instances": job.spec.instances,
-        "machine_type": job.machine.id,
-        # The price of the day of submission holds for the whole job.
-        "credits_per_hour": str(job.machine.price(job.spec.app)),
-        "priority": DEFAULT_PRIORITY,
-        "state": _first_state(job).value,
-        "noticed": "",
-        "frames_total": len(job.frames),
-        "frames_done": 0,
-        "frames_failed": 0,
-        "frames_running": 0,
-        "frames_flagged": 0,
-        "log_characters": 0,
-        "credits_micros": 0,
-        "budget_micros": to_micros(budget.value) if budget else 0,
-        "budget_action": budget.action.value if budget else "",
-        "budget_acted": False,
-        "suspended_for": "",
-        "test_frames": 0,
-        "licence_failures": 0,
-    }
+    return NewJob(
+        id=job_id,
+        submission_id=submission_id,
+        account_id=account_id,
+        position=position,
+        client_id=job.spec.id,
+        name=job.spec.name,
+        app=job.spec.app,
+        app_version=job.version,
+        operation=job.spec.operation,
+        template=job.template.name if job.template else "",
+        scene=job.scene,
+        parameters=job.parameters,
+        plugins=job.plugins,
+        warnings=job.warnings,
+        instances=job.spec.instances,
+        machine_type=job.machine.id,
+        credits_per_hour=str(job.machine.price(job.spec.app)),
+        priority=DEFAULT_PRIORITY,
+        state=_first_state(job).value,
+        frames_total=len(job.frames),
+        budget_micros=to_micros(budget.value) if budget else 0,
+        budget_action=budget.action.value if budget else "",
+    )

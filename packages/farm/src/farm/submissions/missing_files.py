@@ -14,19 +14,20 @@ to. A scene that cannot be looked through is never refused for that.
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from farm_protocol.jobs import JobSpec, Submission, SubmissionSpec
+from farm_protocol.jobs import Submission, SubmissionSpec
+from farm_protocol.path_maps import is_map
 from farm_protocol.paths import canonical
 from sqlalchemy import Connection
 
 from farm.catalogue.definitions import Definitions
 from farm.confine.readers import DEFAULT, Readers
-from farm.db import files, job_warnings
+from farm.db import job_warnings, manifests, projects
 from farm.db.engine.database import Database
 from farm.errors import InvalidRequestError, UnavailableError
 from farm.products import SceneFormat
@@ -49,6 +50,34 @@ _MOST_MANIFESTS = 2
 
 _Asked = dict["Future[Traced]", list[int]]
 """The answer for a scene, and the positions of the jobs that render it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What one must know of a submission to look for its files; nothing else of it is kept.
+
+    Attributes:
+        project: its name.
+        scenes: remote paths of the scenes that are .blend files, by the positions of their jobs.
+        results: the folder of its results, for each job that waits for others, by its position:
+            what it waits for may write the files that it needs.
+        pending: remote paths of files that are still to be sent.
+    """
+
+    project: str
+    scenes: Mapping[int, str]
+    results: Mapping[int, str]
+    pending: frozenset[str]
+
+    @property
+    def size(self) -> int:
+        """How many characters it holds, about."""
+        paths = (*self.scenes.values(), *self.pending)
+        return sum(_ITEM + len(path) for path in paths)
+
+
+_ITEM = 100
+"""Characters: what a text takes beside its own."""
 
 
 class AssetChecks:
@@ -75,8 +104,8 @@ class AssetChecks:
         self._traces, self._scratch = Traces(readers), readers.scratch
         self._beside = Beside("assets")
         self._reading = threading.Lock()
-        # The manifests that were read last: {path: hash}, by project and the time of its change.
-        self._manifests: OrderedDict[tuple[str, datetime], dict[str, str]] = OrderedDict()
+        # The manifests that were read last: {path: hash}.
+        self._manifests: OrderedDict[projects.ProjectRow, dict[str, str]] = OrderedDict()
 
     @property
     def refuses(self) -> bool:
@@ -97,15 +126,16 @@ class AssetChecks:
             return
         errors = {}
         until = time.monotonic() + LONGEST_WAIT
-        for answer, positions in self._ask(account_id, spec).items():
+        question = self._question(spec)
+        for answer, positions in self._ask(account_id, question).items():
             try:
                 traced = answer.result(max(0.0, until - time.monotonic()))
             except TimeoutError:
                 raise UnavailableError(
-                    "The scenes are still being looked through for missing files. Try again later."
+                    "The scenes are still being checked for missing files. Try again later."
                 ) from None
             for index in positions:
-                lacking = _lacking(spec, spec.jobs[index], traced)
+                lacking = _lacking(traced, question.results.get(index))
                 # Caches that were never baked are named like those that were.
                 certain = [asset for asset in lacking if asset.kind is not AssetKind.CACHE]
                 if certain:
@@ -116,9 +146,9 @@ class AssetChecks:
     def expect(self, account_id: str, spec: SubmissionSpec) -> None:
         """A submission is likely soon: begin to look, and do not wait."""
         if self._mode == "warn":
-            about = ("expected", spec.project)
+            about, question = ("expected", spec.project), self._question(spec)
             self._beside.soon(
-                account_id, about, _size(spec), lambda: self._expect(account_id, spec)
+                account_id, about, question.size, lambda: self._expect(account_id, question)
             )
 
     def note(self, account_id: str, spec: SubmissionSpec, submission: Submission) -> None:
@@ -127,22 +157,23 @@ class AssetChecks:
         One that many others of its account follow at once gets no warnings.
         """
         if self._mode != "off":
-            about = ("submitted", submission.id)
+            about, question = ("submitted", submission.id), self._question(spec)
             ids = {job.client_id: job.id for job in submission.jobs}
+            of_jobs = [ids[job.id] for job in spec.jobs]
             self._beside.soon(
-                account_id, about, _size(spec), lambda: self._note(account_id, spec, ids)
+                account_id, about, question.size, lambda: self._note(account_id, question, of_jobs)
             )
 
-    def _expect(self, account_id: str, spec: SubmissionSpec) -> None:
-        self._ask(account_id, spec)
+    def _expect(self, account_id: str, question: _Question) -> None:
+        self._ask(account_id, question)
 
-    def _note(self, account_id: str, spec: SubmissionSpec, ids: dict[str, str]) -> None:
-        for answer, positions in self._ask(account_id, spec).items():
-            jobs = [(ids[spec.jobs[index].id], spec.jobs[index]) for index in positions]
+    def _note(self, account_id: str, question: _Question, ids: Sequence[str]) -> None:
+        for answer, positions in self._ask(account_id, question).items():
+            jobs = [(ids[index], question.results.get(index)) for index in positions]
 
-            def warn(done: "Future[Traced]", jobs: list[tuple[str, JobSpec]] = jobs) -> None:
+            def warn(done: "Future[Traced]", jobs: list[tuple[str, str | None]] = jobs) -> None:
                 traced = done.result()
-                self._warn({job_id: _warnings(spec, job, traced) for job_id, job in jobs})
+                self._warn({job_id: _warnings(traced, results) for job_id, results in jobs})
 
             answer.add_done_callback(warn)
 
@@ -158,18 +189,17 @@ class AssetChecks:
         self._database.write_in_portions(list(warnings), add)
         self._changed()
 
-    def _ask(self, account_id: str, spec: SubmissionSpec) -> _Asked:
-        pending = {path.removeprefix("/") for path in spec.pending_files}
-        if any(is_blend(path) for path in pending):
+    def _ask(self, account_id: str, question: _Question) -> _Asked:
+        if any(is_blend(path) or is_map(path) for path in question.pending):
             return {}  # What they will need, nobody knows yet.
-        scenes = self._scenes(spec)
-        if not scenes:
+        if not question.scenes:
             return {}
-        hashes = dict.fromkeys(pending, "") | self._manifest(account_id, spec.project)
+        hashes = dict.fromkeys(question.pending, "")
+        hashes |= self._manifest(account_id, question.project)
         known = Files(account_id, hashes, partial(lent, self._store, account_id, self._scratch))
         key = known.key()
         asked: _Asked = {}
-        for index, scene in scenes.items():
+        for index, scene in question.scenes.items():
             if scene in hashes:
                 asked.setdefault(self._traces.ask(scene, known, key), []).append(index)
         return asked
@@ -177,45 +207,45 @@ class AssetChecks:
     def _manifest(self, account_id: str, name: str) -> dict[str, str]:
         """Return the hash of each file of a project, read only once for each of its versions."""
         with self._reading, self._database.read() as connection:
-            version = files.project_version(connection, account_id, name)
-            if version is None:
+            project = projects.find(connection, account_id, name)
+            if project is None:
                 return {}
-            if version not in self._manifests:
-                self._manifests[version] = files.hashes(connection, version[0])
-            self._manifests.move_to_end(version)
+            if project not in self._manifests:
+                self._manifests[project] = manifests.hashes(connection, project.id)
+            self._manifests.move_to_end(project)
             if len(self._manifests) > _MOST_MANIFESTS:
                 self._manifests.popitem(last=False)
-            return self._manifests[version]
+            return self._manifests[project]
 
-    def _scenes(self, spec: SubmissionSpec) -> dict[int, str]:
-        """Return the remote path of the scene of each job that is a .blend, by its position."""
-        scenes = {}
+    def _question(self, spec: SubmissionSpec) -> _Question:
+        scenes, results = {}, {}
         for index, job in enumerate(spec.jobs):
             template = self._definitions.template(job.app, job.operation)
             if template and template.scene is SceneFormat.BLEND:
                 scenes[index] = canonical(job.path)
-        return scenes
+                if job.dependencies:
+                    results[index] = spec.output_folder
+        pending = frozenset(path.removeprefix("/") for path in spec.pending_files)
+        return _Question(spec.project, scenes, results, pending)
 
 
-def _size(spec: SubmissionSpec) -> int:
-    return len(spec.jobs) + len(spec.pending_files)
+def _lacking(traced: Traced, results: str | None) -> list[MissingAsset]:
+    """Return what a job lacks, each file once.
 
-
-def _lacking(spec: SubmissionSpec, job: JobSpec, traced: Traced) -> list[MissingAsset]:
-    """Return what a job lacks, each file once."""
-    # What a job waits for may write the files that it needs.
-    coming = f"{spec.output_folder}/" if job.dependencies else None
+    Parameters:
+        results: folder in which others write what it needs; None: it waits for nobody.
+    """
     found: dict[str, MissingAsset] = {}
     for asset in traced.missing:
-        if not (coming and asset.expected and asset.expected.startswith(coming)):
+        if not (results and asset.expected and asset.expected.startswith(f"{results}/")):
             found.setdefault(asset.expected or asset.path, asset)
     return list(found.values())
 
 
-def _warnings(spec: SubmissionSpec, job: JobSpec, traced: Traced) -> list[str]:
+def _warnings(traced: Traced, results: str | None) -> list[str]:
     if traced.failure:
         return [traced.failure]
-    return _messages(_lacking(spec, job, traced), MOST_NAMED, traced.more)
+    return _messages(_lacking(traced, results), MOST_NAMED, traced.more)
 
 
 def _messages(assets: list[MissingAsset], most: int, more: int) -> list[str]:

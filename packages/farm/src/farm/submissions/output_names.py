@@ -47,7 +47,7 @@ def clashes(jobs: Sequence[Written | None]) -> list[Clash]:
         if job is not None:
             alike[_folded(job.names)].append(place)
     found: dict[int, Clash] = {}
-    for clash in (*_same_names(jobs, alike), *_akin(jobs, alike)):
+    for clash in (*_same_names(jobs, alike), *_clashes_of_similar(jobs, alike)):
         found.setdefault(clash.second, clash)
     return [found[place] for place in sorted(found)]
 
@@ -79,7 +79,9 @@ def _same_names(
                 seen.add(run)
 
 
-def _akin(jobs: Sequence[Written | None], alike: dict[FileNames, list[int]]) -> Iterator[Clash]:
+def _clashes_of_similar(
+    jobs: Sequence[Written | None], alike: dict[FileNames, list[int]]
+) -> Iterator[Clash]:
     """Yield the clashes of ways to name files that may meet, as ``a0####`` and ``a#####`` do."""
     ordered = sorted(alike, key=lambda names: (names.head, names.tail, names.digits))
     left = _MOST_COMPARED
@@ -97,7 +99,7 @@ def _akin(jobs: Sequence[Written | None], alike: dict[FileNames, list[int]]) -> 
                     left -= min(len(one.frames), len(two.frames))
                     if left < 0:
                         return
-                    if name := _met(one, two):
+                    if name := _shared_name(one, two):
                         yield Clash(min(first, second), max(first, second), name)
 
 
@@ -118,7 +120,7 @@ def _may_meet(names: FileNames, other: FileNames) -> bool:
     )
 
 
-def _met(one: Written, two: Written) -> str:
+def _shared_name(one: Written, two: Written) -> str:
     """Return a name that both write; "" when there is none."""
     few, many = sorted((one, two), key=lambda each: len(each.frames))
     if not many.names.digits:

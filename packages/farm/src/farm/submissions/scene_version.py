@@ -42,9 +42,9 @@ def saved_too_new(
     newer = [version for version in there if (_series(version) or opens) >= saved]
     choice = f"Choose {' or '.join(newer)}, which this farm has, or save" if newer else "Save"
     return (
-        f"'{scene}' was saved by Blender {saved}; Blender {chosen} is older and would lose what it "
-        f"does not know, or not open it at all. {choice} the scene with Blender "
-        f"{opens} or an earlier one."
+        f"'{scene}' was saved by Blender {saved}. Blender {chosen} is older: it would lose"
+        f" what it does not know, or not open the scene at all. {choice} the scene with"
+        f" Blender {opens} or an earlier version."
     )
 
 

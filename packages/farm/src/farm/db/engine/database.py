@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import URL, Connection, create_engine, inspect, make_url, text
 
 from farm.db.engine import postgres, sqlite
@@ -143,6 +141,10 @@ class Database:
 
     def migrate(self, version: str = "head") -> None:
         """Bring the tables to this version of the farm, or to an earlier one."""
+        # Only here: it is large, and most starts of a farm find their tables as they should be.
+        from alembic import command
+        from alembic.config import Config
+
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
         with self.write() as connection:

@@ -19,7 +19,7 @@ class Pipeline:
     """The pipeline of one transaction, entered when it is first needed."""
 
     def __init__(self) -> None:
-        """Not entered yet."""
+        """Prepare a pipeline that is not entered yet."""
         self._entered: ExitStack | None = None
 
     def enter(self, connection: Connection) -> None:

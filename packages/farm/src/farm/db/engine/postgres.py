@@ -24,6 +24,7 @@ from sqlalchemy import (
     Select,
     Text,
     UnaryExpression,
+    and_,
     bindparam,
     cast,
     column,
@@ -135,6 +136,21 @@ def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
     return text == func.any(bindparam(name, type_=ARRAY(Text)))
 
 
+def by_bytes(text: ColumnElement[str]) -> ColumnElement[str]:
+    """Return what to order by, so that texts come in the order of their bytes, in any locale.
+
+    An index of ``text_pattern_ops`` has that order.
+    """
+    return UnaryExpression(text, modifier=custom_op("USING ~<~"))
+
+
+def between(text: ColumnElement[str], after: Any, before: Any) -> ColumnElement[bool]:
+    """Return whether a text comes after one and before another, by bytes."""
+    return and_(
+        text.bool_op("~>~", precedence=10)(after), text.bool_op("~<~", precedence=10)(before)
+    )
+
+
 def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> Select[Any, Any]:
     """Return a query for folders among those of the parameter ``name`` (by `texts`), with a path.
 
@@ -146,14 +162,12 @@ def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> 
         where: which of its rows count: those that the index has together.
     """
     folder = given(name)
-    # "0" comes after "/"; a range finds its rows by the index.
-    after, before = (path.bool_op(operator, precedence=10) for operator in ("~>~", "~<~"))
-    # Only this index has the order, so that no estimate leads to reading all rows.
-    by_bytes: UnaryExpression[str] = UnaryExpression(path, modifier=custom_op("USING ~<~"))
+    # "0" comes after "/"; a range finds its rows by the index. Only this index has the order, so
+    # that no estimate leads to reading all rows.
     inside = (
         select(path)
-        .where(where, after(folder + "/"), before(folder + "0"))
-        .order_by(by_bytes)
+        .where(where, between(path, folder + "/", folder + "0"))
+        .order_by(by_bytes(path))
         .limit(1)
         .scalar_subquery()
     )

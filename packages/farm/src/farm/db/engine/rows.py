@@ -20,3 +20,8 @@ def columns_of(kind: type[Any], known: Iterable[ColumnElement[Any]]) -> tuple[An
     """
     by_name = {column.name: column for column in known}
     return tuple(by_name[field.name] for field in fields(kind))
+
+
+def values_of(row: Any) -> dict[str, Any]:
+    """Return what a dataclass is stored as: the values of its fields, by column, as they are."""
+    return {name: getattr(row, name) for name in row.__dataclass_fields__}

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Integer,
     Select,
     Text,
+    and_,
     bindparam,
     column,
     event,
@@ -65,6 +66,16 @@ def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
     return text.in_(select(given(name)))
 
 
+def by_bytes(text: ColumnElement[str]) -> ColumnElement[str]:
+    """Return what to order by, so that texts come in the order of their bytes."""
+    return text
+
+
+def between(text: ColumnElement[str], after: Any, before: Any) -> ColumnElement[bool]:
+    """Return whether a text comes after one and before another, by bytes."""
+    return and_(text > after, text < before)
+
+
 def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> Select[Any, Any]:
     """Return a query for folders among those of the parameter ``name`` (by `texts`), with a path.
 
@@ -79,8 +90,8 @@ def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> 
     # "0" comes after "/"; a range finds its rows by the index.
     inside = (
         select(path)
-        .where(where, path > folder + "/", path < folder + "0")
-        .order_by(path)
+        .where(where, between(path, folder + "/", folder + "0"))
+        .order_by(by_bytes(path))
         .limit(1)
         .scalar_subquery()
     )

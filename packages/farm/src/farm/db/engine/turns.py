@@ -24,7 +24,7 @@ class Turn:
     """A lock that is given out in order: whoever asks in a loop does not keep others waiting."""
 
     def __init__(self) -> None:
-        """Nobody has it."""
+        """Start with a turn that nobody has."""
         self._mutex = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
         self._taken = False
@@ -57,7 +57,7 @@ class Turn:
             self.__exit__()
 
     def __exit__(self, *_: object) -> None:
-        """Hand it over."""
+        """Hand the turn to whoever has waited longest."""
         with self._mutex:
             if self._waiting:
                 self._waiting.popleft().release()
@@ -102,7 +102,7 @@ class SharedTurns:
         return answer
 
     def close(self) -> None:
-        """Execute what waits, and end."""
+        """Execute the calls that wait, then end the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -139,7 +139,7 @@ class SharedTurns:
         return []
 
     def _next(self) -> list[_Call[Any]]:
-        """Wait for calls; none: closed."""
+        """Wait for calls and return them; none once `close` was called."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             count = min(len(self._waiting), MOST_TOGETHER)

@@ -1,6 +1,6 @@
 """${message}"""
 
-import farm.db.tables
+import farm.db.columns
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}

@@ -47,7 +47,8 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
         patterns=((f"frame.####{suffix}", name),),
         environment=given,
         warnings=tuple(
-            f"The variable {name} of project_env is set by the farm itself." for name in kept
+            (f"The farm itself sets the variable {name}. Leave it out of project_env.")
+            for name in kept
         ),
     )
 

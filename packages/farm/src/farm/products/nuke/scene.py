@@ -1,7 +1,8 @@
 """Nuke scripts: which files they write is only said in them. Pure text work, no Nuke.
 
 A script's Write nodes name their own files, so they are given others below the partial folder, in a
-copy beside the script (its relative paths still hold). Only the text of the knobs is touched.
+copy that lies beside the script (its relative paths still hold). Only the text of the knobs is
+touched.
 """
 
 import re
@@ -63,7 +64,7 @@ class _Write:
 
 
 def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFiles:
-    """Return what a script writes, and make the copy that writes below ``partial``.
+    """Return what a script writes, and the copy that writes below ``partial``.
 
     Parameters:
         values: ``write_nodes``: names, separated by commas; "" for all that are not disabled. A
@@ -71,7 +72,7 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
 
     Raises:
         SceneError: it is no script, has no such Write node, or writes what cannot be split.
-        OSError: it cannot be read, or the copy not written.
+        OSError: it cannot be read.
     """
     if scene.stat().st_size > _MOST_BYTES:
         raise SceneError(
@@ -98,7 +99,7 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
             patterns.append((f"{node.name}/{name}", f"{folder}{name}"))
         if len(patterns) > _MOST_PATTERNS:
             raise SceneError(
-                f"{scene.name} writes more than {_MOST_PATTERNS} files of each frame: name fewer"
+                f"{scene.name} writes more than {_MOST_PATTERNS} files per frame. Name fewer"
                 " Write nodes in write_nodes, or let them write fewer views."
             )
         target = f' file "{partial / node.name / base}"\n'
@@ -106,10 +107,9 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
             lines[node.first] += target
         else:
             lines[node.file_line] = target
-    copy = scene.with_name(f".farm-{scene.name}")
-    copy.write_text("".join(lines), encoding="utf-8")
-    names = ",".join(node.name for node in chosen)
-    return SceneFiles(copy, {"write_nodes": names}, tuple(patterns))
+    values_ = {"write_nodes": ",".join(node.name for node in chosen)}
+    copy = "".join(lines)
+    return SceneFiles(scene, values_, tuple(patterns), copied="SceneFile", text=copy)
 
 
 def _writes(lines: list[str]) -> Iterator[_Write]:
@@ -125,8 +125,8 @@ def _writes(lines: list[str]) -> Iterator[_Write]:
                     above.pop()
                 if len(above) >= _MOST_DEEP:
                     raise SceneError(
-                        f"The script has more than {_MOST_DEEP} groups in one another: flatten some"
-                        " of them."
+                        f"The script has groups nested more than {_MOST_DEEP} deep. Flatten"
+                        " some of them."
                     )
                 if match["kind"] == "Write":
                     node = _Write(number, tuple(name for _, name in above), {})
@@ -151,7 +151,7 @@ def _views(text: str) -> list[str]:
     lines = found["views"].replace("\\n", "\n").splitlines() if found else []
     names = list(dict.fromkeys(line.split()[0] for line in lines if line.strip())) or [_ONE_VIEW]
     if len(names) > _MOST_VIEWS:
-        raise SceneError(f"The script has more than {_MOST_VIEWS} views: delete some of them.")
+        raise SceneError(f"The script has more than {_MOST_VIEWS} views. Delete some of them.")
     for name in names:
         # It becomes part of a file's name.
         if not _NAME.fullmatch(name):
@@ -184,13 +184,13 @@ def _check_names(found: list[_Write]) -> None:
             raise SceneError(f"'{node.name[:60]}' is not the name of a Write node.")
         if len(node.name) > _LONGEST_NAME:
             raise SceneError(
-                f"The Write node '{node.name[:60]}...' has more than {_LONGEST_NAME} characters in"
-                " its name and those of its groups: rename it or them."
+                f"The Write node '{node.name[:60]}...' has more than {_LONGEST_NAME}"
+                " characters in its name and those of its groups. Rename it or them."
             )
     times = Counter(node.name for node in found)
     double = next((name for name, count in times.items() if count > 1), "")
     if double:
-        raise SceneError(f"Two Write nodes are called '{double}': rename one of them.")
+        raise SceneError(f"Two Write nodes are called '{double}'. Rename one of them.")
 
 
 def _choose(found: list[_Write], wanted: str) -> list[_Write]:
@@ -198,7 +198,7 @@ def _choose(found: list[_Write], wanted: str) -> list[_Write]:
     if not names:
         chosen = [each for each in found if each.knobs.get("disable", "") not in _ON]
         if not chosen:
-            raise SceneError("The script has no Write node that is not disabled.")
+            raise SceneError("The script has no Write node that is enabled.")
         return chosen
     alone = Counter(each.own_name for each in found)
     known = {each.own_name: each for each in found if alone[each.own_name] == 1}
@@ -221,8 +221,9 @@ def _base_name(node: _Write) -> str:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in _MOVIES:
         raise SceneError(
-            f"The Write node '{node.name}' writes a movie, which cannot be rendered frame by frame:"
-            " write images, and make the movie from them afterwards (ffmpeg, transcode)."
+            f"The Write node '{node.name}' writes a movie, which cannot be rendered frame by"
+            " frame. Write images, and make the movie from them afterwards (ffmpeg,"
+            " transcode)."
         )
     frames = list(_FRAME.finditer(name))
     if not suffix or any(sign in name for sign in ("[", "]", "$", "{", "}")):

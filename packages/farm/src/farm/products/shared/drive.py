@@ -11,17 +11,21 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from farm_events import die_with_runner, emit, progress, warn
 from farm_script import move
 from farm_start import die_with_parent
+
+if TYPE_CHECKING:
+    from farm_orders import Orders
 
 _LONGEST_LINE = 4096
 """Characters of a line that count."""
@@ -30,7 +34,7 @@ _LONGEST_LINE = 4096
 class Claim:
     """The frames that are asked for, and which of them are there."""
 
-    def __init__(self, orders: "dict[str, Any]") -> None:
+    def __init__(self, orders: "Orders") -> None:
         """Take the orders."""
         self._orders = orders
         self._done: set[int] = set()
@@ -45,7 +49,7 @@ class Claim:
         }
 
     def begin(self, frames: "list[int]") -> None:
-        """A process begins with these frames."""
+        """Note that a process starts with these frames."""
         self._waiting = list(frames)
         self._frame = None
         self._go_on()
@@ -63,9 +67,9 @@ class Claim:
                 self._deliver(frame)
         if match := self._match("written", text):
             told = match.groupdict().get("frame")
-            frame = self._frame if told is None else int(told)
-            if frame is not None:
-                self._deliver(frame)
+            at = self._frame if told is None else int(told)
+            if at is not None:
+                self._deliver(at)
 
     def end(self, code: int) -> None:
         """The process has ended; only a good end vouches for the frame that it was at."""
@@ -125,7 +129,7 @@ class Claim:
         for name, wanted in found:
             move(os.path.join(partial, name), os.path.join(output, wanted))
             files.append(wanted)
-        extra = []
+        extra: list[str] = []
         for path, name in _others(partial, self._orders["stems"], frame):
             # Never over a file that is there: two prefixes may be equal.
             wanted = name if name not in [*files, *extra] else f"{len(extra)}_{name}"
@@ -149,11 +153,14 @@ def main() -> int:
     options = parser.parse_args()
     die_with_runner()
     with open(options.orders, encoding="utf-8") as file:
-        orders = json.load(file)
+        orders: Orders = json.load(file)
     for message in orders["warnings"]:
         warn(message)
     width, height = orders["size"] or (None, None)
     emit("loaded", width=width, height=height)
+    if orders["copy"]:
+        source, target = orders["copy"]
+        _put_copy(source, target)
     claim = Claim(orders)
     for run in orders["runs"]:
         claim.begin(run["frames"])
@@ -163,6 +170,17 @@ def main() -> int:
         if code:
             return code
     return 0
+
+
+def _put_copy(source: str, target: str) -> None:
+    """Write a file beside a project's: here, where it is done with the renderer's own rights.
+
+    Whatever stands there comes from another renderer of the same account, and may be a link.
+    """
+    if os.path.lexists(target):
+        os.unlink(target)
+    with open(source, "rb") as text, open(target, "xb") as copy:
+        shutil.copyfileobj(text, copy)
 
 
 def _set_up(program: str, setup: str) -> "list[str]":
@@ -193,7 +211,7 @@ def _run(command: "list[str]", environment: "dict[str, str]", claim: Claim) -> i
     return code if code >= 0 else 128 - code
 
 
-def _lines(stream: BinaryIO) -> "Iterator[str]":
+def _lines(stream: "IO[bytes]") -> "Iterator[str]":
     """Yield lines as they come; a carriage return ends one too, as progress bars write it."""
     rest = b""
     while data := os.read(stream.fileno(), 65536):

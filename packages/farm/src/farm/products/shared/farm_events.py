@@ -48,8 +48,16 @@ def progress(percent: float) -> None:
 
 
 def warn(message: str) -> None:
-    """Put a warning into the job's log."""
-    _write(f"Warning: {message}")
+    """Tell the job's owner what its pictures may lack: a warning of the job, and a line of its log.
+
+    The job shows each text once, so one that is worth telling names no frame.
+    """
+    emit("warned", message=message)
+
+
+def note(message: str) -> None:
+    """Put a line into the job's log that nobody needs to look at."""
+    _write(message)
 
 
 def flush() -> None:

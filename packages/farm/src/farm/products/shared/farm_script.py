@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import unicodedata
 
 from farm_events import SceneError
 
@@ -10,6 +11,12 @@ FAILED = 3
 """Exit code after the event ``failed``."""
 
 FULL_DISK = "The disk of the render machine is full."
+# Windows has devices of these names, in every folder and with every ending.
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9\xb9\xb2\xb3])(\.|$)")
+_LONGEST_NAME = 60
+"""Characters, of four bytes each at most, so that a number still fits behind it."""
+_SHOWN = 10
+"""Most names that one message lists."""
 _LOW_DISK_BYTES = 16 * 1024 * 1024
 
 
@@ -23,6 +30,44 @@ def frames_of(text: str) -> "list[int]":
         first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
         frames.extend(range(first, last + (1 if step > 0 else -1), step))
     return frames
+
+
+def distinct_names(texts: "list[str]", otherwise: str) -> "list[str]":
+    """Return a name for each text that a folder may have on every system, no two of them alike.
+
+    Parameters:
+        otherwise: the name of what has none left.
+    """
+    names = [re.sub(r"[^\w.-]+", "_", text).strip("._")[:_LONGEST_NAME] for text in texts]
+    names = [name.strip("._") or otherwise for name in names]
+    return distinct([f"{otherwise}_{name}" if _DEVICE.match(name) else name for name in names])
+
+
+def distinct(names: "list[str]") -> "list[str]":
+    """Return the names, with a number behind each that another one is like: ``AOV``, ``AOV_2``.
+
+    Like on some system: upper and lower case do not count, nor how Unicode composes letters.
+    """
+    taken = set()  # type: set[str]
+    found = []
+    for name in names:
+        free, number = name, 1
+        while _folded(free) in taken:
+            number += 1
+            free = f"{name}_{number}"
+        taken.add(_folded(free))
+        found.append(free)
+    return found
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def listed(names: "list[str]") -> str:
+    """Return names for people: the first of them, and how many others there are."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def disk_is_full(folder: str) -> bool:

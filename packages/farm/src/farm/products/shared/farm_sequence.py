@@ -90,8 +90,8 @@ def parse_sequence(path: str) -> ImageSequence:
         shown = marked(name)
         hint = shown if "#" in shown else "frame_####.png"
         raise SequenceError(
-            f"'{path}' names no image sequence: write '#' where the digits of the frame number"
-            f" stand, as in '{hint}'."
+            f"'{path}' does not name an image sequence. Write '#' where the digits of the"
+            f" frame number stand, as in '{hint}'."
         )
     mark = marks[-1]
     digits = len(mark["hashes"] or "") or int(mark["printf"] or mark["houdini"] or 1) or 1

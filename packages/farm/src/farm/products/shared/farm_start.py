@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 try:
     import resource
@@ -16,6 +16,9 @@ except ImportError:  # Windows has none of these limits.
     resource = None  # type: ignore[assignment]
 
 from farm_events import PARENT, PROGRAMS
+
+if TYPE_CHECKING:
+    from farm_orders import Confined
 
 PASSED_ON = (
     # The least that a program needs, and what names the GPUs that a scheduler gave this process.
@@ -50,11 +53,11 @@ def become(command: "list[str]", home: str, sandbox: str, passed: "tuple[str, ..
     """
     parent = os.getppid()
     die_with_parent(parent)
-    told = _confine(sandbox) if sandbox else {"command": [], "apart": False, "programs": False}
+    told = _confine(sandbox) if sandbox else None
     # There it is a child of bubblewrap's first process, which dies with this one.
-    seen = _FIRST_PROCESS if told["apart"] else parent
-    line = [*told["command"], *command]
-    more = {PARENT: str(seen), **({PROGRAMS: "1"} if told["programs"] else {})}
+    seen = _FIRST_PROCESS if told and told["apart"] else parent
+    line = [*(told["command"] if told else ()), *command]
+    more = {PARENT: str(seen), **({PROGRAMS: "1"} if told and told["programs"] else {})}
     os.chdir(home)
     os.execve(line[0], line, {**_environment(home, passed), **more})
 
@@ -82,10 +85,10 @@ def die_with_parent(parent: int) -> None:
         sys.exit("The runner ended before the renderer could start.")
 
 
-def _confine(file: str) -> "dict[str, Any]":
+def _confine(file: str) -> "Confined":
     """Take on the limits of the renderer; return what was told (`farm.runner.limits.watch`)."""
     with open(file, encoding="utf-8") as content:
-        told: dict[str, Any] = json.load(content)
+        told: Confined = json.load(content)
     with open(told["pid_file"], "w", encoding="utf-8") as pid_file:
         pid_file.write(str(os.getpid()))
     if told["group"]:

@@ -21,23 +21,23 @@ _MOST_REMAP_BYTES = 64 << 20
 def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFiles:
     """Return the parameters that V-Ray is given in place of a job's.
 
-    A remap file speaks of remote paths, as jobs do; V-Ray gets a copy beside it with those of this
-    machine.
+    A remap file speaks of remote paths, as jobs do; V-Ray gets a copy with those of this machine.
 
     Parameters:
         values: ``remap_file``, ``sampling_type``, and the runner's ``ProjectFolder``.
 
     Raises:
         SceneError: the remap file is none, or nothing in the scene can be given the sampling type.
-        OSError: a file cannot be read, or the copy not written.
+        OSError: a file cannot be read.
     """
     if values["sampling_type"] and not _holds(scene, (_SAMPLER, _INCLUDE)):
         raise SceneError(
-            f"{scene.name} has no {_SAMPLER.decode()}, which sampling_type would change: leave"
-            " sampling_type out, or save the scene with its settings."
+            f"{scene.name} has no {_SAMPLER.decode()}, which sampling_type would change."
+            " Leave sampling_type out, or save the scene with its settings."
         )
-    remap = values["remap_file"]
-    return SceneFiles(scene, {"remap_file": _local(remap, values) if remap else ""}, None)
+    if not (remap := values["remap_file"]):
+        return SceneFiles(scene, {}, None)
+    return SceneFiles(scene, {}, None, copied="remap_file", text=_local(remap, values))
 
 
 def _holds(path: Path, words: Sequence[bytes]) -> bool:
@@ -53,7 +53,7 @@ def _holds(path: Path, words: Sequence[bytes]) -> bool:
 
 
 def _local(remap: str, values: Mapping[str, str]) -> str:
-    """Make the copy of a remap file; return its path in the project folder."""
+    """Return the text of a remap file with the paths of this machine."""
     project = Path(values["ProjectFolder"])
     source = project / remap
     if source.stat().st_size > _MOST_REMAP_BYTES:
@@ -66,13 +66,12 @@ def _local(remap: str, values: Mapping[str, str]) -> str:
     except UnicodeDecodeError:
         raise SceneError(f"{remap} is not a remap file: it is not text in UTF-8.") from None
     if not re.search(r"<RemapPaths\b", text):
-        raise SceneError(f"{remap} is not a remap file: it must hold RemapPaths/RemapItem/From,To.")
+        raise SceneError(
+            f"{remap} is not a remap file: it must hold RemapPaths/RemapItem with From and To."
+        )
     # The whole name: /show/textures is not a path of the project "sh".
     name = re.escape(escape(remap.split("/")[0]))
     paths = re.compile(rf"<To>\s*/?(?P<path>{name}(?:/[^<]*)?)</To>")
-    local = paths.sub(
+    return paths.sub(
         lambda found: f"<To>{escape(str(project))}/{found['path'].rstrip()}</To>", text
     )
-    copy = source.with_name(f".farm-{source.name}")
-    copy.write_text(local, encoding="utf-8")
-    return str(copy.relative_to(project))

@@ -2,9 +2,12 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
+from farm_protocol.path_maps import path_map_of
 from farm_protocol.runner import RunnerJob
 
 from farm.jobs.frames import parse_frames
@@ -13,6 +16,7 @@ from farm.renderers import Renderer
 from farm.runner.claim.scenes import read_scene
 from farm.runner.claim.session import frame_range
 from farm.runner.limits.amounts import Limits
+from farm.runner.sandbox.confinement import Sandbox
 from farm.runner.workplace import Workplace
 
 _MOST_FILES = 500_000
@@ -33,7 +37,7 @@ def values_of(
     template: Template,
     renderer: Renderer,
     place: Workplace,
-    sandbox: Path,
+    sandbox: Sandbox,
     frames: Sequence[int],
     limits: Limits,
     is_over: Callable[[], bool],
@@ -61,12 +65,13 @@ def values_of(
         "Renderer": renderer.command[0],
         "Plugins": ",".join(job.plugins),
         "SceneFile": str(place.project / job.scene.lstrip("/")),
+        "PathMap": str(place.project / path_map_of(job.scene.lstrip("/"))),
         "ProjectFolder": str(place.project),
         "ProjectRoot": str(place.project / job.scene.lstrip("/").split("/")[0]),
         "OutputFolder": str(place.output),
         "PartialFolder": str(place.partial),
         "HomeFolder": str(place.home),
-        "Sandbox": str(sandbox),
+        "Sandbox": str(sandbox.file),
         "Whole": _text(template.whole),
         "FrameRange": frame_range(frames),
         "FrameCount": str(len(frames)),
@@ -79,16 +84,44 @@ def values_of(
         extension = template.extension(job.parameters)
         orders = place.orders / "orders.json"
         scene = Path(values["SceneFile"])
-        found = None
+        found, copy = None, None
         if template.scene_module is not None:
-            found = read_scene(
-                template.scene_module, scene, place.partial, values, limits.memory_bytes, is_over
+            memory = limits.memory_bytes
+            found, text = read_scene(
+                *(template.scene_module, scene, values, place, sandbox.mode, memory, is_over)
             )
             _make_folders(found, place.partial, limits, len(frames))
-        told = template.drive.orders(values, frames, names, extension, found)
+            if found.copied:
+                found, beside = _with_copy(found, job, values)
+                copy = (text, place.project / beside)
+        told = template.drive.orders(values, frames, names, extension, found, copy)
         orders.write_text(json.dumps(told), encoding="utf-8")
         values["Orders"] = str(orders)
     return {name: value for name, value in values.items() if name in template.declared}
+
+
+def _with_copy(
+    found: SceneFiles, job: RunnerJob, values: Mapping[str, str]
+) -> tuple[SceneFiles, str]:
+    """Return what a scene says with its copy in the place of a file, and where that is to lie."""
+    if found.copied == "SceneFile":
+        beside = _name_beside(job.scene.lstrip("/"), job)
+        return replace(found, scene=Path(values["ProjectFolder"]) / beside), beside
+    beside = _name_beside(values[found.copied].lstrip("/"), job)
+    return replace(found, values={**found.values, found.copied: beside}), beside
+
+
+def _name_beside(path: str, job: RunnerJob) -> str:
+    """Return a remote path in the folder of another one, where the project has nothing."""
+    folder, slash, name = path.rpartition("/")
+    names = (f"{folder}{slash}.farm-{f'{n}-' * (n > 0)}{name}" for n in count())
+    # Some disks make no difference between a and A.
+    taken = [f"{each.path.casefold()}/" for each in job.files]
+    return next(
+        beside
+        for beside in names
+        if not any(path.startswith(f"{beside.casefold()}/") for path in taken)
+    )
 
 
 def _make_folders(found: SceneFiles, partial: Path, limits: Limits, frames: int) -> None:
@@ -96,13 +129,14 @@ def _make_folders(found: SceneFiles, partial: Path, limits: Limits, frames: int)
     patterns = found.patterns or ()
     if len(patterns) > limits.files:
         raise SceneError(
-            f"The scene writes {len(patterns)} files of each frame, but its machine type allows"
-            f" {limits.files}."
+            f"The scene writes {len(patterns)} files per frame, but its machine type"
+            f" allows {limits.files}."
         )
     if len(patterns) * frames > _MOST_FILES:
         raise SceneError(
-            f"The scene writes {len(patterns)} files for each of {frames} frames, but one claim may"
-            f" have {_MOST_FILES:,} of them: let each job write fewer files of a frame."
+            f"The scene writes {len(patterns)} files for each of {frames} frames, but one"
+            f" claim may have {_MOST_FILES:,} files. Split it into jobs that write fewer"
+            " files per frame."
         )
     for folder in {(partial / written).parent for written, _ in patterns}:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,23 @@
 """What a renderer tells, line by line, and what that means for its claim."""
 
-import json
 import time
 from collections.abc import Callable, Collection, Mapping
 from statistics import fmean
-from typing import Any
 
 from pydantic import JsonValue
 
 from farm.products import Template
+from farm.runner.claim import events
+from farm.runner.claim.events import (
+    Command,
+    Event,
+    Failed,
+    FrameStarted,
+    FrameWritten,
+    Loaded,
+    Warned,
+    read_event,
+)
 from farm.runner.claim.joblog import ClaimLog
 from farm.runner.claim.own_names import OwnNames
 from farm.runner.claim.verdict import condemn
@@ -16,15 +25,9 @@ from farm.runner.claim.watchdog import Flood, Watchdog, limit_of
 from farm.runner.failure import Failure
 from farm.runner.results.delivery import FrameFiles
 
-EVENT_PREFIX = "farm_event: "
-
 _LONGEST_LOOKED_AT = 4096
 """Characters of a line in which symptoms are looked for. What is longer is no message."""
 _MOST_WARNINGS, _LONGEST_WARNING = 10, 500
-_NO_EVENT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What a line raises that is no event: numbers that are infinite, a thousand brackets."""
-_LONGEST = 10.0**9
-"""Seconds. A scene can print events, too."""
 
 
 class Rendering:
@@ -84,7 +87,7 @@ class Rendering:
         return fmean(self._frame_seconds) if self._frame_seconds else None
 
     def condemn(self, failure: Failure) -> None:
-        """It must be ended."""
+        """Note that the renderer must be ended, and why; the first reason counts."""
         self.failure = self.failure or failure
         self.condemned = True
 
@@ -100,10 +103,10 @@ class Rendering:
         if failure := self._flood.heard(len(line), now):
             self.condemn(failure)
             return
-        if line.startswith(EVENT_PREFIX):
+        if line.startswith(events.PREFIX):
             try:
-                self._event(_clean(json.loads(line.removeprefix(EVENT_PREFIX))))
-            except _NO_EVENT:
+                self._event(read_event(line.removeprefix(events.PREFIX)))
+            except (ValueError, RecursionError):
                 self._log.add(line)  # not ours after all
         elif line.strip() and not line.startswith("openjd_"):
             self.last_line = line.strip()
@@ -113,62 +116,40 @@ class Rendering:
             if failure and condemn(self._names.hide(looked_at), self._symptoms):
                 self.condemn(failure)
 
-    def _event(self, event: dict[str, Any]) -> None:
+    def _event(self, event: Event) -> None:
         if self.condemned:
             return
-        now = time.monotonic()
-        match event["event"]:
-            case "command":
-                self._log.add(str(event["line"]))
-            case "loaded":
-                if event["width"] is not None:
-                    self._size = (int(event["width"]), int(event["height"]))
-            case "frame_started":
-                frame = _number(event["frame"])
+        match event:
+            case Command(line=line):
+                self._log.add(line)
+            case Loaded(width=int(width), height=int(height)):
+                self._size = (width, height)
+            case FrameStarted(frame=frame):
                 # Of any other, a scene says so: it must not seem to be at work.
                 if frame in self._left:
                     self.frame = frame
                 if self.startup_seconds is None:
-                    self.startup_seconds = now - self._started
-            case "frame_written":
-                frame, took = _number(event["frame"]), float(event["seconds"])
-                if not 0 <= took <= _LONGEST:
-                    raise ValueError("no time")
-                # The first frame's time begins with the process: the farm meters all of it.
-                seconds, self._mark = now - self._mark, now
-                self._watchdog.frame_written(now)
-                self.frame = None
-                self._left.discard(frame)
-                if not self._left and self.complete_since is None:
-                    self.complete_since = now
-                self._frame_seconds.append(took)
-                files, extra = [str(f) for f in event["files"]], [str(f) for f in event["extra"]]
-                self._log.add(f"Frame {frame}: {', '.join(files)} in {seconds:.1f} s.")
-                self._written(FrameFiles(frame, files, extra, seconds, self._size))
-            case "warned":
-                message = str(event["message"])[:_LONGEST_WARNING]
+                    self.startup_seconds = time.monotonic() - self._started
+            case FrameWritten():
+                self._frame_written(event)
+            case Warned(message=message):
+                message = message[:_LONGEST_WARNING]
                 self._log.add(f"Warning: {message}")
-                if len(self.warnings) < _MOST_WARNINGS:
-                    self.warnings.append(message)
-            case "failed":
-                self.failure = Failure(str(event["message"]), bool(event["permanent"]))
+                # Each once: a scene may tell the same at each of its frames.
+                told = list(dict.fromkeys([*self.warnings, message]))
+                self.warnings = told[:_MOST_WARNINGS]
+            case Failed(message=message, permanent=permanent):
+                self.failure = Failure(message, permanent)
 
-
-def _clean(event: Any) -> Any:
-    """Return an event whose texts can travel as UTF-8: JSON can name half a character."""
-    match event:
-        case str():
-            return event.encode("utf-8", "backslashreplace").decode("utf-8")
-        case list():
-            return [_clean(each) for each in event]
-        case dict():
-            return {key: _clean(value) for key, value in event.items()}
-    return event
-
-
-def _number(value: Any) -> int:
-    """Return a frame's number. Raises ValueError: no frame has it, so a scene has printed it."""
-    number = int(value)
-    if not -(2**31) <= number < 2**31:
-        raise ValueError("no frame")
-    return number
+    def _frame_written(self, event: FrameWritten) -> None:
+        now = time.monotonic()
+        # The first frame's time begins with the process: the farm meters all of it.
+        seconds, self._mark = now - self._mark, now
+        self._watchdog.frame_written(now)
+        self.frame = None
+        self._left.discard(event.frame)
+        if not self._left and self.complete_since is None:
+            self.complete_since = now
+        self._frame_seconds.append(event.seconds)
+        self._log.add(f"Frame {event.frame}: {', '.join(event.files)} in {seconds:.1f} s.")
+        self._written(FrameFiles(event.frame, event.files, event.extra, seconds, self._size))

@@ -5,12 +5,14 @@ claim; ``results`` checks and sends finished frames while the renderer goes on; 
 What one finds out (claim lost, stop, farm gone) it puts into `_EarlyEnd`, which kills the renderer.
 """
 
+import contextlib
 import logging
 import os
 import queue
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -19,6 +21,7 @@ from farm_protocol.runner import (
     Claim,
     EndedClaim,
     Finish,
+    LogChunk,
     Outcome,
     RunnerCommand,
     RunnerJob,
@@ -40,11 +43,18 @@ from farm.runner.farm_client import (
     Farm,
     FarmGoneError,
     NotWelcomeError,
+    RefusedError,
     ReportError,
 )
 from farm.runner.limits.usage import cpu_seconds_of_ended
-from farm.runner.limits.watch import LOOK_SECONDS, Confinement, Watch, file_too_large
-from farm.runner.results.delivery import FrameFiles, Results
+from farm.runner.limits.watch import (
+    LOOK_SECONDS,
+    Confinement,
+    Watch,
+    file_too_large,
+    unmeasured,
+)
+from farm.runner.results.delivery import AbandonedError, FrameFiles, Results
 from farm.runner.results.image_checks import ImageChecks
 from farm.runner.sandbox.confinement import Sandbox
 from farm.runner.stage import explain
@@ -60,6 +70,9 @@ _CLOSED = (
 _MOST_TOO_MANY = 100
 """Frames that a renderer may report beyond those of its claim before it is ended: each of them
 starts its time anew, and takes some of the runner's."""
+
+_MOST_UNSEEN = 3
+"""Looks at what a renderer uses that fail, one after the other: then it is ended."""
 
 _ENDING_SECONDS = 20.0
 """How long a renderer may take to end after the last frame of its claim: it gives back memory and
@@ -158,7 +171,7 @@ class ClaimRun:
             template, job.parameters, names, self._frames, self._log, self._written
         )
         self._limits = confinement.limits
-        self._watch = Watch(confinement, place, len(self._frames), sandbox.works)
+        self._watch = Watch(confinement, place, len(self._frames), sandbox.works, sandbox.layered)
         self._cpu_before = cpu_seconds_of_ended()
         expected = template.output_files(job.parameters, self._frames)
         self._results = Results(
@@ -169,13 +182,15 @@ class ClaimRun:
             job.output_folder,
             expected,
             claim.frames[0] if template.whole else None,
+            most_bytes=self._limits.disk_bytes,
             folders=template.drive is not None and template.drive.folders,
+            unwanted=self._is_unwanted,
         )
 
     def run(self) -> ClaimOver:
         """Render the claim's frames and report everything but the claim's end."""
-        beat = threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True)
-        results = threading.Thread(target=self._send_results, name="results", daemon=True)
+        beat = self._thread("heartbeat", self._heartbeat)
+        results = self._thread("results", self._send_results)
         beat.start()
         results.start()
         try:
@@ -219,7 +234,7 @@ class ClaimRun:
             self._template,
             self._renderer,
             self._place,
-            self._sandbox.file,
+            self._sandbox,
             self._frames,
             self._limits,
             self._is_over,
@@ -230,11 +245,11 @@ class ClaimRun:
             self._template,
             values,
             self._place.session,
-            self._rendering.line,
+            lambda line: self._guarded(self._rendering.line, line),
             environment(self._renderer.found, self._job.plugins, os.environ),
         )
         rendered = threading.Event()
-        looking = threading.Thread(target=self._hold, args=[rendered], name="limits", daemon=True)
+        looking = self._thread("limits", self._hold, rendered)
         session.start()
         looking.start()
         try:
@@ -258,6 +273,10 @@ class ClaimRun:
             self._early_end.decide(End.STOPPED)
         return self._early_end.end is not None
 
+    def _is_unwanted(self) -> bool:
+        """Return whether nobody waits for results any more."""
+        return self._stopping.is_set() or self._early_end.end in (End.LOST, End.GONE)
+
     def _is_overdue(self) -> bool:
         """Return whether the renderer works on for long after the last frame of its claim.
 
@@ -270,11 +289,30 @@ class ClaimRun:
 
     def _hold(self, rendered: threading.Event) -> None:
         """End the renderer when it uses too much. A thread of its own: looking may take long."""
+        unseen = 0
         while not rendered.wait(LOOK_SECONDS):
-            if failure := self._watch.look():
+            try:
+                failure, unseen = self._watch.look(), 0
+            except Exception as error:
+                log.exception("Claim %s", self._claim_id)
+                # What ends between two questions about it may do that once, but not each time.
+                unseen += 1
+                failure = unmeasured(error) if unseen >= _MOST_UNSEEN else None
+            if failure is not None:
                 # Before anybody else ends its first process, through which the others are found.
                 self._watch.kill()
                 self._rendering.condemn(failure)
+
+    def _thread(self, name: str, work: Callable[..., None], *told: object) -> threading.Thread:
+        return threading.Thread(target=self._guarded, args=[work, *told], name=name, daemon=True)
+
+    def _guarded(self, work: Callable[..., None], *told: object) -> None:
+        """Do the work of a thread: a mistake of ours in it must end the claim, not only itself."""
+        try:
+            work(*told)
+        except Exception as error:
+            log.exception("Claim %s", self._claim_id)
+            self._rendering.condemn(Failure(f"The runner failed: {error!r}.", False))
 
     def _limit_hit(self, ended: Ended) -> Failure | None:
         """Return which limit the kernel has enforced; None: none."""
@@ -335,6 +373,8 @@ class ClaimRun:
                 self._results.send(frame)
             except ReportError as error:
                 self._early_end.follow(error)
+            except AbandonedError:
+                self._is_over()  # Its frame waits for another runner.
             failure = self._results.failure
             if failure is not None and failure.permanent:
                 self._rendering.condemn(failure)
@@ -388,7 +428,22 @@ def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
     Raises:
         farm.runner.farm_client.ReportError: the farm could not be told.
     """
-    log = ClaimLog(farm, claim_id)
-    log.add(failure.message)
-    log.close()
-    farm.finish(EndedClaim(claim_id=claim_id, finish=failed(failure, None)))
+    _end_unrendered(farm, claim_id, failure.message, failed(failure, None))
+
+
+def give_back(farm: Farm, claim_id: str, reason: str) -> None:
+    """End a claim that nobody has worked on, and for whose frames that is no failure.
+
+    Raises:
+        farm.runner.farm_client.ReportError: the farm could not be told.
+    """
+    told = failed(Failure(reason, False), None).model_copy(update={"outcome": Outcome.STOPPED})
+    _end_unrendered(farm, claim_id, reason, told)
+
+
+def _end_unrendered(farm: Farm, claim_id: str, reason: str, finish: Finish) -> None:
+    line = reason.encode("utf-8", "backslashreplace").decode("utf-8")
+    # In this thread: who finds no room for another process finds none for a thread, either.
+    with contextlib.suppress(RefusedError):
+        farm.log(claim_id, LogChunk(offset=0, text=f"{line}\n"))
+    farm.finish(EndedClaim(claim_id=claim_id, finish=finish))

@@ -2,55 +2,55 @@
 
     python -m farm.runner.claim.scene_reader      a question: stdin, an answer: stdout
 
-The question is JSON, ``{"module", "scene", "partial", "values", "memory", "seconds"}``: where the
-module and the scene lie, the folder below which files are written, all parameters, and how much
-memory (bytes) and processor time reading may take. The answer is one of
+Both are those of `farm.runner.claim.scene_messages`.
 
-    {"found": {...}}            the fields of `farm.products.SceneFiles`
-    {"wrong": message}          the scene cannot be rendered as asked
-    {"error": [number, text]}   of an OSError
-
-`farm.runner.claim.scenes` starts it. It has the runner's own rights: modules are the farm's, and
-may write a copy of the scene beside it.
+`farm.runner.claim.scenes` starts it, and says what it sees. It writes nothing but its answer: where
+scenes lie, renderers may put links.
 """
 
 import contextlib
-import json
+import signal
 import sys
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from types import ModuleType
 
-from farm.confine.own_limits import end_with_starter, lower
+from farm.confine import is_root
+from farm.confine.own_limits import limit, lower
 from farm.products import SceneError, load_scene_module
+from farm.runner.claim.scene_messages import Found, Question, Unreadable, Wrong
+
+_FILES, _WRITTEN = 64, 1 << 30
 
 
 def main() -> None:
-    """Answer the question."""
-    end_with_starter()
-    question = json.load(sys.stdin)
-    with contextlib.suppress(ValueError, OSError):  # macOS knows no limit of address space
-        lower("RLIMIT_AS", question["memory"], for_good=True)
-    lower("RLIMIT_CPU", question["seconds"], for_good=True)
+    """Read the question from standard input, and write its answer."""
+    question = Question.model_validate_json(sys.stdin.buffer.read())
+    # Before it may find its own files no more.
+    module = load_scene_module(question.module)
+    limit(question.memory, _FILES, _WRITTEN, question.user, question.group)
+    if is_root():
+        sys.exit("Root cannot be given up here.")
+    lower("RLIMIT_CPU", question.seconds, for_good=True)
+    if hasattr(signal, "SIGXFSZ"):
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     # What a module prints is no answer.
     with contextlib.redirect_stdout(sys.stderr):
-        answer = _answer(question)
-    sys.stdout.write(answer)
+        answer, text = _answer(module, question)
+    sys.stdout.buffer.write(answer.model_dump_json().encode() + b"\n")
+    sys.stdout.buffer.write(text)
 
 
-def _answer(question: dict[str, Any]) -> str:
-    scene = Path(question["scene"])
+def _answer(module: ModuleType, question: Question) -> tuple[Found | Wrong | Unreadable, bytes]:
     try:
-        module = load_scene_module(Path(question["module"]))
-        found = module.read_scene(scene, Path(question["partial"]), question["values"])
-        return json.dumps({"found": {**asdict(found), "scene": str(found.scene)}})
+        found = module.read_scene(question.scene, question.partial, question.values)
+        return Found(found=replace(found, text="")), found.text.encode()
     except SceneError as error:
-        return json.dumps({"wrong": str(error)})
+        return Wrong(wrong=str(error)), b""
     except OSError as error:
-        return json.dumps({"error": [error.errno, error.strerror or str(error)]})
+        return Unreadable(error=(error.errno, error.strerror or str(error))), b""
     except MemoryError:
         pass  # What has filled it is let go of first.
-    return json.dumps({"wrong": f"{scene.name} needs too much memory to be read."})
+    return Wrong(wrong=f"{question.scene.name} needs too much memory to be read."), b""
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def condemn(line: str, symptoms: Symptoms) -> Failure | None:
     """Return what a line of the renderer's output means; None when nothing."""
     marker = line.strip()[:_MARKER]
     if symptoms.no_licence.search(line):
-        return Failure(f"The renderer got no licence: {marker}", False, True, marker)
+        return Failure(f"The renderer could not get a licence: {marker}", False, True, marker)
     for pattern, message in symptoms.hopeless.items():
         if found := pattern.search(line):
             return Failure(message.format(**found.groupdict()), True, False, marker)
@@ -78,14 +78,16 @@ def _crash(
         why = " It may have run out of memory." if ended.signal == signal.SIGKILL else ""
         name = _signal_name(ended.signal)
         return Failure(f"The renderer was ended by {name}{where}.{why}", False)
-    hint = f" Its last words: {last_line[:500]}" if last_line else ""
+    hint = f" Its last words were: {last_line[:500]}" if last_line else ""
     if ended.exit_code is None:
         return Failure(f"The renderer could not be started.{hint}", False)
     if ended.exit_code != 0:
         return Failure(f"The renderer ended with exit code {ended.exit_code}{where}.{hint}", False)
     if left:
         frames = ", ".join(map(str, left[:_SHOWN])) + (" ..." if len(left) > _SHOWN else "")
-        return Failure(f"The renderer ended without an error but without frame {frames}.", False)
+        return Failure(
+            f"The renderer ended without an error but did not write frame {frames}.", False
+        )
     return None
 
 

@@ -46,11 +46,11 @@ class Watchdog:
         self._mark = self._heard = now
 
     def heard(self, now: float) -> None:
-        """The renderer has printed a line."""
+        """Note that the renderer has printed a line: its silence ends."""
         self._heard = now
 
     def frame_written(self, now: float) -> None:
-        """A frame is there; the next one's time begins."""
+        """Note that a frame is written: the time of the next one begins."""
         self._mark = self._heard = now
 
     def overdue(self, now: float, frame: int | None) -> Failure | None:
@@ -59,7 +59,7 @@ class Watchdog:
         Parameters:
             frame: that is being rendered; None between frames and before the first.
         """
-        what = "No frame was begun" if frame is None else f"Frame {frame} was not done"
+        what = "No frame was started" if frame is None else f"Frame {frame} was not done"
         where = "" if frame is None else f" while it rendered frame {frame}"
         limit = self._frame_limit
         if now - self._mark > limit.seconds:
@@ -77,7 +77,7 @@ class Flood:
     """Measures what a renderer prints. Times are seconds of one monotonic clock."""
 
     def __init__(self, now: float) -> None:
-        """Start to measure."""
+        """Start to measure how much the renderer prints."""
         self._at = now
         self._lines, self._characters = float(LINES), float(CHARACTERS)
 

@@ -16,6 +16,8 @@ _OTHERS_BYTES, _OTHERS_PART = GIGABYTE // 2, 1 / 20
 """Memory that is left for the runner, the farm and the system: the larger one of both."""
 _PROCESSES, _PROCESSES_A_CPU = 4096, 64
 """Renderers start a few threads for each processor, and a big machine has hundreds of them."""
+_SEEN_PART = 4
+"""The kernel lets a renderer start so much more than it may: a quarter."""
 _FILES = 1_000_000
 _DESCRIPTORS = 16_384
 """Of one process. Scenes of thousands of textures need some thousands. It also bounds what can be
@@ -35,11 +37,14 @@ class Machine:
         memory_bytes: that this process can get.
         processors: that this process may use.
         disk_bytes: size of the disk that the work folder is on.
+        processes: that the user of this process may have, with all threads; None: any number, or
+            renderers are another user's.
     """
 
     memory_bytes: int
     processors: int
     disk_bytes: int
+    processes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Limits:
     @property
     def hard_processes(self) -> int:
         """What the kernel is told: more than is allowed, so that it can be seen and named."""
-        return self.processes + self.processes // 4
+        return self.processes + self.processes // _SEEN_PART
 
     @property
     def rlimits(self) -> dict[str, int]:
@@ -96,7 +101,7 @@ def limits_of(told: JobLimits, machine: Machine) -> Limits:
     disk = told.disk_bytes or machine.disk_bytes // 2 // told.slots
     return Limits(
         memory_bytes=told.memory_bytes or memory,
-        processes=told.processes or max(_PROCESSES, _PROCESSES_A_CPU * machine.processors),
+        processes=_processes(told, machine),
         file_bytes=told.file_bytes or disk,
         disk_bytes=disk,
         files=told.files or _FILES,
@@ -106,13 +111,27 @@ def limits_of(told: JobLimits, machine: Machine) -> Limits:
     )
 
 
-def held_by(groups: bool, sandbox: bool, posix: bool) -> HostLimits:
+def _processes(told: JobLimits, machine: Machine) -> int:
+    """Return how many processes renderers may have, whatever an operator allows.
+
+    Where they are of the user of this farm, half of all that this user may have is left for
+    runners: who finds no room can neither confine a renderer nor look after it.
+    """
+    wanted = told.processes or max(_PROCESSES, _PROCESSES_A_CPU * machine.processors)
+    if machine.processes is None:
+        return wanted
+    room = machine.processes // 2 // told.slots
+    return max(1, min(wanted, room * _SEEN_PART // (_SEEN_PART + 1)))
+
+
+def held_by(groups: bool, sandbox: bool, posix: bool, ends: bool) -> HostLimits:
     """Return how a machine holds renderers to their limits.
 
     Parameters:
         groups: a runner can make control groups.
         sandbox: renderers run in one, where they alone are counted.
         posix: each process can be limited.
+        ends: nothing outlives that sandbox.
     """
     return HostLimits(
         memory=Held.KERNEL if groups else Held.WATCHED,
@@ -120,6 +139,7 @@ def held_by(groups: bool, sandbox: bool, posix: bool) -> HostLimits:
         file_size=Held.KERNEL if posix else Held.WATCHED,
         disk=Held.WATCHED,
         cpu=Held.WATCHED,
+        end=Held.KERNEL if sandbox and ends else Held.WATCHED,
     )
 
 

@@ -9,6 +9,7 @@ loses without an explanation is its own.
 """
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from farm.runner.limits.amounts import Limits
-from farm.runner.limits.folders import FolderUse, folder_use
+from farm.runner.limits.folders import TICK_SECONDS, FolderUse, folder_use
 from farm.runner.limits.stillness import held_still
 
 _DOUBT_SECONDS = 10.0
@@ -65,7 +66,7 @@ class DiskUse:
 
     @property
     def bytes(self) -> int:
-        """All that it has written."""
+        """All bytes that the renderer has written."""
         return self.folders.disk_bytes + self.nameless.bytes
 
 
@@ -97,7 +98,7 @@ class Doubt:
         return much or now - self._sure_at > _DOUBT_SECONDS
 
     def settled(self, use: DiskUse, now: float) -> None:
-        """A count was sure."""
+        """Note a count that is certain: what is lost counts anew from here."""
         self._sure_at, self._sure_bytes, self._lost = now, use.bytes, 0
 
 
@@ -129,6 +130,7 @@ class DiskWatch:
         place: Path,
         folders: Iterable[Path],
         nameless: Callable[[], Nameless],
+        staged: Path | None = None,
     ) -> None:
         """Prepare, before the renderer starts.
 
@@ -136,8 +138,12 @@ class DiskWatch:
             place: folder of the runner's own on the disk where all of these lie.
             folders: that the renderer writes into.
             nameless: returns what it has in files without a name, now.
+            staged: a folder that holds files already, into which the renderer may write, too; what
+                is there now does not count.
         """
         self._limits, self._folders, self._nameless = limits, list(folders), nameless
+        self._staged = () if staged is None else (staged,)
+        self._before = folder_use(self._staged, sys.maxsize)
         self._place, self._last_free = place, 0
         free = self._free()
         self._doubt, self._loss = Doubt(limits, time.monotonic(), free), Loss(free)
@@ -151,7 +157,7 @@ class DiskWatch:
             nameless: what it had in files without a name, when they were last looked at.
         """
         self._doubt.looked(self._free())
-        found = folder_use(self._folders, self._limits.files)
+        found = self._found()
         use = DiskUse(found, nameless, sure=not found.changed)
         if self._doubt.about(use, time.monotonic()):
             self._free()
@@ -164,12 +170,27 @@ class DiskWatch:
 
     def _look_at_still(self, pid: int) -> DiskUse:
         with held_still(pid) as stillness:
-            found = folder_use(self._folders, self._limits.files, _SETTLED_TICK)
+            found = self._found(_SETTLED_TICK)
             nameless = self._nameless()
         self._restless = 0 if stillness.kept else self._restless + 1
         # Also who is held still may see a change: the runner itself takes results away.
         sure = stillness.kept and not found.changed
         return DiskUse(found, nameless, sure, stillness.woken, self._restless)
+
+    def _found(self, tick: float = TICK_SECONDS) -> FolderUse:
+        found = folder_use(self._folders, self._limits.files, tick)
+        before = self._before
+        now = folder_use(self._staged, before.files + self._limits.files, tick)
+        return FolderUse(
+            found.disk_bytes + max(0, now.disk_bytes - before.disk_bytes),
+            found.files + max(0, now.files - before.files),
+            # A file that is larger than any that it may write was there before.
+            max(
+                found.largest_bytes, now.largest_bytes * (now.largest_bytes > before.largest_bytes)
+            ),
+            found.hidden or (now.hidden if not before.hidden else ""),
+            found.changed or now.changed,
+        )
 
     def _free(self) -> int:
         with contextlib.suppress(OSError):

@@ -162,7 +162,7 @@ class _Open:
         return status.st_ctime_ns
 
     def close(self) -> None:
-        """Close it."""
+        """Close the folder's descriptor."""
         if isinstance(self.entries, contextlib.AbstractContextManager):
             self.entries.close()  # type: ignore[attr-defined]
         if self.descriptor is not None:

@@ -22,9 +22,15 @@ from pathlib import Path
 
 import psutil
 
-from farm.runner.limits.sockets import sockets_of
+from farm.runner.limits.sockets import inside_of, sockets_of
 from farm.runner.limits.sysctl import numbers
-from farm.runner.limits.threads import TRIES, has_ended, living, with_other_descriptors
+from farm.runner.limits.threads import (
+    TRIES,
+    has_ended,
+    is_ending,
+    living,
+    with_other_descriptors,
+)
 
 _MOST, _MOST_BYTES, _SECONDS = 100_000, 32 << 20, 1.0
 """Of all that is open or mapped no more is looked at than so many, with descriptions of so many
@@ -47,6 +53,9 @@ _IN_MEMORY = frozenset({0x01021994, 0x858458F6, 0x958458F6, 0x5345434D})
 _STATFS_BYTES = 512
 """More than ``struct statfs``, whose first word is the kind."""
 _TEMPORARY = ("/tmp", "/dev/shm")  # noqa: S108 - a sandbox's own
+_INODE_BYTES = 1024
+"""What a file takes of one beside its content; and of as many, in numbers of files, its kernel says
+that they are taken by attributes (mm/shmem.c)."""
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _LARGEST_PIPE, _PIPES_OF_A_USER = 2**20, 16_384
 """What an unchanged Linux has, in bytes and pages; see pipe(7)."""
@@ -81,13 +90,13 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
     Parameters:
         processes: the first, and those that descend from it.
         shared_before: what `shared_memory_of_machine` was before they were started.
-        sandboxed: all but the first are in a sandbox.
+        sandboxed: all are in a sandbox but the first ones, which have made it.
     """
     if sys.platform != "linux":
         return Holdings()
-    found, inside = _Found(), processes[1:] if sandboxed else ()
+    found, inside = _Found(), inside_of(processes) if sandboxed else ()
     temporary = _temporary_folders(found, inside)
-    denied = [not _look(each, found) for each in processes]
+    denied = {each for each in processes if not _look(each, found)}
     mapped = [
         last for key, last in found.extents.items() if int(key.split()[1]) not in found.numbers
     ]
@@ -99,7 +108,7 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
         too_many=found.too_many,
     )
     # The first inside is bubblewrap's own: where we may not look at it, we may look at none.
-    total.hidden = any(denied[2:]) and not denied[1] if sandboxed else False
+    total.hidden = bool(inside) and inside[0] not in denied and not denied.isdisjoint(inside)
     if found.unseen:
         # Somebody else's may be among it; but nearly no renderer shares memory in this way.
         grown = shared_memory_of_machine() - shared_before
@@ -135,7 +144,7 @@ class _Found:
 
     @property
     def too_many(self) -> bool:
-        """Whether no more is looked at."""
+        """Whether counting stops: the renderer keeps too much open, or the time is over."""
         most = self.count > _MOST or self.read > _MOST_BYTES
         return most or time.thread_time() > self.until
 
@@ -160,7 +169,9 @@ class _Found:
 def _look(process: int, found: _Found) -> bool:
     """Look at one process; return False when that is not allowed. Gone is seen as well."""
     for _ in range(TRIES):
-        if found.too_many or _look_through(living(process), found) or has_ended(process):
+        if found.too_many or _look_through(living(process), found):
+            return True
+        if has_ended(process) or is_ending(process):
             return True
     return False
 
@@ -269,14 +280,22 @@ def _device(key: bytes) -> int:
 
 def _temporary_folders(found: _Found, inside: Iterable[int]) -> int:
     """Return what lies in a sandbox's folders in memory, with a name or without."""
+    ours = {Path(each).stat().st_dev for each in _TEMPORARY if Path(each).exists()}
     for process in inside:
         paths = [f"/proc/{process}/root{each}" for each in _TEMPORARY]
         try:
-            found.counted.update(os.stat(each).st_dev for each in paths)  # noqa: PTH116
+            devices = {Path(each).stat().st_dev for each in paths}
             every = [os.statvfs(each) for each in paths]
         except OSError:
             continue
-        return sum((each.f_blocks - each.f_bfree) * each.f_frsize for each in every)
+        if devices & ours:
+            continue  # The sandbox is being made, and this is the machine's own still.
+        found.counted.update(devices)
+        return sum(
+            (each.f_blocks - each.f_bfree) * each.f_frsize
+            + (each.f_files - each.f_ffree) * _INODE_BYTES
+            for each in every
+        )
     return 0
 
 

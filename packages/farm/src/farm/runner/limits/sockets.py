@@ -5,7 +5,8 @@ has a size that nobody in a sandbox can change. Those of TCP grow as they are us
 them is known in bytes of data, of which each can be in a packet of its own.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,21 +61,39 @@ def sockets_of(processes: Iterable[int], inside: Iterable[int], opened: Collecti
     return Sockets(total)
 
 
+def inside_of(processes: Sequence[int]) -> Sequence[int]:
+    """Return those processes that are in a sandbox, which has a network of its own.
+
+    Parameters:
+        processes: first those that have made it, each the parent of the next.
+    """
+    ours = _network(os.getpid())
+    first = (at for at, each in enumerate(processes) if _network(each) not in (ours, None))
+    return processes[next(first, len(processes)) :]
+
+
 def _network_inside(inside: Iterable[int]) -> tuple[Path | None, int | None]:
     """Return a sandbox's network, and how many sockets it has, open or not; None: nobody says."""
-    try:
-        ours = Path("/proc/self/ns/net").stat().st_ino
-    except OSError:
+    ours = _network(os.getpid())
+    if ours is None:
         return None, None
     for process in inside:
         own = Path(f"/proc/{process}")
         try:
-            if (own / "ns/net").stat().st_ino != ours:
+            if _network(process) not in (ours, None):
                 number = int((own / "net/sockstat").read_text().split(maxsplit=3)[2])
                 return own / "net", number
         except (OSError, ValueError, IndexError):
             continue
     return None, None
+
+
+def _network(process: int) -> int | None:
+    """Return the number of a process's network; None when nobody says."""
+    try:
+        return Path(f"/proc/{process}/ns/net").stat().st_ino
+    except OSError:
+        return None
 
 
 def _lines(table: Path) -> Iterator[bytes]:

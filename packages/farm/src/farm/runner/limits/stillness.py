@@ -75,11 +75,11 @@ def _stop_all(pid: int, stopped: dict[int, psutil.Process]) -> bool:
         found = _family(pid)
         new = [each for each in found if each.pid not in stopped]
         stopped |= {each.pid: each for each in new}
-        awake = [each for each in found if not _rests(each)]
+        awake = [each for each in found if not _is_stopped(each)]
         if not new and not awake:
             return True
         if time.monotonic() > until:
-            return not new and all(_rests(each, waiting=True) for each in awake)
+            return not new and all(_is_stopped(each, waiting=True) for each in awake)
         for each in {*new, *awake}:
             # Again, too: who still ran may have continued others.
             with contextlib.suppress(psutil.Error):
@@ -95,7 +95,7 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _rests(process: psutil.Process, waiting: bool = False) -> bool:
+def _is_stopped(process: psutil.Process, waiting: bool = False) -> bool:
     """Return whether a process is stopped; with ``waiting``, or about to be."""
     if sys.platform != "linux":
         with contextlib.suppress(psutil.Error):

@@ -10,6 +10,7 @@ import os
 import platform
 import random
 import sys
+from pathlib import Path
 
 _KCMP = {"x86_64": 312, "aarch64": 272}.get(platform.machine())
 _KCMP_FILES = 2  # linux/kcmp.h
@@ -37,9 +38,27 @@ def has_ended(process: int) -> bool:
     return all(_state(each) in _ENDED for each in _ids(process))
 
 
+def is_ending(process: int) -> bool:
+    """Return whether a process has given back all that it had mapped: it runs no more.
+
+    One with much memory then takes a while to end, and no program has brought that about but by its
+    end: there is nothing behind which it could hide.
+    """
+    try:
+        status = Path(f"/proc/{living(process)}/status").read_bytes()
+    except OSError:
+        return True
+    return b"\nVmSize:" not in status
+
+
 def running(process: int) -> int:
     """Return how many threads of a process have a processor, or wait for one."""
     return sum(_state(each) == "R" for each in _ids(process))
+
+
+def number(process: int) -> int:
+    """Return how many threads a process has; 0 where nobody tells."""
+    return len(_ids(process)) if sys.platform == "linux" else 0
 
 
 def with_other_descriptors(thread: int) -> tuple[list[int], list[int]]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,10 +11,14 @@ from pathlib import Path
 import psutil
 from farm_protocol.runner import HostLimits
 
+from farm.confine import ends_all, is_root
 from farm.runner.limits import cgroups
 from farm.runner.limits.amounts import Machine, held_by
 from farm.runner.limits.processor_time import Used
-from farm.runner.limits.threads import TRIES, has_ended, living
+from farm.runner.limits.threads import TRIES, has_ended, living, number
+
+_AMOUNT = re.compile(rb"^(VmRSS|RssShmem|VmPTE|Pss|Pss_Shmem):[ \t]+([0-9]+) kB$", re.MULTILINE)
+"""Whole lines of these names: that of a process, which has one of its own, it chooses itself."""
 
 
 def this_machine(folder: Path) -> Machine:
@@ -27,7 +32,21 @@ def this_machine(folder: Path) -> Machine:
         memory_bytes=min(memory, cgroups.memory_of_this_process() or memory),
         processors=processors(),
         disk_bytes=psutil.disk_usage(str(folder)).total,
+        processes=_most_processes(),
     )
+
+
+def _most_processes() -> int | None:
+    """Return how many processes our user may have; None: any number, or this is root.
+
+    Root's renderers are another account's.
+    """
+    if sys.platform == "win32" or is_root():
+        return None
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def processors() -> int:
@@ -42,8 +61,12 @@ def this_machine_holds(sandbox: bool) -> HostLimits:
 
     Parameters:
         sandbox: they run in one.
+
+    Raises:
+        farm.confine.UndecidedError: of a sandbox, nobody can tell now.
     """
-    return held_by(cgroups.usable(), sandbox, os.name == "posix")
+    ends = sandbox and ends_all()
+    return held_by(cgroups.usable(), sandbox, os.name == "posix", ends)
 
 
 @dataclass(frozen=True)
@@ -97,7 +120,7 @@ def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
     used = {}
     for each in members:
         with contextlib.suppress(psutil.Error), each.oneshot():
-            threads += each.num_threads()
+            threads += number(each.pid) or each.num_threads()
             told = _memory(each.pid)
             resident += told.get("VmRSS") or each.memory_info().rss
             shared += told.get("RssShmem", 0)
@@ -158,8 +181,7 @@ def _memory(process: int, file: str = "status") -> dict[str, int]:
 def _status(process: int, file: str) -> dict[str, int]:
     """Return what Linux tells in kB, in bytes; {} elsewhere, and when the process is gone."""
     try:
-        lines = Path(f"/proc/{process}/{file}").read_bytes().splitlines()
+        text = Path(f"/proc/{process}/{file}").read_bytes()
     except OSError:
         return {}
-    words = (line.split() for line in lines if line.endswith(b" kB"))
-    return {each[0].decode().rstrip(":"): int(each[1]) * 1024 for each in words if len(each) == 3}
+    return {name.decode(): int(kilobytes) * 1024 for name, kilobytes in _AMOUNT.findall(text)}

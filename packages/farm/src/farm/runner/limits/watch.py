@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from farm.products.shared.farm_orders import Confined
 from farm.runner.failure import Failure
 from farm.runner.limits.amounts import Limits, size
 from farm.runner.limits.cgroups import Counts, Group
@@ -46,19 +47,12 @@ class Confinement:
     pid_file: Path
     group: Group | None = None
 
-    def orders(self, command: Sequence[str], apart: bool, programs: bool) -> dict[str, object]:
-        """Return what `farm_start.py` is told, in JSON, about a renderer that it becomes.
-
-        Parameters:
-            command: put in front of the renderer's own; [] for nothing.
-            apart: whether the renderer then is among processes of its own.
-            programs: whether a scene may run what its renderer confines only halfway.
-        """
+    def orders(self, command: Sequence[str], apart: bool, programs: bool) -> Confined:
+        """Return what `farm_start.py` is told about a renderer that it becomes."""
         return {
-            "command": command,
+            "command": list(command),
             "apart": apart,
             "programs": programs,
-            # By their names in `resource`.
             "rlimits": self.limits.rlimits,
             "group": str(self.group.path) if self.group else "",
             "pid_file": str(self.pid_file),
@@ -69,20 +63,27 @@ class Watch:
     """Watches the renderer of one claim. Not thread-safe: one thread looks, then another asks."""
 
     def __init__(
-        self, confinement: Confinement, place: Workplace, frames: int, sandboxed: bool = False
+        self,
+        confinement: Confinement,
+        place: Workplace,
+        frames: int,
+        sandboxed: bool = False,
+        layered: bool = False,
     ) -> None:
         """Prepare, before the renderer starts.
 
         Parameters:
             frames: number of the claim's frames.
             sandboxed: the renderer runs in a sandbox.
+            layered: what it changes of the staged files lies apart from them.
         """
         self._limits, self._group = confinement.limits, confinement.group
         self._pid_file = confinement.pid_file
         self._pid_file.unlink(missing_ok=True)
         self._disk = place.root
-        folders = (place.written, place.home, place.taken)
-        self._disk_watch = DiskWatch(self._limits, place.root, folders, self._nameless)
+        folders = (place.written, place.home, place.taken, place.layer.upper)
+        staged = None if layered else place.project
+        self._disk_watch = DiskWatch(self._limits, place.root, folders, self._nameless, staged)
         self._most_cpu = self._limits.frame_cpu_seconds * max(1, frames)
         # A group serves all claims of a job, one after the other.
         self._before = self._group.counts() if self._group else Counts(0.0, 0, 0)
@@ -180,8 +181,8 @@ class Watch:
             )
         if self._hidden_looks >= _HIDDEN_LOOKS and self._group is None:
             return Failure(
-                "The renderer has a process that hides what it keeps open: how much memory it uses "
-                "cannot be measured.",
+                "The renderer has a process that hides which files it keeps open, so how"
+                " much memory it uses cannot be measured.",
                 True,
             )
         return None
@@ -223,8 +224,7 @@ class Watch:
         self._next_folder_look = begin + (time.monotonic() - begin) / _FOLDER_PART
         if use.restless >= RESTLESS_TRIES:
             return Failure(
-                "The renderer's processes cannot be stopped for the moment that it takes to measure"
-                " how much they have written.",
+                "The renderer's processes cannot be paused to measure how much they have written.",
                 use.woken,
             )
         if use.sure and use.bytes > limits.disk_bytes:
@@ -235,9 +235,9 @@ class Watch:
             )
         if use.unexplained_bytes > limits.disk_bytes:
             return Failure(
-                f"The disk has lost {size(use.unexplained_bytes)} that cannot be explained while "
-                "the renderer keeps files of which the size cannot be measured; this machine type "
-                f"allows {size(limits.disk_bytes)} at a time.",
+                f"The disk has lost {size(use.unexplained_bytes)} for no visible reason"
+                " while the renderer keeps files open whose size cannot be measured. This"
+                f" machine type allows {size(limits.disk_bytes)} at a time.",
                 False,
             )
         if use.sure and found.files > limits.files:
@@ -250,8 +250,8 @@ class Watch:
             return file_too_large(limits)
         if found.hidden:
             return Failure(
-                "The renderer has made a folder that cannot be opened, or nested folders too deep "
-                "to reach: how much it has written there cannot be measured.",
+                "The renderer has made a folder that cannot be opened, or folders nested"
+                " too deep to reach, so how much it has written cannot be measured.",
                 True,
             )
         return None
@@ -259,6 +259,11 @@ class Watch:
 
 def _nameless_of(held: Holdings) -> Nameless:
     return Nameless(held.disk_bytes, held.unmeasured)
+
+
+def unmeasured(error: Exception) -> Failure:
+    """Return what it means that nobody can look at what the renderer uses."""
+    return Failure(f"How much the renderer uses cannot be measured: {error!r}.", False)
 
 
 def file_too_large(limits: Limits) -> Failure:

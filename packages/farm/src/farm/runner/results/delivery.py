@@ -2,8 +2,9 @@
 
 import contextlib
 import itertools
+import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -39,6 +40,28 @@ class FrameFiles:
     size: tuple[int, int] | None
 
 
+_BLOCK = 512
+"""Bytes, in which every system counts what a file takes (``st_blocks``)."""
+
+
+_LAST_SECONDS = 2.0
+"""For what is on its way when nobody waits for it any more: most frames have arrived by then."""
+
+
+class AbandonedError(Exception):
+    """A result was on its way for too long after nobody waited for it any more."""
+
+
+class TooLargeError(Exception):
+    """Results are too large. ``str()`` is a message for people."""
+
+
+def _blocks_of(status: os.stat_result) -> int:
+    # Windows does not tell: then nothing is taken for a hole.
+    blocks: int = getattr(status, "st_blocks", -(-status.st_size // _BLOCK))
+    return blocks
+
+
 class Results:
     """Sends the frames of one claim. A bad frame is remembered and does not stop the others.
 
@@ -58,7 +81,9 @@ class Results:
         expected: Mapping[int, Sequence[str]],
         whole: int | None = None,
         *,
+        most_bytes: int,
         folders: bool = False,
+        unwanted: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare.
 
@@ -66,9 +91,15 @@ class Results:
             expected: the files of each frame as the template names them; [] when it does not.
             whole: the one frame that the farm knows of a job that is done as a whole; its files
                 are reported by `complete`.
+            most_bytes: of a frame's files together, and of all that is said to be in files and
+                takes no room on the disk: holes cost a scene nothing, and the farm their size.
             folders: the expected files may lie in folders of cameras or layers.
+            unwanted: whether the runner is to end, or its claim is another's.
         """
+        self._unwanted = unwanted
+        self._unwanted_since: float | None = None
         self._folders = folders
+        self._most_bytes, self._holes = most_bytes, 0
         self._whole = whole
         self._collected: dict[str, OutputFile] = {}
         self._seconds = 0.0
@@ -83,7 +114,7 @@ class Results:
         self._asking_since: float | None = None
 
     def rendered(self) -> None:
-        """The renderer has ended."""
+        """Tell that the renderer has ended, and no more frames come."""
         self._rendered_at = time.monotonic()
 
     def waiting_seconds(self) -> float:
@@ -98,7 +129,7 @@ class Results:
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:
-        """Note how long the farm takes."""
+        """Measure how long the farm takes to answer."""
         self._asking_since = time.monotonic()
         try:
             yield
@@ -110,6 +141,7 @@ class Results:
 
         Raises:
             farm.runner.farm_client.ReportError: the claim is lost or the farm gone.
+            AbandonedError: nobody waits for it any more, and it takes long.
         """
         try:
             paths, images = self._check(frame)
@@ -134,7 +166,7 @@ class Results:
                     self._farm.frame_done(self._claim_id, done, self.waiting_seconds)
         except OutputError as error:
             self._fail(str(error), frame.frame)
-        except TakenError as error:
+        except (TakenError, TooLargeError) as error:
             self._fail(str(error), frame.frame, permanent=True)
         except RefusedError as error:
             self._fail(f"The farm refuses frame {frame.frame}: {error}", frame.frame)
@@ -186,7 +218,7 @@ class Results:
                 raise OutputError(f"{name} was not written although the frame was rendered.")
         if len(self._collected) + len(frame.files) + len(frame.extra) > MAX_OUTPUTS:
             raise OutputError(f"The renderer wrote more than {MAX_OUTPUTS} files.")
-        paths, images = {}, []
+        paths, images, size = {}, [], 0
         for name in [*frame.files, *frame.extra]:
             try:
                 inside = canonical(name)
@@ -198,10 +230,18 @@ class Results:
             account = self._place.account
             take(self._place.output, inside, path, None if account is None else account.uid)
             paths[name] = path
+            status = path.lstat()
+            size += status.st_size
+            self._holes += max(0, status.st_size - _BLOCK * _blocks_of(status))
+            if max(size, self._holes) > self._most_bytes:
+                raise TooLargeError(
+                    f"The results of frame {frame.frame} are larger than the disk space that the"
+                    " machine type allows. Render smaller files, or choose a larger machine type."
+                )
             own = name in frame.files
             if not is_image(path.name):
                 check_there(path, name)
-            elif (image := self._checks.check(path, name, frame.size if own else None)) and own:
+            elif (image := self._looked_at(path, name, frame.size if own else None)) and own:
                 images.append(image)
         return paths, images
 
@@ -209,10 +249,24 @@ class Results:
         """Whether ``given`` is the expected file, or that of one view, camera or layer."""
         return _is_view_of(expected, given) or (self._folders and given.endswith(f"/{expected}"))
 
+    def _looked_at(
+        self, path: Path, name: str, size: tuple[int, int] | None
+    ) -> ImageStatistics | None:
+        return self._checks.check(path, name, size, self._go_on)
+
+    def _go_on(self) -> None:
+        """Called while a result is on its way. Raises AbandonedError."""
+        if not self._unwanted():
+            return
+        now = time.monotonic()
+        self._unwanted_since = self._unwanted_since or now
+        if now - self._unwanted_since > _LAST_SECONDS:
+            raise AbandonedError
+
     def _upload(self, name: str, path: Path) -> OutputFile:
-        digest, size = hash_file(path)
+        digest, size = hash_file(path, self._go_on)
         try:
-            self._farm.upload(digest, path)
+            self._farm.upload(digest, path, self._go_on)
         except ChangedError:
             raise OutputError(f"{name} was changed after the renderer had reported it.") from None
         return OutputFile(path=f"{self._remote_folder}/{name}", hash=digest, size=size)

@@ -39,7 +39,9 @@ MOST_RATIO = 100
 """Of pixels to file beyond `FREELY_BYTES`: noise of renders leaves less than 10."""
 MOST_CHANNEL_BYTES = 4 * _GIB
 """Of one channel, of which one at least is in memory: 32768x32768 floats."""
-MOST_PARTS = 4096
+MOST_PARTS = 1024
+"""Of one file. Each is looked for from the file's begin, so that time grows with their square: for
+so many small ones it is two seconds, for three times as many a minute."""
 _NO_MEMORY = "bad_alloc"
 """In what OpenImageIO says when it got no memory."""
 _AT_ONCE_BYTES = _GIB

@@ -6,7 +6,6 @@ while the renderer loads, so that the first frame need not wait for it.
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import socket
@@ -15,19 +14,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from farm_protocol.runner import SandboxMode
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from farm.confine import is_root
 from farm.confine.ending import end
 from farm.confine.readers import command, environment, inheritable, new_folder
 from farm.confine.removal import remove_tree
 from farm.frame_health.statistics import ImageStatistics
-from farm.runner.results.image_check import MOST_BYTES
+from farm.runner.results.image_messages import (
+    ANSWERS,
+    Decoding,
+    Looked,
+    Question,
+    Ready,
+    Wrong,
+)
 from farm.runner.results.outputs import OutputError, check_there
 
 log = logging.getLogger("farm.runner")
@@ -35,10 +40,11 @@ log = logging.getLogger("farm.runner")
 _HEADER_SECONDS = 120.0
 """Also for the start of the process, on a machine that has much to do."""
 _BYTES_A_SECOND = 4 << 20
+_ASKED_SECONDS = 0.5
+"""Between two questions whether anybody still waits for an answer."""
 _MOST_ANSWER = 1 << 20
 _MOST_MESSAGE = 1000
-_NO_ANSWER = "the process that looked at it gave no proper answer"
-_STATISTICS: TypeAdapter[ImageStatistics | None] = TypeAdapter(ImageStatistics | None)
+_NO_ANSWER = "the process that checked it gave no proper answer"
 
 
 class _EndedError(Exception):
@@ -66,31 +72,42 @@ class ImageChecks:
         self._memory_bytes = memory_bytes
 
     def warm_up(self) -> None:
-        """Start the process, and do not wait until it is ready."""
-        with self._lock:
+        """Start the process, and do not wait until it is ready.
+
+        Where it cannot be started now, as when its user has no process left, who asks starts it.
+        """
+        with self._lock, contextlib.suppress(OSError):
             self._start()
 
-    def check(self, path: Path, name: str, size: tuple[int, int] | None) -> ImageStatistics | None:
+    def check(
+        self,
+        path: Path,
+        name: str,
+        size: tuple[int, int] | None,
+        go_on: Callable[[], None] = lambda: None,
+    ) -> ImageStatistics | None:
         """Return the numbers of what people see of an image; None of one that has none.
 
         Parameters:
             path: of a file that nobody else writes any more.
             name: how people know it.
             size: expected (width, height) in pixels; None to take any.
+            go_on: called now and then; what it raises ends the work.
 
         Raises:
             OutputError: it is not whole, has another size, asks for more than a frame needs, or
                 ruins who looks at it.
-            OSError: it cannot be read.
+            OSError: it cannot be read, or the process cannot be started; also
+                `farm.confine.UndecidedError`.
         """
         check_there(path, name)
-        question = {
-            "name": name,
-            "suffix": path.suffix,
-            "size": size,
-            "memory": self._memory_bytes,
-            "path": str(path.resolve()),
-        }
+        question = Question(
+            name=name,
+            suffix=path.suffix,
+            size=size,
+            memory=self._memory_bytes,
+            path=str(path.resolve()),
+        )
         with self._lock, _open(path, name) as file:
             try:
                 for last in (False, True):
@@ -102,16 +119,16 @@ class ImageChecks:
                         # It had ended before: that is not this image's fault.
                         self._throw_away()
                         if error.errno == errno.ETOOMANYREFS:
-                            return self._answer_of_another(question, file, name)
+                            return self._answer_of_another(question, file, name, go_on)
                         if last:
                             raise
-                return self._answer(name)
+                return self._answer(name, go_on)
             except _EndedError as error:
                 self._throw_away()
-                log.warning("The process that looks at images ended at %s: %s", name, error)
+                log.warning("The process that checks images ended at %s: %s", name, error)
                 raise OutputError(
-                    f"The result {name} cannot be checked: {error}. It is damaged, or needs more"
-                    " memory or time than any frame does."
+                    f"The result {name} cannot be checked: {error}. It is damaged, or needs"
+                    " more memory or time than any frame should."
                 ) from None
             except BaseException:
                 self._throw_away()
@@ -123,7 +140,7 @@ class ImageChecks:
             self._throw_away()
 
     def _answer_of_another(
-        self, question: dict[str, Any], file: int, name: str
+        self, question: Question, file: int, name: str, go_on: Callable[[], None]
     ) -> ImageStatistics | None:
         """Ask a process that has inherited the file, and is of no use for others.
 
@@ -133,8 +150,8 @@ class ImageChecks:
         inherited = inheritable(file)
         try:
             self._start(inherited)
-            self._ask({**question, "open": inherited}, None)
-            return self._answer(name)
+            self._ask(question.model_copy(update={"open": inherited}), None)
+            return self._answer(name, go_on)
         finally:
             os.close(inherited)
             self._throw_away()
@@ -162,9 +179,9 @@ class ImageChecks:
             )
         self._connection, self._rest = ours, b""
 
-    def _ask(self, question: dict[str, Any], file: int | None) -> None:
+    def _ask(self, question: Question, file: int | None) -> None:
         assert self._connection is not None
-        line = json.dumps(question).encode() + b"\n"
+        line = question.line()
         self._connection.settimeout(_HEADER_SECONDS)
         if sys.platform == "linux" and file is not None:
             sent = socket.send_fds(self._connection, [line], [file])
@@ -172,33 +189,31 @@ class ImageChecks:
         else:
             self._connection.sendall(line)
 
-    def _answer(self, name: str) -> ImageStatistics | None:
+    def _answer(self, name: str, go_on: Callable[[], None]) -> ImageStatistics | None:
         until = time.monotonic() + _HEADER_SECONDS
         begun = False
         while True:
-            said = self._next(until)
-            if "decoding" in said:
-                # Who an image has in its hands must not get time for ever.
-                if begun or not 0 <= said["decoding"] <= MOST_BYTES:
-                    raise _EndedError(_NO_ANSWER)
-                begun = True
-                until = time.monotonic() + _HEADER_SECONDS + said["decoding"] / _BYTES_A_SECOND
-            elif "wrong" in said:
-                raise OutputError(_printable(str(said["wrong"])))
-            elif "statistics" in said:
-                try:
-                    return _STATISTICS.validate_python(said["statistics"])
-                except ValidationError:
-                    raise _EndedError(_NO_ANSWER) from None
+            match self._next(until, go_on):
+                case Decoding(decoding=pixels):
+                    # Who an image has in its hands must not get time for ever.
+                    if begun:
+                        raise _EndedError(_NO_ANSWER)
+                    begun = True
+                    until = time.monotonic() + _HEADER_SECONDS + pixels / _BYTES_A_SECOND
+                case Wrong(wrong=message):
+                    raise OutputError(_printable(message))
+                case Looked(statistics=found):
+                    return found
 
-    def _next(self, until: float) -> dict[str, Any]:
-        """Return the next line that it says. Raises _EndedError."""
+    def _next(self, until: float, go_on: Callable[[], None]) -> Ready | Decoding | Looked | Wrong:
+        """Return the next line that it says. Raises _EndedError, and what ``go_on`` does."""
         assert self._connection is not None
         while b"\n" not in self._rest:
             left = until - time.monotonic()
             if left <= 0:
                 raise _EndedError("it took too long")
-            self._connection.settimeout(left)
+            go_on()
+            self._connection.settimeout(min(left, _ASKED_SECONDS))
             try:
                 data = self._connection.recv(1 << 16)
             except TimeoutError:
@@ -212,23 +227,20 @@ class ImageChecks:
                 raise _EndedError(_NO_ANSWER)
         line, _, self._rest = self._rest.partition(b"\n")
         try:
-            said = json.loads(line)
-        except ValueError:
+            return ANSWERS.validate_json(line)
+        except ValidationError:
             raise _EndedError(_NO_ANSWER) from None
-        if not isinstance(said, dict) or not isinstance(said.get("decoding", 0), int):
-            raise _EndedError(_NO_ANSWER)
-        return said
 
     def _how_it_ended(self) -> str:
         assert self._process is not None
         try:
             code = self._process.wait(10)
         except subprocess.TimeoutExpired:
-            return "the process that looked at it stopped answering"
+            return "the process that checked it stopped answering"
         # bubblewrap says 128 and the number of the signal.
         signal = -code if code < 0 else code - 128 if code > 128 else 0
         why = f"signal {signal}" if signal else f"exit code {code}"
-        return f"the process that looked at it ended with {why}"
+        return f"the process that checked it ended with {why}"
 
     def _throw_away(self) -> None:
         if self._connection is not None:

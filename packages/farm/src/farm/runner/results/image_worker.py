@@ -2,35 +2,25 @@
 
     python -m farm.runner.results.image_worker      a socket is its standard input
 
-A question is a line of JSON, ``{"name", "suffix", "size", "memory"}``, with the open file beside it
-(SCM_RIGHTS; where that does not work, ``open`` is the number of one that was inherited, or ``path``
-says where it is). Answers are lines as well:
-
-    {"ready": true}         it can be asked
-    {"decoding": bytes}     of pixels: what it has begun, and how long it may take follows from that
-    {"statistics": {...}}   the image is whole; null of a deep one
-    {"wrong": message}     it is not, or asks for too much
-
-``memory`` is what a renderer of the job may have, in bytes, or null: this program takes no more for
-itself, but at least `LEAST_MEMORY`.
+Questions and answers are those of `farm.runner.results.image_messages`. First it says that it can
+be asked. Of each image it tells what it begins, and then what it has found. It takes no more memory
+than a renderer of the job may have, but at least `LEAST_MEMORY`.
 
 It ends when the socket is closed. `farm.runner.results.image_checks` starts it and reads what it
 says.
 """
 
 import contextlib
-import json
 import os
 import resource
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from farm.confine.own_limits import limit, lower
 from farm.runner.results.image_check import examine
+from farm.runner.results.image_messages import Decoding, Looked, Question, Ready, Wrong
 from farm.runner.results.outputs import OutputError
 
 MEMORY, LEAST_MEMORY = 8 << 30, 3 << 30
@@ -54,7 +44,7 @@ def main() -> None:
     oiio.attribute("limits:channels", 4096)
     oiio.attribute("limits:imagesize_MB", 128 << 10)
     folder = Path(os.environ["TMPDIR"])
-    _say(connection, {"ready": True})
+    connection.sendall(Ready().line())
     rest = b""
     files: list[int] = []
     while True:
@@ -65,9 +55,9 @@ def main() -> None:
         rest += data
         if not rest.endswith(b"\n"):
             continue
-        question, rest = json.loads(rest), b""
+        question, rest = Question.model_validate_json(rest), b""
         try:
-            _say(connection, _answer(question, files, folder, connection))
+            connection.sendall(_answer(question, files, folder, connection).line())
         finally:
             for file in files:
                 os.close(file)
@@ -75,34 +65,32 @@ def main() -> None:
 
 
 def _answer(
-    question: dict[str, Any], files: list[int], folder: Path, connection: socket.socket
-) -> dict[str, Any]:
-    name, size = question["name"], question["size"]
-    memory = _limit_memory(question["memory"])
+    question: Question, files: list[int], folder: Path, connection: socket.socket
+) -> Looked | Wrong:
+    memory = _limit_memory(question.memory)
 
     def told(pixels: int) -> None:
         _limit_time(pixels)
-        _say(connection, {"decoding": pixels})
+        connection.sendall(Decoding(decoding=pixels).line())
 
     try:
         with _placed(question, files, folder) as path:
-            found = examine(path, name, tuple(size) if size else None, told)
-        return {"statistics": None if found is None else asdict(found)}
+            return Looked(statistics=examine(path, question.name, question.size, told))
     except OutputError as error:
-        return {"wrong": str(error)}
+        return Wrong(wrong=str(error))
     except MemoryError:
-        return {
-            "wrong": f"The result {name} needs more than {memory / 2**30:.1f} GB of memory to be"
-            " checked, which is more than this machine type allows."
-        }
+        return Wrong(
+            wrong=f"The result {question.name} needs more than {memory / 2**30:.1f} GB of memory to"
+            " be checked, which is more than this machine type allows."
+        )
 
 
 @contextlib.contextmanager
-def _placed(question: dict[str, Any], files: list[int], folder: Path) -> Iterator[Path]:
+def _placed(question: Question, files: list[int], folder: Path) -> Iterator[Path]:
     """Give the file a plain name, from which the library takes its format and nothing else."""
-    opened = files[0] if files else question.get("open")
-    source = question["path"] if opened is None else f"/proc/self/fd/{opened}"
-    path = folder / f"image{question['suffix']}"
+    opened = files[0] if files else question.open
+    source = question.path if opened is None else f"/proc/self/fd/{opened}"
+    path = folder / f"image{question.suffix}"
     path.symlink_to(source)
     try:
         yield path
@@ -123,10 +111,6 @@ def _limit_time(pixels: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + _CPU_SECONDS + pixels // _BYTES_A_CPU_SECOND
     lower("RLIMIT_CPU", seconds)
-
-
-def _say(connection: socket.socket, answer: dict[str, Any]) -> None:
-    connection.sendall(json.dumps(answer).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def take(output: Path, name: str, target: Path, owner: int | None = None) -> Non
         with reach(output.parent, f"{output.name}/{name}") as place:
             place.move_to(target)
     except (UnsafePathError, FileNotFoundError):
-        raise OutputError(f"{name} is missing although the renderer reported it.") from None
+        raise OutputError(
+            f"{name} is missing although the renderer reported it as written."
+        ) from None
     status = target.lstat()
     if not stat.S_ISREG(status.st_mode) or owner not in (None, status.st_uid):
         raise OutputError(f"{name} is not a file: the scene has put something else in its place.")
@@ -58,4 +60,6 @@ def is_image(name: str) -> bool:
 def check_there(path: Path, name: str) -> None:
     """Raise OutputError when a result is missing or empty; ``name``: how people know it."""
     if not path.is_file() or path.stat().st_size == 0:
-        raise OutputError(f"{name} is missing or empty although the renderer reported it.")
+        raise OutputError(
+            f"{name} is missing or empty although the renderer reported it as written."
+        )

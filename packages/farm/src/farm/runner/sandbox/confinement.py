@@ -1,9 +1,10 @@
 """What confines a renderer: a sandbox where there is one, and never the rights of root.
 
-Inside, a scene's programs find the system's programs and libraries, the renderer's own and the
-job's project, all read-only; they may write into the job's folders for results and for temporary
-files, and nowhere else. There is no network but the way to the job's licence servers (`licences`).
-`farm.confine` makes the command line, `sandbox_view` says what is seen.
+Inside, a scene's programs find the system's programs and libraries and the renderer's own, all
+read-only; they may write into the job's folders for results and for temporary files and, without
+changing it, into its project, and nowhere else. There is no network but the way to the job's
+licence servers (`licences`).
+`farm.confine` makes the command line, `view` says what is seen.
 """
 
 import logging
@@ -18,8 +19,10 @@ from farm_protocol.runner import SandboxMode
 from farm.confine import (
     SYSTEM,
     Account,
+    UndecidedError,
     View,
     drop,
+    ends_all,
     groups_of,
     is_root,
     opened,
@@ -51,6 +54,14 @@ _RIGHTS = {
 """What a scene may do outside of a sandbox: as the farm's user, and where that is root."""
 
 
+_OUTLIVES = (
+    "A scene can leave programs running in the sandbox of this render machine, without limits,"
+    " after its claim has ended. Install util-linux 2.34 or newer and a bubblewrap that is not"
+    " set-uid root, and let users make namespaces."
+)
+_WITHOUT = "To render without a sandbox anyway, set FARM_SANDBOX=off."
+
+
 class SandboxError(Exception):
     """There is no sandbox although one is required. ``str()`` is a message for people."""
 
@@ -64,25 +75,35 @@ class Sandbox:
         apart: whether the renderer then is among processes of its own.
         warning: what the job's owner must know; "" when all is well.
         works: the renderer runs in one.
+        layered: what the renderer changes of the project goes with its claim, and the staged files
+            stay as they are.
         closed: the renderer reaches no network at all, and no licence server.
         programs: whether a scene may run what its renderer confines only halfway, as shaders in
             OSL: inside, and where the operator has switched the sandbox off.
         file: where all of it is written down for `farm_start.py`.
+        mode: what the operator wants of sandboxes.
     """
 
     prefix: tuple[str, ...] = ()
     apart: bool = False
     warning: str = ""
     works: bool = False
+    layered: bool = False
     closed: bool = False
     programs: bool = False
     file: Path = Path()
+    mode: SandboxMode = "auto"
 
 
 def complaint(mode: SandboxMode) -> str:
     """Return what an operator must know of this machine, as a message; "" when all is well."""
-    if mode == "off" or not (reason := probe()):
-        return ""
+    try:
+        if mode == "off":
+            return ""
+        if not (reason := probe()):
+            return "" if ends_all() else _OUTLIVES
+    except UndecidedError as error:
+        return undecided(error)
     if mode == "required":
         return required(reason)
     return f"{_trouble(reason)}: {_RIGHTS[is_root()]}"
@@ -109,8 +130,10 @@ def set_up(
         watched: no control group holds it to its memory.
 
     Raises:
-        SandboxError: the mode is ``required`` and there is none.
+        SandboxError: the mode is ``required`` and there is none, or the renderer starts only
+            outside, for a reason that may pass.
         farm.confine.AccountError: root cannot be given up here.
+        farm.confine.UndecidedError: nobody can tell now.
     """
     account = place.account
     if mode == "off":
@@ -126,13 +149,21 @@ def set_up(
     without = Sandbox() if account is None else _without(view, account, counted)
     reason = probe() if mode != "off" else ""
     if mode != "off" and not reason:
-        line = [*_inside(view, account, licences), *counted]
+        inside = _layered(view, place)
+        line = [*_inside(inside, account, licences), *counted]
         reason = _refusal(line, list(without.prefix), renderer, template)
         if licences is not None:
             licences.sandbox_ended()
         if not reason:
             closed = licences is None
-            return Sandbox(tuple(line), apart=True, works=True, closed=closed, programs=True)
+            warning = "" if ends_all() else _OUTLIVES
+            return Sandbox(
+                *(tuple(line), True, warning),
+                works=True,
+                layered=inside.layer is not None,
+                closed=closed,
+                programs=True,
+            )
     if mode == "required":
         raise SandboxError(required(reason))
     if account is not None and not without.apart:
@@ -142,6 +173,21 @@ def set_up(
     warning = f"{_trouble(reason)}: {_RIGHTS[account is not None]}"
     log.warning("%s", warning)
     return replace(without, warning=warning)
+
+
+def _layered(view: View, place: Workplace) -> View:
+    """Return a view in which the project stays as it is; the same view where that does not work.
+
+    Not where the work folder's file system or the kernel cannot, or an ordinary user may not.
+    """
+    writable = tuple(path for path in view.writable if path != place.project)
+    layered = replace(view, writable=writable, layer=place.layer)
+    test = [*prefix(layered, place.account), "/bin/sh", "-c", ': >"$0"', str(place.project / "t")]
+    reason = trial(test, "What renderers change in a project cannot be kept apart from it here")
+    place.clear()
+    if reason:
+        log.info("%s They get copies of its files.", reason)
+    return view if reason else layered
 
 
 def _counted(most: int) -> list[str]:
@@ -174,6 +220,10 @@ def _refusal(inside: list[str], outside: list[str], renderer: Renderer, template
 
     Parameters:
         inside, outside: the command line in front of it, with and without a sandbox.
+
+    Raises:
+        SandboxError: it starts outside only, for a reason that may pass: no reason to open it.
+        farm.confine.UndecidedError: it starts nowhere now.
     """
     program = renderer.command[0]
     if seen(Path(program).resolve(), SYSTEM):
@@ -181,10 +231,20 @@ def _refusal(inside: list[str], outside: list[str], renderer: Renderer, template
     # Anything else may be a script, or a package of another kind, that needs more than its folder.
     arguments = ["-s", "-c", ""] if renderer.kind == "bpy" else [*template.trial]
     line = [*_prepared(program, template), *arguments]
-    reason = trial([*inside, *line], f"{program} does not start in bubblewrap")
+    trouble = f"{program} does not start in bubblewrap"
+    try:
+        reason = trial([*inside, *line], trouble)
+    except UndecidedError as error:
+        # Outside it has the same room, or want of it.
+        if trial([*outside, *line], program):
+            return ""
+        raise SandboxError(f"{error} {_WITHOUT}") from error
     # What fails outside as well, as without a licence, is no reason to open the sandbox. Nor is
-    # what happens when a scene is opened: a scene could ask for that.
-    return reason if reason and not trial([*outside, *line], program) else ""
+    # what happens when a scene is opened: a scene could ask for that. Nor is a single failure, for
+    # which something may have been missing that was there again for the trial outside.
+    if not reason or trial([*outside, *line], program):
+        return ""
+    return trial([*inside, *line], trouble)
 
 
 def _prepared(program: str, template: Template) -> list[str]:
@@ -215,8 +275,17 @@ def required(reason: str) -> str:
         reason: why there is no sandbox; "" for a renderer that was started without one.
     """
     return (
-        f"{_trouble(reason)}, and this farm requires one (FARM_SANDBOX=required, which is the"
-        " default of a farm with several accounts or on a network)."
+        f"{_trouble(reason)}, and this farm requires a sandbox (FARM_SANDBOX=required, which"
+        " is the default of a farm with several accounts or on a network)."
+    )
+
+
+def undecided(error: UndecidedError) -> str:
+    """Return why nothing is rendered for the time being, as a message."""
+    return (
+        "The sandbox of this render machine cannot be checked now, and nothing is rendered"
+        f" without it until then: {error} If this goes on, close other programs of the"
+        f" farm's user, or raise its limits. {_WITHOUT}"
     )
 
 

@@ -7,9 +7,7 @@ in the namespace that bubblewrap has made, and hands them to the runner; see
 `farm.runner.sandbox.licences`. It stays outside of the sandbox, and nothing of it is left when the
 renderer starts.
 
-The orders (JSON): ``socket``, where the runner listens, and ``addresses``, pairs of address and
-port.
-Only the standard library, Python 3.10 or newer, only Linux.
+Its orders are `Orders`, in JSON. Only the standard library, Python 3.10 or newer, only Linux.
 """
 
 import array
@@ -25,7 +23,7 @@ import struct
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 READY = b"1"
 _NS_GET_USERNS = 0xB701  # linux/nsfs.h
@@ -42,10 +40,22 @@ _LOOPBACK = 1
 _BACKLOG = 16
 
 
+class Orders(TypedDict):
+    """What the runner tells.
+
+    Attributes:
+        socket: where the runner listens.
+        addresses: of the licence servers, with their ports.
+    """
+
+    socket: str
+    addresses: "list[tuple[str, int]]"
+
+
 def main() -> None:
     """Prepare the sockets and become bubblewrap."""
     split = sys.argv.index("--")
-    orders = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    orders: Orders = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     line = sys.argv[split + 1 :]
     told, tell = os.pipe()
     waits, go_on = os.pipe()
@@ -104,7 +114,7 @@ def _send(connection: socket.socket, said: bytes, ancillary: "list[Any]") -> Non
             return
     raise OSError(
         errno.ETOOMANYREFS,
-        "another program of this user keeps too many open files on their way between processes",
+        "another program of this user has too many open files in transit between processes",
     )
 
 

@@ -20,8 +20,13 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from farm_protocol.loops import new_loop
 from farm_protocol.runner import LicenceServer
+
+if TYPE_CHECKING:
+    from farm.runner.sandbox.licence_sockets import Orders  # only on Linux
 
 log = logging.getLogger("farm.runner")
 
@@ -93,12 +98,12 @@ class Licences:
         self.hosts.write_text(hosts_file(self._doors), encoding="utf-8")
         self.name_service.write_text("hosts: files\n", encoding="utf-8")
         addresses = [(door.address, door.port) for door in self._doors]
-        orders = {"socket": str(self._socket), "addresses": addresses}
+        orders: Orders = {"socket": str(self._socket), "addresses": addresses}
         self._orders.write_text(json.dumps(orders), encoding="utf-8")
         self._listener = _listen_at(self._socket)
         self._open: list[asyncio.Server] = []
         self._calls: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._thread = threading.Thread(target=self._run, name="licences", daemon=True)
         self._thread.start()
 
@@ -111,7 +116,7 @@ class Licences:
         asyncio.run_coroutine_threadsafe(self._forget(), self._loop).result()
 
     def close(self) -> None:
-        """End for good."""
+        """Close the sockets, and end the thread that serves them."""
         self.sandbox_ended()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

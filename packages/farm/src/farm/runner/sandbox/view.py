@@ -50,14 +50,14 @@ def view_of(
     own += [*_places(named, private), template.scripts, SHARED]
     return View(
         readable=(
-            *(place.project, place.orders),
+            place.orders,
             *(
                 path
                 for path in dict.fromkeys(own)
                 if path.exists() and not seen(path, SYSTEM) and not _opens(path, private)
             ),
         ),
-        writable=(place.written, place.home),
+        writable=(place.written, place.home, place.project),
         links=tuple(links),
         hidden=tuple(
             folder
@@ -114,7 +114,7 @@ def _holds(path: Path, private: Iterable[Path]) -> bool:
 def _opens(path: Path, private: Iterable[Path]) -> bool:
     if not _holds(path, private):
         return False
-    log.warning("The sandbox does not show %s: private files of this machine lie in it.", path)
+    log.warning("The sandbox hides %s: it holds private files of this machine.", path)
     return True
 
 

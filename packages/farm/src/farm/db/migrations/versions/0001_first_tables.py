@@ -1,6 +1,6 @@
 """first tables"""
 
-import farm.db.tables
+import farm.db.columns
 import sqlalchemy as sa
 from alembic import op
 
@@ -19,7 +19,7 @@ def upgrade() -> None:
     sa.Column('password_hash', sa.Text(), nullable=True, comment='argon2id; NULL: cannot log in by one'),
     sa.Column('plan', sa.String(length=50), nullable=False),
     sa.Column('active', sa.Boolean(), nullable=False),
-    sa.Column('created_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('created_at', farm.db.columns.Utc(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_accounts')),
     sa.UniqueConstraint('email', name=op.f('uq_accounts_email'))
     )
@@ -32,7 +32,7 @@ def upgrade() -> None:
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('key_hash', sa.String(length=64), nullable=False, comment='SHA-256 of a 256-bit secret'),
     sa.Column('label', sa.String(length=200), nullable=False),
-    sa.Column('created_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('created_at', farm.db.columns.Utc(), nullable=False),
     sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_access_keys_account_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_access_keys')),
     sa.UniqueConstraint('key_hash', name=op.f('uq_access_keys_key_hash'))
@@ -44,7 +44,7 @@ def upgrade() -> None:
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('hash', sa.String(length=64), nullable=False),
     sa.Column('size', sa.BigInteger(), nullable=False),
-    sa.Column('created_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('created_at', farm.db.columns.Utc(), nullable=False),
     sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_blobs_account_id')),
     sa.PrimaryKeyConstraint('account_id', 'hash', name=op.f('pk_blobs'))
     )
@@ -55,7 +55,7 @@ def upgrade() -> None:
     sa.Column('kind', sa.String(length=20), nullable=False),
     sa.Column('reference', sa.String(length=200), nullable=False, comment='charges happen once'),
     sa.Column('reason', sa.Text(), nullable=False),
-    sa.Column('created_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('created_at', farm.db.columns.Utc(), nullable=False),
     sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_ledger_account_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_ledger')),
     sa.UniqueConstraint('reference', name=op.f('uq_ledger_reference'))
@@ -67,7 +67,7 @@ def upgrade() -> None:
     sa.Column('id', sa.String(length=32), nullable=False),
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('name', sa.String(length=255), nullable=False),
-    sa.Column('updated_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('updated_at', farm.db.columns.Utc(), nullable=False),
     sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_projects_account_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_projects')),
     sa.UniqueConstraint('account_id', 'name', name=op.f('uq_projects_account_id_name'))
@@ -94,7 +94,7 @@ def upgrade() -> None:
     sa.Column('project', sa.String(length=255), nullable=False),
     sa.Column('name', sa.String(length=300), nullable=False),
     sa.Column('output_folder', sa.Text(), nullable=False),
-    sa.Column('submitted_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('submitted_at', farm.db.columns.Utc(), nullable=False),
     sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_submissions_account_id')),
     sa.ForeignKeyConstraint(['project_id'], ['projects.id'], name=op.f('fk_submissions_project_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_submissions')),
@@ -131,9 +131,9 @@ def upgrade() -> None:
     sa.Column('credits_micros', sa.BigInteger(), nullable=False),
     sa.Column('startup_seconds', sa.Float(), nullable=True, comment='NULL until measured'),
     sa.Column('frame_seconds', sa.Float(), nullable=True, comment='NULL until measured'),
-    sa.Column('submitted_at', farm.db.tables.Utc(), nullable=False),
-    sa.Column('started_at', farm.db.tables.Utc(), nullable=True, comment='NULL until its first claim'),
-    sa.Column('finished_at', farm.db.tables.Utc(), nullable=True, comment='NULL until its state is final'),
+    sa.Column('submitted_at', farm.db.columns.Utc(), nullable=False),
+    sa.Column('started_at', farm.db.columns.Utc(), nullable=True, comment='NULL until its first claim'),
+    sa.Column('finished_at', farm.db.columns.Utc(), nullable=True, comment='NULL until its state is final'),
     sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_jobs_account_id')),
     sa.ForeignKeyConstraint(['submission_id'], ['submissions.id'], name=op.f('fk_jobs_submission_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_jobs')),
@@ -174,7 +174,7 @@ def upgrade() -> None:
     sa.Column('frame', sa.Integer(), nullable=True, comment='NULL when not of one frame'),
     sa.Column('hash', sa.String(length=64), nullable=False),
     sa.Column('size', sa.BigInteger(), nullable=False),
-    sa.Column('created_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('created_at', farm.db.columns.Utc(), nullable=False),
     sa.ForeignKeyConstraint(['account_id', 'hash'], ['blobs.account_id', 'blobs.hash'], name=op.f('fk_outputs_account_id_hash')),
     sa.ForeignKeyConstraint(['job_id'], ['jobs.id'], name=op.f('fk_outputs_job_id')),
     sa.ForeignKeyConstraint(['submission_id'], ['submissions.id'], name=op.f('fk_outputs_submission_id')),
@@ -184,10 +184,10 @@ def upgrade() -> None:
     sa.Column('id', sa.String(length=32), nullable=False),
     sa.Column('job_id', sa.String(length=32), nullable=False),
     sa.Column('token_hash', sa.String(length=64), nullable=False),
-    sa.Column('expires_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('expires_at', farm.db.columns.Utc(), nullable=False),
     sa.Column('reference', sa.Text(), nullable=True, comment="the engine's; NULL until launched"),
-    sa.Column('created_at', farm.db.tables.Utc(), nullable=False),
-    sa.Column('ended_at', farm.db.tables.Utc(), nullable=True, comment='NULL while it lives'),
+    sa.Column('created_at', farm.db.columns.Utc(), nullable=False),
+    sa.Column('ended_at', farm.db.columns.Utc(), nullable=True, comment='NULL while it lives'),
     sa.ForeignKeyConstraint(['job_id'], ['jobs.id'], name=op.f('fk_runners_job_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_runners')),
     sa.UniqueConstraint('token_hash', name=op.f('uq_runners_token_hash'))
@@ -200,14 +200,14 @@ def upgrade() -> None:
     sa.Column('id', sa.String(length=32), nullable=False),
     sa.Column('runner_id', sa.String(length=32), nullable=False),
     sa.Column('job_id', sa.String(length=32), nullable=False),
-    sa.Column('created_at', farm.db.tables.Utc(), nullable=False),
-    sa.Column('heartbeat_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('created_at', farm.db.columns.Utc(), nullable=False),
+    sa.Column('heartbeat_at', farm.db.columns.Utc(), nullable=False),
     sa.Column('current_frame', sa.Integer(), nullable=True, comment='NULL between frames'),
     sa.Column('seconds', sa.Float(), nullable=False, comment='machine time charged through this claim'),
     sa.Column('outcome', sa.String(length=20), nullable=True, comment="NULL while it is open; 'lost' too"),
     sa.Column('sentence', sa.Text(), nullable=False),
     sa.Column('exit_code', sa.Integer(), nullable=True, comment='NULL: killed, or never ran'),
-    sa.Column('ended_at', farm.db.tables.Utc(), nullable=True, comment='NULL while it is open'),
+    sa.Column('ended_at', farm.db.columns.Utc(), nullable=True, comment='NULL while it is open'),
     sa.ForeignKeyConstraint(['job_id'], ['jobs.id'], name=op.f('fk_claims_job_id')),
     sa.ForeignKeyConstraint(['runner_id'], ['runners.id'], name=op.f('fk_claims_runner_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_claims'))

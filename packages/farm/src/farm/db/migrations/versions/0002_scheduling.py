@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import farm.db.tables
+import farm.db.columns
 import sqlalchemy as sa
 from alembic import op
 
@@ -23,10 +23,10 @@ def _add(
 
 
 def upgrade() -> None:
-    op.add_column('accounts', sa.Column('served_at', farm.db.tables.Utc(), nullable=True, comment='last start of a runner; NULL until the first'))
+    op.add_column('accounts', sa.Column('served_at', farm.db.columns.Utc(), nullable=True, comment='last start of a runner; NULL until the first'))
     _add('jobs', 'test_frames', sa.Integer(), '0', 'must be done before the rest; 0: none')
     _add('jobs', 'licence_failures', sa.Integer(), '0', 'in a row')
-    op.add_column('jobs', sa.Column('not_before', farm.db.tables.Utc(), nullable=True, comment='NULL unless it waits for a licence'))
+    op.add_column('jobs', sa.Column('not_before', farm.db.columns.Utc(), nullable=True, comment='NULL unless it waits for a licence'))
     _add('runners', 'host', sa.String(length=255), "''", "'' until its first claim")
     _add('runners', 'yielding', sa.Boolean(), 'false', 'ends after the frame it is at')
     _add('claims', 'frames', sa.Text(), "''", "as text, for people: '1-24, 30'")

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import farm.db.tables
+import farm.db.columns
 import sqlalchemy as sa
 from alembic import op
 
@@ -32,7 +32,7 @@ def upgrade() -> None:
     sa.Column('kind', sa.String(length=20), nullable=False),
     sa.Column('reference', sa.String(length=200), nullable=False, comment='charges happen once'),
     sa.Column('reason', sa.Text(), nullable=False),
-    sa.Column('created_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('created_at', farm.db.columns.Utc(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_ledger_entries')),
     sa.UniqueConstraint('reference', name=op.f('uq_ledger_entries_reference'))
     )
@@ -52,10 +52,10 @@ def upgrade() -> None:
     sa.Column('account_id', sa.String(length=32), nullable=False),
     sa.Column('subject', sa.String(length=200), nullable=False),
     sa.Column('text', sa.Text(), nullable=False),
-    sa.Column('created_at', farm.db.tables.Utc(), nullable=False),
+    sa.Column('created_at', farm.db.columns.Utc(), nullable=False),
     sa.Column('attempts', sa.Integer(), nullable=False),
-    sa.Column('not_before', farm.db.tables.Utc(), nullable=False, comment='next attempt'),
-    sa.Column('sent_at', farm.db.tables.Utc(), nullable=True, comment='NULL until sent or given up'),
+    sa.Column('not_before', farm.db.columns.Utc(), nullable=False, comment='next attempt'),
+    sa.Column('sent_at', farm.db.columns.Utc(), nullable=True, comment='NULL until sent or given up'),
     sa.Column('error', sa.Text(), nullable=False),
     sa.ForeignKeyConstraint(['account_id'], ['accounts.id'], name=op.f('fk_notices_account_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_notices'))
@@ -68,7 +68,7 @@ def upgrade() -> None:
     _add('jobs', 'budget_acted', sa.Boolean(), 'false', 'a budget acts once')
     _add('jobs', 'suspended_for', sa.String(length=10), "''", "'' by its user")
     now = datetime.now(UTC).replace(tzinfo=None).isoformat(sep=' ')
-    _add('claims', 'metered_at', farm.db.tables.Utc(), f"'{now}'", 'its time up to here has been posted')
+    _add('claims', 'metered_at', farm.db.columns.Utc(), f"'{now}'", 'its time up to here has been posted')
     _carry_over()
     op.drop_table('ledger')
     _refuse_changes()

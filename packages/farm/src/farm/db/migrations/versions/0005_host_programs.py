@@ -1,6 +1,6 @@
 """programs that render nodes have"""
 
-import farm.db.tables
+import farm.db.columns
 import sqlalchemy as sa
 from alembic import op
 
@@ -16,7 +16,7 @@ def upgrade() -> None:
     sa.Column('app', sa.String(length=100), nullable=False),
     sa.Column('version', sa.String(length=100), nullable=False),
     sa.Column('plugins', sa.JSON(), nullable=False, comment="'<code>:<version>' of each"),
-    sa.Column('reported_at', farm.db.tables.Utc(), nullable=False,
+    sa.Column('reported_at', farm.db.columns.Utc(), nullable=False,
               comment='by a runner, or by the farm for its own'),
     sa.PrimaryKeyConstraint('host', 'app', 'version', name=op.f('pk_host_programs'))
     )

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-import farm.db.tables
+import farm.db.columns
 import sqlalchemy as sa
 from alembic import op
 
@@ -25,7 +25,7 @@ def upgrade() -> None:
 
 def _keep_what_open_claims_have_worked() -> None:
     claims = sa.table('claims', sa.column('id'), sa.column('unposted_seconds'), *[
-        sa.column(name, farm.db.tables.Utc())
+        sa.column(name, farm.db.columns.Utc())
         for name in ('metered_at', 'heartbeat_at', 'ended_at')])
     connection = op.get_bind()
     for row in connection.execute(sa.select(claims).where(claims.c.ended_at.is_(None))).all():
@@ -37,6 +37,6 @@ def _keep_what_open_claims_have_worked() -> None:
 def downgrade() -> None:
     now = datetime.now(UTC).replace(tzinfo=None).isoformat(sep=' ')
     op.add_column('claims', sa.Column(
-        'metered_at', farm.db.tables.Utc(), nullable=False, server_default=sa.text(f"'{now}'"),
+        'metered_at', farm.db.columns.Utc(), nullable=False, server_default=sa.text(f"'{now}'"),
         comment=METERED))
     op.drop_column('claims', 'unposted_seconds')

@@ -2,66 +2,116 @@
 
 Blender renders a missing texture in pink, a missing library as nothing, and exits with 0. Covered:
 linked libraries (also of libraries), images (single, sequence, UDIM, movie), movie clips, sounds,
-fonts, simulation and geometry caches, volumes, mesh caches, IES and OSL files, and the strips of a
-sequencer that takes part in the render. Skipped: packed data and data that nothing uses.
+fonts, geometry caches, volumes, mesh caches, baked simulations (`farm_caches`), IES and OSL files,
+and the strips of a sequencer that takes part in the render. Skipped: packed data and data that
+nothing uses. What no pixel depends on (`farm_use`) may be missing.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import bpy
+import farm_caches
+import farm_use
+from farm_script import listed
 
 _BUILTIN_FONT = "<builtin>"
 _FROM_BEHIND = re.compile(r"(\D*)\d+")
 _NUMBER = re.compile(r"-?\d+")
-_SHOWN = 10
-"""Most missing files that one message lists."""
 
 
-def missing_files(scene: Any, project: str) -> "list[str]":
-    """Return the files that are missing, sorted, relative to ``project`` where they lie in it."""
-    missing = {path for path in _needed(scene) if not _exists(path)}
-    return sorted(_shown(path, project) for path in missing)
+class Missing(NamedTuple):
+    """Files that are missing, sorted, relative to the project where they lie in it.
+
+    Attributes:
+        needed: a pixel can depend on them.
+        others: no pixel of the scene does.
+    """
+
+    needed: "list[str]"
+    others: "list[str]"
+
+
+def missing_files(scene: Any, frames: "Collection[int]", project: str) -> Missing:
+    """Return the files that are missing. Only if there are some, what is rendered is followed."""
+    missing = [each for each in _named(scene) if not _exists(each[1])]
+    missing += farm_caches.missing(frames)
+    if not missing:
+        return Missing([], [])
+    used = farm_use.of_scene(scene)
+    # Of a library that is missing, Blender has put something in the place of each block.
+    used |= {each.library for each in used if each.library}
+    needed = {shown(path, project) for owner, path in missing if owner in used}
+    others = {shown(path, project) for owner, path in missing} - needed
+    return Missing(sorted(needed), sorted(others))
 
 
 def message(missing: "list[str]") -> str:
-    """Return one message that lists missing files."""
-    listed = ", ".join(missing[:_SHOWN])
-    if len(missing) > _SHOWN:
-        listed += f" and {len(missing) - _SHOWN} more"
+    """Return one message that lists missing files that are needed."""
     if len(missing) == 1:
-        return f"The scene needs a file that is missing: {listed}."
-    return f"The scene needs {len(missing)} files that are missing: {listed}."
+        return (
+            f"The scene needs a file that is missing: {listed(missing)}. Add it, or submit with"
+            ' missing_files="warn" to render without it.'
+        )
+    return (
+        f"The scene needs {len(missing)} files that are missing: {listed(missing)}. Add them, or"
+        ' submit with missing_files="warn" to render without them.'
+    )
 
 
-def _needed(scene: Any) -> "Iterator[str]":
-    """Yield absolute paths; UDIM and sequence patterns are already files of the set."""
+def without(missing: "list[str]") -> str:
+    """Return one message that lists missing files without which the scene is rendered all the same.
+
+    The job said so.
+    """
+    return f"Rendered without files that the scene needs: {listed(missing)}."
+
+
+def note(missing: "list[str]") -> str:
+    """Return one message that lists missing files that are not needed."""
+    return (
+        f"The scene names files that are missing, but that no frame depends on: {listed(missing)}."
+    )
+
+
+def _named(scene: Any) -> "Iterator[tuple[Any, str]]":
+    """Yield what names a file, and its absolute path.
+
+    UDIM and sequence patterns are already files of the set.
+    """
     data = bpy.data
     for library in data.libraries:
         if not _packed(library):
-            yield bpy.path.abspath(library.filepath)
+            yield library, bpy.path.abspath(library.filepath)
     for image in data.images:
         if _used(image) and not _packed(image):
-            yield from _image(image)
+            yield from _each(image, _image(image))
     for block in _used_blocks(data.movieclips, data.sounds, data.volumes, data.cache_files):
         if not _packed(block) and block.filepath:
-            yield from _path(block, block.filepath, getattr(block, "is_sequence", False))
+            sequence = getattr(block, "is_sequence", False)
+            yield from _each(block, _path(block, block.filepath, sequence))
     for font in _used_blocks(data.fonts):
         if not _packed(font) and font.filepath != _BUILTIN_FONT:
-            yield from _path(font, font.filepath)
+            yield from _each(font, _path(font, font.filepath))
     for holder in _used_blocks(data.objects):
         for modifier in holder.modifiers:
             if modifier.type == "MESH_CACHE" and modifier.show_render and modifier.filepath:
-                yield from _path(holder, modifier.filepath)
+                yield from _each(holder, _path(holder, modifier.filepath))
     for owner in _used_blocks(data.materials, data.worlds, data.lights, data.node_groups):
         tree = owner if owner.bl_rna.identifier.endswith("NodeTree") else owner.node_tree
         for node in tree.nodes if tree else ():
             # An IES light or OSL script that is kept inside the .blend has mode INTERNAL.
             if getattr(node, "mode", "") == "EXTERNAL" and getattr(node, "filepath", ""):
-                yield from _path(owner, node.filepath)
-    yield from _strips(scene)
+                is_reached = node in farm_use.reached(tree)
+                yield from _each(owner if is_reached else None, _path(owner, node.filepath))
+    yield from _each(scene, _strips(scene))
+
+
+def _each(owner: Any, paths: "Iterable[str]") -> "Iterator[tuple[Any, str]]":
+    for path in paths:
+        yield owner, path
 
 
 def _used_blocks(*collections: "Iterable[Any]") -> "Iterator[Any]":
@@ -119,9 +169,7 @@ def _strips(scene: Any) -> "Iterator[str]":
     editor = scene.sequence_editor
     if not scene.render.use_sequencer or editor is None:
         return
-    # Blender 4.4 renamed `sequences_all`.
-    strips: Any = getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", ())
-    for strip in strips:
+    for strip in farm_use.strips(editor):
         if strip.mute:
             continue
         if strip.type == "IMAGE":
@@ -135,6 +183,7 @@ def _exists(path: str) -> bool:
     return os.path.isfile(path)
 
 
-def _shown(path: str, project: str) -> str:
+def shown(path: str, project: str) -> str:
+    """Return a path as people know it: relative to the project where it lies in it."""
     relative = os.path.relpath(path, project)
     return path if relative.startswith("..") else relative.replace(os.sep, "/")

@@ -49,7 +49,7 @@ def set_size(scene: Any, width: int, height: int) -> None:
     render = scene.render
     for side, pixels in (("output_width", width), ("output_height", height)):
         if 0 < pixels < _SMALLEST_SIDE:
-            raise SceneError(f"{side} is {pixels}, but Blender's frames have 4 pixels or more.")
+            raise SceneError(f"{side} is {pixels}, but Blender renders at least 4 pixels.")
     scale = render.resolution_percentage
     own = render.resolution_x * scale // 100, render.resolution_y * scale // 100
     render.resolution_percentage = 100

@@ -3,18 +3,36 @@
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import bpy
+import farm_mapping
 from farm_events import SceneError, flush
 
 # Names in a .blend have up to 63 bytes; without a limit, each quote would be looked for to the end.
 _NO_ENGINE = re.compile(r"Engine '(.{0,99}?)' not available for scene '(.{0,99}?)' \(")
+_GONE = re.compile(
+    r"\bLIB: ([A-Z][\w ]{0,40}): '(.{0,99}?)' missing from '([^\n]{0,1100}?)', parent '"
+)
 
 
-def open_file(path: str, shown: str) -> "dict[str, str]":
-    """Open a file; return the engines that this Blender lacks: scene name -> engine.
+class Said(NamedTuple):
+    """What Blender printed about a file that it opened.
 
-    Such a scene would be rendered by another engine than its artist's.
+    Attributes:
+        lacking: engines that this Blender lacks: scene name -> engine. Such a scene would be
+            rendered by another engine than its artist's.
+        gone: linked blocks that are not in their library: kind, name, path of the library.
+    """
+
+    lacking: "dict[str, str]"
+    gone: "list[tuple[str, str, str]]"
+
+
+def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Said:
+    """Open a file, with its libraries and files where they lie here; return what it lacks.
 
     Parameters:
         shown: the path as people know it.
@@ -22,16 +40,32 @@ def open_file(path: str, shown: str) -> "dict[str, str]":
     Raises:
         SceneError: it does not open.
     """
+    with _heard() as heard:
+        try:
+            # use_scripts=False: Python inside the scene does not run by itself.
+            bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=False)
+            mapping.link()
+        except RuntimeError as error:
+            raise SceneError(_unreadable(shown, str(error).replace(path, shown))) from None
+    mapping.apply()
+    said = heard[0]
+    lacking = {scene: engine for engine, scene in _NO_ENGINE.findall(said)}
+    # What was said of a library before it was read from the place that it has here.
+    gone = [each for each in _GONE.findall(said) if each[2] not in mapping.relinked]
+    return Said(lacking, gone)
+
+
+@contextmanager
+def _heard() -> "Iterator[list[str]]":
+    """Yield a list that has what Blender prints meanwhile, afterwards."""
+    heard = []  # type: list[str]
     flush()
     with tempfile.TemporaryFile() as printed:
         # A file, since nobody could empty a pipe meanwhile: Blender keeps Python's lock.
         log = os.dup(1)
         os.dup2(printed.fileno(), 1)
         try:
-            # use_scripts=False: Python inside the scene does not run by itself.
-            bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=False)
-        except RuntimeError as error:
-            raise SceneError(_unreadable(shown, str(error).replace(path, shown))) from None
+            yield heard
         finally:
             flush()
             os.dup2(log, 1)
@@ -39,8 +73,7 @@ def open_file(path: str, shown: str) -> "dict[str, str]":
             printed.seek(0)
             said = printed.read()
             os.write(1, said)
-    found = _NO_ENGINE.findall(said.decode("utf-8", "backslashreplace"))
-    return {scene: engine for engine, scene in found}
+            heard.append(said.decode("utf-8", "backslashreplace"))
 
 
 def _unreadable(shown: str, error: str) -> str:

@@ -25,6 +25,7 @@ from typing import Any
 
 import bpy
 from farm_events import PROGRAMS, SceneError
+from farm_script import listed
 
 _NO_NAME = re.compile(r"[\\\x00-\x1f]")
 _MASKS_QUOTES = (3, 4)
@@ -37,7 +38,7 @@ def switch_off() -> "list[str]":
     Raises:
         SceneError: without it the scene would be another one.
     """
-    told = []  # type: list[str]
+    told = list(_registered())
     for scene in bpy.data.scenes:
         for layer in scene.view_layers:
             settings = getattr(layer, "freestyle_settings", None)
@@ -50,6 +51,16 @@ def switch_off() -> "list[str]":
     for text in [text for text in bpy.data.texts if text.name.endswith(".py")]:
         bpy.data.texts.remove(text)
     return told
+
+
+def _registered() -> "Iterator[str]":
+    # Mostly a rig's panel, which no picture needs, but it may move what is in the picture.
+    names = [f"'{text.name}'" for text in bpy.data.texts if text.use_module]
+    if names:
+        yield (
+            f"The scene's Python texts were not run: {listed(names)}. What they would move"
+            " or change from frame to frame stays as it was saved. Bake it to keyframes."
+        )
 
 
 def _style_modules(scene: Any, layer: Any, settings: Any) -> "Iterator[str]":
@@ -74,8 +85,8 @@ def _names(scene: Any, layer: Any, settings: Any) -> "Iterator[str]":
             thing.name = _NO_NAME.sub("_", before)
             shown = _NO_NAME.sub("?", before)
             yield (
-                f"The {kind} '{shown}' (scene '{scene.name}') is called '{thing.name}' here, since"
-                " Blender would run its name as Python."
+                f"The {kind} '{shown}' (scene '{scene.name}') is called '{thing.name}' here,"
+                " because Blender would run its name as Python."
             )
 
 
@@ -88,8 +99,9 @@ def _check_fluids() -> None:
             folder = bpy.path.abspath(domain.cache_directory) if domain else ""
             if "'" in folder:
                 raise SceneError(
-                    f"The fluid of '{thing.name}' keeps its cache in a folder with an apostrophe in"
-                    " its name, which this Blender would run as Python: rename the folder."
+                    f"The fluid of '{thing.name}' keeps its cache in a folder with an"
+                    " apostrophe in its name, which this Blender would run as Python."
+                    " Rename the folder."
                 )
 
 
@@ -102,8 +114,8 @@ def _check_shaders() -> None:
         getattr(getattr(each, "cycles", None), "shading_system", False) for each in bpy.data.scenes
     ):
         raise SceneError(
-            "The scene uses shaders in OSL, which are programs: they run only in a sandbox, which"
-            " this render machine does not have. Use other nodes, or have bubblewrap installed.",
+            "The scene uses OSL shaders, which are programs and run only in a sandbox. This"
+            " render machine has none. Use other nodes, or have bubblewrap installed.",
             permanent=False,
         )
     # The switch may be animated.

@@ -9,7 +9,8 @@ from typing import Any
 
 import bpy
 import farm_plugins
-from farm_events import SceneError, warn
+from farm_events import SceneError, note, warn
+from farm_script import distinct, distinct_names
 
 _GPU_BACKENDS = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
 """In the order of preference: OptiX is the faster one on the cards that know both."""
@@ -60,7 +61,7 @@ def set_device(scene: Any, gpu: bool, devices: str = "") -> None:
             for device in preferences.devices:
                 device.use = any(device == each for each in used)
             scene.cycles.device = "GPU"
-            warn(f"Rendering on {', '.join(device.name for device in used)} ({backend}).")
+            note(f"Rendering on {', '.join(device.name for device in used)} ({backend}).")
             return
     # Not permanent: another machine of the farm may have one.
     how = f" with {kind}" if kind else ""
@@ -74,7 +75,9 @@ def _numbered(found: "list[Any]", backend: str, numbers: str) -> "list[Any]":
     wanted = [int(number) for number in numbers.split(",") if number]
     if beyond := [number for number in wanted if number >= len(found)]:
         names = ", ".join(f"{number}: {device.name}" for number, device in enumerate(found))
-        raise SceneError(f"There is no {backend} device {beyond[0]} here, but {names}.", False)
+        raise SceneError(
+            f"This machine has no {backend} device {beyond[0]}. It has {names}.", False
+        )
     return [found[number] for number in wanted] or found
 
 
@@ -124,7 +127,9 @@ def picture_size(scene: Any) -> "tuple[int, int] | None":
 
 
 def catch_file_nodes(scene: Any, folder: str) -> "dict[str, str]":
-    """Send the compositor's File Output nodes to ``folder``; return subfolder -> node's name.
+    """Send the compositor's File Output nodes to ``folder``; return subfolder -> results' folder.
+
+    The latter is named after the node; of several with one name each gets its own.
 
     They hold paths of the artist's machine, and write where they please. Those that are switched
     off as well: that switch may be animated, a path cannot.
@@ -132,13 +137,11 @@ def catch_file_nodes(scene: Any, folder: str) -> "dict[str, str]":
     tree = _compositor(scene)
     if tree is None or not scene.render.use_compositing:
         return {}
-    caught = {}
     nodes = list(_file_nodes(tree, set()))
+    names = distinct_names([node.label or node.name for node in nodes], "node")
     for number, node in enumerate(nodes):
-        subfolder = f"node{number}"
-        caught[subfolder] = node.label or node.name
-        _send(node, f"{folder}/{subfolder}/")
-    return caught
+        _send(node, f"{folder}/node{number}/")
+    return {f"node{number}": name for number, name in enumerate(names)}
 
 
 def mute_file_nodes(scenes: "list[Any]", folder: str) -> None:
@@ -169,10 +172,16 @@ def _compositor(scene: Any) -> Any:
 
 
 def _keep_inside(node: Any) -> None:
-    for slot in node.file_slots:
-        slot.path = "/".join(
-            part for part in slot.path.replace("\\", "/").split("/") if part != ".."
-        )
+    """Keep slots from writing elsewhere, or over each other: ``../a`` would become ``a``."""
+    paths = distinct(["/".join(_names_of(slot.path)) for slot in node.file_slots])
+    # Blender changes a name that another slot still has.
+    for names in ([f"farm slot {number}" for number in range(len(paths))], paths):
+        for slot, name in zip(node.file_slots, names):  # noqa: B905 - Python 3.7 knows no strict
+            slot.path = name
+
+
+def _names_of(path: str) -> "list[str]":
+    return [part for part in path.replace("\\", "/").split("/") if part != ".."]
 
 
 def _file_nodes(tree: Any, seen: "set[str]") -> Any:

@@ -1,15 +1,16 @@
 """Render frames of a .blend one by one, inside Blender 3.x to 5.x or a Python with bpy.
 
-    render.py -- --scene=FILE --project=FOLDER --output=FOLDER --partial=FOLDER --prefix=TEXT
-                 --format=ID --engine=ID --gpu=true|false --gpu-devices=TEXT --width=PIXELS
-                 --height=PIXELS --scene-name=NAME --view-layer=NAME --camera=NAME --samples=COUNT
-                 --tile-size=PIXELS --plugins=CODES --frames=RANGE
+    render.py -- --scene=FILE --project=FOLDER --path-map=FILE --output=FOLDER --partial=FOLDER
+                 --prefix=TEXT --format=ID --engine=ID --gpu=true|false --gpu-devices=TEXT
+                 --width=PIXELS --height=PIXELS --scene-name=NAME --view-layer=NAME --camera=NAME
+                 --samples=COUNT --tile-size=PIXELS --plugins=CODES --missing-files=fail|warn
+                 --frames=RANGE
 
 An empty text and 0 keep what the file says. Frames come as an OpenJD range (``-2,1-9:4``), are
 rendered in that order by one process, and appear in the output folder by a rename, never
 half-written. Events (see farm_events):
 
-    warned         message, which the job shows
+    warned         message, which the job shows (`warn`)
     loaded         width, height (null when uncertain), engine, version
     frame_started  frame
     frame_written  frame, files (relative to the output folder), extra (of File Output nodes),
@@ -21,7 +22,6 @@ Exit code 0 only when every frame was written; 3 after `failed`. Not trusted: th
 
 import argparse
 import os
-import re
 import sys
 import time
 import traceback
@@ -34,17 +34,21 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import bpy
 import farm_checks
 import farm_choices
+import farm_links
+import farm_mapping
 import farm_open
 import farm_plugins
 import farm_programs
 import farm_setup
+import farm_simulations
 from farm_events import SceneError, die_with_runner, emit, flush, progress, warn
 from farm_numbering import numbered
 from farm_script import FAILED, explain, frames_of, move
 
 _TEXTS = (
-    *("scene", "project", "output", "partial", "prefix", "format", "engine", "gpu", "gpu-devices"),
-    *("scene-name", "view-layer", "camera", "plugins", "frames"),
+    *("scene", "project", "path-map", "output", "partial", "prefix", "format", "engine"),
+    *("gpu", "gpu-devices"),
+    *("scene-name", "view-layer", "camera", "plugins", "missing-files", "frames"),
 )
 
 
@@ -86,17 +90,24 @@ def _open(options: argparse.Namespace) -> Any:
         raise SceneError(f"The scene {shown} is missing.")
     # Before the file is opened: what an add-on keeps in it would be lost otherwise.
     farm_plugins.enable(options.plugins.split(","))
-    lacking = farm_open.open_file(options.scene, shown)
+    mapping = farm_mapping.read(options.path_map, options.project)
+    opened = farm_open.open_file(options.scene, shown, mapping)
     for message in farm_programs.switch_off():
-        emit("warned", message=message)
+        warn(message)
     scene = farm_choices.choose_scene(options.scene_name)
     farm_choices.set_view_layer(scene, options.view_layer)
     farm_choices.set_camera(scene, options.camera)
     farm_setup.check_camera(scene)
-    missing = farm_checks.missing_files(scene, options.project)
-    if missing:
-        raise SceneError(farm_checks.message(missing))
-    farm_setup.set_engine(scene, options.engine or lacking.get(scene.name, ""))
+    farm_setup.set_engine(scene, options.engine or opened.lacking.get(scene.name, ""))
+    missing = farm_checks.missing_files(scene, frames_of(options.frames), options.project)
+    if missing.needed and options.missing_files == "fail":
+        raise SceneError(farm_checks.message(missing.needed))
+    if missing.needed:
+        warn(farm_checks.without(missing.needed))
+    if missing.others:
+        warn(farm_checks.note(missing.others))
+    for message in farm_links.gone(opened.gone, options.project):
+        warn(message)
     farm_setup.set_device(scene, options.gpu == "true", options.gpu_devices)
     farm_choices.set_size(scene, options.width, options.height)
     farm_choices.set_samples(scene, options.samples)
@@ -114,12 +125,17 @@ def _render_all(scene: Any, options: argparse.Namespace, frames: "list[int]") ->
     others = [each for each in bpy.data.scenes if each != scene]
     farm_setup.mute_file_nodes(others, os.path.join(options.partial, "others"))
     caught = farm_setup.catch_file_nodes(scene, nodes_folder)
+    playback = farm_simulations.Playback(scene)
+    if playback.warning:
+        warn(playback.warning)
+    # A part of getting ready: larger claims make up for it.
+    playback.run(max(frames))
     for number, frame in enumerate(frames):
         started = time.monotonic()
         emit("frame_started", frame=frame)
         scene.frame_set(frame)
         if scene.frame_current != frame:
-            raise SceneError(f"Frame {frame} is outside of what Blender can render.")
+            raise SceneError(f"Frame {frame} is outside the range that Blender can render.")
         _check_drivers()
         files = _render(scene, options, frame)
         extra = _collect_nodes(options, nodes_folder, caught, frame)
@@ -159,25 +175,20 @@ def _render_error(error: str, folder: str) -> SceneError:
 
 def _check_drivers() -> None:
     """Refuse drivers that Blender has blocked: it would render wrong pictures and exit with 0."""
-    if not bpy.app.autoexec_fail:
-        return
-    message = bpy.app.autoexec_fail_message
+    message = bpy.app.autoexec_fail_message if bpy.app.autoexec_fail else ""
     if message.lower().startswith("driver"):
         raise SceneError(
             f"The scene is animated by a Python expression that the farm does not run: {message}."
             " Bake it to keyframes, or use a simple expression."
         )
-    # A text block that registers itself is mostly a rig's panel, which no picture needs.
-    warn(f"A script inside the scene was not run: {message}.")
 
 
 def _collect_nodes(
     options: argparse.Namespace, folder: str, caught: "dict[str, str]", frame: int
 ) -> "list[str]":
-    """Move what File Output nodes wrote to ``<prefix><node>/``; return the files."""
+    """Move what File Output nodes wrote to ``<prefix><name>/``; return the files."""
     files = []
     for subfolder, name in caught.items():
-        safe = re.sub(r"[^\w.-]+", "_", name).strip("._") or "node"
         root = os.path.join(folder, subfolder)
         for parent, _, names in os.walk(root):
             for file in sorted(names):
@@ -186,7 +197,7 @@ def _collect_nodes(
                 if numbered("", abs(frame)) not in stem:
                     # Blender 5 numbers them only on request: frames would replace each other.
                     inside = f"{numbered(stem + '_', frame)}{extension}"
-                relative = f"{options.prefix.replace('#', '')}{safe}/{inside}"
+                relative = f"{options.prefix.replace('#', '')}{name}/{inside}"
                 move(os.path.join(parent, file), os.path.join(options.output, relative))
                 files.append(relative)
     return files

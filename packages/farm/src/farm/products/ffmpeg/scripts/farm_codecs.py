@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from farm_events import SceneError
 
@@ -14,6 +15,19 @@ _SAME_BYTES = ("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bite
 _SCALER = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 _ALPHA_PROFILE = 5
 """First ProRes quality with an alpha channel: 4444."""
+# sRGB (IEC 61966-2-1), of 16 bits.
+_TO_LINEAR = "if(lte(val,maxval*0.04045),val/12.92,maxval*pow((val/maxval+0.055)/1.055,2.4))"
+_FROM_LINEAR = "if(lte(val,maxval*0.0031308),val*12.92,maxval*(1.055*pow(val/maxval,1/2.4)-0.055))"
+
+
+class Alpha(Enum):
+    """How the colours of images stand to their alpha channel."""
+
+    NONE = auto()
+    """There is none, or they were multiplied by it as light: they are what is seen over black."""
+    STRAIGHT = auto()
+    MULTIPLIED = auto()
+    """As they are encoded."""
 
 
 @dataclass(frozen=True)
@@ -107,22 +121,33 @@ def _in_proportion(side: int, image_side: int, other_side: int) -> int:
     return (side * other_side + image_side) // (2 * image_side) * 2
 
 
-def filters(codec: Codec, quality: int, width: int, height: int) -> str:
+def _over_black(alpha: Alpha) -> "list[str]":
+    """Return the filters that show images as a renderer does: as light, over black."""
+    straight = ["unpremultiply=inplace=1"] if alpha is Alpha.MULTIPLIED else []
+    tables = [f"lutrgb=r='{each}':g='{each}':b='{each}'" for each in (_TO_LINEAR, _FROM_LINEAR)]
+    return ["format=gbrap16", *straight, tables[0], "premultiply=inplace=1", tables[1]]
+
+
+def filters(codec: Codec, quality: int, alpha: Alpha, width: int, height: int) -> str:
     """Return FFmpeg's filter chain.
 
     Parameters:
+        alpha: of the images; what is seen through them is black, unless the codec keeps it.
         width: of the film in pixels before it is made even; 0: as the images have it, or, with a
             height, in their proportion.
         height: likewise.
     """
     pixels = codec.pixels
+    before = [] if alpha is Alpha.NONE else _over_black(alpha)
     if codec.name == "prores" and quality >= _ALPHA_PROFILE:
         pixels = "yuva444p10le"
+        before = []
     size = f"w={width or -2}:h={height or -2}:" if width or height else ""
     return ",".join(
         [
             # Tells the size of each image; see farm_ffmpeg.
             "showinfo=checksum=0",
+            *before,
             f"scale={size}out_color_matrix=bt709:out_range=tv:flags={_SCALER}",
             f"format={pixels}",
             "pad=ceil(iw/2)*2:ceil(ih/2)*2",

@@ -23,6 +23,8 @@ _LONGEST_LINE = 4096
 _SIZE = re.compile(
     r"\[Parsed_showinfo_\d{1,9} @ [^]]{1,40}\] n: {0,9}\d{1,9} .{0,400}? s:(\d{1,9})x(\d{1,9}) "
 )
+# FFmpeg's names of pixels with an alpha channel, or a palette that may have one.
+_ALPHA = re.compile(r"^(rgba|bgra|argb|abgr|yuva|gbrap|ya\d|pal8)")
 _NOISE = re.compile(r"\[Parsed_showinfo_|frame= *\d+ fps=|\[libx26[45] @|\s*$")
 _PROGRESS = re.compile(r"frame=(\d+)\s*$")
 _ENCODER = re.compile(r"^ V[A-Z.]{5} (\S+)", re.MULTILINE)
@@ -128,10 +130,23 @@ def encode(
     return Run(code, images, list(lines))
 
 
-def damage(ffmpeg: str, image: str) -> "str | None":
-    """Return what is wrong with an image that cannot be decoded; None when it can."""
+@dataclass(frozen=True)
+class Image:
+    """What ffprobe found in an image; ``size``: in pixels, ``has_alpha``: it may."""
+
+    size: "tuple[int, int]"
+    has_alpha: bool
+
+
+def damage(ffmpeg: str, image: str, reading: "list[str]") -> "str | None":
+    """Return what is wrong with an image that cannot be decoded; None when it can.
+
+    Parameters:
+        reading: arguments for its decoder.
+    """
     strict = strictness(os.path.splitext(image)[1])
     look = [ffmpeg, "-v", "error", "-nostdin", *strict, "-f", "image2", "-pattern_type", "none"]
+    look += reading
     done = _ask([*look, "-i", image, "-f", "null", "-"])
     if done.returncode == 0:
         return None
@@ -140,16 +155,17 @@ def damage(ffmpeg: str, image: str) -> "str | None":
     return re.sub(r"^\[[^]]*\] *", "", said[0]).rstrip(".") if said else "no reason was given"
 
 
-def image_size(ffprobe: str, image: str) -> "tuple[int, int] | None":
-    """Return the width and height of an image in pixels; None when it cannot be read."""
-    look = [ffprobe, "-v", "error", "-f", "image2", "-pattern_type", "none"]
-    done = _ask([*look, "-show_entries", "stream=width,height", "-of", "json", image])
+def look_at(ffprobe: str, image: str, reading: "list[str]") -> "Image | None":
+    """Return what an image is; None when it cannot be read. ``reading`` as in `damage`."""
+    look = [ffprobe, "-v", "error", "-f", "image2", "-pattern_type", "none", *reading]
+    done = _ask([*look, "-show_entries", "stream=width,height,pix_fmt", "-of", "json", image])
     try:
         stream: dict[str, Any] = json.loads(done.stdout)["streams"][0]
         size = (int(stream["width"]), int(stream["height"]))
     except (ValueError, KeyError, IndexError):
         return None
-    return size if min(size) > 0 else None
+    has_alpha = _ALPHA.search(str(stream.get("pix_fmt", ""))) is not None
+    return Image(size, has_alpha) if min(size) > 0 else None
 
 
 def examine(ffprobe: str, film: str) -> Film:

@@ -9,6 +9,7 @@ import os
 import struct
 
 _EXR_MAGIC = b"v/1\x01"
+_EXTRA_SAMPLES = 338
 _TILED, _DEEP, _PARTS = 0x200, 0x800, 0x1000
 _MOST_READ = 1024 * 1024
 """Bytes of header and table: more are left to FFmpeg, reading whole files twice takes too long."""
@@ -32,6 +33,68 @@ def trouble(path: str) -> str:
     if os.path.splitext(path)[1].lower() == ".exr" and _exr_end(path) > size:
         return "it ends too early"
     return ""
+
+
+def exr_layers(path: str) -> "list[str]":
+    """Return the layers of an EXR that are pictures, "" for the one without a name.
+
+    A layer is what stands before the last dot of the names of its channels R, G and B; Blender
+    calls its picture "ViewLayer.Combined".
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        start = file.read(_MOST_READ)
+    channels = set(_channels(start)) if start[:4] == _EXR_MAGIC else set()
+    layers = {name.rpartition(".")[0] for name in channels}
+    return sorted(
+        layer
+        for layer in layers
+        if channels >= {f"{layer}.{each}" if layer else each for each in "RGB"}
+    )
+
+
+def _channels(start: bytes) -> "list[str]":
+    """Return the names of an EXR's channels: each is followed by 16 bytes about it."""
+    found: list[str] = []
+    try:
+        place, end = _attribute(start, b"channels")
+        while place < end and start[place]:
+            name, place = _text(start, place)
+            found.append(name.decode(errors="replace"))
+            place += 16
+    except (ValueError, struct.error):
+        return []
+    return found
+
+
+def png_has_alpha(path: str) -> bool:
+    """Return whether a PNG may have an alpha channel. Raises OSError."""
+    with open(path, "rb") as file:
+        start = file.read(26)
+    # Grey and colour with alpha; a palette may have it in a chunk of its own.
+    return start[25:26] in (b"\3", b"\4", b"\6")
+
+
+def tiff_is_multiplied(path: str) -> bool:
+    """Return whether the colours of a TIFF were multiplied by its alpha channel. Raises OSError."""
+    with open(path, "rb") as file:
+        start = file.read(8)
+        order = {b"II*\0": "<", b"MM\0*": ">"}.get(start[:4])
+        if order is None:
+            return False
+        file.seek(*struct.unpack(f"{order}I", start[4:]))
+        tags = file.read(2 + 12 * 256)
+    try:
+        (count,) = struct.unpack_from(f"{order}H", tags)
+        for place in range(2, 2 + 12 * min(count, 256), 12):
+            tag, kind, values, value = struct.unpack_from(f"{order}HHIH", tags, place)
+            if (tag, kind, values) == (_EXTRA_SAMPLES, 3, 1):
+                return bool(value == 1)
+    except struct.error:
+        pass
+    return False
 
 
 def _exr_end(path: str) -> int:
@@ -76,8 +139,28 @@ def _header_end(start: bytes) -> int:
     """Return where the header ends: after attributes of name, type, size and value."""
     place = 8
     while place < len(start) and start[place]:
-        for _text in ("name", "type"):
-            place = start.index(b"\0", place) + 1
-        (length,) = struct.unpack_from("<I", start, place)
-        place += 4 + length
+        _, _, place = _next_attribute(start, place)
     return place + 1
+
+
+def _attribute(start: bytes, wanted: bytes) -> "tuple[int, int]":
+    """Return where the value of an attribute begins and ends. Raises ValueError without one."""
+    place = 8
+    while place < len(start) and start[place]:
+        name, value, place = _next_attribute(start, place)
+        if name == wanted:
+            return value, place
+    raise ValueError(f"there is no {wanted!r}")
+
+
+def _next_attribute(start: bytes, place: int) -> "tuple[bytes, int, int]":
+    """Return an attribute's name, where its value begins, and where the next attribute does."""
+    name, place = _text(start, place)
+    _, place = _text(start, place)
+    (length,) = struct.unpack_from("<I", start, place)
+    return name, place + 4, place + 4 + length
+
+
+def _text(start: bytes, place: int) -> "tuple[bytes, int]":
+    end = start.index(b"\0", place)
+    return start[place:end], end + 1

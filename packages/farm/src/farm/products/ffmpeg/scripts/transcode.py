@@ -2,7 +2,7 @@
 
     transcode.py --ffmpeg=FILE --sequence=PATH --project=FOLDER --output=FOLDER --partial=FOLDER
                  --frames=RANGE --listed=TEXT --start=NUMBER --codec=NAME --quality=NUMBER
-                 --rate=RATE --width=PIXELS --height=PIXELS --name=TEXT
+                 --rate=RATE --width=PIXELS --height=PIXELS --name=TEXT --layer=TEXT
 
 ``--frames`` are those that the runner wants to hear of; they are also those of the film, unless
 ``--listed`` is empty, when the film has all that are there. The film appears in the output folder
@@ -28,9 +28,15 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import farm_ffmpeg
-from farm_codecs import CODECS, Codec, even, film_size, filters, output_arguments
+from farm_codecs import CODECS, Alpha, Codec, even, film_size, filters, output_arguments
 from farm_events import SceneError, die_with_runner, emit, flush, progress
-from farm_images import strictness, trouble
+from farm_images import (
+    exr_layers,
+    png_has_alpha,
+    strictness,
+    tiff_is_multiplied,
+    trouble,
+)
 from farm_script import FAILED, FULL_DISK, disk_is_full, explain, frames_of, move
 from farm_sequence import ImageSequence, SequenceError, parse_sequence
 
@@ -38,6 +44,8 @@ _FULL = re.compile("No space left on device|Disk quota exceeded")
 _SUSPECTS = 64
 """Images that are looked at one by one after a failure: FFmpeg decodes so far ahead at most."""
 _LINEAR = (".exr",)
+_COMBINED = "Combined"
+"""Blender's name for the picture itself, as a layer."""
 _SHOWN = 12
 
 
@@ -61,6 +69,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     texts = ["ffmpeg", "sequence", "project", "output", "partial", "frames", "listed", "name"]
+    texts.append("layer")
     for name in texts:
         parser.add_argument(f"--{name}", required=True)
     for name in ["start", "quality", "width", "height"]:
@@ -85,9 +94,13 @@ def _work(options: argparse.Namespace) -> None:
     emit("frame_started", frame=told[0])
     print(f"{len(frames)} images: {sequence}, frames {_shown(frames)}.", flush=True)
     images = _link(options, sequence, frames)
-    _refuse_too_small(options, farm_ffmpeg.image_size(ffprobe, images[0]))
+    names = [sequence.path(each) for each in frames]
+    reading = _reading(options.layer, images[0], names[0])
+    first = farm_ffmpeg.look_at(ffprobe, images[0], reading)
+    _refuse_too_small(options, first.size if first else None)
+    alpha = _alpha(images, first is not None and first.has_alpha)
     film = os.path.join(options.partial, f"film.{codec.extension}")
-    size = _encode(options, encoder, quality, images, [sequence.path(each) for each in frames])
+    size = _encode(options, encoder, quality, alpha, reading, images, names)
     _check(farm_ffmpeg.examine(ffprobe, film), options, len(frames), size)
     name = f"{options.name}.{codec.extension}"
     target = os.path.join(options.output, name)
@@ -124,8 +137,8 @@ def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
         raise SceneError(f"There is no image {sequence} in the project.")
     if missing:
         raise SceneError(
-            f"Images of {sequence} are missing: {_shown(missing)}. A film cannot have gaps; set"
-            " frames to those that it should have."
+            f"Images of {sequence} are missing: {_shown(missing)}. A film cannot have gaps."
+            " Set frames to those that it should have."
         )
     return sequence, wanted
 
@@ -162,6 +175,52 @@ def _link(options: argparse.Namespace, sequence: ImageSequence, frames: "list[in
     return links
 
 
+def _reading(layer: str, image: str, name: str) -> "list[str]":
+    """Return FFmpeg's arguments for reading images.
+
+    Parameters:
+        layer: of the film; "" for the picture itself.
+        image: the first one; ``name``: what people call it.
+
+    Raises:
+        SceneError: it has no such layer, or several and none is the picture itself.
+    """
+    if not image.endswith(_LINEAR):
+        if layer:
+            raise SceneError(f"Only OpenEXR images have layers. Leave 'layer' out for {name}.")
+        return []
+    layers = exr_layers(image)
+    combined = [each for each in layers if each.rpartition(".")[2] == _COMBINED]
+    if layer and layer not in layers:
+        raise SceneError(f"{name} has no layer '{layer}'. It has: {_listed(layers)}.")
+    if not layer and layers and "" not in layers:
+        if len(combined or layers) > 1:
+            raise SceneError(
+                f"{name} has several layers: {_listed(layers)}. Set 'layer' to one of them."
+            )
+        layer = (combined or layers)[0]
+    chosen = ["-layer", layer] if layer else []
+    return [*chosen, "-apply_trc", "iec61966_2_1"]
+
+
+def _listed(layers: "list[str]") -> str:
+    return ", ".join(f"'{each}'" for each in layers[:_SHOWN]) or "none with colours"
+
+
+def _alpha(images: "list[str]", has_it: bool) -> Alpha:
+    """Return how the images' colours stand to their alpha channels.
+
+    Parameters:
+        has_it: the first one has such a channel.
+    """
+    if images[0].endswith(_LINEAR):
+        return Alpha.NONE
+    if images[0].endswith((".tif", ".tiff")) and tiff_is_multiplied(images[0]):
+        return Alpha.MULTIPLIED
+    of_others = images[0].endswith(".png") and any(map(png_has_alpha, images))
+    return Alpha.STRAIGHT if has_it or of_others else Alpha.NONE
+
+
 def _refuse_too_small(options: argparse.Namespace, image: "tuple[int, int] | None") -> None:
     """Refuse a film that its codec cannot have: an encoder's own words do not say what to do.
 
@@ -176,8 +235,8 @@ def _refuse_too_small(options: argparse.Namespace, image: "tuple[int, int] | Non
     if size and min(size) < codec.least:
         raise SceneError(
             f"The film would have {_pixels(size)} pixels, but {options.codec} needs at least"
-            f" {_pixels((codec.least, codec.least))}: set scale_width and scale_height, or choose"
-            " another codec."
+            f" {_pixels((codec.least, codec.least))}. Set scale_width and"
+            " scale_height, or choose another codec."
         )
 
 
@@ -185,12 +244,15 @@ def _encode(
     options: argparse.Namespace,
     encoder: str,
     quality: int,
+    alpha: Alpha,
+    reading: "list[str]",
     images: "list[str]",
     names: "list[str]",
 ) -> "tuple[int, int]":
     """Write the film into the partial folder; return the size of its images.
 
     Parameters:
+        reading: arguments for the images' decoder.
         names: of the images, for people.
 
     Raises:
@@ -203,10 +265,10 @@ def _encode(
         *("-progress", "pipe:1"),
         *("-f", "image2", "-pattern_type", "sequence", "-start_number", "0"),
         *("-framerate", str(options.rate)),
-        *(("-apply_trc", "iec61966_2_1") if suffix in _LINEAR else ()),
+        *reading,
         # Relative: a "%" in the name of a folder would be taken for a number as well.
         *("-i", f"%08d{suffix}"),
-        *("-vf", filters(codec, quality, options.width, options.height)),
+        *("-vf", filters(codec, quality, alpha, options.width, options.height)),
         *output_arguments(codec, encoder, quality),
         os.path.join(options.partial, f"film.{codec.extension}"),
     ]
@@ -227,20 +289,24 @@ def _encode(
         lambda encoded: progress(min(100.0, 100 * encoded / len(images))),
     )
     if done.code != 0:
-        raise _failure(done, options, images, names)
+        raise _failure(done, options, reading, images, names)
     if len(sizes) != len(images):
         raise SceneError(f"FFmpeg took {len(sizes)} of {len(images)} images.", False)
     return sizes[0]
 
 
 def _failure(
-    done: farm_ffmpeg.Run, options: argparse.Namespace, images: "list[str]", names: "list[str]"
+    done: farm_ffmpeg.Run,
+    options: argparse.Namespace,
+    reading: "list[str]",
+    images: "list[str]",
+    names: "list[str]",
 ) -> SceneError:
     if any(_FULL.search(line) for line in done.lines) or disk_is_full(options.partial):
         return SceneError(FULL_DISK, False)
     suspects = slice(done.images, done.images + _SUSPECTS)
     for image, name in zip(images[suspects], names[suspects], strict=True):
-        if done.code > 0 and (why := farm_ffmpeg.damage(options.ffmpeg, image)):
+        if done.code > 0 and (why := farm_ffmpeg.damage(options.ffmpeg, image, reading)):
             return _damaged(name, why)
     return SceneError(done.reason, False)
 

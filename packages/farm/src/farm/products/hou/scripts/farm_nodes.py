@@ -60,7 +60,7 @@ def find(path: str, kind: str) -> Any:
         if len(nodes) != 1:
             what = f"nodes of type {kind}" if kind else "render nodes"
             raise SceneError(
-                f"The scene has {len(nodes)} {what}: rop_nodepath must name one. {_listed()}"
+                f"The scene has {len(nodes)} {what}. Name one in rop_nodepath. {_listed()}"
             )
         node = nodes[0]
     if not hasattr(node, "render") and node.parm("execute") is None:
@@ -95,7 +95,10 @@ def prepare(node: Any, disk: "dict[str, Any]", gpu: bool) -> None:
     if gpu and base_type(node) == "karma":
         _set(node, "engine", "xpu")
     if any(node.inputs()):
-        warn(f"The inputs of {node.path()} are not rendered with it: they are jobs of their own.")
+        warn(
+            f"The inputs of {node.path()} are not rendered with it. Submit each of them as a job"
+            " of its own."
+        )
 
 
 def render(node: Any, first: int, last: int, step: int) -> None:

@@ -44,7 +44,7 @@ class Outputs:
         self._main = _Redirect(parm, os.path.join(options.partial, "main"), name, frames[0])
         if options.whole != "true" and not self._main.numbered:
             stem, extension = _split(name)
-            warn(f"The output {name} has no frame number: it becomes {stem}.$F4{extension}.")
+            warn(f"The output {name} has no frame number, so it becomes {stem}.$F4{extension}.")
             numbered = f"{stem}.$F4{extension}"
             self._main = _Redirect(parm, self._main.folder, numbered, frames[0])
         self.folder, self.one_per_frame = self._main.folder, self._main.numbered
@@ -132,8 +132,8 @@ class _Redirect:
         if os.path.dirname(os.path.normpath(path)) != os.path.normpath(folder):
             # A variable or expression in the name stands for folders.
             raise SceneError(
-                f"The output path {name} of {parm.path()} does not end in a plain file name;"
-                " give one with disk_output_path."
+                f"The output path {name} of {parm.path()} does not end with a plain file"
+                " name. Give one with disk_output_path."
             )
         self.numbered = bool(path != parm.evalAsStringAtFrame(frame + 1))
 
@@ -159,8 +159,8 @@ class _Redirect:
 def _path_parm(node: Any, name: str) -> Any:
     if not name:
         raise SceneError(
-            f"Where a node of type {node.type().name()} keeps its output path is not known: name"
-            " the parameter with disk_output_path_parm."
+            f"It is not known where a node of type {node.type().name()} keeps its output"
+            " path. Name the parameter with disk_output_path_parm."
         )
     parm = node.parm(name)
     if parm is None:
@@ -178,13 +178,13 @@ def _name(parm: Any, given: str) -> str:
         raw = source.unexpandedString()
     except hou.OperationFailed:
         raise SceneError(
-            f"The output path {parm.path()} is an expression; give a file name with"
-            " disk_output_path, as in 'beauty.$F4.exr'."
+            f"The output path {parm.path()} is an expression. Give a file name with"
+            " disk_output_path, such as 'beauty.$F4.exr'."
         ) from None
     if raw not in _VIEWERS:
         return _base_name(raw)
     name = f"$HIPNAME.$OS.$F4{_EXTENSIONS.get(parm.name(), '.exr')}"
-    warn(f"{parm.path()} names no file: rendering to {name}.")
+    warn(f"{parm.path()} does not name a file, so frames are rendered to {name}.")
     return name
 
 
@@ -206,5 +206,7 @@ def _split(name: str) -> "tuple[str, str]":
 
 def _with_extension(name: str, parm: Any, extension: str) -> str:
     if not name:
-        raise SceneError(f"The output path of {parm.path()} is a folder, not a file.")
+        raise SceneError(
+            f"The output path of {parm.path()} is a folder. Give a file name with disk_output_path."
+        )
     return f"{_split(name)[0]}.{extension.lstrip('.')}" if extension else name

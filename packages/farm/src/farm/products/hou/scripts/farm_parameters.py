@@ -77,7 +77,9 @@ def environment_of(
     given, kept = {"HOUDINI_OCL_DEVICETYPE": "GPU" if gpu else "CPU"}, []
     for name, value in variables.items():
         if not re.fullmatch(r"[A-Za-z_]\w*", name):
-            raise ValueError(f"'{name}' in project_env is not a name of an environment variable.")
+            raise ValueError(
+                f"'{name}' in project_env is not a valid name of an environment variable."
+            )
         if _KEPT.fullmatch(name):
             kept.append(name)
         else:

@@ -32,9 +32,11 @@ def set_environment(
         raise SceneError(str(error)) from None
     if not loaded:
         for name in kept:
-            warn(f"The variable {name} of project_env is set by the farm itself.")
+            warn(f"The farm itself sets the variable {name}. Leave it out of project_env.")
         for name in sorted(_READ_AT_START.intersection(given)):
-            warn(f"Houdini reads {name} when it starts: project_env sets it too late.")
+            warn(
+                f"Houdini reads {name} when it starts, so setting it in project_env comes too late."
+            )
     for name, text in given.items():
         os.environ[name] = text
         hou.putenv(name, text)
@@ -43,7 +45,7 @@ def set_environment(
 
 
 def load(scene: str, project: str) -> None:
-    """Open the .hip. Its warnings are printed; only what Houdini cannot read is an error."""
+    """Open the .hip. Its warnings are the job's; only what Houdini cannot read is an error."""
     shown = os.path.relpath(scene, project)
     if not os.path.isfile(scene):
         raise SceneError(f"The scene {shown} is missing.")

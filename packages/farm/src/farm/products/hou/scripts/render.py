@@ -198,8 +198,8 @@ def _step(frames: "list[int]") -> int:
     step = frames[1] - frames[0] if len(frames) > 1 else 1
     if step < 1 or frames != list(range(frames[0], frames[-1] + 1, step)):
         raise SceneError(
-            "A simulation is computed in order, so its frames must be a single rising range, as in"
-            " '1 100'."
+            "A simulation is computed in order, so its frames must be a single rising"
+            " range, such as '1 100'."
         )
     return step
 

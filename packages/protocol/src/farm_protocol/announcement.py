@@ -1,14 +1,17 @@
 """``farm.json`` in the data folder: where a farm is, and what it has, for whoever looks for it.
 
 Only the farm's own user can read it: it holds a secret by which an Envoy recognises the farm, and
-the farm the Envoy (`farm_protocol.proof`).
+the farm the Envoy (`farm_protocol.proof`). A farm that Envoy has started also prints a line,
+`ReadyLine`, on its standard output.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-from farm_protocol.private import replace_private
 from pydantic import BaseModel, Field, ValidationError
+
+from farm_protocol.private import read_regular, replace_private
 
 
 class AnnouncedMachines(BaseModel):
@@ -24,8 +27,8 @@ class Announcement(BaseModel):
 
     url: str
     pid: int
-    version: str
-    machines: Sequence[AnnouncedMachines]
+    version: str = ""
+    machines: Sequence[AnnouncedMachines] = ()
     secret: str = Field(default="", repr=False)
 
     def write(self, data_dir: Path) -> None:
@@ -36,6 +39,15 @@ class Announcement(BaseModel):
     def read(cls, data_dir: Path) -> "Announcement | None":
         """Return what the newest farm on a data folder has said; None when none did."""
         try:
-            return cls.model_validate_json((data_dir / "farm.json").read_bytes())
+            return cls.model_validate_json(read_regular(data_dir / "farm.json"))
         except (OSError, ValidationError):
             return None
+
+
+class ReadyLine(BaseModel):
+    """What an embedded farm tells its Envoy once it answers: one line of JSON."""
+
+    event: Literal["ready"]
+    url: str
+    pid: int
+    version: str = ""

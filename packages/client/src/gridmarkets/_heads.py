@@ -1,0 +1,82 @@
+"""The heads of answers: how much may come before the last one.
+
+``http.client`` passes over as many ``100 Continue`` as there are, and its time-out is for each
+piece: whoever sends them for ever is waited for, for ever.
+"""
+
+from __future__ import unicode_literals
+
+import socket
+import time
+
+from requests.adapters import HTTPAdapter
+
+from gridmarkets._compat import http_client
+
+# Python takes a hundred header lines of an answer, Envoy sends a dozen.
+MOST_LINES = 300
+
+
+class EndlessHeadError(Exception):
+    """What comes before an answer does not end."""
+
+
+class Adapter(HTTPAdapter):
+    """How `requests` connects, with answers whose heads end."""
+
+    def get_connection(self, *args, **options):
+        return _bounded(super(Adapter, self).get_connection(*args, **options))
+
+    def get_connection_with_tls_context(self, *args, **options):
+        # As newer versions of requests call it.
+        return _bounded(super(Adapter, self).get_connection_with_tls_context(*args, **options))
+
+
+class _Answer(http_client.HTTPResponse):
+    """An answer of ``http.client``."""
+
+    def __init__(self, sock, *args, **options):
+        # What stands for a socket under pyOpenSSL does not tell.
+        self._seconds = sock.gettimeout() if hasattr(sock, "gettimeout") else None
+        http_client.HTTPResponse.__init__(self, sock, *args, **options)
+
+    def begin(self):
+        lines = _Lines(self.fp, self._seconds)
+        self.fp = lines
+        try:
+            http_client.HTTPResponse.begin(self)
+        finally:
+            # Python 2 may have put something around it, and closes it after a fault.
+            if self.fp is lines:
+                self.fp = lines.file
+
+
+class _Lines(object):
+    """A file of which only so many lines are read, in so many seconds."""
+
+    def __init__(self, file, seconds):
+        self.file = file
+        self._left = MOST_LINES
+        self._until = None if seconds is None else time.time() + seconds
+
+    def readline(self, *args):
+        self._left -= 1
+        if self._left < 0:
+            raise EndlessHeadError()
+        if self._until is not None and time.time() > self._until:
+            raise socket.timeout("timed out")
+        return self.file.readline(*args)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+def _bounded(pool):
+    """Return a pool of connections that make answers of our kind from now on."""
+    if not issubclass(pool.ConnectionCls, _Bounded):
+        pool.ConnectionCls = type(str("BoundedConnection"), (_Bounded, pool.ConnectionCls), {})
+    return pool
+
+
+class _Bounded(object):
+    response_class = _Answer

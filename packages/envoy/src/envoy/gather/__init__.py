@@ -1,0 +1,1 @@
+"""What scenes name and nobody has added: found on this machine, and sent with them."""

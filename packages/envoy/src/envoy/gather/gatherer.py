@@ -1,0 +1,332 @@
+"""Which files the scenes of a submission need beside those that were added, and where each goes.
+
+A file that lies in the project's folder goes where it would go had somebody added it. One from
+elsewhere goes to a place of its own below `farm_protocol.path_maps.GATHERED`: of nested folders
+the outermost counts, so that what a library finds beside itself is beside it there, too.
+"""
+
+import json
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from farm_protocol.path_maps import gathered_folder, path_map_of, short_hash
+from farm_protocol.paths import UnsafePathError, canonical
+from farm_protocol.private import FOLDER_MODE, open_private
+from farm_protocol.real_paths import real_path
+from farm_protocol.scene_files import MOST_BLENDS, NamedFile
+
+from envoy.gather.finding import Finder, Found, FoundFile
+from envoy.gather.kinds import LIBRARY, is_blend
+from envoy.gather.named import absolute
+from envoy.gather.policy import Policy
+from envoy.gather.rules import Rules, plain_place
+from envoy.gather.tracer import Tracer, TracerError
+from envoy.journal import UploadFile
+
+MOST_FILES = 500_000
+_NEVER_BAKED = "cache"
+_MOST_TOLD = 20
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A file that the pixels of a scene need for certain, and that is not sent.
+
+    Attributes:
+        remote: where it would be found without a map; "" when nowhere.
+    """
+
+    message: str
+    remote: str
+    is_sequence: bool
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What was found.
+
+    Attributes:
+        files: to be sent beside those that were added.
+        maps: of scenes that need one: remote path of the map -> its JSON.
+        missing: of scenes that lack files: messages, by the scene's remote path.
+        needed: what of this the pixels of these scenes need for certain.
+        notes: messages about what was found elsewhere than its .blend says, or not read.
+    """
+
+    files: list[UploadFile] = field(default_factory=list)
+    maps: dict[str, bytes] = field(default_factory=dict)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    needed: dict[str, list[Lack]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def messages(self) -> list[str]:
+        """All that is to be told."""
+        return [*self.notes, *(text for texts in self.missing.values() for text in texts)]
+
+
+Mode = Literal["on", "asked", "off"]
+
+
+class Gatherer:
+    """Gathers for submissions. May be used from any thread."""
+
+    def __init__(self, tracer: Tracer, mode: Mode, folders: Sequence[str], maps: Path) -> None:
+        """Keep what counts for all.
+
+        Parameters:
+            mode: whether files are taken that nobody has added: unless a submission does not want
+                it, only where one asks for it, or never.
+            folders: see `Policy`.
+            maps: folder for the maps on their way to the farm.
+        """
+        self._tracer, self._mode, self._maps = tracer, mode, maps
+        self._folders = tuple(real_path(each) for each in folders)
+
+    def gather(
+        self,
+        scenes: Sequence[str],
+        files: Sequence[UploadFile],
+        project: str,
+        local_root: str,
+        wanted: bool | None,
+    ) -> Gathered:
+        """Look for what scenes need, and keep their maps for the upload; blocks.
+
+        Parameters:
+            scenes: their remote paths; those that are no .blend files to be sent are left out.
+            files: that are to be sent.
+            project: its name.
+            local_root: the project's folder; "" when not known.
+            wanted: what the submission says; None: nothing.
+
+        Raises:
+            OSError: the maps cannot be written.
+        """
+        takes = {"on": wanted is not False, "asked": wanted is True, "off": False}[self._mode]
+        policy = Policy(takes, self._folders)
+        found = _gather(scenes, files, project, local_root, self._tracer, policy)
+        for remote, told in found.maps.items():
+            local = self._keep(told)
+            found.files.append(UploadFile(remote, str(local), len(told), str(self._maps)))
+        return found
+
+    def forget(self) -> None:
+        """Remove all maps: none is on its way."""
+        for each in self._maps.glob("*.json"):
+            each.unlink(missing_ok=True)
+
+    def _keep(self, told: bytes) -> Path:
+        # Submissions that wait may have the same.
+        place = self._maps / f"{short_hash(told.decode())}.json"
+        self._maps.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        with open(place, "wb", opener=open_private) as file:
+            file.write(told)
+        return place
+
+
+def _gather(
+    scenes: Sequence[str],
+    files: Sequence[UploadFile],
+    project: str,
+    local_root: str,
+    tracer: Tracer,
+    policy: Policy,
+) -> Gathered:
+    locals_ = {file.remote: file.local for file in files}
+    wanted = {scene: locals_[scene] for scene in scenes if _is_blend(locals_.get(scene, ""))}
+    if not wanted:
+        return Gathered()
+    look = _Look(files, project, local_root, tracer, policy)
+    try:
+        look.read(list(dict.fromkeys(wanted.values())))
+    except TracerError as error:
+        look.found.notes.append(
+            f"Envoy could not look for the files that the scenes name: {error}."
+        )
+        return look.found
+    look.place()
+    for scene, local in wanted.items():
+        look.tell(scene, local)
+    if outside := look.outside:
+        look.found.notes.append(
+            f"From outside the project's folder these files are sent with it: {_some(outside)}."
+        )
+    return look.found
+
+
+class _Look:
+    def __init__(
+        self,
+        files: Sequence[UploadFile],
+        project: str,
+        local_root: str,
+        tracer: Tracer,
+        policy: Policy,
+    ) -> None:
+        self.found = Gathered()
+        self.outside: list[str] = []
+        self._project = project
+        self._root = os.path.normpath(local_root) if os.path.isabs(local_root) else ""
+        self._tracer = tracer
+        self._remotes = {file.local: file.remote for file in files}
+        self._taken = {file.remote for file in files}
+        self._finder = Finder(policy, self._remotes.keys(), self._root)
+        # What each .blend names, by its local path.
+        self._named: dict[str, list[tuple[NamedFile, Found]]] = {}
+
+    def read(self, blends: Sequence[str]) -> None:
+        """Read .blend files, and the libraries that they link, and these link.
+
+        Raises TracerError.
+        """
+        waiting = list(blends)
+        while waiting:
+            if len(self._named) + len(waiting) > MOST_BLENDS:
+                self.found.notes.append(
+                    f"Envoy looked into the first {MOST_BLENDS} libraries of the scenes only."
+                )
+                waiting = waiting[: max(0, MOST_BLENDS - len(self._named))]
+            linked: dict[str, None] = {}
+            for blend, traced in self._tracer.trace(waiting).items():
+                if isinstance(traced, str):
+                    self.found.notes.append(traced)
+                    traced = ()
+                self._named[blend] = [(each, self._finder.find(each, blend)) for each in traced]
+                linked |= dict.fromkeys(_libraries(self._named[blend]))
+            waiting = [each for each in linked if each not in self._named]
+
+    def place(self) -> None:
+        """Give each file that nobody has added its place."""
+        fresh: dict[str, FoundFile] = {}
+        for named in self._named.values():
+            for _, found in named:
+                fresh |= {each.local: each for each in found.files if not each.is_added}
+        outside = {
+            each for each in fresh if not self._root or not Path(each).is_relative_to(self._root)
+        }
+        folders = _outermost({os.path.dirname(local) for local in outside})
+        for local, file in fresh.items():
+            if local in outside:
+                folder = next(each for each in _above(local) if each in folders)
+                start = gathered_folder(self._project, folder)
+            else:
+                folder, start = self._root, self._project
+            below = os.path.relpath(local, folder).replace(os.sep, "/")
+            try:
+                remote = canonical(f"{start}/{below}")
+            except UnsafePathError as error:
+                self.found.notes.append(f"{local} was not gathered: {error}")
+                continue
+            if remote in self._taken or len(self.found.files) >= MOST_FILES:
+                continue  # Somebody has put another file there.
+            self._taken.add(remote)
+            self._remotes[local] = remote
+            real = real_path(local)
+            self.found.files.append(UploadFile(remote, real, file.size, os.path.dirname(real)))
+            if local in outside:
+                self.outside.append(local)
+
+    def tell(self, scene: str, local: str) -> None:
+        """Make the map of a scene, and tell what it lacks."""
+        rules, is_needed = Rules(), False
+        missing: dict[str, None] = {}
+        for blend in self._closure(local):
+            place = self._remotes.get(blend, "")
+            rules.add_blend(blend, place)
+            for named, found in self._named[blend]:
+                told = [(each, self._remotes.get(each.local, "")) for each in found.files]
+                for file, remote in told:
+                    if remote:
+                        is_needed |= not _is_plain(named, place, file, remote)
+                        rules.add(file.source, remote)
+                is_sent = found.is_left or any(remote for _, remote in told)
+                if not is_sent and named.kind != _NEVER_BAKED:
+                    message = _lacks(blend, named, found)
+                    missing[message] = None
+                    # What a library's own scene needs says nothing about this one. A file that is
+                    # there may be there for the farm, too: on a disk that they share.
+                    if named.is_needed and blend == local and not found.refused:
+                        lack = Lack(message, plain_place(named.path, place), named.is_sequence)
+                        self.found.needed.setdefault(scene, []).append(lack)
+                if found.is_elsewhere:
+                    self.found.notes.append(
+                        f"{os.path.basename(blend)} names '{named.path}', which is not on this"
+                        f" machine. {found.files[0].local} is used in its place."
+                    )
+        if missing:
+            self.found.missing[scene] = _cut(list(missing))
+        if is_needed:
+            if self._root:
+                rules.add_folder(self._root, self._project)
+            told_map = rules.map().model_dump(mode="json")
+            self.found.maps[path_map_of(scene)] = json.dumps(told_map, indent=1).encode()
+
+    def _closure(self, blend: str) -> list[str]:
+        found, waiting = {blend: None}, [blend]
+        while waiting:
+            for each in _libraries(self._named.get(waiting.pop(), [])):
+                if each not in found and each in self._named:
+                    found[each] = None
+                    waiting.append(each)
+        return [each for each in found if each in self._named]
+
+
+def _is_blend(local: str) -> bool:
+    try:
+        return bool(local) and is_blend(local)
+    except OSError:
+        return False
+
+
+def _libraries(named: Sequence[tuple[NamedFile, Found]]) -> Iterator[str]:
+    for each, found in named:
+        if each.kind == LIBRARY:
+            yield from (file.local for file in found.files)
+
+
+def _outermost(folders: set[str]) -> set[str]:
+    return {each for each in folders if not any(above in folders for above in _above(each))}
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the folders above a path, the innermost first."""
+    while (folder := os.path.dirname(path)) != path:
+        yield folder
+        path = folder
+
+
+def _is_plain(named: NamedFile, blend: str, file: FoundFile, remote: str) -> bool:
+    """Return whether a path leads to a file's place without any map."""
+    plain = plain_place(named.path, blend)
+    if not plain:
+        return False
+    return remote == plain or remote in (
+        posixpath.join(plain, file.relative),
+        posixpath.join(posixpath.dirname(plain), file.relative),
+    )
+
+
+def _lacks(blend: str, named: NamedFile, found: Found) -> str:
+    who = f"{os.path.basename(blend)} needs '{named.path}' ({named.kind} '{named.data_block}')"
+    if found.refused:
+        return f"{who}, which is not sent: {found.refused}."
+    path = absolute(named.path, blend)
+    if path and path != named.path:
+        return f"{who}, but there is no {path} on this machine."
+    return f"{who}, which is not on this machine."
+
+
+def _some(paths: list[str]) -> str:
+    more = len(paths) - _MOST_NAMED
+    return ", ".join(paths[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _cut(messages: list[str]) -> list[str]:
+    more = len(messages) - _MOST_TOLD
+    return [*messages[:_MOST_TOLD], f"{more} more files are missing."] if more > 0 else messages

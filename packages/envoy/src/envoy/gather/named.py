@@ -1,0 +1,59 @@
+"""What a path in a .blend means on this machine. Pure: no disk is asked.
+
+The .blend may have been saved on another machine, of another system: then the path itself leads
+nowhere, but its last names may be those of a file that came along.
+"""
+
+import ntpath
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from types import ModuleType
+
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+
+
+def rules_of(path: str) -> ModuleType | None:
+    """Return the rules of an absolute path's system: `ntpath` or `posixpath`; None: it is none."""
+    if _DRIVE.match(path) or path.startswith("\\\\"):
+        return ntpath
+    return posixpath if path.startswith("/") and not path.startswith("//") else None
+
+
+def absolute(path: str, blend: str, system: ModuleType = os.path) -> str:
+    """Return the path of this machine that is meant; "" where it is another machine's.
+
+    Parameters:
+        path: as the .blend says it.
+        blend: absolute path of that .blend.
+        system: path module of this machine.
+    """
+    if path.startswith("//"):
+        below = path[2:].replace("\\", "/").replace("/", system.sep)
+        return str(system.normpath(system.join(system.dirname(blend), below)))
+    return str(system.normpath(path)) if _is_own(path, system) else ""
+
+
+def is_network(path: str, system: ModuleType = os.path) -> bool:
+    """Return whether the path leads to another machine, which learns who asks: of Windows."""
+    return system is ntpath and path.replace("/", "\\").startswith("\\\\")
+
+
+def ends(path: str, root: str, system: ModuleType = os.path) -> Iterator[tuple[str, ...]]:
+    """Yield what may be the path of a file below ``root``, the longest first.
+
+    From the name of that folder on, a path may have any length; else the name of a file alone says
+    too little, so it needs its folder's as well.
+    """
+    names = [name for name in path.replace("\\", "/").split("/") if name not in ("", ".", "..")]
+    if _DRIVE.match(path):
+        names = names[1:]
+    home = system.basename(root).casefold()
+    for start in range(len(names)):
+        if len(names) - start > 1 or (start and names[start - 1].casefold() == home):
+            yield tuple(names[start:])
+
+
+def _is_own(path: str, system: ModuleType) -> bool:
+    return rules_of(path) is (ntpath if system is ntpath else posixpath)

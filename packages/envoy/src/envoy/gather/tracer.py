@@ -1,0 +1,113 @@
+"""What .blend files name, read by a program of its own: `farm.scenes.trace_files`.
+
+Envoy does not import it. Answers are kept for as long as a file stays as it is.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from farm_protocol.scene_files import NamedFile, TraceAnswer, TraceQuestion
+
+from envoy.errors import EnvoyError
+
+SECONDS = 60.0
+"""That the reading of one .blend may take; the program gives up by itself then."""
+_GRACE = 30.0
+_MOST_KNOWN = 500
+_MOST_ANSWER = 256 * 1024**2
+
+_Mark = tuple[str, int, int, int, int]
+
+
+Traced = tuple[NamedFile, ...] | str
+"""What a .blend names; or, as a message, why nobody knows."""
+
+
+class TracerError(EnvoyError):
+    """Scenes cannot be read on this machine. ``str()`` says why."""
+
+
+class Tracer:
+    """Reads .blend files. May be used from any thread."""
+
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        """Keep the command.
+
+        Parameters:
+            command: what to start; None: the reader of this Python.
+        """
+        self._command = command or [sys.executable, "-P", "-m", "farm.scenes.trace_files"]
+        self._known: OrderedDict[_Mark, Traced] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def trace(self, blends: Sequence[str]) -> dict[str, Traced]:
+        """Return what each .blend names, libraries of it not opened; blocks.
+
+        Parameters:
+            blends: absolute paths.
+
+        Raises:
+            TracerError: the program is not there, or broken.
+        """
+        found: dict[str, Traced] = {}
+        fresh: dict[str, _Mark] = {}
+        for blend in blends:
+            mark = _mark(blend)
+            with self._lock:
+                known = self._known.get(mark)
+            if known is None:
+                fresh[blend] = mark
+            else:
+                found[blend] = known
+        if fresh:
+            for blend, traced in self._ask(list(fresh)).items():
+                found[blend] = traced
+                with self._lock:
+                    self._known[fresh[blend]] = traced
+                    if len(self._known) > _MOST_KNOWN:
+                        self._known.popitem(last=False)
+        return found
+
+    def _ask(self, blends: Sequence[str]) -> dict[str, Traced]:
+        question = TraceQuestion(blends=list(blends)).model_dump_json().encode()
+        try:
+            # Of a session of its own, so that what it has started ends with it.
+            with subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            ) as process:
+                try:
+                    said, wrong = process.communicate(question, SECONDS * len(blends) + _GRACE)
+                finally:
+                    _end(process)
+            if process.returncode or len(said) > _MOST_ANSWER:
+                last = wrong.decode(errors="replace").strip().rpartition("\n")[2]
+                raise TracerError(last or f"the program ended with {process.returncode}")
+            answer = TraceAnswer.model_validate_json(said)
+            return {
+                **{blend: tuple(told) for blend, told in answer.usages.items()},
+                **answer.failures,
+            }
+        except (OSError, subprocess.SubprocessError, ValueError) as error:
+            raise TracerError(str(error)) from error
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _mark(path: str) -> _Mark:
+    status = os.stat(path)
+    return path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -1,0 +1,37 @@
+"""Which of the files that are on their way the farm is told of when it checks a submission. Pure.
+
+It is told of all of them, unless there are very many: then of those in folders that jobs name.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from farm_protocol.jobs import MAX_PENDING, JobSpec
+from pydantic import JsonValue
+
+MOST_BYTES = 32_000_000
+"""Of all paths together; the farm takes about twice as much."""
+
+
+def told(coming: Collection[str], jobs: Sequence[JobSpec]) -> list[str]:
+    """Return the remote paths that the farm is told of, sorted.
+
+    Parameters:
+        coming: all that are on their way.
+    """
+    if len(coming) <= MAX_PENDING and sum(len(path.encode()) for path in coming) <= MOST_BYTES:
+        return sorted(coming)
+    named = {_folder(text.strip("/")) for job in jobs for text in (job.path, *_texts(job.params))}
+    some = sorted(path for path in coming if _folder(path) in named)
+    return some[:MAX_PENDING]
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)

@@ -1,0 +1,196 @@
+"""Files that scenes name and nobody has added: what is sent of them, and what is told. Real scenes.
+
+What becomes of them on the farm, `tests/e2e/test_gathering.py` tells.
+"""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from envoy_fake_farm import EMAIL
+from envoy_start import Start
+from envoy_studio import Studio
+from farm_protocol.path_maps import path_map_of, short_hash
+from messages import saying, says
+
+FROM_THE_FARM = "From the check."
+SCRIPT = Path(__file__).with_name("make_artist.py")
+
+
+@pytest.fixture(scope="module")
+def artist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of an artist, made by Blender once."""
+    if shutil.which("blender") is None:
+        pytest.skip("needs blender on the PATH")
+    root = tmp_path_factory.mktemp("artist").resolve()
+    line = ["--python-exit-code", "3", "-P", str(SCRIPT), "--", str(root)]
+    subprocess.run(["blender", "-b", "--factory-startup", *line], check=True, capture_output=True)
+    return root
+
+
+async def submit(studio: Studio, artist: Path, scene: str, **changes: Any) -> dict[str, Any]:
+    """Submit a scene and nothing else; return Envoy's answer when the farm has all."""
+    film = artist / "desk" / "film"
+    body = studio.body([scene], **changes)
+    body["project_files"]["localRoot"] = str(film)
+    body["project_request"]["params"]["local_root"] = str(film)
+    body["project_request"]["jobs"][0]["path"] = f"demo/{scene}"
+    answer = await studio.http.post("/project-submit", json=body)
+    assert answer.status_code == 201, answer.text
+    told: dict[str, Any] = answer.json()
+    await studio.until_state(told["submission_id"], "submitted")
+    return told
+
+
+def sent(studio: Studio) -> dict[str, bytes]:
+    """Return the files that the farm has of the project."""
+    entries = studio.farm.manifests[EMAIL, "demo"]
+    return {path: studio.farm.blobs[EMAIL, each.hash] for path, each in entries.items()}
+
+
+def place(artist: Path, folder: str) -> str:
+    return f"demo/_gathered/{short_hash(str(artist / folder))}"
+
+
+async def test_all_that_a_scene_names_goes_with_it(studio: Studio, artist: Path) -> None:
+    answer = await submit(studio, artist, "scene.blend")
+    textures, libs = place(artist, "textures"), place(artist, "libs")
+    assert sent(studio).keys() == {
+        *("demo/scene.blend", path_map_of("demo/scene.blend")),
+        *("demo/maps/inside.png", "demo/maps/named.png", "demo/maps/Foreign.png"),
+        *(f"{textures}/wood.png", f"{textures}/near.png", f"{textures}/hum.wav"),
+        *(f"{textures}/tiles/t.1001.png", f"{textures}/tiles/t.1002.png"),
+        *(f"{textures}/film/f_01.png", f"{textures}/film/f_02.png"),
+        *(f"{place(artist, 'desk/shared')}/mid.blend", f"{libs}/deep.blend"),
+        f"{libs}/sub/beside.png",
+    }
+    # The farm is told of them before anything is sent, and the artist what has left the machine.
+    (check,) = studio.farm.checks
+    assert set(check.pending_files) == sent(studio).keys()
+    assert any(says(each, "sent-from-outside") for each in answer["warnings"])
+
+
+async def test_what_lies_at_its_place_needs_no_map(studio: Studio, artist: Path) -> None:
+    answer = await submit(studio, artist, "plain.blend")
+    assert sent(studio).keys() == {"demo/plain.blend", "demo/maps/named.png"}
+    assert answer["warnings"] == [FROM_THE_FARM]
+
+
+async def test_simulations_beside_a_scene_are_its_artists_to_add(
+    studio: Studio, artist: Path
+) -> None:
+    answer = await submit(studio, artist, "cloth.blend")
+    assert sent(studio).keys() == {"demo/cloth.blend"}
+    assert answer["warnings"] == [FROM_THE_FARM]
+
+
+async def test_a_scene_gets_no_private_file(studio: Studio, artist: Path) -> None:
+    answer = await submit(studio, artist, "hostile.blend")
+    names = {path for path in sent(studio) if "_gathered" in path}
+    assert names == {
+        f"{place(artist, 'textures')}/wood.png",
+        path_map_of("demo/hostile.blend"),
+    }
+    assert not any(b"PRIVATE" in data for data in sent(studio).values())
+    assert len(answer["warnings"]) > 10
+
+
+async def test_what_is_nowhere_is_told_at_once(studio: Studio, artist: Path) -> None:
+    answer = await submit(studio, artist, "lacking.blend")
+    assert sent(studio).keys() == {"demo/lacking.blend"}
+    assert answer["warnings"] == [
+        saying("not-on-this-machine", artist / "gone" / "away.png"),
+        saying("not-on-this-machine", "Y:\\nowhere\\else.png"),
+        saying("no-such-file-here", artist / "desk/film/maps/lost.png"),
+        FROM_THE_FARM,
+    ]
+
+
+async def refused(studio: Studio, artist: Path, scene: str, **params: Any) -> list[str]:
+    """Return why a job is refused; [] when it is accepted."""
+    body = studio.body([scene])
+    film = str(artist / "desk" / "film")
+    body["project_files"]["localRoot"] = film
+    body["project_request"]["params"]["local_root"] = film
+    job = body["project_request"]["jobs"][0]
+    job["path"] = f"demo/{scene}"
+    job["params"] |= params
+    answer = await studio.http.post("/project-submit", json=body)
+    if answer.status_code == 201:
+        await studio.until_state(answer.json()["submission_id"], "submitted")
+        return []
+    assert answer.status_code == 400, answer.text
+    errors: dict[str, list[str]] = answer.json()["errors"]
+    assert errors.keys() == {"jobs[0].path"}
+    return errors["jobs[0].path"]
+
+
+async def test_what_pixels_need_for_certain_is_refused_before_anything_is_sent(
+    studio: Studio, artist: Path
+) -> None:
+    told = await refused(studio, artist, "needful.blend")
+    assert told == [
+        saying("not-on-this-machine", artist / "gone" / "sky.png"),
+        saying("frames-need-these-files"),
+    ]
+    assert not studio.farm.manifests
+    assert not studio.farm.checks
+
+
+async def test_who_knows_better_submits_without_it(studio: Studio, artist: Path) -> None:
+    assert await refused(studio, artist, "needful.blend", missing_files="warn") == []
+
+
+async def test_what_the_farm_has_already_is_not_missing(studio: Studio, artist: Path) -> None:
+    assert await refused(studio, artist, "beside.blend") != []
+    studio.write("sky/day.png")
+    group = {"localRoot": str(studio.project), "remoteRoot": "/demo", "files": ["sky/day.png"]}
+    answer = await studio.http.post("/upload", json={"upload": [group]})
+    assert answer.status_code == 200, answer.text
+    assert await refused(studio, artist, "beside.blend") == []
+
+
+async def test_a_submission_may_do_without(studio: Studio, artist: Path) -> None:
+    await submit(studio, artist, "scene.blend", gather_files=False)
+    assert sent(studio).keys() == {"demo/scene.blend"}
+
+
+async def test_only_where_asked_or_never(start: Start, artist: Path) -> None:
+    for mode, wanted, count in (("asked", None, 1), ("asked", True, 15), ("off", True, 1)):
+        studio = await start(gather=mode)
+        await studio.sign_in()
+        studio.farm.manifests.clear()
+        await submit(studio, artist, "scene.blend", gather_files=wanted)
+        assert len(sent(studio)) == count, mode
+        await start.stop()
+
+
+async def test_only_from_allowed_folders(start: Start, artist: Path) -> None:
+    studio = await start(gather_folders=[artist / "libs", artist / "textures" / "film"])
+    await studio.sign_in()
+    await submit(studio, artist, "scene.blend")
+    assert {path.rpartition("/")[2] for path in sent(studio) if "_gathered" in path} == {
+        *("f_01.png", "f_02.png", path_map_of("demo/scene.blend").rpartition("/")[2]),
+    }
+
+
+async def test_a_path_inside_the_project_is_mapped_whoever_added_its_file(
+    studio: Studio, artist: Path
+) -> None:
+    film = artist / "desk" / "film"
+    group = {"localRoot": str(film), "remoteRoot": "/demo/all", "files": None}
+    body = studio.body(project_files=group)
+    body["project_request"]["params"]["local_root"] = str(film)
+    body["project_request"]["jobs"][0]["path"] = "demo/all/scene.blend"
+    body["gather_files"] = False
+    answer = await studio.http.post("/project-submit", json=body)
+    await studio.until_state(answer.json()["submission_id"], "submitted")
+    told = json.loads(sent(studio)[path_map_of("demo/all/scene.blend")])["rules"]
+    places = {each["source_path"]: each["destination_path"] for each in told}
+    assert places[str(film / "maps")] == "demo/all/maps"
+    assert places["X:\\Jobs\\film\\Maps\\foreign.png"] == "demo/all/maps/Foreign.png"
+    formats = {each["source_path_format"] for each in told if each["source_path"][0] == "X"}
+    assert formats == {"WINDOWS"}

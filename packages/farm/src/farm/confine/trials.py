@@ -1,0 +1,149 @@
+"""Whether a program starts here: it works, it does not, or nobody can tell now.
+
+A program that does not start may only have found no room: a scene that uses up what its user has of
+processes or open files takes it from everybody else of that user, too. Who took that for "there is
+no sandbox here" would open the sandbox to that very scene. So a trial has a third outcome, after
+which nothing may be started without a sandbox, and which is never kept.
+"""
+
+import errno
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from farm.confine.ending import end
+
+_ASK_SECONDS = 60.0
+_PAUSES = (0.1, 0.3, 0.6, 1.0)
+"""Seconds between the tries. Who has the time for more of them begins anew."""
+_LONGEST_REASON = 300
+_NO_ROOM = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC)
+_NO_MACHINE_CODE = 524
+"""What the kernel answers when what it has for filters of system calls is used up (its ENOTSUPP,
+which has no name elsewhere)."""
+_SAYS_NO_ROOM = (
+    *map(os.strerror, (*_NO_ROOM, _NO_MACHINE_CODE)),
+    *("ENOSPC", "Cannot fork", "Pipe call"),
+)
+"""In what bubblewrap, util-linux and shells say; the last two are dash's."""
+_NAMESPACES = Path("/proc/sys/user")
+_NOT_STARTED = 127
+"""What a shell says of a command that cannot be started."""
+_FIRST_SIGNAL, _SIGNALS = 129, 64
+"""Exit codes by which shells and bubblewrap say that a signal ended a program."""
+
+
+class UndecidedError(OSError):
+    """Nobody can tell now whether a program starts. ``str()`` is a message for people.
+
+    As for any other lack of processes: it may work the next time.
+    """
+
+    def __init__(self, message: str) -> None:
+        """Keep the message."""
+        super().__init__(errno.EAGAIN, message)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def trial(line: list[str], trouble: str) -> str:
+    """Run a command; return a message that begins with ``trouble``, "" when it succeeds.
+
+    What may pass is tried a few times, for two seconds, or once when it takes a minute.
+
+    Raises:
+        UndecidedError: a signal has ended it, it took too long, or it found no room.
+    """
+    code, said = _repeated(line, trouble)
+    return "" if code == 0 else _message(trouble, said or f"exit code {code}")
+
+
+def told(line: list[str], trouble: str) -> str:
+    """Run a command; return what it prints, "" where there is no such command.
+
+    Raises:
+        UndecidedError: as for `trial`.
+    """
+    return _repeated(line, trouble)[1]
+
+
+def _repeated(line: list[str], trouble: str) -> tuple[int, str]:
+    until = time.monotonic() + _ASK_SECONDS
+    for pause in _PAUSES:
+        try:
+            return _tried(line, trouble)
+        except UndecidedError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(pause)
+    return _tried(line, trouble)
+
+
+def _tried(line: list[str], trouble: str) -> tuple[int, str]:
+    """Return exit code and output of a command. Raises UndecidedError."""
+    try:
+        process = subprocess.Popen(
+            line,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env=_in_english(),
+            encoding="utf-8",
+            errors="backslashreplace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise UndecidedError(_message(trouble, str(error.strerror))) from error
+        return _NOT_STARTED, str(error)
+    with process:
+        try:
+            out, complained = process.communicate(timeout=_ASK_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            end(process)
+            raise UndecidedError(_message(trouble, str(error))) from error
+    code, said = process.returncode, complained.strip() or out.strip()
+    number = -code if code < 0 else code + 1 - _FIRST_SIGNAL
+    if 0 < number <= _SIGNALS:
+        raise UndecidedError(_message(trouble, f"{_name(number)} ended it"))
+    if code != 0 and _found_no_room(said):
+        raise UndecidedError(_message(trouble, said))
+    return code, said
+
+
+def _in_english() -> dict[str, str]:
+    """Return our variables, with which programs say in English what went wrong."""
+    variables = {name: value for name, value in os.environ.items() if name != "LANGUAGE"}
+    return {**variables, "LC_ALL": "C.UTF-8"}
+
+
+def _found_no_room(said: str) -> bool:
+    if not any(each in said for each in _SAYS_NO_ROOM):
+        return False
+    # That there are too many namespaces already is said in the same way as that none is allowed.
+    no_space = ("ENOSPC", os.strerror(errno.ENOSPC))
+    return not (any(each in said for each in no_space) and _allows_no_namespaces())
+
+
+def _allows_no_namespaces() -> bool:
+    try:
+        told = [each.read_text() for each in _NAMESPACES.glob("max_*_namespaces")]
+    except OSError:
+        return False
+    return any(each.strip() == "0" for each in told)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _message(trouble: str, said: str) -> str:
+    last = said.splitlines()[-1] if said else ""
+    return f"{trouble}: {last[:_LONGEST_REASON].rstrip('.')}."

@@ -1,0 +1,186 @@
+"""Results of earlier submissions that jobs work on.
+
+Which ones is settled when a submission is checked: of which jobs, what their paths begin with, and
+the moment of the newest one. What these jobs deliver later is not seen, and what they write anew is
+kept as it was (`keep`), so that a submission is a snapshot of these as well.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from farm_protocol.files import KnownFile
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    func,
+    insert,
+    literal,
+    select,
+)
+
+from farm.db.engine.dialects import dialect_of
+from farm.db.engine.prepared import Prepared
+from farm.db.engine.rows import values_of
+from farm.db.tables import earlier_results, jobs, outputs, replaced_outputs, submissions
+
+LAST = "\U0010ffff"
+"""No character comes after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Results of an earlier job, as a job of a later submission works on them.
+
+    Attributes:
+        job_id: the earlier job.
+        begins: what their paths begin with.
+        until: when the newest of them was there.
+    """
+
+    job_id: str
+    begins: str
+    until: datetime
+
+
+def beginning(
+    connection: Connection, project: str, begins: str, most: int
+) -> list[tuple[str, str]]:
+    """Return the results of a project whose paths begin so, and the job of each.
+
+    Of several submissions that have one, the newest comes last.
+
+    Parameters:
+        begins: a folder with its slash, and more.
+        most: so many rows are read, and no more.
+    """
+    found = connection.execute(
+        select(outputs.c.path, outputs.c.job_id)
+        .join(submissions, submissions.c.id == outputs.c.submission_id)
+        .where(
+            *_may_have(project, begins),
+            dialect_of(connection).between(outputs.c.path, begins, begins + LAST),
+        )
+        .order_by(submissions.c.number)
+        .limit(most)
+    )
+    return [(row.path, row.job_id) for row in found]
+
+
+def named(connection: Connection, project: str, path: str) -> tuple[str, str, str] | None:
+    """Return the newest submission's result of this path: its blob, its job, its output folder.
+
+    None: there is none.
+    """
+    found = connection.execute(
+        select(outputs.c.hash, outputs.c.job_id, submissions.c.output_folder)
+        .join(submissions, submissions.c.id == outputs.c.submission_id)
+        .where(*_may_have(project, path), outputs.c.path == path)
+        .order_by(submissions.c.number.desc())
+        .limit(1)
+    ).first()
+    return None if found is None else (found.hash, found.job_id, found.output_folder)
+
+
+def _may_have(project: str, path: str) -> Sequence[ColumnElement[bool]]:
+    """Return which submissions may have written a path: results lie in their output folder."""
+    parts = path.split("/")
+    folders = ["/".join(parts[:count]) for count in range(1, len(parts))]
+    return submissions.c.project_id == project, submissions.c.output_folder.in_(folders)
+
+
+def newest(connection: Connection, job_id: str) -> datetime:
+    """Return when the newest result of a job that has some was there."""
+    query = select(func.max(outputs.c.created_at)).where(outputs.c.job_id == job_id)
+    found: datetime = connection.execute(query).scalar_one()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class NewUse:
+    """The row of a `Use` by a new job."""
+
+    job_id: str
+    needs_job_id: str
+    begins: str
+    until: datetime
+
+
+def rows_of(job_id: str, uses: Sequence[Use]) -> list[NewUse]:
+    """Return the rows for what a job works on."""
+    return [NewUse(job_id, use.job_id, use.begins, use.until) for use in uses]
+
+
+def add(connection: Connection, rows: Sequence[NewUse]) -> None:
+    """Store the rows of new jobs."""
+    _ADD.run_all(connection, [values_of(row) for row in rows])
+
+
+_ADD = Prepared(insert(earlier_results).inline())
+
+
+def keep(
+    connection: Connection, job_id: str, paths: Collection[str], now: datetime
+) -> Collection[str]:
+    """Keep results that a job is about to write anew, if jobs of later submissions have them.
+
+    Returns the paths of what is kept.
+    """
+    if not paths:
+        return ()
+    of_others = select(earlier_results.c.job_id).where(earlier_results.c.needs_job_id == job_id)
+    if connection.execute(of_others.limit(1)).first() is None:
+        return ()
+    dialect = dialect_of(connection)
+    columns = [each.name for each in replaced_outputs.c if each.name != "replaced_at"]
+    old = select(
+        *(outputs.c[name] for name in columns), literal(now, replaced_outputs.c.replaced_at.type)
+    ).where(outputs.c.job_id == job_id, dialect.among(outputs.c.path, "of_paths"))
+    connection.execute(
+        insert(replaced_outputs).from_select([*columns, "replaced_at"], old),
+        {"of_paths": dialect.texts(list(paths))},
+    )
+    return paths
+
+
+def entries(connection: Connection, job_id: str) -> dict[str, KnownFile]:
+    """Return the results of earlier submissions that a job works on, by path."""
+    found = [
+        row
+        for table in (outputs, replaced_outputs)
+        for row in connection.execute(
+            _of_job(connection, table, job_id, "path", "hash", "size").add_columns(
+                submissions.c.number
+            )
+        )
+    ]
+    found.sort(key=lambda row: row.number)  # The newest submission's wins.
+    return {row.path: KnownFile(path=row.path, hash=row.hash, size=row.size) for row in found}
+
+
+def blobs_of_job(connection: Connection, job_id: str, hashes: Collection[str]) -> set[str]:
+    """Return which of these blobs are among the results of earlier submissions for a job."""
+    found: set[str] = set()
+    for table in (outputs, replaced_outputs):
+        query = _of_job(connection, table, job_id, "hash").where(table.c.hash.in_(hashes))
+        found.update(connection.execute(query.distinct()).scalars())
+    return found
+
+
+def _of_job(connection: Connection, table: Table, job_id: str, *columns: str) -> Select[Any]:
+    use = earlier_results.c
+    query = (
+        select(*(table.c[name] for name in columns))
+        .join(earlier_results, use.needs_job_id == table.c.job_id)
+        .join(jobs, jobs.c.id == table.c.job_id)
+        .join(submissions, submissions.c.id == jobs.c.submission_id)
+        .where(
+            use.job_id == job_id,
+            table.c.created_at <= use.until,
+            dialect_of(connection).between(table.c.path, use.begins, use.begins + literal(LAST)),
+        )
+    )
+    return query if table is outputs else query.where(table.c.replaced_at > use.until)

@@ -1,0 +1,260 @@
+"""Manifests: which blob each file of a project is, now and in each snapshot.
+
+A submission has the files that its project had when it was submitted. That costs nothing then:
+snapshots are numbered, a line of a manifest knows the first one that has it, and a line that is
+replaced is kept only if there is such a snapshot. So a project that is submitted a hundred times
+has its million lines once, and beside them what was changed in between.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from farm_protocol.files import FileEntry, KnownFile
+from sqlalchemy import (
+    Connection,
+    Row,
+    Text,
+    cast,
+    delete,
+    insert,
+    literal,
+    select,
+    union_all,
+)
+
+from farm.db.engine.dialects import dialect_of
+from farm.db.projects import ProjectRow
+from farm.db.tables import jobs, manifest_entries, replaced_entries, submissions
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a manifest says of a path.
+
+    Attributes:
+        since: the first snapshot that has it; it may not be taken yet.
+        content: the same as that of another line if they are about the same file.
+    """
+
+    since: int
+    content: str
+
+
+def content_of(file: FileEntry) -> str:
+    """Return the `Line.content` of a file."""
+    return f"{file.hash} {file.size} {file.mtime_ns}"
+
+
+# In one text: a query of its own for each path (see `_of_each`) has one value.
+_LINE = (
+    cast(manifest_entries.c.since, Text)
+    + literal(" ")
+    + manifest_entries.c.hash
+    + literal(" ")
+    + cast(manifest_entries.c.size, Text)
+    + literal(" ")
+    + cast(manifest_entries.c.mtime_ns, Text)
+)
+
+
+def kept(project: ProjectRow, old: Mapping[str, Line]) -> list[str]:
+    """Return the paths of those of a project's lines that a snapshot has: they are kept."""
+    return [path for path, line in old.items() if line.since <= project.snapshots]
+
+
+_ENTRY_BYTES = 400
+"""What a line takes in the database, beside its path."""
+
+
+def size_of(paths: Iterable[str]) -> int:
+    """Return what the lines of these paths take in the database.
+
+    A path stands in the table and its indexes: three times.
+    """
+    return sum(_ENTRY_BYTES + 3 * len(path.encode()) for path in paths)
+
+
+def lines(connection: Connection, project: str, paths: Collection[str]) -> dict[str, Line]:
+    """Return what a project's manifest says of these paths, by path; nothing of unknown ones."""
+    found: dict[str, Line] = {}
+    for path, text in _of_each(connection, project, paths):
+        since, content = text.split(" ", 1)
+        found[path] = Line(int(since), content)
+    return found
+
+
+def _of_each(
+    connection: Connection, project: str, paths: Collection[str]
+) -> Iterable[tuple[str, str]]:
+    dialect = dialect_of(connection)
+    path = dialect.given("of_paths")
+    # A query of its own for each: of many paths, PostgreSQL would rather read the whole table.
+    its = (
+        select(_LINE)
+        .where(manifest_entries.c.project_id == project, manifest_entries.c.path == path)
+        .limit(1)
+        .scalar_subquery()
+    )
+    each = select(path.label("path"), its.label("line")).subquery()
+    found = select(each).where(each.c.line.is_not(None))
+    return (
+        (row.path, row.line)
+        for row in connection.execute(found, {"of_paths": dialect.texts(list(paths))})
+    )
+
+
+def two_in_one(
+    connection: Connection, project: str, new: Collection[str], folders: Collection[str]
+) -> tuple[str, str] | None:
+    """Return a file and another one for which it would have to be a folder; None: there is none.
+
+    Parameters:
+        new: paths that the project's manifest does not have yet.
+        folders: in which these lie.
+    """
+    if not new:
+        return None
+    file = next((each for each in new if each in folders), None)
+    file = file or next((path for path, _ in _of_each(connection, project, folders)), None)
+    if file is not None:
+        return file, next(each for each in new if each.startswith(f"{file}/"))
+    dialect = dialect_of(connection)
+    its = manifest_entries.c.project_id == project
+    query = dialect.beneath(manifest_entries.c.path, "of_paths", its).limit(1)
+    found = connection.execute(query, {"of_paths": dialect.texts(list(new))}).first()
+    return None if found is None else (found[0], found[1])
+
+
+def drop(connection: Connection, project: ProjectRow, old: Mapping[str, Line]) -> None:
+    """Take lines out of a project's manifest; ``old`` is what `lines` says of them."""
+    if not old:
+        return
+    dialect = dialect_of(connection)
+    its = (
+        manifest_entries.c.project_id == project.id,
+        dialect.among(manifest_entries.c.path, "of_paths"),
+    )
+    columns = [each for each in replaced_entries.c if each.name != "until"]
+    its_line = select(
+        *(manifest_entries.c[each.name] for each in columns), literal(project.next_snapshot)
+    ).where(*its)
+    # One statement for all: others wait for the turn to write.
+    if those := kept(project, old):
+        connection.execute(
+            insert(replaced_entries).from_select([*columns, replaced_entries.c.until], its_line),
+            {"of_paths": dialect.texts(those)},
+        )
+    connection.execute(delete(manifest_entries).where(*its), {"of_paths": dialect.texts(list(old))})
+
+
+def add(
+    connection: Connection, account_id: str, project: ProjectRow, files: Sequence[FileEntry]
+) -> None:
+    """Add lines to a project's manifest that it does not have."""
+    if not files:
+        return
+    connection.execute(
+        insert(manifest_entries),
+        [
+            {
+                "project_id": project.id,
+                "account_id": account_id,
+                "path": file.path,
+                "hash": file.hash,
+                "size": file.size,
+                "mtime_ns": file.mtime_ns,
+                "since": project.next_snapshot,
+            }
+            for file in files
+        ],
+    )
+
+
+_FILE = ("path", "hash", "size", "mtime_ns")
+
+
+def entries(connection: Connection, project: str, snapshot: int) -> list[KnownFile]:
+    """Return the files of a snapshot of a project, sorted by path."""
+    now, then = manifest_entries.c, replaced_entries.c
+    rows = connection.execute(
+        union_all(
+            select(*(now[name] for name in _FILE)).where(
+                now.project_id == project, now.since <= snapshot
+            ),
+            select(*(then[name] for name in _FILE)).where(
+                then.project_id == project, then.since <= snapshot, then.until > snapshot
+            ),
+        )
+    )
+    # Sorted here: databases differ in how they order letters.
+    return [_file(row) for row in sorted(rows, key=lambda row: row.path)]
+
+
+def _file(row: Row[Any]) -> KnownFile:
+    return KnownFile(path=row.path, hash=row.hash, size=row.size, mtime_ns=row.mtime_ns)
+
+
+def blobs_of_job(connection: Connection, job_id: str, hashes: set[str]) -> set[str]:
+    """Return which of these blobs are files of a job's submission."""
+    found: set[str] = set()
+    for table in (manifest_entries, replaced_entries):
+        query = (
+            select(table.c.hash)
+            .join(submissions, submissions.c.project_id == table.c.project_id)
+            .join(jobs, jobs.c.submission_id == submissions.c.id)
+            .where(
+                jobs.c.id == job_id,
+                table.c.hash.in_(hashes - found),
+                table.c.since <= submissions.c.snapshot,
+            )
+        )
+        if table is replaced_entries:
+            query = query.where(table.c.until > submissions.c.snapshot)
+        found.update(connection.execute(query.distinct()).scalars())
+    return found
+
+
+def hashes(connection: Connection, project: str) -> dict[str, str]:
+    """Return the hash of each file of a project's manifest, by path."""
+    rows = connection.execute(
+        select(manifest_entries.c.path, manifest_entries.c.hash).where(
+            manifest_entries.c.project_id == project
+        )
+    )
+    return {row.path: row.hash for row in rows}
+
+
+def page(
+    connection: Connection, project: str, folder: str, after: str, limit: int
+) -> list[KnownFile]:
+    """Return up to ``limit`` lines of a project's manifest, of what lies in a remote folder.
+
+    Parameters:
+        after: their paths come after this one.
+    """
+    path, dialect = manifest_entries.c.path, dialect_of(connection)
+    # "0" comes after "/".
+    lies_there = dialect.between(path, max(after, f"{folder}/"), f"{folder}0")
+    rows = connection.execute(
+        select(*(manifest_entries.c[name] for name in _FILE))
+        .where(manifest_entries.c.project_id == project, lies_there)
+        .order_by(dialect.by_bytes(path))
+        .limit(limit)
+    )
+    return [_file(row) for row in rows]
+
+
+def hash_of(connection: Connection, project: str, path: str) -> str | None:
+    """Return the hash of this path in the project's manifest; None when it is not there."""
+    return connection.execute(
+        select(manifest_entries.c.hash).where(
+            manifest_entries.c.project_id == project, manifest_entries.c.path == path
+        )
+    ).scalar_one_or_none()
+
+
+def paths(connection: Connection, project: str) -> list[str]:
+    """Return the paths of a project's manifest, in no order."""
+    found = select(manifest_entries.c.path).where(manifest_entries.c.project_id == project)
+    return list(connection.execute(found).scalars())

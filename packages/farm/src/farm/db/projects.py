@@ -1,0 +1,100 @@
+"""Projects of accounts. Which files they have, `farm.db.manifests` knows."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import uuid4
+
+from farm_protocol.files import ProjectSummary
+from sqlalchemy import Connection, func, insert, select, update
+
+from farm.db.tables import manifest_entries, projects
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow:
+    """A project as it is between two changes.
+
+    Attributes:
+        snapshots: how many were taken of its files.
+    """
+
+    id: str
+    updated_at: datetime
+    snapshots: int
+
+    @property
+    def next_snapshot(self) -> int:
+        """Return the number of the snapshot that will have what is put now."""
+        return self.snapshots + 1
+
+
+def find(connection: Connection, account_id: str, name: str) -> ProjectRow | None:
+    """Return an account's project; None when there is none."""
+    row = connection.execute(
+        select(projects.c.id, projects.c.updated_at, projects.c.snapshots).where(
+            projects.c.account_id == account_id, projects.c.name == name
+        )
+    ).one_or_none()
+    return None if row is None else ProjectRow(*row)
+
+
+def ensure(connection: Connection, account_id: str, name: str, now: datetime) -> ProjectRow:
+    """Return an account's project, made now if need be, marked as changed now."""
+    row = find(connection, account_id, name)
+    if row is not None:
+        connection.execute(update(projects).where(projects.c.id == row.id).values(updated_at=now))
+        return replace(row, updated_at=now)
+    row = ProjectRow(uuid4().hex, now, 0)
+    connection.execute(
+        insert(projects).values(
+            id=row.id, account_id=account_id, name=name, updated_at=now, snapshots=0
+        )
+    )
+    return row
+
+
+def take_snapshot(connection: Connection, project: ProjectRow) -> int:
+    """Return the number of a new snapshot: the files that the project has at this moment."""
+    connection.execute(
+        update(projects).where(projects.c.id == project.id).values(snapshots=project.next_snapshot)
+    )
+    return project.next_snapshot
+
+
+def summaries(
+    connection: Connection, account_id: str, after: str | None, limit: int
+) -> list[ProjectSummary]:
+    """Return up to ``limit`` projects of an account.
+
+    Parameters:
+        after: those whose name comes after it, by name; None: the newest, newest first.
+    """
+    wanted = select(projects.c.id, projects.c.name, projects.c.updated_at).where(
+        projects.c.account_id == account_id
+    )
+    if after is None:
+        wanted = wanted.order_by(projects.c.updated_at.desc(), projects.c.name)
+    else:
+        wanted = wanted.where(projects.c.name > after).order_by(projects.c.name)
+    page = wanted.limit(limit).subquery()
+    order = page.c.updated_at.desc() if after is None else page.c.name
+    rows = connection.execute(
+        select(
+            page.c.name,
+            page.c.updated_at,
+            func.count(manifest_entries.c.path).label("num_files"),
+            func.coalesce(func.sum(manifest_entries.c.size), 0).label("total_size"),
+        )
+        .outerjoin(manifest_entries, manifest_entries.c.project_id == page.c.id)
+        .group_by(page.c.id, page.c.name, page.c.updated_at)
+        .order_by(order, page.c.name)
+    )
+    return [
+        ProjectSummary(
+            name=row.name,
+            num_files=row.num_files,
+            total_size=int(row.total_size),
+            updated_at=row.updated_at,
+        )
+        for row in rows
+    ]

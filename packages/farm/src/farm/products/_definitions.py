@@ -1,0 +1,79 @@
+"""What the farm reads of an Open Job Description template: its parameters, and what it is called.
+
+The steps are OpenJD's to check, which only runners load.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from farm.products._strict import Strict
+
+_TRUTHS = ("true", "false")
+
+
+class _OpenJob(Strict):
+    """A part of a template, whose fields have OpenJD's names."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class UserInterface(_OpenJob):
+    """How a parameter is shown; a check box is what makes a text "true" or "false" a bool."""
+
+    control: str = ""
+    label: str = ""
+    group_label: str = ""
+    decimals: int | None = None
+    single_step_delta: float | None = None
+    file_filters: list[dict[str, Any]] = []
+    file_filter_default: dict[str, Any] = {}
+
+
+class Definition(_OpenJob):
+    """A parameter, as OpenJD defines it.
+
+    Attributes:
+        default: what it is when a job does not give it; whoever leaves it out must give it.
+    """
+
+    name: Annotated[str, Field(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\z", max_length=64)]
+    type: Literal["STRING", "PATH", "INT", "FLOAT"]
+    default: str | int | float | None = None
+    description: str = ""
+    allowed_values: list[str] = []
+    min_value: int | float | None = None
+    max_value: int | float | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    object_type: str = ""
+    data_flow: str = ""
+    user_interface: UserInterface = UserInterface()
+
+    @model_validator(mode="after")
+    def _is_a_truth(self) -> Self:
+        if self.user_interface.control == "CHECK_BOX" and self.default not in (None, *_TRUTHS):
+            raise ValueError("the default of a check box is 'true' or 'false'")
+        return self
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a job must give it."""
+        return "default" not in self.model_fields_set
+
+
+class OpenJobTemplate(_OpenJob):
+    """A whole template.
+
+    Attributes:
+        steps: passed on as they are.
+    """
+
+    specification_version: Literal["jobtemplate-2023-09"]
+    extensions: list[str] = []
+    name: str
+    description: str = ""
+    parameter_definitions: list[Definition] = []
+    job_environments: list[dict[str, Any]] = []
+    steps: Annotated[list[dict[str, Any]], Field(min_length=1)]

@@ -1,0 +1,184 @@
+"""Give an opened scene the places that its files have here: paths of the artist's machine lead on.
+
+Only what the opened scene says is changed, in memory. A path that leads to a file of the project is
+left alone, and so is one that nothing is known about, so that it is told as the artist knows it.
+
+Libraries come first: Blender has put something empty in the place of what it did not find, and
+takes the real thing when a library is read again. Then come those that these name in turn.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+import farm_caches
+import farm_use
+from farm_paths import PathMap, parts_of
+
+_FILE_KINDS = ("FILE_PATH", "DIR_PATH")
+_SETS = ("SEQUENCE", "TILED")
+
+
+class Mapping:
+    """The map of one scene.
+
+    Attributes:
+        relinked: paths of libraries, as Blender prints them, that were read from another place.
+    """
+
+    def __init__(self, rules: PathMap, project: str) -> None:
+        """Keep the rules.
+
+        Parameters:
+            project: folder below which each file lies at its remote path.
+        """
+        self.relinked = set()  # type: set[str]
+        self._rules, self._project = rules, project
+
+    def link(self) -> None:
+        """Read libraries from the places that they have here."""
+        if not self._rules:
+            return
+        # Each path once: a file that is no library would be tried for ever.
+        while found := next(self._unlinked(), None):
+            library, place = found
+            self.relinked.update((library.filepath, _absolute(library.filepath)))
+            library.filepath = place
+            library.reload()
+
+    def apply(self) -> None:
+        """Lead all other paths on to the places of their files."""
+        if not self._rules:
+            return
+        for owner, holder, name, is_set in _paths():
+            place = self._place(getattr(holder, name), owner.library, is_set)
+            if place:
+                _set(holder, name, place)
+
+    def _unlinked(self) -> "Iterator[tuple[Any, str]]":
+        for library in bpy.data.libraries:
+            path = library.filepath
+            if path in self.relinked or getattr(library, "packed_file", None):
+                continue
+            place = self._place(path, None, False)
+            if not place and library.parent and not os.path.exists(_absolute(path)):
+                # Blender has taken it for a path of this machine, from the library that names it.
+                parent = _absolute(library.parent.filepath)
+                below = os.path.relpath(_absolute(path), os.path.dirname(parent))
+                place = self._first(self._rules.meant("//" + below, self._remote(parent)), False)
+            if place and not _is_same(place, _absolute(path)):
+                yield library, place
+
+    def _place(self, path: str, library: Any, is_set: bool) -> str:
+        """Return where a path leads on to; "" where it is to stay as it is."""
+        if not path:
+            return ""
+        blend = _absolute(library.filepath) if library else bpy.data.filepath
+        here = os.path.normpath(bpy.path.abspath(path, library=library))
+        if self._is_ours(here) and _is_there(here, is_set):
+            return ""
+        return self._first(self._rules.meant(path, self._remote(blend)), is_set)
+
+    def _first(self, remotes: "list[str]", is_set: bool) -> str:
+        places = [os.path.join(self._project, *remote.split("/")) for remote in remotes]
+        return next((place for place in places if _is_there(place, is_set)), "")
+
+    def _remote(self, path: str) -> str:
+        return os.path.relpath(path, self._project).replace(os.sep, "/")
+
+    def _is_ours(self, path: str) -> bool:
+        return path.startswith(os.path.join(self._project, ""))
+
+
+def read(path: str, project: str) -> Mapping:
+    """Return the mapping that a file holds; one that changes nothing when there is none."""
+    rules = []  # type: list[tuple[str, str]]
+    if os.path.isfile(path):
+        with open(path, encoding="utf-8") as file:
+            told = json.load(file)
+        rules = [(each["source_path"], each["destination_path"]) for each in told["rules"]]
+    # Nothing leads out of the project.
+    rules = [each for each in rules if ".." not in each[1].split("/") and not parts_of(each[1])]
+    return Mapping(PathMap(rules), project)
+
+
+def _is_there(path: str, is_set: bool) -> bool:
+    """Return whether a file is there, or the folder of those that a name stands for."""
+    return os.path.exists(path) or (is_set and os.path.isdir(os.path.dirname(path)))
+
+
+def _is_same(one: str, other: str) -> bool:
+    return os.path.exists(other) and os.path.samefile(one, other)
+
+
+def _absolute(path: str) -> str:
+    return str(os.path.normpath(bpy.path.abspath(path)))
+
+
+def _set(holder: Any, name: str, place: str) -> None:
+    if isinstance(holder, bpy.types.VectorFont):
+        # Its path cannot be set.
+        holder.user_remap(bpy.data.fonts.load(place))
+    else:
+        setattr(holder, name, place)
+
+
+def _paths() -> "Iterator[tuple[Any, Any, str, bool]]":
+    """Yield each path: its block, what has it, by which name, and whether it stands for several."""
+    data = bpy.data
+    for image in list(data.images):
+        if not _is_packed(image) and image.source != "GENERATED":
+            yield image, image, "filepath", image.source in _SETS
+    for block in [*data.movieclips, *data.sounds, *data.volumes, *data.cache_files, *data.fonts]:
+        if not _is_packed(block) and block.filepath != "<builtin>":
+            is_set = getattr(block, "is_sequence", False) or (
+                getattr(block, "source", "") == "SEQUENCE"
+            )
+            yield block, block, "filepath", is_set
+            for layer in getattr(block, "layers", ()):
+                yield from _own(block, layer)
+    for thing in data.objects:
+        for modifier in thing.modifiers:
+            yield from _of_modifier(thing, modifier)
+    for owner in [*data.materials, *data.worlds, *data.lights, *data.node_groups]:
+        tree = owner if owner.bl_rna.identifier.endswith("NodeTree") else owner.node_tree
+        for node in tree.nodes if tree else ():
+            # A File Output node's path leads to where it writes.
+            if node.type != "OUTPUT_FILE":
+                yield from _own(owner, node)
+                for socket in node.inputs:
+                    yield from _own(owner, socket)
+    for scene in data.scenes:
+        for strip in farm_use.strips(scene.sequence_editor) if scene.sequence_editor else ():
+            if strip.type == "IMAGE":
+                yield scene, strip, "directory", False
+            elif strip.type == "MOVIE":
+                yield scene, strip, "filepath", False
+        world = scene.rigidbody_world
+        if world is not None and world.point_cache.use_external:
+            yield scene, world.point_cache, "filepath", False
+
+
+def _of_modifier(thing: Any, modifier: Any) -> "Iterator[tuple[Any, Any, str, bool]]":
+    yield from _own(thing, modifier)
+    if modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN":
+        yield thing, modifier.domain_settings, "cache_directory", False
+    for cache in farm_caches.point_caches(modifier):
+        if cache.use_external:
+            yield thing, cache, "filepath", False
+    for bake in getattr(modifier, "bakes", ()):
+        if getattr(bake, "use_custom_path", False):
+            yield thing, bake, "directory", False
+
+
+def _own(owner: Any, holder: Any) -> "Iterator[tuple[Any, Any, str, bool]]":
+    """Yield the paths that something has itself."""
+    for each in holder.bl_rna.properties:
+        if each.type == "STRING" and each.subtype in _FILE_KINDS and not each.is_readonly:
+            yield owner, holder, each.identifier, False
+
+
+def _is_packed(block: Any) -> bool:
+    return bool(getattr(block, "packed_file", None) or getattr(block, "packed_files", None))

@@ -1,0 +1,161 @@
+"""Simulations that were not baked: each frame needs those before it.
+
+Blender computes such a frame from the one before. Without it, the object stands still, or moves by
+a single step, and nothing is printed. Nor does an animation that is rendered in the background
+compute it from the beginning. So before anything is rendered, the scene is moved through all frames
+from the beginning of its simulations to the last one that is wanted, as a playback does: what comes
+out depends on neither how many machines render nor which frames were asked for.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import bpy
+import farm_caches
+import farm_use
+from farm_events import note
+from farm_script import listed
+
+_TELL_SECONDS = 10.0
+"""Less than any limit of silence: what takes long must say that it goes on."""
+_ZONE = "GeometryNodeSimulationOutput"
+
+
+class Simulation(NamedTuple):
+    """A simulation that is computed while frames are rendered.
+
+    Attributes:
+        owner: the object, or of rigid bodies the scene.
+        first, last: its frames; before and after them nothing moves.
+        modifier: of the object; None for rigid bodies.
+    """
+
+    owner: Any
+    first: int
+    last: int
+    modifier: Any = None
+
+
+class Playback:
+    """Moves a scene through the frames that its simulations need."""
+
+    def __init__(self, scene: Any) -> None:
+        """Find the simulations of what is rendered, and let them take part."""
+        self._scene = scene
+        self._found = list(_of(scene))
+        self._first = min((each.first for each in self._found), default=0)
+        self._last = max((each.last for each in self._found), default=-1)
+        for each in self._found:
+            # What only the render sees, a playback would leave out.
+            if each.modifier is not None:
+                each.owner.hide_viewport = False
+                each.modifier.show_viewport = True
+
+    @property
+    def warning(self) -> str:
+        """What the job's owner must know; "" when nothing is simulated."""
+        if not self._found:
+            return ""
+        names = listed(
+            sorted(
+                {
+                    each.owner.name if each.modifier else f"{each.owner.name} (rigid bodies)"
+                    for each in self._found
+                }
+            )
+        )
+        return (
+            f"The scene has simulations that are not baked, or not known to be: {names}."
+            f" Each machine computes them from frame {self._first} on. Bake them before you submit"
+            " to save that time."
+        )
+
+    def run(self, last: int) -> None:
+        """Compute all that a frame and those before it need.
+
+        Before the first frame is rendered: a render disturbs fluids that are computed as they are
+        played. Frames that were computed are kept, and only read from then on.
+        """
+        # Motion blur looks at what comes next.
+        last = min(last + bool(self._scene.render.use_motion_blur), self._last)
+        told = time.monotonic()
+        for frame in range(self._first, last + 1):
+            self._scene.frame_set(frame)
+            if time.monotonic() - told > _TELL_SECONDS:
+                told = time.monotonic()
+                note(f"Simulations are computed up to frame {frame} of {last}.")
+
+
+def _of(scene: Any) -> "Iterator[Simulation]":
+    world = scene.rigidbody_world
+    if world and world.enabled and world.collection and world.collection.objects:
+        cache = world.point_cache
+        if not cache.is_baked:
+            yield Simulation(scene, cache.frame_start, cache.frame_end)
+    used = farm_use.of_scene(scene)
+    for thing in bpy.data.objects:
+        if thing not in used:
+            continue
+        for modifier in thing.modifiers:
+            if not modifier.show_render:
+                continue
+            for first, last in _ranges(scene, modifier):
+                yield Simulation(thing, first, last, modifier)
+
+
+def _ranges(scene: Any, modifier: Any) -> "Iterator[tuple[int, int]]":
+    """Yield the frames of what a modifier simulates without a bake."""
+    for cache in farm_caches.point_caches(modifier):
+        if _moves(modifier) and not cache.is_baked and not cache.use_external:
+            yield cache.frame_start, cache.frame_end
+    if modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN":
+        domain = modifier.domain_settings
+        if domain.cache_type == "REPLAY":
+            # Computed anew, and never where the artist's machine keeps it.
+            domain.cache_directory = tempfile.mkdtemp(prefix="fluid-")
+            yield domain.cache_frame_start, domain.cache_frame_end
+    if modifier.type == "NODES" and modifier.node_group:
+        yield from _zones(scene, modifier)
+
+
+def _moves(modifier: Any) -> bool:
+    """Return whether particles depend on where they were; hair that only grows does not."""
+    if modifier.type != "PARTICLE_SYSTEM":
+        return True
+    system = modifier.particle_system
+    if system.settings.type == "HAIR":
+        return bool(system.use_hair_dynamics)
+    return bool(system.settings.physics_type != "NO")
+
+
+def _zones(scene: Any, modifier: Any) -> "Iterator[tuple[int, int]]":
+    """Yield the frames of simulation zones, which Blender has since 3.6.
+
+    Whether one is baked into the file, Blender tells no script. One that is baked to the disk or
+    into the file is only read, whatever is played.
+    """
+    if not _has_zone(modifier.node_group, set()):
+        return
+    ranges = [
+        (bake.frame_start, bake.frame_end)
+        for bake in getattr(modifier, "bakes", ())
+        if bake.use_custom_simulation_frame_range
+    ]
+    if getattr(scene, "use_custom_simulation_range", False):
+        ranges.append((scene.simulation_frame_start, scene.simulation_frame_end))
+    else:
+        ranges.append((scene.frame_start, max(scene.frame_end, scene.frame_start)))
+    yield from ranges
+
+
+def _has_zone(tree: Any, seen: "set[Any]") -> bool:
+    if tree in seen:
+        return False
+    seen.add(tree)
+    return any(
+        node.bl_idname == _ZONE
+        or (getattr(node, "node_tree", None) is not None and _has_zone(node.node_tree, seen))
+        for node in tree.nodes
+    )

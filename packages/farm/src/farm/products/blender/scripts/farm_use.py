@@ -1,0 +1,232 @@
+"""Which blocks of a .blend the pixels of a scene can depend on.
+
+A list of all that is in a file is long: sounds, reference pictures, blueprints behind a camera,
+other scenes, textures that are connected to nothing. So this follows what is rendered from the
+scene on, through what refers to what. It errs on the safe side: an object whose visibility is
+animated counts as visible, and a muted or zero-weighted input as connected.
+
+Nodes are walked back from active outputs, and objects that only shape others, such as the target of
+a modifier, count without their materials.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import bpy
+
+_LEAVES = {"Image", "Sound", "VectorFont", "Volume", "CacheFile", "MovieClip", "Action", "Library"}
+_SHAPES = ("Mesh", "Curve", "MetaBall", "Armature", "Lattice", "Key")
+_NO_SHAPES = ("Material", "Image", "Sound", "Speaker", "Camera", "Light")
+_ID = bpy.types.ID
+_GIVE_MATERIALS = {"NODES", "BOOLEAN", "PARTICLE_SYSTEM", "PARTICLE_INSTANCE"}
+"""Modifiers that show the objects they name, not only their shape."""
+
+
+def of_scene(scene: Any) -> "set[Any]":
+    """Return the blocks that the scene's pixels can depend on, each of its used view layers."""
+    found = _Use()
+    found.follow([scene])
+    return found.blocks | found.shapes
+
+
+def kind_of(block: Any) -> str:
+    """Return what a block is: ``Object``, ``Light`` also for its subclasses."""
+    # `id_type` is younger than Blender 3.4.
+    classes = type(block).__mro__
+    return str(classes[classes.index(_ID) - 1].__name__)
+
+
+class _Use:
+    """What was reached so far.
+
+    Attributes:
+        blocks: what was reached with all that belongs to it.
+        shapes: what only shapes or moves something else: without its materials.
+    """
+
+    def __init__(self) -> None:
+        self.blocks = set()  # type: set[Any]
+        self.shapes = set()  # type: set[Any]
+        # A list, since chains of parents can be longer than Python's calls may be deep.
+        self._left = []  # type: list[Any]
+        self._refers = {}  # type: dict[Any, set[Any]]
+        for block, users in bpy.data.user_map().items():
+            for user in users:
+                self._refers.setdefault(user, set()).add(block)
+
+    def follow(self, blocks: "Iterable[Any]") -> None:
+        """Reach blocks, and all that they lead to."""
+        self._add(blocks)
+        while self._left:
+            self._visit(self._left.pop())
+
+    def _add(self, blocks: "Iterable[Any]") -> None:
+        for block in blocks:
+            if block is not None and block not in self.blocks:
+                self.blocks.add(block)
+                self._left.append(block)
+
+    def _visit(self, block: Any) -> None:
+        kind = kind_of(block)
+        if kind == "Scene":
+            self._scene(block)
+        elif kind == "Object":
+            self._object(block)
+        elif kind == "Collection":
+            self._add(each for each in [*block.objects, *block.children] if _shown(each))
+        elif kind == "NodeTree":
+            self._tree(block)
+        elif kind in ("Material", "World", "Light", "Texture", "FreestyleLineStyle"):
+            self._shader(block)
+        elif kind == "Camera":
+            # Not the pictures behind it, which are for people.
+            self._add(each for each in self._refer(block) if kind_of(each) == "Object")
+        elif kind not in _LEAVES:
+            self._add(self._refer(block))
+
+    def _scene(self, scene: Any) -> None:
+        self._add([scene.world, scene.background_set, scene.camera])
+        self._add(marker.camera for marker in scene.timeline_markers)
+        for layer in scene.view_layers:
+            if layer.use:
+                self._add([getattr(layer, "material_override", None)])
+                self._add([getattr(layer, "world_override", None)])
+                self._layer(layer.layer_collection)
+                self._add(_line_styles(scene, layer))
+        for thing in scene.objects:
+            # Also what is hidden blows and hits.
+            blows = thing.field is not None and thing.field.type != "NONE"
+            if blows or (thing.collision is not None and thing.collision.use):
+                self._shape(thing)
+        if scene.render.use_compositing:
+            if hasattr(scene, "compositing_node_group"):  # Blender 5.0
+                self._add([scene.compositing_node_group])
+            elif scene.use_nodes and scene.node_tree:
+                self._tree(scene.node_tree)
+        if scene.render.use_sequencer and scene.sequence_editor is not None:
+            for strip in strips(scene.sequence_editor):
+                if not strip.mute:
+                    names = ("scene", "clip", "mask", "font")
+                    self._add(getattr(strip, each, None) for each in names)
+
+    def _layer(self, layer: Any) -> None:
+        if not _shown(layer.collection):
+            return
+        if not layer.exclude:
+            self._add(thing for thing in layer.collection.objects if _shown(thing))
+        for child in layer.children:
+            self._layer(child)
+
+    def _object(self, thing: Any) -> None:
+        if thing.type == "SPEAKER" or (
+            thing.type == "EMPTY" and thing.empty_display_type == "IMAGE"
+        ):
+            self._add([thing.instance_collection])
+            return
+        gives = any(modifier.type in _GIVE_MATERIALS for modifier in thing.modifiers)
+        for each in self._refer(thing):
+            if kind_of(each) == "Object" and not gives:
+                self._shape(each)
+            else:
+                self._add([each])
+
+    def _shape(self, thing: Any) -> None:
+        """Go on through an object that only shapes or moves another."""
+        left = [thing]
+        while left:
+            block = left.pop()
+            if block in self.shapes:
+                continue
+            self.shapes.add(block)
+            for each in self._refer(block):
+                if kind_of(each) in ("Object", *_SHAPES):
+                    left.append(each)
+                elif kind_of(each) not in _NO_SHAPES:
+                    self._add([each])
+
+    def _shader(self, block: Any) -> None:
+        tree = block.node_tree if getattr(block, "use_nodes", True) else None
+        if tree is not None:
+            self._tree(tree)
+        if tree is None or kind_of(block) in ("Texture", "FreestyleLineStyle") or _is_drawn(block):
+            self._add(self._refer(block))
+
+    def _tree(self, tree: Any) -> None:
+        for node in reached(tree):
+            self._add(_named_by(node))
+
+    def _refer(self, block: Any) -> "set[Any]":
+        return self._refers.get(block, set())
+
+
+def reached(tree: Any) -> "set[Any]":
+    """Return the nodes of a tree that its outputs depend on."""
+    sources = {}  # type: dict[Any, list[Any]]
+    for link in tree.links:
+        sources.setdefault(link.to_node, []).append(link.from_node)
+    for node in tree.nodes:
+        # The two ends of a zone, which no link joins.
+        if end := getattr(node, "paired_output_node", None):
+            sources.setdefault(end, []).append(node)
+    outputs = [node for node in tree.nodes if _is_output(node)]
+    active = [node for node in outputs if getattr(node, "is_active_output", True)]
+    found, left = set(), active or outputs
+    while left:
+        node = left.pop()
+        if node not in found:
+            found.add(node)
+            left += sources.get(node, [])
+    return found
+
+
+def _is_output(node: Any) -> bool:
+    return bool(node.type.startswith("OUTPUT") or node.type in ("COMPOSITE", "GROUP_OUTPUT"))
+
+
+def _named_by(node: Any) -> "Iterator[Any]":
+    """Yield the blocks that a node or one of its free sockets names."""
+    for each in node.bl_rna.properties:
+        if each.type == "POINTER" and isinstance(block := getattr(node, each.identifier), _ID):
+            yield block
+    for socket in node.inputs:
+        if (
+            isinstance(block := getattr(socket, "default_value", None), _ID)
+            and not socket.is_linked
+        ):
+            yield block
+
+
+def _is_drawn(block: Any) -> bool:
+    """Return whether a material is used without its nodes: by pencils, and by Workbench."""
+    engines = [scene.render.engine for scene in bpy.data.scenes]
+    return getattr(block, "is_grease_pencil", False) or "BLENDER_WORKBENCH" in engines
+
+
+def _shown(block: Any) -> bool:
+    """Return whether an object or a collection is rendered, at any frame."""
+    return not block.hide_render or _is_animated(block)
+
+
+def _is_animated(block: Any) -> bool:
+    # A collection has no animation of its own before Blender 4.
+    data = getattr(block, "animation_data", None)
+    if data is None:
+        return False
+    curves = list(data.drivers)
+    if data.action is not None:
+        if not hasattr(data.action, "fcurves"):
+            return True  # Blender 5.0 keeps them deeper.
+        curves += data.action.fcurves
+    return bool(data.nla_tracks) or any(curve.data_path == "hide_render" for curve in curves)
+
+
+def _line_styles(scene: Any, layer: Any) -> "Iterator[Any]":
+    settings = getattr(layer, "freestyle_settings", None)
+    if scene.render.use_freestyle and settings is not None:
+        for lines in settings.linesets:
+            yield lines.linestyle
+
+
+def strips(editor: Any) -> Any:
+    """Return a sequencer's strips, also those in meta strips. Blender 4.4 renamed them."""
+    return getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", ())

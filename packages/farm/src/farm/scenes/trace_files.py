@@ -1,0 +1,57 @@
+"""Which files some .blend files name: a program that Envoy starts on its artist's machine.
+
+    python -m farm.scenes.trace_files     a question: stdin, an answer: stdout
+
+Both are those of `farm_protocol.scene_files`. Whether a .blend may be opened, Envoy has decided.
+Each is read alone, in the sandbox and within the limits of `farm.scenes.blend_assets`: what it
+links is named, and not opened.
+"""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from farm_protocol.scene_files import NamedFile, TraceAnswer, TraceQuestion
+
+from farm.scenes.blend_assets import UnreadableBlendError, usages
+
+_AT_A_TIME = 2
+
+
+def main() -> None:
+    """Read the question, and answer it."""
+    blends = TraceQuestion.model_validate_json(sys.stdin.read()).blends
+    named: dict[str, list[NamedFile]] = {}
+    failures: dict[str, str] = {}
+    with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        for blend, told in zip(blends, threads.map(_trace, blends), strict=True):
+            if isinstance(told, str):
+                failures[blend] = told
+            else:
+                named[blend] = told
+    print(TraceAnswer(usages=named, failures=failures).model_dump_json())
+
+
+def _trace(blend: str) -> list[NamedFile] | str:
+    path = Path(blend)
+    try:
+        found = usages(path.name, {path.name: path})
+    except UnreadableBlendError as error:
+        return str(error)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"{path.name} cannot be read ({type(error).__name__})."
+    return [
+        NamedFile(
+            path=each.path,
+            kind=each.kind,
+            data_block=each.data_block,
+            is_sequence=each.is_sequence,
+            is_needed=each.is_needed,
+        )
+        for each in found
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""Which system calls a confined program may make: as root and as an ordinary user."""
+
+import errno
+import platform
+
+import pytest
+from farm.confine import View, borrowed, opened
+from farm.confine.system_calls import MACHINES, filter_file, program
+
+from .sandboxes import PYTHON, Inside, needs_root, needs_sandbox, run
+
+needs_filter = pytest.mark.skipif(filter_file() is None, reason="no filter for this machine")
+
+
+FAMILIES = """
+import socket
+for number, kind in ((1, 1), (2, 1), (2, 2), (10, 1), (16, 3), (40, 1), (38, 5), (17, 3), (31, 1)):
+    try:
+        socket.socket(number, kind).close()
+        print(number, "made")
+    except OSError as error:
+        print(number, "refused", error.errno)
+"""
+
+
+@needs_filter
+def test_sockets_are_only_of_those_kinds_that_namespaces_hold(inside: Inside) -> None:
+    told = inside(View(), FAMILIES).stdout.splitlines()
+    made = [line for line in told if line.endswith("made")]
+    # AF_UNIX, AF_INET twice, AF_INET6, AF_NETLINK: the last two unless the kernel has none.
+    assert {"1 made", "2 made"} <= set(made) <= {"1 made", "2 made", "10 made", "16 made"}
+    # Not AF_VSOCK, AF_ALG, AF_PACKET, AF_BLUETOOTH.
+    refused = {line.split()[0]: int(line.split()[2]) for line in told if "refused" in line}
+    assert all(refused[each] == errno.EAFNOSUPPORT for each in ("40", "38", "17", "31"))
+
+
+CALLS = """
+import ctypes, platform
+kernel = ctypes.CDLL(None, use_errno=True)
+# io_uring_setup, keyctl, io_setup, inotify_init1, fanotify_init
+calls = {"x86_64": (425, 250, 206, 294, 300), "aarch64": (425, 219, 0, 26, 262)}
+for number in calls[platform.machine()]:
+    print(kernel.syscall(number, 0, 0, 0, 0, 0), ctypes.get_errno())
+"""
+
+
+@needs_filter
+def test_keyrings_ways_around_the_filter_and_shares_of_the_machine_are_refused(
+    inside: Inside,
+) -> None:
+    # What there is of io_setup's asynchronous I/O is for the whole machine; and watches on files of
+    # the system tell what everybody executes.
+    assert inside(View(), CALLS).stdout.splitlines() == [f"-1 {errno.ENOSYS}"] * 5
+
+
+SEVERAL_PATHS = """
+import socket
+for protocol in (0, 6, 262):
+    try:
+        socket.socket(2, 1, protocol).close()
+        print(protocol, "made")
+    except OSError as error:
+        print(protocol, error.errno)
+"""
+
+
+@needs_filter
+def test_what_several_paths_queue_where_nobody_counts_it_is_refused(inside: Inside) -> None:
+    no = errno.EPROTONOSUPPORT
+    assert inside(View(), SEVERAL_PATHS).stdout.splitlines() == ["0 made", "6 made", f"262 {no}"]
+
+
+PAIRS = """
+import socket
+for number in (1, 30, 40):
+    try:
+        [each.close() for each in socket.socketpair(number, 1)]
+        print(number, "made")
+    except OSError as error:
+        print(number, error.errno)
+"""
+
+
+@needs_filter
+def test_nor_are_there_pairs_of_other_sockets(inside: Inside) -> None:
+    # AF_TIPC is one that is made in pairs.
+    no = errno.EAFNOSUPPORT
+    assert inside(View(), PAIRS).stdout.splitlines() == ["1 made", f"30 {no}", f"40 {no}"]
+
+
+NAMESPACES = """
+import ctypes, os, platform
+kernel = ctypes.CDLL(None, use_errno=True)
+USER = 0x10000000
+clone = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+for number, arguments in ((clone, (USER | 17, 0, 0, 0, 0)), (435, (0, 0))):
+    if (made := kernel.syscall(number, *arguments)) == 0:
+        os._exit(0)
+    print(made > 0)
+print(kernel.unshare(USER), kernel.unshare(0))
+"""
+
+
+@needs_filter
+def test_nobody_gets_capabilities_in_a_namespace_of_their_own(inside: Inside) -> None:
+    assert inside(View(), NAMESPACES).stdout.splitlines() == ["False", "False", "-1 0"]
+
+
+DESCRIPTORS = """
+import ctypes, errno, os, platform, threading
+kernel = ctypes.CDLL(None, use_errno=True)
+clone = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+THREAD, FILES = 0x10D00, 0x400
+started = threading.Thread(target=print, args=("a thread",))
+started.start()
+started.join()
+def tried(answer):
+    print(answer, errno.errorcode.get(ctypes.get_errno()))
+tried(kernel.unshare(FILES))
+tried(kernel.syscall(436, 1000, 1001, 2))
+# Where it is not refused, there are two threads on one stack, and an end at once.
+tried(kernel.syscall(clone, THREAD & ~FILES, 0, 0, 0, 0))
+"""
+
+
+@needs_filter
+def test_no_thread_has_descriptors_of_its_own(inside: Inside) -> None:
+    told = inside(View(), DESCRIPTORS).stdout.splitlines()
+    assert told == ["a thread", *["-1 EINVAL"] * 3]
+
+
+LEASE = """
+import fcntl, os
+file = os.open("/tmp/file", os.O_RDWR | os.O_CREAT)
+try:
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+except OSError as error:
+    print(error.errno, fcntl.fcntl(file, fcntl.F_GETFD))
+"""
+
+
+@needs_filter
+def test_nobody_keeps_others_waiting_who_open_a_file(inside: Inside) -> None:
+    assert inside(View(), LEASE).stdout == f"{errno.EINVAL} 1\n"
+
+
+FILTERS = """
+import ctypes, errno, platform, socket, struct
+kernel = ctypes.CDLL(None, use_errno=True)
+def told(answer):
+    return errno.errorcode[ctypes.get_errno()] if answer < 0 else answer
+instruction = struct.pack("=HBBI", 6, 0, 0, 0x7FFF0000)
+one = ctypes.create_string_buffer(instruction, len(instruction))
+program = struct.pack("HxxxxxxQ", 1, ctypes.addressof(one))
+wants = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for option in (26, 50, 51, 52):  # SO_ATTACH_...
+    try:
+        wants.setsockopt(socket.SOL_SOCKET, option, program)
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+wants.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+# Another level's 26.
+socket.socket(socket.AF_INET6).setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+NO_NEW_RIGHTS, SET_FILTER, FILTER, NAME = 38, 22, 2, 15
+print(told(kernel.prctl(NAME, b"render", 0, 0, 0)), told(kernel.prctl(NO_NEW_RIGHTS, 1, 0, 0, 0)))
+print(told(kernel.prctl(SET_FILTER, FILTER, program, 0, 0)))
+number = {"x86_64": 317, "aarch64": 277}[platform.machine()]
+print(told(kernel.syscall(number, 1, 0, program)))
+"""
+
+
+@needs_filter
+@pytest.mark.parametrize("watched", [False, True])
+def test_nobody_uses_up_what_the_machine_has_for_filters(inside: Inside, watched: bool) -> None:
+    """9,769 sockets took all of it: then no sandbox started on the whole machine."""
+    done = inside(View(watched=watched), FILTERS)
+    told = [*["ENOPROTOOPT"] * 4, "0 0", "EINVAL", "ENOSYS"]
+    assert done.stdout.splitlines() == told, done.stderr
+
+
+COMPATIBLE = """
+import ctypes, mmap, struct
+# socket(family, SOCK_STREAM, 0) by the 32-bit way to call the kernel.
+def call(number, family):
+    code = b"\\x53\\xb8" + struct.pack("<I", number) + b"\\xbb" + struct.pack("<I", family)
+    code += b"\\xb9" + struct.pack("<I", 1) + b"\\xba" + bytes(4) + b"\\xcd\\x80\\x5b\\xc3"
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(code)
+    where = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    return ctypes.CFUNCTYPE(ctypes.c_int32)(where)()
+print(call(359, 2) >= 0, call(359, 40), call(102, 1), call(354, 1), call(172, 22))
+"""
+
+
+@needs_filter
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86-64 has such a way")
+def test_nor_is_there_a_way_around_by_32_bit_calls(inside: Inside) -> None:
+    done = inside(View(), COMPATIBLE)
+    if done.returncode < 0 or done.returncode > 128:
+        pytest.skip("this kernel has no 32-bit calls")
+    refused = (errno.EAFNOSUPPORT, errno.ENOSYS, errno.ENOSYS, errno.EINVAL)
+    assert done.stdout == f"True {' '.join(str(-each) for each in refused)}\n"
+
+
+UNCOUNTED = """
+import ctypes, errno, platform, socket
+kernel = ctypes.CDLL(None, use_errno=True)
+machine = platform.machine()
+segment, semaphores = {"x86_64": (29, 64), "aarch64": (194, 190)}[machine]
+# memfd_create, memfd_secret, msgget, vmsplice, splice, tee, sendfile
+without = {"x86_64": (319, 447, 68, 278, 275, 276, 40), "aarch64": (279, 447, 186, 75, 76, 77, 71)}
+def call(*arguments):
+    made = kernel.syscall(*map(ctypes.c_long, arguments))
+    return "made" if made >= 0 else errno.errorcode[ctypes.get_errno()]
+for number in without[machine]:
+    print(call(number, 0, 0, 0, 0))
+for size in (2**14, 2**14 + 1, 2**32, 2**32 + 1):
+    print(call(segment, 0, size, 0o1600))
+print(call(semaphores, 0, 16, 0o1600), call(semaphores, 0, 17, 0o1600))
+pair = socket.socketpair()
+before = [pair[0].getsockopt(1, option) for option in (7, 8)]
+[pair[0].setsockopt(1, option, size // 4) for option, size in zip((7, 8), before)]
+pair[0].setsockopt(1, 9, 1)
+after = [pair[0].getsockopt(1, option) for option in (7, 8, 9)]
+print(after == [*before, 1])
+"""
+REFUSED = [
+    *["ENOSYS"] * 7,
+    *["made", "EINVAL", "EINVAL", "EINVAL"],
+    *["made EINVAL", "True"],
+]
+
+
+@needs_filter
+def test_where_nobody_counts_memory_none_is_had_that_cannot_be_seen(inside: Inside) -> None:
+    assert inside(View(watched=True), UNCOUNTED).stdout.splitlines() == REFUSED
+    assert "ENOSYS" not in inside(View(), UNCOUNTED).stdout.splitlines()[0]
+
+
+@needs_filter
+@needs_root
+@needs_sandbox
+def test_nor_is_it_where_roots_renderers_have_no_sandbox() -> None:
+    with borrowed() as other:
+        assert other is not None
+        done = run([*opened(View(watched=True), other), PYTHON, "-c", UNCOUNTED])
+    assert done.stdout.splitlines() == REFUSED
+
+
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_filter_is_what_the_program_writes(machine: str, watched: bool) -> None:
+    file = filter_file(machine, watched)
+    assert file is not None
+    assert file.read_bytes() == program(machine, watched)

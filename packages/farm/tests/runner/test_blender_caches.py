@@ -1,0 +1,75 @@
+"""Simulations that were baked to the disk are needed like any file: real bakes, real Blender."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+from farm_protocol.runner import Outcome
+from messages import saying
+
+from .conftest import Rig
+from .fake_farm import FakeFarm
+
+POINT_CACHES = ["cloth", "soft", "particles"]
+
+
+def files_of(lacking: Path, folder: str) -> list[str]:
+    found = [each for each in sorted((lacking / folder).rglob("*")) if each.is_file()]
+    assert found
+    return [each.relative_to(lacking).as_posix() for each in found]
+
+
+def render(rig: Rig, lacking: Path, scene: str, files: Collection[str] = ()) -> FakeFarm:
+    rig.scenes = lacking
+    farm = rig.farm(f"caches/{scene}.blend", [[2, 3]], list(files))
+    assert rig.run(farm) == 0
+    return farm
+
+
+def lacks(farm: FakeFarm, path: str) -> bool:
+    finish = farm.finishes["c1"]
+    assert (finish.outcome, finish.permanent, farm.frames) == (Outcome.FAILED, True, {}), farm.log
+    return finish.message == saying("scene-needs-file-missing", f"show/caches/{path}")
+
+
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("scene", POINT_CACHES)
+def test_a_baked_point_cache_that_is_gone_stops_the_job(
+    rig: Rig, lacking: Path, scene: str
+) -> None:
+    assert lacks(render(rig, lacking, scene), f"blendcache_{scene}")
+
+
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("scene", POINT_CACHES)
+def test_with_its_cache_the_scene_renders(rig: Rig, lacking: Path, scene: str) -> None:
+    farm = render(rig, lacking, scene, files_of(lacking, f"caches/blendcache_{scene}"))
+    assert farm.frames.keys() == {2, 3}, farm.log
+
+
+def test_a_gap_in_a_cache_stops_the_job(rig: Rig, lacking: Path) -> None:
+    files = files_of(lacking, "caches/blendcache_particles")
+    (third,) = [each for each in files if "_000003" in each]
+    farm = render(rig, lacking, "particles", [each for each in files if each != third])
+    assert lacks(farm, third.removeprefix("caches/"))
+
+
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("scene", ["unbaked", "off"])
+def test_a_cache_that_no_picture_needs_stops_nothing(rig: Rig, lacking: Path, scene: str) -> None:
+    assert render(rig, lacking, scene).frames.keys() == {2, 3}
+
+
+@pytest.mark.sample(1)
+@pytest.mark.parametrize(("scene", "part"), [("smoke", "data"), ("water", "mesh")])
+def test_a_baked_fluid_that_is_gone_stops_the_job(
+    rig: Rig, lacking: Path, scene: str, part: str
+) -> None:
+    assert lacks(render(rig, lacking, scene), f"{scene}_cache/{part}")
+
+
+@pytest.mark.sample(1)
+@pytest.mark.parametrize("scene", ["smoke", "water"])
+def test_with_its_bake_a_fluid_renders(rig: Rig, lacking: Path, scene: str) -> None:
+    farm = render(rig, lacking, scene, files_of(lacking, f"caches/{scene}_cache"))
+    assert farm.frames.keys() == {2, 3}, farm.log

@@ -1,0 +1,61 @@
+"""What a scene lacks, or what is done otherwise than on its artist's machine, warns of the job."""
+
+from pathlib import Path
+
+import pytest
+from farm_protocol.runner import Outcome
+from messages import saying
+
+from .conftest import Rig
+
+
+def told(rig: Rig) -> list[str]:
+    return [each for each in rig.farms[-1].requests[-1].warnings if "sandbox" not in each]
+
+
+def gone(library: str, *blocks: str) -> saying:
+    return saying("linked-data-missing", f"show/linked/{library}", *blocks)
+
+
+@pytest.mark.sample(1)
+@pytest.mark.parametrize(
+    ("scene", "files", "warning"),
+    [
+        ("shot", ["assets"], gone("assets.blend", "material 'oak', object 'table'")),
+        ("film", ["assets", "shot"], gone("assets.blend", "object 'table'")),
+    ],
+)
+def test_what_a_library_has_lost_is_named(
+    rig: Rig, lacking: Path, scene: str, files: list[str], warning: saying
+) -> None:
+    rig.scenes = lacking
+    farm = rig.farm(f"linked/{scene}.blend", [[1, 2]], [f"linked/{each}.blend" for each in files])
+    assert rig.run(farm) == 0
+    assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.log
+    assert told(rig) == [warning]
+
+
+@pytest.mark.sample(2)
+@pytest.mark.parametrize(
+    ("scene", "warning"),
+    [
+        ("scripts", saying("scenes-python-texts-not-run", "'move.py', 'rig_ui.py'")),
+        ("camera", saying("scene-no-active-camera-rendering", "Scene", "Camera")),
+        ("region", saying("scene-has-render-region")),
+    ],
+)
+def test_what_is_done_otherwise_is_told_once(
+    rig: Rig, lacking: Path, scene: str, warning: saying
+) -> None:
+    rig.scenes = lacking
+    farm = rig.farm(f"told/{scene}.blend", [[1, 2, 3]])
+    assert rig.run(farm) == 0
+    assert farm.frames.keys() == {1, 2, 3}, farm.log
+    assert told(rig) == [warning]
+
+
+def test_a_scene_that_lacks_nothing_warns_of_nothing(rig: Rig) -> None:
+    farm = rig.farm("texture.blend", [[1]], ["textures/wood.png"])
+    assert rig.run(farm) == 0
+    assert farm.finishes["c1"].outcome is Outcome.COMPLETED, farm.log
+    assert told(rig) == []

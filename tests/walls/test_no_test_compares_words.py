@@ -1,0 +1,144 @@
+"""No test compares the words of a message: they may change with any version.
+
+Tests tell messages by their names, with `says` and `saying` of tests/support/messages.py.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tools.message_page import bare, rows
+
+ROOT = Path(__file__).parents[2]
+TESTS = [
+    path
+    for path in sorted((*ROOT.glob("packages/*/tests/**/*.py"), *ROOT.glob("tests/**/*.py")))
+    # Those are about the page of messages itself, and these about what they plant.
+    if path.parent not in (ROOT / "tests/docs", ROOT / "tests/walls")
+]
+
+LOOKS = {
+    *("startswith", "endswith", "count", "match", "search", "fullmatch", "findall"),
+    *("says", "saying", "parametrize"),
+}
+"""Functions that tell something about a text's words, by a text that they are given."""
+
+LEAST_WORDS = 4
+"""Of a message, one after another, which no test happens to use by itself."""
+SHORTEST = 3
+"""Words of a text all of which stand in a message."""
+
+ALLOWED = {
+    "Job submission successful.": "the published client's contract has these words",
+    "File uploads in progress.": "the published client's contract has these words",
+    "Nothing to render": "husk says that",
+    "Try again later: ": "a script in examples/ says that, in its own words",
+}
+
+_PLAIN = re.compile(r"[A-Za-z][a-z'-]*")
+
+
+def compared(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the texts that a test compares something with, and their lines."""
+
+    def walk(node: ast.AST, is_compared: bool) -> Iterator[tuple[int, str]]:
+        match node:
+            case ast.Constant(value=str(text)):
+                if is_compared:
+                    yield node.lineno, text
+            case ast.JoinedStr(values=values):
+                pieces = [each.value if isinstance(each, ast.Constant) else "{}" for each in values]
+                if is_compared:
+                    yield node.lineno, "".join(map(str, pieces))
+            case ast.Assert(test=test):
+                yield from walk(test, True)
+            case _:
+                also = is_compared or looks(node)
+                for child in ast.iter_child_nodes(node):
+                    yield from walk(child, also)
+
+    def looks(node: ast.AST) -> bool:
+        match node:
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                return name in LOOKS
+            case ast.Compare() | ast.keyword(arg="match"):
+                return True
+        return False
+
+    yield from walk(ast.parse(source), False)
+
+
+def runs(text: str, length: int) -> Iterator[tuple[str, ...]]:
+    """Yield the words of a text that stand one after another."""
+    run: tuple[str, ...] = ()
+    for piece in text.split():
+        word = piece.strip(".,:;!?'\"()`").lower()
+        run = (*run, word)[-length:] if _PLAIN.fullmatch(word) else ()
+        if len(run) == length:
+            yield run
+
+
+@cache
+def said(length: int) -> frozenset[tuple[str, ...]]:
+    return frozenset(run for _, text in rows() for run in runs(bare(text), length))
+
+
+def is_wording(text: str) -> bool:
+    """Return whether a text has words of a message."""
+    length = min(len(text.split()), LEAST_WORDS)
+    if length < SHORTEST or text in ALLOWED:
+        return False
+    return not said(length).isdisjoint(runs(text, length))
+
+
+def test_no_test_compares_words() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text}"
+        for path in TESTS
+        for line, text in compared(path.read_text(encoding="utf-8"))
+        if is_wording(text)
+    ]
+    assert found == [], "use says() or saying(), of tests/support/messages.py"
+
+
+@pytest.mark.parametrize("text", ALLOWED)
+def test_what_is_allowed_is_still_needed(text: str) -> None:
+    sources = [path.read_text(encoding="utf-8") for path in TESTS]
+    assert any(text in {each for _, each in compared(source)} for source in sources)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'assert "The farm is not running." in done.stderr',
+        'assert done.stdout == "Envoy has stopped.\\n"',
+        'assert answer == {"errors": {"text": ["The log of this job is full."]}}',
+        'assert f"The blob {name} has other bytes, so there is no job {job}" in text',
+        'with raises(Error, match="the renderer reported more frames than"): pass',
+        'until(lambda: "the farm is not running" in text)',
+        'assert text.startswith("Suspended: the account is disabled")',
+        'parametrize(("state", "words"), [("late", "its runner stopped responding")])',
+        'assert says(text, "some-name", "it belongs to another user")',
+    ],
+)
+def test_compared_words_are_found(line: str) -> None:
+    assert [text for _, text in compared(line) if is_wording(text)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'message = "The farm is not running."',
+        'assert done, "The farm is not running."',
+        'assert says(text, "farm-not-running")',
+        'assert "node1" in job["message"]',
+        'assert "No space left on device" in log',
+        'assert job["message"] == "It broke."',
+    ],
+)
+def test_what_compares_no_words_is_not_found(line: str) -> None:
+    assert not [text for _, text in compared(line) if is_wording(text)]
