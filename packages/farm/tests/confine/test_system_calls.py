@@ -1,7 +1,9 @@
 """Which system calls a confined program may make: as root and as an ordinary user."""
 
 import errno
+import os
 import platform
+from pathlib import Path
 
 import pytest
 from farm.confine import View, borrowed, opened
@@ -188,7 +190,7 @@ def call(number, family):
     page.write(code)
     where = ctypes.addressof(ctypes.c_char.from_buffer(page))
     return ctypes.CFUNCTYPE(ctypes.c_int32)(where)()
-print(call(359, 2) >= 0, call(359, 40), call(102, 1), call(354, 1), call(172, 22))
+print(call(359, 2) >= 0, call(359, 40), call(102, 1), call(354, 1), call(172, 22), call(226, 0))
 """
 
 
@@ -198,8 +200,54 @@ def test_nor_is_there_a_way_around_by_32_bit_calls(inside: Inside) -> None:
     done = inside(View(), COMPATIBLE)
     if done.returncode < 0 or done.returncode > 128:
         pytest.skip("this kernel has no 32-bit calls")
-    refused = (errno.EAFNOSUPPORT, errno.ENOSYS, errno.ENOSYS, errno.EINVAL)
+    refused = (
+        *(errno.EAFNOSUPPORT, errno.ENOSYS, errno.ENOSYS, errno.EINVAL),
+        errno.ENOTSUP,
+    )
     assert done.stdout == f"True {' '.join(str(-each) for each in refused)}\n"
+
+
+ACCESS_LISTS = """
+import ctypes, errno, os, platform, shutil, struct, sys
+def entry(tag, who=0xFFFFFFFF):
+    return struct.pack("<HHI", tag, 7, who)
+everybody = struct.pack("<I", 2) + entry(1) + entry(2, os.getuid()) * 8000 + entry(4)
+everybody += entry(16) + entry(32)
+def told(call, *arguments, **others):
+    try:
+        call(*arguments, **others)
+        print("set")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+for folder in ("/tmp", "/dev/shm"):
+    name = f"{folder}/here"
+    os.mkdir(name)
+    for kind in ("access", "default"):
+        told(os.setxattr, name, f"system.posix_acl_{kind}", everybody)
+    told(os.setxattr, name, "system.posix_acl_access", everybody, follow_symlinks=False)
+    opened = os.open(name, os.O_RDONLY)
+    told(os.setxattr, opened, "system.posix_acl_access", everybody)
+    told(os.setxattr, name, "user.x", b"x")
+kernel = ctypes.CDLL(None, use_errno=True)
+kernel.syscall(463, -100, b"/tmp/here", 0, b"user.x", None, 0)
+print(errno.errorcode[ctypes.get_errno()])
+copied = shutil.copy2(sys.argv[1], "/tmp/copied")
+print(open(copied).read(), os.listxattr(sys.argv[1]), os.listxattr(copied))
+"""
+
+
+@needs_filter
+@pytest.mark.parametrize("watched", [False, True])
+def test_access_lists_hold_no_memory_and_files_are_copied_without(
+    inside: Inside, watched: bool, tmp_path: Path
+) -> None:
+    """Those of 24,000 folders held 3.8 GB, of which a control group counts nothing either."""
+    made = tmp_path / "made"
+    made.write_text("kept")
+    os.setxattr(made, "user.x", b"x")
+    code = ACCESS_LISTS.replace("sys.argv[1]", repr(str(made)))
+    done = inside(View(readable=(made,), watched=watched), code)
+    assert done.stdout.splitlines() == [*["ENOTSUP"] * 11, "kept ['user.x'] []"], done.stderr
 
 
 UNCOUNTED = """

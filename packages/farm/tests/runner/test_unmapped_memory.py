@@ -1,5 +1,6 @@
 """Memory and disk that no look at a process or a folder finds: real processes that hold some."""
 
+import errno
 import subprocess
 import sys
 import textwrap
@@ -129,16 +130,23 @@ for _ in range(3):
 wait()
 """
 
-# Where a kernel keeps attributes of files in memory, these are not among their blocks.
+# Nothing is in them: what their names and their records take counts all the same.
+EMPTY_FILES = """
+for number in range(300_000):
+    os.close(os.open(f"/tmp/{number}", os.O_CREAT | os.O_WRONLY))
+wait()
+"""
+
+# These would count as no more than an empty file.
 ATTRIBUTES = """
-for number in range(8000):
-    name = f"/tmp/{number}"
-    time.sleep(0.1 * (number % 500 == 0))
-    os.close(os.open(name, os.O_CREAT | os.O_WRONLY))
-    try:
-        os.setxattr(name, "user.x", b"x" * 60_000)
-    except OSError:
-        break
+import struct
+entry = lambda tag, who=0xFFFFFFFF: struct.pack("<HHI", tag, 7, who)
+everybody = struct.pack("<I", 2) + entry(1) + entry(2, os.getuid()) * 8000 + entry(4)
+everybody += entry(16) + entry(32)
+for number in range(3000):
+    os.mkdir(f"/tmp/{number}")
+    for name in ("posix_acl_access", "posix_acl_default"):
+        os.setxattr(f"/tmp/{number}", f"system.{name}", everybody)
 wait()
 """
 
@@ -233,7 +241,7 @@ OF_MEMORY = {
     "shared-and-unmapped": (GIVEN_UP, 300),
     "page-tables": (TABLES, 300),
     "files-in-memory": (TEMPORARY, 300),
-    "attributes-in-memory": (ATTRIBUTES, 300),
+    "empty-files-in-memory": (EMPTY_FILES, 150),
     "pipes-of-a-thread": (inside(IN_A_THREAD, PIPES), 128),
     "pipes-without-a-first-thread": (inside(WITHOUT_A_FIRST_THREAD, PIPES), 128),
 }
@@ -249,6 +257,14 @@ def test_memory_that_no_process_maps_counts(tmp_path: Path, code: str, megabytes
     assert says(finish.message, "renderer-used-more-than-memory", f"{megabytes} MB")
     assert not finish.permanent
     until(lambda: not left_of(tmp_path))
+
+
+@needs_sandbox
+def test_access_lists_of_files_in_memory_are_not_to_be_had(tmp_path: Path) -> None:
+    farm = attack(
+        tmp_path, HELPERS + ATTRIBUTES, "required", JobLimits(memory_bytes=MEGABYTE * 200)
+    )
+    assert f"[Errno {errno.ENOTSUP}]" in farm.log, end(farm).message
 
 
 def test_who_maps_so_much_that_looking_takes_long_is_ended(tmp_path: Path) -> None:

@@ -12,8 +12,11 @@ sockets and of system calls become machine code, of which the kernel has a bound
 whole machine: one program can take it, and then no sandbox starts, since none gets its own filter.
 Who watches files of the system (inotify, fanotify) learns what everybody on the machine executes,
 also where they are read-only, and may have long queues of news that count as nobody's memory;
-programs know systems without, and look by themselves. The others here are of no use to a renderer,
-and have been ways into the kernel.
+programs know systems without, and look by themselves. Access lists, which are attributes of files,
+take memory that counts as nobody's where the files lie in memory, not even in a control group: up
+to 64 KiB for each list. A filter cannot see which attribute is meant, and programs know file
+systems without any. The others here are of no use to a renderer, and have been ways into the
+kernel.
 
 The rest is allowed: which system calls a renderer, its plug-ins and the drivers need, nobody knows.
 
@@ -61,6 +64,7 @@ class _Calls:
         processes: prctl, with what is wanted in the first argument.
         refused: add_key, request_key, keyctl, perf_event_open, bpf, seccomp, userfaultfd, io_setup,
             inotify_init, inotify_init1, fanotify_init, what makes sockets otherwise; in any order.
+        attributes: setxattr, lsetxattr, fsetxattr, setxattrat.
         uncounted: memfd_create, memfd_secret, msgget, vmsplice, splice, tee, sendfile, and what
             stands for several calls.
         sized: shmget and semget, each with the size in the second argument.
@@ -74,6 +78,7 @@ class _Calls:
     leases: tuple[int, ...]
     processes: int
     refused: tuple[int, ...]
+    attributes: tuple[int, ...]
     uncounted: tuple[int, ...]
     sized: tuple[int, int]
     options: int
@@ -92,6 +97,7 @@ _AMD64 = _Calls(
     leases=(72,),
     processes=157,
     refused=(206, 248, 249, 250, 253, 294, 298, 300, 317, 321, 323, *_NEW),
+    attributes=(188, 189, 190, 463),
     uncounted=(319, 447, 68, 278, 275, 276, 40),
     sized=(29, 64),
     options=54,
@@ -106,6 +112,7 @@ _I386 = _Calls(
     processes=172,
     # 102 is socketcall: its family stands in memory, too.
     refused=(102, 245, 286, 287, 288, 291, 332, 336, 338, 354, 357, 374, *_NEW),
+    attributes=(226, 227, 228, 463),
     # 117 is ipc, of which all calls of System V are parts.
     uncounted=(117, 356, 447, 399, 316, 313, 315, 187, 239),
     sized=(395, 393),
@@ -119,6 +126,7 @@ _ARM64 = _Calls(
     leases=(25,),
     processes=167,
     refused=(0, 26, 217, 218, 219, 241, 262, 277, 280, 282, *_NEW),
+    attributes=(5, 6, 7, 463),
     uncounted=(279, 447, 186, 75, 76, 77, 71),
     sized=(194, 190),
     options=208,
@@ -185,6 +193,9 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
     for number in (*calls.refused, *(calls.uncounted * watched)):
         # As a kernel without it answers: programs then do without.
         lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
+    for number in calls.attributes:
+        # As a file system without them answers: who copies files then goes on without a word.
+        lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOTSUP)]
     lines += _threads_and_namespaces(calls)
     lines += _no_filters(calls)
     for number in calls.leases:
