@@ -3,7 +3,7 @@
 import ntpath
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from farm_protocol.file_sets import is_one_of
 from farm_protocol.real_paths import real_path
 from farm_protocol.scene_files import NamedFile
 
-from envoy.gather.kinds import is_of_kind
+from envoy.gather.caches import frames_in, is_frame
+from envoy.gather.kinds import CACHE, CACHE_FOLDER, is_of_kind
 from envoy.gather.named import absolute, ends, rules_of
 from envoy.gather.policy import Policy
 
 MOST_OF_A_SET = 100_000
-_MOST_DEPTH = 20
 _OWN_CACHE = "//blendcache_"
 """Where Blender keeps the caches of a .blend on the disk. No path in it names them; they can be as
 large as they are old, so whoever adds a .blend adds them, or bakes anew."""
@@ -29,7 +29,7 @@ class FoundFile:
 
     Attributes:
         local: absolute path.
-        relative: below the folder of what was named, as on the farm.
+        relative: below `folder`, with slashes.
         source: as the .blend names it, if alone: an absolute path of any system.
         size: in bytes; of one that is added anyway, 0.
         is_added: somebody has added it.
@@ -40,6 +40,14 @@ class FoundFile:
     source: str
     size: int = 0
     is_added: bool = False
+
+    @property
+    def folder(self) -> str:
+        """The folder that was named, or that of the file that was."""
+        folder = os.path.dirname(self.local)
+        for _ in range(self.relative.count("/")):
+            folder = os.path.dirname(folder)
+        return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +124,22 @@ class Finder:
         Parameters:
             source: what the .blend calls it.
         """
-        is_set = named.is_sequence or os.path.isdir(path)
-        if os.path.isdir(path):
-            listed, folder = _tree(path), source
+        kind, is_folder = named.kind, os.path.isdir(path)
+        if is_folder and kind != CACHE:
+            return Found(refused="it is a folder")
+        if is_folder:
+            kind, folder = CACHE_FOLDER, source
+            frames = frames_in(path, _names_in)[:MOST_OF_A_SET]
+            listed = {os.path.join(path, *each.split("/")): each for each in frames}
         else:
             folder, _ = _split(source)
-            listed = {each: os.path.basename(each) for each in _set_of(path, named.is_sequence)}
+            listed = {each: os.path.basename(each) for each in _set_of(path, named)}
+        is_set = named.is_sequence or is_folder
         files, refused = [], ""
         for local, relative in listed.items():
             try:
                 own = _joined(folder, relative) if is_set else source
-                file, why = self._taken(local, relative, own, named.kind)
+                file, why = self._taken(local, relative, own, kind)
             except OSError as error:
                 file, why = None, f"it cannot be read ({error.strerror})"
             if file:
@@ -165,32 +178,27 @@ def _joined(folder: str, relative: str) -> str:
     return f"{folder.rstrip('/')}/{relative}" if "/" in folder else f"{folder}\\{relative}"
 
 
-def _set_of(path: str, is_sequence: bool) -> list[str]:
+def _set_of(path: str, named: NamedFile) -> list[str]:
     """Return the files that a name stands for: itself, or all of its sequence."""
-    if not is_sequence:
-        return [path] if os.path.lexists(path) else []
     folder, name = os.path.split(path)
+    # Only the tracer makes such patterns, for frames that lie beside a .blend.
+    is_pattern = "*" in name
+    if not named.is_sequence or (is_pattern and named.kind != CACHE):
+        return [path] if os.path.lexists(path) else []
+    found = [
+        os.path.join(folder, each)
+        for each in _names_in(folder)
+        if is_one_of(each, name) and (is_frame(each) or not is_pattern)
+    ]
+    return found[:MOST_OF_A_SET] or ([path] if os.path.lexists(path) else [])
+
+
+def _names_in(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            found = [each.path for each in entries if is_one_of(each.name, name)]
+            return sorted(each.name for each in entries)
     except OSError:
-        found = []
-    return sorted(found)[:MOST_OF_A_SET] or ([path] if os.path.lexists(path) else [])
-
-
-def _tree(folder: str) -> Mapping[str, str]:
-    """Return the files below a folder, with their relative paths; links to folders not followed."""
-    found: dict[str, str] = {}
-    for parent, folders, names in os.walk(folder):
-        below = os.path.relpath(parent, folder)
-        start = "" if below == "." else below.replace(os.sep, "/") + "/"
-        if start.count("/") >= _MOST_DEPTH:
-            folders.clear()
-        for name in sorted(names):
-            found[os.path.join(parent, name)] = start + name
-        if len(found) >= MOST_OF_A_SET:
-            break
-    return found
+        return []
 
 
 def _below(root: str, names: tuple[str, ...]) -> str:

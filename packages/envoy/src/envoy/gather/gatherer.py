@@ -20,7 +20,7 @@ from farm_protocol.real_paths import real_path
 from farm_protocol.scene_files import MOST_BLENDS, NamedFile
 
 from envoy.gather.finding import Finder, Found, FoundFile
-from envoy.gather.kinds import LIBRARY, is_blend
+from envoy.gather.kinds import CACHE, LIBRARY, may_be_scene
 from envoy.gather.named import absolute
 from envoy.gather.policy import Policy
 from envoy.gather.rules import Rules, plain_place
@@ -28,7 +28,6 @@ from envoy.gather.tracer import Tracer, TracerError
 from envoy.journal import UploadFile
 
 MOST_FILES = 500_000
-_NEVER_BAKED = "cache"
 _MOST_TOLD = 20
 _MOST_NAMED = 5
 
@@ -210,7 +209,7 @@ class _Look:
         outside = {
             each for each in fresh if not self._root or not Path(each).is_relative_to(self._root)
         }
-        folders = _outermost({os.path.dirname(local) for local in outside})
+        folders = _outermost({fresh[local].folder for local in outside})
         for local, file in fresh.items():
             if local in outside:
                 folder = next(each for each in _above(local) if each in folders)
@@ -246,7 +245,7 @@ class _Look:
                         is_needed |= not _is_plain(named, place, file, remote)
                         rules.add(file.source, remote)
                 is_sent = found.is_left or any(remote for _, remote in told)
-                if not is_sent and named.kind != _NEVER_BAKED:
+                if not is_sent and named.kind != CACHE:  # It may never have been baked.
                     message = _lacks(blend, named, found)
                     missing[message] = None
                     # What a library's own scene needs says nothing about this one. A file that is
@@ -279,7 +278,7 @@ class _Look:
 
 def _is_blend(local: str) -> bool:
     try:
-        return bool(local) and is_blend(local)
+        return bool(local) and may_be_scene(local)
     except OSError:
         return False
 

@@ -2,41 +2,43 @@
 
 A scene comes from anywhere, and can name any file. What is no picture is not taken for one, however
 it is called: a file is taken only if its name ends as files of the kind do, and its first bytes are
-those of one. So a scene gets nothing that it would not show when its artist renders it.
+those of one, as `heads` knows them. So a scene gets nothing that it would not show when its artist
+renders it.
 """
 
 import os
+import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+
+from envoy.gather.heads import (
+    HEAD_BYTES,
+    Check,
+    any_of,
+    begins,
+    is_aiff,
+    is_blend,
+    is_bmp,
+    is_box,
+    is_mdd,
+    is_outline,
+    is_packed_blend,
+    is_packed_mesh,
+    is_riff,
+    is_sgi,
+    is_targa,
+    is_transport,
+    is_uni,
+    is_usdz,
+)
 
 LIBRARY = "library"
 """The kind of a .blend, as the tracer says."""
-_HEAD_BYTES = 8192
-Check = Callable[[bytes], bool]
-
-
-def _begins(*marks: bytes, at: int = 0) -> Check:
-    return lambda head: any(head.startswith(mark, at) for mark in marks)
-
-
-def _holds(*marks: bytes) -> Check:
-    return lambda head: any(mark in head for mark in marks)
-
-
-def _is_targa(head: bytes) -> bool:
-    # It has no mark; its first bytes have few values.
-    return (
-        len(head) >= 18
-        and head[1] in (0, 1)
-        and head[2] in (1, 2, 3, 9, 10, 11)
-        and head[16] in (8, 15, 16, 24, 32)
-    )
-
-
-def _is_mdd(head: bytes) -> bool:
-    # Nor this: numbers of frames and of points, then the times of the frames, from the first on.
-    frames, points = int.from_bytes(head[:4]), int.from_bytes(head[4:8])
-    return 0 < frames < 2**24 and 0 < points < 2**31 and len(head) >= 12
+CACHE = "cache"
+CACHE_FOLDER = "cache folder"
+"""What lies in the folder of a cache, under a name that `caches` knows. No kind of the tracer's."""
+_LIBRARY_NAME = re.compile(r".+\.blend(?:\d{0,3}|\.gz)")
+"""As Blender takes them: its own backups (.blend1) among them."""
 
 
 def _table(kinds: Mapping[tuple[str, ...], Check]) -> dict[str, Check]:
@@ -44,23 +46,31 @@ def _table(kinds: Mapping[tuple[str, ...], Check]) -> dict[str, Check]:
     return {ending: check for endings, check in kinds.items() for ending in endings}
 
 
-_PICTURE = _begins(
-    *(b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x76\x2f\x31\x01"),
-    *(b"#?", b"BM", b"SDPX", b"XPDS", b"\x80\x2a\x5f\xd7", b"\xd7\x5f\x2a\x80", b"\x01\xda"),
-    *(b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51", b"8BPS", b"DDS ", b"GIF8"),
+_OPEN_EXR = begins(b"\x76\x2f\x31\x01")
+_PICTURE = any_of(
+    begins(
+        *(b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        *(b"#?RADIANCE", b"#?RGBE", b"SDPX", b"XPDS", b"\x80\x2a\x5f\xd7", b"\xd7\x5f\x2a\x80"),
+        *(b"\0\0\0\x0cjP", b"\xff\x4f\xff\x51", b"8BPS\0", b"DDS \x7c\0\0\0"),
+        *(b"GIF87a", b"GIF89a"),
+    ),
+    *(_OPEN_EXR, is_bmp, is_sgi, is_riff(b"WEBP")),
 )
-_RIFF = _begins(b"RIFF", b"RF64")
-_BOX = _begins(b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", at=4)
-_FILM = _begins(
-    *(b"\x1a\x45\xdf\xa3", b"OggS", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV", b"\x06\x0e\x2b\x34"),
-    *(b"\x1f\x07", b"\x30\x26\xb2\x75", b"\x47"),
+_FILM = any_of(
+    begins(
+        *(b"\x1a\x45\xdf\xa3", b"OggS\0", b"\0\0\1\xba", b"\0\0\1\xb3", b"FLV\1"),
+        *(b"\x06\x0e\x2b\x34", b"\x1f\x07\0", b"\x30\x26\xb2\x75"),
+    ),
+    *(is_box, is_transport, is_riff(b"AVI ")),
 )
-_TRANSPORT = _begins(b"\x47", at=4)
-_NOISE = _begins(
-    *(b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1"),
-    *(b"\xff\xf9", b"FORM", b".snd", b"\x0b\x77", b"\x30\x26\xb2\x75", b"\x1a\x45\xdf\xa3"),
+_NOISE = any_of(
+    begins(
+        *(b"fLaC", b"OggS\0", b"ID3", b"\xff\xfb", b"\xff\xfa", b"\xff\xf3", b"\xff\xf2"),
+        *(b"\xff\xf1", b"\xff\xf9", b".snd", b"\x0b\x77", b"\x30\x26\xb2\x75"),
+        *(b"\xff\xfd", b"\xff\xfc", b"\xff\xf5", b"\xff\xf4", b"\x1a\x45\xdf\xa3"),
+    ),
+    *(is_aiff, is_box, is_riff(b"WAVE")),
 )
-_PACKED = _begins(b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
 # What a picture really is its name often does not tell, and Blender does not mind.
 _PICTURES = _table(
@@ -68,8 +78,8 @@ _PICTURES = _table(
         (
             *("png", "jpg", "jpeg", "tif", "tiff", "tx", "exr", "hdr", "bmp", "dpx", "cin", "jp2"),
             *("j2c", "j2k", "sgi", "rgb", "rgba", "bw", "psd", "dds", "gif", "webp"),
-        ): lambda head: _PICTURE(head) or (_RIFF(head) and head[8:12] == b"WEBP"),
-        ("tga",): lambda head: _PICTURE(head) or _is_targa(head),
+        ): _PICTURE,
+        ("tga",): any_of(_PICTURE, is_targa),
     }
 )
 _FILMS = _table(
@@ -77,54 +87,48 @@ _FILMS = _table(
         (
             *("mp4", "m4v", "mov", "avi", "mkv", "webm", "mpg", "mpeg", "m2v", "ogv", "ogg", "flv"),
             *("mxf", "dv", "wmv", "ts", "mts", "m2ts", "vob"),
-        ): lambda head: (
-            _FILM(head) or _BOX(head) or _TRANSPORT(head) or (_RIFF(head) and head[8:12] == b"AVI ")
-        )
+        ): _FILM
     }
 )
 _SOUNDS = _table(
     {
         (
-            *(
-                "wav",
-                "mp3",
-                "flac",
-                "ogg",
-                "oga",
-                "opus",
-                "aif",
-                "aiff",
-                "aac",
-                "m4a",
-                "ac3",
-                "wma",
-            ),
-            *("au", "mka", "mp2"),
-        ): lambda head: _NOISE(head) or _BOX(head) or (_RIFF(head) and head[8:12] == b"WAVE")
+            *("wav", "mp3", "flac", "ogg", "oga", "opus", "aif", "aiff", "aac", "m4a", "ac3"),
+            *("wma", "au", "mka", "mp2"),
+        ): _NOISE
     }
 )
 _FONTS = _table(
     {
-        ("ttf", "otf", "ttc", "otc", "woff", "woff2", "pfb", "pfa"): _begins(
-            *(b"\0\1\0\0", b"true", b"OTTO", b"ttcf", b"wOFF", b"wOF2", b"\x80\x01", b"%!PS-Adobe")
+        ("ttf", "otf", "ttc", "otc", "woff", "woff2", "pfb", "pfa"): any_of(
+            is_outline,
+            begins(b"ttcf", b"wOFF", b"wOF2", b"\x80\x01", b"%!PS-AdobeFont", b"%!FontType"),
+            begins(b"%!PS-Adobe-3.0 Resource-Font"),
         )
     }
 )
-_VOLUMES = _table({("vdb",): _begins(b" BDV")})
+_VOLUMES = _table({("vdb",): begins(b" BDV")})
+_POINTS = _table({("bphys",): begins(b"BPHYSICS")})
 _CACHES = _table(
     {
-        ("abc",): _begins(b"Ogawa", b"\x89HDF"),
-        ("usd", "usdc", "usda", "usdz"): _begins(b"PXR-USDC", b"#usda", b"PK\3\4"),
-        ("bphys",): _begins(b"BPHYSICS"),
-        ("uni", "gz"): _begins(b"\x1f\x8b"),
-        ("pc2",): _begins(b"POINTCACHE2"),
-        ("mdd",): _is_mdd,
-        ("ply",): _begins(b"ply"),
-        ("obj",): _holds(b"\nv ", b"# "),
+        ("abc",): begins(b"Ogawa", b"\x89HDF\r\n"),
+        ("usd", "usdc", "usda"): begins(b"PXR-USDC", b"#usda"),
+        ("usdz",): is_usdz,
+        ("pc2",): begins(b"POINTCACHE2"),
+        ("mdd",): is_mdd,
     }
 )
-_LIGHTS = _table({("ies",): _holds(b"TILT=", b"IESNA")})
-_BLENDS: Check = lambda head: head.startswith(b"BLENDER") or _PACKED(head)  # noqa: E731
+_FRAMES_OF_CACHES = _table(
+    {
+        ("exr",): _OPEN_EXR,
+        ("uni",): is_uni,
+        ("gz",): is_packed_mesh,
+        ("obj",): begins(b"o MantaMesh"),
+    }
+)
+_LIGHTS = _table(
+    {("ies",): any_of(begins(b"IESNA", b"TILT="), lambda head: b"\nTILT=" in head)},
+)
 
 _KINDS: Mapping[str, Mapping[str, Check]] = {
     "image": _PICTURES | _FILMS,
@@ -134,7 +138,8 @@ _KINDS: Mapping[str, Mapping[str, Check]] = {
     "strip": _PICTURES | _FILMS | _SOUNDS,
     "volume": _VOLUMES,
     "light profile": _LIGHTS,
-    "cache": _CACHES | _VOLUMES | _PICTURES,
+    CACHE: _CACHES | _POINTS | _VOLUMES,
+    CACHE_FOLDER: _FRAMES_OF_CACHES | _POINTS | _VOLUMES,
 }
 """By `farm.scenes.usages.AssetKind`, then by ending."""
 
@@ -143,25 +148,30 @@ def is_of_kind(path: str, kind: str) -> bool:
     """Return whether a file is what a scene takes it for. Raises OSError as `open` does.
 
     Parameters:
-        kind: what names it, as the tracer says.
+        kind: what names it, as the tracer says, or `CACHE_FOLDER`.
     """
     name = os.path.basename(path).lower()
+    check: Check | None
     if kind == LIBRARY:
-        check: Check | None = _BLENDS if ".blend" in name else None
+        check = is_blend if _LIBRARY_NAME.fullmatch(name) else None
+        check = is_packed_blend if check and name.endswith(".gz") else check
     else:
         check = _KINDS.get(kind, {}).get(name.rpartition(".")[2])
     return check is not None and check(_head(path))
 
 
-def is_blend(path: str) -> bool:
-    """Return whether a file may be a .blend. Raises OSError as `open` does."""
-    return is_of_kind(path, LIBRARY)
+def may_be_scene(path: str) -> bool:
+    """Return whether a file that somebody submits may be a .blend. Raises OSError as `open` does.
+
+    It may have a name that Blender would not give: it is sent anyway.
+    """
+    return ".blend" in os.path.basename(path).lower() and is_blend(_head(path))
 
 
 def _head(path: str) -> bytes:
     # Whoever opens a pipe waits for its other end.
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        return os.read(file, _HEAD_BYTES) if stat.S_ISREG(os.fstat(file).st_mode) else b""
+        return os.read(file, HEAD_BYTES) if stat.S_ISREG(os.fstat(file).st_mode) else b""
     finally:
         os.close(file)

@@ -1,0 +1,53 @@
+"""Caches that scenes name by their folder, and what a stranger's scene gets of it. Real scenes."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from envoy_gathering import sent, submit
+from envoy_studio import Studio
+
+SCRIPT = Path(__file__).with_name("make_caches.py")
+
+
+@pytest.fixture(scope="module")
+def artist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of an artist who simulates, made by Blender once."""
+    if shutil.which("blender") is None:
+        pytest.skip("needs blender on the PATH")
+    root = tmp_path_factory.mktemp("artist").resolve()
+    line = ["--python-exit-code", "3", "-P", str(SCRIPT), "--", str(root)]
+    subprocess.run(["blender", "-b", "--factory-startup", *line], check=True, capture_output=True)
+    return root
+
+
+def below(studio: Studio) -> set[str]:
+    """Return the paths of all gathered files, without the folder of each."""
+    return {path.split("/", 3)[3] for path in sent(studio) if path.count("/") > 2}
+
+
+async def test_caches_go_with_all_that_blender_has_written(studio: Studio, artist: Path) -> None:
+    answer = await submit(studio, artist, "simulated.blend")
+    files = (artist / "sims").rglob("*")
+    assert below(studio) == {
+        each.relative_to(artist / "sims").as_posix() for each in files if each.is_file()
+    }
+    assert not [each for each in answer["warnings"] if "not sent" in each]
+
+
+async def test_a_folder_that_is_named_as_a_cache_gives_nothing_else(
+    studio: Studio, artist: Path
+) -> None:
+    await submit(studio, artist, "sweeping.blend")
+    assert below(studio) == {"data/real_0001.vdb"}
+
+
+async def test_no_folder_or_pattern_is_a_picture(studio: Studio, artist: Path) -> None:
+    await submit(studio, artist, "folders.blend")
+    assert below(studio) == set()
+
+
+async def test_nothing_is_taken_for_what_only_its_name_says(studio: Studio, artist: Path) -> None:
+    await submit(studio, artist, "naming.blend")
+    assert below(studio) == set()
