@@ -6,11 +6,13 @@ What becomes of them on the farm, `tests/e2e/test_gathering.py` tells.
 import json
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from envoy_gathering import sent, submit
+from envoy.gather.tracer import Tracer
+from envoy_gathering import scene_body, sent, submit
 from envoy_start import Start
 from envoy_studio import Studio
 from farm_protocol.path_maps import path_map_of, short_hash
@@ -78,6 +80,56 @@ async def test_a_scene_gets_no_private_file(studio: Studio, artist: Path) -> Non
     assert len(answer["warnings"]) > 10
 
 
+@pytest.fixture
+def exchange(artist: Path) -> Iterator[Callable[[], None]]:
+    """Put a link to a private file in the place of a texture, as others may who may write there."""
+    wood, kept = artist / "textures" / "wood.png", artist / "textures" / "kept.png"
+    wood.rename(kept)
+    wood.symlink_to("kept.png")
+    (artist / "textures" / "letter").write_text("PRIVATE")
+
+    def now() -> None:
+        (artist / "textures" / "new").symlink_to("letter")
+        (artist / "textures" / "new").replace(wood)
+
+    yield now
+    kept.replace(wood)
+    (artist / "textures" / "letter").unlink()
+
+
+async def test_what_was_looked_at_is_sent_whatever_a_link_says_later(
+    studio: Studio, artist: Path, exchange: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = 0
+    trace = Tracer.trace
+
+    def traced(self: Tracer, blends: Sequence[str]) -> object:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 2:  # The scene was read, and its libraries are.
+            exchange()
+        return trace(self, blends)
+
+    monkeypatch.setattr(Tracer, "trace", traced)
+    await submit(studio, artist, "scene.blend")
+    assert (artist / "textures" / "wood.png").readlink() == Path("letter")
+    kept = (artist / "textures" / "kept.png").read_bytes()
+    assert sent(studio)[f"{place(artist, 'textures')}/wood.png"] == kept
+
+
+async def test_no_link_in_the_place_of_a_gathered_file_is_followed(
+    studio: Studio, artist: Path, exchange: Callable[[], None]
+) -> None:
+    wood, kept = artist / "textures" / "wood.png", artist / "textures" / "kept.png"
+    kept.replace(wood)
+    studio.farm.on_check = exchange
+    shutil.copyfile(wood, kept)
+    body = scene_body(studio, artist, "scene.blend")
+    told = (await studio.http.post("/project-submit", json=body)).json()
+    await studio.until_state(told["submission_id"], "failed")
+    assert b"PRIVATE" not in studio.farm.blobs.values()
+
+
 async def test_what_is_nowhere_is_told_at_once(studio: Studio, artist: Path) -> None:
     answer = await submit(studio, artist, "lacking.blend")
     assert sent(studio).keys() == {"demo/lacking.blend"}
@@ -91,13 +143,8 @@ async def test_what_is_nowhere_is_told_at_once(studio: Studio, artist: Path) -> 
 
 async def refused(studio: Studio, artist: Path, scene: str, **params: Any) -> list[str]:
     """Return why a job is refused; [] when it is accepted."""
-    body = studio.body([scene])
-    film = str(artist / "desk" / "film")
-    body["project_files"]["localRoot"] = film
-    body["project_request"]["params"]["local_root"] = film
-    job = body["project_request"]["jobs"][0]
-    job["path"] = f"demo/{scene}"
-    job["params"] |= params
+    body = scene_body(studio, artist, scene)
+    body["project_request"]["jobs"][0]["params"] |= params
     answer = await studio.http.post("/project-submit", json=body)
     if answer.status_code == 201:
         await studio.until_state(answer.json()["submission_id"], "submitted")

@@ -285,6 +285,18 @@ def test_what_is_no_file_is_not_even_opened(folder: Path, monkeypatch: pytest.Mo
     assert "fifo" not in opened
 
 
+def test_a_file_may_be_all_that_is_opened(folder: Path) -> None:
+    file = folder / "sub" / "file"
+    assert content(open_below(file, file)) == b"bytes"
+    (folder / "sub" / "other").write_bytes(b"other")
+    file.unlink()
+    file.symlink_to("other")
+    with pytest.raises(UnsafePathError, check=saying("leads-which-outside")):
+        open_below(file, file)
+    with pytest.raises(NotRegularError):
+        open_below(folder, folder)
+
+
 def test_links_inside_are_followed_to_read_and_those_outside_not(folder: Path) -> None:
     (folder / "folder link").symlink_to("sub")
     (folder / "file link").symlink_to("folder link/file")

@@ -3,7 +3,7 @@ demand. A real HTTP server in a thread of its own."""
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -76,6 +76,7 @@ class FakeFarm:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, int]] = []
         self.refuse_check: Refusal | None = None
+        self.on_check: Callable[[], object] | None = None
         self.released = threading.Event()
         self.held = threading.Event()
 
@@ -266,6 +267,8 @@ class FakeFarm:
         async def check(body: SubmissionSpec, request: Request) -> SubmissionCheck:
             account = signed_in(request)
             farm.checks.append(body)
+            if farm.on_check:
+                farm.on_check()
             if farm.refuse_check:
                 raise farm.refuse_check
             farm.require_scenes(account, body, body.pending_files)

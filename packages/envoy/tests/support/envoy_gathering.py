@@ -7,13 +7,19 @@ from envoy_fake_farm import EMAIL
 from envoy_studio import Studio
 
 
+def scene_body(studio: Studio, artist: Path, scene: str, **changes: Any) -> dict[str, Any]:
+    """Return a submission of a scene of ``desk/film``, and of nothing else."""
+    film = str(artist / "desk" / "film")
+    body = studio.body([scene], **changes)
+    body["project_files"]["localRoot"] = film
+    body["project_request"]["params"]["local_root"] = film
+    body["project_request"]["jobs"][0]["path"] = f"demo/{scene}"
+    return body
+
+
 async def submit(studio: Studio, artist: Path, scene: str, **changes: Any) -> dict[str, Any]:
     """Submit a scene and nothing else; return Envoy's answer when the farm has all."""
-    film = artist / "desk" / "film"
-    body = studio.body([scene], **changes)
-    body["project_files"]["localRoot"] = str(film)
-    body["project_request"]["params"]["local_root"] = str(film)
-    body["project_request"]["jobs"][0]["path"] = f"demo/{scene}"
+    body = scene_body(studio, artist, scene, **changes)
     answer = await studio.http.post("/project-submit", json=body)
     assert answer.status_code == 201, answer.text
     told: dict[str, Any] = answer.json()

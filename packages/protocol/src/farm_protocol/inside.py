@@ -201,7 +201,8 @@ def open_below(root: Path, path: Path) -> int:
     and neither is one in the place of ``root`` itself or of a folder above it.
 
     Parameters:
-        root: as `os.path.realpath` had it when it was chosen.
+        root: as `os.path.realpath` had it when it was chosen. It may be ``path`` itself: then
+            nothing is opened but what lies there, and no link followed at all.
 
     Returns a descriptor.
 
@@ -211,7 +212,7 @@ def open_below(root: Path, path: Path) -> int:
         OSError: it is gone or cannot be opened.
     """
     real = Path(real_path(path))
-    if not real.is_relative_to(root) or real == root:
+    if not real.is_relative_to(root) or (real == root and path != root):
         raise UnsafePathError(f"{path} leads to {real}, which is outside of {root}.")
     if not HAS_DESCRIPTORS:
         return _open_regular(str(real), None, path)

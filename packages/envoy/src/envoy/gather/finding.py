@@ -29,6 +29,7 @@ class FoundFile:
 
     Attributes:
         local: absolute path.
+        real: where that led when it was judged; of one that is added anyway, as `local`.
         relative: below `folder`, with slashes.
         source: as the .blend names it, if alone: an absolute path of any system.
         size: in bytes; of one that is added anyway, 0.
@@ -36,6 +37,7 @@ class FoundFile:
     """
 
     local: str
+    real: str
     relative: str
     source: str
     size: int = 0
@@ -153,7 +155,7 @@ class Finder:
         self, local: str, relative: str, source: str, kind: str
     ) -> tuple[FoundFile | None, str]:
         if local in self._added:
-            return FoundFile(local, relative, source, is_added=True), ""
+            return FoundFile(local, local, relative, source, is_added=True), ""
         status = os.stat(local)
         if not stat.S_ISREG(status.st_mode):
             return None, "it is no regular file"
@@ -165,7 +167,7 @@ class Finder:
             return None, refused
         if not is_of_kind(real, kind):
             return None, f"it is not a valid {kind} file"
-        return FoundFile(local, relative, source, status.st_size), ""
+        return FoundFile(local, real, relative, source, status.st_size), ""
 
 
 def _split(path: str) -> tuple[str, str]:

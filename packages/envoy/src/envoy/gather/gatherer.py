@@ -226,8 +226,9 @@ class _Look:
                 continue  # Somebody has put another file there.
             self._taken.add(remote)
             self._remotes[local] = remote
-            real = real_path(local)
-            self.found.files.append(UploadFile(remote, real, file.size, os.path.dirname(real)))
+            # Nothing but what was judged: who may exchange the file, or the way to it, would have
+            # Envoy read in the artist's name what is the artist's alone.
+            self.found.files.append(UploadFile(remote, file.real, file.size, file.real))
             if local in outside:
                 self.outside.append(local)
 

@@ -49,8 +49,8 @@ class UploadFile:
         remote: canonical path.
         local: absolute path.
         size: in bytes.
-        root: local folder that what ``local`` leads to must lie below; "" in entries from before
-            this was remembered.
+        root: local folder that what ``local`` leads to must lie below; ``local`` itself where
+            that may be no link; "" in entries from before this was remembered.
     """
 
     remote: str

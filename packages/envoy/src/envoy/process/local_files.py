@@ -26,8 +26,9 @@ def open_local(path: Path, root: str) -> int:
     """Open a file to upload; returns a descriptor. Blocking.
 
     Parameters:
-        root: local folder that what ``path`` leads to must lie below; "" for files that were
-            accepted before this was known: the folder that holds it.
+        root: local folder that what ``path`` leads to must lie below; ``path`` itself where no
+            link at all may be on it; "" for files that were accepted before this was known: the
+            folder that holds it.
 
     Raises:
         LocalFileError: it is gone, cannot be read, is no regular file, or lies elsewhere.
