@@ -47,6 +47,9 @@ class MemoryStore:
     def local_path(self, account_id: str, blob_hash: str) -> Path | None:
         return None
 
+    def folder(self) -> None:
+        return None
+
     def source(self, account_id: str) -> TicketSource:
         return TicketSource()
 

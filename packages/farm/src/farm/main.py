@@ -34,6 +34,7 @@ from farm.confine.readers import Readers
 from farm.confine.removal import remove_tree
 from farm.db import accounts, hosts
 from farm.db.engine.database import Database
+from farm.db.memory import BLOBS
 from farm.engines.local import LocalEngine
 from farm.engines.port import Engine
 from farm.notices.mail import Mailer, Smtp
@@ -144,8 +145,8 @@ def assemble(
     """
     identity = Identity(url, settings.data_dir)
     database = open_own(settings.data_dir, settings.database_url, new_folder=False)
-    store = store or Retrying(DiskStore(settings.data_dir / "blobs"))
-    room = Room(settings.data_dir / "blobs", settings.reserve)
+    store = store or Retrying(DiskStore(settings.data_dir / BLOBS))
+    room = Room(settings.data_dir, store.folder(), settings.reserve)
     catalogue = catalogue or find_catalogue(settings)
     policy = SandboxPolicy(settings.sandbox, is_reached(settings.host, settings.proxies))
     _complain(database, policy, settings.render_user)

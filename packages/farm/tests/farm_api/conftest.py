@@ -114,12 +114,17 @@ class RecordingEngine:
             return Sight(Phase.QUEUED, self.queue[reference])
         return Sight(Phase.RUNNING)
 
-    def wait_for_looks(self, count: int, wakeup: Wakeup) -> None:
-        """Wait until the scheduler has looked at its runners so many times more."""
+    def wait_for_looks(self, count: int, wakeup: Wakeup | None = None) -> None:
+        """Wait until the scheduler has looked at its runners so many times more.
+
+        Parameters:
+            wakeup: what makes it look; None: it does so anyway.
+        """
         for _ in range(count):
             with self.changed:
                 seen = self.looks
-                wakeup.notify()
+                if wakeup is not None:
+                    wakeup.notify()
                 assert self.changed.wait_for(lambda: self.looks > seen, 60)  # noqa: B023
 
     def wait_for(self, count: int) -> LaunchRequest:
@@ -257,7 +262,7 @@ def farm(
 ) -> Iterator[Farm]:
     engine, work, changes, clock = RecordingEngine(), Wakeup(), Wakeup(), Clock()
     slots = {each.id: each.slots for each in catalogue.machines}
-    room = Room(tmp_path, reserve=0)
+    room = Room(tmp_path, store.folder(), reserve=0)
     listener = listen("127.0.0.1", 0, tmp_path)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     scheduler = Scheduler(database, engine, slots, work, changes, url, clock, room.is_full)

@@ -332,7 +332,8 @@ def test_jobs_stand_still_while_the_disk_is_full(farm: Farm) -> None:
 
 
 def test_half_of_the_reserve_is_for_results(farm: Farm) -> None:
-    room = Room(farm.data_dir, reserve=int(shutil.disk_usage(farm.data_dir).free * 1.5))
+    free = shutil.disk_usage(farm.data_dir).free
+    room = Room(farm.data_dir, farm.data_dir, reserve=int(free * 1.5))
     from farm.errors import StorageFullError
 
     with pytest.raises(StorageFullError), room.taken("ann", 1, Quota(0, 0, 0, alone=True)):
@@ -343,7 +344,7 @@ def test_half_of_the_reserve_is_for_results(farm: Farm) -> None:
 
 def test_without_a_number_one_of_many_leaves_half_to_the_others(farm: Farm) -> None:
     free = shutil.disk_usage(farm.data_dir).free
-    room = Room(farm.data_dir, reserve=0)
+    room = Room(farm.data_dir, farm.data_dir, reserve=0)
     from farm.errors import QuotaExceededError
 
     room.check("ann", free * 9 // 10, Quota(0, 0, 0, alone=True))
@@ -352,9 +353,15 @@ def test_without_a_number_one_of_many_leaves_half_to_the_others(farm: Farm) -> N
         room.check("ann", free * 6 // 10, Quota(0, 0, 0, alone=False))
 
 
+def test_blobs_on_no_disk_of_this_machine_have_room_without_end(farm: Farm) -> None:
+    room = Room(farm.data_dir, None, reserve=2 * shutil.disk_usage(farm.data_dir).total)
+    room.check("ann", 1 << 60, Quota(0, 0, 0, alone=False))
+    assert room.is_full()  # The database still has none.
+
+
 def test_a_small_disk_keeps_a_part_of_itself(farm: Farm) -> None:
     total = shutil.disk_usage(farm.data_dir).total
-    assert Room(farm.data_dir).reserve == min(1 << 30, total // RESERVED_PART)
+    assert Room(farm.data_dir, None).reserve == min(1 << 30, total // RESERVED_PART)
     assert [shown(n) for n in (0, 999, 1500, 10**9, 2 * 10**12)] == [
         "0 bytes",
         "999 bytes",

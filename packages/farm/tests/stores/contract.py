@@ -138,6 +138,11 @@ class StoreContract:
             assert place(blob) == place(blob)
         assert set(tmp_path.rglob("*")) == before
 
+    def test_what_lies_on_a_disk_of_this_machine_lies_in_its_folder(self, store: Store) -> None:
+        path, folder = store.local_path(ANN, put(store, b"scene")), store.folder()
+        assert (path is None) == (folder is None)
+        assert path is None or folder is None or path.is_relative_to(folder)
+
     def test_runners_find_the_bytes(self, store: Store) -> None:
         blob = put(store, b"scene")
         source = store.source(ANN)

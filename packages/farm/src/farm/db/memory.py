@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from farm.errors import CannotOpenDatabaseError
 
+BLOBS = "blobs"
+"""Folder in the data folder for the blobs of a farm that keeps them on its own disk."""
+
 
 class Kind(StrEnum):
     """What a farm keeps its tables in."""

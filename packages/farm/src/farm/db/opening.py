@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from farm.db import feed, files
 from farm.db.engine.database import SQLITE_FILE, Database
-from farm.db.memory import Kind, Memory
+from farm.db.memory import BLOBS, Kind, Memory
 from farm.db.tables import metadata
 from farm.errors import CannotOpenDatabaseError
 
@@ -68,7 +68,7 @@ def connect(data_dir: Path, url: str | None) -> Database:
     memory = Memory.read(data_dir)
     if memory is not None:
         _check_kind(data_dir, memory, parsed)
-    elif parsed is None and not (data_dir / SQLITE_FILE).exists() and (data_dir / "blobs").exists():
+    elif parsed is None and not (data_dir / SQLITE_FILE).exists() and (data_dir / BLOBS).exists():
         # Of a time when folders did not remember: with SQLite, its file is there before blobs are.
         raise CannotOpenDatabaseError(
             f"{data_dir} holds the files of a farm, but no {SQLITE_FILE}: set FARM_DATABASE_URL to"
@@ -111,7 +111,7 @@ def adopt(database: Database, data_dir: Path, *, new_folder: bool = True) -> Non
         if version is not None:
             _refuse_newer(database, version)
             _check_identity(database, data_dir, memory)
-        known = memory is not None or (data_dir / "blobs").exists()
+        known = memory is not None or (data_dir / BLOBS).exists()
         if version is not None and database.on_server and not known and not new_folder:
             _refuse_strange_folder(database, data_dir)
         if version != database.newest_version():
@@ -184,7 +184,7 @@ def _refuse_lost(database: Database, data_dir: Path, memory: Memory | None) -> N
     """Refuse an empty database for a folder that holds a farm: it would be a new one beside it."""
     if memory is not None:
         raise CannotOpenDatabaseError(_lost(data_dir, memory))
-    if (data_dir / "blobs").exists():
+    if (data_dir / BLOBS).exists():
         what = f"its {SQLITE_FILE} is empty: restore it from a backup, or set FARM_DATABASE_URL"
         if database.on_server:
             what = "the database of FARM_DATABASE_URL is empty: set the variable"

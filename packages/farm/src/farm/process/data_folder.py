@@ -9,14 +9,15 @@ from farm_protocol.private import Contents, make_folder, reason
 from filelock import FileLock, Timeout
 
 from farm.db.engine.database import Database
+from farm.db.memory import BLOBS
 from farm.db.opening import adopt, connect
 from farm.errors import CannotOpenDatabaseError
 
 DATA = Contents(
     # The blobs alone may have come back from a backup.
-    marks=("farm.lock", "farm.json", "farm.sqlite", "database.json", "blobs"),
+    marks=("farm.lock", "farm.json", "farm.sqlite", "database.json", BLOBS),
     files=("farm.sqlite-*", ".farm.json.new", ".database.json.new"),
-    folders=("blobs", "work", "scratch", "logs"),
+    folders=(BLOBS, "work", "scratch", "logs"),
 )
 
 

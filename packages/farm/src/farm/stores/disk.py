@@ -66,6 +66,10 @@ class DiskStore:
         """Return where a blob is or would be."""
         return self._root / account_id / blob_hash[:2] / blob_hash
 
+    def folder(self) -> Path:
+        """Return the folder of all blobs."""
+        return self._root
+
     def source(self, account_id: str) -> DiskSource:
         """Return the folder of an account's blobs, for runners to hard-link from."""
         return DiskSource(folder=str(self._root / account_id))

@@ -56,6 +56,9 @@ class Store(Protocol):
         do without one.
         """
 
+    def folder(self) -> Path | None:
+        """Return the folder of this machine that grows with the blobs; None: none does."""
+
     def source(self, account_id: str) -> DiskSource | TicketSource:
         """Return where runners get an account's blobs from."""
 

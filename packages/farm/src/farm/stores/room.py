@@ -23,6 +23,9 @@ AHEAD_BYTES = 16 << 20
 """Room that a result has beside what of it has arrived. It has no quota, so whoever announces one
 and does not send it must not hold the disk."""
 
+_NO_DISK = 1 << 62
+"""Free bytes where there is no disk to fill: more than anybody sends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
@@ -42,15 +45,19 @@ class Quota:
 
 
 class Room:
-    """The room on the disk of one folder."""
+    """The room on the disk of the database, and on that of the blobs, often the same one."""
 
-    def __init__(self, folder: Path, reserve: int | None = None) -> None:
-        """Look after ``folder``.
+    def __init__(self, data_dir: Path, blobs: Path | None, reserve: int | None = None) -> None:
+        """Look after the disks of these folders, which are there.
 
         Parameters:
-            reserve: bytes that stay free; None: see `LARGEST_RESERVE`.
+            blobs: what `farm.stores.port.Store.folder` returns; None: blobs use no disk of this
+                machine, so only quotas limit them.
+            reserve: bytes that stay free on each disk; None: see `LARGEST_RESERVE`.
         """
-        self._folder = folder
+        self._data_dir = data_dir
+        self._blobs = blobs
+        self._folders = [data_dir] if blobs is None else [data_dir, blobs]
         self._given = reserve
         self._lock = threading.Lock()
         # Announced, and not yet on the disk.
@@ -64,14 +71,16 @@ class Room:
         """Bytes that stay free."""
         if self._given is not None:
             return self._given
-        return min(LARGEST_RESERVE, shutil.disk_usage(self._folder).total // RESERVED_PART)
+        smallest = min(shutil.disk_usage(each).total for each in self._folders)
+        return min(LARGEST_RESERVE, smallest // RESERVED_PART)
 
     def is_full(self) -> bool:
         """Return whether there is hardly room for results: nothing should be rendered.
 
         Once it is so, it stays so until there is room for uploads again.
         """
-        reserve, free = self.reserve, shutil.disk_usage(self._folder).free
+        reserve = self.reserve
+        free = min(shutil.disk_usage(each).free for each in self._folders)
         self._was_full = free < reserve if self._was_full else free < reserve * 3 // 4
         return self._was_full
 
@@ -97,7 +106,7 @@ class Room:
         A quarter of the reserve is for what it writes of its own accord. Raises StorageFullError.
         """
         reserve = self.reserve
-        if shutil.disk_usage(self._folder).free - size < reserve // 4:
+        if shutil.disk_usage(self._data_dir).free - size < reserve // 4:
             raise _full(size, reserve)
 
     @contextmanager
@@ -176,7 +185,10 @@ class Room:
             self._check_share(size, mine, quota, free)
 
     def _free(self) -> int:
-        return shutil.disk_usage(self._folder).free - self._coming.total()
+        """Return the bytes that are free for blobs."""
+        if self._blobs is None:
+            return _NO_DISK
+        return shutil.disk_usage(self._blobs).free - self._coming.total()
 
     def _check_plan(self, size: int, mine: int, quota: Quota) -> None:
         if 0 < quota.max_stored < mine + size:

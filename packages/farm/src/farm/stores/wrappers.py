@@ -43,6 +43,9 @@ class _Wrapper(ABC):
     def local_path(self, account_id: str, blob_hash: str) -> Path | None:
         return self._store.local_path(account_id, blob_hash)
 
+    def folder(self) -> Path | None:
+        return self._store.folder()
+
     def source(self, account_id: str) -> DiskSource | TicketSource:
         return self._store.source(account_id)
 
