@@ -1,4 +1,4 @@
-"""Who may talk to Envoy at all: programs of this machine, and no web page.
+"""Who may talk to Envoy at all: programs of this machine, and no browser.
 
 Envoy reads any file of its user and writes downloads, and a browser lets every web page send
 requests to ``localhost``. A page whose address is Envoy's own need not be Envoy's either: while no
@@ -7,7 +7,8 @@ must pass, before anything else sees it:
 
     Host            one of ours: a foreign name that resolves to 127.0.0.1 (DNS rebinding) is not
     Origin          none: browsers send it for pages, programs do not
-    Sec-Fetch-Site  none, or ``none`` (typed into the address bar), which only reads
+    Sec-Fetch-Site  none: browsers send it, even for what is typed into the address bar, of
+                    which a service worker that was there before gets the answer
     Authorization   in the strict mode: ``Bearer`` and the token of `envoy.process.token_file`
     Content-Type    JSON for every change: forms, which need no permission to cross sites, are not
     body            no larger than what its address can need: see `LARGE`
@@ -44,6 +45,8 @@ LARGE = {"/project-submit": _FILES, "/upload": _FILES}
 MOST_HELD = 192 << 20
 """Bytes of bodies in memory at a time."""
 
+_PRELOADS = "service-worker-navigation-preload"
+"""A browser asks for a service worker, in whose answer this says what it likes."""
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -101,14 +104,17 @@ class Guard:
         """Return what a sender hears that is elsewhere, or a page in a browser."""
         hosts = headers.getlist("host")
         sites = headers.getlist("sec-fetch-site")
-        reads = scope["type"] == "http" and scope["method"] not in _CHANGES
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             message = "Envoy answers only at its own address on this machine, such as localhost."
-        elif headers.getlist("origin") or (sites and not (reads and sites == ["none"])):
+        elif headers.getlist("origin") or sites or _PRELOADS in headers:
             message = "Web pages are not allowed to use Envoy. Use a script, or the envoy command."
         else:
             return None
-        return _refuse(403, ErrorCode.FORBIDDEN, message)
+        refusal = _refuse(403, ErrorCode.FORBIDDEN, message)
+        if sites == ["none"] and scope["type"] == "http":
+            # The user's own visit, which no page causes: what was left here goes.
+            refusal.headers["Clear-Site-Data"] = '"cache", "storage"'
+        return refusal
 
     def _without_token(self, headers: Headers) -> JSONResponse | None:
         """Return what a sender hears that does not show the token, where one is asked for."""
