@@ -3,22 +3,28 @@
 A network namespace holds back IP, Unix sockets and netlink, but not all that a socket can be: one
 of ``AF_VSOCK`` reaches the host of a virtual machine, and programs on the machine itself. Keyrings
 belong to an account and not to a sandbox. And io_uring makes sockets, too, past any filter. The
-older asynchronous I/O has one share for the whole machine, which one program could take. Who
-makes a user namespace has all capabilities in it, and with them much more of the kernel to attack:
-an ordinary user's bubblewrap can forbid that, root's cannot. Who has a lease on a file keeps others
+older asynchronous I/O has one share for the whole machine, which one program could take. Who makes
+a user namespace has all capabilities in it, and with them much more of the kernel to attack: an
+ordinary user's bubblewrap can forbid that, root's cannot. Who has a lease on a file keeps others
 waiting who open it: on one of the project, which may be the farm's own. A thread with descriptors
 of its own, apart from its process, holds what is only found by asking every thread. Filters of
 sockets and of system calls become machine code, of which the kernel has a bounded share for the
 whole machine: one program can take it, and then no sandbox starts, since none gets its own filter.
-Who watches files of the system (inotify, fanotify) learns what everybody on the machine executes,
-also where they are read-only, and may have long queues of news that count as nobody's memory;
-programs know systems without, and look by themselves. Access lists, which are attributes of files,
-take memory that counts as nobody's where the files lie in memory, not even in a control group: up
-to 64 KiB for each list. A filter cannot see which attribute is meant, and programs know file
-systems without any. The others here are of no use to a renderer, and have been ways into the
-kernel.
+Who watches files of the system (inotify, fanotify, F_NOTIFY of fcntl) learns what everybody on the
+machine executes, also where they are read-only, and may have long queues of news that count as
+nobody's memory; programs know systems without, and look by themselves. Each session has the same
+share of the processors as any other, of the farm's too (autogroup, sched(7)): a renderer has one,
+and nothing happens when it asks for more, which is no error, since programs end at one. Access
+lists, which are attributes of files, take memory that counts as nobody's where the files lie in
+memory, not even in a control group: up to 64 KiB for each list. A filter cannot see which attribute
+is meant, and programs know file systems without any. The others here are of no use to a renderer,
+and have been ways into the kernel.
 
 The rest is allowed: which system calls a renderer, its plug-ins and the drivers need, nobody knows.
+But of those since Linux 5.1 (2019) only what is known to be of use and harmless is, and of prctl's
+options since Linux 6.16 none: programs know kernels without, and what a new one may hold nobody has
+looked at. One option (PR_FUTEX_HASH) takes a gigabyte of the kernel's own memory at once, and rules
+of Landlock as much.
 
 A second filter for each machine refuses more, where no control group counts memory: what would hold
 memory that no look at a process finds. These are memory files, which can lie in the queue of a
@@ -61,11 +67,12 @@ class _Calls:
         clone: the call, with flags in the first argument.
         unshare: likewise.
         leases: fcntl and the like, with what is wanted in the second argument.
+        session: setsid.
         processes: prctl, with what is wanted in the first argument.
         refused: add_key, request_key, keyctl, perf_event_open, bpf, seccomp, userfaultfd, io_setup,
             inotify_init, inotify_init1, fanotify_init, what makes sockets otherwise; in any order.
-        attributes: setxattr, lsetxattr, fsetxattr, setxattrat.
-        uncounted: memfd_create, memfd_secret, msgget, vmsplice, splice, tee, sendfile, and what
+        attributes: setxattr, lsetxattr, fsetxattr.
+        uncounted: memfd_create, msgget, vmsplice, splice, tee, sendfile, and what
             stands for several calls.
         sized: shmget and semget, each with the size in the second argument.
         options: setsockopt, with level and option in the second and third argument.
@@ -76,6 +83,7 @@ class _Calls:
     clone: int
     unshare: int
     leases: tuple[int, ...]
+    session: int
     processes: int
     refused: tuple[int, ...]
     attributes: tuple[int, ...]
@@ -86,19 +94,28 @@ class _Calls:
     """Numbers from this one on are refused."""
 
 
-# io_uring, and clone3, whose flags stand in memory, where a filter cannot look: without it programs
-# take clone. Their numbers are the same everywhere.
-_NEW = (425, 426, 427, 435)
+_FIRST_NEW = 424
+"""Numbers of calls from here on are the same everywhere."""
+# Without io_uring, and clone3, whose flags stand in memory, where a filter cannot look: programs
+# then take clone.
+_NEW = (
+    *(424, 434, 437, 439),  # pidfd_send_signal, pidfd_open, openat2, faccessat2
+    *(440, 441, 448, 449),  # process_madvise, epoll_pwait2, process_mrelease, futex_waitv
+    *(450, 451, 452, 453),  # set_mempolicy_home_node, cachestat, fchmodat2, map_shadow_stack
+    *(462, 464, 465, 466),  # mseal, getxattrat, listxattrat, removexattrat
+)
+"""Those that are allowed."""
 _AMD64 = _Calls(
     architecture=0xC000003E,
     sockets=(41, 53),
     clone=56,
     unshare=272,
     leases=(72,),
+    session=112,
     processes=157,
-    refused=(206, 248, 249, 250, 253, 294, 298, 300, 317, 321, 323, *_NEW),
-    attributes=(188, 189, 190, 463),
-    uncounted=(319, 447, 68, 278, 275, 276, 40),
+    refused=(206, 248, 249, 250, 253, 294, 298, 300, 317, 321, 323),
+    attributes=(188, 189, 190),
+    uncounted=(319, 68, 278, 275, 276, 40),
     sized=(29, 64),
     options=54,
     others=_X32,
@@ -109,12 +126,13 @@ _I386 = _Calls(
     clone=120,
     unshare=310,
     leases=(55, 221),
+    session=66,
     processes=172,
     # 102 is socketcall: its family stands in memory, too.
-    refused=(102, 245, 286, 287, 288, 291, 332, 336, 338, 354, 357, 374, *_NEW),
-    attributes=(226, 227, 228, 463),
+    refused=(102, 245, 286, 287, 288, 291, 332, 336, 338, 354, 357, 374),
+    attributes=(226, 227, 228),
     # 117 is ipc, of which all calls of System V are parts.
-    uncounted=(117, 356, 447, 399, 316, 313, 315, 187, 239),
+    uncounted=(117, 356, 399, 316, 313, 315, 187, 239),
     sized=(395, 393),
     options=366,
 )
@@ -124,10 +142,11 @@ _ARM64 = _Calls(
     clone=220,
     unshare=97,
     leases=(25,),
+    session=157,
     processes=167,
-    refused=(0, 26, 217, 218, 219, 241, 262, 277, 280, 282, *_NEW),
-    attributes=(5, 6, 7, 463),
-    uncounted=(279, 447, 186, 75, 76, 77, 71),
+    refused=(0, 26, 217, 218, 219, 241, 262, 277, 280, 282),
+    attributes=(5, 6, 7),
+    uncounted=(279, 186, 75, 76, 77, 71),
     sized=(194, 190),
     options=208,
 )
@@ -139,9 +158,12 @@ _SO_ATTACH = (26, 50, 51, 52)
 """SO_ATTACH_FILTER, _BPF, _REUSEPORT_CBPF, _REUSEPORT_EBPF, from there."""
 _IPPROTO_MPTCP = 262  # linux/in.h
 _CLONE_FILES, _CLONE_THREAD, _CLONE_NEWUSER = 0x400, 0x10000, 0x10000000  # linux/sched.h
-_CLOSE_RANGE, _CLOSE_RANGE_UNSHARE = 436, 2  # linux/close_range.h; the number is new, as `_NEW`
-_F_SETLEASE = 1024  # linux/fcntl.h
+_CLOSE_RANGE, _CLOSE_RANGE_UNSHARE = 436, 2  # linux/close_range.h
+_F_SETLEASE, _F_NOTIFY = 1024, 1026  # linux/fcntl.h
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
+_PR_FIRST_NEW = 77
+_PR_NAMED = (0x53564D41, 0x59616D61, 0x41555856)
+"""PR_SET_VMA, PR_SET_PTRACER, PR_GET_AUXV: options that are no newer, whose numbers are words."""
 _MACHINES = {"x86_64": (_AMD64, _I386), "aarch64": (_ARM64,)}
 MACHINES = tuple(_MACHINES)
 """Those that have a filter, as `platform.machine` calls them."""
@@ -190,18 +212,22 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
     lines = [_line(_LOAD, _NUMBER)]
     if calls.others is not None:
         lines += [_line(_AT_LEAST, calls.others, 0, 1), _refuse(errno.ENOSYS)]
+    new = _new_calls()
+    lines += [_line(_AT_LEAST, _FIRST_NEW, 0, len(new)), *new]
     for number in (*calls.refused, *(calls.uncounted * watched)):
         # As a kernel without it answers: programs then do without.
         lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
     for number in calls.attributes:
         # As a file system without them answers: who copies files then goes on without a word.
         lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOTSUP)]
+    lines += [_line(_EQUAL, calls.session, 0, 1), _refuse(0)]
     lines += _threads_and_namespaces(calls)
-    lines += _no_filters(calls)
+    lines += _no_filters_and_no_new_options(calls)
     for number in calls.leases:
         asked = [
             _line(_LOAD, _SECOND_ARGUMENT),
-            *(_line(_EQUAL, _F_SETLEASE, 0, 1), _refuse(errno.EINVAL)),
+            *(_line(_EQUAL, _F_SETLEASE, 1, 0), _line(_EQUAL, _F_NOTIFY, 0, 1)),
+            _refuse(errno.EINVAL),
             _line(_RETURN, _ALLOW),
         ]
         lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
@@ -236,20 +262,30 @@ def _threads_and_namespaces(calls: _Calls) -> list[bytes]:
             *rest,
         ]
         lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
-    # As older kernels answer, which have close_range without it.
+    return lines
+
+
+def _new_calls() -> list[bytes]:
+    lines = []
+    for number in _NEW:
+        lines += [_line(_EQUAL, number, 0, 1), _line(_RETURN, _ALLOW)]
+    # As older kernels answer, which have close_range without threads of descriptors of their own.
     asked = [
         _line(_LOAD, _THIRD_ARGUMENT),
         *(_line(_ANY_BIT, _CLOSE_RANGE_UNSHARE, 0, 1), _refuse(errno.EINVAL)),
         _line(_RETURN, _ALLOW),
     ]
-    return [*lines, _line(_EQUAL, _CLOSE_RANGE, 0, len(asked)), *asked]
+    lines += [_line(_EQUAL, _CLOSE_RANGE, 0, len(asked)), *asked]
+    return [*lines, _refuse(errno.ENOSYS)]
 
 
-def _no_filters(calls: _Calls) -> list[bytes]:
+def _no_filters_and_no_new_options(calls: _Calls) -> list[bytes]:
     # As kernels answer that know none of these.
+    named = [_line(_EQUAL, each, len(_PR_NAMED) - at) for at, each in enumerate(_PR_NAMED)]
     asked = [
         _line(_LOAD, _FIRST_ARGUMENT),
         *(_line(_EQUAL, _PR_SET_SECCOMP, 0, 1), _refuse(errno.EINVAL)),
+        *(_line(_AT_LEAST, _PR_FIRST_NEW, 0, len(named) + 1), *named, _refuse(errno.EINVAL)),
         _line(_RETURN, _ALLOW),
     ]
     lines = [_line(_EQUAL, calls.processes, 0, len(asked)), *asked]
