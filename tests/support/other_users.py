@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,6 +77,40 @@ def stranger(host: str, port: int = 0) -> Iterator[tuple[int, list[str]]]:
         assert process.stdout is not None
         yield int(process.stdout.readline()), came
         came.append(process.communicate("")[0].strip())
+
+
+CATCH = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    caught = listener.accept()[0]
+with caught:
+    print("caught", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def catcher() -> Iterator[tuple[int, Callable[[], None]]]:
+    """Another user keeps one connection and leaves its port; yields that, and what waits for it."""
+    with subprocess.Popen(
+        [PYTHON, "-c", CATCH],
+        user=OTHER,
+        group=OTHER,
+        extra_groups=[],
+        cwd="/",
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        output = process.stdout
+        assert output is not None
+
+        def caught() -> None:
+            assert output.readline() == "caught\n"
+
+        yield int(output.readline()), caught
+        process.communicate("")
 
 
 def run_as_other(code: str, *arguments: str, user: int = OTHER) -> str:

@@ -3,9 +3,9 @@
 import socket
 
 import pytest
-from gridmarkets import APIError, EnvoyClient
+from gridmarkets import APIError, EnvoyClient, _listeners, _requestor
 from messages import saying
-from other_users import OTHER, needs_others, stranger
+from other_users import OTHER, catcher, needs_others, stranger
 
 
 def test_the_wire_is_as_it_was(envoy):
@@ -36,6 +36,33 @@ def test_a_stranger_on_the_port_of_an_envoy_that_is_down_gets_nothing(host, name
 
 
 @needs_others
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::", "::1"])
+def test_a_stranger_who_comes_after_the_look_gets_nothing(host, monkeypatch):
+    """Envoy listens when the client looks, and another user does when it connects."""
+    monkeypatch.setattr(_requestor, "stranger_at", lambda *_: None)
+    with stranger(host) as (port, came):
+        client = EnvoyClient(
+            "ann@example.com",
+            "secret",
+            url=f"http://{'[::1]' if host == '::1' else 'localhost'}:{port}",
+        )
+        with pytest.raises(APIError, check=saying("program-of-another-user", OTHER)):
+            client.get_user_info()
+    assert came == ["caught b''"]
+
+
+@needs_others
+def test_a_stranger_who_has_left_the_port_to_envoy_again_is_known():
+    with catcher() as (port, caught):
+        there = ("127.0.0.1", port)
+        with socket.create_connection(there) as caller:
+            caught()
+            with socket.create_server(there):
+                assert _listeners.stranger_at(*there) is None
+                assert _listeners.stranger_behind(caller) == OTHER
+
+
+@needs_others
 @pytest.mark.parametrize("rest", ["?x", "#x", "/x?y#z"])
 def test_a_stranger_gets_nothing_however_the_address_ends(rest):
     with stranger("127.0.0.1") as (port, came):
@@ -63,6 +90,8 @@ def test_a_name_that_only_looks_like_an_address_is_none():
 
 def test_the_own_listener_is_no_stranger():
     with socket.create_server(("127.0.0.1", 0)) as ours:
+        with socket.create_connection(ours.getsockname()) as caller:
+            assert _listeners.stranger_behind(caller) is None
         client = EnvoyClient(url=f"http://localhost:{ours.getsockname()[1]}")
         with pytest.raises(APIError, check=saying("envoy-did-not-answer-within")):
             client.http_client.request("GET", "/user-info", timeout=0.1)

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from envoy.config import Settings
+from envoy.farm import client
 from envoy.main import running
 from envoy.process.listening import listen
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
@@ -173,8 +174,16 @@ async def test_a_farm_that_knows_the_secret_is_adopted(tmp_path: Path) -> None:
 
 
 @needs_others
-async def test_another_user_who_waits_for_the_port_gets_no_key(tmp_path: Path) -> None:
-    """An adopted farm dies, and before Envoy has noticed another user listens on its port."""
+@pytest.mark.parametrize("at", ["before the look", "after the look"])
+async def test_another_user_who_waits_for_the_port_gets_no_key(
+    tmp_path: Path, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adopted farm dies, and before Envoy has noticed another user listens on its port.
+
+    Or before Envoy connects: then nobody listened yet when it looked.
+    """
+    if at == "after the look":
+        monkeypatch.setattr(client, "is_another_users", lambda _: False)
     folder, secret = tmp_path / "envoy", "a" * 64
     remember(folder)
     stranger = {"user": OTHER, "group": OTHER, "extra_groups": [], "cwd": "/"}

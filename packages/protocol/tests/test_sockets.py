@@ -8,11 +8,13 @@ import pytest
 from farm_protocol import sockets
 from farm_protocol.sockets import (
     Owners,
+    _family,
+    has_reached_another_user,
     is_another_users,
     owner_of_connection,
     owner_of_listener,
 )
-from other_users import needs_others, own_address, stranger
+from other_users import catcher, needs_others, own_address, stranger
 
 Connected = tuple[socket.socket, socket.socket, tuple[str, int], tuple[str, int]]
 """A listener, who has called it, and both ends of the connection."""
@@ -142,3 +144,38 @@ def test_our_own_listeners_are_no_strangers() -> None:
         port = listener.getsockname()[1]
         for host in ("127.0.0.1", "localhost", "0.0.0.0"):
             assert not is_another_users(f"http://{host}:{port}")
+
+
+def test_a_connection_to_our_own_program_has_not_gone_astray(
+    way: None, connected: Connected
+) -> None:
+    peer, own = connected[2:]
+    assert not has_reached_another_user(own, peer)
+    # One that waits in our queue is as good as accepted, as long as we listen.
+    with socket.create_server((own[0], 0), family=_family(own)) as listener:
+        there = listener.getsockname()[:2]
+        with socket.create_connection(there) as waiting:
+            assert not has_reached_another_user(there, waiting.getsockname()[:2])
+            listener.close()
+            assert has_reached_another_user(there, waiting.getsockname()[:2])
+
+
+@needs_others
+def test_a_connection_that_waits_for_another_user_is_told(way: None) -> None:
+    with (
+        stranger("127.0.0.1") as (port, _),
+        socket.create_connection(("127.0.0.1", port)) as caller,
+    ):
+        assert has_reached_another_user(("127.0.0.1", port), caller.getsockname())
+
+
+@needs_others
+def test_a_connection_that_another_user_keeps_is_told_though_we_listen_now(way: None) -> None:
+    """Whoever has caught one may leave the port to the program for which it was meant."""
+    with catcher() as (port, caught):
+        there = ("127.0.0.1", port)
+        with socket.create_connection(there) as caller:
+            caught()
+            with socket.create_server(there):
+                assert not is_another_users(f"http://127.0.0.1:{port}")
+                assert has_reached_another_user(there, caller.getsockname())

@@ -1,4 +1,4 @@
-"""The heads of answers: how much may come before the last one.
+"""The connections of `requests`: whom they may reach, and how much may come before an answer.
 
 ``http.client`` passes over as many ``100 Continue`` as there are, and its time-out is for each
 piece: whoever sends them for ever is waited for, for ever.
@@ -12,6 +12,7 @@ import time
 from requests.adapters import HTTPAdapter
 
 from gridmarkets._compat import http_client
+from gridmarkets._listeners import stranger_behind
 
 # Python takes a hundred header lines of an answer, Envoy sends a dozen.
 MOST_LINES = 300
@@ -21,8 +22,20 @@ class EndlessHeadError(Exception):
     """What comes before an answer does not end."""
 
 
+class StrangerError(Exception):
+    """A connection has reached another user's program.
+
+    Attributes:
+        uid: that user's id.
+    """
+
+    def __init__(self, uid):
+        Exception.__init__(self, uid)
+        self.uid = uid
+
+
 class Adapter(HTTPAdapter):
-    """How `requests` connects, with answers whose heads end."""
+    """How `requests` connects: to no other user of this machine, with answers whose heads end."""
 
     def get_connection(self, *args, **options):
         return _bounded(super(Adapter, self).get_connection(*args, **options))
@@ -80,3 +93,20 @@ def _bounded(pool):
 
 class _Bounded(object):
     response_class = _Answer
+
+    def connect(self):
+        super(_Bounded, self).connect()
+        # What stands for a socket under TLS has one of its own inside, and is not Envoy's.
+        if self.sock.__class__ is socket.socket and _is_within(self.sock):
+            uid = stranger_behind(self.sock)
+            if uid is not None:
+                self.close()
+                raise StrangerError(uid)
+
+
+def _is_within(sock):
+    try:
+        there = sock.getpeername()[0]
+    except socket.error:
+        return False
+    return there == "::1" or there.startswith("127.")

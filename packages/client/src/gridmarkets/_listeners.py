@@ -12,6 +12,8 @@ import struct
 import sys
 
 _LISTENS = "0A"
+# What becomes of a connection that is open: established, and one end has said all that it will.
+_OPEN = ("01", "04", "05", "08")
 _ROOT = 0
 
 
@@ -39,6 +41,45 @@ def stranger_at(host, port):
     return None
 
 
+def stranger_behind(sock):
+    """Return the id of another user whose program a connection within this machine has reached.
+
+    None as for `stranger_at`. To look before one connects is not enough: Envoy may end after the
+    look, and whoever waits for its port has it before the connection is made.
+
+    Parameters:
+        sock: a TCP socket that has just been connected to a loopback address.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        there, here = sock.getpeername()[:2], sock.getsockname()[:2]
+    except socket.error:  # It has broken off already.
+        return None
+    # In this order: a connection that nobody has accepted waits with whoever listens, and ends
+    # with that socket. So the listener of just now has it, if nobody has by then.
+    listener = stranger_at(*there)
+    accepted = _owner(there, here)
+    if accepted is None:
+        return listener
+    return None if accepted in (os.geteuid(), _ROOT) else accepted
+
+
+def _owner(there, here):
+    """Return whose the other end of a connection is; None: nobody's yet, or it cannot be told."""
+    for table, own, others in (
+        ("tcp", _in_tcp(here[0])[:1], _in_tcp(there[0])[:1]),
+        ("tcp6", _in_tcp6(here[0]), _in_tcp6(there[0])),
+    ):
+        local = ["{0}:{1:04X}".format(address, there[1]) for address in others]
+        remote = ["{0}:{1:04X}".format(address, here[1]) for address in own]
+        for fields in _rows("/proc/net/" + table):
+            if fields[3] in _OPEN and fields[1] in local and fields[2] in remote:
+                # Without a number of its own it is only the kernel's, which calls itself root.
+                return int(fields[7]) if fields[9] != "0" else None
+    return None
+
+
 def _in_tcp(host):
     """Return the addresses whose listener gets connections to ``host``, as the table has them."""
     return [] if ":" in host else [_words(socket.inet_aton(str(host))), "0" * 8]
@@ -60,14 +101,21 @@ def _words(packed):
 def _listeners(table):
     """Return [(address, user id)] of the listeners, which stand before the connections."""
     found = []
+    for fields in _rows(table):
+        if fields[3] != _LISTENS:
+            break
+        found.append((fields[1], int(fields[7])))
+    return found
+
+
+def _rows(table):
+    """Yield the fields of each socket, as far as the table can be read."""
     try:
         with open(table) as rows:
             next(rows)
             for row in rows:
                 fields = row.split()
-                if fields[3] != _LISTENS:
-                    break
-                found.append((fields[1], int(fields[7])))
+                int(fields[7]), fields[9]
+                yield fields
     except (IOError, OSError, ValueError, IndexError, StopIteration):
-        return found
-    return found
+        return

@@ -151,6 +151,8 @@ class Requestor(object):
             raise errors.APIError(
                 "The program at {0} is not Envoy: its answer never ends.".format(self.url)
             )
+        except _heads.StrangerError as error:
+            raise self._stranger_error(error.uid)
         # requests lets some errors of unusable URLs through as plain ValueErrors.
         except (requests.exceptions.RequestException, ValueError) as error:
             raise self._transport_error(error, seconds)
@@ -179,11 +181,7 @@ class Requestor(object):
         number = _local_address(name)
         uid = stranger_at(number, port)
         if uid is not None:
-            raise errors.APIError(
-                "The program at {0} belongs to another user of this machine (user {1}), so nothing "
-                "was sent to it. Start your own Envoy on another port, such as "
-                "`envoy up --port 8091`, and give its address.".format(self.url, uid)
-            )
+            raise self._stranger_error(uid)
         if number != LOOPBACK or name == LOOPBACK:
             return url, None
         return "{0}://{1}:{2}{3}".format(scheme, number, port, rest[len(authority) :]), authority
@@ -203,6 +201,13 @@ class Requestor(object):
         # The environment's proxies (and .netrc) are for other machines.
         self._local.session.trust_env = not _is_local(url)
         return self._local.session
+
+    def _stranger_error(self, uid):
+        return errors.APIError(
+            "The program at {0} belongs to another user of this machine (user {1}), so nothing "
+            "was sent to it. Start your own Envoy on another port, such as "
+            "`envoy up --port 8091`, and give its address.".format(self.url, uid)
+        )
 
     def _transport_error(self, error, seconds):
         if _never_connected(error):

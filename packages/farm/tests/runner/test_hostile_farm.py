@@ -154,6 +154,24 @@ def test_a_stranger_at_the_farms_address_is_shown_nothing(tmp_path: Path, host: 
 
 
 @needs_others
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "own"])
+def test_a_stranger_who_comes_after_the_look_is_shown_nothing(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens when the runner looks, and another user does when it connects."""
+    monkeypatch.setattr(farm_client, "is_another_users", lambda _: False)
+    named = own_address() if host == "own" else host
+    with (
+        stranger("127.0.0.1" if host == "localhost" else named) as (port, came),
+        closing(Farm(f"http://{named}:{port}", "token", give_up=0.0)) as farm,
+    ):
+        for call in (farm.job, lambda: farm.heartbeat("c1", 1)):
+            with pytest.raises(FarmGoneError, check=saying("another-program-at-farms-address")):
+                call()
+    assert came == ["caught b''"]
+
+
+@needs_others
 def test_a_stranger_on_the_port_of_a_farm_that_crashed_gets_neither_token_nor_results(
     rig: Rig,
 ) -> None:

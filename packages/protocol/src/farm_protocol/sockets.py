@@ -100,16 +100,50 @@ def is_another_users(url: str) -> bool:
     then its port is anybody's. False when it cannot be told, or nobody listens, or the address is
     another machine's. Root is nobody else.
     """
+    owners = {owner_of_listener(address) for address in addresses_here(url)}
+    return not owners <= {None, os.geteuid(), 0}
+
+
+def addresses_here(url: str) -> list[Address]:
+    """Return where a connection to this machine may go; none for other machines and their names."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 0
         # The name is tried as both addresses, and whoever has either may get what is sent.
         hosts = ("127.0.0.1", "::1") if host == "localhost" else (host,)
-        ours = [address for each in hosts if (address := _on_this_machine(each))]
+        return [(address, port) for each in hosts if (address := _on_this_machine(each))]
     except ValueError:
+        return []
+
+
+def has_reached_another_user(there: Address, here: Address) -> bool:
+    """Return whether a connection within this machine may end at somebody else's program.
+
+    For those who have looked who listens (`is_another_users`) and then connected: between the two,
+    the program may have ended and its port may have changed hands. False when it cannot be told.
+
+    Parameters:
+        there: the address that was connected to.
+        here: the own end's.
+    """
+    if not _tells():
         return False
-    owners = {owner_of_listener((address, port)) for address in ours}
-    return not owners <= {None, os.geteuid(), 0}
+    # In this order: a connection that nobody has accepted waits with whoever listens, and ends
+    # with that socket. So the listener of just now has it, if nobody has by then.
+    with Owners() as owners:
+        listener = owners.of_listener(there)
+        accepted = owners.of_connection(there, here)
+    return (listener if accepted is None else accepted) not in (os.geteuid(), 0)
+
+
+@cache
+def _tells() -> bool:
+    """Return whether this system says who listens: then nobody's socket is not one of ours."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as known:
+            return owner_of_listener(known.getsockname()) == os.geteuid()
+    except OSError:
+        return False
 
 
 def _on_this_machine(host: str) -> str:

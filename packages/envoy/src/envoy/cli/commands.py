@@ -1,10 +1,12 @@
 """The command ``envoy``: up, status, stop."""
 
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
+from farm_protocol import peers
 from farm_protocol.errors import ErrorCode
 from farm_protocol.outputs import run_command, tell
 from farm_protocol.places import default_data_dir
@@ -240,14 +242,14 @@ class _Asking:
             )
         try:
             token, fault = self._token(httpx.URL(target).host)
-            answer = httpx.request(
-                method,
-                target + path,
-                headers={"Authorization": f"Bearer {token}"} if token else {},
-                json={} if method == "POST" else None,
-                timeout=15.0,
-                trust_env=False,
-            )
+            with httpx.Client(timeout=15.0, trust_env=False) as http:
+                answer = http.request(
+                    method,
+                    target + path,
+                    headers={"Authorization": f"Bearer {token}"} if token else {},
+                    json={} if method == "POST" else None,
+                    extensions={"trace": _refuse_strangers},
+                )
             if answer.status_code == 401 and _is_strict(answer.json()):
                 told = str(answer.json().get("message", ""))
                 _fail(fault or f"{told} Name that folder with --data-dir.")
@@ -272,6 +274,15 @@ class _Asking:
             return token_file.read(self._token_path), ""
         except TokenFileError as error:
             return "", str(error)
+
+
+def _refuse_strangers(event: str, told: Mapping[str, Any]) -> None:
+    """Send nothing to who has taken Envoy's port since the look at it."""
+    if peers.is_strangers(event, told):
+        import httpx
+
+        told["return_value"].close()
+        raise httpx.ConnectError(peers.MESSAGE)
 
 
 def _is_strict(body: Any) -> bool:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
+from farm_protocol import peers
 from httpcore import AsyncNetworkStream
 
 from envoy.farm.answers import faulty
@@ -105,6 +106,20 @@ def only_as_far(url: httpx.URL, reach: Reach, *, own: bool = False) -> Trace:
                 raise faulty((_message_about_move if own else _closer)(url.host, found))
 
     return look
+
+
+async def only_to_own_user(request: httpx.Request) -> None:
+    """Make a request end, before it sends anything, at another user's program; a hook of httpx."""
+    others = request.extensions.get("trace")
+
+    async def look(event: str, told: Mapping[str, Any]) -> None:
+        if others is not None:
+            await others(event, told)
+        if peers.is_strangers(event, told):
+            await told["return_value"].aclose()
+            raise httpx.ConnectError(peers.MESSAGE)
+
+    request.extensions["trace"] = look
 
 
 def reach_of_farm(url: str, response: httpx.Response) -> Reach:

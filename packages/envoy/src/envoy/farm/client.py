@@ -41,6 +41,7 @@ from envoy.farm.addresses import (
     Trace,
     files_of,
     only_as_far,
+    only_to_own_user,
     origin,
     reach_of_farm,
     reach_of_host,
@@ -111,7 +112,7 @@ class FarmClient:
         self._http = httpx.AsyncClient(
             headers=HEADERS,
             cookies=no_cookies(),
-            event_hooks={"request": [bound_head]},
+            event_hooks={"request": [bound_head] if url else [bound_head, only_to_own_user]},
             timeout=httpx.Timeout(60.0, connect=5.0, pool=None),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
             # A proxy of the environment must not see what stays on this machine; and loading

@@ -18,14 +18,14 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from farm_protocol import heads
+from farm_protocol import heads, peers
 from farm_protocol.backoff import BackOff
 from farm_protocol.errors import ErrorBody
 from farm_protocol.files import BlobHash
@@ -43,7 +43,7 @@ from farm_protocol.runner import (
     Tickets,
     TicketsRequest,
 )
-from farm_protocol.sockets import is_another_users
+from farm_protocol.sockets import addresses_here, is_another_users
 from pydantic import BaseModel, ValidationError
 
 GIVE_UP_SECONDS = 300.0
@@ -112,7 +112,7 @@ class Farm:
             base_url=url.rstrip("/") + "/v1/runner/",
             # Loading certificates takes 100 ms, which a farm on this machine has no use for.
             verify=url.startswith("https:"),
-            event_hooks={"request": [_refuse_strangers, _bound_head]},
+            event_hooks={"request": [_bound_head, _refuse_strangers]},
             **_CAUTIOUS,
         )
         self._http.headers["Authorization"] = f"Bearer {token}"
@@ -303,9 +303,23 @@ class Farm:
 
 
 def _refuse_strangers(request: httpx.Request) -> None:
-    """Show the token to nobody who has taken the port of a farm that ended."""
+    """Show the token to nobody who has taken the port of a farm that ended.
+
+    Neither before the look nor between it and the connection.
+    """
     if is_another_users(str(request.url)):
-        raise httpx.ConnectError("another user's program listens at the farm's address")
+        raise httpx.ConnectError(peers.MESSAGE)
+    if not addresses_here(str(request.url)):
+        return
+    others = request.extensions["trace"]
+
+    def look(event: str, told: Mapping[str, Any]) -> None:
+        others(event, told)
+        if peers.is_strangers(event, told):
+            told["return_value"].close()
+            raise httpx.ConnectError(peers.MESSAGE)
+
+    request.extensions["trace"] = look
 
 
 def _bound_head(request: httpx.Request) -> None:
