@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 from envoy.process.listening import listen
-from envoy.web.callers import Door
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
 from envoy_machine import Machine, output_of
+from farm_protocol.callers import Door
 from messages import says
 from other_users import OTHER, PYTHON, envoy_command, needs_others, run_as_other
 
@@ -84,7 +84,10 @@ with socket.create_server(("127.0.0.1", 0)) as server:
 
 WAIT = """
 import socket, sys
-held = [socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60) for _ in range(300)]
+held = [socket.socket() for _ in range(300)]
+for each in held:
+    # It may be cut off before it is seen to stand.
+    each.connect_ex(("127.0.0.1", int(sys.argv[1])))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -283,7 +286,7 @@ async def test_a_crowd_of_strangers_leaves_a_place_in_the_queue(machine: Machine
 async def test_others_have_their_turns_while_strangers_are_sent_away() -> None:
     with listen(0) as listener:
         crowd = await strangers(CROWD, str(listener.port), "800", "hello")
-        door = Door(listener.sockets, asyncio.Protocol)
+        door = Door(listener.sockets, asyncio.Protocol, str)
         try:
             gone = asyncio.create_task(crowd.communicate(b"\n"))
             turns = 0
@@ -309,7 +312,7 @@ async def test_a_lack_of_descriptors_passes() -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with listen(0) as listener, socket.socket() as caller:
         caller.setblocking(False)
-        door = Door(listener.sockets, Caller)
+        door = Door(listener.sockets, Caller, str)
         try:
             lowest = os.dup(0)
             os.close(lowest)

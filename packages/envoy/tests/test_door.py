@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from envoy.process.listening import listen
-from envoy.web import callers
-from envoy.web.callers import MOST_STRANGERS, MOST_TOLD, TOLD_A_SECOND, Door
+from farm_protocol import callers
+from farm_protocol.callers import MOST_STRANGERS, MOST_TOLD, TOLD_A_SECOND, Door
 from farm_protocol.sockets import CAN_TELL, Owners
 
 pytestmark = pytest.mark.skipif(not CAN_TELL, reason="only Linux tells")
@@ -77,7 +77,7 @@ async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callers]:
         monkeypatch.setattr(Owners, "of_connection", lambda *_: made.uid())
         monkeypatch.setattr(callers, "time", SimpleNamespace(monotonic=lambda: made.now))
         monkeypatch.setattr(callers, "os", SimpleNamespace(geteuid=lambda: OWNER))
-        opened = Door(listener.sockets, Welcoming)
+        opened = Door(listener.sockets, Welcoming, str)
         yield made
         opened.close()
 
@@ -152,7 +152,7 @@ async def test_strangers_who_say_nothing_are_few_and_do_not_stay(
 
 async def test_a_closed_door_lets_nobody_in(door: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
     with listen(0) as listener:
-        other = Door(listener.sockets, Welcoming)
+        other = Door(listener.sockets, Welcoming, str)
         other.close()
         caller = Callers(listener.port)
         made = caller.connect()
@@ -184,7 +184,7 @@ async def test_without_descriptors_nothing_is_tried_without_pause(
     """Nor ever again once the door is closed."""
     monkeypatch.setattr(callers, "SHORT_SECONDS", 0.0 if closed else 3600.0)
     with listen(0) as listener, OutOfDescriptors(fileno=listener.sockets[0].detach()) as short:
-        door = Door([short], Welcoming)
+        door = Door([short], Welcoming, str)
         with Callers(listener.port).connect():
             await short.was_tried.wait()
             if closed:

@@ -17,13 +17,12 @@ from contextlib import (
     nullcontext,
     suppress,
 )
-from functools import partial
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import cast
 
 import uvicorn
+from farm_protocol.callers import Door
 from farm_protocol.private import (
     FILE_MODE,
     Contents,
@@ -35,10 +34,10 @@ from farm_protocol.private import (
 from farm_protocol.sockets import CAN_TELL
 from farm_protocol.text import EscapingFormatter
 from filelock import FileLock, Timeout
+from http_gate.accepted import protocols_of
 from http_gate.connections import BACKLOG, Limits, protocol
 from http_gate.descriptors import connections_within, raise_limit
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from envoy.config import Settings
 from envoy.errors import StartError
@@ -64,7 +63,6 @@ from envoy.views.status import Status
 from envoy.watch.download import Downloader
 from envoy.watch.follow import Follower
 from envoy.web.app import build_app
-from envoy.web.callers import Door
 from envoy.web.services import Services
 
 CONNECTIONS = 500
@@ -279,15 +277,18 @@ class _Server(uvicorn.Server):
             await super().startup(sockets)
             return
         await super().startup([])
-        made = partial(
-            cast(type[HttpToolsProtocol], self.config.http_protocol_class),
-            self.config,
-            self.server_state,
-            self.lifespan.state,
-        )
-        self._door = Door(sockets or [], made)
+        self._door = Door(sockets or [], protocols_of(self), _refusal)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._door:
             self._door.close()
         await super().shutdown(sockets)
+
+
+def _refusal(uid: int | None) -> str:
+    if uid is None:
+        return "Envoy could not find out who is calling, and answers only its own user. Try again."
+    return (
+        "This Envoy belongs to another user of this machine and answers nobody else (you are user"
+        f" {uid}). Start one of your own, on another port: envoy up --port 8091"
+    )

@@ -185,6 +185,7 @@ def assemble(
         on_ready=lambda: _announce(settings, identity, catalogue.machines),
         proxies=settings.proxies,
         limits=_limits(settings),
+        only_own_user=settings.embedded and not is_reached(settings.host, settings.proxies),
     )
     return Farm(
         server, database, (Audit(database), Mailer(database, _mail_server(settings), changes))

@@ -9,13 +9,11 @@ import socket
 import sys
 from typing import Self
 
+from farm_protocol.callers import BACKLOG
+
 from envoy.errors import StartError
 
 V4, V6 = "127.0.0.1", "::1"
-BACKLOG = 4096
-"""Connections that wait to be accepted, as far as the system allows so many. Strangers wait among
-the owner's, so it must hold as many as Envoy sends away in a moment: a caller that the queue has no
-place for tries again only after a second."""
 _MOST_TRIES = 20
 """Of port 0, until one is free on both."""
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})

@@ -14,9 +14,13 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 import uvicorn
+from farm_protocol import callers
 from farm_protocol.announcement import Announcement
+from farm_protocol.callers import Door
 from farm_protocol.jobs import JobState
 from farm_protocol.loops import new_loop
+from farm_protocol.sockets import CAN_TELL
+from http_gate.accepted import protocols_of
 from http_gate.connections import BACKLOG, Limits, protocol
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -77,11 +81,14 @@ class FarmServer(uvicorn.Server):
         on_ready: Callable[[], None],
         proxies: Sequence[str] = (),
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        only_own_user: bool = False,
     ) -> None:
         """Put the parts together; `run` starts them.
 
         Parameters:
             limits: of connections, and of what strangers may send.
+            only_own_user: nobody connects but programs of this user's, on this machine, and root's;
+                kept where the kernel tells who calls.
             proxies: addresses whose ``X-Forwarded-For`` says who calls. From anybody else it
                 would be a way around the limit of login attempts.
         """
@@ -101,6 +108,8 @@ class FarmServer(uvicorn.Server):
         self._scheduler = scheduler
         self._changes = changes
         self._on_ready = on_ready
+        self._only_own_user = only_own_user and CAN_TELL
+        self._door: Door | None = None
         self._loop_thread = threading.Thread(target=self._schedule, name="scheduler")
         self._ending = False
 
@@ -124,10 +133,20 @@ class FarmServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open for requests, then start to schedule."""
-        await super().startup(sockets)
+        await super().startup([] if self._only_own_user else sockets)
+        if self._only_own_user and not self.should_exit:
+            for each in sockets or []:
+                each.listen(callers.BACKLOG)
+            self._door = Door(sockets or [], protocols_of(self), _refusal)
         if not self.should_exit:
             self._loop_thread.start()
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let nobody in any more, and end when those who are inside have their answers."""
+        if self._door:
+            self._door.close()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Ctrl-C or SIGTERM: end in order. A second one ends at once."""
@@ -175,6 +194,15 @@ class FarmServer(uvicorn.Server):
                 select(jobs.c.id).where(jobs.c.state.in_(unfinished)).limit(1)
             ).first()
             return waiting is not None or bool(runners.live_runners(connection))
+
+
+def _refusal(uid: int | None) -> str:
+    if uid is None:
+        return "The farm could not find out who is calling, and answers only its own user."
+    return (
+        "This farm is part of another user's Envoy and answers nobody else (you are user"
+        f" {uid}). Start an Envoy of your own: envoy up"
+    )
 
 
 def quiet_signals() -> None:

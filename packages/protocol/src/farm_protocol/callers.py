@@ -1,7 +1,8 @@
-"""Who may connect to Envoy: programs of its own user, and root's, who may do everything anyway.
+"""Who may connect to a service of one user: programs of that user, and root's, who may do anything.
 
-The published wire carries no token, so any user of the machine could have Envoy read its user's
-files. The kernel knows whose the socket at the other end is: each connection is looked up when it
+Envoy is one: the published wire carries no token, so any user of the machine could have it read its
+user's files. The farm inside Envoy is another: whoever may connect could keep its user's own calls
+waiting. The kernel knows whose the socket at the other end is: each connection is looked up when it
 is accepted, before anything is made for it and before a byte of it is read. Where the system cannot
 tell (anywhere but on Linux) everybody may connect.
 
@@ -11,7 +12,7 @@ kernel finds sockets by their addresses.
 
 All callers wait in one queue of the system's, strangers and owners alike. So strangers are sent
 away as fast as can be, for most of them without a word; and after a moment of that, whatever else
-Envoy has to do gets its turn.
+the service has to do gets its turn.
 """
 
 import asyncio
@@ -31,6 +32,10 @@ from farm_protocol.sockets import Address, Owners
 
 log = logging.getLogger(__name__)
 
+BACKLOG = 4096
+"""Connections that wait to be accepted, as far as the system allows so many. Strangers wait among
+the owner's, so it must hold as many as are sent away in a moment: a caller that the queue has no
+place for tries again only after a second."""
 TURN_SECONDS = 0.001
 """How long callers are looked at before others get their turn."""
 PATIENCE_SECONDS = 5.0
@@ -54,15 +59,21 @@ class Door:
     """Accepts connections on listening sockets, and lets in those who may. Linux only.
 
     Parameters:
+        listeners: sockets that listen already.
         protocol: makes what talks with somebody who was let in.
+        refusal: what a stranger is told; of whose program it is, or None where nobody can tell.
 
     Raises:
         OSError: the system has no descriptor left.
     """
 
     def __init__(
-        self, listeners: Sequence[socket.socket], protocol: Callable[[], asyncio.BaseProtocol]
+        self,
+        listeners: Sequence[socket.socket],
+        protocol: Callable[[], asyncio.BaseProtocol],
+        refusal: Callable[[int | None], str],
     ) -> None:
+        self._refusal = refusal
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
         self._owners = Owners()
@@ -122,7 +133,7 @@ class Door:
         elif uid in (os.geteuid(), _ROOT):
             self._talk(self._protocol, connection)
         elif self._strangers.may_be_told():
-            self._talk(partial(_Stranger, self._strangers, _answer(uid)), connection)
+            self._talk(partial(_Stranger, self._strangers, _answer(self._refusal(uid))), connection)
         else:
             _cut_off(connection)
 
@@ -191,13 +202,7 @@ class _Stranger(asyncio.Protocol):
         self._until.cancel()
 
 
-def _answer(uid: int | None) -> bytes:
-    message = (
-        "Envoy could not find out who is calling, and answers only its own user. Try again."
-        if uid is None
-        else f"This Envoy belongs to another user of this machine and answers nobody else (you are"
-        f" user {uid}). Start one of your own, on another port: envoy up --port 8091"
-    )
+def _answer(message: str) -> bytes:
     code = ErrorCode.FORBIDDEN
     body = json.dumps(ErrorBody(code=code, message=message).model_dump(mode="json")).encode()
     head = (
