@@ -160,6 +160,17 @@ for path in (ROOT, f"{ROOT}/pets", f"{ROOT}/*.png", f"{ROOT}/pets/*.png"):
         show(path, source)
 save("folders")
 
+# One sequence, named again and again: each time it is another path.
+os.makedirs(f"{ROOT}/many")
+for number in range(200):
+    os.link(f"{ROOT}/pets/cat_0001.png", f"{ROOT}/many/f_{number:04d}.png")
+empty()
+for number in range(100):
+    show(f"{ROOT}/many" + "/." * number + f"/f_{number:04d}.png", "SEQUENCE")
+    show(f"{ROOT}/many" + "/." * number + "/f_0001.png", "SEQUENCE")
+    show(f"X:/show/many/f_{number:04d}.png", "SEQUENCE")
+save("again")
+
 empty()
 for number in range(len(LIBRARIES)):
     bpy.context.scene.collection.objects.link(bpy.data.objects.new("thing", None))

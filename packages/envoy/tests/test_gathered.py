@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from envoy.gather import gatherer
 from envoy.gather.tracer import Tracer
 from envoy_gathering import scene_body, sent, submit
 from envoy_start import Start
@@ -53,6 +54,19 @@ async def test_all_that_a_scene_names_goes_with_it(studio: Studio, artist: Path)
     (check,) = studio.farm.checks
     assert set(check.pending_files) == sent(studio).keys()
     assert any(says(each, "sent-from-outside") for each in answer["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "most"), [("MOST_BLENDS", 1), ("MOST_NAMED", 2), ("_MOST_SECONDS", 0.0)]
+)
+async def test_what_is_read_has_a_limit(
+    studio: Studio, artist: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: float
+) -> None:
+    monkeypatch.setattr(gatherer, limit, most)
+    answer = await submit(studio, artist, "scene.blend")
+    # Of a library, at most that it is one.
+    assert f"{place(artist, 'libs')}/deep.blend" not in sent(studio)
+    assert any(says(each, "looked-into-first-libraries") for each in answer["warnings"])
 
 
 async def test_what_lies_at_its_place_needs_no_map(studio: Studio, artist: Path) -> None:

@@ -1,12 +1,16 @@
 """Caches that scenes name by their folder, and what a stranger's scene gets of it. Real scenes."""
 
+import os
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from envoy.gather import disk
 from envoy_gathering import sent, submit
 from envoy_studio import Studio
+from messages import says
 
 SCRIPT = Path(__file__).with_name("make_caches.py")
 
@@ -51,3 +55,37 @@ async def test_no_folder_or_pattern_is_a_picture(studio: Studio, artist: Path) -
 async def test_nothing_is_taken_for_what_only_its_name_says(studio: Studio, artist: Path) -> None:
     await submit(studio, artist, "naming.blend")
     assert below(studio) == set()
+
+
+async def test_each_folder_is_read_once_and_each_file_is_opened_once(
+    studio: Studio, artist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: Counter[str] = Counter()
+    scandir, open_ = os.scandir, os.open
+
+    def counted_scandir(path: str) -> object:
+        looks[str(path)] += 1
+        return scandir(path)
+
+    def counted_open(path: str, *args: object, **kwargs: object) -> int:
+        looks[str(path)] += 1
+        return open_(path, *args, **kwargs)  # type: ignore[arg-type]
+
+    # Before the upload, which reads files for itself.
+    studio.farm.on_check = monkeypatch.undo
+    monkeypatch.setattr(os, "scandir", counted_scandir)
+    monkeypatch.setattr(os, "open", counted_open)
+    await submit(studio, artist, "again.blend")
+    assert below(studio) == {f"f_{number:04d}.png" for number in range(200)}
+    seen = {path: count for path, count in looks.items() if path.startswith(str(artist / "many"))}
+    assert len(seen) == 201
+    assert set(seen.values()) == {1}
+
+
+async def test_what_takes_too_many_looks_is_left_out_and_told(
+    studio: Studio, artist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "MOST_STEPS", 4_000)
+    answer = await submit(studio, artist, "again.blend")
+    assert any(says(each, "envoy-did-not-look-all") for each in answer["warnings"])
+    assert "demo/again.blend" in sent(studio)

@@ -23,19 +23,28 @@ def is_one_of(name: str, pattern: str) -> bool:
 
     Linear in both: names come from strangers.
     """
+    parts = _parts(pattern)
+    return parts is not None and _is_between(name, *parts)
+
+
+def beginning(pattern: str) -> str | None:
+    """Return how all names begin that a name stands for; None if it stands for itself alone."""
+    parts = _parts(pattern)
+    return parts[0] if parts else None
+
+
+def _parts(pattern: str) -> tuple[str, re.Pattern[str], str] | None:
     for tile, expression in _TILES.items():
         if tile in pattern:
             before, _, after = pattern.partition(tile)
-            return _is_between(name, before, expression, after)
+            return before, expression, after
     if "*" in pattern:
-        before, after = pattern.partition("*")[0], pattern.rpartition("*")[2]
-        return _is_between(name, before, _ANYTHING, after)
+        return pattern.partition("*")[0], _ANYTHING, pattern.rpartition("*")[2]
     stem, dot, suffix = pattern.rpartition(".") if "." in pattern else (pattern, "", "")
     numbers = list(_NUMBER.finditer(stem))
     if not numbers:
-        return False
-    before, after = stem[: numbers[-1].start()], stem[numbers[-1].end() :] + dot + suffix
-    return _is_between(name, before, _NUMBER, after)
+        return None
+    return stem[: numbers[-1].start()], _NUMBER, stem[numbers[-1].end() :] + dot + suffix
 
 
 def _is_between(name: str, before: str, between: re.Pattern[str], after: str) -> bool:

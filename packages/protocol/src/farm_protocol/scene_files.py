@@ -7,6 +7,8 @@ from pydantic import Field
 from farm_protocol.models import Answer, FirstFault, Request
 
 MOST_BLENDS = 1000
+MOST_NAMED = 200_000
+"""Files that .blend files of one question name, and those of one submission."""
 
 
 class TraceQuestion(Request):

@@ -4,14 +4,15 @@ import ntpath
 import os
 import stat
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from farm_protocol.file_sets import is_one_of
+from farm_protocol.file_sets import beginning, is_one_of
 from farm_protocol.real_paths import real_path
 from farm_protocol.scene_files import NamedFile
 
 from envoy.gather.caches import frames_in, is_frame
+from envoy.gather.disk import Disk, TooMuchError
 from envoy.gather.kinds import CACHE, CACHE_FOLDER, is_of_kind
 from envoy.gather.named import absolute, ends, rules_of
 from envoy.gather.policy import Policy
@@ -21,6 +22,8 @@ _OWN_CACHE = "//blendcache_"
 """Where Blender keeps the caches of a .blend on the disk. No path in it names them; they can be as
 large as they are old, so whoever adds a .blend adds them, or bakes anew."""
 _LEFT, _NOT_ADDED = "left", "nobody has added it"
+_OPENED, _KNOWN = 10, 5
+"""What it takes, in steps of `Disk`, to judge a file, and one that has been judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,6 @@ class FoundFile:
         local: absolute path.
         real: where that led when it was judged; of one that is added anyway, as `local`.
         relative: below `folder`, with slashes.
-        source: as the .blend names it, if alone: an absolute path of any system.
         size: in bytes; of one that is added anyway, 0.
         is_added: somebody has added it.
     """
@@ -39,7 +41,6 @@ class FoundFile:
     local: str
     real: str
     relative: str
-    source: str
     size: int = 0
     is_added: bool = False
 
@@ -54,23 +55,38 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a path stands for.
+    """What a path stands for. The same object for all that names the same from the same folder.
 
     Attributes:
         files: empty: there is none, or none that is taken.
         refused: why none is taken; "" when there is none.
         is_elsewhere: not where the path says.
         is_left: it lies in the project's folder, and is left out because nobody has added it.
+        source: what the .blend names, as an absolute path of any system.
+        is_set, is_folder: that stands for several files; it is their folder.
     """
 
     files: tuple[FoundFile, ...] = ()
     refused: str = ""
     is_elsewhere: bool = False
     is_left: bool = False
+    source: str = ""
+    is_set: bool = False
+    is_folder: bool = False
+
+    def source_of(self, file: FoundFile) -> str:
+        """Return what the .blend would call one of the files, if it named it alone."""
+        if not self.is_set:
+            return self.source
+        return _joined(self.source if self.is_folder else _split(self.source)[0], file.relative)
 
 
 class Finder:
-    """Looks for files, and decides whether they are taken."""
+    """Looks for files, and decides whether they are taken.
+
+    Attributes:
+        is_exhausted: there was more to look at than it looks at.
+    """
 
     def __init__(self, policy: Policy, added: Collection[str], root: str) -> None:
         """Prepare.
@@ -84,6 +100,11 @@ class Finder:
         self._by_name: dict[str, list[str]] = {}
         for path in added:
             self._by_name.setdefault(os.path.basename(path).casefold(), []).append(path)
+        self.is_exhausted = False
+        self._disk = Disk()
+        self._found: dict[tuple[str, str, bool, str], Found] = {}
+        self._there: dict[tuple[str, str, bool], Found] = {}
+        self._judged: dict[tuple[str, str], tuple[str, int] | str] = {}
 
     def find(self, named: NamedFile, blend: str) -> Found:
         """Return the files that a path in a .blend stands for.
@@ -93,6 +114,19 @@ class Finder:
         """
         if blend in self._added and named.path.startswith(_OWN_CACHE):
             return Found(is_left=True)
+        key = named.path, named.kind, named.is_sequence, os.path.dirname(blend)
+        found = self._found.get(key)
+        if found is None:
+            try:
+                found = self._find(named, blend)
+                self._disk.spend(1 + len(found.files))
+            except TooMuchError:
+                self.is_exhausted = True
+                found = Found(refused="the scenes name more than Envoy looks at")
+            self._found[key] = found
+        return found
+
+    def _find(self, named: NamedFile, blend: str) -> Found:
         path = absolute(named.path, blend)
         if path:
             refused = self._policy.refuses_path(path)
@@ -107,18 +141,33 @@ class Finder:
         for other in self._elsewhere(named.path, blend):
             there = self._at(other, named.path, named)
             if there.files:
-                return Found(there.files, is_elsewhere=True)
+                return replace(there, is_elsewhere=True)
         return found
 
     def _elsewhere(self, path: str, blend: str) -> Iterator[str]:
         roots = dict.fromkeys(each for each in (self._root, os.path.dirname(blend)) if each)
         for root in roots:
             for end in ends(path, root):
-                if found := _below(root, end):
+                self._disk.spend(len(end))
+                if found := self._below(root, end):
                     yield found
         same = self._by_name.get(_split(path)[1].casefold(), ())
         if len(same) == 1:
             yield same[0]
+
+    def _below(self, root: str, names: tuple[str, ...]) -> str:
+        """Return the path of these names below a folder, whatever their case; "" if there is none.
+
+        The last one may be a pattern, so only the folders need to be there.
+        """
+        path, disk = root, self._disk
+        for name in names[:-1]:
+            inner = os.path.join(path, name)
+            path = inner if disk.is_folder(inner) else disk.alike(path, name)
+            if not path:
+                return ""
+        last = os.path.join(path, names[-1])
+        return last if disk.is_there(last) else disk.alike(path, names[-1]) or last
 
     def _at(self, path: str, source: str, named: NamedFile) -> Found:
         """Return the files at a path.
@@ -126,48 +175,79 @@ class Finder:
         Parameters:
             source: what the .blend calls it.
         """
-        kind, is_folder = named.kind, os.path.isdir(path)
-        if is_folder and kind != CACHE:
+        key = path, named.kind, named.is_sequence
+        found = self._there.get(key)
+        if found is None:
+            found = self._there[key] = self._look(path, named)
+        return replace(found, source=source)
+
+    def _look(self, path: str, named: NamedFile) -> Found:
+        is_folder = self._disk.is_folder(path)
+        if is_folder and named.kind != CACHE:
             return Found(refused="it is a folder")
-        if is_folder:
-            kind, folder = CACHE_FOLDER, source
-            frames = frames_in(path, _names_in)[:MOST_OF_A_SET]
-            listed = {os.path.join(path, *each.split("/")): each for each in frames}
-        else:
-            folder, _ = _split(source)
-            listed = {each: os.path.basename(each) for each in _set_of(path, named)}
-        is_set = named.is_sequence or is_folder
+        kind, folder = (CACHE_FOLDER, path) if is_folder else (named.kind, os.path.dirname(path))
+        names = frames_in(path, self._disk.names) if is_folder else self._set_of(path, named)
         files, refused = [], ""
-        for local, relative in listed.items():
+        for relative in names[:MOST_OF_A_SET]:
+            local = os.path.join(folder, *relative.split("/"))
             try:
-                own = _joined(folder, relative) if is_set else source
-                file, why = self._taken(local, relative, own, kind)
+                file, why = self._taken(local, relative, kind)
             except OSError as error:
                 file, why = None, f"it cannot be read ({error.strerror})"
             if file:
                 files.append(file)
             refused = refused or why
-        if files or refused == _LEFT:
-            return Found(tuple(files), is_left=not files)
-        return Found(refused=refused)
+        is_left = not files and refused == _LEFT
+        return Found(
+            tuple(files),
+            refused="" if files or is_left else refused,
+            is_left=is_left,
+            is_set=named.is_sequence or is_folder,
+            is_folder=is_folder,
+        )
 
-    def _taken(
-        self, local: str, relative: str, source: str, kind: str
-    ) -> tuple[FoundFile | None, str]:
+    def _set_of(self, path: str, named: NamedFile) -> list[str]:
+        """Return the files that a name stands for: itself, or all of its sequence."""
+        folder, name = os.path.split(path)
+        # Only the tracer makes such patterns, for frames that lie beside a .blend.
+        is_pattern = "*" in name
+        found: list[str] = []
+        if named.is_sequence and (named.kind == CACHE or not is_pattern):
+            start = beginning(name)
+            found = [
+                each
+                for each in (self._disk.names(folder, start) if start is not None else ())
+                if is_one_of(each, name) and (is_frame(each) or not is_pattern)
+            ]
+        return found or ([name] if self._disk.is_there(path) else [])
+
+    def _taken(self, local: str, relative: str, kind: str) -> tuple[FoundFile | None, str]:
+        self._disk.spend(_KNOWN)
         if local in self._added:
-            return FoundFile(local, local, relative, source, is_added=True), ""
+            return FoundFile(local, local, relative, is_added=True), ""
+        judged = self._judged.get((local, kind))
+        if judged is None:
+            self._disk.spend(_OPENED)
+            judged = self._judged[local, kind] = self._judge(local, kind)
+        if isinstance(judged, str):
+            return None, judged
+        real, size = judged
+        return FoundFile(local, real, relative, size), ""
+
+    def _judge(self, local: str, kind: str) -> tuple[str, int] | str:
+        """Return the real path and the size of a file that is taken, or why it is not."""
         status = os.stat(local)
         if not stat.S_ISREG(status.st_mode):
-            return None, "it is no regular file"
+            return "it is no regular file"
         real = real_path(local)
         is_inside = bool(self._real_root) and Path(real).is_relative_to(self._real_root)
         if not self._policy.takes:
-            return None, _LEFT if is_inside else _NOT_ADDED
+            return _LEFT if is_inside else _NOT_ADDED
         if not is_inside and (refused := self._policy.refuses(real, kind)):
-            return None, refused
+            return refused
         if not is_of_kind(real, kind):
-            return None, f"it is not a valid {kind} file"
-        return FoundFile(local, real, relative, source, status.st_size), ""
+            return f"it is not a valid {kind} file"
+        return real, status.st_size
 
 
 def _split(path: str) -> tuple[str, str]:
@@ -178,53 +258,6 @@ def _split(path: str) -> tuple[str, str]:
 
 def _joined(folder: str, relative: str) -> str:
     return f"{folder.rstrip('/')}/{relative}" if "/" in folder else f"{folder}\\{relative}"
-
-
-def _set_of(path: str, named: NamedFile) -> list[str]:
-    """Return the files that a name stands for: itself, or all of its sequence."""
-    folder, name = os.path.split(path)
-    # Only the tracer makes such patterns, for frames that lie beside a .blend.
-    is_pattern = "*" in name
-    if not named.is_sequence or (is_pattern and named.kind != CACHE):
-        return [path] if os.path.lexists(path) else []
-    found = [
-        os.path.join(folder, each)
-        for each in _names_in(folder)
-        if is_one_of(each, name) and (is_frame(each) or not is_pattern)
-    ]
-    return found[:MOST_OF_A_SET] or ([path] if os.path.lexists(path) else [])
-
-
-def _names_in(folder: str) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(each.name for each in entries)
-    except OSError:
-        return []
-
-
-def _below(root: str, names: tuple[str, ...]) -> str:
-    """Return the path of these names below a folder, whatever their case; "" if it is not there.
-
-    The last one may be a pattern, so only the folders need to be there.
-    """
-    path = root
-    for name in names[:-1]:
-        inner = os.path.join(path, name)
-        path = inner if os.path.isdir(inner) else _alike(path, name)
-        if not path:
-            return ""
-    last = os.path.join(path, names[-1])
-    return last if os.path.lexists(last) else _alike(path, names[-1]) or last
-
-
-def _alike(folder: str, name: str) -> str:
-    try:
-        with os.scandir(folder) as entries:
-            wanted = name.casefold()
-            return next((each.path for each in entries if each.name.casefold() == wanted), "")
-    except OSError:
-        return ""
 
 
 def _real(path: str) -> str:

@@ -8,7 +8,8 @@ the outermost counts, so that what a library finds beside itself is beside it th
 import json
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from farm_protocol.path_maps import gathered_folder, path_map_of, short_hash
 from farm_protocol.paths import UnsafePathError, canonical
 from farm_protocol.private import FOLDER_MODE, open_private
 from farm_protocol.real_paths import real_path
-from farm_protocol.scene_files import MOST_BLENDS, NamedFile
+from farm_protocol.scene_files import MOST_BLENDS, MOST_NAMED, NamedFile
 
 from envoy.gather.finding import Finder, Found, FoundFile
 from envoy.gather.kinds import CACHE, LIBRARY, may_be_scene
@@ -29,7 +30,13 @@ from envoy.journal import UploadFile
 
 MOST_FILES = 500_000
 _MOST_TOLD = 20
-_MOST_NAMED = 5
+_MOST_NOTES = 100
+_MOST_LACKS = 100
+"""Of a scene, about each of which the farm is asked."""
+_MOST_SHOWN = 5
+_AT_A_TIME = 50
+_MOST_SECONDS = 600.0
+"""That scenes and their libraries are read; those that are being read then are the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,10 @@ def _gather(
     look.place()
     for scene, local in wanted.items():
         look.tell(scene, local)
+    if look.is_exhausted:
+        look.found.notes.append(
+            "Envoy did not look for all files that the scenes name: these are too many."
+        )
     if outside := look.outside:
         look.found.notes.append(
             f"From outside the project's folder these files are sent with it: {_some(outside)}."
@@ -178,34 +189,52 @@ class _Look:
         self._finder = Finder(policy, self._remotes.keys(), self._root)
         # What each .blend names, by its local path.
         self._named: dict[str, list[tuple[NamedFile, Found]]] = {}
+        self._names = 0
+        # Of what was found: what no file is sent for.
+        self._unsent: set[int] = set()
 
     def read(self, blends: Sequence[str]) -> None:
         """Read .blend files, and the libraries that they link, and these link.
 
         Raises TracerError.
         """
-        waiting = list(blends)
+        waiting, until = dict.fromkeys(blends), time.monotonic() + _MOST_SECONDS
         while waiting:
-            if len(self._named) + len(waiting) > MOST_BLENDS:
-                self.found.notes.append(
-                    f"Envoy looked into the first {MOST_BLENDS} libraries of the scenes only."
-                )
-                waiting = waiting[: max(0, MOST_BLENDS - len(self._named))]
-            linked: dict[str, None] = {}
-            for blend, traced in self._tracer.trace(waiting).items():
+            if limit := self._limit(until):
+                self._note(f"Envoy did not look into all libraries of the scenes: {limit}.")
+                return
+            portion = list(waiting)[: min(_AT_A_TIME, MOST_BLENDS - len(self._named))]
+            for blend, traced in self._tracer.trace(portion).items():
                 if isinstance(traced, str):
-                    self.found.notes.append(traced)
+                    self._note(traced)
                     traced = ()
+                self._names += len(traced)
                 self._named[blend] = [(each, self._finder.find(each, blend)) for each in traced]
-                linked |= dict.fromkeys(_libraries(self._named[blend]))
-            waiting = [each for each in linked if each not in self._named]
+                waiting |= dict.fromkeys(_libraries(self._named[blend]))
+            waiting = {each: None for each in waiting if each not in self._named}
+
+    def _limit(self, until: float) -> str:
+        """Return which limit of what is read has been reached; "" if none."""
+        if len(self._named) >= MOST_BLENDS:
+            return f"there are more than {MOST_BLENDS}"
+        if self._names >= MOST_NAMED:
+            return f"they name more than {MOST_NAMED} files"
+        return "it takes too long" if time.monotonic() > until else ""
+
+    def _note(self, text: str) -> None:
+        if len(self.found.notes) < _MOST_NOTES:
+            self.found.notes.append(text)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there was more to look at than Envoy looks at."""
+        return self._finder.is_exhausted
 
     def place(self) -> None:
         """Give each file that nobody has added its place."""
         fresh: dict[str, FoundFile] = {}
-        for named in self._named.values():
-            for _, found in named:
-                fresh |= {each.local: each for each in found.files if not each.is_added}
+        for found in self._all_found():
+            fresh |= {each.local: each for each in found.files if not each.is_added}
         outside = {
             each for each in fresh if not self._root or not Path(each).is_relative_to(self._root)
         }
@@ -220,7 +249,7 @@ class _Look:
             try:
                 remote = canonical(f"{start}/{below}")
             except UnsafePathError as error:
-                self.found.notes.append(f"{local} was not gathered: {error}")
+                self._note(f"{local} was not gathered: {error}")
                 continue
             if remote in self._taken or len(self.found.files) >= MOST_FILES:
                 continue  # Somebody has put another file there.
@@ -231,34 +260,43 @@ class _Look:
             self.found.files.append(UploadFile(remote, file.real, file.size, file.real))
             if local in outside:
                 self.outside.append(local)
+        self._unsent = {
+            id(found)
+            for found in self._all_found()
+            if not found.is_left and all(each.local not in self._remotes for each in found.files)
+        }
+
+    def _all_found(self) -> Iterable[Found]:
+        """Return what was found, each once: many names may stand for the same."""
+        return {id(found): found for named in self._named.values() for _, found in named}.values()
 
     def tell(self, scene: str, local: str) -> None:
         """Make the map of a scene, and tell what it lacks."""
         rules, is_needed = Rules(), False
         missing: dict[str, None] = {}
+        mapped: set[tuple[int, str]] = set()
         for blend in self._closure(local):
             place = self._remotes.get(blend, "")
             rules.add_blend(blend, place)
             for named, found in self._named[blend]:
-                told = [(each, self._remotes.get(each.local, "")) for each in found.files]
-                for file, remote in told:
-                    if remote:
-                        is_needed |= not _is_plain(named, place, file, remote)
-                        rules.add(file.source, remote)
-                is_sent = found.is_left or any(remote for _, remote in told)
-                if not is_sent and named.kind != CACHE:  # It may never have been baked.
+                what = id(found), posixpath.dirname(place)
+                if what not in mapped:
+                    mapped.add(what)
+                    is_needed |= self._map(named, found, place, rules)
+                    if found.is_elsewhere:
+                        self._note(
+                            f"{os.path.basename(blend)} names '{named.path}', which is not on this"
+                            f" machine. {found.files[0].local} is used in its place."
+                        )
+                # A cache may never have been baked.
+                if id(found) in self._unsent and named.kind != CACHE:
                     message = _lacks(blend, named, found)
                     missing[message] = None
                     # What a library's own scene needs says nothing about this one. A file that is
                     # there may be there for the farm, too: on a disk that they share.
                     if named.is_needed and blend == local and not found.refused:
                         lack = Lack(message, plain_place(named.path, place), named.is_sequence)
-                        self.found.needed.setdefault(scene, []).append(lack)
-                if found.is_elsewhere:
-                    self.found.notes.append(
-                        f"{os.path.basename(blend)} names '{named.path}', which is not on this"
-                        f" machine. {found.files[0].local} is used in its place."
-                    )
+                        self._lack(scene, lack)
         if missing:
             self.found.missing[scene] = _cut(list(missing))
         if is_needed:
@@ -266,6 +304,20 @@ class _Look:
                 rules.add_folder(self._root, self._project)
             told_map = rules.map().model_dump(mode="json")
             self.found.maps[path_map_of(scene)] = json.dumps(told_map, indent=1).encode()
+
+    def _lack(self, scene: str, lack: Lack) -> None:
+        lacks = self.found.needed.setdefault(scene, [])
+        if len(lacks) < _MOST_LACKS:
+            lacks.append(lack)
+
+    def _map(self, named: NamedFile, found: Found, place: str, rules: Rules) -> bool:
+        """Map what a path stands for; return whether it needs that to be found."""
+        is_needed = False
+        for file in found.files:
+            if remote := self._remotes.get(file.local, ""):
+                is_needed |= not _is_plain(named, place, file, remote)
+                rules.add(found.source_of(file), remote)
+        return is_needed
 
     def _closure(self, blend: str) -> list[str]:
         found, waiting = {blend: None}, [blend]
@@ -323,8 +375,8 @@ def _lacks(blend: str, named: NamedFile, found: Found) -> str:
 
 
 def _some(paths: list[str]) -> str:
-    more = len(paths) - _MOST_NAMED
-    return ", ".join(paths[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(paths) - _MOST_SHOWN
+    return ", ".join(paths[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _cut(messages: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ import os
 import posixpath
 from types import ModuleType
 
-from farm_protocol.path_maps import PathFormat, PathMap, PathRule
+from farm_protocol.path_maps import MOST_RULES, PathFormat, PathMap, PathRule
 
 from envoy.gather.named import rules_of
 
@@ -56,7 +56,7 @@ class Rules:
                     source_path=source,
                     destination_path=remote,
                 )
-                for source, remote in sorted(found.items())
+                for source, remote in sorted(found.items())[:MOST_RULES]
             ]
         )
 

@@ -18,7 +18,8 @@ from envoy.errors import EnvoyError
 SECONDS = 60.0
 """That the reading of one .blend may take; the program gives up by itself then."""
 _GRACE = 30.0
-_MOST_KNOWN = 500
+_MOST_KNOWN = 50_000
+"""Names of files that are remembered, about a kilobyte each."""
 _MOST_ANSWER = 256 * 1024**2
 
 _Mark = tuple[str, int, int, int, int]
@@ -43,6 +44,7 @@ class Tracer:
         """
         self._command = command or [sys.executable, "-P", "-m", "farm.scenes.trace_files"]
         self._known: OrderedDict[_Mark, Traced] = OrderedDict()
+        self._names = 0
         self._lock = threading.Lock()
 
     def trace(self, blends: Sequence[str]) -> dict[str, Traced]:
@@ -68,10 +70,17 @@ class Tracer:
             for blend, traced in self._ask(list(fresh)).items():
                 found[blend] = traced
                 with self._lock:
-                    self._known[fresh[blend]] = traced
-                    if len(self._known) > _MOST_KNOWN:
-                        self._known.popitem(last=False)
+                    self._remember(fresh[blend], traced)
         return found
+
+    def _remember(self, mark: _Mark, traced: Traced) -> None:
+        if mark in self._known:  # Two have asked at the same time.
+            return
+        self._known[mark] = traced
+        self._names += _weight(traced)
+        while self._names > _MOST_KNOWN:
+            _, oldest = self._known.popitem(last=False)
+            self._names -= _weight(oldest)
 
     def _ask(self, blends: Sequence[str]) -> dict[str, Traced]:
         question = TraceQuestion(blends=list(blends)).model_dump_json().encode()
@@ -98,6 +107,10 @@ class Tracer:
             }
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             raise TracerError(str(error)) from error
+
+
+def _weight(traced: Traced) -> int:
+    return 1 if isinstance(traced, str) else 1 + len(traced)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from farm_protocol.scene_files import NamedFile, TraceAnswer, TraceQuestion
+from farm_protocol.scene_files import MOST_NAMED, NamedFile, TraceAnswer, TraceQuestion
 
 from farm.scenes.blend_assets import UnreadableBlendError, usages
 
@@ -24,11 +24,15 @@ def main() -> None:
     blends = TraceQuestion.model_validate_json(sys.stdin.read()).blends
     named: dict[str, list[NamedFile]] = {}
     failures: dict[str, str] = {}
+    left = MOST_NAMED
     with ThreadPoolExecutor(_AT_A_TIME) as threads:
         for blend, told in zip(blends, threads.map(_trace, blends), strict=True):
             if isinstance(told, str):
                 failures[blend] = told
+            elif len(told) > left:
+                failures[blend] = f"{Path(blend).name} is left out: there are too many files."
             else:
+                left -= len(told)
                 named[blend] = told
     print(TraceAnswer(usages=named, failures=failures).model_dump_json())
 

@@ -1,0 +1,88 @@
+"""What lies on this disk, for one submission: each folder is read once, and all looks have a limit.
+
+A stranger's scene can name a hundred thousand files, each in a folder of very many, and all of them
+in other spellings of the same path.
+"""
+
+import os
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+MOST_STEPS = 5_000_000
+"""A step is a name that is looked at. Scenes that take more are none that anybody has made."""
+_MOST_KEPT = 500_000
+"""Names of folders that are remembered."""
+_LAST = chr(0x10FFFF)
+
+
+class TooMuchError(Exception):
+    """There is more to look at than any scene needs."""
+
+
+@dataclass(slots=True)
+class _Listing:
+    names: list[str]
+    alike: dict[str, str] = field(default_factory=dict)
+
+
+class Disk:
+    """Looks, until it has looked at too much. All of its methods raise TooMuchError then."""
+
+    def __init__(self) -> None:
+        self._left = MOST_STEPS
+        self._listings: dict[str, _Listing] = {}
+        self._kept = 0
+
+    def spend(self, steps: int = 1) -> None:
+        """Take these steps, of those that are left."""
+        self._left -= steps
+        if self._left < 0:
+            raise TooMuchError
+
+    def is_folder(self, path: str) -> bool:
+        """Return whether a path leads to a folder."""
+        self.spend()
+        return os.path.isdir(path)
+
+    def is_there(self, path: str) -> bool:
+        """Return whether there is anything at a path, if only a link."""
+        self.spend()
+        return os.path.lexists(path)
+
+    def names(self, folder: str, beginning: str = "") -> Sequence[str]:
+        """Return the names in a folder that begin with a text, in order; none if it is none."""
+        names = self._listing(folder).names
+        start = bisect_left(names, beginning)
+        end = bisect_left(names, beginning + _LAST, start) if beginning else len(names)
+        self.spend(1 + end - start)
+        return names[start:end]
+
+    def alike(self, folder: str, name: str) -> str:
+        """Return the path of what has this name in a folder, whatever its case; "" if nothing."""
+        listing = self._listing(folder)
+        self.spend()
+        if not listing.alike:
+            self.spend(len(listing.names))
+            listing.alike = {each.casefold(): each for each in reversed(listing.names)}
+        found = listing.alike.get(name.casefold(), "")
+        return os.path.join(folder, found) if found else ""
+
+    def _listing(self, folder: str) -> _Listing:
+        listing = self._listings.get(folder)
+        if listing is None:
+            listing = _Listing([])
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        self.spend()
+                        listing.names.append(entry.name)
+            except OSError:
+                listing.names.clear()
+            listing.names.sort()
+            if self._kept + len(listing.names) > _MOST_KEPT:
+                self._listings.clear()
+                self._kept = 0
+            self._kept += 1 + len(listing.names)
+            self._listings[folder] = listing
+        return listing
