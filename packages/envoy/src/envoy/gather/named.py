@@ -5,7 +5,7 @@ nowhere, but its last names may be those of a file that came along.
 """
 
 import ntpath
-import os
+import os.path
 import posixpath
 import re
 from collections.abc import Iterator

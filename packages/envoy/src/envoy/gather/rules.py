@@ -4,7 +4,7 @@
 """
 
 import ntpath
-import os
+import os.path
 import posixpath
 from types import ModuleType
 

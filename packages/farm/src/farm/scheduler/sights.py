@@ -1,27 +1,44 @@
 """What follows from how an engine sees the runners. Pure: who is gone, has begun, or waits why."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, TypeVar
 
-from farm.db.runners import RunnerRow
 from farm.engines.port import Phase, Sight
+
+
+class Runner(Protocol):
+    """What must be known of a runner."""
+
+    @property
+    def job_id(self) -> str: ...
+
+    @property
+    def reference(self) -> str | None: ...
+
+    @property
+    def heard_at(self) -> datetime | None: ...
+
+
+R = TypeVar("R", bound=Runner)
 
 Sights = Mapping[str, Sight]
 """By the runners' references; a runner that is not in it was not seen."""
 
 
-def gone(living: Sequence[RunnerRow], sights: Sights) -> list[RunnerRow]:
+def gone(living: Sequence[R], sights: Sights) -> list[R]:
     """Return the runners that are no more, as their engine sees it."""
     return [each for each in living if _phase(each, sights) is Phase.GONE]
 
 
-def begun(living: Sequence[RunnerRow], sights: Sights) -> list[RunnerRow]:
+def begun(living: Sequence[R], sights: Sights) -> list[R]:
     """Return the runners that have left their engine's queue and were not heard of yet."""
     return [
         each for each in living if each.heard_at is None and _phase(each, sights) is Phase.RUNNING
     ]
 
 
-def queued(living: Sequence[RunnerRow], sights: Sights) -> dict[str, str]:
+def queued(living: Sequence[Runner], sights: Sights) -> dict[str, str]:
     """Return the jobs whose runners all stand in the queue, and why, as far as it is told."""
     found: dict[str, str] = {}
     at_work: set[str] = set()
@@ -33,6 +50,6 @@ def queued(living: Sequence[RunnerRow], sights: Sights) -> dict[str, str]:
     return {job_id: reason for job_id, reason in found.items() if job_id not in at_work}
 
 
-def _phase(runner: RunnerRow, sights: Sights) -> Phase | None:
+def _phase(runner: Runner, sights: Sights) -> Phase | None:
     sight = sights.get(runner.reference or "")
     return sight.phase if sight is not None else None

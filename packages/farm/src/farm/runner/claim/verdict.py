@@ -1,8 +1,8 @@
 """How did a claim end? Pure: from what was seen to what the farm is told."""
 
-import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from signal import SIGKILL, Signals
 
 from farm_protocol.runner import Finish, Outcome
 
@@ -75,7 +75,7 @@ def _crash(
 ) -> Failure | None:
     where = f" while it rendered frame {rendering}" if rendering is not None else ""
     if ended.signal is not None:
-        why = " It may have run out of memory." if ended.signal == signal.SIGKILL else ""
+        why = " It may have run out of memory." if ended.signal == SIGKILL else ""
         name = _signal_name(ended.signal)
         return Failure(f"The renderer was ended by {name}{where}.{why}", False)
     hint = f" Its last words were: {last_line[:500]}" if last_line else ""
@@ -93,6 +93,6 @@ def _crash(
 
 def _signal_name(number: int) -> str:
     try:
-        return signal.Signals(number).name
+        return Signals(number).name
     except ValueError:
         return f"signal {number}"
