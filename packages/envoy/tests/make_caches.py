@@ -108,6 +108,14 @@ with zipfile.ZipFile(f"{SIMS}/set.usdz", "w") as archive:
 bpy.ops.cachefile.open(filepath=f"{SIMS}/set.usdz")
 save("simulated")
 
+# A new domain empties its folder.
+empty()
+fluid(f"{ROOT}/lone")
+save("lone")
+empty()
+shutil.rmtree(f"{ROOT}/lone", ignore_errors=True)
+shutil.copytree(f"{SIMS}/UNI", f"{ROOT}/lone")
+
 empty()
 fluid(ROOT)
 external(ROOT)

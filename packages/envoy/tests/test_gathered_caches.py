@@ -1,5 +1,6 @@
 """Caches that scenes name by their folder, and what a stranger's scene gets of it. Real scenes."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from envoy.gather import disk
 from envoy_gathering import sent, submit
 from envoy_studio import Studio
+from farm_protocol.path_maps import path_map_of
 from messages import says
 
 SCRIPT = Path(__file__).with_name("make_caches.py")
@@ -38,6 +40,17 @@ async def test_caches_go_with_all_that_blender_has_written(studio: Studio, artis
         each.relative_to(artist / "sims").as_posix() for each in files if each.is_file()
     }
     assert not [each for each in answer["warnings"] if "not sent" in each]
+
+
+async def test_the_folder_of_a_cache_is_one_folder_on_the_farm(
+    studio: Studio, artist: Path
+) -> None:
+    await submit(studio, artist, "lone.blend")
+    files = sent(studio)
+    told = json.loads(files[path_map_of("demo/lone.blend")])["rules"]
+    places = {each["source_path"]: each["destination_path"] for each in told}
+    folder = places[str(artist / "lone")]
+    assert {f"{folder}/config/config_0001.uni", f"{folder}/mesh/fluid_mesh_0002.obj"} <= set(files)
 
 
 async def test_a_folder_that_is_named_as_a_cache_gives_nothing_else(

@@ -317,6 +317,9 @@ class _Look:
             if remote := self._remotes.get(file.local, ""):
                 is_needed |= not _is_plain(named, place, file, remote)
                 rules.add(found.source_of(file), remote)
+                below = f"/{file.relative}"
+                if found.is_folder and remote.endswith(below):
+                    rules.add_folder(found.source, remote.removesuffix(below))
         return is_needed
 
     def _closure(self, blend: str) -> list[str]:
