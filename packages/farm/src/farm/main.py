@@ -22,6 +22,7 @@ from http_gate.descriptors import connections_within, raise_limit
 from farm.accounts.audit import Audit
 from farm.api.app import create_app
 from farm.api.context import Context
+from farm.api.runner_job import FileLists
 from farm.catalogue import Catalogue
 from farm.catalogue.definitions import CatalogueError, load_definitions
 from farm.catalogue.hardware import local_machines
@@ -152,6 +153,7 @@ def assemble(
     _complain(database, policy, settings.render_user)
     _remember_programs(database, catalogue, settings)
     work, changes = Wakeup(), Wakeup()
+    scratch = _empty(settings.data_dir / "scratch")
     scheduler = Scheduler(
         database,
         engine(work.notify) if engine else _local_engine(settings, catalogue, work.notify),
@@ -170,11 +172,12 @@ def assemble(
             work=work,
             changes=changes,
             expect_work=scheduler.expect_work,
-            assets=_asset_checks(settings, database, store, catalogue, changes),
+            assets=_asset_checks(settings, database, store, catalogue, changes, scratch),
             version=__version__,
             identity=identity,
             unlicensed_seconds=settings.unlicensed_seconds,
             sandbox=policy,
+            file_lists=FileLists(scratch, room.check_growth),
         )
     )
     server = FarmServer(
@@ -193,7 +196,12 @@ def assemble(
 
 
 def _asset_checks(
-    settings: Settings, database: Database, store: Store, catalogue: Catalogue, changes: Wakeup
+    settings: Settings,
+    database: Database,
+    store: Store,
+    catalogue: Catalogue,
+    changes: Wakeup,
+    scratch: Path,
 ) -> AssetChecks:
     return AssetChecks(
         database,
@@ -201,7 +209,7 @@ def _asset_checks(
         catalogue.definitions,
         settings.missing_files,
         changes.notify,
-        Readers(settings.sandbox or "auto", _empty(settings.data_dir / "scratch")),
+        Readers(settings.sandbox or "auto", scratch),
     )
 
 

@@ -2,16 +2,21 @@
 
 import socket
 import threading
+import tracemalloc
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from answers import whole
 from farm.api import runner_job
-from farm.db import manifests
-from farm_protocol.files import KnownFile
+from farm.db import manifests, projects
+from farm.db.tables import accounts
+from farm.errors import StorageFullError, UnavailableError
+from farm_protocol.files import FileEntry, KnownFile
+from sqlalchemy import select
 
-from .conftest import Farm
+from .conftest import Farm, send, spec
 from .raw import posted
 from .runners import FakeRunner, at_work
 
@@ -32,7 +37,7 @@ def test_what_runners_read_leaves_threads_for_everybody_else(
 ) -> None:
     runner = at_work(farm, farm.user("ann@example.com"))
     other = farm.user("bob@example.com")
-    name = "entries" if what == "job" else "blobs_of_job"
+    name = "portions" if what == "job" else "blobs_of_job"
     real = getattr(manifests, name)
     begun, release, calls = threading.Event(), threading.Event(), list[Any]()
 
@@ -58,17 +63,73 @@ def test_what_runners_read_leaves_threads_for_everybody_else(
         assert len(calls) == 1  # One list for all of them.
 
 
+FILES = 60_000
+
+
+def test_the_list_of_very_many_files_is_never_in_memory(farm: Farm) -> None:
+    """Neither as rows nor as text, while it is made and while it is sent."""
+    ann = farm.user("ann@example.com")
+    known = send(ann, "demo/scene.blend", b"BLENDER-v304")
+    with farm.database.write() as connection:
+        account = connection.execute(select(accounts.c.id)).scalar_one()
+        project = projects.find(connection, account, "demo")
+        assert project is not None
+        entry = {"hash": known["hash"], "size": known["size"], "mtime_ns": 1}
+        more = [FileEntry(path=f"demo/t/{number:07}.png", **entry) for number in range(FILES)]
+        manifests.add(connection, account, project, more)
+    ann.post("/v1/submissions", json=spec()).raise_for_status()
+    del more
+    runner = FakeRunner(farm)
+    size = count = 0
+    tracemalloc.start()
+    try:
+        with runner.http.stream("GET", "/v1/runner/job", timeout=300) as answer:
+            for part in answer.iter_raw():
+                size += len(part)
+                count += part.count(b'.png"')
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size > 100 * FILES
+    assert most < 50 * FILES
+    # A name may lie in two parts.
+    assert FILES - size / 65_536 <= count <= FILES
+
+
+def test_a_farm_that_ends_makes_no_list_to_its_end() -> None:
+    made: list[int] = []
+
+    def make() -> Iterator[list[KnownFile]]:
+        for number in range(1000):
+            made.append(number)
+            yield []
+
+    with pytest.raises(UnavailableError):
+        runner_job.FileLists().of("a", make, lambda: len(made) > 3)
+    assert len(made) == 4
+
+
+def test_a_list_needs_room_on_the_disk() -> None:
+    def full(size: int) -> None:
+        raise StorageFullError(f"{size} bytes are too many")
+
+    lists = runner_job.FileLists(may_grow=full)
+    assert lists.of("a", lambda: [[]]).part(0) == b"[]"
+    with pytest.raises(StorageFullError):
+        lists.of("b", lambda: [[KnownFile(path="a/b", hash="0" * 64, size=1)]])
+
+
 def test_lists_that_are_kept_have_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_job, "MOST_BYTES", 3)
     lists = runner_job.FileLists()
     made: list[str] = []
 
     def get(key: str) -> bytes:
-        def make() -> list[KnownFile]:
+        def make() -> list[list[KnownFile]]:
             made.append(key)
             return []
 
-        return lists.of(key, make)
+        return lists.of(key, make).part(0)
 
     for key in ("a", "a", "b", "b", "a"):
         assert get(key) == b"[]"

@@ -5,8 +5,7 @@ as much as all that the farm does for it, so this is an application of its own o
 FastAPI: Starlette and pydantic.
 """
 
-import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -227,15 +226,20 @@ def _job(call: _Call, caller: Caller) -> Response:
         earlier = earlier_results.entries(connection, row.id)
         results = outputs.entries(connection, needed)
 
-        def made() -> list[KnownFile]:
+        def made() -> Iterator[list[KnownFile]]:
             # A file that was sent is meant, whatever was rendered under its name; and a job that
             # follows another works on its results.
-            sent = manifests.entries(connection, work.project_id, work.snapshot)
-            manifest = earlier | {file.path: file for file in itertools.chain(sent, results)}
-            return list(manifest.values())
+            ours = {file.path: file for file in results}
+            others = earlier | ours
+            for some in manifests.portions(connection, work.project_id, work.snapshot):
+                for file in some:
+                    if file.path in earlier and file.path not in ours:
+                        del others[file.path]
+                yield [file for file in some if file.path not in ours]
+            yield list(others.values())
 
         key = runner_job.key_of(work.project_id, work.snapshot, [*earlier.values(), *results])
-        files = context.file_lists.of(key, made)
+        files = context.file_lists.of(key, made, lambda: context.changes.closed)
         offers = context.offers(connection)
         plugins = work.plugins
         sandbox = context.sandbox_mode(connection)

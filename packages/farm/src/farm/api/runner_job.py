@@ -1,56 +1,128 @@
 """The job that a runner works on, with all files of its submission.
 
-These may be a hundred thousand, and thirty runners of one job ask for them when it begins. So the
-list is written once for all that ask for the same one, and sent from one place in memory, as fast
-as each of them takes it.
+These may be a million, and thirty runners of one job ask for them when it begins. So the list is
+written once for all that ask for the same one, as it is read, to a file without a name, and sent
+from there, as fast as each of them takes it. Neither the rows nor the list are in memory as a
+whole, and who writes it leaves the processor to others in between.
 """
 
 import threading
 import time
+import weakref
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
 from farm_protocol.files import KnownFile
 from farm_protocol.hashing import new_hasher
 from farm_protocol.runner import RunnerJob
 from pydantic import TypeAdapter
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from farm.api.one_at_a_time import OneAtATime
+from farm.errors import UnavailableError
+from farm.pauses import with_pauses
 
-MOST_BYTES = 64 << 20
-"""Of all lists that are kept, beside the newest one."""
+MOST_BYTES = 256 << 20
+"""Of all lists that are kept."""
 
 KEPT_SECONDS = 60.0
 """How long a list is kept that nobody asks for."""
 
-_AT_A_TIME = 1000
-"""Files that are written as JSON before other threads have their turn."""
-
+_IN_MEMORY_BYTES = 256 << 10
 _SENT_BYTES = 256 << 10
-
 _FILES: TypeAdapter[Sequence[KnownFile]] = TypeAdapter(Sequence[KnownFile])
+
+
+class FileList:
+    """A list of files as JSON. For threads.
+
+    Attributes:
+        size: in bytes.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        """Begin one.
+
+        Parameters:
+            folder: for a longer one; None: the system's for temporary files.
+        """
+        place = None if folder is None else str(folder)
+        self._file = SpooledTemporaryFile(_IN_MEMORY_BYTES, dir=place)  # noqa: SIM115 - below
+        self._guard = threading.Lock()
+        self.size = 0
+        # When the last one who sends it has let go of it.
+        weakref.finalize(self, self._file.close)
+
+    def add(self, piece: bytes) -> None:
+        """Write the next bytes."""
+        self._file.write(piece)
+        self.size += len(piece)
+
+    def part(self, start: int) -> bytes:
+        """Return some of its bytes."""
+        with self._guard:
+            self._file.seek(start)
+            return self._file.read(_SENT_BYTES)
 
 
 class FileLists:
     """Lists of files as JSON, by what they are of. For threads."""
 
-    def __init__(self) -> None:
-        """Keep none yet."""
+    def __init__(
+        self, folder: Path | None = None, may_grow: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Keep none yet.
+
+        Parameters:
+            folder: for long ones; None: the system's for temporary files.
+            may_grow: raises what it likes when there is no room for so many bytes in it.
+        """
+        self._folder, self._may_grow = folder, may_grow
         self._guard = threading.Lock()
         self._one = OneAtATime()
-        self._kept: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[FileList, float]] = OrderedDict()
 
-    def of(self, key: str, make: Callable[[], list[KnownFile]]) -> bytes:
-        """Return a list; ``make`` is called unless it is kept, or somebody is making it."""
+    def of(
+        self,
+        key: str,
+        make: Callable[[], Iterable[Sequence[KnownFile]]],
+        ending: Callable[[], bool] = lambda: False,
+    ) -> FileList:
+        """Return a list; ``make`` is called unless it is kept, or somebody is making it.
+
+        Parameters:
+            make: yields the files, some at a time.
+            ending: whether the farm ends; then nobody waits for the list any more.
+
+        Raises:
+            UnavailableError: the farm ends.
+        """
         with self._one.of(key):
             found = self._find(key)
             if found is None:
-                found = _json(make())
+                found = self._made(make(), ending)
                 self._keep(key, found)
             return found
 
-    def _find(self, key: str) -> bytes | None:
+    def _made(
+        self, portions: Iterable[Sequence[KnownFile]], ending: Callable[[], bool]
+    ) -> FileList:
+        made = FileList(self._folder)
+        made.add(b"[")
+        for some in with_pauses(portions):
+            if ending():
+                raise UnavailableError("The farm is stopping. Try again later.")
+            if some:
+                piece = _FILES.dump_json(some)[1:-1]
+                self._may_grow(len(piece))
+                made.add(b"," + piece if made.size > 1 else piece)
+        made.add(b"]")
+        return made
+
+    def _find(self, key: str) -> FileList | None:
         now = time.monotonic()
         with self._guard:
             for each in [name for name, (_, until) in self._kept.items() if until < now]:
@@ -61,14 +133,14 @@ class FileLists:
             self._kept[key] = found, now + KEPT_SECONDS
             return found
 
-    def _keep(self, key: str, made: bytes) -> None:
+    def _keep(self, key: str, made: FileList) -> None:
         with self._guard:
             self._kept[key] = made, time.monotonic() + KEPT_SECONDS
             while len(self._kept) > 1 and self._size() > MOST_BYTES:
                 self._kept.popitem(last=False)
 
     def _size(self) -> int:
-        return sum(len(content) for content, _ in self._kept.values())
+        return sum(each.size for each, _ in self._kept.values())
 
 
 def key_of(project_id: str, snapshot: int, others: Sequence[KnownFile]) -> str:
@@ -83,7 +155,7 @@ def key_of(project_id: str, snapshot: int, others: Sequence[KnownFile]) -> str:
     return f"{project_id} {snapshot} {hasher.hexdigest()}"
 
 
-def answer(job: RunnerJob, files: bytes) -> StreamingResponse:
+def answer(job: RunnerJob, files: FileList) -> StreamingResponse:
     """Return the answer for a job, whose own list of files is empty.
 
     Parameters:
@@ -93,17 +165,11 @@ def answer(job: RunnerJob, files: bytes) -> StreamingResponse:
 
     async def parts() -> AsyncIterator[bytes]:
         yield head
-        for start in range(0, len(files), _SENT_BYTES):
-            yield files[start : start + _SENT_BYTES]
+        for start in range(0, files.size, _SENT_BYTES):
+            # A short one is in memory, and needs no thread.
+            is_short = files.size <= _IN_MEMORY_BYTES
+            yield files.part(start) if is_short else await run_in_threadpool(files.part, start)
         yield b"}"
 
-    length = {"Content-Length": str(len(head) + len(files) + 1)}
+    length = {"Content-Length": str(len(head) + files.size + 1)}
     return StreamingResponse(parts(), headers=length, media_type="application/json")
-
-
-def _json(files: list[KnownFile]) -> bytes:
-    pieces = []
-    for start in range(0, len(files), _AT_A_TIME):
-        piece = _FILES.dump_json(files[start : start + _AT_A_TIME])
-        pieces.append(piece[1:-1])
-    return b"[" + b",".join(pieces) + b"]"

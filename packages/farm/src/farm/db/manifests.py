@@ -6,7 +6,8 @@ replaced is kept only if there is such a snapshot. So a project that is submitte
 has its million lines once, and beside them what was changed in between.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,8 +175,13 @@ def add(
 _FILE = ("path", "hash", "size", "mtime_ns")
 
 
-def entries(connection: Connection, project: str, snapshot: int) -> list[KnownFile]:
-    """Return the files of a snapshot of a project, sorted by path."""
+def portions(
+    connection: Connection, project: str, snapshot: int, size: int = 1000
+) -> Iterator[list[KnownFile]]:
+    """Yield the files of a snapshot of a project, in no order, as they are read: so many at a time.
+
+    There may be a million: nobody holds all rows, and others have turns in between.
+    """
     now, then = manifest_entries.c, replaced_entries.c
     rows = connection.execute(
         union_all(
@@ -185,10 +191,18 @@ def entries(connection: Connection, project: str, snapshot: int) -> list[KnownFi
             select(*(then[name] for name in _FILE)).where(
                 then.project_id == project, then.since <= snapshot, then.until > snapshot
             ),
-        )
+        ),
+        execution_options={"yield_per": size},
     )
+    for some in rows.partitions():
+        yield [_file(row) for row in some]
+
+
+def entries(connection: Connection, project: str, snapshot: int) -> list[KnownFile]:
+    """Return the files of a snapshot of a project, sorted by path; for few of them."""
+    found = itertools.chain.from_iterable(portions(connection, project, snapshot))
     # Sorted here: databases differ in how they order letters.
-    return [_file(row) for row in sorted(rows, key=lambda row: row.path)]
+    return sorted(found, key=lambda file: file.path)
 
 
 def _file(row: Row[Any]) -> KnownFile:
