@@ -97,6 +97,13 @@ save("scenes/shot.blend", compress=True)
 bpy.ops.wm.read_factory_settings(use_empty=False)
 save("scenes/nothing.blend")
 
+bpy.ops.wm.read_factory_settings(use_empty=True)
+for number in range(2000):
+    many = bpy.data.images.new(str(number), 1, 1)
+    many.source, many.use_fake_user = "SEQUENCE", True
+    many.filepath = f"//a*{number}.png" if number % 2 else f"/a/{number}.png"
+save("scenes/many.blend")
+
 if bpy.app.version >= (5, 0):
     bpy.ops.wm.read_factory_settings(use_empty=False)
     save("scenes/packed_link.blend")

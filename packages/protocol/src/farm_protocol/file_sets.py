@@ -6,6 +6,8 @@
 """
 
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 
 _TILES = {
     # Also as they are when case does not count.
@@ -33,7 +35,26 @@ def beginning(pattern: str) -> str | None:
     return parts[0] if parts else None
 
 
+def first_of(names: Sequence[str], pattern: str) -> str | None:
+    """Return the first of the names that a pattern stands for, or None.
+
+    Parameters:
+        names: in their order, so that only those are looked at that begin as the pattern does.
+    """
+    parts = _parts(pattern)
+    if parts is None:
+        return None
+    before = parts[0]
+    for at in range(bisect_left(names, before), len(names)):
+        if not names[at].startswith(before):
+            return None
+        if _is_between(names[at], *parts):
+            return names[at]
+    return None
+
+
 def _parts(pattern: str) -> tuple[str, re.Pattern[str], str] | None:
+    """Return how the names begin, what stands in their middle, and how they end; None: no set."""
     for tile, expression in _TILES.items():
         if tile in pattern:
             before, _, after = pattern.partition(tile)

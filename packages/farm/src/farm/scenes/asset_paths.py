@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from enum import Enum, auto
 
-from farm_protocol.file_sets import is_one_of
+from farm_protocol.file_sets import first_of
 
 _NUMBERS = re.compile(r"\d+|<UDIM>|u\d+_v\d+|<UVTILE>")
 
@@ -51,24 +51,28 @@ class Manifest:
         # By folded path: a file, a file somewhere below a folder, the files right in a folder.
         self._alike: dict[str, str] = {}
         self._alike_below: dict[str, str] = {}
-        self._alike_in: dict[str, list[str]] = defaultdict(list)
+        self._alike_in: dict[str, dict[str, str]] = defaultdict(dict)
         for path in sorted(self._paths):
             folder, _, name = path.rpartition("/")
             self._names[folder].append(name)
             self._alike.setdefault(_folded(path), path)
-            self._alike_in[_folded(folder)].append(path)
+            self._alike_in[_folded(folder)].setdefault(_folded(name), path)
             while folder and folder not in self._folders:
                 self._folders.add(folder)
                 self._alike_below.setdefault(_folded(folder), path)
                 folder = folder.rpartition("/")[0]
+        for names in self._names.values():
+            names.sort()
+        self._alike_names = {folder: sorted(names) for folder, names in self._alike_in.items()}
 
     def has(self, path: str, is_sequence: bool) -> bool:
         """Return whether a file of this name is there, or one file of a sequence."""
         if path in self._paths or not is_sequence:
             return path in self._paths
         folder, _, name = path.rpartition("/")
-        inside = self._names.get(folder, ())
-        return path in self._folders or any(is_one_of(each, name) for each in inside)
+        if path in self._folders:
+            return True
+        return first_of(self._names.get(folder, ()), name) is not None
 
     def similar(self, path: str, is_sequence: bool) -> str | None:
         """Return a file whose path differs only in upper and lower case, or in how its accents are
@@ -79,9 +83,9 @@ class Manifest:
         if found or not is_sequence:
             return found
         folder, _, name = wanted.rpartition("/")
-        for each in self._alike_in.get(folder, ()):
-            if is_one_of(_folded(each).rpartition("/")[2], name):
-                return each
+        alike = first_of(self._alike_names.get(folder, ()), name)
+        if alike is not None:
+            return self._alike_in[folder][alike]
         return self._alike_below.get(wanted)
 
 

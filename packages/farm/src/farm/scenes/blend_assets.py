@@ -8,8 +8,9 @@ What is found is a hint, not a proof. Everything in a library counts, also what 
 link; a cache may never have been baked; a script may know better. And BAT does not see everything:
 OSL scripts, and the settings of add-ons, for example.
 
-* `farm.scenes.asset_paths` says which remote path is meant, and what counts as found
-* `farm.scenes.blend_trace` reads the .blend files, in a process of its own
+* `farm.scenes.blend_trace` reads the .blend files, and looks for what they name, in a process of
+  its own with limits: names, maps of paths and the project's files are all made by strangers
+* `farm.scenes.missing` says what counts as found
 """
 
 import json
@@ -18,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -28,10 +29,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from farm.confine.ending import end
 from farm.confine.readers import DEFAULT, Readers, command, environment, inheritable
-from farm.scenes.asset_paths import Difference, Manifest, expected_path, how_they_differ
-from farm.scenes.mapped import mapped
+from farm.scenes.missing import MissingAsset
 from farm.scenes.scene_maps import Rules, rules_in
-from farm.scenes.trace_messages import Blend, Named, Question, Unreadable
+from farm.scenes.trace_messages import Blend, Lacking, Named, Question, Unreadable
 from farm.scenes.usages import AssetKind, Usage
 
 __all__ = [
@@ -47,55 +47,9 @@ SECONDS = 60.0
 """A scene of 5,000 objects with a material each (140 MB) takes 2."""
 _MOST_BLENDS = 1000
 _MOST_ANSWER = 64 * 1024**2
-_ANSWERS: TypeAdapter[Named | Unreadable] = TypeAdapter(Named | Unreadable)
+_ANSWERS: TypeAdapter[Named | Lacking | Unreadable] = TypeAdapter(Named | Lacking | Unreadable)
 _SIGNALS = 128
 """bubblewrap's exit code is this and the number of the signal that ended its program."""
-
-
-_DIFFERENCES = {
-    Difference.CASE: "whose upper and lower case differ",
-    Difference.ENCODING: "which looks the same, but its accents are encoded differently (Unicode"
-    " NFC and NFD, as between macOS and other systems). Rename the file, or link it again",
-    Difference.BOTH: "whose upper and lower case differ, and how its accents are encoded (Unicode"
-    " NFC and NFD). Rename the file, or link it again",
-}
-
-
-@dataclass(frozen=True)
-class MissingAsset:
-    """A file that is named and not there. ``str()`` is a message for people.
-
-    Attributes:
-        path: as the .blend says it.
-        used_by: remote path of the .blend that says it.
-        kind: what names it.
-        data_block: name of the data-block that names it.
-        expected: the remote path that is meant; None when it is outside the project: on the
-            artist's own machine, or above the project's folder, and the scene's map knows no place.
-        similar: a remote path of the project that differs only in upper and lower case, or in how
-            its letters are encoded; mostly None.
-    """
-
-    path: str
-    used_by: str
-    kind: AssetKind
-    data_block: str
-    expected: str | None
-    similar: str | None
-
-    def __str__(self) -> str:
-        who = f"{self.used_by} needs '{self.path}' ({self.kind} '{self.data_block}')"
-        if self.similar and self.expected:
-            difference = how_they_differ(self.expected, self.similar)
-            return f"{who}. The project only has {self.similar}, {_DIFFERENCES[difference]}."
-        if self.expected:
-            return f"{who}, but the project has no {self.expected}."
-        if self.path.startswith("//"):
-            return f"{who}, which is outside the project and was not gathered."
-        return (
-            f"{who}, which is a path on the computer it was made on. The project has no file that"
-            " was gathered from there."
-        )
 
 
 class UnreadableBlendError(Exception):
@@ -137,27 +91,10 @@ def missing_assets(
         OSError, subprocess.CalledProcessError: the reader cannot be started, or is broken itself;
             its error output is this process's.
     """
-    manifest = Manifest(files)
-    rules = rules_in(files.get(path_map_of(scene)))
-    places = mapped(rules)
-    missing = []
-    for usage in usages(scene, files, seconds, readers, rules):
-        expected = expected_path(usage.path, usage.used_by)
-        meant = [expected] if expected else []
-        meant += places.meant(usage.path, usage.used_by)
-        if any(manifest.has(each, usage.is_sequence) for each in meant):
-            continue
-        missing.append(
-            MissingAsset(
-                path=usage.path,
-                used_by=usage.used_by,
-                kind=usage.kind,
-                data_block=usage.data_block,
-                expected=expected,
-                similar=manifest.similar(expected, usage.is_sequence) if expected else None,
-            )
-        )
-    return missing
+    answer = _asked(scene, files, seconds, readers, rules_in(files.get(path_map_of(scene))), True)
+    if not isinstance(answer, Lacking):
+        raise _unreadable(scene)
+    return list(answer.missing)
 
 
 def usages(
@@ -174,6 +111,21 @@ def usages(
     Parameters:
         rules: of the scene's map, by which libraries are found.
     """
+    answer = _asked(scene, files, seconds, readers, rules, False)
+    if not isinstance(answer, Named):
+        raise _unreadable(scene)
+    return list(answer.usages)
+
+
+def _asked(
+    scene: str,
+    files: Mapping[str, Path],
+    seconds: float,
+    readers: Readers,
+    rules: Rules,
+    compared: bool,
+) -> Named | Lacking:
+    """Have a scene read, as `usages`; ``compared``: and have its files looked for."""
     names = [path for path in files if is_blend(path)]
     blends = {name: files[name].resolve() for name in [scene, *names]}
     if len(blends) > _MOST_BLENDS:
@@ -191,7 +143,7 @@ def usages(
         try:
             _trace(
                 command("farm.scenes.blend_trace", readers.mode, written=folder),
-                json.dumps(asdict(Question(scene, told, rules))).encode(),
+                _written(Question(scene, told, rules, list(files) if compared else None)),
                 output,
                 tuple(held.values()),
                 seconds,
@@ -205,33 +157,43 @@ def usages(
         except subprocess.CalledProcessError as error:
             if 0 < error.returncode <= _SIGNALS:  # not ended by a signal: the scene is not to blame
                 raise
-            raise UnreadableBlendError(
-                scene,
-                f"{scene} cannot be read: it is damaged, or needs too much memory or time.",
-            ) from None
+            raise _unreadable(scene) from None
         output.seek(0)
         said = output.read(_MOST_ANSWER + 1)
     return _answered(scene, said)
 
 
-def _answered(scene: str, said: bytes) -> list[Usage]:
+def _written(question: Question) -> bytes:
+    """Return a question as its reader expects it: see `farm.scenes.trace_messages`."""
+    told = asdict(replace(question, paths=None))
+    lines = [json.dumps(told)]
+    if question.paths is not None:
+        # No path has NUL in it; and of a million, JSON would take seconds.
+        lines.append("\0".join(question.paths))
+    return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+def _answered(scene: str, said: bytes) -> Named | Lacking:
     if len(said) > _MOST_ANSWER:
         raise UnreadableBlendError(scene, f"{scene} cannot be checked: it names too many files.")
     try:
         answer = _ANSWERS.validate_json(said)
     except ValidationError:
         # Who reads a scene may be in its hands.
-        raise UnreadableBlendError(
-            scene,
-            f"{scene} cannot be read: it is damaged, or needs too much memory or time.",
-        ) from None
+        raise _unreadable(scene) from None
     if isinstance(answer, Unreadable):
         raise UnreadableBlendError(
             answer.path,
             f"{answer.path} cannot be read: it is damaged, or not a .blend file of a"
             f" known version ({answer.reason}).",
         )
-    return list(answer.usages)
+    return answer
+
+
+def _unreadable(scene: str) -> UnreadableBlendError:
+    return UnreadableBlendError(
+        scene, f"{scene} cannot be read: it is damaged, or needs too much memory or time."
+    )
 
 
 def _trace(

@@ -22,7 +22,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -35,7 +35,8 @@ from farm.confine.own_limits import limit, lower
 from farm.scenes.asset_paths import expected_path
 from farm.scenes.blend_use import certainly_needed
 from farm.scenes.mapped import mapped
-from farm.scenes.trace_messages import Blend, Named, Question, Unreadable
+from farm.scenes.missing import missing
+from farm.scenes.trace_messages import Blend, Lacking, Named, Question, Unreadable
 from farm.scenes.usages import AssetKind, Usage
 
 _MAX_MEMORY = 6 * 1024**3
@@ -49,6 +50,8 @@ _FREELY_SECONDS = 5
 _BYTES_A_SECOND = 4 * 1024**2
 """Of processor time: seconds that any .blend may take, and bytes of a larger one for each second
 more. Real ones are read twenty times as fast; one of a few bytes can ask for a loop without end."""
+_COMPARING_SECONDS = 15
+"""Of processor time: for what is named to be looked for. A project of a million files takes 4."""
 _MAX_FILES = 4096
 _MAX_USAGES = 100_000
 
@@ -200,12 +203,31 @@ class _Block(blendfile.BlendFileBlock):
             raise blendfile.exceptions.BlendFileError("a block of negative size", file.filepath)
 
 
+Answer = Named | Lacking | Unreadable
+
+
+def _question(told: bytes) -> Question:
+    line, has_paths, paths = told.partition(b"\n")
+    known = json.loads(line)
+    blends = {name: Blend(**each) for name, each in known.pop("blends").items()}
+    return replace(
+        Question(blends=blends, **known),
+        paths=paths.decode("utf-8", "surrogatepass").split("\0") if has_paths else None,
+    )
+
+
+def _answer(question: Question, found: list[Usage]) -> Answer:
+    if len(found) > _MAX_USAGES:
+        return Unreadable(question.scene, f"more than {_MAX_USAGES} files")
+    if question.paths is None:
+        return Named(found)
+    lower("RLIMIT_CPU", int(time.process_time()) + _COMPARING_SECONDS)
+    return Lacking(list(missing(found, question.paths, question.rules)))
+
+
 def main() -> None:
     """Read a question from standard input, and answer it."""
-    told = json.load(sys.stdin)
-    question = Question(
-        told["scene"], {name: Blend(**each) for name, each in told["blends"].items()}
-    )
+    question = _question(sys.stdin.buffer.read())
     blends = {remote: _hold(file.path, file.held) for remote, file in question.blends.items()}
     limit(_MAX_MEMORY, _MAX_FILES, _MAX_UNPACKED)
     logging.disable()  # BAT's, about what it finds odd in a scene; errors are answered
@@ -213,15 +235,14 @@ def main() -> None:
     blendfile.set_strict_pointer_mode(False)
     blendfile.BlendFileBlock = _Block  # type: ignore[misc, assignment]
     try:
-        found = list(islice(usages(question.scene, blends, question.rules), _MAX_USAGES + 1))
-    except TraceError as error:
-        answer: Named | Unreadable = Unreadable(error.path, str(error))
+        try:
+            found = list(islice(usages(question.scene, blends, question.rules), _MAX_USAGES + 1))
+        except TraceError as error:
+            answer: Answer = Unreadable(error.path, str(error))
+        else:
+            answer = _answer(question, found)
     except MemoryError as error:
         answer = Unreadable(question.scene, type(error).__name__)
-    else:
-        answer = Named(found)
-        if len(found) > _MAX_USAGES:
-            answer = Unreadable(question.scene, f"more than {_MAX_USAGES} files")
     json.dump(asdict(answer), sys.stdout)
 
 
