@@ -1,4 +1,4 @@
-"""What of the files that a scene names its project does not have. Pure: no disk is asked.
+"""What of the files that a scene names its project does not have. No disk is asked.
 
 How long that takes, the scene, its map of paths and the project decide together: it is done by who
 reads the scene, within the limits of `farm.scenes.blend_trace`.
