@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -21,6 +22,23 @@ from .runners import at_work
 from .test_storage import STORAGE_FULL, refused
 
 
+def of_sqlite(*statements: str) -> sqlite3.OperationalError:
+    """Return what SQLite raises at one of these statements, while somebody else writes."""
+    address = "file:faults?mode=memory&cache=shared"
+    with (
+        closing(sqlite3.connect(address, uri=True)) as other,
+        closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection,
+    ):
+        if statements == ("BEGIN IMMEDIATE",):
+            other.execute("BEGIN IMMEDIATE")
+        try:
+            for each in statements:
+                connection.execute(each)
+        except sqlite3.OperationalError as error:
+            return error
+    raise AssertionError("SQLite has done all of this")
+
+
 @pytest.mark.parametrize(
     ("fault", "status"),
     [
@@ -29,8 +47,9 @@ from .test_storage import STORAGE_FULL, refused
         (psycopg.errors.LockNotAvailable("lock timeout"), 503),
         (psycopg.errors.ProgramLimitExceeded("index row size exceeds"), 500),
         (psycopg.errors.DiskFull("could not extend file: No space left on device"), 507),
-        (sqlite3.OperationalError("database or disk is full"), 507),
-        (sqlite3.OperationalError("database is locked"), 503),
+        (of_sqlite("PRAGMA max_page_count = 1", "CREATE TABLE t (id)"), 507),
+        (of_sqlite("BEGIN IMMEDIATE"), 503),
+        (of_sqlite("SELECT 'database is locked', disk is full"), 500),
     ],
 )
 @pytest.mark.parametrize("by", ["SQLAlchemy", "the driver"])
@@ -61,7 +80,7 @@ def test_a_frame_that_the_database_has_no_room_for_is_sent_later(
 
     def full(statement: Prepared, connection: Connection, many: Any) -> None:
         if any("of_files" in name for each in many for name in each):
-            raise sqlite3.OperationalError("database or disk is full")
+            raise of_sqlite("PRAGMA max_page_count = 1", "CREATE TABLE t (id)")
         real(statement, connection, many)
 
     monkeypatch.setattr(Prepared, "run_all", full)

@@ -1,7 +1,8 @@
 """The two base models: strict for what we receive as a request, lenient for what we read back."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
@@ -36,3 +37,9 @@ class Answer(BaseModel):
     """Sent by the farm. Unknown fields are ignored, so that an older Envoy reads a newer farm."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+def fault_text(fault: Mapping[str, Any]) -> str:
+    """Return what one of pydantic's ``errors()`` says, or what was raised where that was ours."""
+    ours = fault.get("ctx", {}).get("error")
+    return str(ours) if isinstance(ours, ValueError) else str(fault["msg"])

@@ -57,6 +57,15 @@ def valid_text(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def shortened(text: str, longest: int) -> str:
+    """Return ``text`` for an answer that may repeat what was sent.
+
+    That may be long, or no valid Unicode, which no answer can carry.
+    """
+    shown = text if len(text) <= longest else text[: longest - 3] + "..."
+    return shown.encode("utf-8", "replace").decode("utf-8")
+
+
 def escaped(text: str, *, lines: bool = False) -> str:
     """Return ``text`` as it can be shown: what a terminal would obey is written as its code.
 

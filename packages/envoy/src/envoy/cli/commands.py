@@ -8,6 +8,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from farm_protocol import peers
 from farm_protocol.errors import ErrorCode
+from farm_protocol.models import fault_text
 from farm_protocol.outputs import run_command, tell
 from farm_protocol.places import default_data_dir
 from farm_protocol.sockets import is_another_users
@@ -115,7 +116,7 @@ def up(
         )
     except ValidationError as error:
         fault = error.errors()[0]
-        _fail(f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}.")
+        _fail(f"{'.'.join(map(str, fault['loc']))}: {fault_text(fault)}.")
 
     def announce(url: str) -> None:
         tell(f"Envoy is ready at {url} (data in {settings.data_dir}). Stop it with Ctrl-C.")

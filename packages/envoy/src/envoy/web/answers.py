@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
+from farm_protocol.models import fault_text
+from farm_protocol.text import shortened
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -53,8 +55,8 @@ def install(app: FastAPI) -> None:
     async def malformed(_: Request, error: RequestValidationError) -> Response:
         errors: dict[str, list[str]] = {}
         for fault in itertools.islice(error.errors(), MOST_FAULTS):
-            field = _readable(_field(fault["loc"]), LONGEST_NAME)
-            errors.setdefault(field, []).append(_readable(f"{fault['msg']}.", LONGEST_TEXT))
+            field = shortened(_field(fault["loc"]), LONGEST_NAME)
+            errors.setdefault(field, []).append(shortened(f"{fault_text(fault)}.", LONGEST_TEXT))
         refused = InvalidRequestError(errors)
         code = ErrorCode.INVALID_REQUEST
         return answer(ErrorBody(code=code, message=str(refused), errors=errors))
@@ -85,7 +87,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
         code = ErrorCode.NOT_FOUND if error.status_code == 404 else ErrorCode.INVALID_REQUEST
-        path = _readable(request.url.path, LONGEST_NAME)
+        path = shortened(request.url.path, LONGEST_NAME)
         message = f"{request.method} {path}: {error.detail}."
         return answer(ErrorBody(code=code, message=message), error.status_code)
 
@@ -112,9 +114,3 @@ def _field(location: Sequence[str | int]) -> str:
         elif part not in ("body", "project_request"):
             field += f".{part}" if field else part
     return field or "body"
-
-
-def _readable(text: str, longest: int) -> str:
-    """Return a text that may repeat what was sent, which may be long, or no valid Unicode."""
-    shown = text if len(text) <= longest else text[: longest - 3] + "..."
-    return shown.encode("utf-8", "replace").decode("utf-8")

@@ -7,6 +7,8 @@ import sys
 from typing import Literal
 
 from farm_protocol.errors import RETRY, STATUS, ErrorBody, ErrorCode
+from farm_protocol.models import fault_text
+from farm_protocol.text import shortened
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -33,6 +35,7 @@ are as many as the files that are looked for and may all be missing."""
 _AWAY = ("08", "53", "57")
 """Classes of PostgreSQL's codes: no connection, no resources, an administrator at work."""
 _LOCK_NOT_AVAILABLE = "55P03"
+_DISK_FULL = "53100"
 
 
 def install(app: Starlette) -> None:
@@ -75,24 +78,18 @@ def answer(
 ) -> JSONResponse:
     """Return the answer for a code, no longer than anybody reads."""
     shown = {
-        _readable(name, LONGEST_NAME): [
-            _readable(text, LONGEST_TEXT) for text in texts[:MOST_TEXTS]
+        shortened(name, LONGEST_NAME): [
+            shortened(text, LONGEST_TEXT) for text in texts[:MOST_TEXTS]
         ]
         for name, texts in itertools.islice((errors or {}).items(), MOST_FIELDS)
     }
     body = ErrorBody(
         code=code,
-        message=_readable(message, LONGEST_MESSAGE),
+        message=shortened(message, LONGEST_MESSAGE),
         errors=shown,
         retry=code in RETRY,
     )
     return JSONResponse(body.model_dump(), STATUS[code])
-
-
-def _readable(text: str, longest: int) -> str:
-    """Return a text that may repeat what was sent, which may be long, or no valid Unicode."""
-    shown = text if len(text) <= longest else text[: longest - 3] + "..."
-    return shown.encode("utf-8", "replace").decode("utf-8")
 
 
 async def _farm_error(_request: Request, error: Exception) -> JSONResponse:
@@ -115,8 +112,7 @@ def malformed_answer(error: RequestValidationError) -> JSONResponse:
         # The first part only says "body" or "query"; indexes read as in the rest of our errors.
         parts = each["loc"][1:] if len(each["loc"]) > 1 else each["loc"]
         name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
-        text = each["msg"].removeprefix("Value error, ")
-        errors.setdefault(name.lstrip("."), []).append(f"{text}.")
+        errors.setdefault(name.lstrip("."), []).append(f"{fault_text(each)}.")
     shown = " ".join(f"{name}: {texts[0]}" for name, texts in errors.items())
     return answer(ErrorCode.INVALID_REQUEST, f"The request is not valid. {shown}", errors)
 
@@ -129,12 +125,11 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
 
 async def _database_error(request: Request, error: Exception) -> JSONResponse:
     fault: BaseException | None = error.orig if isinstance(error, OperationalError) else error
-    told = str(fault).lower()
-    if "disk is full" in told or "no space left" in told:
+    if _is_full(fault):
         logger.error("the database cannot write: %s", fault)
         message = "The farm's disk is full. Work continues when there is space."
         return answer(ErrorCode.STORAGE_FULL, message)
-    if _is_away(fault, told):
+    if _is_away(fault):
         logger.error("the database does not answer: %s", fault)
         return answer(
             ErrorCode.UNAVAILABLE, "The farm's database does not answer. Try again later."
@@ -142,14 +137,30 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
     return await _unexpected(request, error)
 
 
-def _is_away(fault: BaseException | None, told: str) -> bool:
+def _is_full(fault: BaseException | None) -> bool:
+    """Return whether the database has no room on its disk."""
+    return _of_sqlite(fault) == sqlite3.SQLITE_FULL or _of_postgres(fault) == _DISK_FULL
+
+
+def _is_away(fault: BaseException | None) -> bool:
     """Return whether the database is not to be reached, or somebody else writes for too long."""
     if type(fault).__module__.startswith("psycopg"):
         # No code: the connection was lost. A limit that a value exceeds is an OperationalError as
         # well, and no later attempt would fare better.
-        code = getattr(fault, "sqlstate", None)
+        code = _of_postgres(fault)
         return code is None or code[:2] in _AWAY or code == _LOCK_NOT_AVAILABLE
-    return "database is locked" in told
+    return _of_sqlite(fault) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _of_sqlite(fault: BaseException | None) -> int | None:
+    """Return the kind of an error of SQLite's; its upper bytes would tell more."""
+    code: int | None = getattr(fault, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _of_postgres(fault: BaseException | None) -> str | None:
+    code: str | None = getattr(fault, "sqlstate", None)
+    return code
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

@@ -222,9 +222,13 @@ class _LineHandler(logging.Handler):
         return False
 
     def emit(self, record: logging.LogRecord) -> None:
+        from openjd.sessions import LogContent
+
         if getattr(record, "session_id", None) != self._session_id:
             return
-        if "failed to start" in record.getMessage():
+        # So it tells why a process could not be started, and that one was lost.
+        content = getattr(record, _OUTPUT_MARK, None)
+        if content == LogContent.EXCEPTION_INFO | LogContent.PROCESS_CONTROL:
             self._on_line(record.getMessage())
 
 
