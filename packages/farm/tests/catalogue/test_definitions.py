@@ -125,6 +125,11 @@ machines:
     [
         ("products: [", [saying("catalogue-not-yaml")]),
         ("- nuke", [saying("catalogue-is-no-mapping")]),
+        ("products: {}\nmachines: {}\nproducts: {}", [saying("key-stands-twice", "products")]),
+        (
+            "machines: {local-cpu: {slots: 1, slots: 2}}",
+            [saying("key-stands-twice", "slots")],
+        ),
         ("products: {nuk: {versions: ['15.1v3']}}", ["products.nuk.name", "required"]),
         ("products: {nuke: {version: ['1']}}", ["products.nuke.version", "not permitted"]),
         ("products: {maya: {versions: [2025]}}", ["products.maya.versions.0", "in quotes"]),

@@ -226,6 +226,25 @@ def test_what_is_wrong_is_named_with_its_file(
     assert says(message, named) if isinstance(named, saying) else named in message
 
 
+@pytest.mark.parametrize(
+    "file", ["product.yaml", "program.yaml", "render.yaml", "render.farm.yaml"]
+)
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, file: str) -> None:
+    shutil.copytree(HERE / "sketch", tmp_path / "sketch")
+    path = tmp_path / "sketch" / file
+    content = yaml.safe_load(path.read_text())
+    key = next(iter(content))
+    again = yaml.safe_dump({key: content[key]})
+    path.write_text(f"{path.read_text()}\n{again}")
+
+    library = Library([tmp_path])
+    with pytest.raises(ProductError) as error:
+        _ = library.entries(), library.programs, library.template("sketch_render")
+
+    assert str(path) in str(error.value)
+    assert says(error.value, "key-stands-twice", key)
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match=str(tmp_path / "none")):
         _ = Library([tmp_path / "none"]).places

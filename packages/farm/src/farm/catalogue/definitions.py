@@ -12,7 +12,7 @@ import yaml
 from farm_protocol.runner import JobLimits, LicenceServer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from farm.products import BUILT_IN, Library, ProductError, Template
+from farm.products import BUILT_IN, Library, ProductError, Template, load_yaml
 from farm.renderers import ALL, in_range
 
 _REPLACED = frozenset({"works_with"})
@@ -254,7 +254,7 @@ def load_definitions(studio: Path | None, library: Library = BUILT_IN) -> Defini
     if studio is None:
         return _checked("The products' own files", ours, library)
     try:
-        over = yaml.safe_load(studio.read_text(encoding="utf-8"))
+        over = load_yaml(studio.read_text(encoding="utf-8"))
     except OSError as error:
         raise CatalogueError(
             f"The catalogue {studio} cannot be read: {error.strerror or error}."

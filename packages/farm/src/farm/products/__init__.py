@@ -9,7 +9,7 @@ need it.
 from farm.products._companion import Companion
 from farm.products._definitions import OpenJobTemplate
 from farm.products._file_names import FileNames
-from farm.products._files import ProductError
+from farm.products._files import ProductError, load_yaml
 from farm.products._library import BUILT_IN, Library
 from farm.products._parameters import Parameter, Validated
 from farm.products._plugins import PlugIn
@@ -50,6 +50,7 @@ __all__ = [
     "Way",
     "even_runs",
     "load_scene_module",
+    "load_yaml",
     "marked",
     "parse_sequence",
 ]

@@ -1,5 +1,6 @@
 """Reading a product's YAML files: what is wrong names the file, the field and what to write."""
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,29 @@ class ProductError(ValueError):
     """A product's files cannot be used. ``str()`` is a message that names the file."""
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """YAML's own loader lets the last of several equal keys win, and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                continue  # Refused below, as no key.
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"The key '{key}' stands twice in one mapping. Remove one of them.",
+                    problem_mark=key_node.start_mark,
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(text: str) -> Any:
+    """Return what YAML says. Raises yaml.YAMLError, also where a key stands twice."""
+    return yaml.load(text, _StrictLoader)  # noqa: S506 - it derives from the safe one
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a file.
 
@@ -20,7 +44,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ProductError: it cannot be read, is not YAML, or holds something else.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ProductError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
