@@ -3,8 +3,9 @@
     .venv/bin/python tools/message_page.py
 
 Messages stand in the sources where they are raised, and in the files of products. What is one is
-told by its form, and what its code is by what stands around it: the class of the error, a code in
-the same statement, or the room.
+told by its form, and what its code is by where it is raised: the class of the error, or a code in
+the same statement. One for which neither tells has no code here, only a part of the page, by its
+room.
 
 Each has a name, too, by which tests tell it. The page keeps the names: a message is found there by
 its text without what is filled in. One whose words have changed keeps its name, and a new one gets
@@ -25,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reference" / "messages.md"
 
 _SENTENCE = re.compile(r"[A-Z'{][^\n]*\s[^\n]*[.!?:]( [^\n]*)?")
+_ONLY_NAMED = re.compile(r"[A-Z_]{4,}: \{[a-z_]+\}")
+"""A setting, and what is wrong with it."""
 _LEAST = 16
 _CODE = re.compile(
     # Python and SQL, with lists of columns, and formats of times.
@@ -40,7 +43,9 @@ _CODES = {"ErrorCode": "error", "JobReason": "job", "FlagCode": "frame"}
 _PARTS = {
     "error": (
         "Answers of the APIs",
-        "The field `code` of an answer of Envoy or the farm; see [error codes](error-codes.md).",
+        "The field `code` of an answer of Envoy or the farm; see [error codes](error-codes.md)."
+        " Those before the first code say what is wrong with a field (`errors`), or become an"
+        " answer with a code elsewhere.",
     ),
     "job": ("Jobs", "The field `reason` of a job; see `JobReason` of the [farm API](farm-api.md)."),
     "frame": ("Frames", "The field `code` of a flag of a frame."),
@@ -56,46 +61,22 @@ _PARTS = {
         "Printed by `envoy` and `farm`. The exit status is 1 when a command fails, and 2 when its"
         " arguments are wrong.",
     ),
+    "log": ("Logs", "What only the logs of Envoy and the farm tell, for who runs them."),
     "piece": ("Pieces", "What is filled into messages, or follows them."),
 }
 _ROW = re.compile(r"- `(?P<name>[^`]+)` (?P<text>.+)")
 _ESCAPE = re.compile(r"([*_<>|`\[\]\\])")
 _FILLED_IN = re.compile(r"\{[^{}]*\}|%(?:\.\d)?[sdrf]")
 _WORD = re.compile(r"[A-Za-z][A-Za-z']*|\d+")
+_BLOCKS = (
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module),
+    *(ast.If, ast.For, ast.While, ast.With, ast.AsyncWith, ast.AsyncFor, ast.Try, ast.Match),
+)
+"""What holds other statements: a code in one of these belongs to no text in another."""
 _SAYS_NOTHING = {
-    *(
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "by",
-        "for",
-        "had",
-        "has",
-        "have",
-        "in",
-        "is",
-    ),
-    *(
-        "it",
-        "its",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "their",
-        "there",
-        "these",
-        "this",
-        "to",
-        "was",
-        "were",
-    ),
+    *("a", "an", "and", "are", "as", "at", "be", "been", "by", "for", "had", "has", "have", "in"),
+    *("is", "it", "its", "of", "on", "or", "that", "the", "their", "there", "these", "this", "to"),
+    *("was", "were"),
 }
 _MOST_WORDS = 5
 _ALIKE = 0.5
@@ -118,6 +99,8 @@ _CLASSES = {
     "SequenceError": ("error", "invalid_request"),
     "UnsafePathError": ("error", "invalid_request"),
     "PatternError": ("error", "invalid_request"),
+    "InvalidRequestError": ("error", "invalid_request"),
+    "EngineError": ("job", "runner"),
 }
 _ROOMS = (
     ("client/src/", ("client", "")),
@@ -125,38 +108,46 @@ _ROOMS = (
     ("envoy/src/envoy/main.py", ("start", "")),
     ("envoy/src/envoy/process/local_files.py", ("status", "")),
     ("envoy/src/envoy/process/", ("start", "")),
-    ("envoy/src/envoy/submissions/", ("error", "invalid_request")),
-    ("envoy/src/envoy/upload/scan.py", ("error", "invalid_request")),
+    ("envoy/src/envoy/submissions/", ("error", "")),
+    ("envoy/src/envoy/upload/scan.py", ("error", "")),
     ("envoy/src/", ("status", "")),
     ("farm/src/farm/runner/", ("task", "")),
     ("farm/src/farm/renderers/", ("task", "")),
     ("farm/src/farm/confine/", ("task", "")),
     ("farm/src/farm/frame_health/", ("frame", "")),
     ("farm/src/farm/scenes/", ("task", "")),
-    ("farm/src/farm/products/_parameters.py", ("error", "invalid_request")),
-    ("farm/src/farm/products/_prefix.py", ("error", "invalid_request")),
-    ("farm/src/farm/products/_template.py", ("error", "invalid_request")),
+    ("farm/src/farm/products/_parameters.py", ("error", "")),
+    ("farm/src/farm/products/_prefix.py", ("error", "")),
+    ("farm/src/farm/products/_template.py", ("error", "")),
     ("farm/src/farm/products/_", ("start", "")),
     ("farm/src/farm/products/", ("task", "")),
-    ("farm/src/farm/submissions/", ("error", "invalid_request")),
+    ("farm/src/farm/submissions/", ("error", "")),
     ("farm/src/farm/catalogue/definitions.py", ("start", "")),
     ("farm/src/farm/catalogue/products.py", ("task", "")),
-    ("farm/src/farm/catalogue/", ("error", "invalid_request")),
-    ("farm/src/farm/jobs/frames.py", ("error", "invalid_request")),
+    ("farm/src/farm/catalogue/", ("error", "")),
+    ("farm/src/farm/jobs/frames.py", ("error", "")),
     ("farm/src/farm/jobs/", ("job", "")),
-    ("farm/src/farm/scheduler/trust.py", ("error", "invalid_request")),
+    ("farm/src/farm/scheduler/trust.py", ("error", "")),
     ("farm/src/farm/scheduler/claim_ends.py", ("task", "")),
     ("farm/src/farm/scheduler/", ("job", "")),
-    ("farm/src/farm/engines/", ("job", "runner")),
-    ("farm/src/farm/accounts/", ("error", "invalid_request")),
-    ("farm/src/farm/api/", ("error", "invalid_request")),
-    ("farm/src/farm/stores/", ("error", "storage_full")),
-    ("farm/src/farm/errors.py", ("error", "invalid_request")),
+    ("farm/src/farm/engines/", ("job", "")),
+    ("farm/src/farm/accounts/", ("error", "")),
+    ("farm/src/farm/api/", ("error", "")),
+    ("farm/src/farm/stores/", ("error", "")),
+    ("farm/src/farm/errors.py", ("error", "")),
     ("farm/src/", ("start", "")),
     ("gate/src/", ("error", "")),
-    ("protocol/src/", ("error", "invalid_request")),
+    ("protocol/src/", ("error", "")),
 )
-"""Where nothing in the statement tells: the first room that a module lies in."""
+"""Where nothing in the statement tells: the part of the first room that a module lies in. A code is
+never guessed: such messages stand before the first one of their part."""
+_TOLD = {"tell", "note", "echo"}
+"""Functions that print."""
+_NO_MESSAGES = {
+    # Phrases of HTTP, a line of a file of accounts, and headings of tables.
+    *("Content Too Large", "Request Header Fields Too Large"),
+    "render:x:{uid}:{gid}:render:/tmp:/bin/sh",
+}
 _NOTES = {"farm/src/farm/db/columns.py", "farm/src/farm/db/tables.py"}
 """Modules whose texts are for readers of the code."""
 
@@ -173,10 +164,15 @@ def found() -> dict[str, dict[str, list[str]]]:
         if "/migrations/" in place:
             continue
         for text, around in _texts(ast.parse(path.read_text(encoding="utf-8"))):
-            if _is_message(text):
+            if text.strip() in _NO_MESSAGES or place in _NOTES:
+                continue
+            if _is_for_logs(around, place):
+                if _is_message(text):
+                    messages["log"][""].add(text)
+            elif _is_message(text):
                 part, code = _code(around, place)
                 messages[part][code].add(text)
-            elif _is_piece(text) and not _is_for_logs(around) and place not in _NOTES:
+            elif _is_piece(text):
                 messages["piece"][""].add(text.strip())
     for part, code, text in _of_products():
         messages[part][code].add(text)
@@ -350,6 +346,8 @@ def _piece(node: ast.expr) -> str:
 
 
 def _is_message(text: str) -> bool:
+    if _ONLY_NAMED.fullmatch(text):
+        return True
     plain = len(text) >= _LEAST and _SENTENCE.fullmatch(text) is not None
     has_words = re.search(r"[A-Za-z]{2}", bare(text)) is not None
     return plain and has_words and not _CODE.match(text)
@@ -360,7 +358,9 @@ def _is_piece(text: str) -> bool:
     return plain and len(_PLAIN_WORD.findall(text)) >= _LEAST_WORDS
 
 
-def _is_for_logs(around: list[ast.AST]) -> bool:
+def _is_for_logs(around: list[ast.AST], place: str) -> bool:
+    if place.startswith("client/"):
+        return False  # Whoever uses the library reads its log.
     for node in around:
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="log" | "_log" | "logger"))):
@@ -369,19 +369,86 @@ def _is_for_logs(around: list[ast.AST]) -> bool:
 
 
 def _code(around: list[ast.AST], place: str) -> tuple[str, str]:
+    inner: ast.AST | None = None
     for node in around:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+        if isinstance(node, _BLOCKS):
+            used = _where_used(inner, node)
+            if used is not None and (found := _said_by(used, None, place)) is not None:
+                return found
             break
-        for each in ast.walk(node) if isinstance(node, ast.stmt | ast.Call) else ():
+        if (found := _said_by(node, inner, place)) is not None:
+            return found
+        inner = node
+    return next(code for room, code in _ROOMS if place.startswith(room))
+
+
+def _where_used(statement: ast.AST | None, block: ast.AST) -> ast.AST | None:
+    """Return the next simple statement of a block that uses what a statement gives a name to."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            pass
+        case _:
+            return None
+    for _, part in ast.iter_fields(block):
+        if isinstance(part, list) and statement in part:
+            for after in part[part.index(statement) + 1 :]:
+                names = {each.id for each in ast.walk(after) if isinstance(each, ast.Name)}
+                if name in names:
+                    return None if isinstance(after, _BLOCKS) else after
+    return None
+
+
+def _said_by(node: ast.AST, inner: ast.AST | None, place: str) -> tuple[str, str] | None:
+    """Return the part and the code that a call or a statement gives its text.
+
+    Parameters:
+        inner: as of `_named_code`.
+    """
+    if (found := _named_code(node, inner)) is not None:
+        return found
+    match node:
+        case ast.Raise(exc=ast.Call() as call) | ast.Return(value=ast.Call() as call):
+            return _said_by(call, inner, place)
+        case ast.Call(func=ast.Name(id=name)) if name in _CLASSES:
+            return _of_class(name, place)
+        case ast.Call(func=ast.Attribute(attr="Option" | "Argument")):
+            return "start", ""
+        case ast.Call(func=ast.Name(id=name)) if name in _TOLD:
+            return "start", ""
+    return None
+
+
+def _named_code(node: ast.AST, inner: ast.AST | None) -> tuple[str, str] | None:
+    """Return the code that an expression or a statement names, beside the text in it.
+
+    Parameters:
+        inner: the part of the node that the text stands in; None: the text itself.
+    """
+    parts: list[ast.AST]
+    match node:
+        case ast.Dict(keys=keys, values=values):
+            # Its own key's, not a neighbour's.
+            parts = [key for key, value in zip(keys, values, strict=True) if value is inner and key]
+        case ast.Compare() | ast.IfExp():
+            return None
+        case ast.stmt() | ast.Call():
+            parts = [node]
+        case _:
+            return None
+    for part in parts:
+        for each in _outside_conditions(part):
             match each:
                 case ast.Attribute(value=ast.Name(id=name), attr=member) if name in _CODES:
                     return _CODES[name], member.lower()
-        match node:
-            case ast.Call(func=ast.Name(id=name)) if name in _CLASSES:
-                return _of_class(name, place)
-            case ast.Call(func=ast.Attribute(attr="Option" | "Argument")):
-                return "start", ""
-    return next(code for room, code in _ROOMS if place.startswith(room))
+    return None
+
+
+def _outside_conditions(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is in a node, but not what something is compared with, nor other dictionaries."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.Compare | ast.Dict):
+            yield from _outside_conditions(child)
 
 
 def _of_class(name: str, place: str) -> tuple[str, str]:

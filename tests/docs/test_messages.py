@@ -61,7 +61,7 @@ def test_a_message_is_found_in_a_text_with_what_it_is_filled_in_with() -> None:
 
 
 def test_a_full_stop_in_what_is_filled_in_does_not_end_a_message() -> None:
-    assert says("The x must be text, not 3.4.", "must-text-not", "3.4")
+    assert says("The x must be text, not 3.4.", "field-must-be-text", "3.4")
 
 
 def test_what_the_message_has_beside_a_number_is_none_of_it() -> None:

@@ -240,7 +240,7 @@ def test_everything_wrong_with_a_project_is_said_at_once(client, folder):
         "jobs[0].curve",
         "jobs[0].dependencies",
     }
-    assert says(caught.value, "must-text-not", "3.4")
+    assert says(caught.value, "field-must-be-text", "3.4")
     assert says(caught.value, "not-below-project-path", "sample project")
 
 

@@ -15,7 +15,7 @@ def test_when_envoy_is_not_running_the_message_says_how_to_start_it(unused_port)
     for call in (client.get_user_info, lambda: client.authenticate("a", "b")):
         with pytest.raises(APIError) as caught:
             call()
-        assert says(caught.value, "envoy-not-running-start-with", f"http://localhost:{unused_port}")
+        assert says(caught.value, "no-envoy-at-address", f"http://localhost:{unused_port}")
 
         assert caught.value.http_status is None
 

@@ -40,7 +40,7 @@ def test_the_smoke_script(envoy, pythons, version):
             "400": ["InvalidRequestError", 400, "feld: nö"],
             "401": ["AuthenticationError", 401, "nö"],
             "500": ["APIError", 500, saying("envoy-answered-with-status", 500)],
-            "down": saying("envoy-not-running-start-with", "http://localhost:1"),
+            "down": saying("no-envoy-at-address", "http://localhost:1"),
             "no url": saying("envoys-address-cannot-used", "http://local\0host"),
         },
     }

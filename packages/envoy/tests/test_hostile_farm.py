@@ -272,7 +272,7 @@ async def test_a_redirect_is_not_success_and_not_followed(studio: Studio, status
     ]
     studio.write("scene.blend")
     submission_id = await studio.submit()
-    await waits_for(studio, saying("farm-answered-instead-doing-what", status))
+    await waits_for(studio, saying("farm-redirects", status))
     await studio.until_state(submission_id, "submitted")
     assert len(studio.farm.blobs) == 1
     studio.farm.output(submission_id, f"{OUT}/f.png", b"pixels")

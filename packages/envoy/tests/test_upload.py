@@ -361,7 +361,7 @@ async def test_a_lost_access_key_holds_everything_until_the_next_sign_in(studio:
     studio.farm.released.set()
 
     async def said() -> object:
-        return says((await studio.activity())["waiting_for"], "sign-again")
+        return says((await studio.activity())["waiting_for"], "sign-in-again")
 
     await until(said)
     assert (await studio.of(submission_id))["state"] == "uploading"

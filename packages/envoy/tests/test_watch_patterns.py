@@ -44,7 +44,7 @@ async def test_a_submission_has_so_many_watches(studio: Studio) -> None:
     answer = await studio.http.post("/project-submit", json=studio.body(watch_files=watches))
     assert answer.status_code == 400
     message = answer.json()["errors"]["watch_files"][0]
-    assert says(message, "submission-most-watches-not", 1000, 1001)
+    assert says(message, "too-many-watches", 1000, 1001)
 
 
 async def test_each_pattern_of_a_thousand_is_compiled_once(

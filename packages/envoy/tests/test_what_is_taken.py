@@ -99,7 +99,7 @@ async def test_links_inside_are_followed_and_those_outside_not(studio: Studio) -
     assert says(told, outside, studio.project / "secrets", secret(studio).parent)
     assert f"add_files('{secret(studio).parent}', ...)" in told
     assert says(told, "link-skipped-points-back-folder", "tex/up")
-    unreadable = saying("which-cannot-read", studio.project / "circle")
+    unreadable = saying("link-target-unreadable", studio.project / "circle")
     assert says(told, "link-skipped-leads", studio.project / "circle", unreadable)
 
 
@@ -195,8 +195,7 @@ async def test_folders_that_link_each_other_end(
     assert 10 <= len(sent(studio)) < 200
     told = await warnings(studio)
     assert any(
-        says(told, each)
-        for each in ("link-skipped-more-than-folders", "others-skipped-well-envoys-log")
+        says(told, each) for each in ("link-skipped-more-than-folders", "more-skipped-see-log")
     )
 
 
@@ -378,7 +377,7 @@ async def test_a_disk_that_never_answers_fails_its_submission_in_the_end(
     body = body_of(studio, "bad", "stuck")
     answer = (await studio.http.post("/project-submit", json=body)).json()
     row = await studio.until_state(answer["submission_id"], "failed")
-    assert says(row["message"], "disk-file-not-answered-s", studio.root / "bad" / "stuck")
+    assert says(row["message"], "disk-of-file-does-not-answer", studio.root / "bad" / "stuck")
 
 
 async def test_stopping_does_not_wait_for_a_disk(

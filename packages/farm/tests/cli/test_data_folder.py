@@ -239,7 +239,7 @@ def test_nor_is_it_when_the_folder_has_forgotten_it_too(
         # Without the variable it is not SQLite's either.
         monkeypatch.delenv(VARIABLE)
         for done in (command(made, "migrate"), real("serve", "--data-dir", str(made))):
-            refused(done, saying("holds-files-farm-but-no", made, SQLITE_FILE))
+            refused(done, saying("farms-database-missing", made, SQLITE_FILE))
         assert not (made / SQLITE_FILE).exists()
         monkeypatch.setenv(VARIABLE, url)
         assert command(made, "migrate").returncode == 0

@@ -88,7 +88,7 @@ def test_mistakes_are_told_in_a_message(tmp_path: Path) -> None:
         ),
         (
             add(tmp_path, "bob@example.com", "--password-stdin", password="short"),
-            saying("password-characters", 8, 1024),
+            saying("password-length", 8, 1024),
         ),
         (
             add(tmp_path, "bob\udcff@example.com"),

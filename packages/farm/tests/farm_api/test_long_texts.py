@@ -38,7 +38,7 @@ def test_a_text_says_how_long_it_may_be(ann: httpx.Client) -> None:
     errors = ann.post(
         "/v1/submissions/check", json=spec(params={"frames": "1", "camera": "c" * 5_000})
     ).json()["errors"]
-    assert errors == {"jobs[0].camera": [saying("characters-maximum", 5000, 4096)]}
+    assert errors == {"jobs[0].camera": [saying("too-many-characters", 5000, 4096)]}
 
 
 def test_a_long_list_of_frames_is_fine(ann: httpx.Client) -> None:

@@ -134,8 +134,8 @@ DEVICES = saying("name-cuda-optix-hip-oneapi")
     [
         ("frames", None, saying("field-required", "frames")),
         ("frames", "", saying("field-required", "frames")),
-        ("frames", [1, 2], saying("must-text")),
-        ("frames", True, saying("must-text")),
+        ("frames", [1, 2], saying("text-expected")),
+        ("frames", True, saying("text-expected")),
         ("output_format", "mp4", saying("not-valid-value", "mp4", VIDEO)),
         ("output_format", "gif", saying("not-valid-value-use", "gif", "PNG, JPEG, OPEN_EXR")),
         (

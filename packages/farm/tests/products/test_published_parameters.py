@@ -100,9 +100,9 @@ def test_nothing_else_is_required() -> None:
             "output_width",
             saying("too-large-maximum", 10**9, 65536),
         ),
-        ("vray", {"rt_engine": True}, "rt_engine", saying("must-text")),
+        ("vray", {"rt_engine": True}, "rt_engine", saying("text-expected")),
         ("vray", {"rt_engine": 2.0}, "rt_engine", saying("not-valid-value-use", "0, 1, 3, 5, 7")),
-        ("vray", {"rt_engine": 0.5}, "rt_engine", saying("must-text")),
+        ("vray", {"rt_engine": 0.5}, "rt_engine", saying("text-expected")),
     ],
 )
 def test_bounds_of_renders(app: str, params: dict[str, Any], field: str, message: saying) -> None:
@@ -113,8 +113,8 @@ def test_bounds_of_renders(app: str, params: dict[str, Any], field: str, message
 @pytest.mark.parametrize(
     ("params", "field", "message"),
     [
-        ({"codec": "H264", "quality": 52}, "quality", saying("too-large-most-with", "H264", 51)),
-        ({"codec": "prores", "quality": 7}, "quality", saying("too-large-most-with", "PRORES", 6)),
+        ({"codec": "H264", "quality": 52}, "quality", saying("too-large-for-value", "H264", 51)),
+        ({"codec": "prores", "quality": 7}, "quality", saying("too-large-for-value", "PRORES", 6)),
         ({"codec": "AV1", "quality": -1}, "quality", saying("too-small-minimum", -1, 0)),
         ({"codec": "AV1", "quality": 64}, "quality", saying("too-large-maximum", 64, 63)),
         ({"scale_width": 10**9}, "scale_width", saying("too-large-maximum", 10**9, 16384)),
