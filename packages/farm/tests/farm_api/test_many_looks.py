@@ -9,7 +9,7 @@ import httpx
 import pytest
 from farm.db import manifests
 from farm.scenes import traces
-from farm.scenes.blend_assets import AssetKind, MissingAsset
+from farm.scenes.blend_assets import AssetKind, Lacks, MissingAsset
 from farm.submissions import missing_files as looks
 from farm_protocol.jobs import JobSpec
 
@@ -68,7 +68,7 @@ def test_checks_leave_one_look_at_work_and_one_waiting(
             return read(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(manifests, "hashes", slow)
-    monkeypatch.setattr(traces, "missing_assets", lambda *_, **__: [lost()])
+    monkeypatch.setattr(traces, "missing_assets", lambda *_, **__: Lacks([lost()]))
     before = asset_threads()
     for _ in range(CHECKS):
         greedy.post("/v1/submissions/check", json=spec()).raise_for_status()
@@ -94,9 +94,9 @@ def test_scenes_that_wait_keep_nobody_elses_waiting(
     greedy, other = farm.user("greedy@example.com"), farm.user("ann@example.com")
     tracing = Looks()
 
-    def slow(*_: object, **__: object) -> list[MissingAsset]:
+    def slow(*_: object, **__: object) -> Lacks:
         with tracing.one():
-            return [lost()]
+            return Lacks([lost()])
 
     monkeypatch.setattr(traces, "missing_assets", slow)
     names = []
@@ -125,9 +125,9 @@ def test_a_submission_does_not_wait_for_its_look_without_an_end(
     send(ann, "demo/scene.blend", b"BLENDER-v304")
     tracing = Looks()
 
-    def slow(*_: object, **__: object) -> list[MissingAsset]:
+    def slow(*_: object, **__: object) -> Lacks:
         with tracing.one():
-            return []
+            return Lacks([])
 
     monkeypatch.setattr(traces, "missing_assets", slow)
     monkeypatch.setattr(looks, "LONGEST_WAIT", 0.1)
@@ -151,9 +151,9 @@ def test_what_waits_keeps_nothing_of_a_submission_but_paths(
     send(ann, "demo/scene.blend", b"BLENDER-v304")
     tracing, reads, read = Looks(), Looks(), manifests.hashes
 
-    def slow(*_: object, **__: object) -> list[MissingAsset]:
+    def slow(*_: object, **__: object) -> Lacks:
         with tracing.one():
-            return [lost()]
+            return Lacks([lost()])
 
     def slow_reading(*args: object) -> dict[str, str]:
         with reads.one():

@@ -13,7 +13,7 @@ from farm.catalogue.definitions import built_in
 from farm.catalogue.machines import Machines
 from farm.catalogue.products import Installed, product_rows
 from farm.scenes import traces
-from farm.scenes.blend_assets import AssetKind, MissingAsset, missing_assets
+from farm.scenes.blend_assets import AssetKind, Lacks, MissingAsset, missing_assets
 from messages import saying, says
 
 from .conftest import Farm, send, spec
@@ -38,12 +38,13 @@ class Tracer:
     """Stands in for the reader of scenes, or counts how often it is asked."""
 
     def __init__(self) -> None:
-        self.answer: Callable[..., list[MissingAsset]] = missing_assets
+        self.answer: Callable[..., Lacks | list[MissingAsset]] = missing_assets
         self.scenes: list[str] = []
 
-    def __call__(self, scene: str, files: dict[str, Path], **_: object) -> list[MissingAsset]:
+    def __call__(self, scene: str, files: dict[str, Path], **_: object) -> Lacks:
         self.scenes.append(scene)
-        return self.answer(scene, files)
+        told = self.answer(scene, files)
+        return told if isinstance(told, Lacks) else Lacks(told)
 
 
 @pytest.fixture
@@ -203,6 +204,31 @@ def test_warnings_name_ten_files_and_count_the_others(ann: httpx.Client, tracer:
     assert len(texts) == 11
     assert all(says(text, "asset-not-in-project", "demo/scene.blend") for text in texts[:10])
     assert texts[10] == saying("more-files-missing", 3)
+
+
+@pytest.mark.parametrize("missing_files", ["refuse", "warn"])
+def test_what_was_not_looked_for_is_told_and_refuses_nothing(
+    ann: httpx.Client, tracer: Tracer
+) -> None:
+    send(ann, "demo/scene.blend", b"BLENDER-v304")
+    tracer.answer = lambda *_: Lacks([], 0, 70)
+    ann.post("/v1/submissions", json=spec()).raise_for_status()
+    wait_for(ann, lambda job: job["warnings"] != [])
+    assert job_of(ann)["warnings"] == [saying("files-not-looked-for", 70)]
+
+
+@refuse
+def test_a_refusal_of_many_jobs_names_ten_files_of_most(ann: httpx.Client, tracer: Tracer) -> None:
+    send(ann, "demo/scene.blend", b"BLENDER-v304")
+    tracer.answer = lambda *_: [lost(f"{n}.png") for n in range(1000)]
+    body = spec()
+    job = body["jobs"][0]
+    body["jobs"] = [
+        job | {"id": f"{n}", "params": {"frames": "1", "output_prefix": f"{n}"}} for n in range(9)
+    ]
+    answer = ann.post("/v1/submissions/check", json=body)
+    sizes = sorted(len(texts) for texts in answer.json()["errors"].values())
+    assert sizes == [11] * 8 + [1000]
 
 
 @refuse

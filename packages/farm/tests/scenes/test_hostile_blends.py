@@ -80,7 +80,8 @@ def test_a_scene_that_expands_without_end_is_given_up_early(
 
 
 @pytest.mark.parametrize(
-    "answer", ['{"usages": [{}]}', '{"usages": 1}', "{", '{"path": 1, "reason": []}', ""]
+    "answer",
+    ['{"usages": []}', '{"assets": [{}]}', '{"assets": 1}', "{", '{"path": 1, "reason": []}', ""],
 )
 def test_who_reads_a_scene_may_be_in_its_hands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str

@@ -6,8 +6,11 @@
 """
 
 import re
-from bisect import bisect_left
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 _TILES = {
     # Also as they are when case does not count.
@@ -20,57 +23,100 @@ _NUMBER = re.compile(r"\d+")
 _ANYTHING = re.compile(r".*", re.DOTALL)
 
 
+class _Pattern(NamedTuple):
+    before: str
+    between: re.Pattern[str]
+    after: str
+
+    def fits(self, name: str) -> bool:
+        if len(name) < len(self.before) + len(self.after):
+            return False
+        if not (name.startswith(self.before) and name.endswith(self.after)):
+            return False
+        end = len(name) - len(self.after)
+        return self.between.fullmatch(name, len(self.before), end) is not None
+
+
 def is_one_of(name: str, pattern: str) -> bool:
     """Return whether a file's name is one of those that another one stands for.
 
     Linear in both: names come from strangers.
     """
-    parts = _parts(pattern)
-    return parts is not None and _is_between(name, *parts)
+    told = _pattern(pattern)
+    return told is not None and told.fits(name)
 
 
 def beginning(pattern: str) -> str | None:
     """Return how all names begin that a name stands for; None if it stands for itself alone."""
-    parts = _parts(pattern)
-    return parts[0] if parts else None
+    told = _pattern(pattern)
+    return told.before if told else None
 
 
-def first_of(names: Sequence[str], pattern: str) -> str | None:
-    """Return the first of the names that a pattern stands for, or None.
+class Names:
+    """The names in a folder, among which those that a pattern stands for are found quickly.
 
-    Parameters:
-        names: in their order, so that only those are looked at that begin as the pattern does.
+    A scene may name thousands of patterns, and a folder hold a hundred thousand files.
     """
-    parts = _parts(pattern)
-    if parts is None:
-        return None
-    before = parts[0]
-    for at in range(bisect_left(names, before), len(names)):
-        if not names[at].startswith(before):
-            return None
-        if _is_between(names[at], *parts):
-            return names[at]
-    return None
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Index the names; what is expensive, when it is asked for."""
+        self._names = sorted(names)
+
+    def of(self, pattern: str) -> Iterator[str]:
+        """Yield the names that a pattern stands for, as `is_one_of` says, in any order.
+
+        Frames are looked up. Of other patterns the names that begin or that end as the pattern
+        does are looked at, whichever are fewer.
+        """
+        told = _pattern(pattern)
+        if told is None:
+            return iter(())
+        if told.between is _NUMBER:
+            return iter(self._frames.get((told.before, told.after), ()))
+        return filter(told.fits, self._like(told))
+
+    def _like(self, pattern: _Pattern) -> Iterable[str]:
+        begin = _those(self._names, pattern.before)
+        end = _those(self._backwards, pattern.after[::-1])
+        if len(begin) <= len(end):
+            return (self._names[each] for each in begin)
+        return (self._backwards[each][::-1] for each in end)
+
+    @cached_property
+    def _backwards(self) -> list[str]:
+        return sorted(name[::-1] for name in self._names)
+
+    @cached_property
+    def _frames(self) -> dict[tuple[str, str], list[str]]:
+        # A frame has its own number where the pattern has it: no digits can stand beside either,
+        # nor behind them before the last dot.
+        found = defaultdict(list)
+        for name in self._names:
+            if told := _frame(name):
+                found[told.before, told.after].append(name)
+        return dict(found)
 
 
-def _parts(pattern: str) -> tuple[str, re.Pattern[str], str] | None:
-    """Return how the names begin, what stands in their middle, and how they end; None: no set."""
+def _those(names: Sequence[str], begin: str) -> range:
+    """Return where the names stand, among sorted ones, that begin so."""
+    first = bisect_left(names, begin)
+    return range(first, bisect_right(names, begin, first, key=lambda name: name[: len(begin)]))
+
+
+def _pattern(text: str) -> _Pattern | None:
     for tile, expression in _TILES.items():
-        if tile in pattern:
-            before, _, after = pattern.partition(tile)
-            return before, expression, after
-    if "*" in pattern:
-        return pattern.partition("*")[0], _ANYTHING, pattern.rpartition("*")[2]
-    stem, dot, suffix = pattern.rpartition(".") if "." in pattern else (pattern, "", "")
-    numbers = list(_NUMBER.finditer(stem))
+        if tile in text:
+            before, _, after = text.partition(tile)
+            return _Pattern(before, expression, after)
+    if "*" in text:
+        return _Pattern(text.partition("*")[0], _ANYTHING, text.rpartition("*")[2])
+    return _frame(text)
+
+
+def _frame(text: str) -> _Pattern | None:
+    end = text.rindex(".") if "." in text else len(text)
+    numbers = list(_NUMBER.finditer(text, 0, end))
     if not numbers:
         return None
-    return stem[: numbers[-1].start()], _NUMBER, stem[numbers[-1].end() :] + dot + suffix
-
-
-def _is_between(name: str, before: str, between: re.Pattern[str], after: str) -> bool:
-    if len(name) < len(before) + len(after):
-        return False
-    if not (name.startswith(before) and name.endswith(after)):
-        return False
-    return between.fullmatch(name, len(before), len(name) - len(after)) is not None
+    number = numbers[-1]
+    return _Pattern(text[: number.start()], _NUMBER, text[number.end() :])

@@ -11,11 +11,13 @@ folder, with any file below it.
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
+from functools import cached_property
 
-from farm_protocol.file_sets import first_of
+from farm_protocol.file_sets import Names
 
 _NUMBERS = re.compile(r"\d+|<UDIM>|u\d+_v\d+|<UVTILE>")
 
@@ -41,52 +43,81 @@ def expected_path(path: str, blend: str) -> str | None:
 
 
 class Manifest:
-    """The remote paths of a project, to be looked up as Blender would look for files."""
+    """The remote paths of a project, to be looked up as Blender would look for files.
+
+    Each question takes about as long whatever the project has; what is expensive is made for the
+    first question that needs it, since most scenes lack nothing.
+    """
 
     def __init__(self, paths: Iterable[str]) -> None:
         """Index ``paths``: remote, without a leading slash."""
-        self._paths = set(paths)
-        self._folders: set[str] = set()
-        self._names: dict[str, list[str]] = defaultdict(list)
-        # By folded path: a file, a file somewhere below a folder, the files right in a folder.
-        self._alike: dict[str, str] = {}
-        self._alike_below: dict[str, str] = {}
-        self._alike_in: dict[str, dict[str, str]] = defaultdict(dict)
-        for path in sorted(self._paths):
-            folder, _, name = path.rpartition("/")
-            self._names[folder].append(name)
-            self._alike.setdefault(_folded(path), path)
-            self._alike_in[_folded(folder)].setdefault(_folded(name), path)
-            while folder and folder not in self._folders:
-                self._folders.add(folder)
-                self._alike_below.setdefault(_folded(folder), path)
-                folder = folder.rpartition("/")[0]
-        for names in self._names.values():
-            names.sort()
-        self._alike_names = {folder: sorted(names) for folder, names in self._alike_in.items()}
+        self._listed = list(paths)  # Mostly in order already, which a set would lose.
+        self._paths = set(self._listed)
 
     def has(self, path: str, is_sequence: bool) -> bool:
         """Return whether a file of this name is there, or one file of a sequence."""
         if path in self._paths or not is_sequence:
             return path in self._paths
-        folder, _, name = path.rpartition("/")
-        if path in self._folders:
-            return True
-        return first_of(self._names.get(folder, ()), name) is not None
+        return self._exactly.below(path) is not None or self._exactly.one_of(path) is not None
 
     def similar(self, path: str, is_sequence: bool) -> str | None:
         """Return a file whose path differs only in upper and lower case, or in how its accents are
         encoded. None when there is none. Asked of a path that the manifest does not have.
         """
         wanted = _folded(path)
-        found = self._alike.get(wanted)
+        found = self._alike.file(wanted)
         if found or not is_sequence:
             return found
-        folder, _, name = wanted.rpartition("/")
-        alike = first_of(self._alike_names.get(folder, ()), name)
-        if alike is not None:
-            return self._alike_in[folder][alike]
-        return self._alike_below.get(wanted)
+        return self._alike.one_of(wanted) or self._alike.below(wanted)
+
+    @cached_property
+    def _exactly(self) -> "_Index":
+        return _Index((path, path) for path in self._listed)
+
+    @cached_property
+    def _alike(self) -> "_Index":
+        return _Index((_folded(path), path) for path in self._listed)
+
+
+class _Index:
+    """Remote paths by how they are compared."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Index pairs of a path as it is compared and as it is."""
+        self._sorted = sorted(pairs)
+        self._names: dict[str, Names] = {}
+
+    def file(self, path: str) -> str | None:
+        """Return the file of this path."""
+        return self._first(path, lambda found: found == path)
+
+    def below(self, folder: str) -> str | None:
+        """Return a file that is somewhere below a folder."""
+        begin = f"{folder}/"
+        return self._first(begin, lambda found: found.startswith(begin))
+
+    def one_of(self, path: str) -> str | None:
+        """Return a file of those that a path stands for."""
+        folder, _, pattern = path.rpartition("/")
+        if folder not in self._names:
+            self._names[folder] = Names(self._inside.get(folder, ()))
+        name = next(self._names[folder].of(pattern), None)
+        return None if name is None else self.file(f"{folder}/{name}" if folder else name)
+
+    def _first(self, begin: str, fits: Callable[[str], bool]) -> str | None:
+        place = bisect_left(self._sorted, (begin, ""))
+        if place < len(self._sorted) and fits(self._sorted[place][0]):
+            return self._sorted[place][1]
+        return None
+
+    @cached_property
+    def _inside(self) -> dict[str, list[str]]:
+        """The names right in each folder."""
+        found = defaultdict(list)
+        for path, _ in self._sorted:
+            folder, _, name = path.rpartition("/")
+            found[folder].append(name)
+        return found
 
 
 class Difference(Enum):
@@ -109,4 +140,6 @@ def how_they_differ(path: str, similar: str) -> Difference:
 
 
 def _folded(path: str) -> str:
+    if path.isascii():
+        return path.lower()
     return unicodedata.normalize("NFC", path).casefold()

@@ -8,34 +8,35 @@ What is found is a hint, not a proof. Everything in a library counts, also what 
 link; a cache may never have been baked; a script may know better. And BAT does not see everything:
 OSL scripts, and the settings of add-ons, for example.
 
-* `farm.scenes.blend_trace` reads the .blend files, and looks for what they name, in a process of
-  its own with limits: names, maps of paths and the project's files are all made by strangers
-* `farm.scenes.missing` says what counts as found
+* `farm.scenes.asset_paths` says which remote path is meant, and what counts as found
+* `farm.scenes.blend_trace` reads the .blend files, in a process of its own
+* `farm.scenes.lacks` compares what they name with what the project has, in the same process
 """
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, TypeVar
 
 from farm_protocol.path_maps import path_map_of
 from pydantic import TypeAdapter, ValidationError
 
 from farm.confine.ending import end
 from farm.confine.readers import DEFAULT, Readers, command, environment, inheritable
-from farm.scenes.missing import MissingAsset
-from farm.scenes.scene_maps import Rules, rules_in
-from farm.scenes.trace_messages import Blend, Lacking, Named, Question, Unreadable
+from farm.scenes.lacks import Lacks, MissingAsset
+from farm.scenes.trace_messages import File, Named, Question, Unreadable
 from farm.scenes.usages import AssetKind, Usage
 
 __all__ = [
     "AssetKind",
+    "Lacks",
     "MissingAsset",
     "UnreadableBlendError",
     "is_blend",
@@ -47,7 +48,12 @@ SECONDS = 60.0
 """A scene of 5,000 objects with a material each (140 MB) takes 2."""
 _MOST_BLENDS = 1000
 _MOST_ANSWER = 64 * 1024**2
-_ANSWERS: TypeAdapter[Named | Lacking | Unreadable] = TypeAdapter(Named | Lacking | Unreadable)
+_MOST_PATHS = 512 * 1024**2
+"""Bytes of all remote paths of a project. A million of common length have a fifth of that."""
+_AT_A_TIME = 10_000
+_Told = TypeVar("_Told", Named, Lacks)
+_NAMED: TypeAdapter[Named | Unreadable] = TypeAdapter(Named | Unreadable)
+_LACKS: TypeAdapter[Lacks | Unreadable] = TypeAdapter(Lacks | Unreadable)
 _SIGNALS = 128
 """bubblewrap's exit code is this and the number of the signal that ended its program."""
 
@@ -74,10 +80,11 @@ def missing_assets(
     files: Mapping[str, Path],
     seconds: float = SECONDS,
     readers: Readers = DEFAULT,
-) -> list[MissingAsset]:
+) -> Lacks:
     """Return what a scene and the libraries that it links need and the project does not have.
 
-    Reads the .blend files only, never writes to them, and blocks until it is done.
+    Reads the .blend files and the scene's map only, never writes to them, and blocks until it is
+    done. All of it is done by another process.
 
     Parameters:
         scene: remote path of a .blend, without a leading slash; one of ``files``.
@@ -91,10 +98,8 @@ def missing_assets(
         OSError, subprocess.CalledProcessError: the reader cannot be started, or is broken itself;
             its error output is this process's.
     """
-    answer = _asked(scene, files, seconds, readers, rules_in(files.get(path_map_of(scene))), True)
-    if not isinstance(answer, Lacking):
-        raise _unreadable(scene)
-    return list(answer.missing)
+    its_map = files.get(path_map_of(scene))
+    return _answered(scene, _said(scene, files, seconds, readers, (its_map, files)), _LACKS)
 
 
 def usages(
@@ -102,48 +107,52 @@ def usages(
     files: Mapping[str, Path],
     seconds: float = SECONDS,
     readers: Readers = DEFAULT,
-    rules: Rules = (),
 ) -> list[Usage]:
     """Return which files a scene and the libraries that it links name.
 
     As `missing_assets`, which says what the parameters are and what is raised.
-
-    Parameters:
-        rules: of the scene's map, by which libraries are found.
     """
-    answer = _asked(scene, files, seconds, readers, rules, False)
-    if not isinstance(answer, Named):
-        raise _unreadable(scene)
-    return list(answer.usages)
+    return list(_answered(scene, _said(scene, files, seconds, readers), _NAMED).usages)
 
 
-def _asked(
+def _said(
     scene: str,
     files: Mapping[str, Path],
     seconds: float,
     readers: Readers,
-    rules: Rules,
-    compared: bool,
-) -> Named | Lacking:
-    """Have a scene read, as `usages`; ``compared``: and have its files looked for."""
-    names = [path for path in files if is_blend(path)]
-    blends = {name: files[name].resolve() for name in [scene, *names]}
-    if len(blends) > _MOST_BLENDS:
+    compared: tuple[Path | None, Iterable[str]] | None = None,
+) -> bytes:
+    """Return what the process answers that reads.
+
+    Parameters:
+        compared: with the scene's map and the paths of the project; None: with nothing.
+    """
+    names = dict.fromkeys([scene, *(path for path in files if is_blend(path))])
+    if len(names) > _MOST_BLENDS:
         raise UnreadableBlendError(
             scene,
             f"{scene} cannot be checked: the project has more than {_MOST_BLENDS} .blend files.",
         )
+    blends = {name: files[name].resolve() for name in names}
+    its_map, paths = compared or (None, ())
+    opened = [*blends.values(), *([its_map] if its_map else [])]
     # Where compressed files are expanded: a process that is killed leaves them behind.
     with (
-        _opened(blends) as held,
+        _opened(opened) as held,
         readers.own_folder("blend-") as folder,
+        TemporaryFile(dir=readers.scratch) as question,
         TemporaryFile() as output,
     ):
-        told = {name: Blend(str(path), held.get(path)) for name, path in blends.items()}
+        told = {name: File(str(path), held.get(path)) for name, path in blends.items()}
+        map_file = File(str(its_map), held.get(its_map)) if its_map else None
+        asked = Question(scene, told, map_file, has_paths=compared is not None)
+        question.write(json.dumps(asdict(asked)).encode() + b"\n")
+        _write(paths, question, scene)
+        question.seek(0)
         try:
             _trace(
                 command("farm.scenes.blend_trace", readers.mode, written=folder),
-                _written(Question(scene, told, rules, list(files) if compared else None)),
+                question,
                 output,
                 tuple(held.values()),
                 seconds,
@@ -157,30 +166,39 @@ def _asked(
         except subprocess.CalledProcessError as error:
             if 0 < error.returncode <= _SIGNALS:  # not ended by a signal: the scene is not to blame
                 raise
-            raise _unreadable(scene) from None
+            raise UnreadableBlendError(
+                scene,
+                f"{scene} cannot be read: it is damaged, or needs too much memory or time.",
+            ) from None
         output.seek(0)
-        said = output.read(_MOST_ANSWER + 1)
-    return _answered(scene, said)
+        return output.read(_MOST_ANSWER + 1)
 
 
-def _written(question: Question) -> bytes:
-    """Return a question as its reader expects it: see `farm.scenes.trace_messages`."""
-    told = asdict(replace(question, paths=None))
-    lines = [json.dumps(told)]
-    if question.paths is not None:
-        # No path has NUL in it; and of a million, JSON would take seconds.
-        lines.append("\0".join(question.paths))
-    return "\n".join(lines).encode("utf-8", "surrogatepass")
+def _write(paths: Iterable[str], file: IO[bytes], scene: str) -> None:
+    """Write remote paths, as `farm.scenes.trace_messages` says; let others have turns."""
+    left, each = _MOST_PATHS, iter(paths)
+    while portion := list(islice(each, _AT_A_TIME)):
+        told = "".join(f"{path}\0" for path in portion).encode("utf-8", "surrogatepass")
+        left -= len(told)
+        if left < 0:
+            raise UnreadableBlendError(
+                scene,
+                f"{scene} cannot be checked: the paths of the project's files are too long.",
+            )
+        file.write(told)
 
 
-def _answered(scene: str, said: bytes) -> Named | Lacking:
+def _answered(scene: str, said: bytes, answers: "TypeAdapter[_Told | Unreadable]") -> _Told:
     if len(said) > _MOST_ANSWER:
         raise UnreadableBlendError(scene, f"{scene} cannot be checked: it names too many files.")
     try:
-        answer = _ANSWERS.validate_json(said)
+        answer = answers.validate_json(said)
     except ValidationError:
         # Who reads a scene may be in its hands.
-        raise _unreadable(scene) from None
+        raise UnreadableBlendError(
+            scene,
+            f"{scene} cannot be read: it is damaged, or needs too much memory or time.",
+        ) from None
     if isinstance(answer, Unreadable):
         raise UnreadableBlendError(
             answer.path,
@@ -190,15 +208,9 @@ def _answered(scene: str, said: bytes) -> Named | Lacking:
     return answer
 
 
-def _unreadable(scene: str) -> UnreadableBlendError:
-    return UnreadableBlendError(
-        scene, f"{scene} cannot be read: it is damaged, or needs too much memory or time."
-    )
-
-
 def _trace(
     line: list[str],
-    question: bytes,
+    question: IO[bytes],
     output: IO[bytes],
     held: tuple[int, ...],
     seconds: float,
@@ -207,14 +219,14 @@ def _trace(
     """Run the program that reads; raises what `subprocess.run` does."""
     with subprocess.Popen(
         line,
-        stdin=subprocess.PIPE,
+        stdin=question,
         stdout=output,
         pass_fds=held,
         env=variables,
         start_new_session=True,
     ) as process:
         try:
-            process.communicate(question, seconds)
+            process.wait(seconds)
         finally:
             end(process)
     if process.returncode:
@@ -222,12 +234,12 @@ def _trace(
 
 
 @contextmanager
-def _opened(blends: Mapping[str, Path]) -> Iterator[dict[Path, int]]:
+def _opened(files: Iterable[Path]) -> Iterator[dict[Path, int]]:
     """Yield descriptors of the files, for a process that may not open them; none on Windows."""
     held: dict[Path, int] = {}
     try:
         if sys.platform != "win32":
-            for path in set(blends.values()):
+            for path in set(files):
                 with path.open("rb") as file:
                     held[path] = inheritable(file.fileno())
         yield held

@@ -2,7 +2,8 @@
 
     python -m farm.scenes.blend_trace     a question: stdin, an answer: stdout
 
-Both are those of `farm.scenes.trace_messages`.
+Both are those of `farm.scenes.trace_messages`. Where the question has the paths of a project, only
+what it lacks is answered.
 
 Reading is done by blender-asset-tracer (BAT). It trusts what it reads: a damaged or hostile file
 can send it round in circles, or into all memory and disk. So it works in a process that sees these
@@ -21,8 +22,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -34,9 +35,10 @@ from blender_asset_tracer.trace.result import BlockUsage
 from farm.confine.own_limits import limit, lower
 from farm.scenes.asset_paths import expected_path
 from farm.scenes.blend_use import certainly_needed
-from farm.scenes.mapped import mapped
-from farm.scenes.missing import missing
-from farm.scenes.trace_messages import Blend, Lacking, Named, Question, Unreadable
+from farm.scenes.lacks import SECONDS, Lacks, lacks
+from farm.scenes.mapped import Mapped, mapped
+from farm.scenes.scene_maps import rules_in
+from farm.scenes.trace_messages import File, Named, Question, Unreadable
 from farm.scenes.usages import AssetKind, Usage
 
 _MAX_MEMORY = 6 * 1024**3
@@ -50,10 +52,11 @@ _FREELY_SECONDS = 5
 _BYTES_A_SECOND = 4 * 1024**2
 """Of processor time: seconds that any .blend may take, and bytes of a larger one for each second
 more. Real ones are read twenty times as fast; one of a few bytes can ask for a loop without end."""
-_COMPARING_SECONDS = 15
-"""Of processor time: for what is named to be looked for. A project of a million files takes 4."""
 _MAX_FILES = 4096
 _MAX_USAGES = 100_000
+_SPARE_SECONDS = 10
+"""Of processor time: for reading a map, and for what looking for files takes beyond its own, as for
+reading the paths of a project."""
 
 
 _KINDS = {
@@ -79,21 +82,18 @@ class TraceError(Exception):
         self.path = path
 
 
-def usages(
-    scene: str, blends: Mapping[str, Path], rules: Sequence[tuple[str, str]]
-) -> Iterator[Usage]:
+def usages(scene: str, blends: Mapping[str, Path], places: Mapped) -> Iterator[Usage]:
     """Yield what a scene and its libraries name, each file once for each .blend.
 
     Parameters:
         scene: remote path of a .blend.
         blends: where the .blend files lie on this disk, by remote path; ``scene`` is one of them.
-        rules: of the scene's map.
+        places: maps paths of the artist's machine.
 
     Raises:
         TraceError: one of them cannot be read. Libraries that are not in ``blends`` are left out.
     """
     waiting, seen = [scene], {scene}
-    places = mapped(rules)
     while waiting:
         blend = waiting.pop(0)
         for usage in dict.fromkeys(_usages_of(blend, blends[blend])):
@@ -174,9 +174,9 @@ class _Held(type(Path())):  # type: ignore[misc]
         return os.fdopen(file, mode, buffering)
 
 
-def _hold(path: str, held: int | None) -> Path:
-    file = _Held(path)
-    file.held = os.open(path, os.O_RDONLY) if held is None else held
+def _hold(told: File) -> Path:
+    file = _Held(told.path)
+    file.held = os.open(told.path, os.O_RDONLY) if told.held is None else told.held
     return file
 
 
@@ -203,47 +203,51 @@ class _Block(blendfile.BlendFileBlock):
             raise blendfile.exceptions.BlendFileError("a block of negative size", file.filepath)
 
 
-Answer = Named | Lacking | Unreadable
-
-
-def _question(told: bytes) -> Question:
-    line, has_paths, paths = told.partition(b"\n")
-    known = json.loads(line)
-    blends = {name: Blend(**each) for name, each in known.pop("blends").items()}
-    return replace(
-        Question(blends=blends, **known),
-        paths=paths.decode("utf-8", "surrogatepass").split("\0") if has_paths else None,
-    )
-
-
-def _answer(question: Question, found: list[Usage]) -> Answer:
-    if len(found) > _MAX_USAGES:
-        return Unreadable(question.scene, f"more than {_MAX_USAGES} files")
-    if question.paths is None:
-        return Named(found)
-    lower("RLIMIT_CPU", int(time.process_time()) + _COMPARING_SECONDS)
-    return Lacking(list(missing(found, question.paths, question.rules)))
+def _answer(
+    question: Question, blends: Mapping[str, Path], scenes_map: Path | None
+) -> Named | Lacks | Unreadable:
+    try:
+        places = _places(scenes_map)
+        found = list(islice(usages(question.scene, blends, places), _MAX_USAGES + 1))
+        if len(found) > _MAX_USAGES:
+            return Unreadable(question.scene, f"more than {_MAX_USAGES} files")
+        if not question.has_paths:
+            return Named(found)
+        lower("RLIMIT_CPU", int(time.process_time() + SECONDS) + _SPARE_SECONDS)
+        return lacks(found, _paths(), places)
+    except TraceError as error:
+        return Unreadable(error.path, str(error))
+    except MemoryError as error:
+        return Unreadable(question.scene, type(error).__name__)
 
 
 def main() -> None:
     """Read a question from standard input, and answer it."""
-    question = _question(sys.stdin.buffer.read())
-    blends = {remote: _hold(file.path, file.held) for remote, file in question.blends.items()}
+    told = json.loads(sys.stdin.buffer.readline())
+    files = {remote: File(**each) for remote, each in told.pop("blends").items()}
+    its_map = told.pop("map")
+    question = Question(blends=files, map=File(**its_map) if its_map else None, **told)
+    blends = {remote: _hold(file) for remote, file in question.blends.items()}
+    scenes_map = _hold(question.map) if question.map else None
     limit(_MAX_MEMORY, _MAX_FILES, _MAX_UNPACKED)
     logging.disable()  # BAT's, about what it finds odd in a scene; errors are answered
     # Of pointers that lead nowhere real files have a few; what they would lead to is not used.
     blendfile.set_strict_pointer_mode(False)
     blendfile.BlendFileBlock = _Block  # type: ignore[misc, assignment]
-    try:
-        try:
-            found = list(islice(usages(question.scene, blends, question.rules), _MAX_USAGES + 1))
-        except TraceError as error:
-            answer: Answer = Unreadable(error.path, str(error))
-        else:
-            answer = _answer(question, found)
-    except MemoryError as error:
-        answer = Unreadable(question.scene, type(error).__name__)
-    json.dump(asdict(answer), sys.stdout)
+    json.dump(asdict(_answer(question, blends, scenes_map)), sys.stdout)
+
+
+def _places(scenes_map: Path | None) -> Mapped:
+    lower("RLIMIT_CPU", int(time.process_time()) + _SPARE_SECONDS)
+    if scenes_map is None:
+        return mapped(())
+    with scenes_map.open("rb") as file:
+        return mapped(rules_in(file))
+
+
+def _paths() -> list[str]:
+    told = sys.stdin.buffer.read()
+    return told.decode("utf-8", "surrogatepass").split("\0")[:-1]
 
 
 if __name__ == "__main__":

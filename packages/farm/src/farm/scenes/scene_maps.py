@@ -1,26 +1,32 @@
-"""The maps of scenes, as they lie among a project's files."""
+"""The maps of scenes, as they lie among a project's files: for who reads scenes.
 
+A map is as much input as its scene, so nobody else reads it. It is `farm_protocol.path_maps`'s, and
+read without its models, as in a renderer: a rule that leads elsewhere finds no file.
+"""
+
+import json
 from collections.abc import Sequence
-from pathlib import Path
-
-from farm_protocol.path_maps import MOST_BYTES, PathMap
-from pydantic import ValidationError
+from typing import IO
 
 Rules = Sequence[tuple[str, str]]
 """Pairs of an absolute path of the artist's machine and a remote one."""
 
+MOST_RULES = 100_000
+MOST_BYTES = 32 * 1024 * 1024
 
-def rules_in(file: Path | None) -> Rules:
-    """Return the rules of a map; of none, and of one that is damaged, none.
 
-    Raises OSError.
-    """
-    if file is None:
+def rules_in(file: IO[bytes]) -> Rules:
+    """Return the rules of a map; of one that is damaged, none. Raises OSError, MemoryError."""
+    told = file.read(MOST_BYTES + 1)
+    if len(told) > MOST_BYTES:
         return []
-    with file.open("rb") as opened:
-        told = opened.read(MOST_BYTES + 1)
     try:
-        found = PathMap.model_validate_json(told) if len(told) <= MOST_BYTES else PathMap()
-    except ValidationError:
+        rules = json.loads(told)["rules"]
+        found = [
+            (each["source_path"], each["destination_path"].removeprefix("/")) for each in rules
+        ]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return []
-    return [(each.source_path, each.destination_path) for each in found.rules]
+    if len(found) > MOST_RULES or not all(isinstance(source, str) for source, _ in found):
+        return []
+    return found

@@ -1,7 +1,7 @@
 """What the farm and the process that reads its .blend files say to each other, in JSON.
 
-Behind the line of a question stand the paths of the project, if there are any: with NUL between
-them, since they may be a million.
+A question is a line. Behind it come the remote paths of the project's files, if it `has_paths`,
+each ended by a NUL: there may be a million.
 
 Dataclasses, so that the process that reads need not import what checks its answer.
 """
@@ -9,13 +9,12 @@ Dataclasses, so that the process that reads need not import what checks its answ
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from farm.scenes.missing import MissingAsset
 from farm.scenes.usages import Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Blend:
-    """Where a .blend is.
+class File:
+    """Where a file is.
 
     Attributes:
         path: on this disk.
@@ -29,35 +28,27 @@ class Blend:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which files do this scene and the libraries that it links name?
+    """Which files do this scene and the libraries that it links name, or lack?
 
     Attributes:
         scene: remote path of a .blend.
         blends: the .blend files of its project, the scene included, by remote path.
-        rules: of the scene's map, by which libraries are found: pairs of an absolute path of the
-            artist's machine and a remote one.
-        paths: remote paths of all files of the project: which of the files that are named does it
-            not have? None: only those that are named are to be told.
+        map: the scene's map, by which files of the artist's machine are found; None: it has none.
+        has_paths: the project's paths follow. The answer is `farm.scenes.lacks.Lacks`, and else
+            `Named`.
     """
 
     scene: str
-    blends: dict[str, Blend]
-    rules: Sequence[tuple[str, str]] = ()
-    paths: Sequence[str] | None = None
+    blends: dict[str, File]
+    map: File | None = None
+    has_paths: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """These files, each once for each .blend."""
+    """These files are named, each once for each .blend."""
 
     usages: Sequence[Usage]
-
-
-@dataclass(frozen=True, slots=True)
-class Lacking:
-    """The project does not have these."""
-
-    missing: Sequence[MissingAsset]
 
 
 @dataclass(frozen=True, slots=True)

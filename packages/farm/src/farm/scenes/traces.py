@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 _THREADS = 2
 _MOST_ANSWERS = 100
-_MOST_ASSETS = 1000
 MOST_WAITING = 2000
 """Scenes of one account; the newest are the ones that somebody waits for."""
 MOST_VERSIONS = 4
@@ -82,11 +81,13 @@ class Traced:
     Attributes:
         missing: what it lacks; the first 1000.
         more: how many others it lacks.
+        unknown: how many others were not looked for, since that would have taken too long.
         failure: why nothing is known, as a message; "" when all is well.
     """
 
     missing: tuple[MissingAsset, ...] = ()
     more: int = 0
+    unknown: int = 0
     failure: str = ""
 
 
@@ -180,7 +181,7 @@ class Traces:
             with self._changed:
                 self._answers.pop(work.key, None)
             return Traced(failure=_not_looked_for(work))
-        return Traced(tuple(found[:_MOST_ASSETS]), max(0, len(found) - _MOST_ASSETS))
+        return Traced(tuple(found.assets), found.more, found.unknown)
 
 
 def _not_looked_for(work: _Work) -> str:

@@ -46,6 +46,9 @@ LONGEST_WAIT = 45.0
 """Seconds that a submission waits for an answer where it may be refused; its sender waits for a
 minute. The answer is kept for when it is sent again."""
 
+_MOST_REFUSED = 1000
+"""Missing files that a refusal names, for all jobs; any job beyond names `MOST_NAMED`."""
+
 _MOST_MANIFESTS = 2
 
 _Asked = dict["Future[Traced]", list[int]]
@@ -124,7 +127,8 @@ class AssetChecks:
         """
         if not self.refuses:
             return
-        errors = {}
+        errors: dict[str, list[str]] = {}
+        left = _MOST_REFUSED
         until = time.monotonic() + LONGEST_WAIT
         question = self._question(spec)
         for answer, positions in self._ask(account_id, question).items():
@@ -139,7 +143,9 @@ class AssetChecks:
                 # Caches that were never baked are named like those that were.
                 certain = [asset for asset in lacking if asset.kind is not AssetKind.CACHE]
                 if certain:
-                    errors[f"jobs[{index}].path"] = _messages(certain, len(certain), traced.more)
+                    told = _messages(certain, max(MOST_NAMED, left), traced.more)
+                    errors[f"jobs[{index}].path"] = told
+                    left -= len(told)
         if errors:
             raise InvalidRequestError(errors)
 
@@ -245,7 +251,13 @@ def _lacking(traced: Traced, results: str | None) -> list[MissingAsset]:
 def _warnings(traced: Traced, results: str | None) -> list[str]:
     if traced.failure:
         return [traced.failure]
-    return _messages(_lacking(traced, results), MOST_NAMED, traced.more)
+    told = _messages(_lacking(traced, results), MOST_NAMED, traced.more)
+    if traced.unknown:
+        told.append(
+            f"Not looked for, since it would have taken too long: {traced.unknown} of the files"
+            " that the scene names."
+        )
+    return told
 
 
 def _messages(assets: list[MissingAsset], most: int, more: int) -> list[str]:

@@ -11,6 +11,10 @@ import re
 from collections.abc import Iterable
 
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+_MOST_PLACES = 100
+"""That one path may have: a map is input, and may have any number for each."""
+_LONGEST_SOURCE = 32767
+"""Characters: no system has longer paths."""
 
 
 class PathMap:
@@ -18,13 +22,18 @@ class PathMap:
 
     def __init__(self, rules: "Iterable[tuple[str, str]]") -> None:
         """Index the rules: pairs of an absolute path of any system and a remote one."""
-        # By folded parts: Windows paths are one whatever their case.
-        self._places = {}  # type: dict[tuple[str, ...], list[str]]
+        # By key, which is folded: Windows paths are one whatever their case.
+        self._places = {}  # type: dict[str, list[str]]
+        self._lengths = set()  # type: set[int]
         self._origins = {}  # type: dict[str, str]
+        self._known_origins = {}  # type: dict[str, str]
         for source, destination in rules:
-            parts = parts_of(source)
+            parts = parts_of(source) if len(source) <= _LONGEST_SOURCE else ()
             if parts:
-                self._places.setdefault(_folded(parts), []).append(destination)
+                places = self._places.setdefault(_key(parts), [])
+                if len(places) < _MOST_PLACES:
+                    places.append(destination)
+                self._lengths.add(len(parts))
                 self._origins.setdefault(destination, source)
 
     def __bool__(self) -> bool:
@@ -32,7 +41,8 @@ class PathMap:
         return bool(self._places)
 
     def meant(self, path: str, blend: str) -> "list[str]":
-        """Return the remote paths that a path in a .blend may mean, the likeliest first.
+        """Return the remote paths that a path in a .blend may mean: the likeliest first, no more
+        than 100.
 
         Parameters:
             path: as the .blend says it.
@@ -45,7 +55,9 @@ class PathMap:
         """Return the path of the artist's machine that a path in a .blend means; "" if unknown."""
         if not path.startswith("//"):
             return path if parts_of(path) else ""
-        origin = self.origin(blend)
+        if blend not in self._known_origins:
+            self._known_origins[blend] = self.origin(blend)
+        origin = self._known_origins[blend]
         # Of `//` paths the backslashes separate, on every system.
         below = path[2:].replace("\\", "/")
         return f"{origin}/../{below}" if origin else ""
@@ -53,12 +65,13 @@ class PathMap:
     def places(self, path: str) -> "list[str]":
         """Return the remote paths for an absolute path; those of the longest source come first."""
         parts = parts_of(path)
-        folded = _folded(parts)
+        key = _key(parts)
         found = []  # type: list[str]
         for length in range(len(parts), 0, -1):
-            rest = parts[length:]
-            for place in self._places.get(folded[:length], ()):
-                found.append("/".join([place, *rest]))
+            if length in self._lengths:
+                for place in self._places.get(key, ())[: _MOST_PLACES - len(found)]:
+                    found.append("/".join([place, *parts[length:]]))
+            key = key[: key.rfind("/")]
         return found
 
     def origin(self, remote: str) -> str:
@@ -95,5 +108,7 @@ def parts_of(path: str) -> "tuple[str, ...]":
     return (first, *parts)
 
 
-def _folded(parts: "tuple[str, ...]") -> "tuple[str, ...]":
-    return parts if parts[:1] == ("/",) else tuple(part.casefold() for part in parts)
+def _key(parts: "tuple[str, ...]") -> str:
+    """Return a text for names of an absolute path; that of the folder is what its last "/" ends."""
+    key = "/".join(parts)
+    return key if parts[:1] == ("/",) else key.casefold()
