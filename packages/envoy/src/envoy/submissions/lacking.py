@@ -4,9 +4,10 @@ A job that says ``missing_files="warn"`` is rendered without them. Where it is n
 job renders, or that nobody else brings the file, nothing is refused: the renderer looks again.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
-from farm_protocol.file_sets import is_one_of
+from farm_protocol.file_sets import Names
 from farm_protocol.files import Manifest
 from farm_protocol.jobs import JobSpec
 
@@ -38,11 +39,14 @@ async def require(
         FarmAnswerError, FarmUnreachableError: the farm does not tell what it has.
     """
     errors: Errors = {}
+    coming_to = _by_folder(coming)
+    certain = {job.path for job in jobs if _is_certain(job)}
+    lost = {
+        path: await _lost(path.split("/", 1)[0], needs.get(path, ()), coming_to, page_of)
+        for path in certain
+    }
     for index, job in enumerate(jobs):
-        lacks = needs.get(job.path, ()) if _is_certain(job) else ()
-        told = [
-            each.message for each in lacks if not await _may_be_there(each, job, coming, page_of)
-        ]
+        told = list(lost[job.path]) if _is_certain(job) else []
         if told:
             told.append(
                 'The frames need these files. Put them there, or submit with missing_files="warn"'
@@ -58,17 +62,42 @@ def _is_certain(job: JobSpec) -> bool:
     return stops and not job.dependencies and not any(job.params.get(name) for name in _ELSEWHERE)
 
 
-async def _may_be_there(lack: Lack, job: JobSpec, coming: Collection[str], page_of: PageOf) -> bool:
-    """Return whether the farm has or gets the file: from an earlier upload, or as a result."""
-    folder, _, name = lack.remote.rpartition("/")
-    project = job.path.split("/", 1)[0]
-    if not folder.startswith(project) or f"/{RESULTS_FOLDER}/" in f"{folder}/":
-        return bool(folder)
-    page = await page_of(project, folder, "")
-    there = {file.path for file in page.files} | set(coming)
-    if page.more or lack.remote in there:
-        return True
-    beside = (path.rpartition("/") for path in there)
-    return lack.is_sequence and any(
-        where == folder and is_one_of(each, name) for where, _, each in beside
-    )
+async def _lost(
+    project: str,
+    lacks: Sequence[Lack],
+    coming_to: Mapping[str, Sequence[str]],
+    page_of: PageOf,
+) -> list[str]:
+    """Return the messages about files that the farm neither has nor gets.
+
+    From an earlier upload, or as a result. Each folder is asked for once: a scene may name
+    thousands of files in it.
+
+    Parameters:
+        coming_to: names of the files that are on their way, by their folders.
+    """
+    lacking = defaultdict(list)
+    for lack in lacks:
+        lacking[lack.remote.rpartition("/")[0]].append(lack)
+    there: set[Lack] = set()
+    for folder, those in lacking.items():
+        if not folder.startswith(project) or f"/{RESULTS_FOLDER}/" in f"{folder}/":
+            there.update(those if folder else ())
+            continue
+        page = await page_of(project, folder, "")
+        known = _by_folder(file.path for file in page.files).get(folder, [])
+        names = {*known, *coming_to.get(folder, ())}
+        index = Names(names)
+        for lack in those:
+            name = lack.remote.rpartition("/")[2]
+            if page.more or name in names or (lack.is_sequence and any(index.of(name))):
+                there.add(lack)
+    return [lack.message for lack in lacks if lack not in there]
+
+
+def _by_folder(paths: Iterable[str]) -> dict[str, list[str]]:
+    found = defaultdict(list)
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        found[folder].append(name)
+    return found
