@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -455,6 +456,26 @@ def test_a_process_has_no_more_open_than_a_scene_needs(
     tmp_path: Path, sandbox: SandboxMode
 ) -> None:
     assert "open: True" in attack(tmp_path, OPEN, sandbox, JobLimits()).log
+
+
+def test_who_writes_much_is_counted_at_once_however_long_that_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """300,000 folders kept everybody from counting for 30 s: time for four times the limit."""
+    limits = replace(limits_of(JobLimits(), this_machine(tmp_path)), disk_bytes=400 * MEGABYTE)
+    place = Workplace.create(tmp_path, "job1")
+    watch = Watch(Confinement(limits, tmp_path / "renderer.pid"), place, 1)
+    # As if each count took so long that the next one were hours away.
+    monkeypatch.setattr("farm.runner.limits.watch._FOLDER_PART", 1e-9)
+    with subprocess.Popen(["sleep", "600"]) as renderer:
+        (tmp_path / "renderer.pid").write_text(str(renderer.pid))
+        assert watch.look() is None
+        with (place.written / "large").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 600 * MEGABYTE)
+        failure = watch.look()
+        renderer.kill()
+    assert failure is not None
+    assert says(failure.message, "renderer-wrote-too-much", "400 MB")
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,13 @@ for _ in range(300):
 wait()
 """
 
+TOLD = """
+for _ in range({}):
+    kept.append(open("/proc/self/{}"))
+    kept[-1].read(1)
+wait()
+"""
+
 TEMPORARY = """
 for folder in ("/tmp", "/dev/shm"):
     for _ in range(2):
@@ -277,6 +284,17 @@ def test_who_takes_what_all_programs_of_a_user_share_for_waiting_is_ended(
     tmp_path: Path, sandbox: SandboxMode
 ) -> None:
     finish = end(attack(tmp_path, HELPERS + WATCHES, sandbox, None))
+    assert says(finish.message, "renderer-keeps-so-many-files")
+    assert finish.permanent
+
+
+@in_both_worlds
+@pytest.mark.parametrize(("file", "number"), [("fdinfo/0", 12), ("stat", 1200)])
+def test_who_keeps_open_what_the_kernel_has_told_of_it_is_ended(
+    tmp_path: Path, sandbox: SandboxMode, file: str, number: int
+) -> None:
+    """180 descriptions of 80,000 watches each held 1.4 GB."""
+    finish = end(attack(tmp_path, HELPERS + TOLD.format(number, file), sandbox, None))
     assert says(finish.message, "renderer-keeps-so-many-files")
     assert finish.permanent
 

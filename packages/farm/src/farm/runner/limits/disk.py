@@ -148,6 +148,22 @@ class DiskWatch:
         free = self._free()
         self._doubt, self._loss = Doubt(limits, time.monotonic(), free), Loss(free)
         self._restless = 0
+        # Since the last count: what the disk had left, what it has lost, what the renderer had.
+        self._seen_free, self._lost, self._counted = free, 0, 0
+
+    def must_count(self) -> bool:
+        """Return whether the disk has lost more since the last count than the renderer had left.
+
+        To be asked at each look: what counts takes long where there are many folders.
+        """
+        free = self._free()
+        # What is given back makes up for nothing.
+        self._lost += max(0, self._seen_free - free)
+        self._seen_free = free
+        return self._is_lost()
+
+    def _is_lost(self) -> bool:
+        return self._lost > max(0, self._limits.disk_bytes - self._counted)
 
     def look(self, pid: int, nameless: Nameless) -> DiskUse:
         """Return what the renderer has written.
@@ -157,16 +173,23 @@ class DiskWatch:
             nameless: what it had in files without a name, when they were last looked at.
         """
         self._doubt.looked(self._free())
-        found = self._found()
-        use = DiskUse(found, nameless, sure=not found.changed)
-        if self._doubt.about(use, time.monotonic()):
+        # Where much is lost, nothing more is to be written while it is counted.
+        use = None if self._is_lost() else self._look_at_moving(nameless)
+        if use is None or self._doubt.about(use, time.monotonic()):
             self._free()
             use = self._look_at_still(pid)
             if use.sure:
                 self._doubt.settled(use, time.monotonic())
+        # Where much is lost, who does not keep still is counted again at the next look.
+        if use.sure or not self._is_lost():
+            self._seen_free, self._lost, self._counted = self._last_free, 0, use.bytes
         unmeasured = use.nameless.unmeasured
         self._loss.looked(self._last_free, use.bytes, use.sure and not unmeasured)
         return replace(use, unexplained_bytes=self._loss.bytes if unmeasured else 0)
+
+    def _look_at_moving(self, nameless: Nameless) -> DiskUse:
+        found = self._found()
+        return DiskUse(found, nameless, sure=not found.changed)
 
     def _look_at_still(self, pid: int) -> DiskUse:
         with held_still(pid) as stillness:

@@ -48,6 +48,11 @@ _SHARED = (b"/dev/zero", b"/SYSV", b"/memfd:")
 _WATCHING = ("anon_inode:[eventpoll]", "anon_inode:inotify")
 """What has a line for each of its watches. All of a user's programs share a number of them, in a
 sandbox or not: without any left, the farm cannot take another connection."""
+_IN_PROC, _FOR_A_FILE_OF_PROC = "/proc/", 100
+_DESCRIPTION, _FOR_A_DESCRIPTION = re.compile(r"/fdinfo/\d+$"), 10_000
+"""What was read of such a file once is kept in the kernel, as far as one piece of it reaches: 16 KB
+of most, and 8 MB of what describes 80,000 watches. Programs have few of them open at a time, and so
+each counts as so many others."""
 _IN_MEMORY = frozenset({0x01021994, 0x858458F6, 0x958458F6, 0x5345434D})
 """Kinds of file systems (linux/magic.h): tmpfs, ramfs, hugetlbfs, secretmem."""
 _STATFS_BYTES = 512
@@ -238,6 +243,8 @@ def _look_at_open(path: str, found: _Found) -> None:
         found.sockets.add(target)
     elif target in _WATCHING:
         _count_watches(path.replace("/fd/", "/fdinfo/"), found)
+    elif target.startswith(_IN_PROC):
+        found.count += _FOR_A_DESCRIPTION if _DESCRIPTION.search(target) else _FOR_A_FILE_OF_PROC
     elif target.endswith(_DELETED):
         try:
             found.add(path)

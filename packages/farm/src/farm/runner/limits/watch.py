@@ -217,7 +217,7 @@ class Watch:
 
     def _too_much_disk(self, pid: int) -> Failure | None:
         begin, limits = time.monotonic(), self._limits
-        if begin < self._next_folder_look:
+        if not self._disk_watch.must_count() and begin < self._next_folder_look:
             return None
         use = self._disk_watch.look(pid, _nameless_of(self._held))
         found = use.folders
