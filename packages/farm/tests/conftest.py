@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from blenders import Blender, blender_5, installed
 from farm.db.engine.database import Database
 from farm.db.opening import open_database
 
@@ -28,6 +29,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             test = item.nodeid.partition("[")[0]
             if server != _DATABASES[zlib.crc32(test.encode()) % 2]:
                 item.add_marker(pytest.mark.long)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each test of ``every_blender`` an instance for Blender 5."""
+    mark = metafunc.definition.get_closest_marker("every_blender")
+    if mark is not None and "blender" in metafunc.fixturenames:
+        marks = [] if mark.kwargs.get("always") else [pytest.mark.long]
+        versions = ["installed", pytest.param("5", marks=marks)]
+        metafunc.parametrize("blender", versions, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def blender(request: pytest.FixtureRequest) -> Blender:
+    """What makes and renders a test's scenes."""
+    if getattr(request, "param", "installed") == "installed":
+        return installed()
+    return blender_5(request.config.cache.mkdir("blender-5"))
 
 
 @pytest.fixture(scope="session")

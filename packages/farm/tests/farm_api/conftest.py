@@ -1,7 +1,5 @@
 """A farm's API over real HTTP on a real database, with an engine that starts nothing."""
 
-import shutil
-import subprocess
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from blenders import Blender
 from farm.accounts.users import create
 from farm.api import runner
 from farm.api.app import create_app
@@ -231,14 +230,9 @@ def catalogue() -> Catalogue:
 
 
 @pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scenes(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of real scenes."""
-    if shutil.which("blender") is None:
-        pytest.skip("needs blender on the PATH")
-    folder = tmp_path_factory.mktemp("scenes")
-    script = ["--python-exit-code", "3", "-P", str(MAKER), "--", str(folder)]
-    subprocess.run(["blender", "-b", "--factory-startup", *script], check=True, capture_output=True)
-    return folder
+    return blender.made_by(MAKER, tmp_path_factory.mktemp("scenes"))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from blenders import Blender
 from farm.products import BUILT_IN
 from farm_protocol.files import KnownFile
 from farm_protocol.hashing import hash_file
@@ -20,33 +21,25 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scenes(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder with small scenes, made by Blender once."""
-    folder = made_by("make_scenes.py", tmp_path_factory.mktemp("scenes"))
-    (folder / "corrupt.blend").write_bytes((folder / "plain.blend").read_bytes()[:300_000])
+    folder = blender.made_by(HERE / "make_scenes.py", tmp_path_factory.mktemp("scenes"))
+    whole = (folder / "plain.blend").read_bytes()
+    (folder / "corrupt.blend").write_bytes(whole[: len(whole) // 2])
     return folder
 
 
 @pytest.fixture(scope="session")
-def lacking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lacking(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder with scenes that lack something."""
-    return made_by("make_lacking.py", tmp_path_factory.mktemp("lacking"))
-
-
-def made_by(script: str, folder: Path) -> Path:
-    """Return a folder that a script of Blender has filled."""
-    if shutil.which("blender") is None:
-        pytest.skip("needs blender on the PATH")
-    line = ["--python-exit-code", "3", "-P", str(HERE / script), "--", str(folder)]
-    subprocess.run(["blender", "-b", "--factory-startup", *line], check=True, capture_output=True)
-    return folder
+    return blender.made_by(HERE / "make_lacking.py", tmp_path_factory.mktemp("lacking"))
 
 
 class Rig:
     """Starts a farm with one job of a project ``show``, and runners for it."""
 
-    def __init__(self, scenes: Path, tmp_path: Path) -> None:
-        self.scenes, self.tmp_path = scenes, tmp_path
+    def __init__(self, blender: Blender, scenes: Path, tmp_path: Path) -> None:
+        self.blender, self.scenes, self.tmp_path = blender, scenes, tmp_path
         self.processes: list[subprocess.Popen[bytes]] = []
         self.farms: list[FakeFarm] = []
         self.work_dir = tmp_path / "work"
@@ -98,9 +91,8 @@ class Rig:
     def start(self, farm: FakeFarm, *arguments: str, token: str = TOKEN) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "farm.runner", "--farm", farm.url]
         command += ["--work-dir", str(self.work_dir), *arguments]
-        # To run this suite with another Blender, or with a Python that has bpy.
-        if (other := os.environ.get("TEST_BLENDER")) and "--blender" not in arguments:
-            command += ["--blender", other]
+        if self.blender.is_module and "--blender" not in arguments:
+            command += ["--blender", str(self.blender.program)]
         environment = {**os.environ, TOKEN_VARIABLE: token, "SECRET_OF_THE_HOST": "x"}
         process = subprocess.Popen(command, env=environment)
         self.processes.append(process)
@@ -113,8 +105,8 @@ class Rig:
 
 
 @pytest.fixture
-def rig(scenes: Path, tmp_path: Path) -> Iterator[Rig]:
-    made = Rig(scenes, tmp_path)
+def rig(blender: Blender, scenes: Path, tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(blender, scenes, tmp_path)
     yield made
     for process in made.processes:
         if process.poll() is None:

@@ -6,8 +6,10 @@ Each camera sees a plane of one colour that fills the middle of its frame, and b
 import os
 import sys
 
+import bpy  # As a module, it must come before its own.
+
+# isort: split
 import addon_utils
-import bpy
 
 ROOT = sys.argv[-1]
 
@@ -22,6 +24,8 @@ def fresh():
 def set_up(scene):
     scene.world = bpy.data.worlds.new("black")
     scene.world.color = (0, 0, 0)
+    if scene.world.node_tree:  # since Blender 5.0
+        scene.world.node_tree.nodes["Background"].inputs["Strength"].default_value = 0
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 1
     scene.cycles.use_denoising = False

@@ -3,8 +3,15 @@
 import os
 import sys
 
+import bpy  # As a module, it must come before its own.
+
+# isort: split
 import _cycles
-import bpy
+
+# Blender runs this file without the tests on the module path.
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from runner.small_scenes import compositor, file_output, socket, strips
 
 ROOT = sys.argv[-1]
 
@@ -61,47 +68,34 @@ bpy.data.objects.remove(bpy.data.objects["Camera"])
 save("nocamera.blend")
 
 scene = fresh()
-scene.use_nodes = True
-tree = scene.node_tree
-file_node = tree.nodes.new("CompositorNodeOutputFile")
-file_node.base_path = "/nonexistent/passes"
-tree.links.new(tree.nodes["Render Layers"].outputs[0], file_node.inputs[0])
+tree, rendered, _ = compositor(scene)
+file_node = file_output(tree, rendered, "/nonexistent/passes")
 save("filenode.blend")
 
 # switched on by an animation, not before the first frame
-file_node.mute = True
-file_node.keyframe_insert("mute", frame=0)
-file_node.mute = False
-file_node.keyframe_insert("mute", frame=1)
+if bpy.app.version < (5, 0):  # which cannot animate it
+    file_node.mute = True
+    file_node.keyframe_insert("mute", frame=0)
+    file_node.mute = False
+    file_node.keyframe_insert("mute", frame=1)
 scene.frame_set(0)
 save("animated_filenode.blend")
 
 # several nodes of one name, on this system or on another one, one of them within a group
 scene = fresh()
-scene.use_nodes = True
-tree = scene.node_tree
+tree, rendered, _ = compositor(scene)
 group = bpy.data.node_groups.new("inner", "CompositorNodeTree")
-inside = group.nodes.new("CompositorNodeOutputFile")
-inside.label = "AOV/1"
-inside.base_path = "/nonexistent/inner"
-if hasattr(group, "interface"):
-    group.interface.new_socket("in", socket_type="NodeSocketColor", in_out="INPUT")
-else:
-    group.inputs.new("NodeSocketColor", "in")
-group.links.new(group.nodes.new("NodeGroupInput").outputs[0], inside.inputs[0])
+socket(group, "in", "NodeSocketColor", "INPUT")
+file_output(group, group.nodes.new("NodeGroupInput").outputs[0], "/nonexistent/inner", "AOV/1")
 node = tree.nodes.new("CompositorNodeGroup")
 node.node_tree = group
-tree.links.new(tree.nodes["Render Layers"].outputs[0], node.inputs[0])
-for label in ("AOV 1", "aov 1", "//../..", ""):
-    each = tree.nodes.new("CompositorNodeOutputFile")
-    each.label = label
-    each.base_path = "/nonexistent/passes"
-    tree.links.new(tree.nodes["Render Layers"].outputs[0], each.inputs[0])
+tree.links.new(rendered, node.inputs[0])
+for label in ("AOV 1", "aov 1", "//../.."):
+    file_output(tree, rendered, "/nonexistent/passes", label)
 # and several slots that would become one
-each.file_slots.clear()
-for path in ("../a", "a", "A", "sub/../a"):
-    slot = each.file_slots.new(path)
-    tree.links.new(tree.nodes["Render Layers"].outputs[0], slot)
+node = file_output(tree, rendered, "/nonexistent/passes", "", ("../a", "a", "A", "sub/../a"))
+if hasattr(node, "file_name"):  # since Blender 5.0
+    node.file_name = "../../b_"
 save("many_filenodes.blend")
 
 # A text block that runs by itself where scripts may: what it does lies beside the scene.
@@ -191,7 +185,7 @@ other.cycles.samples = 1
 other.cycles.use_denoising = False
 with_style(other)
 save("programs/library.blend")
-scene.sequence_editor_create().sequences.new_scene("other", other, 1, 1)
+strips(scene).new_scene("other", other, 1, 1)
 save("programs/strip.blend")
 
 scene = fresh()
@@ -200,7 +194,7 @@ with bpy.data.libraries.load(os.path.join(ROOT, "programs/library.blend"), link=
     target,
 ):
     target.scenes = ["other"]
-scene.sequence_editor_create().sequences.new_scene("other", target.scenes[0], 1, 1)
+strips(scene).new_scene("other", target.scenes[0], 1, 1)
 save("programs/linked.blend")
 
 scene = fresh()

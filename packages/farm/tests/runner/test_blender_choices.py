@@ -1,15 +1,14 @@
 """What a job may choose of a Blender scene: seen in the pictures, and in the messages."""
 
 import json
-import os
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import OpenImageIO as oiio
 import pytest
+from blenders import Blender
 from farm.catalogue.products import Installed, product_rows
 from farm.products import BUILT_IN, SHARED
 from farm.renderers import Discovery
@@ -25,18 +24,11 @@ SIZE = (64, 36)
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scenes(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder with the two files of make_choices.py."""
-    if shutil.which("blender") is None:
-        pytest.skip("needs blender on the PATH")
     folder = tmp_path_factory.mktemp("choices")
-    script = ["--python-exit-code", "3", "-P", str(HERE / "make_choices.py"), "--", str(folder)]
-    subprocess.run(
-        ["blender", "-b", "--factory-startup", *script],
-        check=True,
-        capture_output=True,
-        env={**os.environ, "BLENDER_USER_SCRIPTS": str(ADDONS)},
-    )
+    addons = {"BLENDER_USER_SCRIPTS": str(ADDONS)}
+    blender.run(HERE / "make_choices.py", str(folder), environment=addons)
     return folder
 
 
@@ -58,6 +50,7 @@ class Picture:
 RED, GREEN, BLUE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)
 
 
+@pytest.mark.every_blender(always=True)
 def test_left_out_the_scene_decides(rig: Rig, tmp_path: Path) -> None:
     farm = rig.farm("choices.blend", [[1]])
     assert rig.run(farm) == 0
@@ -66,6 +59,7 @@ def test_left_out_the_scene_decides(rig: Rig, tmp_path: Path) -> None:
     assert picture.reds == {0, 255}, "one sample: no pixel is in between"
 
 
+@pytest.mark.every_blender
 @pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("params", "middle", "size"),
@@ -158,16 +152,17 @@ print("TOLD", json.dumps(told))
 """
 
 
-def test_what_blender_and_its_cards_have_not_is_named(scenes: Path, tmp_path: Path) -> None:
+@pytest.mark.every_blender
+def test_what_blender_and_its_cards_have_not_is_named(
+    blender: Blender, scenes: Path, tmp_path: Path
+) -> None:
     """In one Blender, for speed. The cards are made up, the scene is Blender's."""
     template = BUILT_IN.load("blender", "render")
     assert template is not None
     (tmp_path / "script.py").write_text(SCRIPT)
     folders = [str(template.scripts), str(SHARED)]
-    line = ["blender", "-b", "--factory-startup", "--python-exit-code", "3"]
-    line += ["-P", str(tmp_path / "script.py"), "--", str(scenes / "choices.blend"), *folders]
-    done = subprocess.run(line, check=True, capture_output=True, text=True)
-    (told,) = [each for each in done.stdout.splitlines() if each.startswith("TOLD ")]
+    done = blender.run(tmp_path / "script.py", str(scenes / "choices.blend"), *folders)
+    (told,) = [each for each in done.splitlines() if each.startswith("TOLD ")]
     no = "no-names-compared-exactly"
     assert json.loads(told.removeprefix("TOLD ")) == {
         "": ["GPU", "OPTIX 1", "OPTIX 2", "OPTIX 3"],
@@ -267,6 +262,7 @@ def test_without_the_plug_in_no_other_engine_takes_its_place(
     assert says(finish.message, "comes-with-plug-add-jobs", "blender_vray")
 
 
+@pytest.mark.every_blender
 def test_another_engine_may_render_a_vray_scene(rig: Rig, tmp_path: Path) -> None:
     farm = rig.farm("vray.blend", [[1]], engine="cycles", samples=1)
     assert rig.run(farm) == 0

@@ -6,13 +6,13 @@ gives Blender a script instead.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from blenders import installed
 from farm.products import BUILT_IN
 from farm.runner.claim.verdict import condemn
 from farm.runner.results.image_check import examine
@@ -22,18 +22,14 @@ from messages import says
 from .conftest import Rig
 from .fake_farm import FakeFarm
 
+pytestmark = pytest.mark.every_blender
+
 # Blender, after the folder into which it renders has become something else.
 NO_FOLDER = """#!/bin/sh
 for each; do case $each in --partial=*) rmdir "${{each#--partial=}}"; touch "${{each#--partial=}}";;
 esac; done
 exec {blender} "$@"
 """
-
-
-def real_blender() -> str:
-    found = os.environ.get("TEST_BLENDER") or shutil.which("blender")
-    assert found
-    return found
 
 
 def failed(rig: Rig, farm: FakeFarm, *arguments: str) -> Finish:
@@ -59,8 +55,8 @@ def test_denoising_that_this_blender_cannot_do_is_no_picture(rig: Rig) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_said(rig: Rig, tmp_path: Path) -> None:
-    program = tmp_path / "blender"
-    program.write_text(NO_FOLDER.format(blender=real_blender()))
+    program = tmp_path / rig.blender.program.name
+    program.write_text(NO_FOLDER.format(blender=rig.blender.program))
     program.chmod(0o755)
     finish = failed(rig, rig.farm("plain.blend", [[1]]), "--blender", str(program))
     assert not finish.permanent, "another machine may have room"
@@ -87,10 +83,17 @@ def test_an_exception_in_a_script_of_the_scene_does_not_happen(rig: Rig) -> None
     assert "Traceback" not in farm.log
 
 
-def test_blenders_own_words_and_exit_codes(scenes: Path) -> None:
+def test_blenders_own_words_and_exit_codes() -> None:
     """An unknown format alone ends with 0, and with pictures in the format of the scene."""
     symptoms = BUILT_IN.template("blender_render").symptoms
-    line = [real_blender(), "-b", "--factory-startup", "-F", "NOPE", "/nonexistent/x.blend"]
+    line = [
+        str(installed().program),
+        "-b",
+        "--factory-startup",
+        "-F",
+        "NOPE",
+        "/nonexistent/x.blend",
+    ]
     done = subprocess.run(line, capture_output=True, text=True)
     said = (done.stdout + done.stderr).splitlines()
     assert any(line.startswith("Error: Cannot read file '/nonexistent/x.blend'") for line in said)

@@ -10,6 +10,8 @@ from messages import saying
 from .conftest import Rig
 from .fake_farm import FakeFarm
 
+pytestmark = pytest.mark.every_blender
+
 
 def render(rig: Rig, lacking: Path, scene: str, missing_files: str = "fail") -> FakeFarm:
     rig.scenes = lacking

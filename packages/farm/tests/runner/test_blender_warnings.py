@@ -8,6 +8,8 @@ from messages import saying
 
 from .conftest import Rig
 
+pytestmark = pytest.mark.every_blender
+
 
 def told(rig: Rig) -> list[str]:
     return [each for each in rig.farms[-1].requests[-1].warnings if "sandbox" not in each]

@@ -133,9 +133,9 @@ def test_a_frame_of_another_size_is_refused(desk: Callable[[str], Desk], product
 
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_a_program_that_hangs_is_ended(desk: Callable[[str], Desk], product: str) -> None:
-    farm = desk(product).run("hang-at 2", claims=[[1, 2, 3]], silence_timeout=2)
+    farm = desk(product).run("hang-at 2", claims=[[1, 2, 3]], silence_timeout=10)
     assert end(farm).outcome is Outcome.FAILED
-    assert says(end(farm).message, "renderer-was-silent", 2, "silence_timeout")
+    assert says(end(farm).message, "renderer-was-silent", 10, "silence_timeout")
 
 
 def test_a_file_that_another_job_has_written_ends_the_job_for_good(

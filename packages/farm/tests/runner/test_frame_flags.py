@@ -1,9 +1,12 @@
 """What is told about pictures that look wrong: real Blender, a fake farm."""
 
+import pytest
 from farm_protocol.frames import Certainty, Emptiness, FlagCode, Picture
 from farm_protocol.runner import FrameDone
 
 from .conftest import Rig
+
+pytestmark = pytest.mark.every_blender
 
 
 def picture_of(frame: FrameDone) -> Picture:

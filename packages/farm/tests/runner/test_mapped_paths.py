@@ -6,25 +6,28 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 import pytest
+from blenders import Blender
 from farm_protocol.path_maps import path_map_of
 from farm_protocol.runner import Outcome
 from messages import saying
 
-from .conftest import Rig, made_by
+from .conftest import HERE, Rig
 from .fake_farm import FakeFarm
+
+pytestmark = pytest.mark.every_blender
 
 SHADES = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
 """Of the planes, as `make_mapped.py` makes them."""
 
 
 @pytest.fixture(scope="module")
-def mapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mapped(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project: the scene, a map, and what was gathered; its artist's machine is gone."""
     root = tmp_path_factory.mktemp("artist")
     fonts = [each for each in Path("/usr/share/fonts").rglob("*.ttf") if each.is_file()]
     if fonts:
         shutil.copyfile(fonts[0], root / "font.ttf")
-    made_by("make_mapped.py", root)
+    blender.made_by(HERE / "make_mapped.py", root)
     project = tmp_path_factory.mktemp("project")
     (project / "work").mkdir()
     shutil.move(root / "desk" / "scenes" / "scene.blend", project / "work" / "scene.blend")
@@ -68,6 +71,7 @@ def shades(farm: FakeFarm, folder: Path) -> list[float]:
     return [round(image.getpixel(4 * column + 2, 2)[0], 1) for column in range(len(SHADES))]
 
 
+@pytest.mark.every_blender(always=True)
 def test_each_file_is_found_where_it_lies_now(rig: Rig, mapped: Path, tmp_path: Path) -> None:
     farm = render(rig, mapped)
     assert farm.frames.keys() == {2}, farm.log

@@ -3,15 +3,14 @@
 import contextlib
 import io
 import json
-import os
 import random
 import shutil
 import struct
-import subprocess
 from pathlib import Path
 
 import pytest
 import zstandard
+from blenders import Blender
 from farm.scenes.blend_assets import Lacks, UnreadableBlendError, missing_assets
 from farm.scenes.blend_header import saved_by
 from farm.scenes.usages import AssetKind
@@ -19,25 +18,17 @@ from farm_protocol.hashing import hash_file
 from farm_protocol.path_maps import path_map_of
 from messages import saying, says
 
+pytestmark = pytest.mark.every_blender
+
 MANY = "demo/scenes/many.blend"
 SHOT, MID, DEEP = "demo/scenes/shot.blend", "demo/libs/mid.blend", "demo/libs/deep.blend"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def project(blender: Blender, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Remote path to blob: read-only, named by hash, as in the farm's store."""
-    # To run this with another Blender, or with a Python that has bpy.
-    program = os.environ.get("TEST_BLENDER") or shutil.which("blender")
-    if program is None:
-        pytest.skip("needs blender on the PATH")
     folder, blobs = tmp_path_factory.mktemp("demo"), tmp_path_factory.mktemp("blobs")
-    script = str(Path(__file__).with_name("make_project.py"))
-    if "python" in Path(program).name:
-        command = [program, script, str(folder)]
-    else:
-        command = [program, "-b", "--factory-startup", "--python-exit-code", "3", "-P", script]
-        command += ["--", str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
+    blender.made_by(Path(__file__).with_name("make_project.py"), folder)
     files = {}
     for path in folder.rglob("*"):
         if path.is_file() and path.suffix != ".blend1":

@@ -158,30 +158,37 @@ def mute_file_nodes(scenes: "list[Any]", folder: str) -> None:
 
 
 def _send(node: Any, path: str) -> None:
+    multi = node.format.file_format == "OPEN_EXR_MULTILAYER"
     if hasattr(node, "directory"):  # Blender 5.0
         node.directory = path
+        # Comes before the name of each slot, and is the whole name of a multi-layer file.
+        node.file_name = _inside(node.file_name) or ("layers" if multi else "")
+        if not multi:
+            _keep_inside(node.file_output_items, "name")
         return
     # Multi-layer files take the base path for their name, all others for a folder.
-    multi = node.format.file_format == "OPEN_EXR_MULTILAYER"
     node.base_path = path + "layers_" if multi else path
-    _keep_inside(node)
+    _keep_inside(node.file_slots, "path")
 
 
 def _compositor(scene: Any) -> Any:
     return getattr(scene, "compositing_node_group", None) or getattr(scene, "node_tree", None)
 
 
-def _keep_inside(node: Any) -> None:
+def _keep_inside(slots: Any, attribute: str) -> None:
     """Keep slots from writing elsewhere, or over each other: ``../a`` would become ``a``."""
-    paths = distinct(["/".join(_names_of(slot.path)) for slot in node.file_slots])
+    paths = distinct([_inside(getattr(slot, attribute)) for slot in slots])
     # Blender changes a name that another slot still has.
     for names in ([f"farm slot {number}" for number in range(len(paths))], paths):
-        for slot, name in zip(node.file_slots, names):  # noqa: B905 - Python 3.7 knows no strict
-            slot.path = name
+        for slot, name in zip(slots, names):  # noqa: B905 - Python 3.7 knows no strict
+            setattr(slot, attribute, name)
 
 
-def _names_of(path: str) -> "list[str]":
-    return [part for part in path.replace("\\", "/").split("/") if part != ".."]
+def _inside(path: str) -> str:
+    """Return a path that leads nowhere else, in folders that every system can have."""
+    *folders, name = path.replace("\\", "/").split("/")
+    kept = [folder.rstrip(". ") for folder in folders]
+    return "/".join([*filter(None, kept), "" if name == ".." else name])
 
 
 def _file_nodes(tree: Any, seen: "set[str]") -> Any:

@@ -212,12 +212,17 @@ def _is_animated(block: Any) -> bool:
     data = getattr(block, "animation_data", None)
     if data is None:
         return False
-    curves = list(data.drivers)
-    if data.action is not None:
-        if not hasattr(data.action, "fcurves"):
-            return True  # Blender 5.0 keeps them deeper.
-        curves += data.action.fcurves
+    curves = [*data.drivers, *_curves(data.action)]
     return bool(data.nla_tracks) or any(curve.data_path == "hide_render" for curve in curves)
+
+
+def _curves(action: Any) -> "Iterator[Any]":
+    """Yield an action's curves; since Blender 5.0 of all that it animates, not of one block."""
+    yield from getattr(action, "fcurves", ())
+    for layer in getattr(action, "layers", ()):
+        for strip in layer.strips:
+            for bag in strip.channelbags:
+                yield from bag.fcurves
 
 
 def _line_styles(scene: Any, layer: Any) -> "Iterator[Any]":
