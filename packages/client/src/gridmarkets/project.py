@@ -38,9 +38,9 @@ class Project(object):
         output_folder_name, remote_output_folder_name (text): the same thing; assignable.
         timestamp (datetime): local time at which this object was made.
         jobs (list of Job), watch_files (list of WatchFile), params (dict).
-        gather_files (bool or None): whether Envoy sends the files that the jobs' .blend files name
-            too, though nobody has added them, wherever on this machine they are; None leaves that
-            to Envoy, which does unless it was told otherwise.
+        gather_files (bool or None): whether Envoy also sends files that the jobs' .blend files
+            use but that nobody has added, wherever on this machine they are; None leaves that
+            to Envoy, which does so unless it was told otherwise.
 
     Raises:
         InvalidRequestError: the name cannot be the name of a folder.

@@ -24,10 +24,10 @@ class Settings(BaseSettings):
         port: of http://localhost:<port>; 0 takes a free one.
         farm_url: a farm elsewhere; "" starts the embedded one.
         strict: whether every request must show the token; see `envoy.process.token_file`.
-        gather: whether files that scenes name are sent though nobody has added them: ``on``, unless
-            a submission does not want it; ``asked``, where one asks for it; or ``off``.
-        gather_folders: where such files may lie outside of a project; empty: anywhere but in hidden
-            folders and in the system's.
+        gather: whether files that scenes use but that nobody has added are sent: ``on``, unless
+            a submission turns it off; ``asked``, where one asks for it; or ``off``.
+        gather_folders: folders outside the project from which they may be sent; empty: all but
+            hidden folders and the system's.
         rehash: forget at the start what files were hashed, so that each is read again.
     """
 

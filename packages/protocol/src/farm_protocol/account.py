@@ -78,7 +78,7 @@ class UserInfo(Answer):
 
 
 class CreditMovement(Answer):
-    """One movement of the user's credits.
+    """One transaction of the user's credits.
 
     Attributes:
         kind: "grant" (moved by an administrator), "usage" (machine time) or "refund" (of machine

@@ -44,7 +44,7 @@ def _count_reads(stream: Any, error: type[Exception]) -> None:
         if left is None:
             return real(max_bytes, timeout)
         if not left:
-            raise error("too much comes before its answer")
+            raise error("the answer has too many interim responses")
         _reads_left.set(left - 1)
         # Little: whatever it brings is looked at without pause.
         return real(min(max_bytes, READ_BYTES), timeout)

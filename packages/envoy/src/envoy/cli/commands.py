@@ -41,12 +41,14 @@ Gather = Annotated[
     str | None,
     typer.Option(
         metavar="on|asked|off",
-        help="Whether files that scenes name are sent though nobody has added them [on].",
+        help="Whether to also send files that scenes use but that nobody has added [on].",
     ),
 ]
 GatherFolder = Annotated[
     list[Path] | None,
-    typer.Option(help="Where such files may lie outside of a project; may be repeated."),
+    typer.Option(
+        help="A folder outside the project from which such files may be sent; may be repeated."
+    ),
 ]
 
 
@@ -100,7 +102,10 @@ def up(
     try:
         folder = data_dir and data_dir.resolve()
     except FileNotFoundError:
-        _fail(f"The current folder is gone, so '{data_dir}' leads nowhere. Give a whole path.")
+        _fail(
+            f"The current folder no longer exists, so '{data_dir}' cannot be found."
+            " Give an absolute path."
+        )
     given = {
         "data_dir": folder,
         "port": port,

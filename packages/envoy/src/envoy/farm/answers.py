@@ -148,7 +148,7 @@ class Room:
 
 
 async def bound_head(request: httpx.Request) -> None:
-    """Make a request end when too much comes before its answer; a hook of httpx."""
+    """Make a request end when its answer has too many interim responses; a hook of httpx."""
     others = request.extensions.get("trace")
 
     async def look(event: str, told: Mapping[str, Any]) -> None:

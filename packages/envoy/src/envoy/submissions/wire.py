@@ -137,7 +137,7 @@ class SubmitBody(_Body):
     Attributes:
         watch_files: pattern -> local folder.
         skipped_files: messages about what the client found in folders and left out.
-        gather_files: whether files that scenes name are sent though nobody has added them; None:
+        gather_files: whether files that scenes use but that nobody has added are sent; None:
             as Envoy's setting says.
     """
 

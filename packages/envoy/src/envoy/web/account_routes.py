@@ -54,7 +54,7 @@ async def user_info(use: Use) -> UserAnswer:
             created = created.astimezone(UTC).replace(tzinfo=None)
         except OverflowError:
             raise faulty(
-                "The farm gave an impossible year for when the account was created:"
-                f" {created.year}."
+                f"The farm says that the account was created in the year {created.year}, which"
+                " cannot be."
             ) from None
     return UserAnswer(data=user.model_copy(update={"created": created}))

@@ -49,13 +49,13 @@ def grant(
         reference: one that the account has already moves nothing; "" moves in any case.
 
     Raises:
-        ConflictError: the reference is that of another movement.
+        ConflictError: the reference is that of another transaction.
     """
     name = f"grant:{account_id}:{reference}" if reference else f"grant:{uuid4().hex}"
     if reference and (known := ledger.movement(connection, account_id, name)) is not None:
         if (known.amount_micros, known.reason) != (to_micros(credits), reason):
             raise ConflictError(
-                f"The reference '{reference}' is already used for another movement of"
+                f"The reference '{reference}' is already used for another transaction of"
                 " credits. Choose another one."
             )
         return

@@ -57,7 +57,7 @@ def get_my_credits(
     before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> CreditHistory:
-    """Return the movements of the user's credits, newest first, a page at a time."""
+    """Return the transactions of the user's credits, newest first, a page at a time."""
     with context.database.read() as connection:
         return credit_history(connection, account.id, before, limit)
 
@@ -65,7 +65,7 @@ def get_my_credits(
 def credit_history(
     connection: Connection, account_id: str, before: int | None, limit: int
 ) -> CreditHistory:
-    """Return a page of an account's movements."""
+    """Return a page of an account's transactions."""
     # One more than asked for, to know whether there are more.
     found = ledger.history(connection, account_id, before, limit + 1)
     return CreditHistory(

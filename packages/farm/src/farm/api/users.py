@@ -111,7 +111,7 @@ def get_credits(
     before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> CreditHistory:
-    """Return the movements of a user's credits, newest first, a page at a time."""
+    """Return the transactions of a user's credits, newest first, a page at a time."""
     with context.database.read() as connection:
         account = credentials.known(connection, email)
         return credit_history(connection, account.id, before, limit)

@@ -84,10 +84,12 @@ def move(
     amount: Annotated[
         str, typer.Argument(help=("Credits to give, or a negative number to take them."))
     ],
-    reason: Annotated[str, typer.Option(help="Why. The user sees it in the history.")],
+    reason: Annotated[str, typer.Option(help="The reason, which the user sees in the history.")],
     reference: Annotated[
         str | None,
-        typer.Option(help=("A name of your own for this movement. Used again, it moves nothing.")),
+        typer.Option(
+            help="A name of your own for this transaction. One that was used before does nothing."
+        ),
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -130,12 +132,12 @@ def history(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many.")] = 50,
     before: Annotated[
         int | None,
-        typer.Option(max=2**63 - 1, help="Only those older than the movement with this number."),
+        typer.Option(max=2**63 - 1, help="Only those older than the transaction with this number."),
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show an account's movements, newest first."""
+    """Show an account's transactions, newest first."""
     with opened(data_dir) as database, database.read() as connection:
         account = account_of(connection, email)
         found = ledger.history(connection, account.id, before, limit)
@@ -143,7 +145,7 @@ def history(
         print_json([{**asdict(each), "credits": to_credits(each.amount_micros)} for each in found])
         return
     if not found:
-        say("There are no movements.")
+        say("There are no transactions.")
         return
     print_table(
         ("No.", "When (UTC)", "Kind", "Credits", "Reason", "Reference"),

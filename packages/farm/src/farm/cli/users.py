@@ -194,8 +194,8 @@ def machine(
         user = describe(connection, change_user(connection, account_of(connection, email), wanted))
     own = [each or "the farm's default" for each in (user.machine_cpu, user.machine_gpu)]
     told = (
-        f"{user.email} gets these machine types, unless a job says more: {own[0]} (CPU), {own[1]}"
-        " (GPU)."
+        f"Jobs of {user.email} use these machine types unless they ask for others: {own[0]} (CPU),"
+        f" {own[1]} (GPU)."
     )
     _tell(user, as_json, told)
 

@@ -66,7 +66,7 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
 
 @workers.command("slots")
 def set_slots(
-    machine_type: Annotated[str, typer.Argument(help="As `farm workers` shows it.")],
+    machine_type: Annotated[str, typer.Argument(help="As shown by `farm workers`.")],
     count: Annotated[
         int | None,
         typer.Argument(

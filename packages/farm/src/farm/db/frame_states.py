@@ -1,4 +1,6 @@
-"""What becomes of a job's frames: the one writer of their states.
+"""What becomes of a job's frames: the one writer of the states of those that have a row.
+
+Those that nobody has touched are ranges, which `farm.db.frame_runs` writes.
 
 Whoever moves frames from one state to another is told by how much the counts of their job change,
 and hands that to `farm.db.job_rows.put` in the same transaction.

@@ -1,4 +1,4 @@
-"""The ledger: every movement of credits, with both of its sides, for ever.
+"""The ledger: every transaction of credits, with both of its sides, for ever.
 
 An entry has postings that sum to 0: one of a user's account and one of the farm's own. Nothing is
 changed or removed (triggers in the database refuse it); a mistake is corrected by another entry.
@@ -98,7 +98,7 @@ class Movement:
 def history(
     connection: Connection, account_id: str, before: int | None, limit: int
 ) -> list[Movement]:
-    """Return an account's movements, newest first, those before entry ``before`` if it is given."""
+    """Return an account's transactions, newest first, those before entry ``before`` if given."""
     query = _movements(account_id).order_by(ledger_postings.c.entry_id.desc()).limit(limit)
     if before is not None:
         query = query.where(ledger_postings.c.entry_id < before)
@@ -106,7 +106,7 @@ def history(
 
 
 def movement(connection: Connection, account_id: str, reference: str) -> Movement | None:
-    """Return an account's movement of this reference, None when there is none."""
+    """Return an account's transaction of this reference, None when there is none."""
     query = _movements(account_id).where(ledger_entries.c.reference == reference)
     row = connection.execute(query).first()
     return None if row is None else Movement(*row)

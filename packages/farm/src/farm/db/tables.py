@@ -89,7 +89,7 @@ ledger_entries = Table(
     text_column("reason"),
     Column("created_at", Utc, nullable=False),
 )
-"""One movement of credits; its postings sum to 0. Append-only: triggers refuse anything else."""
+"""One transaction of credits; its postings sum to 0. Append-only: triggers refuse anything else."""
 
 ledger_postings = Table(
     "ledger_postings",

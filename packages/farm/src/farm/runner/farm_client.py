@@ -323,7 +323,7 @@ def _refuse_strangers(request: httpx.Request) -> None:
 
 
 def _bound_head(request: httpx.Request) -> None:
-    """Make a request end when too much comes before its answer."""
+    """Make a request end when its answer has too many interim responses."""
     request.extensions["trace"] = partial(heads.look, error=httpx.RemoteProtocolError)
 
 

@@ -1,4 +1,4 @@
-"""The one writer of job and frame states.
+"""The one writer of jobs' states; `farm.db.frame_states` and `frame_runs` write those of frames.
 
 Everything that happens to a job comes through here as an event of `farm.jobs.transitions`, in the
 caller's transaction, together with its line in the change feed and what it means for dependents.
@@ -141,7 +141,7 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
     if states.isdisjoint(_BY_THEMSELVES):
         return
     done = sum(job.state is JobState.COMPLETED for job in submission.jobs)
-    outcome = "is done" if done == len(submission.jobs) else "has ended, but not all of it is done"
+    outcome = "is complete" if done == len(submission.jobs) else "has ended, but is not complete"
     lines = [
         f"{job.name}: {job.state.value}, {job.frames_done} of {job.frames_total} frames,"
         f" {job.credits:.2f} credits. {job.message}".rstrip()

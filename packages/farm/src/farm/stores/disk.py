@@ -5,8 +5,9 @@ On disk::
     <root>/<account id>/<first two hex digits>/<hash>    one blob, never changed
     <root>/tmp/<random>                                  bytes on their way in
 
-A blob appears by a rename, complete and verified, or not at all. Runners on the same disk
-hard-link from here, so the files are read-only.
+A blob appears by a rename, complete and verified, or not at all. Nobody but the farm's user reads
+it (mode 0600). Runners on the same disk hard-link from here: whoever writes to a blob through such
+a link changes it for everybody, so a renderer never sees one (`farm.confine.layers`).
 """
 
 import contextlib

@@ -365,7 +365,7 @@ def _check_graph(jobs: Sequence[JobSpec], errors: dict[str, list[str]]) -> None:
     cycle = find_cycle({job.id: job.dependencies for job in jobs})
     if cycle:
         shown = " -> ".join(f"'{names.get(each, each)}'" for each in cycle)
-        errors["jobs"] = [f"The jobs wait for each other in a circle: {shown}."]
+        errors["jobs"] = [f"The dependencies between the jobs form a cycle: {shown}."]
 
 
 def _check_overlap(checked: Sequence[CheckedJob], errors: dict[str, list[str]]) -> None:

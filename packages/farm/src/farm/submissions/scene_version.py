@@ -42,8 +42,8 @@ def saved_too_new(
     newer = [version for version in there if (_series(version) or opens) >= saved]
     choice = f"Choose {' or '.join(newer)}, which this farm has, or save" if newer else "Save"
     return (
-        f"'{scene}' was saved by Blender {saved}. Blender {chosen} is older: it would lose"
-        f" what it does not know, or not open the scene at all. {choice} the scene with"
+        f"'{scene}' was saved by Blender {saved}. Blender {chosen} is older and would"
+        f" lose the data of newer features, or fail to open the scene. {choice} the scene with"
         f" Blender {opens} or an earlier version."
     )
 

@@ -29,7 +29,7 @@ def main() -> None:
     module = load_scene_module(question.module)
     limit(question.memory, _FILES, _WRITTEN, question.user, question.group)
     if is_root():
-        sys.exit("Root cannot be given up here.")
+        sys.exit("Root privileges cannot be dropped on this machine.")
     lower("RLIMIT_CPU", question.seconds, for_good=True)
     if hasattr(signal, "SIGXFSZ"):
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

@@ -235,8 +235,8 @@ class Watch:
             )
         if use.unexplained_bytes > limits.disk_bytes:
             return Failure(
-                f"The disk has lost {size(use.unexplained_bytes)} for no visible reason"
-                " while the renderer keeps files open whose size cannot be measured. This"
+                f"{size(use.unexplained_bytes)} of the disk are taken by files that cannot be"
+                " found, while the renderer has files open whose size cannot be measured. This"
                 f" machine type allows {size(limits.disk_bytes)} at a time.",
                 False,
             )
@@ -263,7 +263,7 @@ def _nameless_of(held: Holdings) -> Nameless:
 
 def unmeasured(error: Exception) -> Failure:
     """Return what it means that nobody can look at what the renderer uses."""
-    return Failure(f"How much the renderer uses cannot be measured: {error!r}.", False)
+    return Failure(f"What the renderer uses cannot be measured: {error!r}.", False)
 
 
 def file_too_large(limits: Limits) -> Failure:

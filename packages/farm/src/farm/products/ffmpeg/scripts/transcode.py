@@ -138,7 +138,7 @@ def _find(options: argparse.Namespace) -> "tuple[ImageSequence, list[int]]":
     if missing:
         raise SceneError(
             f"Images of {sequence} are missing: {_shown(missing)}. A film cannot have gaps."
-            " Set frames to those that it should have."
+            " Set frames to the ones that it should have."
         )
     return sequence, wanted
 
