@@ -41,6 +41,7 @@ import ctypes
 import errno
 import platform
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,11 +70,9 @@ class _Calls:
         leases: fcntl and the like, with what is wanted in the second argument.
         session: setsid.
         processes: prctl, with what is wanted in the first argument.
-        refused: add_key, request_key, keyctl, perf_event_open, bpf, seccomp, userfaultfd, io_setup,
-            inotify_init, inotify_init1, fanotify_init, what makes sockets otherwise; in any order.
+        refused: those that always are, by name, in any order.
         attributes: setxattr, lsetxattr, fsetxattr.
-        uncounted: memfd_create, msgget, vmsplice, splice, tee, sendfile, and what
-            stands for several calls.
+        uncounted: those that hold memory which belongs to no process, by name, in any order.
         sized: shmget and semget, each with the size in the second argument.
         options: setsockopt, with level and option in the second and third argument.
     """
@@ -85,9 +84,9 @@ class _Calls:
     leases: tuple[int, ...]
     session: int
     processes: int
-    refused: tuple[int, ...]
+    refused: Mapping[str, int]
     attributes: tuple[int, ...]
-    uncounted: tuple[int, ...]
+    uncounted: Mapping[str, int]
     sized: tuple[int, int]
     options: int
     others: int | None = None
@@ -113,9 +112,28 @@ _AMD64 = _Calls(
     leases=(72,),
     session=112,
     processes=157,
-    refused=(206, 248, 249, 250, 253, 294, 298, 300, 317, 321, 323),
+    refused={
+        "io_setup": 206,
+        "add_key": 248,
+        "request_key": 249,
+        "keyctl": 250,
+        "inotify_init": 253,
+        "inotify_init1": 294,
+        "perf_event_open": 298,
+        "fanotify_init": 300,
+        "seccomp": 317,
+        "bpf": 321,
+        "userfaultfd": 323,
+    },
     attributes=(188, 189, 190),
-    uncounted=(319, 68, 278, 275, 276, 40),
+    uncounted={
+        "memfd_create": 319,
+        "msgget": 68,
+        "vmsplice": 278,
+        "splice": 275,
+        "tee": 276,
+        "sendfile": 40,
+    },
     sized=(29, 64),
     options=54,
     others=_X32,
@@ -128,11 +146,31 @@ _I386 = _Calls(
     leases=(55, 221),
     session=66,
     processes=172,
-    # 102 is socketcall: its family stands in memory, too.
-    refused=(102, 245, 286, 287, 288, 291, 332, 336, 338, 354, 357, 374),
+    refused={
+        "socketcall": 102,  # Its family stands in memory, too.
+        "io_setup": 245,
+        "add_key": 286,
+        "request_key": 287,
+        "keyctl": 288,
+        "inotify_init": 291,
+        "inotify_init1": 332,
+        "perf_event_open": 336,
+        "fanotify_init": 338,
+        "seccomp": 354,
+        "bpf": 357,
+        "userfaultfd": 374,
+    },
     attributes=(226, 227, 228),
-    # 117 is ipc, of which all calls of System V are parts.
-    uncounted=(117, 356, 399, 316, 313, 315, 187, 239),
+    uncounted={
+        "ipc": 117,  # All calls of System V are parts of it.
+        "memfd_create": 356,
+        "msgget": 399,
+        "vmsplice": 316,
+        "splice": 313,
+        "tee": 315,
+        "sendfile": 187,
+        "sendfile64": 239,
+    },
     sized=(395, 393),
     options=366,
 )
@@ -144,9 +182,27 @@ _ARM64 = _Calls(
     leases=(25,),
     session=157,
     processes=167,
-    refused=(0, 26, 217, 218, 219, 241, 262, 277, 280, 282),
+    refused={
+        "io_setup": 0,
+        "inotify_init1": 26,
+        "add_key": 217,
+        "request_key": 218,
+        "keyctl": 219,
+        "perf_event_open": 241,
+        "fanotify_init": 262,
+        "seccomp": 277,
+        "bpf": 280,
+        "userfaultfd": 282,
+    },
     attributes=(5, 6, 7),
-    uncounted=(279, 186, 75, 76, 77, 71),
+    uncounted={
+        "memfd_create": 279,
+        "msgget": 186,
+        "vmsplice": 75,
+        "splice": 76,
+        "tee": 77,
+        "sendfile": 71,
+    },
     sized=(194, 190),
     options=208,
 )
@@ -192,7 +248,7 @@ def filter_file(machine: str = "", watched: bool = False) -> Path | None:
         watched: as for `program`.
     """
     machine = machine or platform.machine()
-    name = f"{machine}{'-watched' * watched}.seccomp"
+    name = f"{machine}-watched.seccomp" if watched else f"{machine}.seccomp"
     return Path(__file__).with_name(name) if machine in _MACHINES else None
 
 
@@ -214,7 +270,8 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
         lines += [_line(_AT_LEAST, calls.others, 0, 1), _refuse(errno.ENOSYS)]
     new = _new_calls()
     lines += [_line(_AT_LEAST, _FIRST_NEW, 0, len(new)), *new]
-    for number in (*calls.refused, *(calls.uncounted * watched)):
+    uncounted = calls.uncounted.values() if watched else ()
+    for number in (*calls.refused.values(), *uncounted):
         # As a kernel without it answers: programs then do without.
         lines += [_line(_EQUAL, number, 0, 1), _refuse(errno.ENOSYS)]
     for number in calls.attributes:
