@@ -102,10 +102,7 @@ def up(
     try:
         folder = data_dir and data_dir.resolve()
     except FileNotFoundError:
-        _fail(
-            f"The current folder no longer exists, so '{data_dir}' cannot be found."
-            " Give an absolute path."
-        )
+        _fail(f"The current folder no longer exists. Give '{data_dir}' as an absolute path.")
     given = {
         "data_dir": folder,
         "port": port,

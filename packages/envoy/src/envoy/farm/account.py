@@ -71,7 +71,8 @@ class Account:
         except (OSError, ValueError, RecursionError) as error:
             log.warning(
                 "The file %s cannot be read (%s), so nobody is signed in. Sign in again.",
-                *(self._path, error),
+                self._path,
+                error,
             )
             return {}
         if not isinstance(content, dict):

@@ -3,14 +3,17 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
+from typing import Any, TypeVar
 
 from farm_protocol.private import FOLDER_MODE, open_private
 
 from envoy.errors import StartError
+
+Row = TypeVar("Row")
 
 _PASSING = frozenset(
     {
@@ -219,9 +222,21 @@ class Database:
         Raises:
             StartError: the file is damaged where they are, or where it says where they are.
         """
+        return self._read(sql, parameters, lambda cursor: cursor.fetchall())
+
+    def read_named(self, sql: str, parameters: tuple[object, ...] = ()) -> list[dict[str, Any]]:
+        """Return all rows of a query, each by the names of its columns; raises as `read` does."""
+        return self._read(sql, parameters, _by_name)
+
+    def _read(
+        self,
+        sql: str,
+        parameters: tuple[object, ...],
+        fetch: Callable[[sqlite3.Cursor], list[Row]],
+    ) -> list[Row]:
         with self._lock:
             try:
-                return self._connection.execute(sql, parameters).fetchall()
+                return fetch(self._connection.execute(sql, parameters))
             except sqlite3.OperationalError as error:
                 if hasattr(error, "sqlite_errorcode"):
                     raise  # SQLite's own. What Python cannot decode has no code.
@@ -232,7 +247,7 @@ class Database:
             # One text is no text: the others are read all the same.
             self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             try:
-                return self._connection.execute(sql, parameters).fetchall()
+                return fetch(self._connection.execute(sql, parameters))
             except sqlite3.DatabaseError as error:
                 if type(error) is not sqlite3.DatabaseError:
                     raise
@@ -246,6 +261,11 @@ class Database:
                 for statement in MIGRATIONS[number]:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {number + 1}")
+
+
+def _by_name(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
+    names = [name for name, *_ in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def _tables() -> dict[str, list[str]]:

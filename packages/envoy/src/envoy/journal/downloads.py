@@ -14,6 +14,8 @@ from envoy.journal.places import place_of
 
 MOST_RESULTS = 1_000_000
 """Of one entry and its watches; what a farm tells of more is left out."""
+_AFTER_OTHERS = 1_000_000
+"""Position of a job that the farm has made of its own accord: a submission has fewer."""
 PORTION = 500
 """Results that are recorded before others may use the journal."""
 PAUSE_SECONDS = 0.001
@@ -153,13 +155,17 @@ class Downloads:
         full: set[str] = set()
         with self._database.transaction() as connection:
             connection.executemany(
-                "UPDATE downloads SET state = ?, message = ? WHERE entry_id = ? AND folder = ?"
-                " AND relative = ? AND state = ?",
+                "UPDATE downloads SET state = :state, message = :message WHERE entry_id = :entry"
+                " AND folder = :folder AND relative = :relative AND state = :pending",
                 (
-                    (
-                        *(DownloadState.FAILED, no_longer(each.relative)),
-                        *(each.entry_id, each.folder, each.relative, DownloadState.PENDING),
-                    )
+                    {
+                        "state": DownloadState.FAILED,
+                        "message": no_longer(each.relative),
+                        "entry": each.entry_id,
+                        "folder": each.folder,
+                        "relative": each.relative,
+                        "pending": DownloadState.PENDING,
+                    }
                     for each in lost
                 ),
             )
@@ -206,43 +212,20 @@ class Downloads:
 
     def get(self, download_id: int) -> Download | None:
         """Return one download, or None."""
-        rows = self._database.read(
-            "SELECT downloads.id, entry_id, account, folder, relative, hash, size,"
-            " downloads.state, written_mtime_ns, coalesce((SELECT max(real_folder) FROM watches"
-            " WHERE watches.entry_id = downloads.entry_id AND watches.folder = downloads.folder),"
-            " ''), place FROM downloads JOIN entries ON entries.id = entry_id"
+        rows = self._database.read_named(
+            "SELECT downloads.id AS id, entry_id, account, folder, relative, hash, size,"
+            " downloads.state AS state, written_mtime_ns,"
+            " coalesce((SELECT max(real_folder) FROM watches WHERE"
+            " watches.entry_id = downloads.entry_id AND watches.folder = downloads.folder), '')"
+            " AS real_folder, place FROM downloads JOIN entries ON entries.id = entry_id"
             " WHERE downloads.id = ?",
             (download_id,),
         )
-        for (
-            number,
-            entry,
-            account,
-            folder,
-            relative,
-            digest,
-            size,
-            state,
-            mtime,
-            real,
-            place,
-        ) in rows:
+        for row in rows:
             try:
-                return Download(
-                    id=int(str(number)),
-                    entry_id=str(entry),
-                    account=str(account),
-                    folder=str(folder),
-                    relative=str(relative),
-                    hash=str(digest),
-                    size=int(str(size)),
-                    state=DownloadState(str(state)),
-                    written_mtime_ns=int(str(mtime)),
-                    real_folder=str(real),
-                    place=str(place),
-                )
+                return Download(**{**row, "state": DownloadState(row["state"])})
             except ValueError as error:
-                self._damage.note("download", relative, error)
+                self._damage.note("download", row["relative"], error)
         return None
 
     def of_entry(self, entry_id: str) -> list[Result]:
@@ -323,12 +306,18 @@ class Downloads:
     ) -> None:
         with self._database.transaction() as connection:
             connection.execute(
-                "UPDATE downloads SET state = ?, message = ?, written_mtime_ns = ?"
-                " WHERE id = ? AND hash = ? AND state IN (?, ?)",
-                (
-                    *(state, message, mtime_ns, download.id, download.hash),
-                    *(DownloadState.PENDING, also_from),
-                ),
+                "UPDATE downloads SET state = :state, message = :message,"
+                " written_mtime_ns = :mtime_ns"
+                " WHERE id = :id AND hash = :hash AND state IN (:pending, :also_from)",
+                {
+                    "state": state,
+                    "message": message,
+                    "mtime_ns": mtime_ns,
+                    "id": download.id,
+                    "hash": download.hash,
+                    "pending": DownloadState.PENDING,
+                    "also_from": also_from,
+                },
             )
 
 
@@ -350,8 +339,9 @@ def _record_jobs(
             room[entry_id] = _room_for_jobs(connection, account, farm, entry_id)
         if room[entry_id] > 0:
             room[entry_id] -= connection.execute(
-                "INSERT INTO jobs VALUES (?, ?, 1000000, ?) ON CONFLICT (id) DO NOTHING",
-                (job.id, entry_id, job.model_dump_json()),
+                "INSERT INTO jobs (id, entry_id, position, body) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (id) DO NOTHING",
+                (job.id, entry_id, _AFTER_OTHERS, job.model_dump_json()),
             ).rowcount
 
 
@@ -375,12 +365,14 @@ def _record(connection: sqlite3.Connection, output: NewDownload) -> tuple[int, D
     # The plus keeps SQLite from looking through all that has a state.
     newer = connection.execute(
         "SELECT 1 FROM downloads JOIN entries ON entries.id = entry_id"
-        " WHERE place = ? AND entry_id <> ? AND +downloads.state IN (?, ?) AND position >"
-        " (SELECT position FROM entries WHERE id = ?) LIMIT 1",
-        (
-            *(place, output.entry_id, DownloadState.PENDING, DownloadState.DONE),
-            output.entry_id,
-        ),
+        " WHERE place = :place AND entry_id <> :entry AND +downloads.state IN (:pending, :done)"
+        " AND position > (SELECT position FROM entries WHERE id = :entry) LIMIT 1",
+        {
+            "place": place,
+            "entry": output.entry_id,
+            "pending": DownloadState.PENDING,
+            "done": DownloadState.DONE,
+        },
     ).fetchone()
     state = DownloadState.FAILED if output.refusal else DownloadState.PENDING
     if newer and not output.refusal:
@@ -392,15 +384,22 @@ def _record(connection: sqlite3.Connection, output: NewDownload) -> tuple[int, D
         )
     ((row_id,),) = connection.execute(
         "INSERT INTO downloads (entry_id, folder, relative, place, hash, size, state,"
-        " message, written_mtime_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"
+        " message, written_mtime_ns)"
+        " VALUES (:entry, :folder, :relative, :place, :hash, :size, :state, :message, 0)"
         " ON CONFLICT (entry_id, folder, relative) DO UPDATE SET hash = excluded.hash,"
         " size = excluded.size, state = excluded.state, message = excluded.message,"
         " written_mtime_ns = CASE WHEN hash = excluded.hash"
         " THEN written_mtime_ns ELSE 0 END RETURNING id",
-        (
-            *(output.entry_id, output.folder, output.relative, place),
-            *(output.hash, output.size, state, output.refusal),
-        ),
+        {
+            "entry": output.entry_id,
+            "folder": output.folder,
+            "relative": output.relative,
+            "place": place,
+            "hash": output.hash,
+            "size": output.size,
+            "state": state,
+            "message": output.refusal,
+        },
     ).fetchall()
     return int(row_id), state
 

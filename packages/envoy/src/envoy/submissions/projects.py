@@ -58,7 +58,10 @@ class Projects:
         found = await self._scan(body.upload, project, "upload")
         found.skipped.extend(body.skipped_files)
         entry = new_entry(
-            *(uuid4().hex, account, project, found.files),
+            uuid4().hex,
+            account,
+            project,
+            found.files,
             farm=self._farm.identity,
             warnings=found.skipped.messages,
         )
@@ -84,7 +87,10 @@ class Projects:
         found.skipped.extend(body.skipped_files)
         gathered = await in_thread(
             self._gatherer.gather,
-            *([job.path for job in spec.jobs], found.files, spec.project, root),
+            [job.path for job in spec.jobs],
+            found.files,
+            spec.project,
+            root,
             body.gather_files,
         )
         found = replace(found, files=[*found.files, *gathered.files])

@@ -164,21 +164,10 @@ def _prepare(
         _decide(farm, stopping)
     try:
         template = discovery.library.template(job.template)
-        renderer = choose(
-            discovery.of(template.app),
-            template.app,
-            job.app_version,
-            lambda each: count_missing(each, template, job),
-            discovery.library,
-        )
-        if renderer is None:
-            return Failure(_has_none(job), False)
-        renderer = with_other_programs(renderer, template, job, discovery)
+        renderer = _chosen(job, template, discovery)
         plugins, other_plugins = with_versions(job, renderer)
     except (ProductError, RendererError) as error:
         return Failure(str(error), False)
-    for each in (renderer, *(other.program for other in renderer.found if other.program)):
-        log.info("%s %s, %s.", each.app, each.version, each.how_found)
     try:
         renderer = renderer.with_program(template.program)
         confinement = _confinement(job, place)
@@ -188,7 +177,14 @@ def _prepare(
         if licences is not None:
             afterwards.callback(licences.close)
         sandbox = set_up(
-            *(mode, place, renderer, template, job.gpu, confinement.limits, plugins, licences),
+            mode,
+            place,
+            renderer,
+            template,
+            gpu=job.gpu,
+            limits=confinement.limits,
+            plugins=plugins,
+            licences=licences,
             watched=confinement.group is None,
         )
         if not sandbox.apart:
@@ -201,13 +197,36 @@ def _prepare(
         return Failure(str(error), False)
     warnings = [sandbox.warning, _other_version(job, renderer), *other_plugins]
     job = job.model_copy(update={"plugins": plugins})
-    warnings = [each for each in warnings if each]
     file = place.keep(confinement.orders(sandbox.prefix, sandbox.apart, sandbox.programs))
     sandbox = replace(sandbox, file=file, mode=mode)
     return _Ready(
-        *(job, template, renderer, place, surroundings),
-        *(confinement, sandbox, licences, warnings),
+        job=job,
+        template=template,
+        renderer=renderer,
+        place=place,
+        surroundings=surroundings,
+        confinement=confinement,
+        sandbox=sandbox,
+        licences=licences,
+        warnings=[each for each in warnings if each],
     )
+
+
+def _chosen(job: RunnerJob, template: Template, discovery: Discovery) -> Renderer:
+    """Return the renderer of a job, with the other programs that it needs. Raises RendererError."""
+    renderer = choose(
+        discovery.of(template.app),
+        template.app,
+        job.app_version,
+        lambda each: count_missing(each, template, job),
+        discovery.library,
+    )
+    if renderer is None:
+        raise RendererError(_has_none(job))
+    renderer = with_other_programs(renderer, template, job, discovery)
+    for each in (renderer, *(other.program for other in renderer.found if other.program)):
+        log.info("%s %s, %s.", each.app, each.version, each.how_found)
+    return renderer
 
 
 def _confinement(job: RunnerJob, place: Workplace) -> Confinement:

@@ -86,9 +86,14 @@ def values_of(
         scene = Path(values["SceneFile"])
         found, copy = None, None
         if template.scene_module is not None:
-            memory = limits.memory_bytes
             found, text = read_scene(
-                *(template.scene_module, scene, values, place, sandbox.mode, memory, is_over)
+                template.scene_module,
+                scene,
+                values,
+                place,
+                sandbox.mode,
+                limits.memory_bytes,
+                is_over,
             )
             _make_folders(found, place.partial, limits, len(frames))
             if found.copied:

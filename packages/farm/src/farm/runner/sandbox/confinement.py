@@ -158,7 +158,9 @@ def set_up(
             closed = licences is None
             warning = "" if ends_all() else _OUTLIVES
             return Sandbox(
-                *(tuple(line), True, warning),
+                tuple(line),
+                True,
+                warning,
                 works=True,
                 layered=inside.layer is not None,
                 closed=closed,
