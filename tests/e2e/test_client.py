@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from every_python import VERSIONS, Pythons
+from messages import says
 
 from .conftest import EMAIL, PASSWORD, SAMPLE, Studio, a_studio
 
@@ -45,7 +46,7 @@ def test_a_frame_from_every_python(studio: Studio, pythons: Pythons, version: st
     assert (path.rpartition("/")[2], state) == ("frame_0003.png", "downloaded")
     assert "frame_0003.png" in report["log"]
     errors = report["errors"]
-    assert "completed" in errors["finished"]
-    assert "wrong" in errors["password"]
+    assert says(errors["finished"], "job-state-forbids-action", "jöb")
+    assert says(errors["password"], "email-password-access-key-wrong")
     assert "verschwunden ☃.blend" in errors["scene"]
     assert "5 ☃" in errors["frames"]

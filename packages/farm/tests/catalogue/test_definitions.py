@@ -130,9 +130,12 @@ machines:
             "machines: {local-cpu: {slots: 1, slots: 2}}",
             [saying("key-stands-twice", "slots")],
         ),
-        ("products: {nuk: {versions: ['15.1v3']}}", ["products.nuk.name", "required"]),
-        ("products: {nuke: {version: ['1']}}", ["products.nuke.version", "not permitted"]),
-        ("products: {maya: {versions: [2025]}}", ["products.maya.versions.0", "in quotes"]),
+        ("products: {nuk: {versions: ['15.1v3']}}", ["products.nuk.name"]),
+        ("products: {nuke: {version: ['1']}}", ["products.nuke.version:"]),
+        (
+            "products: {maya: {versions: [2025]}}",
+            ["products.maya.versions.0", saying("write-versions-quotes")],
+        ),
         (
             "products: {maya: {plugins: {mtoa: {works_with: {all: ['2023..']}}}}}",
             ["products.maya.plugins.mtoa.works_with", "'2023..2025'"],

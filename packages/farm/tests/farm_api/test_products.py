@@ -142,14 +142,14 @@ def test_the_version_of_a_job(
         (
             {"app": "maya", "app_version": "2024", "plugins": ["htoa"]},
             "plugins",
-            ["'htoa'", "'mtoa:5.3.1'", "Install it"],
+            [saying("farm-no-plug-which-install", "htoa", "mtoa:5.3.1")],
         ),
         ({"plugins": ["blender_vray"]}, "plugins", ["'blender_vray'", "no plug-ins"]),
         (
             {"app": "maya", "app_version": "", "plugins": ["maya_redshift"]}
             | {"machine_type": "local-cpu"},
             "machine_type",
-            ["no GPU"],
+            [saying("machine-type-no-gpu", "local-cpu")],
         ),
         (
             {"params": {"frames": "1", "engine": "v-ray"}},
@@ -166,7 +166,7 @@ def test_the_version_of_a_job(
     ],
 )
 def test_what_is_not_there_is_refused_by_field(
-    ann: httpx.Client, asked: dict[str, Any], field: str, words: list[str]
+    ann: httpx.Client, asked: dict[str, Any], field: str, words: list[str | saying]
 ) -> None:
     answer = ann.post("/v1/submissions/check", json=spec(**asked))
     assert answer.status_code == 400, answer.text
@@ -175,7 +175,7 @@ def test_what_is_not_there_is_refused_by_field(
     (message,) = errors[f"jobs[0].{field}"]
     assert message.endswith(".")
     for word in words:
-        assert word in message
+        assert says(message, word) if isinstance(word, saying) else word in message
 
 
 @pytest.mark.parametrize("operation", ["sim", "batch"])
