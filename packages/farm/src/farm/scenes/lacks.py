@@ -59,8 +59,8 @@ class MissingAsset:
         if self.path.startswith("//"):
             return f"{who}, which is outside the project and was not gathered."
         return (
-            f"{who}, which is a path on the computer it was made on. The project has no file that"
-            " was gathered from there."
+            f"{who}, which is a path on the computer where the scene was saved. The project has no"
+            " file from there."
         )
 
 
