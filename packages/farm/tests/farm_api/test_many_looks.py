@@ -1,17 +1,25 @@
 """One account that lets the farm look for missing files without an end."""
 
 import gc
+import json
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from typing import IO
 
 import httpx
 import pytest
-from farm.db import manifests
-from farm.scenes import traces
+from farm.db import manifests, projects
+from farm.db.tables import accounts
+from farm.scenes import blend_assets, traces
 from farm.scenes.blend_assets import AssetKind, Lacks, MissingAsset
 from farm.submissions import missing_files as looks
+from farm.submissions.project_files import ProjectFiles
+from farm_protocol.files import FileEntry
 from farm_protocol.jobs import JobSpec
+from sqlalchemy import select
 
 from .conftest import Farm, send, spec
 from .runners import job_of, wait_for
@@ -63,7 +71,7 @@ def test_checks_leave_one_look_at_work_and_one_waiting(
         send(each, "demo/scene.blend", b"BLENDER-v304")
     reads, read = Looks(), manifests.hashes
 
-    def slow(*args: object) -> dict[str, str]:
+    def slow(*args: object) -> list[tuple[str, str]]:
         with reads.one():
             return read(*args)  # type: ignore[arg-type]
 
@@ -155,7 +163,7 @@ def test_what_waits_keeps_nothing_of_a_submission_but_paths(
         with tracing.one():
             return Lacks([lost()])
 
-    def slow_reading(*args: object) -> dict[str, str]:
+    def slow_reading(*args: object) -> list[tuple[str, str]]:
         with reads.one():
             return read(*args)  # type: ignore[arg-type]
 
@@ -178,3 +186,58 @@ def test_what_waits_keeps_nothing_of_a_submission_but_paths(
     assert kept() <= before
     tracing.go.set()
     wait_for(ann, lambda job: job["warnings"] != [])
+
+
+FILES = 60_000
+
+
+@pytest.mark.parametrize("missing_files", ["warn"])
+def test_the_files_of_a_large_project_are_never_all_in_memory(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither to know whether anything has changed, nor to ask the reader of scenes."""
+    ann = farm.user("ann@example.com")
+    known = send(ann, "demo/scene.blend", b"BLENDER-v304")
+    with farm.database.write() as connection:
+        account = connection.execute(select(accounts.c.id)).scalar_one()
+        project = projects.find(connection, account, "demo")
+        assert project is not None
+        entry = {"hash": known["hash"], "size": known["size"], "mtime_ns": 1}
+        more = [FileEntry(path=f"demo/t/Wood{number:07}.png", **entry) for number in range(FILES)]
+        manifests.add(connection, account, project, more)
+    del more
+    asked: list[int] = []
+
+    def trace(line: object, question: IO[bytes], output: IO[bytes], *_: object) -> None:
+        asked.append(sum(part.count(b"\0") for part in iter(lambda: question.read(65_536), b"")))
+        output.write(json.dumps(asdict(Lacks([lost()]))).encode())
+
+    monkeypatch.setattr(blend_assets, "_trace", trace)
+    tracemalloc.start()
+    try:
+        ann.post("/v1/submissions", json=spec()).raise_for_status()
+        wait_for(ann, lambda job: job["warnings"] != [])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert asked == [FILES + 1]
+    assert most < 50 * FILES
+
+
+def test_files_that_are_still_to_be_sent_are_among_a_projects(farm: Farm) -> None:
+    ann = farm.user("ann@example.com")
+    sent = {
+        path: send(ann, path, path.encode())["hash"] for path in ("demo/b", "demo/d", "demo/\u00e9")
+    }
+    with farm.database.read() as connection:
+        account = connection.execute(select(accounts.c.id)).scalar_one()
+        project = projects.find(connection, account, "demo")
+    assert project is not None
+    pending = frozenset(("demo/a", "demo/d", "demo/z"))
+    files = ProjectFiles(farm.database, project.id, pending)
+    assert list(files.items()) == sorted(({each: "" for each in pending} | sent).items())
+    assert list(files) == sorted(pending | sent.keys())
+    assert len(files) == 5
+    assert files["demo/d"] == sent["demo/d"]
+    assert files["demo/z"] == ""
+    assert "demo/c" not in files

@@ -229,14 +229,21 @@ def blobs_of_job(connection: Connection, job_id: str, hashes: set[str]) -> set[s
     return found
 
 
-def hashes(connection: Connection, project: str) -> dict[str, str]:
-    """Return the hash of each file of a project's manifest, by path."""
+def hashes(connection: Connection, project: str, after: str, limit: int) -> list[tuple[str, str]]:
+    """Return up to ``limit`` files of a project's manifest: their paths, by bytes, and hashes.
+
+    Parameters:
+        after: their paths come after this one.
+    """
+    path, dialect = manifest_entries.c.path, dialect_of(connection)
     rows = connection.execute(
-        select(manifest_entries.c.path, manifest_entries.c.hash).where(
-            manifest_entries.c.project_id == project
-        )
+        select(path, manifest_entries.c.hash)
+        # No path begins with the last character.
+        .where(manifest_entries.c.project_id == project, dialect.between(path, after, "\U0010ffff"))
+        .order_by(dialect.by_bytes(path))
+        .limit(limit)
     )
-    return {row.path: row.hash for row in rows}
+    return [(row.path, row.hash) for row in rows]
 
 
 def page(

@@ -127,7 +127,8 @@ def _said(
     Parameters:
         compared: with the scene's map and the paths of the project; None: with nothing.
     """
-    names = dict.fromkeys([scene, *(path for path in files if is_blend(path))])
+    blend_paths = islice((path for path in files if is_blend(path)), _MOST_BLENDS + 1)
+    names = dict.fromkeys([scene, *blend_paths])
     if len(names) > _MOST_BLENDS:
         raise UnreadableBlendError(
             scene,
@@ -170,8 +171,12 @@ def _said(
                 scene,
                 f"{scene} cannot be read: it is damaged, or needs too much memory or time.",
             ) from None
+        if output.seek(0, os.SEEK_END) > _MOST_ANSWER:
+            raise UnreadableBlendError(
+                scene, f"{scene} cannot be checked: it names too many files."
+            )
         output.seek(0)
-        return output.read(_MOST_ANSWER + 1)
+        return output.read()
 
 
 def _write(paths: Iterable[str], file: IO[bytes], scene: str) -> None:
@@ -189,8 +194,6 @@ def _write(paths: Iterable[str], file: IO[bytes], scene: str) -> None:
 
 
 def _answered(scene: str, said: bytes, answers: "TypeAdapter[_Told | Unreadable]") -> _Told:
-    if len(said) > _MOST_ANSWER:
-        raise UnreadableBlendError(scene, f"{scene} cannot be checked: it names too many files.")
     try:
         answer = answers.validate_json(said)
     except ValidationError:

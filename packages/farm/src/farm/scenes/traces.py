@@ -27,7 +27,7 @@ _MOST_ANSWERS = 100
 MOST_WAITING = 2000
 """Scenes of one account; the newest are the ones that somebody waits for."""
 MOST_VERSIONS = 4
-"""Of manifests, each of which is in memory, that the waiting scenes of one account belong to."""
+"""Of projects' files that the waiting scenes of one account belong to."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Files:
 
     Attributes:
         owner: account whose files they are.
-        hashes: of each file by remote path; "" of one that is still to be sent, which is no .blend.
+        hashes: of each file by remote path, sorted, and not all in memory; "" of one that is still
+            to be sent, which is no .blend.
         lent: for a while, returns what returns the file of a hash.
     """
 
@@ -54,8 +55,8 @@ class Files:
         """Return a text that is another one as soon as anything is that counts."""
         hasher = new_hasher()
         hasher.update(self.owner.encode())
-        for path in sorted(self.hashes):
-            counts = self.hashes[path] if is_blend(path) or is_map(path) else ""
+        for path, content in self.hashes.items():
+            counts = content if is_blend(path) or is_map(path) else ""
             hasher.update(f"\0{path}\0{counts}".encode("utf-8", "surrogatepass"))
         return hasher.hexdigest()
 

@@ -27,7 +27,7 @@ from sqlalchemy import Connection
 
 from farm.catalogue.definitions import Definitions
 from farm.confine.readers import DEFAULT, Readers
-from farm.db import job_warnings, manifests, projects
+from farm.db import job_warnings, projects
 from farm.db.engine.database import Database
 from farm.errors import InvalidRequestError, UnavailableError
 from farm.products import SceneFormat
@@ -36,6 +36,7 @@ from farm.scenes.traces import Files, Traced, Traces
 from farm.stores.lending import lent
 from farm.stores.port import Store
 from farm.submissions.beside import Beside
+from farm.submissions.project_files import ProjectFiles
 
 Mode = Literal["refuse", "warn", "off"]
 
@@ -49,7 +50,7 @@ minute. The answer is kept for when it is sent again."""
 _MOST_REFUSED = 1000
 """Missing files that a refusal names, for all jobs; any job beyond names `MOST_NAMED`."""
 
-_MOST_MANIFESTS = 2
+_MOST_KEYS = 16
 
 _Asked = dict["Future[Traced]", list[int]]
 """The answer for a scene, and the positions of the jobs that render it."""
@@ -107,8 +108,8 @@ class AssetChecks:
         self._traces, self._scratch = Traces(readers), readers.scratch
         self._beside = Beside("assets")
         self._reading = threading.Lock()
-        # The manifests that were read last: {path: hash}.
-        self._manifests: OrderedDict[projects.ProjectRow, dict[str, str]] = OrderedDict()
+        # Of the versions of projects that were gone through last.
+        self._keys: OrderedDict[projects.ProjectRow, str] = OrderedDict()
 
     @property
     def refuses(self) -> bool:
@@ -200,28 +201,36 @@ class AssetChecks:
             return {}  # What they will need, nobody knows yet.
         if not question.scenes:
             return {}
-        hashes = dict.fromkeys(question.pending, "")
-        hashes |= self._manifest(account_id, question.project)
+        project = self._project(account_id, question.project)
+        if project is None:
+            return {}
+        hashes = ProjectFiles(self._database, project.id, question.pending)
         known = Files(account_id, hashes, partial(lent, self._store, account_id, self._scratch))
-        key = known.key()
+        there = {scene: scene in hashes for scene in set(question.scenes.values())}
+        if not any(there.values()):
+            return {}
+        # What is still to be sent may be as much as the project.
+        key = self._key(project if not question.pending else None, known)
         asked: _Asked = {}
         for index, scene in question.scenes.items():
-            if scene in hashes:
+            if there[scene]:
                 asked.setdefault(self._traces.ask(scene, known, key), []).append(index)
         return asked
 
-    def _manifest(self, account_id: str, name: str) -> dict[str, str]:
-        """Return the hash of each file of a project, read only once for each of its versions."""
-        with self._reading, self._database.read() as connection:
-            project = projects.find(connection, account_id, name)
-            if project is None:
-                return {}
-            if project not in self._manifests:
-                self._manifests[project] = manifests.hashes(connection, project.id)
-            self._manifests.move_to_end(project)
-            if len(self._manifests) > _MOST_MANIFESTS:
-                self._manifests.popitem(last=False)
-            return self._manifests[project]
+    def _project(self, account_id: str, name: str) -> projects.ProjectRow | None:
+        with self._database.read() as connection:
+            return projects.find(connection, account_id, name)
+
+    def _key(self, version: projects.ProjectRow | None, files: Files) -> str:
+        """Return the key of a project's files; made only once for each of its versions."""
+        with self._reading:
+            found = (version and self._keys.get(version)) or files.key()
+            if version:
+                self._keys[version] = found
+                self._keys.move_to_end(version)
+            if len(self._keys) > _MOST_KEYS:
+                self._keys.popitem(last=False)
+            return found
 
     def _question(self, spec: SubmissionSpec) -> _Question:
         scenes, results = {}, {}

@@ -1,0 +1,72 @@
+"""The files of a project as the database has them: of a million, only some are in memory."""
+
+import heapq
+from collections.abc import ItemsView, Iterator, Mapping
+from dataclasses import dataclass
+
+from farm.db import manifests
+from farm.db.engine.database import Database
+from farm.pauses import with_pauses
+
+_AT_A_TIME = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectFiles(Mapping[str, str]):
+    """The hash of each file by remote path, sorted by bytes; asked of the database each time.
+
+    What changes meanwhile may be seen or not.
+
+    Attributes:
+        project: its id.
+        pending: remote paths of files that are still to be sent; their hash is "".
+    """
+
+    database: Database
+    project: str
+    pending: frozenset[str]
+
+    def __getitem__(self, path: str) -> str:
+        with self.database.read() as connection:
+            found = manifests.hash_of(connection, self.project, path)
+        if found is None and path not in self.pending:
+            raise KeyError(path)
+        return found or ""
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path, _ in self.items())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def items(self) -> ItemsView[str, str]:
+        """Return all, read once."""
+        return _Items(self)
+
+    def pages(self) -> Iterator[list[tuple[str, str]]]:
+        """Yield what was sent, some at a time."""
+        after = ""
+        while True:
+            with self.database.read() as connection:
+                page = manifests.hashes(connection, self.project, after, _AT_A_TIME)
+            yield page
+            if len(page) < _AT_A_TIME:
+                return
+            after = page[-1][0]
+
+
+class _Items(ItemsView[str, str]):
+    _mapping: ProjectFiles
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        there = (each for page in with_pauses(self._mapping.pages()) for each in page)
+        if not self._mapping.pending:
+            yield from there
+            return
+        pending = ((path, "") for path in sorted(self._mapping.pending))
+        last = None
+        # Of one that is sent anew, what was sent comes first: it has a hash.
+        for path, content in heapq.merge(there, pending, key=lambda each: each[0]):
+            if path != last:
+                yield path, content
+            last = path
