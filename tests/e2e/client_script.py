@@ -38,7 +38,7 @@ def main(url, email, password, folder, results):
         "errors": {},
     }
     last = client.wait_for_project(
-        project.name, timeout=90, on_progress=lambda p: report["seen"].append(p["state"])
+        project.name, on_progress=lambda p: report["seen"].append(p["state"])
     )
     report["last"] = [last["state"], last["message"], last["frames_done"], last["files_done"]]
     report["status"] = client.get_project_status(project.name)["State"]

@@ -125,7 +125,7 @@ def test_a_job_of_each_product(studio_with_everything: Studio) -> None:
         job("hou", "scene.hip", "sim", rop_nodepath="/out/cache"),
         job("hou", "scene.hip", "batch", rop_nodepath="/out/wires"),
     )
-    told = client.wait_for_project(client.submit_project(project), timeout=300)
+    told = client.wait_for_project(client.submit_project(project))
     assert {each["name"]: each["state"] for each in told["jobs"]} == dict.fromkeys(
         ("c4d", "film", "maya", "vray", "nuke", "composite", "hou", "usd", "sim", "batch"),
         "completed",

@@ -1,4 +1,4 @@
-"""Functions fit a screen: who reads one sees all of it."""
+"""Functions fit a screen, and modules a sitting: who reads one sees all of it."""
 
 import ast
 from collections.abc import Iterator
@@ -19,6 +19,9 @@ MOST_LINES = 60
 """Of a function, from its name to its last line, without its docstring."""
 
 
+MOST_LINES_OF_MODULES = 500
+
+
 def lengths(source: str) -> Iterator[tuple[str, int]]:
     """Yield each function's name and lines, those of classes and of other functions included."""
     for node in ast.walk(ast.parse(source)):
@@ -37,6 +40,15 @@ def test_functions_fit_a_screen() -> None:
         if lines > MOST_LINES
     ]
     assert not too_long
+
+
+def test_modules_are_short() -> None:
+    tests = [*ROOT.glob("packages/*/tests/**/*.py"), *ROOT.glob("tests/**/*.py")]
+    counted = {
+        path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (*SOURCES, *tests)
+    }
+    assert not {path: count for path, count in counted.items() if count > MOST_LINES_OF_MODULES}
 
 
 @pytest.mark.parametrize(

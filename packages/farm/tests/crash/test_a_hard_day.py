@@ -280,7 +280,7 @@ def all_mails_sent(folder: Path, url: str | None) -> None:
             return not notices.due(connection, datetime.max.replace(tzinfo=UTC), 1)
 
     database = open_database(folder, url)
-    until(is_empty, PATIENCE_SECONDS)
+    until(is_empty)
     database.close()
 
 

@@ -14,7 +14,7 @@ from waiting import until
 
 from tools.temporary_postgres import TemporaryPostgres
 
-from .house import CREDITS, PATIENCE_SECONDS, Farms, House, Reader, add_user, killed_at_every_commit
+from .house import CREDITS, Farms, House, Reader, add_user, killed_at_every_commit
 
 # The scenario has some 50 commits; the last of these tests goes through all of them.
 SAMPLE = [("before", 1), ("after", 5), ("before", 9), ("after", 14), ("before", 22), ("after", 31)]
@@ -53,7 +53,7 @@ def run_scenario(farms: Farms, folder: Path, url: str | None, when: str, number:
         )
         assert set(reader.outputs.values()) == {1}, "an output was told twice"
         # What a renderer takes to end, after its last frame, is charged as well.
-        until(partial(nobody_renders, house, key), PATIENCE_SECONDS)
+        until(partial(nobody_renders, house, key))
         jobs = house.call(key, "GET", "/v1/jobs").json()["jobs"]
         info = house.call(key, "GET", "/v1/me").json()
         fresh = Reader(house, key)

@@ -81,7 +81,7 @@ def test_a_renderer_waits_for_the_way_to_its_licence_servers(
     servers: dict[str, Server],  # noqa: F811
 ) -> None:
     def make_room(user: Account, crowd: "subprocess.Popen[bytes]") -> None:
-        until(lambda: waits_to_send(user), 60)
+        until(lambda: waits_to_send(user))
         # It does not only pass by.
         assert not psutil.wait_procs([psutil.Process(crowd.pid)], 0.5)[0]
         assert waits_to_send(user)

@@ -181,7 +181,7 @@ def test_a_stranger_on_the_port_of_a_farm_that_crashed_gets_neither_token_nor_re
     farm.down()
     with stranger("127.0.0.1", int(farm.url.rpartition(":")[2])) as (_, came):
         # The renderer goes on meanwhile, so there is a result that waits to be sent.
-        until(lambda: any(rig.work_dir.rglob("*0003*.png")), 40)
+        until(lambda: any(rig.work_dir.rglob("*0003*.png")))
         assert runner.poll() is None
     assert came == ["nobody came"]
     farm.up()

@@ -234,7 +234,7 @@ def test_no_renderer_outlives_its_runner(
         assert "SECRET_OF_THE_HOST" not in environment
         assert not any("TOKEN" in name for name in environment)
     runner.kill()
-    until_dead(renderers, 5)
+    until_dead(renderers)
 
 
 def test_the_farm_may_be_away_for_a_while(rig: Rig) -> None:
@@ -299,7 +299,7 @@ def test_sigterm_stops_quickly_and_leaves_nothing(
     assert runner.wait(60) == 0
     assert farm.finishes["c1"].outcome is Outcome.STOPPED
     assert list(rig.work_dir.iterdir()) == []
-    until_dead(renderers, 1)
+    until_dead(renderers)
 
 
 def test_a_blob_that_the_store_lost(rig: Rig, tmp_path: Path) -> None:

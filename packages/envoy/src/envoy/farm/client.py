@@ -474,8 +474,7 @@ class FarmClient:
         """Return what ends a call to this machine, for a farm that was elsewhere before.
 
         Whoever runs it may have its name lead here, to programs that only this machine can reach.
-        To a network it may have come for good reasons: a name of a studio means another address in
-        its own network.
+        Another network is fine: inside a studio its name may mean another address.
         """
         if not self._is_elsewhere:
             return {}
