@@ -285,3 +285,14 @@ def test_a_script_that_no_memory_holds_is_told(desk: Callable[[str], Desk]) -> N
     farm = made.render(scene, claims=[[1]])
     assert end(farm).message == saying("larger-than-mb-which-too", "huge.nk", 32)
     assert end(farm).permanent
+
+
+@pytest.mark.long
+@pytest.mark.timeout(60)
+def test_a_free_name_is_found_among_very_many(desk: Callable[[str], Desk], tmp_path: Path) -> None:
+    """For the copy of the script: looking through all files for each name took minutes."""
+    made = desk("nuke")
+    for number in range(20_000):
+        name = f".farm-{number}-scene.nk" if number else ".farm-scene.nk"
+        (tmp_path / "project" / name).touch()
+    assert end(made.run(claims=[[1]])).outcome is Outcome.COMPLETED

@@ -119,14 +119,12 @@ def _with_copy(
 def _name_beside(path: str, job: RunnerJob) -> str:
     """Return a remote path in the folder of another one, where the project has nothing."""
     folder, slash, name = path.rpartition("/")
-    names = (f"{folder}{slash}.farm-{f'{n}-' * (n > 0)}{name}" for n in count())
     # Some disks make no difference between a and A.
-    taken = [f"{each.path.casefold()}/" for each in job.files]
-    return next(
-        beside
-        for beside in names
-        if not any(path.startswith(f"{beside.casefold()}/") for path in taken)
-    )
+    within = f"{folder}{slash}".casefold()
+    files = (each.path.casefold() for each in job.files)
+    taken = {file[len(within) :].partition("/")[0] for file in files if file.startswith(within)}
+    names = (f".farm-{f'{n}-' * (n > 0)}{name}" for n in count())
+    return folder + slash + next(each for each in names if each.casefold() not in taken)
 
 
 def _make_folders(found: SceneFiles, partial: Path, limits: Limits, frames: int) -> None:
