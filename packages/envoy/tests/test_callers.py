@@ -379,7 +379,11 @@ def test_the_commands_ask_no_program_of_another_user() -> None:
     with pretend:
         assert pretend.stdout is not None
         port = int(pretend.stdout.readline())
-        for command in ("status", "stop", "up"):
+        for command, told in (
+            ("status", "port-of-another-user"),
+            ("stop", "port-of-another-user"),
+            ("up", "port-used-another-program-stop"),
+        ):
             done = subprocess.run(
                 [*envoy_command(command, "--port", f"{port}")],
                 capture_output=True,
@@ -389,7 +393,7 @@ def test_the_commands_ask_no_program_of_another_user() -> None:
                 env=os.environ | {"ENVOY_DATA_DIR": "/nonexistent"},
             )
             assert done.returncode == 1
-            assert says(done.stderr, "port-of-another-user"), command
+            assert says(done.stderr, told), done.stderr
             assert "pretended" not in done.stderr + done.stdout
         pretend.terminate()
         # Nobody was connected to.
