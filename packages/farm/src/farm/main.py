@@ -177,7 +177,7 @@ def assemble(
             identity=identity,
             unlicensed_seconds=settings.unlicensed_seconds,
             sandbox=policy,
-            file_lists=FileLists(scratch, room.check_growth),
+            file_lists=FileLists(scratch, room.check_passing),
         )
     )
     server = FarmServer(

@@ -17,6 +17,7 @@ from farm.accounts.users import create
 from farm.api import runner
 from farm.api.app import create_app
 from farm.api.context import Context
+from farm.api.runner_job import FileLists
 from farm.catalogue import Catalogue
 from farm.catalogue.machines import Machines
 from farm.catalogue.products import Installed, product_rows
@@ -271,6 +272,7 @@ def farm(
         assets=AssetChecks(database, store, catalogue.definitions, missing_files, changes.notify),
         version="test",
         identity=Identity(url, tmp_path),
+        file_lists=FileLists(tmp_path, room.check_passing),
     )
     ready = threading.Event()
     server = FarmServer(create_app(context), database, scheduler, changes, ready.set)

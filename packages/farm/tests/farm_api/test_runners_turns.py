@@ -1,8 +1,10 @@
 """Runners that ask for much at once: many of one large job, or one that is hostile."""
 
+import shutil
 import socket
 import threading
 import tracemalloc
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -109,14 +111,52 @@ def test_a_farm_that_ends_makes_no_list_to_its_end() -> None:
     assert len(made) == 4
 
 
-def test_a_list_needs_room_on_the_disk() -> None:
+def test_a_long_list_leaves_the_disk_what_jobs_need(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_job, "_IN_MEMORY_BYTES", 2000)
+    monkeypatch.setattr(runner_job, "REFUSED_SECONDS", 0.0)
+    ann = farm.user("ann@example.com")
+    runner = at_work(farm, ann)
+    # Jobs stand still below three quarters of the reserve, and this is not far from it.
+    farm.room._given = shutil.disk_usage(farm.data_dir).free * 5 // 4
+    runner.http.get("/v1/runner/job").raise_for_status()  # A short one is in memory.
+    farm.room._given = 0
+    for number in range(20):
+        send(ann, f"demo/textures/{number}.png", b"oak")
+    ann.post("/v1/submissions", json=spec(instances=1)).raise_for_status()
+    second = FakeRunner(farm, 2)
+    farm.room._given = shutil.disk_usage(farm.data_dir).free * 5 // 4
+    refused = second.http.get("/v1/runner/job")
+    assert (refused.status_code, refused.json()["code"]) == (507, "storage_full")
+    said = [job["message"] for job in ann.get("/v1/jobs").json()["jobs"]]
+    assert sum("the list of the project's files" in each for each in said) == 1
+    farm.room._given = 0
+    assert len(second.http.get("/v1/runner/job").raise_for_status().json()["files"]) == 21
+
+
+def test_a_list_without_room_is_not_made_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_job, "_IN_MEMORY_BYTES", 0)
+    tried: list[int] = []
+
     def full(size: int) -> None:
-        raise StorageFullError(f"{size} bytes are too many")
+        tried.append(size)
+        raise StorageFullError("No room.")
 
     lists = runner_job.FileLists(may_grow=full)
-    assert lists.of("a", lambda: [[]]).part(0) == b"[]"
-    with pytest.raises(StorageFullError):
-        lists.of("b", lambda: [[KnownFile(path="a/b", hash="0" * 64, size=1)]])
+    for _ in range(3):
+        with pytest.raises(StorageFullError, match=r"No room\."):
+            lists.of("a", lambda: [[KnownFile(path="a/b", hash="0" * 64, size=1)]])
+    assert len(tried) == 1
+
+
+def test_a_list_that_nobody_asks_for_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_job, "KEPT_SECONDS", 0.2)
+    lists = runner_job.FileLists()
+    gone = [threading.Event(), threading.Event()]
+    for key, each in zip("ab", gone, strict=True):
+        weakref.finalize(lists.of(key, lambda: [[]]), each.set)
+    assert all(each.wait(30) for each in gone)
 
 
 def test_lists_that_are_kept_have_a_size(monkeypatch: pytest.MonkeyPatch) -> None:

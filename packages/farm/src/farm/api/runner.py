@@ -6,6 +6,7 @@ FastAPI: Starlette and pydantic.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -49,10 +50,14 @@ from farm.errors import (
     InvalidRequestError,
     NotAuthenticatedError,
     NotFoundError,
+    StorageFullError,
 )
-from farm.scheduler import claims
+from farm.jobs.said import no_runner
+from farm.scheduler import claims, writer
 
 Body = TypeVar("Body", bound=BaseModel)
+
+_NO_ROOM = "there is no room on the farm's disk for the list of the project's files."
 
 _BLOB_HASH: TypeAdapter[str] = TypeAdapter(BlobHash)
 
@@ -231,11 +236,14 @@ def _job(call: _Call, caller: Caller) -> Response:
             # follows another works on its results.
             ours = {file.path: file for file in results}
             others = earlier | ours
-            for some in manifests.portions(connection, work.project_id, work.snapshot):
-                for file in some:
-                    if file.path in earlier and file.path not in ours:
-                        del others[file.path]
-                yield [file for file in some if file.path not in ours]
+            with closing(
+                manifests.portions(connection, work.project_id, work.snapshot)
+            ) as portions:
+                for some in portions:
+                    for file in some:
+                        if file.path in earlier and file.path not in ours:
+                            del others[file.path]
+                    yield [file for file in some if file.path not in ours]
             yield list(others.values())
 
         key = runner_job.key_of(work.project_id, work.snapshot, [*earlier.values(), *results])
@@ -297,8 +305,18 @@ def _require_of_job(context: Context, caller: Caller, hashes: set[str]) -> None:
 async def _get_job(request: Request) -> Response:
     call = await _call(request)
     caller = await _caller(request, call)
-    async with call.context.turns.jobs.of(caller.job.account_id):
-        return await run_in_threadpool(_job, call, caller)
+    try:
+        async with call.context.turns.jobs.of(caller.job.account_id):
+            return await run_in_threadpool(_job, call, caller)
+    except StorageFullError:
+        await call.write(_say_full)
+        call.context.changes.notify()
+        raise
+
+
+def _say_full(connection: Connection, caller: Caller, _: datetime) -> None:
+    row = job_rows.row(connection, caller.job.id)
+    writer.say_at_work(connection, row, no_runner(_NO_ROOM))
 
 
 async def _put_blob(request: Request) -> Response:

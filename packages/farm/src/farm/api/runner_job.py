@@ -10,7 +10,8 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
@@ -22,7 +23,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from farm.api.one_at_a_time import OneAtATime
-from farm.errors import UnavailableError
+from farm.errors import StorageFullError, UnavailableError
 from farm.pauses import with_pauses
 
 MOST_BYTES = 256 << 20
@@ -30,6 +31,9 @@ MOST_BYTES = 256 << 20
 
 KEPT_SECONDS = 60.0
 """How long a list is kept that nobody asks for."""
+
+REFUSED_SECONDS = 30.0
+"""How long nobody tries again to make a list for which there was no room on the disk."""
 
 _IN_MEMORY_BYTES = 256 << 10
 _SENT_BYTES = 256 << 10
@@ -78,12 +82,15 @@ class FileLists:
 
         Parameters:
             folder: for long ones; None: the system's for temporary files.
-            may_grow: raises what it likes when there is no room for so many bytes in it.
+            may_grow: raises StorageFullError when there is no room for so many bytes in it.
         """
         self._folder, self._may_grow = folder, may_grow
         self._guard = threading.Lock()
         self._one = OneAtATime()
+        # What is let go of first comes first.
         self._kept: OrderedDict[str, tuple[FileList, float]] = OrderedDict()
+        self._refused: dict[str, tuple[str, float]] = {}
+        self._timer: threading.Timer | None = None
 
     def of(
         self,
@@ -99,11 +106,16 @@ class FileLists:
 
         Raises:
             UnavailableError: the farm ends.
+            StorageFullError: there is no room for it now, or was none a moment ago.
         """
         with self._one.of(key):
             found = self._find(key)
             if found is None:
-                found = self._made(make(), ending)
+                try:
+                    found = self._made(make(), ending)
+                except StorageFullError as error:
+                    self._refuse(key, str(error))
+                    raise
                 self._keep(key, found)
             return found
 
@@ -112,21 +124,26 @@ class FileLists:
     ) -> FileList:
         made = FileList(self._folder)
         made.add(b"[")
-        for some in with_pauses(portions):
-            if ending():
-                raise UnavailableError("The farm is stopping. Try again later.")
-            if some:
-                piece = _FILES.dump_json(some)[1:-1]
-                self._may_grow(len(piece))
-                made.add(b"," + piece if made.size > 1 else piece)
+        with ExitStack() as afterwards:
+            if isinstance(portions, Generator):
+                afterwards.callback(portions.close)  # What it reads is over, come what may.
+            for some in with_pauses(portions):
+                if ending():
+                    raise UnavailableError("The farm is stopping. Try again later.")
+                if some:
+                    piece = _FILES.dump_json(some)[1:-1]
+                    if made.size + len(piece) > _IN_MEMORY_BYTES:
+                        self._may_grow(len(piece))
+                    made.add(b"," + piece if made.size > 1 else piece)
         made.add(b"]")
         return made
 
     def _find(self, key: str) -> FileList | None:
         now = time.monotonic()
         with self._guard:
-            for each in [name for name, (_, until) in self._kept.items() if until < now]:
-                del self._kept[each]
+            self._let_go(now)
+            if key in self._refused:
+                raise StorageFullError(self._refused[key][0])
             if key not in self._kept:
                 return None
             found, _ = self._kept.pop(key)
@@ -138,6 +155,33 @@ class FileLists:
             self._kept[key] = made, time.monotonic() + KEPT_SECONDS
             while len(self._kept) > 1 and self._size() > MOST_BYTES:
                 self._kept.popitem(last=False)
+            self._wait()
+
+    def _refuse(self, key: str, why: str) -> None:
+        with self._guard:
+            self._refused[key] = why, time.monotonic() + REFUSED_SECONDS
+
+    def _let_go(self, now: float) -> None:
+        """Forget what is due."""
+        kept, refused = self._kept, self._refused
+        for each in [name for name, (_, until) in kept.items() if until <= now]:
+            del kept[each]
+        for each in [name for name, (_, until) in refused.items() if until <= now]:
+            del refused[each]
+
+    def _wait(self) -> None:
+        """Let go of the next list when it is due, though nobody may ask for another one."""
+        if self._timer is None and self._kept:
+            _, until = next(iter(self._kept.values()))
+            self._timer = threading.Timer(max(0.0, until - time.monotonic()), self._wake)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _wake(self) -> None:
+        with self._guard:
+            self._timer = None
+            self._let_go(time.monotonic())
+            self._wait()
 
     def _size(self) -> int:
         return sum(each.size for each, _ in self._kept.values())

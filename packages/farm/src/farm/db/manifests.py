@@ -7,7 +7,7 @@ has its million lines once, and beside them what was changed in between.
 """
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,25 +177,23 @@ _FILE = ("path", "hash", "size", "mtime_ns")
 
 def portions(
     connection: Connection, project: str, snapshot: int, size: int = 1000
-) -> Iterator[list[KnownFile]]:
+) -> Generator[list[KnownFile]]:
     """Yield the files of a snapshot of a project, in no order, as they are read: so many at a time.
 
     There may be a million: nobody holds all rows, and others have turns in between.
     """
     now, then = manifest_entries.c, replaced_entries.c
-    rows = connection.execute(
-        union_all(
-            select(*(now[name] for name in _FILE)).where(
-                now.project_id == project, now.since <= snapshot
-            ),
-            select(*(then[name] for name in _FILE)).where(
-                then.project_id == project, then.since <= snapshot, then.until > snapshot
-            ),
+    query = union_all(
+        select(*(now[name] for name in _FILE)).where(
+            now.project_id == project, now.since <= snapshot
         ),
-        execution_options={"yield_per": size},
+        select(*(then[name] for name in _FILE)).where(
+            then.project_id == project, then.since <= snapshot, then.until > snapshot
+        ),
     )
-    for some in rows.partitions():
-        yield [_file(row) for row in some]
+    with connection.execute(query, execution_options={"yield_per": size}) as rows:
+        for some in rows.partitions():
+            yield [_file(row) for row in some]
 
 
 def entries(connection: Connection, project: str, snapshot: int) -> list[KnownFile]:
