@@ -9,6 +9,7 @@ from farm.accounts.users import create
 from farm.db import files, manifests, projects
 from farm.db.engine.database import Database
 from farm.db.tables import manifest_entries, replaced_entries
+from farm.submissions.project_files import ProjectPaths
 from farm_protocol.files import FileEntry
 from farm_protocol.users import NewUser
 from sqlalchemy import Connection, event, insert, select, text
@@ -128,8 +129,10 @@ def test_lines_are_taken_out_by_few_statements_however_many(
         event.remove(connection, "before_cursor_execute", count)
     assert executed <= 2
     with database.read() as connection:
-        assert sorted(manifests.paths(connection, mine.id)) == [*paths[:NEW], paths[-1]]
-        assert sorted(manifests.paths(connection, other.id)) == paths[: 2 * NEW]
+        of_mine = manifests.hashes(connection, mine.id, "", 4 * NEW)
+        assert [path for path, _ in of_mine] == [*paths[:NEW], paths[-1]]
+        of_other = manifests.hashes(connection, other.id, "", 4 * NEW)
+        assert [path for path, _ in of_other] == paths[: 2 * NEW]
         kept = connection.execute(select(replaced_entries)).mappings().all()
         assert sorted(line["path"] for line in kept) == paths[NEW : 2 * NEW]
         assert {(line["project_id"], line["since"], line["until"]) for line in kept} == {
@@ -137,3 +140,37 @@ def test_lines_are_taken_out_by_few_statements_however_many(
         }
         before = [each.path for each in manifests.entries(connection, mine.id, 1)]
         assert before == paths[: 2 * NEW]
+
+
+def test_looking_for_a_sequence_goes_by_its_length(open_again: Callable[[], Database]) -> None:
+    database = open_again()
+    account = create(database, NewUser(email="ann@example.com")).id
+    with database.write() as connection:
+        files.add_blob(connection, account, HASH, 5, datetime.now(UTC))
+        row = projects.ensure(connection, account, "demo", datetime.now(UTC))
+        frames = [f"demo/film/f_{number:05d}.exr" for number in range(2 * NEW + 10)]
+        manifests.add(connection, account, row, [FileEntry(**entry(each)) for each in frames])
+    pending = ["demo/film/f_00003.exr", "demo/film/f_1.exr", "demo/film/g_1.exr"]
+
+    def fill(first: int, last: int) -> None:
+        others = [f"demo/{'ez'[number % 2]}/{number:05d}.exr" for number in range(first, last)]
+        with database.write() as connection:
+            manifests.add(connection, account, row, [FileEntry(**entry(each)) for each in others])
+
+    def cost() -> int:
+        with database.read() as connection:
+            paths = ProjectPaths(connection, row.id, pending)
+
+            def look() -> None:
+                assert list(paths.beginning("demo/film/f_")) == sorted([*frames, *pending[:2]])
+
+            counted = work(connection, look)
+            assert sum(1 for _ in paths) > len(frames) + len(pending)
+            return counted
+
+    fill(0, 1_000)
+    few = cost()
+    fill(1_000, 30_000)
+    assert cost() < 2 * few + 2 * NEW
+    with database.read() as connection:
+        assert list(ProjectPaths(connection, None, pending)) == pending

@@ -227,17 +227,22 @@ def blobs_of_job(connection: Connection, job_id: str, hashes: set[str]) -> set[s
     return found
 
 
-def hashes(connection: Connection, project: str, after: str, limit: int) -> list[tuple[str, str]]:
+LAST = "\U0010ffff"
+"""No path begins with it, and any other character comes before it."""
+
+
+def hashes(
+    connection: Connection, project: str, after: str, limit: int, before: str = LAST
+) -> list[tuple[str, str]]:
     """Return up to ``limit`` files of a project's manifest: their paths, by bytes, and hashes.
 
     Parameters:
-        after: their paths come after this one.
+        after, before: their paths come after this one, and before that one.
     """
     path, dialect = manifest_entries.c.path, dialect_of(connection)
     rows = connection.execute(
         select(path, manifest_entries.c.hash)
-        # No path begins with the last character.
-        .where(manifest_entries.c.project_id == project, dialect.between(path, after, "\U0010ffff"))
+        .where(manifest_entries.c.project_id == project, dialect.between(path, after, before))
         .order_by(dialect.by_bytes(path))
         .limit(limit)
     )
@@ -271,9 +276,3 @@ def hash_of(connection: Connection, project: str, path: str) -> str | None:
             manifest_entries.c.project_id == project, manifest_entries.c.path == path
         )
     ).scalar_one_or_none()
-
-
-def paths(connection: Connection, project: str) -> list[str]:
-    """Return the paths of a project's manifest, in no order."""
-    found = select(manifest_entries.c.path).where(manifest_entries.c.project_id == project)
-    return list(connection.execute(found).scalars())

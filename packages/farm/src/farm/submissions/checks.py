@@ -50,6 +50,7 @@ from farm.products import (
 from farm.stores.port import Store
 from farm.submissions.earlier import Earlier
 from farm.submissions.output_names import Written, clashes
+from farm.submissions.project_files import ProjectPaths
 from farm.submissions.scene_version import saved_too_new
 from farm.submissions.sequences import Looks, Maker, TooManyNamesError, missing_images
 
@@ -302,15 +303,12 @@ def _check_sequences(
     errors: dict[str, list[str]],
 ) -> None:
     by_id = {job.spec.id: job for job in checked}
-    there: list[str] | None = None
+    pending = sorted(path.removeprefix("/") for path in spec.pending_files)
+    there = ProjectPaths(connection, project, pending)
     hints, looks = _MOST_HINTS, Looks(MAX_SUBMISSION_NAMES)
     for index, job in enumerate(checked):
         if job.sequence is None:
             continue
-        if there is None:
-            there = [path.removeprefix("/") for path in spec.pending_files]
-            there += manifests.paths(connection, project) if project is not None else []
-            there.sort()
         needed = [by_id[each] for each in job.spec.dependencies if each in by_id]
         makers = [
             Maker(spec.output_folder, each.names, each.frames, _writes_more(each))

@@ -1,8 +1,11 @@
 """The files of a project as the database has them: of a million, only some are in memory."""
 
 import heapq
-from collections.abc import ItemsView, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from farm.db import manifests
 from farm.db.engine.database import Database
@@ -70,3 +73,37 @@ class _Items(ItemsView[str, str]):
             if path != last:
                 yield path, content
             last = path
+
+
+@dataclass(frozen=True)
+class ProjectPaths(Iterable[str]):
+    """The paths of a project's files and of those to upload, sorted, as a connection sees them.
+
+    Attributes:
+        project: its id; None: there is none yet.
+        pending: remote paths of files that are still to be sent, sorted.
+    """
+
+    connection: Connection
+    project: str | None
+    pending: Sequence[str]
+
+    def __iter__(self) -> Iterator[str]:
+        return self.beginning("")
+
+    def beginning(self, begin: str) -> Iterator[str]:
+        """Yield those that begin with a text and go on; of both kinds, twice."""
+        end = begin + manifests.LAST
+        first, last = bisect_left(self.pending, begin), bisect_left(self.pending, end)
+        pending = (self.pending[place] for place in range(first, last))
+        there = (each for page in with_pauses(self._pages(begin, end)) for each in page)
+        return heapq.merge(pending, there)
+
+    def _pages(self, after: str, before: str) -> Iterator[list[str]]:
+        while self.project is not None:
+            found = manifests.hashes(self.connection, self.project, after, _AT_A_TIME, before)
+            page = [path for path, _ in found]
+            yield page
+            if len(page) < _AT_A_TIME:
+                return
+            after = page[-1]

@@ -1,16 +1,18 @@
 """Are the images that a job works on there, or will a job that it needs render them? Pure."""
 
 import difflib
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from typing import Protocol
 
 from farm.jobs.frames import Frames, FrameSet, format_ranges
 from farm.products import FileNames, ImageSequence, SequenceError, marked, parse_sequence
 
 _MOST_COMPARED = 500
 """Names that are compared for the nearest one: a project may have a hundred thousand files."""
+_MOST_LOOKED = 100_000
+"""Paths among which these are looked for."""
 _LONGEST_COMPARED = 150
 """Characters of these: comparing takes the square of that, and more."""
 _NEAR = 0.5
@@ -22,6 +24,13 @@ _MOST_MISSING = 1_000
 
 class TooManyNamesError(Exception):
     """The names that may be images of a submission are more than are looked at."""
+
+
+class Paths(Iterable[str], Protocol):
+    """Remote paths, sorted."""
+
+    def beginning(self, begin: str) -> Iterable[str]:
+        """Return those that begin with a text."""
 
 
 @dataclass(slots=True)
@@ -41,16 +50,16 @@ class Looks:
         if self.left < 0:
             raise TooManyNamesError
 
-    def found(self, sequence: ImageSequence, there: Sequence[str]) -> list[int]:
+    def found(self, sequence: ImageSequence, there: Paths) -> list[int]:
         """Return the frames of which a file is there; of each sequence they are found once."""
         if sequence not in self._found:
-            begin = sequence.folder + sequence.head
-            # No character comes after the last one.
-            end = bisect_left(there, begin + "\U0010ffff")
-            first = bisect_left(there, begin)
-            self.spend(end - first)
-            frames = map(sequence.frame, islice(there, first, end))
-            self._found[sequence] = [frame for frame in frames if frame is not None]
+            found = []
+            for path in there.beginning(sequence.folder + sequence.head):
+                self.spend(1)
+                frame = sequence.frame(path)
+                if frame is not None:
+                    found.append(frame)
+            self._found[sequence] = found
         return self._found[sequence]
 
 
@@ -75,7 +84,7 @@ class Maker:
 def missing_images(
     sequence: ImageSequence,
     frames: Frames,
-    there: Sequence[str],
+    there: Paths,
     makers: Sequence[Maker],
     looks: Looks,
     *,
@@ -91,7 +100,7 @@ def missing_images(
     Parameters:
         sequence: with a remote path in canonical form.
         frames: that are wanted of it; none for all that are there.
-        there: remote paths of the files on the farm and of those to upload, sorted.
+        there: remote paths of the files on the farm and of those to upload.
         makers: the jobs that the job needs.
         looks: of its submission.
         earlier: returns the frames of which earlier submissions have results, and their jobs.
@@ -127,7 +136,7 @@ def missing_images(
     first = [
         f"{maker.folder}/{maker.names.name(maker.frames[0])}" for maker in makers if maker.names
     ]
-    near = _nearest(str(sequence), chain(first, there)) if hints else ""
+    near = _nearest(str(sequence), chain(first, islice(there, _MOST_LOOKED))) if hints else ""
     if near:
         hint = f"Did you mean '{near}'?"
     elif makers:
