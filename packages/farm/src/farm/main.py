@@ -172,7 +172,7 @@ def assemble(
             work=work,
             changes=changes,
             expect_work=scheduler.expect_work,
-            assets=_asset_checks(settings, database, store, catalogue, changes, scratch),
+            assets=_asset_checks(settings, database, store, catalogue, changes, scratch, room),
             version=__version__,
             identity=identity,
             unlicensed_seconds=settings.unlicensed_seconds,
@@ -202,6 +202,7 @@ def _asset_checks(
     catalogue: Catalogue,
     changes: Wakeup,
     scratch: Path,
+    room: Room,
 ) -> AssetChecks:
     return AssetChecks(
         database,
@@ -209,7 +210,7 @@ def _asset_checks(
         catalogue.definitions,
         settings.missing_files,
         changes.notify,
-        Readers(settings.sandbox or "auto", scratch),
+        Readers(settings.sandbox or "auto", scratch, room.check_passing, room.granted),
     )
 
 

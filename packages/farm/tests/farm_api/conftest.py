@@ -21,6 +21,7 @@ from farm.api.runner_job import FileLists
 from farm.catalogue import Catalogue
 from farm.catalogue.machines import Machines
 from farm.catalogue.products import Installed, product_rows
+from farm.confine.readers import Readers
 from farm.db.engine.database import Database
 from farm.db.opening import open_database
 from farm.engines.port import EngineError, LaunchRequest, Phase, Sight
@@ -258,6 +259,8 @@ def farm(
     engine, work, changes, clock = RecordingEngine(), Wakeup(), Wakeup(), Clock()
     slots = {each.id: each.slots for each in catalogue.machines}
     room = Room(tmp_path, store.folder(), reserve=0)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     listener = listen("127.0.0.1", 0, tmp_path)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     scheduler = Scheduler(database, engine, slots, work, changes, url, clock, room.is_full)
@@ -269,7 +272,14 @@ def farm(
         work=work,
         changes=changes,
         expect_work=scheduler.expect_work,
-        assets=AssetChecks(database, store, catalogue.definitions, missing_files, changes.notify),
+        assets=AssetChecks(
+            database,
+            store,
+            catalogue.definitions,
+            missing_files,
+            changes.notify,
+            Readers("auto", scratch, room.check_passing, room.granted),
+        ),
         version="test",
         identity=Identity(url, tmp_path),
         file_lists=FileLists(tmp_path, room.check_passing),

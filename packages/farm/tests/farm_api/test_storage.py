@@ -3,11 +3,13 @@
 import shutil
 import socket
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from bombs import MB, Largest, make_bomb
 from farm.db.plans import Plan
 from farm.db.tables import accounts
 from farm.scheduler.limits import set_plan
@@ -17,7 +19,7 @@ from messages import says
 from sqlalchemy import select
 
 from .conftest import Farm, send, spec
-from .runners import FakeRunner, job_of
+from .runners import FakeRunner, job_of, wait_for
 
 KB = 1000
 
@@ -402,3 +404,21 @@ def test_all_texts_of_a_submission_count(farm: Farm) -> None:
     short = grown("x", "demo/a")
     assert grown("\u00e9" * 100, "demo/a") == short + 199
     assert grown("x", "demo/" + "a" * 101) == short + 100
+
+
+@pytest.mark.parametrize("missing_files", ["warn"])
+def test_a_scene_that_expands_leaves_the_disk_its_reserve(farm: Farm, tmp_path: Path) -> None:
+    ann, bob = farm.user("ann@example.com", credits="0.01"), farm.user("bob@example.com")
+    bomb = make_bomb(tmp_path / "bomb").read_bytes()
+    send(ann, "demo/scene.blend", bomb)
+    farm.room._given = shutil.disk_usage(farm.data_dir).free - 500 * MB
+    with Largest(farm.data_dir / "scratch") as written:
+        ann.post("/v1/submissions/check", json=spec()).raise_for_status()
+        ann.post("/v1/submissions", json=spec()).raise_for_status()
+        wait_for(ann, lambda job: says(str(job["warnings"]), "scene-files-unknown"))
+        assert put(bob, bytes(60 * KB)).status_code == 201
+    assert written.bytes <= 200 * MB
+    # Nothing was wrong with the scene as far as anybody knew: with room, it is looked at again.
+    farm.room._given = 0
+    ann.post("/v1/submissions", json=spec()).raise_for_status()
+    wait_for(ann, lambda job: says(str(job["warnings"]), "expands-more-than-mb", 256))

@@ -2,11 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
-from farm.errors import BlobLostError, HashMismatchError
+from farm.errors import BlobLostError, HashMismatchError, StorageFullError
 from farm.stores.lending import lent
 from farm.stores.port import Store
 from farm_protocol.hashing import new_hasher
@@ -137,6 +138,18 @@ class StoreContract:
             assert place(blob).read_bytes() == b"scene"
             assert place(blob) == place(blob)
         assert set(tmp_path.rglob("*")) == before
+
+    def test_copies_that_are_lent_have_room(self, store: Store, tmp_path: Path) -> None:
+        blob = put(store, b"scene")
+
+        def check(size: int) -> None:
+            raise StorageFullError(f"no room for {size} bytes")
+
+        with ExitStack() as stack:
+            if store.folder() is None:
+                stack.enter_context(pytest.raises(StorageFullError))
+            with lent(store, ANN, tmp_path, check) as place:
+                place(blob)
 
     def test_what_lies_on_a_disk_of_this_machine_lies_in_its_folder(self, store: Store) -> None:
         path, folder = store.local_path(ANN, put(store, b"scene")), store.folder()

@@ -9,10 +9,11 @@ Such a program limits itself (`farm.confine.own_limits`) before it reads anythin
 
 import json
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,8 @@ _FIRST_DESCRIPTOR = 64
 """Small numbers are the sandbox's own: `farm.confine.bubblewrap`."""
 _OWN_BYTES = 1 << 20
 """Of temporary files in memory, for names only."""
+_PART = 4
+"""What such a program writes takes no more than this part of what is free."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,16 @@ class Readers:
     Attributes:
         mode: of the farm's sandbox.
         scratch: existing folder in which they get one for their files; None: the system's.
+        check: raises a `farm.errors.StorageFullError` where a file in ``scratch`` may not grow by
+            so many bytes.
+        grant: for a while, lets so many bytes at most be written into ``scratch``: as many as it
+            yields.
     """
 
     mode: SandboxMode = "auto"
     scratch: Path | None = None
+    check: Callable[[int], None] = lambda _: None
+    grant: Callable[[int], AbstractContextManager[int]] = nullcontext
 
     @contextmanager
     def own_folder(self, prefix: str) -> Iterator[Path]:
@@ -55,13 +64,23 @@ class Readers:
 
         Raises OSError, also `farm.confine.UndecidedError`.
         """
-        # Without a sandbox, who root becomes finds no way through root's own folders.
-        lost = is_root() and not _is_sandboxed(self.mode)
-        folder = new_folder(prefix, None if lost else self.scratch)
+        folder = new_folder(prefix, self._parent())
         try:
             yield folder.resolve()
         finally:
             remove_tree(folder)
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[int]:
+        """Keep room for what such a program writes; yields how many of the bytes it may write."""
+        free = shutil.disk_usage(self._parent() or tempfile.gettempdir()).free
+        with self.grant(min(size, free // _PART)) as granted:
+            yield granted
+
+    def _parent(self) -> Path | None:
+        # Without a sandbox, who root becomes finds no way through root's own folders.
+        lost = is_root() and not _is_sandboxed(self.mode)
+        return None if lost else self.scratch
 
 
 DEFAULT = Readers()

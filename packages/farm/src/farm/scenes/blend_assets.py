@@ -30,6 +30,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from farm.confine.ending import end
 from farm.confine.readers import DEFAULT, Readers, command, environment, inheritable
+from farm.scenes.expanding import to_expand
 from farm.scenes.lacks import Lacks, MissingAsset
 from farm.scenes.trace_messages import File, Named, Question, Unreadable
 from farm.scenes.usages import AssetKind, Usage
@@ -38,6 +39,7 @@ __all__ = [
     "AssetKind",
     "Lacks",
     "MissingAsset",
+    "NoRoomError",
     "UnreadableBlendError",
     "is_blend",
     "missing_assets",
@@ -69,6 +71,10 @@ class UnreadableBlendError(Exception):
         self.path = path
 
 
+class NoRoomError(UnreadableBlendError):
+    """A .blend could be looked through if there were more room to expand it."""
+
+
 def is_blend(path: str) -> bool:
     """Return whether a file of this name may be linked as a .blend: only such files are read."""
     # Also shot.blend1: a backup can be linked like any other.
@@ -95,6 +101,8 @@ def missing_assets(
     Raises:
         UnreadableBlendError: the scene or one of its libraries is damaged, of an unknown format,
             or too large to be looked through within the limits.
+        NoRoomError: there is too little room to expand one of them.
+        farm.errors.StorageFullError: there is too little for the question.
         OSError, subprocess.CalledProcessError: the reader cannot be started, or is broken itself;
             its error output is this process's.
     """
@@ -143,12 +151,13 @@ def _said(
         readers.own_folder("blend-") as folder,
         TemporaryFile(dir=readers.scratch) as question,
         TemporaryFile() as output,
+        readers.room(to_expand(blends.values())) as room,
     ):
         told = {name: File(str(path), held.get(path)) for name, path in blends.items()}
         map_file = File(str(its_map), held.get(its_map)) if its_map else None
-        asked = Question(scene, told, map_file, has_paths=compared is not None)
+        asked = Question(scene, told, map_file, has_paths=compared is not None, room=room)
         question.write(json.dumps(asdict(asked)).encode() + b"\n")
-        _write(paths, question, scene)
+        _write(paths, question, scene, readers)
         question.seek(0)
         try:
             _trace(
@@ -179,7 +188,7 @@ def _said(
         return output.read()
 
 
-def _write(paths: Iterable[str], file: IO[bytes], scene: str) -> None:
+def _write(paths: Iterable[str], file: IO[bytes], scene: str, readers: Readers) -> None:
     """Write remote paths, as `farm.scenes.trace_messages` says; let others have turns."""
     left, each = _MOST_PATHS, iter(paths)
     while portion := list(islice(each, _AT_A_TIME)):
@@ -190,6 +199,7 @@ def _write(paths: Iterable[str], file: IO[bytes], scene: str) -> None:
                 scene,
                 f"{scene} cannot be checked: the paths of the project's files are too long.",
             )
+        readers.check(len(told))
         file.write(told)
 
 
@@ -202,6 +212,11 @@ def _answered(scene: str, said: bytes, answers: "TypeAdapter[_Told | Unreadable]
             scene,
             f"{scene} cannot be read: it is damaged, or needs too much memory or time.",
         ) from None
+    if isinstance(answer, Unreadable) and answer.lacks_room:
+        raise NoRoomError(
+            answer.path,
+            f"{answer.path} cannot be read: there is too little disk space to expand it.",
+        )
     if isinstance(answer, Unreadable):
         raise UnreadableBlendError(
             answer.path,

@@ -35,6 +35,7 @@ from blender_asset_tracer.trace.result import BlockUsage
 from farm.confine.own_limits import limit, lower
 from farm.scenes.asset_paths import expected_path
 from farm.scenes.blend_use import certainly_needed
+from farm.scenes.expanding import expanded
 from farm.scenes.lacks import SECONDS, Lacks, lacks
 from farm.scenes.mapped import Mapped, mapped
 from farm.scenes.scene_maps import rules_in
@@ -43,11 +44,8 @@ from farm.scenes.usages import AssetKind, Usage
 
 _MAX_MEMORY = 6 * 1024**3
 """Bytes of address space."""
-_MAX_UNPACKED = 8 * 1024**3
-_FREELY_UNPACKED = 256 * 1024**2
-_MAX_RATIO = 20
-"""Of the file into which BAT expands a compressed .blend: bytes at most, bytes that any may have,
-and how many times its size a larger one. Scenes become 2 to 8 times as large."""
+_MAX_ANSWER = 256 * 1024**2
+"""Bytes that may be written as an answer, more than anybody reads."""
 _FREELY_SECONDS = 5
 _BYTES_A_SECOND = 4 * 1024**2
 """Of processor time: seconds that any .blend may take, and bytes of a larger one for each second
@@ -75,20 +73,24 @@ _KINDS = {
 
 
 class TraceError(Exception):
-    """A .blend cannot be read. ``path``: its remote path. ``str()``: what is the matter."""
+    """A .blend cannot be read. ``str()``: what is the matter.
 
-    def __init__(self, path: str, reason: str) -> None:
+    ``path``: its remote path. ``lacks_room``: it is the disk's fault.
+    """
+
+    def __init__(self, path: str, reason: str, lacks_room: bool = False) -> None:
         super().__init__(reason)
-        self.path = path
+        self.path, self.lacks_room = path, lacks_room
 
 
-def usages(scene: str, blends: Mapping[str, Path], places: Mapped) -> Iterator[Usage]:
+def usages(scene: str, blends: Mapping[str, Path], places: Mapped, room: int) -> Iterator[Usage]:
     """Yield what a scene and its libraries name, each file once for each .blend.
 
     Parameters:
         scene: remote path of a .blend.
         blends: where the .blend files lie on this disk, by remote path; ``scene`` is one of them.
         places: maps paths of the artist's machine.
+        room: bytes that a .blend may be expanded to, at most.
 
     Raises:
         TraceError: one of them cannot be read. Libraries that are not in ``blends`` are left out.
@@ -96,7 +98,7 @@ def usages(scene: str, blends: Mapping[str, Path], places: Mapped) -> Iterator[U
     waiting, seen = [scene], {scene}
     while waiting:
         blend = waiting.pop(0)
-        for usage in dict.fromkeys(_usages_of(blend, blends[blend])):
+        for usage in dict.fromkeys(_usages_of(blend, blends[blend], room)):
             yield usage
             if usage.kind is not AssetKind.LIBRARY:
                 continue
@@ -107,9 +109,10 @@ def usages(scene: str, blends: Mapping[str, Path], places: Mapped) -> Iterator[U
                 waiting.append(library)
 
 
-def _usages_of(remote_path: str, path: Path) -> Iterator[Usage]:
+def _usages_of(remote_path: str, path: Path, room: int) -> Iterator[Usage]:
+    most = expanded(_size(path))
     try:
-        lower("RLIMIT_FSIZE", _unpacked(path))
+        lower("RLIMIT_FSIZE", min(most, room))
         lower("RLIMIT_CPU", int(time.process_time()) + _seconds(path))
         with contextlib.closing(blendfile.BlendFile(path)) as opened:
             # Names of disk caches are made from it. BAT reads through the file that is open.
@@ -126,8 +129,9 @@ def _usages_of(remote_path: str, path: Path) -> Iterator[Usage]:
     except OSError as error:
         reason = type(error).__name__
         if error.errno == errno.EFBIG:
-            reason = f"it expands to more than {_unpacked(path) // 1024**2} MB"
-        raise TraceError(remote_path, reason) from error
+            reason = f"it expands to more than {most // 1024**2} MB"
+        lacks_room = error.errno == errno.ENOSPC or (error.errno == errno.EFBIG and room < most)
+        raise TraceError(remote_path, reason, lacks_room) from error
     # Damage shows as any of a dozen exceptions, BAT's and Python's.
     except Exception as error:
         raise TraceError(remote_path, type(error).__name__) from error
@@ -180,11 +184,6 @@ def _hold(told: File) -> Path:
     return file
 
 
-def _unpacked(path: Path) -> int:
-    """Return how many bytes the expanded .blend may have."""
-    return min(_MAX_UNPACKED, max(_FREELY_UNPACKED, _MAX_RATIO * _size(path)))
-
-
 def _seconds(path: Path) -> int:
     """Return how much processor time a .blend may take."""
     return _FREELY_SECONDS + _size(path) // _BYTES_A_SECOND
@@ -208,7 +207,7 @@ def _answer(
 ) -> Named | Lacks | Unreadable:
     try:
         places = _places(scenes_map)
-        found = list(islice(usages(question.scene, blends, places), _MAX_USAGES + 1))
+        found = list(islice(usages(question.scene, blends, places, question.room), _MAX_USAGES + 1))
         if len(found) > _MAX_USAGES:
             return Unreadable(question.scene, f"more than {_MAX_USAGES} files")
         if not question.has_paths:
@@ -216,7 +215,7 @@ def _answer(
         lower("RLIMIT_CPU", int(time.process_time() + SECONDS) + _SPARE_SECONDS)
         return lacks(found, _paths(), places)
     except TraceError as error:
-        return Unreadable(error.path, str(error))
+        return Unreadable(error.path, str(error), error.lacks_room)
     except MemoryError as error:
         return Unreadable(question.scene, type(error).__name__)
 
@@ -229,12 +228,14 @@ def main() -> None:
     question = Question(blends=files, map=File(**its_map) if its_map else None, **told)
     blends = {remote: _hold(file) for remote, file in question.blends.items()}
     scenes_map = _hold(question.map) if question.map else None
-    limit(_MAX_MEMORY, _MAX_FILES, _MAX_UNPACKED)
+    limit(_MAX_MEMORY, _MAX_FILES, max(question.room, _MAX_ANSWER))
     logging.disable()  # BAT's, about what it finds odd in a scene; errors are answered
     # Of pointers that lead nowhere real files have a few; what they would lead to is not used.
     blendfile.set_strict_pointer_mode(False)
     blendfile.BlendFileBlock = _Block  # type: ignore[misc, assignment]
-    json.dump(asdict(_answer(question, blends, scenes_map)), sys.stdout)
+    answer = asdict(_answer(question, blends, scenes_map))
+    lower("RLIMIT_FSIZE", _MAX_ANSWER)
+    json.dump(answer, sys.stdout)
 
 
 def _places(scenes_map: Path | None) -> Mapped:

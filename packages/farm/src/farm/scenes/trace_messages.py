@@ -36,12 +36,14 @@ class Question:
         map: the scene's map, by which files of the artist's machine are found; None: it has none.
         has_paths: the project's paths follow. The answer is `farm.scenes.lacks.Lacks`, and else
             `Named`.
+        room: bytes that any .blend may be expanded to, at most.
     """
 
     scene: str
     blends: dict[str, File]
     map: File | None = None
     has_paths: bool = False
+    room: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ class Unreadable:
     Attributes:
         path: its remote path.
         reason: what is the matter, for people.
+        lacks_room: there was too little room to expand it.
     """
 
     path: str
     reason: str
+    lacks_room: bool = False

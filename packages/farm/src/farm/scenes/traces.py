@@ -18,7 +18,14 @@ from farm_protocol.hashing import new_hasher
 from farm_protocol.path_maps import is_map
 
 from farm.confine.readers import DEFAULT, Readers
-from farm.scenes.blend_assets import MissingAsset, UnreadableBlendError, is_blend, missing_assets
+from farm.errors import StorageFullError
+from farm.scenes.blend_assets import (
+    MissingAsset,
+    NoRoomError,
+    UnreadableBlendError,
+    is_blend,
+    missing_assets,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -174,6 +181,12 @@ class Traces:
         try:
             with work.files.places() as places:
                 found = missing_assets(work.scene, places, readers=self._readers)
+        except (NoRoomError, StorageFullError) as error:
+            # The disk may have room for the next one who asks.
+            logger.warning("%s could not be read: %s", work.scene, error)
+            with self._changed:
+                self._answers.pop(work.key, None)
+            return Traced(failure=_not_looked_for(work))
         except UnreadableBlendError as error:
             return Traced(failure=str(error))
         except Exception:

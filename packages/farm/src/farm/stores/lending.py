@@ -1,6 +1,5 @@
 """Files for programs that can read nothing else, also of stores that have none."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -8,13 +7,21 @@ from tempfile import TemporaryDirectory
 
 from farm.stores.port import Store
 
+_AT_A_TIME = 1 << 20
+
 
 @contextmanager
-def lent(store: Store, account_id: str, scratch: Path | None) -> Iterator[Callable[[str], Path]]:
+def lent(
+    store: Store,
+    account_id: str,
+    scratch: Path | None,
+    check: Callable[[int], None] = lambda _: None,
+) -> Iterator[Callable[[str], Path]]:
     """Yield what returns the file of a blob: a copy, made when asked for, where there is none.
 
     Parameters:
         scratch: folder for copies; None: the system's.
+        check: is asked before a copy grows by so many bytes, and may raise.
     """
     with ExitStack() as stack:
         copies: list[Path] = []
@@ -28,7 +35,9 @@ def lent(store: Store, account_id: str, scratch: Path | None) -> Iterator[Callab
             copy = copies[0] / blob_hash
             if not copy.exists():
                 with store.open(account_id, blob_hash) as source, copy.open("wb") as file:
-                    shutil.copyfileobj(source, file)
+                    while data := source.read(_AT_A_TIME):
+                        check(len(data))
+                        file.write(data)
             return copy
 
         yield place

@@ -23,6 +23,9 @@ AHEAD_BYTES = 16 << 20
 """Room that a result has beside what of it has arrived. It has no quota, so whoever announces one
 and does not send it must not hold the disk."""
 
+_GRANTED_PART = 4
+"""What is written for a while takes no more than this part of what is free for it."""
+
 _NO_DISK = 1 << 62
 """Free bytes where there is no disk to fill: more than anybody sends."""
 
@@ -64,6 +67,8 @@ class Room:
         self._coming: Counter[str] = Counter()
         # Announced, and not yet among what its account stores, however much of it has arrived.
         self._on_the_way: Counter[str] = Counter()
+        # Lent to what writes temporary files, however much of it is written.
+        self._granted = 0
         self._was_full = False
 
     @property
@@ -119,6 +124,18 @@ class Room:
         reserve = self.reserve
         if shutil.disk_usage(self._data_dir).free - size < reserve * 7 // 8:
             raise _full(size, reserve)
+
+    @contextmanager
+    def granted(self, size: int) -> Iterator[int]:
+        """Keep room for temporary files beside the database; yields how many of the bytes it is."""
+        with self._lock:
+            granted = max(0, min(size, self._for_temporary() // _GRANTED_PART))
+            self._granted += granted
+        try:
+            yield granted
+        finally:
+            with self._lock:
+                self._granted -= granted
 
     @contextmanager
     def announced(self, account_id: str, size: int) -> Iterator[int]:
@@ -199,7 +216,12 @@ class Room:
         """Return the bytes that are free for blobs."""
         if self._blobs is None:
             return _NO_DISK
-        return shutil.disk_usage(self._blobs).free - self._coming.total()
+        return shutil.disk_usage(self._blobs).free - self._coming.total() - self._granted
+
+    def _for_temporary(self) -> int:
+        """Return the bytes that are free for temporary files."""
+        coming = 0 if self._blobs is None else self._coming.total()
+        return shutil.disk_usage(self._data_dir).free - coming - self._granted - self.reserve
 
     def _check_plan(self, size: int, mine: int, quota: Quota) -> None:
         if 0 < quota.max_stored < mine + size:

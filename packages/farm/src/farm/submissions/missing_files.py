@@ -105,7 +105,7 @@ class AssetChecks:
         """
         self._database, self._store, self._changed = database, store, changed
         self._definitions, self._mode = definitions, mode
-        self._traces, self._scratch = Traces(readers), readers.scratch
+        self._traces, self._readers = Traces(readers), readers
         self._beside = Beside("assets")
         self._reading = threading.Lock()
         # Of the versions of projects that were gone through last.
@@ -205,7 +205,8 @@ class AssetChecks:
         if project is None:
             return {}
         hashes = ProjectFiles(self._database, project.id, question.pending)
-        known = Files(account_id, hashes, partial(lent, self._store, account_id, self._scratch))
+        copies = self._readers.scratch, self._readers.check
+        known = Files(account_id, hashes, partial(lent, self._store, account_id, *copies))
         there = {scene: scene in hashes for scene in set(question.scenes.values())}
         if not any(there.values()):
             return {}
