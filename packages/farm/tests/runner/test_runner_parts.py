@@ -2,8 +2,10 @@
 
 import importlib
 import os
+import shutil
 import stat
 import struct
+import subprocess
 import unicodedata
 from collections.abc import Callable
 from functools import cache
@@ -268,6 +270,30 @@ def test_a_path_of_an_older_farm_is_refused_for_good(tmp_path: Path, blob: Blob)
     with pytest.raises(StageError, check=saying("project-path-not-allowed")) as refused:
         stage([older], tmp_path / "project", NOBODY, source, Event())
     assert refused.value.permanent
+
+
+def test_what_is_copied_leaves_room_on_the_disk(tmp_path: Path) -> None:
+    """One blob has many names: the farm of this disk must be able to go on."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no disk of its own can be mounted here")
+    try:
+        source = disk / "bytes"
+        source.write_bytes(os.urandom(1 << 20))
+        digest, size = hash_file(source)
+        path = disk / "store" / digest[:2] / digest
+        path.parent.mkdir(parents=True)
+        source.rename(path)
+        entries = [FileEntry(path=f"show/{n}", hash=digest, size=size) for n in range(30)]
+        told = DiskSource(folder=str(disk / "store"))
+        with pytest.raises(StageError, check=saying("disk-render-machine-full")) as refused:
+            stage(entries, disk / "project", NOBODY, told, Event())
+        assert not refused.value.permanent
+        assert shutil.disk_usage(disk).free >= shutil.disk_usage(disk).total // 20
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_full_disk_is_said_plainly(

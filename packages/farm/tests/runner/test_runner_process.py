@@ -310,6 +310,26 @@ def test_a_blob_that_the_store_lost(rig: Rig, tmp_path: Path) -> None:
     assert says(farm.finishes["c1"].message, "farms-store-lost-bytes", "show/plain.blend")
 
 
+def test_what_could_not_be_staged_is_gone_before_anybody_is_told(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be what fills the farm's disk, on which the farm is to write down what it is told."""
+    farm = rig.farm("plain.blend", [[1]], files=["slow.blend"])
+    lost = farm.job.files[-1].hash
+    (tmp_path / "store" / lost[:2] / lost).unlink()
+    answer, seen = farm.answer, list[Path]()
+
+    def looking(method: str, path: str, body: bytes) -> tuple[int, str | bytes]:
+        if (method, path) == ("POST", "claims"):
+            seen.extend(rig.work_dir.iterdir())
+        return answer(method, path, body)
+
+    monkeypatch.setattr(farm, "answer", looking)
+    assert rig.run(farm) == 1
+    assert farm.finishes["c1"].permanent
+    assert seen == []
+
+
 def test_a_configured_blender_that_is_not_one(rig: Rig) -> None:
     farm = rig.farm("plain.blend", [[1]])
     assert rig.run(farm, "--blender", "/bin/true") == 1

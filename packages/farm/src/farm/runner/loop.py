@@ -107,6 +107,8 @@ def work(
         checks.warm_up()
         job = farm.job()
         with contextlib.ExitStack() as afterwards:
+            ready: _Ready | Failure | str
+            ended: int | Failure | str
             try:
                 account = afterwards.enter_context(borrowed(render_user))
                 if account is not None:
@@ -118,14 +120,18 @@ def work(
             except AccountError as error:
                 ready = Failure(str(error), False)
             except UndecidedError as error:
-                return _give_up(farm, undecided(error), _programs(discovery))
+                ready = undecided(error)
             except OSError as error:
                 message = explain(error, f"The work folder {work_dir} is not usable")
-                return _give_up(farm, Failure(message, False), _programs(discovery))
-            if isinstance(ready, Failure):
-                return _give_up(farm, ready, _programs(discovery))
-            checks.allow(ready.confinement.limits.memory_bytes)
-            return _claims(farm, ready, checks, _programs(discovery), sandbox is None, stopping)
+                ready = Failure(message, False)
+            if isinstance(ready, _Ready):
+                checks.allow(ready.confinement.limits.memory_bytes)
+                told = _programs(discovery)
+                ended = _claims(farm, ready, checks, told, sandbox is None, stopping)
+            else:
+                ended = ready
+        # Only now: if it is this job that fills the disk, the farm cannot even write that down.
+        return ended if isinstance(ended, int) else _give_up(farm, ended, _programs(discovery))
     except InterruptedStageError:
         return OK
     except NotWelcomeError as error:
@@ -323,8 +329,8 @@ def _claims(
     programs: list[Program],
     obeys: bool,
     stopping: threading.Event,
-) -> int:
-    """Work on claims.
+) -> int | Failure:
+    """Work on claims; return an exit code, or why the files cannot be put back for another one.
 
     Parameters:
         obeys: the farm says whether renderers run in a sandbox, and may come to another mind.
@@ -371,7 +377,7 @@ def _claims(
     if ended is not None:
         with contextlib.suppress(ClaimLostError):
             farm.finish(ended)
-    return OK if failure is None else _give_up(farm, failure, programs)
+    return OK if failure is None else failure
 
 
 def _render(

@@ -9,6 +9,7 @@ apart what the renderer changes (`farm.confine.layers`). Elsewhere it is cloned 
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import threading
 import time
@@ -31,6 +32,8 @@ from farm_protocol.runner import (
 from farm.runner.farm_client import Farm, FarmGoneError, RefusedError
 
 _DOWNLOADS = 4
+_RESERVE_BYTES, _RESERVED_PART = 1 << 30, 20
+"""Of a disk, at most so much and such a part stays free: a farm on it needs that to go on."""
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
 
 
@@ -156,6 +159,7 @@ def _from_store(
         else:
             return
     if not _clone(blob, target):
+        _look_for_room(target.parent, entry.size)
         with blob.open("rb") as source, target.open("wb") as file:
             while chunk := source.read(CHUNK_BYTES):
                 file.write(chunk)
@@ -176,6 +180,13 @@ def _clone(source: Path, target: Path) -> bool:
     return True
 
 
+def _look_for_room(folder: Path, size: int) -> None:
+    """Raise OSError as a full disk does, while there is still something left of it."""
+    disk = shutil.disk_usage(folder)
+    if disk.free - size < min(_RESERVE_BYTES, disk.total // _RESERVED_PART):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _tickets(farm: Farm, entries: Sequence[FileEntry]) -> dict[str, str]:
     try:
         return farm.tickets({entry.hash for entry in entries})
@@ -188,6 +199,7 @@ def _download(
     farm: Farm, tickets: dict[str, str], progress: _Progress, entry: FileEntry, target: Path
 ) -> None:
     wrong = ""
+    _look_for_room(target.parent, entry.size)
     for _attempt in range(2):
         if wrong:  # The ticket may have been too old, or what it led to damaged.
             tickets = _tickets(farm, [entry])
