@@ -178,7 +178,8 @@ class RunnerJob(Answer):
         unseen_plugins: of ``plugins``, those that are known to be there although no runner finds
             them.
         gpu: the job's machine type has GPUs, which are the job's to use.
-        files: the project's manifest: what to stage.
+        files: what to stage: the project's manifest, and results of other jobs. The last one of a
+            path is meant.
         limits: what its renderers may use of their machine.
         licence_servers: all that its renderers may reach over the network.
         sandbox: whether its renderers run in one.

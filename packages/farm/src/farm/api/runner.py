@@ -5,8 +5,7 @@ as much as all that the farm does for it, so this is an application of its own o
 FastAPI: Starlette and pydantic.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -42,7 +41,7 @@ from farm.api import errors, runner_job, transfer
 from farm.api.context import Context, bearer
 from farm.api.parsing import parsed
 from farm.catalogue.matching import plugin_choices, unseen_plugins
-from farm.db import earlier_results, job_rows, manifests, outputs, runners
+from farm.db import earlier_results, feed, job_rows, manifests, outputs, runners
 from farm.db.engine.turns import Result
 from farm.db.runners import Caller
 from farm.errors import (
@@ -228,25 +227,19 @@ def _job(call: _Call, caller: Caller) -> Response:
         row = caller.job
         work = job_rows.work(connection, row.id)
         needed = job_rows.needed_by(connection, row.id)
-        earlier = earlier_results.entries(connection, row.id)
-        results = outputs.entries(connection, needed)
+        uses = earlier_results.used_by(connection, row.id)
 
-        def made() -> Iterator[list[KnownFile]]:
-            # A file that was sent is meant, whatever was rendered under its name; and a job that
-            # follows another works on its results.
-            ours = {file.path: file for file in results}
-            others = earlier | ours
-            with closing(
-                manifests.portions(connection, work.project_id, work.snapshot)
-            ) as portions:
-                for some in portions:
-                    for file in some:
-                        if file.path in earlier and file.path not in ours:
-                            del others[file.path]
-                    yield [file for file in some if file.path not in ours]
-            yield list(others.values())
+        def made() -> Generator[list[KnownFile]]:
+            # The last one of a path is meant. A file that was sent comes before what was rendered
+            # earlier under its name; and a job that follows another works on its results.
+            for use in uses:
+                yield from earlier_results.portions(connection, use)
+            yield from manifests.portions(connection, work.project_id, work.snapshot)
+            for job_id in needed:
+                yield from outputs.portions(connection, job_id)
 
-        key = runner_job.key_of(work.project_id, work.snapshot, [*earlier.values(), *results])
+        settled = [*map(str, uses), *map(str, feed.lines_of_needed(connection, row.id))]
+        key = runner_job.key_of(work.project_id, work.snapshot, settled)
         files = context.file_lists.of(key, made, lambda: context.changes.closed)
         offers = context.offers(connection)
         plugins = work.plugins

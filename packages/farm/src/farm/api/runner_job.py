@@ -187,15 +187,16 @@ class FileLists:
         return sum(each.size for each, _ in self._kept.values())
 
 
-def key_of(project_id: str, snapshot: int, others: Sequence[KnownFile]) -> str:
+def key_of(project_id: str, snapshot: int, others: Iterable[str]) -> str:
     """Return what a list of files is known by.
 
     Parameters:
-        others: files that are no part of the project's snapshot.
+        others: texts that settle which files it has beside the project's snapshot. The files
+            themselves may be a million, and nobody reads them to find that their list is kept.
     """
     hasher = new_hasher()
-    for file in others:
-        hasher.update(f"{file.path}\0{file.hash}\0{file.size}\0".encode())
+    for each in others:
+        hasher.update(f"{each}\0".encode())
     return f"{project_id} {snapshot} {hasher.hexdigest()}"
 
 

@@ -5,7 +5,7 @@ the moment of the newest one. What these jobs deliver later is not seen, and wha
 kept as it was (`keep`), so that a submission is a snapshot of these as well.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -146,19 +146,41 @@ def keep(
     return paths
 
 
-def entries(connection: Connection, job_id: str) -> dict[str, KnownFile]:
-    """Return the results of earlier submissions that a job works on, by path."""
-    found = [
-        row
-        for table in (outputs, replaced_outputs)
-        for row in connection.execute(
-            _of_job(connection, table, job_id, "path", "hash", "size").add_columns(
-                submissions.c.number
-            )
+def used_by(connection: Connection, job_id: str) -> list[Use]:
+    """Return which results of earlier submissions a job works on, the newest submission's last."""
+    use = earlier_results.c
+    rows = connection.execute(
+        select(use.needs_job_id, use.begins, use.until, submissions.c.number)
+        .join(jobs, jobs.c.id == use.needs_job_id)
+        .join(submissions, submissions.c.id == jobs.c.submission_id)
+        .where(use.job_id == job_id)
+    ).all()
+    found: list[Use] = []
+    for row in sorted(rows, key=lambda row: (row.number, row.needs_job_id, row.until, row.begins)):
+        before = found[-1] if found else None
+        # None is told twice of which a shorter beginning tells.
+        if (
+            before is None
+            or (before.job_id, before.until) != (row.needs_job_id, row.until)
+            or not row.begins.startswith(before.begins)
+        ):
+            found.append(Use(row.needs_job_id, row.begins, row.until))
+    return found
+
+
+def portions(connection: Connection, use: Use, size: int = 1000) -> Generator[list[KnownFile]]:
+    """Yield these results, in no order, as they are read: so many at a time."""
+    for table in (outputs, replaced_outputs):
+        query = select(table.c.path, table.c.hash, table.c.size).where(
+            table.c.job_id == use.job_id,
+            table.c.created_at <= use.until,
+            dialect_of(connection).between(table.c.path, use.begins, use.begins + LAST),
         )
-    ]
-    found.sort(key=lambda row: row.number)  # The newest submission's wins.
-    return {row.path: KnownFile(path=row.path, hash=row.hash, size=row.size) for row in found}
+        if table is replaced_outputs:
+            query = query.where(table.c.replaced_at > use.until)
+        with connection.execute(query, execution_options={"yield_per": size}) as rows:
+            for some in rows.partitions():
+                yield [KnownFile(path=row.path, hash=row.hash, size=row.size) for row in some]
 
 
 def blobs_of_job(connection: Connection, job_id: str, hashes: Collection[str]) -> set[str]:

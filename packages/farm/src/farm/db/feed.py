@@ -18,7 +18,7 @@ from farm.db import jobs as job_table
 from farm.db import outputs as outputs_of
 from farm.db.engine.dialects import PreparedForEach, dialect_of
 from farm.db.engine.prepared import Prepared
-from farm.db.tables import changes, farm_info, log_chunks, outputs
+from farm.db.tables import changes, farm_info, job_dependencies, log_chunks, outputs
 
 _PAGE = 1000
 
@@ -96,6 +96,20 @@ def newest(connection: Connection, account_id: str) -> int:
 def newest_of_all(connection: Connection) -> int:
     """Return the number of the newest change of any account; 0 when there is none."""
     return connection.execute(select(func.max(changes.c.id))).scalar_one() or 0
+
+
+def lines_of_needed(connection: Connection, job_id: str) -> list[int]:
+    """Return the numbers of the lines of the jobs that a job waits for, sorted.
+
+    Others than before: one of them, or its results, may not be as they were.
+    """
+    rows = connection.execute(
+        select(changes.c.id)
+        .join(job_dependencies, job_dependencies.c.needs_job_id == changes.c.job_id)
+        .where(job_dependencies.c.job_id == job_id, changes.c.output_path.is_(None))
+        .order_by(changes.c.id)
+    )
+    return list(rows.scalars())
 
 
 def after(connection: Connection, account_id: str, cursor: int, most: int = _PAGE) -> Changes:

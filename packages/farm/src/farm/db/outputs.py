@@ -1,6 +1,6 @@
 """Result files of jobs."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -160,9 +160,12 @@ def blobs_of_jobs(
     return set(connection.execute(found.distinct()).scalars())
 
 
-def entries(connection: Connection, job_ids: Sequence[str]) -> list[KnownFile]:
-    """Return the outputs of these jobs as files that a dependent job can be given."""
-    rows = connection.execute(
-        select(outputs.c.path, outputs.c.hash, outputs.c.size).where(outputs.c.job_id.in_(job_ids))
-    )
-    return [KnownFile(path=each.path, hash=each.hash, size=each.size) for each in rows]
+def portions(connection: Connection, job_id: str, size: int = 1000) -> Generator[list[KnownFile]]:
+    """Yield a job's results as files that a dependent job can be given, as they are read.
+
+    There may be a million: so many at a time, in no order.
+    """
+    query = select(outputs.c.path, outputs.c.hash, outputs.c.size).where(outputs.c.job_id == job_id)
+    with connection.execute(query, execution_options={"yield_per": size}) as rows:
+        for some in rows.partitions():
+            yield [KnownFile(path=each.path, hash=each.hash, size=each.size) for each in some]

@@ -133,7 +133,9 @@ class Farm:
 
     def job(self) -> RunnerJob:
         """Return the job of the token."""
-        return self._read(RunnerJob, lambda: self._ask("GET", "job", most=_MOST_JOB_BYTES))
+        job = self._read(RunnerJob, lambda: self._ask("GET", "job", most=_MOST_JOB_BYTES))
+        last = {file.path: file for file in job.files}
+        return job.model_copy(update={"files": list(last.values())})
 
     def claim(self, request: ClaimRequest) -> Claim:
         """Ask the farm for frames to render."""
