@@ -42,7 +42,7 @@ from farm.scenes.scene_maps import rules_in
 from farm.scenes.trace_messages import File, Named, Question, Unreadable
 from farm.scenes.usages import AssetKind, Usage
 
-_MAX_MEMORY = 6 * 1024**3
+_MAX_MEMORY = 2 * 1024**3
 """Bytes of address space."""
 _MAX_ANSWER = 256 * 1024**2
 """Bytes that may be written as an answer, more than anybody reads."""

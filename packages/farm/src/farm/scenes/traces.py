@@ -7,7 +7,8 @@ among the newest.
 
 import logging
 import threading
-from collections import OrderedDict, deque
+import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
@@ -29,7 +30,14 @@ from farm.scenes.blend_assets import (
 
 logger = logging.getLogger(__name__)
 
-_THREADS = 2
+_THREADS = 3
+_OF_AN_ACCOUNT = 2
+"""Scenes that are traced at a time, and those of one account: one more is always left for whoever
+has none."""
+_FORGOTTEN_SECONDS = 300.0
+"""After so long, half of the time that an account's scenes have taken counts no more."""
+_TRIFLE = 0.01
+"""Seconds that are not worth remembering."""
 _MOST_ANSWERS = 100
 MOST_WAITING = 2000
 """Scenes of one account; the newest are the ones that somebody waits for."""
@@ -108,7 +116,10 @@ class _Work:
 
 
 class Traces:
-    """Traces scenes, two at a time; accounts take turns. May be asked from any thread."""
+    """Traces scenes, two of an account at a time; may be asked from any thread.
+
+    Accounts take turns: next is the one whose scenes have taken least time lately.
+    """
 
     def __init__(self, readers: Readers = DEFAULT) -> None:
         """Start nothing before the first question.
@@ -119,8 +130,11 @@ class Traces:
         self._readers = readers
         self._changed = threading.Condition()
         self._answers: OrderedDict[tuple[str, str], Future[Traced]] = OrderedDict()
-        # Of whoever waits, the next one first.
+        # Of whoever waits; of two who have taken as little time, the next one first.
         self._waiting: OrderedDict[str, deque[_Work]] = OrderedDict()
+        self._at_work: Counter[str] = Counter()
+        # Seconds of each account, and when they were counted.
+        self._taken: dict[str, tuple[float, float]] = {}
         self._threads = 0
 
     def ask(self, scene: str, files: Files, files_key: str) -> "Future[Traced]":
@@ -165,17 +179,44 @@ class Traces:
 
     def _next(self) -> _Work:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting)
-            owner, mine = self._waiting.popitem(last=False)
+            while (owner := self._next_owner()) is None:
+                self._changed.wait()
+            mine = self._waiting.pop(owner)
             work = mine.popleft()
             if mine:
                 self._waiting[owner] = mine  # Behind all others.
+            self._at_work[owner] += 1
             return work
+
+    def _next_owner(self) -> str | None:
+        """Return whose turn it is; None: nobody waits who may have one."""
+        leaves_one = self._at_work.total() < _THREADS - 1
+        may = (
+            owner
+            for owner in self._waiting
+            if not self._at_work[owner] or (leaves_one and self._at_work[owner] < _OF_AN_ACCOUNT)
+        )
+        return min(may, key=self._lately, default=None)
+
+    def _lately(self, owner: str) -> float:
+        seconds, counted = self._taken.get(owner, (0.0, 0.0))
+        return float(seconds * 0.5 ** ((time.monotonic() - counted) / _FORGOTTEN_SECONDS))
 
     def _run(self) -> None:
         while True:
             work = self._next()
+            began = time.monotonic()
             work.answer.set_result(self._trace(work))
+            with self._changed:
+                self._over(work.files.owner, began)
+
+    def _over(self, owner: str, began: float) -> None:
+        self._at_work -= Counter([owner])
+        now = time.monotonic()
+        self._taken[owner] = self._lately(owner) + now - began, now
+        for each in [each for each in self._taken if self._lately(each) < _TRIFLE]:
+            del self._taken[each]
+        self._changed.notify_all()
 
     def _trace(self, work: _Work) -> Traced:
         try:
