@@ -1,11 +1,14 @@
 """What scenes lack is looked for among the farm's files, however many names and jobs there are."""
 
+import unicodedata
+
 import pytest
 from envoy.errors import InvalidRequestError
 from envoy.gather.gatherer import Lack
 from envoy.submissions.lacking import require
 from farm_protocol.files import KnownFile, Manifest
 from farm_protocol.jobs import JobSpec
+from messages import says
 
 FOLDER = "demo/textures"
 
@@ -54,3 +57,22 @@ async def test_a_folder_is_asked_for_once_whatever_is_named_in_it_and_by_how_man
     for number in range(2):
         told = error.value.errors[f"jobs[{number}].path"]
         assert told[:-1] == [f"{number}.png is missing." for number in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("named", "sent", "like"),
+    [
+        (
+            unicodedata.normalize("NFD", "Bäume.png"),
+            "Bäume.png",
+            "project-whose-accents-encoded-differently",
+        ),
+        ("Wood.PNG", "wood.png", "project-whose-upper-lower-case"),
+    ],
+)
+async def test_a_file_of_nearly_that_name_is_named(named: str, sent: str, like: str) -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        await require(
+            [job(1)], {"demo/scene.blend": [lack(named)]}, [f"{FOLDER}/{sent}"], Farm().page
+        )
+    assert says(error.value.errors["jobs[0].path"][0], like, sent)

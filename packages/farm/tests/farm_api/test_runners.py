@@ -50,6 +50,18 @@ def test_a_job_from_submission_to_its_outputs(farm: Farm, ann: httpx.Client) -> 
     assert runner.http.get("/v1/runner/job").status_code == 401
 
 
+def test_a_job_that_is_completed_has_the_warnings_of_its_renderer(
+    farm: Farm, ann: httpx.Client
+) -> None:
+    ann.post("/v1/submissions", json=spec(params={"frames": "1 2"}, instances=1))
+    runner = FakeRunner(farm)
+    for frame in runner.claim():
+        runner.done(frame, warnings=["no camera", f"black at {frame}"]).raise_for_status()
+    job = job_of(ann)
+    assert (job["state"], job["frames_done"]) == ("completed", 2)
+    assert job["warnings"] == ["no camera", "black at 1", "black at 2"]
+
+
 @pytest.mark.parametrize("call", ["claim", "done", "finish"])
 def test_the_feed_wakes_a_waiting_reader(
     farm: Farm, ann: httpx.Client, monkeypatch: pytest.MonkeyPatch, call: str

@@ -54,6 +54,8 @@ def test_what_is_done_otherwise_is_told_once(
     assert rig.run(farm) == 0
     assert farm.frames.keys() == {1, 2, 3}, farm.log
     assert told(rig) == [warning]
+    # Whoever waits for the last frame reads them at once.
+    assert farm.frames[3].warnings == [warning]
 
 
 def test_a_scene_that_lacks_nothing_warns_of_nothing(rig: Rig) -> None:

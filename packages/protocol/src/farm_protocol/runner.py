@@ -282,6 +282,11 @@ class EndedClaim(Request):
     finish: Finish
 
 
+Warnings = Annotated[
+    list[Annotated[Told, Field(max_length=2000)]], FirstFault, Field(max_length=20)
+]
+
+
 class ClaimRequest(Request):
     """Asks for frames, telling what the last claim measured (None when not known).
 
@@ -303,9 +308,7 @@ class ClaimRequest(Request):
     startup_seconds: Seconds | None = None
     frame_seconds: Seconds | None = None
     host: Printable = Field(default="", max_length=255)
-    warnings: Annotated[list[Annotated[Told, Field(max_length=2000)]], FirstFault] = Field(
-        default=[], max_length=20
-    )
+    warnings: Warnings = []
     programs: Annotated[list[Program], FirstFault] = Field(default=[], max_length=MAX_PROGRAMS)
     limits: HostLimits | None = None
     ended: EndedClaim | None = None
@@ -371,6 +374,8 @@ class FrameDone(Request):
         picture: what the farm compares with the frames beside it; None when there is nothing to
             compare: a job that is done as a whole, a file that is no picture.
         waiting_seconds: as of a `Heartbeat`.
+        warnings: of the renderer so far, as of a `ClaimRequest`: whoever waits for the job's last
+            frame must find them with it.
     """
 
     frame: Int32
@@ -379,6 +384,7 @@ class FrameDone(Request):
     flags: list[FrameFlag] = Field(default=[], max_length=len(FlagCode))
     picture: Picture | None = None
     waiting_seconds: Seconds = 0.0
+    warnings: Warnings = []
 
 
 MAX_CLAIM_LOG = 6_000_000

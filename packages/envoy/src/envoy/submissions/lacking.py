@@ -4,6 +4,7 @@ A job that says ``missing_files="warn"`` is rendered without them. Where it is n
 job renders, or that nobody else brings the file, nothing is refused: the renderer looks again.
 """
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
@@ -80,6 +81,7 @@ async def _lost(
     for lack in lacks:
         lacking[lack.remote.rpartition("/")[0]].append(lack)
     there: set[Lack] = set()
+    likes: dict[Lack, str] = {}
     for folder, those in lacking.items():
         if not folder.startswith(project) or f"/{RESULTS_FOLDER}/" in f"{folder}/":
             there.update(those if folder else ())
@@ -88,11 +90,32 @@ async def _lost(
         known = _by_folder(file.path for file in page.files).get(folder, [])
         names = {*known, *coming_to.get(folder, ())}
         index = Names(names)
+        alike = {_folded(each): each for each in sorted(names)}
         for lack in those:
             name = lack.remote.rpartition("/")[2]
             if page.more or name in names or (lack.is_sequence and any(index.of(name))):
                 there.add(lack)
-    return [lack.message for lack in lacks if lack not in there]
+            elif like := alike.get(_folded(name)):
+                likes[lack] = _how_alike(name, like)
+    return [
+        f"{lack.message} {likes[lack]}" if lack in likes else lack.message
+        for lack in lacks
+        if lack not in there
+    ]
+
+
+def _how_alike(name: str, like: str) -> str:
+    """Return a message about a file whose name some systems take for that of a missing one."""
+    if name.casefold() == like.casefold():
+        return f"The project has {like}, whose upper and lower case differ."
+    return (
+        f"The project has {like}, whose accents are encoded differently (Unicode NFC and NFD, as"
+        " between macOS and other systems). Rename the file, or link it again."
+    )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _by_folder(paths: Iterable[str]) -> dict[str, list[str]]:

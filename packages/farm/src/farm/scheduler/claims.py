@@ -318,6 +318,7 @@ def frame_done(
     if tried_before and row.reason == JobReason.TRYING_AGAIN:
         writer.say_at_work(connection, row, NOTHING)
     setbacks.frame_done(connection, row, caller.runner, own, now)
+    writer.warn(connection, row, report.warnings)
     writer.settle(connection, row, now)
 
 

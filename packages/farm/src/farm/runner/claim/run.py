@@ -185,6 +185,7 @@ class ClaimRun:
             most_bytes=self._limits.disk_bytes,
             folders=template.drive is not None and template.drive.folders,
             unwanted=self._is_unwanted,
+            warnings=lambda: self._rendering.warnings,
         )
 
     def run(self) -> ClaimOver:

@@ -84,6 +84,7 @@ class Results:
         most_bytes: int,
         folders: bool = False,
         unwanted: Callable[[], bool] = lambda: False,
+        warnings: Callable[[], list[str]] = list,
     ) -> None:
         """Prepare.
 
@@ -95,7 +96,9 @@ class Results:
                 takes no room on the disk: holes cost a scene nothing, and the farm their size.
             folders: the expected files may lie in folders of cameras or layers.
             unwanted: whether the runner is to end, or its claim is another's.
+            warnings: those of the renderer so far.
         """
+        self._warnings = warnings
         self._unwanted = unwanted
         self._unwanted_since: float | None = None
         self._folders = folders
@@ -161,6 +164,7 @@ class Results:
                     outputs=outputs,
                     flags=noticed,
                     picture=picture(images[0]) if images else None,
+                    warnings=self._warnings(),
                 )
                 with self._asking():
                     self._farm.frame_done(self._claim_id, done, self.waiting_seconds)
@@ -197,6 +201,7 @@ class Results:
             seconds=self._seconds,
             outputs=outputs,
             flags=noticed,
+            warnings=self._warnings(),
         )
         try:
             with self._asking():
