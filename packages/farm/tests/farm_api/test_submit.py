@@ -157,7 +157,7 @@ def test_dependencies_wait_and_circles_are_refused(ann: httpx.Client) -> None:
     body = spec()
     body["jobs"] = [first | {"dependencies": ["j2"]}, second]
     answer = ann.post("/v1/submissions/check", json=body)
-    assert "circle" in answer.json()["errors"]["jobs"][0]
+    assert says(answer.json()["errors"]["jobs"][0], "jobs-wait-in-a-circle")
 
 
 def test_without_credits_nothing_is_submitted(farm: Farm) -> None:
