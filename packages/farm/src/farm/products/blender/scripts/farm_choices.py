@@ -36,10 +36,12 @@ def set_camera(scene: Any, name: str) -> None:
     if not name:
         return
     cameras = [thing for thing in scene.objects if thing.type == "CAMERA"]
-    scene.camera = _named(cameras, name, "camera", f"the scene '{scene.name}'")
+    wanted = _named(cameras, name, "camera", f"the scene '{scene.name}'")
+    # A marker would put its own camera in place of this one. Blender 5 does so at once when another
+    # marker loses its camera, so this one is set when none has any.
     for marker in scene.timeline_markers:
-        # A marker would put its own camera in place of this one.
         marker.camera = None
+    scene.camera = wanted
 
 
 def set_size(scene: Any, width: int, height: int) -> None:
