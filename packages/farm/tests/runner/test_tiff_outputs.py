@@ -1,20 +1,21 @@
-"""TIFFs whose directories stand in front of their pixels, whole and cut off."""
+"""TIFFs whose directories stand in front of their pixels: whole, cut off and damaged."""
 
 import contextlib
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from farm.runner.results.image_check import MOST_PARTS, examine
 from farm.runner.results.outputs import OutputError
-from farm.runner.results.tiff_extent import ends_too_early
+from farm.runner.results.tiff_extent import ends_too_early, fails_a_checksum
 from messages import saying
 
 WIDTH, HEIGHT, TILE, ROWS = 64, 36, 16, 9
 SHORT, LONG, LONG8 = 3, 4, 16
-NONE, LZW = 1, 5
+NONE, LZW, DEFLATE, OLD_DEFLATE = 1, 5, 8, 32946
 CODES = {SHORT: "H", LONG: "I", LONG8: "Q"}
 
 
@@ -32,7 +33,9 @@ def chunks(tiled: bool, compression: int, rows: int) -> list[bytes]:
     else:
         sizes = [WIDTH * rows] * (HEIGHT // rows)
     plain = [bytes(place * each % 251 for place in range(size)) for each, size in enumerate(sizes)]
-    return [lzw(each) for each in plain] if compression == LZW else plain
+    if compression == NONE:
+        return plain
+    return [lzw(each) if compression == LZW else zlib.compress(each) for each in plain]
 
 
 def tiff(
@@ -98,6 +101,39 @@ def test_a_tiff_whose_end_is_cut_off_is_refused(
             check(tmp_path, whole[:part])
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("big", [False, True], ids=["classic", "big"])
+@pytest.mark.parametrize("tiled", [False, True], ids=["strips", "tiles"])
+@pytest.mark.parametrize("compression", [DEFLATE, OLD_DEFLATE], ids=["deflate", "old deflate"])
+@pytest.mark.parametrize("pages", [1, 3])
+def test_one_wrong_byte_of_deflated_pixels_is_found(
+    tmp_path: Path, order: str, big: bool, tiled: bool, compression: int, pages: int
+) -> None:
+    whole, begin = tiff(order, big, tiled, compression, pages)
+    check(tmp_path, whole)
+    length = len(whole) - begin
+    for place in (begin, begin + length // 3, begin + length * 2 // 3, len(whole) - 1):
+        damaged = bytearray(whole)
+        # All bits: the last ones of a stream may only fill its last byte.
+        damaged[place] ^= 0xFF
+        with pytest.raises(OutputError, check=saying("not-complete-image", "frame_0001.tif")):
+            check(tmp_path, bytes(damaged))
+
+
+@pytest.mark.parametrize("tiled", [False, True], ids=["strips", "tiles"])
+@pytest.mark.parametrize("pages", [1, 3])
+def test_what_cannot_be_decoded_is_found_in_every_strip(
+    tmp_path: Path, tiled: bool, pages: int
+) -> None:
+    whole, begin = tiff(tiled=tiled, compression=LZW, pages=pages)
+    for place in range(begin + 20, len(whole), (len(whole) - begin) // 12):
+        damaged = bytearray(whole)
+        # Codes that no table has yet.
+        damaged[place : place + 8] = b"\xff" * 8
+        with pytest.raises(OutputError, check=saying("not-complete-image", "frame_0001.tif")):
+            check(tmp_path, bytes(damaged[: len(whole)]))
+
+
 def test_the_place_of_a_single_strip_stands_in_the_directory_itself(tmp_path: Path) -> None:
     whole, _ = tiff(rows=HEIGHT)
     check(tmp_path, whole)
@@ -148,5 +184,6 @@ def hostile() -> Iterator[tuple[str, bytes]]:
 def test_a_hostile_tiff_takes_neither_time_nor_memory(tmp_path: Path, content: bytes) -> None:
     # Past the decoder as well, which refuses some of them first.
     assert ends_too_early(io.BytesIO(content), len(content)) in (True, False)
+    assert fails_a_checksum(io.BytesIO(content), len(content)) in (True, False)
     with contextlib.suppress(OutputError):
         check(tmp_path, content)

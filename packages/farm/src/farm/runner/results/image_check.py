@@ -2,7 +2,9 @@
 
 OpenImageIO reads every format of the Blender template. Some of its readers accept truncated files
 (3.0.21): JPEG and, short of its last bytes, PNG, whose ends are looked at; DPX and Cineon, whose
-headers tell the file's size; TIFF, whose directories tell where the pixels are.
+headers tell the file's size; TIFF, whose directories tell where the pixels are, and whose pixels
+may be damaged without that it says so. Formats without checksums (TGA, BMP, JPEG, anything that is
+not compressed) do not show that bytes are others than those that the renderer wrote.
 
 What a scene has written is hostile until it has been read. So all of this runs in a process that
 has limits (`farm.runner.results.image_worker`), and what a file asks for is read in its headers
@@ -42,6 +44,8 @@ MOST_CHANNEL_BYTES = 4 * _GIB
 MOST_PARTS = 1024
 """Of one file. Each is looked for from the file's begin, so that time grows with their square: for
 so many small ones it is two seconds, for three times as many a minute."""
+_NOWHERE = "frame.null"
+"""A name for which OpenImageIO's null writer answers: it keeps nothing."""
 _NO_MEMORY = "bad_alloc"
 """In what OpenImageIO says when it got no memory."""
 _AT_ONCE_BYTES = _GIB
@@ -83,13 +87,15 @@ class _Image:
     ) -> ImageStatistics | None:
         found: ImageStatistics | None = None
         for part, spec in enumerate(self._headers(size, told)):
+            if self._path.suffix.lower() in _TIFF and spec.image_bytes() <= _AT_ONCE_BYTES:
+                self._check_strictly(part)
             if spec.image_bytes() <= _AT_ONCE_BYTES or spec.deep:
                 image = self._read(part, spec)
                 found = _measured(image) if part == 0 else found
             else:
                 of_all = self._in_groups(part, spec)
                 found = of_all if part == 0 else found
-        _check_end(self._path, self._name)
+        _check_bytes(self._path, self._name)
         return found
 
     def _headers(self, size: tuple[int, int] | None, told: Callable[[int], None]) -> Sequence[Any]:
@@ -153,6 +159,21 @@ class _Image:
             raise self._damaged(buffer.geterror())
         return buffer
 
+    def _check_strictly(self, part: int) -> None:
+        """Raise OutputError for what the reader of a part notices and ImageBuf does not pass on.
+
+        OpenImageIO 3.0.21 goes on when strips of a TIFF cannot be decoded, and keeps the error with
+        a reader that ImageBuf does not show. Of LZW that is all that tells of damage.
+        """
+        image = self._oiio.ImageInput.open(str(self._path))
+        image.seek_subimage(part, 0)
+        nowhere = self._oiio.ImageOutput.create(_NOWHERE)
+        nowhere.open(_NOWHERE, image.spec())
+        copied = nowhere.copy_image(image)
+        if not copied or image.has_error:
+            raise self._damaged(image.geterror() or nowhere.geterror())
+        image.close()
+
     def _in_groups(self, part: int, spec: Any) -> ImageStatistics | None:
         """Decode a large part, as many channels at a time as fit."""
         each = spec.image_bytes() // spec.nchannels
@@ -186,11 +207,11 @@ def _size(count: int) -> str:
     return f"{count / _GIB:.1f} GB" if count < 10 * _GIB else f"{count // _GIB} GB"
 
 
-def _check_end(path: Path, name: str) -> None:
-    """Find truncated files of the formats whose reader does not."""
+def _check_bytes(path: Path, name: str) -> None:
+    """Find truncated and damaged files of the formats whose reader does not."""
     size = path.stat().st_size
     suffix = path.suffix.lower()
-    whole = True
+    whole = intact = True
     with path.open("rb") as file:
         if suffix in _SIZE_FIELD:
             offset = _SIZE_FIELD[suffix]
@@ -205,5 +226,8 @@ def _check_end(path: Path, name: str) -> None:
             whole = file.read() == ending
         elif suffix in _TIFF:
             whole = not tiff_extent.ends_too_early(file, size)
+            intact = not whole or not tiff_extent.fails_a_checksum(file, size)
     if not whole:
         raise OutputError(f"{name} is not a complete image: it ends too early.")
+    if not intact:
+        raise OutputError(f"{name} is not a complete image: its checksums do not fit its pixels.")
