@@ -224,7 +224,8 @@ def test_the_files_of_a_large_project_are_never_all_in_memory(
     finally:
         tracemalloc.stop()
     assert asked == [FILES + 1]
-    assert most < 50 * FILES
+    # Whatever else this process does counts, too. A path and a hash alone are 200 bytes.
+    assert most < 100 * FILES
 
 
 def test_files_that_are_still_to_be_sent_are_among_a_projects(farm: Farm) -> None:
