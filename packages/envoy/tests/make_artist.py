@@ -68,6 +68,15 @@ link(f"{ROOT}/libs/deep.blend", "objects", "deep")
 thing("mid")
 save(f"{ROOT}/desk/shared/mid.blend")
 
+# Windows knows no file of this name, and so the farm takes none.
+empty()
+thing("reserved")
+save(f"{ROOT}/libs/con.blend")
+empty()
+link(f"{ROOT}/libs/con.blend", "objects", "reserved")
+show(f"{ROOT}/textures/wood.png")
+save(f"{FILM}/reserved.blend")
+
 empty()
 link(f"{ROOT}/desk/shared/mid.blend", "objects", "mid")
 show(f"{ROOT}/textures/wood.png")

@@ -69,6 +69,39 @@ async def test_what_is_read_has_a_limit(
     assert any(says(each, "looked-into-first-libraries") for each in answer["warnings"])
 
 
+async def test_a_library_that_the_farm_takes_under_no_name_is_told(
+    studio: Studio, artist: Path
+) -> None:
+    answer = await submit(studio, artist, "reserved.blend")
+    assert f"{place(artist, 'textures')}/wood.png" in sent(studio)
+    assert any(says(each, "not-gathered") for each in answer["warnings"])
+    assert any(says(each, "not-sent-because") for each in answer["warnings"])
+    assert not any("con.blend" in path for path in sent(studio))
+
+
+async def test_a_library_that_vanishes_before_it_is_read_is_told(
+    studio: Studio, artist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, kept = artist / "desk/shared/mid.blend", tmp_path / "mid.blend"
+    shutil.copy2(library, kept)
+    trace = Tracer.trace
+
+    def traced(self: Tracer, blends: Sequence[str]) -> object:
+        if str(library) in blends:
+            library.unlink(missing_ok=True)
+        return trace(self, blends)
+
+    monkeypatch.setattr(Tracer, "trace", traced)
+    body = scene_body(studio, artist, "scene.blend")
+    try:
+        answer = await studio.http.post("/project-submit", json=body)
+    finally:
+        shutil.copy2(kept, library)
+    assert answer.status_code == 201, answer.text
+    told = saying("blend-was-not-read", library)
+    assert any(each == told for each in answer.json()["warnings"])
+
+
 async def test_what_lies_at_its_place_needs_no_map(studio: Studio, artist: Path) -> None:
     answer = await submit(studio, artist, "plain.blend")
     assert sent(studio).keys() == {"demo/plain.blend", "demo/maps/named.png"}

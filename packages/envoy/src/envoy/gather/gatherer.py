@@ -190,6 +190,8 @@ class _Look:
         # What each .blend names, by its local path.
         self._named: dict[str, list[tuple[NamedFile, Found]]] = {}
         self._names = 0
+        # Of files that are on this machine and not sent: why, by their local paths.
+        self._left: dict[str, str] = {}
         # Of what was found: what no file is sent for.
         self._unsent: set[int] = set()
 
@@ -250,9 +252,14 @@ class _Look:
                 remote = canonical(f"{start}/{below}")
             except UnsafePathError as error:
                 self._note(f"{local} was not gathered: {error}")
+                self._left[local] = "the farm cannot have a file of this name"
                 continue
-            if remote in self._taken or len(self.found.files) >= MOST_FILES:
-                continue  # Somebody has put another file there.
+            if remote in self._taken:
+                self._left[local] = "another file of the project has its place"
+                continue
+            if len(self.found.files) >= MOST_FILES:
+                self._left[local] = "there are too many files"
+                continue
             self._taken.add(remote)
             self._remotes[local] = remote
             # Nothing but what was judged: who may exchange the file, or the way to it, would have
@@ -277,7 +284,8 @@ class _Look:
         mapped: set[tuple[int, str]] = set()
         for blend in self._closure(local):
             place = self._remotes.get(blend, "")
-            rules.add_blend(blend, place)
+            if place:
+                rules.add_blend(blend, place)
             for named, found in self._named[blend]:
                 what = id(found), posixpath.dirname(place)
                 if what not in mapped:
@@ -290,11 +298,12 @@ class _Look:
                         )
                 # A cache may never have been baked.
                 if id(found) in self._unsent and named.kind != CACHE:
-                    message = _lacks(blend, named, found)
+                    refused = found.refused or self._reason(found)
+                    message = _lacks(blend, named, refused)
                     missing[message] = None
                     # What a library's own scene needs says nothing about this one. A file that is
                     # there may be there for the farm, too: on a disk that they share.
-                    if named.is_needed and blend == local and not found.refused:
+                    if named.is_needed and blend == local and not refused:
                         lack = Lack(message, plain_place(named.path, place), named.is_sequence)
                         self._lack(scene, lack)
         if missing:
@@ -304,6 +313,12 @@ class _Look:
                 rules.add_folder(self._root, self._project)
             told_map = rules.map().model_dump(mode="json")
             self.found.maps[path_map_of(scene)] = json.dumps(told_map, indent=1).encode()
+
+    def _reason(self, found: Found) -> str:
+        """Return why a file that was found is not sent; "" when none was."""
+        return next(
+            (self._left[each.local] for each in found.files if each.local in self._left), ""
+        )
 
     def _lack(self, scene: str, lack: Lack) -> None:
         lacks = self.found.needed.setdefault(scene, [])
@@ -367,10 +382,10 @@ def _is_plain(named: NamedFile, blend: str, file: FoundFile, remote: str) -> boo
     )
 
 
-def _lacks(blend: str, named: NamedFile, found: Found) -> str:
+def _lacks(blend: str, named: NamedFile, refused: str) -> str:
     who = f"{os.path.basename(blend)} needs '{named.path}' ({named.kind} '{named.data_block}')"
-    if found.refused:
-        return f"{who}, which is not sent: {found.refused}."
+    if refused:
+        return f"{who}, which is not sent: {refused}."
     path = absolute(named.path, blend)
     if path and path != named.path:
         return f"{who}, but there is no {path} on this machine."

@@ -59,7 +59,14 @@ class Tracer:
         found: dict[str, Traced] = {}
         fresh: dict[str, _Mark] = {}
         for blend in blends:
-            mark = _mark(blend)
+            try:
+                mark = _mark(blend)
+            except OSError as error:
+                # It was there a moment ago, in a folder that others write to.
+                found[blend] = (
+                    f"{blend} was not read for the files that it names ({error.strerror})."
+                )
+                continue
             with self._lock:
                 known = self._known.get(mark)
             if known is None:
