@@ -122,13 +122,15 @@ tried(kernel.unshare(FILES))
 tried(kernel.syscall(436, 1000, 1001, 2))
 # Where it is not refused, there are two threads on one stack, and an end at once.
 tried(kernel.syscall(clone, THREAD & ~FILES, 0, 0, 0, 0))
+# Nor does a process share those of another, which its locks would outlive.
+tried(kernel.syscall(clone, FILES | 17, 0, 0, 0, 0))
 """
 
 
 @needs_filter
 def test_no_thread_has_descriptors_of_its_own(inside: Inside) -> None:
     told = inside(View(), DESCRIPTORS).stdout.splitlines()
-    assert told == ["a thread", *["-1 EINVAL"] * 3]
+    assert told == ["a thread", *["-1 EINVAL"] * 4]
 
 
 LEASE = """
@@ -144,6 +146,52 @@ except OSError as error:
 @needs_filter
 def test_nobody_keeps_others_waiting_who_open_a_file(inside: Inside) -> None:
     assert inside(View(), LEASE).stdout == f"{errno.EINVAL} 1\n"
+
+
+WAITING = """
+import ctypes, errno, platform
+kernel = ctypes.CDLL(None, use_errno=True)
+files = (ctypes.c_char * 16_384)()
+time = (ctypes.c_long * 2)()
+# poll, ppoll, select, pselect6; there are no others on ARM.
+calls = {"x86_64": [(7, 271), (23, 270)], "aarch64": [(73,), (72,)]}[platform.machine()]
+def tried(answer):
+    print(errno.errorcode[ctypes.get_errno()] if answer < 0 else answer)
+for number in calls[0]:
+    for many in (1024, 1025):
+        for at in range(many):
+            files[8 * at:8 * at + 8] = b"\\xff" * 4 + bytes(4)
+        tried(kernel.syscall(number, files, many, 0 if number == 7 else time, 0, 8))
+for number in calls[1]:
+    for many in (1024, 1025):
+        tried(kernel.syscall(number, many, 0, 0, 0, time, 0))
+"""
+
+
+@needs_filter
+@pytest.mark.parametrize("watched", [False, True])
+def test_nobody_waits_for_very_many_files_at_a_time(inside: Inside, watched: bool) -> None:
+    told = inside(View(watched=watched), WAITING).stdout.splitlines()
+    assert told[::2] == ["0"] * (len(told) // 2)
+    assert set(told[1::2]) == {"EINVAL"}
+
+
+LOCKS = """
+import errno, fcntl, os, struct
+file = os.open("/tmp/file", os.O_RDWR | os.O_CREAT)
+lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 1, 0)
+for wanted in (fcntl.F_SETLK, 37, 38):
+    try:
+        fcntl.fcntl(file, wanted, lock)
+        print("locked")
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+"""
+
+
+@needs_filter
+def test_a_file_is_only_locked_where_it_is_told_by_whom(inside: Inside) -> None:
+    assert inside(View(), LOCKS).stdout.splitlines() == ["locked", "EINVAL", "EINVAL"]
 
 
 FILTERS = """

@@ -14,7 +14,10 @@ Who watches files of the system (inotify, fanotify, F_NOTIFY of fcntl) learns wh
 machine executes, also where they are read-only, and may have long queues of news that count as
 nobody's memory; programs know systems without, and look by themselves. Each session has the same
 share of the processors as any other, of the farm's too (autogroup, sched(7)): a renderer has one,
-and nothing happens when it asks for more, which is no error, since programs end at one. Access
+and nothing happens when it asks for more, which is no error, since programs end at one. Who
+waits for many files at a time (poll, select) holds a page of the kernel's own memory for each few
+of them, with every thread, and locks of open files are counted nowhere: of the former there are no
+more than programs open by default, and those locks are refused as by kernels before 3.15. Access
 lists, which are attributes of files, take memory that counts as nobody's where the files lie in
 memory, not even in a control group: up to 64 KiB for each list. A filter cannot see which attribute
 is meant, and programs know file systems without any. The others here are of no use to a renderer,
@@ -68,6 +71,8 @@ class _Calls:
         clone: the call, with flags in the first argument.
         unshare: likewise.
         leases: fcntl and the like, with what is wanted in the second argument.
+        polls: poll and the like, with the number of files in the second argument.
+        selects: select and the like, with that number in the first argument.
         session: setsid.
         processes: prctl, with what is wanted in the first argument.
         refused: those that always are, by name, in any order.
@@ -82,6 +87,8 @@ class _Calls:
     clone: int
     unshare: int
     leases: tuple[int, ...]
+    polls: tuple[int, ...]
+    selects: tuple[int, ...]
     session: int
     processes: int
     refused: Mapping[str, int]
@@ -110,6 +117,8 @@ _AMD64 = _Calls(
     clone=56,
     unshare=272,
     leases=(72,),
+    polls=(7, 271),
+    selects=(23, 270),
     session=112,
     processes=157,
     refused={
@@ -144,9 +153,12 @@ _I386 = _Calls(
     clone=120,
     unshare=310,
     leases=(55, 221),
+    polls=(168, 309, 414),
+    selects=(142, 308, 413),
     session=66,
     processes=172,
     refused={
+        "old_select": 82,  # What it waits for stands in memory.
         "socketcall": 102,  # Its family stands in memory, too.
         "io_setup": 245,
         "add_key": 286,
@@ -180,6 +192,8 @@ _ARM64 = _Calls(
     clone=220,
     unshare=97,
     leases=(25,),
+    polls=(73,),
+    selects=(72,),
     session=157,
     processes=167,
     refused={
@@ -215,7 +229,10 @@ _SO_ATTACH = (26, 50, 51, 52)
 _IPPROTO_MPTCP = 262  # linux/in.h
 _CLONE_FILES, _CLONE_THREAD, _CLONE_NEWUSER = 0x400, 0x10000, 0x10000000  # linux/sched.h
 _CLOSE_RANGE, _CLOSE_RANGE_UNSHARE = 436, 2  # linux/close_range.h
-_F_SETLEASE, _F_NOTIFY = 1024, 1026  # linux/fcntl.h
+_F_REFUSED = (37, 38, 1024, 1026)
+"""F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY (linux/fcntl.h)."""
+_MOST_WAITED_FOR = 1024
+"""Files. Of as many a program may usually have open, and `select` of the C library knows no more."""
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
 _PR_FIRST_NEW = 77
 _PR_NAMED = (0x53564D41, 0x59616D61, 0x41555856)
@@ -280,14 +297,7 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
     lines += [_line(_EQUAL, calls.session, 0, 1), _refuse(0)]
     lines += _threads_and_namespaces(calls)
     lines += _no_filters_and_no_new_options(calls)
-    for number in calls.leases:
-        asked = [
-            _line(_LOAD, _SECOND_ARGUMENT),
-            *(_line(_EQUAL, _F_SETLEASE, 1, 0), _line(_EQUAL, _F_NOTIFY, 0, 1)),
-            _refuse(errno.EINVAL),
-            _line(_RETURN, _ALLOW),
-        ]
-        lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
+    lines += _what_is_wanted_of_files(calls)
     if watched:
         lines += _no_more_memory(calls)
     families = [
@@ -304,11 +314,31 @@ def _body(calls: _Calls, watched: bool) -> list[bytes]:
     return [*lines, _line(_RETURN, _ALLOW)]
 
 
+def _what_is_wanted_of_files(calls: _Calls) -> list[bytes]:
+    wanted = [_line(_EQUAL, each, len(_F_REFUSED) - at) for at, each in enumerate(_F_REFUSED)]
+    few = [_line(_AT_LEAST, _MOST_WAITED_FOR + 1, 1, 0)]
+    lines = []
+    for numbers, argument, asked in (
+        (calls.leases, _SECOND_ARGUMENT, wanted),
+        (calls.polls, _SECOND_ARGUMENT, few),
+        (calls.selects, _FIRST_ARGUMENT, few),
+    ):
+        asked = [_line(_LOAD, argument), *asked, _line(_RETURN, _ALLOW), _refuse(errno.EINVAL)]
+        for number in numbers:
+            lines += [_line(_EQUAL, number, 0, len(asked)), *asked]
+    return lines
+
+
 def _threads_and_namespaces(calls: _Calls) -> list[bytes]:
-    """Refuse user namespaces, and threads that do not share the descriptors of their process."""
+    """Refuse user namespaces, and threads that do not share the descriptors of their process.
+
+    And processes that share them with another, whose locks outlive them under a number that is
+    nobody's.
+    """
     alone = [
-        *(_line(_ANY_BIT, _CLONE_THREAD, 0, 2), _line(_ANY_BIT, _CLONE_FILES, 1, 0)),
-        *(_refuse(errno.EINVAL), _line(_RETURN, _ALLOW)),
+        *(_line(_ANY_BIT, _CLONE_THREAD, 0, 2), _line(_ANY_BIT, _CLONE_FILES, 2, 0)),
+        *(_refuse(errno.EINVAL), _line(_ANY_BIT, _CLONE_FILES, 1, 0)),
+        *(_line(_RETURN, _ALLOW), _refuse(errno.EINVAL)),
     ]
     unshared = [_line(_ANY_BIT, _CLONE_FILES, 0, 1), _refuse(errno.EINVAL), _line(_RETURN, _ALLOW)]
     lines = []

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psutil
 
+from farm.runner.limits.locks import too_many_locks
 from farm.runner.limits.sockets import inside_of, sockets_of
 from farm.runner.limits.sysctl import numbers
 from farm.runner.limits.threads import (
@@ -48,6 +49,7 @@ _SHARED = (b"/dev/zero", b"/SYSV", b"/memfd:")
 _WATCHING = ("anon_inode:[eventpoll]", "anon_inode:inotify")
 """What has a line for each of its watches. All of a user's programs share a number of them, in a
 sandbox or not: without any left, the farm cannot take another connection."""
+_SENT = re.compile(rb"^scm_fds:\s+(\d+)$", re.M)
 _IN_PROC, _FOR_A_FILE_OF_PROC = "/proc/", 100
 _DESCRIPTION, _FOR_A_DESCRIPTION = re.compile(r"/fdinfo/\d+$"), 10_000
 """What was read of such a file once is kept in the kernel, as far as one piece of it reaches: 16 KB
@@ -78,6 +80,9 @@ class Holdings:
         count: what is open, mapped or waited for (epoll), as far as it was looked at.
         too_many: there are more of them.
         hidden: there is a process that does not let itself be looked at, as its neighbours do.
+        sent: descriptors that are in the queues of Unix sockets, as far as it is told.
+        hidden_sockets: of a sandbox, how many no process has open: they may be in such queues.
+        starving: see `Sockets`.
     """
 
     shared_bytes: int = 0
@@ -87,6 +92,9 @@ class Holdings:
     count: int = 0
     too_many: bool = False
     hidden: bool = False
+    sent: int = 0
+    hidden_sockets: int = 0
+    starving: bool = False
 
 
 def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -> Holdings:
@@ -110,7 +118,8 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
         disk_bytes=found.disk + sum(mapped),
         unmeasured=bool(mapped),
         count=found.count,
-        too_many=found.too_many,
+        too_many=found.too_many or too_many_locks(processes),
+        sent=found.sent,
     )
     # The first inside is bubblewrap's own: where we may not look at it, we may look at none.
     total.hidden = bool(inside) and inside[0] not in denied and not denied.isdisjoint(inside)
@@ -120,6 +129,7 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
         total.shared_bytes = max(total.shared_bytes, grown)
     sockets = sockets_of(processes, inside, found.sockets)
     total.too_many |= sockets.too_many
+    total.hidden_sockets, total.starving = sockets.hidden, sockets.starving
     total.buffer_bytes = _pipes(len(found.pipes)) + sockets.buffer_bytes
     return total
 
@@ -144,6 +154,7 @@ class _Found:
     count: int = 0
     read: int = 0
     guessed: int = 0
+    sent: int = 0
     until: float = field(default_factory=lambda: time.thread_time() + _SECONDS)
     unseen: bool = False
 
@@ -240,7 +251,9 @@ def _look_at_open(path: str, found: _Found) -> None:
     if target.startswith("pipe:"):
         found.pipes.add(target)
     elif target.startswith("socket:"):
-        found.sockets.add(target)
+        if target not in found.sockets:
+            found.sockets.add(target)
+            found.sent += _sent(path.replace("/fd/", "/fdinfo/"))
     elif target in _WATCHING:
         _count_watches(path.replace("/fd/", "/fdinfo/"), found)
     elif target.startswith(_IN_PROC):
@@ -250,6 +263,15 @@ def _look_at_open(path: str, found: _Found) -> None:
             found.add(path)
         except OSError:
             return
+
+
+def _sent(path: str) -> int:
+    """Return how many descriptors wait in a socket; Linux tells it of Unix sockets since 5.11."""
+    try:
+        told = _SENT.search(Path(path).read_bytes())
+    except OSError:
+        return 0
+    return int(told[1]) if told else 0
 
 
 def _count_watches(path: str, found: _Found) -> None:

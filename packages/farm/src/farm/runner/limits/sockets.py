@@ -6,6 +6,7 @@ them is known in bytes of data, of which each can be in a packet of its own.
 """
 
 import os
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ _MOST_BYTES, _PIECE = 16 << 20, 1 << 20
 """Of a table of the kernel no more is read than this: some hundred thousand sockets."""
 _PACKET = 1024
 """Memory of the smallest, in bytes."""
+_EASY_TCP_PAGES, _EASY_UDP_PAGES = 65_536, 131_072
+"""What the sockets of a machine with some 5 GB of memory have before the kernel looks at it at all;
+see ``tcp_mem`` and ``udp_mem`` in tcp(7) and udp(7). It breaks connections at the double."""
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_USED, _UDP = re.compile(r"^sockets: used (\d+)", re.M), re.compile(r"^UDP6?: inuse (\d+)", re.M)
 _STATE, _QUEUES, _NUMBER, _LISTENING = 3, 4, 9, b"0A"
 """Columns of ``/proc/net/tcp`` (proc(5)), and what a listening socket has in the first."""
 
@@ -29,10 +35,15 @@ class Sockets:
     Attributes:
         buffer_bytes: of all, at most.
         too_many: there are more of them than are looked at.
+        starving: those of a sandbox may have so much of what all of the machine share that others
+            get none.
+        hidden: of those of a sandbox, how many no process has open.
     """
 
     buffer_bytes: int = 0
     too_many: bool = False
+    starving: bool = False
+    hidden: int = 0
 
 
 def sockets_of(processes: Iterable[int], inside: Iterable[int], opened: Collection[str]) -> Sockets:
@@ -42,23 +53,37 @@ def sockets_of(processes: Iterable[int], inside: Iterable[int], opened: Collecti
         inside: those of them that are in a sandbox: it has a network of its own.
         opened: the sockets that are open, as their descriptors are called.
     """
-    network, number = _network_inside(inside)
+    network, table = _network_inside(inside)
     # Outside, what is neither open nor taken belongs to nobody.
     ours = None if network else {each[len("socket:[") : -1].encode() for each in opened}
     network = network or next((Path(f"/proc/{each}/net") for each in processes), None)
-    total = (len(opened) if number is None else number) * _usual()
-    largest = _last("tcp_wmem", _TCP_SEND_BUFFER), _last("tcp_rmem", _TCP_RECEIVE_BUFFER)
+    number = len(opened) if table is None else _number(_USED, table)
+    hidden, total = max(0, number - len(opened)), number * _usual()
     if network is None or (ours is not None and not ours):
-        return Sockets(total)
+        return Sockets(total, hidden=hidden)
+    waiting = _waiting_in_all(network, ours)
+    if waiting is None:
+        return Sockets(total, too_many=True, hidden=hidden)
+    datagrams = _number(_UDP, table or "") * _usual()
+    starving = table is not None and (
+        waiting > _easy("tcp_mem", _EASY_TCP_PAGES) or datagrams > _easy("udp_mem", _EASY_UDP_PAGES)
+    )
+    return Sockets(total + waiting, starving=starving, hidden=hidden)
+
+
+def _waiting_in_all(network: Path, ours: Collection[bytes] | None) -> int | None:
+    """Return what TCP sockets have on the way at most; None: there are too many of them."""
+    total = 0
+    largest = _last("tcp_wmem", _TCP_SEND_BUFFER), _last("tcp_rmem", _TCP_RECEIVE_BUFFER)
     for name in ("tcp", "tcp6"):
         read = 0
         for line in _lines(network / name):
             read += len(line)
             if read > _MOST_BYTES:
-                return Sockets(total, too_many=True)
+                return None
             waiting = (each * _PACKET for each in _waiting(line, ours))
             total += sum(map(min, largest, waiting))
-    return Sockets(total)
+    return total
 
 
 def inside_of(processes: Sequence[int]) -> Sequence[int]:
@@ -72,8 +97,8 @@ def inside_of(processes: Sequence[int]) -> Sequence[int]:
     return processes[next(first, len(processes)) :]
 
 
-def _network_inside(inside: Iterable[int]) -> tuple[Path | None, int | None]:
-    """Return a sandbox's network, and how many sockets it has, open or not; None: nobody says."""
+def _network_inside(inside: Iterable[int]) -> tuple[Path | None, str | None]:
+    """Return a sandbox's network, and what the kernel tells of all its sockets; None: nothing."""
     ours = _network(os.getpid())
     if ours is None:
         return None, None
@@ -81,11 +106,19 @@ def _network_inside(inside: Iterable[int]) -> tuple[Path | None, int | None]:
         own = Path(f"/proc/{process}")
         try:
             if _network(process) not in (ours, None):
-                number = int((own / "net/sockstat").read_text().split(maxsplit=3)[2])
-                return own / "net", number
-        except (OSError, ValueError, IndexError):
+                tables = (own / "net" / each for each in ("sockstat", "sockstat6"))
+                return own / "net", "".join(each.read_text() for each in tables if each.exists())
+        except OSError:
             continue
     return None, None
+
+
+def _number(which: re.Pattern[str], table: str) -> int:
+    return sum(int(each) for each in which.findall(table))
+
+
+def _easy(name: str, usual: int) -> int:
+    return _PAGE * numbers(f"net/ipv4/{name}", [usual])[0]
 
 
 def _network(process: int) -> int | None:

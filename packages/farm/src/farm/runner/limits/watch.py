@@ -31,7 +31,10 @@ _FOLDER_PART = 0.1
 _LEAST_MEMORY = 256 * 2**20
 """Memory and swap of the whole machine, below which the kernel is about to kill at random."""
 _HIDDEN_LOOKS = 3
-"""So many times in a row a process must hide: one that is just starting does it for a moment."""
+"""So many times in a row a process must hide: one that is just starting does it for a moment. And
+descriptors must lie in sockets: programs send them and take them at once."""
+_MOST_SENT = 32
+"""Descriptors in sockets. Behind each there may be some megabytes that no process has open."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Watch:
         self._tree = Tree()
         self._processor_time = ProcessorTime[psutil.Process](processors())
         self._sandboxed, self._shared_before = sandboxed, shared_memory_of_machine()
-        self._held, self._hidden_looks = Holdings(), 0
+        self._held, self._hidden_looks, self._sent_looks = Holdings(), 0, 0
         self._next_folder_look = self._next_held_look = 0.0
         self.cpu_seconds = 0.0
 
@@ -153,6 +156,10 @@ class Watch:
         self._held = self._holdings()
         self._next_held_look = begin + (time.monotonic() - begin) / _FOLDER_PART
         self._hidden_looks = self._hidden_looks + 1 if self._held.hidden else 0
+        # A socket that nobody has open may have others in its own queue, and so on.
+        nested = self._held.sent > 0 and self._held.hidden_sockets > 0
+        sent = nested or self._held.sent > _MOST_SENT
+        self._sent_looks = self._sent_looks + 1 if sent else 0
 
     def _holdings(self) -> Holdings:
         processes = [each.pid for each in self._tree.members]
@@ -175,8 +182,20 @@ class Watch:
     def _too_much_held(self) -> Failure | None:
         if self._held.too_many:
             return Failure(
-                "The renderer keeps so many files, pipes, sockets and mappings open that what it "
-                "uses cannot be measured.",
+                "The renderer keeps so many files, pipes, sockets, mappings and locks open that"
+                " what it uses cannot be measured.",
+                True,
+            )
+        if self._sent_looks >= _HIDDEN_LOOKS:
+            return Failure(
+                "The renderer keeps open files in the queues of its sockets, so what it uses"
+                " cannot be measured.",
+                True,
+            )
+        if self._held.starving:
+            return Failure(
+                "The renderer's own network connections hold so much data that those of other"
+                " programs on this machine would fail.",
                 True,
             )
         if self._hidden_looks >= _HIDDEN_LOOKS and self._group is None:
