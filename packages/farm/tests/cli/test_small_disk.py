@@ -23,10 +23,14 @@ pytestmark = pytest.mark.skipif(
 
 
 @contextmanager
-def farm_on(folder: Path, size: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Serve a farm whose data folder is a disk of so many MiB that nobody else sees."""
+def farm_on(folder: Path, size: int, files: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Serve a farm whose data folder is a disk of so many MiB that nobody else sees.
+
+    Parameters:
+        files: that the disk has room for; 0: any number.
+    """
     script = (
-        f"mount -t tmpfs -o size={size}m none {folder} && "
+        f"mount -t tmpfs -o size={size}m,nr_inodes={files} none {folder} && "
         f"{sys.executable} -m farm migrate --data-dir {folder} >&2; "
         f"printf '%s\\n' '{PASSWORD}' | "
         f"{sys.executable} -m farm users add ann@example.com --password-stdin "
@@ -79,3 +83,21 @@ def test_a_small_disk_is_never_full_for_the_database(tmp_path: Path) -> None:
             mount = ["mount", "-o", "remount,size=96m", str(folder)]
             subprocess.run(["nsenter", "-t", str(process.pid), "-m", *mount], check=True)
             assert put(ann, bytes([number]) * MIB).status_code == 201
+
+
+def test_nor_does_it_ever_lack_room_for_another_file(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    with farm_on(folder, 256, 1200) as (_, url):
+        login = {"email": "ann@example.com", "secret": PASSWORD}
+        key = httpx.post(f"{url}/v1/login", json=login, timeout=60).json()["access_key"]
+        headers = {"Authorization": f"Bearer {key}"}
+        with httpx.Client(base_url=url, headers=headers, timeout=60) as ann:
+            for number in range(1300):
+                answer = put(ann, str(number).encode())
+                if answer.status_code != 201:
+                    break
+            assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
+            assert number > 200
+            assert ann.patch("/v1/me", json={"name": "Ann"}).status_code == 200
+            assert httpx.post(f"{url}/v1/login", json=login, timeout=60).status_code == 200

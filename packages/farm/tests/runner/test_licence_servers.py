@@ -223,6 +223,28 @@ def test_a_server_that_cannot_be_had_keeps_no_other_away(
     assert "loopback answered loopback got a licence, please" in farm.log
 
 
+CALLS_FOR_NOTHING = """
+import socket
+for _ in range(60):
+    with socket.create_connection(("localhost", {port}), 60) as caller:
+        assert not caller.recv(1)
+"""
+
+
+@needs_sandbox
+def test_a_server_that_is_down_fills_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as taken:  # Bound, and nobody listens.
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        server = LicenceServer(host="localhost", port=port)
+        farm = attack(tmp_path, CALLS_FOR_NOTHING.format(port=port), "required", None, [server])
+    assert end(farm).outcome is Outcome.COMPLETED
+    told = [each for each in caplog.messages if says(each, "licence-server", "localhost", port)]
+    assert len(told) == 1
+
+
 MANY_CALLS = """
 import socket
 callers = []

@@ -476,25 +476,3 @@ def test_who_writes_much_is_counted_at_once_however_long_that_takes(
         renderer.kill()
     assert failure is not None
     assert says(failure.message, "renderer-wrote-too-much", "400 MB")
-
-
-@pytest.mark.parametrize(
-    ("reserve", "message"),
-    [
-        (2**62, saying("render-machines-disk-only-left", "4294967296.0 GB")),
-        (0, ""),
-    ],
-)
-def test_a_renderer_leaves_room_on_the_disk(
-    tmp_path: Path, reserve: int, message: str | saying
-) -> None:
-    limits = limits_of(JobLimits(), this_machine(tmp_path))
-    place = Workplace.create(tmp_path, "job1")
-    confinement = Confinement(replace(limits, reserve_bytes=reserve), tmp_path / "renderer.pid")
-    watch = Watch(confinement, place, 1)
-    assert watch.look() is None  # Nothing runs yet.
-    (tmp_path / "renderer.pid").write_text(str(os.getpid()))
-    failure = watch.look()
-    assert (failure.message if failure else "") == message
-    assert failure is None or not failure.permanent
-    assert (failure is None) is (message == "")

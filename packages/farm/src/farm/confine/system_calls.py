@@ -232,7 +232,7 @@ _CLOSE_RANGE, _CLOSE_RANGE_UNSHARE = 436, 2  # linux/close_range.h
 _F_REFUSED = (37, 38, 1024, 1026)
 """F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_NOTIFY (linux/fcntl.h)."""
 _MOST_WAITED_FOR = 1024
-"""Files. Of as many a program may usually have open, and `select` of the C library knows no more."""
+"""Files: as many as a program usually may have open, and as `select` of the C library knows."""
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2  # linux/prctl.h, linux/seccomp.h
 _PR_FIRST_NEW = 77
 _PR_NAMED = (0x53564D41, 0x59616D61, 0x41555856)

@@ -30,9 +30,12 @@ from farm_protocol.runner import (
 )
 
 from farm.runner.farm_client import Farm, FarmGoneError, RefusedError
+from farm.runner.limits.usage import free_files
 
 _DOWNLOADS = 4
 _RESERVE_BYTES, _RESERVED_PART = 1 << 30, 20
+_RESERVED_FILES = 1000
+"""That the disk must still have room for: fewer than a renderer has to leave."""
 """Of a disk, at most so much and such a part stays free: a farm on it needs that to go on."""
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
 
@@ -182,8 +185,9 @@ def _clone(source: Path, target: Path) -> bool:
 
 def _look_for_room(folder: Path, size: int) -> None:
     """Raise OSError as a full disk does, while there is still something left of it."""
-    disk = shutil.disk_usage(folder)
-    if disk.free - size < min(_RESERVE_BYTES, disk.total // _RESERVED_PART):
+    disk, files = shutil.disk_usage(folder), free_files(folder)
+    few = files is not None and files < _RESERVED_FILES
+    if few or disk.free - size < min(_RESERVE_BYTES, disk.total // _RESERVED_PART):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

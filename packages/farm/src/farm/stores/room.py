@@ -5,6 +5,7 @@ given to blobs. Uploads are refused first; results, which machine time was paid 
 of what is kept. Whoever is refused is told so before a byte is read, and tries again by itself.
 """
 
+import os
 import shutil
 import threading
 from collections import Counter
@@ -25,6 +26,10 @@ and does not send it must not hold the disk."""
 
 _GRANTED_PART = 4
 """What is written for a while takes no more than this part of what is free for it."""
+
+_RESERVED_FILES_PART = 50
+"""Of the files that a disk has room for: so many stay free, too. Who sends very many small files
+must not be why nobody can begin another one."""
 
 _NO_DISK = 1 << 62
 """Free bytes where there is no disk to fill: more than anybody sends."""
@@ -85,7 +90,7 @@ class Room:
         Once it is so, it stays so until there is room for uploads again.
         """
         reserve = self.reserve
-        free = min(shutil.disk_usage(each).free for each in self._folders)
+        free = min(_free_on(each) for each in self._folders)
         self._was_full = free < reserve if self._was_full else free < reserve * 3 // 4
         return self._was_full
 
@@ -111,7 +116,7 @@ class Room:
         A quarter of the reserve is for what it writes of its own accord. Raises StorageFullError.
         """
         reserve = self.reserve
-        if shutil.disk_usage(self._data_dir).free - size < reserve // 4:
+        if _free_on(self._data_dir) - size < reserve // 4:
             raise _full(size, reserve)
 
     def check_passing(self, size: int) -> None:
@@ -122,7 +127,7 @@ class Room:
         StorageFullError.
         """
         reserve = self.reserve
-        if shutil.disk_usage(self._data_dir).free - size < reserve * 7 // 8:
+        if _free_on(self._data_dir) - size < reserve * 7 // 8:
             raise _full(size, reserve)
 
     @contextmanager
@@ -216,12 +221,12 @@ class Room:
         """Return the bytes that are free for blobs."""
         if self._blobs is None:
             return _NO_DISK
-        return shutil.disk_usage(self._blobs).free - self._coming.total() - self._granted
+        return _free_on(self._blobs) - self._coming.total() - self._granted
 
     def _for_temporary(self) -> int:
         """Return the bytes that are free for temporary files."""
         coming = 0 if self._blobs is None else self._coming.total()
-        return shutil.disk_usage(self._data_dir).free - coming - self._granted - self.reserve
+        return _free_on(self._data_dir) - coming - self._granted - self.reserve
 
     def _check_plan(self, size: int, mine: int, quota: Quota) -> None:
         if 0 < quota.max_stored < mine + size:
@@ -256,3 +261,13 @@ def shown(size: int) -> str:
         if size >= factor:
             return f"{size / factor:.1f} {unit}"
     return f"{max(size, 0)} bytes"
+
+
+def _free_on(folder: Path) -> int:
+    """Return the free bytes of a disk: none when it has hardly room for another file."""
+    if hasattr(os, "statvfs"):
+        told = os.statvfs(folder)
+        # Some file systems have no such number (btrfs).
+        if told.f_favail < told.f_files // _RESERVED_FILES_PART:
+            return 0
+    return shutil.disk_usage(folder).free

@@ -19,6 +19,7 @@ _PROCESSES, _PROCESSES_A_CPU = 4096, 64
 _SEEN_PART = 4
 """The kernel lets a renderer start so much more than it may: a quarter."""
 _FILES = 1_000_000
+"""A disk may have room for fewer, whatever they are full of: then half of them for all slots."""
 _DESCRIPTORS = 16_384
 """Of one process. Scenes of thousands of textures need some thousands. It also bounds what can be
 in the queues of sockets, where no look finds it."""
@@ -39,12 +40,14 @@ class Machine:
         disk_bytes: size of the disk that the work folder is on.
         processes: that the user of this process may have, with all threads; None: any number, or
             renderers are another user's.
+        disk_files: that this disk has room for; None: any number.
     """
 
     memory_bytes: int
     processors: int
     disk_bytes: int
     processes: int | None = None
+    disk_files: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Limits:
         files: that they write, while they are there.
         frame_cpu_seconds: processor time of one frame, summed over processors.
         reserve_bytes: of the disk, which they leave free.
+        reserve_files: that the disk must still have room for.
     """
 
     memory_bytes: int
@@ -68,6 +72,7 @@ class Limits:
     files: int
     frame_cpu_seconds: float
     reserve_bytes: int
+    reserve_files: int = 0
 
     @property
     def small_bytes(self) -> int:
@@ -104,11 +109,18 @@ def limits_of(told: JobLimits, machine: Machine) -> Limits:
         processes=_processes(told, machine),
         file_bytes=told.file_bytes or disk,
         disk_bytes=disk,
-        files=told.files or _FILES,
+        files=told.files or _files(told.slots, machine),
         frame_cpu_seconds=told.frame_cpu_seconds
         or max(1.0, machine.processors / told.slots) * _FRAME_SECONDS,
         reserve_bytes=min(RESERVE_BYTES, int(machine.disk_bytes * _RESERVE_PART)),
+        reserve_files=int((machine.disk_files or 0) * _RESERVE_PART),
     )
+
+
+def _files(slots: int, machine: Machine) -> int:
+    if machine.disk_files is None:
+        return _FILES
+    return max(1, min(_FILES, machine.disk_files // 2 // slots))
 
 
 def _processes(told: JobLimits, machine: Machine) -> int:

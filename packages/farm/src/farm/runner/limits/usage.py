@@ -33,7 +33,23 @@ def this_machine(folder: Path) -> Machine:
         processors=processors(),
         disk_bytes=psutil.disk_usage(str(folder)).total,
         processes=_most_processes(),
+        disk_files=_most_files(folder),
     )
+
+
+def _most_files(folder: Path) -> int | None:
+    """Return how many files a disk has room for; None: as many as fit, as on btrfs and Windows."""
+    if sys.platform == "win32":
+        return None
+    return os.statvfs(folder).f_files or None
+
+
+def free_files(folder: Path) -> int | None:
+    """Return how many more files a disk has room for; None: as many as fit. Raises OSError."""
+    if sys.platform == "win32":
+        return None
+    told = os.statvfs(folder)
+    return told.f_favail if told.f_files else None
 
 
 def _most_processes() -> int | None:

@@ -22,7 +22,7 @@ from farm.runner.limits.disk import RESTLESS_TRIES, DiskWatch, Nameless
 from farm.runner.limits.holdings import Holdings, holdings_of, shared_memory_of_machine
 from farm.runner.limits.processor_time import ProcessorTime
 from farm.runner.limits.threads import running
-from farm.runner.limits.usage import Tree, processors, tree_of
+from farm.runner.limits.usage import Tree, free_files, processors, tree_of
 from farm.runner.workplace import Workplace
 
 LOOK_SECONDS = 0.5
@@ -230,6 +230,13 @@ class Watch:
                 return Failure(
                     f"The render machine's disk has only {size(free)} left; a renderer must leave "
                     f"{size(self._limits.reserve_bytes)} free.",
+                    False,
+                )
+            files = free_files(self._disk)
+            if files is not None and files < self._limits.reserve_files:
+                return Failure(
+                    f"The render machine's disk has room for only {files} more files; a renderer"
+                    f" must leave room for {self._limits.reserve_files}.",
                     False,
                 )
         return None

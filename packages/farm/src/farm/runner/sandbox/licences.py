@@ -33,6 +33,8 @@ log = logging.getLogger("farm.runner")
 _MOST_CONNECTIONS = 64
 """Of a renderer at a time; a licence takes one or two."""
 _CONNECT_SECONDS = 20.0
+_WARNING_SECONDS = 60.0
+"""Between warnings about one server: a scene may try it thousands of times."""
 _PIECE = 65536
 _FIRST_ADDRESS = int(ipaddress.ip_address("127.0.0.2"))
 _HELPER = Path(__file__).with_name("licence_sockets.py")
@@ -103,6 +105,7 @@ class Licences:
         self._listener = _listen_at(self._socket)
         self._open: list[asyncio.Server] = []
         self._calls: set[asyncio.Task[None]] = set()
+        self._next_warning: dict[LicenceServer, float] = {}
         self._loop = new_loop()
         self._thread = threading.Thread(target=self._run, name="licences", daemon=True)
         self._thread.start()
@@ -153,7 +156,7 @@ class Licences:
                 return
             self._calls.add(task)
             try:
-                await _connect(reader, writer, door.server)
+                await self._connect(reader, writer, door.server)
             finally:
                 self._calls.discard(task)
 
@@ -167,20 +170,25 @@ class Licences:
         for call in self._calls:
             call.cancel()
 
+    async def _connect(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: LicenceServer
+    ) -> None:
+        """Pass on what either side says until both have ended."""
+        with contextlib.closing(writer):
+            try:
+                opening = asyncio.open_connection(server.host, server.port, limit=_PIECE)
+                theirs, ours = await asyncio.wait_for(opening, _CONNECT_SECONDS)
+            except (OSError, TimeoutError) as error:
+                self._warn(server, error)
+                return
+            with contextlib.closing(ours), contextlib.suppress(OSError):
+                await asyncio.gather(_pass_on(reader, ours), _pass_on(theirs, writer))
 
-async def _connect(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: LicenceServer
-) -> None:
-    """Pass on what either side says until both have ended."""
-    with contextlib.closing(writer):
-        try:
-            opening = asyncio.open_connection(server.host, server.port, limit=_PIECE)
-            theirs, ours = await asyncio.wait_for(opening, _CONNECT_SECONDS)
-        except (OSError, TimeoutError) as error:
+    def _warn(self, server: LicenceServer, error: Exception) -> None:
+        now = self._loop.time()
+        if now >= self._next_warning.get(server, now):
+            self._next_warning[server] = now + _WARNING_SECONDS
             log.warning("The licence server %s:%d: %s", server.host, server.port, error)
-            return
-        with contextlib.closing(ours), contextlib.suppress(OSError):
-            await asyncio.gather(_pass_on(reader, ours), _pass_on(theirs, writer))
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
