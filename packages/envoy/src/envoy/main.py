@@ -229,7 +229,7 @@ def owned(settings: Settings, port: int) -> Iterator[None]:
 
 def _unusable(folder: Path, error: OSError) -> StartError:
     return StartError(
-        f"The data folder {folder} cannot be used: {reason(error, folder)}. Put that right, or"
+        f"The data folder {folder} cannot be used: {reason(error, folder)}. Fix that, or"
         " choose another folder (envoy up --data-dir)."
     )
 

@@ -34,7 +34,7 @@ def storable(values: Any) -> Any:
             # Shown as it would be written, since it cannot be sent back.
             raise ValueError(f"the name {name!a} is not valid Unicode text")
         if "\0" in name:
-            raise ValueError(f"the name {name!a} holds the character NUL")
+            raise ValueError(f"the name {name!a} contains a NUL character")
         left -= 1 + _count(value, left)
         if left < 0:
             raise ValueError(f"there are more than {MOST_VALUES} values")
@@ -69,7 +69,7 @@ def _problem(value: JsonValue, depth: int) -> str:
         case str() if not _encodes(value):
             return "is not valid Unicode text"
         case str() if "\0" in value:
-            return "holds the character NUL"
+            return "contains a NUL character"
         case float() if not math.isfinite(value):
             return "is not a finite number"
         case list():
@@ -79,7 +79,7 @@ def _problem(value: JsonValue, depth: int) -> str:
             if not all(map(_encodes, names)):
                 return "has a name that is not valid Unicode text"
             if any("\0" in name for name in names):
-                return "has a name that holds the character NUL"
+                return "has a name that contains a NUL character"
             return next(filter(None, (_problem(each, depth + 1) for each in value.values())), "")
     return ""
 

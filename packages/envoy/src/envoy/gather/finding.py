@@ -238,7 +238,7 @@ class Finder:
         """Return the real path and the size of a file that is taken, or why it is not."""
         status = os.stat(local)
         if not stat.S_ISREG(status.st_mode):
-            return "it is no regular file"
+            return "it is not a regular file"
         real = real_path(local)
         is_inside = bool(self._real_root) and Path(real).is_relative_to(self._real_root)
         if not self._policy.takes:

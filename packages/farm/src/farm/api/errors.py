@@ -66,8 +66,8 @@ def malformed(
     """Return what FastAPI would raise when a request's ``where``, or ``name`` of it, is wrong."""
     count = error.error_count()
     if count > MOST_FAULTS:
-        told = f"There are {count} faults, which is more than are told one by one"
-        return RequestValidationError([{"type": "too_many", "loc": (where, *name), "msg": told}])
+        message = f"There are {count} errors, too many to list"
+        return RequestValidationError([{"type": "too_many", "loc": (where, *name), "msg": message}])
     return RequestValidationError(
         [{**each, "loc": (where, *name, *each["loc"])} for each in error.errors()]
     )

@@ -129,7 +129,7 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
                 if projects.find(connection, account.id, name) == looked.project:
                     _add(context, connection, account, name, looked, last.values())
                     return
-    raise UnavailableError(f"The files of '{name}' change all the time. Try again later.")
+    raise UnavailableError(f"The files of '{name}' keep changing. Try again later.")
 
 
 def _add(

@@ -320,7 +320,11 @@ async def _put_blob(request: Request) -> Response:
     limit = call.context.limits(caller.job.machine_type).file_bytes
     if limit is not None and (announced(request.scope) or 0) > limit:
         raise InvalidRequestError(
-            {"Content-Length": [f"A file of a job on this machine type has at most {limit} bytes."]}
+            {
+                "Content-Length": [
+                    f"Result files on this machine type may have at most {limit} bytes."
+                ]
+            }
         )
 
     def wanted() -> None:

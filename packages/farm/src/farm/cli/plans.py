@@ -91,7 +91,7 @@ def set_(
         set_plan(connection, plan)
         after = described(connection)
     message = (
-        f"'{name}': {job_throughput_limit} instances a job, {max_throughput} a user; "
+        f"'{name}': {job_throughput_limit} instances per job, {max_throughput} per user; "
         f"{size_shown(plan.max_stored)} stored, {size_shown(plan.max_in_flight)} being sent."
     )
     _tell(after, as_json, message)

@@ -115,7 +115,7 @@ def show(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> Non
         print_json(user)
         return
     plan = account.plan
-    limits = f"{plan.job_throughput_limit} instances a job, {plan.max_throughput} in all"
+    limits = f"{plan.job_throughput_limit} instances per job, {plan.max_throughput} in total"
     print_table(
         ("User", user.email),
         (

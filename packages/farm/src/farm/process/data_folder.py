@@ -40,7 +40,7 @@ def owned(data_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise StartError(
             f"The data folder {data_dir} cannot be used: {reason(error, data_dir)}. "
-            "Put that right, or name another folder with --data-dir."
+            "Fix that, or name another folder with --data-dir."
         ) from error
     try:
         yield

@@ -25,7 +25,8 @@ class _StrictLoader(yaml.SafeLoader):
                 continue  # Refused below, as no key.
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"The key '{key}' stands twice in one mapping. Remove one of them.",
+                    problem=f"The key '{key}' appears twice in the same mapping."
+                    " Remove one of them.",
                     problem_mark=key_node.start_mark,
                 )
             seen.add(key)
@@ -33,7 +34,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def load_yaml(text: str) -> Any:
-    """Return what YAML says. Raises yaml.YAMLError, also where a key stands twice."""
+    """Return what YAML says. Raises yaml.YAMLError, also where a key appears twice."""
     return yaml.load(text, _StrictLoader)  # noqa: S506 - it derives from the safe one
 
 

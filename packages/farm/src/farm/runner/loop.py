@@ -414,5 +414,6 @@ def _bring_anew(surroundings: Surroundings) -> Failure | None:
         return Failure(str(error), error.permanent)
     except OSError as error:
         # The disk is full, or what an earlier claim has left running writes there still.
-        return Failure(explain(error, "The project cannot be brought anew"), False)
+        what = "The project's files could not be restored for this claim"
+        return Failure(explain(error, what), False)
     return None

@@ -145,10 +145,19 @@ def _from_store(
     try:
         status = blob.stat()
     except FileNotFoundError:
-        raise StageError(f"The farm's store has lost the bytes of {entry.path}.", True) from None
-    # Not hashed: the farm verified it when it came, and a copy's price would be paid twice.
+        raise StageError(
+            f"The farm has lost its copy of {entry.path}."
+            " An administrator can restore it from a backup.",
+            True,
+        ) from None
+    # Not hashed: the farm verified it on upload; reading it again would double the cost of the
+    # copy.
     if status.st_size != entry.size:
-        raise StageError(f"The farm's store has damaged bytes of {entry.path}.", True)
+        raise StageError(
+            f"The farm's copy of {entry.path} is damaged."
+            " An administrator can restore it from a backup.",
+            True,
+        )
     if linked:
         try:
             if not status.st_mode & stat.S_IWUSR:

@@ -254,7 +254,12 @@ def check_report(connection: Connection, caller: Caller, claim_id: str, report: 
         names += len(paths - outputs.known(connection, row.id, paths))
     if names > MOST_NAMES_OF_A_FRAME:
         raise InvalidRequestError(
-            {"outputs": [f"A frame has at most {MOST_NAMES_OF_A_FRAME} files, with those before."]}
+            {
+                "outputs": [
+                    f"A frame may have at most {MOST_NAMES_OF_A_FRAME} files,"
+                    " including those already reported."
+                ]
+            }
         )
 
 

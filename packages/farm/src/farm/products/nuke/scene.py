@@ -185,7 +185,8 @@ def _check_names(found: list[_Write]) -> None:
         if len(node.name) > _LONGEST_NAME:
             raise SceneError(
                 f"The Write node '{node.name[:60]}...' has more than {_LONGEST_NAME}"
-                " characters in its name and those of its groups. Rename it or them."
+                " characters in its name and those of its groups."
+                " Shorten the name of the node or of its groups."
             )
     times = Counter(node.name for node in found)
     double = next((name for name, count in times.items() if count > 1), "")

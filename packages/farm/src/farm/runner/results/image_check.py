@@ -230,4 +230,4 @@ def _check_bytes(path: Path, name: str) -> None:
     if not whole:
         raise OutputError(f"{name} is not a complete image: it ends too early.")
     if not intact:
-        raise OutputError(f"{name} is not a complete image: its checksums do not fit its pixels.")
+        raise OutputError(f"{name} is not a complete image: its checksums do not match its pixels.")

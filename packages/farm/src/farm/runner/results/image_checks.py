@@ -44,7 +44,7 @@ _ASKED_SECONDS = 0.5
 """Between two questions whether anybody still waits for an answer."""
 _MOST_ANSWER = 1 << 20
 _MOST_MESSAGE = 1000
-_NO_ANSWER = "the process that checked it gave no proper answer"
+_NO_ANSWER = "the process that checked it gave an invalid answer"
 
 
 class _EndedError(Exception):

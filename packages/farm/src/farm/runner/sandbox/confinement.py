@@ -185,7 +185,8 @@ def _layered(view: View, place: Workplace) -> View:
     writable = tuple(path for path in view.writable if path != place.project)
     layered = replace(view, writable=writable, layer=place.layer)
     test = [*prefix(layered, place.account), "/bin/sh", "-c", ': >"$0"', str(place.project / "t")]
-    reason = trial(test, "What renderers change in a project cannot be kept apart from it here")
+    lacking = "This machine cannot keep renderers' changes separate from the project's files"
+    reason = trial(test, lacking)
     place.clear()
     if reason:
         log.info("%s They get copies of its files.", reason)

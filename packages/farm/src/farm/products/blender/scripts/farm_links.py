@@ -38,6 +38,6 @@ def _marked() -> "Iterator[tuple[str, str, str]]":
 
 def _message(library: str, blocks: "list[str]") -> str:
     return (
-        f"The library {library} no longer has what the scene links from it: {listed(blocks)}."
+        f"The library {library} no longer contains data that the scene links to: {listed(blocks)}."
         " The frames are rendered without it. Link it again under its new name."
     )

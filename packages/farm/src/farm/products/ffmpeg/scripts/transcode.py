@@ -291,7 +291,7 @@ def _encode(
     if done.code != 0:
         raise _failure(done, options, reading, images, names)
     if len(sizes) != len(images):
-        raise SceneError(f"FFmpeg took {len(sizes)} of {len(images)} images.", False)
+        raise SceneError(f"FFmpeg read only {len(sizes)} of {len(images)} images.", False)
     return sizes[0]
 
 
