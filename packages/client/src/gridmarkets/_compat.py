@@ -63,7 +63,7 @@ def to_text(value):
 
 
 def is_text(value):
-    """Return whether ``value`` is what people call a string on this Python."""
+    """Return whether ``value`` is text on this version of Python."""
     return isinstance(value, string_types)
 
 
@@ -82,11 +82,11 @@ def list_folder(folder):
     Raises:
         OSError: it cannot be read.
     """
-    if hasattr(os, "scandir"):  # One system call a folder, where listdir needs three a name.
+    if hasattr(os, "scandir"):  # One system call per folder, where listdir needs three per name.
         entries = os.scandir(folder)  # novm
         return [
             _looked_at(folder, entry.name)
-            if entry.is_symlink()  # Its is_dir() raises for one that leads to itself.
+            if entry.is_symlink()  # Its is_dir() raises for a link that leads to itself.
             else (entry.name, False, entry.is_dir(), entry.is_file())
             for entry in entries
         ]

@@ -1,4 +1,4 @@
-"""Which local files a project uploads, and what they are called on the farm.
+"""Which local files a project uploads, and their names on the farm.
 
 Nothing is read from disk before `FileSet.groups` is called: what a folder holds is decided when
 the project is submitted. Local paths are absolute text; remote paths use forward slashes.
@@ -16,11 +16,11 @@ from gridmarkets.errors import InvalidRequestError
 log = logging.getLogger("gridmarkets")
 
 # The folder that results go to when neither it nor the submission was given a name; see
-# `gridmarkets.project`. Recognised here, so that yesterday's results are not uploaded today.
+# `gridmarkets.project`. Recognised here, so that earlier results are not uploaded.
 GENERATED_NAME = re.compile(r"submission \d{4}-\d\d-\d\d \d\d-\d\d-\d\d-\d{3}$")
 
 
-# A few folders that link each other make any number of paths.
+# Links between a few folders can form any number of paths.
 MOST_LINKED_FOLDERS = 10000
 MOST_MESSAGES = 200
 
@@ -78,7 +78,7 @@ class FileSet(object):
             paths: relative to the local folder, or absolute; "" is the whole folder.
         """
         # A folder outside the project may be named freely, but a link in the project that leads
-        # elsewhere would upload what nobody named.
+        # elsewhere would upload files that nobody named.
         if path_inside(local_folder, self._local_root) is not None and self._leads_out(
             local_folder, self._local_root
         ):
@@ -102,7 +102,7 @@ class FileSet(object):
     def groups(self, result_folders):
         """Return ``[{"localRoot", "remoteRoot", "files", "named", "folders"}]``, sorted.
 
-        Each file is there once. ``named`` are those of ``files`` that were added one by one, not
+        Each file appears once. ``named`` has those of ``files`` that were added individually, not
         found in a folder; ``folders`` those that were added as a whole ("" for ``localRoot``).
 
         Parameters:
@@ -177,15 +177,15 @@ class FileSet(object):
         """Collect the regular files below ``folder``, relative to ``base``.
 
         Parameters:
-            start: what the relative path of everything in ``folder`` begins with.
-            parents: real paths of this folder and those above it, to notice links in a circle.
+            start: prefix of the relative paths of everything in ``folder``.
+            parents: real paths of this folder and those above it, to detect circular links.
         """
         try:
             entries = list_folder(folder)
         except (IOError, OSError) as error:
             problems.append("'{0}' cannot be read: {1}.".format(folder, error.strerror))
             return
-        # By repr: Python 2 cannot compare the names that it could not decode with the others.
+        # By repr: Python 2 cannot compare names that it could not decode with others.
         for name, is_link, is_folder, is_file in sorted(entries, key=repr):
             if isinstance(name, bytes):
                 # Only Python 2, and only for names that it cannot decode.

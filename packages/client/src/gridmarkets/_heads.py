@@ -1,7 +1,7 @@
-"""The connections of `requests`: whom they may reach, and how much may come before an answer.
+"""Connections of `requests`: whom they may reach, and how much may precede an answer.
 
-``http.client`` passes over as many ``100 Continue`` as there are, and its time-out is for each
-piece: whoever sends them for ever is waited for, for ever.
+``http.client`` skips any number of ``100 Continue``, and its time-out is for each piece: a server
+that keeps sending them would keep the caller waiting for ever.
 """
 
 from __future__ import unicode_literals
@@ -14,12 +14,12 @@ from requests.adapters import HTTPAdapter
 from gridmarkets._compat import http_client
 from gridmarkets._listeners import stranger_behind
 
-# Python takes a hundred header lines of an answer, Envoy sends a dozen.
+# Python accepts a hundred header lines in an answer; Envoy sends a dozen.
 MOST_LINES = 300
 
 
 class EndlessHeadError(Exception):
-    """What comes before an answer does not end."""
+    """The part before the answer never ends."""
 
 
 class StrangerError(Exception):
@@ -35,13 +35,13 @@ class StrangerError(Exception):
 
 
 class Adapter(HTTPAdapter):
-    """How `requests` connects: to no other user of this machine, with answers whose heads end."""
+    """Connects `requests`, never to another user of this machine, to answers whose heads end."""
 
     def get_connection(self, *args, **options):
         return _bounded(super(Adapter, self).get_connection(*args, **options))
 
     def get_connection_with_tls_context(self, *args, **options):
-        # As newer versions of requests call it.
+        # Newer versions of requests call this one.
         return _bounded(super(Adapter, self).get_connection_with_tls_context(*args, **options))
 
 
@@ -49,7 +49,7 @@ class _Answer(http_client.HTTPResponse):
     """An answer of ``http.client``."""
 
     def __init__(self, sock, *args, **options):
-        # What stands for a socket under pyOpenSSL does not tell.
+        # pyOpenSSL's stand-in for a socket does not tell.
         self._seconds = sock.gettimeout() if hasattr(sock, "gettimeout") else None
         http_client.HTTPResponse.__init__(self, sock, *args, **options)
 
@@ -59,13 +59,13 @@ class _Answer(http_client.HTTPResponse):
         try:
             http_client.HTTPResponse.begin(self)
         finally:
-            # Python 2 may have put something around it, and closes it after a fault.
+            # Python 2 may have wrapped it, and closes it after an error.
             if self.fp is lines:
                 self.fp = lines.file
 
 
 class _Lines(object):
-    """A file of which only so many lines are read, in so many seconds."""
+    """A file of which only a limited number of lines is read, in a limited time."""
 
     def __init__(self, file, seconds):
         self.file = file
@@ -96,7 +96,7 @@ class _Bounded(object):
 
     def connect(self):
         super(_Bounded, self).connect()
-        # What stands for a socket under TLS has one of its own inside, and is not Envoy's.
+        # A TLS socket wraps another one, and is not Envoy's.
         if self.sock.__class__ is socket.socket and _is_within(self.sock):
             uid = stranger_behind(self.sock)
             if uid is not None:

@@ -1,7 +1,7 @@
-"""Whose the program is that listens on a port of this machine, where the kernel tells: on Linux.
+"""The owner of the program that listens on a port of this machine, if the kernel tells: on Linux.
 
-Envoy may not be running, and then its port is free for any user of the machine. What is meant for
-Envoy, passwords among it, is sent to nobody else's program.
+While Envoy is not running, any user of the machine can take its port. Data meant for Envoy, such as
+passwords, is never sent to another user's program.
 """
 
 from __future__ import unicode_literals
@@ -12,7 +12,7 @@ import struct
 import sys
 
 _LISTENS = "0A"
-# What becomes of a connection that is open: established, and one end has said all that it will.
+# States of an open connection: established, and one end has sent all that it will.
 _OPEN = ("01", "04", "05", "08")
 _ROOT = 0
 
@@ -31,7 +31,7 @@ def stranger_at(host, port):
     ours = (os.geteuid(), _ROOT)
     try:
         tables = (("tcp", _in_tcp(host)), ("tcp6", _in_tcp6(host)))
-    except (socket.error, ValueError):  # It is no address, as in http://127.example.com.
+    except (socket.error, ValueError):  # Not an address, as in http://127.example.com.
         return None
     for table, addresses in tables:
         wanted = ["{0}:{1:04X}".format(address, port) for address in addresses]
@@ -44,8 +44,8 @@ def stranger_at(host, port):
 def stranger_behind(sock):
     """Return the id of another user whose program a connection within this machine has reached.
 
-    None as for `stranger_at`. To look before one connects is not enough: Envoy may end after the
-    look, and whoever waits for its port has it before the connection is made.
+    None as for `stranger_at`. Checking before connecting is not enough: Envoy may end after the
+    check, and another program may take its port before the connection is made.
 
     Parameters:
         sock: a TCP socket that has just been connected to a loopback address.
@@ -54,10 +54,10 @@ def stranger_behind(sock):
         return None
     try:
         there, here = sock.getpeername()[:2], sock.getsockname()[:2]
-    except socket.error:  # It has broken off already.
+    except socket.error:  # The connection is already closed.
         return None
-    # In this order: a connection that nobody has accepted waits with whoever listens, and ends
-    # with that socket. So the listener of just now has it, if nobody has by then.
+    # In this order: a connection that nobody has accepted yet belongs to the listener, and ends
+    # with its socket. So it belongs to the listener found above, if nobody has accepted it by now.
     listener = stranger_at(*there)
     accepted = _owner(there, here)
     if accepted is None:
@@ -66,7 +66,7 @@ def stranger_behind(sock):
 
 
 def _owner(there, here):
-    """Return whose the other end of a connection is; None: nobody's yet, or it cannot be told."""
+    """Return who owns the other end of a connection; None: nobody yet, or it cannot be told."""
     for table, own, others in (
         ("tcp", _in_tcp(here[0])[:1], _in_tcp(there[0])[:1]),
         ("tcp6", _in_tcp6(here[0]), _in_tcp6(there[0])),
@@ -75,20 +75,20 @@ def _owner(there, here):
         remote = ["{0}:{1:04X}".format(address, here[1]) for address in own]
         for fields in _rows("/proc/net/" + table):
             if fields[3] in _OPEN and fields[1] in local and fields[2] in remote:
-                # Without a number of its own it is only the kernel's, which calls itself root.
+                # Without an inode it exists only in the kernel, which reports root as its owner.
                 return int(fields[7]) if fields[9] != "0" else None
     return None
 
 
 def _in_tcp(host):
-    """Return the addresses whose listener gets connections to ``host``, as the table has them."""
+    """Return the addresses whose listener gets connections to ``host``, as in the table."""
     return [] if ":" in host else [_words(socket.inet_aton(str(host))), "0" * 8]
 
 
 def _in_tcp6(host):
     if ":" in host:
         return [_words(socket.inet_pton(socket.AF_INET6, str(host))), "0" * 32]
-    # One on all addresses may serve IPv4 as well, and so may one on an IPv4 address in IPv6.
+    # A listener on all addresses may serve IPv4 as well, and so may one on an IPv4-mapped address.
     return ["0" * 32, _words(b"\0" * 10 + b"\xff\xff" + socket.inet_aton(str(host)))]
 
 
@@ -99,7 +99,7 @@ def _words(packed):
 
 
 def _listeners(table):
-    """Return [(address, user id)] of the listeners, which stand before the connections."""
+    """Return [(address, user id)] of the listeners, which come before the connections."""
     found = []
     for fields in _rows(table):
         if fields[3] != _LISTENS:

@@ -31,14 +31,14 @@ _SET = re.compile(r"\[\^?\]?(?:[^\]\\]|\\.)*\]", re.DOTALL)
 _COMMENT = re.compile(r"\(\?#[^)]*\)")
 _OCTAL = re.compile(r"\\[0-3][0-7][0-7]")
 _QUANTIFIER = re.compile(r"[*+?]|\{(?:\d+(?:,\d*)?|,\d*)\}")
-# With the flag x there are comments, and with the flag a ASCII's boundaries, which Envoy knows.
+# The flag x allows comments, and the flag a limits boundaries to ASCII, which Envoy supports.
 _FLAGS = re.compile(r"\(\?[A-Za-z]*[ax]")
 
 
 def construct_in(pattern):
     """Return the name of something in ``pattern`` that Envoy cannot match, or None.
 
-    None may also mean that it cannot be told from the text.
+    None may also mean that the text alone does not show it.
     """
     if _FLAGS.search(pattern):
         return None
@@ -64,7 +64,7 @@ def construct_in(pattern):
         if repeated and position:
             if pattern.startswith("+", repeated.end()):
                 return POSSESSIVE
-            # The "?" of "*?" belongs to it.
+            # The "?" of "*?" belongs to the "*".
             position = repeated.end() + int(pattern.startswith("?", repeated.end()))
             continue
         position += 1

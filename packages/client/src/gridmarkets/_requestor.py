@@ -28,12 +28,12 @@ READ_SECONDS = {"GET": 30, "POST": 120}
 RETRY_WAITS = (0.1, 0.4)
 RETRY_STATUSES = (502, 503, 504)
 LOOPBACK = "127.0.0.1"
-# Nothing else is shown the token: no name that only begins like a number, no "user@".
+# The token is shown to nobody else: no name that only begins like a number, no "user@".
 _LOOPBACK_URL = re.compile(
     r"http://(localhost|127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|\[::1\])(:[0-9]{1,5})?(?=[/?]|$)",
     re.IGNORECASE,
 )
-# Far more than the status of a project with a million files. What answers may not be Envoy.
+# Far more than the status of a project with a million files. The answer may not come from Envoy.
 MOST_BYTES = 512 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
 
@@ -42,7 +42,7 @@ _ERROR_BY_CODE = {
     "invalid_request": errors.InvalidRequestError,
     "not_authenticated": errors.AuthenticationError,
     "insufficient_credits": errors.InsufficientCreditsError,
-    # No other password would help.
+    # Another password would not help.
     TOKEN_REQUIRED: errors.APIError,
 }
 _ERROR_BY_STATUS = {
@@ -109,11 +109,11 @@ class Requestor(object):
 
     def _send(self, method, url, body, params, timeout):
         if "\0" in url:
-            # Pythons differ in the error that they have for it, and so in what would be told.
+            # Python versions raise different errors here, with different messages.
             raise errors.APIError("Envoy's address {0} cannot be used.".format(self.url))
         headers = {
             "Accept": "application/json",
-            # A few packed bytes can become any number.
+            # A few compressed bytes can expand to any number.
             "Accept-Encoding": "identity",
             "User-Agent": "gridmarkets-envoy-client/" + __version__,
         }
@@ -125,14 +125,14 @@ class Requestor(object):
         url, host = self._by_number(url)
         if host is not None:
             headers["Host"] = host
-        # After the look at who listens there.
+        # After the check of who listens there.
         if shown.token:
             headers["Authorization"] = str("Bearer " + shown.token)
         seconds = timeout or READ_SECONDS.get(method, READ_SECONDS["POST"])
         session = self._session(url)
         if method != "GET":
             # A kept connection may be dead by now (Envoy restarted), which is noticed only after
-            # the request was sent; and this one must not be sent again.
+            # the request was sent; and this request must not be sent twice.
             session.close()
         try:
             answer = session.request(
@@ -153,12 +153,12 @@ class Requestor(object):
             )
         except _heads.StrangerError as error:
             raise self._stranger_error(error.uid)
-        # requests lets some errors of unusable URLs through as plain ValueErrors.
+        # requests raises some errors about invalid URLs as plain ValueErrors.
         except (requests.exceptions.RequestException, ValueError) as error:
             raise self._transport_error(error, seconds)
 
     def _shown(self, url):
-        """Return what a request to ``url`` shows: no token to anybody but Envoy on this machine."""
+        """Return the token to send to ``url``: none to anybody but Envoy on this machine."""
         own, asked = _LOOPBACK_URL.match(self.url), _LOOPBACK_URL.match(url)
         if own is None or asked is None or own.group(0).lower() != asked.group(0).lower():
             return _token.Shown("")
@@ -262,7 +262,7 @@ class _TooMuchError(Exception):
 
 
 def _read(answer):
-    """Read the body of an answer, which then has it as its ``content``."""
+    """Read the body of an answer into its ``content``."""
     parts = []
     size = 0
     for part in answer.iter_content(PIECE_BYTES):
@@ -271,7 +271,7 @@ def _read(answer):
         if size > MOST_BYTES:
             answer.close()
             raise _TooMuchError()
-    # What reading `content` would have left there; requests has no way to limit that.
+    # As if ``content`` had been read; requests has no way to limit that.
     answer._content = b"".join(parts)
     answer._content_consumed = True
 
@@ -327,14 +327,14 @@ def _never_connected(error):
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return True
     reason = getattr(error.args[0] if error.args else None, "reason", None)
-    # By name: the class lives in urllib3, which old versions of requests carry inside themselves.
+    # Compared by name: the class is part of urllib3, which old versions of requests bundle.
     return any(base.__name__ == "NewConnectionError" for base in type(reason).__mro__)
 
 
 def _parse(answer):
     try:
         return json.loads(answer.content.decode("utf-8"))
-    # RuntimeError: lists in lists in lists, deeper than Python can go.
+    # RuntimeError: lists nested deeper than Python can go.
     except (ValueError, RuntimeError):
         return None
 

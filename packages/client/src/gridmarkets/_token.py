@@ -2,7 +2,7 @@
 
 The file is ``token`` in the folder of ``ENVOY_DATA_DIR``, or in the one where Envoy keeps its data
 by default. It is used only when it is the caller's own and nobody else may read it, as Envoy makes
-it. All of it is looked up for each request: Envoy may be started after the script.
+it. The lookup is repeated for each request: Envoy may be started after the script.
 """
 
 from __future__ import unicode_literals
@@ -18,7 +18,7 @@ from gridmarkets._compat import is_text, to_text
 VARIABLE = "ENVOY_TOKEN"
 _MOST_BYTES = 1024
 _OTHERS = 0o077
-# What a header can carry.
+# Characters that a header can carry.
 _TOKEN = re.compile("[!-~]{1,200}$")
 
 
@@ -39,7 +39,7 @@ def find(given):
     """Return the `Shown` of a client that was given a token, or None.
 
     Raises:
-        APIError: what was given, or stands in the variable, can be no token.
+        APIError: the given token, or the one in the variable, is not valid.
     """
     if given is not None:
         return _checked(given, "The token that this client was given")
@@ -61,7 +61,7 @@ def _checked(value, what):
 
 
 def _in_file(path):
-    # Not blocking: whatever lies there, the script goes on.
+    # Open without blocking: a FIFO here must not hang the script.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
     try:
         descriptor = os.open(path, flags)
@@ -84,7 +84,7 @@ def _in_file(path):
 
 
 def _fault(status):
-    """Return why others may know what is in a file, or ""."""
+    """Return why others may know a file's content, or ""."""
     if not stat.S_ISREG(status.st_mode):
         return "it is not a regular file"
     if not hasattr(os, "geteuid"):

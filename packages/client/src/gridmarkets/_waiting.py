@@ -1,4 +1,4 @@
-"""Waiting for a project, by asking again and again."""
+"""Waiting for a project by polling."""
 
 from __future__ import unicode_literals
 
@@ -8,12 +8,12 @@ from gridmarkets import errors
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 1.0
-"""Seconds between two questions: growing while nothing changes."""
+"""Seconds between two polls: growing while nothing changes."""
 PATIENCE_SECONDS = 30
 """How long Envoy may be away, for example because it is being restarted."""
 _OVER = ("completed", "failed", "stopped")
 
-# Python 2 has no clock that cannot be set; there, setting it makes a wait shorter or longer.
+# Python 2 has no monotonic clock: there, setting the clock makes a wait shorter or longer.
 _now = getattr(time, "monotonic", time.time)
 
 

@@ -1,6 +1,6 @@
 """The body of a submission: a project and its jobs in the words of Envoy's web service.
 
-Every mistake that can be seen without asking anyone is found here, all of them at once.
+Every mistake that can be detected locally is found here, all of them at once.
 """
 
 from __future__ import unicode_literals
@@ -17,7 +17,7 @@ def submission(project, skip_upload, skip_auto_download):
     """Return the body of ``POST /project-submit``.
 
     Raises:
-        InvalidRequestError: ``errors`` holds everything that is wrong, jobs by their position:
+        InvalidRequestError: ``errors`` has everything that is wrong, jobs by their position:
             ``jobs[0].path``.
     """
     problems = {}
@@ -112,7 +112,8 @@ def _plain(params, problems):
         if value is None:
             continue
         try:
-            # There and back: paths become text, and what cannot be sent is found by its name.
+            # Encoded and decoded: paths become text, and values that cannot be sent are found by
+            # name.
             plain[to_text(name)] = json.loads(json.dumps(value, default=to_text, allow_nan=False))
         except (TypeError, ValueError) as error:
             _add(problems, name, "The value cannot be sent: {0}.".format(error))

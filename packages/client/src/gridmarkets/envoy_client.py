@@ -1,4 +1,4 @@
-"""The client: everything that is asked of Envoy goes through here."""
+"""The client: all requests to Envoy go through here."""
 
 from __future__ import unicode_literals
 
@@ -13,7 +13,7 @@ from gridmarkets.version import __version__
 log = logging.getLogger("gridmarkets")
 
 DEFAULT_URL = "http://localhost:8090"
-# Far more than anybody reads. A farm may be broken, and its logs without an end.
+# Far more than anybody reads. A broken farm may send logs without end.
 MOST_LOG = 256 * 1024 * 1024
 
 
@@ -122,7 +122,7 @@ class EnvoyClient(object):
         try:
             return ProductResolver(products)
         except (AttributeError, KeyError, TypeError, ValueError):
-            # Rows that are no products: what answers is not Envoy.
+            # Rows that are not products: the answer does not come from Envoy.
             raise _incompatible()
 
     def get_machines(
@@ -155,7 +155,7 @@ class EnvoyClient(object):
         plugins = [plugins] if is_text(plugins) else plugins or []
         query.extend(("plugins", plugin) for plugin in plugins)
         self._sign_in()
-        # As bytes: requests on Python 2 would take non-ASCII text for ASCII.
+        # As bytes: requests on Python 2 would treat non-ASCII text as ASCII.
         params = [(name, to_text(value).encode("utf-8")) for name, value in query]
         return _list(self._get("machines", params=params))
 
@@ -175,7 +175,7 @@ class EnvoyClient(object):
             InvalidRequestError: the project or a job is wrong; its ``errors`` say what.
             InsufficientCreditsError: there are no credits.
         """
-        # What is wrong on this side is said first: it costs nothing to find out.
+        # Local mistakes are reported first: finding them costs nothing.
         body = _wire.submission(project, skip_upload, skip_auto_download)
         self.validate_credits()
         answer = self._post(["project-submit"], body)
@@ -290,8 +290,8 @@ class EnvoyClient(object):
             the job as in `get_jobs`.
 
         Raises:
-            APIError: there is no such job, it is just being submitted, or it makes no sense in
-                the job's present state.
+            APIError: there is no such job, it is just being submitted, or the job's present state
+                does not allow it.
         """
         return self._act("stop", job)
 
@@ -360,7 +360,7 @@ class EnvoyClient(object):
         try:
             return _field(call(), None, dict)
         except errors.APIError as error:
-            # Envoy's own "not found" has a code; that of a service without the route has none.
+            # Envoy's own "not found" has a code; that of a server without the route has none.
             if error.http_status in (404, 405, 501) and error.code is None:
                 raise errors.APIError(
                     "The Envoy at {0} is too old for {1}(). Update it, then try again.".format(
@@ -409,7 +409,7 @@ class EnvoyClient(object):
 
 
 def _field(answer, name, kind):
-    """Return a field of an answer (the answer itself for None), which has to be there.
+    """Return a required field of an answer (the answer itself for None).
 
     Parameters:
         kind: type or types that it must have; None means text.

@@ -3,7 +3,7 @@
     EnvoyError                    catches all of them
       AuthenticationError         email, password or access key are wrong, or nobody is signed in
       InsufficientCreditsError    the account's credits are used up
-      InvalidRequestError         the project or a job is wrong; `errors` says which field and why
+      InvalidRequestError         the project or a job is wrong; `errors` says which fields, and why
       APIError                    Envoy cannot be reached, or something else went wrong
 
 Each HTTP status and each failure of the connection becomes exactly one of the four.
@@ -70,7 +70,7 @@ class InvalidRequestError(EnvoyError):
 
 
 class APIError(EnvoyError):
-    """Envoy cannot be reached, or anything that no other error stands for."""
+    """Envoy cannot be reached, or an error that no other class covers."""
 
 
 # The published documentation catches it under this spelling, too.
@@ -78,7 +78,7 @@ ApIError = APIError
 
 
 def messages(errors):
-    """Return field errors (field -> list of messages) as one text for people."""
+    """Format field errors (field -> list of messages) as one text for people."""
     lines = []
     for field in sorted(errors):
         for message in errors[field]:

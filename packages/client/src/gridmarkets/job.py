@@ -23,7 +23,7 @@ class Job(object):
     Attributes:
         id (text): made here; unique everywhere.
         params (dict): see above; may be changed until the project is submitted.
-        dependencies (list of Job): these have to complete first.
+        dependencies (list of Job): jobs that must complete first.
         credits_budget (dict or None): ``{"value": credits, "action": one of the constants}``.
     """
 
@@ -42,7 +42,7 @@ class Job(object):
         self.name = name
         self.app = app
         self.app_version = app_version
-        # The published text lets Houdini and Nuke jobs leave it out.
+        # The published documentation lets Houdini and Nuke jobs omit it.
         self.operation = operation or "render"
         self.path = path
         self.params = params
@@ -50,7 +50,7 @@ class Job(object):
         self.credits_budget = None
 
     def add_dependencies(self, *jobs):
-        """Make this job wait until all of ``jobs``, which are in the same project, completed.
+        """Make this job wait until all of ``jobs``, from the same project, have completed.
 
         Raises:
             InvalidRequestError: the jobs would wait for each other and never start.
@@ -67,7 +67,7 @@ class Job(object):
                 self.dependencies.append(job)
 
     def set_credits_budget(self, value, action):
-        """Say what happens when the job has consumed ``value`` credits.
+        """Set what happens when the job has consumed ``value`` credits.
 
         Parameters:
             value: credits; 0 or less means no budget.
@@ -76,7 +76,8 @@ class Job(object):
                 `CREDITS_BUDGET_ACTION_ALERT` (an email is sent, nothing else).
 
         Raises:
-            InvalidRequestError: not a finite number, or none of the three actions.
+            InvalidRequestError: the value is not a finite number, or the action is not one of the
+                three.
         """
         problems = []
         is_number = isinstance(value, (float, integer_types)) and not isinstance(value, bool)

@@ -14,9 +14,9 @@ from gridmarkets.watch_file import WatchFile
 
 RESULTS_FOLDER = "render_results"
 
-# No file or folder can have these in its name on every platform.
+# Characters that file and folder names cannot have on every platform.
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f]')
-# Windows has devices of these names, in every folder and with every ending.
+# Windows reserves these device names in every folder and with every extension.
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\xb9\xb2\xb3]) *(\.|$)")
 _MOST_BYTES = 200
 
@@ -82,7 +82,7 @@ class Project(object):
     def output_folder_name(self, name):
         self._output_folder_name = _folder_name("output_folder_name", name)
 
-    # The name that older clients have for it.
+    # Alias for older clients.
     remote_output_folder_name = output_folder_name
 
     @property
@@ -119,8 +119,8 @@ class Project(object):
         Paths outside the folder, and links that lead out of the project folder, are ignored.
 
         Raises:
-            InvalidRequestError: the remote folder is not within `RemoteRoot`. Whether files exist
-                is seen when the project is submitted.
+            InvalidRequestError: the remote folder is not within `RemoteRoot`. Missing files are
+                only found when the project is submitted.
         """
         names = ("local_folder", "remote_folder", "files")
         unknown = [name for name in keywords if name not in names]
@@ -176,7 +176,8 @@ class Project(object):
             ``folders`` were added as a whole: what they no longer hold leaves the project.
 
         Raises:
-            InvalidRequestError: files do not exist, cannot be read, or get in each other's way.
+            InvalidRequestError: files do not exist, cannot be read, or would have the same remote
+                path.
         """
         if self.watch_files:
             results = [watch_file.absolute_download_path for watch_file in self.watch_files]
@@ -195,7 +196,7 @@ class Project(object):
         if os.path.isfile(first) or os.path.isfile(second):
             return False
         is_remote = remote_inside(paths[1], self.remote_root) is not None
-        # The project's own folder may well be called as its remote one.
+        # The project folder may well have the same name as its remote folder.
         is_local = path_inside(second, self.local_root) is not None
         return is_remote or (os.path.isdir(first) and not is_local)
 
@@ -217,9 +218,9 @@ def _generated_name(timestamp):
 
 
 def _usable(name):
-    """Return a folder's name for a submission, which may be called anything.
+    """Return a folder name for a submission, whose own name may be anything.
 
-    Names that would be one folder on some system ("shot" and "shot.") are one everywhere.
+    Names that are the same folder on some system ("shot" and "shot.") become the same everywhere.
     """
     name = _FORBIDDEN.sub("-", name).encode("utf-8")[:_MOST_BYTES].decode("utf-8", "ignore")
     name = name.strip(". ")

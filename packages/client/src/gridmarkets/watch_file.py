@@ -9,7 +9,7 @@ from gridmarkets import _patterns
 from gridmarkets._compat import to_text
 from gridmarkets.errors import InvalidRequestError
 
-# What a folder's name may hold that would mean something else in a regular expression.
+# Characters in folder names that are special in regular expressions.
 _SPECIAL = re.compile(r"([.^$*+?{}\[\]\\|()])")
 
 
@@ -30,7 +30,8 @@ class WatchFile(object):
         self.pattern = to_text(pattern)
         self.download_path = to_text(download_path)
         construct = _patterns.construct_in(self.pattern)
-        # The '++' of a folder 'c++' means itself, which is known when the project is submitted.
+        # A folder like 'c++' is taken literally, which can only be checked when the project is
+        # submitted.
         if construct not in (None, _patterns.POSSESSIVE):
             raise _invalid("pattern", _patterns.message_about(construct))
         try:
