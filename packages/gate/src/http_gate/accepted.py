@@ -1,4 +1,4 @@
-"""Connections that somebody else accepts, for a server that listens nowhere itself."""
+"""Connections accepted elsewhere, for a server that does not listen itself."""
 
 from collections.abc import Callable
 from typing import cast
@@ -8,10 +8,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 def protocols_of(server: uvicorn.Server) -> Callable[[], HttpToolsProtocol]:
-    """Return what makes a protocol for each connection.
+    """Return a factory of protocols, one for each connection.
 
     Parameters:
-        server: has started, without sockets.
+        server: a started one, without sockets.
     """
     made = cast(type[HttpToolsProtocol], server.config.http_protocol_class)
     return lambda: made(server.config, server.server_state, server.lifespan.state)

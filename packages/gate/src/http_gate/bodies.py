@@ -1,9 +1,9 @@
-"""Bodies that are read as a whole: never more of one, and of all together, than is meant.
+"""Bodies that are read as a whole: limits for each of them, and for all together.
 
-What JSON costs is not its size: ``[[],[],...]`` becomes twenty times as many bytes of objects,
-and each field that nobody knows an error of its own. So the things in it are counted before
-anybody parses it. What stands inside of texts is counted too: that is quick, and the limits leave
-room for it, but for bodies that are one long text.
+The size of JSON does not tell its cost: ``[[],[],...]`` becomes twenty times as many bytes of
+objects, and each unknown field becomes an error. So its values are counted before it is parsed.
+Characters inside strings are counted too: that is quick, and the limits leave room for it, except
+for bodies that are one long string.
 """
 
 import asyncio
@@ -17,22 +17,22 @@ from starlette.types import Message, Receive, Scope
 
 
 class TooLargeError(Exception):
-    """A body is larger than what is meant. ``str()`` is a message."""
+    """A body is larger than allowed. ``str()`` is a message."""
 
 
 class BusyError(Exception):
-    """A sender, or all of them together, ask for too much at a time. ``str()`` is a message."""
+    """One sender, or all together, send too much at a time. ``str()`` is a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimit:
-    """What one body may be.
+    """Limits of one body.
 
     Attributes:
         size: bytes.
         values: commas and opening brackets of its JSON; about as many as it has values.
         names: colons of its JSON; about as many as its objects have fields.
-        is_text: it is a long text with little beside it: what stands in texts does not count.
+        is_text: it is a long string and little else: what is inside strings does not count.
     """
 
     size: int
@@ -42,7 +42,7 @@ class BodyLimit:
 
 
 SMALL = BodyLimit(64 << 10, 2_000, 1_000)
-"""What nearly every request can do with."""
+"""Enough for nearly every request."""
 
 
 def announced(scope: Scope) -> int | None:
@@ -52,7 +52,7 @@ def announced(scope: Scope) -> int | None:
         if name == b"transfer-encoding":
             return None
         if name == b"content-length":
-            # More digits are no length, and are refused by the parser before.
+            # More digits are not a length; the parser has refused them already.
             length = int(value) if value.isdigit() and len(value) < 20 else 0
     return length
 
@@ -64,13 +64,14 @@ LONGEST_SECONDS = 300.0
 class Held:
     """The bytes of large bodies that are in memory, of each sender and of all.
 
-    The first 64 KiB of each count nowhere: how many requests there are at a time is limited by
-    connections, and whoever asks for little must not wait for those who send much.
+    The first 64 KiB of each do not count: the number of concurrent requests is limited by the
+    connections, and small requests must not wait for large ones.
     """
 
     def __init__(self, most: int, most_of_one: int) -> None:
-        """Hold so much of all. A sender may have ``most_of_one`` of it while it is alone, and the
-        same part of what the others leave while it is not: so there is something for the next."""
+        """Set the limits. A sender may have ``most_of_one`` of all while it is alone, and the same
+        fraction of what the others leave otherwise: so something is left for the next one.
+        """
         self._most = most
         self._most_of_one = most_of_one
         self._of: Counter[str] = Counter()
@@ -78,10 +79,10 @@ class Held:
 
     @contextmanager
     def by(self, sender: str) -> Iterator[Callable[[int], None]]:
-        """Count for one request, to its end; yields what is called for each piece.
+        """Count one request's bytes until it ends; yields what is to be called for each piece.
 
         Raises:
-            BusyError: by that call.
+            BusyError: raised by that call.
         """
         mine = 0
 
@@ -104,15 +105,15 @@ class Held:
 
 
 async def read_whole(receive: Receive, limit: BodyLimit, take: Callable[[int], None]) -> bytes:
-    """Return a body. One that is too large is not read any further.
+    """Return a body; stop reading when it is too large.
 
     Parameters:
         take: from `Held.by`.
 
     Raises:
         TooLargeError: see ``limit``.
-        BusyError: by ``take``, or it takes longer than `LONGEST_SECONDS`.
-        ClientDisconnect: the sender has gone.
+        BusyError: raised by ``take``, or the body takes longer than `LONGEST_SECONDS`.
+        ClientDisconnect: the sender has disconnected.
     """
     try:
         async with asyncio.timeout(LONGEST_SECONDS):
@@ -136,8 +137,7 @@ async def _read(receive: Receive, limit: BodyLimit, take: Callable[[int], None])
         if large := min(len(part), size - SMALL.size):
             take(max(0, large))
         if not limit.is_text:
-            # Of each part: of a large body at once, everything else would wait for a tenth of a
-            # second.
+            # In pieces: a large body at once would block everything else for a tenth of a second.
             values += _values_in(part)
             names += part.count(b":")
             _check(limit, values, names)
@@ -160,9 +160,9 @@ def _check(limit: BodyLimit, values: int, names: int) -> None:
 
 
 def _beside_texts(body: bytes, limit: BodyLimit) -> bytes:
-    """Return what of some JSON stands in no text. Raises TooLargeError for too many texts."""
+    """Return some JSON without its strings. Raises TooLargeError for too many strings."""
     plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Each is a value or a name, begins and ends. Looked at first: each becomes a piece here.
+    # Each is a value or a name with two quotes. Checked first, because each becomes a piece here.
     _check(limit, plain.count(b'"') // 2 - limit.names, 0)
     return b"".join(plain.split(b'"')[::2])
 
@@ -175,7 +175,7 @@ def too_large(limit: BodyLimit) -> TooLargeError:
 
 
 def replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """Return a ``receive`` that begins with a body that was read already."""
+    """Return a ``receive`` that first replays a body that was already read."""
     given = False
 
     async def again() -> Message:

@@ -1,27 +1,27 @@
-"""Connections: how many there may be, and how slowly and how much they may send.
+"""Limits connections: their number, and how slowly and how much they may send.
 
-uvicorn itself waits for ever for a request's head, takes a head of any size, and counts requests,
+uvicorn itself waits for ever for a request's head, accepts a head of any size, and counts requests,
 not connections. `protocol` returns its protocol with these rules added:
 
-    how many      In total and for each address. When there are too many, the one that has been
-                  waited for longest is closed for the new one: whoever opens connections and
-                  sends nothing holds up nobody. Only when nothing is waited for, that is when all
-                  of them are being answered, is the new one refused (503).
-    whose         Those whose sender the application knows hold nine tenths at most. One more, and
-                  the sender that holds most loses the one that it has held for longest (503). So
-                  there is always room for a request of which nobody knows yet whose it is.
-    heads         A request's head has a size, a number of lines, and a time by which it is there.
-                  Trailers count as lines of it, and nobody gets to see them: only what a reverse
-                  proxy has seen, and set or removed, may be a header.
-    bodies        A body must get on: so many bytes in so many seconds, while somebody reads it.
-    answers       Whoever does not take an answer is given up.
+    how many      In total and for each address. When there are too many, the one that has kept us
+                  waiting longest is closed in favour of the new one: opening connections and
+                  sending nothing blocks nobody. The new one is refused (503) only when all others
+                  are being answered.
+    whose         Connections of known senders are nine tenths at most. Beyond that, the sender with
+                  the most connections loses its oldest one (503). So there is always room for a
+                  request whose sender is not known yet.
+    heads         A request's head is limited in size, in lines and in time. Trailers count as lines
+                  of it, and are dropped: only what a reverse proxy has seen, and could set or
+                  remove, may be a header.
+    bodies        A body must make progress: so many bytes in so many seconds, while it is being
+    read. answers       A client that does not take its answer is disconnected.
 
-Until the application says whose a request is (see `known`), its sender is a stranger: the
-connection may be closed for another one while more of the request is being waited for, or while
-the answer is not taken. With the answer, what the application said is over.
+Until the application names the sender of a request (see `known`), it is a stranger: the connection
+may be closed in favour of another one while it waits for more of the request, or while the answer
+is not taken. The sender is forgotten once the request is answered.
 
-A body that the application does not want is not read to its end: the answer is sent, what is on
-its way is thrown away for a moment so that the answer arrives, then the connection is closed.
+A body that the application does not want is not read to its end: the answer is sent, incoming data
+is discarded for a moment so that the answer arrives, then the connection is closed.
 """
 
 import asyncio
@@ -40,10 +40,10 @@ from http_gate.seldom import seldom
 
 _KNOWN = "http_gate.known"
 _LOOK_SECONDS = 0.5
-"""How often deadlines are looked at."""
+"""How often deadlines are checked."""
 
 BACKLOG = 256
-"""Connections that the system accepts before this process does."""
+"""Connections that the system accepts ahead of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,12 @@ class Limits:
         trusted: addresses without a limit of their own beside loopback: reverse proxies.
         head_bytes, head_lines: of one request's address and headers.
         head_seconds: from the connection, or a request's first byte, to the end of its head.
-        body_bytes, body_seconds: so much of a body must come in each such time.
-        body_chunks, chunk_bytes: more chunks than that must hold so much each, on average.
+        body_bytes, body_seconds: so many bytes of a body must come in each such period.
+        body_chunks, chunk_bytes: more chunks than that must have so many bytes each, on average.
         idle_seconds: between two requests.
         answer_seconds: for taking the next piece of an answer.
-        linger_seconds, linger_bytes: how much of an unwanted body is thrown away.
-        pipelined: requests that are sent before the one in front of them is answered.
+        linger_seconds, linger_bytes: how much of an unwanted body is discarded.
+        pipelined: requests that may be sent before the first is answered.
     """
 
     connections: int = 1000
@@ -87,15 +87,17 @@ class Limits:
 
 
 def protocol(limits: Limits) -> type[HttpToolsProtocol]:
-    """Return what uvicorn takes as ``http``. Each server has its own: it counts connections."""
+    """Return the class or factory that uvicorn takes as ``http``. Each server needs its own: it
+    counts connections.
+    """
     return type("GuardedProtocol", (_Guarded,), {"door": _Door(limits)})
 
 
 def known(scope: Scope, holder: str) -> None:
-    """Say that the sender of this request has shown a valid key, and who it is.
+    """Tell the gate that the sender of this request has shown a valid key, and who it is.
 
     Parameters:
-        holder: whose connections are counted together.
+        holder: the sender whose connections are counted together.
     """
     told: Callable[[str], None] | None = scope.get("extensions", {}).get(_KNOWN)
     if told is not None:
@@ -103,7 +105,7 @@ def known(scope: Scope, holder: str) -> None:
 
 
 class _Phase(Enum):
-    """What a connection's next byte is waited for; `ANSWER`: for none."""
+    """What a connection is waiting for; `ANSWER`: nothing from its client."""
 
     IDLE = auto()
     HEAD = auto()
@@ -117,20 +119,20 @@ class _Door:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        # uvicorn warns of each request that is none: a line for each byte that a stranger sends.
+        # uvicorn warns about each invalid request: a line for each byte that a stranger sends.
         self.logger = seldom("uvicorn.error")
         self._inside: set[_Guarded] = set()
         self._of_address: Counter[str] = Counter()
-        # Strangers that are waited for, the one that has been so for longest first.
+        # Strangers we are waiting for, the longest wait first.
         self._waiting: OrderedDict[_Guarded, None] = OrderedDict()
-        # Those of known senders, the one that each has held for longest first.
+        # Connections of known senders, each sender's oldest first.
         self._held: dict[str, dict[_Guarded, None]] = {}
         self._timed: set[_Guarded] = set()
         self._looking: asyncio.TimerHandle | None = None
         self._due = 0.0
 
     def enter(self, connection: "_Guarded") -> bool:
-        """Let a new connection in, for the price of another one if need be."""
+        """Admit a new connection, closing another one if necessary."""
         address = connection.address
         mine = self._of_address[address]
         if address and mine >= self.limits.per_address:
@@ -145,7 +147,7 @@ class _Door:
         return True
 
     def leave(self, connection: "_Guarded") -> None:
-        """The connection has ended, or is as good as that. Once for each that entered."""
+        """The connection has ended, or is about to. Called once for each that entered."""
         if connection not in self._inside:
             return
         self._inside.discard(connection)
@@ -157,7 +159,7 @@ class _Door:
         self.release(connection)
 
     def hold(self, connection: "_Guarded", holder: str) -> None:
-        """The connection's request is this sender's, who may hold too many by now."""
+        """Attribute the request to this sender; it may now hold too many connections."""
         if connection not in self._inside or connection.holder == holder:
             return
         self.release(connection)
@@ -168,7 +170,7 @@ class _Door:
             next(iter(most)).make_room()
 
     def release(self, connection: "_Guarded") -> None:
-        """The connection's request is over, whosever it was."""
+        """The connection's request is done, whoever sent it."""
         if not connection.holder:
             return
         mine = self._held[connection.holder]
@@ -178,7 +180,7 @@ class _Door:
         connection.holder = ""
 
     def wait_for(self, connection: "_Guarded", *, stranger: bool) -> None:
-        """Something is waited for from now on; the connection says until when."""
+        """The connection now waits for its client, until a deadline that it sets itself."""
         if connection not in self._inside:
             return
         self._timed.add(connection)
@@ -187,7 +189,7 @@ class _Door:
             self._waiting[connection] = None
 
     def answer(self, connection: "_Guarded") -> None:
-        """Nothing is waited for: it is the application's turn."""
+        """Nothing is expected from the client: it is the application's turn."""
         self._timed.discard(connection)
         self._waiting.pop(connection, None)
 
@@ -206,7 +208,7 @@ class _Door:
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
         if now - self._due > _LOOK_SECONDS:
-            # This process was busy, or did not run: what has arrived meanwhile is not read yet.
+            # This process was busy, or suspended: data that has arrived meanwhile is not read yet.
             for each in self._timed:
                 each.extend_deadline(now - self._due)
         for each in [each for each in self._timed if each.overdue(now)]:
@@ -217,14 +219,14 @@ class _Door:
 
 
 class _Guarded(HttpToolsProtocol):
-    """One connection, with the limits of its head, body and time."""
+    """One connection, with limits on its head, body and time."""
 
     door: ClassVar[_Door]
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self.logger = self.door.logger
-        # uvicorn's own timer for idle connections knows nothing of a head that has begun.
+        # uvicorn's own timer for idle connections ignores a head that has begun.
         self.timeout_keep_alive = self.door.limits.idle_seconds  # type: ignore[assignment]
         self.address = ""
         self.holder = ""
@@ -235,14 +237,14 @@ class _Guarded(HttpToolsProtocol):
         self._got = 0  # bytes of the body since the deadline was set
         self._chunks = self._body_bytes = 0  # of the whole body
         self._parts: list[bytes] = []  # of the body, found in what has just come
-        self._unused = 0  # bytes that have led to nothing yet
+        self._unused = 0  # bytes that have not completed anything yet
         self._used = False
         self._lines = 0
         self._head_bytes = 0
         self._in_head = True
         self._refusal: tuple[int, bytes] | None = None
 
-    # What happens to the connection
+    # Events of the connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -287,7 +289,7 @@ class _Guarded(HttpToolsProtocol):
             self.door.answer(self)
         super().resume_writing()
 
-    # What the parser finds
+    # Events of the parser
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -303,8 +305,8 @@ class _Guarded(HttpToolsProtocol):
         if self._lines > limits.head_lines or self._head_bytes > limits.head_bytes:
             self._refusal = _TOO_LARGE
             raise ValueError("too many or too long header lines")
-        # The parser tells of trailers in the same way, and uvicorn would add them to the headers of
-        # the request: behind a proxy, its sender could choose the address that it comes from.
+        # The parser reports trailers in the same way, and uvicorn would add them to the headers of
+        # the request: behind a proxy, the sender could then choose its own address.
         if self._in_head:
             super().on_header(name, value)
 
@@ -316,13 +318,13 @@ class _Guarded(HttpToolsProtocol):
             self._refusal = _TOO_LARGE
             raise ValueError("too much at a time")
         self._used = True
-        # Not one of the extensions that uvicorn knows the type of.
+        # Not one of the extensions that uvicorn has types for.
         self.scope["extensions"] = {_KNOWN: self._become_known}  # type: ignore[dict-item]
         self._expect(_Phase.BODY, limits.body_seconds)
         super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
-        """Count the chunk that begins. The parser calls it; uvicorn does not need it."""
+        """Count a new chunk. The parser calls this; uvicorn does not need it."""
         limits = self.door.limits
         if self._chunks > max(limits.body_chunks, self._body_bytes // limits.chunk_bytes):
             self._refusal = _TOO_MANY_CHUNKS
@@ -339,9 +341,10 @@ class _Guarded(HttpToolsProtocol):
         self._parts.append(body)
 
     def _hand_on(self) -> None:
-        """Give the application what has come of the body.
+        """Pass the received part of the body to the application.
 
-        At once: uvicorn copies all that nobody has taken yet for each part that it is told of.
+        All at once: for each part that it gets, uvicorn copies everything that has not been taken
+        yet.
         """
         if self._parts:
             body = b"".join(self._parts)
@@ -361,8 +364,8 @@ class _Guarded(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         cycle = self.cycle
         if self.pipeline or (cycle and cycle.response_started != cycle.response_complete):
-            # An answer is on its way: whatever else was written would stand within it. Nor is it
-            # waited for that the answer is taken.
+            # An answer is under way: anything else written would end up inside it. Nor do we wait
+            # for it to be taken.
             self.door.leave(self)
             self.transport.abort()
             return
@@ -373,7 +376,7 @@ class _Guarded(HttpToolsProtocol):
         super().send_400_response(msg)
 
     def on_response_complete(self) -> None:
-        # With nothing queued behind it, the request that is over is the last one that was parsed.
+        # With nothing queued behind it, the finished request is the last one that was parsed.
         unread = not self.pipeline and self.cycle.more_body
         if unread and not self.transport.is_closing():
             self.server_state.total_requests += 1
@@ -387,22 +390,22 @@ class _Guarded(HttpToolsProtocol):
     # Time
 
     def overdue(self, now: float) -> bool:
-        """Return whether what is waited for should be there by now."""
+        """Return whether the client has missed its deadline."""
         if self._write_deadline is not None:
             return now > self._write_deadline
         if self._phase is _Phase.BODY and self.flow.read_paused:
-            # It is us who do not read.
+            # It is us who are not reading.
             self._deadline = now + self.door.limits.body_seconds
         return self._phase is not _Phase.ANSWER and now > self._deadline
 
     def extend_deadline(self, seconds: float) -> None:
-        """Wait so many seconds longer for what is awaited."""
+        """Extend the current deadline by so many seconds."""
         self._deadline += seconds
         if self._write_deadline is not None:
             self._write_deadline += seconds
 
     def give_up(self) -> None:
-        """Close the connection, since what was awaited did not come in time."""
+        """Close the connection, since its client missed the deadline."""
         if self._write_deadline is not None or self._phase in (_Phase.IDLE, _Phase.LINGER):
             self.door.leave(self)
             self.transport.abort()
@@ -471,9 +474,9 @@ _PHRASES = {
 
 
 def network_of(host: str) -> str:
-    """Return what counts as one sender: an IPv4 address, or an IPv6 network of 64 bits.
+    """Return the key under which a sender is counted: an IPv4 address, or an IPv6 /64 network.
 
-    Whoever has one IPv6 address has that many. What is no address is returned as it is.
+    Whoever has one IPv6 address has all of that network. Anything else is returned unchanged.
     """
     address = _address(host)
     if isinstance(address, ipaddress.IPv6Address) and not address.is_loopback:
@@ -492,7 +495,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 @lru_cache(maxsize=4096)
 def _counted_as(host: str, trusted: frozenset[str]) -> str:
-    """Return under what an address is counted; "" when it is not."""
+    """Return the key under which an address is counted; "" when it is not counted."""
     address = _address(host)
     if address is None or address.is_loopback or host in trusted or str(address) in trusted:
         return ""

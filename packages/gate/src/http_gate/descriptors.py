@@ -1,19 +1,20 @@
-"""Open files of this process: enough of them, and connections never take the last."""
+"""Raises the limit on open files, and reserves some that connections cannot use."""
 
 import sys
 
 WANTED = 8192
-"""Not all that the system would give: programs that this process starts inherit the limit, and
-some of them look at every number below it."""
+"""Not all that the system would allow: child processes inherit the limit, and some of them loop
+over every number below it.
+"""
 
 RESERVED = 300
-"""Kept for the database, logs, child processes and everything else that is no connection."""
+"""Reserved for the database, logs, child processes and everything else that is not a connection."""
 
 FEWEST_CONNECTIONS = 16
 
 
 def raise_limit() -> int:
-    """Let this process open as many files as it may, up to `WANTED`; return how many it may."""
+    """Raise this process's limit on open files to `WANTED` at most; return the limit."""
     if sys.platform == "win32":
         return WANTED
     import resource
@@ -31,5 +32,5 @@ def raise_limit() -> int:
 
 
 def connections_within(files: int, wanted: int) -> int:
-    """Return how many connections fit: each has a socket, and often a file beside it."""
+    """Return how many connections fit: each has a socket, and often an open file as well."""
     return max(FEWEST_CONNECTIONS, min(wanted, (files - RESERVED) // 2))
