@@ -55,8 +55,8 @@ PLANTED = {
         ("farm_protocol.paths", "farm_protocol.jobs"),
         ("farm_protocol.hashing", "farm_protocol.models"),
     ],
-    "The gate's layers: connections use what does something seldom": [
-        ("http_gate.seldom", "http_gate.bodies"),
+    "The gate's layers: connections use the rate-limited log": [
+        ("http_gate.rate_limited_log", "http_gate.bodies"),
     ],
     "The gate knows neither service": [
         ("http_gate.connections", "farm_protocol"),

@@ -18,7 +18,7 @@ import pytest
 from envoy.process.listening import listen
 from envoy_fake_farm import EMAIL, PASSWORD, FakeFarm
 from envoy_machine import Machine, output_of
-from farm_protocol.callers import Door
+from farm_protocol.callers import Acceptor
 from messages import says
 from other_users import OTHER, PYTHON, envoy_command, needs_others, run_as_other
 
@@ -286,7 +286,7 @@ async def test_a_crowd_of_strangers_leaves_a_place_in_the_queue(machine: Machine
 async def test_others_have_their_turns_while_strangers_are_sent_away() -> None:
     with listen(0) as listener:
         crowd = await strangers(CROWD, str(listener.port), "800", "hello")
-        door = Door(listener.sockets, asyncio.Protocol, str)
+        acceptor = Acceptor(listener.sockets, asyncio.Protocol, str)
         try:
             gone = asyncio.create_task(crowd.communicate(b"\n"))
             turns = 0
@@ -296,7 +296,7 @@ async def test_others_have_their_turns_while_strangers_are_sent_away() -> None:
             assert turns > 3
             answers = (await gone)[0].decode().splitlines()
         finally:
-            door.close()
+            acceptor.close()
     assert set(answers) == {"cut off", "HTTP/1.1 403 "}
 
 
@@ -312,7 +312,7 @@ async def test_a_lack_of_descriptors_passes() -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with listen(0) as listener, socket.socket() as caller:
         caller.setblocking(False)
-        door = Door(listener.sockets, Caller, str)
+        acceptor = Acceptor(listener.sockets, Caller, str)
         try:
             lowest = os.dup(0)
             os.close(lowest)
@@ -325,7 +325,7 @@ async def test_a_lack_of_descriptors_passes() -> None:
             (await came.get()).abort()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-            door.close()
+            acceptor.close()
 
 
 @pytest.fixture

@@ -50,8 +50,8 @@ def test_of_very_many_those_that_jobs_may_mean_are_told(monkeypatch: pytest.Monk
     job = JobSpec(
         **given, path="demo/plates/f_####.png", params={"tracks": [{"file": "/demo/sound/a.wav"}]}
     )
-    assert coming.told(files, [job]) == sorted(files)
+    assert coming.paths_to_announce(files, [job]) == sorted(files)
     monkeypatch.setattr(coming, "MOST_BYTES", 1000)
-    assert coming.told(files, [job]) == sorted(plates | {"demo/sound/a.wav"})
+    assert coming.paths_to_announce(files, [job]) == sorted(plates | {"demo/sound/a.wav"})
     monkeypatch.setattr(coming, "MAX_PENDING", 10)
-    assert coming.told(files, [job]) == sorted(plates)[:10]
+    assert coming.paths_to_announce(files, [job]) == sorted(plates)[:10]

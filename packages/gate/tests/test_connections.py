@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from answers import heard
 from http_gate.connections import Limits, _counted_as, known, protocol
-from http_gate.seldom import SECONDS, Seldom
+from http_gate.rate_limited_log import SECONDS, RateLimit
 from starlette.types import Receive, Scope, Send
 
 ENOUGH = 60.0
@@ -160,9 +160,9 @@ def test_what_is_no_request_does_not_fill_the_log(
 
 def test_the_log_says_how_many_lines_were_left_out(caplog: pytest.LogCaptureFixture) -> None:
     now = [0.0]
-    logger = logging.Logger("seldom")
+    logger = logging.Logger("limited")
     logger.addHandler(caplog.handler)
-    logger.addFilter(Seldom(lambda: now[0]))
+    logger.addFilter(RateLimit(lambda: now[0]))
     for now[0] in (0.0, 1.0, SECONDS - 1, SECONDS + 1, SECONDS + 2, 3 * SECONDS, 9 * SECONDS):
         logger.warning("this")
         logger.warning("that")

@@ -22,7 +22,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import uvicorn
-from farm_protocol.callers import Door
+from farm_protocol.callers import Acceptor
 from farm_protocol.private import (
     FILE_MODE,
     Contents,
@@ -118,7 +118,7 @@ async def running(
         try:
             await downloader.reload()
         finally:
-            waiting.ring()
+            waiting.wake_all()
 
     devices = Devices(settings.devices_path, farm.identity)
     account = Account(settings.account_path, farm, devices, signed_in)
@@ -267,7 +267,7 @@ class _Server(uvicorn.Server):
     Where the kernel tells who calls, it has a door of its own.
     """
 
-    _door: Door | None = None
+    _acceptor: Acceptor | None = None
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
@@ -277,11 +277,11 @@ class _Server(uvicorn.Server):
             await super().startup(sockets)
             return
         await super().startup([])
-        self._door = Door(sockets or [], protocols_of(self), _refusal)
+        self._acceptor = Acceptor(sockets or [], protocols_of(self), _refusal)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._door:
-            self._door.close()
+        if self._acceptor:
+            self._acceptor.close()
         await super().shutdown(sockets)
 
 

@@ -92,7 +92,7 @@ class Feed:
 
     def truth(self) -> Reader:
         with self.database.read() as connection:
-            rows = job_rows.many(connection, self.jobs).values()
+            rows = job_rows.fetch_many(connection, self.jobs).values()
             found = connection.execute(select(outputs_table)).all()
         return Reader(
             jobs={row.id: row.priority for row in rows},

@@ -248,7 +248,7 @@ def test_addresses_get_one_spelling_unless_somebody_has_it(
             old.put("accounts", name=name, **values)
     database.migrate()
     with database.read() as connection:
-        after = {each.id: each.email for each in accounts.everybody(connection)}
+        after = {each.id: each.email for each in accounts.fetch_all(connection)}
         # Everybody is found as before.
         for name, email in before.items():
             found = accounts.by_email(connection, email)

@@ -1,4 +1,4 @@
-"""A farm's door, at which runners knock: it turns every one away once the test opens it."""
+"""A fake farm that runners call: it turns every one away once the test opens it."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 
-class Door(ThreadingHTTPServer):
+class FakeFarm(ThreadingHTTPServer):
     """Notes who knocks, and lets them wait.
 
     Attributes:
@@ -28,7 +28,7 @@ class Door(ThreadingHTTPServer):
 
 
 class _Knocker(BaseHTTPRequestHandler):
-    server: Door
+    server: FakeFarm
 
     def do_GET(self) -> None:
         self.server.tokens.append(self.headers["Authorization"].removeprefix("Bearer "))
@@ -43,8 +43,8 @@ class _Knocker(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    server = Door()
+def fake_farm() -> Iterator[FakeFarm]:
+    server = FakeFarm()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server

@@ -1,6 +1,6 @@
 """What every engine does, whatever starts its runners. A suite for each derives from this one.
 
-Runners are real ones: they knock at the `Door` of a farm, which shows what the engine gave them.
+Runners are real ones: they call a `FakeFarm`, which shows what the engine gave them.
 """
 
 import threading
@@ -11,15 +11,16 @@ import psutil
 import pytest
 from farm.engines.port import Engine, EngineError, LaunchRequest, Phase
 
-from .conftest import Door
+from .conftest import FakeFarm
 
 UNKNOWN = ["1:0.0", "999999:1.0", "no reference at all", ""]
 
 
-def requests(door: Door, *tokens: str) -> list[LaunchRequest]:
+def requests(fake_farm: FakeFarm, *tokens: str) -> list[LaunchRequest]:
     """Return a request for each token."""
     return [
-        LaunchRequest(f"runner-{token}", "job", "local-cpu", door.url, token) for token in tokens
+        LaunchRequest(f"runner-{token}", "job", "local-cpu", fake_farm.url, token)
+        for token in tokens
     ]
 
 
@@ -43,20 +44,22 @@ class EngineContract:
         return threading.Semaphore(0)
 
     @pytest.fixture
-    def engine(self, tmp_path: Path, ended: threading.Semaphore, door: Door) -> Iterator[Engine]:
+    def engine(
+        self, tmp_path: Path, ended: threading.Semaphore, fake_farm: FakeFarm
+    ) -> Iterator[Engine]:
         engine = self.make(tmp_path, ended.release)
         yield engine
-        door.open.set()
+        fake_farm.open.set()
         engine.close()
 
-    def start(self, engine: Engine, door: Door, *tokens: str) -> list[str]:
+    def start(self, engine: Engine, fake_farm: FakeFarm, *tokens: str) -> list[str]:
         """Launch runners and wait until each has knocked; return their references."""
-        launched = engine.launch(requests(door, *tokens))
+        launched = engine.launch(requests(fake_farm, *tokens))
         references = [each for each in launched if isinstance(each, str)]
         assert len(references) == len(tokens), launched
         self.let_in(engine)
         for _ in tokens:
-            assert door.knocked.acquire(timeout=60)
+            assert fake_farm.knocked.acquire(timeout=60)
         return references
 
     def phases(self, engine: Engine, references: Sequence[str]) -> list[Phase]:
@@ -65,15 +68,15 @@ class EngineContract:
         return [sights[each].phase for each in references]
 
     def test_runners_from_launch_to_end(
-        self, engine: Engine, door: Door, ended: threading.Semaphore
+        self, engine: Engine, fake_farm: FakeFarm, ended: threading.Semaphore
     ) -> None:
-        references = self.start(engine, door, "one", "two")
+        references = self.start(engine, fake_farm, "one", "two")
 
         assert len(set(references)) == 2
-        assert sorted(door.tokens) == ["one", "two"]
+        assert sorted(fake_farm.tokens) == ["one", "two"]
         assert self.phases(engine, references) == [Phase.RUNNING, Phase.RUNNING]
 
-        door.open.set()
+        fake_farm.open.set()
         for _ in references:
             assert ended.acquire(timeout=60)
         assert self.phases(engine, references) == [Phase.GONE, Phase.GONE]
@@ -88,9 +91,9 @@ class EngineContract:
             engine.stop(each)
 
     def test_one_is_stopped_and_the_other_goes_on(
-        self, engine: Engine, door: Door, ended: threading.Semaphore
+        self, engine: Engine, fake_farm: FakeFarm, ended: threading.Semaphore
     ) -> None:
-        first, second = self.start(engine, door, "one", "two")
+        first, second = self.start(engine, fake_farm, "one", "two")
 
         engine.stop(first)
         engine.stop(first)
@@ -98,9 +101,9 @@ class EngineContract:
         assert ended.acquire(timeout=60)
         assert self.phases(engine, [first, second]) == [Phase.GONE, Phase.RUNNING]
 
-    def test_a_token_can_be_seen_by_nobody(self, engine: Engine, door: Door) -> None:
+    def test_a_token_can_be_seen_by_nobody(self, engine: Engine, fake_farm: FakeFarm) -> None:
         before = set(psutil.pids())
-        self.start(engine, door, "a-secret-of-this-runner")
+        self.start(engine, fake_farm, "a-secret-of-this-runner")
 
         for process in (psutil.Process(pid) for pid in set(psutil.pids()) - before):
             try:
@@ -110,7 +113,7 @@ class EngineContract:
             assert not any("a-secret-of-this-runner" in each for each in shown)
 
     def test_nothing_is_imported_from_where_the_farm_was_started(
-        self, engine: Engine, door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, engine: Engine, fake_farm: FakeFarm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         project = tmp_path / "downloaded project"
         project.mkdir()
@@ -118,14 +121,14 @@ class EngineContract:
             (project / name).write_text(f"open({str(tmp_path / 'was run')!r}, 'w')")
         monkeypatch.chdir(project)
 
-        self.start(engine, door, "one")
+        self.start(engine, fake_farm, "one")
 
         assert not (tmp_path / "was run").exists()
 
     def test_references_mean_the_same_after_a_restart_of_the_farm(
-        self, engine: Engine, door: Door, tmp_path: Path
+        self, engine: Engine, fake_farm: FakeFarm, tmp_path: Path
     ) -> None:
-        references = self.start(engine, door, "one")
+        references = self.start(engine, fake_farm, "one")
         engine.close()
 
         successor = self.make(tmp_path, lambda: None)
@@ -134,17 +137,17 @@ class EngineContract:
         successor.close()
 
     def test_what_cannot_be_started_is_said_at_its_place(
-        self, engine: Engine, door: Door, monkeypatch: pytest.MonkeyPatch
+        self, engine: Engine, fake_farm: FakeFarm, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.breaks(monkeypatch)
 
-        launched = engine.launch(requests(door, "one", "two"))
+        launched = engine.launch(requests(fake_farm, "one", "two"))
 
         assert [type(each) for each in launched] == [EngineError, EngineError]
         assert all(str(each) for each in launched)
 
     def test_getting_ready_and_giving_that_up_again_and_again(
-        self, engine: Engine, door: Door
+        self, engine: Engine, fake_farm: FakeFarm
     ) -> None:
         for _ in range(2):
             engine.prepare()
@@ -152,4 +155,4 @@ class EngineContract:
             engine.close()
             engine.close()
         engine.prepare()
-        self.start(engine, door, "one")
+        self.start(engine, fake_farm, "one")

@@ -12,7 +12,7 @@ from farm.engines import local
 from farm.engines.local import LocalEngine
 from farm.engines.port import Engine, LaunchRequest, Phase
 
-from .conftest import Door
+from .conftest import FakeFarm
 from .contract import EngineContract
 
 PROGRAMS = {"nuke": ["/opt/a/Nuke15.1", "/opt/b/Nuke14.0"], "maya": ["/opt/my maya/Render"]}
@@ -34,10 +34,10 @@ class TestLocal(EngineContract):
 class House:
     """An engine, and a count of the runners that have ended."""
 
-    def __init__(self, folder: Path, door: Door) -> None:
+    def __init__(self, folder: Path, fake_farm: FakeFarm) -> None:
         self.folder = folder
         self.ended = threading.Semaphore(0)
-        self.url = f"http://127.0.0.1:{door.server_port}"
+        self.url = f"http://127.0.0.1:{fake_farm.server_port}"
         self.engine = LocalEngine(folder / "work", folder / "logs", PROGRAMS, self.ended.release)
 
     def launch(self, token: str) -> str:
@@ -51,14 +51,14 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, door: Door) -> House:
-    return House(tmp_path, door)
+def house(tmp_path: Path, fake_farm: FakeFarm) -> House:
+    return House(tmp_path, fake_farm)
 
 
-def test_a_runner_from_launch_to_end(house: House, door: Door) -> None:
+def test_a_runner_from_launch_to_end(house: House, fake_farm: FakeFarm) -> None:
     reference = house.launch("secret-token")
-    assert door.knocked.acquire(timeout=30)
-    assert door.tokens == ["secret-token"]
+    assert fake_farm.knocked.acquire(timeout=30)
+    assert fake_farm.tokens == ["secret-token"]
     process = psutil.Process(int(reference.split(":")[0]))
     assert house.alive(reference, "1:0.0", "999999:1.0") == {reference}
     given = process.cmdline()
@@ -70,28 +70,28 @@ def test_a_runner_from_launch_to_end(house: House, door: Door) -> None:
     # The secret can be seen neither in its arguments nor in its environment.
     assert "secret-token" not in " ".join(process.cmdline())
     assert "secret-token" not in str(process.environ())
-    door.open.set()
+    fake_farm.open.set()
     assert house.ended.acquire(timeout=30)
     assert house.alive(reference) == set()
 
 
-def test_stop_ends_a_runner_and_forgives_unknown_ones(house: House, door: Door) -> None:
+def test_stop_ends_a_runner_and_forgives_unknown_ones(house: House, fake_farm: FakeFarm) -> None:
     reference = house.launch("t")
-    assert door.knocked.acquire(timeout=30)
+    assert fake_farm.knocked.acquire(timeout=30)
     house.engine.stop(reference)
     house.engine.stop(reference)
     house.engine.stop("1:0.0")
-    door.open.set()
+    fake_farm.open.set()
     assert house.ended.acquire(timeout=30)
     assert house.alive(reference) == set()
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="elsewhere a process keeps the time of its start")
 def test_a_step_of_the_clock_loses_no_runner(
-    house: House, door: Door, monkeypatch: pytest.MonkeyPatch
+    house: House, fake_farm: FakeFarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = house.launch("t")
-    assert door.knocked.acquire(timeout=30)
+    assert fake_farm.knocked.acquire(timeout=30)
     # The kernel tells of an earlier or later boot whenever the clock is set.
     moved = psutil.boot_time() + 3600
     monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: moved)
@@ -102,7 +102,7 @@ def test_a_step_of_the_clock_loses_no_runner(
 
 
 def test_a_spare_runner_is_used_and_let_go(
-    house: House, door: Door, monkeypatch: pytest.MonkeyPatch
+    house: House, fake_farm: FakeFarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = set(psutil.Process().children())
     house.engine.prepare()
@@ -110,8 +110,8 @@ def test_a_spare_runner_is_used_and_let_go(
     house.engine.prepare()
     assert set(psutil.Process().children()) - others == {spare}
     assert house.launch("t").split(":")[0] == str(spare.pid)
-    assert door.knocked.acquire(timeout=30)
-    door.open.set()
+    assert fake_farm.knocked.acquire(timeout=30)
+    fake_farm.open.set()
     assert house.ended.acquire(timeout=30)
     monkeypatch.setattr(local, "SPARE_SECONDS", 0.1)
     house.engine.prepare()
@@ -122,13 +122,13 @@ def test_a_spare_runner_is_used_and_let_go(
     assert set(psutil.Process().children()) <= others
 
 
-def test_folders_of_dead_runners_are_removed(tmp_path: Path, door: Door) -> None:
+def test_folders_of_dead_runners_are_removed(tmp_path: Path, fake_farm: FakeFarm) -> None:
     gone = max(psutil.pids()) + 100_000
     dead = tmp_path / "work" / f"job-{gone}-abc"
     living = tmp_path / "work" / f"job-{psutil.Process().pid}-abc"
     for folder in (dead, living):
         (folder / "deep").mkdir(parents=True)
-    House(tmp_path, door)
+    House(tmp_path, fake_farm)
     assert not dead.exists()
     assert living.exists()
 

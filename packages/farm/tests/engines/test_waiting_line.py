@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from farm.engines.port import Engine, Phase, Sight
 
-from .conftest import Door
+from .conftest import FakeFarm
 from .contract import EngineContract, requests
 from .waiting_line import BUSY, WaitingLine
 
@@ -25,8 +25,10 @@ class TestWaitingLine(EngineContract):
 
         monkeypatch.setattr(Path, "touch", full)
 
-    def test_who_waits_says_why_and_can_be_stopped(self, engine: Engine, door: Door) -> None:
-        first, second = engine.launch(requests(door, "one", "two"))
+    def test_who_waits_says_why_and_can_be_stopped(
+        self, engine: Engine, fake_farm: FakeFarm
+    ) -> None:
+        first, second = engine.launch(requests(fake_farm, "one", "two"))
         assert isinstance(first, str)
         assert isinstance(second, str)
         assert engine.look([first]) == {first: Sight(Phase.QUEUED, BUSY)}
@@ -35,5 +37,5 @@ class TestWaitingLine(EngineContract):
 
         assert self.phases(engine, [first, second]) == [Phase.GONE, Phase.QUEUED]
         self.let_in(engine)
-        assert door.knocked.acquire(timeout=60)
-        assert door.tokens == ["two"]
+        assert fake_farm.knocked.acquire(timeout=60)
+        assert fake_farm.tokens == ["two"]

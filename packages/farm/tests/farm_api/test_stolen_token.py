@@ -53,7 +53,7 @@ def versions(client: httpx.Client) -> set[str]:
 
 def told(farm: Farm) -> set[tuple[str, str, str]]:
     with farm.database.read() as connection:
-        return {(each.host, each.app, each.version) for each in hosts.everything(connection)}
+        return {(each.host, each.app, each.version) for each in hosts.fetch_all(connection)}
 
 
 def held(farm: Farm) -> dict[str, HostLimits]:

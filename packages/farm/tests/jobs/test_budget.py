@@ -1,4 +1,4 @@
-from farm.jobs.budget import DISABLED, FOR_CREDITS, JobMoney, Standing, consequences
+from farm.jobs.budget import DISABLED, FOR_CREDITS, AccountState, JobMoney, consequences
 from farm_protocol.jobs import BudgetAction, JobState
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,11 +16,11 @@ MONEY = st.builds(
 )
 
 
-STANDING = st.builds(Standing, balance=st.integers(-5, 5), active=st.booleans())
+STANDING = st.builds(AccountState, balance=st.integers(-5, 5), active=st.booleans())
 
 
 @given(st.lists(MONEY, unique_by=lambda job: job.id), STANDING, STANDING)
-def test_consequences(jobs: list[JobMoney], a: Standing, b: Standing) -> None:
+def test_consequences(jobs: list[JobMoney], a: AccountState, b: AccountState) -> None:
     accounts = {"a": a, "b": b}
     due = consequences(jobs, accounts)
     by_id = {job.id: job for job in jobs}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from farm.frame_health.neighbours import AROUND, Seen, compare, difference, told
+from farm.frame_health.neighbours import AROUND, Seen, compare, difference, summary
 from farm_protocol.frames import BRIGHTEST, Certainty, Emptiness, FlagCode
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,8 +109,8 @@ def test_whatever_the_order_of_arrival_each_frame_is_compared_once(
 
 
 def test_what_a_job_says() -> None:
-    assert told(4, 0, []) == ""
-    assert told(4, 1, ["One."]) == saying("frames-wrong", 1, 4, "One.")
-    several = told(9, 5, ["One.", "Two.", "Three.", "Four."])
+    assert summary(4, 0, []) == ""
+    assert summary(4, 1, ["One."]) == saying("frames-wrong", 1, 4, "One.")
+    several = summary(9, 5, ["One.", "Two.", "Three.", "Four."])
     assert several == saying("frames-wrong", 5, 9, "One. Two. Three.")
     assert "Four" not in several

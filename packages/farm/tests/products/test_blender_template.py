@@ -277,8 +277,8 @@ def test_the_public_surface() -> None:
         "BUILT_IN", "SHARED", "Companion", "FileNames", "ImageSequence", "Library",
         "OpenJobTemplate", "Parameter", "Platform", "PlugIn", "ProductError", "Program",
         "SceneError", "SceneFiles", "SceneFormat", "SequenceError", "Symptoms", "Template",
-        "Timeout", "Trace", "Validated", "Way", "even_runs", "load_scene_module", "load_yaml",
-        "marked", "parse_sequence",
+        "Timeout", "Trace", "Validated", "VersionProbe", "even_runs", "load_scene_module",
+        "load_yaml", "marked", "parse_sequence",
     }  # fmt: skip
     with pytest.raises(FrozenInstanceError):
         blender().parameters[0].name = "other"  # type: ignore[misc]

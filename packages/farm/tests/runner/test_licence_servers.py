@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from farm.confine import probe
-from farm.runner.sandbox.licences import doors_to, hosts_file
+from farm.runner.sandbox.licences import hosts_file, relays_to
 from farm_protocol.runner import LicenceServer, Outcome
 from messages import says
 
@@ -289,8 +289,8 @@ def test_the_addresses_of_names_and_numbers() -> None:
         LicenceServer(host="localhost", port=1715),
         LicenceServer(host="127.0.0.1", port=1715),
     ]
-    doors = doors_to(servers)
-    assert [(each.address, each.port) for each in doors] == [
+    relays = relays_to(servers)
+    assert [(each.address, each.port) for each in relays] == [
         ("127.0.0.2", 5053),
         ("127.0.0.2", 49152),
         ("127.0.0.3", 5053),
@@ -298,6 +298,6 @@ def test_the_addresses_of_names_and_numbers() -> None:
         ("fd00::7", 4101),
         ("127.0.0.1", 1715),
     ]
-    assert hosts_file(doors) == (
+    assert hosts_file(relays) == (
         "127.0.0.1 localhost render\n::1 localhost\n127.0.0.2 licences.studio\n127.0.0.3 second\n"
     )

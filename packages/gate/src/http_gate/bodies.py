@@ -61,7 +61,7 @@ LONGEST_SECONDS = 300.0
 """How long a body may take to arrive, however steadily it comes."""
 
 
-class Held:
+class BodyMemory:
     """The bytes of large bodies that are in memory, of each sender and of all.
 
     The first 64 KiB of each do not count: the number of concurrent requests is limited by the
@@ -78,7 +78,7 @@ class Held:
         self._all = 0
 
     @contextmanager
-    def by(self, sender: str) -> Iterator[Callable[[int], None]]:
+    def reservation(self, sender: str) -> Iterator[Callable[[int], None]]:
         """Count one request's bytes until it ends; yields what is to be called for each piece.
 
         Raises:
@@ -108,7 +108,7 @@ async def read_whole(receive: Receive, limit: BodyLimit, take: Callable[[int], N
     """Return a body; stop reading when it is too large.
 
     Parameters:
-        take: from `Held.by`.
+        take: from `BodyMemory.reservation`.
 
     Raises:
         TooLargeError: see ``limit``.

@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from http_gate.seldom import seldom
+from http_gate.rate_limited_log import rate_limited_logger
 
 _KNOWN = "http_gate.known"
 _LOOK_SECONDS = 0.5
@@ -90,7 +90,7 @@ def protocol(limits: Limits) -> type[HttpToolsProtocol]:
     """Return the class or factory that uvicorn takes as ``http``. Each server needs its own: it
     counts connections.
     """
-    return type("GuardedProtocol", (_Guarded,), {"door": _Door(limits)})
+    return type("GuardedProtocol", (_Guarded,), {"limiter": _ConnectionLimiter(limits)})
 
 
 def known(scope: Scope, holder: str) -> None:
@@ -99,9 +99,9 @@ def known(scope: Scope, holder: str) -> None:
     Parameters:
         holder: the sender whose connections are counted together.
     """
-    told: Callable[[str], None] | None = scope.get("extensions", {}).get(_KNOWN)
-    if told is not None:
-        told(holder)
+    report: Callable[[str], None] | None = scope.get("extensions", {}).get(_KNOWN)
+    if report is not None:
+        report(holder)
 
 
 class _Phase(Enum):
@@ -114,13 +114,13 @@ class _Phase(Enum):
     LINGER = auto()
 
 
-class _Door:
+class _ConnectionLimiter:
     """All connections of one server."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         # uvicorn warns about each invalid request: a line for each byte that a stranger sends.
-        self.logger = seldom("uvicorn.error")
+        self.logger = rate_limited_logger("uvicorn.error")
         self._inside: set[_Guarded] = set()
         self._of_address: Counter[str] = Counter()
         # Strangers we are waiting for, the longest wait first.
@@ -221,13 +221,13 @@ class _Door:
 class _Guarded(HttpToolsProtocol):
     """One connection, with limits on its head, body and time."""
 
-    door: ClassVar[_Door]
+    limiter: ClassVar[_ConnectionLimiter]
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self.logger = self.door.logger
+        self.logger = self.limiter.logger
         # uvicorn's own timer for idle connections ignores a head that has begun.
-        self.timeout_keep_alive = self.door.limits.idle_seconds  # type: ignore[assignment]
+        self.timeout_keep_alive = self.limiter.limits.idle_seconds  # type: ignore[assignment]
         self.address = ""
         self.holder = ""
         self._phase = _Phase.IDLE
@@ -248,15 +248,15 @@ class _Guarded(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        limits = self.door.limits
+        limits = self.limiter.limits
         self.address = _counted_as(self.client[0] if self.client else "", limits.trusted)
-        if not self.door.enter(self):
+        if not self.limiter.enter(self):
             self._refuse(503, b"Too many connections. Try again later.")
             return
         self._expect(_Phase.HEAD, limits.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.door.leave(self)
+        self.limiter.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -264,29 +264,29 @@ class _Guarded(HttpToolsProtocol):
             return
         if self._phase is _Phase.LINGER:
             self._got += len(data)
-            if self._got > self.door.limits.linger_bytes:
+            if self._got > self.limiter.limits.linger_bytes:
                 self.transport.close()
             return
         self._used = False
         super().data_received(data)
         self._hand_on()
         self._unused = 0 if self._used else self._unused + len(data)
-        if self._unused > self.door.limits.head_bytes and not self.transport.is_closing():
+        if self._unused > self.limiter.limits.head_bytes and not self.transport.is_closing():
             self._refuse(*_TOO_LARGE)
 
     def handle_websocket_upgrade(self) -> None:
-        self.door.leave(self)
+        self.limiter.leave(self)
         super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
-        self._write_deadline = self.loop.time() + self.door.limits.answer_seconds
-        self.door.wait_for(self, stranger=self._stranger)
+        self._write_deadline = self.loop.time() + self.limiter.limits.answer_seconds
+        self.limiter.wait_for(self, stranger=self._stranger)
         super().pause_writing()
 
     def resume_writing(self) -> None:
         self._write_deadline = None
         if self._phase is _Phase.ANSWER:
-            self.door.answer(self)
+            self.limiter.answer(self)
         super().resume_writing()
 
     # Events of the parser
@@ -296,10 +296,10 @@ class _Guarded(HttpToolsProtocol):
         self._lines = self._head_bytes = self._chunks = self._body_bytes = 0
         self._in_head = True
         self._stranger = True
-        self._expect(_Phase.HEAD, self.door.limits.head_seconds)
+        self._expect(_Phase.HEAD, self.limiter.limits.head_seconds)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        limits = self.door.limits
+        limits = self.limiter.limits
         self._lines += 1
         self._head_bytes += len(name) + len(value) + 4
         if self._lines > limits.head_lines or self._head_bytes > limits.head_bytes:
@@ -311,7 +311,7 @@ class _Guarded(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        limits = self.door.limits
+        limits = self.limiter.limits
         self._in_head = False
         self._head_bytes += len(self.url)
         if self._head_bytes > limits.head_bytes or len(self.pipeline) >= limits.pipelined:
@@ -325,7 +325,7 @@ class _Guarded(HttpToolsProtocol):
 
     def on_chunk_header(self) -> None:
         """Count a new chunk. The parser calls this; uvicorn does not need it."""
-        limits = self.door.limits
+        limits = self.limiter.limits
         if self._chunks > max(limits.body_chunks, self._body_bytes // limits.chunk_bytes):
             self._refusal = _TOO_MANY_CHUNKS
             raise ValueError("too many small chunks")
@@ -335,9 +335,9 @@ class _Guarded(HttpToolsProtocol):
         self._used = True
         self._body_bytes += len(body)
         self._got += len(body)
-        if self._got >= self.door.limits.body_bytes:
+        if self._got >= self.limiter.limits.body_bytes:
             self._got = 0
-            self._deadline = self.loop.time() + self.door.limits.body_seconds
+            self._deadline = self.loop.time() + self.limiter.limits.body_seconds
         self._parts.append(body)
 
     def _hand_on(self) -> None:
@@ -356,23 +356,23 @@ class _Guarded(HttpToolsProtocol):
         self._hand_on()
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete:
-            self._expect(_Phase.IDLE, self.door.limits.head_seconds)
+            self._expect(_Phase.IDLE, self.limiter.limits.head_seconds)
         else:
             self._phase = _Phase.ANSWER
-            self.door.answer(self)
+            self.limiter.answer(self)
 
     def send_400_response(self, msg: str) -> None:
         cycle = self.cycle
         if self.pipeline or (cycle and cycle.response_started != cycle.response_complete):
             # An answer is under way: anything else written would end up inside it. Nor do we wait
             # for it to be taken.
-            self.door.leave(self)
+            self.limiter.leave(self)
             self.transport.abort()
             return
         if self._refusal is not None:
             self._refuse(*self._refusal)
             return
-        self.door.leave(self)
+        self.limiter.leave(self)
         super().send_400_response(msg)
 
     def on_response_complete(self) -> None:
@@ -385,7 +385,7 @@ class _Guarded(HttpToolsProtocol):
         super().on_response_complete()
         if not self.pipeline and not self.transport.is_closing() and self._phase is _Phase.ANSWER:
             self._become_stranger()
-            self._expect(_Phase.IDLE, self.door.limits.head_seconds)
+            self._expect(_Phase.IDLE, self.limiter.limits.head_seconds)
 
     # Time
 
@@ -395,7 +395,7 @@ class _Guarded(HttpToolsProtocol):
             return now > self._write_deadline
         if self._phase is _Phase.BODY and self.flow.read_paused:
             # It is us who are not reading.
-            self._deadline = now + self.door.limits.body_seconds
+            self._deadline = now + self.limiter.limits.body_seconds
         return self._phase is not _Phase.ANSWER and now > self._deadline
 
     def extend_deadline(self, seconds: float) -> None:
@@ -407,10 +407,10 @@ class _Guarded(HttpToolsProtocol):
     def give_up(self) -> None:
         """Close the connection, since its client missed the deadline."""
         if self._write_deadline is not None or self._phase in (_Phase.IDLE, _Phase.LINGER):
-            self.door.leave(self)
+            self.limiter.leave(self)
             self.transport.abort()
         elif self._phase is _Phase.BODY and self.cycle is not None and self.cycle.response_started:
-            self.door.leave(self)
+            self.limiter.leave(self)
             self.transport.close()
         else:
             self._refuse(408, b"The request did not arrive in time.")
@@ -418,7 +418,7 @@ class _Guarded(HttpToolsProtocol):
     def make_room(self) -> None:
         """Close the connection, since others need its place more."""
         if self.cycle.response_started or self.pipeline:
-            self.door.leave(self)
+            self.limiter.leave(self)
             self.transport.abort()
         else:
             self._refuse(503, b"Too many of your requests are open. Try again later.")
@@ -427,23 +427,23 @@ class _Guarded(HttpToolsProtocol):
         self._phase = phase
         self._got = 0
         self._deadline = self.loop.time() + seconds
-        self.door.wait_for(self, stranger=self._stranger)
+        self.limiter.wait_for(self, stranger=self._stranger)
 
     def _become_known(self, holder: str) -> None:
         self._stranger = False
         if self._phase is _Phase.BODY:
-            self.door.wait_for(self, stranger=False)
-        self.door.hold(self, holder)
+            self.limiter.wait_for(self, stranger=False)
+        self.limiter.hold(self, holder)
 
     def _become_stranger(self) -> None:
         self._stranger = True
-        self.door.release(self)
+        self.limiter.release(self)
 
     # Ends
 
     def _refuse(self, status: int, message: bytes) -> None:
         """Answer without the application, and close."""
-        self.door.leave(self)
+        self.limiter.leave(self)
         if self.transport.is_closing():
             return
         head = (
@@ -459,7 +459,7 @@ class _Guarded(HttpToolsProtocol):
             self.transport.write_eof()
         self._become_stranger()
         self._unset_keepalive_if_required()
-        self._expect(_Phase.LINGER, self.door.limits.linger_seconds)
+        self._expect(_Phase.LINGER, self.limiter.limits.linger_seconds)
         self.flow.resume_reading()
 
 

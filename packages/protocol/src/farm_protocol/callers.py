@@ -55,7 +55,7 @@ _WITH_A_RESET = struct.pack("ii", 1, 0)
 """What makes ``close`` forget a connection at once, instead of keeping its address for a minute."""
 
 
-class Door:
+class Acceptor:
     """Accepts connections on listening sockets, and lets in those who may. Linux only.
 
     Parameters:

@@ -22,15 +22,15 @@ _reads_left: ContextVar[int | None] = ContextVar("reads left", default=None)
 """Until the head that this request waits for is there; None: it waits for none."""
 
 
-def look(event: str, told: Mapping[str, Any], error: type[Exception]) -> None:
+def look(event: str, info: Mapping[str, Any], error: type[Exception]) -> None:
     """Take part in a request; for httpx's extension ``trace``, of each request of a client.
 
     Parameters:
-        event, told: what httpcore tells.
+        event, info: what httpcore tells.
         error: what the request raises, with a reason, when its answer does not begin.
     """
     if event.endswith(_CONNECTED):
-        _count_reads(told["return_value"], error)
+        _count_reads(info["return_value"], error)
     elif event.startswith("http11.receive_response_headers."):
         _reads_left.set(MOST_READS if event.endswith(".started") else None)
 

@@ -15,17 +15,17 @@ from farm_protocol.sockets import has_reached_another_user
 MESSAGE = "another user's program listens at the farm's address"
 
 
-def is_strangers(event: str, told: Mapping[str, Any]) -> bool:
+def is_strangers(event: str, info: Mapping[str, Any]) -> bool:
     """Return whether a connection has just been made, and to a program of somebody else's.
 
     The caller, who alone knows whether that is to be waited for, closes the stream then.
 
     Parameters:
-        event, told: what httpcore tells the extension ``trace``.
+        event, info: what httpcore tells the extension ``trace``.
     """
     if not event.endswith(".connect_tcp.complete"):
         return False
-    stream = told["return_value"]
+    stream = info["return_value"]
     try:
         there, here = (stream.get_extra_info(end) for end in ("server_addr", "client_addr"))
     except OSError:

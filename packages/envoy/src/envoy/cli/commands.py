@@ -279,12 +279,12 @@ class _Asking:
             return "", str(error)
 
 
-def _refuse_strangers(event: str, told: Mapping[str, Any]) -> None:
+def _refuse_strangers(event: str, info: Mapping[str, Any]) -> None:
     """Send nothing to who has taken Envoy's port since the look at it."""
-    if peers.is_strangers(event, told):
+    if peers.is_strangers(event, info):
         import httpx
 
-        told["return_value"].close()
+        info["return_value"].close()
         raise httpx.ConnectError(peers.MESSAGE)
 
 

@@ -89,12 +89,12 @@ def only_as_far(url: httpx.URL, reach: Reach, *, own: bool = False) -> Trace:
     """
     connecting_to = ""
 
-    async def look(event: str, told: Mapping[str, Any]) -> None:
+    async def look(event: str, info: Mapping[str, Any]) -> None:
         nonlocal connecting_to
         if event == "connection.connect_tcp.started":
-            connecting_to = told["host"]
+            connecting_to = info["host"]
         elif event == "connection.connect_tcp.complete" and connecting_to == url.raw_host.decode():
-            stream: AsyncNetworkStream = told["return_value"]
+            stream: AsyncNetworkStream = info["return_value"]
             try:
                 found = reach_of_peer(stream)
             except httpx.ReadError:
@@ -112,11 +112,11 @@ async def only_to_own_user(request: httpx.Request) -> None:
     """Make a request end, before it sends anything, at another user's program; a hook of httpx."""
     others = request.extensions.get("trace")
 
-    async def look(event: str, told: Mapping[str, Any]) -> None:
+    async def look(event: str, info: Mapping[str, Any]) -> None:
         if others is not None:
-            await others(event, told)
-        if peers.is_strangers(event, told):
-            await told["return_value"].aclose()
+            await others(event, info)
+        if peers.is_strangers(event, info):
+            await info["return_value"].aclose()
             raise httpx.ConnectError(peers.MESSAGE)
 
     request.extensions["trace"] = look

@@ -151,10 +151,10 @@ async def bound_head(request: httpx.Request) -> None:
     """Make a request end when its answer has too many interim responses; a hook of httpx."""
     others = request.extensions.get("trace")
 
-    async def look(event: str, told: Mapping[str, Any]) -> None:
+    async def look(event: str, info: Mapping[str, Any]) -> None:
         if others is not None:
-            await others(event, told)
-        heads.look(event, told, httpx.RemoteProtocolError)
+            await others(event, info)
+        heads.look(event, info, httpx.RemoteProtocolError)
 
     request.extensions["trace"] = look
 
@@ -285,7 +285,7 @@ def endless(what: str) -> FarmAnswerError:
     return faulty(f"The farm's list of {what} never ends.")
 
 
-def getting_on(page: Manifest, after: str) -> Manifest:
+def require_progress(page: Manifest, after: str) -> Manifest:
     """Return a page of files that come after ``after``, one after the other.
 
     Raises FarmAnswerError when they do not.

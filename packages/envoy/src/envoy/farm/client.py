@@ -68,13 +68,13 @@ from envoy.farm.answers import (
     content_of,
     endless,
     faulty,
-    getting_on,
     key_of,
     moving,
     news,
     no_cookies,
     parts_of,
     refuse_packed,
+    require_progress,
     understood,
     unreachable,
     within,
@@ -227,7 +227,7 @@ class FarmClient:
         """Return files in a folder of a project whose path comes after ``after``, by path."""
         params = [("folder", folder), ("after", after)]
         page = self._call("GET", files_of(project), FilePage, params=params, most=FILE_PAGE_BYTES)
-        return getting_on(await page, after)
+        return require_progress(await page, after)
 
     async def remove_files(self, project: str, paths: list[str]) -> None:
         """Take files out of a project. At most `files.MAX_BATCH`."""

@@ -104,7 +104,7 @@ class EmbeddedFarm:
             else:
                 self._farm.set_url(url)
                 self._waiting.clear(_WHO)
-                self._waiting.ring()
+                self._waiting.wake_all()
                 await gone()
                 self._farm.set_url("")
                 failures = 1 if clock() - began > STEADY_SECONDS else failures + 1

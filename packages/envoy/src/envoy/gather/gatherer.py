@@ -240,7 +240,7 @@ class _Look:
         outside = {
             each for each in fresh if not self._root or not Path(each).is_relative_to(self._root)
         }
-        folders = _outermost({fresh[local].folder for local in outside})
+        folders = _topmost({fresh[local].folder for local in outside})
         for local, file in fresh.items():
             if local in outside:
                 folder = next(each for each in _above(local) if each in folders)
@@ -360,7 +360,7 @@ def _libraries(named: Sequence[tuple[NamedFile, Found]]) -> Iterator[str]:
             yield from (file.local for file in found.files)
 
 
-def _outermost(folders: set[str]) -> set[str]:
+def _topmost(folders: set[str]) -> set[str]:
     return {each for each in folders if not any(above in folders for above in _above(each))}
 
 

@@ -62,11 +62,11 @@ class Ending:
         _exit(0)
 
 
-def on_signals(told: Callable[[], None]) -> None:
-    """Call ``told`` for Ctrl-C and SIGTERM, for as long as the process lives."""
+def on_signals(stop: Callable[[], None]) -> None:
+    """Call ``stop`` for Ctrl-C and SIGTERM, for as long as the process lives."""
     if sys.platform == "win32":
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: told())
+            signal.signal(number, lambda *_: stop())
         return
     reader, writer = socket.socketpair()
     writer.setblocking(False)
@@ -79,7 +79,7 @@ def on_signals(told: Callable[[], None]) -> None:
         with reader, writer:
             while caught := reader.recv(1):
                 if caught[0] in (signal.SIGINT, signal.SIGTERM):
-                    told()
+                    stop()
 
     threading.Thread(target=listen, name="signals", daemon=True).start()
 

@@ -38,7 +38,7 @@ class WaitingRoom:
         """Say that ``who`` waits no longer."""
         self._messages.pop(who, None)
 
-    def ring(self) -> None:
+    def wake_all(self) -> None:
         """End all pauses now: somebody signed in, or the farm is back."""
         rung, self._bell = self._bell, asyncio.Event()
         rung.set()

@@ -12,8 +12,8 @@ MOST_BYTES = 32_000_000
 """Of all paths together; the farm takes about twice as much."""
 
 
-def told(coming: Collection[str], jobs: Sequence[JobSpec]) -> list[str]:
-    """Return the remote paths that the farm is told of, sorted.
+def paths_to_announce(coming: Collection[str], jobs: Sequence[JobSpec]) -> list[str]:
+    """Return the remote paths that the farm is told about, sorted.
 
     Parameters:
         coming: all that are on their way.

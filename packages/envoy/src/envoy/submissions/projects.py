@@ -14,7 +14,7 @@ from envoy.gather.gatherer import Gatherer
 from envoy.journal import Entry, Journal, Watch
 from envoy.journal.submissions import new_entry
 from envoy.process.threads import in_thread
-from envoy.submissions.coming import told
+from envoy.submissions.coming import paths_to_announce
 from envoy.submissions.compose import compose
 from envoy.submissions.lacking import require
 from envoy.submissions.wire import FileGroup, SubmitBody, UploadBody
@@ -98,7 +98,7 @@ class Projects:
         coming = await in_thread(awaited, spec.project, account, self._farm.identity)
         coming.update(file.remote for file in found.files)
         await require(spec.jobs, gathered.needed, coming, self._farm.manifest_page)
-        pending = await in_thread(told, coming, spec.jobs)
+        pending = await in_thread(paths_to_announce, coming, spec.jobs)
         check = await self._farm.check(spec.model_copy(update={"pending_files": pending}))
         entry = new_entry(
             spec.id,

@@ -14,7 +14,7 @@ from farm_protocol.real_paths import real_path
 from envoy.journal import UploadFolder
 
 
-def outermost(folders: Sequence[UploadFolder]) -> list[str]:
+def topmost(folders: Sequence[UploadFolder]) -> list[str]:
     """Return the remote paths of the folders that lie in no other one."""
     remotes = {each.remote for each in folders}
     return sorted(each for each in remotes if remotes.isdisjoint(_parents(each)))

@@ -21,7 +21,7 @@ from envoy.journal import UploadFile, UploadFolder
 from envoy.process.local_files import stuck
 from envoy.process.slots import STANDS_SECONDS, STUCK_SECONDS, Slots, Turn
 from envoy.process.threads import in_thread
-from envoy.upload.gone import gone, outermost
+from envoy.upload.gone import gone, topmost
 from envoy.upload.hash_cache import HashCache, Hashed, hash_again
 from envoy.upload.progress import Progress
 
@@ -68,7 +68,7 @@ class Transfer:
         """Take out of the project what folders that are sent as a whole no longer hold."""
         sent = {file.remote for file in files}
         seen = 0
-        for folder in outermost(folders):
+        for folder in topmost(folders):
             more, after = True, ""
             while more:
                 page = partial(self._farm.manifest_page, project, folder, after)

@@ -23,8 +23,8 @@ from farm_protocol.errors import STATUS, ErrorBody, ErrorCode
 from http_gate.bodies import (
     SMALL,
     BodyLimit,
+    BodyMemory,
     BusyError,
-    Held,
     TooLargeError,
     announced,
     read_whole,
@@ -61,7 +61,7 @@ class Guard:
     def __init__(self, app: ASGIApp, port: int, token: Token | None = None) -> None:
         self._app = app
         self._token = token
-        self._held = Held(MOST_HELD, MOST_HELD)
+        self._memory = BodyMemory(MOST_HELD, MOST_HELD)
         self._hosts = frozenset(f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +88,7 @@ class Guard:
         try:
             if size is not None and size > limit.size:
                 raise too_large(limit)
-            with self._held.by("") as take:
+            with self._memory.reservation("") as take:
                 body = await read_whole(receive, limit, take)
                 await self._app(scope, replay(body, receive), send)
         except TooLargeError as error:

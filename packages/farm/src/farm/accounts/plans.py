@@ -49,7 +49,7 @@ def existing(connection: Connection, name: str) -> Plan:
     """Return a plan. Raises NotFoundError, which names the plans that there are."""
     plan = plan_rows.named(connection, name)
     if plan is None:
-        known = ", ".join(f"'{each.name}'" for each in plan_rows.everything(connection))
+        known = ", ".join(f"'{each.name}'" for each in plan_rows.fetch_all(connection))
         raise NotFoundError(f"There is no plan '{name}'. The plans are: {known}.")
     return plan
 
@@ -85,5 +85,5 @@ def described(connection: Connection) -> list[PlanInUse]:
             max_in_flight=plan.max_in_flight,
             users=users.get(plan.name, 0),
         )
-        for plan in plan_rows.everything(connection)
+        for plan in plan_rows.fetch_all(connection)
     ]

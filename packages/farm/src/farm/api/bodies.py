@@ -25,8 +25,8 @@ from fastapi.exceptions import RequestValidationError
 from http_gate.bodies import (
     SMALL,
     BodyLimit,
+    BodyMemory,
     BusyError,
-    Held,
     TooLargeError,
     announced,
     read_whole,
@@ -130,7 +130,7 @@ class Bodies:
         """Stand before ``app``."""
         self._app = app
         self._context = context
-        self._held = Held(MOST_HELD, MOST_HELD_OF_ONE)
+        self._memory = BodyMemory(MOST_HELD, MOST_HELD_OF_ONE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its body, or answer with the reason why not."""
@@ -147,7 +147,7 @@ class Bodies:
             if size is not None and size > limit.size:
                 raise too_large(limit)
             sender = await self._sender(scope, size)
-            with self._held.by(sender) as take:
+            with self._memory.reservation(sender) as take:
                 body = await read_whole(receive, limit, take) if size != 0 else b""
                 await self._in_turn(sender, scope, body, receive, send)
         except TooLargeError as error:

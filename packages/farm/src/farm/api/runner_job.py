@@ -141,7 +141,7 @@ class FileLists:
     def _find(self, key: str) -> FileList | None:
         now = time.monotonic()
         with self._guard:
-            self._let_go(now)
+            self._drop_expired(now)
             if key in self._refused:
                 raise StorageFullError(self._refused[key][0])
             if key not in self._kept:
@@ -161,7 +161,7 @@ class FileLists:
         with self._guard:
             self._refused[key] = why, time.monotonic() + REFUSED_SECONDS
 
-    def _let_go(self, now: float) -> None:
+    def _drop_expired(self, now: float) -> None:
         """Forget what is due."""
         kept, refused = self._kept, self._refused
         for each in [name for name, (_, until) in kept.items() if until <= now]:
@@ -180,7 +180,7 @@ class FileLists:
     def _wake(self) -> None:
         with self._guard:
             self._timer = None
-            self._let_go(time.monotonic())
+            self._drop_expired(time.monotonic())
             self._wait()
 
     def _size(self) -> int:

@@ -39,7 +39,7 @@ Name = Annotated[Line, Field(max_length=1000)]
 def get_users(context: InContext, _admin: Admin) -> UserList:
     """Return all users."""
     with context.database.read() as connection:
-        found = account_rows.everybody(connection)
+        found = account_rows.fetch_all(connection)
         return UserList(users=[users.describe(connection, each) for each in found])
 
 

@@ -54,7 +54,7 @@ def show(
 ) -> None:
     """Show what accounts have, and have consumed, up to now."""
     with opened(data_dir) as database, database.read() as connection:
-        chosen = [account_of(connection, email)] if email else accounts.everybody(connection)
+        chosen = [account_of(connection, email)] if email else accounts.fetch_all(connection)
         lines = []
         for account in chosen:
             balance, consumed = available(connection, account.id)

@@ -69,7 +69,7 @@ def add(
 def list_users(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Show all users."""
     with opened(data_dir) as database, database.read() as connection:
-        found = [describe(connection, account) for account in accounts.everybody(connection)]
+        found = [describe(connection, account) for account in accounts.fetch_all(connection)]
     if as_json:
         print_json(found)
         return

@@ -36,7 +36,7 @@ def show(context: typer.Context, as_json: AsJson = False, data_dir: DataDir = No
     announced = Announcement.read(farm_folder(data_dir))
     with opened(data_dir) as database, database.read() as connection:
         lines = overview.worker_lines(connection)
-        found = hosts.everything(connection)
+        found = hosts.fetch_all(connection)
         held = hosts.limits(connection)
         slots = capacity.slots(
             connection, _configured_slots(announced.machines if announced else [])

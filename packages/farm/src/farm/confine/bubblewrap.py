@@ -26,7 +26,7 @@ from pathlib import Path
 from farm.confine.account import Account, AccountError, drop, is_root, util_linux
 from farm.confine.layers import Layer, mounted
 from farm.confine.system_calls import can_filter, filter_file
-from farm.confine.trials import told, trial
+from farm.confine.trials import output_of, trial
 
 SYSTEM = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")))
 _CONFIGURATION = (
@@ -324,7 +324,7 @@ def _knows(option: str) -> bool:
 
 @functools.cache
 def _help() -> str:
-    return told([_bwrap(), "--help"], _ASKED)
+    return output_of([_bwrap(), "--help"], _ASKED)
 
 
 def _covers() -> list[str]:

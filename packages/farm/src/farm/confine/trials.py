@@ -61,7 +61,7 @@ def trial(line: list[str], trouble: str) -> str:
     return "" if code == 0 else _message(trouble, said or f"exit code {code}")
 
 
-def told(line: list[str], trouble: str) -> str:
+def output_of(line: list[str], trouble: str) -> str:
     """Run a command; return what it prints, "" where there is no such command.
 
     Raises:

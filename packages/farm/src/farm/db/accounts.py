@@ -94,7 +94,7 @@ def is_alone(connection: Connection) -> bool:
     return len(connection.execute(select(accounts.c.id).limit(2)).all()) < 2
 
 
-def everybody(connection: Connection) -> list[AccountRow]:
+def fetch_all(connection: Connection) -> list[AccountRow]:
     """Return all accounts, by email."""
     return [_account(row) for row in connection.execute(_COLUMNS.order_by(accounts.c.email))]
 

@@ -184,7 +184,7 @@ def move_untouched(
     return Moved.of(before, after, frame_runs.move(connection, job_id, before, after))
 
 
-def forgive(connection: Connection, job_id: str) -> Moved:
+def reset_failures(connection: Connection, job_id: str) -> Moved:
     """Begin to count the failures of a job's frames anew; those that were given up wait again."""
     again = move(connection, job_id, FrameState.FAILED, FrameState.WAITING)
     connection.execute(

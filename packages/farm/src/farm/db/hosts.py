@@ -112,7 +112,7 @@ def of(connection: Connection, host: str, now: datetime) -> list[Program]:
     ]
 
 
-def everything(connection: Connection) -> list[HostProgram]:
+def fetch_all(connection: Connection) -> list[HostProgram]:
     """Return all that was ever told and not replaced, by host, product and version."""
     columns = host_programs.c
     query = select(

@@ -129,7 +129,7 @@ class JobRow:
         changed = {name: each for name, each in values.items() if getattr(self, name) != each}
         return cast(JobColumns, changed)
 
-    def become(self, other: "JobRow") -> None:
+    def update_from(self, other: "JobRow") -> None:
         """Take over what another reading of the same job has found."""
         for each in fields(self):
             setattr(self, each.name, getattr(other, each.name))
@@ -141,7 +141,7 @@ def row(connection: Connection, job_id: str) -> JobRow:
     return JobRow(*found)
 
 
-def many(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobRow]:
+def fetch_many(connection: Connection, job_ids: Sequence[str]) -> dict[str, JobRow]:
     """Return the rows of those of the jobs that exist, by id, in the order of ``job_ids``."""
     found: dict[str, JobRow] = {}
     for part in parts(job_ids):

@@ -34,7 +34,7 @@ COLUMNS = (
 )
 
 
-def everything(connection: Connection) -> list[Plan]:
+def fetch_all(connection: Connection) -> list[Plan]:
     """Return all plans, by name."""
     return [Plan(*row) for row in connection.execute(select(*COLUMNS).order_by(plans.c.name))]
 

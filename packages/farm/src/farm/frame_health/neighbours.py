@@ -80,7 +80,7 @@ def _flag(frame: int, code: FlagCode, certainty: Certainty, message: str) -> Fra
     return FrameFlag(frame=frame, code=code, certainty=certainty, message=message)
 
 
-def told(total: int, flagged: int, messages: Sequence[str]) -> str:
+def summary(total: int, flagged: int, messages: Sequence[str]) -> str:
     """Return what a job says about frames that look wrong; "" when there are none.
 
     Parameters:

@@ -15,7 +15,7 @@ FOR_DISK = JobReason.DISK.value
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AccountState:
     """An account.
 
     Attributes:
@@ -72,7 +72,7 @@ class Consequences:
     released: tuple[str, ...] = ()
 
 
-def consequences(jobs: Iterable[JobMoney], accounts: Mapping[str, Standing]) -> Consequences:
+def consequences(jobs: Iterable[JobMoney], accounts: Mapping[str, AccountState]) -> Consequences:
     """Return what is due now.
 
     Parameters:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import uvicorn
 from farm_protocol import callers
 from farm_protocol.announcement import Announcement
-from farm_protocol.callers import Door
+from farm_protocol.callers import Acceptor
 from farm_protocol.jobs import JobState
 from farm_protocol.loops import new_loop
 from farm_protocol.sockets import CAN_TELL
@@ -109,7 +109,7 @@ class FarmServer(uvicorn.Server):
         self._changes = changes
         self._on_ready = on_ready
         self._only_own_user = only_own_user and CAN_TELL
-        self._door: Door | None = None
+        self._acceptor: Acceptor | None = None
         self._loop_thread = threading.Thread(target=self._schedule, name="scheduler")
         self._ending = False
 
@@ -137,15 +137,15 @@ class FarmServer(uvicorn.Server):
         if self._only_own_user and not self.should_exit:
             for each in sockets or []:
                 each.listen(callers.BACKLOG)
-            self._door = Door(sockets or [], protocols_of(self), _refusal)
+            self._acceptor = Acceptor(sockets or [], protocols_of(self), _refusal)
         if not self.should_exit:
             self._loop_thread.start()
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let nobody in any more, and end when those who are inside have their answers."""
-        if self._door:
-            self._door.close()
+        if self._acceptor:
+            self._acceptor.close()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -13,7 +13,7 @@ from farm.products._files import ProductError, load_yaml
 from farm.products._library import BUILT_IN, Library
 from farm.products._parameters import Parameter, Validated
 from farm.products._plugins import PlugIn
-from farm.products._program import Platform, Program, Trace, Way
+from farm.products._program import Platform, Program, Trace, VersionProbe
 from farm.products._reading import SHARED, load_scene_module
 from farm.products._runs import even_runs
 from farm.products._scenes import SceneError, SceneFiles, SceneFormat
@@ -47,7 +47,7 @@ __all__ = [
     "Timeout",
     "Trace",
     "Validated",
-    "Way",
+    "VersionProbe",
     "even_runs",
     "load_scene_module",
     "load_yaml",

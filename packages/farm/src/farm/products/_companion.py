@@ -23,7 +23,7 @@ Filled = Annotated[str, Field(pattern=r"\A[A-Z][A-Za-z0-9]*\z", max_length=100)]
 Message = Annotated[str, AfterValidator(lambda text: " ".join(text.split()))]
 
 
-class Words(Strict):
+class TextRule(Strict):
     """What a text must look like.
 
     Attributes:
@@ -35,7 +35,7 @@ class Words(Strict):
     message: Message
 
 
-class Most(Strict):
+class Maximum(Strict):
     """The largest number of a parameter, by the value of another one.
 
     Attributes:
@@ -47,7 +47,7 @@ class Most(Strict):
     is_: dict[str, int] = Field(alias="is")
 
 
-class Because(Strict):
+class ParametersWithReason(Strict):
     """Parameters that share a reason.
 
     Attributes:
@@ -72,7 +72,7 @@ class Outputs(Strict):
     extensions: dict[str, str]
 
 
-class Hopeless(Strict):
+class PermanentFailure(Strict):
     """A line after which trying again cannot help.
 
     Attributes:
@@ -84,7 +84,7 @@ class Hopeless(Strict):
     message: Message
 
     @model_validator(mode="after")
-    def _groups(self) -> "Hopeless":
+    def _groups(self) -> "PermanentFailure":
         _known(placeholders(self.message), self.marker.groupindex, "a group of the marker")
         return self
 
@@ -109,7 +109,7 @@ class Failures(Strict):
     """
 
     markers: list[re.Pattern[str]]
-    hopeless: list[Hopeless] = []
+    hopeless: list[PermanentFailure] = []
     no_licence: NoLicence
 
 
@@ -166,7 +166,7 @@ class IfSet(Strict):
     optional: tuple[str, ...]
 
 
-class When(Strict):
+class IfParameterSet(Strict):
     """Arguments that are left out when the parameter ``when`` is not set."""
 
     when: Name
@@ -193,7 +193,7 @@ class LinesOfOutput(Strict):
 class Driving(Strict):
     """How a program without Python is driven; see `farm.products._drive.Drive`."""
 
-    command: list[str | IfSet | When]
+    command: list[str | IfSet | IfParameterSet]
     writes: tuple[str, ...]
     lines: LinesOfOutput
     stems: dict[str, Name] = {}
@@ -210,7 +210,7 @@ class Driving(Strict):
             match item:
                 case IfSet():
                     found += item.optional
-                case When():
+                case IfParameterSet():
                     found += item.use
                 case _:
                     found.append(item)
@@ -268,14 +268,14 @@ class Companion(Strict):
     types: dict[Name, ParameterType] = {}
     aliases: dict[Name, dict[str, str]] = {}
     refused: dict[Name, dict[str, Message]] = {}
-    patterns: dict[Name, Words] = {}
+    patterns: dict[Name, TextRule] = {}
     least: dict[Name, int | float] = {}
-    most: dict[Name, Most] = {}
+    most: dict[Name, Maximum] = {}
     needs: dict[Name, Name] = {}
     needs_plugin: dict[Name, dict[str, str]] = {}
     needs_gpu: dict[Name, tuple[JsonValue, ...]] = {}
-    refuses: Because | None = None
-    ignores: Because | None = None
+    refuses: ParametersWithReason | None = None
+    ignores: ParametersWithReason | None = None
     prefixes: list[Name] = []
     outputs: Outputs | None = None
     naming: Name | None = None
@@ -320,7 +320,9 @@ class Companion(Strict):
             "drive.stems": drive.stems.values() if drive else [],
             "drive.size": drive.size if drive else [],
             "drive.words": drive.words if drive else [],
-            "drive.command": [each.when for each in drive.command if isinstance(each, When)]
+            "drive.command": [
+                each.when for each in drive.command if isinstance(each, IfParameterSet)
+            ]
             if drive
             else [],
         }

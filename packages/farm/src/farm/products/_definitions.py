@@ -52,7 +52,7 @@ class Definition(_OpenJob):
     user_interface: UserInterface = UserInterface()
 
     @model_validator(mode="after")
-    def _is_a_truth(self) -> Self:
+    def _check_box_default(self) -> Self:
         if self.user_interface.control == "CHECK_BOX" and self.default not in (None, *_TRUTHS):
             raise ValueError("the default of a check box is 'true' or 'false'")
         return self

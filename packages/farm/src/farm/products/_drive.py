@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.products._companion import Driving, IfSet, When
+from farm.products._companion import Driving, IfParameterSet, IfSet
 from farm.products._runs import even_runs
 from farm.products._scenes import SceneFiles
 from farm.products.shared.farm_numbering import numbered
@@ -201,7 +201,7 @@ def drive_of(notes: Driving) -> Drive:
     )
 
 
-def _argument(item: str | IfSet | When) -> Argument:
+def _argument(item: str | IfSet | IfParameterSet) -> Argument:
     if isinstance(item, str):
         return Argument((item,))
     if isinstance(item, IfSet):

@@ -10,7 +10,7 @@ from farm.products._strict import Strict
 Platform = Literal["linux", "windows", "macos"]
 
 
-class Way(Strict):
+class VersionProbe(Strict):
     """One way to learn a program's version; ``ask`` or ``path``.
 
     Attributes:
@@ -26,7 +26,7 @@ class Way(Strict):
     path: re.Pattern[str] | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> "Way":
+    def _one_of_both(self) -> "VersionProbe":
         if (self.ask is None) == (self.path is None) or (self.ask is None) != (
             self.pattern is None
         ):
@@ -70,7 +70,7 @@ class Program(Strict):
     folders: dict[Platform, list[str]]
     needs: list[str] = []
     levels_up: int = Field(default=1, ge=1)
-    version: list[Way]
+    version: list[VersionProbe]
     python: bool = False
     series: re.Pattern[str]
     plugins: dict[str, list[Trace]] = {}

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from pydantic import JsonValue
 
-from farm.products._companion import Because, Companion, placeholders
+from farm.products._companion import Companion, ParametersWithReason, placeholders
 from farm.products._definitions import Definition, OpenJobTemplate
 from farm.products._drive import RUN_FIELDS, RUNNER_FIELDS, WRITTEN_FIELDS, drive_of
 from farm.products._files import ProductError, checked, read_model, read_yaml
@@ -176,7 +176,7 @@ def load_scene_module(path: Path) -> ModuleType:
     return module
 
 
-def _because(notes: Because | None) -> dict[str, str]:
+def _because(notes: ParametersWithReason | None) -> dict[str, str]:
     return dict.fromkeys(notes.names, notes.because) if notes else {}
 
 

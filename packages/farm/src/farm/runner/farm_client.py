@@ -315,10 +315,10 @@ def _refuse_strangers(request: httpx.Request) -> None:
         return
     others = request.extensions["trace"]
 
-    def look(event: str, told: Mapping[str, Any]) -> None:
-        others(event, told)
-        if peers.is_strangers(event, told):
-            told["return_value"].close()
+    def look(event: str, info: Mapping[str, Any]) -> None:
+        others(event, info)
+        if peers.is_strangers(event, info):
+            info["return_value"].close()
             raise httpx.ConnectError(peers.MESSAGE)
 
     request.extensions["trace"] = look

@@ -342,7 +342,7 @@ def _claims(
     held: HostLimits | None = this_machine_holds(ready.sandbox.works)
     while not stopping.is_set():
         try:
-            failure = _bring_anew(ready.surroundings)
+            failure = _restore_project(ready.surroundings)
         except InterruptedStageError:
             break
         if failure is not None:
@@ -402,7 +402,7 @@ def _render(
     return over
 
 
-def _bring_anew(surroundings: Surroundings) -> Failure | None:
+def _restore_project(surroundings: Surroundings) -> Failure | None:
     """Lay the project out for a claim as it was submitted; return why that cannot be.
 
     Raises:

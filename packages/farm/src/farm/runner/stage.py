@@ -80,7 +80,7 @@ def stage(
     progress = _Progress(farm, stopping)
 
     def one(entry: FileEntry, fetch: Callable[[FileEntry, Path], None]) -> None:
-        progress.told()
+        progress.report()
         try:
             target = local_target(folder, entry.path)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ class _Progress:
         self._lock = threading.Lock()
         self._next = time.monotonic() + HEARTBEAT_SECONDS
 
-    def told(self) -> None:
+    def report(self) -> None:
         """Something was done. Raises InterruptedStageError: the runner is to end."""
         if self._stopping.is_set():
             raise InterruptedStageError
@@ -175,7 +175,7 @@ def _from_store(
         with blob.open("rb") as source, target.open("wb") as file:
             while chunk := source.read(CHUNK_BYTES):
                 file.write(chunk)
-                progress.told()
+                progress.report()
 
 
 def _clone(source: Path, target: Path) -> bool:
@@ -217,11 +217,11 @@ def _download(
         if wrong:  # The ticket may have been too old, or what it led to damaged.
             tickets = _tickets(farm, [entry])
         try:
-            farm.download(tickets[entry.hash], entry.size, target, progress.told)
+            farm.download(tickets[entry.hash], entry.size, target, progress.report)
         except RefusedError as error:
             wrong = f"{entry.path} cannot be fetched: {error}"
         else:
-            if hash_file(target, progress.told) == (entry.hash, entry.size):
+            if hash_file(target, progress.report) == (entry.hash, entry.size):
                 return
             wrong = f"{entry.path} arrived damaged twice."
     raise StageError(wrong)

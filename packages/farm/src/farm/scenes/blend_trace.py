@@ -167,7 +167,7 @@ def _as_written(found: BlockUsage) -> str:
     return path.decode("utf-8", "replace")
 
 
-class _Held(type(Path())):  # type: ignore[misc]
+class _OpenFile(type(Path())):  # type: ignore[misc]
     """A path whose file is open already: who this process becomes may not open it."""
 
     held: int
@@ -179,7 +179,7 @@ class _Held(type(Path())):  # type: ignore[misc]
 
 
 def _hold(told: File) -> Path:
-    file = _Held(told.path)
+    file = _OpenFile(told.path)
     file.held = os.open(told.path, os.O_RDONLY) if told.held is None else told.held
     return file
 
@@ -190,7 +190,7 @@ def _seconds(path: Path) -> int:
 
 
 def _size(path: Path) -> int:
-    return os.fstat(path.held).st_size if isinstance(path, _Held) else path.stat().st_size
+    return os.fstat(path.held).st_size if isinstance(path, _OpenFile) else path.stat().st_size
 
 
 class _Block(blendfile.BlendFileBlock):

@@ -188,17 +188,17 @@ def act_on_many(
             connection, job_ids, _EVENTS[action], now, said.get(action, NOTHING)
         )
         if action is Action.SUSPEND:
-            for row in job_rows.many(connection, job_ids).values():
+            for row in job_rows.fetch_many(connection, job_ids).values():
                 writer.hold(connection, row, said[action])
         return able
-    its = job_rows.many(connection, job_ids).values()
+    its = job_rows.fetch_many(connection, job_ids).values()
     able = [row.id for row in its if _requeue(connection, row, action)]
     return writer.apply_to_many(connection, able, _EVENTS[action], now, NOTHING)
 
 
 def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:
     """Change priority and instances, also while the jobs run."""
-    for job_id, row in job_rows.many(connection, job_ids).items():
+    for job_id, row in job_rows.fetch_many(connection, job_ids).items():
         limit = row.job_throughput_limit
         before = most_runners(row.instances, limit)
         values: JobColumns = {}

@@ -22,5 +22,5 @@ def note(connection: Connection, job: JobRow, report: FrameDone) -> None:
     if noticed:
         flags.add(connection, job.id, noticed)
         found = flags.summary(connection, job.id, neighbours.MOST_MESSAGES)
-        text = neighbours.told(job.frames_total, found.flagged, found.messages)
+        text = neighbours.summary(job.frames_total, found.flagged, found.messages)
         writer.notice(connection, job, text, found.flagged)

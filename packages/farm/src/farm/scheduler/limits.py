@@ -19,7 +19,7 @@ def set_plan(connection: Connection, plan: Plan) -> None:
     before = plan_rows.named(connection, plan.name)
     plans.set_plan(connection, plan)
     if before is not None and _raises_limits(before, plan):
-        for account in account_rows.everybody(connection):
+        for account in account_rows.fetch_all(connection):
             if account.plan.name == plan.name:
                 claims.recall_all(connection, account.id)
 

@@ -255,11 +255,11 @@ class Scheduler:
         if not said:
             return
         with self._database.read() as connection:
-            waiting = job_rows.many(connection, list(said))
+            waiting = job_rows.fetch_many(connection, list(said))
         news = [each.id for each in waiting.values() if each.message != said[each.id].message]
         if news:
             with self._database.write() as connection:
-                for job in job_rows.many(connection, news).values():
+                for job in job_rows.fetch_many(connection, news).values():
                     writer.say_at_work(connection, job, said[job.id])
 
     def _take_back(self, gone: list[RunnerRow], now: datetime) -> None:

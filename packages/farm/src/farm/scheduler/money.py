@@ -20,9 +20,9 @@ from farm.jobs.budget import (
     FOR_CREDITS,
     FOR_DISK,
     FOR_STORAGE,
+    AccountState,
     Consequences,
     JobMoney,
-    Standing,
     consequences,
 )
 from farm.jobs.pricing import to_credits
@@ -49,7 +49,7 @@ def review(database: Database, now: datetime, *, disk: bool = True) -> None:
         for job_id in due.budget_reached:
             _act(connection, job_id, now)
         held = dict(due.held)
-        for job_id, row in job_rows.many(connection, list(held)).items():
+        for job_id, row in job_rows.fetch_many(connection, list(held)).items():
             writer.apply(connection, row, Event.SUSPEND, now)
             job_rows.put(connection, row, suspended_for=held[job_id])
             said = Said(_MESSAGES[held[job_id]], JobReason(held[job_id]))
@@ -116,7 +116,7 @@ def _read(connection: Connection, *, disk: bool, only: Sequence[str] | None = No
             for row in rows
         ),
         {
-            row.account_id: Standing(
+            row.account_id: AccountState(
                 row.balance_micros - metered_of[row.account_id],
                 active=row.active,
                 storage=not row.stores_too_much,

@@ -118,7 +118,7 @@ def forget_pause(connection: Connection, job: JobRow) -> None:
 
 
 def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: datetime) -> None:
-    """A claim failed or was lost: once its machine is found to be bad, forgive the frames."""
+    """A claim failed or was lost: once its machine is found to be bad, reset the failures."""
     host = tasks.host_of(connection, claim.runner_id)
     if not host:
         return
@@ -131,7 +131,7 @@ def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: date
     if tasks.delivered_elsewhere(connection, claim.job_id, host):
         _give_back(connection, job, host, count, now)
     if count == MAX_HOST_FAILURES:
-        job_rows.put(connection, job, frame_states.forgive(connection, claim.job_id))
+        job_rows.put(connection, job, frame_states.reset_failures(connection, claim.job_id))
         writer.say_at_work(connection, job, another_machine(_has_failed(host, count)))
 
 

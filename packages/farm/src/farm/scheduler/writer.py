@@ -58,7 +58,7 @@ def apply(
         or ((state.is_final or before.is_final) and job_rows.has_dependents(connection, row.id))
     ):
         review_dependencies(connection, row.submission_id, now)
-        row.become(job_rows.row(connection, row.id))
+        row.update_from(job_rows.row(connection, row.id))
     return JobState(row.state)
 
 
@@ -76,7 +76,7 @@ def apply_to_many(
     happened: list[str] = []
     submissions: set[str] = set()
     ended: set[str] = set()
-    for row in job_rows.many(connection, job_ids).values():
+    for row in job_rows.fetch_many(connection, job_ids).values():
         before = JobState(row.state)
         try:
             state = _change(connection, row, event, now, said)
@@ -195,7 +195,7 @@ def review_dependencies(connection: Connection, submission_id: str, now: datetim
     while again:
         again = False
         found = review(job_rows.graph(connection, submission_id))
-        its = job_rows.many(connection, [each.job_id for each in found])
+        its = job_rows.fetch_many(connection, [each.job_id for each in found])
         for each in found:
             row = its[each.job_id]
             before = JobState(row.state)

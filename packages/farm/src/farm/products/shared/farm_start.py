@@ -42,7 +42,9 @@ _WANTED_BY_THE_KERNEL = 500
 _FIRST_PROCESS = 1
 
 
-def become(command: "list[str]", home: str, sandbox: str, passed: "tuple[str, ...]" = ()) -> None:
+def exec_renderer(
+    command: "list[str]", home: str, sandbox: str, passed: "tuple[str, ...]" = ()
+) -> None:
     """Replace this process by a program, so that signals and exit codes are its own.
 
     Parameters:

@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from farm_start import become
+from farm_start import exec_renderer
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--pass", dest="passed", action="append", default=[])
     split = sys.argv.index("--")
     options = parser.parse_args(sys.argv[1:split])
-    become(sys.argv[split + 1 :], options.home, options.sandbox, tuple(options.passed))
+    exec_renderer(sys.argv[split + 1 :], options.home, options.sandbox, tuple(options.passed))
 
 
 if __name__ == "__main__":

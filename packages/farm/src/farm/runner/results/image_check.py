@@ -56,21 +56,21 @@ def examine(
     path: Path,
     name: str,
     size: tuple[int, int] | None,
-    told: Callable[[int], None] = lambda _: None,
+    announce: Callable[[int], None] = lambda _: None,
 ) -> ImageStatistics | None:
     """Decode an image and return the numbers of what people see of it; None of a deep one.
 
     Parameters:
         name: how people know the file.
         size: expected (width, height) in pixels; None to take any.
-        told: called with the bytes of all pixels, before they are decoded.
+        announce: called with the bytes of all pixels, before they are decoded.
 
     Raises:
         OutputError: it is missing, cannot be decoded completely, has another size, or asks for more
             than any frame needs.
         MemoryError: it needs more memory than this process may have.
     """
-    return _Image(path, name).examined(size, told)
+    return _Image(path, name).examined(size, announce)
 
 
 class _Image:
@@ -83,10 +83,10 @@ class _Image:
         self._oiio, self._path, self._name = oiio, path, name
 
     def examined(
-        self, size: tuple[int, int] | None, told: Callable[[int], None]
+        self, size: tuple[int, int] | None, announce: Callable[[int], None]
     ) -> ImageStatistics | None:
         found: ImageStatistics | None = None
-        for part, spec in enumerate(self._headers(size, told)):
+        for part, spec in enumerate(self._headers(size, announce)):
             if self._path.suffix.lower() in _TIFF and spec.image_bytes() <= _AT_ONCE_BYTES:
                 self._check_strictly(part)
             if spec.image_bytes() <= _AT_ONCE_BYTES or spec.deep:
@@ -98,7 +98,9 @@ class _Image:
         _check_bytes(self._path, self._name)
         return found
 
-    def _headers(self, size: tuple[int, int] | None, told: Callable[[int], None]) -> Sequence[Any]:
+    def _headers(
+        self, size: tuple[int, int] | None, announce: Callable[[int], None]
+    ) -> Sequence[Any]:
         """Return what each part says of itself. Raises OutputError before anything is decoded."""
         check_there(self._path, self._name)
         image = self._oiio.ImageInput.open(str(self._path))
@@ -120,7 +122,7 @@ class _Image:
                 raise OutputError(
                     f"{self._name} has {found[0]}x{found[1]} pixels instead of {size[0]}x{size[1]}."
                 )
-        told(self._affordable(specs))
+        announce(self._affordable(specs))
         return specs
 
     def _affordable(self, specs: Sequence[Any]) -> int:

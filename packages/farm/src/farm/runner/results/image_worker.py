@@ -69,13 +69,13 @@ def _answer(
 ) -> Looked | Wrong:
     memory = _limit_memory(question.memory)
 
-    def told(pixels: int) -> None:
+    def announce(pixels: int) -> None:
         _limit_time(pixels)
         connection.sendall(Decoding(decoding=pixels).line())
 
     try:
         with _placed(question, files, folder) as path:
-            return Looked(statistics=examine(path, question.name, question.size, told))
+            return Looked(statistics=examine(path, question.name, question.size, announce))
     except OutputError as error:
         return Wrong(wrong=str(error))
     except MemoryError:

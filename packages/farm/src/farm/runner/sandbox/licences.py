@@ -41,7 +41,7 @@ _HELPER = Path(__file__).with_name("licence_sockets.py")
 
 
 @dataclass(frozen=True)
-class Door:
+class Relay:
     """A socket in the sandbox.
 
     Attributes:
@@ -54,9 +54,9 @@ class Door:
     server: LicenceServer
 
 
-def doors_to(servers: Sequence[LicenceServer]) -> list[Door]:
+def relays_to(servers: Sequence[LicenceServer]) -> list[Relay]:
     """Return what listens in a sandbox so that the servers are found there."""
-    doors: dict[tuple[str, int], Door] = {}
+    relays: dict[tuple[str, int], Relay] = {}
     given: dict[str, str] = {}
     for server in dict.fromkeys(servers):
         host = server.host.lower()
@@ -64,13 +64,13 @@ def doors_to(servers: Sequence[LicenceServer]) -> list[Door]:
             own = _own_address(host)
             given[host] = own or str(ipaddress.ip_address(_FIRST_ADDRESS + len(given)))
         place = given[host], server.port
-        doors.setdefault(place, Door(*place, server))
-    return list(doors.values())
+        relays.setdefault(place, Relay(*place, server))
+    return list(relays.values())
 
 
-def hosts_file(doors: Sequence[Door]) -> str:
+def hosts_file(relays: Sequence[Relay]) -> str:
     """Return the ``/etc/hosts`` of a sandbox."""
-    names = {door.server.host.lower(): door.address for door in doors}
+    names = {relay.server.host.lower(): relay.address for relay in relays}
     lines = ["127.0.0.1 localhost render", "::1 localhost"]
     lines += [f"{address} {name}" for name, address in names.items() if not _own_address(name)]
     return "\n".join([*lines, ""])
@@ -94,12 +94,12 @@ class Licences:
         Parameters:
             folder: of the job, where nothing that it starts can look.
         """
-        self._doors = doors_to(servers)
+        self._relays = relays_to(servers)
         self.hosts, self.name_service = folder / "hosts", folder / "nsswitch.conf"
         self._orders, self._socket = folder / "licences.json", folder / "licences.sock"
-        self.hosts.write_text(hosts_file(self._doors), encoding="utf-8")
+        self.hosts.write_text(hosts_file(self._relays), encoding="utf-8")
         self.name_service.write_text("hosts: files\n", encoding="utf-8")
-        addresses = [(door.address, door.port) for door in self._doors]
+        addresses = [(relay.address, relay.port) for relay in self._relays]
         orders: Orders = {"socket": str(self._socket), "addresses": addresses}
         self._orders.write_text(json.dumps(orders), encoding="utf-8")
         self._listener = _listen_at(self._socket)
@@ -141,14 +141,14 @@ class Licences:
                 try:
                     # It sends at once, and is ours.
                     helper.settimeout(_CONNECT_SECONDS)
-                    which, handed, _, _ = socket.recv_fds(helper, _PIECE, len(self._doors))
+                    which, handed, _, _ = socket.recv_fds(helper, _PIECE, len(self._relays))
                     for number, index in zip(handed, json.loads(which), strict=True):
-                        await self._open_door(socket.socket(fileno=number), self._doors[index])
+                        await self._open_relay(socket.socket(fileno=number), self._relays[index])
                     helper.sendall(b"1")
                 except (OSError, ValueError, LookupError) as error:
                     log.warning("The sandbox reaches no licence server: %s", error)
 
-    async def _open_door(self, listener: socket.socket, door: Door) -> None:
+    async def _open_relay(self, listener: socket.socket, relay: Relay) -> None:
         async def called(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             if task is None or len(self._calls) >= _MOST_CONNECTIONS:
@@ -156,7 +156,7 @@ class Licences:
                 return
             self._calls.add(task)
             try:
-                await self._connect(reader, writer, door.server)
+                await self._connect(reader, writer, relay.server)
             finally:
                 self._calls.discard(task)
 

@@ -13,7 +13,7 @@ import sys
 # `shared` lies beside this folder.
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "shared"))
 
-from farm_start import become
+from farm_start import exec_renderer
 
 PYTHON_FAILED = 3
 """Exit code of an exception in render.py, which Blender would otherwise answer with 0."""
@@ -56,7 +56,7 @@ def main() -> None:
     codes = [text.partition(":")[0] for text in options.plugins.split(",")]
     passed = tuple(name for code in codes for name in PLUGIN_VARIABLES.get(code, ()))
     line = command(options.kind, options.renderer, arguments)
-    become(line, options.home, options.sandbox, passed)
+    exec_renderer(line, options.home, options.sandbox, passed)
 
 
 if __name__ == "__main__":

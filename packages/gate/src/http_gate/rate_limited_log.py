@@ -1,17 +1,17 @@
-"""A log that strangers cannot fill: a line a minute of what they cause, and how many there were."""
+"""A log that strangers cannot flood: a line a minute for each cause, with a count of the others."""
 
 import logging
 import time
 from collections.abc import Callable
 
 SECONDS = 60.0
-"""Between two lines of the same kind."""
+"""Between two lines with the same text."""
 
 
-class Seldom(logging.Filter):
-    """Lets one record of each text through a minute; the next one says how many were left out.
+class RateLimit(logging.Filter):
+    """Passes one record of each text per minute; the next one says how many were left out.
 
-    Meant for a logger whose texts are few, and not made of what somebody sends.
+    Meant for a logger with a few fixed texts that are not made from input.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -24,7 +24,7 @@ class Seldom(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the record is to be logged."""
         if record.levelno > logging.WARNING:
-            return True  # A mistake of ours: each one is wanted.
+            return True  # A bug of ours: each one is wanted.
         text, now = str(record.msg), self._clock()
         if now - self._last.get(text, now - SECONDS) < SECONDS:
             self._left_out[text] = self._left_out.get(text, 0) + 1
@@ -35,10 +35,10 @@ class Seldom(logging.Filter):
         return True
 
 
-def seldom(name: str) -> logging.Logger:
-    """Return a logger of one's own that writes to the one of this name, but seldom."""
-    # Not one of `getLogger`'s: each server counts for itself, and nobody else gets this filter.
+def rate_limited_logger(name: str) -> logging.Logger:
+    """Return a rate-limited logger that writes to the one of this name."""
+    # Not from `getLogger`: each server counts for itself, and no other logger gets this filter.
     logger = logging.Logger(name)
     logger.parent = logging.getLogger(name)
-    logger.addFilter(Seldom())
+    logger.addFilter(RateLimit())
     return logger

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from envoy.process.listening import listen
 from farm_protocol import callers
-from farm_protocol.callers import MOST_STRANGERS, MOST_TOLD, TOLD_A_SECOND, Door
+from farm_protocol.callers import MOST_STRANGERS, MOST_TOLD, TOLD_A_SECOND, Acceptor
 from farm_protocol.sockets import CAN_TELL, Owners
 
 pytestmark = pytest.mark.skipif(not CAN_TELL, reason="only Linux tells")
@@ -30,7 +30,7 @@ class Welcoming(asyncio.Protocol):
 
 
 class Callers:
-    """Connections to a door, and whose it takes them for."""
+    """Connections to a acceptor, and whose it takes them for."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -71,35 +71,35 @@ class Callers:
 
 
 @pytest.fixture
-async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callers]:
+async def acceptor(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callers]:
     with listen(0) as listener:
         made = Callers(listener.port)
         monkeypatch.setattr(Owners, "of_connection", lambda *_: made.uid())
         monkeypatch.setattr(callers, "time", SimpleNamespace(monotonic=lambda: made.now))
         monkeypatch.setattr(callers, "os", SimpleNamespace(geteuid=lambda: OWNER))
-        opened = Door(listener.sockets, Welcoming, str)
+        opened = Acceptor(listener.sockets, Welcoming, str)
         yield made
         opened.close()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_owner_and_root_are_let_in_on_both_addresses(door: Callers, host: str) -> None:
+async def test_owner_and_root_are_let_in_on_both_addresses(acceptor: Callers, host: str) -> None:
     for uid, expected in ((OWNER, LET_IN), (ROOT, LET_IN), (STRANGER, TOLD), (None, TOLD)):
-        door.belong_to(uid)
-        assert await door.ask(host) == expected
+        acceptor.belong_to(uid)
+        assert await acceptor.ask(host) == expected
 
 
-async def test_who_has_said_all_already_is_let_in(door: Callers) -> None:
+async def test_who_has_said_all_already_is_let_in(acceptor: Callers) -> None:
     """A caller may close its half of the connection, and wait for the answer."""
-    door.uid = lambda: OWNER
-    caller = door.connect()
+    acceptor.uid = lambda: OWNER
+    caller = acceptor.connect()
     caller.sendall(b"GET / HTTP/1.1\r\n\r\n")
     caller.shutdown(socket.SHUT_WR)
-    assert await door.heard(caller) == LET_IN
+    assert await acceptor.heard(caller) == LET_IN
 
 
 async def test_who_breaks_off_while_it_is_looked_up_is_not_let_in(
-    door: Callers, monkeypatch: pytest.MonkeyPatch
+    acceptor: Callers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its address may be another socket's by the time at which the kernel is asked."""
     caller = socket.socket()
@@ -113,51 +113,55 @@ async def test_who_breaks_off_while_it_is_looked_up_is_not_let_in(
         return OWNER
 
     let_in: list[object] = []
-    door.uid = break_off
+    acceptor.uid = break_off
     with monkeypatch.context() as patch:
         patch.setattr(Welcoming, "connection_made", let_in.append)
-        caller.connect_ex(("127.0.0.1", door.port))
+        caller.connect_ex(("127.0.0.1", acceptor.port))
         await looked.wait()
-        door.uid = lambda: STRANGER
-        assert await door.ask() == TOLD  # Whatever was begun before is over.
+        acceptor.uid = lambda: STRANGER
+        assert await acceptor.ask() == TOLD  # Whatever was begun before is over.
     assert let_in == []
 
 
-async def test_strangers_are_told_at_a_bounded_rate(door: Callers) -> None:
-    assert [await door.ask() for _ in range(MOST_TOLD + 3)] == [TOLD] * MOST_TOLD + [CUT_OFF] * 3
-    door.now += 2.0
+async def test_strangers_are_told_at_a_bounded_rate(acceptor: Callers) -> None:
+    assert [await acceptor.ask() for _ in range(MOST_TOLD + 3)] == [TOLD] * MOST_TOLD + [
+        CUT_OFF
+    ] * 3
+    acceptor.now += 2.0
     more = int(2 * TOLD_A_SECOND)
-    assert [await door.ask() for _ in range(more + 1)] == [TOLD] * more + [CUT_OFF]
+    assert [await acceptor.ask() for _ in range(more + 1)] == [TOLD] * more + [CUT_OFF]
     # What is not used up is not saved for ever.
-    door.now += 1e6
-    assert [await door.ask() for _ in range(MOST_TOLD + 1)] == [TOLD] * MOST_TOLD + [CUT_OFF]
-    door.uid = lambda: OWNER
-    assert await door.ask() == LET_IN
+    acceptor.now += 1e6
+    assert [await acceptor.ask() for _ in range(MOST_TOLD + 1)] == [TOLD] * MOST_TOLD + [CUT_OFF]
+    acceptor.uid = lambda: OWNER
+    assert await acceptor.ask() == LET_IN
 
 
 async def test_strangers_who_say_nothing_are_few_and_do_not_stay(
-    door: Callers, monkeypatch: pytest.MonkeyPatch
+    acceptor: Callers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    idle = [door.connect() for _ in range(MOST_STRANGERS)]
-    assert await door.ask() == CUT_OFF
+    idle = [acceptor.connect() for _ in range(MOST_STRANGERS)]
+    assert await acceptor.ask() == CUT_OFF
     # One that leaves makes room.
     idle.pop().close()
-    while await door.ask() == CUT_OFF:
-        door.now += 1.0
+    while await acceptor.ask() == CUT_OFF:
+        acceptor.now += 1.0
     monkeypatch.setattr(callers, "PATIENCE_SECONDS", 0.0)
-    assert await door.heard(door.connect()) == CUT_OFF
+    assert await acceptor.heard(acceptor.connect()) == CUT_OFF
     for each in idle:
         each.close()
 
 
-async def test_a_closed_door_lets_nobody_in(door: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_closed_door_lets_nobody_in(
+    acceptor: Callers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with listen(0) as listener:
-        other = Door(listener.sockets, Welcoming, str)
+        other = Acceptor(listener.sockets, Welcoming, str)
         other.close()
         caller = Callers(listener.port)
         made = caller.connect()
-        door.uid = lambda: OWNER
-        assert await door.ask() == LET_IN
+        acceptor.uid = lambda: OWNER
+        assert await acceptor.ask() == LET_IN
         with pytest.raises(BlockingIOError):
             made.recv(1)
         made.close()
@@ -181,15 +185,15 @@ class OutOfDescriptors(socket.socket):
 async def test_without_descriptors_nothing_is_tried_without_pause(
     monkeypatch: pytest.MonkeyPatch, closed: bool
 ) -> None:
-    """Nor ever again once the door is closed."""
+    """Nor ever again once the acceptor is closed."""
     monkeypatch.setattr(callers, "SHORT_SECONDS", 0.0 if closed else 3600.0)
     with listen(0) as listener, OutOfDescriptors(fileno=listener.sockets[0].detach()) as short:
-        door = Door([short], Welcoming, str)
+        acceptor = Acceptor([short], Welcoming, str)
         with Callers(listener.port).connect():
             await short.was_tried.wait()
             if closed:
-                door.close()
+                acceptor.close()
             for _ in range(20):
                 await asyncio.sleep(0)
-        door.close()
+        acceptor.close()
         assert short.tried == 1
