@@ -1,6 +1,6 @@
-"""What a value of any shape must be, so that it can be stored and sent on.
+"""Checks that a value of any shape can be stored and sent on.
 
-It may have any shape, but not any size: see `MOST_VALUES` and what follows it.
+It may have any shape, but not any size: see `MOST_VALUES` and the constants after it.
 """
 
 import math
@@ -9,29 +9,29 @@ from typing import Any
 from pydantic import JsonValue
 
 MOST_VALUES = 10_000
-"""Of all parameters of a job together, lists and objects counted by what is in them."""
+"""Of all parameters of a job together, including the items of lists and objects."""
 
 LONGEST_NAME, LONGEST_TEXT = 200, 100_000
 DEEPEST = 16
 
 
 def storable(values: Any) -> Any:
-    """Return ``values`` as they are. Asked before their type is: it knows them by their names.
+    """Return ``values`` unchanged. Runs before their types are checked: it reports them by name.
 
-    Python reads two things as JSON that no other reader takes: half of a character that needs two
-    (a lone surrogate), and numbers without an end, such as ``NaN`` and ``1e999``.
+    Python's JSON parser accepts two things that others do not: lone surrogates, and non-finite
+    numbers such as ``NaN`` and ``1e999``.
 
     Raises:
-        ValueError: there is one of these, or too much of anything; names the value.
+        ValueError: one of these was found, or too much of anything; names the value.
     """
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        return values  # what it is not says its type
+        return values  # the type check reports what is wrong
     left = MOST_VALUES
     for name, value in values.items():
         if len(name) > LONGEST_NAME:
             raise ValueError(f"the name '{name[:40]}...' is longer than {LONGEST_NAME} characters")
         if not _encodes(name):
-            # Shown as it would be written, since it cannot be sent back.
+            # Shown with escapes, since it cannot be sent back.
             raise ValueError(f"the name {name!a} is not valid Unicode text")
         if "\0" in name:
             raise ValueError(f"the name {name!a} contains a NUL character")
@@ -44,9 +44,9 @@ def storable(values: Any) -> Any:
 
 
 def _count(value: JsonValue, most: int) -> int:
-    """Return how many values there are inside of one; once there are too many, any larger number.
+    """Count the values inside of one; once there are too many, return any larger number.
 
-    Not by recursion: how deep it goes is looked at later.
+    Without recursion: the depth is checked later.
     """
     count, inside = 0, [value]
     while inside and count <= most:

@@ -14,18 +14,18 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def canonical_email(email: str) -> str:
-    """Return the form in which an address names an account: NFKC, no spaces around, A-Z as a-z.
+    """Return the canonical form of an address: NFKC, no spaces around, A-Z as a-z.
 
-    What looks the same is the same: composed letters and decomposed ones, full-width ones and
-    ligatures. No letters but A-Z lose their case. Unicode's rules for that make one address of two
-    that belong to two people: "ß" would become "ss".
+    Addresses that look the same are the same: composed and decomposed letters, full-width ones and
+    ligatures. Only A-Z lose their case. Unicode's case folding would merge two people's addresses:
+    "ß" would become "ss".
     """
-    # A small letter may be one with the mark behind it where there is no such capital.
+    # NFKC may compose a small letter with the mark behind it where no such capital exists.
     return normalize("NFKC", spelled_email(normalize("NFKC", email)))
 
 
 def spelled_email(email: str) -> str:
-    """Return an address as it is spelled, without spaces around and A-Z as a-z."""
+    """Return an address as spelled, without spaces around and A-Z as a-z."""
     return email.strip().translate(_LOWER)
 
 
@@ -35,8 +35,8 @@ class LoginRequest(Request):
     Attributes:
         label: what the new access key is for, shown to the user ("Envoy on studio-12"). A login
             by password replaces the earlier key with the same label.
-        device: what an earlier login by password was answered with: this device is no stranger,
-            and others' guesses do not make it wait. "": none.
+        device: the answer to an earlier login by password: this device is known, and others'
+            guesses do not make it wait. "": none.
     """
 
     email: Line = Field(max_length=320)
@@ -49,7 +49,7 @@ class LoginAnswer(Answer):
     """``access_key`` goes into ``Authorization: Bearer`` of all other calls.
 
     Attributes:
-        device: for the next login by password; "": the one that was sent, if any, is still good.
+        device: for the next login by password; "": the one that was sent, if any, is still valid.
     """
 
     email: Line = Field(max_length=320)
@@ -64,7 +64,7 @@ class UserInfo(Answer):
         created: UTC, written without an offset, as published.
         credits_available, credits_consumed: credits.
         job_throughput_limit: most instances of one job.
-        max_throughput: most instances over all of the user's jobs.
+        max_throughput: most instances of all of the user's jobs together.
     """
 
     created: datetime
@@ -83,7 +83,7 @@ class CreditMovement(Answer):
     Attributes:
         kind: "grant" (moved by an administrator), "usage" (machine time) or "refund" (of machine
             time on a machine that fails).
-        credits: exactly, written as a text; negative: taken from the account.
+        credits: exact, as text; negative: taken from the account.
         reference: unique.
     """
 
@@ -96,7 +96,9 @@ class CreditMovement(Answer):
 
 
 class CreditHistory(Answer):
-    """``GET /v1/me/credits``: newest first. ``more``: ask again, before the last one's id."""
+    """``GET /v1/me/credits``: newest first. ``more``: ask again with the last one's id as
+    ``before``.
+    """
 
     movements: list[CreditMovement]
     more: bool

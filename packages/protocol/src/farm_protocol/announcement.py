@@ -1,8 +1,8 @@
-"""``farm.json`` in the data folder: where a farm is, and what it has, for whoever looks for it.
+"""``farm.json`` in the data folder: tells programs where a farm is, and what it has.
 
-Only the farm's own user can read it: it holds a secret by which an Envoy recognises the farm, and
-the farm the Envoy (`farm_protocol.proof`). A farm that Envoy has started also prints a line,
-`ReadyLine`, on its standard output.
+Only the farm's own user can read it: it holds a secret by which Envoy and the farm recognise each
+other (`farm_protocol.proof`). A farm that Envoy has started also prints a `ReadyLine` on its
+standard output.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class AnnouncedMachines(BaseModel):
 
 
 class Announcement(BaseModel):
-    """What a farm says of itself when it begins to answer."""
+    """What a farm announces once it answers requests."""
 
     url: str
     pid: int
@@ -37,7 +37,7 @@ class Announcement(BaseModel):
 
     @classmethod
     def read(cls, data_dir: Path) -> "Announcement | None":
-        """Return what the newest farm on a data folder has said; None when none did."""
+        """Return what the newest farm on a data folder has announced; None when there is none."""
         try:
             return cls.model_validate_json(read_regular(data_dir / "farm.json"))
         except (OSError, ValidationError):
@@ -45,7 +45,7 @@ class Announcement(BaseModel):
 
 
 class ReadyLine(BaseModel):
-    """What an embedded farm tells its Envoy once it answers: one line of JSON."""
+    """What an embedded farm reports to its Envoy once it answers: one line of JSON."""
 
     event: Literal["ready"]
     url: str

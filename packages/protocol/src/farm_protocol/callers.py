@@ -1,18 +1,18 @@
-"""Who may connect to a service of one user: programs of that user, and root's, who may do anything.
+"""Who may connect to a service of one user: programs of that user, and of root.
 
-Envoy is one: the published wire carries no token, so any user of the machine could have it read its
-user's files. The farm inside Envoy is another: whoever may connect could keep its user's own calls
-waiting. The kernel knows whose the socket at the other end is: each connection is looked up when it
-is accepted, before anything is made for it and before a byte of it is read. Where the system cannot
-tell (anywhere but on Linux) everybody may connect.
+Envoy is such a service: the published wire carries no token, so any user of the machine could make
+it read its user's files. The farm inside Envoy is another: anyone who may connect could keep its
+user's own calls waiting. The kernel knows who owns the socket at the other end: each connection is
+looked up when it is accepted, before anything is allocated for it and before a byte of it is read.
+Where the system cannot tell (anywhere but on Linux) everybody may connect.
 
-A connection that nobody owns is refused too: its caller has gone, and the kernel forgot who it was.
-So is one that has broken off by then: its caller's port may be another socket's already, and the
-kernel finds sockets by their addresses.
+A connection without an owner is refused too: its caller is gone, and the kernel has forgotten who
+it was. So is one that is closed by then: its caller's port may belong to another socket already,
+and the kernel finds sockets by their addresses.
 
-All callers wait in one queue of the system's, strangers and owners alike. So strangers are sent
-away as fast as can be, for most of them without a word; and after a moment of that, whatever else
-the service has to do gets its turn.
+All callers wait in one system queue, strangers and owners alike. So strangers are rejected as fast
+as possible, most of them without an answer; and after a moment of that, the rest of the service
+gets its turn.
 """
 
 import asyncio
@@ -33,38 +33,39 @@ from farm_protocol.sockets import Address, Owners
 log = logging.getLogger(__name__)
 
 BACKLOG = 4096
-"""Connections that wait to be accepted, as far as the system allows so many. Strangers wait among
-the owner's, so it must hold as many as are sent away in a moment: a caller that the queue has no
-place for tries again only after a second."""
+"""Connections that wait to be accepted, if the system allows so many. Strangers wait among the
+owner's, so it must hold as many as are rejected in a moment: a caller that finds the queue full
+tries again only after a second.
+"""
 TURN_SECONDS = 0.001
-"""How long callers are looked at before others get their turn."""
+"""How long callers are processed before others get their turn."""
 PATIENCE_SECONDS = 5.0
-"""How long a stranger may take to say something and be told why that is in vain."""
+"""How long a stranger may take to send something and receive the reason for its rejection."""
 MOST_STRANGERS = 50
-"""Of those at a time; more are cut off."""
+"""Limit of such strangers at a time; more are cut off."""
 TOLD_A_SECOND, MOST_TOLD = 20.0, 100
-"""How many strangers are told in the long run, and at most at once."""
+"""How many strangers get an answer per second in the long run, and at most at once."""
 SHORT_SECONDS = 1.0
-"""How long nobody is accepted after the system had no descriptor or memory for one."""
+"""Pause in accepting after the system had no descriptor or memory for a connection."""
 
 _ROOT = 0
 _ESTABLISHED, _CLOSE_WAIT = 1, 8
-"""States of TCP in which nobody else can have the addresses of a connection."""
+"""TCP states in which no other socket can have the addresses of a connection."""
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _WITH_A_RESET = struct.pack("ii", 1, 0)
-"""What makes ``close`` forget a connection at once, instead of keeping its address for a minute."""
+"""Makes ``close`` drop a connection at once, instead of keeping its address for a minute."""
 
 
 class Acceptor:
-    """Accepts connections on listening sockets, and lets in those who may. Linux only.
+    """Accepts connections on listening sockets from permitted callers only. Linux only.
 
     Parameters:
-        listeners: sockets that listen already.
-        protocol: makes what talks with somebody who was let in.
-        refusal: what a stranger is told; of whose program it is, or None where nobody can tell.
+        listeners: listening sockets.
+        protocol: creates the protocol for an admitted caller.
+        refusal: creates a stranger's answer from its user id, or from None where that is unknown.
 
     Raises:
-        OSError: the system has no descriptor left.
+        OSError: the system has no descriptors left.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Acceptor:
             self._open(each)
 
     def close(self) -> None:
-        """Accept nobody any more; those who were let in stay."""
+        """Stop accepting; admitted connections stay open."""
         for each in self._listeners:
             self._loop.remove_reader(each)
         for timer in self._resuming:
@@ -127,7 +128,8 @@ class Acceptor:
             _cut_off(connection)
             return
         uid = self._owners.of_connection(peer, own)
-        # In this order: what was found is at the other end only if that is still there afterwards.
+        # In this order: the owner that was found is at the other end only if the connection is
+        # still open afterwards.
         if not _is_connected(connection):
             _cut_off(connection)
         elif uid in (os.geteuid(), _ROOT):
@@ -160,7 +162,7 @@ def _cut_off(connection: socket.socket) -> None:
 
 
 class _Strangers:
-    """Those who are being told, and how many more may be."""
+    """The strangers being answered, and how many more may be."""
 
     def __init__(self) -> None:
         self.inside = 0
@@ -168,7 +170,7 @@ class _Strangers:
         self._counted_at = time.monotonic()
 
     def may_be_told(self) -> bool:
-        """Count one more; false when that is one too many."""
+        """Count one more; False if that is one too many."""
         now = time.monotonic()
         earned = (now - self._counted_at) * TOLD_A_SECOND
         self._left, self._counted_at = min(MOST_TOLD, self._left + earned), now
@@ -180,7 +182,7 @@ class _Strangers:
 
 
 class _Stranger(asyncio.Protocol):
-    """One stranger that is told, and how."""
+    """Answers one stranger."""
 
     def __init__(self, strangers: _Strangers, answer: bytes) -> None:
         self._strangers = strangers
@@ -192,7 +194,7 @@ class _Stranger(asyncio.Protocol):
         self._until = loop.call_later(PATIENCE_SECONDS, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
-        # Whatever was asked; nothing of it is looked at.
+        # Whatever was asked; its content is ignored.
         if not self._transport.is_closing():
             self._transport.write(self._answer)
             self._transport.close()

@@ -12,9 +12,9 @@ from farm_protocol.paths import MAX_PATH_BYTES
 from farm_protocol.text import Id
 
 _ResultPath = Annotated[str, Field(max_length=MAX_PATH_BYTES)]
-"""A remote path, as far as its length goes: whoever writes it to a disk looks at the rest."""
+"""A remote path, checked only in length: whoever writes it to a disk checks the rest."""
 FarmId = Annotated[str, Field(max_length=200)]
-"""What tells one database of farms from another."""
+"""Identifies a farm's database."""
 
 
 class Output(Answer):
@@ -33,7 +33,7 @@ class OutputList(Answer):
     """``GET /v1/jobs/{id}/outputs?after=<path>``: a job's result files, by remote path.
 
     Attributes:
-        more: ask again with ``after`` set to the last path.
+        more: there is more: ask again with ``after`` set to the last path.
     """
 
     outputs: Annotated[list[Output], FirstFault]
@@ -41,7 +41,7 @@ class OutputList(Answer):
 
 
 class GoneOutput(Answer):
-    """A result file that the feed told of, and that the farm no longer has."""
+    """A result file that the feed has reported, and that the farm no longer has."""
 
     submission_id: Id
     job_id: Id
@@ -55,9 +55,9 @@ class Changes(Answer):
     come in the order in which they were written; a job appears once, as it stands now.
 
     Attributes:
-        farm_id: changes when the farm's database is another one: start again from 0.
-        cursor: what to give as ``after`` next time.
-        gone: results that were written once and are no more.
+        farm_id: changes when the farm has a different database: start again from 0.
+        cursor: the next ``after``.
+        gone: results that were written but no longer exist.
     """
 
     farm_id: FarmId

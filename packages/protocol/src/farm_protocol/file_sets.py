@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 _TILES = {
-    # Also as they are when case does not count.
+    # Case-insensitively, too.
     "<UDIM>": re.compile(r"\d{4}"),
     "<udim>": re.compile(r"\d{4}"),
     "<UVTILE>": re.compile(r"u\d+_v\d+"),
@@ -38,35 +38,37 @@ class _Pattern(NamedTuple):
 
 
 def is_one_of(name: str, pattern: str) -> bool:
-    """Return whether a file's name is one of those that another one stands for.
+    """Return whether a file's name is one of those that another name stands for.
 
-    Linear in both: names come from strangers.
+    Linear in both: names are untrusted.
     """
     told = _pattern(pattern)
     return told is not None and told.fits(name)
 
 
 def beginning(pattern: str) -> str | None:
-    """Return how all names begin that a name stands for; None if it stands for itself alone."""
+    """Return the common prefix of all names that a name stands for; None if it stands only for
+    itself.
+    """
     told = _pattern(pattern)
     return told.before if told else None
 
 
 class Names:
-    """The names in a folder, among which those that a pattern stands for are found quickly.
+    """The names in a folder, indexed to find quickly those that a pattern stands for.
 
-    A scene may name thousands of patterns, and a folder hold a hundred thousand files.
+    A scene may name thousands of patterns, and a folder may hold a hundred thousand files.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Index the names; what is expensive, when it is asked for."""
+        """Index the names; the expensive indexes only when they are needed."""
         self._names = sorted(names)
 
     def of(self, pattern: str) -> Iterator[str]:
         """Yield the names that a pattern stands for, as `is_one_of` says, in any order.
 
-        Frames are looked up. Of other patterns the names that begin or that end as the pattern
-        does are looked at, whichever are fewer.
+        Frames are looked up. For other patterns, the names with the same beginning or with the same
+        ending are compared, whichever are fewer.
         """
         told = _pattern(pattern)
         if told is None:
@@ -88,8 +90,8 @@ class Names:
 
     @cached_property
     def _frames(self) -> dict[tuple[str, str], list[str]]:
-        # A frame has its own number where the pattern has it: no digits can stand beside either,
-        # nor behind them before the last dot.
+        # A frame's number is where the pattern has its own: no other digits can be next to it, nor
+        # between it and the last dot.
         found = defaultdict(list)
         for name in self._names:
             if told := _frame(name):
@@ -98,7 +100,7 @@ class Names:
 
 
 def _those(names: Sequence[str], begin: str) -> range:
-    """Return where the names stand, among sorted ones, that begin so."""
+    """Return the range of sorted names that have this prefix."""
     first = bisect_left(names, begin)
     return range(first, bisect_right(names, begin, first, key=lambda name: name[: len(begin)]))
 

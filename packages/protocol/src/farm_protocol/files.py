@@ -9,10 +9,10 @@ from farm_protocol.models import Answer, Count, FirstFault, Request
 from farm_protocol.paths import MAX_PATH_BYTES, canonical, known
 
 BlobHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-# Its length comes first: everything else about a text takes time. One more for a leading slash.
+# Its length is checked first: all other checks of a text take time. One more for a leading slash.
 RemotePath = Annotated[str, Field(max_length=MAX_PATH_BYTES + 1), AfterValidator(canonical)]
 KnownPath = Annotated[str, Field(max_length=4097), AfterValidator(known)]
-"""Of a file that is there: an older farm has taken up to 4,096 bytes."""
+"""For an existing file: an older farm accepted up to 4,096 bytes."""
 
 # What a database column holds: 64 bits with a sign.
 _LARGEST = 2**63 - 1
@@ -36,7 +36,9 @@ class MissingRequest(Request):
 
 
 class Ticket(Answer):
-    """Where one blob goes, or is: ``PUT`` or ``GET`` its bytes at ``url`` (relative to the API)."""
+    """Where one blob is sent to or fetched from: ``PUT`` or ``GET`` its bytes at ``url`` (relative
+    to the API).
+    """
 
     hash: BlobHash
     url: str = Field(max_length=8192)
@@ -73,7 +75,7 @@ class FileRemoval(Request):
 
 
 class KnownFile(FileEntry):
-    """A line that a manifest has. Its path may be longer than that of a new one."""
+    """An existing line of a manifest. Its path may be longer than that of a new one."""
 
     path: KnownPath
 
@@ -82,7 +84,7 @@ class Manifest(Answer):
     """``GET /v1/projects/{name}/files``: files of a project; empty for an unknown one.
 
     Attributes:
-        more: there are others: give the last one's path as ``after``.
+        more: there are more: give the last one's path as ``after``.
     """
 
     files: Annotated[list[KnownFile], FirstFault]
@@ -102,7 +104,7 @@ class ProjectList(Answer):
     """``GET /v1/projects``: a page of the user's projects.
 
     Attributes:
-        more: there are others: give the last one's name as ``after``.
+        more: there are more: give the last one's name as ``after``.
     """
 
     projects: Annotated[list[ProjectSummary], FirstFault]

@@ -1,4 +1,4 @@
-"""Frames of a job, and what is noticed about their pictures.
+"""Frames of a job, and what looks wrong about their pictures.
 
 GET /v1/jobs/{job_id}/frames    FrameList
 """
@@ -14,7 +14,7 @@ from farm_protocol.text import Told
 SIGNATURE_ACROSS, SIGNATURE_DOWN = 16, 9
 SIGNATURE_CELLS = SIGNATURE_ACROSS * SIGNATURE_DOWN
 BRIGHTEST = 2**16 - 1
-"""The largest number of a signature: infinitely bright."""
+"""The largest number in a signature: infinitely bright."""
 
 
 class Emptiness(StrEnum):
@@ -26,7 +26,7 @@ class Emptiness(StrEnum):
 
 
 class Picture(Request):
-    """A frame's picture as a few numbers, for the comparison with the frames beside it.
+    """A frame's picture as a few numbers, for comparison with neighbouring frames.
 
     Attributes:
         signature: the luminances l of 16x9 cells, row by row, as l / (1 + l), however bright.
@@ -39,7 +39,7 @@ class Picture(Request):
 
 
 class FlagCode(StrEnum):
-    """What may be the matter with a frame. `farm.frame_health.looks` says when."""
+    """What may be wrong with a frame. `farm.frame_health.looks` says when."""
 
     NON_FINITE = "non_finite"
     EMPTY = "empty"
@@ -56,7 +56,7 @@ class Certainty(StrEnum):
 
 
 class FrameFlag(Request):
-    """Something that is noticed about one frame. ``message`` is for people."""
+    """A remark about one frame. ``message`` is for people."""
 
     frame: Int32
     code: FlagCode
@@ -65,7 +65,7 @@ class FrameFlag(Request):
 
 
 class Flag(Answer):
-    """A flag as a frame shows it; codes and certainties may become more than `FrameFlag` has."""
+    """A flag as a frame shows it; newer farms may have more codes than `FrameFlag`."""
 
     code: str
     certainty: str
@@ -77,8 +77,8 @@ class Frame(Answer):
 
     Attributes:
         state: "waiting", "running", "done" or "failed".
-        seconds: machine time that it was charged; 0 until it is done.
-        failures: how often its renderer failed at it since it was last put back.
+        seconds: machine time charged for it; 0 until it is done.
+        failures: how often its renderer has failed at it since it was last reset.
         flags: what looks wrong about its picture; empty while it is not done. A flagged frame is
             done like any other.
     """
@@ -91,7 +91,7 @@ class Frame(Answer):
 
 
 class FrameList(Answer):
-    """One page of frames by number. ``more``: others follow the last of them."""
+    """One page of frames by number. ``more``: there are more after the last of them."""
 
     frames: Annotated[list[Frame], FirstFault]
     more: bool

@@ -1,7 +1,7 @@
 """BLAKE3 of whole files: the name of a blob.
 
 BLAKE3 because it is cryptographic (a weaker hash would let one user plant another's bytes) and
-faster than the disk. Released from Python's lock while it works.
+faster than the disk. It releases Python's lock while it works.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def hash_file(path: Path, moved: Callable[[], None] = lambda: None) -> tuple[str
     """Return (64 hex digits, size in bytes) of a file. Raises OSError as `open` does.
 
     Parameters:
-        moved: called for every piece that came; what it raises ends the work.
+        moved: called after every piece; an exception that it raises ends the work.
     """
     with path.open("rb") as file:
         return hash_open(file, moved=moved)
@@ -31,11 +31,11 @@ def hash_file(path: Path, moved: Callable[[], None] = lambda: None) -> tuple[str
 def hash_open(
     file: BinaryIO, most: int | None = None, moved: Callable[[], None] = lambda: None
 ) -> tuple[str, int]:
-    """Return (64 hex digits, size in bytes) of what is still to read of an open file.
+    """Return (64 hex digits, size in bytes) of the rest of an open file.
 
     Parameters:
         most: bytes to read at most: a file may grow as fast as it is read. None: to its end.
-        moved: called for every piece that came.
+        moved: called after every piece.
     """
     hasher = new_hasher()
     size = 0

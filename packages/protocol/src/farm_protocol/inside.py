@@ -1,15 +1,15 @@
-"""Files below a folder, reached without following a link on the way.
+"""Files below a folder, reached without following links on the way.
 
-A check of a path tells where it led a moment ago: whoever may write to the folders in between can
-put a link in the place of one of them afterwards. So folders are opened one after the other, from
-the root of the disk on, each by its name in the one before (`openat`) and never through a link, and
-what is done to a file is done by its name in the last of them, which is held open.
+Checking a path tells where it led a moment ago: anyone who may write to a folder on the way can
+replace it by a link afterwards. So folders are opened one by one, from the root of the disk, each
+by its name in its parent (`openat`) and never through a link, and operations on a file use its name
+in the last folder, which is held open.
 
 Links that a user has on the way to a folder are followed once, by `os.path.realpath` when the
-folder is chosen; what that says is what is given here as ``root``.
+folder is chosen; its result is the ``root`` of these functions.
 
 Where the system cannot do that (Windows), the path is checked again before each step, which leaves
-a moment to whoever may write there; links need an administrator's right there.
+a short race for anyone who may write there; links need administrator rights there.
 """
 
 import errno
@@ -26,30 +26,30 @@ from farm_protocol.paths import UnsafePathError, canonical, local_target
 from farm_protocol.real_paths import real_path
 
 HAS_DESCRIPTORS = sys.platform != "win32"
-"""Whether a file can be named by the folder that holds it, instead of by its path."""
+"""Whether a file can be accessed through a descriptor of its folder, instead of by its path."""
 LEASE_SECONDS = 60.0
-"""How long another program may take to let go of a file (a lease, as file servers hold them)."""
+"""How long another program may take to release a file (a lease, as file servers hold them)."""
 
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _PASS = (os.O_PATH if sys.platform == "linux" else os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
 _PASS |= getattr(os, "O_CLOEXEC", 0)
-"""For folders on the way, which may be ones that nobody may list."""
+"""For folders on the way, which need not be listable."""
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _NOT_A_FOLDER = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EMLINK})
-"""What systems say of a link or a file where a folder should be."""
+"""Errors of systems for a link or a file in place of a folder."""
 
 
 class NotRegularError(OSError):
-    """A FIFO, a device, a socket or a folder stands where a file should be. ``str()`` says so."""
+    """There is a FIFO, a device, a socket or a folder in place of a file. ``str()`` says so."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(errno.EINVAL, "it is not a regular file", str(path))
 
 
 class FolderExchangedError(OSError):
-    """A link stands where a folder was when the way to it was chosen; ``filename`` says where."""
+    """There is a link in place of a folder that was chosen before; ``filename`` says where."""
 
     def __init__(self, path: Path | str) -> None:
         super().__init__(errno.ELOOP, "it is a symbolic link now", str(path))
@@ -59,8 +59,8 @@ class Place:
     """A name in a folder that is held open, until `close` or the end of a ``with`` block.
 
     Attributes:
-        name: of the file; the other methods also take names of its neighbours.
-        path: for messages. What it leads to may change; nothing is done by it.
+        name: of the file; the methods also take names of its neighbours.
+        path: for messages only. Where it leads may change.
     """
 
     def __init__(self, root: Path, parts: Sequence[str], descriptor: int) -> None:
@@ -79,29 +79,29 @@ class Place:
         self.close()
 
     def close(self) -> None:
-        """Let the folder go; does nothing the second time."""
+        """Close the folder; does nothing the second time."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
 
     def status(self) -> os.stat_result | None:
-        """Return what stands there, links not followed; None when nothing does."""
+        """Return the status of the entry, links not followed; None when there is none."""
         try:
             return os.stat(self._at(self.name), dir_fd=self._folder, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def read(self) -> int:
-        """Open the file for reading; returns a descriptor. It never waits for a FIFO.
+        """Open the file for reading; returns a descriptor. It never blocks on a FIFO.
 
         Raises:
-            NotRegularError: something else stands there, a link too.
+            NotRegularError: it is something else, such as a link.
             OSError: it is gone or cannot be opened.
         """
         return _open_regular(self._at(self.name), self._folder, self.path)
 
     def create(self, name: str, mode: int = 0o666) -> int:
-        """Make a new file beside the place and open it for writing; returns a descriptor."""
+        """Create a new file beside the place and open it for writing; returns a descriptor."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK | _BINARY
         return os.open(self._at(name), flags, mode, dir_fd=self._folder)
 
@@ -111,11 +111,11 @@ class Place:
             os.unlink(self._at(name), dir_fd=self._folder)
 
     def take(self, name: str) -> None:
-        """Rename a file beside the place to its name, over whatever file or link stands there.
+        """Rename a file beside the place to its name, replacing any file or link there.
 
         Raises:
-            UnsafePathError: a folder stands there.
-            OSError: it is not possible for another reason.
+            UnsafePathError: there is a folder of that name.
+            OSError: it fails for another reason.
         """
         try:
             self._replace(self._at(name), self._at(self.name), self._folder)
@@ -135,8 +135,8 @@ class Place:
         """Return whether the path still leads to the folder that is held open.
 
         Raises:
-            UnsafePathError: it leads through a link by now, below ``root``.
-            FolderExchangedError: it does so above.
+            UnsafePathError: it now leads through a link below ``root``.
+            FolderExchangedError: it now leads through a link above ``root``.
         """
         if not HAS_DESCRIPTORS:
             return True
@@ -150,7 +150,7 @@ class Place:
             os.close(descriptor)
 
     def flush(self) -> None:
-        """Make what was renamed survive a power cut, where the system can do that."""
+        """Make a rename survive a power cut, where the system can do that."""
         if HAS_DESCRIPTORS:
             os.fsync(self._descriptor)
 
@@ -172,16 +172,16 @@ def reach(root: Path, relative: str, *, make: bool = False) -> Place:
     """Return the place of a file below a folder, with the folder that holds it held open.
 
     Parameters:
-        root: as `os.path.realpath` had it when it was chosen. No link is followed on the way to it
-            or below it.
+        root: as `os.path.realpath` returned it when it was chosen. No link is followed on the way
+            to it or below it.
         relative: a remote-style path, for example ``sub/frame_0001.png``.
         make: make the folders that are missing, ``root`` too.
 
     Raises:
-        UnsafePathError: the path is not canonical, leads through a link, or through something that
-            is no folder.
-        FolderExchangedError: a link stands in the place of ``root``, or of a folder above it.
-        OSError: a folder is missing, or may not be opened or made.
+        UnsafePathError: the path is not canonical, or leads through a link or something else that
+            is not a folder.
+        FolderExchangedError: there is a link in place of ``root``, or of a folder above it.
+        OSError: a folder is missing, or cannot be opened or created.
     """
     clean = canonical(relative)
     parts = clean.split("/")
@@ -195,20 +195,21 @@ def reach(root: Path, relative: str, *, make: bool = False) -> Place:
 
 
 def open_below(root: Path, path: Path) -> int:
-    """Open a regular file for reading, if what it leads to lies below a folder.
+    """Open a regular file for reading, if its real path is below a folder.
 
-    Links are followed as long as they end below ``root``; one that is put there meanwhile is not,
-    and neither is one in the place of ``root`` itself or of a folder above it.
+    Links are followed as long as they end below ``root``; not, however, a link that appears
+    meanwhile, or one in place of ``root`` itself or of a folder above it.
 
     Parameters:
-        root: as `os.path.realpath` had it when it was chosen. It may be ``path`` itself: then
-            nothing is opened but what lies there, and no link followed at all.
+        root: as `os.path.realpath` returned it when it was chosen. It may be ``path`` itself: then
+            only this file is opened, and no link is followed at all.
 
     Returns a descriptor.
 
     Raises:
-        UnsafePathError: it lies elsewhere, as the message says.
-        NotRegularError: it is a FIFO, a device, a socket or a folder. None of these is waited for.
+        UnsafePathError: it is elsewhere, as the message says.
+        NotRegularError: it is a FIFO, a device, a socket or a folder. Opening never blocks on
+            these.
         OSError: it is gone or cannot be opened.
     """
     real = Path(real_path(path))
@@ -227,7 +228,7 @@ def open_below(root: Path, path: Path) -> int:
 
 
 def _open_folder(root: Path, below: Sequence[str], *, make: bool) -> int:
-    """Return a descriptor of a folder below ``root``, which can also be flushed."""
+    """Return a descriptor of a folder below ``root`` that can also be flushed."""
     folder = _enter_root(root, make=make)
     try:
         wanted, way = PurePosixPath(*below), root
@@ -292,7 +293,7 @@ def _check_root(root: Path) -> None:
 
 
 def _open_regular(name: str, folder: int | None, shown: Path) -> int:
-    # Looked at before it is opened: opening is enough to make some devices do something.
+    # Checked before it is opened: opening alone makes some devices act.
     if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
         raise NotRegularError(shown)
     until = time.monotonic() + LEASE_SECONDS
@@ -301,12 +302,12 @@ def _open_regular(name: str, folder: int | None, shown: Path) -> int:
             descriptor = os.open(name, _READ | _NO_LINK | _BINARY, dir_fd=folder)
             break
         except BlockingIOError:
-            # Another program holds a lease and was asked to let go.
+            # Another program holds a lease and has been asked to release it.
             if time.monotonic() > until:
                 raise
             time.sleep(0.05)
         except OSError as error:
-            # Exchanged since: for a link (ELOOP), or a socket (ENXIO).
+            # Replaced since: by a link (ELOOP), or a socket (ENXIO).
             if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
                 raise NotRegularError(shown) from None
             error.filename = str(shown)

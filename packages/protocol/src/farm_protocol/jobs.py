@@ -1,4 +1,4 @@
-"""Submissions and jobs: what is asked for, and how it stands."""
+"""Submissions and jobs: what is requested, and its state."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from farm_protocol.models import Amount, Answer, Count, FirstFault, Int64, Reque
 from farm_protocol.text import Id, Line
 
 MAX_PENDING = 1_000_000
-"""Most files of a project that can be on their way."""
+"""Most files of a project that may be announced as pending."""
 
 
 class JobState(StrEnum):
@@ -31,7 +31,7 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """Whether the state is final."""
         return self in _FINAL
 
 
@@ -39,16 +39,16 @@ _FINAL = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.STOPPED, JobSt
 
 
 class JobReason(StrEnum):
-    """What a job's message is about, for programs: the message itself may change its words.
+    """What a job's message is about, for programs; the wording of the message itself may change.
 
-    RUNNER, OTHER_MACHINE, LICENCE and OTHER_LICENCE: the job is at work and waits, because no
-    runner could be started, because a machine is not fit for it, because its renderer got no
-    licence, or because only some of its renderers got one. TRYING_AGAIN: a renderer failed or was
-    lost, and its frames wait again. JOBS: it waits for jobs that it needs, or is blocked by one.
-    CREDITS, DISABLED, STORAGE, DISK: it is suspended until its account has credits, is let in
-    again or has room, or until the farm's disk has. BUDGET: its budget is used up. USER: somebody
-    stopped or suspended it. FRAMES: frames were given up. TEST_FRAMES: one of its test frames
-    was, and the others were not started.
+    RUNNER, OTHER_MACHINE, LICENCE and OTHER_LICENCE: the running job waits, because no runner could
+    be started, because a machine is unsuitable for it, because its renderer got no licence, or
+    because only some of its renderers got one. TRYING_AGAIN: a renderer failed or was lost, and its
+    frames wait again. JOBS: it waits for jobs that it needs, or is blocked by one. CREDITS,
+    DISABLED, STORAGE, DISK: it is suspended until its account has credits, is enabled again or has
+    space, or until the farm's disk has space. BUDGET: its budget is used up. USER: somebody stopped
+    or suspended it. FRAMES: frames were given up. TEST_FRAMES: a test frame was given up, and the
+    others were not started.
     """
 
     NONE = ""
@@ -69,7 +69,7 @@ class JobReason(StrEnum):
 
 
 def _known(reason: object) -> object:
-    """Return no reason for one that only a newer farm knows: its message still tells it."""
+    """Return no reason for one that only a newer farm knows: the message still explains it."""
     return "" if isinstance(reason, str) and reason not in tuple(JobReason) else reason
 
 
@@ -81,10 +81,10 @@ _ShortText = Annotated[Line, Field(max_length=200)]
 
 
 class BudgetAction(StrEnum):
-    """What happens when a job has cost its budget.
+    """What happens when a job has used up its budget.
 
-    STOP kills what runs. SUSPEND lets frames that are being rendered finish and starts no others.
-    ALERT tells the user, and nothing else.
+    STOP kills running tasks. SUSPEND lets frames that are being rendered finish and starts no
+    others. ALERT only notifies the user.
     """
 
     STOP = "STOP"
@@ -93,7 +93,7 @@ class BudgetAction(StrEnum):
 
 
 class Budget(Request):
-    """What a job may cost, in credits."""
+    """The most that a job may cost, in credits."""
 
     value: Amount = Field(ge=Decimal("0.000001"), le=10**9)
     action: BudgetAction
@@ -103,7 +103,7 @@ class JobSpec(Request):
     """One job of a submission, as the published client describes it.
 
     Attributes:
-        id: chosen by the sender; unique within the submission; what `dependencies` name.
+        id: chosen by the sender; unique within the submission; `dependencies` refer to it.
         app, app_version, operation: product short code, its version, and the operation.
         path: remote path of the scene.
         instances: most runners at a time; 0 means the plan's default.
@@ -135,12 +135,12 @@ class SubmissionSpec(Request):
     """``POST /v1/submissions`` and, to validate only, ``POST /v1/submissions/check``.
 
     Attributes:
-        id: chosen by the sender (a UUID); sending the same one again is harmless and answers the
-            submission as it stands, so that a lost answer can be asked for again.
+        id: chosen by the sender (a UUID); repeating it is harmless and returns the submission as it
+            is now, so that a lost answer can be requested again.
         project: the project's name: first segment of every remote path.
         output_folder: remote folder of the results, inside the project.
-        pending_files: only for `check`: remote paths that will be uploaded before the submission
-            is sent, so that what is on its way counts as present.
+        pending_files: only for `check`: remote paths that will be uploaded before the submission is
+            sent, so that they count as present.
     """
 
     id: str = Field(pattern=r"^[0-9a-f]{32}$")
@@ -157,7 +157,7 @@ DEFAULT_PRIORITY = 50
 
 
 class JobChange(Request):
-    """What can be changed of a job at any time; None leaves it as it is.
+    """Properties of a job that can change at any time; None leaves one as it is.
 
     Attributes:
         priority: higher comes first, also before other users' jobs; a submission starts with
@@ -171,22 +171,22 @@ class JobChange(Request):
 
 
 class Job(Answer):
-    """How one job stands.
+    """A job as it is now.
 
     Attributes:
         id: the farm's id of the job; unique everywhere.
-        client_id: the id that its sender gave it (`JobSpec.id`).
+        client_id: the id chosen by its sender (`JobSpec.id`).
         message: what it waits for, or why it failed, and how many of its frames look wrong; ""
             when there is nothing to say.
-        reason: what the message is about, "" when about nothing that `JobReason` knows, or when
+        reason: what the message is about; "" for something that `JobReason` does not have, or when
             the farm is older than reasons.
         warnings: what was accepted but looks wrong, such as unknown parameters.
-        frames_*: counts; total = done + failed + running + the rest that waits. Flagged ones are
-            done, but look wrong.
+        frames_*: counts; total = done + failed + running + waiting. Flagged ones are done, but look
+            wrong.
         priority: higher comes first.
-        instances: most runners at a time; those of the plan when the job leaves them to it.
+        instances: most runners at a time; the plan's limit unless the job sets its own.
         credits: what its machine time has cost up to the last sign of life of its runners, also
-            that of frames that failed or are being rendered. Falls only by a refund, or when a
+            that of frames that failed or are being rendered. It falls only with a refund, or when a
             renderer gets no licence.
         started_at, finished_at: UTC; None when that has not happened yet.
     """
@@ -220,7 +220,7 @@ class Job(Answer):
 
 
 class Submission(Answer):
-    """One `submit_project` of a project, holding its jobs in the order they were given."""
+    """One `submit_project` of a project, with its jobs in the given order."""
 
     id: Id
     project: str
@@ -231,7 +231,7 @@ class Submission(Answer):
 
 
 class SubmissionCheck(Answer):
-    """The answer of `check` when nothing is wrong."""
+    """The answer of `check` when it finds no mistakes."""
 
     warnings: Annotated[list[str], FirstFault] = []
 
@@ -240,7 +240,7 @@ class JobList(Answer):
     """``GET /v1/jobs``: newest submission first.
 
     Attributes:
-        more: there are others: give the last one's id as ``before``.
+        more: there are more: give the last one's id as ``before``.
     """
 
     jobs: Annotated[list[Job], FirstFault]
@@ -251,17 +251,18 @@ class Task(Answer):
     """One claim of frames by one runner: what it did, and how it ended.
 
     Attributes:
-        id: also what `GET /v1/jobs/{job_id}/log` takes as ``task``.
+        id: also the parameter ``task`` of `GET /v1/jobs/{job_id}/log`.
         host: the machine; "" when not known.
         frames: as text ("1-24, 30"); long lists are cut.
         outcome: "running", or how its runner ended it: "completed", "failed", "lost", "stopped" or
             "no_licence".
-        failed: it ended without all its frames, and nobody had asked it to; also one whose runner
-            calls it completed. Farms that are older than this field never say so.
+        failed: it ended without all its frames, unasked; also when its runner reported it as
+            completed. Farms older than this field never set it.
         message: why it ended without all its frames; "" when there is nothing to say.
         exit_code: of the renderer; -N when signal N ended it, None while it runs and when it
             never ran.
-        marker: the line of the renderer's output that condemned it; "" when another reason did.
+        marker: the line of the renderer's output that made it fail; "" if it failed for another
+            reason.
         ended_at: UTC; None while it runs.
     """
 
@@ -291,7 +292,7 @@ class JobLog(Answer):
 
     Attributes:
         text: from `after` on.
-        cursor: what to give as `after` next time.
+        cursor: the next `after`.
     """
 
     text: str

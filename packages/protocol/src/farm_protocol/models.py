@@ -1,4 +1,4 @@
-"""The two base models: strict for what we receive as a request, lenient for what we read back."""
+"""The two base models: strict for requests that we receive, lenient for answers that we read."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,27 +7,28 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
-"""A whole number as the farm's database keeps it."""
+"""A whole number as the farm's database stores it."""
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-"""A whole number as any database keeps it."""
+"""A whole number as any database stores it."""
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-"""How many, or how many bytes."""
+"""A count, or a number of bytes."""
 
 Seconds = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
-"""A time that somebody has measured."""
+"""A measured time."""
 
 Amount = Annotated[Decimal, Field(max_digits=60)]
-"""An exact amount of credits; which ones are allowed is the farm's to say."""
+"""An exact amount of credits; the farm decides which ones are allowed."""
 
 FirstFault = FailFast()
-"""For lists: what is wrong is told of the first wrong item only. A list of a million wrong ones
-would otherwise be a million errors."""
+"""For lists: reports only the first wrong item. A list of a million wrong ones would otherwise be a
+million errors.
+"""
 
 
 class Request(BaseModel):
     """Sent to the farm. Unknown fields are refused, so that a misspelt one is never ignored.
 
-    Every text and every list of one has a maximum; a test looks.
+    Every text and every list in a request has a maximum; a test checks that.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -40,6 +41,8 @@ class Answer(BaseModel):
 
 
 def fault_text(fault: Mapping[str, Any]) -> str:
-    """Return what one of pydantic's ``errors()`` says, or what was raised where that was ours."""
+    """Return the text of one of pydantic's ``errors()``, or of the exception behind it where that
+    is ours.
+    """
     ours = fault.get("ctx", {}).get("error")
     return str(ours) if isinstance(ours, ValueError) else str(fault["msg"])

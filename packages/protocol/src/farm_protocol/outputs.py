@@ -1,7 +1,7 @@
 """Commands whose standard output is closed or full: one sentence and status 1, no traceback.
 
-Each program of the services runs its command line by `run_command`. Services tell by `tell` where
-they are: that nobody can be told is no reason to end.
+Each program of the services runs its command line with `run_command`. Services announce their
+address with `tell`: that nobody reads it is no reason to exit.
 """
 
 import errno
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _OutputError(OSError):
-    """The standard output cannot be written; no other file."""
+    """The standard output, and no other file, cannot be written."""
 
 
 class _Output(io.FileIO):
@@ -29,10 +29,10 @@ class _Output(io.FileIO):
 
 
 def run_command(command: Callable[[], object]) -> None:
-    """Run a command line to its end, with three standard streams that can be used.
+    """Run a command line to its end, with three usable standard streams.
 
     Raises:
-        SystemExit: as the command; with status 1 when what it printed did not all arrive.
+        SystemExit: as from the command; with status 1 when its output did not all arrive.
     """
     _complete()
     try:
@@ -42,7 +42,7 @@ def run_command(command: Callable[[], object]) -> None:
             sys.stdout.flush()
     except _OutputError as error:
         _discard_rest()
-        if error.errno != errno.EPIPE:  # Whoever reads, such as `head`, may have read enough.
+        if error.errno != errno.EPIPE:  # The reader, such as `head`, may have read enough.
             note(
                 f"Standard output cannot be written ({error.strerror}), so the rest of the"
                 " answer is lost. Changes that the command has made are kept."
@@ -51,7 +51,7 @@ def run_command(command: Callable[[], object]) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a line now. When that is not possible, say so on standard error, and return."""
+    """Print a line now. If that is not possible, say so on standard error, and return."""
     try:
         print(text, flush=True)
     except OSError as error:
@@ -63,19 +63,21 @@ def tell(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line on standard error, if that is possible."""
+    """Print a line on standard error, if possible."""
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 
 
 def _complete() -> None:
-    """Give what the caller has closed a place, or the next file that is opened would have it."""
-    # What is written to standard output fails then, as it should: its answers would be lost.
+    """Reopen standard streams that the caller has closed, or the next opened file would take their
+    place.
+    """
+    # Writing to standard output then fails, as it should: its answers would be lost.
     for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free, which is this one.
+            # The lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, flags), True)
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = _with_own_errors(sys.stdout or open(1, "w", closefd=False))  # noqa: SIM115
@@ -83,9 +85,9 @@ def _complete() -> None:
 
 
 def _with_own_errors(output: TextIO) -> TextIO:
-    """Return a stream to the same place, whose errors are those of no other file."""
+    """Return a stream to the same place whose errors can be told from those of other files."""
     if not isinstance(output, io.TextIOWrapper) or sys.platform == "win32":
-        return output  # Windows writes to its consoles in a way of its own.
+        return output  # Windows has its own way of writing to consoles.
     return io.TextIOWrapper(
         io.BufferedWriter(_Output(output.fileno(), "w", closefd=False)),
         encoding=output.encoding,
@@ -95,7 +97,7 @@ def _with_own_errors(output: TextIO) -> TextIO:
 
 
 def _discard_rest() -> None:
-    """Let what is still to be written go nowhere: Python itself would try it again at the end."""
+    """Discard what is still to be written: Python itself would try to write it at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -1,14 +1,14 @@
 """Where on the farm the files lie that a scene names by paths of its artist's machine.
 
-A map is a file of the project, beside what was gathered from outside its folder, so it is part of
-each submission's snapshot as they are. It is JSON::
+A map is a file of the project, beside the files gathered from outside its folder, so like them it
+is part of each submission's snapshot. It is JSON::
 
     {"rules": [{"source_path_format": "POSIX", "source_path": "/home/ann/textures",
                 "destination_path": "film/_gathered/0c2e41a9b3d7f856"}, ...]}
 
-The words are Open Job Description's for path mapping. What lies below a source lies below its
-destination, a remote path; the longest source counts first. Rules for the .blend files themselves
-tell where the artist had them, so that ``//`` paths that lead elsewhere can be followed.
+The words are Open Job Description's for path mapping. Files below a source lie below its
+destination, a remote path; the longest source wins. Rules for the .blend files themselves tell
+where the artist had them, so that ``//`` paths that lead elsewhere can be followed.
 `farm.products.shared.farm_paths` applies them.
 """
 
@@ -21,16 +21,16 @@ from farm_protocol.models import Answer, FirstFault
 from farm_protocol.paths import canonical, project_of
 
 GATHERED = "_gathered"
-"""Folder of a project for what was gathered from outside, and for its scenes' maps."""
+"""A project's folder for files gathered from outside, and for the maps of its scenes."""
 MOST_RULES = 100_000
 MOST_BYTES = 32 * 1024 * 1024
-"""Of a map."""
+"""Limit on a map."""
 
 PathFormat = Literal["POSIX", "WINDOWS"]
 
 
 class PathRule(Answer):
-    """What lies at or below ``source_path`` lies at or below ``destination_path``."""
+    """Files at or below ``source_path`` lie at or below ``destination_path``."""
 
     source_path_format: PathFormat
     source_path: Annotated[str, Field(min_length=1)]
@@ -64,7 +64,7 @@ def gathered_folder(project: str, folder: str) -> str:
 
 
 def short_hash(text: str) -> str:
-    """Return 16 hex digits that tell a text from others."""
+    """Return 16 hex digits that distinguish a text from others."""
     hasher = new_hasher()
     hasher.update(text.encode("utf-8", "surrogatepass"))
     return hasher.hexdigest()[:16]

@@ -5,7 +5,7 @@ first segment the project's name. The published wire also writes it with a leadi
 (``/project/file``); `canonical` takes both and returns the form without it.
 
 Both ends check with these functions: Envoy before it writes a download, the farm before it stores
-a manifest or stages a job. Names are judged by the strictest file system (Windows), since a
+a manifest or stages a job. Names must be valid on the strictest file system (Windows), since a
 project submitted on Linux may be downloaded there.
 """
 
@@ -16,11 +16,13 @@ from pathlib import Path, PurePosixPath
 
 MAX_SEGMENT_BYTES = 255
 MAX_SEGMENTS = 256
-"""Names in a remote path: looking at each takes time."""
+"""Names in a remote path: each one takes time to check."""
 MAX_PATH_BYTES = 2000
-"""Of a remote path. A row of PostgreSQL's indexes has up to 2,704, with ids beside the path."""
+"""Limit of a remote path. A row of a PostgreSQL index has at most 2,704, including ids beside the
+path.
+"""
 
-# Control characters are Unicode's Cc. Its Cf is left alone: joiners are part of real names.
+# Control characters are Unicode's Cc. Its Cf is allowed: joiners are part of real names.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\/]')
 _RESERVED_STEMS = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$"]
@@ -37,7 +39,7 @@ def check_segment(segment: str) -> str:
 
     Raises:
         UnsafePathError: it is empty, ``.`` or ``..``, too long, ends in a dot or a space, is a
-            reserved Windows name, or holds a separator, control or forbidden character.
+            reserved Windows name, or contains a separator, control or forbidden character.
     """
     if segment in ("", ".", ".."):
         raise UnsafePathError(f"'{segment}' is not a valid file or folder name.")
@@ -78,8 +80,8 @@ def canonical(remote_path: str) -> str:
 def known(remote_path: str) -> str:
     """Return the canonical form of a path that a farm may have had for long, every segment checked.
 
-    Older farms have stored longer and deeper ones than `canonical` takes; whoever reads what a
-    project has must not stumble over them. Raises UnsafePathError.
+    Older farms have stored longer and deeper paths than `canonical` accepts; reading a project's
+    files must not fail on them. Raises UnsafePathError.
     """
     text = remote_path.removeprefix("/")
     for segment in text.split("/"):
@@ -96,8 +98,8 @@ def folders_of(remote_paths: Iterable[str], most: int) -> set[str]:
     """Return every folder in which these canonical paths lie.
 
     Raises:
-        UnsafePathError: their names together have more than ``most`` characters: a path of two
-            thousand folders is short, and all of them are not.
+        UnsafePathError: their names together have more than ``most`` characters: one path of two
+            thousand folders is short, but all its parent paths are not.
     """
     found: set[str] = set()
     size = 0
@@ -118,7 +120,7 @@ def local_target(folder: Path, relative: str) -> Path:
     """Return where ``relative`` lands under ``folder``, refusing any escape.
 
     Parameters:
-        folder: an existing or future folder; the only place below which the result may be.
+        folder: an existing or future folder, below which the result must be.
         relative: a remote-style relative path, for example ``sub/frame_0001.png``.
 
     Raises:
@@ -127,7 +129,7 @@ def local_target(folder: Path, relative: str) -> Path:
     """
     target = folder / PurePosixPath(canonical(relative))
     root = folder.resolve()
-    # resolve() follows the links of the part that exists; the rest is plain names by now.
+    # resolve() follows the links of the existing part; the rest is plain names.
     if not target.parent.resolve().is_relative_to(root):
         raise UnsafePathError(f"'{relative}' leads out of {folder} through a symbolic link.")
     return target

@@ -2,11 +2,12 @@
 
 Python's own engine backtracks: ``([\\w]+/?)+\\.exr`` against a path of thirty letters takes longer
 than anybody waits, and no thread or signal gets a turn meanwhile. Here Python's parser still says
-what a pattern means, and its tables which characters are letters, digits and spaces; what matches
-is RE2, whose time and memory are bounded by the lengths of pattern and text.
+what a pattern means, and its tables which characters are letters, digits and spaces; the matching
+is done by RE2, whose time and memory are bounded by the lengths of pattern and text.
 
-RE2 cannot do everything. What it lacks is refused with a message that names it: see `Construct`.
-The client finds the same constructs without RE2 and says the same (``gridmarkets._patterns``).
+RE2 cannot do everything. Constructs that it lacks are refused with a message that names them: see
+`Construct`. The client finds the same constructs without RE2 and says the same
+(``gridmarkets._patterns``).
 """
 
 import re
@@ -20,13 +21,15 @@ from typing import Any
 
 MOST_PATTERN_CHARACTERS = 16384
 MOST_REPEATS = 1000
-"""Of one ``{m,n}``; what RE2 takes."""
+"""Limit of one ``{m,n}``, which is also RE2's."""
 MOST_PROGRAM_BYTES = 1 << 20
-"""Of a compiled pattern. Matching one of this size against a path of 4096 bytes takes a second."""
+"""Limit of a compiled pattern. Matching one of this size against a path of 4096 bytes takes a
+second.
+"""
 
 
 class Construct(StrEnum):
-    """What a pattern cannot use, as the message about it calls it."""
+    """A construct that patterns cannot use, as the message calls it."""
 
     LOOK_AHEAD = "a look-ahead, (?=...) or (?!...)"
     LOOK_BEHIND = "a look-behind, (?<=...) or (?<!...)"
@@ -52,7 +55,7 @@ class Pattern:
         flags: of `re`.
 
     Raises:
-        PatternError: it is none, is too large, or uses one of `Construct`.
+        PatternError: it is not a regular expression, is too large, or uses a `Construct`.
     """
 
     def __init__(self, text: str, flags: int = 0) -> None:
@@ -60,7 +63,7 @@ class Pattern:
             raise PatternError(
                 f"The pattern is longer than {MOST_PATTERN_CHARACTERS} characters. Shorten it."
             )
-        # A module of compiled code, which only processes that match patterns need.
+        # A compiled module, needed only by processes that match patterns.
         import re2
 
         options = re2.Options()
@@ -76,21 +79,22 @@ class Pattern:
 
     @property
     def size(self) -> int:
-        """Instructions of the compiled pattern: what it takes in memory grows with them."""
+        """Instructions of the compiled pattern: its memory grows with them."""
         return int(self._regexp.programsize)
 
     def match(self, text: str) -> bool:
         """Return whether the pattern matches at the beginning of ``text``, as `re.match`.
 
-        Exactly so for texts that do not end with a newline, as no remote path does: there a ``$``
-        takes that newline with it.
+        The same as `re.match` for texts that do not end with a newline, as no remote path does:
+        there a ``$`` also consumes that newline.
         """
-        # As bytes: of a text, re2 would make a table of positions for spans that nobody asks for.
+        # As bytes: for a string, re2 would build a table of positions for spans that nobody asks
+        # for.
         return self._regexp.match(text.encode("utf-8", "surrogatepass")) is not None
 
 
 def _translated(text: str, flags: int) -> str:
-    """Return a pattern of Python's in RE2's syntax."""
+    """Translate a pattern of Python's into RE2's syntax."""
     parsed = parser.parse(text, flags)
     return _sequence(parsed, parsed.state.flags)
 
@@ -113,7 +117,7 @@ def _sequence(nodes: Any, flags: int) -> str:
 
 
 def _node(code: Any, argument: Any, flags: int) -> str:
-    """Return one node of Python's syntax tree in RE2's syntax."""
+    """Translate one node of Python's syntax tree into RE2's syntax."""
     if code in (op.LITERAL, op.NOT_LITERAL, op.IN):
         return _set(code, argument, flags)
     if code is op.ANY:
@@ -136,7 +140,7 @@ def _node(code: Any, argument: Any, flags: int) -> str:
 
 
 def _repeat(least: int, most: int, nodes: Any, flags: int) -> str:
-    # Whether it is greedy makes no difference to whether there is a match.
+    # Greediness makes no difference to whether there is a match.
     if least > MOST_REPEATS or (most is not op.MAXREPEAT and most > MOST_REPEATS):
         raise PatternError(
             f"The pattern repeats something more than {MOST_REPEATS} times. Use * or + instead."
@@ -149,7 +153,7 @@ def _repeat(least: int, most: int, nodes: Any, flags: int) -> str:
 
 def _position(where: Any, flags: int) -> str:
     if where in (op.AT_BOUNDARY, op.AT_NON_BOUNDARY):
-        # RE2 knows ASCII's words only.
+        # RE2 knows only ASCII word boundaries.
         if not flags & re.ASCII:
             raise _refused(Construct.WORD_BOUNDARY)
         return "\\b" if where is op.AT_BOUNDARY else "\\B"
@@ -163,19 +167,20 @@ def _position(where: Any, flags: int) -> str:
 _POSITIONS = {
     op.AT_BEGINNING: "\\A",
     op.AT_BEGINNING_STRING: "\\A",
-    op.AT_END: "(?:\\n?\\z)",  # It also stands before a newline at the end.
+    op.AT_END: "(?:\\n?\\z)",  # In Python it also matches before a newline at the end.
     op.AT_END_STRING: "\\z",
 }
 
 
 def _set(code: Any, argument: Any, flags: int) -> str:
-    """Return what matches one character."""
+    """Return a pattern for one character."""
     items = argument if code is op.IN else [(op.LITERAL, argument)]
     negated = code is op.NOT_LITERAL or items[0][0] is op.NEGATE
     ranges = [item for item in items if item[0] in (op.LITERAL, op.RANGE)]
     content = "".join(_range(*_bounds(*item)) for item in ranges)
     if flags & re.IGNORECASE and content:
-        # Python itself says which other characters mean the same. A set, so it cannot backtrack.
+        # Python itself finds the characters that are equal but for case. A set, so it cannot
+        # backtrack.
         same = re.compile(f"[{_python_ranges(ranges)}]", flags & (re.ASCII | re.IGNORECASE))
         content += "".join(_range(ord(each), ord(each)) for each in same.findall(_cased()))
     content += "".join(
@@ -211,18 +216,18 @@ _CLASSES = {
 
 @cache
 def _category(category: Any, is_ascii: bool) -> str:
-    """Return what ``\\w`` and the like hold, as Python has it: ranges for the inside of a set."""
+    r"""Return Python's characters of ``\w`` and the like: ranges for the inside of a set."""
     found = re.finditer(_CLASSES[category], _all_characters(), re.ASCII if is_ascii else 0)
     return "".join(_range(ord(each[0][0]), ord(each[0][-1])) for each in found)
 
 
 def _all_characters() -> str:
-    numbers = array("I", range(0x110000))  # Ten times as fast as to join them one by one.
+    numbers = array("I", range(0x110000))  # Ten times as fast as joining them one by one.
     return numbers.tobytes().decode(f"utf-32-{sys.byteorder[0]}e", "surrogatepass")
 
 
 @cache
 def _cased() -> str:
-    """Return all characters that have others of another case."""
+    """Return all characters that exist in more than one case."""
     characters = map(chr, [*range(0xD800), *range(0xE000, 0x20000)])
     return "".join(each for each in characters if not each == each.lower() == each.upper())

@@ -1,10 +1,10 @@
-"""Whose program a connection of httpx has reached, before anything is sent over it.
+"""Detects that a connection of httpx has reached another user's program, before anything is sent.
 
-To look who listens at an address before one connects (`sockets.is_another_users`) tells early that
-nothing is to be sent there, but not surely: the program may end after the look, and a stranger who
-waits for its port has that before the connection is made.
+Checking who listens at an address before connecting (`sockets.is_another_users`) is early but not
+certain: the program may end after the check, and a stranger who waits for its port may take it
+before the connection is made.
 
-Nothing of httpx or httpcore is imported: not everybody who speaks the protocol has them.
+Neither httpx nor httpcore is imported: not everything that speaks the protocol has them.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ MESSAGE = "another user's program listens at the farm's address"
 
 
 def is_strangers(event: str, info: Mapping[str, Any]) -> bool:
-    """Return whether a connection has just been made, and to a program of somebody else's.
+    """Return whether a connection has just been made to another user's program.
 
-    The caller, who alone knows whether that is to be waited for, closes the stream then.
+    The caller must then close the stream, since only it knows whether closing is to be awaited.
 
     Parameters:
-        event, info: what httpcore tells the extension ``trace``.
+        event, info: what httpcore passes to the extension ``trace``.
     """
     if not event.endswith(".connect_tcp.complete"):
         return False
@@ -29,9 +29,9 @@ def is_strangers(event: str, info: Mapping[str, Any]) -> bool:
     try:
         there, here = (stream.get_extra_info(end) for end in ("server_addr", "client_addr"))
     except OSError:
-        return True  # It has broken off, and nobody knows any more.
+        return True  # The connection is already closed, so its owner is unknown.
     if not there or not here:
         return True
-    # To one's own address one comes from that very address.
+    # A connection to one's own address comes from that very address.
     is_here = there[0] == here[0] or there[0].startswith("127.")
     return is_here and has_reached_another_user(there[:2], here[:2])

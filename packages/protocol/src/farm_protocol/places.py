@@ -1,6 +1,6 @@
 """Where Envoy and its embedded farm keep their data unless told otherwise.
 
-Stands here because two programs must agree: ``envoy up`` gives the embedded farm its folder, and
+It is here because two programs must agree: ``envoy up`` gives the embedded farm its folder, and
 ``farm users add`` without ``--data-dir`` works on the same one.
 """
 

@@ -1,8 +1,8 @@
-"""Folders and files of a service that no other user of the machine may look into.
+"""Folders and files of a service that other users of the machine cannot look into.
 
-What is private is made so: a `chmod` afterwards would leave a moment in between. Rights are taken
-afterwards only from what older versions made, which took what the umask gave; and only by the names
-that the service gives, since its user may have named a folder that holds other things.
+Private files are created private: a `chmod` afterwards would leave a moment in between. Permissions
+are removed afterwards only from what older versions made, which used the umask; and only from names
+that the service uses, since its user may have chosen a folder that holds other things.
 """
 
 import errno
@@ -21,12 +21,12 @@ _OTHERS = 0o077
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a service makes directly in a folder of its own. Names are patterns of `fnmatch`.
+    """What a service makes directly in a folder of its own, as patterns of `fnmatch`.
 
     Attributes:
-        marks: of what only a folder of this service holds.
-        files: of its other files.
-        folders: of its other folders, some of which it may empty.
+        marks: names that only a folder of this service contains.
+        files: its other files.
+        folders: its other folders, some of which it may empty.
     """
 
     marks: tuple[str, ...]
@@ -34,26 +34,25 @@ class Contents:
     folders: tuple[str, ...] = ()
 
     def is_marked(self, names: Iterable[str]) -> bool:
-        """Return whether a folder of these names is one of this service."""
+        """Return whether a folder with these names belongs to this service."""
         return any(_is_of(name, self.marks) for name in names)
 
     def own(self, names: Iterable[str]) -> list[str]:
-        """Return those of the names that this service gives."""
+        """Return those of the names that this service uses."""
         return [name for name in names if _is_of(name, (*self.marks, *self.files, *self.folders))]
 
 
 def make_folder(folder: Path, contents: Contents) -> None:
-    """Make a service's data folder, or take others' rights from what it made there before.
+    """Make a service's data folder, or remove others' permissions from what it made there before.
 
-    What stands there under other names keeps its rights, and so does the folder itself as long as
-    it holds such things: whoever named it may share it, and what the service writes into it is
-    private all the same. To be called once a start, before anything is written: from then on the
-    folder is marked.
+    Files with other names keep their permissions, and so does the folder itself while it has any:
+    its owner may share it, and what the service writes into it is private all the same. Call this
+    once per start, before anything is written: from then on the folder is marked.
 
     Raises:
-        OSError: it cannot be made or read; or something in it is not what the service would make:
-            a folder in the place of a file, say, or a FIFO, which nobody could read to an end; or
-            it is not marked, and holds a folder that the service would take for its own.
+        OSError: it cannot be made or read; or something in it is not what the service would make,
+            such as a folder in place of a file, or a FIFO, which has no end; or it is not marked,
+            and has a folder that the service would take for its own.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     names = [path.name for path in folder.iterdir()]
@@ -76,10 +75,10 @@ def reason(error: OSError, folder: Path) -> str:
 
 
 def read_regular(path: Path) -> bytes:
-    """Return what is in a file.
+    """Return the content of a file.
 
     Raises:
-        OSError: there is none, it cannot be read, or it is none of those that have an end.
+        OSError: it does not exist, cannot be read, or is not a regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -93,7 +92,7 @@ def _check_kind(folder: Path, name: str, is_folder: bool) -> None:
     try:
         mode = (folder / name).stat().st_mode
     except OSError:
-        return  # It has gone, or a link leads nowhere; if it cannot be used, its opening tells.
+        return  # It is gone, or a dangling link; if it cannot be used, opening it will tell.
     if is_folder and not stat.S_ISDIR(mode):
         raise OSError(errno.ENOTDIR, f"'{name}' in it is not a folder", folder)
     if not is_folder and not stat.S_ISREG(mode):
@@ -105,10 +104,10 @@ def _is_of(name: str, patterns: Iterable[str]) -> bool:
 
 
 def _narrow_inside(folder: Path, names: Iterable[str], *, itself: bool) -> None:
-    """Take others' rights from what lies directly in a folder, and from that; links are left alone.
+    """Remove others' permissions from the direct entries of a folder, and from itself; skip links.
 
     Parameters:
-        itself: whether to take them from the folder, too: everything below is then out of reach.
+        itself: whether to remove them from the folder, too: everything below is then out of reach.
     """
     if sys.platform == "win32":
         return
@@ -117,7 +116,7 @@ def _narrow_inside(folder: Path, names: Iterable[str], *, itself: bool) -> None:
         if itself:
             _narrow(inside)
         for name in names:
-            # A FIFO, a socket, or what is another user's, or gone by now: not what we made.
+            # A FIFO, a socket, another user's file, or one that is gone by now: not ours.
             with suppress(OSError):
                 status = os.stat(name, dir_fd=inside, follow_symlinks=False)
                 if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
@@ -133,15 +132,15 @@ def _narrow_inside(folder: Path, names: Iterable[str], *, itself: bool) -> None:
 
 
 def open_private(path: Path | str, flags: int) -> int:
-    """Open a file that is made with mode 0600: an ``opener`` for `open`."""
+    """Open a file, created with mode 0600: an ``opener`` for `open`."""
     return os.open(path, flags, FILE_MODE)
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Write a file that is whole or not there, and has mode 0600 from its first moment.
+    """Write a file atomically, with mode 0600 from its first moment.
 
     Raises:
-        OSError: it cannot be written. What was there before stays.
+        OSError: it cannot be written. The previous content stays.
     """
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)

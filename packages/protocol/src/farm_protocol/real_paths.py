@@ -1,7 +1,7 @@
-"""Where a path leads, found out in a time that whoever made the links on the way cannot choose.
+"""Where a path leads, found in a time that whoever made the links on the way cannot choose.
 
-`os.path.realpath` follows any number of links, each of which may have thousands of parts, and calls
-itself for each: a project's folder could keep a thread busy for half a minute, or make it fail.
+`os.path.realpath` follows any number of links, each of which may have thousands of parts, and
+recurses for each: a project's folder could keep a thread busy for half a minute, or make it fail.
 """
 
 import errno
@@ -9,13 +9,13 @@ import os
 from collections.abc import Callable
 
 MOST_LINKS = 40
-"""As many as Linux follows itself: whatever leads over more of them cannot be opened either."""
+"""As many as Linux itself follows: a path over more of them cannot be opened anyway."""
 MOST_NAMES = 5_000
-"""Of folders on the way, those in links included: a path alone has half as many at most."""
+"""Limit on folders on the way, those in links included; a path alone has half as many at most."""
 
 
 def real_path(path: str | os.PathLike[str], passed: Callable[[str], None] | None = None) -> str:
-    """Return an absolute path without links; what is not there stays as it is written.
+    """Return an absolute path without links; parts that do not exist stay as written.
 
     Parameters:
         passed: called with each real folder on the way, and with the result.
@@ -26,7 +26,7 @@ def real_path(path: str | os.PathLike[str], passed: Callable[[str], None] | None
     """
     written = os.fspath(path)
     if os.name == "nt":
-        # Links need an administrator's right there.
+        # Links need administrator rights there.
         real = os.path.realpath(written)
         if passed is not None:
             folder = written
@@ -44,7 +44,7 @@ def real_path(path: str | os.PathLike[str], passed: Callable[[str], None] | None
         if name in ("", "."):
             continue
         if name == "..":
-            # Of 'link/..' the system makes the folder above that which the link leads to.
+            # For 'link/..' the system goes to the folder above the link's target.
             real = os.path.dirname(real)
         else:
             inner = os.path.join(real, name)
@@ -61,7 +61,7 @@ def real_path(path: str | os.PathLike[str], passed: Callable[[str], None] | None
 
 
 def _target(path: str) -> str | None:
-    """Return what a link says; None of what is none, is not there or cannot be looked at."""
+    """Return a link's target; None if it is not a link, does not exist or cannot be read."""
     try:
         return os.readlink(path)
     except OSError as error:

@@ -1,12 +1,12 @@
-"""What a runner and the farm say to each other.
+"""Messages between runners and the farm.
 
 A runner authenticates with ``Authorization: Bearer <runner token>``: a token for one job that
 expires. Every call about a claim answers 410 ``claim_lost`` when the claim is no longer the
 runner's; it must then kill its renderer and forget the claim.
 
     GET  /v1/runner/job                      RunnerJob: what to render, with which files
-    POST /v1/runner/heartbeat                Heartbeat -> HeartbeatAnswer: it still gets ready for
-                                             its first claim, and got further
+    POST /v1/runner/heartbeat                Heartbeat -> HeartbeatAnswer: it is still preparing
+                                             its first claim, and progressing
     POST /v1/runner/claims                   ClaimRequest -> Claim: frames to render, or none left;
                                              ends the claim before at the same time
     POST /v1/runner/claims/{id}/heartbeat    Heartbeat -> HeartbeatAnswer
@@ -28,29 +28,31 @@ from farm_protocol.models import Answer, FirstFault, Int32, Request, Seconds
 from farm_protocol.text import Id, Printable, Told
 
 CLAIM_TIMEOUT_SECONDS = 12.0
-"""A claim without a sign of life for this long returns to the pool. The farm looks every 2 s: a
-lost runner is noticed within 15 s. No longer silence is ever charged."""
+"""A claim without a sign of life for this long returns to the pool. The farm checks every 2 s: a
+lost runner is noticed within 15 s. Longer silence is never charged.
+"""
 
 HEARTBEAT_SECONDS = 2.0
 """How often a runner reports while it renders."""
 
 IDLE_TIMEOUT_SECONDS = 300.0
-"""A runner without a claim that is not heard of for so long hangs, and is stopped. Long enough to
-copy one large file; more of them are reported on the way."""
+"""A runner without a claim that is silent for so long hangs, and is stopped. Long enough to copy
+one large file; staging several is reported in between.
+"""
 
 MAX_OUTPUTS = 100_000
 """Most files of one report: a job that is done as a whole reports all of its files at once."""
 
 TOKEN_VARIABLE = "FARM_RUNNER_TOKEN"  # noqa: S105 - the variable's name, not a token
-"""Where a runner finds its token if it is not told on its standard input."""
+"""Where a runner finds its token unless it comes on its standard input."""
 
 
 class RunnerOrder(Answer):
-    """Which farm a runner works for: a line of JSON on its standard input.
+    """The farm that a runner works for: a line of JSON on its standard input.
 
     Attributes:
         farm: the farm's address.
-        token: good for one job.
+        token: valid for one job.
     """
 
     farm: str
@@ -58,12 +60,12 @@ class RunnerOrder(Answer):
 
 
 class PlugInChoice(Answer):
-    """What a runner may take for a plug-in of which a job asks for no version.
+    """What a runner may use for a plug-in without a version.
 
     Attributes:
         ranges: of versions that work with the job's version of the product: ``all``, the beginning
             of a version, or two of them with ``..`` between.
-        newest: of those that the farm knows; "" when it knows none.
+        newest: the newest version that the farm knows; "" when it knows none.
     """
 
     ranges: list[str]
@@ -71,9 +73,10 @@ class PlugInChoice(Answer):
 
 
 class Held(StrEnum):
-    """Who holds renderers to a limit.
+    """Who enforces a limit on renderers.
 
-    KERNEL: it lets nothing exceed the limit. WATCHED: the runner looks, and ends what exceeds it.
+    KERNEL: nothing can exceed the limit. WATCHED: the runner checks, and ends renderers that exceed
+    it.
     """
 
     KERNEL = "kernel"
@@ -81,12 +84,13 @@ class Held(StrEnum):
 
 
 class HostLimits(Request):
-    """How a machine holds renderers to their limits.
+    """How a machine enforces renderers' limits.
 
     Attributes:
-        disk: all that they write.
-        end: who ends all that they have started when their claim ends. Of what is only watched a
-            hostile scene may outlive it, without limits. None: an older runner did not say.
+        disk: everything that they write.
+        end: who ends all processes that they have started when their claim ends. Where they are
+            only watched, a hostile scene's processes may outlive it, without limits. None: an older
+            runner did not say.
     """
 
     memory: Held
@@ -98,16 +102,16 @@ class HostLimits(Request):
 
 
 class JobLimits(Answer):
-    """How much of its machine a job's renderers may use; None: what the runner derives from it.
+    """How much of its machine a job's renderers may use; None: the runner derives it.
 
     Attributes:
         memory_bytes: of RAM.
         processes: processes and threads at a time.
         file_bytes: size of one file.
-        disk_bytes: of all that they write, while it is there.
-        files: that they write, while they are there.
+        disk_bytes: of everything that they write, while it exists.
+        files: that they write, while they exist.
         frame_cpu_seconds: processor time of one frame, summed over processors.
-        slots: runners between which a machine is shared.
+        slots: runners that share a machine.
     """
 
     memory_bytes: int | None = None
@@ -120,18 +124,18 @@ class JobLimits(Answer):
 
 
 class LicenceServer(Answer):
-    """A server that renderers may reach for their licences, as its machine is known there."""
+    """A server that renderers may reach for their licences, as its name is known there."""
 
     host: str
     port: int = Field(ge=1, le=65535)
 
 
 SandboxMode = Literal["auto", "required", "off"]
-"""``auto``: a sandbox where there is one, else a warning; ``required``: no work without one."""
+"""``auto``: a sandbox where possible, else a warning; ``required``: no work without one."""
 
 
 MOST_TICKETS = 500
-"""Asked for at a time: they do not last, and what is fetched last is asked for last."""
+"""Limit on tickets per request: they expire, so files that are fetched last are requested last."""
 
 
 class DiskSource(Answer):
@@ -145,7 +149,7 @@ class DiskSource(Answer):
 
 
 class TicketSource(Answer):
-    """``POST /v1/runner/tickets`` tells where each blob is to be fetched."""
+    """``POST /v1/runner/tickets`` tells where to fetch each blob."""
 
     kind: Literal["tickets"] = "tickets"
 
@@ -157,9 +161,9 @@ class TicketsRequest(Request):
 
 
 class Tickets(Answer):
-    """Where each of these blobs is to be fetched: relative to the runner API, or elsewhere.
+    """Where to fetch each of these blobs: relative to the runner API, or elsewhere.
 
-    A URL elsewhere serves whoever has it, for some minutes, and must not be shown the runner's
+    A URL elsewhere works for anyone who has it, for some minutes, and must not get the runner's
     token.
     """
 
@@ -174,17 +178,16 @@ class RunnerJob(Answer):
         scene: remote path of the scene.
         parameters: the documented parameters after validation, defaults filled in.
         plugins: ``<code>`` or ``<code>:<version>``.
-        plugin_choices: code of each plug-in without a version -> what may stand for it.
-        unseen_plugins: of ``plugins``, those that are known to be there although no runner finds
-            them.
-        gpu: the job's machine type has GPUs, which are the job's to use.
-        files: what to stage: the project's manifest, and results of other jobs. The last one of a
-            path is meant.
+        plugin_choices: code of each plug-in without a version -> what may be used for it.
+        unseen_plugins: those of ``plugins`` that are known to exist although no runner finds them.
+        gpu: the job's machine type has GPUs, which the job may use.
+        files: what to stage: the project's manifest, and results of other jobs. If a path occurs
+            twice, the last one counts.
         limits: what its renderers may use of their machine.
-        licence_servers: all that its renderers may reach over the network.
+        licence_servers: the only servers that its renderers may reach over the network.
         sandbox: whether its renderers run in one.
         output_folder: remote folder that every output's path begins with.
-        source: where the bytes of ``files`` are.
+        source: where the bytes of ``files`` come from.
     """
 
     job_id: str
@@ -208,11 +211,11 @@ class RunnerJob(Answer):
 
 
 class Program(Request):
-    """A program that a runner's machine has.
+    """A program on a runner's machine.
 
     Attributes:
         app: the product's short code.
-        plugins: ``<code>:<version>`` of what it can load.
+        plugins: ``<code>:<version>`` of those that it can load.
     """
 
     app: Printable = Field(max_length=100)
@@ -223,7 +226,7 @@ class Program(Request):
 
 
 def report_of(app: str, version: str, plugins: Iterable[str]) -> Program:
-    """Return what is told of a program: what programs say of themselves may be anything."""
+    """Return what is reported about a program, which may say anything about itself."""
     return Program(
         app=_shown(app, 100),
         version=_shown(version, 100),
@@ -236,13 +239,14 @@ def _shown(text: str, most: int) -> str:
 
 
 MAX_PROGRAMS = 200
-"""Most programs that a machine tells of."""
+"""Most programs that a machine reports."""
 
 
 class Outcome(StrEnum):
     """How a claim ended. Frames without a FrameDone return to the pool or count as failed.
 
-    NO_LICENCE: the renderer got no licence; nothing counts as failed, the job tries again later.
+    NO_LICENCE: the renderer got no licence; no frame counts as failed, and the job tries again
+    later.
     """
 
     COMPLETED = "completed"
@@ -256,14 +260,15 @@ class Finish(Request):
 
     Attributes:
         message: why it failed, for people; "" when it did not.
-        frame: that failed, or was being rendered when the renderer ended; None between frames, and
-            when none was begun. It alone is blamed.
+        frame: the frame that failed, or was being rendered when the renderer ended; None between
+            frames, and when none was started. Only this one is blamed.
         exit_code: of the renderer; -N when signal N ended it, None when it never ran.
-        permanent: trying again cannot help (missing texture, corrupt scene): fail the job's
-            frames now instead of retrying them.
-        marker: the line of the renderer's output that condemned it; "" when another reason did.
-        processor_seconds: of processor time that the renderer and all that it started have used;
-            None when nobody looked. It counts where the outcome is `Outcome.NO_LICENCE`.
+        permanent: retrying cannot help (missing texture, corrupt scene): fail the job's frames now
+            instead of retrying them.
+        marker: the line of the renderer's output that made it fail; "" if it failed for another
+            reason.
+        processor_seconds: processor time that the renderer and its child processes have used; None
+            when it was not measured. It counts where the outcome is `Outcome.NO_LICENCE`.
     """
 
     outcome: Outcome
@@ -276,7 +281,7 @@ class Finish(Request):
 
 
 class EndedClaim(Request):
-    """A claim that ends, told together with the request for the next one."""
+    """A claim that ends, reported together with the request for the next one."""
 
     claim_id: Id
     finish: Finish
@@ -288,21 +293,20 @@ Warnings = Annotated[
 
 
 class ClaimRequest(Request):
-    """Asks for frames, telling what the last claim measured (None when not known).
+    """Requests frames, and reports what the last claim measured (None when not known).
 
     Attributes:
-        programs: of this machine, as far as the runner had to look; told with its first claim, and
-            believed with no other: scenes run from then on.
+        programs: of this machine, as far as the runner looked for them; reported with its first
+            claim, and believed with no other: scenes run from then on.
         host: name of the machine that the runner is on; "" when not known. The first claim's
             counts, unless the engine knows better.
-        limits: how that machine holds renderers to their limits; told with the first claim, and
+        limits: how that machine enforces renderers' limits; reported with the first claim, and
             believed with no other.
         startup_seconds: from starting the renderer to its first frame's start.
         frame_seconds: mean time of a frame.
-        warnings: messages about this machine that the job's owner must know; the job shows each
-            once.
-        ended: the claim that the runner had. One that is not its own any more is passed over: the
-            call may be a repeated one.
+        warnings: messages about this machine for the job's owner; the job shows each once.
+        ended: the runner's previous claim. One that is no longer its own is ignored: the call may
+            be a repetition.
     """
 
     startup_seconds: Seconds | None = None
@@ -317,8 +321,7 @@ class ClaimRequest(Request):
 class Claim(Answer):
     """``claim_id`` None: nothing is left for this runner; it ends, for the given reason.
 
-    ``sandbox_required``: since the runner asked for its job, it has become so that renderers must
-    run in a sandbox.
+    ``sandbox_required``: a sandbox has become mandatory since the runner read its job.
     """
 
     claim_id: str | None
@@ -328,10 +331,10 @@ class Claim(Answer):
 
 
 class RunnerCommand(StrEnum):
-    """What the farm wants of a runner.
+    """What the farm tells a runner to do.
 
     YIELD: let the frame that is being rendered finish, then end the claim with the outcome
-    ``stopped`` and ask for another one; there may be none.
+    ``stopped`` and request another one, which there may not be.
     """
 
     CONTINUE = "continue"
@@ -340,10 +343,10 @@ class RunnerCommand(StrEnum):
 
 
 class Heartbeat(Request):
-    """``frame``: of the claim, being rendered now; None between frames.
+    """``frame``: the frame of the claim that is being rendered; None between frames.
 
-    ``waiting_seconds``: how long the renderer has ended and the runner has waited for the farm to
-    take a result, up to now and without a break. It costs nothing, within bounds.
+    ``waiting_seconds``: how long, since the renderer ended, the runner has been waiting for the
+    farm to accept a result, without a break. It costs nothing, within bounds.
     """
 
     frame: Int32 | None = None
@@ -357,7 +360,7 @@ class HeartbeatAnswer(Answer):
 
 
 class OutputFile(Request):
-    """One file of a frame, its blob sent before."""
+    """One file of a frame, whose blob has been sent before."""
 
     path: RemotePath
     hash: BlobHash
@@ -370,11 +373,11 @@ class FrameDone(Request):
     Attributes:
         seconds: machine time of this frame as the runner saw it; the first frame's includes the
             renderer's start-up. The farm charges by its own clock.
-        flags: what its picture tells by itself. Those about other frames are ignored.
-        picture: what the farm compares with the frames beside it; None when there is nothing to
-            compare: a job that is done as a whole, a file that is no picture.
+        flags: what its picture alone shows. Those about other frames are ignored.
+        picture: what the farm compares with neighbouring frames; None when there is nothing to
+            compare: a job that is done as a whole, a file that is not an image.
         waiting_seconds: as of a `Heartbeat`.
-        warnings: of the renderer so far, as of a `ClaimRequest`: whoever waits for the job's last
+        warnings: of the renderer so far, as in a `ClaimRequest`: whoever waits for the job's last
             frame must find them with it.
     """
 
@@ -388,9 +391,9 @@ class FrameDone(Request):
 
 
 MAX_CLAIM_LOG = 6_000_000
-"""Most characters of a claim's log. A runner leaves out the middle of a longer one."""
+"""Most characters of a claim's log. A runner omits the middle of a longer one."""
 MAX_JOB_LOG = 200_000_000
-"""Most characters of the logs of a job's claims. What comes later is refused."""
+"""Most characters of the logs of all of a job's claims. More is refused."""
 
 
 class LogChunk(Request):

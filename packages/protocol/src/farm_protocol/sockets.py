@@ -1,10 +1,10 @@
-"""Whose a TCP socket on this machine is, as the kernel has it. Linux only.
+"""Finds the owner of a TCP socket on this machine, from the kernel. Linux only.
 
-Whoever connects over loopback, or listens there, has a socket on this very machine, and the kernel
-knows which user made it. ``sock_diag`` answers for one socket at once; where it is not built in,
-``/proc/net/tcp`` and ``tcp6`` are read, which takes a moment for each thousand sockets.
+A program that connects over loopback, or listens there, has a socket on this machine, and the
+kernel knows which user made it. ``sock_diag`` answers for a single socket at once; where it is
+missing, ``/proc/net/tcp`` and ``tcp6`` are read, which takes a moment per thousand sockets.
 
-A socket that its process has closed belongs to nobody any more: old kernels would call it root's.
+A socket that its process has closed has no owner any more: old kernels report root.
 """
 
 import errno
@@ -21,7 +21,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 CAN_TELL = sys.platform == "linux"
-"""Whether this system answers at all."""
+"""Whether this system can answer."""
 
 Address = tuple[str, int]
 """An IP address, as text and without a scope, and a port."""
@@ -31,14 +31,14 @@ _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST = 1
 _ESTABLISHED, _CLOSE_WAIT, _LISTEN = 1, 8, 10
 _HALF_OPEN = {4, 5}
-"""A caller that has sent all it will send, and waits for the answer: FIN_WAIT1 and FIN_WAIT2."""
+"""States of a caller that has sent everything and waits for the answer: FIN_WAIT1 and FIN_WAIT2."""
 _OPEN = {_ESTABLISHED, _CLOSE_WAIT, *_HALF_OPEN}
 
 
 class Owners:
-    """Asks for the owners of many connections; a context manager, for one thread.
+    """Looks up the owners of many connections; a context manager, for one thread.
 
-    It keeps its socket to the kernel: to open one takes longer than to ask.
+    It keeps its socket to the kernel open: opening one takes longer than a query.
     """
 
     def __init__(self) -> None:
@@ -58,14 +58,14 @@ class Owners:
     def of_connection(self, local: Address, remote: Address) -> int | None:
         """Return the user id of the socket that is connected from ``local`` to ``remote``.
 
-        None: there is none, its process has closed it, or it cannot be told.
+        None: there is no such socket, its process has closed it, or its owner is unknown.
         """
         return self._owner(local, remote, _OPEN)
 
     def of_listener(self, address: Address) -> int | None:
         """Return the user id of the socket that a connection to ``address`` would reach.
 
-        None: nobody listens there, or it cannot be told.
+        None: nobody listens there, or the owner is unknown.
         """
         anywhere = "::" if ":" in address[0] else "0.0.0.0"  # noqa: S104 - compared, not listened on
         return self._owner(address, (anywhere, 0), {_LISTEN})
@@ -84,32 +84,34 @@ class Owners:
 
 
 def owner_of_connection(local: Address, remote: Address) -> int | None:
-    """Return what `Owners.of_connection` tells, for those who ask seldom."""
+    """Return the result of `Owners.of_connection`, for a single query."""
     return _ask_once(lambda owners: owners.of_connection(local, remote))
 
 
 def owner_of_listener(address: Address) -> int | None:
-    """Return what `Owners.of_listener` tells, for those who ask seldom."""
+    """Return the result of `Owners.of_listener`, for a single query."""
     return _ask_once(lambda owners: owners.of_listener(address))
 
 
 def is_another_users(url: str) -> bool:
-    """Return whether somebody else listens at an address of this machine.
+    """Return whether another user listens at an address of this machine.
 
-    For those who are about to send a secret to a program of their own user: it may have ended, and
-    then its port is anybody's. False when it cannot be told, or nobody listens, or the address is
-    another machine's. Root is nobody else.
+    Ask before sending a secret to a program of one's own user: it may have ended, and then any user
+    can take its port. False when the owner is unknown, nobody listens, or the address is another
+    machine's. Root does not count as another user.
     """
     owners = {owner_of_listener(address) for address in addresses_here(url)}
     return not owners <= {None, os.geteuid(), 0}
 
 
 def addresses_here(url: str) -> list[Address]:
-    """Return where a connection to this machine may go; none for other machines and their names."""
+    """Return the addresses of a connection to this machine; none for other machines and their
+    names.
+    """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 0
-        # The name is tried as both addresses, and whoever has either may get what is sent.
+        # The name is tried as both addresses, and the owner of either may receive the data.
         hosts = ("127.0.0.1", "::1") if host == "localhost" else (host,)
         return [(address, port) for each in hosts if (address := _on_this_machine(each))]
     except ValueError:
@@ -117,19 +119,19 @@ def addresses_here(url: str) -> list[Address]:
 
 
 def has_reached_another_user(there: Address, here: Address) -> bool:
-    """Return whether a connection within this machine may end at somebody else's program.
+    """Return whether a connection within this machine may have reached another user's program.
 
-    For those who have looked who listens (`is_another_users`) and then connected: between the two,
-    the program may have ended and its port may have changed hands. False when it cannot be told.
+    Ask after `is_another_users` and connecting: in between, the program may have ended and another
+    may have taken its port. False when the owner is unknown.
 
     Parameters:
-        there: the address that was connected to.
-        here: the own end's.
+        there: the remote address of the connection.
+        here: its local address.
     """
     if not _tells():
         return False
-    # In this order: a connection that nobody has accepted waits with whoever listens, and ends
-    # with that socket. So the listener of just now has it, if nobody has by then.
+    # In this order: a connection that nobody has accepted yet belongs to the listener, and ends
+    # with its socket. So it belongs to the listener found above, if nobody has accepted it by now.
     with Owners() as owners:
         listener = owners.of_listener(there)
         accepted = owners.of_connection(there, here)
@@ -138,7 +140,9 @@ def has_reached_another_user(there: Address, here: Address) -> bool:
 
 @cache
 def _tells() -> bool:
-    """Return whether this system says who listens: then nobody's socket is not one of ours."""
+    """Return whether this system reports listeners: then a socket without an owner is not one of
+    ours.
+    """
     try:
         with socket.create_server(("127.0.0.1", 0)) as known:
             return owner_of_listener(known.getsockname()) == os.geteuid()
@@ -147,10 +151,10 @@ def _tells() -> bool:
 
 
 def _on_this_machine(host: str) -> str:
-    """Return the address that a connection to one of this machine's goes to; "" for others'.
+    """Return the remote address of a connection within this machine; "" for other machines'.
 
     Raises:
-        ValueError: it is no address.
+        ValueError: it is not an address.
     """
     address = ipaddress.ip_address(host.partition("%")[0])
     if not CAN_TELL:
@@ -160,7 +164,7 @@ def _on_this_machine(host: str) -> str:
     if address.is_loopback:
         return str(address)
     try:
-        # Nobody but a machine that has an address can listen there.
+        # Only the machine that has an address can listen there.
         with socket.socket(_family((str(address), 0)), socket.SOCK_DGRAM) as probe:
             probe.bind((str(address), 0))
     except OSError:
@@ -177,7 +181,7 @@ def _ask_once(ask: Callable[[Owners], int | None]) -> int | None:
 
 
 class _Kernel:
-    """``sock_diag``, by one socket of its own. Raises OSError when it cannot have one."""
+    """``sock_diag``, over a socket of its own. Raises OSError when it cannot open one."""
 
     def __init__(self) -> None:
         self._numbers = itertools.cycle(range(1, 1 << 32))
@@ -191,13 +195,13 @@ class _Kernel:
         ports = struct.pack(">HH", local[1], remote[1])
         wanted = ports + _packed(local).ljust(16, b"\0") + _packed(remote).ljust(16, b"\0")
         body = struct.pack("=BBBxI", _family(local), socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
-        # All that this machine sends to itself comes over this interface: with none, the kernel
+        # Everything that this machine sends to itself uses this interface: without one, the kernel
         # would not find sockets that are bound to it.
         body += wanted + struct.pack("=I", _loopback()) + b"\xff" * 8  # Any cookie.
         try:
             answer = self._exchange(body)
         except OSError:
-            # Whatever was left in it, such as an answer that memory did not suffice for.
+            # Discard leftovers, such as an answer for which memory did not suffice.
             self._socket.close()
             self._socket = self._open()
             answer = self._exchange(body)
@@ -206,7 +210,7 @@ class _Kernel:
             (number,) = struct.unpack_from("=i", answer, 16)
             raise OSError(-number, os.strerror(-number))
         state = answer[17]
-        # A listener is found where no connection is; its remote port is none.
+        # Without a connection, the kernel finds a listener; it has no remote port.
         if answer[20:24] != ports:
             raise OSError(errno.ENOENT, "it is another socket")
         uid, inode = struct.unpack_from("=II", answer, 80)
@@ -217,7 +221,7 @@ class _Kernel:
         head = struct.pack("=IHHII", 16 + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST, number, 0)
         self._socket.send(head + body)
         while True:
-            # The kernel has answered when `send` returns: there is nothing to wait for.
+            # The kernel has answered when `send` returns: no need to wait.
             answer = self._socket.recv(4096)
             if answer[8:12] == struct.pack("=I", number):
                 return answer
@@ -231,9 +235,9 @@ class _Kernel:
 
 @cache
 def _loopback() -> int:
-    """Return the number of the loopback interface; 0, which means any, when it has no usual name.
+    """Return the index of the loopback interface; 0, which means any, when it has an unusual name.
 
-    Asked once: it is the first interface that any network has, and stays.
+    Looked up once: it is the first interface of any network, and stays.
     """
     try:
         return socket.if_nametoindex("lo")

@@ -11,7 +11,7 @@ from farm_protocol.text import Line
 
 
 class Role(StrEnum):
-    """What an account may do: its own work, or also everything under ``/v1/users``."""
+    """What an account may do: only its own work, or also everything under ``/v1/users``."""
 
     ARTIST = "artist"
     ADMIN = "admin"
@@ -22,10 +22,10 @@ class Plan(Answer):
 
     Attributes:
         job_throughput_limit: most instances of one job.
-        max_throughput: most instances over all of a user's jobs.
-        max_stored, max_in_flight: most bytes that a user stores, and sends at a time; 0: no
-            number is given.
-        users: how many accounts have it.
+        max_throughput: most instances of all of a user's jobs together.
+        max_stored, max_in_flight: most bytes that a user may store, and may have in transit; 0: no
+            number is set.
+        users: number of accounts that have it.
     """
 
     name: str
@@ -43,10 +43,10 @@ class PlanList(Answer):
 
 
 class PlanLimits(Request):
-    """``PUT /v1/plans/{name}``: makes or changes a plan. It counts at once, also while jobs run.
+    """``PUT /v1/plans/{name}``: creates or changes a plan, at once and also for running jobs.
 
     Attributes:
-        max_stored, max_in_flight: bytes; 0: no number is given, None: as it is.
+        max_stored, max_in_flight: bytes; 0: no number is set, None: unchanged.
     """
 
     job_throughput_limit: int
@@ -60,9 +60,9 @@ class User(Answer):
 
     Attributes:
         machine_cpu, machine_gpu: its default machine types, by id; "": the farm's own.
-        has_password: whether it can log in by one.
+        has_password: whether it can log in with one.
         keys: labels of its access keys, oldest first.
-        available, consumed: credits up to now, exactly, written as texts.
+        available, consumed: credits up to now, exact, as text.
         stored_bytes: of its projects, submissions and results on the farm.
     """
 
@@ -99,17 +99,17 @@ class NewUser(Request):
 
 
 class UserWithKey(Answer):
-    """A user, and an access key that is shown only now."""
+    """A user, and an access key that is shown only once."""
 
     user: User
     access_key: str = Field(repr=False)
 
 
 class UserChange(Request):
-    """``PATCH /v1/users/{email}``: what is left out stays.
+    """``PATCH /v1/users/{email}``: omitted fields stay unchanged.
 
     Attributes:
-        active: False locks the user out: keys and password stop working, jobs stand still.
+        active: False locks the user out: keys and password stop working, jobs are suspended.
         machine_cpu, machine_gpu: ids of the default machine types; "": the farm's own.
     """
 
@@ -132,8 +132,8 @@ class CreditMove(Request):
     """``POST /v1/users/{email}/credits``: gives credits, or takes them when negative.
 
     Attributes:
-        reference: chosen by the sender (a UUID): the same one again moves nothing more. "": every
-            call moves.
+        reference: chosen by the sender (a UUID): repeating it moves nothing more. "": every call
+            moves credits.
     """
 
     credits: Amount
@@ -142,7 +142,7 @@ class CreditMove(Request):
 
 
 class MyChange(Request):
-    """``PATCH /v1/me``: what users decide for themselves; what is left out stays.
+    """``PATCH /v1/me``: what users decide for themselves; omitted fields stay unchanged.
 
     The fields are those of `UserChange`.
     """
