@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     """What `envoy up` needs to know.
 
     Attributes:
-        data_dir: where the journal, the account, the logs and the embedded farm live.
+        data_dir: the folder of the journal, the account, the logs and the embedded farm.
         port: of http://localhost:<port>; 0 takes a free one.
         farm_url: a farm elsewhere; "" starts the embedded one.
         strict: whether every request must show the token; see `envoy.process.token_file`.
@@ -28,7 +28,7 @@ class Settings(BaseSettings):
             a submission turns it off; ``asked``, where one asks for it; or ``off``.
         gather_folders: folders outside the project from which they may be sent; empty: all but
             hidden folders and the system's.
-        rehash: forget at the start what files were hashed, so that each is read again.
+        rehash: forget all hashes at the start, so that each file is read again.
     """
 
     model_config = SettingsConfigDict(env_prefix="ENVOY_", env_ignore_empty=True, frozen=True)
@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     @field_validator("gather_folders")
     @classmethod
     def _check_gather_folders(cls, folders: list[Path]) -> list[Path]:
-        """Refuse folders that are not there: files that lie in them would be missing."""
+        """Refuse folders that do not exist: files in them would be missing."""
         for folder in folders:
             if not folder.is_dir():
                 raise ValueError(f"'{folder}' is not a folder")
@@ -53,12 +53,12 @@ class Settings(BaseSettings):
     @field_validator("farm_url")
     @classmethod
     def _check_farm_url(cls, url: str) -> str:
-        """Refuse an address of a farm that no call could use."""
+        """Refuse a farm address that no call could use."""
         if not url:
             return url
         try:
             parts = urlsplit(url)
-            # A port that is none is noticed when it is read.
+            # Reading an invalid port raises ValueError.
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         except ValueError:
             usable = False
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
 
     @property
     def devices_path(self) -> Path:
-        """What shows farms that this Envoy is no stranger; see `envoy.farm.devices`."""
+        """Proofs to farms that this Envoy is known; see `envoy.farm.devices`."""
         return self.data_dir / "devices.json"
 
     @property
@@ -88,7 +88,7 @@ class Settings(BaseSettings):
 
     @property
     def lock_path(self) -> Path:
-        """Held for as long as an Envoy works on this folder."""
+        """Locked for as long as an Envoy works on this folder."""
         return self.data_dir / "envoy.lock"
 
     @property

@@ -4,14 +4,14 @@
 
     EnvoyError
     ├── InvalidRequestError       a request that cannot be accepted; names each field     (400)
-    ├── NotOnFarmError            a job that is to be acted on before it was submitted    (409)
+    ├── NotOnFarmError            an action on a job that is not submitted yet    (409)
     ├── FarmUnreachableError      no answer from the farm; trying again may help          (503)
     ├── FarmAnswerError           the farm answered with an error; passed on unchanged
     │   └── NotSignedInError      there is no access key                                (401)
     │       └── OtherAccountError     there is one, but it is another account's
     ├── LocalFileError            a file to upload is gone or cannot be read
     │   └── FileChangedError      a file changed while it was being sent
-    ├── CorruptDownloadError      the bytes received are not those that were announced
+    ├── CorruptDownloadError      the bytes received are not the announced ones
     └── StartError                Envoy cannot start; ``str()`` says why and what to do
         └── TokenFileError        the file with the token of the strict mode cannot be used
 
@@ -71,7 +71,7 @@ class FarmAnswerError(EnvoyError):
 
     @property
     def may_pass(self) -> bool:
-        """Whether the same request may succeed later without anybody's help."""
+        """Whether the same request may succeed later without anyone's help."""
         return self.status >= 500 or self.status == 429 or self.body.retry
 
 
@@ -84,7 +84,7 @@ class NotSignedInError(FarmAnswerError):
 
 
 class OtherAccountError(NotSignedInError):
-    """Somebody else is signed in than the one whose work this is."""
+    """Another account is signed in than the one whose work this is."""
 
 
 class LocalFileError(EnvoyError):
@@ -96,7 +96,7 @@ class FileChangedError(LocalFileError):
 
 
 class CorruptDownloadError(EnvoyError):
-    """The bytes received are not those that were announced."""
+    """The bytes received are not the announced ones."""
 
 
 class StartError(EnvoyError):
@@ -104,4 +104,4 @@ class StartError(EnvoyError):
 
 
 class TokenFileError(StartError):
-    """The file with the token of the strict mode is not private, or holds no token."""
+    """The token file of the strict mode is not private, or contains no token."""

@@ -66,7 +66,7 @@ from envoy.web.app import build_app
 from envoy.web.services import Services
 
 CONNECTIONS = 500
-"""Most at a time. Scripts and plug-ins need a handful."""
+"""Limit of concurrent connections. Scripts and plug-ins need a handful."""
 
 DATA = Contents(
     marks=("envoy.lock", "journal.sqlite3"),
@@ -94,7 +94,7 @@ async def running(
         farm_command: how to start the embedded farm; None: as usual.
 
     Raises:
-        TokenFileError: it is to be strict, and its token cannot be used.
+        TokenFileError: Envoy is to be strict, and its token cannot be used.
     """
     token = token_file.kept(settings.token_path) if settings.strict else None
     stop = asyncio.Event()
@@ -113,7 +113,7 @@ async def running(
     follower = Follower(journal, farm, downloader, waiting)
 
     async def signed_in() -> None:
-        # The follower first: it must not ask for one account with the key of another.
+        # The follower first: it must not query one account with the key of another.
         follower.start()
         try:
             await downloader.reload()
@@ -183,10 +183,11 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         announce: called with the address once it can be used.
 
     Raises:
-        StartError: the port or the data folder is in use, or something in the folder cannot be.
+        StartError: the port or the data folder is in use, or something in the folder is unusable.
     """
     if settings.strict:
-        # Before others' rights are taken from the folder: a token that they could read is none.
+        # Before others' permissions are removed from the folder: a token that they could read is
+        # compromised.
         token_file.read(settings.token_path)
     with listen(settings.port) as listener, owned(settings, listener.port):
         _log_to(settings)
@@ -201,10 +202,10 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
 
 @contextmanager
 def owned(settings: Settings, port: int) -> Iterator[None]:
-    """Make the data folder, and hold it for this Envoy alone.
+    """Create the data folder, and hold it for this Envoy alone.
 
     Raises:
-        StartError: another Envoy has it, or it cannot be written.
+        StartError: another Envoy holds it, or it is not writable.
     """
     try:
         make_folder(settings.data_dir, DATA)
@@ -264,7 +265,7 @@ class _PrivateLog(RotatingFileHandler):
 class _Server(uvicorn.Server):
     """Leaves signals alone: uvicorn would raise them again after a clean stop.
 
-    Where the kernel tells who calls, it has a door of its own.
+    Where the kernel tells who calls, it has an `Acceptor` of its own.
     """
 
     _acceptor: Acceptor | None = None

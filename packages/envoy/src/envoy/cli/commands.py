@@ -54,7 +54,7 @@ GatherFolder = Annotated[
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        # Reading what is installed takes a moment, which the other commands do without.
+        # Reading the version takes a moment, which the other commands can do without.
         from envoy.version import __version__
 
         typer.echo(f"envoy {__version__}")
@@ -90,7 +90,7 @@ def up(
     gather_folder: GatherFolder = None,
 ) -> None:
     """Run Envoy in the foreground, until Ctrl-C."""
-    # Slow to import, and of no use to the other commands.
+    # Slow to import, and not needed by the other commands.
     import asyncio
 
     from farm_protocol.loops import new_loop
@@ -192,7 +192,7 @@ def stop(port: Port = DEFAULT_PORT, url: Url = "", data_dir: DataDir = None) -> 
     ask("POST", "/envoy/stop", Stopping)
     settings = Settings(data_dir=Path(health.data_dir))
     try:
-        # Its own lock tells on every platform when the process is gone.
+        # Envoy's lock tells on every platform when the process is gone.
         with FileLock(settings.lock_path, timeout=STOP_SECONDS, poll_interval=0.05):
             pass
     except Timeout:
@@ -206,7 +206,7 @@ def main() -> None:
 
 
 class _Asking:
-    """Asks one Envoy, and shows it the token of its data folder, where there is one.
+    """Queries one Envoy, and shows it the token of its data folder, if there is one.
 
     Parameters:
         address: where it is.
@@ -218,7 +218,7 @@ class _Asking:
         self._token_path = (data_dir or default_data_dir()).absolute() / TOKEN_NAME
 
     def __call__(self, method: str, path: str, kind: type[M]) -> M:
-        """Return Envoy's answer as what it must be, or end as `anything` does."""
+        """Return Envoy's answer as a model, or exit as `anything` does."""
         try:
             return kind.model_validate(self.anything(method, path))
         except ValidationError as error:
@@ -230,14 +230,14 @@ class _Asking:
             )
 
     def anything(self, method: str, path: str) -> Any:
-        """Return what Envoy answers, or end with one message that says why it does not."""
+        """Return Envoy's answer, or exit with one message that says why there is none."""
         import httpx
 
         # By number: 'localhost' may mean ::1 first, where a machine without IPv6 has no Envoy.
         target = self._address.rstrip("/").replace("//localhost", "//127.0.0.1")
         if is_another_users(target):
-            # Envoy may have ended, and then its port is anybody's: whoever took it must not see the
-            # token, and says what it likes: where a data folder is, for example, and any amount.
+            # Envoy may have ended, and any user may have taken its port: that program must not see
+            # the token, and may answer anything: a wrong data folder, for example, of any length.
             _fail(
                 f"The program at {self._address} belongs to another user of this machine, so"
                 " nothing was sent to it. Start your own Envoy on another port, such as:"
@@ -280,7 +280,7 @@ class _Asking:
 
 
 def _refuse_strangers(event: str, info: Mapping[str, Any]) -> None:
-    """Send nothing to who has taken Envoy's port since the look at it."""
+    """Send nothing to a program that has taken Envoy's port since the check."""
     if peers.is_strangers(event, info):
         import httpx
 

@@ -13,11 +13,11 @@ from rich.text import Text
 from envoy.views.own import Activity, SubmissionView
 
 MOST_FRAMES = 20
-"""Frames of a job that are told in full."""
+"""Frames of a job that are listed individually."""
 
 
 def show(activity: Activity, console: Console | None = None) -> None:
-    """Print what ``GET /envoy/activity`` answered."""
+    """Print the answer of ``GET /envoy/activity``."""
     out = console or Console()
     submissions = activity.submissions
     if not submissions:
@@ -28,7 +28,7 @@ def show(activity: Activity, console: Console | None = None) -> None:
             table.add_column(title, overflow="fold")
         for submission in submissions:
             for row in _rows(submission):
-                # Text, not markup: names are other people's, and may hold brackets, and worse.
+                # Text, not markup: names are untrusted, and may contain brackets, and worse.
                 table.add_row(*(Text(escaped(cell)) for cell in row))
             table.add_section()
         out.print(table)
@@ -40,7 +40,7 @@ def show(activity: Activity, console: Console | None = None) -> None:
 
 
 def show_flagged(job: str, frames: Sequence[Frame], console: Console | None = None) -> None:
-    """Print what looks wrong about frames of a job, as ``GET /envoy/jobs/{id}/frames`` answered."""
+    """Print what looks wrong about a job's frames, from ``GET /envoy/jobs/{id}/frames``."""
     out = console or Console()
     for frame in frames[:MOST_FRAMES]:
         for flag in frame.flags:
@@ -54,7 +54,7 @@ def _say(out: Console, text: str) -> None:
 
 
 def _messages(submission: SubmissionView) -> list[str]:
-    """Return what a submission and its jobs say, each once, and of whom it is."""
+    """Return the messages of a submission and its jobs, each once, with their source."""
     project = submission.project
     downloads = submission.downloads
     of_project = [submission.message, *submission.warnings, downloads.message]

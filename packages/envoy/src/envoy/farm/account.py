@@ -1,9 +1,9 @@
 """The account that this Envoy works for: signing in, and remembering it.
 
 On disk: ``account.json`` in the data folder, mode 0600: ``{"farms": {farm: {"email",
-"access_key"}}}``. It holds access keys that farms issued for this Envoy, never a password, each by
-the farm that issued it: a key is shown to no other. A farm elsewhere is known by its address, the
-embedded one as ``embedded``, since it has proved to be ours whatever its address is.
+"access_key"}}}``. It has the access keys that farms issued for this Envoy, never a password, each
+under the farm that issued it: a key is sent to no other. A remote farm is identified by its
+address, the embedded one as ``embedded``, since it has proved to be ours whatever its address is.
 """
 
 import json
@@ -29,8 +29,8 @@ class Account:
 
     Parameters:
         path: where to remember it.
-        devices: what tells the farm that this Envoy is no stranger.
-        changed: called, and waited for, after each successful sign-in.
+        devices: tokens that prove to the farm that this Envoy is known.
+        changed: called, and awaited, after each successful sign-in.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Account:
         """Return the signed-in account.
 
         Raises:
-            NotSignedInError: there is none.
+            NotSignedInError: nobody is signed in.
         """
         if not self.email:
             raise NotSignedInError
@@ -63,7 +63,7 @@ class Account:
             self._farm.act_for(stored.email, stored.access_key)
 
     def _stored(self) -> dict[str, LoginAnswer]:
-        """Return what is remembered, by farm; what cannot be understood is left out."""
+        """Return the remembered accounts, by farm; malformed ones are skipped."""
         try:
             content = json.loads(read_regular(self._path))
         except FileNotFoundError:
@@ -79,7 +79,7 @@ class Account:
             return {}
         farms = content.get("farms")
         if farms is None:
-            # Of an Envoy that did not write down whose key it is. Our own farm may see any.
+            # From an Envoy that did not record whose key it is. Our own farm may see any key.
             farms = {EMBEDDED: content}
         found: dict[str, LoginAnswer] = {}
         for farm, answer in farms.items() if isinstance(farms, dict) else ():
@@ -94,7 +94,7 @@ class Account:
             secret: the password, or an access key.
 
         Raises:
-            InvalidRequestError: one of them can be none.
+            InvalidRequestError: the address or the secret is malformed.
             FarmAnswerError: 401 when the farm does not accept them.
         """
         label = f"Envoy on {socket.gethostname()}"[:200]

@@ -1,9 +1,8 @@
-"""Addresses of farms: which farm one means, and where a file may be sent that a farm asks for.
+"""Addresses of farms: which farm an address means, and where a farm may have files sent.
 
-A farm may have files sent to an object store elsewhere. It must not lead Envoy to programs that
-only this machine or its network can reach: they may take what comes from here for their user's
-wish. A name tells nothing about that, so the address that was connected to is looked at, before
-anything is sent.
+A farm may have files sent to an object store elsewhere. It must not direct Envoy to programs that
+only this machine or its network can reach: they may trust whatever comes from here. A name tells
+nothing about that, so the connected address is checked before anything is sent.
 """
 
 import ipaddress
@@ -22,13 +21,13 @@ from httpcore import AsyncNetworkStream
 from envoy.farm.answers import faulty
 
 Trace = Callable[[str, Mapping[str, Any]], Awaitable[None]]
-"""What httpx calls for each step of a request, as its extension ``trace``."""
+"""A hook that httpx calls for each step of a request, as its extension ``trace``."""
 
 _EMBEDDING = tuple(
     (ipaddress.IPv6Network(network), shift)
     for network, shift in (("::/96", 0), ("64:ff9b::/96", 0), ("2002::/16", 80))
 )
-"""IPv6 addresses that mean an IPv4 address, and after how many bits from the end it stands."""
+"""IPv6 networks that embed an IPv4 address, and how many bits from the end it is."""
 
 
 class Reach(IntEnum):
@@ -40,25 +39,25 @@ class Reach(IntEnum):
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of an address, each as it is compared."""
+    """Return scheme, host and port of an address, normalised for comparison."""
     try:
         parts = httpx.URL(url)
     except httpx.InvalidURL:
-        return url  # Every call will say so.
+        return url  # Every call will report it.
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     return f"{parts.scheme}://{parts.host}:{port}"
 
 
 def ticket_url(farm: str, ticket: str, reach: Reach) -> tuple[httpx.URL, bool]:
-    """Return where a ticket leads, and whether that is the farm itself.
+    """Return a ticket's address, and whether it is the farm itself.
 
-    A presigned address of an object store must not see our access key.
+    A presigned address of an object store must not get our access key.
 
     Parameters:
-        reach: of the farm's own address.
+        reach: who can reach the farm's own address.
 
     Raises:
-        FarmAnswerError: it leads nowhere that a file may be sent to.
+        FarmAnswerError: files must not be sent there.
     """
     own = httpx.URL(farm)
     try:
@@ -79,10 +78,10 @@ def ticket_url(farm: str, ticket: str, reach: Reach) -> tuple[httpx.URL, bool]:
 
 
 def only_as_far(url: httpx.URL, reach: Reach, *, own: bool = False) -> Trace:
-    """Return what ends a request once it is connected, before it sends anything, where needed.
+    """Return a hook that ends a forbidden request once it is connected, before it sends anything.
 
-    That is where the address is one that fewer can reach than the farm's own. A connection to a
-    proxy is left alone: where that leads is for who has set it up.
+    It is forbidden if fewer can reach the address than the farm's own. Connections to a proxy are
+    not checked: where it leads is up to its owner.
 
     Parameters:
         own: the address is the farm's, whose name may lead elsewhere by now.
@@ -102,14 +101,16 @@ def only_as_far(url: httpx.URL, reach: Reach, *, own: bool = False) -> Trace:
                 raise
             if found < reach:
                 await stream.aclose()
-                # A name may lead elsewhere tomorrow: networks that want a sign-in first do that.
+                # A name may lead elsewhere tomorrow: networks with a sign-in page do that.
                 raise faulty((_message_about_move if own else _closer)(url.host, found))
 
     return look
 
 
 async def only_to_own_user(request: httpx.Request) -> None:
-    """Make a request end, before it sends anything, at another user's program; a hook of httpx."""
+    """End a request, before it sends anything, if it has reached another user's program; a hook of
+    httpx.
+    """
     others = request.extensions.get("trace")
 
     async def look(event: str, info: Mapping[str, Any]) -> None:
@@ -133,18 +134,18 @@ def reach_of_peer(stream: AsyncNetworkStream) -> Reach:
     """Return who can reach the address that a stream is connected to.
 
     Raises:
-        httpx.ReadError: it has broken off, and nobody knows any more.
+        httpx.ReadError: it is closed already, so its peer is unknown.
     """
     ends = [stream.get_extra_info(end) for end in ("server_addr", "client_addr")]
     if not all(ends):
         raise httpx.ReadError("the connection broke off")
     there, here = (_address(end[0]) for end in ends)
-    # To one's own address one comes from that very address.
+    # A connection to one's own address comes from that very address.
     return Reach.THIS_MACHINE if there == here else _reach(there)
 
 
 def reach_of_host(host: str) -> Reach:
-    """Return who can reach a host, as far as it is an address; a name may be everybody's."""
+    """Return who can reach a host, if it is an address; a name counts as public."""
     name = host.lower().rstrip(".").strip("[]")
     if name == "localhost" or name.endswith(".localhost"):
         return Reach.THIS_MACHINE
@@ -158,14 +159,14 @@ def reach_of_host(host: str) -> Reach:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return an address; of one that stands for an IPv4 address, that."""
+    """Return an address, or the IPv4 address that it embeds."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address.ipv4_mapped:
         return address.ipv4_mapped
     for network, shift in _EMBEDDING:
-        # '::' and '::1' are none of them.
+        # '::' and '::1' do not embed one.
         if address in network and int(address) > 1:
             return ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF)
     return address
@@ -178,7 +179,7 @@ def _reach(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Reach:
 
 
 def _has_proxy(url: str) -> bool:
-    """Return whether the environment wants an address to be reached through a proxy."""
+    """Return whether the environment requires a proxy for an address."""
     parts, proxies = httpx.URL(url), getproxies()
     return bool({parts.scheme, "all"} & proxies.keys()) and not proxy_bypass(parts.host)
 

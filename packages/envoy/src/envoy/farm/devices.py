@@ -1,10 +1,10 @@
 """Proofs that somebody at this Envoy has known an account's password, for each farm.
 
-A farm that is guessed at makes strangers wait. It gives who signs in by password a token, which
-shows the next time that this device is none. But whoever may talk to Envoy may guess through it,
-and must not use up what the owner has: so the token is kept masked by the password. The right
-password brings back the token; a wrong one brings back bytes that mean nothing to the farm, which
-then sees a stranger. The tokens look random to everybody but the farm, so the file does not tell
+A farm under attack by password guessing makes strangers wait. After a login by password it issues a
+token, which later proves that this device is known. But anyone who may talk to Envoy may guess
+through it, and must not use up the owner's attempts: so the token is stored masked by the password.
+The right password restores the token; a wrong one yields bytes that mean nothing to the farm, which
+then sees a stranger. The tokens look random to everybody but the farm, so the file does not reveal
 which password is right.
 
 On disk: ``devices.json`` in the data folder, mode 0600, the newest last::
@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 log = logging.getLogger(__name__)
 
 MOST = 50
-"""Accounts and farms; the oldest is forgotten."""
+"""Accounts and farms; the oldest is dropped."""
 
 _TOKEN_BYTES, _SALT_BYTES = 32, 16
 
@@ -41,7 +41,7 @@ _ALL = TypeAdapter(list[_Kept])
 
 
 class Devices:
-    """The tokens of one farm, in a file that others may share.
+    """The tokens of one farm, in a file shared with other farms.
 
     Parameters:
         farm: `FarmClient.identity`: its address, or that it is the embedded one.
@@ -52,7 +52,7 @@ class Devices:
         self._farm = farm
 
     def token(self, email: str, password: str) -> str:
-        """Return the token; another one when the password is another one, "" when there is none."""
+        """Return the token; a wrong one for a wrong password, "" when there is none."""
         for each in self._read():
             if self._is_of(each, email):
                 mask = _mask(password, bytes.fromhex(each.salt))
@@ -60,10 +60,10 @@ class Devices:
         return ""
 
     def keep(self, email: str, password: str, token: str) -> None:
-        """Remember a token, in place of an older one.
+        """Remember a token, replacing an older one.
 
-        What is no token changes nothing: a farm gives none when the one it was shown is good. Nor
-        is it an error when the file cannot be written: it is only a convenience.
+        An empty one changes nothing: a farm issues none when the one that it got is still valid.
+        Failing to write the file is not an error: it is only a convenience.
         """
         try:
             plain = bytes.fromhex(token)

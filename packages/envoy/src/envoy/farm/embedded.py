@@ -1,9 +1,9 @@
 """The embedded farm: a second process on this machine, started, adopted, watched and stopped.
 
-Envoy never imports it. They agree on this much: the farm prints a `ReadyLine` once it answers; it
-keeps an `Announcement` in its folder, readable by its user only; it proves that it knows the secret
-of that (`farm_protocol.proof`); and the end of its standard input means that Envoy is gone, after
-which it exits as soon as it is idle.
+Envoy never imports it. Their contract: the farm prints a `ReadyLine` once it answers; it keeps an
+`Announcement` in its folder, readable only by its user; it proves that it knows the secret in there
+(`farm_protocol.proof`); and the end of its standard input means that Envoy is gone, after which it
+exits as soon as it is idle.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from envoy.process.waiting import WaitingRoom, pause_seconds
 READY_SECONDS = 60.0
 STOP_SECONDS = 5.0
 STEADY_SECONDS = 60.0
-"""A farm that ran this long was healthy: its end starts the count of failures anew."""
+"""A farm that ran this long was healthy: when it ends, the count of failures starts over."""
 LOOK_SECONDS = 2.0
 MOST_LOG_BYTES = 10 * 1024 * 1024
 _WHO = "farm"
@@ -42,7 +42,7 @@ class FarmStartError(EnvoyError):
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A farm that an earlier Envoy started, and by what it is recognised."""
+    """A farm that an earlier Envoy started, and its identity."""
 
     identity: Identity
     pid: int
@@ -78,11 +78,11 @@ class EmbeddedFarm:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Begin to keep the farm running; returns at once."""
+        """Start keeping the farm running; returns at once."""
         self._tasks.add(asyncio.create_task(self._run()))
 
     async def stop(self) -> None:
-        """Stop the farm, whoever started it: politely, then not."""
+        """Stop the farm, whoever started it: first politely, then by force."""
         for task in self._tasks:
             task.cancel()
         if self._process:
@@ -114,21 +114,22 @@ class EmbeddedFarm:
             await asyncio.sleep(pause_seconds(failures))
 
     async def _adopt(self) -> tuple[str, Callable[[], Awaitable[None]]] | None:
-        """Return a farm that runs already on our folder, and how to await its end."""
+        """Return a farm that already runs on our folder, and how to await its end."""
         found = await in_thread(_announced, self._folder)
         if found is None or not await self._is_ours(found):
             return None
         self._adopted = found
 
         async def gone() -> None:
-            # No event says that a process which is not our child has ended; a failed call hints.
+            # No event reports the end of a process that is not our child; a failed call hints at
+            # it.
             while await self._is_ours(found):
                 await self._farm.missed(LOOK_SECONDS)
 
         return found.identity.url, gone
 
     async def _is_ours(self, found: Adopted) -> bool:
-        """Return whether the farm that was announced is who answers at its address."""
+        """Return whether the announced farm is the one that answers at its address."""
         return await self._farm.is_at_home(found.identity)
 
     async def _launch(self) -> tuple[str, Callable[[], Awaitable[None]]]:
@@ -174,21 +175,21 @@ class EmbeddedFarm:
 
 
 def _announced(folder: Path) -> Adopted | None:
-    """Return the farm that a ``farm.json`` of this user's own tells of."""
+    """Return the farm announced by a ``farm.json`` of this user."""
     try:
         told = Announcement.read(folder)
         owner = (folder / "farm.json").stat().st_uid
     except OSError:
         return None
     is_own = sys.platform == "win32" or owner == os.geteuid()
-    # Signals to 0, 1 and negative numbers go to others than one farm.
+    # Signals to 0, 1 and negative numbers would reach other processes.
     if told is None or not is_own or not told.secret or told.pid <= 1:
         return None
     return Adopted(Identity(told.url, folder, told.secret), told.pid)
 
 
 async def _pump(output: asyncio.StreamReader, log: BinaryIO, ready: asyncio.Future[str]) -> None:
-    """Copy a farm's output to its log, and find the line that says it is ready."""
+    """Copy a farm's output to its log, and find its ready line."""
     unread = b""
     with log:
         while part := await output.read(65536):
@@ -225,13 +226,13 @@ async def _stop_child(process: asyncio.subprocess.Process) -> None:
 
 
 async def _stop_stranger(pid: int) -> None:
-    """Stop a process that is not our child; its end cannot be awaited, only looked for."""
+    """Stop a process that is not our child; its end cannot be awaited, only polled."""
     with suppress(OSError):
         os.kill(pid, signal.SIGTERM)
         for _ in range(int(STOP_SECONDS / 0.05)):
             await asyncio.sleep(0.05)
             if sys.platform == "win32":
-                return  # There SIGTERM ends a process at once, and signal 0 would too.
+                return  # On Windows SIGTERM ends a process at once, and signal 0 would too.
             os.kill(pid, 0)
         if sys.platform != "win32":
             os.kill(pid, signal.SIGKILL)

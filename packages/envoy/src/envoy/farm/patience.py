@@ -1,7 +1,7 @@
-"""Trying again: the one policy for calls to the farm made in the background.
+"""Retries: the one policy for background calls to the farm.
 
 A call is repeated, with growing pauses, while the farm does not answer, is in trouble (5xx, 507,
-429) or does not know us (401: until somebody signs in). Everything else is the caller's to judge.
+429) or does not know us (401: until somebody signs in). All other errors are left to the caller.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,15 +17,15 @@ T = TypeVar("T")
 
 
 class Patience:
-    """Repeats calls on behalf of one account, telling the waiting room why.
+    """Repeats calls on behalf of one account, and tells the waiting room why.
 
     Parameters:
         who: key in the waiting room, one for each independent activity.
         account: e-mail address on whose behalf the calls are made.
         waits_for_account: when somebody else signs in, wait for the account to come back; else
             raise `OtherAccountError`, for work that would hold up theirs.
-        most_failures: in a row, after which the last one is raised: whoever has other work does
-            that first. None: never.
+        most_failures: consecutive ones, after which the last is raised, so that the caller can do
+            other work first. None: never.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Patience:
 
         Raises:
             OtherAccountError: see ``waits_for_account``.
-            FarmAnswerError: the farm refused, and asking again would not help.
+            FarmAnswerError: the farm refused, and retrying would not help.
             FarmUnreachableError, FarmAnswerError with ``may_pass``: see ``most_failures``.
         """
         failures = 0
@@ -68,7 +68,7 @@ class Patience:
                 except FarmAnswerError as error:
                     if error.status == 401:
                         if self._farm.sign_ins != sign_ins:
-                            continue  # It was about the key of before: a login replaces it.
+                            continue  # It was about the previous key, which a login has replaced.
                         message = sign_in_again(error)
                     elif error.may_pass and error.body.code != ErrorCode.HASH_MISMATCH:
                         failures += 1

@@ -1,1 +1,1 @@
-"""What scenes name and nobody has added: found on this machine, and sent with them."""
+"""Finds files that scenes name and nobody has added, so that they are sent as well."""

@@ -1,8 +1,8 @@
-"""Which files of a folder are a cache's, by their names.
+"""Recognises the files of a cache by their names.
 
 Physics of all kinds name the folder where Blender keeps their frames, and a stranger's scene may
-name any: the artist's home, say. So nothing counts but what Blender itself writes there, under the
-names that it gives, in the folder and in those that fluids have in it.
+name any folder, such as the artist's home. So only files count that Blender itself writes, under
+its own names, in that folder and in the subfolders of fluids.
 """
 
 import os
@@ -10,16 +10,16 @@ import re
 from collections.abc import Callable, Iterable
 
 _POINTS = re.compile(r".+_-?\d{4,}(?:_\d+)?\.(?:bphys|vdb)")
-"""Of particles, cloth, soft bodies, dynamic paint; smoke before 2.82."""
+"""Particles, cloth, soft bodies, dynamic paint; smoke before 2.82."""
 _OCEAN = re.compile(r"(?:disp|foam|normal|spray|spray_inverse)_-?\d{4,}\.exr")
 _OLD_FLUID = re.compile(r"fluidsurface_\w+_-?\d{4,}\.(?:bobj\.gz|bvel\.gz|gz)")
-"""Before 2.82."""
+"""Before Blender 2.82."""
 _FLUID_PARTS = ("config", "data", "guiding", "mesh", "noise", "particles")
 _OF_A_PART = re.compile(r"\w+_-?\d{3,}\.(?:vdb|uni|bobj\.gz|obj)")
 
 
 def is_frame(name: str) -> bool:
-    """Return whether a file is a frame of a cache, by its name in the cache's folder."""
+    """Return whether a file is a frame of a cache, given its name in the cache's folder."""
     return bool(_POINTS.fullmatch(name) or _OCEAN.fullmatch(name) or _OLD_FLUID.fullmatch(name))
 
 

@@ -1,7 +1,7 @@
-"""What lies on this disk, for one submission: each folder is read once, and all looks have a limit.
+"""The local disk, for one submission: each folder is read once, and lookups are limited.
 
-A stranger's scene can name a hundred thousand files, each in a folder of very many, and all of them
-in other spellings of the same path.
+An untrusted scene can name a hundred thousand files, each in a huge folder, and all of them as
+different spellings of the same path.
 """
 
 import os
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MOST_STEPS = 5_000_000
-"""A step is a name that is looked at. Scenes that take more are none that anybody has made."""
+"""A step is the lookup of one name. No real scene needs more."""
 _MOST_KEPT = 500_000
-"""Names of folders that are remembered."""
+"""Limit on remembered names in folders."""
 _LAST = chr(0x10FFFF)
 
 
 class TooMuchError(Exception):
-    """There is more to look at than any scene needs."""
+    """There is more to look up than any scene needs."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class _Listing:
 
 
 class Disk:
-    """Looks, until it has looked at too much. All of its methods raise TooMuchError then."""
+    """Looks up files until the limit is reached. From then on all methods raise TooMuchError."""
 
     def __init__(self) -> None:
         self._left = MOST_STEPS
@@ -35,7 +35,7 @@ class Disk:
         self._kept = 0
 
     def spend(self, steps: int = 1) -> None:
-        """Take these steps, of those that are left."""
+        """Use up this many of the remaining steps."""
         self._left -= steps
         if self._left < 0:
             raise TooMuchError
@@ -51,7 +51,7 @@ class Disk:
         return os.path.lexists(path)
 
     def names(self, folder: str, beginning: str = "") -> Sequence[str]:
-        """Return the names in a folder that begin with a text, in order; none if it is none."""
+        """Return the sorted names in a folder that begin with a text; none without a folder."""
         names = self._listing(folder).names
         start = bisect_left(names, beginning)
         end = bisect_left(names, beginning + _LAST, start) if beginning else len(names)
@@ -59,7 +59,9 @@ class Disk:
         return names[start:end]
 
     def alike(self, folder: str, name: str) -> str:
-        """Return the path of what has this name in a folder, whatever its case; "" if nothing."""
+        """Return the path of the entry with this name in a folder, ignoring case; "" if there is
+        none.
+        """
         listing = self._listing(folder)
         self.spend()
         if not listing.alike:

@@ -19,11 +19,12 @@ from envoy.gather.policy import Policy
 
 MOST_OF_A_SET = 100_000
 _OWN_CACHE = "//blendcache_"
-"""Where Blender keeps the caches of a .blend on the disk. No path in it names them; they can be as
-large as they are old, so whoever adds a .blend adds them, or bakes anew."""
+"""Folder where Blender keeps the caches of a .blend. No path in the .blend names it; caches can be
+large and outdated, so whoever adds a .blend adds them, too, or bakes again.
+"""
 _LEFT, _NOT_ADDED = "left", "nobody has added it"
 _OPENED, _KNOWN = 10, 5
-"""What it takes, in steps of `Disk`, to judge a file, and one that has been judged."""
+"""The cost, in steps of `Disk`, of judging a file, and of one that is already judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,9 @@ class FoundFile:
 
     Attributes:
         local: absolute path.
-        real: where that led when it was judged; of one that is added anyway, as `local`.
+        real: its real path when it was judged; for one that is added anyway, as `local`.
         relative: below `folder`, with slashes.
-        size: in bytes; of one that is added anyway, 0.
+        size: in bytes; 0 for one that is added anyway.
         is_added: somebody has added it.
     """
 
@@ -46,7 +47,7 @@ class FoundFile:
 
     @property
     def folder(self) -> str:
-        """The folder that was named, or that of the file that was."""
+        """The named folder, or the parent folder of the named file."""
         folder = os.path.dirname(self.local)
         for _ in range(self.relative.count("/")):
             folder = os.path.dirname(folder)
@@ -55,15 +56,15 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a path stands for. The same object for all that names the same from the same folder.
+    """What a path stands for. The same object for all equal paths in the same folder.
 
     Attributes:
-        files: empty: there is none, or none that is taken.
+        files: empty: there are none, or none is taken.
         refused: why none is taken; "" when there is none.
-        is_elsewhere: not where the path says.
-        is_left: it lies in the project's folder, and is left out because nobody has added it.
+        is_elsewhere: found elsewhere than the path says.
+        is_left: it is in the project's folder, and is skipped because nobody has added it.
         source: what the .blend names, as an absolute path of any system.
-        is_set, is_folder: that stands for several files; it is their folder.
+        is_set, is_folder: the source stands for several files; it is their folder.
     """
 
     files: tuple[FoundFile, ...] = ()
@@ -75,7 +76,7 @@ class Found:
     is_folder: bool = False
 
     def source_of(self, file: FoundFile) -> str:
-        """Return what the .blend would call one of the files, if it named it alone."""
+        """Return the path by which the .blend would refer to this file on its own."""
         if not self.is_set:
             return self.source
         return _joined(self.source if self.is_folder else _split(self.source)[0], file.relative)
@@ -85,14 +86,14 @@ class Finder:
     """Looks for files, and decides whether they are taken.
 
     Attributes:
-        is_exhausted: there was more to look at than it looks at.
+        is_exhausted: there was more to look up than the limit.
     """
 
     def __init__(self, policy: Policy, added: Collection[str], root: str) -> None:
-        """Prepare.
+        """Prepare a search.
 
         Parameters:
-            added: local paths of what is sent anyway.
+            added: local paths of files that are sent anyway.
             root: the project's folder; "" when not known.
         """
         self._policy, self._added, self._root = policy, added, root
@@ -137,7 +138,7 @@ class Finder:
             return Found()
         else:
             found = Found()
-        # Made on another machine, where the project may have lain elsewhere.
+        # The .blend is from another machine, where the project may have had another place.
         for other in self._elsewhere(named.path, blend):
             there = self._at(other, named.path, named)
             if there.files:
@@ -156,9 +157,9 @@ class Finder:
             yield same[0]
 
     def _below(self, root: str, names: tuple[str, ...]) -> str:
-        """Return the path of these names below a folder, whatever their case; "" if there is none.
+        """Return the path of these names below a folder, ignoring case; "" if there is none.
 
-        The last one may be a pattern, so only the folders need to be there.
+        The last name may be a pattern, so only the folders need to exist.
         """
         path, disk = root, self._disk
         for name in names[:-1]:
@@ -173,7 +174,7 @@ class Finder:
         """Return the files at a path.
 
         Parameters:
-            source: what the .blend calls it.
+            source: the path as the .blend writes it.
         """
         key = path, named.kind, named.is_sequence
         found = self._there.get(key)
@@ -209,7 +210,7 @@ class Finder:
     def _set_of(self, path: str, named: NamedFile) -> list[str]:
         """Return the files that a name stands for: itself, or all of its sequence."""
         folder, name = os.path.split(path)
-        # Only the tracer makes such patterns, for frames that lie beside a .blend.
+        # Only the tracer makes such patterns, for frames beside a .blend.
         is_pattern = "*" in name
         found: list[str] = []
         if named.is_sequence and (named.kind == CACHE or not is_pattern):

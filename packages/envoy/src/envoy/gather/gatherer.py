@@ -1,8 +1,8 @@
-"""Which files the scenes of a submission need beside those that were added, and where each goes.
+"""Which files the scenes of a submission need beyond those added, and where each one goes.
 
-A file that lies in the project's folder goes where it would go had somebody added it. One from
-elsewhere goes to a place of its own below `farm_protocol.path_maps.GATHERED`: of nested folders
-the outermost counts, so that what a library finds beside itself is beside it there, too.
+A file in the project's folder goes where it would go if it had been added. One from elsewhere gets
+a place of its own below `farm_protocol.path_maps.GATHERED`: of nested folders the topmost counts,
+so that files beside a library are beside it there, too.
 """
 
 import json
@@ -32,19 +32,19 @@ MOST_FILES = 500_000
 _MOST_TOLD = 20
 _MOST_NOTES = 100
 _MOST_LACKS = 100
-"""Of a scene, about each of which the farm is asked."""
+"""Limit per scene, since the farm is asked about each."""
 _MOST_SHOWN = 5
 _AT_A_TIME = 50
 _MOST_SECONDS = 600.0
-"""That scenes and their libraries are read; those that are being read then are the last."""
+"""Time for reading scenes and their libraries; those being read at its end are the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """A file that the pixels of a scene need for certain, and that is not sent.
+    """A file that the pixels of a scene certainly need, and that is not sent.
 
     Attributes:
-        remote: where it would be found without a map; "" when nowhere.
+        remote: where it would be found without a map; "": nowhere.
     """
 
     message: str
@@ -54,14 +54,14 @@ class Lack:
 
 @dataclass(slots=True)
 class Gathered:
-    """What was found.
+    """The result of gathering.
 
     Attributes:
-        files: to be sent beside those that were added.
+        files: to be sent in addition to those that were added.
         maps: of scenes that need one: remote path of the map -> its JSON.
         missing: of scenes that lack files: messages, by the scene's remote path.
-        needed: what of this the pixels of these scenes need for certain.
-        notes: messages about what was found elsewhere than its .blend says, or not read.
+        needed: those of the missing files that the pixels of these scenes certainly need.
+        notes: messages about files found elsewhere than their .blend says, or not read.
     """
 
     files: list[UploadFile] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Gathered:
 
     @property
     def messages(self) -> list[str]:
-        """All that is to be told."""
+        """All messages."""
         return [*self.notes, *(text for texts in self.missing.values() for text in texts)]
 
 
@@ -83,11 +83,11 @@ class Gatherer:
     """Gathers for submissions. May be used from any thread."""
 
     def __init__(self, tracer: Tracer, mode: Mode, folders: Sequence[str], maps: Path) -> None:
-        """Keep what counts for all.
+        """Keep the settings that apply to all submissions.
 
         Parameters:
-            mode: whether files are taken that nobody has added: unless a submission does not want
-                it, only where one asks for it, or never.
+            mode: whether files are taken that nobody has added: unless a submission opts out, only
+                if it opts in, or never.
             folders: see `Policy`.
             maps: folder for the maps on their way to the farm.
         """
@@ -102,11 +102,11 @@ class Gatherer:
         local_root: str,
         wanted: bool | None,
     ) -> Gathered:
-        """Look for what scenes need, and keep their maps for the upload; blocks.
+        """Find files that scenes need, and keep the scenes' maps for the upload; blocks.
 
         Parameters:
-            scenes: their remote paths; those that are no .blend files to be sent are left out.
-            files: that are to be sent.
+            scenes: their remote paths; those that are not .blend files to be sent are skipped.
+            files: the files to be sent.
             project: its name.
             local_root: the project's folder; "" when not known.
             wanted: what the submission says; None: nothing.
@@ -123,12 +123,12 @@ class Gatherer:
         return found
 
     def forget(self) -> None:
-        """Remove all maps: none is on its way."""
+        """Remove all maps: none is in use."""
         for each in self._maps.glob("*.json"):
             each.unlink(missing_ok=True)
 
     def _keep(self, told: bytes) -> Path:
-        # Submissions that wait may have the same.
+        # Waiting submissions may share a map.
         place = self._maps / f"{short_hash(told.decode())}.json"
         self._maps.mkdir(mode=FOLDER_MODE, exist_ok=True)
         with open(place, "wb", opener=open_private) as file:
@@ -187,16 +187,16 @@ class _Look:
         self._remotes = {file.local: file.remote for file in files}
         self._taken = {file.remote for file in files}
         self._finder = Finder(policy, self._remotes.keys(), self._root)
-        # What each .blend names, by its local path.
+        # Names in each .blend, by its local path.
         self._named: dict[str, list[tuple[NamedFile, Found]]] = {}
         self._names = 0
-        # Of files that are on this machine and not sent: why, by their local paths.
+        # Why local files are not sent, by their paths.
         self._left: dict[str, str] = {}
-        # Of what was found: what no file is sent for.
+        # Ids of findings for which no file is sent.
         self._unsent: set[int] = set()
 
     def read(self, blends: Sequence[str]) -> None:
-        """Read .blend files, and the libraries that they link, and these link.
+        """Read .blend files, their libraries, and the libraries of these.
 
         Raises TracerError.
         """
@@ -216,7 +216,7 @@ class _Look:
             waiting = {each: None for each in waiting if each not in self._named}
 
     def _limit(self, until: float) -> str:
-        """Return which limit of what is read has been reached; "" if none."""
+        """Return which limit on reading has been reached; "" if none."""
         if len(self._named) >= MOST_BLENDS:
             return f"there are more than {MOST_BLENDS}"
         if self._names >= MOST_NAMED:
@@ -229,7 +229,7 @@ class _Look:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether there was more to look at than Envoy looks at."""
+        """Whether there was more to look up than the limit."""
         return self._finder.is_exhausted
 
     def place(self) -> None:
@@ -262,8 +262,8 @@ class _Look:
                 continue
             self._taken.add(remote)
             self._remotes[local] = remote
-            # Nothing but what was judged: who may exchange the file, or the way to it, would have
-            # Envoy read in the artist's name what is the artist's alone.
+            # Only the judged file: otherwise anyone who can replace the file, or a folder above it,
+            # could make Envoy read a private file of the artist.
             self.found.files.append(UploadFile(remote, file.real, file.size, file.real))
             if local in outside:
                 self.outside.append(local)
@@ -274,11 +274,11 @@ class _Look:
         }
 
     def _all_found(self) -> Iterable[Found]:
-        """Return what was found, each once: many names may stand for the same."""
+        """Return the findings, each once: many names may stand for the same."""
         return {id(found): found for named in self._named.values() for _, found in named}.values()
 
     def tell(self, scene: str, local: str) -> None:
-        """Make the map of a scene, and tell what it lacks."""
+        """Make the map of a scene, and report what it lacks."""
         rules, is_needed = Rules(), False
         missing: dict[str, None] = {}
         mapped: set[tuple[int, str]] = set()
@@ -301,8 +301,8 @@ class _Look:
                     refused = found.refused or self._reason(found)
                     message = _lacks(blend, named, refused)
                     missing[message] = None
-                    # What a library's own scene needs says nothing about this one. A file that is
-                    # there may be there for the farm, too: on a disk that they share.
+                    # The needs of a library's own scene say nothing about this one. A file that
+                    # exists may exist for the farm, too: on a shared disk.
                     if named.is_needed and blend == local and not refused:
                         lack = Lack(message, plain_place(named.path, place), named.is_sequence)
                         self._lack(scene, lack)
@@ -326,7 +326,7 @@ class _Look:
             lacks.append(lack)
 
     def _map(self, named: NamedFile, found: Found, place: str, rules: Rules) -> bool:
-        """Map what a path stands for; return whether it needs that to be found."""
+        """Map what a path stands for; return whether it needs the map to be found."""
         is_needed = False
         for file in found.files:
             if remote := self._remotes.get(file.local, ""):

@@ -1,7 +1,7 @@
-"""What a file is by its first bytes. Pure.
+"""Recognises a file by its first bytes. Pure.
 
-Marks of two or three letters would also begin a text or a program, so more than the mark is looked
-at where formats allow it; and of what is packed, what is in it.
+A signature of two or three letters could also begin a text or a program, so more than that is
+checked where formats allow it; and for compressed files, their content.
 """
 
 import math
@@ -13,23 +13,25 @@ Check = Callable[[bytes], bool]
 
 HEAD_BYTES = 8192
 _MOST_ELEMENTS = 2**28
-"""Of a mesh. Four letters, taken for a number, are more."""
+"""Limit for a mesh. Four letters, read as a number, are more."""
 _MOST_CELLS = 2**16
-"""Of a grid, along one side."""
+"""Limit for one side of a grid."""
 
 
 def begins(*marks: bytes, at: int = 0) -> Check:
-    """Return a check for what begins with any of these marks, or has one at a place."""
+    """Return a check for files with any of these signatures at their beginning or at a given
+    offset.
+    """
     return lambda head: any(head.startswith(mark, at) for mark in marks)
 
 
 def any_of(*checks: Check) -> Check:
-    """Return a check for what passes any of several."""
+    """Return a check that passes if any of several does."""
     return lambda head: any(check(head) for check in checks)
 
 
 def unpacked(head: bytes) -> bytes:
-    """Return the first bytes of what gzip has packed; b"" when it has not."""
+    """Return the first bytes of gzip-compressed data; b"" for other data."""
     try:
         return zlib.decompressobj(wbits=31).decompress(head, 64)
     except zlib.error:
@@ -37,12 +39,12 @@ def unpacked(head: bytes) -> bytes:
 
 
 def is_blend(head: bytes) -> bool:
-    """Return whether it is a .blend, packed by zstd or gzip or not at all."""
+    """Return whether it is a .blend, compressed by zstd or gzip or not at all."""
     return begins(b"BLENDER", b"\x28\xb5\x2f\xfd")(head) or is_packed_blend(head)
 
 
 def is_packed_blend(head: bytes) -> bool:
-    """Return whether it is a .blend that gzip has packed."""
+    """Return whether it is a .blend compressed by gzip."""
     return unpacked(head).startswith(b"BLENDER")
 
 
@@ -72,7 +74,9 @@ def is_sgi(head: bytes) -> bool:
 
 
 def is_targa(head: bytes) -> bool:
-    """Return whether it may be a Targa picture. It has no mark; its first bytes have few values."""
+    """Return whether it may be a Targa picture. It has no signature, but few values for its first
+    bytes.
+    """
     return (
         len(head) >= 18
         and head[1] in (0, 1)
@@ -84,7 +88,7 @@ def is_targa(head: bytes) -> bool:
 
 
 def is_box(head: bytes) -> bool:
-    """Return whether it is a film or sound of boxes: MP4, QuickTime."""
+    """Return whether it is a film or sound in boxes: MP4, QuickTime."""
     if head[4:8] in (b"ftyp", b"moov", b"mdat"):
         return True
     return head[4:8] in (b"wide", b"free", b"skip") and int.from_bytes(head[:4]) < 2**24
@@ -93,7 +97,7 @@ def is_box(head: bytes) -> bool:
 def is_transport(head: bytes) -> bool:
     """Return whether it is an MPEG transport stream: packets of 188 bytes, or 4 more.
 
-    One packet alone begins with a "G", as TypeScript may.
+    A single packet begins with a "G", as TypeScript may.
     """
     return any(
         len(head) > start + 188 and all(each == 0x47 for each in head[start::length])
@@ -108,7 +112,7 @@ def is_outline(head: bytes) -> bool:
 
 
 def is_usdz(head: bytes) -> bool:
-    """Return whether it is a USD archive: its first file is of USD, and not packed."""
+    """Return whether it is a USD archive: its first file is USD, uncompressed."""
     if not head.startswith(b"PK\3\4") or head[8:10] != b"\0\0":
         return False
     name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
@@ -116,7 +120,7 @@ def is_usdz(head: bytes) -> bool:
 
 
 def is_mdd(head: bytes) -> bool:
-    """Return whether it may be a mesh cache: numbers of frames and of points, then times."""
+    """Return whether it may be a mesh cache: counts of frames and of points, then times."""
     frames, points = int.from_bytes(head[:4]), int.from_bytes(head[4:8])
     return 0 < frames < 2**24 and 0 < points < 2**31 and len(head) >= 12
 
@@ -126,14 +130,14 @@ def is_uni(head: bytes) -> bool:
     inner = unpacked(head)
     if inner.startswith((b"MNT", b"M4T", b"PB0", b"PD0", b"MD0", b"DDF2")):
         return True
-    # A configuration has no mark: which fields there are, then the three sides of the domain.
+    # A configuration has no signature: which fields there are, then the three sides of the domain.
     if len(inner) < 16 or _little(inner, 0) >= _MOST_CELLS:
         return False
     return all(0 < _little(inner, at) <= _MOST_CELLS for at in (4, 8, 12))
 
 
 def is_packed_mesh(head: bytes) -> bool:
-    """Return whether it may be a fluid's surface: a number of points, then their places."""
+    """Return whether it may be a fluid's surface: a number of points, then their positions."""
     inner = unpacked(head)
     if len(inner) < 4 or _little(inner, 0) >= _MOST_ELEMENTS:
         return False

@@ -1,8 +1,8 @@
-"""Which files a scene may have gathered: those that its program would show as what it names.
+"""Which files may be gathered for a scene: those that its program would really show.
 
-A scene comes from anywhere, and can name any file. What is no picture is not taken for one, however
-it is called: a file is taken only if its name ends as files of the kind do, and its first bytes are
-those of one, as `heads` knows them. So a scene gets nothing that it would not show when its artist
+A scene may come from anywhere, and can name any file. Nothing but a picture is taken for a picture,
+whatever its name: a file is taken only if both its extension and its first bytes, as checked by
+`heads`, are those of the kind. So a scene gets nothing that it would not show when its artist
 renders it.
 """
 
@@ -33,16 +33,17 @@ from envoy.gather.heads import (
 )
 
 LIBRARY = "library"
-"""The kind of a .blend, as the tracer says."""
+"""The tracer's kind for a .blend."""
 CACHE = "cache"
 CACHE_FOLDER = "cache folder"
-"""What lies in the folder of a cache, under a name that `caches` knows. No kind of the tracer's."""
+"""A file in the folder of a cache, under a name that `caches` knows. Not one of the tracer's kinds.
+"""
 _LIBRARY_NAME = re.compile(r".+\.blend(?:\d{0,3}|\.gz)")
-"""As Blender takes them: its own backups (.blend1) among them."""
+"""Extensions that Blender accepts, including its own backups (.blend1)."""
 
 
 def _table(kinds: Mapping[tuple[str, ...], Check]) -> dict[str, Check]:
-    """Return a check for each ending, of several that share one."""
+    """Return a check for each extension, given groups that share one."""
     return {ending: check for endings, check in kinds.items() for ending in endings}
 
 
@@ -72,7 +73,7 @@ _NOISE = any_of(
     *(is_aiff, is_box, is_riff(b"WAVE")),
 )
 
-# What a picture really is its name often does not tell, and Blender does not mind.
+# Extensions often misstate the real format of a picture, and Blender does not mind.
 _PICTURES = _table(
     {
         (
@@ -141,14 +142,14 @@ _KINDS: Mapping[str, Mapping[str, Check]] = {
     CACHE: _CACHES | _POINTS | _VOLUMES,
     CACHE_FOLDER: _FRAMES_OF_CACHES | _POINTS | _VOLUMES,
 }
-"""By `farm.scenes.usages.AssetKind`, then by ending."""
+"""By `farm.scenes.usages.AssetKind`, then by extension."""
 
 
 def is_of_kind(path: str, kind: str) -> bool:
-    """Return whether a file is what a scene takes it for. Raises OSError as `open` does.
+    """Return whether a file is of the kind that a scene expects. Raises OSError as `open` does.
 
     Parameters:
-        kind: what names it, as the tracer says, or `CACHE_FOLDER`.
+        kind: the tracer's kind of reference, or `CACHE_FOLDER`.
     """
     name = os.path.basename(path).lower()
     check: Check | None
@@ -163,13 +164,13 @@ def is_of_kind(path: str, kind: str) -> bool:
 def may_be_scene(path: str) -> bool:
     """Return whether a file that somebody submits may be a .blend. Raises OSError as `open` does.
 
-    It may have a name that Blender would not give: it is sent anyway.
+    Its name need not be one that Blender would give: it is sent anyway.
     """
     return ".blend" in os.path.basename(path).lower() and is_blend(_head(path))
 
 
 def _head(path: str) -> bytes:
-    # Whoever opens a pipe waits for its other end.
+    # Opening a pipe would block until its other end is opened.
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         return os.read(file, HEAD_BYTES) if stat.S_ISREG(os.fstat(file).st_mode) else b""

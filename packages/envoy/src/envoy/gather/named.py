@@ -1,6 +1,6 @@
-"""What a path in a .blend means on this machine. Pure: no disk is asked.
+"""Translates a path in a .blend to this machine. Pure: the disk is not accessed.
 
-The .blend may have been saved on another machine, of another system: then the path itself leads
+The .blend may come from another machine with another operating system: then the path itself leads
 nowhere, but its last names may be those of a file that came along.
 """
 
@@ -15,17 +15,19 @@ _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
 def rules_of(path: str) -> ModuleType | None:
-    """Return the rules of an absolute path's system: `ntpath` or `posixpath`; None: it is none."""
+    """Return the path module of an absolute path's system: `ntpath` or `posixpath`; None: not
+    absolute.
+    """
     if _DRIVE.match(path) or path.startswith("\\\\"):
         return ntpath
     return posixpath if path.startswith("/") and not path.startswith("//") else None
 
 
 def absolute(path: str, blend: str, system: ModuleType = os.path) -> str:
-    """Return the path of this machine that is meant; "" where it is another machine's.
+    """Return the path on this machine that is meant; "" where it is another machine's.
 
     Parameters:
-        path: as the .blend says it.
+        path: as the .blend writes it.
         blend: absolute path of that .blend.
         system: path module of this machine.
     """
@@ -36,15 +38,15 @@ def absolute(path: str, blend: str, system: ModuleType = os.path) -> str:
 
 
 def is_network(path: str, system: ModuleType = os.path) -> bool:
-    """Return whether the path leads to another machine, which learns who asks: of Windows."""
+    """Return whether a Windows path leads to another machine, which would learn who asks."""
     return system is ntpath and path.replace("/", "\\").startswith("\\\\")
 
 
 def ends(path: str, root: str, system: ModuleType = os.path) -> Iterator[tuple[str, ...]]:
-    """Yield what may be the path of a file below ``root``, the longest first.
+    """Yield possible paths of a file below ``root``, the longest first.
 
-    From the name of that folder on, a path may have any length; else the name of a file alone says
-    too little, so it needs its folder's as well.
+    Below a folder of that name, a path may have any length; elsewhere a file's name alone is too
+    little, so its folder's name must match as well.
     """
     names = [name for name in path.replace("\\", "/").split("/") if name not in ("", ".", "..")]
     if _DRIVE.match(path):

@@ -1,4 +1,4 @@
-"""From where files may be gathered that nobody has added. What they must be, `kinds` says.
+"""From where files may be gathered that nobody has added. `kinds` says what they must be.
 
 A scene comes from anywhere, and can name any file.
 """
@@ -11,37 +11,37 @@ from envoy.gather.named import is_network
 
 _SYSTEM = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys")
 _OF_DESKTOPS = "font"
-"""Desktops keep them in hidden folders."""
+"""Desktops keep fonts in hidden folders."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """From where files may be gathered.
+    """Decides from where files may be gathered.
 
     Attributes:
-        takes: whether any are that nobody has added; else those are only looked for.
-        folders: real paths; what lies outside the project must lie below one of them. Empty: it may
-            lie anywhere but in hidden folders and in the system's.
+        takes: whether files are taken that nobody has added; otherwise they are only looked for.
+        folders: real paths; files outside the project must be below one of them. Empty: they may be
+            anywhere but in hidden and system folders.
     """
 
     takes: bool = True
     folders: tuple[str, ...] = ()
 
     def refuses_path(self, path: str) -> str:
-        """Return why nobody may even ask the disk for a path; "" when one may.
+        """Return why the disk must not even be asked about a path; "" when it may be.
 
-        A machine that is asked for a file learns who asks.
+        Asking another machine for a file tells it who asks.
         """
         if is_network(path) and not _is_below(path, self.folders):
             return "it lies on another machine"
         return ""
 
     def refuses(self, real: str, kind: str) -> str:
-        """Return why a file outside the project is not taken; "" when it may be.
+        """Return why a file outside the project is not taken; "" when it is.
 
         Parameters:
-            real: its path, no links in it.
-            kind: what names it, as the tracer says.
+            real: its path, without links.
+            kind: the kind of reference, from the tracer.
         """
         if self.folders:
             if _is_below(real, self.folders):

@@ -1,4 +1,4 @@
-"""The map of a scene: where on the farm the files lie that it and its libraries name. Pure.
+"""The map of a scene: where the files that it and its libraries name are on the farm. Pure.
 
 `farm_protocol.path_maps` says what a map is, and `farm.products.shared.farm_paths` how it is used.
 """
@@ -17,7 +17,7 @@ class Rules:
     """Collects the rules of one scene: folders, and files whose names differ on the farm."""
 
     def __init__(self, system: ModuleType = os.path) -> None:
-        """Begin without any.
+        """Start without any rules.
 
         Parameters:
             system: path module of this machine.
@@ -28,7 +28,7 @@ class Rules:
         self._blends: dict[str, str] = {}
 
     def add(self, source: str, remote: str) -> None:
-        """A file that is named by an absolute path, of any system, lies there on the farm."""
+        """Map a file, named by an absolute path of any system, to its place on the farm."""
         system = rules_of(source) or self._system
         folder, name = system.split(source)
         place, _, remote_name = remote.rpartition("/")
@@ -37,13 +37,13 @@ class Rules:
         self._files[source] = remote
 
     def add_folder(self, source: str, remote: str) -> None:
-        """All that lies in a folder of this machine lies there on the farm, unless it was said
+        """Map everything in a local folder to a place on the farm, unless another rule says
         otherwise.
         """
         self._folders.setdefault(source, remote)
 
     def add_blend(self, local: str, remote: str) -> None:
-        """A .blend of this machine, which names others from its own folder, lies there."""
+        """Map a local .blend, which names other files relative to its own folder."""
         self._blends[local] = remote
 
     def map(self) -> PathMap:
@@ -65,10 +65,10 @@ class Rules:
 
 
 def plain_place(path: str, blend: str) -> str:
-    """Return where a ``//`` path leads on the farm without any map; "" for all others.
+    """Return where a ``//`` path leads on the farm without a map; "" for all other paths.
 
     Parameters:
-        path: as the .blend says it.
+        path: as the .blend writes it.
         blend: remote path of that .blend.
     """
     if not path.startswith("//"):

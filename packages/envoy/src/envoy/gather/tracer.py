@@ -1,6 +1,6 @@
-"""What .blend files name, read by a program of its own: `farm.scenes.trace_files`.
+"""What .blend files name, read by a separate program: `farm.scenes.trace_files`.
 
-Envoy does not import it. Answers are kept for as long as a file stays as it is.
+Envoy does not import it. Answers are kept for as long as the file is unchanged.
 """
 
 import os
@@ -16,17 +16,17 @@ from farm_protocol.scene_files import NamedFile, TraceAnswer, TraceQuestion
 from envoy.errors import EnvoyError
 
 SECONDS = 60.0
-"""That the reading of one .blend may take; the program gives up by itself then."""
+"""Limit for reading one .blend; the program then gives up by itself."""
 _GRACE = 30.0
 _MOST_KNOWN = 50_000
-"""Names of files that are remembered, about a kilobyte each."""
+"""Limit on remembered file names, about a kilobyte each."""
 _MOST_ANSWER = 256 * 1024**2
 
 _Mark = tuple[str, int, int, int, int]
 
 
 Traced = tuple[NamedFile, ...] | str
-"""What a .blend names; or, as a message, why nobody knows."""
+"""What a .blend names; or, as a message, why that is unknown."""
 
 
 class TracerError(EnvoyError):
@@ -54,7 +54,7 @@ class Tracer:
             blends: absolute paths.
 
         Raises:
-            TracerError: the program is not there, or broken.
+            TracerError: the program is missing or broken.
         """
         found: dict[str, Traced] = {}
         fresh: dict[str, _Mark] = {}
@@ -81,7 +81,7 @@ class Tracer:
         return found
 
     def _remember(self, mark: _Mark, traced: Traced) -> None:
-        if mark in self._known:  # Two have asked at the same time.
+        if mark in self._known:  # Two callers have asked at the same time.
             return
         self._known[mark] = traced
         self._names += _weight(traced)
@@ -92,7 +92,7 @@ class Tracer:
     def _ask(self, blends: Sequence[str]) -> dict[str, Traced]:
         question = TraceQuestion(blends=list(blends)).model_dump_json().encode()
         try:
-            # Of a session of its own, so that what it has started ends with it.
+            # In a session of its own, so that its child processes end with it.
             with subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,

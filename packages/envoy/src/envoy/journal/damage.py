@@ -1,21 +1,21 @@
-"""Rows that cannot be read: left out one by one, and named, so that they stop nothing else."""
+"""Rows that cannot be read: skipped one by one, and named, so that they block nothing else."""
 
 MOST = 50
-"""Messages kept; so many say enough."""
+"""Messages kept; more would say nothing new."""
 
 
 class Damage:
-    """What of the journal cannot be read."""
+    """The parts of the journal that cannot be read."""
 
     def __init__(self) -> None:
         self._messages: dict[tuple[str, str], str] = {}
 
     def note(self, what: str, key: object, error: Exception) -> None:
-        """Remember that a row was left out.
+        """Remember that a row was skipped.
 
         Parameters:
-            what: what it is a row of, in a message: "submission".
-            key: what it is found by.
+            what: what the row describes, for a message: "submission".
+            key: its key.
         """
         if len(self._messages) < MOST:
             name = repr(str(key)[:80])
@@ -26,5 +26,5 @@ class Damage:
 
     @property
     def messages(self) -> list[str]:
-        """What was left out so far, each once."""
+        """What was skipped so far, each once."""
         return list(self._messages.values())

@@ -21,7 +21,7 @@ _PASSING = frozenset(
         *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY),
     }
 )
-"""What a disk that has room again, or another program that has finished, makes good."""
+"""Errors that pass when the disk has room again, or when another program has finished."""
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -115,7 +115,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (entry_id, remote)
         ) STRICT, WITHOUT ROWID""",
     ),
-    # No file was changed then: all are read again.
+    # No file has changed then: all are read again.
     ("ALTER TABLE hashes ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0",),
     (
         "ALTER TABLE downloads ADD COLUMN place TEXT NOT NULL DEFAULT ''",
@@ -130,13 +130,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 def may_pass(error: BaseException) -> bool:
-    """Return whether the same may succeed later, since only the disk is in the way."""
+    """Return whether a retry may succeed later, since only the disk is in the way."""
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, sqlite3.Error) and code is not None and code & 0xFF in _PASSING
 
 
 def cannot_write(error: BaseException) -> str:
-    """Return the message for an error that may pass."""
+    """Return the message for a temporary error."""
     return (
         f"Envoy cannot write its journal ({error}). Make room on the disk of its data"
         " folder. Envoy then continues by itself."
@@ -163,7 +163,7 @@ class Database:
         )
 
     def _open(self, path: Path) -> None:
-        # SQLite gives its neighbours (-wal, -shm) the mode of the file that they belong to.
+        # SQLite gives its companion files (-wal, -shm) the mode of the main file.
         with suppress(OSError):
             os.close(open_private(path, os.O_RDWR | os.O_CREAT))
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -192,10 +192,10 @@ class Database:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """Run statements that count together or not at all.
+        """Run statements that take effect together or not at all.
 
         Parameters:
-            durable: flush to the disk before returning, so that a power cut cannot undo it.
+            durable: flush to disk before returning, so that a power cut cannot undo it.
         """
         with self._lock:
             if durable:
@@ -206,7 +206,7 @@ class Database:
                     yield self._connection
                     self._connection.execute("COMMIT")
                 except BaseException as error:
-                    # On a full disk SQLite has done so already, but not always.
+                    # On a full disk SQLite usually has done so already, but not always.
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
                     if type(error) is sqlite3.DatabaseError:
@@ -220,12 +220,12 @@ class Database:
         """Return all rows of a query.
 
         Raises:
-            StartError: the file is damaged where they are, or where it says where they are.
+            StartError: the file is damaged in these rows, or in what leads to them.
         """
         return self._read(sql, parameters, lambda cursor: cursor.fetchall())
 
     def read_named(self, sql: str, parameters: tuple[object, ...] = ()) -> list[dict[str, Any]]:
-        """Return all rows of a query, each by the names of its columns; raises as `read` does."""
+        """Return all rows of a query by column name; raises as `read` does."""
         return self._read(sql, parameters, _by_name)
 
     def _read(
@@ -239,12 +239,12 @@ class Database:
                 return fetch(self._connection.execute(sql, parameters))
             except sqlite3.OperationalError as error:
                 if hasattr(error, "sqlite_errorcode"):
-                    raise  # SQLite's own. What Python cannot decode has no code.
+                    raise  # An error of SQLite's own. Text that Python cannot decode has no code.
             except sqlite3.DatabaseError as error:
                 if type(error) is not sqlite3.DatabaseError:
                     raise
                 raise self._unusable(error) from error
-            # One text is no text: the others are read all the same.
+            # One value is not valid text: the others are read all the same.
             self._connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             try:
                 return fetch(self._connection.execute(sql, parameters))
@@ -269,7 +269,7 @@ def _by_name(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
 
 
 def _tables() -> dict[str, list[str]]:
-    """Return the columns of each table, as the migrations make them."""
+    """Return the columns of each table, as the migrations create them."""
     found: dict[str, list[str]] = {}
     with closing(sqlite3.connect(":memory:")) as empty:
         for statement in chain.from_iterable(MIGRATIONS):

@@ -13,7 +13,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class HashRecord:
-    """A file as it was when it was hashed; any difference makes the hash worthless."""
+    """A file as it was when it was hashed; any difference invalidates the hash."""
 
     path: str
     size: int
@@ -30,7 +30,7 @@ class Hashes:
         self._database = database
 
     def find(self, paths: Sequence[str]) -> dict[str, HashRecord]:
-        """Return what is known, by path."""
+        """Return the known records, by path."""
         found: dict[str, HashRecord] = {}
         for start in range(0, len(paths), _MOST_PARAMETERS):
             part = tuple(paths[start : start + _MOST_PARAMETERS])
@@ -41,13 +41,13 @@ class Hashes:
             ):
                 size, mtime_ns, ctime_ns = (int(str(each)) for each in numbers)
                 record = HashRecord(str(path), size, mtime_ns, ctime_ns, str(inode), str(digest))
-                # What is no hash was damaged: the file is read again.
+                # An invalid hash is damage: the file is read again.
                 if _HASH.fullmatch(record.hash):
                     found[record.path] = record
         return found
 
     def store(self, records: Iterable[HashRecord]) -> None:
-        """Remember; replaces what was known of the same paths."""
+        """Store records, replacing older ones of the same paths."""
         with self._database.transaction() as connection:
             connection.executemany(
                 f"INSERT OR REPLACE INTO hashes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
@@ -55,6 +55,6 @@ class Hashes:
             )
 
     def forget(self) -> None:
-        """Forget all, so that every file is read again."""
+        """Forget all hashes, so that every file is read again."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM hashes")

@@ -1,19 +1,20 @@
-"""Which names are one file on this machine: of two results that have one place, one stays."""
+"""Which names are the same file on this machine: of two results in one place, one stays."""
 
 import os
 import sys
 import unicodedata
 
 FOLDS = sys.platform in ("win32", "darwin")
-"""Whether this machine's disks hold names for the same that differ in case, in how Unicode composes
-their letters, or in a dot or space at the end. (Those of macOS may be told to tell cases apart.)"""
+"""Whether this machine's disks treat names as equal that differ in case, in Unicode composition, or
+in a dot or space at the end. (macOS disks can be formatted as case-sensitive.)
+"""
 
 
 def place_of(folder: str, relative: str) -> str:
-    """Return the place of a file: the same for all names of one file.
+    """Return the place of a file: equal for all names of the same file.
 
     Parameters:
-        folder: absolute, links followed where that is known.
+        folder: absolute, links followed where their target is known.
         relative: path below it, with forward slashes.
     """
     path = os.path.normpath(os.path.join(folder, relative)).replace(os.sep, "/")  # noqa: PTH118

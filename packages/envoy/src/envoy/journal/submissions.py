@@ -49,8 +49,8 @@ class UploadFile:
         remote: canonical path.
         local: absolute path.
         size: in bytes.
-        root: local folder that what ``local`` leads to must lie below; ``local`` itself where
-            that may be no link; "" in entries from before this was remembered.
+        root: local folder that must contain the target of ``local``; ``local`` itself where it must
+            not be a link; "" in entries from before this was recorded.
     """
 
     remote: str
@@ -61,7 +61,7 @@ class UploadFile:
 
 @dataclass(frozen=True, slots=True)
 class UploadFolder:
-    """A folder that is sent as a whole: what it no longer holds leaves the project.
+    """A folder that is sent as a whole: files that it no longer contains leave the project.
 
     Attributes:
         remote: canonical path.
@@ -78,8 +78,8 @@ class Watch:
 
     Attributes:
         folder: as its user named it.
-        real_folder: where that led when the watch was accepted, links followed; "" when it is not
-            of interest, and in entries from before this was remembered.
+        real_folder: its real path when the watch was accepted; "" when that does not matter, and in
+            entries from before this was recorded.
     """
 
     pattern: str
@@ -92,14 +92,14 @@ class Entry:
     """One accepted submission or upload.
 
     Attributes:
-        account: e-mail address of who was signed in.
+        account: e-mail address of the account that was signed in.
         output_folder: canonical remote path; "" for a bare upload.
         spec: the `SubmissionSpec` as JSON; "" for a bare upload.
         message: why it failed; "" otherwise.
         bytes_total: of all files to send.
         created_at: UTC.
-        farm: whose it is, `FarmClient.identity`: no other gets its files. "" in entries from before
-            this was remembered, which are any farm's.
+        farm: its farm, as `FarmClient.identity`: no other gets its files. "" in entries from before
+            this was recorded, which belong to any farm.
     """
 
     id: str
@@ -116,7 +116,7 @@ class Entry:
     farm: str = ""
 
     def is_for(self, farm: str) -> bool:
-        """Return whether a farm may know of it."""
+        """Return whether a farm may get this entry."""
         return self.farm in ("", farm)
 
 
@@ -159,7 +159,7 @@ def new_entry(
     spec: str = "",
     warnings: Iterable[str] = (),
 ) -> Entry:
-    """Return an entry that begins now."""
+    """Return a new entry."""
     return Entry(
         id=entry_id,
         account=account,
@@ -190,7 +190,7 @@ class Submissions:
         watches: Sequence[Watch] = (),
         folders: Sequence[UploadFolder] = (),
     ) -> None:
-        """Remember an accepted request; on the disk when this returns."""
+        """Store an accepted request; it is on disk when this returns."""
         with self._database.transaction(durable=True) as connection:
             connection.execute(
                 f"INSERT INTO entries ({_COLUMNS}, position) VALUES"  # noqa: S608 - constants
@@ -247,7 +247,7 @@ class Submissions:
         return self._select("ORDER BY position DESC LIMIT ?", (most,))
 
     def set_state(self, entry_id: str, state: EntryState, message: str = "") -> bool:
-        """Record how an entry stands; returns False when it was stopped, which stays so."""
+        """Record an entry's state; returns False when it was stopped, which is final."""
         with self._database.transaction() as connection:
             changed = connection.execute(
                 "UPDATE entries SET state = ?, message = ? WHERE id = ? AND state <> ?",
@@ -265,10 +265,10 @@ class Submissions:
             return changed.rowcount > 0
 
     def finish(self, entry: Entry, state: EntryState, jobs: Sequence[Job] = ()) -> None:
-        """Record success, and forget the lists of files of the project's earlier, finished entries.
+        """Record success, and drop the file lists of the project's earlier, finished entries.
 
-        The change feed may have told of a job before the farm's answer arrived: what it said is
-        newer, so the answer only sets the order. Not flushed: to submit again is harmless.
+        The change feed may have reported a job before the farm's answer arrived: it is newer, so
+        the answer only sets the order. Not flushed: submitting again is harmless.
         """
         with self._database.transaction() as connection:
             connection.execute(
@@ -353,9 +353,9 @@ class Submissions:
         return found
 
     def farm_id(self, job_id: str) -> str:
-        """Return the farm's id of a job that is named by either id; "" when it is not known.
+        """Return the farm's id of a job given by either id; "" when it is unknown.
 
-        Of several jobs with the client's id (the same script ran again) the newest one counts.
+        Of several jobs with the same client id (the script ran again) the newest one counts.
         """
         rows = self._database.read(
             "SELECT jobs.id FROM jobs JOIN entries ON entries.id = entry_id WHERE jobs.id = ?"

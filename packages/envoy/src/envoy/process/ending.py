@@ -1,8 +1,8 @@
-"""Envoy ends when it is told to, whatever its threads or its event loop are busy with.
+"""Envoy ends when it is told to, even if its threads or its event loop are stuck.
 
-Ctrl-C and SIGTERM are heard by a thread of their own: a loop that is stuck cannot hear them. From
-then on a clock runs. The clean way out takes seconds; what is not done by the end of `MOST_SECONDS`
-is left as a crash would leave it, which the journal is made for.
+A separate thread handles Ctrl-C and SIGTERM, since a stuck loop cannot. From then on there is a
+deadline. A clean shutdown takes seconds; what is not done after `MOST_SECONDS` is left as after a
+crash, for which the journal is made.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ from contextlib import suppress
 log = logging.getLogger(__name__)
 
 MOST_SECONDS = 20.0
-"""From being told to the end. `envoy stop` waits for longer."""
+"""From the signal to the end. `envoy stop` waits for longer."""
 LAST_SECONDS = 2.0
-"""How long threads may go on when everything is put away: one may wait for a broken disk."""
+"""How long threads may continue when everything is put away: one may wait for a broken disk."""
 
 
 class Ending:
-    """The clock, and who starts it.
+    """The deadline, and who starts it.
 
     Parameters:
-        stop: what the event loop awaits; set by `begin`.
+        stop: the event that the loop awaits; set by `begin`.
     """
 
     def __init__(self, stop: asyncio.Event) -> None:
@@ -44,7 +44,7 @@ class Ending:
             self._loop.call_soon_threadsafe(self._stop.set)
 
     def over(self) -> None:
-        """Say that everything is put away, and only threads may be left."""
+        """Report that everything is put away, and only threads may be left."""
         self._clean.set()
         self._begun.set()
 
@@ -56,8 +56,8 @@ class Ending:
                 MOST_SECONDS,
             )
             _exit(1)
-        # The interpreter itself would wait for all threads, for ever. When none is left this one
-        # ends with the process.
+        # The interpreter would wait for all threads, for ever. When none is left, this one ends
+        # with the process.
         threading.Event().wait(LAST_SECONDS)
         _exit(0)
 
@@ -70,7 +70,7 @@ def on_signals(stop: Callable[[], None]) -> None:
         return
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    # Written to by the interpreter's own handler, in C; those of Python run in the main thread.
+    # The interpreter's own handler writes to it, in C; Python's handlers run in the main thread.
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)

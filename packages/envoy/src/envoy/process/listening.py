@@ -1,7 +1,7 @@
-"""Where Envoy listens: both of this machine's loopback addresses, or not at all.
+"""Listens on both of this machine's loopback addresses, or not at all.
 
-``localhost`` means 127.0.0.1 to some programs and ::1 to others. An address that Envoy leaves free
-may be taken by any user of the machine, who is then sent passwords.
+``localhost`` means 127.0.0.1 to some programs and ::1 to others. Any user of the machine can take
+an address that Envoy leaves free, and would then receive passwords.
 """
 
 import errno
@@ -15,7 +15,7 @@ from envoy.errors import StartError
 
 V4, V6 = "127.0.0.1", "::1"
 _MOST_TRIES = 20
-"""Of port 0, until one is free on both."""
+"""Attempts with port 0, until one is free on both addresses."""
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
 
@@ -23,7 +23,7 @@ class PortInUseError(StartError):
     """Another program listens on the port; `envoy.cli.commands` finds out which.
 
     Attributes:
-        host: where; Envoy's own addresses without the one that is in use may be free.
+        host: the address in use; Envoy's other addresses may be free.
     """
 
     def __init__(self, port: int, host: str = V4) -> None:
@@ -36,7 +36,7 @@ class Listener:
     """The listening sockets; a context manager that closes them.
 
     Attributes:
-        port: of all of them.
+        port: the port of all of them.
         sockets: one, or two where the machine has IPv6.
     """
 
@@ -53,10 +53,10 @@ class Listener:
 
 
 def listen(port: int) -> Listener:
-    """Listen on this machine's loopback addresses only; 0 takes a port that is free on both.
+    """Listen on this machine's loopback addresses only; port 0 takes one that is free on both.
 
     Raises:
-        StartError: the port is in use, or not ours to use.
+        StartError: the port is in use, or not permitted.
     """
     tries = 1 if port else _MOST_TRIES
     for number in range(tries):
@@ -77,19 +77,22 @@ def listen(port: int) -> Listener:
 
 
 def _bound(host: str, port: int) -> socket.socket | None:
-    """Return a listening socket; None when the machine has no such address, so nobody can."""
+    """Return a listening socket; None when the machine has no such address, so nobody else can use
+    it.
+    """
     family = socket.AF_INET6 if host == V6 else socket.AF_INET
     listener: socket.socket | None = None
     try:
-        # Named, since asyncio sends small parts at once only where it knows that this is TCP.
+        # Explicit, since asyncio disables Nagle's algorithm only where it knows that this is TCP.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        # On Windows SO_REUSEADDR would mean that two programs may share a port.
+        # On Windows SO_REUSEADDR would let two programs share a port.
         option = "SO_EXCLUSIVEADDRUSE" if sys.platform == "win32" else "SO_REUSEADDR"
         listener.setsockopt(socket.SOL_SOCKET, getattr(socket, option), 1)
         listener.bind((host, port))
-        # Now, not when the server starts: a second Envoy must fail here, and early callers wait.
+        # Now, not when the server starts: a second Envoy must fail here, and early callers must
+        # wait.
         listener.listen(BACKLOG)
     except OSError as error:
         if listener:

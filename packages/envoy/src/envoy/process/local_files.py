@@ -1,8 +1,8 @@
-"""Reading the artist's files without holding up anything else.
+"""Reads the artist's files without blocking anything else.
 
-A file is opened below the project's folder and never through a link that leads out of it; nothing
-but a regular file is read (`farm_protocol.inside`), and no more of it than it had when it was
-opened or announced.
+A file is opened below the project's folder and never through a link that leads out of it; only
+regular files are read (`farm_protocol.inside`), and never beyond their size when they were opened
+or announced.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ def open_local(path: Path, root: str) -> int:
     """Open a file to upload; returns a descriptor. Blocking.
 
     Parameters:
-        root: local folder that what ``path`` leads to must lie below; ``path`` itself where no
-            link at all may be on it; "" for files that were accepted before this was known: the
-            folder that holds it.
+        root: local folder that must contain the target of ``path``; ``path`` itself where no link
+            at all may be on it; "" for files that were accepted before this was recorded: their own
+            folder.
 
     Raises:
-        LocalFileError: it is gone, cannot be read, is no regular file, or lies elsewhere.
+        LocalFileError: it is gone, cannot be read, is not a regular file, or lies elsewhere.
     """
     folder = Path(root) if root else Path(real_path(path)).parent
     try:
@@ -79,7 +79,7 @@ async def file_parts(
 
 
 class _Reader:
-    """A descriptor that one thread may still be reading from when another closes it."""
+    """A descriptor that one thread may still be reading when another closes it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -107,7 +107,7 @@ class _Reader:
 
 
 def unreadable(path: Path, error: OSError) -> LocalFileError:
-    """Return the error for a local file that cannot be read, with one message naming it."""
+    """Return the error for an unreadable local file, with one message that names it."""
     if isinstance(error, FileNotFoundError):
         return LocalFileError(f"The file {path} no longer exists. Put it back and submit again.")
     if isinstance(error, NotRegularError):

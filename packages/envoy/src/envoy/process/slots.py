@@ -1,9 +1,9 @@
-"""So much at a time, not counting what stands still.
+"""Limits concurrent work, not counting what stalls.
 
-A limit on how many files are read or sent together keeps a disk and a line from being torn between
-hundreds. But whoever waits for a disk that does not answer uses neither: it gives its slot back, so
-that one project's trouble never holds up another's. So does, where that is wanted, whoever has had
-it for long, and goes on beside the others: a file may be as large as it likes.
+A limit on the files that are read or sent at a time keeps disk and network from thrashing. But work
+that waits for an unresponsive disk uses neither: it gives its slot back, so that one project's
+trouble never blocks another project. Where that is wanted, so does work that has had its slot for
+long, and continues without one: a file may be of any size.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 STANDS_SECONDS = 5.0
-"""Without a sign of progress for so long, something stands still."""
+"""Work without a sign of progress for so long is stalled."""
 STUCK_SECONDS = 300.0
-"""After so long it is not going to move."""
+"""Work stalled for so long is given up."""
 
 
 class Turn:
     """One piece of work in a slot.
 
     Attributes:
-        what: it was last busy with; "" when it has not told.
+        what: what it was last doing; "" when it has not said.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Turn:
         self._moved_at = time.monotonic()
 
     def moved(self, what: str = "") -> None:
-        """Note that it makes progress. May be called from any thread."""
+        """Note progress. May be called from any thread."""
         self._moved_at = time.monotonic()
         self.what = what or self.what
 
@@ -41,10 +41,10 @@ class Turn:
 
 
 class Slots:
-    """A number of slots.
+    """A fixed number of slots.
 
     Parameters:
-        longest: seconds after which a slot is given back although its work gets on.
+        longest: seconds after which a slot is given back although its work progresses.
     """
 
     def __init__(self, number: int, longest: float = math.inf) -> None:
@@ -53,7 +53,7 @@ class Slots:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
-        """Wait for a slot, and hold it as long as the work in it gets on."""
+        """Wait for a slot, and hold it while the work in it progresses."""
         await self._free.acquire()
         turn = Turn()
         watch = asyncio.create_task(_wait_until_stalled(turn, self._longest))

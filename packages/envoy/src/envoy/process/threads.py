@@ -1,8 +1,8 @@
 """Blocking work in threads, of which there are always enough.
 
-A disk that does not answer keeps a thread for ever, and nothing can end it. In a pool of a fixed
-size a few of them would stop everything else; so here each piece of work gets a thread that is
-free, or a new one. How much runs together is decided by those who ask (`envoy.process.slots`).
+An unresponsive disk blocks a thread for ever, and nothing can end it. In a pool of fixed size, a
+few of these would block everything else; so here each piece of work gets an idle thread, or a new
+one. The callers limit concurrency (`envoy.process.slots`).
 """
 
 import asyncio
@@ -17,11 +17,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 IDLE_SECONDS = 10.0
-"""How long a thread without work stays."""
+"""How long an idle thread is kept."""
 
 
 class _Threads:
-    """Daemon threads: the process does not wait for them when it ends, as it would for anyio's."""
+    """Daemon threads: the process does not wait for them at exit, as it would for anyio's."""
 
     def __init__(self) -> None:
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -29,7 +29,7 @@ class _Threads:
         self._free = 0
 
     def run(self, work: Callable[[], None]) -> None:
-        """Run something, which must not raise."""
+        """Run a function, which must not raise."""
         with self._lock:
             if self._free:
                 self._free -= 1
@@ -44,7 +44,7 @@ class _Threads:
             except queue.Empty:
                 with self._lock:
                     if not self._free:
-                        continue  # Counted on: its work is on the way.
+                        continue  # This one is reserved: its work is about to arrive.
                     self._free -= 1
                     return
             with self._lock:
@@ -55,7 +55,7 @@ _threads = _Threads()
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what a blocking function returns; when cancelled, it goes on unheard."""
+    """Return the result of a blocking function; when cancelled, it continues unattended."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -64,7 +64,7 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
             if not future.done():
                 settle()
 
-        with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+        with suppress(RuntimeError):  # The loop is closed: nobody is waiting any more.
             loop.call_soon_threadsafe(now)
 
     def work() -> None:

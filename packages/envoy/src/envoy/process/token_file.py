@@ -1,7 +1,7 @@
-"""The token of the strict mode, and the file that shows it to Envoy's own user only.
+"""The token of the strict mode, and the file that shows it only to Envoy's own user.
 
-Whoever can read the file may use Envoy. It is made at the first strict start and stays the same
-over restarts; removing it makes the next start write a new one.
+Whoever can read the file may use Envoy. It is created by the first strict start and survives
+restarts; after it is removed, the next start writes a new one.
 
 On disk: ``token`` in the data folder, mode 0600: one line of 20 to 200 printable ASCII characters.
 The client library reads it, too (`gridmarkets._token`), by the same rules.
@@ -27,17 +27,17 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What requests must show, and where those who may know it find it."""
+    """The token that requests must carry, and where those who may know it can find it."""
 
     value: str = field(repr=False)
     path: Path
 
 
 def kept(path: Path) -> Token:
-    """Return the token of a file, which is made if there is none.
+    """Return the token of a file, which is created if it does not exist.
 
     Raises:
-        TokenFileError: the file is there and cannot be used, or cannot be made.
+        TokenFileError: the file exists and cannot be used, or cannot be created.
     """
     value = read(path)
     if not value:
@@ -55,7 +55,7 @@ def read(path: Path) -> str:
     """Return the token of a file, or "" where there is no file.
 
     Raises:
-        TokenFileError: it is no file of this user's alone, or holds no token.
+        TokenFileError: it is not private to this user, or contains no token.
     """
     try:
         descriptor = os.open(path, _FLAGS)
@@ -77,7 +77,7 @@ def read(path: Path) -> str:
 
 
 def _fault(status: os.stat_result) -> str:
-    """Return why others may know what is in a file, or ""."""
+    """Return why others may know a file's content, or ""."""
     if not stat.S_ISREG(status.st_mode):
         return "it is not a regular file"
     if sys.platform == "win32":

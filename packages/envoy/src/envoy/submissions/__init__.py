@@ -1,1 +1,1 @@
-"""From a request about a project to what is accepted."""
+"""Turns a request about a project into an accepted submission."""

@@ -1,6 +1,7 @@
-"""Which of the files that are on their way the farm is told of when it checks a submission. Pure.
+"""Which of the pending files the farm is told about when it checks a submission. Pure.
 
-It is told of all of them, unless there are very many: then of those in folders that jobs name.
+It is told about all of them, unless there are very many: then about those in folders that jobs
+name.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -9,14 +10,14 @@ from farm_protocol.jobs import MAX_PENDING, JobSpec
 from pydantic import JsonValue
 
 MOST_BYTES = 32_000_000
-"""Of all paths together; the farm takes about twice as much."""
+"""Limit of all paths together; the farm accepts about twice as much."""
 
 
 def paths_to_announce(coming: Collection[str], jobs: Sequence[JobSpec]) -> list[str]:
     """Return the remote paths that the farm is told about, sorted.
 
     Parameters:
-        coming: all that are on their way.
+        coming: all pending files.
     """
     if len(coming) <= MAX_PENDING and sum(len(path.encode()) for path in coming) <= MOST_BYTES:
         return sorted(coming)

@@ -1,7 +1,7 @@
 """From the published request to what the farm and the journal need. Pure but for `uuid4`, and
 for what `watches` looks at.
 
-Everything that is wrong is collected, so that a caller sees all of it at once.
+All mistakes are collected, so that a caller sees them at once.
 """
 
 import re
@@ -20,7 +20,7 @@ from envoy.submissions.wire import FileGroup, JobBody, Params, SubmitBody
 RESULTS_FOLDER = "render_results"
 _OURS = ("instances", "machine_type", "plugins", "credits_budget", "test_frames_first")
 _OBSOLETE = ("output_dir_name", "billing_meta")
-"""What old clients told the farm about its own storage and invoices."""
+"""Fields in which old clients told the farm about its own storage and invoices."""
 _HOUDINI = "hou"
 _PARAMS_OF_HOUDINI = (
     "project_env",
@@ -28,12 +28,12 @@ _PARAMS_OF_HOUDINI = (
     "project_param_output",
     "project_summary_log_file",
 )
-"""Parameters of a project, which mean nothing to its jobs of other products."""
+"""Parameters of a project that mean nothing to its jobs of other products."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one submission means. ``groups`` is empty when nothing is to be uploaded."""
+    """The meaning of one submission. ``groups`` is empty when nothing is to be uploaded."""
 
     spec: SubmissionSpec
     groups: tuple[FileGroup, ...]
@@ -44,7 +44,7 @@ def compose(body: SubmitBody) -> Plan:
     """Return the plan of a request.
 
     Raises:
-        InvalidRequestError: naming every field that is wrong.
+        InvalidRequestError: names every field that is wrong.
     """
     errors: Errors = {}
     request, params = body.project_request, body.project_request.params
@@ -77,7 +77,7 @@ def compose(body: SubmitBody) -> Plan:
 
 
 def project_name(body: SubmitBody, errors: Errors) -> str:
-    """Return the project's name, or "" after noting why there is none."""
+    """Return the project's name, or "" after noting what is wrong with it."""
     request = body.project_request
     paths = [group.remote_root for group in body.project_files]
     paths += [request.params.remote_output_folder, *(job.path for job in request.jobs)]
@@ -123,7 +123,7 @@ def _old_output_folder(body: SubmitBody, project: str) -> str:
 
 
 def usable_name(name: str) -> str:
-    """Return ``name`` with everything replaced that no folder may hold ("14:43" -> "14-43")."""
+    """Return ``name`` with characters replaced that folders cannot have ("14:43" -> "14-43")."""
     clean = re.sub(r'[<>:"/|?*\\\x00-\x1f\x7f-\x9f]', "-", name).strip(". ")
     try:
         return check_segment(clean.encode()[:200].decode(errors="ignore").rstrip(". "))
@@ -192,7 +192,7 @@ def _names_storage(patterns: JsonValue, project: str) -> bool:
     """Return whether patterns are expressions for remote paths, as old clients send them.
 
     They told the farm what to keep of the results folder, and meant all of it. Houdini's patterns,
-    which the farm takes, are of the names of files.
+    which the farm accepts, match file names.
     """
     texts = (
         [each for each in patterns if isinstance(each, str)] if isinstance(patterns, list) else []
@@ -214,13 +214,13 @@ def _instances(value: JsonValue) -> int | None:
 
 
 def _yes_or_no(value: JsonValue) -> bool | None:
-    """Return a switch; "" and None mean off. Plug-ins send texts. None: it is none of these."""
+    """Return a switch; "" and None mean off. Plug-ins send texts. None: the value is invalid."""
     words = {"": False, "none": False, "false": False, "0": False, "true": True, "1": True}
     return words.get(str(value).strip().lower())
 
 
 def _plugins(value: JsonValue) -> list[str] | None:
-    """Return plug-ins as a list; one alone may come as a text."""
+    """Return plug-ins as a list; a single one may be a text."""
     if not value:
         return []
     if isinstance(value, str):
@@ -232,7 +232,7 @@ def _plugins(value: JsonValue) -> list[str] | None:
 
 
 def _budget(value: JsonValue) -> Budget | None:
-    """Return a budget; one of 0 or less is none. Raises ValueError with a message."""
+    """Return a budget; 0 or less means none. Raises ValueError with a message."""
     if not value:
         return None
     try:

@@ -1,7 +1,7 @@
-"""Refusing what would fail before its first frame: scenes without files that their pixels need.
+"""Refuses jobs that would fail before their first frame: their scenes lack files of their pixels.
 
-A job that says ``missing_files="warn"`` is rendered without them. Where it is not certain what a
-job renders, or that nobody else brings the file, nothing is refused: the renderer looks again.
+A job with ``missing_files="warn"`` is rendered without them. Where it is not certain what a job
+renders, or that nothing else provides the file, nothing is refused: the renderer checks again.
 """
 
 import unicodedata
@@ -17,10 +17,10 @@ from envoy.gather.gatherer import Lack
 from envoy.submissions.compose import RESULTS_FOLDER
 
 PageOf = Callable[[str, str, str], Awaitable[Manifest]]
-"""Returns files of a project: its name, a folder, and a path that they come after."""
+"""Returns files of a project, given its name, a folder, and the path after which they come."""
 
 _ELSEWHERE = ("scene", "view_layer")
-"""Parameters that have something else rendered than what is open in the file."""
+"""Parameters that make a job render something else than what is active in the file."""
 
 
 async def require(
@@ -32,12 +32,12 @@ async def require(
     """Refuse jobs whose scenes certainly need files that are missing.
 
     Parameters:
-        needs: what scenes lack, by their remote paths.
+        needs: files that scenes lack, by the scenes' remote paths.
         coming: remote paths of all files that are on their way.
 
     Raises:
-        InvalidRequestError: naming the files under ``jobs[i].path``.
-        FarmAnswerError, FarmUnreachableError: the farm does not tell what it has.
+        InvalidRequestError: names the files under ``jobs[i].path``.
+        FarmAnswerError, FarmUnreachableError: the farm does not say what it has.
     """
     errors: Errors = {}
     coming_to = _by_folder(coming)
@@ -69,10 +69,10 @@ async def _lost(
     coming_to: Mapping[str, Sequence[str]],
     page_of: PageOf,
 ) -> list[str]:
-    """Return the messages about files that the farm neither has nor gets.
+    """Return the messages about files that the farm neither has nor will get.
 
-    From an earlier upload, or as a result. Each folder is asked for once: a scene may name
-    thousands of files in it.
+    It may have them from an earlier upload, or as results. Each folder is requested once: a scene
+    may name thousands of files in it.
 
     Parameters:
         coming_to: names of the files that are on their way, by their folders.
@@ -105,7 +105,7 @@ async def _lost(
 
 
 def _how_alike(name: str, like: str) -> str:
-    """Return a message about a file whose name some systems take for that of a missing one."""
+    """Return a message about a file whose name some systems treat as that of a missing one."""
     if name.casefold() == like.casefold():
         return f"The project has {like}, whose upper and lower case differ."
     return (

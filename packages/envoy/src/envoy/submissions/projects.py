@@ -1,4 +1,4 @@
-"""Accepting work: an upload or a submission, checked, and on disk before anybody is told."""
+"""Accepts work: an upload or a submission, checked, and on disk before the caller is told."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -79,7 +79,7 @@ class Projects:
             FarmAnswerError, FarmUnreachableError: the farm refused, or does not answer.
         """
         account = self._account.required()
-        # In a thread: to compile a thousand patterns takes a while.
+        # In a thread: compiling a thousand patterns takes a while.
         plan = await in_thread(compose, body)
         spec = plan.spec
         root = body.project_request.params.local_root

@@ -1,4 +1,4 @@
-"""Which results a submission brings home, and where to: each folder is looked at once, now."""
+"""Which results a submission downloads, and where to: each folder is resolved once, now."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from envoy.watch.match import MOST_INSTRUCTIONS, MOST_WATCHES, compile_pattern
 
 
 def watches_of(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Watch, ...]:
-    """Return the watches of a submission: those that it names, or one for all of its results."""
+    """Return the watches of a submission: its own, or one for all of its results."""
     params = body.project_request.params
     local_root = params.local_root or next((g.local_root for g in body.project_files), "")
     found: list[Watch] = []
@@ -43,7 +43,7 @@ def watches_of(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Wa
                 " ones, or split the jobs over several submissions."
             )
             errors.setdefault("watch_files", []).append(message)
-            break  # The others would only take time.
+            break  # More of them would only cost time.
     if found or params.skip_auto_download:
         return tuple(found)
     if not local_root:
@@ -63,13 +63,14 @@ def watches_of(body: SubmitBody, output_folder: str, errors: Errors) -> tuple[Wa
 
 
 def _real_folder(folder: str, local_root: str) -> str:
-    """Return where a folder for results leads now: later, no link is followed on the way to it.
+    """Return where a folder for results leads now: later, no link on the way to it is followed.
 
-    Whoever made the project may have put a link into the project's folder. Elsewhere a link is its
-    user's own.
+    The author of the project may have put a link into its folder. Links elsewhere are the user's
+    own.
 
     Raises:
-        ValueError: it is none, or lies in the project's folder and leads out. ``str()`` says so.
+        ValueError: it is not a folder, or is in the project's folder and leads out. ``str()`` says
+            so.
     """
     if not Path(folder).is_absolute():
         raise ValueError(f"'{folder}' is not an absolute path on this machine.")
@@ -83,7 +84,7 @@ def _real_folder(folder: str, local_root: str) -> str:
         raise ValueError(f"'{folder}' cannot be used: {error.strerror}.") from None
     if not root or Path(real).is_relative_to(root):
         return real
-    # However it is spelled: through links that lead into the project's folder, too.
+    # However it is spelled, even through links into the project's folder.
     if not any(Path(each).is_relative_to(root) for each in passed):
         return real
     raise ValueError(

@@ -1,7 +1,7 @@
 """The published wire: what clients and plug-ins send to Envoy.
 
-Lenient, as the clients in the field differ: unknown fields are ignored, and what old clients leave
-out is optional. What is wrong is refused later, in `compose`, with a message for its field.
+Lenient, since clients in the field differ: unknown fields are ignored, and fields that old clients
+omit are optional. Mistakes are refused later, in `compose`, with a message for each field.
 """
 
 from typing import Annotated, Any
@@ -40,7 +40,7 @@ def _is_unicode(value: str) -> str:
 
 
 Unicode = Annotated[str, AfterValidator(_is_unicode)]
-"""A text without halves of characters, which JSON can hold and nothing else takes."""
+"""A text without surrogates, which JSON can contain and nothing else accepts."""
 Text = Annotated[Unicode, BeforeValidator(_none_to_empty)]
 """A text that may be null or absent: then ""."""
 Params = Annotated[dict[str, JsonValue], BeforeValidator(_none_to_dict)]
@@ -56,7 +56,7 @@ class FileGroup(_Body):
     Attributes:
         files: relative to ``local_root``; None: everything in it.
         named: those of ``files`` that the script named one by one; the others were found in
-            folders that it added. None: not told (older clients), all count as named.
+            folders that it added. None: unknown (older clients), all count as named.
         folders: relative to ``local_root``; the client has listed all that is in them.
     """
 
@@ -106,7 +106,7 @@ class ProjectParams(_Body):
 
     @property
     def shared(self) -> dict[str, JsonValue]:
-        """Parameters that count for each job that does not give its own."""
+        """Parameters for each job that does not set its own."""
         return self.__pydantic_extra__
 
 

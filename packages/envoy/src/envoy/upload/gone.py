@@ -1,8 +1,8 @@
-"""What a project has on the farm, and its folder no longer on the disk.
+"""Files of a project on the farm that its folder no longer contains.
 
-Only files that are not there at all: one that is there and was left out, such as a result of an
-earlier submission, stays on the farm. A folder that is not there itself says nothing: its disk is
-not mounted, or somebody has moved it while its submission waited.
+This covers only files that do not exist at all: a file that exists and was skipped, such as a
+result of an earlier submission, stays on the farm. A missing folder proves nothing: its disk may
+not be mounted, or somebody has moved it while its submission waited.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,17 +15,17 @@ from envoy.journal import UploadFolder
 
 
 def topmost(folders: Sequence[UploadFolder]) -> list[str]:
-    """Return the remote paths of the folders that lie in no other one."""
+    """Return the remote paths of the folders that are in no other one."""
     remotes = {each.remote for each in folders}
     return sorted(each for each in remotes if remotes.isdisjoint(_parents(each)))
 
 
 def gone(folders: Sequence[UploadFolder], unsent: Iterable[str]) -> list[str]:
-    """Return which remote paths nothing on the disk stands for any more.
+    """Return the remote paths that no longer have a local file.
 
     Parameters:
-        folders: all that are sent as a whole.
-        unsent: what the farm has in them and is not sent now.
+        folders: all folders that are sent as a whole.
+        unsent: what the farm has in them and is not being sent now.
     """
     local = {each.remote: Path(each.local) for each in folders}
     missing = {remote for remote, folder in local.items() if not folder.is_dir()}
@@ -48,12 +48,12 @@ def _parents(path: str) -> Iterator[str]:
 
 def _exists(folder: Path, relative: str) -> bool:
     path = folder / relative
-    # What a link leads to outside the folder is nothing that the farm may learn of.
+    # The farm must not learn where a link leads outside the folder.
     try:
         lies_within = Path(real_path(path.parent)).is_relative_to(real_path(folder))
         return lies_within and not S_ISDIR(path.lstat().st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
     except OSError:
-        # A disk that fails, or more links than anybody follows: nobody has removed it.
+        # A failing disk, or too many links: nobody has removed the file.
         return True

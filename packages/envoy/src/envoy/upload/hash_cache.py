@@ -13,16 +13,17 @@ from envoy.journal.hashes import HashRecord
 from envoy.process.local_files import open_local, unreadable
 
 SETTLED_SECONDS = 2.0
-"""A file written this recently may change again without changing its time stamps (FAT counts in
-steps of two seconds), so its hash is not remembered."""
+"""A file written this recently may change again without a new time stamp (FAT has a resolution of
+two seconds), so its hash is not remembered.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """A local file and its content's name.
+    """A local file and the hash of its content.
 
     Attributes:
-        root: that it must lie below; see `envoy.process.local_files.open_local`.
+        root: the folder that must contain it; see `envoy.process.local_files.open_local`.
         size: in bytes.
         mtime_ns: since the epoch.
     """
@@ -45,10 +46,10 @@ class HashCache:
         """Return the hashes of files; blocking, so to be called in a thread.
 
         Parameters:
-            moved: called with the path of a file that is begun, and of which a piece was read.
+            moved: called with the path of a file when it is started, and after each piece.
 
         Raises:
-            LocalFileError: naming a file that is gone or cannot be read.
+            LocalFileError: names a file that is gone or cannot be read.
         """
         known = self._journal.hashes.find([file.local for file in files])
         fresh: list[HashRecord] = []
@@ -67,7 +68,7 @@ class HashCache:
 
 
 def hash_again(hashed: Hashed, moved: Callable[[str], None]) -> Hashed:
-    """Return the file as it is now, read anew; blocking. Raises LocalFileError."""
+    """Return the file as it is now, read again; blocking. Raises LocalFileError."""
     record, _ = _hash_one(hashed.local, hashed.root, None, moved)
     return Hashed(
         hashed.remote, hashed.local, hashed.root, record.hash, record.size, record.mtime_ns
@@ -79,7 +80,7 @@ def _hash_one(
 ) -> tuple[HashRecord, bool]:
     """Return the file's record and whether it is new and may be remembered.
 
-    Of a file that grows while it is read, what it held at first counts.
+    For a file that grows while it is read, its initial content counts.
     """
     moved(str(path))
     try:
@@ -102,8 +103,8 @@ def _same(record: HashRecord, status: os.stat_result) -> bool:
     return (
         record.size == status.st_size
         and record.mtime_ns == status.st_mtime_ns
-        # Programs set the time of a file's content as they like, but not the time of its change.
-        # (On Windows this is when it was made.)
+        # Programs can set a file's modification time, but not its change time. (On Windows this is
+        # the creation time.)
         and record.ctime_ns == status.st_ctime_ns
         and record.inode == str(status.st_ino)
     )

@@ -14,11 +14,11 @@ from envoy.journal import Journal, UploadFile
 def without_own_results(
     files: Sequence[UploadFile], roots: Collection[Path], named: Collection[str], journal: Journal
 ) -> list[UploadFile]:
-    """Return ``files`` without those that Envoy wrote and nobody has changed since.
+    """Return ``files`` without those that Envoy wrote and that are unchanged since.
 
     Parameters:
-        roots: local folders that the files lie in.
-        named: local paths that are sent in any case: somebody asked for just these.
+        roots: local folders that contain the files.
+        named: local paths that are sent in any case, since somebody named them.
     """
     results: dict[str, int] = {}
     for folder in {Path(folder) for folder in journal.downloads.folders()}:

@@ -1,4 +1,4 @@
-"""How far one entry's files have come. Kept in memory: after a restart it is measured anew."""
+"""Upload progress of one entry's files. Kept in memory: after a restart it is measured again."""
 
 import time
 from collections import deque
@@ -13,7 +13,7 @@ STEP_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class FileProgress:
-    """How far a file has come, in bytes. ``speed``: bytes per second."""
+    """Progress of a file, in bytes. ``speed``: bytes per second."""
 
     done: int
     total: int
@@ -39,9 +39,9 @@ class Meter:
 
     @property
     def rate(self) -> float:
-        """Bytes per second; 0.0 when nothing was sent lately."""
+        """Bytes per second; 0.0 when nothing was sent recently."""
         now = time.monotonic()
-        # A copy, and nothing is removed: this is read from other threads.
+        # A copy, from which nothing is removed: other threads read it.
         steps = [step for step in list(self._steps) if now - step[0] <= WINDOW_SECONDS]
         if not steps:
             return 0.0
@@ -71,7 +71,7 @@ class Progress:
 
     @property
     def bytes_done(self) -> int:
-        """Bytes that the farm has, or that are on their way to it."""
+        """Bytes that the farm has, or that are on their way."""
         return self._bytes_complete + sum(list(self._partial.values()))
 
     @property
@@ -84,7 +84,7 @@ class Progress:
         self._sizes[remote] = size
 
     def restart(self, remote: str) -> None:
-        """Begin to send a file (again)."""
+        """Start, or restart, sending a file."""
         self._partial[remote] = 0
         self._meters[remote] = Meter()
 
@@ -103,7 +103,7 @@ class Progress:
             self._bytes_complete += self._sizes[remote]
 
     def of(self, remote: str) -> FileProgress:
-        """Return how far one file has come."""
+        """Return the progress of one file."""
         size = self._sizes.get(remote, 0)
         if remote in self._complete:
             return FileProgress(size, size, 0.0, complete=True)

@@ -1,6 +1,6 @@
-"""Which local files a request means, and where each goes.
+"""Which local files a request means, and where each one goes.
 
-Done while the caller waits, so that a missing file or an unusable name is told at once.
+This runs while the caller waits, so that a missing file or an unusable name is reported at once.
 
 What is taken of a folder, here and nowhere else:
 
@@ -8,8 +8,8 @@ What is taken of a folder, here and nowhere else:
   but for ``/dev/shm``.
 - Links, to files and to folders, that end inside the project: below one of the local folders that
   the request names. A link that leads back to a folder above it is not followed.
-- Everything else is skipped, and each is named in a message for the status. But who names a file
-  by itself wants it: then one that cannot be taken is an error, with what to do instead.
+- Everything else is skipped, and named in a message for the status. A file that is named
+  individually, however, is wanted: if it cannot be taken, that is an error, with advice.
 """
 
 import os
@@ -28,9 +28,11 @@ from envoy.upload.skipped import Skipped
 
 MOST_ERRORS = 20
 MOST_LINKED_FOLDERS = 10_000
-"""Reached through links: a few folders that link each other make any number of paths."""
+"""Limit on folders reached through links, since links between a few folders can form any number of
+paths.
+"""
 MOST_DEPTH = 250
-"""Folders in folders; a remote path has room for so many only if their names are short."""
+"""Nesting of folders; a remote path has room for so many only if their names are short."""
 _NO_PROJECT = () if os.name == "nt" else ("/dev", "/proc", "/sys")
 _MEMORY = "/dev/shm/"  # noqa: S108 - where some keep files in memory
 _KINDS = {
@@ -50,8 +52,9 @@ class Group:
         remote_root: remote folder, with or without its leading slash.
         files: paths relative to ``local_root``, a folder standing for all files in it; None:
             everything in ``local_root``.
-        named: those of ``files`` that somebody asked for one by one; None: all of them.
-        folders: relative to ``local_root``; somebody has found ``files`` in them, and all of them.
+        named: those of ``files`` that were named individually; None: all of them.
+        folders: relative to ``local_root``; folders whose files were all found and are among
+            ``files``.
     """
 
     local_root: str
@@ -63,11 +66,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """What a request means.
+    """The meaning of a request.
 
     Attributes:
         folders: those that are sent as a whole.
-        skipped: what was found in them and is not sent.
+        skipped: what was found in them but is not sent.
     """
 
     files: list[UploadFile]
@@ -84,7 +87,7 @@ class _Found:
 
 
 class _NotTakenError(Exception):
-    """A file or folder is not one that is taken. ``str()`` says why."""
+    """A file or folder cannot be taken. ``str()`` says why."""
 
 
 def scan(groups: Sequence[Group], project: str, where: str, local_root: str = "") -> Scanned:
@@ -93,10 +96,10 @@ def scan(groups: Sequence[Group], project: str, where: str, local_root: str = ""
     Parameters:
         project: first segment that every remote path must have.
         where: name of the groups' field, for error messages.
-        local_root: the project's folder, "" when not known: links may lead there, too.
+        local_root: the project's folder, "" when unknown: links may lead there, too.
 
     Raises:
-        InvalidRequestError: naming each file that is missing or cannot be taken.
+        InvalidRequestError: names each file that is missing or cannot be taken.
     """
     errors: dict[str, list[str]] = {}
     found: dict[str, UploadFile] = {}
@@ -169,7 +172,7 @@ def _scan_group(
 
 @dataclass(slots=True)
 class _Look:
-    """A look at the disk for one request.
+    """Scans the disk for one request.
 
     Attributes:
         folders: the real paths of the project's local folders.
@@ -183,15 +186,15 @@ class _Look:
     _real: dict[str, str] = field(default_factory=dict)
 
     def at(self, remote_root: str, root: Path, name: str) -> Iterator[_Found]:
-        """Yield a file that is named, or all files of a folder that is, which is noted.
+        """Yield a named file, or all files of a named folder, which is noted.
 
         Raises:
-            _NotTakenError: it is not one that is taken.
-            UnsafePathError: the name is none.
-            OSError: it is not there, or cannot be read.
+            _NotTakenError: it cannot be taken.
+            UnsafePathError: the name is not valid.
+            OSError: it does not exist, or cannot be read.
         """
         relative = _relative(root, name)
-        # Texts, not Path objects: fifty thousand of those cost more than asking the disk.
+        # Strings, not Path objects: fifty thousand of those cost more than asking the disk.
         path = os.path.join(root, relative.replace("/", os.sep)) if relative else str(root)
         real, status = self._behind(path)
         home = self._home(path, real)
@@ -213,7 +216,7 @@ class _Look:
         """Yield all files of a folder.
 
         Parameters:
-            start: what their relative paths begin with.
+            start: prefix of their relative paths.
             parents: real paths of this folder and of those above it.
         """
         with os.scandir(path) as entries:
@@ -242,7 +245,7 @@ class _Look:
             yield from self._folder(inner, f"{start}{name}/", [*parents, real])
 
     def _entry(self, entry: os.DirEntry[str], parents: list[str]) -> tuple[str, os.stat_result]:
-        """Return the real path of what stands in a folder, and what it is."""
+        """Return the real path and the kind of a folder's entry."""
         if not entry.is_symlink():
             return os.path.join(parents[-1], entry.name), entry.stat(follow_symlinks=False)
         real = entry.path
@@ -270,10 +273,10 @@ class _Look:
         return real, status
 
     def _behind(self, path: str) -> tuple[str, os.stat_result]:
-        """Return the real path of a path that was given, and what is there."""
+        """Return the real path and the kind of a given path."""
         status = os.lstat(path)
         if not stat.S_ISLNK(status.st_mode):
-            # Of many files in one folder, the folder is looked up once.
+            # For many files in one folder, the folder is resolved once.
             folder, name = os.path.split(path)
             if folder not in self._real:
                 self._real[folder] = real_path(folder)
@@ -281,10 +284,10 @@ class _Look:
         return real_path(path), os.stat(path)
 
     def _home(self, path: str, real: str) -> str:
-        """Return the folder of the project that a real path lies in.
+        """Return the folder of the project that contains a real path.
 
         Raises:
-            _NotTakenError: it lies in none.
+            _NotTakenError: there is none.
         """
         if special := _special(real):
             raise _NotTakenError(f"{path} is not uploaded: {special} does not hold ordinary files.")
@@ -303,14 +306,14 @@ def _roots(folders: Sequence[str]) -> list[str]:
     absolute = [each for each in folders if os.path.isabs(each) and "\0" not in each]
     found: dict[str, None] = {}
     for each in absolute:
-        # Those that lead nowhere are told of when they are looked at.
+        # Those that do not exist are reported when they are scanned.
         with suppress(OSError):
             found[real_path(each)] = None
     return list(found)
 
 
 def _special(real: str) -> str:
-    """Return the folder of the system's that a real path lies in; "" for files of people."""
+    """Return the system folder that contains a real path; "" for ordinary files."""
     if f"{real}/".startswith(_MEMORY):
         return ""
     return next((each for each in _NO_PROJECT if f"{real}/".startswith(f"{each}/")), "")
@@ -327,6 +330,6 @@ def _relative(root: Path, name: str) -> str:
         if not Path(name).is_relative_to(root):
             raise UnsafePathError(f"It is not inside {root}.")
         return Path(name).relative_to(root).as_posix()
-    # Judged before the disk is asked: '..' must not even say whether something is there.
+    # Judged before the disk is asked: '..' must not even reveal whether something exists.
     clean = name.rstrip("/").removeprefix("./")
     return canonical(clean) if clean not in ("", ".") else ""

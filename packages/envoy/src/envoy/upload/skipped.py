@@ -1,4 +1,4 @@
-"""What a scan leaves out, in messages: for the status, and in full for Envoy's log."""
+"""Messages about what a scan skips: the first ones for the status, all of them for Envoy's log."""
 
 import logging
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ class Skipped:
         self._count = 0
 
     def add(self, message: str) -> None:
-        """Note one. A file that is named in it may have any bytes for a name."""
+        """Note one. A file name in it may consist of any bytes."""
         message = valid_text(message)
         self._count += 1
         if self._count <= MOST_LOGGED:
@@ -28,13 +28,13 @@ class Skipped:
             self._told.append(message)
 
     def extend(self, messages: Iterable[str]) -> None:
-        """Note the messages of several files that were left out."""
+        """Note the messages of several skipped files."""
         for message in messages:
             self.add(message)
 
     @property
     def messages(self) -> list[str]:
-        """The first of them, and how many others there are."""
+        """The first messages, and the number of others."""
         more = self._count - len(self._told)
         if not more:
             return list(self._told)

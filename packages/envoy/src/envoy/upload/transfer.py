@@ -1,4 +1,4 @@
-"""Sending one entry's files: hash, ask what is missing, send only that, put the manifest.
+"""Sends one entry's files: hash, ask what is missing, send only that, put the manifest.
 
 Files go in batches, and the next batch is hashed while the last one is being sent. Nothing is
 remembered between attempts: the farm says what it has, so an interrupted upload simply runs again.
@@ -34,27 +34,28 @@ BATCH_BYTES = 256 * 1024 * 1024
 HASH_TOGETHER = 32
 HASH_THREADS = 2
 LONG_SECONDS = 5.0
-"""After so long, the others need not wait for the hash of a file."""
+"""After so long, the others no longer wait for the hash of a file."""
 PARALLEL = 4
 MOST_LISTED = 4_000_000
-"""Files that a farm may say to have in folders that are sent; nothing is taken out beyond them."""
+"""Limit on files that a farm may report in folders that are sent; nothing beyond them is removed.
+"""
 AGAIN = BackOff(0.2, 6.4)
-"""Before a file that has changed while it was being sent is looked at again."""
+"""Before retrying a file that has changed while it was being sent."""
 MOST_CHANGES = 5
-"""After so many changes while it was being sent, a file is not going to hold still."""
+"""After so many changes during sending, a file is given up."""
 
 
 class Transfer:
     """Sends files. One instance serves all entries, so that its limits hold for all together.
 
-    Those of one entry that stand still, because a disk does not answer, do not count: the others'
-    go on meanwhile.
+    Stalled files, whose disk does not answer, do not count: those of other entries continue
+    meanwhile.
     """
 
     def __init__(self, farm: FarmClient, hashes: HashCache) -> None:
         self._farm = farm
         self._hashes = hashes
-        # A large file is a batch of its own, so that an entry has two of them in work at most.
+        # A large file is a batch of its own, so an entry has at most two of them in progress.
         self._hashing = Slots(HASH_THREADS, LONG_SECONDS)
         self._sending = Slots(PARALLEL)
 
@@ -65,7 +66,7 @@ class Transfer:
         folders: Sequence[UploadFolder],
         patience: Patience,
     ) -> None:
-        """Take out of the project what folders that are sent as a whole no longer hold."""
+        """Remove from the project what folders that are sent as a whole no longer contain."""
         sent = {file.remote for file in files}
         seen = 0
         for folder in topmost(folders):
@@ -89,14 +90,14 @@ class Transfer:
         """Return when the farm has all files and the project's manifest names them.
 
         Raises:
-            LocalFileError: naming a file that is gone, cannot be read or does not hold still.
+            LocalFileError: names a file that is gone, cannot be read or keeps changing.
             FarmAnswerError: the farm refused for good.
         """
         ahead: asyncio.Task[list[Hashed]] | None = None
         try:
             for batch in _batches(files):
                 hashing = asyncio.create_task(self._hash(batch))
-                # An error of a batch that nobody waits for any more is not worth a log line.
+                # An error of a batch that nobody awaits any more is not worth a log line.
                 hashing.add_done_callback(lambda task: task.cancelled() or task.exception())
                 if ahead:
                     previous, ahead = await ahead, hashing
@@ -159,10 +160,10 @@ class Transfer:
     async def _put(
         self, hashed: Hashed, ticket: Ticket, patience: Patience, progress: Progress
     ) -> bool:
-        """Send one blob; False when the file is not what was hashed any more."""
+        """Send one blob; False when the file no longer has the hashed content."""
 
         async def put() -> None:
-            # Held for one attempt only: who waits for a sign-in must not hold up the others.
+            # Held for one attempt only: waiting for a sign-in must not block the others.
             async with self._sending.turn() as turn:
                 progress.restart(hashed.remote)
 
@@ -199,7 +200,7 @@ class Transfer:
 
 
 async def _moving(work: Coroutine[Any, Any, T], turn: Turn) -> T:
-    """Return what reading files returns. Raises LocalFileError when one does not answer at all."""
+    """Return the result of reading files. Raises LocalFileError when one does not answer at all."""
     task = asyncio.create_task(work)
     try:
         while not task.done():

@@ -1,8 +1,7 @@
-"""Bringing accepted entries to the farm, in the background.
+"""Brings accepted entries to the farm, in the background.
 
-Entries of one project go one after the other, in the order in which they were accepted: a
-submission without upload relies on the files of the upload before it. Projects do not wait for
-each other.
+Entries of one project are sent one by one, in the order of their acceptance: a submission without
+upload relies on the files of the upload before it. Projects do not wait for each other.
 """
 
 import asyncio
@@ -39,11 +38,11 @@ class Uploader:
         self._lanes: dict[tuple[str, str], deque[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._progress: dict[str, Progress] = {}
-        # What is being worked on, by entry.
+        # Work in progress, by entry.
         self._at_work: dict[str, asyncio.Task[None]] = {}
 
     async def resume(self) -> None:
-        """Go on with everything that was interrupted, but for what is another farm's."""
+        """Continue everything that was interrupted, except for entries of other farms."""
         for entry in await in_thread(self._interrupted):
             self.add(entry)
 
@@ -52,7 +51,7 @@ class Uploader:
         for entry in self._journal.submissions.unfinished():
             is_ours = entry.is_for(self._farm.identity)
             message = "" if is_ours else _waits_for(entry.farm)
-            # Written only where it is new: Envoy starts on a full disk as well.
+            # Written only if it is new: Envoy must also start on a full disk.
             if message != entry.message:
                 self._journal.submissions.set_state(entry.id, entry.state, message)
             if is_ours:
@@ -71,11 +70,11 @@ class Uploader:
         task.add_done_callback(self._tasks.discard)
 
     def progress(self, entry_id: str) -> Progress | None:
-        """Return how far an entry has come; None when it is not being worked on."""
+        """Return the progress of an entry; None when it is not being worked on."""
         return self._progress.get(entry_id)
 
     async def cancel(self, entry: Entry) -> bool:
-        """End an entry that is uploading; returns False when it is not, or no more."""
+        """End an entry that is uploading; returns False when it is not, or no longer."""
         message = "The upload was stopped before the submission was complete."
         if not await in_thread(self._journal.submissions.stop, entry.id, message):
             return False
@@ -100,7 +99,7 @@ class Uploader:
                     if entry and entry.state.is_open:
                         await self._finish_unless_cancelled(entry)
                 except (sqlite3.Error, StartError) as error:
-                    # The journal still says what is to do. Those behind it would fare no better.
+                    # The journal still has the work. The entries behind it would fare no better.
                     failures += 1
                     if failures == 1:
                         log.exception("entry %s waits", lane[0])
@@ -118,11 +117,11 @@ class Uploader:
     async def _finish_unless_cancelled(self, entry: Entry) -> None:
         task = self._at_work[entry.id] = asyncio.create_task(self._finish(entry))
         try:
-            # Does not raise what the task raises, its cancellation among it.
+            # This does not raise the task's exception or cancellation.
             await asyncio.wait({task})
         finally:
             del self._at_work[entry.id]
-            task.cancel()  # Where this is cancelled itself.
+            task.cancel()  # This task itself is being cancelled.
         if not task.cancelled():
             task.result()
 
@@ -135,7 +134,7 @@ class Uploader:
         except Exception as error:
             if may_pass(error):
                 raise
-            # A fault of ours must not stop the entries behind it.
+            # A bug of ours must not stop the entries behind it.
             log.exception("entry %s failed", entry.id)
             message = f"Envoy failed unexpectedly ({type(error).__name__}: {error})."
             await in_thread(set_state, entry.id, EntryState.FAILED, message)
@@ -149,7 +148,7 @@ class Uploader:
             files = await in_thread(submissions.files, entry.id)
             folders = await in_thread(submissions.folders, entry.id)
             self._progress[entry.id] = progress = Progress(files)
-            # First: what was a file may be a folder now.
+            # First: a former file may be a folder now.
             await self._transfer.remove_gone(entry.project, files, folders, patience)
             await self._transfer.send(entry.project, files, patience, progress)
             if not entry.spec:

@@ -1,7 +1,7 @@
 """Bringing results home: a few workers that fetch, verify and rename into place.
 
-What is to do stands in the journal; what is queued here is only ids. A download is looked up when
-its turn comes, so a newer result, or a sign-in as somebody else, is noticed then.
+The journal has the work; only ids are queued here. A download is looked up when its turn comes, so
+a newer result, or another account's sign-in, takes effect then.
 """
 
 import asyncio
@@ -44,9 +44,9 @@ T = TypeVar("T")
 PARALLEL = 4
 MOST_CORRUPT = 3
 MOST_FAILURES = 3
-"""Of one result in a row, before the others get their turn."""
+"""Consecutive failures of one result, before the others get their turn."""
 LATER = BackOff(0.5, 600.0)
-"""Before a result is asked for again that the farm has failed to send."""
+"""Before a result is requested again that the farm has failed to send."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -68,7 +68,7 @@ class Downloader:
         self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def start(self) -> None:
-        """Begin to download what the journal has as pending."""
+        """Start downloading what is pending in the journal."""
         await self.reload()
         for _ in range(PARALLEL):
             self._add_worker()
@@ -80,7 +80,7 @@ class Downloader:
 
     async def reload(self) -> None:
         """Queue what is pending for the account that is signed in now, and nothing else."""
-        # Before anything is read: what the feed brings meanwhile stays queued.
+        # Before anything is read: what the feed adds meanwhile stays queued.
         self._lanes.clear()
         account = self._farm.account
         if not account:
@@ -90,7 +90,7 @@ class Downloader:
             self.add(pending)
 
     def add(self, pending: Iterable[tuple[int, str]]) -> None:
-        """Queue downloads that the journal holds: (id, folder)."""
+        """Queue downloads that are in the journal: (id, folder)."""
         for download_id, folder in pending:
             self._lanes.add(folder, download_id)
         task = asyncio.create_task(self._notify())
@@ -98,7 +98,7 @@ class Downloader:
         task.add_done_callback(self._tasks.discard)
 
     def bytes_in_flight(self) -> dict[str, int]:
-        """Return bytes received of unfinished files, by entry."""
+        """Return the bytes received of unfinished files, by entry."""
         found: dict[str, int] = {}
         for entry_id, count in list(self._partial.values()):
             found[entry_id] = found.get(entry_id, 0) + count
@@ -129,17 +129,17 @@ class Downloader:
                     log.exception("download %s failed", download_id)
                 message = cannot_write(error) if passes else f"{error}"
                 self._lanes.failed(folder, download_id, message, _now())
-            # The end of one may allow another: a pausing folder is tried one at a time.
+            # The end of one may allow another: a paused folder is tried with one at a time.
             await self._notify()
         self._surplus -= 1
 
     async def _on_disk(
         self, folder: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Return what a function returns that waits for the disk of a folder.
+        """Return the result of a function that waits for the disk of a folder.
 
-        A disk that does not answer keeps this worker for as long as it likes; another one takes
-        its place, and the folder gets no more of them.
+        An unresponsive disk blocks this worker for any time; another one takes its place, and the
+        folder gets no further workers.
         """
         work = asyncio.create_task(in_thread(function, *args, **kwargs))
         try:
@@ -210,7 +210,7 @@ class Downloader:
         await in_thread(self._journal.downloads.failed, download, message)
 
     def _later(self, download: Download, error: Exception) -> None:
-        """Let other results go first: the farm may fail with this one alone."""
+        """Let other results go first: the farm may fail with only this one."""
         count = self._setbacks[download.id] = self._setbacks.get(download.id, 0) + 1
         who = f"result {download.id}"
 

@@ -1,4 +1,4 @@
-"""Following the farm's change feed: what happened, turned into downloads and job states."""
+"""Follows the farm's change feed, and turns changes into downloads and job states."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ from envoy.watch.match import destinations
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 20.0
-"""How long the farm holds a question that has no answer yet."""
+"""How long the farm holds a request without an answer."""
 QUICK_SECONDS = 1.0
-"""An empty answer that comes sooner means that the farm does not wait: then we do."""
+"""An empty answer that comes sooner means that the farm does not wait: then Envoy does."""
 MOST_FAULTS = 20
-"""Of a page of the feed, those that are logged."""
+"""Faults of a page of the feed that are logged."""
 
 
 class Follower:
@@ -88,11 +88,11 @@ class Follower:
         began = asyncio.get_running_loop().time()
         news = await patience(lambda: self._farm.changes(cursor, WAIT_SECONDS))
         if farm_id and news.farm_id != farm_id:
-            # Another database: its cursors have nothing to do with ours.
+            # A different database: its cursors are unrelated to ours.
             await in_thread(self._journal.downloads.apply, account, farm, news.farm_id, 0)
             await self._waiting.pause(QUICK_SECONDS)
             return
-        # From before the journal holds a part of the news until it holds all.
+        # Held from before the first part of a page is stored until all of it is.
         self.is_behind = self.is_behind or news.more
         await self._apply(account, news)
         self.is_behind = news.more
@@ -126,9 +126,9 @@ class Follower:
         self._downloader.add(pending)
 
     def _downloads(self, account: str, news: News) -> tuple[list[NewDownload], list[LostDownload]]:
-        """Return the downloads that results cause, and those that cannot be had any more.
+        """Return the downloads that results cause, and those that are no longer possible.
 
-        Of several results of one entry's file the last one counts.
+        Of several results for the same file of an entry, the last one counts.
         """
         wanted = _Wanted(self._journal, account, self._farm.identity)
         found: dict[tuple[str, str, str], NewDownload] = {}
@@ -136,7 +136,7 @@ class Follower:
         for output in told:
             for folder, relative in wanted.places(output):
                 download = _new_download(output, folder, relative)
-                # The last one also in order, so that it wins over other submissions' as well.
+                # The last one in order, too, so that it also wins over other submissions' results.
                 found.pop((output.submission_id, folder, relative), None)
                 found[output.submission_id, folder, relative] = download
         lost = [

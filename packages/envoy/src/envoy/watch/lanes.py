@@ -1,7 +1,7 @@
 """Which download is next: one lane for each watch folder. Pure but for the clock given in.
 
 A folder whose disk is full or not writable pauses alone, and is then tried with one download at a
-time, so that the others go on and a million waiting frames do not hammer a full disk.
+time, so that the other folders continue and a million waiting frames do not hammer a full disk.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from envoy.process.waiting import pause_seconds
 
 @dataclass(slots=True)
 class Lane:
-    """The downloads into one folder. ``message``: why it pauses; "" when it does not."""
+    """The downloads into one folder. ``message``: why it is paused; "" when it is not."""
 
     queue: deque[int] = field(default_factory=deque)
     active: int = 0
@@ -22,7 +22,7 @@ class Lane:
 
 
 class Lanes:
-    """All lanes. Times are seconds of any steady clock."""
+    """All lanes. Times are seconds of any monotonic clock."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, Lane] = {}
@@ -43,13 +43,13 @@ class Lanes:
             if not lane.queue or (lane.failures and (lane.active or now < lane.resume_at)):
                 continue
             lane.active += 1
-            # To the end of the line: folders take turns.
+            # To the back of the queue: folders take turns.
             self._lanes[folder] = self._lanes.pop(folder)
             return folder, lane.queue.popleft()
         return None
 
     def next_resume(self) -> float | None:
-        """Return when the first pausing lane goes on, or None."""
+        """Return when the first paused lane resumes, or None."""
         times = [
             lane.resume_at
             for lane in self._lanes.values()
@@ -58,7 +58,7 @@ class Lanes:
         return min(times, default=None)
 
     def succeeded(self, folder: str) -> None:
-        """The folder could be written: it pauses no longer."""
+        """The folder was writable: it is no longer paused."""
         lane = self._release(folder)
         lane.failures = 0
         lane.message = ""
@@ -72,7 +72,7 @@ class Lanes:
             del self._lanes[folder]
 
     def failed(self, folder: str, download_id: int, message: str, now: float) -> None:
-        """The folder could not be written: pause it, and try this download again later."""
+        """The folder was not writable: pause it, and retry this download later."""
         lane = self._release(folder)
         lane.failures += 1
         lane.resume_at = now + pause_seconds(lane.failures)
@@ -80,13 +80,13 @@ class Lanes:
         lane.queue.append(download_id)
 
     def stands(self, folder: str, message: str) -> None:
-        """The folder does not answer: no other download may go there before one has ended."""
+        """The folder does not answer: no other download may start there before one has ended."""
         lane = self._lanes.setdefault(folder, Lane())
         lane.failures = max(1, lane.failures)
         lane.message = message
 
     def messages(self) -> dict[str, str]:
-        """Return why folders pause, by folder."""
+        """Return why folders are paused, by folder."""
         lanes = list(self._lanes.items())
         return {folder: lane.message for folder, lane in lanes if lane.message}
 

@@ -5,8 +5,8 @@ slash. Scripts build it as ``'{0}/.+'.format(project.remote_output_folder)`` wit
 a pattern that begins with the output folder, or one of the folders above it, means those
 characters literally: the project ``shot (v2)`` must find its frames.
 
-Patterns are matched in linear time (`farm_protocol.patterns`), which rules some out. Those of an
-older Envoy may be among the journal's watches: they are left out, and named in the status.
+Patterns are matched in linear time (`farm_protocol.patterns`), which rules some out. The journal
+may have such ones from an older Envoy: they are skipped, and named in the status.
 """
 
 import re
@@ -19,17 +19,18 @@ from envoy.journal import Watch
 
 MOST_PATTERN_CHARACTERS = 4096
 MOST_WATCHES = 1000
-"""Of a submission."""
+"""Limit on the watches of a submission."""
 MOST_COMPILED = 2 * MOST_WATCHES
-"""Patterns kept ready. More than one submission has: each result of it asks for all of them, and to
-compile a thousand takes up to two minutes."""
+"""Compiled patterns kept. More than one submission has: each of its results is matched against all
+of them, and compiling a thousand takes up to two minutes.
+"""
 MOST_INSTRUCTIONS = 1_000_000
-"""Of all patterns of a submission together, compiled: some megabytes."""
+"""Limit on the compiled patterns of a submission together: some megabytes."""
 _QUANTIFIERS = frozenset("*+?{")
 
 
 def compile_pattern(pattern: str, output_folder: str) -> Pattern:
-    """Return the regular expression that a watch's pattern means.
+    """Return the compiled pattern of a watch.
 
     Parameters:
         output_folder: the submission's, canonical (no leading slash).
@@ -45,7 +46,7 @@ def compile_pattern(pattern: str, output_folder: str) -> Pattern:
 
 @lru_cache(maxsize=MOST_COMPILED)
 def _compiled(pattern: str, output_folder: str) -> Pattern | str:
-    """Return the pattern, or why it cannot be used: that, too, is found out only once."""
+    """Return the pattern, or why it cannot be used: both are determined only once."""
     if len(pattern) > MOST_PATTERN_CHARACTERS:
         return f"The pattern is longer than {MOST_PATTERN_CHARACTERS} characters. Shorten it."
     prefix = _literal_prefix(pattern, output_folder)
@@ -68,7 +69,7 @@ def _literal_prefix(pattern: str, output_folder: str) -> str:
 
 
 def unusable(output_folder: str, watches: Iterable[Watch]) -> list[str]:
-    """Return a message for each watch that wants nothing because of its pattern."""
+    """Return a message for each watch whose pattern cannot be used."""
     found = [(watch.pattern, _compiled(watch.pattern, output_folder)) for watch in watches]
     return [
         f"Nothing is downloaded for the watch '{pattern[:100]}'. {compiled}"

@@ -1,12 +1,12 @@
-"""Writing one download to disk, so that a file is either complete or not there. Blocking.
+"""Writes one download to disk, so that a file is either complete or absent. Blocking.
 
 Bytes go to ``.<name>.<download id>.part`` in the target's own folder, are flushed, and then renamed
 over the target: a viewer or compositor that watches the folder never sees half a frame.
 
-The way to the folder of a watch may lead through links, as its user chose it: they are followed
-once, when the watch is accepted. From then on no link is followed, neither on the way to the folder
-nor below it (`farm_protocol.inside`), so that one which takes the place of a folder while frames
-come leads none of them elsewhere.
+The path of a watch's folder may lead through links of its user: they are followed once, when the
+watch is accepted. From then on no link is followed, neither on the way to the folder nor below it
+(`farm_protocol.inside`), so that replacing a folder by a link while frames arrive cannot redirect
+them.
 """
 
 import errno
@@ -25,33 +25,32 @@ from envoy.errors import CorruptDownloadError
 from envoy.journal import Download
 
 MOST_NAME_BYTES = 200
-"""Of the target's name inside the temporary name, which must stay below 255 bytes."""
+"""Characters of the target's name in the temporary name, which must stay below 255 bytes."""
 
 
 def _place(download: Download, *, make: bool = False) -> Place:
-    """Return where a download goes, as the only path check there is allows it, now."""
-    # Of a watch that an older Envoy accepted, nobody knows where its folder led then.
+    """Return where a download goes now, as the only path check allows it."""
+    # For a watch from an older Envoy, it is unknown where its folder led at the time.
     real = download.real_folder or real_path(download.folder)
     return reach(Path(real), download.relative, make=make)
 
 
 def _temporary(download: Download, place: Place) -> str:
-    """Return the name under which a download is written; the same after a restart."""
+    """Return the temporary name of a download; the same after a restart."""
     name = place.name.encode()[:MOST_NAME_BYTES].decode(errors="ignore")
     return f".{name}.{download.id}.part"
 
 
 def remove_leftover(download: Download) -> None:
-    """Remove what a killed Envoy left of a download. Raises OSError, UnsafePathError."""
+    """Remove the leftover of a killed Envoy's download. Raises OSError, UnsafePathError."""
     with _place(download) as place:
         place.remove(_temporary(download, place))
 
 
 def in_place_mtime(download: Download) -> int | None:
-    """Return the target's mtime in ns when it is already what is wanted, else None.
+    """Return the target's mtime in ns when it already has the wanted content, else None.
 
-    Read only when it must be: a file of the right size with the time stamp that Envoy gave it is
-    believed.
+    It is read only if necessary: a file of the right size with Envoy's own time stamp is trusted.
 
     Raises:
         UnsafePathError: the target is outside its folder, or a folder stands in its place.
@@ -70,7 +69,7 @@ def in_place_mtime(download: Download) -> int | None:
             raise UnsafePathError(
                 f"{place.path} cannot be written: there is a folder of that name."
             )
-        # A link or a device is not what is wanted, wherever it leads: it is replaced.
+        # A link or a device is not the wanted file, wherever it leads: it is replaced.
         if status is None or not stat.S_ISREG(status.st_mode) or status.st_size != download.size:
             return None
         if download.written_mtime_ns and status.st_mtime_ns == download.written_mtime_ns:
@@ -96,7 +95,7 @@ class PartFile:
         self._hasher = new_hasher()
         self._size = 0
         # A cancelled download is abandoned while its last write may still run in a thread: closing
-        # the descriptor under it could send the bytes into another file.
+        # the descriptor then could send the bytes into another file.
         self._lock = threading.Lock()
         self._descriptor = -1
         self._place = _place(download, make=True)
@@ -123,7 +122,7 @@ class PartFile:
         """Flush, check, and put the file in its place; returns its mtime in ns.
 
         Raises:
-            CorruptDownloadError: the bytes are not those that were announced.
+            CorruptDownloadError: the bytes are not the announced ones.
         """
         with self._lock:
             return self._finish()
@@ -136,7 +135,7 @@ class PartFile:
         # The folder may have been moved away meanwhile, and a file in it would not be found.
         if not self._place.is_current():
             raise OSError(errno.ESTALE, "the folder was moved", str(self._place.path.parent))
-        # Windows renames no open file.
+        # Windows cannot rename open files.
         self._close()
         try:
             self._place.take(self._name)

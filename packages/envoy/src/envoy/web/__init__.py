@@ -1,1 +1,1 @@
-"""HTTP in: `guard` (who may ask at all), routes a resource a file, `answers` (errors)."""
+"""HTTP in: `guard` (who may call at all), one file of routes per resource, `answers` (errors)."""

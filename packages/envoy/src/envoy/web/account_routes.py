@@ -25,7 +25,7 @@ _WRONG: dict[int | str, dict[str, Any]] = {
 async def auth(body: AuthBody, use: Use) -> SignedIn | Response:
     """Sign in with ``{"Username", "AccessKey"}`` (a password or an access key).
 
-    401 with a *text* body when they are wrong, as published.
+    A 401 has a *text* body, as published.
     """
     if not body.username or not body.access_key:
         return PlainTextResponse("Enter your e-mail address and password.", status_code=401)

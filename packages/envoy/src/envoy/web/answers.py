@@ -29,22 +29,22 @@ log = logging.getLogger(__name__)
 WRONG: dict[int | str, dict[str, Any]] = {
     "default": {"model": ErrorBody, "description": "What is wrong."}
 }
-"""What each route may answer beside its own, as its description tells."""
+"""Errors that every route may answer, for the description."""
 
 MOST_FAULTS, LONGEST_NAME, LONGEST_TEXT = 100, 300, 1_000
-"""Of an answer to a malformed request, which must not be longer than the request."""
+"""Limit of an answer to a malformed request, which must not be longer than the request."""
 
 
 def answer(body: ErrorBody, status: int | None = None) -> Response:
     """Return an error answer; the status is the code's unless given."""
-    # A message may repeat what was sent, which need not be valid Unicode.
+    # A message may quote the request, which need not be valid Unicode.
     content = json.dumps(body.model_dump(), ensure_ascii=False).encode("utf-8", "replace")
     status = status or STATUS[ErrorCode(body.code)]
     return Response(content, status, media_type="application/json")
 
 
 def install(app: FastAPI) -> None:
-    """Make ``app`` answer all errors in the one shape."""
+    """Make ``app`` answer all errors in this shape."""
 
     @app.exception_handler(InvalidRequestError)
     async def invalid(_: Request, error: InvalidRequestError) -> Response:

@@ -21,11 +21,11 @@ def build_app(services: Services, port: int, token: Token | None = None) -> ASGI
     """Return the application that answers at ``http://localhost:<port>``.
 
     Parameters:
-        token: what each request must show; None: nothing.
+        token: what each request must carry; None: nothing.
     """
     modules = (account_routes, catalogue_routes, project_routes, job_routes, envoy_routes)
-    # No documentation pages: they would load scripts from elsewhere. The routes are taken as they
-    # are: `include_router` would make each anew, which delays the first answer.
+    # No documentation pages: they would load scripts from elsewhere. The routes are used as they
+    # are: `include_router` would copy each one, which delays the first answer.
     app = FastAPI(
         routes=[route for module in modules for route in module.router.routes],
         title="Envoy",

@@ -14,7 +14,7 @@ router = APIRouter(prefix="/envoy", responses=WRONG)
 
 @router.get("/health")
 async def health(use: Use) -> Health:
-    """Return who this is."""
+    """Identify this Envoy."""
     return Health(
         service="envoy",
         version=__version__,

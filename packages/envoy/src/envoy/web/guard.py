@@ -1,9 +1,9 @@
-"""Who may talk to Envoy at all: programs of this machine, and no browser.
+"""Decides who may talk to Envoy at all: programs of this machine, and no browser.
 
-Envoy reads any file of its user and writes downloads, and a browser lets every web page send
-requests to ``localhost``. A page whose address is Envoy's own need not be Envoy's either: while no
-Envoy runs, any user may listen on its port, and what the browser loaded then stays. So each request
-must pass, before anything else sees it:
+Envoy reads any file of its user and writes downloads, and browsers let every web page send requests
+to ``localhost``. Even a page at Envoy's own address need not be Envoy's: while no Envoy runs, any
+user may listen on its port, and pages that the browser loaded then remain. So each request must
+pass these checks, before anything else sees it:
 
     Host            one of ours: a foreign name that resolves to 127.0.0.1 (DNS rebinding) is not
     Origin          none: browsers send it for pages, programs do not
@@ -11,10 +11,10 @@ must pass, before anything else sees it:
                     which a service worker that was there before gets the answer
     Authorization   in the strict mode: ``Bearer`` and the token of `envoy.process.token_file`
     Content-Type    JSON for every change: forms, which need no permission to cross sites, are not
-    body            no larger than what its address can need: see `LARGE`
+    body            no larger than its address may need: see `LARGE`
 
-There are no CORS headers, so no page of another origin can read an answer either. How pages of
-Envoy's own will be told from others: docs/decisions/0048-pages-of-envoy.md.
+There are no CORS headers, so no page of another origin can read an answer either. How Envoy's own
+pages will be distinguished: docs/decisions/0048-pages-of-envoy.md.
 """
 
 from hmac import compare_digest
@@ -40,13 +40,13 @@ from envoy.process.token_file import Token
 
 _FILES = BodyLimit(64 << 20, 2_000_000, 200_000)
 LARGE = {"/project-submit": _FILES, "/upload": _FILES}
-"""What names the files of a whole project. Every other body is `SMALL`."""
+"""Addresses whose bodies name the files of a whole project. Every other body is `SMALL`."""
 
 MOST_HELD = 192 << 20
-"""Bytes of bodies in memory at a time."""
+"""Limit on bytes of bodies in memory."""
 
 _PRELOADS = "service-worker-navigation-preload"
-"""A browser asks for a service worker, in whose answer this says what it likes."""
+"""A browser requests a service worker with this header."""
 _CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -55,7 +55,7 @@ class Guard:
 
     Parameters:
         port: the port that Envoy listens on.
-        token: of the strict mode; None: Envoy is not strict.
+        token: for the strict mode; None: Envoy is not strict.
     """
 
     def __init__(self, app: ASGIApp, port: int, token: Token | None = None) -> None:
@@ -65,7 +65,7 @@ class Guard:
         self._hosts = frozenset(f"{name}:{port}" for name in ("localhost", "127.0.0.1", "[::1]"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer with the reason why not."""
+        """Pass a request on, or answer why not."""
         headers = Headers(scope=scope)
         refusal = self._stranger(scope, headers) or self._without_token(headers)
         if scope["type"] == "websocket":
@@ -98,10 +98,10 @@ class Guard:
             code = ErrorCode.UNAVAILABLE
             await _refuse(STATUS[code], code, str(error))(scope, receive, send)
         except ClientDisconnect:
-            return  # Nobody is left to answer.
+            return  # There is nobody left to answer.
 
     def _stranger(self, scope: Scope, headers: Headers) -> JSONResponse | None:
-        """Return what a sender hears that is elsewhere, or a page in a browser."""
+        """Return the refusal for a remote sender, or for a page in a browser."""
         hosts = headers.getlist("host")
         sites = headers.getlist("sec-fetch-site")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
@@ -112,12 +112,12 @@ class Guard:
             return None
         refusal = _refuse(403, ErrorCode.FORBIDDEN, message)
         if sites == ["none"] and scope["type"] == "http":
-            # The user's own visit, which no page causes: what was left here goes.
+            # The user's own visit, which no page causes: stored data of this site is removed.
             refusal.headers["Clear-Site-Data"] = '"cache", "storage"'
         return refusal
 
     def _without_token(self, headers: Headers) -> JSONResponse | None:
-        """Return what a sender hears that does not show the token, where one is asked for."""
+        """Return the refusal for a sender without the token, where one is required."""
         if self._token is None:
             return None
         shown = headers.getlist("authorization")
@@ -141,7 +141,7 @@ def _is_json(headers: Headers) -> bool:
 
 def _is_bearer(shown: str, token: str) -> bool:
     scheme, _, value = shown.partition(" ")
-    # In a time that does not tell how much of it was right. As bytes: it may be any text.
+    # In constant time. As bytes: it may be any text.
     is_it = compare_digest(value.strip().encode(), token.encode())
     return is_it and scheme.lower() == "bearer"
 

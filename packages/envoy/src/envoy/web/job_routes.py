@@ -1,4 +1,4 @@
-"""Jobs of a project: progress, frames, results, logs, stop and go. Not part of the contract."""
+"""Jobs of a project: progress, frames, results, logs and actions. Not part of the contract."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -20,11 +20,11 @@ from envoy.web.services import JobId, Name, Use
 router = APIRouter(prefix="/envoy", responses=WRONG)
 
 After = Annotated[int | None, Query(ge=-(2**31), lt=2**31)]
-"""Number of a frame."""
+"""A frame number."""
 
 
 class Action(StrEnum):
-    """What may be done to a job."""
+    """Actions on a job."""
 
     STOP = "stop"
     SUSPEND = "suspend"
@@ -34,13 +34,13 @@ class Action(StrEnum):
 
 @router.get("/projects/{name}/progress")
 async def progress(name: Name, use: Use) -> ProjectProgress:
-    """Return how far the project's newest submission has come, downloads included."""
+    """Return the progress of the project's newest submission, including downloads."""
     return await use.status.progress(name)
 
 
 @router.post("/projects/{name}/stop-uploads")
 async def stop_uploads(name: Name, use: Use) -> StoppedUploads:
-    """Stop all uploads of a project that still run, and the submissions that they are for."""
+    """Stop all running uploads of a project, and their submissions."""
     return StoppedUploads(stopped=await use.jobs.stop_uploads(name))
 
 
@@ -52,7 +52,7 @@ async def jobs(name: Name, use: Use) -> ProjectJobs:
 
 @router.get("/projects/{name}/results")
 async def results(name: Name, use: Use) -> ProjectResults:
-    """Return each result file on the farm, and where it is here."""
+    """Return each result file on the farm, and its local place."""
     return ProjectResults(results=await use.jobs.results(name))
 
 

@@ -19,7 +19,7 @@ router = APIRouter(responses=WRONG)
 
 @router.get("/projects")
 async def projects(use: Use) -> ProjectRows:
-    """Return all projects of the signed-in account, those still on their way included."""
+    """Return all projects of the signed-in account, including those still being uploaded."""
     return ProjectRows(projects=await use.project_lists.projects())
 
 
@@ -31,7 +31,7 @@ async def project_files(name: Name, use: Use) -> ProjectFiles:
 
 @router.get("/project-status/{name}")
 async def project_status(name: Name, use: Use) -> ProjectStatus:
-    """Return how the upload of a project stands; with empty ``Details`` for an unknown one."""
+    """Return the state of a project's upload; with empty ``Details`` for an unknown project."""
     return await use.status.project(name)
 
 

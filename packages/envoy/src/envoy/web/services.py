@@ -1,4 +1,4 @@
-"""What the routes use: made by the composition root, carried by the app."""
+"""The parts that routes use: made by the composition root, carried by the app."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from envoy.views.status import Status
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of Envoy that HTTP reaches. ``stop`` begins a clean shutdown."""
+    """The parts of Envoy that HTTP can reach. ``stop`` begins a clean shutdown."""
 
     settings: Settings
     farm: FarmClient
@@ -39,6 +39,6 @@ def _services(request: Request) -> Services:
 
 Use = Annotated[Services, Depends(_services)]
 Name = Annotated[Line, Field(max_length=1000)]
-"""A project's name as it stands in an address."""
+"""A project's name in a URL."""
 JobId = Annotated[Line, Field(max_length=200)]
-"""A job in an address: the farm's id, or the one that the client gave it."""
+"""A job in a URL: the farm's id, or the one chosen by the client."""
