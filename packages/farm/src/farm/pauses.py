@@ -1,4 +1,4 @@
-"""Long work on many rows, which leaves the processor to others in between."""
+"""Long work on many rows that leaves the processor to others in between."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -11,11 +11,11 @@ _MOST_PAUSE_SECONDS = 0.05
 
 
 def with_pauses(portions: Iterable[T]) -> Iterator[T]:
-    """Yield portions of some milliseconds' work each.
+    """Yield portions, each of some milliseconds' work.
 
-    Python computes one thing at a time: whoever goes on for seconds makes everybody else wait for
-    each of their steps. So after a moment of work, each portion is followed by a pause as long as
-    it took, with what was done with it.
+    Python runs one thread at a time: seconds of uninterrupted work delay every step of all others.
+    So after a moment of work, each portion is followed by a pause as long as the portion and its
+    processing took.
     """
     worked = 0.0
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The version of what is installed. It comes from the release's tag."""
+"""The installed version, which comes from the release's tag."""
 
 from importlib.metadata import version
 

@@ -7,19 +7,19 @@ import threading
 class Wakeup:
     """A counter of events that can be waited on from threads and from the event loop.
 
-    Read `count` first, look at the world, then wait for the counter to move on: an event in
-    between is not missed.
+    Read `count` first, check the state, then wait for the counter to change: no event in between is
+    missed.
     """
 
     def __init__(self) -> None:
-        """Start with no call counted."""
+        """Start with a count of zero."""
         self._condition = threading.Condition()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self.count = 0
         self.closed = False
 
     def close(self) -> None:
-        """Wake everybody for the last time: whoever sees `closed` does not wait again."""
+        """Wake everybody for the last time: callers that see `closed` must not wait again."""
         self.closed = True
         self.notify()
 

@@ -14,7 +14,7 @@ def pause_seconds(failures: int) -> float:
 
 
 def farm_pause_seconds(failures: int) -> float:
-    """Return how long to wait after the n-th consecutive failure of the farm, spread over clients."""
+    """Return how long to wait after the n-th consecutive failure of the farm, with jitter."""
     return _PAUSES.spread(failures, random.random())  # noqa: S311 - not a secret
 
 

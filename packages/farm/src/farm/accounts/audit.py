@@ -1,4 +1,4 @@
-"""Looks whether the ledger adds up: a thread of its own, for a long ledger is read for long."""
+"""Checks whether the ledger adds up, in its own thread, since a long ledger takes long to read."""
 
 import logging
 import threading
@@ -13,9 +13,9 @@ _JOIN_SECONDS = 10.0
 
 
 class Audit:
-    """Looks at the start of the farm and once a day; what is wrong is logged as an error.
+    """Checks at the start of the farm and once a day; errors are logged.
 
-    `farm credits check` does the same when somebody asks.
+    `farm credits check` does the same on demand.
     """
 
     def __init__(self, database: Database, every_seconds: float = DAY_SECONDS) -> None:
@@ -26,11 +26,11 @@ class Audit:
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
 
     def start(self) -> None:
-        """Begin to check the ledger, in a thread of its own."""
+        """Start checking the ledger, in a separate thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; a look that takes long is not waited for."""
+        """Stop checking; a check in progress is not awaited."""
         self._stopping.set()
         self._thread.join(_JOIN_SECONDS)
 

@@ -1,5 +1,5 @@
-"""The farm's HTTP API, version 1: a module a resource.
+"""The farm's HTTP API, version 1: one module per resource.
 
-Routes check who asks, open a transaction, and call `farm.submissions.create`, `farm.scheduler` or
+Routes check who calls, open a transaction, and call `farm.submissions.create`, `farm.scheduler` or
 the accounts; they decide nothing themselves.
 """

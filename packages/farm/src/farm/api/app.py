@@ -1,4 +1,4 @@
-"""Puts the routes together."""
+"""Assembles the routes."""
 
 from functools import cache
 
@@ -32,7 +32,7 @@ def create_app(context: Context) -> ASGIApp:
     # Runners first: they call most often.
     routes = Router(
         [Mount(runner.PREFIX, runner.create_app(context)), Mount("/", _users(context))],
-        # Not even `Mount` knows an address with a line break.
+        # Not even `Mount` matches a path with a line break.
         default=errors.answer(ErrorCode.NOT_FOUND, NOTHING_HERE),
     )
 
@@ -40,25 +40,25 @@ def create_app(context: Context) -> ASGIApp:
 
 
 def _users(context: Context) -> FastAPI:
-    """Return what users and their Envoys ask for."""
+    """Return the routes for users and their Envoys."""
     modules = (changes, blobs, account, users, catalogue, projects, submissions, jobs)
     app = FastAPI(
-        # As they are: `include_router` would make each anew, which takes as long as the rest of
+        # Used as they are: `include_router` would copy each one, which takes as long as the rest of
         # a farm's start.
         routes=[route for module in modules for route in module.router.routes],
         title="Render farm",
         version=context.version,
         # Those of FastAPI; ours is below.
         openapi_url=None,
-        redirect_slashes=False,  # Nobody follows them; what is wrong has one shape.
+        redirect_slashes=False,  # Nobody follows redirects; errors have one shape.
     )
     app.state.context = context
     errors.install(app)
-    credentials.unknown_hash()  # Made later, the first unknown user would take twice as long.
+    credentials.unknown_hash()  # Created later, the first unknown user would take twice as long.
 
     @app.get("/v1/health")
     async def health() -> dict[str, str]:
-        """Say who is here; needs no key."""
+        """Identify this farm; needs no key."""
         return {"service": "farm", "version": context.version}
 
     @cache
@@ -67,7 +67,7 @@ def _users(context: Context) -> FastAPI:
 
     @app.get("/openapi.json", include_in_schema=False)
     async def description() -> Response:
-        """Describe these routes; needs no key, so it is made once and costs next to nothing."""
+        """Describe these routes; needs no key, so it is built once and costs next to nothing."""
         return Response(described(), media_type="application/json")
 
     @app.post("/v1/proof")

@@ -22,7 +22,7 @@ def post_missing(context: InContext, account: Account, request: MissingRequest) 
         quota = transfer.quota_of(connection, account)
     wanted = {blob.hash: blob.size for blob in request.blobs if blob.hash not in known}
     if wanted:
-        # Before anything is sent; each blob is looked at again.
+        # Before anything is sent; each blob is checked again.
         context.room.check(account.id, sum(wanted.values()), quota)
     return MissingAnswer(tickets=[Ticket(hash=each, url=f"/v1/blobs/{each}") for each in wanted])
 
@@ -31,11 +31,11 @@ def post_missing(context: InContext, account: Account, request: MissingRequest) 
 async def put_blob(
     context: InContext, account: Account, blob_hash: BlobHash, request: Request
 ) -> None:
-    """Receive a blob's bytes; they are checked against the hash."""
+    """Receive a blob's bytes, and check them against the hash."""
 
     def quota() -> Quota:
         with context.database.read() as connection:
-            # Not as it was when the request began: others may have arrived since.
+            # Not as it was when the request began: other blobs may have arrived since.
             return transfer.quota_of(connection, account_rows.by_id(connection, account.id))
 
     await transfer.receive(context, account.id, blob_hash, request, quota)
@@ -45,5 +45,5 @@ async def put_blob(
 def get_blob(
     context: InContext, account: Account, blob_hash: BlobHash, request: Request
 ) -> Response:
-    """Answer a blob's bytes."""
+    """Return a blob's bytes."""
     return transfer.send(context, account.id, blob_hash, request.headers.get("range"))

@@ -27,7 +27,7 @@ def get_machines(
     category: Literal["cpu", "gpu", "all"] = "all",
     plugins: Annotated[list[str] | None, Query()] = None,
 ) -> list[MachineType]:
-    """Return the machine types for a product and operation (all, when these are left out)."""
+    """Return the machine types for a product and operation (all of them without either)."""
     with context.database.read() as connection:
         offered = context.offers(connection)
     return machine_rows(

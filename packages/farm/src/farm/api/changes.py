@@ -14,7 +14,7 @@ from farm.db import feed
 router = APIRouter(prefix="/v1")
 
 POLL_SECONDS = 5.0
-"""Looks again this often without being woken: another process may have written."""
+"""Checks this often without being woken: another process may have written."""
 
 
 @router.get("/changes")
@@ -30,14 +30,14 @@ async def get_changes(
     def news(*, again: bool = False) -> Changes:
         with context.database.read() as connection:
             if again:
-                # A key that was withdrawn while this waited is told nothing any more.
+                # A key that was withdrawn during the wait gets no more news.
                 authenticate(connection, secret)
-            # A cursor from the future is one of another database: start again.
+            # A cursor from the future belongs to another database: start again.
             known = after <= feed.newest(connection, account.id)
             return feed.after(connection, account.id, after if known else 0)
 
     async def look(*, again: bool = False) -> Changes:
-        # Not while it waits: only looking takes a thread.
+        # Not during the wait: only the query needs a thread.
         async with context.turns.reading.of(account.id):
             return await run_in_threadpool(news, again=again)
 

@@ -1,8 +1,8 @@
-"""Large bodies are parsed and validated beside the event loop, a few at a time.
+"""Large bodies are parsed and validated outside the event loop, a few at a time.
 
-What a body says is found out in one step, from its bytes: `json.loads` alone would let nobody else
-do anything for as long as it takes, which for a large body is a second. Small bodies are left to
-their routes: a thread would cost more than they do.
+A body is parsed in one step, from its bytes: `json.loads` would block everything else while it
+runs, which for a large body is a second. Small bodies are left to their routes: a thread would cost
+more than parsing them.
 """
 
 from collections.abc import Callable, Coroutine
@@ -25,14 +25,14 @@ _PARSED = "farm.parsed"
 async def parse(
     scope: Scope, model: type[BaseModel], body: bytes, turns: OwnTurns, sender: str
 ) -> None:
-    """Find out what a body says, and keep it for its route.
+    """Parse a body, and keep the result for its route.
 
     Parameters:
-        turns: of those who parse.
+        turns: limits concurrent parsing.
         sender: the account whose turn it takes.
 
     Raises:
-        RequestValidationError: it is not what the route takes.
+        RequestValidationError: it is not valid for the route.
         UnavailableError: too many bodies of the account wait already.
     """
 
@@ -40,8 +40,8 @@ async def parse(
         try:
             return model.model_validate_json(body)
         except ValidationError as error:
-            # It holds every fault, a kilobyte each. Passed on from thread to thread, it would be in
-            # memory until somebody looks for what nobody needs any more.
+            # It has every error, a kilobyte each. Passed from thread to thread, it would stay in
+            # memory until the garbage collector runs.
             return errors.malformed(error, "body")
 
     async with turns.of(sender):
@@ -52,21 +52,21 @@ async def parse(
 
 
 def parsed(scope: Scope) -> Any:
-    """Return what `parse` has found; None: the route has to parse its body."""
+    """Return the result of `parse`; None: the route has to parse its body."""
     return scope.get(_PARSED)
 
 
 class _ParsedRequest(Request):
     async def json(self) -> Any:
-        """Return what the body says: FastAPI finds that it is valid at once."""
+        """Return the body's value, which FastAPI then finds valid at once."""
         return parsed(self.scope)
 
 
 class LargeBodyRoute(APIRoute):
-    """A route of FastAPI that takes what `parse` has found."""
+    """A FastAPI route that uses the result of `parse`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers requests."""
+        """Return the handler of requests."""
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Bytes of a file, wherever a store has it: all of them, or one part."""
+"""Bytes of a file in a store: all of them, or one part."""
 
 import re
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ _ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
 
 
 def part_of(file: BinaryIO, size: int, asked: str | None) -> Response:
-    """Answer a file, which is closed then; 206 for a part, 416 for one that it has not.
+    """Answer with a file, and close it; 206 for a part, 416 for one that it does not have.
 
     Parameters:
         size: of the file, in bytes.
-        asked: the request's ``Range``. Several ranges, or another unit, mean all of it, which a
-            server may always send.
+        asked: the request's ``Range``. For several ranges, or another unit, the whole file is sent,
+            which is always allowed.
     """
     headers = {"Accept-Ranges": "bytes"}
     wanted = _wanted(size, asked)
@@ -42,12 +42,12 @@ def _wanted(size: int, asked: str | None) -> range | None:
     if not first:
         return range(max(0, size - int(last)), size)
     if last and int(last) < int(first):
-        return None  # Such a range is no range (RFC 9110, 14.1.1).
+        return None  # Such a range is invalid (RFC 9110, 14.1.1).
     return range(int(first), min(size, int(last) + 1) if last else size)
 
 
 class _Bytes(StreamingResponse):
-    """A part of a file, which is closed afterwards, whoever went away meanwhile."""
+    """A part of a file, which is closed afterwards even if the client disconnects."""
 
     def __init__(self, file: BinaryIO, wanted: range, status: int, headers: dict[str, str]) -> None:
         super().__init__(_chunks(file, wanted), status, headers, BYTES)

@@ -1,7 +1,7 @@
-"""How many requests of one account wait for news at a time.
+"""Limits how many requests of one account wait for news.
 
-A request that waits holds its connection, and connections are few. So the account that asks for
-too many pays with its own: the one that has waited for longest is answered, with nothing.
+A waiting request holds its connection, and connections are few. So an account with too many pays
+with its own: the one that has waited longest gets an empty answer.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from farm.wakeup import Wakeup
 
 MOST_POLLS = 32
-"""Of one account. An Envoy has one."""
+"""Limit of one account. An Envoy has one."""
 
 
 class Poll:
-    """One request that waits."""
+    """One waiting request."""
 
     def __init__(self) -> None:
         """Start as a request that does not wait yet."""
@@ -23,7 +23,7 @@ class Poll:
         self._timeout: asyncio.Timeout | None = None
 
     async def wait(self, changes: Wakeup, seen: int, seconds: float) -> None:
-        """As `Wakeup.wait_async`, until another one needs the place; it is `over` then."""
+        """As `Wakeup.wait_async`, until another one needs the place; then it is `over`."""
         if self.over:
             return
         try:
@@ -42,16 +42,16 @@ class Poll:
 
 
 class Polls:
-    """All requests that wait. Used from one event loop."""
+    """All waiting requests. Used from one event loop."""
 
     def __init__(self, most: int = MOST_POLLS) -> None:
-        """Let so many of an account wait."""
+        """Set how many requests of an account may wait."""
         self._most = most
         self._of: dict[str, list[Poll]] = {}
 
     @contextmanager
     def of(self, account_id: str) -> Iterator[Poll]:
-        """Count one more, for the price of the oldest if need be."""
+        """Count one more, ending the oldest if necessary."""
         mine = self._of.setdefault(account_id, [])
         if len(mine) >= self._most:
             mine.pop(0).end()

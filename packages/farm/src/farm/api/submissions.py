@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", route_class=LargeBodyRoute)
 
 @router.post("/submissions/check")
 def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> SubmissionCheck:
-    """Say what is wrong with a submission before its files are sent."""
+    """Report what is wrong with a submission before its files are sent."""
     with context.database.read() as connection:
         offers = context.offers(connection)
         checked = create.check(connection, offers, context.store, account, spec)
@@ -29,12 +29,12 @@ def post_check(context: InContext, account: Account, spec: SubmissionSpec) -> Su
 
 @router.post("/submissions", status_code=201)
 def post_submission(context: InContext, account: Account, spec: SubmissionSpec) -> Submission:
-    """Submit; the same id again answers the submission as it stands."""
+    """Submit; repeating an id returns the submission as it is now."""
 
     def take(connection: Connection, size: int) -> None:
         transfer.take_rows(context, connection, account.id, size)
 
-    # Outside of the write turn, which others wait for.
+    # Outside of the write turn, for which others wait.
     with context.database.read() as connection:
         offers = context.offers(connection)
         prepared = create.prepare(connection, offers, context.store, account, spec)

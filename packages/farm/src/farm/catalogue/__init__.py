@@ -13,13 +13,13 @@ from farm.catalogue.products import Installed, merged, product_rows
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What jobs may ask for.
+    """What jobs may request.
 
     Attributes:
         products: product and plug-in versions that can be used now.
         missing: why there are none, for people ("No renderer was found: ...").
         problems: product -> why its configured programs cannot be used.
-        installed: what the farm's own machine has.
+        installed: programs of the farm's own machine.
     """
 
     products: Sequence[ProductVersion]
@@ -30,10 +30,10 @@ class Catalogue:
     installed: Sequence[Installed] = ()
 
     def with_hosts(self, hosts: Iterable[Sequence[Program]]) -> "Catalogue":
-        """Return this catalogue with what render nodes have, too.
+        """Return this catalogue plus the programs of render nodes.
 
         Parameters:
-            hosts: the programs of each.
+            hosts: the programs of each node.
         """
         rows = [
             row

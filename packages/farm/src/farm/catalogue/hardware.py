@@ -1,4 +1,4 @@
-"""What kind of machine this is: the machine types that a farm on one computer has."""
+"""This machine's hardware: the machine types of a farm on one computer."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ _QUESTION = ("--query-gpu=name,memory.total", "--format=csv,noheader")
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A graphics card. ``memory_mib``: None when the driver does not tell."""
+    """A graphics card. ``memory_mib``: None when the driver does not report it."""
 
     name: str
     memory_mib: int | None
@@ -29,7 +29,7 @@ def local_machines(slots: int, credits_per_hour: Decimal) -> list[Machines]:
         slots: most runners at a time, of each type.
         credits_per_hour: price of one instance, of each type.
     """
-    # Of the CPUs only those that this process may use: others are not its to render with.
+    # Only the CPUs that this process may use: it cannot render with the others.
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     about = f"{cpus} CPUs, {_gigabytes(psutil.virtual_memory().total / 2**20)}"
     machines = [Machines("local-cpu", f"This computer ({about})", False, slots, credits_per_hour)]
@@ -40,7 +40,7 @@ def local_machines(slots: int, credits_per_hour: Decimal) -> list[Machines]:
 
 
 def find_gpus() -> list[Gpu]:
-    """Return the graphics cards that ``nvidia-smi`` tells of; none without it."""
+    """Return the graphics cards that ``nvidia-smi`` reports; none without it."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []

@@ -1,14 +1,14 @@
-"""A command line that confines the one behind it. Of ours it imports the protocol only.
+"""A command line that confines the one after it. It imports only the protocol of ours.
 
-Scenes, pictures and films come from other people, and the programs that read them may be made to do
-what those people want. So such a program runs in a sandbox where there is one (`bubblewrap`), and
-never as root (`account`): a farm that runs as root gives it an account without rights.
+Scenes, pictures and films are untrusted, and may exploit the programs that read them. So such a
+program runs in a sandbox where there is one (`bubblewrap`), and never as root (`account`): a farm
+that runs as root gives it an unprivileged account.
 
     with borrowed() as account:
         if not (reason := probe()):
             line = [*prefix(View(readable=(file,)), account), "ffprobe", str(file)]
 
-Whether there is a sandbox may be undecided (`trials`): then nothing is started without one.
+It may be undecided whether there is a sandbox (`trials`): then nothing is started without one.
 """
 
 from farm.confine.account import Account, AccountError, borrowed, drop, is_root, stop_all

@@ -1,4 +1,4 @@
-"""End a confined program at any moment, and whatever has come of it."""
+"""Ends a confined program at any moment, with all its child processes."""
 
 import contextlib
 import os
@@ -11,11 +11,11 @@ import psutil
 
 
 def end(process: "subprocess.Popen[Any]") -> None:
-    """Kill a program, and all that it has started; wait for its end.
+    """Kill a program and everything that it has started, and wait for its end.
 
-    bubblewrap's inner process ends with the outer one only after it has said so to the kernel. One
-    that has lost the outer one before waits for it for ever. Until then it is in the same group,
-    and a child for whoever looks.
+    bubblewrap's inner process ends with the outer one only after it has asked the kernel for that.
+    If the outer one ends before, it waits for ever. Until then it is in the same process group, and
+    visible as a child.
 
     Parameters:
         process: started with ``start_new_session``.
@@ -26,7 +26,7 @@ def end(process: "subprocess.Popen[Any]") -> None:
         found: list[psutil.Process] = []
         with contextlib.suppress(psutil.Error):
             found = psutil.Process(process.pid).children(recursive=True)
-        # Who has been waited for has no group any more that would be its own for sure.
+        # Once it is reaped, the process group may be another's.
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Whether renderers must run in a sandbox. Pure; asked anew for each job and each claim."""
+"""Whether renderers must run in a sandbox. Pure; decided again for each job and each claim."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from farm_protocol.runner import SandboxMode
 
 @dataclass(frozen=True)
 class SandboxPolicy:
-    """What the operator has said, or else what follows from who uses the farm.
+    """The operator's setting, or else what follows from the farm's users.
 
-    One artist's own scenes on their own machine run without a sandbox where none works, with a
+    Where no sandbox works, an artist's own scenes on their own machine run without one, with a
     warning: the artist opens the same scenes in the same account every day. As soon as somebody
     else can send scenes, or has something to lose, they do not.
 
     Attributes:
-        given: by the operator; None: it follows.
+        given: the operator's setting; None: decided here.
         reached: whether other machines reach the farm.
     """
 
@@ -24,7 +24,7 @@ class SandboxPolicy:
     reached: bool = False
 
     def now(self, *, alone: bool) -> SandboxMode:
-        """Return what counts.
+        """Return the policy that applies.
 
         Parameters:
             alone: the farm has no more than one account. Disabled ones count: their files are still

@@ -1,4 +1,4 @@
-"""Kinds of columns, the same on both databases."""
+"""Column types that are the same on both databases."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,13 +7,13 @@ from sqlalchemy import BigInteger, Column, DateTime, Dialect, Integer, String, T
 
 
 class Utc(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite forgets time zones, so they are taken off and put back here."""
+    """A moment in UTC. SQLite drops time zones, so they are removed and restored here."""
 
     impl = DateTime
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Store without an offset; refuse a moment whose offset is not known."""
+        """Store without an offset; refuse a moment whose offset is unknown."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -27,10 +27,10 @@ class Utc(TypeDecorator[datetime]):
 
 ID = String(32)
 HASH = String(64)
-# SQLite only counts up by itself in a column that is exactly INTEGER.
+# SQLite autoincrements only a column that is exactly INTEGER.
 SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 
 def text_column(name: str, length: int | None = None) -> Column[str]:
-    """Return a column of text, of a length in characters; None: of any length."""
+    """Return a text column with a maximum length in characters; None: unlimited."""
     return Column(name, String(length) if length else Text, nullable=False)

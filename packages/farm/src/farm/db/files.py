@@ -23,7 +23,7 @@ def known_blobs(connection: Connection, account_id: str, hashes: Iterable[str]) 
     return found
 
 
-# Built once: asked for every frame.
+# Built once, since it is used for every frame.
 _KNOWN_BLOBS = select(blobs.c.hash, blobs.c.size).where(
     blobs.c.account_id == bindparam("of_account"),
     blobs.c.hash.in_(bindparam("of_hashes", expanding=True)),
@@ -33,7 +33,7 @@ _KNOWN_BLOBS = select(blobs.c.hash, blobs.c.size).where(
 def add_blob(
     connection: Connection, account_id: str, blob_hash: str, size: int, now: datetime
 ) -> None:
-    """Remember a blob; one that is known already stays as it is."""
+    """Record a blob; an existing one stays unchanged."""
     if not known_blobs(connection, account_id, [blob_hash]):
         connection.execute(
             insert(blobs).values(account_id=account_id, hash=blob_hash, size=size, created_at=now)
@@ -42,7 +42,7 @@ def add_blob(
 
 
 def add_stored(connection: Connection, account_id: str, size: int) -> None:
-    """Let an account store more."""
+    """Raise the number of bytes that an account stores."""
     _ADD_STORED.run(connection, of_account=account_id, size=size)
 
 

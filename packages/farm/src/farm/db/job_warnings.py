@@ -8,17 +8,17 @@ from farm.db import feed
 from farm.db.tables import jobs
 
 MOST = 100
-"""Most warnings of a job. Runners tell of what they find, again and again."""
+"""Most warnings of a job. Runners report what they find again and again."""
 
 
 def news(known: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """Return those of the texts that a job with these warnings is still to be given, each once."""
+    """Return those of the texts that a job with these warnings does not have yet, each once."""
     new = [text for text in dict.fromkeys(texts) if text not in known]
     return new[: max(0, MOST - len(known))]
 
 
 def add(connection: Connection, job_id: str, texts: Sequence[str]) -> None:
-    """Give a job that exists these warnings, each once, and tell the feed."""
+    """Add warnings to an existing job, each once, and report them to the feed."""
     row = connection.execute(
         select(jobs.c.account_id, jobs.c.warnings).where(jobs.c.id == job_id)
     ).one()

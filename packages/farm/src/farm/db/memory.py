@@ -1,4 +1,4 @@
-"""``database.json`` in the data folder: which database is this farm's own."""
+"""``database.json`` in the data folder: which database belongs to this farm."""
 
 import json
 from enum import StrEnum
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from farm.errors import CannotOpenDatabaseError
 
 BLOBS = "blobs"
-"""Folder in the data folder for the blobs of a farm that keeps them on its own disk."""
+"""Folder in the data folder for the blobs of a farm that stores them on its own disk."""
 
 
 class Kind(StrEnum):
@@ -21,11 +21,11 @@ class Kind(StrEnum):
 
 
 class Memory(BaseModel):
-    """What a data folder remembers of its database.
+    """What a data folder remembers about its database.
 
     Attributes:
-        farm_id: the identity that the database itself holds.
-        where: for people; no user and no password.
+        farm_id: the identity stored in the database itself.
+        where: for people; without user and password.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,7 +60,7 @@ class Memory(BaseModel):
             ) from error
 
     def write(self, data_dir: Path) -> None:
-        """Let a folder remember, unless it does already."""
+        """Store what the folder shall remember, unless it does already."""
         if Memory.read(data_dir) == self:
             return
         data_dir.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)

@@ -1,7 +1,7 @@
-"""Machine time that was metered but not posted yet: of open claims, up to their last heartbeat.
+"""Machine time that is metered but not posted yet: of open claims, up to their last heartbeat.
 
-It counts wherever somebody asks what a job has cost. It is posted when a frame is done or the
-claim ends; only what a claim that got no licence has for nothing never is.
+It is included wherever the cost of a job is shown. It is posted when a frame is done or the claim
+ends; only the free time of a claim without a licence never is.
 """
 
 from collections.abc import Collection, Mapping
@@ -46,10 +46,10 @@ def by_job(
 
 
 def never_posted(connection: Connection, account_id: str, since: datetime) -> float:
-    """Return the seconds that an account's claims without a licence had for nothing.
+    """Return the free seconds of an account's claims without a licence.
 
     Parameters:
-        since: when they ended, or later.
+        since: only claims that ended at this time or later.
     """
     query = (
         select(func.sum(claims.c.unposted_seconds))

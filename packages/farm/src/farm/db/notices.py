@@ -1,4 +1,4 @@
-"""Notices to users, on their way out by email: stored with what they tell, sent later."""
+"""Notices to users by email: stored together with their cause, sent later."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from farm.db.tables import accounts, notices
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notice that is due to be sent."""
+    """A notice that is due for sending."""
 
     id: int
     email: str
@@ -22,9 +22,9 @@ class Notice:
 
 
 def add(connection: Connection, account_id: str, subject: str, text: str, now: datetime) -> None:
-    """Tell a user something; sent after the transaction has been committed, never without it.
+    """Notify a user; sent after the transaction is committed, and never otherwise.
 
-    Nothing is kept for a user who wants no emails.
+    Nothing is stored for a user who wants no emails.
     """
     wanted = select(accounts.c.email_notices).where(accounts.c.id == account_id)
     if not connection.execute(wanted).scalar_one():
@@ -43,7 +43,7 @@ def add(connection: Connection, account_id: str, subject: str, text: str, now: d
 
 
 def due(connection: Connection, now: datetime, limit: int) -> Sequence[Notice]:
-    """Return what is to be sent now, oldest first."""
+    """Return the notices to send now, oldest first."""
     rows = connection.execute(
         select(
             notices.c.id,
@@ -62,14 +62,14 @@ def due(connection: Connection, now: datetime, limit: int) -> Sequence[Notice]:
 
 
 def settled(connection: Connection, notice_id: int, now: datetime, error: str = "") -> None:
-    """Note that a notice was sent or, with an error, given up."""
+    """Record that a notice was sent or, with an error, given up."""
     connection.execute(
         update(notices).where(notices.c.id == notice_id).values(sent_at=now, error=error)
     )
 
 
 def postponed(connection: Connection, notice_id: int, not_before: datetime, error: str) -> None:
-    """Note that a notice could not be sent, and when to try again."""
+    """Record that a notice could not be sent, and when to retry."""
     connection.execute(
         update(notices)
         .where(notices.c.id == notice_id)

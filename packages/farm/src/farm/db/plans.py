@@ -13,9 +13,9 @@ class Plan:
 
     Attributes:
         job_throughput_limit: most instances of one job.
-        max_throughput: most instances over all of the user's jobs.
-        max_stored: most bytes that the user stores; 0: no number, see `farm.stores.room`.
-        max_in_flight: most bytes of the user that are being sent at a time; 0: no number.
+        max_throughput: most instances of all of the user's jobs together.
+        max_stored: most bytes that the user may store; 0: not set, see `farm.stores.room`.
+        max_in_flight: most bytes of the user in transit at a time; 0: not set.
     """
 
     name: str
@@ -40,19 +40,19 @@ def fetch_all(connection: Connection) -> list[Plan]:
 
 
 def named(connection: Connection, name: str) -> Plan | None:
-    """Return a plan, None when there is none of this name."""
+    """Return a plan, or None."""
     row = connection.execute(select(*COLUMNS).where(plans.c.name == name)).one_or_none()
     return None if row is None else Plan(*row)
 
 
 def changed(connection: Connection, name: str, **limits: int | None) -> Plan:
-    """Return a plan with other limits, a new one if there is none; None leaves one as it is."""
+    """Return a plan with changed limits, a new one if there is none; None leaves a limit unchanged."""
     known = asdict(named(connection, name) or Plan(name, 0, 0))
     return Plan(**known | {field: limit for field, limit in limits.items() if limit is not None})
 
 
 def put(connection: Connection, plan: Plan) -> None:
-    """Store a plan, replacing the one of this name."""
+    """Store a plan, replacing the one of the same name."""
     limits = {
         "job_throughput_limit": plan.job_throughput_limit,
         "max_throughput": plan.max_throughput,
@@ -72,6 +72,6 @@ def remove(connection: Connection, name: str) -> None:
 
 
 def users(connection: Connection) -> dict[str, int]:
-    """Return how many accounts have each plan; those without any are left out."""
+    """Return how many accounts have each plan; unused plans are left out."""
     rows = connection.execute(select(accounts.c.plan, func.count()).group_by(accounts.c.plan))
     return {name: count for name, count in rows}

@@ -3,11 +3,12 @@
 import math
 
 STARTUP_SHARE = 0.05
-"""Largest part of a claim's time that starting the renderer may take."""
+"""Largest fraction of a claim's time for starting the renderer."""
 
 MAX_CLAIM = 2000
-"""Most frames of one claim: bounds the size of a request, not the work that a crash can lose
-(every frame is delivered as soon as it is written)."""
+"""Most frames of one claim: limits the size of a request, not the work that a crash can lose (every
+frame is delivered as soon as it is written).
+"""
 
 
 def claim_size(
@@ -15,14 +16,14 @@ def claim_size(
 ) -> int:
     """Return how many of the ``waiting`` frames the next claim takes (at least 1).
 
-    A lone runner takes all: nothing is gained by starting the renderer again. Several take
-    shrinking shares, so that they end together; a share is enlarged until start-up is under
-    `STARTUP_SHARE` of it, but never beyond an equal part for each runner.
+    A lone runner takes all: starting the renderer again gains nothing. Several take shrinking
+    shares, so that they end together; a share is enlarged until start-up is under `STARTUP_SHARE`
+    of it, but never beyond an equal part for each runner.
 
     Parameters:
-        waiting: frames that nobody renders yet, at least 1.
+        waiting: frames that no runner has yet, at least 1.
         runners: how many runners the job may have at the same time, at least 1.
-        startup_seconds, frame_seconds: as measured by earlier claims; None when not known.
+        startup_seconds, frame_seconds: as measured by earlier claims; None when unknown.
     """
     equal_part = math.ceil(waiting / runners)
     if runners == 1:

@@ -1,16 +1,20 @@
-"""How long a job waits after its renderer got no licence, and what of that is free."""
+"""How long a job waits after its renderer got no licence, and which of that time is free."""
 
 from farm_protocol.backoff import BackOff
 
 LICENCE_PAUSES = BackOff(30.0, 900.0)
-"""Between the tries of a job whose renderer gets no licence."""
+"""Between attempts of a job whose renderer gets no licence."""
 
 FREE_SECONDS_OF_A_TRY = 300.0
-"""Who gets no licence is told so soon after its start, or after the scene was read."""
+"""A renderer without a licence reports so within this time after its start, or after reading the
+scene.
+"""
 
 FREE_SECONDS_OF_A_DAY = 7200.0
-"""Of an account, unless the farm's settings say otherwise: that there is no licence is what a line
-of output says, a scene can print it, and not everything that it may use can be measured."""
+"""Limit for an account, unless the farm's settings say otherwise: a missing licence is reported by
+a line of output, which a scene can print, and not everything that the scene may use can be
+measured.
+"""
 
 
 def free_seconds(
@@ -20,18 +24,18 @@ def free_seconds(
     free_before: float,
     free_a_day: float = FREE_SECONDS_OF_A_DAY,
 ) -> float:
-    """Return how much of the machine time of a claim that got no licence costs nothing.
+    """Return how much machine time of a claim without a licence is free.
 
-    It is what the renderer spent on waiting: who computes gets something for the time. Whether a
-    frame was begun says nothing: some renderers want their licence with the first frame, and of
-    some nobody knows when they begin one.
+    Free is the time that the renderer spent waiting: computing is worth its price. Whether a frame
+    was started says nothing: some renderers request their licence with the first frame, and for
+    some it is unknown when they start one.
 
     Parameters:
         seconds: since its last delivered frame.
-        processor_seconds: that its renderer used; on several cores that may be more.
-        frames_done: that it has delivered. Whoever did had a licence, and has rendered since.
-        free_before: seconds that its account had for nothing within a day.
-        free_a_day: that an account may have in all.
+        processor_seconds: used by its renderer; on several cores this may be more.
+        frames_done: delivered frames. With any of them, it had a licence, and has rendered since.
+        free_before: free seconds of its account within the last day.
+        free_a_day: limit of an account's free seconds.
     """
     if frames_done:
         return 0.0

@@ -1,4 +1,6 @@
-"""Credits as exact whole numbers: millionths of a credit ("micros"). And the time they pay."""
+"""Credits as exact whole numbers: millionths of a credit ("micros"). And the machine time that they
+pay for.
+"""
 
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -21,39 +23,39 @@ def to_credits(micros: int) -> Decimal:
 def confirmed_seconds(last: datetime, now: datetime) -> float:
     """Return the machine time between two signs of life of a runner, by the farm's clock.
 
-    A runner that is silent for longer than `CLAIM_TIMEOUT_SECONDS` is as good as lost, so no gap
-    counts for more: whatever a clock jumps, and however long a machine sleeps. A clock that was
-    set back counts for nothing.
+    A runner that is silent for longer than `CLAIM_TIMEOUT_SECONDS` counts as lost, so no gap is
+    charged for longer, however far a clock jumps or long a machine sleeps. A clock that was set
+    back charges nothing.
     """
     return min(max(0.0, (now - last).total_seconds()), CLAIM_TIMEOUT_SECONDS)
 
 
 FREE_WAITING_SECONDS = 300.0
-"""Of a claim: so long a runner waits for a farm that does not answer. See `free_waiting`."""
+"""How long a runner waits per claim for a farm that does not answer. See `free_waiting`."""
 
 
 def free_waiting(told: float, free_before: float, no_room: bool) -> float:
     """Return how much of the time since the last sign of life was the farm's own fault.
 
     Parameters:
-        told: seconds for which its runner says that nothing was rendered and the farm did not take
-            a result.
-        free_before: seconds of the claim that were not charged before.
-        no_room: the farm knows that its disk is full: it may take hours until somebody makes room.
+        told: seconds in which, by its runner's account, nothing was rendered and the farm did not
+            accept a result.
+        free_before: seconds of the claim that were free before.
+        no_room: the farm knows that its disk is full: it may take hours until there is space.
     """
     return told if no_room else min(told, max(0.0, FREE_WAITING_SECONDS - free_before))
 
 
 FREE_ENDING_SECONDS = 30.0
-"""A renderer that has delivered all frames of its claim may take so long to end for nothing."""
+"""How long a renderer that has delivered all frames of its claim may take to end for free."""
 
 
 def charged_seconds(since: float, delivered: bool, before: float) -> float:
     """Return how much of a claim's time since its last charge is charged.
 
     Once all of its frames are delivered, a renderer only has to end. That is free, but not for
-    longer than `FREE_ENDING_SECONDS`, nor for longer than the frames took: what a renderer calls
-    a frame may be a trifle, and the free time what its scene is after.
+    longer than `FREE_ENDING_SECONDS`, nor for longer than the frames took: frames can be trivial,
+    and the free time what a scene is after.
 
     Parameters:
         since: seconds since the last charge; since the last frame, once all are delivered.
@@ -64,5 +66,5 @@ def charged_seconds(since: float, delivered: bool, before: float) -> float:
 
 
 def machine_time_micros(seconds: float, credits_per_hour: Decimal) -> int:
-    """Return the price of ``seconds`` of one instance."""
+    """Return the price of ``seconds`` on one instance."""
     return to_micros(Decimal(repr(seconds)) * credits_per_hour / 3600)

@@ -1,4 +1,4 @@
-"""How far a job is, from the counts of its frames, and what these become when frames move on."""
+"""How far a job is: counts of its frames, and how they change when frames move on."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from farm.jobs.retries import FrameState
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """By how much the counts of a job's frames change."""
+    """How the counts of a job's frames change."""
 
     done: int = 0
     failed: int = 0
@@ -15,7 +15,7 @@ class Moved:
 
     @classmethod
     def of(cls, before: FrameState, after: FrameState, count: int) -> "Moved":
-        """Return what it means that so many frames, which were ``before``, are now ``after``."""
+        """Return the change when so many frames go from ``before`` to ``after``."""
         done, failed, running = (
             count * ((after is state) - (before is state))
             for state in (FrameState.DONE, FrameState.FAILED, FrameState.RUNNING)
@@ -41,8 +41,8 @@ class Progress:
     """Counts of a job's frames.
 
     Attributes:
-        test_frames: how many must be done before the others may start; they are the first to be
-            given out. 0: no such condition.
+        test_frames: how many must be done before the others may start; they are handed out first.
+            0: no such condition.
     """
 
     total: int
@@ -58,12 +58,12 @@ class Progress:
 
     @property
     def testing(self) -> bool:
-        """Whether the test frames are still to be rendered: no other frame has been started."""
+        """Whether the test frames are not finished yet: no other frame has been started."""
         return self.done < self.test_frames
 
     @property
     def test_failed(self) -> bool:
-        """Whether a test frame was given up: the rest is not started."""
+        """Whether a test frame was given up: the others are not started."""
         return self.testing and self.failed > 0
 
     @property
@@ -73,7 +73,7 @@ class Progress:
 
     @property
     def claimable(self) -> int:
-        """Frames that may be given out now."""
+        """Frames that may be handed out now."""
         if self.test_failed:
             return 0
         until = self.test_frames if self.testing else self.total

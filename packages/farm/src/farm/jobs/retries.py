@@ -1,4 +1,4 @@
-"""What becomes of frames whose claim ended without them."""
+"""What happens to frames whose claim ended without them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ MAX_FAILURES = 3
 """A frame whose renderer failed this often is given up."""
 
 MAX_LOSSES = 10
-"""A frame whose runner vanished this often is given up: it probably kills the machine."""
+"""A frame whose runner vanished this often is given up: it probably crashes the machine."""
 
 
 class FrameState(StrEnum):
@@ -34,7 +34,7 @@ _BLAMING = frozenset({ClaimEnd.FAILED, ClaimEnd.LOST})
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """An unfinished frame of a claim, with what has happened to it before."""
+    """An unfinished frame of a claim, with its history."""
 
     number: int
     failures: int
@@ -43,7 +43,7 @@ class Attempted:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the frame is from now on. ``blamed``: one of the counts has grown."""
+    """The frame's new state. ``blamed``: one of its counters has grown."""
 
     number: int
     state: FrameState
@@ -62,19 +62,19 @@ def judge_unfinished(
 ) -> list[Verdict]:
     """Return a verdict for each unfinished frame of a claim that ended.
 
-    Only the frame that the renderer was at is blamed. When nobody tells which, it is the first
-    unfinished one: a renderer goes through a claim in order. When no frame was reached at all (the
-    scene did not even load), every frame of the claim shares the blame; otherwise a scene of 1000
-    frames would be started 3000 times.
+    Only the frame that the renderer was at is blamed. If that is unknown, it is the first
+    unfinished one: a renderer goes through a claim in order. If no frame was reached at all (the
+    scene did not even load), every frame of the claim is blamed; otherwise a scene of 1000 frames
+    would be started 3000 times.
 
     Parameters:
         frames: in the order in which the claim renders them.
-        frame: that the renderer was at; None when not known.
+        frame: the frame that the renderer was at; None when unknown.
         frame_reached: a frame of this claim was started or done.
-        permanent: the runner knows that trying again cannot help.
+        permanent: the runner knows that retrying cannot help.
     """
     reached = frame_reached or frame is not None
-    # A frame that is none of these was done by the time the renderer ended.
+    # A frame that is none of these was already done when the renderer ended.
     known = any(each.number == frame for each in frames)
     verdicts = []
     for index, each in enumerate(frames):

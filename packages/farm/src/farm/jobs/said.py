@@ -1,6 +1,7 @@
-"""What jobs say of themselves: a message for people, and the reason behind it for the farm.
+"""Status messages of jobs: a text for people, and the reason behind it for the farm.
 
-What a job does follows from the reason. Messages are shown, and nothing depends on their words.
+A job's behaviour depends on the reason. Messages are only displayed; nothing depends on their
+words.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from farm_protocol.jobs import JobReason
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A message and what it is about."""
+    """A message and its reason."""
 
     message: str = ""
     reason: JobReason = JobReason.NONE
@@ -22,16 +23,16 @@ NOTHING = Said()
 WAITS = frozenset(
     {JobReason.RUNNER, JobReason.OTHER_MACHINE, JobReason.LICENCE, JobReason.OTHER_LICENCE}
 )
-"""What jobs at work say for a while, so that it is taken back."""
+"""Temporary reasons of running jobs, which are withdrawn later."""
 
 
 def no_runner(why: str) -> Said:
-    """Return what a job says while no runner can be started for it."""
+    """Return the status of a job for which no runner can be started."""
     return Said(f"Waiting: {why}", JobReason.RUNNER)
 
 
 def another_machine(why: str) -> Said:
-    """Return what a job says while it waits for a machine that is fit for it."""
+    """Return the status of a job that waits for a suitable machine."""
     return Said(f"Waiting for another machine: {why}.", JobReason.OTHER_MACHINE)
 
 
@@ -39,9 +40,9 @@ def no_licence(why: str, until: datetime, *, others: bool) -> Said:
     """A renderer got no licence.
 
     Parameters:
-        why: as its runner tells.
-        until: when the next try is.
-        others: of the job's renderers have one.
+        why: as reported by its runner.
+        until: time of the next attempt.
+        others: other renderers of the job have one.
     """
     what, reason = "Waiting for a licence.", JobReason.LICENCE
     if others:

@@ -1,4 +1,4 @@
-"""How long a runner may work before it makes room for somebody who has none."""
+"""How long a runner may work before it makes room for a user who has none."""
 
 TURN_SECONDS = 60.0
 """Shortest turn."""
@@ -6,14 +6,14 @@ TURN_SECONDS = 60.0
 LONGEST_TURN_SECONDS = 600.0
 
 _STARTUP_SHARE = 0.05
-"""Largest part of a turn that starting the renderer may take, as far as the longest turn allows."""
+"""Largest fraction of a turn for starting the renderer, as far as the longest turn allows."""
 
 
 def turn_seconds(startup_seconds: float | None) -> float:
-    """Return the length of a turn, for a job whose renderer takes so long to start.
+    """Return the length of a turn, given how long the job's renderer takes to start.
 
     Parameters:
-        startup_seconds: as measured by earlier claims; None when not known.
+        startup_seconds: as measured by earlier claims; None when unknown.
     """
     worthwhile = (startup_seconds or 0.0) / _STARTUP_SHARE
     return min(max(TURN_SECONDS, worthwhile), LONGEST_TURN_SECONDS)

@@ -1,4 +1,4 @@
-"""The data folder of a farm, and its database: one process has them for itself."""
+"""The data folder of a farm, and its database: exclusive to one process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from farm.db.opening import adopt, connect
 from farm.errors import CannotOpenDatabaseError
 
 DATA = Contents(
-    # The blobs alone may have come back from a backup.
+    # Perhaps only the blobs were restored from a backup.
     marks=("farm.lock", "farm.json", "farm.sqlite", "database.json", BLOBS),
     files=("farm.sqlite-*", ".farm.json.new", ".database.json.new"),
     folders=(BLOBS, "work", "scratch", "logs"),
@@ -22,12 +22,12 @@ DATA = Contents(
 
 
 class StartError(Exception):
-    """The farm cannot start, or not go on. ``str()`` is a message that says what to do."""
+    """The farm cannot start, or cannot continue. ``str()`` is a message that says what to do."""
 
 
 @contextmanager
 def owned(data_dir: Path) -> Iterator[None]:
-    """Take the data folder for this process alone. Raises StartError."""
+    """Lock the data folder for this process. Raises StartError."""
     try:
         make_folder(data_dir, DATA)
         lock = FileLock(data_dir / "farm.lock")
@@ -49,7 +49,7 @@ def owned(data_dir: Path) -> Iterator[None]:
 
 
 def open_own(data_dir: Path, url: str | None, *, new_folder: bool) -> Database:
-    """Open the database of a data folder that is `owned`, made or migrated where needed.
+    """Open the database of a data folder that is `owned`, creating or migrating it where needed.
 
     Parameters:
         url, new_folder: as of `farm.db.opening.connect` and `adopt`.
@@ -65,7 +65,7 @@ def open_own(data_dir: Path, url: str | None, *, new_folder: bool) -> Database:
                 "Another farm is using the database of FARM_DATABASE_URL. "
                 "Stop it first, or give this one a database of its own."
             )
-        # Only now: a farm that works must not see its tables change.
+        # Only now: the tables of a running farm must not change.
         adopt(database, data_dir, new_folder=new_folder)
     except CannotOpenDatabaseError as error:
         raise StartError(error.message) from error

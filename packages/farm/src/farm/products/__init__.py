@@ -1,9 +1,9 @@
-"""What each product and operation can do: a folder a product, and all of it data.
+"""What each product and operation can do: one folder per product, and all of it data.
 
-`Library` says what such a folder holds. Its OpenJD templates' lower-case parameters are the
-documented ones. The server validates submissions with them, the runner hands the same templates to
-an OpenJD session. No OpenJD code is imported here: decoding costs half a second and only runners
-need it.
+`Library` describes such a folder. The lower-case parameters of its OpenJD templates are the
+documented ones. The server validates submissions with them, and the runner passes the same
+templates to an OpenJD session. No OpenJD code is imported here: decoding costs half a second and
+only runners need it.
 """
 
 from farm.products._companion import Companion

@@ -1,6 +1,6 @@
-"""What the farm reads of an Open Job Description template: its parameters, and what it is called.
+"""What the farm reads from an Open Job Description template: its parameters and its name.
 
-The steps are OpenJD's to check, which only runners load.
+OpenJD checks the steps; only runners load it.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -14,13 +14,13 @@ _TRUTHS = ("true", "false")
 
 
 class _OpenJob(Strict):
-    """A part of a template, whose fields have OpenJD's names."""
+    """A part of a template, with OpenJD's field names."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
 
 class UserInterface(_OpenJob):
-    """How a parameter is shown; a check box is what makes a text "true" or "false" a bool."""
+    """How a parameter is displayed; a check box turns a text "true" or "false" into a bool."""
 
     control: str = ""
     label: str = ""
@@ -35,7 +35,7 @@ class Definition(_OpenJob):
     """A parameter, as OpenJD defines it.
 
     Attributes:
-        default: what it is when a job does not give it; whoever leaves it out must give it.
+        default: its value when a job does not set it; without a default, a job must set it.
     """
 
     name: Annotated[str, Field(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\z", max_length=64)]
@@ -59,7 +59,7 @@ class Definition(_OpenJob):
 
     @property
     def is_required(self) -> bool:
-        """Whether a job must give it."""
+        """Whether a job must set it."""
         return "default" not in self.model_fields_set
 
 
@@ -67,7 +67,7 @@ class OpenJobTemplate(_OpenJob):
     """A whole template.
 
     Attributes:
-        steps: passed on as they are.
+        steps: passed on unchanged.
     """
 
     specification_version: Literal["jobtemplate-2023-09"]

@@ -1,4 +1,4 @@
-"""How the files of a job are called, before any of them is there."""
+"""Names of a job's files, before any of them exists."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,9 +11,9 @@ class FileNames:
     """The names of a job's files, one for each frame.
 
     Attributes:
-        head, tail: what comes before and after the frame number.
-        digits: least digits of the number, its sign not counted; 0: there is no number, and one
-            file for all frames.
+        head, tail: text before and after the frame number.
+        digits: minimum digits of the number, without its sign; 0: there is no number, and one file
+            for all frames.
     """
 
     head: str
@@ -22,7 +22,7 @@ class FileNames:
 
     @classmethod
     def of(cls, prefix: str, suffix: str = "") -> Self:
-        """Return the names that `farm_numbering.numbered` gives, with a suffix."""
+        """Return the names produced by `farm_numbering.numbered`, with a suffix."""
         head, hashes, tail = split(prefix)
         return cls(head, len(hashes) or 4, tail + suffix)
 
@@ -33,10 +33,10 @@ class FileNames:
         return f"{self.head}{numbered('#' * self.digits, frame)}{self.tail}"
 
     def frame(self, name: str) -> int | None:
-        """Return the frame whose file has this name; None when it is none of these."""
+        """Return the frame whose file has this name; None when there is none."""
         if not (self.digits and name.startswith(self.head) and name.endswith(self.tail)):
             return None
         number = name[len(self.head) : len(name) - len(self.tail)]
-        # One frame has one name: 0001 is frame 1 of ####, and neither 001 nor 00001 is.
+        # One frame has one name: 0001 is frame 1 of ####, but 001 and 00001 are not.
         fits = number.removeprefix("-").isdecimal() and number.isascii() and len(number) < 20
         return int(number) if fits and self.name(int(number)) == name else None

@@ -1,4 +1,4 @@
-"""Reading a product's YAML files: what is wrong names the file, the field and what to write."""
+"""Reads a product's YAML files: errors name the file, the field and what to write."""
 
 from collections.abc import Hashable
 from pathlib import Path
@@ -15,14 +15,14 @@ class ProductError(ValueError):
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML's own loader lets the last of several equal keys win, and says nothing."""
+    """YAML's own loader silently lets the last of several equal keys win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                continue  # Refused below, as no key.
+                continue  # Refused below, since it is not a valid key.
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     problem=f"The key '{key}' appears twice in the same mapping."
@@ -42,7 +42,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a file.
 
     Raises:
-        ProductError: it cannot be read, is not YAML, or holds something else.
+        ProductError: it cannot be read, is not YAML, or is not a mapping.
     """
     try:
         content = load_yaml(path.read_text(encoding="utf-8"))
@@ -61,13 +61,13 @@ def read_model(model: type[_Model], path: Path) -> _Model:
 
 
 def checked(model: type[_Model], content: dict[str, Any], path: Path) -> _Model:
-    """Return some content as a model.
+    """Return content as a model.
 
     Parameters:
         path: the file that it comes from.
 
     Raises:
-        ProductError: a field is unknown, missing, or has a value that cannot be.
+        ProductError: a field is unknown, missing, or has an invalid value.
     """
     try:
         return model.model_validate(content)

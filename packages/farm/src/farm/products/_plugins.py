@@ -1,4 +1,4 @@
-"""What a renderer needs beside the product itself when a job has a plug-in."""
+"""What a renderer needs in addition to the product itself when a job has a plug-in."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ class PlugIn:
 
     Attributes:
         licences: whether it may reach the licence servers that the studio's file names.
-        folders: environment variables that name folders which it reads.
-        program: product of which it is the program, on the same machine; "" for files that the
+        folders: environment variables with folders that it reads.
+        program: the product whose program it is, on the same machine; "" for files that the
             renderer loads.
     """
 
@@ -21,10 +21,10 @@ class PlugIn:
 
 
 def chosen(plugins: Mapping[str, PlugIn], texts: Iterable[str]) -> list[PlugIn]:
-    """Return those of ``plugins`` that a job has.
+    """Return those of ``plugins`` that a job uses.
 
     Parameters:
-        texts: the job's own: ``<code>`` or ``<code>:<version>``.
+        texts: the job's plug-ins: ``<code>`` or ``<code>:<version>``.
     """
     codes = {text.partition(":")[0] for text in texts}
     return [plugin for code, plugin in plugins.items() if code in codes]

@@ -1,4 +1,4 @@
-"""What the names of a job's files may begin with."""
+"""What the file names of a job may begin with."""
 
 from farm_protocol.paths import UnsafePathError, canonical
 
@@ -7,7 +7,7 @@ from farm.products.shared.farm_numbering import numbered, split
 
 
 def check_prefix(prefix: str) -> None:
-    """Refuse a prefix that could name a file outside the output folder, or none that is usable.
+    """Refuse a prefix that could name a file outside the output folder, or an unusable one.
 
     Raises:
         ValueError: with a message that says why.
@@ -23,14 +23,14 @@ def check_prefix(prefix: str) -> None:
             " file."
         )
     try:
-        # The longest name that a frame number of Blender's range (7 digits and a sign) can give.
+        # The longest name that a frame number in Blender's range (7 digits and a sign) can give.
         canonical(numbered(prefix, -1_000_000) + ".jpeg")
     except UnsafePathError as error:
         raise ValueError(str(error)) from None
 
 
 def check_file_name(parameter: Parameter, prefix: str) -> None:
-    """Refuse a prefix without a name behind its folders, where no frame number follows it.
+    """Refuse a prefix that ends with a folder, where no frame number follows it.
 
     The file would be called ``.mp4``, which file managers hide.
 

@@ -9,7 +9,7 @@ from farm.products.shared.farm_numbering import numbered
 
 
 class SceneFormat(StrEnum):
-    """Formats of scene files that the farm itself can read something in."""
+    """Scene formats that the farm itself can partly read."""
 
     BLEND = "blend"
 
@@ -20,18 +20,18 @@ class SceneError(Exception):
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """What a scene says about its files: what ``read_scene`` of a product's module returns.
+    """What a scene says about its files: the result of ``read_scene`` in a product's module.
 
     Attributes:
         scene: the scene to render.
-        values: parameters that are given to the program in place of the job's.
+        values: parameters for the program that replace the job's.
         patterns: (name below the partial folder, name below the output folder) of each file of a
             frame, with ``####`` in place of its number; None when the template names them.
-        environment: variables of the program that the job asks for.
+        environment: variables for the program that the job sets.
         warnings: messages for the job's log.
-        copied: parameter of which the program gets a copy instead: ``SceneFile``, or one with the
-            path of a project's file. The copy lies beside the file, so that relative paths hold.
-            "" for none.
+        copied: parameter whose file is replaced by a copy: ``SceneFile``, or one with the path of a
+            project's file. The copy lies beside the file, so that relative paths stay valid. "" for
+            none.
         text: of the copy. The module writes nothing itself.
     """
 

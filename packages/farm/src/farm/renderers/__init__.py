@@ -1,4 +1,4 @@
-"""Which renderers this machine has: the programs of the products, found and asked."""
+"""Which renderers this machine has: the products' programs, found and queried."""
 
 from farm.renderers.discover import Discovery
 from farm.renderers.places import Places

@@ -1,4 +1,4 @@
-"""Ask a program something, in a process of its own that cannot take long."""
+"""Queries a program, in a subprocess with a time limit."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ ASK_SECONDS = 60.0
 
 
 def ask(command: Sequence[str]) -> str | None:
-    """Return what a program prints; None when it cannot be started, fails or takes too long.
+    """Return a program's output; None when it cannot be started, fails or takes too long.
 
-    It gets no input: one that wants an answer, about a licence for example, must end instead. It
-    is started in the root folder, so that a Python imports no file that happens to lie around.
+    It gets no input: a program that prompts, for a licence for example, must end instead. It is
+    started in the root folder, so that a Python imports no stray files.
     """
     try:
         process = subprocess.Popen(
@@ -41,7 +41,7 @@ def ask(command: Sequence[str]) -> str | None:
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    # Vendors wrap their programs in scripts: the program itself must end, too.
+    # Vendors wrap their programs in scripts: the wrapped program must end, too.
     if sys.platform == "win32":
         process.kill()
         return

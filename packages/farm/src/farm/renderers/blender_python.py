@@ -1,7 +1,7 @@
-"""Blender as a Python module: a Python in which ``bpy`` can be imported.
+"""Blender as a Python module: a Python that can import ``bpy``.
 
-Always asked in a subprocess: importing bpy costs a second and 270 MB, and a broken one can take the
-whole process with it.
+Always checked in a subprocess: importing bpy costs a second and 270 MB, and a broken one can crash
+the whole process.
 """
 
 import importlib.metadata

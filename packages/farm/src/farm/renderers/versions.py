@@ -5,7 +5,7 @@ import re
 _TOKENS = re.compile(r"[0-9]+|[a-z]+")
 
 UNKNOWN = "unknown"
-"""Stands for the version of a plug-in that is there but does not tell its version."""
+"""Version of an installed plug-in that does not report one."""
 
 ALL = "all"
 """The range of all versions."""
@@ -17,14 +17,14 @@ def tokens(version: str) -> list[str]:
 
 
 def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Return what versions are sorted by: R19 < 2024, 9 < 10, 10.5 < 10.5v2 < 10.5v10."""
+    """Return a sort key for versions: R19 < 2024, 9 < 10, 10.5 < 10.5v2 < 10.5v10."""
     return tuple(
         (1, int(token), "") if token.isdigit() else (0, 0, token) for token in tokens(version)
     )
 
 
 def begins_with(version: str, beginning: str) -> bool:
-    """Return whether a version is ``beginning`` or goes on after it: 3.4.1 and 3.4, but not 3.40.
+    """Return whether a version is ``beginning`` or continues it: 3.4.1 and 3.4, but not 3.40.
 
     Every version begins with "", and none with a text that has neither letters nor digits.
     """
@@ -38,8 +38,8 @@ def in_range(version: str, text: str) -> bool:
     """Return whether a version lies in a range.
 
     Parameters:
-        text: ``all``; the beginning of a version (``2025`` holds 2025.2); or two of them and what
-            lies between, both included (``4.2..4.5`` holds 4.5.15).
+        text: ``all``; the beginning of a version (``2025`` includes 2025.2); or an inclusive range
+            (``4.2..4.5`` includes 4.5.15).
     """
     first, dots, last = text.partition("..")
     if text == ALL or begins_with(version, first):

@@ -3,7 +3,7 @@
 python -m farm.runner --work-dir DIR [--farm URL] [--program PRODUCT=PATH]... [--sandbox MODE]
                       [--render-user NAME]
 
-An engine writes address and token to its standard input; with --farm, the token is in
+An engine writes the address and token to its standard input; with --farm, the token is in
 FARM_RUNNER_TOKEN.
 
 __main__   arguments, environment, signals

@@ -1,4 +1,4 @@
-"""Why a claim failed, whoever saw it: the renderer, its watch, or the check of a frame."""
+"""Why a claim failed, whoever found out: the renderer, its watchdog, or the check of a frame."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ class Failure:
     """A reason to fail.
 
     Attributes:
-        permanent: trying again cannot help.
-        no_licence: the renderer got no licence: nothing of the job's own went wrong.
-        marker: the line of the renderer's output that says so; "" when another reason does.
-        frame: that failed; None: the one that was being rendered, if any.
+        permanent: retrying cannot help.
+        no_licence: the renderer got no licence: the job itself is not at fault.
+        marker: the line of the renderer's output that says so; "" for another reason.
+        frame: the failed frame; None: the one that was being rendered, if any.
     """
 
     message: str

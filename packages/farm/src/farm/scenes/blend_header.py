@@ -8,8 +8,8 @@ A .blend begins with one of two headers::
 Compressed, the header is the first thing inside a gzip stream (until 2.93) or a Zstandard frame
 (since 3.0). The version is that of the release without its patch number: 3.4.1 saves ``304``.
 
-A Blender opens files of older Blenders. Of newer ones it loses what it does not know: 4.5 opens a
-file of 5.0 so, and 3.4 cannot open it at all.
+Blender opens files of older versions. From newer ones it loses what it does not know, as 4.5 does
+with a file of 5.0; 3.4 cannot open that at all.
 """
 
 import io
@@ -31,7 +31,7 @@ _GZIP = b"\x1f\x8b"
 
 
 class BlendVersion(NamedTuple):
-    """A release of Blender. Compares as one expects: 2.93 < 3.4 < 4.2 < 5.0."""
+    """A release of Blender. Compares as expected: 2.93 < 3.4 < 4.2 < 5.0."""
 
     major: int
     minor: int
@@ -63,7 +63,7 @@ def _decompressed(data: bytes) -> bytes:
     """Return the first bytes inside ``data``; empty when it is neither gzip nor Zstandard."""
     try:
         if data.startswith(_GZIP):
-            # 31: a gzip wrapper, whatever its window.
+            # 31: a gzip wrapper, with any window size.
             return zlib.decompressobj(31).decompress(data, _HEADER_BYTES)
         decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
         with decompressor.stream_reader(io.BytesIO(data), read_across_frames=True) as stream:

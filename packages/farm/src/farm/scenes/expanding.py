@@ -1,4 +1,4 @@
-"""How large a compressed .blend may become when it is looked through.
+"""How large a compressed .blend may become when it is read.
 
 blender-asset-tracer expands it into a temporary file.
 """
@@ -10,13 +10,14 @@ from pathlib import Path
 MOST = 8 * 1024**3
 _FREELY = 256 * 1024**2
 _MAX_RATIO = 20
-"""Bytes at most, bytes that any may have, and how many times its size a larger one. Scenes become
-2 to 8 times as large."""
+"""Absolute limit in bytes, bytes that any .blend may have, and for larger ones, how many times
+their size. Scenes expand 2 to 8 times.
+"""
 _PLAIN = b"BLENDER"
 
 
 def expanded(size: int) -> int:
-    """Return how many bytes a .blend of this size may have when it is expanded."""
+    """Return how many bytes a .blend of this size may expand to."""
     return min(MOST, max(_FREELY, _MAX_RATIO * size))
 
 

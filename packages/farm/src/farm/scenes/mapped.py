@@ -1,7 +1,7 @@
-"""The rules by which a renderer maps paths: the same ones, for who reads scenes without it.
+"""The rules by which a renderer maps paths, also for programs that read scenes without it.
 
-Loaded by their file: the package around them needs what a reader of scenes does not. And at once:
-who a reader becomes later may not be able to read any module.
+Loaded by file name: the surrounding package needs libraries that a reader of scenes does not. And
+loaded at once: the account that a reader switches to may not be able to read any module.
 """
 
 import runpy
@@ -14,13 +14,13 @@ _PATHS = runpy.run_path(str(_FILE))
 
 
 class Mapped(Protocol):
-    """What `farm.products.shared.farm_paths.PathMap` can do."""
+    """The interface of `farm.products.shared.farm_paths.PathMap`."""
 
     def meant(self, path: str, blend: str) -> list[str]:
         """Return the remote paths that a path in a .blend may mean."""
 
 
 def mapped(rules: Iterable[tuple[str, str]]) -> Mapped:
-    """Return what maps paths by these rules."""
+    """Return an object that maps paths by these rules."""
     found: Mapped = _PATHS["PathMap"](rules)
     return found

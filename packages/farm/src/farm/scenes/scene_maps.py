@@ -1,7 +1,8 @@
-"""The maps of scenes, as they lie among a project's files: for who reads scenes.
+"""The maps of scenes, as files of a project: for programs that read scenes.
 
-A map is as much input as its scene, so nobody else reads it. It is `farm_protocol.path_maps`'s, and
-read without its models, as in a renderer: a rule that leads elsewhere finds no file.
+A map is untrusted like its scene, so no other program reads it. Its format is that of
+`farm_protocol.path_maps`, but it is read without its models, as in a renderer: a rule that leads
+elsewhere finds no file.
 """
 
 import json
@@ -9,14 +10,14 @@ from collections.abc import Sequence
 from typing import IO
 
 Rules = Sequence[tuple[str, str]]
-"""Pairs of an absolute path of the artist's machine and a remote one."""
+"""Pairs of an absolute path of the artist's machine and a remote path."""
 
 MOST_RULES = 100_000
 MOST_BYTES = 32 * 1024 * 1024
 
 
 def rules_in(file: IO[bytes]) -> Rules:
-    """Return the rules of a map; of one that is damaged, none. Raises OSError, MemoryError."""
+    """Return the rules of a map; none if it is damaged. Raises OSError, MemoryError."""
     told = file.read(MOST_BYTES + 1)
     if len(told) > MOST_BYTES:
         return []

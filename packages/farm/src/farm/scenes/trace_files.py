@@ -2,9 +2,9 @@
 
     python -m farm.scenes.trace_files     a question: stdin, an answer: stdout
 
-Both are those of `farm_protocol.scene_files`. Whether a .blend may be opened, Envoy has decided.
-Each is read alone, in the sandbox and within the limits of `farm.scenes.blend_assets`: what it
-links is named, and not opened.
+Both are those of `farm_protocol.scene_files`. Envoy has decided whether a .blend may be opened.
+Each is read alone, in the sandbox and within the limits of `farm.scenes.blend_assets`: its
+libraries are named, but not opened.
 """
 
 import subprocess

@@ -1,9 +1,9 @@
-"""What the farm and the process that reads its .blend files say to each other, in JSON.
+"""Messages between the farm and the process that reads its .blend files, in JSON.
 
-A question is a line. Behind it come the remote paths of the project's files, if it `has_paths`,
-each ended by a NUL: there may be a million.
+A question is a line. If it `has_paths`, the remote paths of the project's files follow, each ended
+by a NUL: there may be a million.
 
-Dataclasses, so that the process that reads need not import what checks its answer.
+Dataclasses, so that the reading process need not import the validation of its answer.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from farm.scenes.usages import Usage
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Where a file is.
+    """Location of a file.
 
     Attributes:
         path: on this disk.
-        held: number of a descriptor that is open already: what belongs to the farm alone cannot be
-            opened by who that process is. None where descriptors cannot be handed on.
+        held: number of an open descriptor: that process's account cannot open files that belong to
+            the farm alone. None where descriptors cannot be passed.
     """
 
     path: str
@@ -28,15 +28,15 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which files do this scene and the libraries that it links name, or lack?
+    """Asks which files this scene and its linked libraries name, or lack.
 
     Attributes:
         scene: remote path of a .blend.
-        blends: the .blend files of its project, the scene included, by remote path.
+        blends: the .blend files of its project, including the scene, by remote path.
         map: the scene's map, by which files of the artist's machine are found; None: it has none.
-        has_paths: the project's paths follow. The answer is `farm.scenes.lacks.Lacks`, and else
-            `Named`.
-        room: bytes that any .blend may be expanded to, at most.
+        has_paths: the project's paths follow, and the answer is `farm.scenes.lacks.Lacks`;
+            otherwise `Named`.
+        room: most bytes that any .blend may expand to.
     """
 
     scene: str
@@ -48,7 +48,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """These files are named, each once for each .blend."""
+    """The named files, each once per .blend."""
 
     usages: Sequence[Usage]
 
@@ -59,7 +59,7 @@ class Unreadable:
 
     Attributes:
         path: its remote path.
-        reason: what is the matter, for people.
+        reason: what is wrong, for people.
         lacks_room: there was too little room to expand it.
     """
 

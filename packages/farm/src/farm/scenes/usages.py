@@ -1,11 +1,11 @@
-"""A file that a scene names: what the reader of scenes tells, whatever the format."""
+"""A file that a scene names, as its reader reports it, whatever the format."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class AssetKind(StrEnum):
-    """What names a file. A cache may never have been baked: then nothing was ever to be there."""
+    """The kind of reference. A cache may never have been baked: then the file never existed."""
 
     IMAGE = "image"
     LIBRARY = "library"
@@ -23,12 +23,12 @@ class Usage:
     """A file that a .blend names.
 
     Attributes:
-        path: as the .blend says it.
+        path: as the .blend writes it.
         used_by: remote path of that .blend.
-        kind: what names it.
+        kind: the kind of reference.
         data_block: name of the data-block in the .blend.
         is_sequence: ``path`` stands for several files: its first, a pattern, or their folder.
-        is_needed: the pixels of the .blend's own scene need it for certain.
+        is_needed: the pixels of the .blend's own scene certainly need it.
     """
 
     path: str

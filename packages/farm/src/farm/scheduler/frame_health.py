@@ -1,4 +1,4 @@
-"""What is noticed about frames: kept, and said by the job. Never a reason to fail."""
+"""Remarks about frames: stored, and summarised by the job. Never a reason to fail."""
 
 from farm_protocol.runner import FrameDone
 from sqlalchemy import Connection
@@ -8,11 +8,11 @@ from farm.frame_health import flags, neighbours, pictures
 from farm.scheduler import writer
 
 _FEWEST = 3
-"""A job of fewer frames has none between two others."""
+"""With fewer frames, a job has none between two others."""
 
 
 def note(connection: Connection, job: JobRow, report: FrameDone) -> None:
-    """Keep what was noticed about a frame that is done, and what it tells of those beside it."""
+    """Store the remarks about a finished frame, and what it shows about its neighbours."""
     # Its own first: what the comparison is certain of replaces the hint.
     noticed = [flag for flag in report.flags if flag.frame == report.frame]
     if report.picture is not None and job.frames_total >= _FEWEST:

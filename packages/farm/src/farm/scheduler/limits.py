@@ -1,4 +1,4 @@
-"""Limits that change while jobs run: the planner reads them anew, claims must be shared anew."""
+"""Limits that change while jobs run: the planner reads them again, and claims are redistributed."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from farm.errors import InvalidRequestError
 
 
 def set_plan(connection: Connection, plan: Plan) -> None:
-    """Make or change a plan. Raises InvalidRequestError."""
+    """Create or change a plan. Raises InvalidRequestError."""
     before = plan_rows.named(connection, plan.name)
     plans.set_plan(connection, plan)
     if before is not None and _raises_limits(before, plan):
@@ -25,7 +25,7 @@ def set_plan(connection: Connection, plan: Plan) -> None:
 
 
 def change_user(connection: Connection, account: AccountRow, wanted: UserChange) -> AccountRow:
-    """Change an account, and return it as it is then. Raises NotFoundError (the plan)."""
+    """Change an account, and return it. Raises NotFoundError (the plan)."""
     changed = users.change(connection, account, wanted)
     if _raises_limits(account.plan, changed.plan):
         claims.recall_all(connection, account.id)
@@ -38,7 +38,7 @@ def set_slots(
     """Change how many runners a machine type has room for; return the slots of all.
 
     Parameters:
-        configured: slots by machine type, of those that were not changed.
+        configured: slots by machine type, for unchanged ones.
         count: None: as configured.
 
     Raises:
@@ -58,7 +58,7 @@ def set_slots(
 
 
 def _raises_limits(before: Plan, after: Plan) -> bool:
-    # All frames may have been given out to the few runners that there could be.
+    # All frames may have been handed out to the few runners that were possible.
     return (
         after.job_throughput_limit > before.job_throughput_limit
         or after.max_throughput > before.max_throughput

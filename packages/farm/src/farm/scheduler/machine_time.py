@@ -14,10 +14,10 @@ from farm.jobs.pricing import confirmed_seconds, free_waiting, machine_time_micr
 def unposted(
     own: ClaimRow, heard_at: datetime, waiting: float = 0.0, *, no_room: bool = False
 ) -> float:
-    """Return the claim's time since its last charge, up to a sign of life that arrives now.
+    """Return a claim's time since its last charge, up to a sign of life that arrives now.
 
     Parameters:
-        waiting: seconds for which its runner, as it says, has only waited for the farm.
+        waiting: seconds that its runner claims to have only waited for the farm.
         no_room: the farm's disk is full.
     """
     metered = own.seconds + own.unposted_seconds
@@ -29,7 +29,7 @@ def unposted(
 def charge(
     connection: Connection, row: JobRow, reference: str, seconds: float, now: datetime
 ) -> int:
-    """Charge machine time; return what it costs, in micros. The caller notes both."""
+    """Charge machine time; return its cost, in micros. The caller records both."""
     micros = machine_time_micros(seconds, Decimal(row.credits_per_hour))
     credits.charge(connection, row.account_id, reference, micros, now)
     return micros

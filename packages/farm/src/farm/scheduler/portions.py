@@ -1,10 +1,10 @@
-"""What is done to many jobs, a portion at a time: others write in between.
+"""Operations on many jobs, in portions: others can write in between.
 
-There is one write turn, and whoever waits for it waits for all that is done in it. So no
-transaction acts on more than `PORTION` jobs, or puts back more than `actions.PORTION` frames. Each
-portion is complete in itself: a farm that dies between two of them leaves jobs to which it was
-done and others as they were, and whoever asks again gets the rest. Jobs come after those that they
-need: one that is done anew finds that what it needs is done anew, too.
+There is one write turn, and all others wait until it is over. So no transaction acts on more than
+`PORTION` jobs, or resets more than `actions.PORTION` frames. Each portion is complete in itself: if
+the farm dies between two of them, some jobs are changed and the others are not, and repeating the
+request changes the rest. Jobs come after their dependencies: a job that is retried finds its
+dependencies retried, too.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,21 +26,21 @@ def act(
     states: Collection[JobState] | None = None,
     who: str = "its user",
 ) -> None:
-    """Do something to those of the jobs to which it can be done.
+    """Act on those of the jobs that allow it.
 
     Parameters:
-        states: only to jobs that are still in one of these when it is their turn.
+        states: only jobs that are still in one of these when it is their turn.
         who: as for `actions.act`.
     """
     with database.read() as connection:
         ordered = job_table.needed_first(connection, job_ids)
     if action is Action.STOP:
-        ordered.reverse()  # Else those that are still to be stopped were blocked first.
+        ordered.reverse()  # Otherwise jobs that are still to be stopped would be blocked first.
     for begin in range(0, len(ordered), PORTION):
         portion = ordered[begin : begin + PORTION]
         make_way(database, portion, action)
         with database.write() as connection:
-            # Not to those to which something else has happened meanwhile.
+            # Not jobs that have changed meanwhile.
             able = portion if states is None else job_table.still(connection, portion, states)
             actions.act_on_many(connection, able, action, datetime.now(UTC), who=who)
 
@@ -53,7 +53,7 @@ def change(database: Database, job_ids: Sequence[str], asked: JobChange) -> None
 
 
 def make_way(database: Database, job_ids: Sequence[str], action: Action) -> None:
-    """Put frames back a portion at a time where they are many."""
+    """Put frames back in portions where they are many."""
     with database.read() as connection:
         found, few = actions.with_many(connection, job_ids, action)
     for job_id in found:

@@ -1,4 +1,4 @@
-"""Whether a host has what a job needs, by what its runners told of its programs."""
+"""Whether a host has what a job needs, according to its runners' reports on its programs."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from farm.db.job_rows import JobRow
 def lacking(
     connection: Connection, definitions: Definitions, job: JobRow, host: str, now: datetime
 ) -> str:
-    """Return what a host lacks to do a job; "" when it can, or nothing is known."""
+    """Return what a host lacks for a job; "" when it lacks nothing, or nothing is known."""
     programs = [Installed.of(each) for each in hosts.of(connection, host, now)]
     app, version = job.app, job.app_version
     if not any(each.app == app for each in programs):
@@ -22,7 +22,7 @@ def lacking(
     rows = versions_of(product_rows(programs, definitions), app)
     series = definitions.library.series
     same_series = [row for row in rows if series(app, row.version) == series(app, version)]
-    # A runner prefers the very version.
+    # A runner prefers the exact version.
     chosen = [row for row in same_series if row.version == version] or same_series
     if any(takes(row, plugins) for row in chosen):
         return ""

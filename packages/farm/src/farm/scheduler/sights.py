@@ -1,4 +1,4 @@
-"""What follows from how an engine sees the runners. Pure: who is gone, has begun, or waits why."""
+"""What an engine's view of the runners implies: who is gone, has started, or waits why. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from farm.engines.port import Phase, Sight
 
 
 class Runner(Protocol):
-    """What must be known of a runner."""
+    """What must be known about a runner."""
 
     @property
     def job_id(self) -> str: ...
@@ -23,23 +23,23 @@ class Runner(Protocol):
 R = TypeVar("R", bound=Runner)
 
 Sights = Mapping[str, Sight]
-"""By the runners' references; a runner that is not in it was not seen."""
+"""By the runners' references; a runner that is missing was not seen."""
 
 
 def gone(living: Sequence[R], sights: Sights) -> list[R]:
-    """Return the runners that are no more, as their engine sees it."""
+    """Return the runners that no longer exist, according to their engine."""
     return [each for each in living if _phase(each, sights) is Phase.GONE]
 
 
 def begun(living: Sequence[R], sights: Sights) -> list[R]:
-    """Return the runners that have left their engine's queue and were not heard of yet."""
+    """Return the runners that have left their engine's queue but have not reported yet."""
     return [
         each for each in living if each.heard_at is None and _phase(each, sights) is Phase.RUNNING
     ]
 
 
 def queued(living: Sequence[Runner], sights: Sights) -> dict[str, str]:
-    """Return the jobs whose runners all stand in the queue, and why, as far as it is told."""
+    """Return the jobs whose runners are all queued, and why, if known."""
     found: dict[str, str] = {}
     at_work: set[str] = set()
     for each in living:

@@ -1,4 +1,4 @@
-"""Files for programs that can read nothing else, also of stores that have none."""
+"""Provides files to programs that cannot read anything else, also from stores that have none."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,11 +17,11 @@ def lent(
     scratch: Path | None,
     check: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Callable[[str], Path]]:
-    """Yield what returns the file of a blob: a copy, made when asked for, where there is none.
+    """Yield a function that returns a blob's file: a copy, made when needed, where there is none.
 
     Parameters:
         scratch: folder for copies; None: the system's.
-        check: is asked before a copy grows by so many bytes, and may raise.
+        check: called before a copy grows by so many bytes; may raise.
     """
     with ExitStack() as stack:
         copies: list[Path] = []

@@ -1,4 +1,4 @@
-"""What every store looks at before it keeps anything: are these the bytes that were announced?"""
+"""The check that every store makes before it keeps anything: are these the announced bytes?"""
 
 from farm.errors import HashMismatchError
 

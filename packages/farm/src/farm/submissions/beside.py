@@ -1,4 +1,4 @@
-"""Work that nobody waits for, in one thread: accounts take turns, and none lets much pile up."""
+"""Background work in one thread: accounts take turns, and none can pile up much."""
 
 import logging
 import threading
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING = 16
 MOST_SIZE = 20_000_000
-"""Of one account."""
+"""Limits of one account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,26 +20,26 @@ class _Item:
 
 
 class Beside:
-    """One thread for the work of all accounts. May be asked from any thread."""
+    """One thread for the work of all accounts. Callable from any thread."""
 
     def __init__(self, name: str) -> None:
         """Start nothing before the first work.
 
         Parameters:
-            name: of the thread.
+            name: name of the thread.
         """
         self._name = name
         self._changed = threading.Condition()
-        # Of whoever waits, the next one first.
+        # Queued work by account, the next account first.
         self._waiting: OrderedDict[str, OrderedDict[Hashable, _Item]] = OrderedDict()
         self._started = False
 
     def soon(self, account_id: str, about: Hashable, size: int, work: Callable[[], None]) -> None:
-        """Let ``work`` have a turn. Where too much of the account waits, its oldest is forgotten.
+        """Queue ``work``. If too much of the account is queued, its oldest is dropped.
 
         Parameters:
-            about: work about the same thing that still waits is replaced.
-            size: how many characters the work holds, about.
+            about: queued work about the same thing is replaced.
+            size: approximate characters held by the work.
         """
         with self._changed:
             mine = self._waiting.setdefault(account_id, OrderedDict())
@@ -51,7 +51,7 @@ class Beside:
                 mine.popitem(last=False)
             if not self._started:
                 self._started = True
-                # The end of the farm must not wait for it.
+                # The farm must be able to end without waiting for it.
                 threading.Thread(target=self._run, name=self._name, daemon=True).start()
             self._changed.notify()
 

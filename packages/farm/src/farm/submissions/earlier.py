@@ -12,23 +12,23 @@ from farm.submissions.sequences import Looks
 
 
 class Earlier:
-    """Looks for results of earlier submissions, for one that is being checked.
+    """Finds results of earlier submissions, for one that is being checked.
 
-    A submission that is not stored yet is later than all that are.
+    A submission that is not stored yet is later than all stored ones.
     """
 
     def __init__(self, connection: Connection, project: str | None) -> None:
-        """Look in a project; None: one that does not exist yet."""
+        """Search a project; None: one that does not exist yet."""
         self._connection, self._project = connection, project
         self._images: dict[ImageSequence, dict[int, str]] = {}
         self._newest: dict[str, datetime] = {}
 
     def file(self, path: str, uses: list[Use]) -> str | None:
-        """Return the blob of a result; None: there is none of this path.
+        """Return the blob of a result; None: there is none at this path.
 
         Parameters:
-            uses: is told what a job then works on: all results of the one that has written the
-                file, since what it refers to lies beside it.
+            uses: called with what a job then depends on: all results of the job that has written
+                the file, since the file may refer to others beside it.
         """
         if self._project is None:
             return None
@@ -40,7 +40,7 @@ class Earlier:
         return blob
 
     def images(self, looks: Looks, sequence: ImageSequence) -> Mapping[int, str]:
-        """Return the frames of a sequence of which there are results, and the jobs of these.
+        """Return the frames of a sequence that have results, and their jobs.
 
         Raises TooManyNamesError.
         """
@@ -48,7 +48,7 @@ class Earlier:
             return {}
         if sequence not in self._images:
             begins = sequence.folder + sequence.head
-            # One more than may be looked at.
+            # One more than the limit.
             found = earlier_results.beginning(
                 self._connection, self._project, begins, looks.left + 1
             )
@@ -60,7 +60,7 @@ class Earlier:
         return self._images[sequence]
 
     def uses(self, job_ids: Iterable[str], begins: str) -> list[Use]:
-        """Return how a job works on results of these jobs whose paths begin so."""
+        """Return how a job depends on these jobs' results whose paths begin with a prefix."""
         return [Use(job_id, begins, self._newest_of(job_id)) for job_id in sorted(job_ids)]
 
     def _newest_of(self, job_id: str) -> datetime:

@@ -1,4 +1,4 @@
-"""What a scene's own file says against rendering it, before anything is rendered."""
+"""Objections to rendering a scene that its own file raises, before anything is rendered."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ def saved_too_new(
     Parameters:
         scene: remote path, for people.
         opened: opens the scene's bytes.
-        chosen: version that the job gets.
+        chosen: version for the job.
         there: all versions of the product that this farm has.
     """
     if scene_format is not SceneFormat.BLEND:

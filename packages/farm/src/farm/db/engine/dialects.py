@@ -1,6 +1,6 @@
-"""What is said to SQLite and PostgreSQL in different words, by the name of the dialect.
+"""SQL that differs between SQLite and PostgreSQL, by the name of the dialect.
 
-Both modules offer the same functions; a statement that is prepared once is prepared for each.
+Both modules have the same functions; a prepared statement is prepared for each of them.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgres}
 
 
 def dialect_of(connection: Connection) -> Any:
-    """Return the module with the words of a connection's database."""
+    """Return the module for a connection's database."""
     return DIALECTS[connection.dialect.name]
 
 
@@ -23,9 +23,9 @@ class PreparedForEach:
     """A statement that differs between the databases."""
 
     def __init__(self, made: Callable[[Any], Prepared]) -> None:
-        """Prepare it; ``made`` returns it in the words of a module."""
+        """Prepare it; ``made`` builds it from a module."""
         self._of = {name: made(dialect) for name, dialect in DIALECTS.items()}
 
     def on(self, connection: Connection) -> Prepared:
-        """Return it as a connection's database understands it."""
+        """Return it for a connection's database."""
         return self._of[connection.dialect.name]

@@ -1,4 +1,4 @@
-"""PostgreSQL's pipeline: statements are sent without waiting for the answer to the one before.
+"""PostgreSQL's pipeline mode: statements are sent without waiting for the previous answer.
 
 `farm.db.engine.prepared` works in it. What returns nothing then costs no round trip: it is on its
 way together with the next statement whose answer somebody reads, or with the commit. An error is
@@ -30,20 +30,20 @@ class Pipeline:
             self._entered.enter_context(driver.pipeline())
 
     def leave(self) -> None:
-        """Wait until all is executed. Raises what the driver raises."""
+        """Wait until everything is executed. Raises the driver's errors."""
         entered, self._entered = self._entered, None
         if entered is not None:
             entered.close()
 
 
 def of(connection: Connection) -> Pipeline | None:
-    """Return the pipeline of a connection's transaction; None where there is none."""
+    """Return the pipeline of a connection's transaction; None without one."""
     found: Pipeline | None = connection.get_execution_options().get(OPTION)
     return found
 
 
 def prepare(engine: Engine) -> None:
-    """Let everything but prepared statements leave the pipeline first."""
+    """Make everything but prepared statements leave the pipeline first."""
     from psycopg import Error
 
     @event.listens_for(engine, "before_cursor_execute")
@@ -56,7 +56,7 @@ def prepare(engine: Engine) -> None:
 
     @event.listens_for(engine, "rollback")
     def rollback(connection: Connection) -> None:
-        with suppress(Error):  # The reason for the rollback, once more.
+        with suppress(Error):  # Raises the cause of the rollback again.
             _leave(connection)
 
 

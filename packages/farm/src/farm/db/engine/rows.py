@@ -1,4 +1,4 @@
-"""Rows as dataclasses: which columns these are of follows from the names of their fields."""
+"""Rows as dataclasses: the names of their fields determine the columns."""
 
 from collections.abc import Iterable
 from dataclasses import fields
@@ -8,20 +8,20 @@ from sqlalchemy import ColumnElement
 
 
 def columns_of(kind: type[Any], known: Iterable[ColumnElement[Any]]) -> tuple[Any, ...]:
-    """Return the columns to select for a dataclass: one for each field, by its name.
+    """Return the columns to select for a dataclass: one for each field, by name.
 
-    Their values, in this order, are what it is made of: ``kind(*row)``.
+    Their values, in this order, are its arguments: ``kind(*row)``.
 
     Parameters:
-        known: columns and labels; those that no field is named after are left out.
+        known: columns and labels; those without a field are omitted.
 
     Raises:
-        KeyError: a field is named after none of them.
+        KeyError: a field has no column.
     """
     by_name = {column.name: column for column in known}
     return tuple(by_name[field.name] for field in fields(kind))
 
 
 def values_of(row: Any) -> dict[str, Any]:
-    """Return what a dataclass is stored as: the values of its fields, by column, as they are."""
+    """Return how a dataclass is stored: the values of its fields, unchanged, by column."""
     return {name: getattr(row, name) for name in row.__dataclass_fields__}

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that `Database.migrate` hands over."""
+"""Alembic's entry point: runs on the connection that `Database.migrate` passes."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ connection = context.config.attributes["connection"]
 
 
 def _is_here(item: Any, *_: Any) -> bool:
-    """Return whether this database is to have it."""
+    """Return whether this database should have it."""
     return bool(item.info.get("only", connection.dialect.name) == connection.dialect.name)
 
 

@@ -1,4 +1,4 @@
-"""Frame numbers in the names of files: the same for the farm and inside renderers.
+"""Frame numbers in file names: the same for the farm and inside renderers.
 
 Python 3.7 or newer.
 """
@@ -22,10 +22,10 @@ def numbered(prefix: str, frame: int, *, signed_digits: bool = False) -> str:
     return f"{head}{'-' if frame < 0 else ''}{abs(frame):0{count}d}{tail}"
 
 
-@functools.lru_cache(maxsize=64)  # Asked for each frame of a job, of a few prefixes.
+@functools.lru_cache(maxsize=64)  # Called for each frame of a job, with a few prefixes.
 def split(prefix: str) -> "tuple[str, str, str]":
     """Return what is before the last run of ``#``, the run, and what follows; else the text."""
-    # No regular expression: one that looks for the last run tries to begin at each "#" before it.
+    # No regular expression: a search for the last run would try to start at each "#" before it.
     end = prefix.rfind("#") + 1
     head = prefix[:end].rstrip("#")
     return (head, prefix[len(head) : end], prefix[end:]) if end else (prefix, "", "")

@@ -1,4 +1,4 @@
-"""What a runner writes down for the programs that start its renderers, in JSON.
+"""What a runner passes to the programs that start its renderers, in JSON.
 
 Only the standard library, Python 3.10 or newer.
 """
@@ -10,9 +10,9 @@ class Confined(TypedDict):
     """How a renderer is confined, for ``farm_start.py``.
 
     Attributes:
-        command: put in front of the renderer's own; [] for nothing.
-        apart: whether the renderer then is among processes of its own.
-        programs: whether a scene may run what its renderer confines only halfway.
+        command: prefix of the renderer's own command; [] for none.
+        apart: whether the renderer then has its own process namespace.
+        programs: whether a scene may run programs that its renderer confines only partly.
         rlimits: by their names in `resource`.
         group: folder of its control group; "" for none.
         pid_file: where it writes its process id.
@@ -37,11 +37,11 @@ class Orders(TypedDict):
     """What ``drive.py`` does with a program.
 
     Attributes:
-        files: of each frame: the names that one may have below ``partial``, and the one that it
-            gets below ``output``.
-        stems: what other files of a frame begin with -> the prefix that they get.
+        files: for each frame: the names that a file may have below ``partial``, and its name below
+            ``output``.
+        stems: prefix of other files of a frame -> the prefix that they get.
         started, written, writing, progress: patterns of the program's lines; "" for none.
-        size: width and height in pixels; None where nobody knows them.
+        size: width and height in pixels; None when unknown.
         setup: shell script beside the program; "" for none.
         folders: frames may lie in folders of several cameras or layers.
         copy: a file, and where a copy of it is to lie beside the project's; [] for none.

@@ -1,8 +1,8 @@
-"""Become a program: the one command of most templates.
+"""Replaces itself by a program: the one command of most templates.
 
     python start.py --home=FOLDER --sandbox=FILE [--pass=VARIABLE ...] -- COMMAND ARGUMENTS
 
-The arguments reach the program as they are.
+The arguments are passed unchanged.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from farm_start import exec_renderer
 
 
 def main() -> None:
-    """Parse the arguments and become the program."""
+    """Parse the arguments and exec the program."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", required=True)
     parser.add_argument("--sandbox", required=True)

@@ -1,1 +1,1 @@
-"""One claim: the renderer at work, and what becomes of it."""
+"""One claim: the renderer at work, and its outcome."""

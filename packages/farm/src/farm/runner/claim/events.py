@@ -1,6 +1,6 @@
-"""What a renderer's script tells its runner: see ``products/shared/farm_events.py``.
+"""Events that a renderer's script reports to its runner: see ``products/shared/farm_events.py``.
 
-A scene can print the same lines: what is no event that a script would send is a line of output.
+A scene can print the same lines: anything that is not a valid event is a line of output.
 """
 
 import json
@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, TypeAdapter
 
 PREFIX = "farm_event: "
-"""Begins a line that is an event, in JSON."""
+"""Prefix of a line that is an event, in JSON."""
 _LONGEST = 10.0**9
-"""Seconds of a frame."""
+"""Limit on the seconds of a frame."""
 
 Frame = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 
@@ -24,7 +24,7 @@ class Command(BaseModel):
 
 
 class Loaded(BaseModel):
-    """The scene is loaded. Its size in pixels is None where nobody knows it yet."""
+    """The scene is loaded. Its size in pixels is None when it is not known yet."""
 
     event: Literal["loaded"]
     width: int | None
@@ -32,19 +32,19 @@ class Loaded(BaseModel):
 
 
 class FrameStarted(BaseModel):
-    """A frame is begun."""
+    """A frame is started."""
 
     event: Literal["frame_started"]
     frame: Frame
 
 
 class FrameWritten(BaseModel):
-    """A frame is there.
+    """A frame is written.
 
     Attributes:
-        seconds: that it took.
+        seconds: its rendering time.
         files: its images, below the output folder.
-        extra: what the scene has written beside them.
+        extra: other files that the scene has written.
     """
 
     event: Literal["frame_written"]
@@ -55,7 +55,7 @@ class FrameWritten(BaseModel):
 
 
 class Warned(BaseModel):
-    """The job's owner is to know this."""
+    """A warning for the job's owner."""
 
     event: Literal["warned"]
     message: str
@@ -65,7 +65,7 @@ class Failed(BaseModel):
     """The frames cannot be rendered.
 
     Attributes:
-        permanent: another try, on another machine, would fail in the same way.
+        permanent: a retry, on another machine, would fail in the same way.
     """
 
     event: Literal["failed"]
@@ -79,12 +79,12 @@ _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="
 
 
 def read_event(text: str) -> Event:
-    """Return an event. Raises ValueError: it is none, or RecursionError: a thousand brackets."""
+    """Return an event. Raises ValueError for other text, or RecursionError for a thousand brackets."""
     return _EVENTS.validate_python(_clean(json.loads(text)))
 
 
 def _clean(event: Any) -> Any:
-    """Return an event whose texts can travel as UTF-8: JSON can name half a character."""
+    """Return an event whose texts can be encoded as UTF-8: JSON can contain lone surrogates."""
     match event:
         case str():
             return event.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""The names that a job itself brings along: what they say is nothing that its renderer says."""
+"""The names that belong to the job itself: they say nothing about its renderer."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -11,26 +11,27 @@ from pydantic import JsonValue
 _HIDDEN = "\N{HORIZONTAL ELLIPSIS}"
 
 _MOST_SECONDS = 10.0
-"""Of a processor, for all lines of a claim. A job may have a hundred thousand names, and a scene
-may print them in every line."""
+"""Limit of processor time for all lines of a claim. A job may have a hundred thousand names, and a
+scene may print them in every line.
+"""
 _LEAST = 4
-"""Characters of a name. A shorter one holds no symptom."""
+"""Minimum length of a name. A shorter one cannot contain a symptom."""
 
 
 class OwnNames:
     """Hides a job's names in lines, so that "License error.c4d" is no error."""
 
     def __init__(self, job: RunnerJob, project: str) -> None:
-        """Look at nothing yet: few lines are worth it.
+        """Search nothing yet: few lines need it.
 
         Parameters:
-            project: the folder on this machine that holds what is staged.
+            project: the local folder of the staged files.
         """
         self._job, self._project = job, project
         self._seconds = 0.0
 
     def hide(self, line: str) -> str:
-        """Return a line without these names; as it is, when that has cost too much already."""
+        """Return a line without these names; unchanged when that has cost too much already."""
         begin = time.thread_time()
         for name in self._names if self._seconds < _MOST_SECONDS else ():
             if name in line:
@@ -45,7 +46,7 @@ class OwnNames:
         for path in (job.scene, job.output_folder, *(file.path for file in job.files)):
             names.update(_parts(path))
         paths = {f"{self._project}/{file.path}" for file in job.files}
-        # Of a plain word nobody knows who says it, unless it stands in a path.
+        # A plain word may come from anywhere, unless it is part of a path.
         told = {each for each in names if len(each) >= _LEAST and not each.isalpha()}
         return sorted(told | paths, key=len, reverse=True)
 

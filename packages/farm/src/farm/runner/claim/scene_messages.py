@@ -1,6 +1,6 @@
-"""What a runner and the process that reads its scene say to each other, in JSON.
+"""Messages between a runner and the process that reads its scene, in JSON.
 
-An answer is one line. Behind it comes the text of a copy, as it is.
+An answer is one line, followed by the unchanged text of a copy.
 """
 
 from pathlib import Path
@@ -15,15 +15,15 @@ class _Message(BaseModel):
 
 
 class Question(_Message):
-    """What does this scene say of its files?
+    """Asks what a scene says about its files.
 
     Attributes:
-        module: of the product, see `farm.products.load_scene_module`.
-        partial: folder below which the program is to write.
+        module: the product's module, see `farm.products.load_scene_module`.
+        partial: folder below which the program writes.
         values: all parameters, as texts.
-        memory: bytes that reading may take.
-        seconds: of processor time that it may take.
-        user, group: whom root is to become for it.
+        memory: bytes that reading may use.
+        seconds: processor time that it may use.
+        user, group: the account that root switches to for it.
     """
 
     module: Path
@@ -37,7 +37,7 @@ class Question(_Message):
 
 
 class Found(_Message):
-    """What it says, but for the text of a copy."""
+    """The scene's answer, without the text of a copy."""
 
     found: SceneFiles
 
@@ -49,10 +49,10 @@ class Wrong(_Message):
 
 
 class Unreadable(_Message):
-    """An `OSError` came of it: its number, and its text."""
+    """Reading raised an `OSError`: its number and its text."""
 
     error: tuple[int | None, str]
 
 
 ANSWERS: TypeAdapter[Found | Wrong | Unreadable] = TypeAdapter(Found | Wrong | Unreadable)
-"""Reads an answer. Raises `pydantic.ValidationError`."""
+"""Parses an answer. Raises `pydantic.ValidationError`."""

@@ -1,11 +1,11 @@
-"""Asks a product's module what a scene says: a program with limits, which can be ended.
+"""Asks a product's module about a scene: a program with limits that can be killed.
 
     python -m farm.runner.claim.scene_reader      a question: stdin, an answer: stdout
 
 Both are those of `farm.runner.claim.scene_messages`.
 
-`farm.runner.claim.scenes` starts it, and says what it sees. It writes nothing but its answer: where
-scenes lie, renderers may put links.
+`farm.runner.claim.scenes` starts it, and decides what it sees. It writes nothing but its answer:
+renderers may put links into the folders of scenes.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _FILES, _WRITTEN = 64, 1 << 30
 def main() -> None:
     """Read the question from standard input, and write its answer."""
     question = Question.model_validate_json(sys.stdin.buffer.read())
-    # Before it may find its own files no more.
+    # Before it may no longer be able to find its own files.
     module = load_scene_module(question.module)
     limit(question.memory, _FILES, _WRITTEN, question.user, question.group)
     if is_root():
@@ -33,7 +33,7 @@ def main() -> None:
     lower("RLIMIT_CPU", question.seconds, for_good=True)
     if hasattr(signal, "SIGXFSZ"):
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    # What a module prints is no answer.
+    # Output of a module is not an answer.
     with contextlib.redirect_stdout(sys.stderr):
         answer, text = _answer(module, question)
     sys.stdout.buffer.write(answer.model_dump_json().encode() + b"\n")
@@ -49,7 +49,7 @@ def _answer(module: ModuleType, question: Question) -> tuple[Found | Wrong | Unr
     except OSError as error:
         return Unreadable(error=(error.errno, error.strerror or str(error))), b""
     except MemoryError:
-        pass  # What has filled it is let go of first.
+        pass  # Memory that is full is released first.
     return Wrong(wrong=f"{question.scene.name} needs too much memory to be read."), b""
 
 

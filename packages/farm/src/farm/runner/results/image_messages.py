@@ -1,4 +1,4 @@
-"""What a runner and the process that checks its images say to each other: a line of JSON each."""
+"""Messages between a runner and the process that checks its images: one line of JSON each."""
 
 from typing import Annotated, Literal
 
@@ -9,23 +9,24 @@ from farm.runner.results.image_check import MOST_BYTES
 
 
 class _Message(BaseModel):
-    # An image may have pixels that are no numbers, and their mean is none either.
+    # An image may have pixels that are NaN, and then so is their mean.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
     def line(self) -> bytes:
-        """Return it as it is sent."""
+        """Return the message as it is sent."""
         return self.model_dump_json().encode() + b"\n"
 
 
 class Question(_Message):
-    """Is this image whole? The open file comes beside it (SCM_RIGHTS), where that works.
+    """Asks whether an image is complete. The open file comes with it (SCM_RIGHTS), where that
+    works.
 
     Attributes:
-        name: how people know the file.
+        name: the file's name for people.
         size: expected (width, height) in pixels; None to take any.
-        memory: bytes that a renderer of the job may have; None: as many as anybody.
+        memory: bytes that a renderer of the job may have; None: the default.
         path: where the file is.
-        open: number of the open file, if it was inherited.
+        open: descriptor of the open file, if it was inherited.
     """
 
     name: str
@@ -37,25 +38,25 @@ class Question(_Message):
 
 
 class Ready(_Message):
-    """It can be asked."""
+    """It is ready for questions."""
 
     ready: Literal[True] = True
 
 
 class Decoding(_Message):
-    """It has begun; how long it may take follows from the bytes of the pixels."""
+    """Decoding has started; how long it may take follows from the bytes of the pixels."""
 
     decoding: Annotated[int, Field(strict=True, ge=0, le=MOST_BYTES)]
 
 
 class Looked(_Message):
-    """The image is whole. None: a deep one, of which there are no numbers."""
+    """The image is complete. None: a deep image, which has no statistics."""
 
     statistics: ImageStatistics | None
 
 
 class Wrong(_Message):
-    """The image is not whole, or asks for too much: a message for people."""
+    """The image is incomplete, or needs too much: a message for people."""
 
     wrong: str
 
@@ -63,4 +64,4 @@ class Wrong(_Message):
 ANSWERS: TypeAdapter[Ready | Decoding | Looked | Wrong] = TypeAdapter(
     Ready | Decoding | Looked | Wrong
 )
-"""Reads an answer, which may be in a scene's hands. Raises `pydantic.ValidationError`."""
+"""Parses an answer, which a scene may control. Raises `pydantic.ValidationError`."""

@@ -1,6 +1,6 @@
-"""The files that a renderer has written, taken away from it. Nothing in them is read here.
+"""Takes files away from a renderer. Their content is not read here.
 
-What is in them is looked at by `farm.runner.results.image_check`, in a process of its own.
+`farm.runner.results.image_check` checks their content, in a separate process.
 """
 
 import stat
@@ -16,7 +16,7 @@ IMAGES = frozenset(
         *("rgb", "sgi", "iff"),
     )
 )
-"""Suffixes of the formats whose wholeness can be judged."""
+"""Suffixes of the formats that can be checked for completeness."""
 
 
 class OutputError(Exception):
@@ -24,21 +24,21 @@ class OutputError(Exception):
 
 
 def take(output: Path, name: str, target: Path, owner: int | None = None) -> None:
-    """Move a file that the renderer has written to where the renderer cannot reach it.
+    """Move a file of the renderer to where the renderer cannot reach it.
 
-    The renderer may be a scene's program, which still runs, and has no right to what the runner may
-    read: it can put a link in the place of any of its files and folders. No link is followed.
+    The renderer may be a scene's program that still runs and must not get what the runner may read:
+    it can replace any of its files and folders by a link. No link is followed.
 
     Parameters:
-        output: that the renderer writes into, and may have replaced; but not the folder around it,
-            which is given as `os.path.realpath` has it.
-        name: of a file below it, in canonical form.
+        output: the folder that the renderer writes into, and may have replaced; its parent, which
+            it cannot replace, is given as from `os.path.realpath`.
+        name: name of a file below it, in canonical form.
         target: on the same disk.
-        owner: number of the account that must own the file; None for any. A renderer that is not
-            the runner's user could link to a file of somebody else.
+        owner: user id that must own the file; None for any. A renderer under another account than
+            the runner's could hard-link somebody else's file.
 
     Raises:
-        OutputError: there is no such file, or something else in its place.
+        OutputError: there is no such file, or it is something else.
     """
     try:
         with reach(output.parent, f"{output.name}/{name}") as place:
@@ -53,12 +53,12 @@ def take(output: Path, name: str, target: Path, owner: int | None = None) -> Non
 
 
 def is_image(name: str) -> bool:
-    """Return whether a file of this name is an image whose wholeness can be judged."""
+    """Return whether a file of this name is an image that can be checked for completeness."""
     return Path(name).suffix.lower() in IMAGES
 
 
 def check_there(path: Path, name: str) -> None:
-    """Raise OutputError when a result is missing or empty; ``name``: how people know it."""
+    """Raise OutputError when a result is missing or empty; ``name`` is for people."""
     if not path.is_file() or path.stat().st_size == 0:
         raise OutputError(
             f"{name} is missing or empty although the renderer reported it as written."

@@ -1,7 +1,7 @@
 """Which blocks of its libraries a scene no longer finds there.
 
-An artist renames an asset, and each shot that links it renders without. Blender puts something
-empty in the place of such a block, prints a line, and goes on. Newer ones mark the block as well.
+When an artist renames an asset, each shot that links it renders without it. Blender replaces such a
+block by an empty one, prints a line, and continues. Newer versions also mark the block.
 """
 
 import os
@@ -17,7 +17,7 @@ def gone(printed: "Iterable[tuple[str, str, str]]", project: str) -> "list[str]"
     """Return a message for each library that lacks blocks of the scene.
 
     Parameters:
-        printed: what Blender said when it opened the scene: kind, name, path of the library.
+        printed: Blender's output when it opened the scene: kind, name, path of the library.
         project: paths below it are shown relative to it.
     """
     found = {}  # type: dict[str, set[str]]

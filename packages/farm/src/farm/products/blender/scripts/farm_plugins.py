@@ -1,8 +1,8 @@
-"""Enable the add-ons that a job's plug-ins are, before its scene is opened.
+"""Enables the add-ons of a job's plug-ins, before its scene is opened.
 
-Blender starts with factory settings, which enable none but its own. V-Ray for Blender is the add-on
-`vray_blender`; it brings the render engine `VRAY_RENDER_RT`. That much its public source says.
-Not verified with the real add-on, which needs a licence: tests use a stand-in of that name.
+Blender starts with factory settings, which enable only its own. V-Ray for Blender is the add-on
+`vray_blender`; it provides the render engine `VRAY_RENDER_RT`, according to its public source. Not
+verified with the real add-on, which needs a licence: tests use a stand-in of that name.
 """
 
 import os
@@ -15,14 +15,14 @@ from farm_events import SceneError
 ADDONS = {"blender_vray": "vray_blender"}
 """Plug-in code -> the add-on's module."""
 ENGINES = {"VRAY_RENDER_RT": "blender_vray"}
-"""Render engines that a plug-in brings."""
+"""Render engines that a plug-in provides."""
 
 
 def enable(plugins: "Iterable[str]") -> None:
-    """Enable add-ons. Raises SceneError for one that is not there or does not start.
+    """Enable add-ons. Raises SceneError for one that is missing or does not start.
 
     Parameters:
-        plugins: ``<code>`` or ``<code>:<version>``; those that are no add-on are passed over.
+        plugins: ``<code>`` or ``<code>:<version>``; those that are not add-ons are ignored.
     """
     for text in plugins:
         module = ADDONS.get(text.partition(":")[0])
@@ -51,12 +51,12 @@ def _blenders_own(path: str) -> bool:
 
 
 def _enable(plugin: str, module: str) -> None:
-    # Answers None when the add-on's own code failed, which it has then printed.
+    # It returns None when the add-on's own code failed, which it has then printed.
     if addon_utils.enable(module, default_set=True) is None:
         raise SceneError(f"The add-on {module} of the plug-in {plugin} does not start.", False)
 
 
 def needed(engine: str) -> str:
-    """Return, as the end of a message, what to do about a missing engine; "" when unknown."""
+    """Return advice about a missing engine, as the end of a message; "" when there is none."""
     plugin = ENGINES.get(engine)
     return f" It comes with the plug-in {plugin}: add that to the job's plugins." if plugin else ""

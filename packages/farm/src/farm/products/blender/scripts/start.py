@@ -1,4 +1,4 @@
-"""Become the renderer: the one command of the Blender template, for both kinds of Blender.
+"""Execs the renderer: the one command of the Blender template, for both kinds of Blender.
 
     python start.py --kind=blender|bpy --renderer=PROGRAM --home=FOLDER --sandbox=FILE
                     --plugins=CODES -- ARGUMENTS OF render.py
@@ -20,11 +20,11 @@ PYTHON_FAILED = 3
 
 
 PLUGIN_VARIABLES = {"blender_vray": ("BLENDER_USER_SCRIPTS", "VRAY_AUTH_CLIENT_FILE_PATH")}
-"""Variables that Blender may see when a job has a plug-in: where it lies, and its licences."""
+"""Variables that Blender may see when a job has a plug-in: its folders and its licences."""
 
 
 def command(kind: str, renderer: str, arguments: "list[str]") -> "list[str]":
-    """Return the renderer's argument list."""
+    """Return the renderer's command line."""
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "render.py")
     if kind == "bpy":
         # -s -E: neither the user's packages nor PYTHON* variables change what is imported.
@@ -43,7 +43,7 @@ def command(kind: str, renderer: str, arguments: "list[str]") -> "list[str]":
 
 
 def main() -> None:
-    """Parse the arguments and become Blender."""
+    """Parse the arguments and exec Blender."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--kind", choices=["blender", "bpy"], required=True)
     parser.add_argument("--renderer", required=True)

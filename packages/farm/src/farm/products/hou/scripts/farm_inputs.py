@@ -1,7 +1,7 @@
-"""Are the files there that the scene refers to? Asked once, before the first frame.
+"""Checks that the files exist to which the scene refers, once before the first frame.
 
 Houdini renders a missing texture in black or not at all, and says so only on the node. Not covered:
-what a digital asset or a USD layer refers to by itself.
+references inside digital assets or USD layers.
 """
 
 import glob
@@ -48,13 +48,13 @@ def message(missing: "list[str]") -> str:
 
 def _is_output(parm: Any) -> bool:
     node = parm.node()
-    # Render nodes elsewhere, as caches in geometry networks, are known by their type.
+    # Render nodes elsewhere, such as caches in geometry networks, are recognised by their type.
     is_output = bool(parm.name() == PATH_PARMS.get(base_type(node)))
     return is_output or bool(node.type().category().name() == "Driver")
 
 
 def _expanded(parm: Any, text: str) -> str:
-    # Only the parameter knows what $OS and relative expressions mean.
+    # Only the parameter can expand $OS and relative expressions.
     return str(parm.evalAsString() if parm is not None else hou.expandString(text))
 
 
@@ -63,7 +63,7 @@ def _exists(path: str) -> bool:
         path = os.path.join(os.path.dirname(hou.hipFile.path()), path)
     if os.path.exists(path):
         return True
-    # Any tile will do; glob must not read brackets in folders as its own.
+    # Any tile will do; glob must not interpret brackets in folders.
     parts = [glob.escape(part) for part in _TILES.split(path)]
     return len(parts) > 1 and bool(glob.glob("*".join(parts)))
 
