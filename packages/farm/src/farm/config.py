@@ -23,32 +23,32 @@ class Settings(BaseSettings):
         data_dir: database, blobs, work folders and logs.
         host: address to listen on; only loopback until the farm speaks TLS.
         port: 0 takes the port of the last run if it is free, else any free one.
-        proxies: addresses of reverse proxies that are believed when they say who calls.
+        proxies: addresses of reverse proxies that are trusted to name their callers.
         connections: most at a time, of all addresses; fewer where the system allows few open files.
         connections_per_address: of one address that is neither loopback nor a proxy.
         reserve: bytes of the data folder's disk that stay free; None: see `farm.stores.room`.
-        embedded: started by an Envoy: announce the address on standard output, and end, once
-            nothing is left to do, after standard input was closed.
+        embedded: started by an Envoy: announce the address on standard output, and exit once
+            standard input is closed and nothing is left to do.
         blender: path of a Blender; None looks for one on PATH, then for bpy.
-        sandbox: whether renderers run in bubblewrap; ``auto``: where it works, and jobs tell where
+        sandbox: whether renderers run in bubblewrap; ``auto``: where it works, and jobs say where
             it does not; ``required``: a machine without it refuses the work; None:
             `farm.confine.policy` decides.
-        render_user: account that renderers run as where the farm is root; "": one for each runner
-            that nobody else has.
-        programs: product -> paths of its programs, which are then the only ones of it.
+        render_user: account of renderers where the farm is root; "": an exclusive one for each
+            runner.
+        programs: product -> paths of its programs, which are then its only ones.
         products: folders with a studio's own products, each in a folder of its own; see
-            `farm.products.Library`. What is in them runs with the farm's rights.
+            `farm.products.Library`. Their code runs with the farm's rights.
         catalogue: the studio's changes to products, plug-ins and machine types; None: only ours.
-        local_slots: renderers at a time on this machine. One by default: a renderer uses all
-            cores, and two only wait for each other.
+        local_slots: renderers at a time on this machine. One by default: a renderer uses all cores,
+            and two would only wait for each other.
         credits_per_hour: price of one instance.
-        unlicensed_seconds: most machine time within a day that costs an account nothing because its
-            renderers got no licence; 0: all of it is paid.
+        unlicensed_seconds: most machine time per day that is free for an account because its
+            renderers got no licence; 0: none.
         missing_files: what happens to a submission whose scenes need files that the project does
             not have; see `farm.submissions.missing_files`.
         database_url: ``postgresql://...``; None is the SQLite file of the data folder. May hold
             a password: never logged.
-        smtp_host: mail server that tells users what happened to their jobs; "": nobody is told.
+        smtp_host: mail server for notices to users about their jobs; "": no notices.
         smtp_security: ``tls`` from the first byte, or ``starttls``.
         smtp_user, smtp_password: "": without signing in. The password is never logged.
         smtp_sender: address that messages come from.

@@ -3,14 +3,14 @@
     FarmError(code)
         InvalidRequestError      fields that are wrong, several at once
         NotAuthenticatedError    no or wrong key, password or runner token
-        TooManyAttemptsError     passwords were guessed at; says how long to wait
+        TooManyAttemptsError     too many wrong passwords; says how long to wait
         InsufficientCreditsError
-        ForbiddenError           an administrator's route, and somebody else
+        ForbiddenError           an administrator's route, called by somebody else
         NotFoundError
         ConflictError            cannot be done in the present state
         ClaimLostError           a runner reports for a claim that is no longer its own
-        HashMismatchError        bytes that are not what their name says
-        BlobLostError            bytes that the farm should have and has not
+        HashMismatchError        bytes that do not match their hash
+        BlobLostError            bytes that the farm should have but has not
         StorageFullError         the farm's disk has no room
         QuotaExceededError       the account may store no more
         UnavailableError         not now; the same request may work a little later
@@ -51,7 +51,7 @@ class NotAuthenticatedError(FarmError):
 
 
 class TooManyAttemptsError(FarmError):
-    """Too many wrong passwords in a row. ``seconds``: until one is looked at again."""
+    """Too many consecutive wrong passwords. ``seconds``: until the next one is checked."""
 
     code = ErrorCode.TOO_MANY_ATTEMPTS
 
@@ -73,7 +73,7 @@ class ForbiddenError(FarmError):
 
 
 class NotFoundError(FarmError):
-    """It does not exist, or is another user's: the answer is the same."""
+    """It does not exist, or belongs to another user: the answer is the same."""
 
     code = ErrorCode.NOT_FOUND
 
@@ -91,13 +91,13 @@ class ClaimLostError(FarmError):
 
 
 class HashMismatchError(FarmError):
-    """The bytes received are not those that were announced."""
+    """The bytes received are not the announced ones."""
 
     code = ErrorCode.HASH_MISMATCH
 
 
 class BlobLostError(FarmError):
-    """The store has not the bytes of a blob that the database knows: somebody has removed them."""
+    """The store lacks the bytes of a blob that the database knows: somebody has removed them."""
 
     code = ErrorCode.NOT_FOUND
 
@@ -109,19 +109,19 @@ class BlobLostError(FarmError):
 
 
 class UnavailableError(FarmError):
-    """Too much is asked for at the moment, or it takes too long."""
+    """Too many requests at the moment, or it takes too long."""
 
     code = ErrorCode.UNAVAILABLE
 
 
 class StorageFullError(FarmError):
-    """The store's disk is full, but for what is kept for the database."""
+    """The store's disk is full, except for the database's reserve."""
 
     code = ErrorCode.STORAGE_FULL
 
 
 class QuotaExceededError(FarmError):
-    """The account stores, or sends at a time, as much as it may."""
+    """The account stores, or has in transit, as much as it may."""
 
     code = ErrorCode.QUOTA_EXCEEDED
 

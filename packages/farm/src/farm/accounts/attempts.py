@@ -1,16 +1,16 @@
-"""Slows down whoever guesses passwords, and nobody else.
+"""Slows down guessing of passwords, without affecting others.
 
-The first failures cost nothing, since people mistype. Each further one doubles the time in which
-no password is looked at. Who is held up depends on who asks:
+The first failures cost nothing, since people mistype. Each further one doubles the time in which no
+password is checked. The budget depends on the caller:
 
-    a device    that knew the password before, which its token proves, has a budget of its own
+    a device    that knew the password before, as its token proves, has a budget of its own
     an address  from which the account signed in before has one for that account
-    a stranger  shares the account's with all other strangers, and the address's
+    a stranger  shares the account's budget with all other strangers, and the address's
 
-So guesses do not shut out those who know the password: a guesser uses up what strangers have, and
-the owner is no stranger. Only a first sign-in from a new device at a new address must wait until
-the guessing is over, or use an access key. Access keys are never held up: nobody guesses 256
-random bits. Kept in memory: a restart forgets.
+So guessing does not lock out those who know the password: it uses up the strangers' budget, and the
+owner is not a stranger. Only a first sign-in from a new device at a new address must wait until the
+guessing is over, or use an access key. Access keys never wait: nobody guesses 256 random bits. Kept
+in memory: a restart forgets.
 """
 
 import threading
@@ -23,45 +23,45 @@ from farm_protocol.backoff import BackOff
 from farm.errors import TooManyAttemptsError
 
 FREE = {"device": 5, "home": 5, "account": 5, "address": 20}
-"""Failures in a row without a pause. Several users may share an address."""
+"""Consecutive failures without a pause. Several users may share an address."""
 
 PAUSES = BackOff(2.0, 300.0)
-"""From the first failure on that is not free."""
+"""Pause after the first failure that is not free."""
 FORGET_SECONDS = 3600.0
-"""After so long without a failure, counting begins anew."""
+"""After so long without a failure, the count starts over."""
 MOST_KNOWN = 10_000
-"""Of those that have failed, and of those that are no strangers: nobody fills the memory."""
+"""Limit on remembered failures, and on known addresses, so that nobody can fill the memory."""
 
 Budget = tuple[str, ...]
-"""Its kind, which is a key of `FREE`, and whose it is."""
+"""Its kind, which is a key of `FREE`, and its owner."""
 
 
 class Attempts:
-    """Failed logins in a row."""
+    """Consecutive failed logins."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Start with no failed logins."""
         self._clock = clock
         self._failures: OrderedDict[Budget, tuple[int, float]] = OrderedDict()
-        # Apart from the failures: strangers cannot drive them out.
+        # Separate from the failures: strangers cannot displace them.
         self._homes: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._lock = threading.Lock()
 
     def is_home(self, account: str, address: str) -> bool:
-        """Return whether the account has signed in by its password from there before."""
+        """Return whether the account has signed in with its password from there before."""
         return (account, address) in self._homes
 
     def begin(self, account: str, address: str, device: str = "") -> list[Budget]:
-        """A password is about to be looked at. Counts as a failure until it has `succeeded`.
+        """A password is about to be checked. Counts as a failure until it has `succeeded`.
 
-        Counted beforehand, so that many guesses at once are no way around. Returns what it was
-        counted on.
+        Counted beforehand, so that concurrent guesses cannot evade the limit. Returns the budgets
+        on which it was counted.
 
         Parameters:
             device: of the account, proven by its token; "": none, or not proven.
 
         Raises:
-            TooManyAttemptsError: who asks has to wait.
+            TooManyAttemptsError: the caller has to wait.
         """
         with self._lock:
             budgets = self._budgets(account, address, device)
@@ -84,7 +84,7 @@ class Attempts:
         """
         with self._lock:
             for each in counted:
-                if each[0] == "address":  # It may still be guessing at others.
+                if each[0] == "address":  # It may still be guessing at other accounts.
                     failures, at = self._known(each)
                     if failures:
                         self._failures[each] = (failures - 1, at)

@@ -15,11 +15,11 @@ from farm.errors import ConflictError, InsufficientCreditsError, InvalidRequestE
 from farm.jobs.pricing import to_credits, to_micros
 
 MOST_CREDITS = 10**9
-"""That can be moved at a time."""
+"""Limit of one movement."""
 
 
 def check_amount(amount: Decimal, field: str) -> None:
-    """Refuse what is no amount of credits. Raises InvalidRequestError, which names ``field``."""
+    """Refuse an invalid amount of credits. Raises InvalidRequestError, which names ``field``."""
     wrong = ""
     if not amount.is_finite():
         wrong = f"'{amount}' is not an amount of credits."
@@ -46,7 +46,7 @@ def grant(
     """Move credits to (or, negative, from) an account.
 
     Parameters:
-        reference: one that the account has already moves nothing; "" moves in any case.
+        reference: one that the account already has moves nothing; "" always moves.
 
     Raises:
         ConflictError: the reference is that of another transaction.
@@ -73,11 +73,11 @@ def grant(
 def charge(
     connection: Connection, account_id: str, reference: str, micros: int, now: datetime
 ) -> None:
-    """Charge machine time. The ledger's unique reference makes twice impossible.
+    """Charge machine time. The ledger's unique reference makes double charging impossible.
 
     Parameters:
-        reference: ``frame:<claim>:<number>``, so that a frame that is rendered anew on its user's
-            wish costs again; or ``rest:<claim>`` for what a claim did after its last frame.
+        reference: ``frame:<claim>:<number>``, so that a frame that its user has rendered again
+            costs again; or ``rest:<claim>`` for the time of a claim after its last frame.
     """
     ledger.post(
         connection,
@@ -93,7 +93,7 @@ def charge(
 def refund(
     connection: Connection, account_id: str, claim_ids: Collection[str], now: datetime
 ) -> int:
-    """Give back what the rests of these claims cost, once; return how much that is, in micros."""
+    """Refund the rests of these claims, once; return the amount, in micros."""
     paid = ledger.amounts(connection, [f"rest:{each}" for each in claim_ids])
     back = ledger.amounts(connection, [f"refund:{each}" for each in claim_ids])
     total = 0
@@ -115,9 +115,9 @@ def refund(
 
 
 def available(connection: Connection, account_id: str) -> tuple[int, int]:
-    """Return (balance, consumed) in micros, with what is metered and not posted yet.
+    """Return (balance, consumed) in micros, including time that is metered but not posted yet.
 
-    Both are read here: what was posted between two transactions would be in neither.
+    Both are read here: time posted between two transactions would be in neither.
     """
     account = account_rows.by_id(connection, account_id)
     metered = sum(metering.by_job(connection, account_id=account_id).values())

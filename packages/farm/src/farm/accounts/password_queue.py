@@ -1,4 +1,4 @@
-"""How many passwords are looked at together: each costs a core and 19 MiB for some 20 ms."""
+"""Limits concurrent password checks: each costs a core and 19 MiB for some 20 ms."""
 
 import asyncio
 import os
@@ -11,17 +11,17 @@ from farm.errors import TooManyAttemptsError
 
 MOST_WAITING = 64
 MOST_OF_AN_ADDRESS = 8
-"""Strangers of one address that wait, so that it does not take all places."""
+"""Waiting strangers of one address, so that it does not take all places."""
 
 
 class PasswordQueue:
-    """Turns, on half of the cores; those who are no strangers come first.
+    """Turns, on half of the cores; known devices come first.
 
     Used from one event loop.
     """
 
     def __init__(self, together: int = max(1, (os.cpu_count() or 1) // 2)) -> None:
-        """Let so many be looked at together."""
+        """Set how many are checked concurrently."""
         self._free = together
         self._known: deque[asyncio.Future[None]] = deque()
         self._strangers: deque[asyncio.Future[None]] = deque()
@@ -34,8 +34,8 @@ class PasswordQueue:
     async def one_by_one(self, whose: tuple[str, ...]) -> AsyncIterator[None]:
         """Wait for the others of one device, or of an account at one of its addresses.
 
-        Until a password was looked at it counts as wrong. Were those of one owner looked at
-        together, the parts of a script that all know it would hold each other up.
+        A password counts as wrong until it is checked. If those of one owner were checked
+        concurrently, the parts of a script that all know it would delay each other.
 
         Raises:
             TooManyAttemptsError: too many wait already.
@@ -54,7 +54,7 @@ class PasswordQueue:
 
     @asynccontextmanager
     async def turn(self, address: str, *, stranger: bool) -> AsyncIterator[None]:
-        """Wait for a turn, and have it.
+        """Wait for a turn, and hold it.
 
         Raises:
             TooManyAttemptsError: too many wait already.
@@ -82,8 +82,8 @@ class PasswordQueue:
             await mine
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():
-                self._hand_over()  # It was given the turn, and does not want it any more.
-            elif mine in queue:  # It may have been passed over since.
+                self._hand_over()  # It was given the turn, but no longer wants it.
+            elif mine in queue:  # It may have been skipped since.
                 queue.remove(mine)
             raise
         finally:

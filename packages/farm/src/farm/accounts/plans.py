@@ -1,4 +1,4 @@
-"""Service plans: the rules about changing them. A change counts at once, for running jobs too."""
+"""Service plans: the rules about changing them. Changes apply at once, also to running jobs."""
 
 from farm_protocol.users import Plan as PlanInUse
 from sqlalchemy import Connection
@@ -8,19 +8,19 @@ from farm.db.plans import Plan
 from farm.errors import ConflictError, InvalidRequestError, NotFoundError
 
 STANDARD = "Standard"
-"""What a new account gets. It is always there."""
+"""The plan of new accounts. It always exists."""
 
 MOST = 1_000_000
-"""Of a limit: more than any farm has."""
+"""Maximum of a limit: more than any farm has."""
 
 MOST_BYTES = 10**18
-"""Of a limit in bytes, likewise."""
+"""Maximum of a limit in bytes, likewise."""
 
 _LONGEST_NAME = 50
 
 
 def set_plan(connection: Connection, plan: Plan) -> None:
-    """Make or change a plan. Raises InvalidRequestError."""
+    """Create or change a plan. Raises InvalidRequestError."""
     errors: dict[str, list[str]] = {}
     name = plan.name
     if not name.strip() or name != name.strip() or len(name) > _LONGEST_NAME:
@@ -46,7 +46,7 @@ def set_plan(connection: Connection, plan: Plan) -> None:
 
 
 def existing(connection: Connection, name: str) -> Plan:
-    """Return a plan. Raises NotFoundError, which names the plans that there are."""
+    """Return a plan. Raises NotFoundError, which lists the existing plans."""
     plan = plan_rows.named(connection, name)
     if plan is None:
         known = ", ".join(f"'{each.name}'" for each in plan_rows.fetch_all(connection))
@@ -58,7 +58,7 @@ def remove_plan(connection: Connection, name: str) -> None:
     """Remove a plan.
 
     Raises:
-        NotFoundError: there is none of this name.
+        NotFoundError: there is no such plan.
         ConflictError: users have it, or it is the one that new users get.
     """
     existing(connection, name)
@@ -74,7 +74,7 @@ def remove_plan(connection: Connection, name: str) -> None:
 
 
 def described(connection: Connection) -> list[PlanInUse]:
-    """Return all plans, and how many users have each."""
+    """Return all plans, and the number of users of each."""
     users = plan_rows.users(connection)
     return [
         PlanInUse(

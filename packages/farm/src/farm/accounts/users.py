@@ -1,4 +1,4 @@
-"""Accounts as administrators see and change them."""
+"""Accounts, as administrators see and change them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from farm.jobs.pricing import to_credits
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A new account. ``access_key`` is not stored: shown now, or never."""
+    """A new account. ``access_key`` is not stored: it is shown now, or never."""
 
     id: str
     access_key: str = field(repr=False)
@@ -82,7 +82,7 @@ def describe(connection: Connection, account: AccountRow) -> User:
 
 
 def change(connection: Connection, account: AccountRow, wanted: UserChange) -> AccountRow:
-    """Change what is given, and return the account as it is then. Raises NotFoundError (plan)."""
+    """Change the given fields, and return the account. Raises NotFoundError (plan)."""
     if wanted.plan is not None:
         existing(connection, wanted.plan)
     values: Mapping[str, str | bool] = wanted.model_dump(mode="json", exclude_none=True)

@@ -66,7 +66,7 @@ def credit_history(
     connection: Connection, account_id: str, before: int | None, limit: int
 ) -> CreditHistory:
     """Return a page of an account's transactions."""
-    # One more than asked for, to know whether there are more.
+    # One more than requested, to know whether there are more.
     found = ledger.history(connection, account_id, before, limit + 1)
     return CreditHistory(
         movements=[

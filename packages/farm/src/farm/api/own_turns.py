@@ -1,9 +1,9 @@
-"""How many requests of one account, and of all, are worked on at a time.
+"""Limits how many requests of one account, and of all, are processed at a time.
 
-What a request computes is bounded, but there are only so many threads, and one database to write
-to. An account that sends many at once waits for itself, and nobody else does. Whatever is done in
-threads takes a turn before it takes one of them, so that one is always left for what takes no
-turns: the key of the next request, runners, logins.
+The work of a request is bounded, but threads are limited, and there is one database to write to. An
+account that sends many requests at once delays only itself. All work in threads takes a turn before
+it takes a thread, so that threads are always left for work without turns: the key of the next
+request, runners, logins.
 """
 
 import asyncio
@@ -19,30 +19,30 @@ MOST_AT_A_TIME = 2
 """Submissions, and checks of them, of one account."""
 
 RESULTS_AT_A_TIME = 4
-"""That one runner sends."""
+"""Requests of one runner."""
 
 MOST_WAITING = 100
-"""Requests of one account and kind."""
+"""Waiting requests of one account and kind."""
 
 
 @dataclass(slots=True)
 class _Line:
-    """The requests of one account: how many are worked on, and those that wait, with numbers."""
+    """The requests of one account: the number being processed, and the waiting ones, numbered."""
 
     at_work: int = 0
     waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
 
 
 class OwnTurns:
-    """The requests of all accounts that are of one kind. Used from one event loop.
+    """All accounts' requests of one kind. Used from one event loop.
 
-    A turn that becomes free is for the account that has fewest; among equals for the request that
-    has waited for longest. So an account that has none is behind one request of each other at most,
-    and not behind all that they have sent.
+    A free turn goes to the account with the fewest; among equals to the request that has waited
+    longest. So an account without any is behind at most one request of each other account, not
+    behind all that they have sent.
     """
 
     def __init__(self, most_of_one: int, most: int) -> None:
-        """Nobody works or waits yet. Let so many of an account work, and of all accounts."""
+        """Start without requests. Set the limits of an account, and of all accounts."""
         self._most_of_one = most_of_one
         self._free = most
         self._of: dict[str, _Line] = {}
@@ -50,10 +50,10 @@ class OwnTurns:
 
     @asynccontextmanager
     async def of(self, account_id: str, *, has_begun: bool = False) -> AsyncIterator[None]:
-        """Wait until it is one's turn.
+        """Wait for a turn, and hold it.
 
         Parameters:
-            has_begun: for more of an answer that has begun, which cannot be refused any more.
+            has_begun: for more of an answer that has started, which can no longer be refused.
 
         Raises UnavailableError when too many wait already.
         """
@@ -82,7 +82,7 @@ class OwnTurns:
             self._free -= 1
             line.at_work += 1
             _, turn = line.waiting.popleft()
-            if not turn.done():  # Else it was cancelled, and gives the turn back in a moment.
+            if not turn.done():  # Otherwise it was cancelled, and will return the turn in a moment.
                 turn.set_result(None)
 
     def _next(self) -> _Line | None:
@@ -93,18 +93,18 @@ class OwnTurns:
 
 
 class Turns:
-    """The kinds of requests, each with turns of its own: no kind holds up another.
+    """The kinds of requests, each with its own turns: no kind blocks another.
 
-    Together they leave some of the 40 threads that there are.
+    Together they leave some of the 40 threads.
     """
 
     def __init__(self) -> None:
-        """Start with nobody who works or waits."""
+        """Start without requests."""
         self.reading = OwnTurns(4, 14)
         self.writing = OwnTurns(4, 12)
         self.submitting = OwnTurns(MOST_AT_A_TIME, 8)
-        # Within one of these, or for a runner. Python computes one thing at a time: more threads
-        # would only keep everything else waiting for longer.
+        # Within one of these, or for a runner. Python runs one thread at a time: more threads would
+        # only delay everything else.
         self.parsing = OwnTurns(1, 2)
         # What the runners of an account read: lists of all files of a job, of which all that ask
         # for the same one wait for one, and everything else.

@@ -20,7 +20,7 @@ from farm.errors import HashMismatchError, InvalidRequestError, NotFoundError
 from farm.stores.room import Quota
 
 LOOK_SECONDS = 10.0
-"""How often it is looked whether what is on its way is still wanted."""
+"""How often to check whether bytes in transit are still wanted."""
 
 
 async def receive(
@@ -31,18 +31,18 @@ async def receive(
     quota: Callable[[], Quota | None],
     wanted: Callable[[], object] = lambda: None,
 ) -> None:
-    """Store the request's body as this blob. Its sender is known.
+    """Store the request's body as this blob. Its sender is authenticated.
 
     Parameters:
         quota: returns what the account may store. None: this is a result, which only the disk
-            limits. A frame that was rendered is not lost for its user's storage;
-            `farm.jobs.budget` lets no other one begin.
-        wanted: called in a thread now and then while bytes come; what it raises ends the work.
+            limits. A rendered frame is not lost because its user's storage is full;
+            `farm.jobs.budget` does not let others start.
+        wanted: called in a thread now and then while bytes arrive; its exceptions end the transfer.
 
     Raises:
-        InvalidRequestError: it does not say how large it is.
-        HashMismatchError: these are other bytes, or not as many as announced.
-        StorageFullError, QuotaExceededError: there is no room for them.
+        InvalidRequestError: the request does not state its size.
+        HashMismatchError: these are different bytes, or not as many as announced.
+        StorageFullError, QuotaExceededError: there is no room for the bytes.
     """
     size = announced(request.scope)
     if size is None:
@@ -71,8 +71,8 @@ async def receive(
         with context.room.taken(account_id, size, allowed, on_the_way) as arrived:
             incoming = await run_in_threadpool(context.store.begin, account_id, blob_hash, size)
             try:
-                # Written from the event loop: a piece goes to the page cache in microseconds, and
-                # a thread for each would cost more than the write.
+                # Written from the event loop: a piece goes to the page cache in microseconds, and a
+                # thread for each would cost more than the write.
                 looked = time.monotonic()
                 async for chunk in request.stream():
                     if time.monotonic() - looked >= LOOK_SECONDS:
@@ -87,10 +87,10 @@ async def receive(
 
 
 async def _compare(request: Request, blob_hash: str, size: int, there: int) -> None:
-    """Take the bytes of a blob that is there already: they need no room. Raises HashMismatchError.
+    """Read the bytes of a blob that exists already: they need no room. Raises HashMismatchError.
 
     Parameters:
-        there: how many these are.
+        there: the size of the existing blob.
     """
     hasher = new_hasher()
     if size == there:
@@ -108,21 +108,21 @@ def quota_of(connection: Connection, account: AccountRow) -> Quota:
 
 
 def take_rows(context: Context, connection: Connection, account_id: str, size: int) -> None:
-    """Count what the database grows by as stored by an account. Raises QuotaExceededError."""
+    """Count the database's growth as stored by an account. Raises QuotaExceededError."""
     account = account_rows.by_id(connection, account_id)
     context.room.check_rows(account_id, size, quota_of(connection, account))
     files.add_stored(connection, account_id, size)
 
 
 def send(context: Context, account_id: str, blob_hash: str, asked: str | None) -> Response:
-    """Answer a blob, or part of it.
+    """Answer with a blob, or part of it.
 
     Parameters:
         asked: the request's ``Range``.
 
     Raises:
         NotFoundError: the account has no such blob.
-        BlobLostError, UnavailableError: the store has not, or not now.
+        BlobLostError, UnavailableError: the store does not have it, or not now.
     """
     with context.database.read() as connection:
         found = files.known_blobs(connection, account_id, [blob_hash])

@@ -1,4 +1,4 @@
-"""Which of the farm's programs a job gets, and what its user is told when there is none."""
+"""Which of the farm's programs a job gets, and the message to its user when there is none."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,10 @@ from farm.catalogue.products import Match, match_version, plugins_of, takes, ver
 
 
 def find_version(catalogue: Catalogue, spec: JobSpec) -> Match:
-    """Return the version that a job gets; see `match_version`.
+    """Return the version for a job; see `match_version`.
 
     Raises:
-        ValueError: with a message: there is none; what there is.
+        ValueError: with a message: there is none, but there are these.
     """
     match = match_version(
         catalogue.products,
@@ -36,7 +36,9 @@ def find_version(catalogue: Catalogue, spec: JobSpec) -> Match:
 
 
 def check_plugins(catalogue: Catalogue, spec: JobSpec, version: str) -> list[str]:
-    """Return a message for each of a job's plug-ins that its product's version cannot have."""
+    """Return a message for each of a job's plug-ins that is not available for its product's
+    version.
+    """
     rows = versions_of(catalogue.products, spec.app)
     chosen = _row(rows, version)
     return [
@@ -49,19 +51,19 @@ def check_plugins(catalogue: Catalogue, spec: JobSpec, version: str) -> list[str
 def plugin_choices(
     catalogue: Catalogue, app: str, version: str, plugins: Iterable[str]
 ) -> dict[str, PlugInChoice]:
-    """Return what a runner may take for each of a job's plug-ins that asks for no version.
+    """Return what a runner may use for each of a job's plug-ins without a version.
 
     Parameters:
         version: of the product.
         plugins: ``<code>`` or ``<code>:<version>``.
     """
     rows = [row for row in versions_of(catalogue.products, app) if row.version == version]
-    # A studio's file may have lost the product since the job was submitted.
+    # The product may have left the studio's file since the job was submitted.
     product = catalogue.definitions.products.get(app)
     known = product.plugins if product else {}
     choices = {}
     for code in plugins:
-        if code in known:  # And not "<code>:<version>".
+        if code in known:  # Rather than "<code>:<version>".
             there = [each for row in rows for each in plugins_of(row, code)]
             choices[code] = PlugInChoice(
                 ranges=known[code].ranges_for(version), newest=there[-1] if there else ""
@@ -72,7 +74,7 @@ def plugin_choices(
 def unseen_plugins(catalogue: Catalogue, app: str, plugins: Iterable[str]) -> list[str]:
     """Return those of a job's plug-ins that no runner finds by their files.
 
-    The catalogue itself says that they are there, or they are other products.
+    The catalogue declares them as installed, or they are other products.
 
     Parameters:
         plugins: ``<code>`` or ``<code>:<version>``.
@@ -91,7 +93,7 @@ def unseen_plugins(catalogue: Catalogue, app: str, plugins: Iterable[str]) -> li
 
 
 def unknown_operation(catalogue: Catalogue, spec: JobSpec) -> dict[str, list[str]]:
-    """Return what is wrong with a job, by field, that no template is for."""
+    """Return what is wrong with a job, by field, that has no template."""
     products = [row for row in catalogue.products if not row.is_plugin]
     apps = sorted({row.app_type for row in products})
     if spec.app in apps:

@@ -1,4 +1,4 @@
-"""The command ``farm``: a module for each noun, `_common` for what they share."""
+"""The command ``farm``: one module per noun, `_common` for shared parts."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ app.add_typer(workers.workers, name="workers", help="Runners, machine types, hos
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        # Reading what is installed takes a moment, which the other commands do without.
+        # Reading the version takes a moment, which the other commands can do without.
         from farm.version import __version__
 
         say(f"farm {__version__}")
@@ -47,12 +47,12 @@ def serve(
     embedded: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Run a farm in the foreground. Ctrl-C stops it and its runners."""
-    # Imported here: the other commands need none of it and start at once.
+    # Imported here: the other commands need none of it and start faster.
     from farm.main import serve as run
     from farm.process.data_folder import StartError
 
     handler = logging.StreamHandler()
-    # Names and paths of users stand in these lines.
+    # These lines contain users' names and paths.
     handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     given: dict[str, Any] = {"host": host, "port": port, "embedded": embedded or None}
@@ -79,8 +79,8 @@ def migrate(data_dir: DataDir = None) -> None:
 
 def main() -> None:
     """Run the command line."""
-    # Whatever a command writes lies in a data folder, which is nobody else's to read. What a
-    # runner writes, too: it inherits this.
+    # Commands write into a data folder, which nobody else may read. Runners' files, too: they
+    # inherit this.
     os.umask(0o077)
     run_command(_run)
 

@@ -1,4 +1,4 @@
-"""Limits that a program of ours sets itself, before it reads what strangers have made.
+"""Limits that a program of ours sets itself, before it reads untrusted data.
 
 See `farm.confine.readers`, which starts such programs. Imports nothing of ours: they start fast.
 """
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 NOBODY = 65534
-"""Who a program is that was started by root: root may do too much even where it sees little."""
+"""Account of a program started by root: root may do too much even where it sees little."""
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _KEYCTL = {"x86_64": 250, "aarch64": 219}  # asm/unistd.h
@@ -22,14 +22,14 @@ _PR_SET_NO_NEW_PRIVS = 38
 
 
 def lower(name: str, most: int, *, for_good: bool = False) -> None:
-    """Set a limit of this process, but never above what it was started with.
+    """Set a limit of this process, but never above its initial one.
 
     Parameters:
         name: in `resource`.
         for_good: it cannot be raised again.
     """
     if sys.platform == "win32":
-        return  # It has no such limits; the starter's patience remains.
+        return  # There are no such limits here; the parent's time-out remains.
     import resource
 
     kind = getattr(resource, name)
@@ -39,10 +39,11 @@ def lower(name: str, most: int, *, for_good: bool = False) -> None:
 
 
 def forget_keys() -> None:
-    """Begin a session keyring without keys, for this thread and all that it starts.
+    """Start a session keyring without keys, for this thread and its child processes.
 
-    Who gives up root keeps root's session keyring, and may use what its keys let every possessor
-    do. Raises OSError, but not where the kernel knows no keyrings or lets nobody here use them.
+    A process that drops root keeps root's session keyring, and with it the rights of a possessor of
+    its keys. Raises OSError, but not where the kernel has no keyrings or does not allow their use
+    here.
     """
     number = _KEYCTL.get(platform.machine()) if sys.platform == "linux" else None
     if number is None:
@@ -55,13 +56,13 @@ def forget_keys() -> None:
 
 
 def limit(memory: int, files: int, written: int, user: int = NOBODY, group: int = NOBODY) -> None:
-    """Limit this process, for good, and give up what root may do.
+    """Limit this process, irrevocably, and drop root's rights.
 
     Parameters:
         memory: bytes of address space.
-        files: that it may have open.
-        written: bytes of any file that it writes.
-        user, group: who it is from then on, if it was started by root.
+        files: most open files.
+        written: most bytes of any file that it writes.
+        user, group: its account from then on, if it was started by root.
     """
     if sys.platform == "win32":
         return
@@ -71,10 +72,10 @@ def limit(memory: int, files: int, written: int, user: int = NOBODY, group: int 
         ("RLIMIT_FSIZE", written),
         ("RLIMIT_CORE", 0),
     ):
-        with contextlib.suppress(ValueError, OSError):  # macOS knows no limit of address space
+        with contextlib.suppress(ValueError, OSError):  # macOS has no limit on address space
             lower(name, most, for_good=True)
     if sys.platform == "linux":
-        # The first to go when the machine has no memory left, before the renderer.
+        # The first to be killed when the machine runs out of memory, before the renderer.
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text("1000")
         ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -85,11 +86,11 @@ def limit(memory: int, files: int, written: int, user: int = NOBODY, group: int 
             os.setgroups([])
             os.setresgid(group, group, group)
             os.setresuid(user, user, user)
-    # Last: the kernel forgets it when the user changes.
+    # Last: the kernel resets it when the user changes.
     end_with_starter()
 
 
 def end_with_starter() -> None:
-    """Let the kernel end this process with the one that started it, where it can."""
+    """Let the kernel end this process with its parent, where it can."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,8 +1,8 @@
-"""Removes folders that strangers have filled: however deep they are, and whatever their rights say.
+"""Removes folders with untrusted content, whatever their depth and permissions.
 
-`shutil.rmtree` calls itself for each folder in a folder: of a thousand of them, one in the other,
-it ends with a RecursionError. And it leaves what its owner may not read. Here each folder is moved
-up to the first one before it is emptied, and gets the rights that this takes.
+`shutil.rmtree` recurses: a thousand nested folders end it with a RecursionError. And it leaves what
+its owner may not read. Here each folder is moved up to the first one before it is emptied, and gets
+the necessary permissions.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ _FOLDER = (
     | getattr(os, "O_CLOEXEC", 0)
 )
 _LONGEST_SECONDS = 600.0
-"""After which it is given up, should somebody fill it as fast as it is emptied."""
+"""Attempts before giving up, in case somebody fills it as fast as it is emptied."""
 
 
 def remove_tree(folder: Path) -> bool:
-    """Remove a folder and all that is in it; return whether it is gone. Follows no link.
+    """Remove a folder with its content; return whether it is gone. Follows no link.
 
-    It may not be gone when somebody still writes there, or when it is another user's.
+    It may remain when somebody still writes there, or when it belongs to another user.
     """
     if not _HAS_DESCRIPTORS:
         with contextlib.suppress(RecursionError):
@@ -43,13 +43,13 @@ def remove_tree(folder: Path) -> bool:
 
 
 def _remove(parent: int, name: str) -> None:
-    """Remove what stands in a folder under a name. Raises OSError."""
+    """Remove an entry of a folder. Raises OSError."""
     if _unlinked(parent, name):
         return
     top = _opened(parent, name)
     try:
         until = time.monotonic() + _LONGEST_SECONDS
-        # What is moved up comes in the next round.
+        # Folders that are moved up are handled in the next round.
         while (names := os.listdir(top)) and time.monotonic() < until:  # noqa: PTH208
             if not any([_emptied(top, each) for each in names]):
                 break
@@ -59,7 +59,7 @@ def _remove(parent: int, name: str) -> None:
 
 
 def _emptied(top: int, name: str) -> bool:
-    """Remove an entry of the first folder, whose own folders are moved up; whether it is gone."""
+    """Remove an entry of the first folder, moving its own folders up; return whether it is gone."""
     try:
         if _unlinked(top, name):
             return True
@@ -79,16 +79,16 @@ def _emptied(top: int, name: str) -> bool:
 
 
 def _unlinked(folder: int, name: str) -> bool:
-    """Remove a file or link; return whether it was one, and no folder."""
+    """Remove a file or link; return whether it was one, rather than a folder."""
     try:
         os.unlink(name, dir_fd=folder)
     except (IsADirectoryError, PermissionError):
-        return False  # Systems differ in what they say of a folder.
+        return False  # Systems report folders differently.
     return True
 
 
 def _move_up(inside: int, name: str, top: int) -> None:
-    _allow(inside, name)  # Whoever moves a folder changes it.
+    _allow(inside, name)  # Moving a folder changes it.
     os.rename(name, f"removed-{secrets.token_hex(8)}", src_dir_fd=inside, dst_dir_fd=top)
 
 
@@ -99,11 +99,11 @@ def _opened(folder: int, name: str) -> int:
 
 
 def _allow(folder: int, name: str) -> None:
-    """Give its owner all rights to a folder, and to nothing that a link leads to."""
+    """Give its owner all permissions on a folder, but never on the target of a link."""
     if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode & 0o700 == 0o700:
         return
     if sys.platform == "linux":
-        # Opened as a name only, which takes no rights to it.
+        # Opened as a name only (O_PATH), which needs no permissions.
         held = os.open(name, _FOLDER | os.O_PATH, dir_fd=folder)
         try:
             os.chmod(f"/proc/self/fd/{held}", 0o700)  # noqa: PTH101

@@ -1,9 +1,9 @@
-"""Whether a program starts here: it works, it does not, or nobody can tell now.
+"""Whether a program can start here: yes, no, or currently unknown.
 
-A program that does not start may only have found no room: a scene that uses up what its user has of
-processes or open files takes it from everybody else of that user, too. Who took that for "there is
-no sandbox here" would open the sandbox to that very scene. So a trial has a third outcome, after
-which nothing may be started without a sandbox, and which is never kept.
+A program may fail to start only for lack of resources: a scene that uses up its user's processes or
+open files takes them from all other programs of that user, too. Treating that as "there is no
+sandbox here" would free that very scene from the sandbox. So a trial has a third outcome, after
+which nothing may be started without a sandbox, and which is never cached.
 """
 
 import errno
@@ -17,32 +17,33 @@ from farm.confine.ending import end
 
 _ASK_SECONDS = 60.0
 _PAUSES = (0.1, 0.3, 0.6, 1.0)
-"""Seconds between the tries. Who has the time for more of them begins anew."""
+"""Seconds between attempts. Callers with more time start over."""
 _LONGEST_REASON = 300
 _NO_ROOM = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC)
 _NO_MACHINE_CODE = 524
-"""What the kernel answers when what it has for filters of system calls is used up (its ENOTSUPP,
-which has no name elsewhere)."""
+"""The kernel's error when its resources for system call filters are used up (ENOTSUPP, which Python
+does not name).
+"""
 _SAYS_NO_ROOM = (
     *map(os.strerror, (*_NO_ROOM, _NO_MACHINE_CODE)),
     *("ENOSPC", "Cannot fork", "Pipe call"),
 )
-"""In what bubblewrap, util-linux and shells say; the last two are dash's."""
+"""In output of bubblewrap, util-linux and shells; the last two are dash's."""
 _NAMESPACES = Path("/proc/sys/user")
 _NOT_STARTED = 127
-"""What a shell says of a command that cannot be started."""
+"""A shell's message about a command that cannot be started."""
 _FIRST_SIGNAL, _SIGNALS = 129, 64
-"""Exit codes by which shells and bubblewrap say that a signal ended a program."""
+"""Exit codes of shells and bubblewrap for a program that was ended by a signal."""
 
 
 class UndecidedError(OSError):
-    """Nobody can tell now whether a program starts. ``str()`` is a message for people.
+    """It is currently unknown whether a program can start. ``str()`` is a message for people.
 
-    As for any other lack of processes: it may work the next time.
+    As with any other lack of processes, it may work the next time.
     """
 
     def __init__(self, message: str) -> None:
-        """Keep the message."""
+        """Store the message."""
         super().__init__(errno.EAGAIN, message)
 
     def __str__(self) -> str:
@@ -52,17 +53,17 @@ class UndecidedError(OSError):
 def trial(line: list[str], trouble: str) -> str:
     """Run a command; return a message that begins with ``trouble``, "" when it succeeds.
 
-    What may pass is tried a few times, for two seconds, or once when it takes a minute.
+    Temporary failures are retried for two seconds; a command that takes a minute runs only once.
 
     Raises:
-        UndecidedError: a signal has ended it, it took too long, or it found no room.
+        UndecidedError: a signal has ended it, it took too long, or resources were short.
     """
     code, said = _repeated(line, trouble)
     return "" if code == 0 else _message(trouble, said or f"exit code {code}")
 
 
 def output_of(line: list[str], trouble: str) -> str:
-    """Run a command; return what it prints, "" where there is no such command.
+    """Run a command; return its output, "" where there is no such command.
 
     Raises:
         UndecidedError: as for `trial`.
@@ -116,7 +117,7 @@ def _tried(line: list[str], trouble: str) -> tuple[int, str]:
 
 
 def _in_english() -> dict[str, str]:
-    """Return our variables, with which programs say in English what went wrong."""
+    """Return our variables, changed so that programs report errors in English."""
     variables = {name: value for name, value in os.environ.items() if name != "LANGUAGE"}
     return {**variables, "LC_ALL": "C.UTF-8"}
 
@@ -124,7 +125,7 @@ def _in_english() -> dict[str, str]:
 def _found_no_room(said: str) -> bool:
     if not any(each in said for each in _SAYS_NO_ROOM):
         return False
-    # That there are too many namespaces already is said in the same way as that none is allowed.
+    # Too many namespaces are reported in the same way as a ban on namespaces.
     no_space = ("ENOSPC", os.strerror(errno.ENOSPC))
     return not (any(each in said for each in no_space) and _allows_no_namespaces())
 

@@ -1,4 +1,4 @@
-"""Which programs render nodes have, and how they limit renderers, as their runners told."""
+"""Programs of render nodes, and how they enforce limits, as their runners reported."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,15 +11,15 @@ from sqlalchemy import Connection, delete, insert, select
 from farm.db.tables import host_limits, host_programs
 
 COUNTS_FOR = timedelta(days=1)
-"""A program that no runner of its host has told of for this long may be gone."""
+"""A program that no runner of its host has reported for this long may be gone."""
 
 MOST_OF_A_HOST = 500
-"""So many programs of a host are remembered, those that were told of last."""
+"""Limit on remembered programs of a host, the most recently reported ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostProgram:
-    """A program of a host, and when it was last told of."""
+    """A program of a host, and when it was last reported."""
 
     host: str
     app: str
@@ -29,7 +29,7 @@ class HostProgram:
 
 
 def report(connection: Connection, host: str, programs: Iterable[Program], now: datetime) -> None:
-    """Remember what a runner found. It looked no further than it had to: others stay."""
+    """Store what a runner found. It looked no further than necessary: other programs stay."""
     for each in programs:
         connection.execute(
             delete(host_programs).where(
@@ -69,9 +69,9 @@ def start_over(
     held: HostLimits,
     now: datetime,
 ) -> None:
-    """Forget all hosts, and remember what this one has: a farm starts, on this machine.
+    """Forget all hosts, and store the programs of this one: a farm starts, on this machine.
 
-    Others tell anew of themselves with their first claim.
+    Other hosts report again with their first claim.
     """
     connection.execute(delete(host_programs))
     connection.execute(delete(host_limits))
@@ -80,20 +80,20 @@ def start_over(
 
 
 def report_limits(connection: Connection, host: str, held: HostLimits) -> None:
-    """Remember how a host holds renderers to their limits."""
+    """Store how a host enforces renderers' limits."""
     connection.execute(delete(host_limits).where(host_limits.c.host == host))
     row = {"host": host, "held": held.model_dump(mode="json")}
     connection.execute(insert(host_limits).values(row))
 
 
 def limits(connection: Connection) -> dict[str, HostLimits]:
-    """Return how each host holds renderers to their limits, as far as they told."""
+    """Return how each host enforces renderers' limits, if reported."""
     query = select(host_limits.c.host, host_limits.c.held).order_by(host_limits.c.host)
     return {row.host: HostLimits.model_validate(row.held) for row in connection.execute(query)}
 
 
 def recent(connection: Connection, now: datetime) -> dict[str, list[Program]]:
-    """Return the programs that still count, by host."""
+    """Return the programs that are still valid, by host."""
     query = select(host_programs).where(host_programs.c.reported_at > now - COUNTS_FOR)
     found = defaultdict(list)
     for row in connection.execute(query.order_by(host_programs.c.host)):
@@ -102,7 +102,7 @@ def recent(connection: Connection, now: datetime) -> dict[str, list[Program]]:
 
 
 def of(connection: Connection, host: str, now: datetime) -> list[Program]:
-    """Return the programs of one host that still count."""
+    """Return the programs of one host that are still valid."""
     query = select(host_programs).where(
         host_programs.c.host == host, host_programs.c.reported_at > now - COUNTS_FOR
     )
@@ -113,7 +113,7 @@ def of(connection: Connection, host: str, now: datetime) -> list[Program]:
 
 
 def fetch_all(connection: Connection) -> list[HostProgram]:
-    """Return all that was ever told and not replaced, by host, product and version."""
+    """Return every report that was not replaced, by host, product and version."""
     columns = host_programs.c
     query = select(
         columns.host, columns.app, columns.version, columns.plugins, columns.reported_at

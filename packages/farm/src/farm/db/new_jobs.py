@@ -1,4 +1,4 @@
-"""A new submission and its jobs, as they are stored: made before the write turn, in few steps."""
+"""A new submission and its jobs, as stored: prepared before the write turn, in few steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ class NewSubmission:
     """Columns of a submission; it gets its number when it is stored.
 
     Attributes:
-        project: its name, as it was then.
-        snapshot: number of the project's files as they are now.
+        project: its name at the time.
+        snapshot: number of the snapshot of the project's files.
     """
 
     id: str
@@ -36,12 +36,12 @@ class NewSubmission:
 
 @dataclass(slots=True, kw_only=True)
 class NewJob:
-    """Columns of a job, all but the time of its submission and those that are NULL at first.
+    """Columns of a job, except the time of its submission and those that are NULL at first.
 
     Attributes:
-        client_id: as its sender calls it.
-        credits_per_hour: the price of the day of submission, which holds for the whole job.
-        reason, message: what it waits for, if for anything.
+        client_id: the id chosen by its sender.
+        credits_per_hour: the price at the time of submission, which applies to the whole job.
+        reason, message: what it waits for, if anything.
         budget_action: "" without a budget.
     """
 
@@ -84,7 +84,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class NewNeed:
-    """That a job waits for another one."""
+    """One job waits for another one."""
 
     job_id: str
     needs_job_id: str
@@ -92,7 +92,7 @@ class NewNeed:
 
 @dataclass(slots=True)
 class NewJobs:
-    """Rows of jobs that are to be stored."""
+    """Rows of jobs to be stored."""
 
     jobs: list[NewJob] = field(default_factory=list)
     runs: list[NewRun] = field(default_factory=list)
@@ -106,8 +106,8 @@ class NewJobs:
 
         Parameters:
             asked: its frames.
-            needs: the ids of the jobs it needs, which come before it.
-            uses: the results of earlier submissions that it works on.
+            needs: the ids of its dependencies, which come before it.
+            uses: the results of earlier submissions that it uses.
         """
         self.jobs.append(job)
         self.runs += frame_runs.rows_of(job.id, asked.runs)
@@ -115,7 +115,7 @@ class NewJobs:
         self.uses += earlier_results.rows_of(job.id, uses)
 
     def store(self, connection: Connection, now: datetime) -> None:
-        """Write the jobs, their frames, what they wait for and what they use to the database."""
+        """Store the jobs, their frames, their dependencies and the results that they use."""
         _ADD_JOB.run_all(connection, [{**values_of(job), "submitted_at": now} for job in self.jobs])
         if self.runs:
             frame_runs.add(connection, self.runs)

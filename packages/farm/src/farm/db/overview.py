@@ -12,7 +12,7 @@ from farm.db.tables import accounts, claims, jobs, plans, runners, submissions
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """One job, as a list of many shows it. Times are UTC; ``runners``: alive now."""
+    """One job, as a row of a list. Times are UTC; ``runners``: alive now."""
 
     id: str
     user: str
@@ -40,7 +40,7 @@ class WorkerLine:
     Attributes:
         host: "" until its first claim.
         since: when it was started.
-        frames: of its open claim, as text; "" between claims.
+        frames: frames of its open claim, as text; "" between claims.
         claim_done, claim_total: frames of the open claim; 0 between claims.
         current_frame: None between frames.
         heard_at: its last sign of life; None before its first claim.
@@ -73,7 +73,7 @@ def job_lines(
 
     Parameters:
         user: email address of the only user to show.
-        over: those that have ended, too.
+        over: include those that have ended.
     """
     alive = (
         select(func.count())
@@ -148,13 +148,13 @@ def worker_lines(connection: Connection) -> list[WorkerLine]:
 
 
 def jobs_beginning_with(connection: Connection, prefix: str) -> list[str]:
-    """Return the ids of up to two jobs whose ids begin so."""
+    """Return up to two ids of jobs with this prefix."""
     query = select(jobs.c.id).where(jobs.c.id.startswith(prefix, autoescape=True)).limit(2)
     return list(connection.execute(query).scalars())
 
 
 def tasks_beginning_with(connection: Connection, job_id: str, prefix: str) -> list[str]:
-    """Return the ids of up to two tasks of a job whose ids begin so."""
+    """Return up to two ids of a job's tasks with this prefix."""
     query = select(claims.c.id).where(
         claims.c.job_id == job_id, claims.c.id.startswith(prefix, autoescape=True)
     )

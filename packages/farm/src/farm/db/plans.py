@@ -46,7 +46,7 @@ def named(connection: Connection, name: str) -> Plan | None:
 
 
 def changed(connection: Connection, name: str, **limits: int | None) -> Plan:
-    """Return a plan with changed limits, a new one if there is none; None leaves a limit unchanged."""
+    """Return a plan with changed limits, a new one if there is none; None: unchanged."""
     known = asdict(named(connection, name) or Plan(name, 0, 0))
     return Plan(**known | {field: limit for field, limit in limits.items() if limit is not None})
 

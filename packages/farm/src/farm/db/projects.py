@@ -1,4 +1,4 @@
-"""Projects of accounts. Which files they have, `farm.db.manifests` knows."""
+"""Projects of accounts. `farm.db.manifests` has their files."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,7 +24,7 @@ class ProjectRow:
 
     @property
     def next_snapshot(self) -> int:
-        """Return the number of the snapshot that will have what is put now."""
+        """Return the number of the snapshot that will include files that are put now."""
         return self.snapshots + 1
 
 
@@ -39,7 +39,7 @@ def find(connection: Connection, account_id: str, name: str) -> ProjectRow | Non
 
 
 def ensure(connection: Connection, account_id: str, name: str, now: datetime) -> ProjectRow:
-    """Return an account's project, made now if need be, marked as changed now."""
+    """Return an account's project, creating it if necessary, marked as changed now."""
     row = find(connection, account_id, name)
     if row is not None:
         connection.execute(update(projects).where(projects.c.id == row.id).values(updated_at=now))

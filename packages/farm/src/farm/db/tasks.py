@@ -1,4 +1,4 @@
-"""Claims as their user sees them: tasks. And what is known of the hosts that had them."""
+"""Claims as their user sees them: tasks. And what is known about their hosts."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,8 +18,8 @@ def tasks(connection: Connection, job_id: str, limit: int, *, failed: bool) -> l
     """Return a job's tasks, newest first.
 
     Parameters:
-        limit: most of them.
-        failed: only those that did not end as they should.
+        limit: maximum number of tasks.
+        failed: only those that did not end normally.
     """
     query: Select[tuple[object, ...]] = (
         select(claims, runners.c.host)
@@ -51,14 +51,14 @@ def tasks(connection: Connection, job_id: str, limit: int, *, failed: bool) -> l
 
 
 def host_of(connection: Connection, runner_id: str) -> str:
-    """Return the host of a runner, "" when it is not known."""
+    """Return the host of a runner, "" when unknown."""
     query = select(runners.c.host).where(runners.c.id == runner_id)
     host: str = connection.execute(query).scalar_one()
     return host
 
 
 def failures_by_host(connection: Connection, job_id: str) -> Mapping[str, int]:
-    """Return how many claims of a job failed in a row, by host."""
+    """Return the number of consecutive failed claims of a job, by host."""
     rows = connection.execute(
         select(host_failures.c.host, host_failures.c.failures).where(
             host_failures.c.job_id == job_id
@@ -86,7 +86,7 @@ def newest_failed(connection: Connection, job_id: str, host: str, count: int) ->
 
 
 def delivered_elsewhere(connection: Connection, job_id: str, host: str) -> bool:
-    """Return whether another host than this one has delivered a frame of a job."""
+    """Return whether a host other than this one has delivered a frame of a job."""
     query = (
         select(claims.c.id)
         .join(runners, runners.c.id == claims.c.runner_id)
@@ -96,9 +96,9 @@ def delivered_elsewhere(connection: Connection, job_id: str, host: str) -> bool:
 
 
 def has_delivered(connection: Connection, runner_id: str) -> bool:
-    """Return whether a runner's last claim brought frames, and did not end for want of a licence.
+    """Return whether a runner's last claim delivered frames, and did not end for lack of a licence.
 
-    Whoever renders has its licence.
+    A renderer that delivers has its licence.
     """
     query = (
         select(claims.c.frames_done, claims.c.outcome)
@@ -111,7 +111,7 @@ def has_delivered(connection: Connection, runner_id: str) -> bool:
 
 
 def is_delivering(connection: Connection, job_id: str) -> bool:
-    """Return whether an open claim of a job has brought frames."""
+    """Return whether an open claim of a job has delivered frames."""
     query = select(claims.c.id).where(
         claims.c.job_id == job_id, claims.c.ended_at.is_(None), claims.c.frames_done > 0
     )
@@ -119,7 +119,7 @@ def is_delivering(connection: Connection, job_id: str) -> bool:
 
 
 def add_host_failure(connection: Connection, job_id: str, host: str) -> int:
-    """Count a failed claim; return how many failed in a row on that host."""
+    """Count a failed claim; return the number of consecutive failures on that host."""
     there = (host_failures.c.job_id == job_id) & (host_failures.c.host == host)
     query = select(host_failures.c.failures).where(there)
     count: int = (connection.execute(query).scalar_one_or_none() or 0) + 1
@@ -131,13 +131,13 @@ def add_host_failure(connection: Connection, job_id: str, host: str) -> int:
 
 
 def forget_host_failures(connection: Connection, job_id: str, host: str | None = None) -> None:
-    """Begin to count anew: for one host, or for all."""
+    """Reset the count, for one host or for all."""
     query = delete(host_failures).where(host_failures.c.job_id == job_id)
     connection.execute(query if host is None else query.where(host_failures.c.host == host))
 
 
 def known_hosts(connection: Connection, machine_type: str, since: datetime) -> set[str]:
-    """Return the hosts that run runners of a machine type, or ran some since a moment."""
+    """Return the hosts that run runners of a machine type, or ran some since a given time."""
     found = connection.execute(
         select(runners.c.host)
         .distinct()

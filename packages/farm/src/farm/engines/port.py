@@ -1,7 +1,7 @@
-"""What starts and stops runners: the seam behind which a queue or a cluster can stand.
+"""The port through which runners are started and stopped: on this machine, a queue or a cluster.
 
-Narrow, and in domain types only. `packages/farm/tests/engines/contract.py` is what every engine
-passes.
+It is narrow, and uses domain types only. Every engine passes
+`packages/farm/tests/engines/contract.py`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 RUNNER_STOP_SECONDS = 10.0
-"""How long a runner that was asked to end may take to kill its renderer and say goodbye."""
+"""How long a runner that was asked to end may take to kill its renderer and report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class LaunchRequest:
         token: the runner's secret. It travels on the runner's standard input; where an engine
             cannot write to that, in the environment (`farm_protocol.runner.TOKEN_VARIABLE`); never
             in arguments, which any user of the machine can read.
-        farm_url: where the runner reports to.
+        farm_url: the address to which the runner reports.
     """
 
     runner_id: str
@@ -32,13 +32,13 @@ class LaunchRequest:
 
 
 class Phase(StrEnum):
-    """Where a runner is in its life."""
+    """A phase in a runner's life."""
 
     QUEUED = "queued"
     """It waits for a machine."""
     RUNNING = "running"
     GONE = "gone"
-    """It has ended, or nobody knows of it."""
+    """It has ended, or is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class Sight:
     """What an engine sees of a runner.
 
     Attributes:
-        reason: why it waits, as a message for people; "" when it does not, or nobody says.
+        reason: why it waits, as a message for people; "" when it does not, or the reason is
+            unknown.
     """
 
     phase: Phase
@@ -54,15 +55,15 @@ class Sight:
 
 
 class Engine(Protocol):
-    """Starts and stops runners. Knows nothing of jobs, frames or results.
+    """Starts and stops runners. Knows nothing about jobs, frames or results.
 
     Attributes:
         host: the machine on which all its runners are; "" when they are on several. Then a runner
             names its machine itself, before any scene has run there.
-        outlives_farm: its runners go on when the farm ends, and report to its successor; else the
-            farm stops them before it ends.
-        certain: what `look` tells is so. Else it is hearsay, as a queue's listing is: a runner
-            that was heard of lately is not believed to be gone.
+        outlives_farm: its runners continue when the farm ends, and report to its successor;
+            otherwise the farm stops them before it ends.
+        certain: the answers of `look` are certain. Otherwise they are hearsay, like a queue's
+            listing: a runner that reported recently is not believed to be gone.
     """
 
     @property
@@ -75,29 +76,29 @@ class Engine(Protocol):
     def certain(self) -> bool: ...
 
     def prepare(self) -> None:
-        """A launch is likely soon: do now what makes it faster. Doing nothing is right too."""
+        """A launch is likely soon: do now what makes it faster. Doing nothing is fine."""
 
     def launch(self, requests: Sequence[LaunchRequest]) -> "list[str | EngineError]":
         """Start runners, all at once where that is cheaper.
 
         Returns:
             for each request, in its order, a reference that survives a restart of the farm; or
-            why this runner could not be started: trying again later is right.
+            why this runner could not be started, so that the farm retries later.
         """
 
     def look(self, references: Collection[str]) -> Mapping[str, Sight]:
-        """Return how each of these runners stands; unknown references are gone.
+        """Return the state of each of these runners; unknown references are gone.
 
         Raises:
-            EngineError: nothing can be told now.
+            EngineError: the state is unknown now.
         """
 
     def stop(self, reference: str) -> None:
-        """Ask the runner to end, and make sure that it does. Unknown references are fine."""
+        """Ask the runner to end, and make sure that it does. Unknown references are ignored."""
 
     def close(self) -> None:
-        """Give up what `prepare` has made. Runners live on."""
+        """Release what `prepare` has made. Runners continue."""
 
 
 class EngineError(Exception):
-    """An engine could not start a runner, or tell of some. ``str()`` is a message for people."""
+    """An engine could not start a runner, or report on some. ``str()`` is a message for people."""

@@ -1,4 +1,4 @@
-"""Frames as their user sees them, with what was noticed about their pictures."""
+"""Frames as their user sees them, with the remarks about their pictures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from farm.db.tables import frame_flags, frames
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How many frames of a job have flags, and what the first flags say, certain ones first."""
+    """The number of a job's flagged frames, and the first flags' messages, certain ones first."""
 
     flagged: int
     messages: list[str]
 
 
 def add(connection: Connection, job_id: str, noticed: Iterable[FrameFlag]) -> None:
-    """Keep what was noticed about frames of a job; the last of a frame and code replaces others."""
+    """Store flags of a job's frames; the last one of a frame and code replaces others."""
     for flag in {(flag.frame, flag.code): flag for flag in noticed}.values():
         same = (frame_flags.c.job_id == job_id) & (frame_flags.c.frame == flag.frame)
         connection.execute(delete(frame_flags).where(same, frame_flags.c.code == flag.code.value))
@@ -37,13 +37,13 @@ def add(connection: Connection, job_id: str, noticed: Iterable[FrameFlag]) -> No
 
 
 def forget(connection: Connection, job_id: str, numbers: Select[tuple[int]] | None = None) -> None:
-    """Drop the flags of a job: its frames are rendered anew. Only those of ``numbers``, if any."""
+    """Drop the flags of a job: its frames are rendered again. Only those of ``numbers``, if any."""
     query = delete(frame_flags).where(frame_flags.c.job_id == job_id)
     connection.execute(query if numbers is None else query.where(frame_flags.c.frame.in_(numbers)))
 
 
 def summary(connection: Connection, job_id: str, most: int) -> Summary:
-    """Return what is noticed about a job, with up to ``most`` messages."""
+    """Return a summary of a job's flags, with up to ``most`` messages."""
     of_job = frame_flags.c.job_id == job_id
     flagged = connection.execute(
         select(func.count(frame_flags.c.frame.distinct())).where(of_job)
@@ -66,8 +66,8 @@ def page(
     """Return frames of a job by number.
 
     Parameters:
-        after: number of the last frame of the page before; None begins.
-        limit: most of them.
+        after: number of the last frame of the previous page; None: from the start.
+        limit: maximum number of frames.
         flagged: only those with flags.
     """
     query = (
@@ -82,7 +82,7 @@ def page(
         flags_of_job = select(frame_flags.c.frame).where(frame_flags.c.job_id == job_id)
         query = query.where(frames.c.number.in_(flags_of_job))
     touched = [tuple(row) for row in connection.execute(query)]
-    # Nothing was noticed about what nobody has begun.
+    # Untouched frames have no flags.
     rest = [] if flagged else frame_runs.page(connection, job_id, after, limit)
     untouched = [(number, state, 0.0, 0) for number, state in rest]
     found = list(islice(merge(touched, untouched), limit))

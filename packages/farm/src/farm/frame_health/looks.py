@@ -1,4 +1,4 @@
-"""Does a frame look like a picture? A renderer that lacks half a scene still ends with 0.
+"""Does a frame look right? A renderer that lacks half a scene still exits with 0.
 
 =================  ====================================================  =========
 Code               When                                                  Certainty
@@ -13,12 +13,12 @@ outlier            the frame differs from both of its neighbours by 4    hint
                    times as much as these differ, and visibly
 =================  ====================================================  =========
 
-Neighbours are often another runner's. So what takes them is told by the farm, which gets a
-`farm_protocol.frames.Picture` with each frame and compares these (`farm.frame_health.neighbours`).
+Neighbours often belong to another runner. So the farm makes the comparisons: it gets a
+`farm_protocol.frames.Picture` with each frame (`farm.frame_health.neighbours`).
 
-A hint is for people to look at. Shots begin and end in black, an object may be out of sight, a
-flash may be meant: nothing should fail or be rendered again for a hint. What is certain is no
-picture that anybody wants. Black frames in a row are a fade or a pause, and one between two dark
+Hints are for people to check. Shots begin and end in black, an object may be out of sight, a flash
+may be intended: nothing should fail or be rendered again because of a hint. Certain flags mean
+pictures that nobody wants. Consecutive black frames are a fade or a pause, and one between two dark
 frames is a dip to black: these stay hints.
 """
 
@@ -30,7 +30,7 @@ _MAGENTA_SHARE = 0.05
 
 
 def flags(frame: int, image: ImageStatistics) -> list[FrameFlag]:
-    """Return what one frame tells by itself; nothing for a healthy one."""
+    """Return what one frame shows by itself; nothing for a healthy one."""
     found = []
     nan = sum(each.nan for each in image.channels)
     infinite = sum(each.infinite for each in image.channels)
@@ -58,7 +58,7 @@ def flags(frame: int, image: ImageStatistics) -> list[FrameFlag]:
 
 
 def picture(image: ImageStatistics) -> Picture:
-    """Return what the farm compares a frame by."""
+    """Return the statistics by which the farm compares frames."""
     lights = [round(light * BRIGHTEST) for light in image.signature]
     return Picture(signature=lights, emptiness=image.emptiness)
 

@@ -1,7 +1,7 @@
-"""Frames beside their neighbours, and what a job says about those that look wrong.
+"""Compares frames with their neighbours, and summarises which frames of a job look wrong.
 
-What one picture tells by itself is told by its runner (`farm.frame_health.looks`). Neighbours are
-often rendered by different runners, so the farm compares them, as soon as three in a row are known.
+A runner judges each picture by itself (`farm.frame_health.looks`). Neighbours are often rendered by
+different runners, so the farm compares them, as soon as three in a row are known.
 """
 
 from collections.abc import Sequence
@@ -10,25 +10,25 @@ from dataclasses import dataclass
 from farm_protocol.frames import BRIGHTEST, Certainty, Emptiness, FlagCode, FrameFlag
 
 MOST_MESSAGES = 3
-"""So many flags are told in full; the others only count."""
+"""So many flags are reported in full; the others are only counted."""
 
 MOST_APART = 10
-"""Frames whose numbers differ by more are strangers, though a job's list has nothing between."""
+"""Frames whose numbers differ by more are unrelated, even if the job has none in between."""
 
 AROUND = 2
-"""A frame takes part in the comparisons of frames that are so many places before or after it."""
+"""A frame takes part in the comparisons of frames up to so many places before or after it."""
 
 _OUTLIER_RATIO = 4.0
 _VISIBLE = 0.02
-"""Mean difference of two signatures that people see; 1 is black beside infinitely bright."""
+"""Mean difference of two signatures that people notice; 1 is black beside infinitely bright."""
 
 _PLAIN = 0.05
-"""The same for a frame that is plainly a picture beside one that is empty."""
+"""The same for a frame with a clear picture beside an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A frame that is done, with the numbers that its runner sent (`farm_protocol.frames.Picture`).
+    """A finished frame, with the numbers from its runner (`farm_protocol.frames.Picture`).
 
     Attributes:
         signature: lights, each 0 to ``BRIGHTEST``; all frames of a job have as many.
@@ -40,10 +40,10 @@ class Seen:
 
 
 def compare(frames: Sequence[Seen | None]) -> list[FrameFlag]:
-    """Return what is known of frames by those beside them.
+    """Return flags for frames, from their neighbours.
 
     Parameters:
-        frames: successive ones of a job's, by number; None for one without a picture so far.
+        frames: successive frames of a job, by number; None for one without a picture so far.
     """
     triples = zip(frames, frames[1:], frames[2:], strict=False)
     found = (
@@ -81,12 +81,12 @@ def _flag(frame: int, code: FlagCode, certainty: Certainty, message: str) -> Fra
 
 
 def summary(total: int, flagged: int, messages: Sequence[str]) -> str:
-    """Return what a job says about frames that look wrong; "" when there are none.
+    """Return a job's message about frames that look wrong; "" when there are none.
 
     Parameters:
         total: frames of the job.
         flagged: how many of them have a flag.
-        messages: of the first flags.
+        messages: messages of the first flags.
     """
     if not flagged:
         return ""

@@ -1,4 +1,4 @@
-"""What frames look like, as numbers, while a job is rendered: to compare neighbours."""
+"""Statistics of frames' pictures while a job is rendered: to compare neighbours."""
 
 import struct
 from typing import Any
@@ -32,7 +32,7 @@ def _beside(before: bool) -> Select[Any]:
         query = query.where(number < given).order_by(number.desc()).limit(AROUND)
     else:
         query = query.where(number >= given).order_by(number).limit(AROUND + 1)
-    # SQLite takes a part with an order only as a query in a query.
+    # SQLite allows a sorted part of a union only as a subquery.
     return select(query.subquery())
 
 
@@ -53,7 +53,7 @@ _FORGET = Prepared(delete(frame_pictures).where(frame_pictures.c.job_id == bindp
 
 
 def add(connection: Connection, job_id: str, frame: int, picture: Picture) -> None:
-    """Keep what a frame looks like that has just been done."""
+    """Store the picture of a frame that has just been done."""
     _ADD.run(
         connection,
         job_id=job_id,
@@ -66,7 +66,7 @@ def add(connection: Connection, job_id: str, frame: int, picture: Picture) -> No
 def around(connection: Connection, job_id: str, frame: int) -> list[Seen | None]:
     """Return a frame and the ``AROUND`` frames of the job before and after it, by number.
 
-    None stands for each that has no picture.
+    None stands for each one without a picture.
     """
     known = {
         number: None
@@ -74,7 +74,7 @@ def around(connection: Connection, job_id: str, frame: int) -> list[Seen | None]
         else Seen(number, _FORMAT.unpack(signature), Emptiness(emptiness))
         for number, signature, emptiness in _AROUND.rows(connection, of_job=job_id, of_number=frame)
     }
-    # What nobody has begun has no row, but stands between two that may have one.
+    # Untouched frames have no row, but may be between two that have one.
     known |= dict.fromkeys(frame_runs.beside(connection, job_id, frame, AROUND))
     numbers = sorted(known)
     place = numbers.index(frame)
@@ -82,7 +82,9 @@ def around(connection: Connection, job_id: str, frame: int) -> list[Seen | None]
 
 
 def forget(connection: Connection, job_id: str, numbers: Select[tuple[int]] | None = None) -> None:
-    """Drop a job's: all its frames are done, or rendered anew. Only of ``numbers``, if any."""
+    """Drop a job's pictures: all its frames are done, or rendered again. Only of ``numbers``, if
+    any.
+    """
     if numbers is None:
         _FORGET.run(connection, of_job=job_id)
         return

@@ -1,4 +1,4 @@
-"""What follows from what jobs have cost and how their accounts stand: what stops, and goes on."""
+"""What follows from jobs' costs and the state of their accounts: which jobs stop or continue."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from farm_protocol.jobs import BudgetAction, JobReason, JobState
 
 _STARTABLE = frozenset({JobState.READY, JobState.RUNNING})
-# A job that waits, too, may have frames at work: see `farm.jobs.transitions.next_state`.
+# A waiting job may also have frames in progress: see `farm.jobs.transitions.next_state`.
 _STOPPABLE = _STARTABLE | {JobState.SUSPENDED, JobState.PENDING, JobState.BLOCKED}
 FOR_CREDITS = JobReason.CREDITS.value
 DISABLED = JobReason.DISABLED.value
@@ -16,10 +16,10 @@ FOR_DISK = JobReason.DISK.value
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """An account.
+    """The state of an account, as far as it matters to jobs.
 
     Attributes:
-        balance: in micros, less what is metered.
+        balance: in micros, minus metered time.
         storage: whether it may store more.
         disk: whether the farm's disk has room, for anybody.
     """
@@ -31,7 +31,7 @@ class AccountState:
 
     @property
     def obstacle(self) -> str:
-        """Why its jobs must stand still: one of the constants of this module, or ""."""
+        """Why its jobs must be suspended: one of the constants of this module, or ""."""
         if not self.active:
             return DISABLED
         if self.balance <= 0:
@@ -48,8 +48,8 @@ class JobMoney:
     Attributes:
         spent: posted and metered.
         budget: 0: none.
-        budget_acted: a budget acts once; whoever resumes its job afterwards means it.
-        suspended_for: an `obstacle`, or "" when its user wanted it so or it is not suspended.
+        budget_acted: a budget acts once; resuming the job afterwards overrides it.
+        suspended_for: an `obstacle`, or "" when its user suspended it or it is not suspended.
     """
 
     id: str
@@ -64,8 +64,9 @@ class JobMoney:
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """Jobs whose budget acts; (job, obstacle) that stand still from now on, or for
-    another reason than before; that go on again."""
+    """Jobs whose budget acts; (job, obstacle) to suspend from now on, or for another reason than
+    before; jobs to resume.
+    """
 
     budget_reached: tuple[str, ...] = ()
     held: tuple[tuple[str, str], ...] = ()
@@ -73,10 +74,10 @@ class Consequences:
 
 
 def consequences(jobs: Iterable[JobMoney], accounts: Mapping[str, AccountState]) -> Consequences:
-    """Return what is due now.
+    """Return the due consequences.
 
     Parameters:
-        accounts: each account that has one of the jobs.
+        accounts: the accounts of all the jobs.
     """
     reached: list[str] = []
     held: list[tuple[str, str]] = []

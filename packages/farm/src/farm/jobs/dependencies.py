@@ -1,6 +1,6 @@
-"""Dependencies between the jobs of a submission: who may start, who waits, who is blocked by whom.
+"""Dependencies between the jobs of a submission: which may start, wait, or are blocked by which.
 
-Everything is decided for a whole submission at once: a chain of a thousand jobs is one pass.
+Decisions are made for a whole submission at once: a chain of a thousand jobs is one pass.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,9 +21,9 @@ class Node:
     """A job of a submission.
 
     Attributes:
-        needs: ids of the jobs it waits for, all of the submission.
-        said: what it says now.
-        begun: a frame of it is done, given up, or was claimed.
+        needs: ids of the jobs that it waits for, all in the submission.
+        said: its current message.
+        begun: a frame of it is done, was given up, or was claimed.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a waiting job's dependencies mean for it now."""
+    """The effect of a waiting job's dependencies now."""
 
     job_id: str
     event: Event
@@ -58,15 +58,15 @@ _WAITING = frozenset({JobState.PENDING, JobState.BLOCKED})
 
 
 def review(nodes: Iterable[Node]) -> list[Review]:
-    """Return a verdict for each job that waits, for which it is news; needed ones first.
+    """Return a review for each waiting job whose situation has changed; dependencies first.
 
-    Those that wait are pending or blocked, and also ready while nobody has begun them: when what
-    they need is done anew, they must not work on the half of it.
+    Waiting jobs are pending or blocked, or ready and not started: when their dependencies are
+    retried, they must not use partial results.
 
-    A job that waits is let go when all that it needs completed. It is blocked as soon as one of
-    them has failed, was stopped, or is itself blocked; it then names the job where it began.
-    Otherwise it waits (again). Jobs in any other state have been begun, or are their user's
-    business (suspended): nothing happens to them.
+    A waiting job is released when all its dependencies have completed. It is blocked as soon as one
+    of them has failed, was stopped, or is itself blocked; it then names the job at the root.
+    Otherwise it waits (again). Jobs in any other state have been started, or are up to their user
+    (suspended): they do not change.
 
     Parameters:
         nodes: all jobs of a submission, without a cycle.

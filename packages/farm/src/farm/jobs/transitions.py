@@ -1,7 +1,7 @@
 """The one table of job states: which event leads from which state to which.
 
-Every change of a job's state, whoever asks for it, is looked up here; `farm.scheduler.writer`
-is the only module that writes the result down.
+Every change of a job's state, whatever its cause, is looked up here; only `farm.scheduler.writer`
+stores the result.
 """
 
 from enum import StrEnum
@@ -27,11 +27,11 @@ class Event(StrEnum):
 
 
 class IllegalTransitionError(ValueError):
-    """The event makes no sense in this state. ``str()`` is a message for people."""
+    """The event is not allowed in this state. ``str()`` is a message for people."""
 
 
 ASKED_FOR = frozenset({Event.SUSPEND, Event.RESUME, Event.STOP, Event.RETRY, Event.RESTART})
-"""What users ask for; the rest happens by itself."""
+"""Events requested by users; the others happen by themselves."""
 
 _S = JobState
 _E = Event
@@ -45,11 +45,11 @@ TABLE: dict[tuple[JobState, Event], JobState] = {
     (_S.PENDING, _E.SUSPEND): _S.SUSPENDED,
     (_S.PENDING, _E.STOP): _S.STOPPED,
     (_S.READY, _E.CLAIMED): _S.RUNNING,
-    # What it needs is done anew, and nobody has begun it.
+    # Its dependency is retried, and it has not started.
     (_S.READY, _E.DEPENDENCY_WAITS): _S.PENDING,
     (_S.READY, _E.DEPENDENCY_LOST): _S.BLOCKED,
     (_S.READY, _E.SUSPEND): _S.SUSPENDED,
-    # A runner still at work when its job was suspended may finish the last frame afterwards.
+    # A runner that was busy when its job was suspended may finish the last frame afterwards.
     (_S.READY, _E.ALL_FRAMES_DONE): _S.COMPLETED,
     (_S.READY, _E.FRAMES_GAVE_UP): _S.FAILED,
     (_S.READY, _E.STOP): _S.STOPPING,
@@ -60,7 +60,7 @@ TABLE: dict[tuple[JobState, Event], JobState] = {
     (_S.RUNNING, _E.STOP): _S.STOPPING,
     (_S.SUSPENDED, _E.ALL_FRAMES_DONE): _S.COMPLETED,
     (_S.SUSPENDED, _E.FRAMES_GAVE_UP): _S.FAILED,
-    # PENDING, not READY: the writer then looks whether what it needs has completed.
+    # PENDING, not READY: the writer then checks whether its dependencies have completed.
     (_S.SUSPENDED, _E.RESUME): _S.PENDING,
     (_S.SUSPENDED, _E.STOP): _S.STOPPING,
     (_S.STOPPING, _E.STOP): _S.STOPPING,
@@ -68,7 +68,7 @@ TABLE: dict[tuple[JobState, Event], JobState] = {
     (_S.BLOCKED, _E.DEPENDENCIES_MET): _S.READY,
     (_S.BLOCKED, _E.DEPENDENCY_LOST): _S.BLOCKED,
     (_S.BLOCKED, _E.DEPENDENCY_WAITS): _S.PENDING,
-    # It stays suspended when what it needs is tried again; resumed, it may be blocked again.
+    # It stays suspended when its dependency is retried; once resumed, it may be blocked again.
     (_S.BLOCKED, _E.SUSPEND): _S.SUSPENDED,
     (_S.BLOCKED, _E.STOP): _S.STOPPED,
     # PENDING, not READY, for the same reason.
@@ -77,7 +77,7 @@ TABLE: dict[tuple[JobState, Event], JobState] = {
     (_S.FAILED, _E.RESTART): _S.PENDING,
     (_S.STOPPED, _E.RESTART): _S.PENDING,
     (_S.COMPLETED, _E.RESTART): _S.PENDING,
-    # Asking for what is already so changes nothing: a second click does no harm.
+    # Repeating a request changes nothing: a second click does no harm.
     **{(state, _E.STOP): state for state in (_S.STOPPED, _S.COMPLETED, _S.FAILED)},
     (_S.SUSPENDED, _E.SUSPEND): _S.SUSPENDED,
     **{(state, _E.RESUME): state for state in (_S.PENDING, _S.READY, _S.RUNNING, _S.BLOCKED)},
@@ -90,8 +90,8 @@ def next_state(state: JobState, event: Event, *, at_work: bool = False) -> JobSt
     """Return the state after ``event``. Raises IllegalTransitionError when it is not allowed.
 
     Parameters:
-        at_work: runners have frames of the job. Also one that waits may have such: it was begun
-            before it had to wait again. A job is stopped only when nobody works on it any more.
+        at_work: runners have frames of the job. A waiting job may have some, too: it was started
+            before it had to wait again. A job is stopped only when no runner works on it any more.
     """
     try:
         after = TABLE[state, event]

@@ -1,4 +1,4 @@
-"""What stands in ``program.yaml``, and what can be said of a program without starting it."""
+"""The content of ``program.yaml``, and what can be said about a program without starting it."""
 
 import re
 from typing import Literal
@@ -11,12 +11,12 @@ Platform = Literal["linux", "windows", "macos"]
 
 
 class VersionProbe(Strict):
-    """One way to learn a program's version; ``ask`` or ``path``.
+    """One way to determine a program's version; either ``ask`` or ``path``.
 
     Attributes:
         ask: arguments.
         beside: name of the program to ask; None: the product's own.
-        pattern: finds the version in what it prints.
+        pattern: finds the version in its output.
         path: finds the version in the program's path.
     """
 
@@ -40,8 +40,8 @@ class Trace(Strict):
     Attributes:
         at: platform, or ``any``, -> globs.
         path, text: find the version in the path or in the file; without both it is unknown.
-        environment: variables with which the program loads this one; a list is a list of paths
-            that are put in front of what the variable has.
+        environment: variables with which the program loads this one; a list is a list of paths that
+            are prepended to the variable's value.
     """
 
     at: dict[Literal["any", "linux", "windows", "macos"], list[str]]
@@ -51,18 +51,18 @@ class Trace(Strict):
 
 
 class Program(Strict):
-    """How to find a product's program, ask for its version, and find its plug-ins.
+    """How to find a product's program, its version, and its plug-ins.
 
     Attributes:
-        names: on the PATH; with ``*`` or ``[]`` all that fit, else the first.
+        names: names on the PATH; with ``*`` or ``[]`` all that match, else the first.
         folders: where installers put the program, by platform; ``$VARIABLE`` from the environment.
-        needs: programs that must lie beside it.
+        needs: programs that must be in the same folder.
         levels_up: from the program's own folder to the folder that ``{folder}`` means below.
-        version: ways to learn it, in this order. Groups of a pattern are joined with dots. A
-            program that was asked and fails is not usable.
+        version: ways to determine it, in this order. Groups of a pattern are joined with dots. A
+            program that fails when asked is not usable.
         python: a Python that has this product's module is a renderer, too.
-        series: what two versions have in common when one can stand in for the other.
-        plugins: the files that prove each. ``{folder}``, ``{version}`` and ``{series}`` are the
+        series: the common part of versions that can replace each other.
+        plugins: the files that prove each one. ``{folder}``, ``{version}`` and ``{series}`` are the
             product's; ``{place}`` is the plug-in's folder, ``..`` the folder above.
     """
 

@@ -1,4 +1,4 @@
-"""The places of a machine where programs and plug-ins may lie."""
+"""The places on a machine where programs and plug-ins may be installed."""
 
 import os
 import re
@@ -19,9 +19,9 @@ class Places:
     """Where to look.
 
     Attributes:
-        root: folder in which the globs of vendors' folders begin; a test gives one of its own.
-        platform: whose folders.
-        environment: PATH, and the variables with which a glob may begin.
+        root: root of the globs for vendors' folders; tests give their own.
+        platform: platform of the folders.
+        environment: PATH, and variables with which a glob may begin.
     """
 
     root: Path
@@ -73,7 +73,7 @@ class Places:
 
 
 def is_executable(path: Path) -> bool:
-    """Return whether this is a file that may be started."""
+    """Return whether this is an executable file."""
     return path.is_file() and os.access(path, os.X_OK)
 
 
@@ -86,7 +86,7 @@ def _newest_first(start: Path, pattern: str) -> list[Path]:
 
 
 def _platform() -> Platform:
-    """Return how products' files call the platform that this process runs on."""
+    """Return the name of this process's platform in products' files."""
     if sys.platform == "win32":
         return "windows"
     return "macos" if sys.platform == "darwin" else "linux"

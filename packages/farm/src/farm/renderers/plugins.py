@@ -1,4 +1,4 @@
-"""Which plug-ins a program has, by the files that they leave. Nothing is started for it."""
+"""Which plug-ins a program has, by their files. Nothing is started for it."""
 
 import glob
 import os
@@ -14,7 +14,7 @@ from farm.renderers.versions import UNKNOWN, version_in, version_key
 
 _READ_BYTES = 1 << 16
 _PRODUCTS_OWN = "&"
-"""In Houdini's lists of paths its own folders."""
+"""Houdini's own folders in its lists of paths."""
 
 
 def find_plugins(
@@ -41,20 +41,20 @@ def find_plugins(
 
 
 def as_plugin(text: str, program: Renderer) -> FoundPlugin:
-    """Return another product's program as a plug-in: what loads it finds it on the PATH.
+    """Return another product's program as a plug-in: its user finds it on the PATH.
 
     Parameters:
-        text: of the plug-in, as a job asks for it.
+        text: the plug-in, as a job requests it.
     """
     folder = Path(program.command[0]).parent
     return FoundPlugin(text, folder, paths=(("PATH", (str(folder),)),), program=program)
 
 
 def chosen(found: Sequence[FoundPlugin], asked: Iterable[str]) -> list[FoundPlugin]:
-    """Return the plug-ins that a job gets: the asked version, else the newest one.
+    """Return the plug-ins for a job: the requested version, else the newest one.
 
     Parameters:
-        asked: ``<code>`` or ``<code>:<version>``; those that were not found are passed over.
+        asked: ``<code>`` or ``<code>:<version>``; those that were not found are ignored.
     """
     picked = []
     for text in asked:
@@ -68,11 +68,11 @@ def chosen(found: Sequence[FoundPlugin], asked: Iterable[str]) -> list[FoundPlug
 def environment(
     found: Sequence[FoundPlugin], asked: Iterable[str], inherited: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the variables with which a program loads a job's plug-ins, and no others of theirs.
+    """Return the variables with which a program loads a job's plug-ins, and no other plug-ins.
 
     Parameters:
-        inherited: the runner's own variables; of lists of paths what stands there comes behind,
-            without the places of other versions of these plug-ins.
+        inherited: the runner's own variables; their lists of paths are appended, without the places
+            of other versions of these plug-ins.
     """
     picked = chosen(found, asked)
     codes = {_code(each.text) for each in picked}
@@ -97,7 +97,7 @@ def environment(
 
 
 def _each_once(parts: Sequence[str]) -> list[str]:
-    """Return each part at its first place, but Houdini's own folders behind all plug-ins."""
+    """Return each part once, at its first place, but Houdini's own folders after all plug-ins."""
     return [
         part
         for index, part in enumerate(parts)
@@ -121,7 +121,7 @@ def _filled(text: str, names: Mapping[str, str]) -> str:
     above = "/.." in text
     for name, value in names.items():
         text = text.replace(name, value)
-    # Of the name: the plug-in's folder may be a link to one that lies elsewhere.
+    # By name: the plug-in's folder may be a link to one elsewhere.
     return os.path.normpath(text) if above else text
 
 

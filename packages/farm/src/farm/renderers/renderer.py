@@ -1,4 +1,4 @@
-"""What is known of a program that was found, and the choice between several."""
+"""What is known about a program that was found, and the choice between several."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from farm.renderers.versions import version_key
 
 
 class RendererError(Exception):
-    """A renderer that was asked for cannot be used. ``str()`` is a message for people."""
+    """A requested renderer cannot be used. ``str()`` is a message for people."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class FoundPlugin:
     """A plug-in that a program may load.
 
     Attributes:
-        text: ``<code>:<version>``; `UNKNOWN` where no version is told.
+        text: ``<code>:<version>``; `UNKNOWN` without a version.
         folder: where it lies.
         variables: names and values with which the program loads this one.
-        paths: names of variables that are lists of paths, and what stands in front of them.
-        program: the plug-in is this program of another product; None: it is files.
+        paths: names of variables that are lists of paths, and what to prepend to them.
+        program: the plug-in is this program of another product; None: it consists of files.
     """
 
     text: str
@@ -33,7 +33,7 @@ class FoundPlugin:
 
 @dataclass(frozen=True)
 class Renderer:
-    """A program that renders, or makes films of frames, and told its version.
+    """A program that renders, or encodes frames as films, and its version.
 
     Attributes:
         app: short product code, as in the catalogue.
@@ -41,8 +41,8 @@ class Renderer:
         kind: ``bpy`` is a Python that can import Blender; else the product code: its executable.
         command: absolute path of the program.
         how_found: for people, such as "on the PATH".
-        found: the plug-ins that lie where it, or the farm, looks for them.
-        needs: programs that it needs, which lie beside it.
+        found: the plug-ins in the places where it, or the farm, looks for them.
+        needs: programs that it needs, in the same folder.
     """
 
     app: str
@@ -59,10 +59,10 @@ class Renderer:
         return tuple(dict.fromkeys(each.text for each in self.found))
 
     def with_program(self, name: str) -> "Renderer":
-        """Return the same product with another of its programs, which lies beside this one.
+        """Return the same product with another of its programs, in the same folder.
 
         Parameters:
-            name: of the executable, without ``.exe``; "" for this one.
+            name: name of the executable, without ``.exe``; "" for this one.
 
         Raises:
             RendererError: the installation has no such program.
@@ -70,7 +70,7 @@ class Renderer:
         if not name:
             return self
         own = Path(self.command[0])
-        # On the PATH there may be a link to one program of an installation, and none to others.
+        # The PATH may have a link to one program of an installation, and none to others.
         places = dict.fromkeys(
             each.parent / f"{name}{_ending(own)}" for each in (own, own.resolve())
         )
@@ -83,7 +83,7 @@ class Renderer:
 
 
 def _ending(program: Path) -> str:
-    # Not any suffix: a name such as hython3.11 has none.
+    # Not just any suffix: a name such as hython3.11 has none.
     return program.suffix if program.suffix.lower() == ".exe" else ""
 
 
@@ -96,14 +96,14 @@ def choose(
 ) -> Renderer | None:
     """Return the renderer for a product version: the same, else one of the same series (3.4).
 
-    Of several it is the one that lacks least, then the newest, then the first one. It looks no
-    further than the first one of the same version that lacks nothing. None when there is none:
-    another series may draw another picture, so it is never taken.
+    Of several it is the one that lacks least, then the newest, then the first one. The search ends
+    with the first one of the same version that lacks nothing. None when there is none: another
+    series may render differently, so it is never used.
 
     Parameters:
         version: as submitted; "" when any will do.
-        lacks: how many of the things that the job wants a renderer has not.
-        library: says what a series is.
+        lacks: returns how many of the job's requirements a renderer lacks.
+        library: defines series.
     """
     same: list[Renderer] = []
     related: list[Renderer] = []

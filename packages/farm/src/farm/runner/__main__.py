@@ -31,7 +31,7 @@ def main() -> int:
     """Run until nothing is left to render; return the exit code (see `farm.runner.loop`)."""
     _keep_memory_private()
     if is_root():
-        # Before there is another thread or process; its renderers get an account, but keep this.
+        # Before there is another thread or process; its renderers get an account, but inherit this.
         forget_keys()
     parser = _parser()
     options = parser.parse_args()
@@ -39,14 +39,14 @@ def main() -> int:
     discovery = Discovery(_programs_of(parser, options, library), library=library)
     _log_to_stderr()
     checks = ImageChecks(options.sandbox or "auto")
-    # Out of the environment at once: the renderer's is made from ours.
+    # Removed from the environment at once: the renderer's is made from ours.
     url, token = options.farm, os.environ.pop(TOKEN_VARIABLE, "")
     if url is None:
         _warm_up(discovery, checks)
         line = sys.stdin.readline()
         if not line:
             checks.close()
-            return 0  # The farm has no use for this runner, or is gone.
+            return 0  # The farm does not need this runner, or is gone.
         order = RunnerOrder.model_validate_json(line)
         url, token = order.farm, order.token
     if not token:
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
 def _programs_of(
     parser: argparse.ArgumentParser, options: argparse.Namespace, library: Library
 ) -> dict[str, list[str]]:
-    """Return product -> paths that the arguments name; end the process when one is unknown."""
+    """Return product -> paths from the arguments; exit when a product is unknown."""
     configured: dict[str, list[str]] = {}
     for given in [*options.program, *([f"blender={options.blender}"] if options.blender else [])]:
         product, equals, path = given.partition("=")
@@ -133,9 +133,10 @@ def _log_to_stderr() -> None:
 
 
 def _keep_memory_private() -> None:
-    """Let no other program of this account look into the memory and environment of this process.
+    """Let no other program of this account read the memory and environment of this process.
 
-    The token is there, and without a sandbox the renderers of an ordinary user's farm could.
+    They contain the token, and without a sandbox the renderers of an ordinary user's farm could
+    read it.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -32,7 +32,7 @@ def with_other_programs(
         app = template.plugins[code].program if code in template.plugins else ""
         if app:
             there = {each.version: each for each in discovery.of(app)}
-            # Of a plug-in no other version stands in for the one that is asked for.
+            # A plug-in of another version is no substitute for the requested one.
             found = _newest([version] if version else _fitting(job, code, there))
             if found not in there:
                 raise RendererError(_lacks(job, code, app, version))
@@ -41,7 +41,7 @@ def with_other_programs(
 
 
 def count_missing(renderer: Renderer, template: Template, job: RunnerJob) -> int:
-    """Return how many of a job's plug-ins a renderer should have, and has not."""
+    """Return how many of a job's plug-ins a renderer lacks."""
     return sum(
         not _there(job, text, renderer.found)
         for text in job.plugins
@@ -50,13 +50,13 @@ def count_missing(renderer: Renderer, template: Template, job: RunnerJob) -> int
 
 
 def with_versions(job: RunnerJob, renderer: Renderer) -> tuple[list[str], list[str]]:
-    """Return a job's plug-ins as ``<code>:<version>``, and what its owner must know about that.
+    """Return a job's plug-ins as ``<code>:<version>``, and remarks on them for its owner.
 
-    Without a version it is the newest on this machine that works with the product's version; where
-    none was found it is the farm's, which the product may know of itself.
+    Without a requested version, it is the newest on this machine that works with the product's
+    version; if none was found, it is the farm's, which the product may find by itself.
 
     Raises:
-        RendererError: the renderer has not one of them. It would render without, and say nothing.
+        RendererError: the renderer lacks one of them. It would silently render without.
     """
     plugins, warnings = [], []
     for text in job.plugins:
@@ -79,7 +79,7 @@ def with_versions(job: RunnerJob, renderer: Renderer) -> tuple[list[str], list[s
 
 
 def _there(job: RunnerJob, text: str, found: Iterable[FoundPlugin]) -> list[str]:
-    """Return the versions that were found of one of a job's plug-ins, and will do."""
+    """Return the installed versions of a plug-in that satisfy the job."""
     code, _, wanted = text.partition(":")
     there = [each.text.partition(":") for each in found]
     versions = [version for name, _, version in there if name == code]
@@ -92,7 +92,7 @@ def _is_program(template: Template, text: str) -> bool:
 
 
 def _fitting(job: RunnerJob, code: str, versions: Iterable[str]) -> list[str]:
-    """Return the versions of a plug-in of which the job asks for none that may stand for it."""
+    """Return the versions of a plug-in that may be used when a job requests none."""
     ranges = _ranges(job, code)
     return [each for each in versions if any(in_range(each, text) for text in ranges)]
 

@@ -1,7 +1,7 @@
-"""The files around a scene: as submitted when a claim begins, and the renderer's to change.
+"""The files around a scene: as submitted when a claim begins, and free for the renderer to change.
 
-Where a sandbox lays a renderer's changes over the files, they go with the claim. Elsewhere the
-files are copies, and what a claim has changed is brought anew before the next one.
+Where a sandbox overlays a renderer's changes on the files, they vanish with the claim. Elsewhere
+the files are copies, and files that a claim has changed are restored before the next one.
 """
 
 import os
@@ -16,8 +16,9 @@ from farm.runner.stage import stage
 from farm.runner.workplace import Workplace
 
 Mark = tuple[int, int, int, int]
-"""What differs when a file or folder was changed: inode, size, times of its content and of all
-else, in ns."""
+"""Attributes that differ once a file or folder has changed: inode, size, modification time and
+change time, in ns.
+"""
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Surroundings:
     """The staged files of a job.
 
     Attributes:
-        layered: a sandbox keeps apart what renderers change.
+        layered: a sandbox keeps renderers' changes separate.
     """
 
     farm: Farm
@@ -36,10 +37,10 @@ class Surroundings:
     _marks: dict[str, Mark] | None = None
 
     def bring(self) -> None:
-        """Make sure that the files are there as they were submitted.
+        """Make sure that the files are as they were submitted.
 
         Raises:
-            farm.runner.stage.StageError: they cannot be brought.
+            farm.runner.stage.StageError: they cannot be restored.
             farm.runner.stage.InterruptedStageError: the runner is to end.
             farm.runner.farm_client.ReportError: the farm is gone.
             OSError: the work folder is not usable.
@@ -48,7 +49,7 @@ class Surroundings:
             return
         self.place.clear_project()
         files, source = self.job.files, self.job.source
-        # Of root's own files the account of a renderer may change none: root's are copies, too.
+        # A renderer's account cannot change root's own files: root's are copies, too.
         linked = self.layered and self.place.account is None
         stage(files, self.place.project, self.farm, source, self.stopping, linked)
         self.place.hand_over_project()
@@ -58,14 +59,14 @@ class Surroundings:
         try:
             return _marks_of(self.place.project, self._marks) == self._marks
         except OSError:
-            return False  # What cannot be looked at was not staged.
+            return False  # Entries that cannot be examined were not staged.
 
 
 def _marks_of(root: Path, expected: dict[str, Mark] | None = None) -> dict[str, Mark]:
-    """Return the marks of all that lies in a folder, by path; stops at one that was not expected.
+    """Return the marks of everything in a folder, by path; stops at an unexpected entry.
 
     Raises:
-        OSError: something cannot be looked at.
+        OSError: an entry cannot be examined.
     """
     found: dict[str, Mark] = {}
     waiting = [str(root)]

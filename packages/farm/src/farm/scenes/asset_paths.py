@@ -1,12 +1,12 @@
-"""Where a path in a .blend leads among the files of a project. Pure: no disk is asked.
+"""Where a path in a .blend leads among the files of a project. Pure: the disk is not accessed.
 
-``//`` is the folder of the .blend itself. Every other path belongs to the artist's machine:
+``//`` is the folder of the .blend itself. All other paths belong to the artist's machine:
 ``/home/...``, ``C:\\...``, ``\\\\server\\...``, and a bare ``textures/wood.png``, which Blender
 looks for in the folder in which it happened to be started. None of them can be on a farm.
 
 Of several files under one name (`farm_protocol.file_sets`) one is enough: which frames or tiles are
-needed is only known when they are rendered. Where such a name is none of a pattern's, it may be a
-folder, with any file below it.
+needed is only known when they are rendered. A name that is not a pattern may be a folder, with any
+file below it.
 """
 
 import re
@@ -26,7 +26,7 @@ def expected_path(path: str, blend: str) -> str | None:
     """Return the remote path that a path in a .blend means; None when it is outside the project.
 
     Parameters:
-        path: as the .blend says it.
+        path: as the .blend writes it.
         blend: remote path of that .blend, without a leading slash.
     """
     if not path.startswith("//"):
@@ -43,19 +43,19 @@ def expected_path(path: str, blend: str) -> str | None:
 
 
 class Manifest:
-    """The remote paths of a project, to be looked up as Blender would look for files.
+    """The remote paths of a project, searchable as Blender would search for files.
 
-    Each question takes about as long whatever the project has; what is expensive is made for the
-    first question that needs it, since most scenes lack nothing.
+    The time of a lookup hardly depends on the size of the project; expensive indexes are built for
+    the first lookup that needs them, since most scenes lack nothing.
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
         """Index ``paths``: remote, without a leading slash."""
-        self._listed = list(paths)  # Mostly in order already, which a set would lose.
+        self._listed = list(paths)  # Mostly sorted already, which a set would lose.
         self._paths = set(self._listed)
 
     def has(self, path: str, is_sequence: bool) -> bool:
-        """Return whether a file of this name is there, or one file of a sequence."""
+        """Return whether a file of this name, or one file of a sequence, exists."""
         if path in self._paths or not is_sequence:
             return path in self._paths
         return self._exactly.below(path) is not None or self._exactly.one_of(path) is not None

@@ -1,7 +1,8 @@
-"""Which of the files that scenes name a project does not have.
+"""Which files that scenes name are missing in a project.
 
-Both sides may be made to take for ever, so this is done by who reads the scenes, with its limits,
-and ends after some seconds: what was not looked for by then is told.
+Both inputs may be crafted to take for ever, so this runs in the process that reads the scenes,
+within its limits, and ends after some seconds: it reports how many files were not looked for by
+then.
 """
 
 import time
@@ -13,10 +14,10 @@ from farm.scenes.mapped import Mapped
 from farm.scenes.usages import AssetKind, Usage
 
 SECONDS = 10.0
-"""Of processor time. 10,000 names and a project of 100,000 files take less than one."""
+"""Seconds of processor time. 10,000 names and a project of 100,000 files take less than one."""
 _MOST_ASSETS = 1000
 _MOST_TEXT = 1_000_000
-"""Characters of what is told: many answers are kept. Real paths have a hundred."""
+"""Characters of the answer, since many answers are kept. Real paths have a hundred."""
 
 _DIFFERENCES = {
     Difference.CASE: "whose upper and lower case differ",
@@ -29,17 +30,18 @@ _DIFFERENCES = {
 
 @dataclass(frozen=True)
 class MissingAsset:
-    """A file that is named and not there. ``str()`` is a message for people.
+    """A file that is named but does not exist. ``str()`` is a message for people.
 
     Attributes:
-        path: as the .blend says it.
-        used_by: remote path of the .blend that says it.
-        kind: what names it.
+        path: as the .blend writes it.
+        used_by: remote path of that .blend.
+        kind: the kind of reference.
         data_block: name of the data-block that names it.
-        expected: the remote path that is meant; None when it is outside the project: on the
-            artist's own machine, or above the project's folder, and the scene's map knows no place.
-        similar: a remote path of the project that differs only in upper and lower case, or in how
-            its letters are encoded; mostly None.
+        expected: the remote path that is meant; None when it is outside the project (on the
+            artist's own machine, or above the project's folder), and the scene's map has no place
+            for it.
+        similar: a remote path of the project that differs only in case, or in how its letters are
+            encoded; usually None.
     """
 
     path: str
@@ -66,7 +68,7 @@ class MissingAsset:
 
 @dataclass(frozen=True, slots=True)
 class Lacks:
-    """What a scene and its libraries lack.
+    """The missing files of a scene and its libraries.
 
     Attributes:
         assets: the first 1000, fewer if their names are very long.
@@ -82,13 +84,13 @@ class Lacks:
 def lacks(
     usages: Sequence[Usage], paths: Iterable[str], places: Mapped, seconds: float = SECONDS
 ) -> Lacks:
-    """Return which files are not there.
+    """Return which files are missing.
 
     Parameters:
-        usages: what is named.
+        usages: the files that are named.
         paths: every remote path of the project.
         places: maps paths of the artist's machine.
-        seconds: of processor time that this process may take for it.
+        seconds: processor time that this process may use for it.
     """
     until = time.process_time() + seconds
     manifest = Manifest(paths)

@@ -1,8 +1,8 @@
-"""What of a runner's words is believed.
+"""Which of a runner's reports are trusted.
 
-A runner's token may be stolen: by its own scene, where that runs without a sandbox. What only the
-runner's program can know is therefore taken from it before any scene has run, which is with its
-first claim. Later its words count for the claim that it has, and for nothing else.
+A runner's token may be stolen: by its own scene, where that runs without a sandbox. Facts that only
+the runner's program can know are therefore accepted only before any scene has run, that is, with
+its first claim. Later its reports count only for its current claim.
 """
 
 from collections.abc import Collection
@@ -19,7 +19,7 @@ from farm.db.runners import Caller
 from farm.errors import InvalidRequestError
 
 MOST_EMPTY_CLAIMS = 20
-"""So many claims may a runner end as stopped, without a frame and without being asked to."""
+"""How many claims a runner may end as stopped, without a frame and unasked."""
 
 
 def record_caller(
@@ -29,13 +29,13 @@ def record_caller(
     known: Collection[str],
     now: datetime,
 ) -> tuple[str, bool]:
-    """Record who calls, if this is its first claim.
+    """Record the caller, if this is its first claim.
 
-    Returns the host that the runner is on, "" when not known, and whether it is the first claim.
+    Returns the runner's host, "" when unknown, and whether it is the first claim.
 
     Parameters:
-        known: the products whose programs runners look for. A report about another one is left
-            out: the runner may be of a newer version.
+        known: the products whose programs runners look for. Reports about others are ignored: the
+            runner may be newer.
     """
     runner = caller.runner
     first = (
@@ -57,16 +57,18 @@ def record_caller(
 
 
 def wastes_claims(connection: Connection, caller: Caller) -> bool:
-    """Return whether a runner claims and gives back: so it would hold its slot and pay nothing."""
+    """Return whether a runner keeps claiming and giving back: it would hold its slot and pay
+    nothing.
+    """
     if caller.claim is not None and caller.claim.frames_done:
-        return False  # As all do that work; the others need not be counted.
+        return False  # If all do that work, the others need not be counted.
     return claim_rows.empty_claims(connection, caller.runner.id) >= MOST_EMPTY_CLAIMS
 
 
 def was_given(connection: Connection, job: JobRow, claim: ClaimRow, number: int) -> bool:
-    """Return whether a frame may be one of a claim's.
+    """Return whether a frame may belong to a claim.
 
-    Of a job that is done as a whole the farm knows one frame, and its renderer all of them.
+    For a job that is done as a whole, the farm knows one frame, and its renderer all of them.
     """
     return (
         job.frames_total == 1
@@ -75,17 +77,17 @@ def was_given(connection: Connection, job: JobRow, claim: ClaimRow, number: int)
 
 
 def check_frame(connection: Connection, job: JobRow, claim: ClaimRow, number: int | None) -> None:
-    """Raise InvalidRequestError if a runner is at a frame that it was not given."""
+    """Raise InvalidRequestError if a runner is at a frame that it does not have."""
     if number is not None and not was_given(connection, job, claim, number):
         raise InvalidRequestError({"frame": [f"{number} is not a frame of this claim."]})
 
 
 def add_log(connection: Connection, job: JobRow, claim: ClaimRow, start: int, text: str) -> None:
-    """Keep a piece of a claim's log.
+    """Store a piece of a claim's log.
 
     Parameters:
-        start: characters of the claim's log before it. A piece that begins before the end of what
-            is there was sent before, and is passed over.
+        start: characters of the claim's log before it. A piece that begins before the end of the
+            stored log was sent before, and is ignored.
 
     Raises:
         InvalidRequestError: the log would become too long.

@@ -5,9 +5,9 @@ On disk::
     <root>/<account id>/<first two hex digits>/<hash>    one blob, never changed
     <root>/tmp/<random>                                  bytes on their way in
 
-A blob appears by a rename, complete and verified, or not at all. Nobody but the farm's user reads
-it (mode 0600). Runners on the same disk hard-link from here: whoever writes to a blob through such
-a link changes it for everybody, so a renderer never sees one (`farm.confine.layers`).
+A blob appears by a rename, complete and verified, or not at all. Only the farm's user can read it
+(mode 0600). Runners on the same disk hard-link from here: writing to such a link would change the
+blob for everybody, so a renderer never sees one (`farm.confine.layers`).
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PASSING = frozenset(
     {
         *(errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT),
-        # Of a share: its server was away for a moment.
+        # Errors of a share whose server was away for a moment.
         *(errno.ESTALE, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET),
     }
 )
@@ -38,7 +38,7 @@ class DiskStore:
     """A folder of blobs, on this machine's disk or on a share. See `farm.stores.port`."""
 
     def __init__(self, root: Path) -> None:
-        """Use ``root``, made where needed; forget what a crash left in ``tmp``."""
+        """Use ``root``, creating it if necessary; discard what a crash left in ``tmp``."""
         self._root = root
         self._tmp = root / "tmp"
         self._tmp.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ class DiskStore:
             leftover.unlink()
 
     def begin(self, account_id: str, blob_hash: str, size: int) -> "_IncomingFile":
-        """Start to receive a blob."""
+        """Start receiving a blob."""
         try:
             descriptor, name = tempfile.mkstemp(dir=self._tmp)
         except OSError as error:
@@ -80,7 +80,7 @@ class DiskStore:
         return {}
 
     def delete(self, account_id: str, hashes: Collection[str]) -> None:
-        """Remove the files. What a runner has linked stays its own."""
+        """Remove the files. Runners keep what they have linked."""
         for each in hashes:
             try:
                 self.local_path(account_id, each).unlink(missing_ok=True)
@@ -121,7 +121,7 @@ class _IncomingFile:
     def abort(self) -> None:
         with contextlib.suppress(OSError):  # A full disk may refuse even the last buffer.
             self._file.close()
-        with contextlib.suppress(OSError):  # The next start removes what is left.
+        with contextlib.suppress(OSError):  # The next start removes leftovers.
             self._temporary.unlink(missing_ok=True)
 
 

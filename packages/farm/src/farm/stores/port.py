@@ -1,8 +1,8 @@
-"""Where blobs are kept: the seam behind which a disk, a share or an object store can stand.
+"""The port behind which blobs are stored: a disk, a share or an object store.
 
-Narrow, and in domain types only. `packages/farm/tests/stores/contract.py` is what every store
-passes. Accounts' ids and hashes that are given have been checked before; the database knows which
-blobs there are, a store only keeps their bytes.
+It is narrow, and uses domain types only. Every store passes
+`packages/farm/tests/stores/contract.py`. Account ids and hashes are validated by the caller; the
+database knows which blobs exist, a store only keeps their bytes.
 
 Errors, all of `farm.errors`:
 
@@ -27,49 +27,49 @@ class Incoming(Protocol):
         """Append bytes. Raises StorageFullError, UnavailableError."""
 
     def commit(self) -> None:
-        """Keep the bytes as the announced blob, complete and on the disk, or not at all.
+        """Store the bytes as the announced blob, completely and on disk, or not at all.
 
-        May be called again after an `UnavailableError`. Where the blob is there already, it stays.
+        May be called again after an `UnavailableError`. An existing blob stays.
 
         Raises:
-            HashMismatchError: they are another blob's; nothing is kept.
+            HashMismatchError: the bytes are another blob's; nothing is kept.
             StorageFullError, UnavailableError: nothing is kept.
         """
 
     def abort(self) -> None:
-        """Forget the bytes, unless they were committed. Never fails."""
+        """Discard the bytes, unless they were committed. Never fails."""
 
 
 class Store(Protocol):
     """Keeps the bytes of blobs by account and hash. May be used from any thread."""
 
     def begin(self, account_id: str, blob_hash: str, size: int) -> Incoming:
-        """Start to receive a blob of so many bytes. Raises StorageFullError, UnavailableError."""
+        """Start receiving a blob of so many bytes. Raises StorageFullError, UnavailableError."""
 
     def open(self, account_id: str, blob_hash: str) -> BinaryIO:
         """Return the bytes of a blob as a seekable file. Raises BlobLostError, UnavailableError."""
 
     def local_path(self, account_id: str, blob_hash: str) -> Path | None:
-        """Return where a blob lies as a file of this machine, or would lie; None: nowhere.
+        """Return the local path of a blob, whether it exists or not; None: this store has no files.
 
-        What reads a file there is as fast as it can be; `farm.stores.lending` serves what cannot
-        do without one.
+        Reading such a file is fastest; `farm.stores.lending` serves programs that cannot do without
+        one.
         """
 
     def folder(self) -> Path | None:
-        """Return the folder of this machine that grows with the blobs; None: none does."""
+        """Return the local folder that grows with the blobs; None: there is none."""
 
     def source(self, account_id: str) -> DiskSource | TicketSource:
-        """Return where runners get an account's blobs from."""
+        """Return where runners get an account's blobs."""
 
     def tickets(self, account_id: str, hashes: Collection[str]) -> Mapping[str, str]:
         """Return the URL from which each blob's bytes can be read for some minutes.
 
-        Whoever has it needs no other right. A blob that is left out is read through the farm.
+        It needs no further authentication. Blobs that are left out are read through the farm.
 
         Raises:
-            UnavailableError: none can be made now.
+            UnavailableError: none can be created now.
         """
 
     def delete(self, account_id: str, hashes: Collection[str]) -> None:
-        """Forget blobs; those that are not there are fine. Raises UnavailableError."""
+        """Delete blobs; missing ones are fine. Raises UnavailableError."""

@@ -1,7 +1,7 @@
-"""Stores around a store: each call is made again when it may pass, or waits for its turn.
+"""Wrappers around a store: temporary failures are retried, and concurrent calls limited.
 
-They nest: ``Retrying(Throttled(store, 32))`` lets a call that waits to be made again give up its
-place meanwhile.
+They nest: in ``Retrying(Throttled(store, 32))``, a call that waits for its retry releases its place
+meanwhile.
 """
 
 import random
@@ -20,7 +20,7 @@ from farm.stores.port import Incoming, Store
 
 _PAUSES = BackOff(0.05, 2.0)
 RETRY_SECONDS = 10.0
-"""How long a call is made again: whoever waits for it gives up after half a minute."""
+"""How long a call is retried: its caller gives up after half a minute."""
 
 Result = TypeVar("Result")
 
@@ -31,7 +31,7 @@ class _Wrapper(ABC):
 
     @abstractmethod
     def _call(self, work: Callable[[], Result]) -> Result:
-        """Make a call of the wrapped store."""
+        """Call the wrapped store."""
 
     def begin(self, account_id: str, blob_hash: str, size: int) -> Incoming:
         incoming = self._call(lambda: self._store.begin(account_id, blob_hash, size))
@@ -62,7 +62,7 @@ class _WrappedIncoming:
         self._call = call
 
     def write(self, data: bytes) -> None:
-        # Not made again: how much of it has arrived, nobody knows.
+        # Not retried: it is unknown how much has arrived.
         self._incoming.write(data)
 
     def commit(self) -> None:
@@ -73,13 +73,13 @@ class _WrappedIncoming:
 
 
 class Retrying(_Wrapper):
-    """Makes calls again that raise `UnavailableError`, after growing pauses."""
+    """Retries calls that raise `UnavailableError`, with growing pauses."""
 
     def __init__(self, store: Store, seconds: float = RETRY_SECONDS) -> None:
         """Wrap a store.
 
         Parameters:
-            seconds: how long to try; what the last try raises is raised.
+            seconds: how long to try; the last exception is raised.
         """
         super().__init__(store)
         self._seconds = seconds
@@ -98,7 +98,7 @@ class Retrying(_Wrapper):
 
 
 class Throttled(_Wrapper):
-    """Makes a few calls at a time; others wait for them. Bytes that are written wait for none."""
+    """Limits concurrent calls. Writes to an incoming blob are not limited."""
 
     def __init__(self, store: Store, at_a_time: int) -> None:
         """Wrap a store."""

@@ -1,7 +1,7 @@
 """Would two jobs of a submission write the same file? Pure: names and ranges, no list of files.
 
-They share a folder, so one would silently replace what the other has written. Some file systems
-take "A" and "a" for the same name.
+They share a folder, so one would silently replace the other's file. Some file systems treat "A" and
+"a" as the same name.
 """
 
 from collections import defaultdict
@@ -14,7 +14,8 @@ from farm.products import FileNames
 
 _MOST_COMPARED = 100_000
 """Names that are compared one by one. Beyond that only runners find out, as they do for jobs whose
-files are only known by their scenes."""
+file names only their scenes know.
+"""
 
 _NUMBER = "-0123456789"
 
@@ -29,7 +30,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """Two jobs, by their places, of which the second would write a file of the first."""
+    """Two jobs, by position; the second one would write a file of the first."""
 
     first: int
     second: int
@@ -37,10 +38,10 @@ class Clash:
 
 
 def clashes(jobs: Sequence[Written | None]) -> list[Clash]:
-    """Return which jobs write a file of one before them: one clash for each such job, in order.
+    """Return which jobs write a file of an earlier one: one clash for each such job, in order.
 
     Parameters:
-        jobs: in their order; None where nobody knows the files.
+        jobs: in their order; None where the files are unknown.
     """
     alike: dict[FileNames, list[int]] = defaultdict(list)
     for place, job in enumerate(jobs):
@@ -59,7 +60,7 @@ def _folded(names: FileNames) -> FileNames:
 def _same_names(
     jobs: Sequence[Written | None], alike: dict[FileNames, list[int]]
 ) -> Iterator[Clash]:
-    """Yield the clashes of jobs that name their files in the same way."""
+    """Yield the clashes of jobs whose file names have the same form."""
     for names, places in alike.items():
         if len(places) < 2:
             continue
@@ -82,7 +83,7 @@ def _same_names(
 def _clashes_of_similar(
     jobs: Sequence[Written | None], alike: dict[FileNames, list[int]]
 ) -> Iterator[Clash]:
-    """Yield the clashes of ways to name files that may meet, as ``a0####`` and ``a#####`` do."""
+    """Yield the clashes of forms of names that may overlap, as ``a0####`` and ``a#####`` do."""
     ordered = sorted(alike, key=lambda names: (names.head, names.tail, names.digits))
     left = _MOST_COMPARED
     for i, names in enumerate(ordered):
@@ -104,7 +105,9 @@ def _clashes_of_similar(
 
 
 def _may_meet(names: FileNames, other: FileNames) -> bool:
-    """Whether two kinds of names can have one in common. The first head begins the second."""
+    """Return whether two forms of names can have a name in common. The first head begins the
+    second.
+    """
     if not names.digits:
         return False  # A whole name, which the other one is longer than.
     if not other.digits:
@@ -112,7 +115,7 @@ def _may_meet(names: FileNames, other: FileNames) -> bool:
     between = other.head[len(names.head) :]
     longer, shorter = sorted((names.tail, other.tail), key=len, reverse=True)
     behind = longer[: len(longer) - len(shorter)]
-    # What one has and the other has not must be part of the other's number.
+    # The part that only one of them has must be part of the other's number.
     return (
         longer.endswith(shorter)
         and between[:1] in _NUMBER

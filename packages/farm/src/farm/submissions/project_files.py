@@ -1,4 +1,4 @@
-"""The files of a project as the database has them: of a million, only some are in memory."""
+"""The files of a project in the database: only some of a million are in memory."""
 
 import heapq
 from bisect import bisect_left
@@ -16,9 +16,9 @@ _AT_A_TIME = 1000
 
 @dataclass(frozen=True, eq=False)
 class ProjectFiles(Mapping[str, str]):
-    """The hash of each file by remote path, sorted by bytes; asked of the database each time.
+    """The hash of each file by remote path, sorted by bytes; queried from the database each time.
 
-    What changes meanwhile may be seen or not.
+    Concurrent changes may or may not be seen.
 
     Attributes:
         project: its id.
@@ -43,11 +43,11 @@ class ProjectFiles(Mapping[str, str]):
         return sum(1 for _ in self)
 
     def items(self) -> ItemsView[str, str]:
-        """Return all, read once."""
+        """Return all, in one query."""
         return _Items(self)
 
     def pages(self) -> Iterator[list[tuple[str, str]]]:
-        """Yield what was sent, some at a time."""
+        """Yield the files that were sent, some at a time."""
         after = ""
         while True:
             with self.database.read() as connection:
@@ -68,7 +68,7 @@ class _Items(ItemsView[str, str]):
             return
         pending = ((path, "") for path in sorted(self._mapping.pending))
         last = None
-        # Of one that is sent anew, what was sent comes first: it has a hash.
+        # For a file that is sent again, the existing one comes first: it has a hash.
         for path, content in heapq.merge(there, pending, key=lambda each: each[0]):
             if path != last:
                 yield path, content
@@ -92,7 +92,7 @@ class ProjectPaths(Iterable[str]):
         return self.beginning("")
 
     def beginning(self, begin: str) -> Iterator[str]:
-        """Yield those that begin with a text and go on; of both kinds, twice."""
+        """Yield those that begin with a prefix; paths that are both sent and pending, twice."""
         end = begin + manifests.LAST
         first, last = bisect_left(self.pending, begin), bisect_left(self.pending, end)
         pending = (self.pending[place] for place in range(first, last))

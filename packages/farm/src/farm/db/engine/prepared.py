@@ -1,9 +1,8 @@
-"""Statements that are executed so often that SQLAlchemy's own work for each call is what they cost.
+"""Statements executed so often that SQLAlchemy's own work per call dominates their cost.
 
-They are written with SQLAlchemy like all others. But each is compiled once for each database, and
-handed to the driver with its values; SQLAlchemy still keeps the connection and the transaction,
-and its types still convert what goes in and what comes out. What the driver raises is raised as it
-is.
+They are written with SQLAlchemy like all others. But each is compiled once per database, and passed
+to the driver with its values; SQLAlchemy still manages the connection and the transaction, and its
+types still convert parameters and results. The driver's exceptions are passed on unchanged.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,9 +22,9 @@ class _Compiled:
     """A statement for one driver.
 
     Attributes:
-        into: its values, by name, in the driver's order where that takes them by position.
-        fixed: those that the statement itself brings.
-        out: None before the first answer, which tells how the driver returns what it found.
+        into: its parameters, by name, in the driver's order where that takes them by position.
+        fixed: the statement's own constants.
+        out: None before the first result, which shows how the driver returns values.
     """
 
     sql: str
@@ -35,7 +34,7 @@ class _Compiled:
     out: Sequence[_Convert] | None = None
 
     def values(self, given: Mapping[str, Any]) -> Any:
-        """Return what the driver is given."""
+        """Return the driver's parameters."""
         known = {**self.fixed, **given} if self.fixed else given
         if self.positional:
             return [convert(known[name]) if convert else known[name] for name, convert in self.into]
@@ -54,7 +53,7 @@ class Prepared:
         self._compiled: dict[tuple[str, tuple[str, ...]], _Compiled] = {}
 
     def rows(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
-        """Execute it and return what it finds; ``values`` are those of its parameters."""
+        """Execute it and return its rows; ``values`` are its parameters."""
         compiled = self._for(connection.dialect, values)
         if (pipelined := pipeline.of(connection)) is not None:
             pipelined.enter(connection)
@@ -71,12 +70,12 @@ class Prepared:
         ]
 
     def one(self, connection: Connection, **values: Any) -> tuple[Any, ...] | None:
-        """Execute it and return the first row that it finds, None when there is none."""
+        """Execute it and return its first row, None when there is none."""
         found = self.rows(connection, **values)
         return found[0] if found else None
 
     def run(self, connection: Connection, **values: Any) -> None:
-        """Execute it for its effect. Values that name no parameter are those of columns to set."""
+        """Execute it for its effect. Values that name no parameter set columns."""
         self.run_all(connection, [values])
 
     def run_all(self, connection: Connection, many: Sequence[Mapping[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""What only SQLite needs: its settings, and transactions that say at once that they will write."""
+"""What only SQLite needs: its settings, and transactions that announce that they will write."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects.sqlite import insert as insert  # Offered: it knows ON CONFLICT.
+from sqlalchemy.dialects.sqlite import insert as insert  # Exported: it supports ON CONFLICT.
 from sqlalchemy.types import TypeEngine
 
 BUSY_TIMEOUT_MS = 30_000
@@ -33,7 +33,7 @@ def prepare(engine: Engine) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
-        # FULL: what a runner or Envoy was told is stored survives a power cut.
+        # FULL: data that a runner or Envoy was told is stored survives a power cut.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
@@ -48,7 +48,7 @@ def prepare(engine: Engine) -> None:
 
 
 def numbered(numbers: Sequence[int], position: int) -> Select[tuple[int, int]]:
-    """Return a query for the numbers and their positions, from ``position``, sent as one value."""
+    """Return a query for numbers and their positions, from ``position``, passed as one value."""
     each = func.json_each(json.dumps(list(numbers))).table_valued(
         column("value", Integer), column("key", Integer)
     )
@@ -56,18 +56,18 @@ def numbered(numbers: Sequence[int], position: int) -> Select[tuple[int, int]]:
 
 
 def given(name: str) -> ColumnElement[str]:
-    """Return the texts that the parameter ``name`` is given, by `texts`: a row for each."""
+    """Return the texts passed as the parameter ``name``, by `texts`: a row for each."""
     each = func.json_each(bindparam(name, type_=Text)).table_valued(column("value", Text))
     return each.c.value
 
 
 def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
-    """Return whether a text is one of those that the parameter ``name`` is given, by `texts`."""
+    """Return whether a text is one of those passed as the parameter ``name``, by `texts`."""
     return text.in_(select(given(name)))
 
 
 def by_bytes(text: ColumnElement[str]) -> ColumnElement[str]:
-    """Return what to order by, so that texts come in the order of their bytes."""
+    """Return the sort key by which texts are sorted by their bytes."""
     return text
 
 
@@ -77,17 +77,17 @@ def between(text: ColumnElement[str], after: Any, before: Any) -> ColumnElement[
 
 
 def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> Select[Any, Any]:
-    """Return a query for folders among those of the parameter ``name`` (by `texts`), with a path.
+    """Return a query for the folders in the parameter ``name`` (by `texts`) that contain a path.
 
-    It looks once for each folder, however many paths there are.
+    It does one lookup per folder, however many paths there are.
 
     Parameters:
-        path: a column; what begins with a folder and a slash lies in it.
+        path: a column; paths that begin with a folder and a slash are in that folder.
         where: which of its rows count.
     """
     folder = given(name)
-    # A query of its own: in a join SQLite may take all paths first, and try all folders for each.
-    # "0" comes after "/"; a range finds its rows by the index.
+    # A subquery: in a join SQLite may scan all paths first, and try all folders for each. "0" comes
+    # after "/"; a range finds its rows by the index.
     inside = (
         select(path)
         .where(where, between(path, folder + "/", folder + "0"))
@@ -100,12 +100,12 @@ def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> 
 
 
 def texts(values: Sequence[str]) -> str:
-    """Return texts as one value of a statement."""
+    """Return texts as one parameter of a statement."""
     return json.dumps(list(values))
 
 
 def table(name: str, kinds: Sequence[type[TypeEngine[Any]]]) -> list[ColumnElement[Any]]:
-    """Return the columns of the rows that the parameters of `rows` are given, by their types."""
+    """Return the columns of the rows passed as the parameters of `rows`, by their types."""
     row = given(name)
     return [func.json_extract(row, f"$[{index}]", type_=kind) for index, kind in enumerate(kinds)]
 

@@ -1,7 +1,7 @@
-"""husk: what the images of a USD scene are called, and the environment of the program.
+"""husk: the names of a USD scene's images, and the environment of the program.
 
-A stage may name its own images, anywhere; husk is told another name for the one that it renders.
-Nothing of the stage itself is read.
+A stage may name its own images, anywhere; husk is given another name for the one that it renders.
+The stage itself is not read.
 """
 
 import json
@@ -20,13 +20,13 @@ _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]*\Z")
 
 
 def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFiles:
-    """Return how the images are called, and which render delegate draws them.
+    """Return the names of the images, and the render delegate.
 
     Parameters:
-        values: of all parameters, as texts.
+        values: all parameters, as texts.
 
     Raises:
-        SceneError: the parameters ask for what cannot be written.
+        SceneError: the parameters request something that cannot be written.
     """
     name = image_name(scene, values)
     suffix = Path(name).suffix

@@ -1,4 +1,4 @@
-"""Where files lie here that a scene names by paths of the machine that it was made on. Pure.
+"""Local places of the files that a scene names by paths of the machine where it was made. Pure.
 
 The rules are those of `farm_protocol.path_maps`. Paths of any system are understood, whatever this
 machine's: ``/home/ann/a.png``, ``C:\\lib\\a.png`` and ``C:/lib/a.png``, ``\\\\server\\lib\\a.png``,
@@ -12,17 +12,17 @@ from collections.abc import Iterable
 
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 _MOST_PLACES = 100
-"""That one path may have: a map is input, and may have any number for each."""
+"""Limit for one path: a map is untrusted, and may have any number of rules for it."""
 _LONGEST_SOURCE = 32767
-"""Characters: no system has longer paths."""
+"""Limit in characters: no system has longer paths."""
 
 
 class PathMap:
-    """Rules, each of which maps a path and what lies below it."""
+    """Rules, each of which maps a path and everything below it."""
 
     def __init__(self, rules: "Iterable[tuple[str, str]]") -> None:
-        """Index the rules: pairs of an absolute path of any system and a remote one."""
-        # By key, which is folded: Windows paths are one whatever their case.
+        """Index the rules: pairs of an absolute path of any system and a remote path."""
+        # By case-folded key: Windows ignores the case of paths.
         self._places = {}  # type: dict[str, list[str]]
         self._lengths = set()  # type: set[int]
         self._origins = {}  # type: dict[str, str]
@@ -41,12 +41,11 @@ class PathMap:
         return bool(self._places)
 
     def meant(self, path: str, blend: str) -> "list[str]":
-        """Return the remote paths that a path in a .blend may mean: the likeliest first, no more
-        than 100.
+        """Return up to 100 remote paths that a path in a .blend may mean, the likeliest first.
 
         Parameters:
-            path: as the .blend says it.
-            blend: remote path of that .blend, or "" when nobody knows.
+            path: as the .blend writes it.
+            blend: remote path of that .blend, or "" when unknown.
         """
         absolute = self.absolute(path, blend)
         return self.places(absolute) if absolute else []
@@ -58,12 +57,12 @@ class PathMap:
         if blend not in self._known_origins:
             self._known_origins[blend] = self.origin(blend)
         origin = self._known_origins[blend]
-        # Of `//` paths the backslashes separate, on every system.
+        # In `//` paths, backslashes are separators on every system.
         below = path[2:].replace("\\", "/")
         return f"{origin}/../{below}" if origin else ""
 
     def places(self, path: str) -> "list[str]":
-        """Return the remote paths for an absolute path; those of the longest source come first."""
+        """Return the remote paths for an absolute path; those with the longest source first."""
         parts = parts_of(path)
         key = _key(parts)
         found = []  # type: list[str]
@@ -75,7 +74,7 @@ class PathMap:
         return found
 
     def origin(self, remote: str) -> str:
-        """Return the absolute path that the artist had a remote one at; "" if unknown."""
+        """Return the artist's absolute path for a remote path; "" if unknown."""
         rest = []  # type: list[str]
         while remote:
             source = self._origins.get(remote)
@@ -87,9 +86,9 @@ class PathMap:
 
 
 def parts_of(path: str) -> "tuple[str, ...]":
-    """Return the names of an absolute path of any system, without ``.`` and ``..``.
+    """Return the parts of an absolute path of any system, without ``.`` and ``..``.
 
-    The first one is ``/``, ``C:``, or ``//`` of a network path; empty: the path is not absolute.
+    The first part is ``/``, ``C:``, or ``//`` for a network path; empty: the path is not absolute.
     """
     if _DRIVE.match(path):
         first, names = path[:2].upper(), path[2:].replace("\\", "/")

@@ -1,4 +1,4 @@
-"""What the scripts inside renderers have in common. Python 3.7 or newer."""
+"""Common parts of the scripts inside renderers. Python 3.7 or newer."""
 
 import os
 import re
@@ -11,10 +11,10 @@ FAILED = 3
 """Exit code after the event ``failed``."""
 
 FULL_DISK = "The disk of the render machine is full."
-# Windows has devices of these names, in every folder and with every ending.
+# Windows reserves these device names in every folder and with every extension.
 _DEVICE = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9\xb9\xb2\xb3])(\.|$)")
 _LONGEST_NAME = 60
-"""Characters, of four bytes each at most, so that a number still fits behind it."""
+"""Limit in characters, of four bytes each at most, so that a number can still be appended."""
 _SHOWN = 10
 """Most names that one message lists."""
 _LOW_DISK_BYTES = 16 * 1024 * 1024
@@ -33,10 +33,10 @@ def frames_of(text: str) -> "list[int]":
 
 
 def distinct_names(texts: "list[str]", otherwise: str) -> "list[str]":
-    """Return a name for each text that a folder may have on every system, no two of them alike.
+    """Return a distinct name for each text that is a valid folder name on every system.
 
     Parameters:
-        otherwise: the name of what has none left.
+        otherwise: the name for a text without any valid character.
     """
     names = [re.sub(r"[^\w.-]+", "_", text).strip("._")[:_LONGEST_NAME] for text in texts]
     names = [name.strip("._") or otherwise for name in names]
@@ -44,9 +44,9 @@ def distinct_names(texts: "list[str]", otherwise: str) -> "list[str]":
 
 
 def distinct(names: "list[str]") -> "list[str]":
-    """Return the names, with a number behind each that another one is like: ``AOV``, ``AOV_2``.
+    """Return the names, with a number appended where another one is equal: ``AOV``, ``AOV_2``.
 
-    Like on some system: upper and lower case do not count, nor how Unicode composes letters.
+    Equal on some system: case does not count, nor does Unicode composition.
     """
     taken = set()  # type: set[str]
     found = []
@@ -65,22 +65,22 @@ def _folded(name: str) -> str:
 
 
 def listed(names: "list[str]") -> str:
-    """Return names for people: the first of them, and how many others there are."""
+    """Return names for people: the first ones, and the number of others."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def disk_is_full(folder: str) -> bool:
-    """Return whether nothing more can be written: that explains most failures to write."""
+    """Return whether the disk is full: that explains most failures to write."""
     return os.path.isdir(folder) and shutil.disk_usage(folder).free < _LOW_DISK_BYTES
 
 
 def explain(what: str, folder: str) -> str:
-    """Return a message about a failure, which ``what`` is without its full stop."""
+    """Return a message about a failure; ``what`` is the message without its full stop."""
     return FULL_DISK if disk_is_full(folder) else f"{what}."
 
 
 def move(source: str, target: str) -> None:
-    """Move a finished file to its place, on the same disk: it appears there whole."""
+    """Move a finished file to its place, on the same disk: it appears there atomically."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     os.replace(source, target)

@@ -1,4 +1,4 @@
-"""Image sequences by the names that people give them: ``frame_####.png``, ``%04d`` or ``$F4``.
+"""Image sequences by their usual names: ``frame_####.png``, ``%04d`` or ``$F4``.
 
 Only the standard library: the farm reads a job's path with it, and so does a script in a sandbox.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".exr", ".tif", ".tiff", ".dpx", ".tga", ".bmp", ".webp", ".sgi"),
 )
-"""Of the images that a sequence may consist of."""
+"""Formats of the images in a sequence."""
 
 _MARK = re.compile(r"(?P<hashes>#+)|%(?:0(?P<printf>[0-9]+))?d|\$F(?P<houdini>[0-9]*)")
 _MOST_DIGITS = 12
@@ -19,18 +19,18 @@ _NUMBER = re.compile(r"-?[0-9]{1,12}\Z")
 
 
 class SequenceError(ValueError):
-    """A path that names no image sequence. ``str()`` is a message that says what to write."""
+    """A path that does not name an image sequence. ``str()`` says what to write."""
 
 
 @dataclass(frozen=True)
 class ImageSequence:
-    """Where the images of a sequence lie.
+    """The images of a sequence.
 
     Attributes:
-        folder: of all of them; "" or ending in a slash.
-        head: what comes before the frame number.
-        digits: least digits of a frame number, its sign not counted.
-        tail: what comes after it, the suffix as well.
+        folder: their folder; "" or ending in a slash.
+        head: the text before the frame number.
+        digits: minimum digits of a frame number, without its sign.
+        tail: the text after it, including the suffix.
     """
 
     folder: str
@@ -53,21 +53,21 @@ class ImageSequence:
         return f"{self.folder}{self.head}{sign}{abs(frame):0{self.digits}d}{self.tail}"
 
     def frame(self, path: str) -> "int | None":
-        """Return the frame that a path is the image of; None when it does not belong to this."""
+        """Return the frame of an image's path; None when it is not part of this sequence."""
         begin, end = self.folder + self.head, self.tail
         if not (path.startswith(begin) and path.endswith(end)):
             return None
         number = path[len(begin) : len(path) - len(end)]
         if not _NUMBER.match(number):
             return None
-        # One frame has one name: 0001 is frame 1 of ####, and neither 001 nor 00001 is.
+        # One frame has one name: 0001 is frame 1 of ####, but 001 and 00001 are not.
         return int(number) if self.path(int(number)) == path else None
 
 
 def marked(path: str) -> str:
-    """Return a file's path with ``#`` in place of the digits of its last number, if it has any."""
+    """Return a file's path with ``#`` for the digits of its last number, if it has any."""
     folder, slash, name = path.rpartition("/")
-    # From behind: an expression that looks for the last number tries to begin at each digit.
+    # From the end: a regular expression for the last number would try to start at each digit.
     if not (found := _FROM_BEHIND.match(name[::-1])):
         return path
     tail, digits = len(found[1]), len(found[2])
@@ -82,7 +82,7 @@ def parse_sequence(path: str) -> ImageSequence:
     numbers without leading zeros.
 
     Raises:
-        SequenceError: there is no mark, or these are no images.
+        SequenceError: there is no mark, or these are not images.
     """
     folder, slash, name = path.rpartition("/")
     marks = list(_MARK.finditer(name))

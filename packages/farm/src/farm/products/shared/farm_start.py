@@ -1,4 +1,4 @@
-"""Become a program: clean environment, sandbox in front, and an end together with the runner.
+"""Execs a program: clean environment, sandbox in front, and ending together with the runner.
 
 Only the standard library, any Python 3.10 or newer.
 """
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from farm_orders import Confined
 
 PASSED_ON = (
-    # The least that a program needs, and what names the GPUs that a scheduler gave this process.
+    # What a program needs at least, and the variables naming the GPUs that a scheduler has
+    # assigned.
     "PATH",
     "LANG",
     "LC_ALL",
@@ -38,7 +39,7 @@ PASSED_ON = (
 _FOLDERS = ("PATH", "LD_LIBRARY_PATH")
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 _WANTED_BY_THE_KERNEL = 500
-"""Added to what the kernel thinks of a renderer when it looks for a process to kill for memory."""
+"""Added to a renderer's score when the kernel looks for a process to kill for lack of memory."""
 _FIRST_PROCESS = 1
 
 
@@ -50,8 +51,8 @@ def exec_renderer(
     Parameters:
         home: its HOME, which also takes its temporary files, and its working folder: programs look
             there for textures, and write crash reports.
-        passed: names of further variables that it may see: where its licences are.
-        sandbox: file in which the runner has written how it is confined; "" for not at all.
+        passed: names of further variables that it may see, such as the places of its licences.
+        sandbox: file with the runner's orders on how to confine it; "" for not at all.
     """
     parent = os.getppid()
     die_with_parent(parent)
@@ -68,8 +69,8 @@ def _environment(home: str, passed: "tuple[str, ...]") -> "dict[str, str]":
     clean = {name: os.environ[name] for name in PASSED_ON + passed if name in os.environ}
     for name in _FOLDERS:
         if name in clean:
-            # An empty or relative one is looked for where the scene may write; and what goes in
-            # front of the program may still be root's.
+            # Empty or relative folders would be searched where the scene may write; and the
+            # programs before the renderer may still run as root.
             parts = [part for part in clean[name].split(os.pathsep) if os.path.isabs(part)]
             clean[name] = os.pathsep.join(parts)
     clean.update(HOME=home, TMPDIR=home, PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1")
@@ -77,7 +78,7 @@ def _environment(home: str, passed: "tuple[str, ...]") -> "dict[str, str]":
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process, also after exec, when the runner dies (Linux only).
+    """Make the kernel kill this process, also after exec, when the runner dies (Linux only).
 
     render.py watches the runner too; but its thread cannot run while Blender loads a large scene.
     """
@@ -88,7 +89,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def _confine(file: str) -> "Confined":
-    """Take on the limits of the renderer; return what was told (`farm.runner.limits.watch`)."""
+    """Apply the renderer's limits; return the orders (`farm.runner.limits.watch`)."""
     with open(file, encoding="utf-8") as content:
         told: Confined = json.load(content)
     with open(told["pid_file"], "w", encoding="utf-8") as pid_file:
@@ -103,12 +104,12 @@ def _confine(file: str) -> "Confined":
             with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as score:
                 score.write(str(_WANTED_BY_THE_KERNEL))
         except OSError:
-            pass  # It had been made more wanted still.
+            pass  # Its score was even higher already.
         if not told["apart"]:
-            # What it leaves behind stays below it, where the runner sees and counts it.
+            # Processes that it leaves behind stay below it, where the runner sees and counts them.
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     if hasattr(signal, "SIGXFSZ"):
-        # Python ignores it, and so would the renderer: it must end with a reason.
+        # Python ignores the signal, and so would the renderer: it must end with a reason.
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     return told
 
@@ -117,7 +118,7 @@ def _limit(name: str, most: int) -> None:
     kind = getattr(resource, name, None)
     if resource is None or kind is None:
         return
-    # What is lower already stays so: some programs cannot use more than 1024 descriptors.
+    # Lower limits stay as they are: some programs cannot use more than 1024 descriptors.
     now = resource.getrlimit(kind)
     soft, hard = (most if each == resource.RLIM_INFINITY else min(most, each) for each in now)
     resource.setrlimit(kind, (soft, hard))

@@ -1,6 +1,6 @@
-"""V-Ray scenes: what becomes of a job's own parameters on this machine. Pure text work, no V-Ray.
+"""V-Ray scenes: adapts a job's parameters to this machine. Pure text work, no V-Ray.
 
-Scenes may have gigabytes: they are searched, not parsed.
+Scenes may be gigabytes large: they are searched, not parsed.
 """
 
 import re
@@ -12,22 +12,23 @@ from farm.products import SceneError, SceneFiles
 
 _SAMPLER = b"SettingsImageSampler"
 _INCLUDE = b"#include"
-"""Takes the rest of a scene from another file."""
+"""Includes another file in a scene."""
 
 _CHUNK_BYTES = 1 << 20
 _MOST_REMAP_BYTES = 64 << 20
 
 
 def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFiles:
-    """Return the parameters that V-Ray is given in place of a job's.
+    """Return the parameters for V-Ray that replace a job's.
 
-    A remap file speaks of remote paths, as jobs do; V-Ray gets a copy with those of this machine.
+    A remap file uses remote paths, as jobs do; V-Ray gets a copy with local paths.
 
     Parameters:
         values: ``remap_file``, ``sampling_type``, and the runner's ``ProjectFolder``.
 
     Raises:
-        SceneError: the remap file is none, or nothing in the scene can be given the sampling type.
+        SceneError: the remap file is invalid, or the scene has nothing to which the sampling type
+            applies.
         OSError: a file cannot be read.
     """
     if values["sampling_type"] and not _holds(scene, (_SAMPLER, _INCLUDE)):
@@ -41,7 +42,7 @@ def read_scene(scene: Path, partial: Path, values: Mapping[str, str]) -> SceneFi
 
 
 def _holds(path: Path, words: Sequence[bytes]) -> bool:
-    """Return whether a file holds one of the words."""
+    """Return whether a file contains one of the words."""
     overlap = max(map(len, words)) - 1
     before = b""
     with path.open("rb") as file:
@@ -53,7 +54,7 @@ def _holds(path: Path, words: Sequence[bytes]) -> bool:
 
 
 def _local(remap: str, values: Mapping[str, str]) -> str:
-    """Return the text of a remap file with the paths of this machine."""
+    """Return the text of a remap file with local paths."""
     project = Path(values["ProjectFolder"])
     source = project / remap
     if source.stat().st_size > _MOST_REMAP_BYTES:
@@ -69,7 +70,7 @@ def _local(remap: str, values: Mapping[str, str]) -> str:
         raise SceneError(
             f"{remap} is not a remap file: it must hold RemapPaths/RemapItem with From and To."
         )
-    # The whole name: /show/textures is not a path of the project "sh".
+    # Whole names: /show/textures is not a path of the project "sh".
     name = re.escape(escape(remap.split("/")[0]))
     paths = re.compile(rf"<To>\s*/?(?P<path>{name}(?:/[^<]*)?)</To>")
     return paths.sub(

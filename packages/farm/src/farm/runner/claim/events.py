@@ -79,7 +79,7 @@ _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="
 
 
 def read_event(text: str) -> Event:
-    """Return an event. Raises ValueError for other text, or RecursionError for a thousand brackets."""
+    """Return an event. Raises ValueError; or RecursionError, for a thousand brackets."""
     return _EVENTS.validate_python(_clean(json.loads(text)))
 
 

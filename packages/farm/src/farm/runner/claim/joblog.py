@@ -1,7 +1,7 @@
-"""The log of one claim, sent while it grows: at most about a second late.
+"""The log of one claim, sent as it grows: at most about a second late.
 
-Of a log that is too long the beginning is sent so, and the end (where the error stands) when the
-claim ends, after a line that tells how much is missing between them.
+The beginning of an overlong log is sent that way; its end (which has the error) follows when the
+claim ends, after a line that says how much is missing in between.
 """
 
 import threading
@@ -13,13 +13,14 @@ from farm.runner.farm_client import Farm, RefusedError, ReportError
 
 SEND_SECONDS = 1.0
 _CHUNK = 200_000
-"""Characters in one call."""
+"""Limit of one call, in characters."""
 HEAD, TAIL = 4_000_000, 1_000_000
-"""Characters of one claim: a scene that prints in a loop must not fill the farm's disk."""
+"""Limit of one claim, in characters: a scene that prints in a loop must not fill the farm's disk.
+"""
 
 
 class ClaimLog:
-    """Collects lines and sends them from a thread of its own."""
+    """Collects lines and sends them from a separate thread."""
 
     def __init__(self, farm: Farm, claim_id: str) -> None:
         """Start sending the log of a claim."""
@@ -37,7 +38,7 @@ class ClaimLog:
 
     def add(self, line: str) -> None:
         """Append one line."""
-        # A lone surrogate of an odd file name cannot travel as UTF-8.
+        # Lone surrogates of odd file names cannot be encoded as UTF-8.
         text = line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
         with self._lock:
             if not self._held and self._head + len(text) <= HEAD:
@@ -51,7 +52,7 @@ class ClaimLog:
                 self._held -= len(self._tail.popleft())
 
     def close(self) -> None:
-        """Send the rest and wait until it has arrived or cannot."""
+        """Send the rest and wait until it has arrived or cannot arrive."""
         self._closing.set()
         self._thread.join()
 
@@ -67,13 +68,13 @@ class ClaimLog:
                 try:
                     self._farm.log(self._claim_id, LogChunk(offset=self._sent, text=part))
                 except RefusedError:
-                    pass  # a log that the farm does not want must not cost the frames
+                    pass  # a log that the farm refuses must not cost the frames
                 except ReportError:
-                    return  # the claim's other threads find out by themselves
+                    return  # the claim's other threads will find out themselves
                 self._sent += len(part)
 
     def _end(self) -> str:
-        """Return what was held back, and how much is missing before it. Nothing is added now."""
+        """Return the retained end, and how much is missing before it. Nothing is added any more."""
         held = "".join(self._tail)
         missing = self._missing + max(0, len(held) - TAIL)
         told = (

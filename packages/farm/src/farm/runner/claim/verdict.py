@@ -1,4 +1,4 @@
-"""How did a claim end? Pure: from what was seen to what the farm is told."""
+"""How did a claim end? Pure: from observations to the report to the farm."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,14 +11,14 @@ from farm.runner.claim.session import Ended
 from farm.runner.failure import Failure
 
 _MESSAGE = 2000
-"""Most characters of a message: the protocol's limit."""
+"""Maximum length of a message: the protocol's limit."""
 _MARKER = 500
-"""Most characters of a line that is quoted."""
+"""Maximum length of a quoted line."""
 _SHOWN = 10
 
 
 def condemn(line: str, symptoms: Symptoms) -> Failure | None:
-    """Return what a line of the renderer's output means; None when nothing."""
+    """Return what a line of the renderer's output means; None for nothing."""
     marker = line.strip()[:_MARKER]
     if symptoms.no_licence.search(line):
         return Failure(f"The renderer could not get a licence: {marker}", False, True, marker)
@@ -38,7 +38,7 @@ def judge(
     last_line: str,
     symptoms: Symptoms,
 ) -> Finish:
-    """Return what to tell the farm. Exit code 0 alone is never believed.
+    """Return the report to the farm. Exit code 0 alone is never trusted.
 
     Parameters:
         failure: what the renderer or the check of a frame said; None when nothing.
@@ -56,7 +56,7 @@ def judge(
 
 
 def failed(failure: Failure, exit_code: int | None, rendering: int | None = None) -> Finish:
-    """Return what to tell the farm about a failure; parameters as those of `judge`."""
+    """Return the report about a failure; parameters as for `judge`."""
     message = failure.message
     if len(message) > _MESSAGE:
         message = message[: _MESSAGE - 3] + "..."

@@ -1,4 +1,4 @@
-"""Is the renderer still at work? Pure: told what happens and the time, it says when to end it.
+"""Is the renderer still at work? Pure: given events and the time, it says when to end it.
 
 `Watchdog` ends one that is silent or slow, `Flood` one that prints without end.
 """
@@ -13,8 +13,9 @@ from farm.runner.failure import Failure
 
 LINES, LINES_A_SECOND = 50_000, 2_000
 CHARACTERS, CHARACTERS_A_SECOND = 64_000_000, 1_000_000
-"""What a renderer may print at once, and how much more with each second. The chattiest programs
-print a hundred lines in a second; each costs the runner processor time that no job pays for."""
+"""How much a renderer may print at once, and how much more per second. The most verbose programs
+print a hundred lines per second; each costs the runner processor time that no job pays for.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Watchdog:
     """Watches one renderer. All times are seconds of one monotonic clock."""
 
     def __init__(self, frame: Limit, silence: Limit, now: float) -> None:
-        """Start to watch.
+        """Start watching.
 
         Parameters:
             frame: how long one frame may take; the first one's time includes the start-up.
@@ -46,15 +47,15 @@ class Watchdog:
         self._mark = self._heard = now
 
     def heard(self, now: float) -> None:
-        """Note that the renderer has printed a line: its silence ends."""
+        """The renderer has printed a line: its silence ends."""
         self._heard = now
 
     def frame_written(self, now: float) -> None:
-        """Note that a frame is written: the time of the next one begins."""
+        """A frame is written: the time of the next one begins."""
         self._mark = self._heard = now
 
     def overdue(self, now: float, frame: int | None) -> Failure | None:
-        """Return why the renderer must be ended now, None when it may go on.
+        """Return why the renderer must be ended now, None when it may continue.
 
         Parameters:
             frame: that is being rendered; None between frames and before the first.
@@ -77,12 +78,12 @@ class Flood:
     """Measures what a renderer prints. Times are seconds of one monotonic clock."""
 
     def __init__(self, now: float) -> None:
-        """Start to measure how much the renderer prints."""
+        """Start measuring the renderer's output."""
         self._at = now
         self._lines, self._characters = float(LINES), float(CHARACTERS)
 
     def heard(self, characters: int, now: float) -> Failure | None:
-        """The renderer has printed a line; return why it must be ended, None when it may go on."""
+        """The renderer has printed a line; return why it must be ended, or None."""
         passed, self._at = now - self._at, now
         self._lines = min(LINES, self._lines + passed * LINES_A_SECOND) - 1
         room = self._characters + passed * CHARACTERS_A_SECOND

@@ -1,13 +1,13 @@
-"""Looks at images for a runner: a program of its own, which a hostile image may ruin.
+"""Checks images for a runner: a separate program, which a hostile image may crash.
 
     python -m farm.runner.results.image_worker      a socket is its standard input
 
-Questions and answers are those of `farm.runner.results.image_messages`. First it says that it can
-be asked. Of each image it tells what it begins, and then what it has found. It takes no more memory
+Questions and answers are those of `farm.runner.results.image_messages`. First it says that it is
+ready. For each image it reports the start of decoding, and then the result. It uses no more memory
 than a renderer of the job may have, but at least `LEAST_MEMORY`.
 
-It ends when the socket is closed. `farm.runner.results.image_checks` starts it and reads what it
-says.
+It ends when the socket is closed. `farm.runner.results.image_checks` starts it and reads its
+answers.
 """
 
 import contextlib
@@ -24,23 +24,24 @@ from farm.runner.results.image_messages import Decoding, Looked, Question, Ready
 from farm.runner.results.outputs import OutputError
 
 MEMORY, LEAST_MEMORY = 8 << 30, 3 << 30
-"""Bytes of address space. Libraries and their threads take one GB of it, and what is decoded at a
-time another one, or two."""
+"""Bytes of address space. Libraries and their threads take one GB of it, and the data being decoded
+another one or two.
+"""
 _FILES = 64
 _LINE = 1 << 16
 _CPU_SECONDS = 60
 _BYTES_A_CPU_SECOND = 8 << 20
-"""Slow decoders do 50 MB in a second."""
+"""Slow decoders do 50 MB per second."""
 
 
 def main() -> None:
-    """Answer questions until nobody asks any more."""
-    # Before it may find its own files no more.
+    """Answer questions until the socket is closed."""
+    # Before it may no longer be able to find its own files.
     import OpenImageIO as oiio
 
     limit(MEMORY, _FILES, 0)
     connection = socket.socket(fileno=0)
-    # What a header may say, before the library itself makes room for it.
+    # Limits on what a header may claim, before the library itself allocates memory for it.
     oiio.attribute("limits:channels", 4096)
     oiio.attribute("limits:imagesize_MB", 128 << 10)
     folder = Path(os.environ["TMPDIR"])
@@ -87,7 +88,7 @@ def _answer(
 
 @contextlib.contextmanager
 def _placed(question: Question, files: list[int], folder: Path) -> Iterator[Path]:
-    """Give the file a plain name, from which the library takes its format and nothing else."""
+    """Give the file a plain name, from which the library derives its format and nothing else."""
     opened = files[0] if files else question.open
     source = question.path if opened is None else f"/proc/self/fd/{opened}"
     path = folder / f"image{question.suffix}"
@@ -99,15 +100,15 @@ def _placed(question: Question, files: list[int], folder: Path) -> Iterator[Path
 
 
 def _limit_memory(told: int | None) -> int:
-    """Take no more memory than a renderer may, for good; return how much that is."""
+    """Limit memory to that of a renderer, irrevocably; return the limit."""
     memory = MEMORY if told is None else min(MEMORY, max(LEAST_MEMORY, told))
-    with contextlib.suppress(ValueError, OSError):  # macOS knows no limit of address space
+    with contextlib.suppress(ValueError, OSError):  # macOS has no limit on address space
         lower("RLIMIT_AS", memory, for_good=True)
     return memory
 
 
 def _limit_time(pixels: int) -> None:
-    """Let the kernel end this process when an image takes longer than any honest one would."""
+    """Let the kernel end this process when an image takes longer than any legitimate one."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(used.ru_utime + used.ru_stime) + _CPU_SECONDS + pixels // _BYTES_A_CPU_SECOND
     lower("RLIMIT_CPU", seconds)

@@ -1,8 +1,8 @@
-"""Which baked caches a scene needs: frames of point caches and of fluids, in files of their own.
+"""Which baked caches a scene needs: frames of point caches and of fluids, in separate files.
 
-Blender names neither the files nor their absence: without them a cloth hangs unmoved and a fluid is
-a solid block, and it exits with 0. Only what was baked counts: an unbaked cache may be empty. Rigid
-bodies are left out: Blender crashes when their cache is to be on the disk.
+Blender reports neither the files nor their absence: without them cloth does not move and a fluid is
+a solid block, and it exits with 0. Only baked caches count: an unbaked one may be empty. Rigid
+bodies are left out: Blender crashes when their cache is on disk.
 """
 
 import os
@@ -16,10 +16,10 @@ _FRAME = r"_(-?\d{4,})"
 
 
 def missing(frames: "Collection[int]") -> "Iterator[tuple[Any, str]]":
-    """Yield what a cache lacks for these frames: the block that has it, and an absolute path.
+    """Yield what a cache lacks for these frames: the block that owns it, and an absolute path.
 
-    The path is the folder of the cache when nothing of it is there, else a name of a file. A frame
-    before the first or after the last that is there is none of a gap: a bake may end early.
+    The path is the folder of the cache when it has no files, else a file name. Frames before the
+    first or after the last existing one are not a gap: a bake may end early.
     """
     for owner, folder, name in _caches():
         expression = re.compile(name)
@@ -40,13 +40,13 @@ def _listed(folder: str) -> "list[str]":
 
 
 def _renumbered(file: str, number: int, frame: int) -> str:
-    """Return the name of another frame's file, made of one that is there."""
+    """Return the name of another frame's file, made from an existing one."""
     digits = next(each for each in re.findall(_FRAME, file) if int(each) == number)
     return file.replace(f"_{digits}", f"_{frame:0{len(digits)}d}", 1)
 
 
 def _caches() -> "Iterator[tuple[Any, str, str]]":
-    """Yield each baked cache: its owner, its folder, and an expression for its files' names."""
+    """Yield each baked cache: its owner, its folder, and an expression for its file names."""
     for thing in bpy.data.objects:
         for modifier in thing.modifiers:
             if modifier.show_render:
@@ -85,7 +85,7 @@ def _on_disk(owner: Any, cache: Any) -> "Iterator[tuple[Any, str, str]]":
 def _fluid(owner: Any, domain: Any) -> "Iterator[tuple[Any, str, str]]":
     if domain.cache_type == "REPLAY" or not domain.has_cache_baked_any:
         return
-    # What is rendered last: the surface of a liquid, and smoke with its noise.
+    # What is rendered in the end: the surface of a liquid, and smoke with its noise.
     if domain.domain_type == "LIQUID":
         part = "mesh" if domain.use_mesh and domain.has_cache_baked_mesh else "data"
     else:

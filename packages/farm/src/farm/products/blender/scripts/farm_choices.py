@@ -1,4 +1,4 @@
-"""What a job chooses of a scene beyond the documented parameters; left out, the scene decides."""
+"""Choices of a job in a scene beyond the documented parameters; without them, the scene decides."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,21 +8,21 @@ from farm_events import SceneError
 
 _SMALLEST_SIDE = 4
 _SMALLEST_TILE = 8
-"""Both Blender's own limits, in pixels: it would take them in place of smaller numbers."""
+"""Blender's own limits, in pixels: it would replace smaller numbers by them."""
 _EEVEE = ("BLENDER_EEVEE", "BLENDER_EEVEE_NEXT")
 _SHOWN = 20
 """Most names that one message lists."""
 
 
 def choose_scene(name: str) -> Any:
-    """Make a scene of the file the current one; return it. "" keeps the current one."""
+    """Make a scene of the file the current one, and return it. "" keeps the current one."""
     if name:
         bpy.context.window.scene = _named(bpy.data.scenes, name, "scene", "the file")
     return bpy.context.scene
 
 
 def set_view_layer(scene: Any, name: str) -> None:
-    """Have one view layer render and no other; "" keeps those that are switched on."""
+    """Render only one view layer; "" keeps those that are switched on."""
     if not name:
         return
     wanted = _named(scene.view_layers, name, "view layer", f"the scene '{scene.name}'")
@@ -37,8 +37,8 @@ def set_camera(scene: Any, name: str) -> None:
         return
     cameras = [thing for thing in scene.objects if thing.type == "CAMERA"]
     wanted = _named(cameras, name, "camera", f"the scene '{scene.name}'")
-    # A marker would put its own camera in place of this one. Blender 5 does so at once when another
-    # marker loses its camera, so this one is set when none has any.
+    # A marker would replace this camera by its own. Blender 5 does so at once when another marker
+    # loses its camera, so this one is set when none has any.
     for marker in scene.timeline_markers:
         marker.camera = None
     scene.camera = wanted
@@ -86,7 +86,7 @@ def set_tile_size(scene: Any, pixels: int) -> None:
 
 
 def _named(things: "Iterable[Any]", name: str, kind: str, where: str) -> Any:
-    """Return the thing of that name. Raises SceneError, with the names that there are."""
+    """Return the item of that name. Raises SceneError, with the existing names."""
     found = {thing.name: thing for thing in things}
     if name in found:
         return found[name]

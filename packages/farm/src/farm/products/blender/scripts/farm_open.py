@@ -1,4 +1,4 @@
-"""Open a .blend, and hear what Blender says about it only by printing."""
+"""Opens a .blend, and captures what Blender reports about it only by printing."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import bpy
 import farm_mapping
 from farm_events import SceneError, flush
 
-# Names in a .blend have up to 63 bytes; without a limit, each quote would be looked for to the end.
+# Names in a .blend have up to 63 bytes; without a limit, each quote would cost a search to the end.
 _NO_ENGINE = re.compile(r"Engine '(.{0,99}?)' not available for scene '(.{0,99}?)' \(")
 _GONE = re.compile(
     r"\bLIB: ([A-Z][\w ]{0,40}): '(.{0,99}?)' missing from '([^\n]{0,1100}?)', parent '"
@@ -19,11 +19,11 @@ _GONE = re.compile(
 
 
 class Said(NamedTuple):
-    """What Blender printed about a file that it opened.
+    """What Blender printed about an opened file.
 
     Attributes:
         lacking: engines that this Blender lacks: scene name -> engine. Such a scene would be
-            rendered by another engine than its artist's.
+            rendered with another engine than its artist's.
         gone: linked blocks that are not in their library: kind, name, path of the library.
     """
 
@@ -32,7 +32,7 @@ class Said(NamedTuple):
 
 
 def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Said:
-    """Open a file, with its libraries and files where they lie here; return what it lacks.
+    """Open a file, with its libraries and files where they are here; return what it lacks.
 
     Parameters:
         shown: the path as people know it.
@@ -42,7 +42,7 @@ def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Said:
     """
     with _heard() as heard:
         try:
-            # use_scripts=False: Python inside the scene does not run by itself.
+            # use_scripts=False: Python inside the scene is not run automatically.
             bpy.ops.wm.open_mainfile(filepath=path, load_ui=False, use_scripts=False)
             mapping.link()
         except RuntimeError as error:
@@ -50,18 +50,18 @@ def open_file(path: str, shown: str, mapping: farm_mapping.Mapping) -> Said:
     mapping.apply()
     said = heard[0]
     lacking = {scene: engine for engine, scene in _NO_ENGINE.findall(said)}
-    # What was said of a library before it was read from the place that it has here.
+    # Remarks about a library before it was read from its place here.
     gone = [each for each in _GONE.findall(said) if each[2] not in mapping.relinked]
     return Said(lacking, gone)
 
 
 @contextmanager
 def _heard() -> "Iterator[list[str]]":
-    """Yield a list that has what Blender prints meanwhile, afterwards."""
+    """Yield a list that afterwards has what Blender printed meanwhile."""
     heard = []  # type: list[str]
     flush()
     with tempfile.TemporaryFile() as printed:
-        # A file, since nobody could empty a pipe meanwhile: Blender keeps Python's lock.
+        # A file, since nobody could drain a pipe meanwhile: Blender holds Python's lock.
         log = os.dup(1)
         os.dup2(printed.fileno(), 1)
         try:
@@ -77,7 +77,7 @@ def _heard() -> "Iterator[list[str]]":
 
 
 def _unreadable(shown: str, error: str) -> str:
-    """Say why a .blend does not open. The header names the version that wrote it."""
+    """Explain why a .blend does not open. Its header names the version that wrote it."""
     version = bpy.app.version_string
     if "newer" in error.lower():
         return f"{shown} was saved by a newer Blender than the farm's {version}."

@@ -1,4 +1,4 @@
-"""What some documented parameters mean, for hython and for husk alike: no Houdini in here.
+"""The meaning of some documented parameters, for hython and husk alike: without Houdini.
 
 Python 3.7 or newer.
 """
@@ -9,16 +9,16 @@ import re
 from typing import Any
 
 FRAME = re.compile(r"\$\{?F+\d*\}?|#+|%0?\d*d|<F+\d*>")
-"""A frame number in the name of a file, as Houdini, artists, C and husk write it."""
+"""A frame number in a file name, as Houdini, artists, C and husk write it."""
 
 _KEPT = re.compile(r"HIP\w*|HFS|HH|HOME|TMPDIR|PATH|F+|FPS|LD_\w*|PYTHON\w*")
 """Variables that Houdini or the farm sets; a job's values would break this machine's."""
 
 
 def is_wanted(name: str, patterns: "list[str]") -> bool:
-    """Whether ``output_upload`` asks for a file; folders do not count, and [] asks for all.
+    """Return whether ``output_upload`` includes a file; folders do not count, and [] includes all.
 
-    Empty patterns, as of an empty line in a form, ask for nothing.
+    Empty patterns, such as empty lines in a form, match nothing.
     """
     base = os.path.basename(name)
     asked = [pattern for pattern in patterns if pattern.strip()]
@@ -27,14 +27,14 @@ def is_wanted(name: str, patterns: "list[str]") -> bool:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a name fits a pattern of ``*``, ``?`` and ``[...]``.
+    """Return whether a name matches a pattern of ``*``, ``?`` and ``[...]``.
 
-    In as many steps as both have characters, multiplied. What `fnmatch` makes of a pattern with
-    twenty stars would, before Python 3.9, never end.
+    The number of steps is at most the product of their lengths. Before Python 3.9, `fnmatch` would
+    never finish with a pattern of twenty stars.
     """
     signs = _signs(pattern)
     at = sign = 0
-    star, after = -1, 0  # The last star, and where the name goes on behind what it stands for.
+    star, after = -1, 0  # The last star, and where the name continues after what it stands for.
     while at < len(name):
         if sign < len(signs) and signs[sign] == "*":
             star, after = sign, at
@@ -50,13 +50,13 @@ def matches(name: str, pattern: str) -> bool:
 
 
 def _signs(pattern: str) -> "list[str]":
-    """Split a pattern into its stars and the patterns of one character."""
+    """Split a pattern into stars and patterns of one character."""
     signs, at = [], 0
     while at < len(pattern):
         end = at + 1
         if pattern[at] == "[":
             first = at + 1 + pattern.startswith("!", at + 1)
-            # A bracket that is not closed is one; "]" in front is a member of the set.
+            # An unclosed bracket is a literal; a leading "]" is a member of the set.
             end = max(end, pattern.find("]", first + 1) + 1)
         signs.append(pattern[at:end])
         at = end
@@ -66,13 +66,13 @@ def _signs(pattern: str) -> "list[str]":
 def environment_of(
     variables: "dict[str, Any]", project: str, gpu: bool
 ) -> "tuple[dict[str, str], list[str]]":
-    """Return the environment that ``project_env`` and ``gpu`` make, and what was left out of it.
+    """Return the environment from ``project_env`` and ``gpu``, and what was left out of it.
 
     Parameters:
         project: folder of the files; remote paths among the values become paths below it.
 
     Raises:
-        ValueError: with a message, when a name is none of a variable.
+        ValueError: with a message, when a name is not valid for a variable.
     """
     given, kept = {"HOUDINI_OCL_DEVICETYPE": "GPU" if gpu else "CPU"}, []
     for name, value in variables.items():

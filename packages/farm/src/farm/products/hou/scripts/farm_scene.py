@@ -20,7 +20,7 @@ _READ_AT_START = {
 def set_environment(
     variables: "dict[str, Any]", project: str, gpu: bool, loaded: bool = False
 ) -> None:
-    """Set the job's environment variables, for Houdini and for the programs that it starts.
+    """Set the job's environment variables, for Houdini and its child processes.
 
     Parameters:
         project: folder of the files; remote paths among the values become paths below it.
@@ -41,18 +41,18 @@ def set_environment(
         os.environ[name] = text
         hou.putenv(name, text)
     if loaded:
-        hou.hscript("varchange")  # nodes look again at the variables that they use
+        hou.hscript("varchange")  # nodes re-evaluate the variables that they use
 
 
 def load(scene: str, project: str) -> None:
-    """Open the .hip. Its warnings are the job's; only what Houdini cannot read is an error."""
+    """Open the .hip. Its warnings are the job's; it is an error only if Houdini cannot read it."""
     shown = os.path.relpath(scene, project)
     if not os.path.isfile(scene):
         raise SceneError(f"The scene {shown} is missing.")
     try:
         hou.hipFile.load(scene, suppress_save_prompt=True, ignore_load_warnings=False)
     except hou.LoadWarning as warning:
-        # The scene is open all the same; asking to ignore warnings would hide their text.
+        # The scene is open all the same; asking to ignore warnings would suppress their text.
         for line in warning.instanceMessage().splitlines():
             if line.strip():
                 warn(line.strip())
@@ -68,7 +68,7 @@ def load(scene: str, project: str) -> None:
 
 
 def set_take(node: Any, name: str) -> None:
-    """Make a take the one that is rendered and edited; "" is the node's own choice."""
+    """Make a take the current one for rendering and editing; "" leaves it to the node."""
     own = node.parm("take")
     if not name and own is not None and own.evalAsString() != "_current_":
         name = own.evalAsString()
@@ -78,7 +78,7 @@ def set_take(node: Any, name: str) -> None:
             listed = ", ".join(_take_names(hou.takes.rootTake()))
             raise SceneError(f"The scene has no take '{name}'. It has: {listed}.")
         hou.takes.setCurrentTake(take)
-    # Else Houdini refuses to change what the take does not include, as the output path.
+    # Otherwise Houdini refuses to change what the take does not include, such as the output path.
     hou.hscript("takeautomode on")
     if own is not None:
         set_value(own, "_current_")
@@ -89,7 +89,7 @@ def _take_names(take: Any) -> "list[str]":
 
 
 def set_parms(node: Any, values: "dict[str, Any]", project: str) -> None:
-    """Set project_param, in the given order. Raises SceneError for what does not exist."""
+    """Set project_param, in the given order. Raises SceneError for missing parameters."""
     for path, value in values.items():
         full = path if "/" in path else f"{node.path()}/{path}"
         if isinstance(value, list):
@@ -107,11 +107,11 @@ def set_parms(node: Any, values: "dict[str, Any]", project: str) -> None:
 
 
 def set_value(parm: Any, value: Any) -> None:
-    """Set a parameter, also one with an expression or a lock. Raises SceneError."""
+    """Set a parameter, even one with an expression or a lock. Raises SceneError."""
     try:
         if parm.isLocked():
             parm.lock(False)
-        # An expression would go on to hide the value.
+        # An expression would continue to hide the value.
         parm.deleteAllKeyframes()
         parm.set(int(value) if isinstance(value, bool) else value)
     except (TypeError, hou.Error) as error:
