@@ -13,8 +13,8 @@ not connections. `protocol` returns its protocol with these rules added:
     heads         A request's head is limited in size, in lines and in time. Trailers count as lines
                   of it, and are dropped: only what a reverse proxy has seen, and could set or
                   remove, may be a header.
-    bodies        A body must make progress: so many bytes in so many seconds, while it is being
-    read. answers       A client that does not take its answer is disconnected.
+    bodies        A body must make progress: so many bytes in so many seconds, while it is read.
+    answers       A client that does not take its answer is disconnected.
 
 Until the application names the sender of a request (see `known`), it is a stranger: the connection
 may be closed in favour of another one while it waits for more of the request, or while the answer
