@@ -462,8 +462,14 @@ def test_connections_are_forgotten_when_they_end(serve: Callable[..., Server]) -
         server.get("/size?ann")
         with server.call(b"GET"):
             pass
-    door = server.kind.door
+    limiter = server.kind.limiter
     until = time.monotonic() + ENOUGH
-    while door._inside or door._waiting or door._timed or door._of_address or door._held:
+    while (
+        limiter._inside
+        or limiter._waiting
+        or limiter._timed
+        or limiter._of_address
+        or limiter._held
+    ):
         assert time.monotonic() < until
         time.sleep(0.05)

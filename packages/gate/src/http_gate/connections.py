@@ -87,9 +87,7 @@ class Limits:
 
 
 def protocol(limits: Limits) -> type[HttpToolsProtocol]:
-    """Return the class or factory that uvicorn takes as ``http``. Each server needs its own: it
-    counts connections.
-    """
+    """Return a class for uvicorn's ``http``. Each server needs its own: it counts connections."""
     return type("GuardedProtocol", (_Guarded,), {"limiter": _ConnectionLimiter(limits)})
 
 

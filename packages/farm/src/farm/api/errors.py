@@ -1,4 +1,4 @@
-"""Turns every error into the protocol's one shape. Nothing else makes error answers."""
+"""Turns every error into the protocol's one shape. Nothing else creates error answers."""
 
 import itertools
 import logging
@@ -23,23 +23,25 @@ from farm.errors import FarmError, TooManyAttemptsError
 logger = logging.getLogger(__name__)
 
 _CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.NOT_FOUND, 413: ErrorCode.TOO_LARGE}
-"""Of the errors that the framework answers by itself; others are `INVALID_REQUEST`."""
+"""Codes for errors that the framework answers by itself; others are `INVALID_REQUEST`."""
 
 
 MOST_FAULTS = 2_000
-"""Of a request; more are counted and not told, since each takes 10 µs of everybody's time."""
+"""Limit of one request; more errors are only counted, since each takes 10 µs of everybody's time.
+"""
 MOST_FIELDS, MOST_TEXTS = 100, 1_000
 LONGEST_NAME, LONGEST_TEXT, LONGEST_MESSAGE = 300, 1_000, 4_000
-"""Of an answer: what is wrong with a request may be more than the request. The texts of one field
-are as many as the files that are looked for and may all be missing."""
+"""Limit of an answer: the errors may be longer than the request. One field may have as many texts
+as there are files, all of which may be missing.
+"""
 _AWAY = ("08", "53", "57")
-"""Classes of PostgreSQL's codes: no connection, no resources, an administrator at work."""
+"""Classes of PostgreSQL's error codes: no connection, no resources, an administrator at work."""
 _LOCK_NOT_AVAILABLE = "55P03"
 _DISK_FULL = "53100"
 
 
 def install(app: Starlette) -> None:
-    """Let ``app`` answer all errors this way."""
+    """Make ``app`` answer all errors this way."""
     app.add_exception_handler(FarmError, _farm_error)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http_error)
@@ -51,9 +53,11 @@ def install(app: Starlette) -> None:
 
 
 def _drivers_errors() -> list[type[Exception]]:
-    """Return what drivers raise by themselves: `farm.db.engine.prepared` asks them directly."""
+    """Return the exceptions that drivers raise themselves: `farm.db.engine.prepared` calls them
+    directly.
+    """
     found: list[type[Exception]] = [sqlite3.OperationalError]
-    if "psycopg" in sys.modules:  # Loading it takes a while, and only farms with PostgreSQL do.
+    if "psycopg" in sys.modules:  # Loading it takes a while, and only farms with PostgreSQL have.
         from psycopg import OperationalError as OfPostgres
 
         found.append(OfPostgres)
@@ -76,7 +80,7 @@ def malformed(
 def answer(
     code: ErrorCode, message: str, errors: dict[str, list[str]] | None = None
 ) -> JSONResponse:
-    """Return the answer for a code, no longer than anybody reads."""
+    """Return the answer for a code, limited in length."""
     shown = {
         shortened(name, LONGEST_NAME): [
             shortened(text, LONGEST_TEXT) for text in texts[:MOST_TEXTS]
@@ -106,10 +110,10 @@ async def _malformed(_request: Request, error: Exception) -> JSONResponse:
 
 
 def malformed_answer(error: RequestValidationError) -> JSONResponse:
-    """Return the answer to a request that is not what its route takes."""
+    """Return the answer to a request that does not match its route."""
     errors: dict[str, list[str]] = {}
     for each in itertools.islice(error.errors(), MOST_FIELDS):
-        # The first part only says "body" or "query"; indexes read as in the rest of our errors.
+        # The first part only says "body" or "query"; indexes are written as in our other errors.
         parts = each["loc"][1:] if len(each["loc"]) > 1 else each["loc"]
         name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
         errors.setdefault(name.lstrip("."), []).append(f"{fault_text(each)}.")
@@ -138,22 +142,22 @@ async def _database_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _is_full(fault: BaseException | None) -> bool:
-    """Return whether the database has no room on its disk."""
+    """Return whether the database's disk is full."""
     return _of_sqlite(fault) == sqlite3.SQLITE_FULL or _of_postgres(fault) == _DISK_FULL
 
 
 def _is_away(fault: BaseException | None) -> bool:
-    """Return whether the database is not to be reached, or somebody else writes for too long."""
+    """Return whether the database is unreachable, or another writer takes too long."""
     if type(fault).__module__.startswith("psycopg"):
-        # No code: the connection was lost. A limit that a value exceeds is an OperationalError as
-        # well, and no later attempt would fare better.
+        # No code: the connection was lost. A value beyond a limit is an OperationalError as well,
+        # and retrying would not help.
         code = _of_postgres(fault)
         return code is None or code[:2] in _AWAY or code == _LOCK_NOT_AVAILABLE
     return _of_sqlite(fault) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _of_sqlite(fault: BaseException | None) -> int | None:
-    """Return the kind of an error of SQLite's; its upper bytes would tell more."""
+    """Return the kind of an SQLite error, without the details in its upper bytes."""
     code: int | None = getattr(fault, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
@@ -164,7 +168,7 @@ def _of_postgres(fault: BaseException | None) -> str | None:
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
-    # Nobody is left to answer, and whoever breaks off often is not to fill the log.
+    # There is nobody left to answer, and frequent disconnects must not fill the log.
     return Response(status_code=400)
 
 

@@ -70,7 +70,7 @@ def get_log(
     after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
     task: Id | None = None,
 ) -> JobLog:
-    """Return what the job's runners have logged, or one of its tasks."""
+    """Return the log of the job's runners, or of one of its tasks."""
     get_job(context, account, job_id)
     with context.database.read() as connection:
         return feed.read_log(connection, job_id, after, task)
@@ -84,7 +84,7 @@ def get_tasks(
     failed: bool = False,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> TaskList:
-    """Return the job's tasks, newest first; only those that went wrong if asked."""
+    """Return the job's tasks, newest first; on request only the failed ones."""
     get_job(context, account, job_id)
     with context.database.read() as connection:
         return TaskList(tasks=tasks.tasks(connection, job_id, limit, failed=failed))
@@ -99,7 +99,7 @@ def get_frames(
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     flagged: bool = False,
 ) -> FrameList:
-    """Return the job's frames by number, a page at a time; only those with flags if asked."""
+    """Return the job's frames by number, a page at a time; on request only flagged ones."""
     get_job(context, account, job_id)
     with context.database.read() as connection:
         return flags.page(connection, job_id, after, limit, flagged=flagged)
@@ -116,7 +116,7 @@ def get_outputs(context: InContext, account: Account, job_id: Id, after: Cursor 
 
 @router.post("/jobs/{job_id}/{action}")
 def post_action(context: InContext, account: Account, job_id: Id, action: Action) -> Job:
-    """Do something to a job."""
+    """Act on a job."""
     get_job(context, account, job_id)
     portions.make_way(context.database, [job_id], action)
     with context.database.write() as connection:
@@ -126,7 +126,7 @@ def post_action(context: InContext, account: Account, job_id: Id, action: Action
 
 
 async def _allowed(account: Account, change: JobChange) -> JobChange:
-    """Keep artists from coming before everybody else. Raises ForbiddenError."""
+    """Keep artists from passing everybody else. Raises ForbiddenError."""
     raises = change.priority is not None and change.priority > DEFAULT_PRIORITY
     if raises and account.role is not Role.ADMIN:
         raise ForbiddenError(
@@ -164,7 +164,7 @@ def patch_submission(
 
 @router.patch("/jobs")
 def patch_all(context: InContext, account: Account, change: Change) -> JobList:
-    """Change the priority or instances of all of the user's jobs that are not over."""
+    """Change the priority or instances of all of the user's unfinished jobs."""
     with context.database.read() as connection:
         job_ids = job_table.ids(connection, account_id=account.id, states=actions.candidates())
     portions.change(context.database, job_ids, change)
@@ -177,7 +177,7 @@ def patch_all(context: InContext, account: Account, change: Change) -> JobList:
 def post_submission_action(
     context: InContext, account: Account, submission_id: Id, action: Action
 ) -> Submission:
-    """Do something to the jobs of a submission to which it can be done."""
+    """Act on those jobs of a submission that allow it."""
     with context.database.read() as connection:
         job_ids = _job_ids(connection, account, submission_id)
     portions.act(context.database, job_ids, action)
@@ -188,7 +188,7 @@ def post_submission_action(
 
 @router.post("/jobs/{action}")
 def post_action_on_all(context: InContext, account: Account, action: Action) -> JobList:
-    """Do something to all of the user's jobs to which it can be done."""
+    """Act on those of the user's jobs that allow it."""
     states = actions.candidates(action)
     with context.database.read() as connection:
         job_ids = job_table.ids(connection, account_id=account.id, states=states)

@@ -32,7 +32,7 @@ from farm.scheduler import limits
 router = APIRouter(prefix="/v1")
 
 Name = Annotated[Line, Field(max_length=1000)]
-"""An email address or a plan's name as it stands in an address."""
+"""An email address or a plan's name in a URL."""
 
 
 @router.get("/users")
@@ -61,7 +61,7 @@ def get_user(context: InContext, _admin: Admin, email: Name) -> User:
 
 @router.patch("/users/{email}")
 def patch_user(context: InContext, admin: Admin, email: Name, change: UserChange) -> User:
-    """Change a user's profile, plan or role; lock the user out, or let it in again."""
+    """Change a user's profile, plan or role; disable the account, or enable it again."""
     require_own_kind(kinds(context.catalogue.machines), change.machine_cpu, change.machine_gpu)
     with context.database.write() as connection:
         account = credentials.known(connection, email)
@@ -125,7 +125,7 @@ def get_plans(context: InContext, _admin: Admin) -> PlanList:
 
 @router.put("/plans/{name}")
 def put_plan(context: InContext, _admin: Admin, name: Name, asked: PlanLimits) -> PlanList:
-    """Make or change a plan."""
+    """Create or change a plan."""
     with context.database.write() as connection:
         plan = plan_rows.changed(
             connection,

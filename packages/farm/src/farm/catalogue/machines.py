@@ -1,4 +1,4 @@
-"""Machine types: what a runner runs on, how many there are, what they cost."""
+"""Machine types: what runners run on, their number and their price."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ DEFAULT_GPU = "default_machine_gpu"
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """The machine types that a user wants by default, by id; "" leaves it to the farm."""
+    """A user's default machine types, by id; "" leaves the choice to the farm."""
 
     cpu: str = ""
     gpu: str = ""
@@ -46,14 +46,14 @@ class Machines:
     limits: LimitsEntry = field(default_factory=LimitsEntry)
 
     def price(self, app: str) -> Decimal:
-        """Return credits per hour of one instance for a job of a product."""
+        """Return credits per hour of one instance for a job with a product."""
         return self.prices.get(app, self.credits_per_hour)
 
 
 def with_definitions(
     found: Sequence[Machines], definitions: Definitions, credits_per_hour: Decimal
 ) -> list[Machines]:
-    """Return the machine types that were found, changed and added to as the catalogue says.
+    """Return the machine types that were found, as changed and extended by the catalogue.
 
     Parameters:
         credits_per_hour: price of those that are added without one.
@@ -93,9 +93,10 @@ def machine_rows(
     """Return the rows of ``GET /v1/machines``; one of each kind is the default.
 
     Parameters:
-        products: what can be run now.
+        products: products that can run now.
         app, operation: "": of any.
-        plugins: ``<code>`` or ``<code>:<version>``, which must all fit one version of the product.
+        plugins: ``<code>`` or ``<code>:<version>``, which must all work with one version of the
+            product.
         own: what the user wants by default.
     """
     runnable = any(
@@ -130,7 +131,7 @@ def choose(machines: Sequence[Machines], wanted: str, gpu: bool, own: Own = _FAR
         own: what the user wants by default.
 
     Raises:
-        ValueError: with a message: unknown, or no machine here has a GPU.
+        ValueError: with a message: it is unknown, or no machine here has a GPU.
     """
     if wanted in ("", DEFAULT_CPU, DEFAULT_GPU):
         needs_gpu = gpu or wanted == DEFAULT_GPU
@@ -149,19 +150,19 @@ def choose(machines: Sequence[Machines], wanted: str, gpu: bool, own: Own = _FAR
 
 
 def kinds(machines: Iterable[Machines]) -> dict[str, bool]:
-    """Return of each machine type whether it has a GPU."""
+    """Return whether each machine type has a GPU."""
     return {each.id: each.gpu for each in machines}
 
 
 def require_own_kind(kinds: Mapping[str, bool], cpu: str | None, gpu: str | None) -> None:
-    """Refuse machine types that a user cannot have by default.
+    """Refuse machine types that cannot be a user's defaults.
 
     Parameters:
         kinds: see `kinds`.
         cpu, gpu: ids that a user wants; "" and None: none.
 
     Raises:
-        InvalidRequestError: there is none of that id, or not of that kind.
+        InvalidRequestError: there is no such machine type, or it is of the other kind.
     """
     errors = {}
     for name, wanted, with_gpu in (("machine_cpu", cpu, False), ("machine_gpu", gpu, True)):
@@ -178,5 +179,5 @@ def _default(machines: Sequence[Machines], gpu: bool, own: Own) -> Machines | No
     """Return the user's own default of a kind, else the first; None without any."""
     kind = [each for each in machines if each.gpu == gpu]
     wanted = own.gpu if gpu else own.cpu
-    # One that the farm had once counts for nothing.
+    # A machine type that the farm no longer has does not count.
     return next((each for each in kind if each.id == wanted), kind[0] if kind else None)

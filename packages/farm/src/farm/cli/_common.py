@@ -1,4 +1,4 @@
-"""What the commands that look into a farm share: its database, tables, JSON, and messages."""
+"""Shared parts of the commands that look into a farm: its database, tables, JSON, and messages."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +48,7 @@ _SIZE = TypeAdapter(ByteSize)
 
 @contextmanager
 def opened(data_dir: Path | None) -> Iterator[Database]:
-    """Open the database of a farm that there is; an error of the farm becomes a message."""
+    """Open the database of an existing farm; an error of the farm becomes a message."""
     folder = farm_folder(data_dir)
     try:
         database = open_existing(folder, settings_of(data_dir).database_url)
@@ -63,12 +63,12 @@ def opened(data_dir: Path | None) -> Iterator[Database]:
 
 
 def farm_folder(data_dir: Path | None) -> Path:
-    """Return the data folder that is meant."""
+    """Return the chosen data folder."""
     return data_dir if data_dir is not None else embedded_farm_dir(default_data_dir())
 
 
 def announced_machines(data_dir: Path | None) -> Sequence[AnnouncedMachines]:
-    """Return the machine types of the farm that works on the data folder; none is an error."""
+    """Return the machine types of the farm on the data folder; exit if there is none."""
     announced = Announcement.read(farm_folder(data_dir))
     if announced is None:
         fail("The farm is not running, and its machine types are known only while it runs.")
@@ -76,7 +76,7 @@ def announced_machines(data_dir: Path | None) -> Sequence[AnnouncedMachines]:
 
 
 def checked(model: type[Asked], **values: Any) -> Asked:
-    """Return what a command asks for; a wrong option ends it with a message."""
+    """Return a command's input; a wrong option ends it with a message."""
     try:
         return model(**values)
     except ValidationError as error:
@@ -85,7 +85,7 @@ def checked(model: type[Asked], **values: Any) -> Asked:
 
 
 def settings_of(data_dir: Path | None, **chosen: Any) -> Settings:
-    """Return the settings of the environment and the options; a wrong one ends the command."""
+    """Return the settings from the environment and the options; a wrong one ends the command."""
     try:
         return Settings(data_dir=farm_folder(data_dir), **chosen)
     except SettingsError as error:
@@ -102,10 +102,10 @@ def print_json(what: Any) -> None:
 
 
 def say(text: str, *, lines: bool = False, end: str = "\n", err: bool = False) -> None:
-    """Print for people. Nothing in the text makes the terminal do anything.
+    """Print for people. The text cannot control the terminal.
 
     Parameters:
-        lines: it may have several lines.
+        lines: the text may have several lines.
         err: to the standard error output.
     """
     print(escaped(text, lines=lines), end=end, file=sys.stderr if err else sys.stdout)
@@ -125,14 +125,14 @@ def print_table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
     for title in titles:
         table.add_column(Text(escaped(title)), overflow="fold")
     for line in lines:
-        # Text, not markup: names are other people's, and may hold brackets, and worse.
+        # Text, not markup: names are untrusted, and may contain brackets, and worse.
         table.add_row(*(Text(escaped(cell)) for cell in line))
-    # Into a file or a pipe it goes unfolded.
+    # In a file or a pipe, lines are not wrapped.
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def account_of(connection: Connection, email: str) -> AccountRow:
-    """Return a user, or end with a message when there is none."""
+    """Return a user, or exit with a message when there is none."""
     account = accounts.by_email(connection, email)
     if account is None:
         fail(f"There is no user '{email}'.")
@@ -140,7 +140,7 @@ def account_of(connection: Connection, email: str) -> AccountRow:
 
 
 def amount_of(text: str, field: str) -> Decimal:
-    """Return a signed amount of credits, or end with what is wrong with it.
+    """Return a signed amount of credits, or exit with what is wrong with it.
 
     Parameters:
         field: its name in the message.
@@ -157,7 +157,7 @@ def amount_of(text: str, field: str) -> Decimal:
 
 
 def size_of(text: str | None, option: str) -> int | None:
-    """Return a number of bytes, such as 500GB or 2GiB; None for None. Ends with a message."""
+    """Return a number of bytes, such as 500GB or 2GiB; None for None. Exits with a message."""
     if text is None:
         return None
     try:
@@ -172,7 +172,7 @@ def size_shown(size: int) -> str:
 
 
 def message(error: FarmError) -> str:
-    """Return what a person is told: what is wrong with which field, or the error's message."""
+    """Return an error's text for people: what is wrong with which field, or its message."""
     wrong = [f"{field}: {text}" for field, texts in error.errors.items() for text in texts]
     return "\n".join(wrong) or error.message
 

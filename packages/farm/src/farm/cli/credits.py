@@ -1,7 +1,7 @@
-"""``farm credits``: what accounts have, where it came from and went, and whether it adds up.
+"""``farm credits``: balances of accounts, their transactions, and whether all adds up.
 
-They work on the data folder, also while the farm runs: it looks every few seconds, so that a
-top-up lets jobs go on that stood still for want of credits.
+They work on the data folder, also while the farm runs: it checks every few seconds, so that a
+top-up resumes jobs that were suspended for lack of credits.
 """
 
 from dataclasses import asdict, dataclass
@@ -38,7 +38,7 @@ _LONGEST_REFERENCE = 100
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What an account has, in credits. ``not_posted``: metered, and counted in the others."""
+    """An account's balance, in credits. ``not_posted``: metered, and included in the others."""
 
     email: str
     available: Decimal
@@ -52,7 +52,7 @@ def show(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show what accounts have, and have consumed, up to now."""
+    """Show the balance and consumption of accounts up to now."""
     with opened(data_dir) as database, database.read() as connection:
         chosen = [account_of(connection, email)] if email else accounts.fetch_all(connection)
         lines = []

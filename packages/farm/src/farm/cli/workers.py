@@ -1,4 +1,4 @@
-"""``farm workers``: the living runners, and what the render nodes have."""
+"""``farm workers``: the living runners, and the programs of the render nodes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -80,9 +80,9 @@ def set_slots(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Change how many runners a machine type has room for: at once, and until it is changed again.
+    """Change how many runners a machine type has room for, at once, and until the next change.
 
-    Runners that become too many end after the frame they are at.
+    Surplus runners end after the frame they are at.
     """
     configured = _configured_slots(announced_machines(data_dir))
     with opened(data_dir) as database, database.write() as connection:

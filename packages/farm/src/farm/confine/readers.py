@@ -1,8 +1,8 @@
-"""Programs of our own that read what strangers have made: in a sandbox, with limits.
+"""Our own programs that read untrusted files: in a sandbox, with limits.
 
-Inside, there is the system, our own Python and its packages, the files that are handed over open,
-and nothing else: no network, no other process, no private file. Where bubblewrap does not work they
-are processes of their own all the same, which have limits and can be ended.
+Inside, there are only the system, our own Python and its packages, and files that are passed open:
+no network, no other process, no private file. Without bubblewrap they are still separate processes,
+with limits, which can be killed.
 
 Such a program limits itself (`farm.confine.own_limits`) before it reads anything.
 """
@@ -33,11 +33,11 @@ _RUN = (
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
 _FIRST_DESCRIPTOR = 64
-"""Small numbers are the sandbox's own: `farm.confine.bubblewrap`."""
+"""Small numbers belong to the sandbox itself: `farm.confine.bubblewrap`."""
 _OWN_BYTES = 1 << 20
-"""Of temporary files in memory, for names only."""
+"""Size of temporary files in memory, which only hold names."""
 _PART = 4
-"""What such a program writes takes no more than this part of what is free."""
+"""Such a program may write at most this fraction of the free space."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Readers:
     Attributes:
         mode: of the farm's sandbox.
         scratch: existing folder in which they get one for their files; None: the system's.
-        check: raises a `farm.errors.StorageFullError` where a file in ``scratch`` may not grow by
-            so many bytes.
-        grant: for a while, lets so many bytes at most be written into ``scratch``: as many as it
-            yields.
+        check: raises `farm.errors.StorageFullError` where a file in ``scratch`` must not grow by so
+            many bytes.
+        grant: reserves up to so many bytes for files in ``scratch``; yields how many it has
+            reserved.
     """
 
     mode: SandboxMode = "auto"
@@ -60,7 +60,7 @@ class Readers:
 
     @contextmanager
     def own_folder(self, prefix: str) -> Iterator[Path]:
-        """Give such a program a folder for a while; what it leaves there is removed.
+        """Give such a program a folder for a while; its content is removed afterwards.
 
         Raises OSError, also `farm.confine.UndecidedError`.
         """
@@ -72,13 +72,14 @@ class Readers:
 
     @contextmanager
     def room(self, size: int) -> Iterator[int]:
-        """Keep room for what such a program writes; yields how many of the bytes it may write."""
+        """Reserve room for such a program's output; yields how many of the bytes it may write."""
         free = shutil.disk_usage(self._parent() or tempfile.gettempdir()).free
         with self.grant(min(size, free // _PART)) as granted:
             yield granted
 
     def _parent(self) -> Path | None:
-        # Without a sandbox, who root becomes finds no way through root's own folders.
+        # Without a sandbox, the account that root switches to cannot pass through root's own
+        # folders.
         lost = is_root() and not _is_sandboxed(self.mode)
         return None if lost else self.scratch
 
@@ -95,21 +96,21 @@ def command(
 ) -> list[str]:
     """Return the command line of one of our programs.
 
-    What it is to read reaches it as open files: who it is may open none of the farm's. But for
-    what an account may open that is given.
+    Its input is passed as open files, since its account cannot open the farm's. Exceptions are
+    files that a given account can open.
 
     Parameters:
-        module: that is run, as by ``python -m``.
+        module: module to run, as by ``python -m``.
         mode: of the farm's sandbox; ``off``: only limits.
-        written: the only folder that it may write into; None for none.
-        read: further files and folders that it sees.
-        account: whom it runs as in a sandbox of root's; None for nobody.
+        written: the only writable folder; None for none.
+        read: further visible files and folders.
+        account: its account in a sandbox of root's; None for nobody.
 
     Raises:
-        farm.confine.UndecidedError: nobody can tell now whether there is a sandbox.
+        farm.confine.UndecidedError: it is currently unknown whether there is a sandbox.
     """
-    # -I: neither variables nor the folder that we happen to be in change what is imported. What
-    # this process imports from beside its Python, as after `pip install --user`, is told.
+    # -I: neither variables nor the current folder influence imports. The folders from which this
+    # process imports beside its Python, as after `pip install --user`, are passed.
     places = _import_places()
     told = json.dumps([str(each) for each in places])
     program = [sys.executable, "-I", "-c", _RUN, told, module]
@@ -130,20 +131,20 @@ def command(
 
 
 def environment(folder: Path | None = None) -> dict[str, str]:
-    """Return the variables of such a program: none that tell of this machine or its user."""
+    """Return the variables of such a program: none that reveal this machine or its user."""
     where = str(folder or _TEMPORARY)
     return {"PATH": "/usr/bin:/bin", "TMPDIR": where, "TEMP": where, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def inheritable(file: int) -> int:
-    """Return another descriptor of an open file, for a reader to inherit; not on Windows."""
+    """Return a duplicate of an open file's descriptor, for a reader to inherit; not on Windows."""
     import fcntl
 
     return fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, _FIRST_DESCRIPTOR)
 
 
 def new_folder(prefix: str, parent: Path | None = None) -> Path:
-    """Make a folder that such a program may write into."""
+    """Create a folder that such a program may write into."""
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     if is_root():
         os.chown(folder, NOBODY, NOBODY)
@@ -151,9 +152,9 @@ def new_folder(prefix: str, parent: Path | None = None) -> Path:
 
 
 def _import_places() -> list[Path]:
-    """Return the folders that this process imports from, but the one that it was started in.
+    """Return the folders from which this process imports, except the current one at its start.
 
-    Nor one that holds the user's home: packages are not all that lies there.
+    Nor one that contains the user's home, which has more than packages.
     """
     first = 0 if sys.flags.safe_path else 1
     told = [Path(each) for each in sys.path[first:]]
@@ -161,7 +162,7 @@ def _import_places() -> list[Path]:
     try:
         home = Path.home().resolve()
     except RuntimeError:
-        home = None  # A user that the system knows no home of.
+        home = None  # A user without a known home.
     return [
         each
         for each in dict.fromkeys(folders)

@@ -20,11 +20,10 @@ class AccountRow:
     """One account.
 
     Attributes:
-        password_hash: None: cannot log in by password.
-        email_notices: whether its user wants to be told by email.
+        password_hash: None: it cannot log in by password.
+        email_notices: whether its user wants notices by email.
         machine_cpu, machine_gpu: its default machine types, by id; "": the farm's own.
-        stored_bytes: of its blobs, and of what the lists of its files and its submissions take in
-            the database.
+        stored_bytes: of its blobs, and of its file lists and submissions in the database.
         balance_micros, consumed_micros: posted in the ledger; see `farm.db.ledger`.
     """
 
@@ -73,10 +72,10 @@ def _account(row: Row[Any]) -> AccountRow:
 
 
 def by_email(connection: Connection, email: str) -> AccountRow | None:
-    """Return the account of an address, however that is spelled.
+    """Return the account with an address, in any spelling.
 
-    Two accounts of an older farm may have addresses that are one by now: where an account has an
-    address as it is spelled here, that one is meant.
+    Two accounts of an older farm may have addresses that now count as equal: an account with
+    exactly this spelling wins.
     """
     spellings = [spelled_email(email), canonical_email(email)]
     rows = connection.execute(_COLUMNS.where(accounts.c.email.in_(spellings)))
@@ -90,7 +89,7 @@ def by_id(connection: Connection, account_id: str) -> AccountRow:
 
 
 def is_alone(connection: Connection) -> bool:
-    """Return whether the farm has no more than one account, disabled ones included."""
+    """Return whether the farm has at most one account, including disabled ones."""
     return len(connection.execute(select(accounts.c.id).limit(2)).all()) < 2
 
 
@@ -105,7 +104,7 @@ def by_key_hash(connection: Connection, key_hash: str) -> AccountRow | None:
     return None if row is None else _account(row)
 
 
-# Asked with every call of the API: built once.
+# Used with every call of the API, so it is built once.
 _BY_KEY = _COLUMNS.join(access_keys, access_keys.c.account_id == accounts.c.id).where(
     access_keys.c.key_hash == bindparam("key_hash")
 )
@@ -141,7 +140,7 @@ def set_password_hash(connection: Connection, account_id: str, password_hash: st
 
 
 MOST_KEYS = 100
-"""Of one account: each device that signs in has one, by its label."""
+"""Limit for one account: each device that signs in has a key, by its label."""
 
 
 def add_key(
@@ -149,7 +148,7 @@ def add_key(
 ) -> None:
     """Store an access key (hashed), replacing one with the same label.
 
-    Of more than `MOST_KEYS` the oldest end.
+    Beyond `MOST_KEYS`, the oldest keys are removed.
     """
     connection.execute(
         delete(access_keys).where(
@@ -173,7 +172,7 @@ def add_key(
 
 
 def remove_keys(connection: Connection, account_id: str) -> None:
-    """Withdraw all access keys of an account."""
+    """Revoke all access keys of an account."""
     connection.execute(delete(access_keys).where(access_keys.c.account_id == account_id))
 
 
@@ -188,5 +187,5 @@ def key_labels(connection: Connection, account_id: str) -> list[str]:
 
 
 def change(connection: Connection, account_id: str, **values: str | bool) -> None:
-    """Set columns of an account, those that `farm_protocol.users.UserChange` names."""
+    """Set columns of an account, by the names in `farm_protocol.users.UserChange`."""
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))

@@ -1,9 +1,9 @@
-"""What becomes of a job's frames: the one writer of the states of those that have a row.
+"""State changes of a job's frames: the only writer of the states of frames that have a row.
 
-Those that nobody has touched are ranges, which `farm.db.frame_runs` writes.
+Untouched frames are ranges, which `farm.db.frame_runs` writes.
 
-Whoever moves frames from one state to another is told by how much the counts of their job change,
-and hands that to `farm.db.job_rows.put` in the same transaction.
+Moving frames from one state to another returns how the counts of their job change; pass that to
+`farm.db.job_rows.put` in the same transaction.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from farm.db.tables import frames
 from farm.jobs.progress import NOTHING_MOVED, Moved
 from farm.jobs.retries import Attempted, FrameState, Verdict
 
-# Built once: runners ask so often that building these costs more than running them.
+# Built once: runners call so often that building these costs more than running them.
 _UNFINISHED = Prepared(
     select(frames.c.number, frames.c.failures, frames.c.losses)
     .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
@@ -60,7 +60,7 @@ _JUDGE = Prepared(
         claim_id=None,
     )
 )
-# Those that were judged before do not belong to the claim any more.
+# Frames judged before no longer belong to the claim.
 _LET_WAIT = Prepared(
     update(frames)
     .where(frames.c.claim_id == bindparam("of_claim"), frames.c.state == FrameState.RUNNING.value)
@@ -71,7 +71,7 @@ _LET_WAIT = Prepared(
 def positions(
     connection: Connection, job_id: str, state: FrameState, limit: int
 ) -> list[tuple[int, int]]:
-    """Return up to ``limit`` frames of a job that have a row, in the order they were asked for.
+    """Return up to ``limit`` frames of a job that have a row, in the requested order.
 
     Each as (number, position).
     """
@@ -82,7 +82,7 @@ def positions(
 def of_claim(
     connection: Connection, job_id: str, claim_id: str, number: int
 ) -> tuple[FrameState, bool] | None:
-    """Return the state of a frame of a claim, and whether it was tried in vain before.
+    """Return the state of a frame of a claim, and whether it has failed before.
 
     None when the frame is not the claim's.
     """
@@ -96,15 +96,15 @@ def unfinished(connection: Connection, claim_id: str) -> list[Attempted]:
 
 
 class Waiting:
-    """The first of a job's waiting frames, to be given to a claim.
+    """The first of a job's waiting frames, for a claim.
 
     Attributes:
-        numbers: in the order they were asked for.
+        numbers: in the requested order.
     """
 
     def __init__(self, connection: Connection, job_id: str, most: int) -> None:
-        """Look for up to ``most`` of them; nothing is changed yet."""
-        # What comes back from other claims is in front of what nobody has touched.
+        """Find up to ``most`` of them; nothing is changed yet."""
+        # Frames returned by other claims come before untouched ones.
         self._back = positions(connection, job_id, FrameState.WAITING, most)
         self._new = frame_runs.Front([])
         if len(self._back) < most:
@@ -113,7 +113,7 @@ class Waiting:
         self.numbers = [number for number, _ in self._back] + self._new.numbers
 
     def give(self, connection: Connection, claim_id: str) -> Moved:
-        """Give them to a claim that is stored: they are being rendered."""
+        """Give them to a stored claim: they are being rendered."""
         if self._back:
             until = self._back[-1][1]
             _GIVE.run(connection, of_job=self._job_id, until=until, for_claim=claim_id)
@@ -130,7 +130,7 @@ def finish(connection: Connection, job_id: str, number: int, seconds: float) -> 
 def take_back(
     connection: Connection, job_id: str, claim_id: str, verdicts: Sequence[Verdict]
 ) -> Moved:
-    """A claim has ended: its unfinished frames become what the verdicts on them say, one each."""
+    """A claim has ended: its unfinished frames get the states of their verdicts."""
     blamed = [each for each in verdicts if each.blamed or each.state is not FrameState.WAITING]
     if blamed:
         _JUDGE.run_all(
@@ -163,10 +163,11 @@ def move(
     *which: ColumnElement[bool],
     **also: int,
 ) -> Moved:
-    """Let frames wait or have failed that somebody has begun, and that nobody renders now.
+    """Move started frames between waiting and failed that no runner is rendering now.
 
     Parameters:
-        which: conditions on the columns of ``frames``; without any, all that are ``before``.
+        which: conditions on the columns of ``frames``; without any, all frames in the state
+            ``before``.
         also: other columns to set.
     """
     count: int = connection.execute(
@@ -180,12 +181,12 @@ def move(
 def move_untouched(
     connection: Connection, job_id: str, before: FrameState, after: FrameState
 ) -> Moved:
-    """Move all frames that nobody has begun: from waiting to failed, or back."""
+    """Move all untouched frames: from waiting to failed, or back."""
     return Moved.of(before, after, frame_runs.move(connection, job_id, before, after))
 
 
 def reset_failures(connection: Connection, job_id: str) -> Moved:
-    """Begin to count the failures of a job's frames anew; those that were given up wait again."""
+    """Reset the failure counts of a job's frames; those that were given up wait again."""
     again = move(connection, job_id, FrameState.FAILED, FrameState.WAITING)
     connection.execute(
         update(frames)

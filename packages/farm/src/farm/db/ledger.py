@@ -1,10 +1,10 @@
-"""The ledger: every transaction of credits, with both of its sides, for ever.
+"""The ledger: every transaction of credits, double-entry, for ever.
 
-An entry has postings that sum to 0: one of a user's account and one of the farm's own. Nothing is
-changed or removed (triggers in the database refuse it); a mistake is corrected by another entry.
-What an account holds follows from its postings. It is also kept in ``accounts``, in the same
-transaction, because every submission and every pass of the scheduler asks for it; `faults`
-compares the two.
+An entry has postings that sum to 0: one for a user's account and one for the farm's own. Nothing is
+changed or removed (database triggers refuse it); mistakes are corrected by another entry. An
+account's balance follows from its postings. It is also kept in ``accounts``, in the same
+transaction, because every submission and every pass of the scheduler needs it; `faults` compares
+the two.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -31,7 +31,7 @@ USAGE = "usage"
 REFUND = "refund"
 GRANT = "grant"
 _CONSUMPTION = (USAGE, REFUND)
-"""The kinds that make up what an account, and its jobs, have consumed."""
+"""The kinds that add up to what an account, and its jobs, have consumed."""
 
 
 def post(
@@ -48,7 +48,7 @@ def post(
 
     Parameters:
         kind: `USAGE`, `REFUND` or `GRANT`.
-        reference: unique; one that is there already is an integrity error.
+        reference: unique; an existing one is an integrity error.
     """
     _ADD_ENTRY.run(connection, kind=kind, reference=reference, reason=reason, created_at=now)
     _ADD_POSTINGS.run_all(
@@ -62,7 +62,7 @@ def post(
     _MOVE.run(connection, of_account=account_id, amount=amount_micros, consumed=consumed)
 
 
-# Built once: every frame is charged.
+# Built once, since every frame is charged.
 _ADD_ENTRY = Prepared(insert(ledger_entries).inline())
 _ADD_POSTINGS = Prepared(
     insert(ledger_postings)
@@ -106,7 +106,7 @@ def history(
 
 
 def movement(connection: Connection, account_id: str, reference: str) -> Movement | None:
-    """Return an account's transaction of this reference, None when there is none."""
+    """Return an account's transaction with this reference, None when there is none."""
     query = _movements(account_id).where(ledger_entries.c.reference == reference)
     row = connection.execute(query).first()
     return None if row is None else Movement(*row)
@@ -128,7 +128,7 @@ def _movements(account_id: str) -> Select[Any]:
 
 
 def amounts(connection: Connection, references: Collection[str]) -> Mapping[str, int]:
-    """Return what the entries with these references moved to an account, in micros, if any."""
+    """Return the amounts that entries with these references moved to an account, in micros."""
     query = (
         select(ledger_entries.c.reference, ledger_postings.c.amount_micros)
         .join(ledger_postings)

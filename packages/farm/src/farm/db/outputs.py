@@ -28,7 +28,7 @@ def _upsert(dialect: Any) -> Prepared:
         outputs.c.size: size,
         outputs.c.created_at: bindparam("at", type_=outputs.c.created_at.type),
     }
-    # With "WHERE true" SQLite does not take the "ON" that follows for that of a join.
+    # "WHERE true" keeps SQLite from taking the following "ON" for that of a join.
     new = dialect.insert(outputs).from_select(
         list(values), select(*values.values()).where(text("true"))
     )
@@ -59,15 +59,15 @@ def _known_of(dialect: Any) -> Prepared:
 _STORE, _OF_OTHERS, _KNOWN = map(PreparedForEach, (_upsert, _of_others, _known_of))
 
 _ROW_BYTES = 600
-"""What a result and its line in the feed take in the database, beside its path."""
+"""Bytes of a result and its line in the feed in the database, beside its path."""
 
 
 def taken(
     connection: Connection, submission_id: str, job_id: str, files: Sequence[OutputFile]
 ) -> tuple[str, str] | None:
-    """Return one of a job's files that another job of its submission has written, and its name.
+    """Return one of these files that another job of the submission has written, and its name.
 
-    None: there is none. The same bytes in both are no harm.
+    None: there is none. The same bytes in both are harmless.
     """
     if not files:
         return None
@@ -80,7 +80,7 @@ def taken(
 
 
 def known(connection: Connection, job_id: str, paths: Collection[str]) -> set[str]:
-    """Return which of these files a job has already."""
+    """Return which of these files a job already has."""
     if not paths:
         return set()
     these = dialect_of(connection).texts(list(paths))
@@ -90,15 +90,15 @@ def known(connection: Connection, job_id: str, paths: Collection[str]) -> set[st
 
 
 def count_of_frame(connection: Connection, job_id: str, frame: int) -> int:
-    """Return how many files of a frame a job has."""
+    """Return the number of a frame's files."""
     of_frame = outputs.c.job_id == job_id, outputs.c.frame == frame
     return connection.execute(select(func.count()).where(*of_frame)).scalar_one()
 
 
 def size_of(paths: Iterable[str]) -> int:
-    """Return what the database grows by when a job has these files, and had none of them.
+    """Return how much the database grows when a job gets these files.
 
-    A path stands in two tables and their indexes: five times.
+    A path is stored in two tables and their indexes: five times.
     """
     return sum(_ROW_BYTES + 5 * len(path.encode()) for path in paths)
 
@@ -113,8 +113,8 @@ def store(
     files: Sequence[OutputFile],
     now: datetime,
 ) -> None:
-    """Keep the files of a frame; one that is there already is replaced."""
-    # The last one wins when a path comes twice.
+    """Store the files of a frame, replacing existing ones."""
+    # The last one wins when a path occurs twice.
     last = {file.path: (file.path, file.hash, file.size) for file in files}
     _STORE.on(connection).run(
         connection,
@@ -139,7 +139,7 @@ def of_job(connection: Connection, job_id: str, after: str, limit: int) -> list[
 
 
 def output(row: Row[*tuple[Any, ...]]) -> Output:
-    """Return a result file from its columns of ``outputs``."""
+    """Return a result file made from its columns of ``outputs``."""
     return Output(
         submission_id=row.submission_id,
         job_id=row.job_id,
@@ -161,9 +161,9 @@ def blobs_of_jobs(
 
 
 def portions(connection: Connection, job_id: str, size: int = 1000) -> Generator[list[KnownFile]]:
-    """Yield a job's results as files that a dependent job can be given, as they are read.
+    """Yield a job's results, as files for a dependent job, while they are read.
 
-    There may be a million: so many at a time, in no order.
+    There may be a million, so they come in portions, in no order.
     """
     query = select(outputs.c.path, outputs.c.hash, outputs.c.size).where(outputs.c.job_id == job_id)
     with connection.execute(query, execution_options={"yield_per": size}) as rows:

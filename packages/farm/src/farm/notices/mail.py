@@ -1,7 +1,7 @@
 """Sends notices by email: a thread that reads the outbox, so that nothing ever waits for SMTP.
 
-A notice is stored in the transaction of what it tells, so none is lost and none lies. It is marked
-after the server has taken it: when the farm dies in between, it is sent again.
+A notice is stored in the transaction of its event, so none is lost and none is wrong. It is marked
+after the server has accepted it: when the farm dies in between, it is sent again.
 """
 
 import logging
@@ -25,12 +25,12 @@ from farm.wakeup import Wakeup
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 10.0
-"""Between two looks at the outbox that nobody asked for."""
+"""Between two regular checks of the outbox."""
 CONNECT_SECONDS = 30.0
 MOST_AGE = timedelta(days=2)
-"""A notice that could not be sent for so long is given up: it is no news any more."""
+"""A notice that could not be sent for so long is dropped: it is no longer news."""
 BURST_SECONDS = 0.2
-"""News come in bursts: rest so long after each look."""
+"""Notices come in bursts: pause this long after each check."""
 _BATCH = 50
 _PAUSES = BackOff(10.0, 900.0)
 
@@ -51,9 +51,9 @@ class Mailer:
     """Sends what is in the outbox.
 
     Parameters:
-        smtp: None: nobody is told. What is in the outbox when there is one again is sent, if it
-            is not too old.
-        news: told whenever something has happened on the farm.
+        smtp: None: nothing is sent. Once there is a server, the outbox is sent, unless it is too
+            old.
+        news: notified whenever something has happened on the farm.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class Mailer:
         self._thread = threading.Thread(target=self._run, name="mail", daemon=True)
 
     def start(self) -> None:
-        """Begin to send in a thread of its own; without a mail server, only log that."""
+        """Start sending in a separate thread; without a mail server, only log that."""
         if self._smtp is None:
             logger.info("no FARM_SMTP_HOST: users are not told by email")
         else:
             self._thread.start()
 
     def stop(self) -> None:
-        """End after the message that is being sent; the rest goes out after the next start."""
+        """End after the message that is being sent; the others go out after the next start."""
         self._stopping.set()
         self._news.notify()
         if self._smtp is not None:
@@ -113,7 +113,7 @@ class Mailer:
             self._postpone(due, str(error) or type(error).__name__)
 
     def _send(self, server: smtplib.SMTP, sender: str, notice: Notice) -> None:
-        """Send one; what is wrong with it must not hold up the others.
+        """Send one; its errors must not block the others.
 
         Raises:
             OSError, smtplib.SMTPServerDisconnected: the server is gone, for all of them.
@@ -123,12 +123,12 @@ class Mailer:
         except smtplib.SMTPRecipientsRefused as error:
             self._refused(notice, *next(iter(error.recipients.values())))
         except smtplib.SMTPSenderRefused as error:
-            # Not this notice is wrong: the farm's own address, which can be put right.
+            # Not this notice is wrong, but the farm's own address, which can be fixed.
             self._postpone([notice], _reason(error.smtp_code, error.smtp_error))
         except smtplib.SMTPResponseException as error:
             self._refused(notice, error.smtp_code, error.smtp_error)
         except (smtplib.SMTPNotSupportedError, ValueError, LookupError, AttributeError) as error:
-            # An address or a text that no message can be made of, or none that this server takes.
+            # An address or a text that cannot form a message, or that this server refuses.
             self._settle(notice, f"{type(error).__name__}: {error}")
         else:
             self._settle(notice)
@@ -163,7 +163,7 @@ def _message(sender: str, notice: Notice) -> EmailMessage:
     message = EmailMessage()
     message["From"] = sender
     message["To"] = notice.email
-    # A header has one line, whatever a job is called.
+    # A header has one line, whatever the job's name.
     message["Subject"] = escaped(" ".join(notice.subject.split()))
     message["Date"] = format_datetime(notice.created_at)
     message["Message-ID"] = f"<notice-{notice.id}@{sender.rpartition('@')[2]}>"

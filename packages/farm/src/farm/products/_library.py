@@ -1,6 +1,6 @@
-"""The products of some folders: found by their names, and read when somebody asks for them.
+"""The products in some folders: found by name, and read on demand.
 
-<folder>/<app>/product.yaml               what the catalogue says of it
+<folder>/<app>/product.yaml               its entry in the catalogue
                program.yaml               how its program is found on a machine
                <operation>.yaml           an Open Job Description template
                <operation>.farm.yaml      what OpenJD has no field for
@@ -27,13 +27,13 @@ _ANY_SERIES = re.compile(r"\d+\.\d+|\d+")
 
 
 class Library:
-    """All products that a farm or a runner knows. Nothing is read before it is asked for."""
+    """All products that a farm or a runner knows. Nothing is read before it is needed."""
 
     def __init__(self, folders: Iterable[Path] = ()) -> None:
         """Use the built-in products, and those of other folders.
 
         Parameters:
-            folders: a product there takes the place of one of the same code before it.
+            folders: a product there replaces an earlier one of the same code.
         """
         self.folders = tuple(folders)
         self._templates: dict[str, Template] = {}
@@ -43,7 +43,7 @@ class Library:
         """The folder of each product, by its short code.
 
         Raises:
-            ProductError: one of the farm's own settings names no folder.
+            ProductError: one of the farm's settings does not name a folder.
         """
         found: dict[str, Path] = {}
         for folder in (FOLDER, *self.folders):
@@ -62,7 +62,7 @@ class Library:
 
     @cached_property
     def programs(self) -> Mapping[str, Program]:
-        """How the program of each product is found, by short code."""
+        """How to find the program of each product, by short code."""
         return {
             app: read_model(Program, folder / "program.yaml")
             for app, folder in self.places.items()
@@ -75,10 +75,10 @@ class Library:
         return [app for app, place in self.places.items() if place.parent != FOLDER]
 
     def verify(self) -> None:
-        """Read all that does not come with the farm: a mistake in it is told at the start.
+        """Read everything that does not come with the farm, to report mistakes at the start.
 
         Raises:
-            ProductError: with the first one.
+            ProductError: with the first mistake.
         """
         if self.own:
             _ = self.programs
@@ -87,14 +87,14 @@ class Library:
                 self.template(f"{app}_{operation}")
 
     def series(self, app: str, version: str) -> str:
-        """Return the series of a version: versions of one may stand in for each other."""
+        """Return the series of a version: versions in one series can replace each other."""
         if app in self.programs:
             return self.programs[app].series_of(version)
         match = _ANY_SERIES.match(version)
         return match[0] if match else version
 
     def entries(self) -> dict[str, Any]:
-        """Return what ``product.yaml`` says of each product, as it stands there."""
+        """Return the unchanged content of each product's ``product.yaml``."""
         return {app: read_yaml(place / "product.yaml") for app, place in self.places.items()}
 
     def available(self) -> list[tuple[str, str]]:
@@ -119,12 +119,12 @@ class Library:
         """Return the template called ``<app>_<operation>``.
 
         Raises:
-            ProductError: there is none, or its files say what cannot be.
+            ProductError: there is none, or its files are invalid.
         """
         return self._template(name, ())
 
     def _template(self, name: str, above: tuple[str, ...]) -> Template:
-        """Return the same; ``above``: those that lead to it as their other program."""
+        """The same; ``above``: templates that lead to it as their other program."""
         if name not in self._templates:
             file = self._companion(name)
             if file is None:

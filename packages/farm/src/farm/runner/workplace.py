@@ -1,8 +1,8 @@
-"""The folders of one job on this machine, removed at the end.
+"""The folders of one job on this machine, removed at its end.
 
-A runner that is root keeps them for itself, but what its renderer writes belongs to the account of
-the renderer. Without a sandbox, that account must find its way to them: through root's private
-folders it cannot, so they then lie elsewhere.
+A runner that is root owns them, but what its renderer writes belongs to the renderer's account.
+Without a sandbox, that account must be able to reach them, which it cannot through root's private
+folders, so they are then elsewhere.
 """
 
 import json
@@ -23,21 +23,20 @@ _PAUSE_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Workplace:
-    """Folders of a runner, all on one disk so that files move by a rename.
+    """Folders of a runner, all on one disk so that files can be renamed between them.
 
     Attributes:
         project: the staged files, each at its remote path.
-        changes: what the renderer of the current claim changes of them, where a sandbox lays that
-            over them (`layer`).
-        written: all that the renderer writes, ``output`` and ``partial``: one folder, since a
-            sandbox mounts it, and a file cannot be renamed from one mount to another.
+        changes: the current renderer's changes to them, where a sandbox overlays these (`layer`).
+        written: everything that the renderer writes, ``output`` and ``partial``: one folder, since
+            a sandbox mounts it, and files cannot be renamed between mounts.
         output: finished files of the current claim.
         partial: files being written.
         taken: finished files that the runner has taken away from the renderer.
         home: HOME and temporary files of the renderer.
-        orders: what the runner tells a driver; the renderer cannot write there.
+        orders: orders for a driver; the renderer cannot write there.
         session: OpenJD's own files.
-        account: whom the renderer runs as; None: as the runner itself.
+        account: the renderer's account; None: the runner's own.
     """
 
     root: Path
@@ -54,9 +53,9 @@ class Workplace:
 
     @classmethod
     def create(cls, work_dir: Path, job_id: str, account: Account | None = None) -> "Workplace":
-        """Make the folders below ``work_dir``. Raises OSError."""
+        """Create the folders below ``work_dir``. Raises OSError."""
         work_dir.mkdir(parents=True, exist_ok=True)
-        # Random, since several runners of a job may share a work folder; 0700, as mkdtemp makes it.
+        # Random, since several runners of a job may share a work folder; 0700, from mkdtemp.
         root = Path(
             tempfile.mkdtemp(prefix=f"{job_id[:40]}-{os.getpid()}-", dir=work_dir.resolve())
         )
@@ -85,9 +84,9 @@ class Workplace:
         return place
 
     def within_reach(self) -> "Workplace":
-        """Return a place to which the account of a renderer without a sandbox finds its way.
+        """Return a place that the account of a renderer without a sandbox can reach.
 
-        Everything in the old one is lost. `remove` of either removes both. Raises OSError.
+        The content of the old one is lost. `remove` of either removes both. Raises OSError.
         """
         if self.account is None:
             return self
@@ -96,7 +95,7 @@ class Workplace:
             base = next(each for each in map(Path, _ELSEWHERE) if self.account.may_pass(each))
             root = Path(tempfile.mkdtemp(prefix="render-farm-", dir=base))
             _remove(self.root)
-            # By the name that is swept when the runner was killed.
+            # With a name that is swept if the runner is killed.
             self.root.symlink_to(root)
         os.chown(root, -1, self.account.gid)
         root.chmod(0o710)
@@ -104,12 +103,12 @@ class Workplace:
 
     @property
     def layer(self) -> Layer:
-        """The project's files, with what a renderer changes of them kept apart."""
+        """The project's files, with the renderer's changes kept separate."""
         return Layer(self.root, self.project.name, self.changes.name)
 
     def clear(self) -> None:
-        """Forget what the last claim left behind."""
-        # All of it: what the renderer has put there in place of our folders may be a link.
+        """Remove what the last claim left behind."""
+        # All of it: the renderer may have replaced our folders by links.
         for folder in (self.written, self.taken, self.changes):
             _remove(folder)
         layer = self.layer
@@ -117,15 +116,17 @@ class Workplace:
             folder.mkdir()
         for folder in (layer.upper, layer.work):
             folder.mkdir()
-        # The project's folder itself looks like this one.
+        # It appears as the project's folder itself.
         self._give(layer.upper)
 
     def hand_over(self) -> None:
-        """Let the renderer's account have what it is to write into. Until then nobody else can."""
+        """Give the renderer's account the folders to write into. Until then nobody else can access
+        them.
+        """
         self._give_all(self.written)
 
     def clear_project(self) -> None:
-        """Remove what was staged."""
+        """Remove the staged files."""
         _remove(self.project)
         self.project.mkdir()
 
@@ -134,13 +135,13 @@ class Workplace:
         self._give_all(self.project)
 
     def keep(self, orders: Confined) -> Path:
-        """Write down how the renderer is confined, where it cannot write; return the file."""
+        """Write the orders for confining the renderer, where it cannot write; return the file."""
         file = self.root / "sandbox.json"
         file.write_text(json.dumps(orders), encoding="utf-8")
         return file
 
     def stop_leftovers(self) -> None:
-        """End what the renderer has left running, where it has an account of its own."""
+        """End processes that the renderer has left running, if it has its own account."""
         if self.account is not None:
             stop_all(self.account)
 
@@ -163,7 +164,7 @@ class Workplace:
 
 
 def remove_place(root: Path) -> None:
-    """Remove a job's folder, wherever it lies."""
+    """Remove a job's folder, wherever it is."""
     if root.is_symlink():
         _remove(root.readlink())
         root.unlink(missing_ok=True)
@@ -172,7 +173,7 @@ def remove_place(root: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, also while a renderer ends: those in a sandbox die just after bubblewrap."""
+    """Remove a folder, even while a renderer ends: its processes die just after bubblewrap."""
     for _ in range(_TRIES):
         if remove_tree(folder):
             return

@@ -61,8 +61,8 @@ class Manifest:
         return self._exactly.below(path) is not None or self._exactly.one_of(path) is not None
 
     def similar(self, path: str, is_sequence: bool) -> str | None:
-        """Return a file whose path differs only in upper and lower case, or in how its accents are
-        encoded. None when there is none. Asked of a path that the manifest does not have.
+        """Return a file whose path differs only in case, or in how its accents are encoded. None
+        when there is none. For paths that the manifest does not have.
         """
         wanted = _folded(path)
         found = self._alike.file(wanted)
@@ -80,10 +80,10 @@ class Manifest:
 
 
 class _Index:
-    """Remote paths by how they are compared."""
+    """Remote paths by their key of comparison."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Index pairs of a path as it is compared and as it is."""
+        """Index pairs of a key and a path."""
         self._sorted = sorted(pairs)
         self._names: dict[str, Names] = {}
 
@@ -92,12 +92,12 @@ class _Index:
         return self._first(path, lambda found: found == path)
 
     def below(self, folder: str) -> str | None:
-        """Return a file that is somewhere below a folder."""
+        """Return any file below a folder."""
         begin = f"{folder}/"
         return self._first(begin, lambda found: found.startswith(begin))
 
     def one_of(self, path: str) -> str | None:
-        """Return a file of those that a path stands for."""
+        """Return one of the files that a path stands for."""
         folder, _, pattern = path.rpartition("/")
         if folder not in self._names:
             self._names[folder] = Names(self._inside.get(folder, ()))
@@ -112,7 +112,7 @@ class _Index:
 
     @cached_property
     def _inside(self) -> dict[str, list[str]]:
-        """The names right in each folder."""
+        """The names directly in each folder."""
         found = defaultdict(list)
         for path, _ in self._sorted:
             folder, _, name = path.rpartition("/")
@@ -121,7 +121,7 @@ class _Index:
 
 
 class Difference(Enum):
-    """How two names differ that are one to some systems."""
+    """How two names differ that are equal to some systems."""
 
     CASE = auto()
     ENCODING = auto()
@@ -129,8 +129,8 @@ class Difference(Enum):
 
 
 def how_they_differ(path: str, similar: str) -> Difference:
-    """Return how a path differs from what `Manifest.similar` has found for it."""
-    # What was found may lie below the path. Of a sequence the numbers differ as well.
+    """Return how a path differs from the result of `Manifest.similar`."""
+    # The result may be below the path. In a sequence the numbers differ as well.
     found = "/".join(similar.split("/")[: path.count("/") + 1])
     one, other = (_NUMBERS.sub("#", each) for each in (path, found))
     if one.casefold() == other.casefold():

@@ -1,10 +1,10 @@
-"""Which files the pixels of a .blend's scene need for certain, seen without Blender.
+"""Which files the pixels of a .blend's scene certainly need, determined without Blender.
 
-Follows a few ways that leave no doubt, from the scene that was open when the file was saved:
+Follows a few unambiguous ways, from the scene that was open when the file was saved:
 objects that are rendered, their materials as far as an active output depends on them, the world,
-instanced collections, fonts, volumes, and whatever of these is linked from a library. What is
-reached by other ways may be needed as well: `farm_use`, inside Blender, sees more. What is
-animated, held out or excluded leaves doubt.
+instanced collections, fonts, volumes, and whatever of these is linked from a library. Files reached
+in other ways may be needed as well: `farm_use`, inside Blender, sees more. Anything animated, held
+out or excluded is uncertain.
 
 The numbers are flags of Blender's own, from ``DNA_*_types.h``; they are the same from 2.8 to 5.0.
 """
@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from typing import Any
 
 _MOST_SECONDS = 1.5
-"""Of processor time: after it, nothing is certain."""
+"""Seconds of processor time, after which nothing is certain."""
 _LAYER_RENDERED = 1 << 0
 _EXCLUDED = 1 << 4 | 1 << 5 | 1 << 6  # Or held out, or only seen indirectly.
 _COLLECTION_HIDDEN = 1 << 3
 _OBJECT_HIDDEN = 1 << 2
 _INSTANCES_COLLECTION = 1 << 8
-_INSTANCES_ON_ITS_PARTS = 1 << 4 | 1 << 5  # It is not shown itself.
+_INSTANCES_ON_ITS_PARTS = 1 << 4 | 1 << 5  # It is not rendered itself.
 _SURFACES = (1, 2, 3, 4, 5)
 _FONT, _VOLUME = 4, 29
 _ACTIVE_OUTPUT = 1 << 6
@@ -29,17 +29,17 @@ _GROUP_OUTPUT = b"NodeGroupOutput"
 
 
 def certainly_needed(opened: Any) -> "set[int]":
-    """Return the addresses of blocks that name files, libraries among them.
+    """Return the addresses of blocks that name files, including libraries.
 
     Parameters:
-        opened: a `blender_asset_tracer.blendfile.BlendFile`. It may be damaged or hostile: what
-            cannot be followed leaves doubt.
+        opened: a `blender_asset_tracer.blendfile.BlendFile`. It may be damaged or hostile: links
+            that cannot be followed are uncertain.
     """
     use = _Use()
     try:
         for glob in opened.find_blocks_from_code(b"GLOB"):
             use.scene(glob.get_pointer(b"curscene"))
-    # Damage shows as any of a dozen exceptions.
+    # Damage appears as any of a dozen exceptions.
     except Exception:
         return set()
     return use.found
@@ -68,7 +68,7 @@ class _Use:
         collection = layer.get_pointer(b"collection")
         if layer[b"flag"] & _EXCLUDED or collection is None:
             return
-        # The scene's own collection is a part of its block, which has no code of its own.
+        # The scene's own collection is part of its block, and has no code of its own.
         if self._is_linked(collection) or collection[b"flag"] & _COLLECTION_HIDDEN:
             return
         self._objects(collection)
@@ -147,7 +147,7 @@ class _Use:
             self._tree(block, (_GROUP_OUTPUT,))
 
     def _is_new(self, block: Any) -> bool:
-        """Note a block; return whether it is to be followed: of this file, for the first time."""
+        """Note a block; return whether to follow it: it is in this file, and new."""
         if time.process_time() > self._until:
             raise _OutOfTimeError
         if block is None or self._is_linked(block) or block.addr_old in self._seen:
@@ -156,7 +156,7 @@ class _Use:
         return True
 
     def _is_linked(self, block: Any) -> bool:
-        """Return whether a block is a library's, which is needed then."""
+        """Return whether a block is a library's, which is then needed."""
         if block.code != b"ID":
             return False
         if library := block[b"lib"]:
@@ -165,7 +165,7 @@ class _Use:
 
 
 def _listed(block: Any, name: bytes) -> "Iterator[Any]":
-    """Yield what is in a list, which may lead back in a file that is hostile."""
+    """Yield the items of a list, which may be circular in a hostile file."""
     passed: set[int] = set()
     each = block.get_pointer((name, b"first"))
     while each is not None and each.addr_old not in passed:

@@ -1,4 +1,4 @@
-"""How claims end: what becomes of their frames, their time and their job."""
+"""How claims end, and what happens to their frames, their time and their job."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ def expire_silent(connection: Connection, now: datetime) -> None:
 
 
 def runner_vanished(connection: Connection, runner: RunnerRow, now: datetime) -> None:
-    """The engine says that a runner is gone: take back its claim and end it."""
+    """The engine reports that a runner is gone: take back its claim and end it."""
     for each in claim_rows.open_claims(connection, runner_id=runner.id):
         row = job_rows.row(connection, each.job_id)
         end(connection, row, each, ClaimEnd.LOST, "lost", "Its runner ended unexpectedly.", now)
@@ -52,17 +52,17 @@ def end(
     free_a_day: float = FREE_SECONDS_OF_A_DAY,
     heard: bool = False,
 ) -> bool:
-    """End a claim; return whether frames of it were left.
+    """End a claim; return whether it had unfinished frames.
 
-    The time since its last frame is charged, whatever came of it: only what `free_seconds` says of
-    that without a licence is the farm's loss, and a short time to end in once all is delivered.
+    The time since its last frame is charged, whatever the result: free are only the seconds that
+    `free_seconds` returns for a missing licence, and a short time for ending once all is delivered.
 
     Parameters:
-        frame: that its renderer was at, as far as its runner tells.
-        processor_seconds: that its renderer has used.
-        free_a_day: most seconds without a licence that cost an account nothing.
-        heard: its runner says so, and has worked until now; otherwise its time ends with its last
-            sign of life.
+        frame: the frame that its renderer was at, if its runner knows.
+        processor_seconds: processor time that its renderer has used.
+        free_a_day: most free seconds of an account without a licence.
+        heard: its runner reported the end, and has worked until now; otherwise its time ends with
+            its last sign of life.
     """
     left = frame_states.unfinished(connection, ended.id)
     frame = _frame_it_was_at(connection, row, ended, left, frame)
@@ -90,7 +90,7 @@ def end(
     verdicts = judge_unfinished(
         left, how, frame=frame, frame_reached=ended.frames_done > 0, permanent=permanent
     )
-    # Of a licence, `setbacks` says when it is tried again.
+    # For a licence, `setbacks` decides when to retry.
     again = trying_again(message) if failed and how is not ClaimEnd.NO_LICENCE else None
     writer.requeue(connection, row, ended.id, verdicts, again, **of_job)
     if left and how is ClaimEnd.NO_LICENCE:
@@ -113,17 +113,17 @@ def _frame_it_was_at(
     left: Sequence[Attempted],
     told: int | None,
 ) -> int | None:
-    """Return the unfinished frame that its renderer was at; None when nobody can know.
+    """Return the unfinished frame that its renderer was at; None when unknown.
 
     Parameters:
-        told: by its runner, if it did.
+        told: by its runner, if at all.
     """
-    # Heartbeats come every two seconds: of a renderer that ends sooner they know nothing.
+    # Heartbeats come every two seconds: they know nothing about a renderer that ends sooner.
     frame = ended.current_frame if told is None else told
     if frame is None and ended.frames_done and left:
-        frame = left[0].number  # In the middle of its claim it was at the next one.
+        frame = left[0].number  # In the middle of its claim it was at the next frame.
     if frame is not None and not trust.was_given(connection, row, ended, frame):
-        frame = left[0].number if left else None  # Not one that it was given.
+        frame = left[0].number if left else None  # Not one of its claim.
     return frame
 
 
@@ -135,10 +135,10 @@ def _charge_rest(
     free: float,
     now: datetime,
 ) -> tuple[TimeColumns, JobColumns]:
-    """Charge the time since the claim's last frame; return what it and its job are to hold.
+    """Charge the time since the claim's last frame; return what to record for it and its job.
 
     Parameters:
-        free: seconds of these that cost nothing.
+        free: free seconds among these.
     """
     of_claim: TimeColumns = {}
     of_job: JobColumns = {}

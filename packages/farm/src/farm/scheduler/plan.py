@@ -1,16 +1,16 @@
 """Which runners there should be: a pure function from a snapshot to launches and yields.
 
-The rule. All slots are dealt out anew in every pass, one by one, as if no runner lived. Each goes
-to the job of the highest priority; among the jobs of one priority to the user who has been dealt
-the fewest slots of that machine type; among such users, first to one who holds a runner already,
-then to the one who was served least recently; among one user's jobs to one that is being rendered,
-then to the one submitted first. Only who has had a turn (`farm.jobs.turns`) stands back behind a
-user who has nothing. No limit is exceeded: the machine type's capacity, the user's throughput, the
-job's instances, its frames.
+The rule. All slots are dealt out again in every pass, one by one, as if there were no runners. Each
+goes to the job of the highest priority; among the jobs of one priority to the user who has been
+dealt the fewest slots of that machine type; among such users, first to one who already has a
+runner, then to the one served least recently; among one user's jobs to one that is being rendered,
+then to the one submitted first. A user who has had a turn (`farm.jobs.turns`) comes after a user
+who has nothing. No limit is exceeded: the machine type's capacity, the user's throughput, the job's
+instances, its frames.
 
-A job that was dealt more than it has gets new runners, as far as there is room. One that has more
-runners than it was dealt keeps them until each has finished the frame it is at: they yield, and
-are never killed. So with one slot, a user who waits gets it after one turn and one frame.
+A job that was dealt more slots than it has runners gets new runners, as far as there is room. One
+with more runners than slots keeps them until each has finished its current frame: they yield, and
+are never killed. So with one slot, a waiting user gets it after one turn and one frame.
 """
 
 import heapq
@@ -25,9 +25,9 @@ class RunnerView:
     """A living runner.
 
     Attributes:
-        idle: it was launched and has not claimed yet.
-        turn_over: it has begun a frame, and has worked for as long as a turn.
-        yielding: it was told to end after the frame it is at.
+        idle: it was launched but has not claimed yet.
+        turn_over: it has started a frame, and has worked for as long as a turn.
+        yielding: it was told to end after its current frame.
     """
 
     id: str
@@ -38,13 +38,13 @@ class RunnerView:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job that has frames waiting, or runners alive, or both.
+    """A job with waiting frames, or living runners, or both.
 
     Attributes:
-        order: place in the queue of equals: the order of submission.
+        order: position among equals: the order of submission.
         most_runners: the job's instances, after the user's limit for one job.
         waiting: frames that could be claimed now.
-        startable: it may be worked on; if not, its runners are to end.
+        startable: it may be rendered; if not, its runners must end.
         runners: alive, whether they have claimed or not.
     """
 
@@ -60,7 +60,7 @@ class JobView:
 
     @property
     def useful(self) -> int:
-        """Most runners that the job can do with now."""
+        """Most runners that the job can use now."""
         if not self.startable:
             return 0
         busy = sum(not runner.idle for runner in self.runners)
@@ -69,7 +69,7 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that a decision rests on.
+    """The input of a decision.
 
     Attributes:
         slots: capacity by machine type.
@@ -94,10 +94,10 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done.
+    """The decision.
 
     Attributes:
-        yields: ids of the runners that shall end after the frame they are at; all others go on.
+        yields: ids of the runners that must end after their current frame; all others continue.
     """
 
     launches: Sequence[Launch]
@@ -105,7 +105,7 @@ class Decision:
 
 
 def plan(snapshot: Snapshot) -> Decision:
-    """Return the launches and yields that are due; see the module's text."""
+    """Return the necessary launches and yields; see the module's text."""
     dealt = _deal(snapshot)
     on_machine: Counter[str] = Counter()
     of_account: Counter[str] = Counter()
@@ -132,19 +132,19 @@ def plan(snapshot: Snapshot) -> Decision:
 
 
 def _surplus(job: JobView, dealt: int) -> Sequence[RunnerView]:
-    """Return the runners to let go: those that lose least, then those that have worked longest."""
+    """Return the surplus runners: those that lose least, then those that have worked longest."""
     willing = sorted(job.runners, key=lambda runner: (not runner.idle, not runner.turn_over))
     return willing[: max(0, len(willing) - dealt)]
 
 
 class _Queue:
-    """What one user wants of one machine type, at one priority: jobs in their order."""
+    """One user's jobs on one machine type, at one priority, in order."""
 
     def __init__(self, jobs: Sequence[JobView]) -> None:
         ordered = sorted(jobs, key=lambda job: job.order)
         kept = [(job, min(len(job.runners), job.useful)) for job in ordered]
         more = [(job, job.useful - count) for job, count in kept]
-        # Reversed: the head is at the end, where it is cheap to take.
+        # Reversed: the head is at the end, where it is cheap to remove.
         self._wanted = [(job, count) for job, count in [*kept, *more] if count > 0][::-1]
 
     @property
@@ -162,7 +162,7 @@ _Seat = tuple[str, str]
 """A user on a machine type: (account, machine type)."""
 
 _Place = tuple[int, int, float, tuple[int, int], _Seat]
-"""Who comes next: the smallest."""
+"""Sort key of the next in line: the smallest."""
 
 
 def _deal(snapshot: Snapshot) -> dict[str, int]:

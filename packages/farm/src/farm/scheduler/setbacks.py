@@ -1,4 +1,4 @@
-"""What a job does about machines that fail it, and about licences that it does not get."""
+"""How a job reacts to machines that fail it, and to missing licences."""
 
 from datetime import datetime, timedelta
 
@@ -26,7 +26,7 @@ def refusal(
     host: str,
     now: datetime,
 ) -> str:
-    """Return why a runner on ``host`` gets nothing of a job now; "" when it may work."""
+    """Return why a runner on ``host`` gets no frames of a job now; "" when it may work."""
     if waits_for_licence(job, now) and not tasks.has_delivered(connection, runner.id):
         return "The job is waiting for a licence."
     if not job.hosts_failed:
@@ -53,12 +53,12 @@ def unfit(
 
 
 def _wait_for_another(connection: Connection, job: JobRow, reason: str, now: datetime) -> str:
-    """Start no runner of a job for a while, so that another host may have the next one.
+    """Start no runner of a job for a while, so that another host may get the next one.
 
-    Returns what the runner is told.
+    Returns the message for the runner.
     """
     until = now + timedelta(seconds=REFUSED_PAUSE_SECONDS)
-    # It may wait for a licence, and longer.
+    # It may have to wait for a licence, and longer.
     job_rows.put(connection, job, not_before=max(until, job.not_before or until))
     writer.say(connection, job, another_machine(reason))
     return f"{reason}, so another machine continues the job."
@@ -79,12 +79,12 @@ def waits_for_licence(job: JobRow, now: datetime) -> bool:
 
 
 def no_licence(connection: Connection, job: JobRow, message: str, now: datetime) -> None:
-    """A renderer got no licence: let the job wait, longer each time.
+    """A renderer got no licence: make the job wait, longer each time.
 
-    But not longer while others of its runners deliver: theirs may become free at any time.
+    But not longer while other runners of it deliver: their licences may become free at any time.
     """
     if waits_for_licence(job, now):
-        return  # Another runner found it out a moment ago.
+        return  # Another runner found out a moment ago.
     delivering = tasks.is_delivering(connection, job.id)
     failures = max(1, job.licence_failures + (not delivering))
     until = now + timedelta(seconds=LICENCE_PAUSES.after(failures))
@@ -96,15 +96,15 @@ def no_licence(connection: Connection, job: JobRow, message: str, now: datetime)
 def frame_done(
     connection: Connection, job: JobRow, runner: RunnerRow, claim: ClaimRow, now: datetime
 ) -> None:
-    """A frame came out: the machine is good, and the licence is there."""
+    """A frame is done: the machine is good, and the licence is available."""
     if job.hosts_failed and runner.host:
         tasks.forget_host_failures(connection, job.id, runner.host)
         if not claim.frames_done:
             for host, count in tasks.failures_by_host(connection, job.id).items():
                 _give_back(connection, job, host, count, now)
     if job.reason == JobReason.OTHER_MACHINE:
-        writer.say_at_work(connection, job, NOTHING)  # That other machine is there.
-    # A renderer that had its licence before says nothing about the next one.
+        writer.say_at_work(connection, job, NOTHING)  # That other machine is available.
+    # A renderer that got its licence earlier says nothing about the next one.
     if job.not_before is not None and claim.created_at >= job.not_before:
         forget_pause(connection, job)
 
@@ -136,12 +136,12 @@ def claim_failed(connection: Connection, job: JobRow, claim: ClaimRow, now: date
 
 
 def _give_back(connection: Connection, job: JobRow, host: str, count: int, now: datetime) -> None:
-    """Return what a bad machine's failures in a row have cost, once another one has delivered.
+    """Refund the cost of a bad machine's consecutive failures, once another one has delivered.
 
-    Before that nobody knows whether the machine is bad or the job.
+    Until then it is unknown whether the machine or the job is at fault.
 
     Parameters:
-        count: how many claims failed there in a row.
+        count: number of consecutive failed claims there.
     """
     if count < MAX_HOST_FAILURES:
         return

@@ -1,4 +1,4 @@
-"""Reads what `plan` decides on: not every job that waits, but all that could get a slot."""
+"""Reads the input of `plan`: not every waiting job, but all that could get a slot."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -23,7 +23,7 @@ def read_snapshot(
 
     Parameters:
         slots: capacity by machine type.
-        held_back: ids of jobs that get no new runner now (their last ones could not start).
+        held_back: ids of jobs that get no new runner now, because their last ones could not start.
     """
     rows = (
         [] if not slots else connection.execute(_query(max(slots.values()), held_back, now)).all()
@@ -42,7 +42,7 @@ def read_snapshot(
         alive = living.get(row.id, ())
         waiting = progress.claimable
         if row.id in held_back or (row.not_before is not None and row.not_before > now):
-            # No new ones; but those that get ready need not begin anew.
+            # No new ones; but those that are starting need not start over.
             waiting = min(waiting, sum(runner.idle for runner in alive))
         views.append(
             JobView(
@@ -73,15 +73,14 @@ _CLAIMABLE = case(
     (_TESTING, jobs.c.test_frames - _STARTED),
     else_=jobs.c.frames_total - _STARTED,
 )
-"""`Progress.claimable`, as the database counts it."""
+"""`Progress.claimable`, computed by the database."""
 
 
 def _query(most: int, held_back: Collection[str], now: datetime) -> Select[Any]:
     """Return the query for the jobs on which a decision can depend.
 
-    Those are the jobs that have runners. And of those that wait, since each takes a slot at least,
-    as many of a user as there are slots of a machine type, the first in their order; one more
-    tells that somebody will wait.
+    Those are the jobs with runners. And since each job takes at least one slot, the first waiting
+    jobs of each user, as many as a machine type has slots; one more tells that somebody will wait.
 
     Parameters:
         most: slots of the largest machine type.
@@ -135,7 +134,7 @@ def _runners(
 ) -> dict[str, list[RunnerView]]:
     """Return the living runners of each job, oldest first."""
     own = claims.c.runner_id == runners.c.id
-    # A turn is of work: waiting for a machine is not part of it.
+    # A turn consists of work: waiting for a machine is not part of it.
     first = select(func.min(claims.c.created_at)).where(own).scalar_subquery()
     begun = select(claims.c.id).where(
         own, or_(claims.c.frames_done > 0, claims.c.current_frame.is_not(None))

@@ -13,9 +13,9 @@ from farm.db.engine.turns import Result, SharedTurns, Turn
 
 SQLITE_FILE = "farm.sqlite"
 PORTION = 100
-"""Jobs that are written to in one transaction: whoever waits for it waits for all of them."""
+"""Jobs that one transaction changes: all waiting writers wait for all of them."""
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-"""Where the schema's versions lie."""
+"""Folder of the schema's versions."""
 
 
 class Database:
@@ -23,9 +23,9 @@ class Database:
 
     ``with database.write() as connection`` is one transaction: committed at the end, rolled back
     by an exception. There is one writer at a time, on both databases and over all processes:
-    what a writer has read stays true until it has written, and the ids that it is given become
-    visible in their order. Writers of one process take turns here, in the order in which they
-    came; other processes (``farm users add``) wait for the database's lock.
+    what a writer has read stays true until it has written, and its ids become visible in their
+    order. Writers of one process take turns here, in the order of their requests; other processes
+    (``farm users add``) wait for the database's lock.
 
     ``database.submit(work)`` is for short calls that come often: ``work(connection)`` is executed
     in such a transaction, which it may share with others that wait; see `farm.db.engine.turns`.
@@ -42,7 +42,7 @@ class Database:
         self._is_owned = False
         options: dict[str, Any] = {"pool_size": 20, "max_overflow": 40}
         if self._on_postgres:
-            # A server that was started again in between is noticed before it can fail a request.
+            # Detects a restarted server before it can fail a request.
             self._engine = create_engine(self.url, pool_pre_ping=True, **options)
             self._reading = postgres.READING
             postgres.prepare(self._engine)
@@ -53,19 +53,19 @@ class Database:
 
     @classmethod
     def in_folder(cls, data_dir: Path) -> Self:
-        """Open, creating it where needed, the SQLite file of a farm's data folder."""
+        """Open the SQLite file of a farm's data folder, creating it if necessary."""
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # As parts: in a text a "?" of the folder's name would begin a query.
+        # As parts: in a URL text a "?" in the folder's name would begin a query.
         return cls(URL.create("sqlite", database=str(data_dir / SQLITE_FILE)))
 
     @property
     def on_server(self) -> bool:
-        """Return whether it is PostgreSQL, and not a file of the data folder."""
+        """Return whether it is PostgreSQL, rather than a file in the data folder."""
         return self._on_postgres
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a read transaction: everything in it sees one state."""
+        """Open a read transaction: all its queries see the same state."""
         with (
             self._engine.connect().execution_options(**self._reading) as connection,
             connection.begin(),
@@ -80,7 +80,8 @@ class Database:
 
     @contextmanager
     def _write_first(self) -> Iterator[Connection]:
-        # What comes often is what runners tell. It is short, shared, and one of those that wait.
+        # Frequent calls come from runners. They are short and shared, and count as one waiting
+        # writer.
         with self._turn.first(), self._writer() as connection:
             yield connection
 
@@ -95,9 +96,9 @@ class Database:
     def write_in_portions(
         self, ids: Sequence[str], work: Callable[[Connection, list[str]], object]
     ) -> None:
-        """Let ``work`` write to `PORTION` rows at a time: in between, others have their turn.
+        """Let ``work`` write to `PORTION` rows at a time: in between, others get their turn.
 
-        Each portion is a transaction. A farm that dies between two of them has done the first ones.
+        Each portion is a transaction. If the farm dies in between, the first ones are done.
         """
         for begin in range(0, len(ids), PORTION):
             with self.write() as connection:
@@ -107,16 +108,15 @@ class Database:
         return {"farm_writes": True} | (postgres.writing() if self._on_postgres else {})
 
     def submit(self, work: Callable[[Connection], Result]) -> "Future[Result]":
-        """Let ``work`` write; its result is there once it is committed.
+        """Let ``work`` write; its result is available once it is committed.
 
         Parameters:
-            work: touches nothing but the database: after somebody else's error it is executed
-                again.
+            work: accesses nothing but the database: after another call's error it is repeated.
         """
         return self._shared.submit(work)
 
     def own(self) -> bool:
-        """Keep other farms off this database until `close`; returns whether that was possible.
+        """Keep other farms off this database until `close`; return whether that was possible.
 
         A SQLite file belongs to a data folder, which is locked already.
         """
@@ -129,8 +129,8 @@ class Database:
     def keep(self) -> bool:
         """Return whether a database that this process owns is still its own.
 
-        A server that was started again has forgotten whose it is: it is taken again, unless another
-        farm was faster. Raises SQLAlchemyError while the server does not answer.
+        A restarted server has lost the lock: it is taken again, unless another farm was faster.
+        Raises SQLAlchemyError while the server does not answer.
         """
         if self._owner is not None and not postgres.is_alive(self._owner):
             self._owner.close()
@@ -141,7 +141,7 @@ class Database:
 
     def migrate(self, version: str = "head") -> None:
         """Bring the tables to this version of the farm, or to an earlier one."""
-        # Only here: it is large, and most starts of a farm find their tables as they should be.
+        # Imported only here: it is large, and most starts find the tables up to date.
         from alembic import command
         from alembic.config import Config
 
@@ -152,7 +152,7 @@ class Database:
             command.upgrade(config, version)
 
     def version(self) -> str | None:
-        """Return the version that the tables have; None: there are none yet."""
+        """Return the version of the tables; None: there are none yet."""
         with self.read() as connection:
             if not inspect(connection).has_table("alembic_version"):
                 return None
@@ -164,7 +164,7 @@ class Database:
     def known_versions() -> list[str]:
         """Return the versions that this program knows, oldest first.
 
-        By the names of their files: Alembic would execute each to say the same.
+        From the names of their files: Alembic would execute each one for that.
         """
         return sorted(each.name.partition("_")[0] for each in MIGRATIONS.glob("versions/*_*.py"))
 

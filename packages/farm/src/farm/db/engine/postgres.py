@@ -1,4 +1,4 @@
-"""What only PostgreSQL needs: one writer at a time, and texts as SQLite takes them.
+"""What only PostgreSQL needs: one writer at a time, and texts as SQLite accepts them.
 
 PostgreSQL gives out ids before it commits, so two writers could commit in another order than
 that of their ids; a reader of the change feed that saw the later id first would never see the
@@ -32,7 +32,7 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects.postgresql import insert as insert  # Offered: it knows ON CONFLICT.
+from sqlalchemy.dialects.postgresql import insert as insert  # Exported: it supports ON CONFLICT.
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.operators import custom_op
 from sqlalchemy.types import TypeEngine
@@ -44,12 +44,12 @@ READING = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 def writing() -> dict[str, Any]:
-    """Return options of a connection that is about to write."""
+    """Return options for a connection that is about to write."""
     return {pipeline.OPTION: pipeline.Pipeline()}
 
 
 OWN_SECONDS = 5.0
-"""How long `own` tries: the server needs a moment to notice that a killed farm is gone."""
+"""How long `own` retries: the server needs a moment to notice that a killed farm is gone."""
 
 # Two numbers that nobody else is likely to use for advisory locks in this database.
 _WRITER = 0x_FA_12_31_01
@@ -66,7 +66,7 @@ def prepare(engine: Engine) -> None:
     from psycopg.types.string import StrDumper
 
     class TextDumper(StrDumper):
-        """A text cannot hold NUL here; shown as what it is, an unreadable character."""
+        """PostgreSQL texts cannot contain NUL; it becomes a replacement character."""
 
         def dump(self, obj: str) -> bytes | bytearray | memoryview | None:
             return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}"))
@@ -74,7 +74,7 @@ def prepare(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
         connection.adapters.register_dumper(str, TextDumper)
-        # Like SQLite's busy timeout: whoever waits for the writer gives up with an error.
+        # Like SQLite's busy timeout: waiting for the writer ends with an error.
         connection.execute("SET lock_timeout = '30s'")
         connection.commit()
 
@@ -106,7 +106,7 @@ def own(engine: Engine) -> Connection | None:
 
 
 def is_alive(owner: Connection) -> bool:
-    """Return whether what `own` returned still keeps others off: it does while it is open."""
+    """Return whether the connection of `own` still keeps others off: it does while it is open."""
     try:
         owner.exec_driver_sql("SELECT 1")
     except DBAPIError:
@@ -116,7 +116,7 @@ def is_alive(owner: Connection) -> bool:
 
 
 def numbered(numbers: Sequence[int], position: int) -> Select[tuple[int, int]]:
-    """Return a query for the numbers and their positions, from ``position``, sent as one value."""
+    """Return a query for numbers and their positions, from ``position``, passed as one value."""
     each = (
         func.unnest(cast(list(numbers), ARRAY(Integer)))
         .table_valued(column("number", Integer), with_ordinality="position")
@@ -126,18 +126,18 @@ def numbered(numbers: Sequence[int], position: int) -> Select[tuple[int, int]]:
 
 
 def given(name: str) -> ColumnElement[str]:
-    """Return the texts that the parameter ``name`` is given, by `texts`: a row for each."""
+    """Return the texts passed as the parameter ``name``, by `texts`: a row for each."""
     each = func.unnest(bindparam(name, type_=ARRAY(Text))).column_valued(name)
     return cast(each, Text)
 
 
 def among(text: ColumnElement[str], name: str) -> ColumnElement[bool]:
-    """Return whether a text is one of those that the parameter ``name`` is given, by `texts`."""
+    """Return whether a text is one of those passed as the parameter ``name``, by `texts`."""
     return text == func.any(bindparam(name, type_=ARRAY(Text)))
 
 
 def by_bytes(text: ColumnElement[str]) -> ColumnElement[str]:
-    """Return what to order by, so that texts come in the order of their bytes, in any locale.
+    """Return the sort key by which texts are sorted by their bytes, in any locale.
 
     An index of ``text_pattern_ops`` has that order.
     """
@@ -152,18 +152,18 @@ def between(text: ColumnElement[str], after: Any, before: Any) -> ColumnElement[
 
 
 def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> Select[Any, Any]:
-    """Return a query for folders among those of the parameter ``name`` (by `texts`), with a path.
+    """Return a query for the folders in the parameter ``name`` (by `texts`) that contain a path.
 
-    It looks once for each folder, however many paths there are.
+    It does one lookup per folder, however many paths there are.
 
     Parameters:
-        path: a column with an index of ``text_pattern_ops``, which goes by bytes in any locale;
-            what begins with a folder and a slash lies in it.
-        where: which of its rows count: those that the index has together.
+        path: a column with an index of ``text_pattern_ops``, which sorts by bytes in any locale;
+            paths that begin with a folder and a slash are in that folder.
+        where: which of its rows count: those that are adjacent in the index.
     """
     folder = given(name)
-    # "0" comes after "/"; a range finds its rows by the index. Only this index has the order, so
-    # that no estimate leads to reading all rows.
+    # "0" comes after "/"; a range finds its rows by the index. Only this index has that order, so
+    # that no estimate leads to a scan of all rows.
     inside = (
         select(path)
         .where(where, between(path, folder + "/", folder + "0"))
@@ -176,12 +176,12 @@ def beneath(path: ColumnElement[str], name: str, where: ColumnElement[bool]) -> 
 
 
 def texts(values: Sequence[str]) -> list[str]:
-    """Return texts as one value of a statement."""
+    """Return texts as one parameter of a statement."""
     return list(values)
 
 
 def table(name: str, kinds: Sequence[type[TypeEngine[Any]]]) -> list[ColumnElement[Any]]:
-    """Return the columns of the rows that the parameters of `rows` are given, by their types."""
+    """Return the columns of the rows passed as the parameters of `rows`, by their types."""
     columns = [column(f"{name}_{index}", kind) for index, kind in enumerate(kinds)]
     values = [bindparam(each.name, type_=ARRAY(each.type)) for each in columns]
     return list(func.unnest(*values).table_valued(*columns, name=name).render_derived().c)

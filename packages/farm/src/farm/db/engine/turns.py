@@ -1,7 +1,7 @@
-"""Who writes next: turns in the order in which they were asked for, and shared ones.
+"""Write turns, in the order in which they were requested, and shared turns.
 
 A commit waits for the disk, and one writer at a time means one such wait after another. Writers
-that have to wait anyway therefore share a turn: what has gathered is executed in one transaction.
+that have to wait anyway therefore share a turn: all waiting calls are executed in one transaction.
 """
 
 import threading
@@ -15,16 +15,16 @@ from typing import Any, Generic, Self, TypeVar
 from sqlalchemy import Connection
 
 MOST_TOGETHER = 64
-"""Calls of one transaction: those that come later must not wait for too many."""
+"""Limit of calls in one transaction, so that later ones do not wait for too many."""
 
 Result = TypeVar("Result")
 
 
 class Turn:
-    """A lock that is given out in order: whoever asks in a loop does not keep others waiting."""
+    """A fair lock: a caller that asks in a loop does not starve others."""
 
     def __init__(self) -> None:
-        """Start with a turn that nobody has."""
+        """Start with a free turn."""
         self._mutex = threading.Lock()
         self._waiting: deque[threading.Lock] = deque()
         self._taken = False
@@ -45,11 +45,11 @@ class Turn:
                 self._waiting.appendleft(mine)
             else:
                 self._waiting.append(mine)
-        mine.acquire()  # Handed over by whoever leaves.
+        mine.acquire()  # Handed over by the previous holder.
 
     @contextmanager
     def first(self) -> Iterator[None]:
-        """Wait for the turn before all others that wait."""
+        """Wait for the turn ahead of all others."""
         self._take(first=True)
         try:
             yield
@@ -57,7 +57,7 @@ class Turn:
             self.__exit__()
 
     def __exit__(self, *_: object) -> None:
-        """Hand the turn to whoever has waited longest."""
+        """Hand the turn to the caller that has waited longest."""
         with self._mutex:
             if self._waiting:
                 self._waiting.popleft().release()
@@ -72,12 +72,12 @@ class _Call(Generic[Result]):
 
 
 class SharedTurns:
-    """Executes calls in a thread of its own, in order, as many in one transaction as wait.
+    """Executes calls in a separate thread, in order, all waiting ones in one transaction.
 
-    A call gets its answer after the commit. When one raises, nothing of the transaction stays: it
-    is executed alone, for its own error, and the others again together. When the commit itself
-    fails, nobody knows whose fault that is: each is then executed alone. Calls must not mind being
-    executed again: they touch nothing but the database.
+    A call gets its answer after the commit. When one raises, the transaction is rolled back: that
+    call is repeated alone, for its own error, and the others together. When the commit itself
+    fails, it is unknown whose fault that is: each call is then repeated alone. Calls must be
+    repeatable: they access nothing but the database.
     """
 
     def __init__(self, write: Callable[[], AbstractContextManager[Connection]]) -> None:
@@ -89,7 +89,7 @@ class SharedTurns:
         self._closed = False
 
     def submit(self, work: Callable[[Connection], Result]) -> "Future[Result]":
-        """Let ``work`` have a turn soon. Raises RuntimeError after `close`."""
+        """Queue ``work`` for a turn. Raises RuntimeError after `close`."""
         answer: Future[Result] = Future()
         with self._changed:
             if self._closed:
@@ -102,7 +102,7 @@ class SharedTurns:
         return answer
 
     def close(self) -> None:
-        """Execute the calls that wait, then end the thread."""
+        """Execute the waiting calls, then end the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -115,7 +115,7 @@ class SharedTurns:
                 calls = self._all_but_failing(calls)
 
     def _all_but_failing(self, calls: list[_Call[Any]]) -> list[_Call[Any]]:
-        """Execute calls together; return those that are left to execute because one raised."""
+        """Execute calls together; return those that are left because one raised."""
         at = 0
         try:
             with self._write() as connection:
@@ -128,7 +128,7 @@ class SharedTurns:
                 calls[0].answer.set_exception(error)
                 return []
             if at < len(calls):
-                # On its own: what it met may have been another's, which is undone as well.
+                # Alone: its error may have been caused by another call, which is undone as well.
                 self._alone(calls[at])
                 return [*calls[:at], *calls[at + 1 :]]
             for call in calls:
@@ -144,7 +144,7 @@ class SharedTurns:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             count = min(len(self._waiting), MOST_TOGETHER)
             taken = [self._waiting.popleft() for _ in range(count)]
-        # Whoever does not want its answer any more is left out.
+        # Callers that no longer want their answer are left out.
         wanted = [call for call in taken if call.answer.set_running_or_notify_cancel()]
         return wanted if wanted or not taken else self._next()
 

@@ -1,4 +1,4 @@
-"""What a template is given: the job's parameters, and those that only the runner knows."""
+"""Values for a template: the job's parameters, and those that only the runner knows."""
 
 import json
 import sys
@@ -20,13 +20,13 @@ from farm.runner.sandbox.confinement import Sandbox
 from farm.runner.workplace import Workplace
 
 _MOST_FILES = 500_000
-"""Of a claim, of which the runner tells the program each one's names."""
+"""Limit for a claim, since the program is told the names of each one."""
 
 
 def frames_of(job: RunnerJob, template: Template, claimed: Sequence[int]) -> Sequence[int]:
-    """Return the frames that a claim is about, ascending.
+    """Return the frames of a claim, ascending.
 
-    A job that is done as a whole has one frame for the farm, and all of its own here.
+    A job that is done as a whole has one frame for the farm, but all of its frames here.
     """
     listed = str(job.parameters.get(template.frames) or "")
     return sorted(parse_frames(listed)) if template.whole and listed else claimed
@@ -47,12 +47,12 @@ def values_of(
     Names that the template does not document are dropped: a job must not set ours.
 
     Parameters:
-        limits: of the renderer, which reading its scene is held to as well.
-        is_over: whether nobody waits for the claim any more; asked often.
+        limits: of the renderer, which also apply to reading its scene.
+        is_over: returns whether the claim is over; called often.
 
     Raises:
         farm.products.SceneError: the scene cannot be rendered as asked.
-        farm.runner.claim.scenes.ReadingEndedError: the claim was over first.
+        farm.runner.claim.scenes.ReadingEndedError: the claim ended first.
         OSError: the scene cannot be read.
     """
     given = {p.name: job.parameters.get(p.name) for p in template.parameters}
@@ -108,7 +108,7 @@ def values_of(
 def _with_copy(
     found: SceneFiles, job: RunnerJob, values: Mapping[str, str]
 ) -> tuple[SceneFiles, str]:
-    """Return what a scene says with its copy in the place of a file, and where that is to lie."""
+    """Return the scene's answer, with its copy in place of a file, and where the copy goes."""
     if found.copied == "SceneFile":
         beside = _name_beside(job.scene.lstrip("/"), job)
         return replace(found, scene=Path(values["ProjectFolder"]) / beside), beside
@@ -117,9 +117,9 @@ def _with_copy(
 
 
 def _name_beside(path: str, job: RunnerJob) -> str:
-    """Return a remote path in the folder of another one, where the project has nothing."""
+    """Return an unused remote path in the same folder as another one."""
     folder, slash, name = path.rpartition("/")
-    # Some disks make no difference between a and A.
+    # Some disks ignore case.
     within = f"{folder}{slash}".casefold()
     files = (each.path.casefold() for each in job.files)
     taken = {file[len(within) :].partition("/")[0] for file in files if file.startswith(within)}
@@ -128,7 +128,7 @@ def _name_beside(path: str, job: RunnerJob) -> str:
 
 
 def _make_folders(found: SceneFiles, partial: Path, limits: Limits, frames: int) -> None:
-    """Make the folders that a program writes into, unless there are to be too many files."""
+    """Create the folders that a program writes into, unless there would be too many files."""
     patterns = found.patterns or ()
     if len(patterns) > limits.files:
         raise SceneError(

@@ -1,4 +1,4 @@
-"""What a renderer tells, line by line, and what that means for its claim."""
+"""Interprets a renderer's output, line by line, for its claim."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -26,20 +26,19 @@ from farm.runner.failure import Failure
 from farm.runner.results.delivery import FrameFiles
 
 _LONGEST_LOOKED_AT = 4096
-"""Characters of a line in which symptoms are looked for. What is longer is no message."""
+"""Characters of a line that are searched for symptoms. Longer lines are not messages."""
 _MOST_WARNINGS, _LONGEST_WARNING = 10, 500
 
 
 class Rendering:
-    """The renderer of one claim, from its start on. Its lines come in another thread.
+    """The renderer of one claim, from its start. Its lines arrive in another thread.
 
     Attributes:
-        failure: why it fails, as far as it is known; None when nothing is.
-        complete_since: when it reported the last of its frames, by the monotonic clock; None
-            before.
-        condemned: it must be ended: whatever it writes from now on does not count.
-        frame: that is being rendered; None between frames.
-        last_line: of its output, that is no event.
+        failure: why it fails, if known; None otherwise.
+        complete_since: monotonic time at which it reported its last frame; None before.
+        condemned: it must be ended: whatever it writes from now on is ignored.
+        frame: the frame being rendered; None between frames.
+        last_line: the last line of output that is not an event.
         startup_seconds: until its first frame's start; None before.
         warnings: messages for the job's owner.
     """
@@ -53,13 +52,13 @@ class Rendering:
         log: ClaimLog,
         written: Callable[[FrameFiles], None],
     ) -> None:
-        """It starts now.
+        """The renderer starts now.
 
         Parameters:
             parameters: the job's.
             names: the job's.
-            frames: that it was asked for.
-            written: is told of each frame that the renderer has finished.
+            frames: the requested frames.
+            written: called with each frame that the renderer has finished.
         """
         self._symptoms, self._names = template.symptoms, names
         self._log, self._written = log, written
@@ -87,7 +86,7 @@ class Rendering:
         return fmean(self._frame_seconds) if self._frame_seconds else None
 
     def condemn(self, failure: Failure) -> None:
-        """Note that the renderer must be ended, and why; the first reason counts."""
+        """Note that the renderer must be ended, and why; the first reason wins."""
         self.failure = self.failure or failure
         self.condemned = True
 
@@ -97,7 +96,7 @@ class Rendering:
             self.condemn(failure)
 
     def line(self, line: str) -> None:
-        """Take one line of its output."""
+        """Process one line of its output."""
         now = time.monotonic()
         self._watchdog.heard(now)
         if failure := self._flood.heard(len(line), now):
@@ -107,7 +106,7 @@ class Rendering:
             try:
                 self._event(read_event(line.removeprefix(events.PREFIX)))
             except (ValueError, RecursionError):
-                self._log.add(line)  # not ours after all
+                self._log.add(line)  # not one of ours after all
         elif line.strip() and not line.startswith("openjd_"):
             self.last_line = line.strip()
             self._log.add(line)
@@ -125,7 +124,7 @@ class Rendering:
             case Loaded(width=int(width), height=int(height)):
                 self._size = (width, height)
             case FrameStarted(frame=frame):
-                # Of any other, a scene says so: it must not seem to be at work.
+                # Other frames are a scene's claim, which must not make it seem to be at work.
                 if frame in self._left:
                     self.frame = frame
                 if self.startup_seconds is None:
@@ -135,7 +134,7 @@ class Rendering:
             case Warned(message=message):
                 message = message[:_LONGEST_WARNING]
                 self._log.add(f"Warning: {message}")
-                # Each once: a scene may tell the same at each of its frames.
+                # Each once: a scene may repeat the same at each of its frames.
                 told = list(dict.fromkeys([*self.warnings, message]))
                 self.warnings = told[:_MOST_WARNINGS]
             case Failed(message=message, permanent=permanent):

@@ -1,9 +1,9 @@
-"""Has a scene read by a process that is ended when it takes too long, or when the claim is over.
+"""Reads a scene in a process that is ended when it takes too long, or when the claim is over.
 
-It has no more rights than the renderer, and where there is a sandbox it sees nothing but the
-project and writes nothing: in the folder of a scene a renderer may put links, to what is somebody
-else's. What it answers may come from a scene. The renderer has not begun then, and nothing else
-holds what a scene makes of its reader to limits.
+It has no more rights than the renderer, and in a sandbox it sees only the project and writes
+nothing: a renderer may put links to other people's files into the folder of a scene. Its answer may
+be controlled by the scene. At this point the renderer has not started, and nothing else limits what
+a scene makes its reader do.
 """
 
 import shutil
@@ -24,20 +24,21 @@ from farm.runner.claim.scene_messages import ANSWERS, Found, Question, Unreadabl
 from farm.runner.workplace import Workplace
 
 _LEAST_MEMORY, _MOST_MEMORY = 1 << 30, 4 << 30
-"""Bytes of address space: what a renderer of the job may have, but within these."""
+"""Bytes of address space: as for a renderer of the job, but within this range."""
 _SECONDS, _BYTES_A_SECOND = 30, 8 << 20
-"""Of processor time: seconds that any scene may take, and bytes of a larger one for each second
-more. Modules search a hundred times as fast, and read text ten times as fast."""
+"""Processor time: seconds for any scene, and bytes of a larger one per additional second. Modules
+search a hundred times as fast, and read text ten times as fast.
+"""
 _SLOWER = 10
-"""How many times as long it may take by the clock, on a slow disk or a machine that is busy."""
+"""Factor for wall-clock time, for a slow disk or a busy machine."""
 _POLL_SECONDS = 0.1
 _MOST_ANSWER = 16 << 20
 _KILLED = 128
-"""A sandbox ends with this and the number of the signal that has killed what was inside."""
+"""A sandbox exits with this plus the number of the signal that killed the program inside."""
 
 
 class ReadingEndedError(Exception):
-    """The claim was over before its scene was read."""
+    """The claim ended before its scene was read."""
 
 
 def read_scene(
@@ -49,20 +50,20 @@ def read_scene(
     memory_bytes: int,
     is_over: Callable[[], bool],
 ) -> tuple[SceneFiles, Path]:
-    """Return what a scene says of its files, and the file that holds the text of its copy.
+    """Return what a scene says about its files, and the file with the text of its copy.
 
     Parameters:
-        module: of the product, see `farm.products.load_scene_module`.
+        module: the product's module, see `farm.products.load_scene_module`.
         values: all parameters, as texts.
-        place: in which the scene lies.
-        mode: what the operator wants of sandboxes.
-        memory_bytes: that a renderer of the job may have.
-        is_over: whether nobody waits for the claim any more; asked often.
+        place: the folders that contain the scene.
+        mode: the operator's setting for sandboxes.
+        memory_bytes: memory that a renderer of the job may have.
+        is_over: returns whether the claim is over; called often.
 
     Raises:
         SceneError: it cannot be rendered as asked, or takes too much time or memory to be read.
         ReadingEndedError: the claim is over.
-        OSError: it cannot be read, or nobody can tell whether there is a sandbox.
+        OSError: it cannot be read, or it is unknown whether there is a sandbox.
     """
     seconds = _SECONDS + scene.lstat().st_size // _BYTES_A_SECOND
     account = place.account
@@ -77,7 +78,7 @@ def read_scene(
         group=NOBODY if account is None else account.gid,
     )
     asked = question.model_dump_json().encode()
-    # Without one, the account would find no way to a project for which the renderer has another.
+    # Without one, the account would have no access to a project whose renderer has another account.
     mode = mode if account is None else "auto"
     read = (place.project, module.parent)
     line = command("farm.runner.claim.scene_reader", mode, read=read, account=account)
@@ -124,14 +125,14 @@ def _run(
                     process.communicate(told, _POLL_SECONDS)
                     return process.returncode
                 except subprocess.TimeoutExpired:
-                    told = None  # It goes on with that by itself.
+                    told = None  # It continues with that by itself.
             return None
         finally:
             end(process)
 
 
 def _found(line: bytes) -> SceneFiles:
-    """Return what an answer says. Raises SceneError and OSError."""
+    """Return the content of an answer. Raises SceneError and OSError."""
     match ANSWERS.validate_json(line):
         case Wrong(wrong=message):
             raise SceneError(message)
@@ -139,7 +140,7 @@ def _found(line: bytes) -> SceneFiles:
             raise OSError(*error)
         case Found(found=found):
             pass
-    # Folders are made for these, by somebody who may do more than the scene.
+    # Folders are created for these, by an account with more rights than the scene.
     for name, _ in found.patterns or ():
         try:
             is_plain = canonical(name) == name

@@ -1,11 +1,10 @@
-"""Open, in the network namespace of a sandbox, the sockets on which it finds its licence servers.
+"""Opens the sockets for the licence servers in the network namespace of a sandbox.
 
     python licence_sockets.py ORDERS -- bwrap ARGUMENTS
 
-Becomes bubblewrap, which it lets wait until the sockets are there. A process beside it makes them
-in the namespace that bubblewrap has made, and hands them to the runner; see
-`farm.runner.sandbox.licences`. It stays outside of the sandbox, and nothing of it is left when the
-renderer starts.
+Execs bubblewrap, which waits until the sockets exist. A second process creates them in bubblewrap's
+namespace, and passes them to the runner; see `farm.runner.sandbox.licences`. It stays outside of
+the sandbox, and is gone when the renderer starts.
 
 Its orders are `Orders`, in JSON. Only the standard library, Python 3.10 or newer, only Linux.
 """
@@ -34,18 +33,18 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2  # linux/if_addr.h
 _SIOCGIFFLAGS, _IFF_UP = 0x8913, 1  # linux/sockios.h, linux/if.h
 _TRIES, _PAUSE_SECONDS = 10_000, 0.002
 _SENDS, _SEND_PAUSE_SECONDS = 75, 0.2
-"""Fifteen seconds: the runner waits for a little longer."""
+"""Fifteen seconds: the runner waits a little longer."""
 _LOOPBACK = 1
-"""The index of ``lo``: the first of each namespace."""
+"""The index of ``lo``: the first in each namespace."""
 _BACKLOG = 16
 
 
 class Orders(TypedDict):
-    """What the runner tells.
+    """The runner's orders.
 
     Attributes:
         socket: where the runner listens.
-        addresses: of the licence servers, with their ports.
+        addresses: addresses of the licence servers, with their ports.
     """
 
     socket: str
@@ -53,7 +52,7 @@ class Orders(TypedDict):
 
 
 def main() -> None:
-    """Prepare the sockets and become bubblewrap."""
+    """Prepare the sockets and exec bubblewrap."""
     split = sys.argv.index("--")
     orders: Orders = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     line = sys.argv[split + 1 :]
@@ -61,7 +60,7 @@ def main() -> None:
     waits, go_on = os.pipe()
     first = os.fork()
     if first == 0:
-        # Twice, so that bubblewrap gets no child that it does not know.
+        # Forked twice, so that bubblewrap gets no child that it does not know.
         if os.fork():
             os._exit(0)
         os.close(tell)
@@ -79,12 +78,12 @@ def main() -> None:
 
 
 def _prepare(runner: str, addresses: "list[tuple[str, int]]", told: int) -> None:
-    """Make the sockets and hand them over. On an error bubblewrap goes on without them."""
+    """Create the sockets and pass them on. On an error bubblewrap continues without them."""
     try:
         with open(told, encoding="utf-8") as file:
             process = json.load(file)["child-pid"]
         with socket.socket(socket.AF_UNIX) as connection:
-            # By the folder: the path of such a socket may have no more than 107 bytes.
+            # Relative to the folder: the path of such a socket may have at most 107 bytes.
             os.chdir(Path(runner).parent)
             connection.connect(Path(runner).name)
             _enter(process)
@@ -99,9 +98,9 @@ def _prepare(runner: str, addresses: "list[tuple[str, int]]", told: int) -> None
 
 
 def _send(connection: socket.socket, said: bytes, ancillary: "list[Any]") -> None:
-    """Send descriptors, with patience: the kernel counts those on the way for each user.
+    """Send descriptors, with retries: the kernel counts those in transit per user.
 
-    A scene of the same user may have taken all that there may be, until its runner ends it.
+    A scene of the same user may have used up all of them, until its runner ends it.
     """
     for _ in range(_SENDS):
         try:
@@ -119,7 +118,7 @@ def _send(connection: socket.socket, said: bytes, ancillary: "list[Any]") -> Non
 
 
 def _sockets(addresses: "list[tuple[str, int]]") -> "dict[int, socket.socket]":
-    """Return what listens, by its place among the addresses: all but those that cannot be had."""
+    """Return the listening sockets, by index of the address: all that could be opened."""
     made = {}
     for index, (address, port) in enumerate(addresses):
         try:
@@ -135,7 +134,7 @@ def _say(message: str) -> None:
 
 
 def _enter(process: int) -> None:
-    """Enter the network namespace of a process, with the rights of the one who made it."""
+    """Enter the network namespace of a process, with the rights of its creator."""
     libc = ctypes.CDLL(None, use_errno=True)
     network = os.open(f"/proc/{process}/ns/net", os.O_RDONLY)
     owner = fcntl.ioctl(network, _NS_GET_USERNS)
@@ -151,9 +150,9 @@ def _check(result: int) -> None:
 
 
 def _wait_for_loopback() -> None:
-    """Wait until bubblewrap has switched the loopback device on: earlier it has no addresses.
+    """Wait until bubblewrap has enabled the loopback device: before, it has no addresses.
 
-    We must not do so ourselves: bubblewrap would take the address that it then has for a failure.
+    We must not enable it ourselves: bubblewrap would treat its address as a failure.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         for _ in range(_TRIES):
@@ -165,14 +164,14 @@ def _wait_for_loopback() -> None:
 
 
 def _add_address(address: "ipaddress.IPv4Address | ipaddress.IPv6Address") -> None:
-    """Give the namespace's loopback device an address, unless it has it by itself."""
+    """Give the namespace's loopback device an address, unless it already has it."""
     if address.is_loopback:
         return
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     body = struct.pack("=BBBBi", family, address.max_prefixlen, 0, 0, _LOOPBACK)
     for kind in (_IFA_LOCAL, _IFA_ADDRESS):
         body += struct.pack("=HH", 4 + len(address.packed), kind) + address.packed
-    # Once more for another port is no error: the kernel replaces what is the same.
+    # Repeating it for another port is not an error: the kernel replaces equal addresses.
     flags = _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE | _NLM_F_REPLACE
     header = struct.pack("=IHHII", 16 + len(body), _RTM_NEWADDR, flags, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as kernel:

@@ -1,7 +1,7 @@
-"""What of this machine a renderer sees in its sandbox: its own program, and what its job needs.
+"""What a renderer sees of this machine in its sandbox: its own program, and what its job needs.
 
-Nothing in which private files lie is shown, whatever names it: the farm's data, and the home folder
-of its user.
+Folders with private files are never shown, whatever names them: the farm's data, and the home
+folder of its user.
 """
 
 import json
@@ -20,7 +20,7 @@ from farm.runner.workplace import Workplace
 log = logging.getLogger("farm.runner")
 
 _SHALLOW = 3
-"""Parts of a path such as /opt/bin: what lies beside that is not the program's."""
+"""Parts of a path such as /opt/bin, whose neighbours are not the program's."""
 _GPU_DEVICES = ("nvidia*", "dri", "kfd")
 _ASK_SECONDS = 60.0
 _WHERE_BPY_IS = (
@@ -35,10 +35,10 @@ def view_of(
     """Return what the renderers of a job see.
 
     Parameters:
-        gpu: whether the job uses the GPUs of this machine.
+        gpu: whether the job uses this machine's GPUs.
         plugins: the job's own, ``<code>`` or ``<code>:<version>``.
     """
-    # Of the farm on this machine, whose data folder holds the work folder; and of its user.
+    # The farm's on this machine, whose data folder contains the work folder; and its user's.
     private = {place.root.parent.parent.resolve(), *_home()}
     picked, needs = chosen(renderer.found, plugins), template.needs_of(plugins)
     others = [each.program for each in picked if each.program is not None]
@@ -73,14 +73,14 @@ def view_of(
 
 
 def seen(path: Path, folders: Iterable[Path]) -> bool:
-    """Return whether a path is one of these folders, or lies in one."""
+    """Return whether a path is one of these folders, or inside one."""
     return any(path.is_relative_to(each) for each in folders)
 
 
 def _programs(
     renderers: Iterable[Renderer], private: Iterable[Path]
 ) -> tuple[list[Path], list[tuple[Path, Path]]]:
-    """Return the files and folders of programs, and the links by which they are started."""
+    """Return the files and folders of programs, and the links that start them."""
     own: list[Path] = []
     links: list[tuple[Path, Path]] = []
     for renderer in renderers:
@@ -91,7 +91,7 @@ def _programs(
         resolved = program.resolve()
         folder = _root(resolved.parent)
         if _holds(folder, private):
-            # Beside a program in such a folder lie somebody's own things; these are what it needs.
+            # Such a folder also has other people's files; these are the needed ones.
             own += [resolved, *(resolved.parent / name for name in renderer.needs)]
         else:
             own.append(folder)
@@ -101,12 +101,12 @@ def _programs(
 
 
 def _root(folder: Path) -> Path:
-    """Return where a program is installed: it needs what lies beside its folder ``bin``, too."""
+    """Return where a program is installed: it also needs the neighbours of its folder ``bin``."""
     return folder.parent if folder.name == "bin" and len(folder.parts) > _SHALLOW else folder
 
 
 def _holds(path: Path, private: Iterable[Path]) -> bool:
-    """Return whether a private folder is this one, or lies in it."""
+    """Return whether a private folder is this one, or inside it."""
     resolved = path.resolve()
     return any(each.is_relative_to(resolved) for each in private)
 
@@ -119,29 +119,29 @@ def _opens(path: Path, private: Iterable[Path]) -> bool:
 
 
 def _places(named: Iterable[str], private: Iterable[Path]) -> list[Path]:
-    """Return the files and folders that are meant: by a variable of the environment, or a path."""
+    """Return the files and folders named by an environment variable, or the path itself."""
     found = []
     for name in named:
         texts = [name] if name.startswith("/") else os.environ.get(name, "").split(os.pathsep)
-        # A licence may also be a server, port@host: that is no path.
+        # A licence may also be a server, port@host: that is not a path.
         paths = [Path(text) for text in texts if text.startswith("/")]
-        # A colour configuration names tables that lie beside it.
+        # A colour configuration names tables beside it.
         beside = [path.suffix == ".ocio" and not _holds(path.parent, private) for path in paths]
         found += [path.parent if all_ else path for path, all_ in zip(paths, beside, strict=True)]
     return found
 
 
 def _home() -> list[Path]:
-    """Return the user's folder and, since programs are installed beside it, that of their data."""
+    """Return the user's home and data folder, since programs are installed beside the latter."""
     try:
         home = Path.home().resolve()
     except RuntimeError:
-        return []  # This user has none.
+        return []  # This user has no home.
     return [home, home / ".local" / "share"]
 
 
 def _python_folders(python: Path) -> list[Path]:
-    """Return where a Python with bpy, the one that it was made from, and bpy itself lie."""
+    """Return the folders of a Python with bpy, of its base Python, and of bpy itself."""
     try:
         said = subprocess.run(
             [str(python), "-s", "-c", _WHERE_BPY_IS],

@@ -1,10 +1,10 @@
-"""Is everything there that the scene needs? Asked once, before the first frame.
+"""Checks that everything that the scene needs exists, once before the first frame.
 
 Blender renders a missing texture in pink, a missing library as nothing, and exits with 0. Covered:
 linked libraries (also of libraries), images (single, sequence, UDIM, movie), movie clips, sounds,
 fonts, geometry caches, volumes, mesh caches, baked simulations (`farm_caches`), IES and OSL files,
-and the strips of a sequencer that takes part in the render. Skipped: packed data and data that
-nothing uses. What no pixel depends on (`farm_use`) may be missing.
+and the strips of a sequencer that takes part in the render. Skipped: packed data and unused data.
+Files that no pixel depends on (`farm_use`) may be missing.
 """
 
 import os
@@ -23,11 +23,11 @@ _NUMBER = re.compile(r"-?\d+")
 
 
 class Missing(NamedTuple):
-    """Files that are missing, sorted, relative to the project where they lie in it.
+    """Missing files, sorted, relative to the project if they are in it.
 
     Attributes:
-        needed: a pixel can depend on them.
-        others: no pixel of the scene does.
+        needed: those that a pixel can depend on.
+        others: those that no pixel of the scene depends on.
     """
 
     needed: "list[str]"
@@ -35,13 +35,13 @@ class Missing(NamedTuple):
 
 
 def missing_files(scene: Any, frames: "Collection[int]", project: str) -> Missing:
-    """Return the files that are missing. Only if there are some, what is rendered is followed."""
+    """Return the missing files. Only if there are some, the rendered data is traced."""
     missing = [each for each in _named(scene) if not _exists(each[1])]
     missing += farm_caches.missing(frames)
     if not missing:
         return Missing([], [])
     used = farm_use.of_scene(scene)
-    # Of a library that is missing, Blender has put something in the place of each block.
+    # Blender has replaced each block of a missing library.
     used |= {each.library for each in used if each.library}
     needed = {shown(path, project) for owner, path in missing if owner in used}
     others = {shown(path, project) for owner, path in missing} - needed
@@ -62,9 +62,9 @@ def message(missing: "list[str]") -> str:
 
 
 def without(missing: "list[str]") -> str:
-    """Return one message that lists missing files without which the scene is rendered all the same.
+    """Return one message that lists needed files without which the scene is rendered.
 
-    The job said so.
+    The job allowed that.
     """
     return f"Rendered without files that the scene needs: {listed(missing)}."
 
@@ -77,7 +77,7 @@ def note(missing: "list[str]") -> str:
 
 
 def _named(scene: Any) -> "Iterator[tuple[Any, str]]":
-    """Yield what names a file, and its absolute path.
+    """Yield each reference to a file, and its absolute path.
 
     UDIM and sequence patterns are already files of the set.
     """
@@ -122,7 +122,7 @@ def _used_blocks(*collections: "Iterable[Any]") -> "Iterator[Any]":
 
 
 def _used(block: Any) -> bool:
-    # A fake user keeps unused data in the file: nothing renders it.
+    # A fake user keeps unused data in the file: it is not rendered.
     return bool(block.users - bool(block.use_fake_user) > 0)
 
 
@@ -135,7 +135,7 @@ def _image(image: Any) -> "Iterator[str]":
         return
     if image.source == "TILED":
         for tile in image.tiles:
-            # Both ways of naming tiles: 1001, 1002 ... and u1_v1, u2_v1 ...
+            # Both ways of numbering tiles: 1001, 1002 ... and u1_v1, u2_v1 ...
             column, row = (tile.number - 1001) % 10 + 1, (tile.number - 1001) // 10 + 1
             name = image.filepath.replace("<UDIM>", str(tile.number))
             yield from _path(image, name.replace("<UVTILE>", f"u{column}_v{row}"))
@@ -144,7 +144,7 @@ def _image(image: Any) -> "Iterator[str]":
 
 
 def _path(owner: Any, path: str, sequence: bool = False) -> "Iterator[str]":
-    """Yield the absolute path; of a sequence any file of it, since its first name may be a gap."""
+    """Yield the absolute path; for a sequence any of its files, since the first may be missing."""
     absolute = os.path.normpath(bpy.path.abspath(path, library=owner.library))
     if sequence and not os.path.exists(absolute):
         absolute = _any_of_sequence(absolute)
@@ -153,7 +153,7 @@ def _path(owner: Any, path: str, sequence: bool = False) -> "Iterator[str]":
 
 def _any_of_sequence(path: str) -> str:
     folder, name = os.path.split(path)
-    # The last run of digits is the frame number, as Blender sees it.
+    # The last run of digits is the frame number, as in Blender.
     match = _FROM_BEHIND.match(name[::-1])
     if match and os.path.isdir(folder):
         tail = name[len(name) - match.end(1) :]
@@ -184,6 +184,6 @@ def _exists(path: str) -> bool:
 
 
 def shown(path: str, project: str) -> str:
-    """Return a path as people know it: relative to the project where it lies in it."""
+    """Return a path for people: relative to the project if it is in it."""
     relative = os.path.relpath(path, project)
     return path if relative.startswith("..") else relative.replace(os.sep, "/")

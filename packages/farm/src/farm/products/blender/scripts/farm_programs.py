@@ -1,21 +1,20 @@
-"""What in a .blend is a program, and would run while it renders: switched off, and said.
+"""Parts of a .blend that are programs, and would run during a render: removed, with a message.
 
-`--disable-autoexec` and ``use_scripts=False`` keep Blender from running text blocks that register
-themselves and drivers that need Python. They do not keep it from the following, found in Blender's
-sources and seen in 3.4.1, in every scene of the file, also in those that it links:
+`--disable-autoexec` and ``use_scripts=False`` keep Blender from running self-registering text
+blocks and drivers that need Python. They do not cover the following, found in Blender's sources and
+seen in 3.4.1, in every scene of the file, including linked ones:
 
 * Freestyle's style modules: Python texts that draw the lines of a view layer (refused by Blender
   itself since 4.x).
 * Freestyle's line sets: Blender writes the names of the view layer and the line set into a line of
-  Python. It puts a backslash before each quote, but not before a backslash, so such a name goes on
-  as a program.
-* Fluid domains: the folder of the cache stands in a line of Python as well; older Blenders do not
-  mask the quote.
+  Python. It escapes quotes, but not backslashes, so such a name can continue as code.
+* Fluid domains: the folder of the cache becomes part of a line of Python as well; older Blenders do
+  not escape the quote.
 * The statement ``import``: older Blenders look for a module among the texts of the file, too.
 * OSL: shaders that Cycles compiles to machine code. They can neither write files nor start
   programs, but read pictures, and are trusted to be what a compiler has made.
 
-Names cannot be animated, but switches can. So what is a program is removed, not only switched off.
+Names cannot be animated, but switches can. So programs are removed, not only switched off.
 """
 
 import os
@@ -29,20 +28,20 @@ from farm_script import listed
 
 _NO_NAME = re.compile(r"[\\\x00-\x1f]")
 _MASKS_QUOTES = (3, 4)
-"""The first Blender seen to write folders into Python as they must be."""
+"""The first Blender known to escape folders in Python correctly."""
 
 
 def switch_off() -> "list[str]":
-    """Switch off what would run; return a message for each thing that the pictures then lack.
+    """Switch off such programs; return a message for each thing that the pictures then lack.
 
     Raises:
-        SceneError: without it the scene would be another one.
+        SceneError: without the program the scene would be a different one.
     """
     told = list(_registered())
     for scene in bpy.data.scenes:
         for layer in scene.view_layers:
             settings = getattr(layer, "freestyle_settings", None)
-            if settings is not None:  # None: a Blender that was built without Freestyle.
+            if settings is not None:  # None: a Blender built without Freestyle.
                 told += _style_modules(scene, layer, settings)
                 told += _names(scene, layer, settings)
     _check_fluids()
@@ -54,7 +53,7 @@ def switch_off() -> "list[str]":
 
 
 def _registered() -> "Iterator[str]":
-    # Mostly a rig's panel, which no picture needs, but it may move what is in the picture.
+    # Usually a rig's panel, which no picture needs, but it may move something in the picture.
     names = [f"'{text.name}'" for text in bpy.data.texts if text.use_module]
     if names:
         yield (

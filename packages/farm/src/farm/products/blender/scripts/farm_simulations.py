@@ -1,10 +1,10 @@
-"""Simulations that were not baked: each frame needs those before it.
+"""Simulations without a bake: each frame needs the previous ones.
 
-Blender computes such a frame from the one before. Without it, the object stands still, or moves by
-a single step, and nothing is printed. Nor does an animation that is rendered in the background
-compute it from the beginning. So before anything is rendered, the scene is moved through all frames
-from the beginning of its simulations to the last one that is wanted, as a playback does: what comes
-out depends on neither how many machines render nor which frames were asked for.
+Blender computes such a frame from the previous one. Without that, the object does not move, or
+moves by a single step, and nothing is printed. Rendering an animation in the background does not
+compute it from the beginning, either. So before anything is rendered, the scene is played through
+all frames from the beginning of its simulations to the last requested one: the result depends
+neither on the number of machines nor on the requested frames.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ from farm_events import note
 from farm_script import listed
 
 _TELL_SECONDS = 10.0
-"""Less than any limit of silence: what takes long must say that it goes on."""
+"""Shorter than any limit of silence: long work must report progress."""
 _ZONE = "GeometryNodeSimulationOutput"
 
 
@@ -27,9 +27,9 @@ class Simulation(NamedTuple):
     """A simulation that is computed while frames are rendered.
 
     Attributes:
-        owner: the object, or of rigid bodies the scene.
-        first, last: its frames; before and after them nothing moves.
-        modifier: of the object; None for rigid bodies.
+        owner: the object; for rigid bodies, the scene.
+        first, last: its frames; outside of them nothing moves.
+        modifier: modifier of the object; None for rigid bodies.
     """
 
     owner: Any
@@ -39,23 +39,23 @@ class Simulation(NamedTuple):
 
 
 class Playback:
-    """Moves a scene through the frames that its simulations need."""
+    """Plays a scene through the frames that its simulations need."""
 
     def __init__(self, scene: Any) -> None:
-        """Find the simulations of what is rendered, and let them take part."""
+        """Find the simulations of rendered objects, and enable them."""
         self._scene = scene
         self._found = list(_of(scene))
         self._first = min((each.first for each in self._found), default=0)
         self._last = max((each.last for each in self._found), default=-1)
         for each in self._found:
-            # What only the render sees, a playback would leave out.
+            # A playback would leave out objects that only the render shows.
             if each.modifier is not None:
                 each.owner.hide_viewport = False
                 each.modifier.show_viewport = True
 
     @property
     def warning(self) -> str:
-        """What the job's owner must know; "" when nothing is simulated."""
+        """A message for the job's owner; "" without simulations."""
         if not self._found:
             return ""
         names = listed(
@@ -73,12 +73,12 @@ class Playback:
         )
 
     def run(self, last: int) -> None:
-        """Compute all that a frame and those before it need.
+        """Compute everything that a frame and its predecessors need.
 
-        Before the first frame is rendered: a render disturbs fluids that are computed as they are
-        played. Frames that were computed are kept, and only read from then on.
+        Call it before the first frame is rendered: a render disturbs fluids that are computed
+        during playback. Computed frames are kept, and only read from then on.
         """
-        # Motion blur looks at what comes next.
+        # Motion blur looks ahead.
         last = min(last + bool(self._scene.render.use_motion_blur), self._last)
         told = time.monotonic()
         for frame in range(self._first, last + 1):
@@ -106,14 +106,14 @@ def _of(scene: Any) -> "Iterator[Simulation]":
 
 
 def _ranges(scene: Any, modifier: Any) -> "Iterator[tuple[int, int]]":
-    """Yield the frames of what a modifier simulates without a bake."""
+    """Yield the frames of a modifier that simulates without a bake."""
     for cache in farm_caches.point_caches(modifier):
         if _moves(modifier) and not cache.is_baked and not cache.use_external:
             yield cache.frame_start, cache.frame_end
     if modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN":
         domain = modifier.domain_settings
         if domain.cache_type == "REPLAY":
-            # Computed anew, and never where the artist's machine keeps it.
+            # Computed again, and never where the artist's machine keeps its cache.
             domain.cache_directory = tempfile.mkdtemp(prefix="fluid-")
             yield domain.cache_frame_start, domain.cache_frame_end
     if modifier.type == "NODES" and modifier.node_group:
@@ -121,7 +121,7 @@ def _ranges(scene: Any, modifier: Any) -> "Iterator[tuple[int, int]]":
 
 
 def _moves(modifier: Any) -> bool:
-    """Return whether particles depend on where they were; hair that only grows does not."""
+    """Return whether particles depend on their previous positions; hair only grows."""
     if modifier.type != "PARTICLE_SYSTEM":
         return True
     system = modifier.particle_system
@@ -133,8 +133,8 @@ def _moves(modifier: Any) -> bool:
 def _zones(scene: Any, modifier: Any) -> "Iterator[tuple[int, int]]":
     """Yield the frames of simulation zones, which Blender has since 3.6.
 
-    Whether one is baked into the file, Blender tells no script. One that is baked to the disk or
-    into the file is only read, whatever is played.
+    Scripts cannot find out whether one is baked into the file. One that is baked, to disk or into
+    the file, is only read during playback.
     """
     if not _has_zone(modifier.node_group, set()):
         return

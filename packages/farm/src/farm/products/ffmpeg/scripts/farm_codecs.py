@@ -1,4 +1,4 @@
-"""How each codec is asked for, and what comes before it: size, colours, pixel format."""
+"""FFmpeg's arguments for each codec, and its filters: size, colours, pixel format."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _TAGS = (
     *("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709"),
     *("-color_range", "tv"),
 )
-# The same images give the same bytes: no clock, no version of FFmpeg, no rounding by processor.
+# Equal images give equal bytes: no clock, no FFmpeg version, no processor-dependent rounding.
 _SAME_BYTES = ("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact")
 _SCALER = "bicubic+accurate_rnd+full_chroma_int+bitexact"
 _ALPHA_PROFILE = 5
@@ -21,13 +21,14 @@ _FROM_LINEAR = "if(lte(val,maxval*0.0031308),val*12.92,maxval*(1.055*pow(val/max
 
 
 class Alpha(Enum):
-    """How the colours of images stand to their alpha channel."""
+    """The relation of images' colours to their alpha channel."""
 
     NONE = auto()
-    """There is none, or they were multiplied by it as light: they are what is seen over black."""
+    """There is none, or they are premultiplied in linear light: they are what is seen over black.
+    """
     STRAIGHT = auto()
     MULTIPLIED = auto()
-    """As they are encoded."""
+    """Not premultiplied."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ class Codec:
 
     Attributes:
         encoders: FFmpeg's names, the preferred one first.
-        name: of the codec, as ffprobe tells it.
-        extension: of the film, and FFmpeg's name of its container.
+        name: of the codec, as ffprobe reports it.
+        extension: of the film, and FFmpeg's name for its container.
         quality: the default.
         pixels: FFmpeg's pixel format.
-        least: pixels that a film has at least, across and down: the most that any of its encoders
-            asks for, so that a job means the same on each machine.
+        least: minimum width and height of a film: the largest minimum of its encoders, so that a
+            job means the same on each machine.
         arguments: (encoder, quality) -> FFmpeg's arguments.
     """
 
@@ -54,7 +55,7 @@ class Codec:
     arguments: "Callable[[str, int], list[str]]"
 
     def choose_encoder(self, built_in: "set[str]", label: str) -> str:
-        """Return the first of its encoders that there is.
+        """Return the first of its encoders that is available.
 
         Raises:
             SceneError: there is none.
@@ -74,7 +75,7 @@ def _crf(encoder: str, quality: int) -> "list[str]":
 
 
 def _h265(encoder: str, quality: int) -> "list[str]":
-    # hvc1: the tag by which Apple's players know it.
+    # hvc1: the tag that Apple's players expect.
     return ["-crf", str(quality), "-tag:v", "hvc1", "-x265-params", "log-level=warning"]
 
 
@@ -88,7 +89,7 @@ def _prores(encoder: str, quality: int) -> "list[str]":
     return ["-profile:v", str(quality - 1), "-vendor", "apl0"]
 
 
-# The least sizes are those of x265 3.5 and SVT-AV1 1.4; two pixels share a colour in the others.
+# The minimum sizes are those of x265 3.5 and SVT-AV1 1.4; in the others two pixels share a colour.
 CODECS = {
     "H264": Codec(("libx264",), "h264", "mp4", 20, "yuv420p", 2, _crf),
     "H265": Codec(("libx265",), "hevc", "mp4", 23, "yuv420p", 16, _h265),
@@ -98,7 +99,7 @@ CODECS = {
 
 
 def even(number: int) -> int:
-    """Return the number, one more when it is odd: two pixels share a colour."""
+    """Return the number, plus one if it is odd: two pixels share a colour."""
     return number + number % 2
 
 
@@ -117,12 +118,12 @@ def film_size(image: "tuple[int, int]", width: int, height: int) -> "tuple[int, 
 
 
 def _in_proportion(side: int, image_side: int, other_side: int) -> int:
-    # As FFmpeg's -2: the nearest even number, half of it rounded up. It can be 0.
+    # Like FFmpeg's -2: the nearest even number, half rounded up. It can be 0.
     return (side * other_side + image_side) // (2 * image_side) * 2
 
 
 def _over_black(alpha: Alpha) -> "list[str]":
-    """Return the filters that show images as a renderer does: as light, over black."""
+    """Return the filters that show images as a renderer does: in linear light, over black."""
     straight = ["unpremultiply=inplace=1"] if alpha is Alpha.MULTIPLIED else []
     tables = [f"lutrgb=r='{each}':g='{each}':b='{each}'" for each in (_TO_LINEAR, _FROM_LINEAR)]
     return ["format=gbrap16", *straight, tables[0], "premultiply=inplace=1", tables[1]]
@@ -132,7 +133,7 @@ def filters(codec: Codec, quality: int, alpha: Alpha, width: int, height: int) -
     """Return FFmpeg's filter chain.
 
     Parameters:
-        alpha: of the images; what is seen through them is black, unless the codec keeps it.
+        alpha: of the images; transparent parts become black, unless the codec keeps alpha.
         width: of the film in pixels before it is made even; 0: as the images have it, or, with a
             height, in their proportion.
         height: likewise.
@@ -145,7 +146,7 @@ def filters(codec: Codec, quality: int, alpha: Alpha, width: int, height: int) -
     size = f"w={width or -2}:h={height or -2}:" if width or height else ""
     return ",".join(
         [
-            # Tells the size of each image; see farm_ffmpeg.
+            # Prints the size of each image; see farm_ffmpeg.
             "showinfo=checksum=0",
             *before,
             f"scale={size}out_color_matrix=bt709:out_range=tv:flags={_SCALER}",
@@ -165,6 +166,6 @@ def output_arguments(codec: Codec, encoder: str, quality: int) -> "list[str]":
         *codec.arguments(encoder, quality),
         *_TAGS,
         *_SAME_BYTES,
-        # The index in front: a film that is played while it is still being loaded.
+        # The index first, so that a film can be played while it is still loading.
         *("-movflags", "+faststart+write_colr", "-f", codec.extension),
     ]

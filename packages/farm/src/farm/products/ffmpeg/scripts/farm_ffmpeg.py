@@ -1,4 +1,4 @@
-"""FFmpeg and ffprobe as processes: started, read line by line, and asked what they made."""
+"""FFmpeg and ffprobe as subprocesses: started, read line by line, and asked about their results."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from farm_start import die_with_parent
 
 _KEPT_LINES = 30
 _LONGEST_LINE = 4096
-"""Characters of a line that are read at once."""
-# Limits, since FFmpeg also quotes what a file says: texts that begin like this again and again.
+"""Limit on characters of a line that are read at once."""
+# Limited, since FFmpeg also quotes a file's contents: texts that begin like this again and again.
 _SIZE = re.compile(
     r"\[Parsed_showinfo_\d{1,9} @ [^]]{1,40}\] n: {0,9}\d{1,9} .{0,400}? s:(\d{1,9})x(\d{1,9}) "
 )
-# FFmpeg's names of pixels with an alpha channel, or a palette that may have one.
+# FFmpeg's names for pixel formats with an alpha channel, or a palette that may have one.
 _ALPHA = re.compile(r"^(rgba|bgra|argb|abgr|yuva|gbrap|ya\d|pal8)")
 _NOISE = re.compile(r"\[Parsed_showinfo_|frame= *\d+ fps=|\[libx26[45] @|\s*$")
 _PROGRESS = re.compile(r"frame=(\d+)\s*$")
@@ -37,7 +37,7 @@ class Run:
     Attributes:
         code: its exit code, negative when a signal ended it.
         images: how many images were decoded.
-        lines: the last ones that it wrote.
+        lines: its last lines of output.
     """
 
     code: int
@@ -98,9 +98,9 @@ def encode(
     Parameters:
         command: with the filter ``showinfo``, and ``-progress pipe:1``.
         folder: in which it runs.
-        on_image: called with the number of each decoded image, from 0, and its size; what it raises
-            ends FFmpeg.
-        on_progress: called from another thread with how many frames are encoded.
+        on_image: called with the number of each decoded image, from 0, and its size; an exception
+            that it raises ends FFmpeg.
+        on_progress: called from another thread with the number of encoded frames.
     """
     emit("command", line=" ".join(command))
     process = _start(command, folder)
@@ -139,7 +139,7 @@ class Image:
 
 
 def damage(ffmpeg: str, image: str, reading: "list[str]") -> "str | None":
-    """Return what is wrong with an image that cannot be decoded; None when it can.
+    """Return what is wrong with an image that cannot be decoded; None for a good one.
 
     Parameters:
         reading: arguments for its decoder.
@@ -151,12 +151,12 @@ def damage(ffmpeg: str, image: str, reading: "list[str]") -> "str | None":
     if done.returncode == 0:
         return None
     said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    # "[png @ 0x55...] chunk too big": the address tells people nothing.
+    # "[png @ 0x55...] chunk too big": the address means nothing to people.
     return re.sub(r"^\[[^]]*\] *", "", said[0]).rstrip(".") if said else "no reason was given"
 
 
 def look_at(ffprobe: str, image: str, reading: "list[str]") -> "Image | None":
-    """Return what an image is; None when it cannot be read. ``reading`` as in `damage`."""
+    """Return an image's properties; None when it cannot be read. ``reading`` as in `damage`."""
     look = [ffprobe, "-v", "error", "-f", "image2", "-pattern_type", "none", *reading]
     done = _ask([*look, "-show_entries", "stream=width,height,pix_fmt", "-of", "json", image])
     try:
@@ -169,7 +169,7 @@ def look_at(ffprobe: str, image: str, reading: "list[str]") -> "Image | None":
 
 
 def examine(ffprobe: str, film: str) -> Film:
-    """Decode a film and return what it is.
+    """Decode a film and return its properties.
 
     Raises:
         SceneError: it cannot be read.

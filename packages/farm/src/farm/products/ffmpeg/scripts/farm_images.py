@@ -1,8 +1,7 @@
-"""What FFmpeg does not notice of images that are not whole, and what it notices too much of.
+"""Defects of images that FFmpeg does not notice, and harmless ones that it rejects.
 
-Seen in FFmpeg 5.1: an empty image ends the sequence and a truncated EXR is shown black below, both
-with exit code 0; with ``-err_detect explode`` TIFF's reader also refuses tags that it does not
-know.
+Seen in FFmpeg 5.1: an empty image ends the sequence and a truncated EXR becomes black below, both
+with exit code 0; with ``-err_detect explode`` the TIFF reader also refuses unknown tags.
 """
 
 import os
@@ -12,17 +11,19 @@ _EXR_MAGIC = b"v/1\x01"
 _EXTRA_SAMPLES = 338
 _TILED, _DEEP, _PARTS = 0x200, 0x800, 0x1000
 _MOST_READ = 1024 * 1024
-"""Bytes of header and table: more are left to FFmpeg, reading whole files twice takes too long."""
+"""Limit for header and table: more is left to FFmpeg, since reading whole files twice takes too
+long.
+"""
 
 
 def strictness(suffix: str) -> "list[str]":
-    """Return FFmpeg's arguments for images of a suffix: without them it leaves out damaged ones."""
+    """Return FFmpeg's arguments for images of a suffix: without them it skips damaged ones."""
     detect = [] if suffix in (".tif", ".tiff") else ["-err_detect", "explode"]
     return ["-xerror", *detect]
 
 
 def trouble(path: str) -> str:
-    """Return why an image is not whole, as far as FFmpeg would not say; "" when nothing is wrong.
+    """Return why an image is incomplete, where FFmpeg would not say so; "" when nothing is wrong.
 
     Raises:
         OSError: it cannot be read.
@@ -38,8 +39,8 @@ def trouble(path: str) -> str:
 def exr_layers(path: str) -> "list[str]":
     """Return the layers of an EXR that are pictures, "" for the one without a name.
 
-    A layer is what stands before the last dot of the names of its channels R, G and B; Blender
-    calls its picture "ViewLayer.Combined".
+    A layer's name is the part before the last dot of its channels R, G and B; Blender calls its
+    picture "ViewLayer.Combined".
 
     Raises:
         OSError: it cannot be read.
@@ -56,7 +57,7 @@ def exr_layers(path: str) -> "list[str]":
 
 
 def _channels(start: bytes) -> "list[str]":
-    """Return the names of an EXR's channels: each is followed by 16 bytes about it."""
+    """Return the names of an EXR's channels: each is followed by 16 bytes of data."""
     found: list[str] = []
     try:
         place, end = _attribute(start, b"channels")
@@ -73,7 +74,7 @@ def png_has_alpha(path: str) -> bool:
     """Return whether a PNG may have an alpha channel. Raises OSError."""
     with open(path, "rb") as file:
         start = file.read(26)
-    # Grey and colour with alpha; a palette may have it in a chunk of its own.
+    # Grey and colour with alpha; a palette may have it in a separate chunk.
     return start[25:26] in (b"\3", b"\4", b"\6")
 
 
@@ -98,11 +99,11 @@ def tiff_is_multiplied(path: str) -> bool:
 
 
 def _exr_end(path: str) -> int:
-    """Return where the last of an EXR's chunks ends, in bytes; 0 when that is not known.
+    """Return where the last of an EXR's chunks ends, in bytes; 0 when unknown.
 
-    After the header stands a table with the place of each chunk; each chunk begins with its
-    coordinates and its size (OpenEXR's file layout). Files of several parts and deep ones are laid
-    out otherwise and left to FFmpeg, which refuses them.
+    The header is followed by a table with the offset of each chunk; each chunk begins with its
+    coordinates and its size (OpenEXR's file layout). Multi-part and deep files have a different
+    layout and are left to FFmpeg, which refuses them.
     """
     with open(path, "rb") as file:
         start = file.read(_MOST_READ)
@@ -122,11 +123,11 @@ def _exr_end(path: str) -> int:
 
 
 def _chunks(start: bytes) -> "list[int]":
-    """Return where the chunks begin. Raises ValueError or struct.error when that is cut off."""
+    """Return where the chunks begin. Raises ValueError or struct.error for truncated files."""
     table = _header_end(start)
     offsets: list[int] = []
     first = len(start)
-    # Chunks may be in any order; the table ends where the first of all begins.
+    # Chunks may be in any order; the table ends where the first one begins.
     while table < first:
         (offset,) = struct.unpack_from("<Q", start, table)
         first = min(first, offset)

@@ -1,4 +1,4 @@
-"""The node that renders: found, made to write files and to wait for them, and started."""
+"""The node that renders: found, set up to write files and to wait for them, and started."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ PATH_PARMS = {
 """Type of node -> its parameter with the output path."""
 
 _EXPORT_SWITCHES = ("soho_outputmode", "ar_ass_export_enable", "RS_archive_enable")
-"""Parameters that, when on, have a node write a scene description instead of an image."""
+"""Parameters that make a node write a scene description instead of an image."""
 
 _WAIT = {"soho_foreground": 1, "RS_nonBlockingRendering": 0}
 """Parameters that decide whether `render` returns before the files are written."""
@@ -42,7 +42,7 @@ def find(path: str, kind: str) -> Any:
     """Return the node to render.
 
     Parameters:
-        path: of the node; "" takes the only node of the type.
+        path: path of the node; "" takes the only node of the type.
         kind: type that it must have; "" is any.
 
     Raises:
@@ -74,7 +74,7 @@ def base_type(node: Any) -> str:
 
 
 def prepare(node: Any, disk: "dict[str, Any]", gpu: bool) -> None:
-    """Have the node write what the job asks for, wait for its files and tell its progress."""
+    """Set up the node for the job: wait for its files and report its progress."""
     switch, mode = disk.get("parm"), disk.get("mode")
     if switch and mode is not None:
         parm = node.parm(switch)
@@ -91,7 +91,7 @@ def prepare(node: Any, disk: "dict[str, Any]", gpu: bool) -> None:
     for name in _PROGRESS:
         _set(node, name, 1)
     if base_type(node) == "filecache":
-        _set(node, "filemethod", "explicit")  # else version 2 makes up its own path
+        _set(node, "filemethod", "explicit")  # else version 2 invents its own path
     if gpu and base_type(node) == "karma":
         _set(node, "engine", "xpu")
     if any(node.inputs()):
@@ -102,7 +102,7 @@ def prepare(node: Any, disk: "dict[str, Any]", gpu: bool) -> None:
 
 
 def render(node: Any, first: int, last: int, step: int) -> None:
-    """Render frames ``first`` to ``last``. Raises hou.Error; not of every failure."""
+    """Render frames ``first`` to ``last``. Raises hou.Error, but not for every failure."""
     if hasattr(node, "render"):
         node.render(
             frame_range=(first, last, step),
@@ -111,19 +111,19 @@ def render(node: Any, first: int, last: int, step: int) -> None:
             verbose=True,
         )
         return
-    # File caches are no ROPs; their button renders the range that stands beside it.
+    # File caches are not ROPs; their button renders the range beside it.
     for name, value in [("trange", 1), ("f1", first), ("f2", last), ("f3", step)]:
         _set(node, name, value)
     node.parm("execute").pressButton()
 
 
 def errors(node: Any) -> str:
-    """Return what the node says about its last render; "" when nothing."""
+    """Return the node's errors in its last render; "" for none."""
     return "; ".join(" ".join(text.split()) for text in node.errors()).rstrip(".")
 
 
 def picture_size(node: Any) -> "tuple[int, int] | None":
-    """Return (width, height) of the frames in pixels; None where the scene makes it uncertain."""
+    """Return (width, height) of the frames in pixels; None where the scene leaves it open."""
     if base_type(node) not in ("ifd", "arnold") or node.parm("camera") is None:
         return None
     camera = hou.node(node.parm("camera").evalAsString())
@@ -137,7 +137,7 @@ def picture_size(node: Any) -> "tuple[int, int] | None":
     if fraction == "specific":
         return node.parm("res_overridex").eval(), node.parm("res_overridey").eval()
     width, height = size[0] * float(fraction), size[1] * float(fraction)
-    # How Houdini rounds is its own affair.
+    # Houdini's rounding is unknown.
     return (int(width), int(height)) if width == int(width) and height == int(height) else None
 
 
@@ -169,5 +169,5 @@ def _set(node: Any, name: str, value: Any) -> bool:
 
 
 def _number(value: Any) -> Any:
-    """Return a text of digits as the number that a switch wants; others are names of choices."""
+    """Return digits as the number that a switch expects; other texts are names of choices."""
     return int(value) if isinstance(value, str) and value.lstrip("-").isdigit() else value
