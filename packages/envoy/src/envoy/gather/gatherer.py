@@ -187,7 +187,7 @@ class _Look:
         self._remotes = {file.local: file.remote for file in files}
         self._taken = {file.remote for file in files}
         self._finder = Finder(policy, self._remotes.keys(), self._root)
-        # Names in each .blend, by its local path.
+        # The files that each .blend names, by its local path.
         self._named: dict[str, list[tuple[NamedFile, Found]]] = {}
         self._names = 0
         # Why local files are not sent, by their paths.
