@@ -2,7 +2,7 @@
 
 import pytest
 from farm.confine import probe
-from farm_protocol.runner import Held, Outcome
+from farm_protocol.runner import Enforcement, Outcome
 from messages import says
 
 from .fake_farm import FakeFarm
@@ -40,6 +40,6 @@ def test_a_machine_whose_namespaces_do_not_nest_says_so(old: bool) -> None:
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     first = farm.requests[0]
     assert first.limits is not None
-    assert (first.limits.end is Held.WATCHED) is old
+    assert (first.limits.end is Enforcement.WATCHED) is old
     told = [says(each, "programs-outlive-claims") for each in first.warnings]
     assert told == [True] * old

@@ -15,7 +15,7 @@ from farm.runner.limits.cgroups import usable
 from farm.runner.limits.usage import this_machine
 from farm.runner.limits.watch import Confinement, Watch
 from farm.runner.workplace import Workplace
-from farm_protocol.runner import Held, JobLimits, LicenceServer, Outcome, SandboxMode
+from farm_protocol.runner import Enforcement, JobLimits, LicenceServer, Outcome, SandboxMode
 from messages import saying, says
 from waiting import until
 
@@ -406,8 +406,8 @@ def test_within_its_limits_a_renderer_is_left_alone(tmp_path: Path, sandbox: San
     farm = attack(tmp_path, HARMLESS, sandbox, tight)
     told = [request.limits for request in farm.requests]
     assert told[0] is not None
-    assert (told[0].processes is Held.KERNEL) is (sandbox == "required" or usable())
-    assert (told[0].memory is Held.KERNEL) is usable()
+    assert (told[0].processes is Enforcement.KERNEL) is (sandbox == "required" or usable())
+    assert (told[0].memory is Enforcement.KERNEL) is usable()
     assert told[1:] == [None]
     assert end(farm).outcome is Outcome.COMPLETED, farm.log
     assert farm.frames.keys() == {1}

@@ -72,7 +72,7 @@ class PlugInChoice(Answer):
     newest: str
 
 
-class Held(StrEnum):
+class Enforcement(StrEnum):
     """Who enforces a limit on renderers.
 
     KERNEL: nothing can exceed the limit. WATCHED: the runner checks, and ends renderers that exceed
@@ -93,12 +93,12 @@ class HostLimits(Request):
             runner did not say.
     """
 
-    memory: Held
-    processes: Held
-    file_size: Held
-    disk: Held
-    cpu: Held
-    end: Held | None = None
+    memory: Enforcement
+    processes: Enforcement
+    file_size: Enforcement
+    disk: Enforcement
+    cpu: Enforcement
+    end: Enforcement | None = None
 
 
 class JobLimits(Answer):

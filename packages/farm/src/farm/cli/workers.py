@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from farm_protocol.announcement import AnnouncedMachines, Announcement
-from farm_protocol.runner import Held, HostLimits
+from farm_protocol.runner import Enforcement, HostLimits
 
 from farm.accounts.plans import MOST
 from farm.cli._common import (
@@ -139,7 +139,7 @@ def _print_limits(held: Mapping[str, HostLimits]) -> None:
             ((host, *(str(value or "") for _, value in each)) for host, each in held.items()),
         )
         say("The kernel enforces its limits; a renderer that exceeds a watched limit is stopped.")
-        if open_ends := [host for host, each in held.items() if each.end is Held.WATCHED]:
+        if open_ends := [host for host, each in held.items() if each.end is Enforcement.WATCHED]:
             say(
                 f"On {', '.join(open_ends)} a hostile scene may leave programs running after"
                 " its claim has ended."

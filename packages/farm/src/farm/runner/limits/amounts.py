@@ -6,7 +6,7 @@ machine, so that a farm of one computer needs no set-up.
 
 from dataclasses import dataclass
 
-from farm_protocol.runner import Held, HostLimits, JobLimits
+from farm_protocol.runner import Enforcement, HostLimits, JobLimits
 
 GIGABYTE = 2**30
 RESERVE_BYTES = GIGABYTE
@@ -146,12 +146,12 @@ def held_by(groups: bool, sandbox: bool, posix: bool, ends: bool) -> HostLimits:
         ends: nothing outlives that sandbox.
     """
     return HostLimits(
-        memory=Held.KERNEL if groups else Held.WATCHED,
-        processes=Held.KERNEL if groups or sandbox else Held.WATCHED,
-        file_size=Held.KERNEL if posix else Held.WATCHED,
-        disk=Held.WATCHED,
-        cpu=Held.WATCHED,
-        end=Held.KERNEL if sandbox and ends else Held.WATCHED,
+        memory=Enforcement.KERNEL if groups else Enforcement.WATCHED,
+        processes=Enforcement.KERNEL if groups or sandbox else Enforcement.WATCHED,
+        file_size=Enforcement.KERNEL if posix else Enforcement.WATCHED,
+        disk=Enforcement.WATCHED,
+        cpu=Enforcement.WATCHED,
+        end=Enforcement.KERNEL if sandbox and ends else Enforcement.WATCHED,
     )
 
 

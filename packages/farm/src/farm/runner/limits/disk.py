@@ -1,11 +1,10 @@
-"""How much a renderer has written, so that it cannot hide it from the count.
+"""How much a renderer has written, counted so that it cannot hide any of it.
 
-What is open and has no name (`holdings`) and what lies in folders (`folders`) is counted while the
-renderer goes on. Where that leaves a doubt, it is counted once more with the renderer held still
-(`stillness`): when folders were changed meanwhile, now and then; when the disk has lost more than
-the count can explain, at once. Others may have filled the disk: that costs the renderer a moment,
-and decides nothing. Only where a renderer keeps files of which nobody tells the size, what the disk
-loses without an explanation is its own.
+Open unlinked files (`holdings`) and files in folders (`folders`) are counted while the renderer
+runs. If the result is doubtful, they are counted again with the renderer stopped (`stillness`): now
+and then, if folders changed meanwhile; at once, if the disk has lost more space than the count
+explains. Other programs may have filled the disk: that costs the renderer a moment, and has no
+consequences. Only if a renderer keeps files of unknown size is unexplained loss attributed to it.
 """
 
 import contextlib
@@ -22,21 +21,22 @@ from farm.runner.limits.folders import TICK_SECONDS, FolderUse, folder_use
 from farm.runner.limits.stillness import held_still
 
 _DOUBT_SECONDS = 10.0
-"""How long renderers that change folders all the time, as honest ones may, go without being held
-still. More than ten times as long as it takes: see `farm.runner.limits.watch`."""
+"""How long renderers that keep changing folders, as legitimate ones may, run without being stopped.
+More than ten times as long as a stop: see `farm.runner.limits.watch`.
+"""
 _SETTLED_TICK = 0.01
-"""Seconds. Of those held still, nobody has changed anything for longer."""
+"""Seconds. Stopped processes have changed nothing for longer."""
 RESTLESS_TRIES = 3
-"""So many times in a row a renderer must not let itself be held still: one may be slow to stop."""
+"""A renderer that evades being stopped this often in succession is ended: it may just be slow."""
 
 
 @dataclass(frozen=True)
-class Nameless:
-    """What a renderer has in files without a name.
+class UnlinkedFiles:
+    """A renderer's open files without a name.
 
     Attributes:
-        bytes: as far as it can be told.
-        unmeasured: there are files of which only a part can.
+        bytes: as far as they can be measured.
+        unmeasured: some files can only partly be measured.
     """
 
     bytes: int = 0
@@ -48,17 +48,16 @@ class DiskUse:
     """What a renderer has written.
 
     Attributes:
-        folders: what has a name.
-        nameless: what has none any more.
-        sure: nothing can have been hidden, or counted twice.
-        woken: the renderer has itself continued when it is stopped.
-        restless: how often in a row it did not let itself be held still.
-        unexplained_bytes: what the disk has lost besides, while there are files of which only a
-            part can be measured.
+        folders: files with a name.
+        unlinked: files without one.
+        sure: nothing can be hidden, or counted twice.
+        woken: the renderer continues after it was stopped.
+        restless: how many consecutive times it evaded being stopped.
+        unexplained_bytes: further losses of the disk, while some files can only partly be measured.
     """
 
     folders: FolderUse
-    nameless: Nameless
+    unlinked: UnlinkedFiles
     sure: bool
     woken: bool = False
     restless: int = 0
@@ -67,11 +66,11 @@ class DiskUse:
     @property
     def bytes(self) -> int:
         """All bytes that the renderer has written."""
-        return self.folders.disk_bytes + self.nameless.bytes
+        return self.folders.disk_bytes + self.unlinked.bytes
 
 
-class Doubt:
-    """Decides when a count must be made sure. Pure: it is told numbers and times."""
+class RecountPolicy:
+    """Decides when to count again, for certain. Pure: numbers and times in, decisions out."""
 
     def __init__(self, limits: Limits, now: float, free: int) -> None:
         """Begin. ``free``: bytes that the disk has left."""
@@ -79,13 +78,13 @@ class Doubt:
         self._sure_at, self._free, self._lost = now, free, 0
         self._sure_bytes = 0
 
-    def looked(self, free: int) -> None:
-        """Note what the disk has left. What others give back makes up for nothing."""
+    def note_free(self, free: int) -> None:
+        """Note the disk's free space. Space that others free does not compensate."""
         self._lost += max(0, self._free - free)
         self._free = free
 
-    def about(self, use: DiskUse, now: float) -> bool:
-        """Return whether to count again, with the renderer held still."""
+    def is_needed(self, use: DiskUse, now: float) -> bool:
+        """Return whether to count again, with the renderer stopped."""
         limits = self._limits
         unexplained = self._lost - max(0, use.bytes - self._sure_bytes)
         if unexplained > max(0, limits.disk_bytes - self._sure_bytes) / 2:
@@ -97,24 +96,24 @@ class Doubt:
         much = use.bytes > limits.disk_bytes or use.folders.files > limits.files
         return much or now - self._sure_at > _DOUBT_SECONDS
 
-    def settled(self, use: DiskUse, now: float) -> None:
-        """Note a count that is certain: what is lost counts anew from here."""
+    def note_certain(self, use: DiskUse, now: float) -> None:
+        """Note a certain count: losses are counted from here."""
         self._sure_at, self._sure_bytes, self._lost = now, use.bytes, 0
 
 
-class Loss:
-    """What a disk has lost that files do not explain. Pure: it is told numbers."""
+class UnexplainedLoss:
+    """Losses of a disk that files do not explain. Pure: numbers in, numbers out."""
 
     def __init__(self, free: int) -> None:
         """Begin. ``free``: bytes that the disk has left."""
         self._free, self._used = free, 0
         self.bytes = 0
 
-    def looked(self, free: int, used: int, measured: bool) -> None:
-        """Note what the disk has left, and what of it files use.
+    def update(self, free: int, used: int, measured: bool) -> None:
+        """Note the disk's free space, and how much files use.
 
         Parameters:
-            measured: no file can use more than that: what else is lost is somebody else's.
+            measured: no file can use more than that: other losses are somebody else's.
         """
         lost = self._free - free - (used - self._used)
         self.bytes = 0 if measured else max(0, self.bytes + lost)
@@ -129,35 +128,39 @@ class DiskWatch:
         limits: Limits,
         place: Path,
         folders: Iterable[Path],
-        nameless: Callable[[], Nameless],
+        unlinked: Callable[[], UnlinkedFiles],
         staged: Path | None = None,
     ) -> None:
         """Prepare, before the renderer starts.
 
         Parameters:
-            place: folder of the runner's own on the disk where all of these lie.
-            folders: that the renderer writes into.
-            nameless: returns what it has in files without a name, now.
-            staged: a folder that holds files already, into which the renderer may write, too; what
-                is there now does not count.
+            place: the runner's own folder, on the same disk as all of these.
+            folders: folders that the renderer writes into.
+            unlinked: returns what it has in files without a name, now.
+            staged: a folder with files, into which the renderer may write, too; its present content
+                does not count.
         """
-        self._limits, self._folders, self._nameless = limits, list(folders), nameless
+        self._limits, self._folders, self._unlinked = limits, list(folders), unlinked
         self._staged = () if staged is None else (staged,)
         self._before = folder_use(self._staged, sys.maxsize)
         self._place, self._last_free = place, 0
         free = self._free()
-        self._doubt, self._loss = Doubt(limits, time.monotonic(), free), Loss(free)
+        self._recount, self._loss = (
+            RecountPolicy(limits, time.monotonic(), free),
+            UnexplainedLoss(free),
+        )
         self._restless = 0
-        # Since the last count: what the disk had left, what it has lost, what the renderer had.
+        # Since the last count: the disk's free space, its losses, and the renderer's bytes.
         self._seen_free, self._lost, self._counted = free, 0, 0
 
-    def must_count(self) -> bool:
-        """Return whether the disk has lost more since the last count than the renderer had left.
+    def needs_count(self) -> bool:
+        """Return whether the disk has lost more since the last count than the renderer's remaining
+        limit.
 
-        To be asked at each look: what counts takes long where there are many folders.
+        Cheap enough for each look: counting takes long with many folders.
         """
         free = self._free()
-        # What is given back makes up for nothing.
+        # Freed space does not compensate.
         self._lost += max(0, self._seen_free - free)
         self._seen_free = free
         return self._is_lost()
@@ -165,40 +168,41 @@ class DiskWatch:
     def _is_lost(self) -> bool:
         return self._lost > max(0, self._limits.disk_bytes - self._counted)
 
-    def look(self, pid: int, nameless: Nameless) -> DiskUse:
+    def look(self, pid: int, unlinked: UnlinkedFiles) -> DiskUse:
         """Return what the renderer has written.
 
         Parameters:
             pid: of its first process.
-            nameless: what it had in files without a name, when they were last looked at.
+            unlinked: its open files without a name, when they were last examined.
         """
-        self._doubt.looked(self._free())
-        # Where much is lost, nothing more is to be written while it is counted.
-        use = None if self._is_lost() else self._look_at_moving(nameless)
-        if use is None or self._doubt.about(use, time.monotonic()):
+        self._recount.note_free(self._free())
+        # After a large loss, nothing more may be written during the count.
+        use = None if self._is_lost() else self._look_at_moving(unlinked)
+        if use is None or self._recount.is_needed(use, time.monotonic()):
             self._free()
             use = self._look_at_still(pid)
             if use.sure:
-                self._doubt.settled(use, time.monotonic())
-        # Where much is lost, who does not keep still is counted again at the next look.
+                self._recount.note_certain(use, time.monotonic())
+        # After a large loss, a renderer that evades being stopped is counted again at the next
+        # look.
         if use.sure or not self._is_lost():
             self._seen_free, self._lost, self._counted = self._last_free, 0, use.bytes
-        unmeasured = use.nameless.unmeasured
-        self._loss.looked(self._last_free, use.bytes, use.sure and not unmeasured)
+        unmeasured = use.unlinked.unmeasured
+        self._loss.update(self._last_free, use.bytes, use.sure and not unmeasured)
         return replace(use, unexplained_bytes=self._loss.bytes if unmeasured else 0)
 
-    def _look_at_moving(self, nameless: Nameless) -> DiskUse:
+    def _look_at_moving(self, unlinked: UnlinkedFiles) -> DiskUse:
         found = self._found()
-        return DiskUse(found, nameless, sure=not found.changed)
+        return DiskUse(found, unlinked, sure=not found.changed)
 
     def _look_at_still(self, pid: int) -> DiskUse:
         with held_still(pid) as stillness:
             found = self._found(_SETTLED_TICK)
-            nameless = self._nameless()
+            unlinked = self._unlinked()
         self._restless = 0 if stillness.kept else self._restless + 1
-        # Also who is held still may see a change: the runner itself takes results away.
+        # Folders may change even then: the runner itself takes results away.
         sure = stillness.kept and not found.changed
-        return DiskUse(found, nameless, sure, stillness.woken, self._restless)
+        return DiskUse(found, unlinked, sure, stillness.woken, self._restless)
 
     def _found(self, tick: float = TICK_SECONDS) -> FolderUse:
         found = folder_use(self._folders, self._limits.files, tick)
@@ -207,7 +211,7 @@ class DiskWatch:
         return FolderUse(
             found.disk_bytes + max(0, now.disk_bytes - before.disk_bytes),
             found.files + max(0, now.files - before.files),
-            # A file that is larger than any that it may write was there before.
+            # A file larger than any that it may write existed before.
             max(
                 found.largest_bytes, now.largest_bytes * (now.largest_bytes > before.largest_bytes)
             ),

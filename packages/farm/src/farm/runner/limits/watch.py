@@ -18,7 +18,7 @@ from farm.products.shared.farm_orders import Confined
 from farm.runner.failure import Failure
 from farm.runner.limits.amounts import Limits, size
 from farm.runner.limits.cgroups import Counts, Group
-from farm.runner.limits.disk import RESTLESS_TRIES, DiskWatch, Nameless
+from farm.runner.limits.disk import RESTLESS_TRIES, DiskWatch, UnlinkedFiles
 from farm.runner.limits.holdings import Holdings, holdings_of, shared_memory_of_machine
 from farm.runner.limits.processor_time import ProcessorTime
 from farm.runner.limits.threads import running
@@ -86,7 +86,7 @@ class Watch:
         self._disk = place.root
         folders = (place.written, place.home, place.taken, place.layer.upper)
         staged = None if layered else place.project
-        self._disk_watch = DiskWatch(self._limits, place.root, folders, self._nameless, staged)
+        self._disk_watch = DiskWatch(self._limits, place.root, folders, self._unlinked, staged)
         self._most_cpu = self._limits.frame_cpu_seconds * max(1, frames)
         # A group serves all claims of a job, one after the other.
         self._before = self._group.counts() if self._group else Counts(0.0, 0, 0)
@@ -165,11 +165,11 @@ class Watch:
         processes = [each.pid for each in self._tree.members]
         return holdings_of(processes, self._shared_before, self._sandboxed)
 
-    def _nameless(self) -> Nameless:
+    def _unlinked(self) -> UnlinkedFiles:
         """Return what the renderer has in files without a name. It is held still meanwhile."""
         if (pid := self._pid()) is not None:
             self._tree = tree_of(pid, self._limits.processes, self._limits.memory_bytes)
-        return _nameless_of(self._holdings())
+        return _unlinked_of(self._holdings())
 
     def _memory_bytes(self) -> int:
         """Return the memory of all processes, and what belongs to none where we count alone."""
@@ -243,9 +243,9 @@ class Watch:
 
     def _too_much_disk(self, pid: int) -> Failure | None:
         begin, limits = time.monotonic(), self._limits
-        if not self._disk_watch.must_count() and begin < self._next_folder_look:
+        if not self._disk_watch.needs_count() and begin < self._next_folder_look:
             return None
-        use = self._disk_watch.look(pid, _nameless_of(self._held))
+        use = self._disk_watch.look(pid, _unlinked_of(self._held))
         found = use.folders
         self._next_folder_look = begin + (time.monotonic() - begin) / _FOLDER_PART
         if use.restless >= RESTLESS_TRIES:
@@ -283,8 +283,8 @@ class Watch:
         return None
 
 
-def _nameless_of(held: Holdings) -> Nameless:
-    return Nameless(held.disk_bytes, held.unmeasured)
+def _unlinked_of(held: Holdings) -> UnlinkedFiles:
+    return UnlinkedFiles(held.disk_bytes, held.unmeasured)
 
 
 def unmeasured(error: Exception) -> Failure:
