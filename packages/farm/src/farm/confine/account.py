@@ -1,9 +1,9 @@
-"""Which account a confined program runs as when we run as root: one that owns nothing.
+"""The account of a confined program when we run as root: one that owns nothing.
 
 Root without any capability still owns most of the system: it may write to ``/proc/sys``, to device
-nodes, to files of other programs. So no program that reads what users sent runs as root. Unless the
-operator names an account, each gets a number that nobody has, as systemd's ``DynamicUser`` does: it
-can then reach neither the system's users nor others of its kind.
+nodes, to files of other programs. So no program that reads users' data runs as root. Unless the
+operator names an account, each gets an unused user id, as with systemd's ``DynamicUser``: it can
+then access neither the system's users nor others of its kind.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from pathlib import Path
 log = logging.getLogger("farm.runner")
 
 _NUMBERS = range(61184, 65520)
-"""The numbers that systemd, too, hands out: no distribution gives them to anybody for good."""
+"""The ids that systemd also hands out: no distribution assigns them permanently."""
 _TAKEN_BY_SYSTEMD = Path("/run/systemd/dynamic-uid")
 _LOCKS = Path("/run/render-farm-accounts.lock")
-"""Byte N is locked while somebody uses the number N."""
+"""Byte N is locked while the id N is in use."""
 _FLOCK = "hhqqi0q"
 """``struct flock`` of 64-bit Linux (fcntl.h): type, whence, start, length, process."""
 _KILL = """
@@ -41,21 +41,21 @@ with contextlib.suppress(ProcessLookupError):
 none. Who has another real and saved number than the account can be stopped by none of its own."""
 _KILL_SECONDS = 60.0
 _UTIL_LINUX = "/usr/bin:/bin:/usr/sbin:/sbin"
-"""Where its programs are looked for, and not on PATH: a sandbox shows these folders."""
+"""Folders that are searched for its programs, rather than PATH: sandboxes show them."""
 
 
 class AccountError(Exception):
-    """There is no account to use. ``str()`` is a message for people."""
+    """There is no usable account. ``str()`` is a message for people."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Whom a confined program runs as.
+    """The account of a confined program.
 
     Attributes:
         uid, gid: never 0.
         groups: further groups.
-        own: nobody else has it now: every process of it is one of ours.
+        own: it is exclusive: all of its processes are ours.
     """
 
     uid: int
@@ -64,7 +64,7 @@ class Account:
     own: bool = False
 
     def may_pass(self, folder: Path) -> bool:
-        """Return whether it may reach what lies in a folder. Raises OSError."""
+        """Return whether it may access the contents of a folder. Raises OSError."""
         status = folder.stat()
         if status.st_uid == self.uid:
             return bool(status.st_mode & stat.S_IXUSR)
@@ -74,7 +74,7 @@ class Account:
 
 
 def is_root() -> bool:
-    """Return whether this process is root, and so must not run what users sent as itself."""
+    """Return whether this process is root, and so must not process users' data as itself."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
@@ -83,10 +83,10 @@ def borrowed(name: str = "") -> Iterator[Account | None]:
     """Give an account for as long as the block runs; None when we are not root.
 
     Parameters:
-        name: of an account of this machine; "" for a number that nobody has.
+        name: name of an account of this machine; "" for an unused id.
 
     Raises:
-        AccountError: there is no such account, it is root's, or nothing can be given.
+        AccountError: there is no such account, it is root's, or no id is available.
     """
     if not is_root():
         yield None
@@ -114,10 +114,10 @@ def named(name: str) -> Account:
 
 
 def drop(account: Account, groups: Iterable[int] = ()) -> list[str]:
-    """Return the command line that gives up root for good, and then becomes what follows it.
+    """Return the command line that drops root irrevocably, and then execs what follows it.
 
     Parameters:
-        groups: numbers of further groups that it needs, as those of GPU devices.
+        groups: ids of further groups that it needs, such as those of GPU devices.
 
     Raises:
         AccountError: this machine lacks the program for it.
@@ -131,7 +131,7 @@ def drop(account: Account, groups: Iterable[int] = ()) -> list[str]:
 
 
 def stop_all(account: Account) -> None:
-    """Kill what a program has left behind, where no sandbox does it."""
+    """Kill processes that a program has left behind, where no sandbox does so."""
     if not account.own:
         return
     try:
@@ -171,7 +171,7 @@ def _setpriv() -> str:
 
 
 def _free(stack: contextlib.ExitStack) -> Account:
-    """Return a number that nobody has, kept until the stack is closed."""
+    """Return an unused id, reserved until the stack is closed."""
     try:
         locks = os.open(_LOCKS, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -203,7 +203,9 @@ def _is_known(number: int) -> bool:
 
 
 def _lock(descriptor: int, number: int) -> bool:
-    """Lock a byte for as long as the descriptor is open: a lock of the file, not the process."""
+    """Lock a byte for as long as the descriptor is open: the lock belongs to the open file, not the
+    process.
+    """
     import fcntl
 
     wanted = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, number, 1, 0)
@@ -215,7 +217,7 @@ def _lock(descriptor: int, number: int) -> bool:
 
 
 def _mapped(file: Path) -> list[range]:
-    """Return the numbers that exist here: a container may have fewer than a machine."""
+    """Return the ids that exist here: a container may have fewer than a machine."""
     rows = [list(map(int, line.split())) for line in file.read_text().splitlines()]
     return [range(first, first + count) for first, _, count in rows]
 

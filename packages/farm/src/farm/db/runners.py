@@ -1,4 +1,4 @@
-"""Runners: who works for which job, and who calls."""
+"""Runners: which works on which job, and who calls."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,11 +20,12 @@ class RunnerRow:
     """One runner.
 
     Attributes:
-        reference: the engine's; None until it was launched.
-        heard_at: when it last showed signs of life before its first claim; None: it was launched,
-            and may still wait for a machine.
-        host: that the engine or else its first claim has named; "" when neither has yet.
-        yielding: it shall end after the frame it is at.
+        reference: the engine's reference; None until it is launched.
+        heard_at: its last sign of life before its first claim; None: it was launched, and may still
+            wait for a machine.
+        host: its machine, from the engine or else from its first claim; "" when neither is known
+            yet.
+        yielding: it must end after its current frame.
     """
 
     id: str
@@ -39,7 +40,7 @@ class RunnerRow:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A living runner that calls, and what answering it takes.
+    """A living runner that calls, and the data for its answer.
 
     Attributes:
         job: as `farm.db.job_rows.row` returns it.
@@ -79,18 +80,18 @@ def add_runner(
 
 
 def note_served(connection: Connection, job_id: str, now: datetime) -> None:
-    """Remember when the job's user was last given a runner."""
+    """Record when the job's user last got a runner."""
     owner = select(jobs.c.account_id).where(jobs.c.id == job_id).scalar_subquery()
     connection.execute(update(accounts).where(accounts.c.id == owner).values(served_at=now))
 
 
 def set_reference(connection: Connection, runner_id: str, reference: str) -> None:
-    """Remember what the engine calls the runner."""
+    """Record the engine's reference for the runner."""
     connection.execute(update(runners).where(runners.c.id == runner_id).values(reference=reference))
 
 
 def end_runner(connection: Connection, runner_id: str, now: datetime) -> None:
-    """The runner is no more; its token is worth nothing."""
+    """The runner has ended; its token is void."""
     connection.execute(
         update(runners)
         .where(runners.c.id == runner_id, runners.c.ended_at.is_(None))
@@ -107,7 +108,7 @@ def live_runners(connection: Connection, job_id: str | None = None) -> list[Runn
 
 
 def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerRow]:
-    """Return living runners that lost their claim before a moment and asked for no other."""
+    """Return living runners that lost their claim before a given time and requested no other."""
     at_work = select(claims.c.runner_id).where(claims.c.ended_at.is_(None))
     newest = (
         select(claims.c.runner_id, func.max(claims.c.created_at).label("newest"))
@@ -126,7 +127,7 @@ def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerR
         .where(
             claims.c.outcome == ClaimEnd.LOST.value,
             claims.c.ended_at < lost_before,
-            # The newest by its time is not the last one when the clock was set back in between.
+            # The newest by time is not the last one if the clock was set back in between.
             runners.c.id.not_in(at_work),
         )
     )
@@ -134,10 +135,10 @@ def stuck_runners(connection: Connection, lost_before: datetime) -> list[RunnerR
 
 
 def idle_runners(connection: Connection, heard_before: datetime) -> list[RunnerRow]:
-    """Return living runners without a claim of which nothing was heard since a moment.
+    """Return living runners without a claim that have been silent since a given time.
 
-    They got ready for their first claim then, or ended one. Who waits for a machine has shown no
-    sign of life yet, and is not idle.
+    They were preparing their first claim then, or ended one. Runners that wait for a machine have
+    shown no sign of life yet, and are not idle.
     """
     busy = select(claims.c.id).where(
         claims.c.runner_id == runners.c.id,
@@ -157,7 +158,7 @@ def idle_runners(connection: Connection, heard_before: datetime) -> list[RunnerR
 
 
 def heard_since(connection: Connection, moment: datetime) -> set[str]:
-    """Return the ids of the living runners that were heard of since then."""
+    """Return the ids of the living runners that have reported since then."""
     lately = select(claims.c.id).where(
         claims.c.runner_id == runners.c.id, claims.c.heartbeat_at >= moment
     )
@@ -168,24 +169,24 @@ def heard_since(connection: Connection, moment: datetime) -> set[str]:
 
 
 def set_heard(connection: Connection, runner_id: str, now: datetime) -> None:
-    """Note that a runner that gets ready was heard of at ``now``."""
+    """Record a sign of life at ``now`` from a runner that is preparing."""
     connection.execute(update(runners).where(runners.c.id == runner_id).values(heard_at=now))
 
 
 def set_host(connection: Connection, runner_id: str, host: str) -> None:
-    """Remember which machine a runner is on."""
+    """Record a runner's machine."""
     connection.execute(update(runners).where(runners.c.id == runner_id).values(host=host))
 
 
 def set_expiry(connection: Connection, runner_id: str, expires_at: datetime) -> None:
-    """Let a runner's token be good until then."""
+    """Set when a runner's token expires."""
     connection.execute(
         update(runners).where(runners.c.id == runner_id).values(expires_at=expires_at)
     )
 
 
 def set_yielding(connection: Connection, runner_ids: Collection[str]) -> bool:
-    """Let these living runners yield, and no others; return whether that changed anything."""
+    """Make these living runners yield, and no others; return whether that changed anything."""
     changed = 0
     for row in connection.execute(
         select(runners.c.id, runners.c.yielding).where(runners.c.ended_at.is_(None))
@@ -199,7 +200,7 @@ def set_yielding(connection: Connection, runner_ids: Collection[str]) -> bool:
 
 
 def has_claimed(connection: Connection, runner_id: str) -> bool:
-    """Return whether the runner has ever been given frames."""
+    """Return whether the runner has ever got frames."""
     return (
         connection.execute(
             select(claims.c.id).where(claims.c.runner_id == runner_id).limit(1)
@@ -209,7 +210,7 @@ def has_claimed(connection: Connection, runner_id: str) -> bool:
 
 
 def caller(connection: Connection, token_hash: str, now: datetime) -> Caller | None:
-    """Return the living runner that a token belongs to, with its job and its claim, in one look."""
+    """Return the living runner of a token, with its job and its claim, in one query."""
     found = _CALLER.one(connection, of_token=token_hash, now=now)
     if found is None:
         return None
@@ -221,7 +222,7 @@ def caller(connection: Connection, token_hash: str, now: datetime) -> Caller | N
     )
 
 
-# Compiled once: every call of a runner begins with it.
+# Compiled once, since every call of a runner begins with it.
 _CALLER = Prepared(
     select(*_RUNNER, *CLAIM, *job_rows.ROW_COLUMNS)
     .select_from(

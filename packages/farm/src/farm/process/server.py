@@ -36,18 +36,18 @@ from farm.wakeup import Wakeup
 logger = logging.getLogger(__name__)
 
 ORPHAN_CHECK_SECONDS = 2.0
-"""How often a farm that its Envoy has left looks whether something is still to do."""
+"""How often a farm without its Envoy checks whether work is left."""
 
 
 def listen(host: str, port: int, data_dir: Path) -> socket.socket:
     """Return a listening socket.
 
-    Port 0 means the port of the last run where that is free: runners that outlived a crash report
-    to it. Raises OSError when a port that was asked for is taken.
+    Port 0 means the port of the last run if it is free: runners that survived a crash report to it.
+    Raises OSError when a requested port is taken.
     """
     candidates = [port] if port else [_last_port(data_dir), 0]
     for candidate in candidates:
-        # Named, since asyncio sends small parts at once only where it knows that this is TCP.
+        # Explicit, since asyncio disables Nagle's algorithm only where it knows that this is TCP.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -70,7 +70,7 @@ def _last_port(data_dir: Path) -> int:
 
 
 class FarmServer(uvicorn.Server):
-    """A uvicorn server that tells when it is ready and stops the runners before it ends."""
+    """A uvicorn server that reports when it is ready and stops the runners before it ends."""
 
     def __init__(
         self,
@@ -83,14 +83,14 @@ class FarmServer(uvicorn.Server):
         limits: Limits = Limits(),  # noqa: B008 - frozen
         only_own_user: bool = False,
     ) -> None:
-        """Put the parts together; `run` starts them.
+        """Assemble the parts; `run` starts them.
 
         Parameters:
-            limits: of connections, and of what strangers may send.
-            only_own_user: nobody connects but programs of this user's, on this machine, and root's;
-                kept where the kernel tells who calls.
-            proxies: addresses whose ``X-Forwarded-For`` says who calls. From anybody else it
-                would be a way around the limit of login attempts.
+            limits: limits of connections, and of strangers' requests.
+            only_own_user: only programs of this user and of root, on this machine, may connect;
+                enforced where the kernel tells who calls.
+            proxies: addresses whose ``X-Forwarded-For`` is trusted. From anybody else it would
+                bypass the limit of login attempts.
         """
         config = uvicorn.Config(
             app,
@@ -115,7 +115,7 @@ class FarmServer(uvicorn.Server):
 
     @property
     def has_lost_database(self) -> bool:
-        """Whether it ended because another farm works on its database."""
+        """Whether it ended because another farm uses its database."""
         return self._scheduler.has_lost_database
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
@@ -126,13 +126,13 @@ class FarmServer(uvicorn.Server):
     def _schedule(self) -> None:
         self._scheduler.run()
         if self.has_lost_database:
-            # At once: jobs and runners are the other farm's now.
+            # At once: jobs and runners belong to the other farm now.
             self._ending = True
             self._changes.close()
             self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open for requests, then start to schedule."""
+        """Open for requests, then start scheduling."""
         await super().startup([] if self._only_own_user else sockets)
         if self._only_own_user and not self.should_exit:
             for each in sockets or []:
@@ -143,7 +143,7 @@ class FarmServer(uvicorn.Server):
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let nobody in any more, and end when those who are inside have their answers."""
+        """Stop accepting, and end when all open requests are answered."""
         if self._acceptor:
             self._acceptor.close()
         await super().shutdown(sockets)
@@ -162,7 +162,7 @@ class FarmServer(uvicorn.Server):
 
     def _end(self) -> None:
         try:
-            # Runners first, while the API still answers: they hand their claims back.
+            # Runners first, while the API still answers: they return their claims.
             self._scheduler.stop()
             self._loop_thread.join()
             self._scheduler.stop_runners()
@@ -176,7 +176,7 @@ class FarmServer(uvicorn.Server):
             self.should_exit = True
 
     def watch_parent(self) -> None:
-        """Wait until standard input closes (Envoy is gone), then end as soon as nothing is left."""
+        """Wait until standard input closes (Envoy is gone), then end as soon as no work is left."""
         # Read from the descriptor: at interpreter exit a reader inside sys.stdin's lock aborts.
         while os.read(sys.stdin.fileno(), 4096):
             pass
@@ -206,6 +206,6 @@ def _refusal(uid: int | None) -> str:
 
 
 def quiet_signals() -> None:
-    """Ignore SIGHUP: the terminal that Envoy ran in may close; the render goes on."""
+    """Ignore SIGHUP: Envoy's terminal may close, but the render continues."""
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

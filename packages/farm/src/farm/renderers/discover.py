@@ -1,7 +1,7 @@
-"""Find programs: those that the configuration names, else on the PATH and in vendors' folders.
+"""Finds programs: the configured ones, else those on the PATH and in vendors' folders.
 
-A `Discovery` looks no further than somebody reads: a program is started, to ask for its version,
-when its turn comes, and never one of another product. What it found it keeps.
+A `Discovery` is lazy: a program is started, to determine its version, only when it is reached, and
+never one of another product. Results are kept.
 """
 
 import contextlib
@@ -31,11 +31,11 @@ class Discovery:
         places: Places | None = None,
         library: Library = BUILT_IN,
     ) -> None:
-        """Look for nothing yet.
+        """Search nothing yet.
 
         Parameters:
             configured: product -> paths of programs; they are then the only ones of this product:
-                who names one means it. A Python that has bpy is a Blender, too.
+                naming one is meant to be exclusive. A Python with bpy is a Blender, too.
             places: where to look; None: this machine.
             library: the products whose programs are looked for.
         """
@@ -59,15 +59,15 @@ class Discovery:
         return [renderer for sight in self._sights.values() for renderer in sight.found]
 
     def warm_up(self) -> None:
-        """Look for the program that is most likely to be wanted, before somebody waits for it."""
+        """Find the program that is most likely to be needed, before somebody waits for it."""
         for app in self._sights:
-            # A configured one that does not work is told to whoever wants it.
+            # A configured one that does not work is reported when it is requested.
             with contextlib.suppress(RendererError):
                 if next(self.of(app), None) is not None:
                     return
 
     def all(self) -> tuple[list[Renderer], dict[str, str]]:
-        """Look for everything, all products at a time.
+        """Find everything, all products concurrently.
 
         Returns:
             what was found, and product -> why its configured programs cannot be used.
@@ -131,7 +131,7 @@ class Discovery:
 
 
 class _Sight:
-    """What an iterator yields, for several readers; each value is asked for once."""
+    """Values of an iterator, for several readers; each value is computed once."""
 
     def __init__(self, source: Iterator[Renderer]) -> None:
         self.found: list[Renderer] = []
@@ -160,7 +160,7 @@ class _Sight:
 
 
 def _version(data: Program, path: Path) -> str | None:
-    """Return a program's version; None when it does not work or does not tell it."""
+    """Return a program's version; None when it does not work or does not report one."""
     for way in data.version:
         if way.path is not None:
             version = version_in(way.path, path.resolve().as_posix())

@@ -1,8 +1,8 @@
-"""Lets budgets act, and jobs of empty or disabled accounts stand still while they are that.
+"""Applies budgets, and suspends jobs of empty or disabled accounts while they are so.
 
-Looked at with every pass of the scheduler, which comes at least every two seconds while runners
-live; their time is metered by their heartbeats, every two seconds as well. Together that is a
-granularity of less than five seconds.
+It runs with every pass of the scheduler, at least every two seconds while runners live; their time
+is metered by their heartbeats, every two seconds as well. Together that is a granularity of less
+than five seconds.
 """
 
 from collections import Counter
@@ -35,7 +35,7 @@ _WAITING = (JobState.PENDING.value, JobState.BLOCKED.value)
 
 
 def review(database: Database, now: datetime, *, disk: bool = True) -> None:
-    """Do what is due.
+    """Apply what is due.
 
     Parameters:
         disk: whether the farm's disk has room for results.
@@ -44,7 +44,7 @@ def review(database: Database, now: datetime, *, disk: bool = True) -> None:
         due = _read(connection, disk=disk)
 
     def do(connection: Connection, job_ids: list[str]) -> None:
-        # Read again: what another writer has done meanwhile counts.
+        # Read again, since another writer may have changed it meanwhile.
         due = _read(connection, disk=disk, only=job_ids)
         for job_id in due.budget_reached:
             _act(connection, job_id, now)
@@ -74,7 +74,7 @@ _MESSAGES = {
 
 
 def _read(connection: Connection, *, disk: bool, only: Sequence[str] | None = None) -> Consequences:
-    """Return what is due, of all jobs or only of some."""
+    """Return what is due for all jobs, or only for some."""
     metered = metering.by_job(connection)
     owners = _owners(connection, metered)
     metered_of: Counter[str] = Counter()
@@ -132,14 +132,14 @@ def _owners(connection: Connection, job_ids: Collection[str]) -> dict[str, str]:
     return {row.id: row.account_id for row in found}
 
 
-# A plan without a number limits only what is sent: results of one account fill no disk.
+# A plan without a number limits only uploads: results of one account do not fill the disk.
 _STORES_TOO_MUCH = and_(plans.c.max_stored > 0, accounts.c.stored_bytes >= plans.c.max_stored)
 
 
 def _candidates(
     connection: Connection, metered_of: Mapping[str, int], *, disk: bool
 ) -> ColumnElement[bool]:
-    """Return the condition for the jobs that can have consequences: of many that wait, few."""
+    """Return the condition for jobs that may have consequences: few of the many waiting ones."""
     balances = connection.execute(
         select(accounts.c.id, accounts.c.balance_micros).where(accounts.c.id.in_(metered_of))
     )
@@ -178,7 +178,7 @@ def _candidates(
 
 
 def _act(connection: Connection, job_id: str, now: datetime) -> None:
-    """Do what a job's budget asks for once it is used up."""
+    """Apply the action of a job's budget once it is used up."""
     row = job_rows.row(connection, job_id)
     job_rows.put(connection, row, budget_acted=True)
     used_up = f"its budget of {to_credits(row.budget_micros).normalize():f} credits is used up."
@@ -190,7 +190,7 @@ def _act(connection: Connection, job_id: str, now: datetime) -> None:
             told = f"Suspended: {used_up}"
             said = Said(told, JobReason.BUDGET)
             writer.apply(connection, row, Event.SUSPEND, now, said)
-            writer.hold(connection, row, said)  # It may have stood still for want of credits.
+            writer.hold(connection, row, said)  # It may have been suspended for lack of credits.
         case BudgetAction.ALERT:
             told = used_up.capitalize()
             if not JobState(row.state).is_final:

@@ -1,6 +1,6 @@
-"""From a submission as it is sent to jobs with frames: check everything, then store it at once.
+"""Turns a submission into jobs with frames: check everything, then store it at once.
 
-`check` and `create` share one path, so that what passes the check is accepted later.
+`check` and `create` share their code, so that what passes the check is accepted later.
 """
 
 import json
@@ -36,12 +36,12 @@ from farm.submissions.checks import CheckedJob, check_jobs
 
 @dataclass(frozen=True)
 class Prepared:
-    """A submission that was found to be good, and is ready to be stored.
+    """A valid submission, ready to be stored.
 
     Attributes:
-        is_stored: it is there already; nothing else is known then.
+        is_stored: it exists already; nothing else is known then.
         jobs: their rows.
-        size: what the database grows by, about.
+        size: approximate growth of the database.
     """
 
     is_stored: bool
@@ -56,11 +56,11 @@ def check(
     account: AccountRow,
     spec: SubmissionSpec,
 ) -> SubmissionCheck:
-    """Say whether `create` would accept this once `pending_files` have been sent.
+    """Check whether `create` would accept this once `pending_files` have been sent.
 
     Raises:
         InsufficientCreditsError: the balance is not positive.
-        InvalidRequestError: all that is wrong, by field.
+        InvalidRequestError: all mistakes, by field.
     """
     require_positive(connection, account.id)  # First: checking takes a while.
     checked = check_jobs(connection, catalogue, store, account, spec)
@@ -74,7 +74,7 @@ def prepare(
     account: AccountRow,
     spec: SubmissionSpec,
 ) -> Prepared:
-    """Check a submission, to let `create` store it: reading is enough, so that nobody waits.
+    """Check a submission for `create` to store it: this only reads, so that nobody waits.
 
     Raises:
         InsufficientCreditsError, InvalidRequestError: as `check`.
@@ -95,12 +95,12 @@ def create(
     prepared: Prepared,
     take: Callable[[Connection, int], None],
 ) -> None:
-    """Store a submission with its jobs; one that is there already stays as it is.
+    """Store a submission with its jobs; an existing one stays unchanged.
 
     Parameters:
-        prepared: what `prepare` has returned a moment ago. What may have changed since does no
-            harm: a file of the project, and the version that a scene was saved by.
-        take: is told what the database grows by; raises an error when the account has no room.
+        prepared: the recent result of `prepare`. Changes since then are harmless: a file of the
+            project, and the version that saved a scene.
+        take: called with the growth of the database; raises an error when the account has no room.
 
     Raises:
         InsufficientCreditsError: the balance is not positive any more.
@@ -154,7 +154,7 @@ def _rows(checked: Sequence[CheckedJob], account_id: str, submission_id: str) ->
 
 
 def _waits_for(checked: Sequence[CheckedJob]) -> dict[str, Said]:
-    """Return what the jobs say that wait for others, by the ids that their sender gave them."""
+    """Return the messages of jobs that wait for others, by their client ids."""
     places = {job.spec.id: place for place, job in enumerate(checked)}
     nodes = (
         Node(
@@ -179,7 +179,7 @@ _ROW_BYTES = 250
 
 
 def _size(ready: NewJobs, submission: Sequence[str]) -> int:
-    """Return what the database grows by.
+    """Return the growth of the database.
 
     Parameters:
         submission: its own texts.

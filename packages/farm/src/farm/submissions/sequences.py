@@ -1,4 +1,4 @@
-"""Are the images that a job works on there, or will a job that it needs render them? Pure."""
+"""Do the images that a job uses exist, or will a dependency render them? Pure."""
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from farm.jobs.frames import Frames, FrameSet, format_ranges
 from farm.products import FileNames, ImageSequence, SequenceError, marked, parse_sequence
 
 _MOST_COMPARED = 500
-"""Names that are compared for the nearest one: a project may have a hundred thousand files."""
+"""Limit of names compared to find the nearest one: a project may have a hundred thousand files."""
 _MOST_LOOKED = 100_000
 """Paths among which these are looked for."""
 _LONGEST_COMPARED = 150
@@ -23,7 +23,7 @@ _MOST_MISSING = 1_000
 
 
 class TooManyNamesError(Exception):
-    """The names that may be images of a submission are more than are looked at."""
+    """Too many names may be images of a submission."""
 
 
 class Paths(Iterable[str], Protocol):
@@ -35,10 +35,10 @@ class Paths(Iterable[str], Protocol):
 
 @dataclass(slots=True)
 class Looks:
-    """What is looked at for all sequences of a submission.
+    """The lookups for all sequences of a submission.
 
     Attributes:
-        left: names that may still be looked at.
+        left: names that may still be looked up.
     """
 
     left: int

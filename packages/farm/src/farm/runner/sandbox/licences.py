@@ -1,11 +1,11 @@
 """The way from a sandbox to its licence servers, and to nothing else.
 
-A sandbox has a network of its own, without any way out. For each server that the studio's file
-names, a socket listens in there (`licence_sockets`), which this process holds: who connects to it
-is connected to that server, from outside. So what is inside chooses neither address nor port.
+A sandbox has its own network, without any way out. For each server in the studio's file, a socket
+listens inside (`licence_sockets`), which this process holds: connections to it are relayed to that
+server, from outside. So programs inside choose neither address nor port.
 
-Inside, a server has its own name and port: ``/etc/hosts`` gives the name an address of the
-sandbox's loopback device, and a server that is named by its address has that address there.
+Inside, a server has its real name and port: ``/etc/hosts`` maps the name to an address of the
+sandbox's loopback device, and a server given by address has that address there.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Relay:
 
     Attributes:
         address, port: where it listens.
-        server: whom one reaches through it.
+        server: the server behind it.
     """
 
     address: str
@@ -55,7 +55,7 @@ class Relay:
 
 
 def relays_to(servers: Sequence[LicenceServer]) -> list[Relay]:
-    """Return what listens in a sandbox so that the servers are found there."""
+    """Return the sockets that must listen in a sandbox for the servers to be found there."""
     relays: dict[tuple[str, int], Relay] = {}
     given: dict[str, str] = {}
     for server in dict.fromkeys(servers):
@@ -77,7 +77,7 @@ def hosts_file(relays: Sequence[Relay]) -> str:
 
 
 def _own_address(host: str) -> str | None:
-    """Return the address that a host has inside as outside; None: it is known by name."""
+    """Return the address of a host if it is given by address; None: it is known by name."""
     if host == "localhost":
         return "127.0.0.1"
     with contextlib.suppress(ValueError):
@@ -86,13 +86,13 @@ def _own_address(host: str) -> str | None:
 
 
 class Licences:
-    """Lets the sandboxes of one job reach its licence servers, from a thread of its own."""
+    """Lets the sandboxes of one job reach its licence servers, from a separate thread."""
 
     def __init__(self, servers: Sequence[LicenceServer], folder: Path) -> None:
         """Begin.
 
         Parameters:
-            folder: of the job, where nothing that it starts can look.
+            folder: a folder of the job that its programs cannot read.
         """
         self._relays = relays_to(servers)
         self.hosts, self.name_service = folder / "hosts", folder / "nsswitch.conf"
@@ -111,11 +111,11 @@ class Licences:
         self._thread.start()
 
     def prefix(self) -> list[str]:
-        """Return the command line that bubblewrap's own is to follow."""
+        """Return the command line to put before bubblewrap's own."""
         return [sys.executable, "-I", "-S", str(_HELPER), str(self._orders), "--"]
 
     def sandbox_ended(self) -> None:
-        """Forget its sockets: nothing of it is to be heard any more."""
+        """Drop its sockets: nothing more may come from it."""
         asyncio.run_coroutine_threadsafe(self._forget(), self._loop).result()
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ class Licences:
     async def _connect(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: LicenceServer
     ) -> None:
-        """Pass on what either side says until both have ended."""
+        """Relay data in both directions until both sides have ended."""
         with contextlib.closing(writer):
             try:
                 opening = asyncio.open_connection(server.host, server.port, limit=_PIECE)

@@ -1,10 +1,10 @@
-"""Give an opened scene the places that its files have here: paths of the artist's machine lead on.
+"""Redirects an opened scene to the local places of its files: the artist's paths lead elsewhere.
 
-Only what the opened scene says is changed, in memory. A path that leads to a file of the project is
-left alone, and so is one that nothing is known about, so that it is told as the artist knows it.
+Only the opened scene is changed, in memory. Paths that lead to a file of the project are left
+alone, and so are unknown ones, so that messages show them as the artist knows them.
 
-Libraries come first: Blender has put something empty in the place of what it did not find, and
-takes the real thing when a library is read again. Then come those that these name in turn.
+Libraries come first: Blender has created empty placeholders for missing data, and replaces them
+when a library is read again. Then come the libraries that these link.
 """
 
 import json
@@ -29,7 +29,7 @@ class Mapping:
     """
 
     def __init__(self, rules: PathMap, project: str) -> None:
-        """Keep the rules.
+        """Store the rules.
 
         Parameters:
             project: folder below which each file lies at its remote path.
@@ -38,10 +38,10 @@ class Mapping:
         self._rules, self._project = rules, project
 
     def link(self) -> None:
-        """Read libraries from the places that they have here."""
+        """Read libraries from their local places."""
         if not self._rules:
             return
-        # Each path once: a file that is no library would be tried for ever.
+        # Each path once: a file that is not a library would be retried for ever.
         while found := next(self._unlinked(), None):
             library, place = found
             self.relinked.update((library.filepath, _absolute(library.filepath)))
@@ -49,7 +49,7 @@ class Mapping:
             library.reload()
 
     def apply(self) -> None:
-        """Lead all other paths on to the places of their files."""
+        """Redirect all other paths to the local places of their files."""
         if not self._rules:
             return
         for owner, holder, name, is_set in _paths():
@@ -64,7 +64,8 @@ class Mapping:
                 continue
             place = self._place(path, None, False)
             if not place and library.parent and not os.path.exists(_absolute(path)):
-                # Blender has taken it for a path of this machine, from the library that names it.
+                # Blender has interpreted it as a path on this machine, relative to the library that
+                # names it.
                 parent = _absolute(library.parent.filepath)
                 below = os.path.relpath(_absolute(path), os.path.dirname(parent))
                 place = self._first(self._rules.meant("//" + below, self._remote(parent)), False)
@@ -72,7 +73,7 @@ class Mapping:
                 yield library, place
 
     def _place(self, path: str, library: Any, is_set: bool) -> str:
-        """Return where a path leads on to; "" where it is to stay as it is."""
+        """Return the local place for a path; "" where it stays unchanged."""
         if not path:
             return ""
         blend = _absolute(library.filepath) if library else bpy.data.filepath
@@ -93,7 +94,7 @@ class Mapping:
 
 
 def read(path: str, project: str) -> Mapping:
-    """Return the mapping that a file holds; one that changes nothing when there is none."""
+    """Return the mapping in a file; one that changes nothing when there is none."""
     rules = []  # type: list[tuple[str, str]]
     if os.path.isfile(path):
         with open(path, encoding="utf-8") as file:
@@ -105,7 +106,7 @@ def read(path: str, project: str) -> Mapping:
 
 
 def _is_there(path: str, is_set: bool) -> bool:
-    """Return whether a file is there, or the folder of those that a name stands for."""
+    """Return whether a file exists, or the folder of those that a name stands for."""
     return os.path.exists(path) or (is_set and os.path.isdir(os.path.dirname(path)))
 
 
@@ -119,7 +120,7 @@ def _absolute(path: str) -> str:
 
 def _set(holder: Any, name: str, place: str) -> None:
     if isinstance(holder, bpy.types.VectorFont):
-        # Its path cannot be set.
+        # Its path is read-only.
         holder.user_remap(bpy.data.fonts.load(place))
     else:
         setattr(holder, name, place)
@@ -174,7 +175,7 @@ def _of_modifier(thing: Any, modifier: Any) -> "Iterator[tuple[Any, Any, str, bo
 
 
 def _own(owner: Any, holder: Any) -> "Iterator[tuple[Any, Any, str, bool]]":
-    """Yield the paths that something has itself."""
+    """Yield the paths in a block's own properties."""
     for each in holder.bl_rna.properties:
         if each.type == "STRING" and each.subtype in _FILE_KINDS and not each.is_readonly:
             yield owner, holder, each.identifier, False
