@@ -127,7 +127,7 @@ class Bodies:
     """ASGI middleware around all routes."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
-        """Stand before ``app``."""
+        """Wrap the ASGI app."""
         self._app = app
         self._context = context
         self._memory = BodyMemory(MOST_HELD, MOST_HELD_OF_ONE)

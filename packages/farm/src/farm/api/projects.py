@@ -25,30 +25,30 @@ from farm.errors import InvalidRequestError, UnavailableError
 router = APIRouter(prefix="/v1", route_class=LargeBodyRoute)
 
 PAGE = 1000
-"""Files of a page."""
+"""Files per page."""
 
 MOST_OF_FOLDERS = 32_000_000
-"""Characters of the folders in which the files of one request lie."""
+"""Limit on the characters of the folders in one request."""
 
 MOST_LOOKS = 4
-"""At a project that changes while one looks: then something else has been added to it each time."""
+"""Attempts with a project that keeps changing while its new files are checked."""
 
 Cursor = Annotated[Line, Field(max_length=4096)]
 """A remote path, or ""."""
 
 Name = Annotated[Line, Field(max_length=1000)]
-"""A project's name as it stands in an address."""
+"""A project's name in a URL."""
 
 
 MOST_PROJECTS = 1000
-"""Of one page."""
+"""Limit of one page."""
 
 
 @router.get("/projects")
 def get_projects(context: InContext, account: Account, after: Name | None = None) -> ProjectList:
     """Return a page of the user's projects by name.
 
-    An Envoy that knows of no pages does not say ``after`` and gets the newest ones.
+    An Envoy without support for pages omits ``after`` and gets the newest ones.
     """
     with context.database.read() as connection:
         found = projects.summaries(connection, account.id, after, MOST_PROJECTS + 1)
@@ -67,8 +67,8 @@ def get_files(
 
     Only those in ``folder`` (a remote path) if one is given, which goes with ``after``.
 
-    An Envoy that knows of no pages does not say ``after`` and gets all of them, a page at a time
-    as well: no list is ever in memory as a whole.
+    An Envoy without support for pages omits ``after`` and gets all of them, also read a page at a
+    time: no list is ever in memory as a whole.
     """
     if after is not None:
         return _page(context, account.id, name, folder or name, after)
@@ -105,9 +105,9 @@ async def _whole(context: Context, account_id: str, name: str) -> AsyncIterator[
 
 @router.put("/projects/{name}/files", status_code=204)
 def put_files(context: InContext, account: Account, name: Name, update: ManifestUpdate) -> None:
-    """Add or replace files of a project, made now if need be.
+    """Add or replace files of a project, creating it if necessary.
 
-    One that changes again and again while new files are looked at is to be asked again later.
+    If it keeps changing while the new files are checked, the request must be repeated later.
     """
     try:
         check_segment(name)
@@ -119,7 +119,7 @@ def put_files(context: InContext, account: Account, name: Name, update: Manifest
         folders = folders_of(last, MOST_OF_FOLDERS)
     except UnsafePathError as error:
         raise InvalidRequestError({"files": [str(error)]}) from None
-    # Requests for one project wait for each other, so that none looks in vain.
+    # Requests for one project are serialised, so that none does work that another makes obsolete.
     with context.one_project.of((account.id, name)):
         for _ in range(MOST_LOOKS):
             # What takes time is looked for before the turn to write, which others wait for.

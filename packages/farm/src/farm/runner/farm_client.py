@@ -178,7 +178,8 @@ class Farm:
         tries = itertools.count()
 
         def put() -> httpx.Response:
-            # Bytes that were damaged on the way are sent again; these would be refused for ever.
+            # Resend bytes damaged in transit, but not a file that has changed: the farm would
+            # refuse it every time.
             if next(tries) and hash_file(path, moved)[0] != blob_hash:
                 raise ChangedError("It was changed while it was being sent.")
             return self._ask(

@@ -64,8 +64,9 @@ OK, FAILED = 0, 1
 
 _READABLE = 0o022
 _UNDECIDED_SECONDS, _UNDECIDED_PAUSE_SECONDS = 30.0, 3.0
-"""How long a runner waits until it can be told whether there is a sandbox; and between two looks.
-Then its claim is another one's, which begins anew."""
+"""How long a runner waits for certainty about a sandbox, and between two attempts. After that its
+claim goes to another one, which starts over.
+"""
 
 
 @dataclass(frozen=True)
@@ -93,17 +94,16 @@ def work(
     """Work on the job of the farm's token until nothing is left; return an exit code.
 
     Parameters:
-        work_dir: existing or future folder; the runner makes and removes one of its own in it.
+        work_dir: existing or future folder, in which the runner creates and removes its own.
         discovery: the programs that this machine has.
-        sandbox: whether renderers run in one; None: as the farm says.
+        sandbox: whether renderers run in one; None: the farm decides.
         stopping: set from outside to end soon.
-        render_user: name of an account that renderers run as when this is root; "" for one that
-            nobody else has.
-        checks: looks at the images; None starts one for this job. It is closed in any case.
+        render_user: name of the renderers' account when this is root; "" for an exclusive one.
+        checks: checks the images; None creates one for this job. It is closed in any case.
     """
     checks = checks or ImageChecks(sandbox or "auto")
     try:
-        # While the farm answers, the project is staged and the renderer loads.
+        # The project is staged and the renderer loads while the farm answers.
         checks.warm_up()
         job = farm.job()
         with contextlib.ExitStack() as afterwards:
@@ -112,7 +112,7 @@ def work(
             try:
                 account = afterwards.enter_context(borrowed(render_user))
                 if account is not None:
-                    os.umask(_READABLE)  # What is staged must be the account's to read.
+                    os.umask(_READABLE)  # The account must be able to read the staged files.
                 place = Workplace.create(work_dir, job.job_id, account)
                 afterwards.callback(place.remove)
                 mode = sandbox or job.sandbox
@@ -130,7 +130,7 @@ def work(
                 ended = _claims(farm, ready, checks, told, sandbox is None, stopping)
             else:
                 ended = ready
-        # Only now: if it is this job that fills the disk, the farm cannot even write that down.
+        # Only now: if this job is what fills the disk, the farm cannot even record the report.
         return ended if isinstance(ended, int) else _give_up(farm, ended, _programs(discovery))
     except InterruptedStageError:
         return OK
@@ -156,17 +156,17 @@ def _prepare(
 ) -> _Ready | Failure:
     """Find the renderer, set up its sandbox, stage the project.
 
-    What goes wrong becomes the first claim's end.
+    A failure becomes the first claim's end.
 
     Parameters:
-        afterwards: gets what is to be done when nothing renders any more.
+        afterwards: collects what must be done when nothing renders any more.
 
     Raises:
-        farm.confine.UndecidedError: nobody can tell whether there is a sandbox.
+        farm.confine.UndecidedError: it is unknown whether there is a sandbox.
         OSError: the work folder is not usable.
     """
     if mode != "off":
-        # First: who finds no room for a sandbox finds none to ask a program for its version.
+        # First: without room for a sandbox, no program can be asked for its version either.
         _decide(farm, stopping)
     try:
         template = discovery.library.template(job.template)
@@ -241,10 +241,10 @@ def _confinement(job: RunnerJob, place: Workplace) -> Confinement:
 
 
 def _decide(farm: Farm, stopping: threading.Event) -> None:
-    """Find out whether there is a sandbox; wait while nobody can tell, but not for ever.
+    """Find out whether there is a sandbox; wait while that is unknown, but not for ever.
 
     Raises:
-        farm.confine.UndecidedError: nobody could tell for half a minute.
+        farm.confine.UndecidedError: it was unknown for half a minute.
         InterruptedStageError: the runner is to end, as ``stopping`` or the farm says.
     """
     until = time.monotonic() + _UNDECIDED_SECONDS
@@ -265,7 +265,7 @@ def _decide(farm: Farm, stopping: threading.Event) -> None:
 def _licences(
     job: RunnerJob, template: Template, plugins: list[str], mode: SandboxMode, place: Workplace
 ) -> Licences | None:
-    """Return the way to the job's licence servers; None without any, and without a sandbox."""
+    """Return the relays to the job's licence servers; None without servers or sandbox."""
     wanted = template.licences or any(each.licences for each in template.needs_of(plugins))
     if not wanted or not job.licence_servers or mode == "off" or probe():
         return None
@@ -278,7 +278,7 @@ def _has_none(job: RunnerJob) -> str:
 
 
 def _other_version(job: RunnerJob, renderer: Renderer) -> str:
-    """Return what the job's owner must know about the renderer's version; "" for the same one."""
+    """Return a remark about the renderer's version for the job's owner; "" for the exact one."""
     if job.app_version in ("", renderer.version):
         return ""
     return (
@@ -288,10 +288,10 @@ def _other_version(job: RunnerJob, renderer: Renderer) -> str:
 
 
 def _give_up(farm: Farm, why: Failure | str, programs: list[Program]) -> int:
-    """Tell the farm through a claim, its only ear: the job's owner must read the reason.
+    """Report to the farm through a claim, since only that shows the reason to the job's owner.
 
     Parameters:
-        why: a message for what is nobody's failure, and passes.
+        why: a message for a temporary condition that is nobody's failure.
     """
     log.error("%s", why.message if isinstance(why, Failure) else why)
     claim = farm.claim(ClaimRequest(host=_HOST, programs=programs))
@@ -312,9 +312,9 @@ def _now_required() -> str:
 
 
 def _programs(discovery: Discovery) -> list[Program]:
-    """Return what to report: nothing is started for it that the job did not need.
+    """Return the programs to report: nothing is started that the job did not need.
 
-    Of several of one version, together: a job gets the one that has its plug-ins.
+    Several of one version are merged: a job gets the one that has its plug-ins.
     """
     plugins: dict[tuple[str, str], list[str]] = {}
     for each in discovery.found():
@@ -330,10 +330,10 @@ def _claims(
     obeys: bool,
     stopping: threading.Event,
 ) -> int | Failure:
-    """Work on claims; return an exit code, or why the files cannot be put back for another one.
+    """Work on claims; return an exit code, or why the files cannot be restored for another one.
 
     Parameters:
-        obeys: the farm says whether renderers run in a sandbox, and may come to another mind.
+        obeys: the farm decides whether renderers run in a sandbox, and may change its decision.
     """
     measured = Measured()
     warnings = ready.warnings
@@ -364,12 +364,13 @@ def _claims(
             return OK
         log.info("Claim %s: %d frames.", claim.claim_id, len(claim.frames))
         if claim.sandbox_required and obeys and not ready.sandbox.works:
-            # It has become so while this runner was at work: for the next one, all is looked at.
+            # It has become mandatory while this runner was at work: the next one checks everything
+            # again.
             finish_unrendered(farm, claim.claim_id, Failure(_now_required(), False))
             return FAILED
         over = _render(farm, ready, claim, checks, stopping)
         ended, measured = over.ended, over.measured
-        # All frames of a scene have the same to tell.
+        # All frames of a scene report the same.
         warnings = [*ready.warnings, *over.warnings]
         log.info("Claim %s: %s.", claim.claim_id, over.end.name.lower())
         if over.end is End.GONE:
@@ -403,7 +404,7 @@ def _render(
 
 
 def _restore_project(surroundings: Surroundings) -> Failure | None:
-    """Lay the project out for a claim as it was submitted; return why that cannot be.
+    """Restore the project's files for a claim as submitted; return why that is impossible.
 
     Raises:
         InterruptedStageError: the runner is being stopped.
@@ -413,7 +414,7 @@ def _restore_project(surroundings: Surroundings) -> Failure | None:
     except StageError as error:
         return Failure(str(error), error.permanent)
     except OSError as error:
-        # The disk is full, or what an earlier claim has left running writes there still.
+        # The disk is full, or processes left by an earlier claim are still writing there.
         what = "The project's files could not be restored for this claim"
         return Failure(explain(error, what), False)
     return None

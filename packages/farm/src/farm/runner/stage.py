@@ -1,9 +1,9 @@
-"""Bring a project's files into the work folder, each at its remote path.
+"""Brings a project's files into the work folder, each at its remote path.
 
-A renderer may write to these files as it could on the artist's machine: some programs open what
-they only read for writing, and others bake or cache beside their scene. What it writes to is never
-a blob of the farm. So from a store on the same disk a file is linked only where the kernel keeps
-apart what the renderer changes (`farm.confine.layers`). Elsewhere it is cloned (reflink) or copied.
+A renderer may write to these files as on the artist's machine: some programs open input files for
+writing, and others bake or cache beside their scene. It must never write to a blob of the farm. So
+a file from a store on the same disk is linked only where the kernel keeps the renderer's changes
+separate (`farm.confine.layers`). Elsewhere it is cloned (reflink) or copied.
 """
 
 import contextlib
@@ -44,17 +44,17 @@ class StageError(Exception):
     """The project could not be brought here. ``str()`` is a message for people.
 
     Attributes:
-        permanent: another try would fail in the same way.
+        permanent: a retry would fail in the same way.
     """
 
     def __init__(self, message: str, permanent: bool = False) -> None:
-        """Keep the message and whether trying again cannot help."""
+        """Store the message and whether retrying cannot help."""
         super().__init__(message)
         self.permanent = permanent
 
 
 class InterruptedStageError(Exception):
-    """The runner was told to end while it staged."""
+    """The runner was told to end during staging."""
 
 
 def stage(
@@ -65,16 +65,16 @@ def stage(
     stopping: threading.Event,
     linked: bool = False,
 ) -> None:
-    """Put every file of a manifest below ``folder``, its owner's to change.
+    """Put every file of a manifest below ``folder``, writable by its owner.
 
     Parameters:
-        source: where the bytes are.
+        source: where the bytes come from.
         linked: they may be the store's own files, since nobody changes them here.
         stopping: when set, `InterruptedStageError` is raised soon.
 
     Raises:
         StageError: the disk is full, a blob is missing or damaged, or a path is not allowed.
-        InterruptedStageError: the runner is to end, as `stopping` or the farm says.
+        InterruptedStageError: `stopping` or the farm tells the runner to end.
         farm.runner.farm_client.ReportError: the farm is gone.
     """
     progress = _Progress(farm, stopping)
@@ -104,16 +104,16 @@ def stage(
 
 
 class _Progress:
-    """Tells the farm now and then that staging goes on: a runner that hangs tells nothing."""
+    """Reports to the farm now and then that staging continues: a hung runner is silent."""
 
     def __init__(self, farm: Farm, stopping: threading.Event) -> None:
-        """Nothing is told before a while has passed."""
+        """Nothing is reported before some time has passed."""
         self._farm, self._stopping = farm, stopping
         self._lock = threading.Lock()
         self._next = time.monotonic() + HEARTBEAT_SECONDS
 
     def report(self) -> None:
-        """Something was done. Raises InterruptedStageError: the runner is to end."""
+        """Note progress. Raises InterruptedStageError: the runner must end."""
         if self._stopping.is_set():
             raise InterruptedStageError
         with self._lock:
@@ -124,8 +124,8 @@ class _Progress:
 
 
 def keep_waiting(farm: Farm) -> None:
-    """Tell the farm that a runner is at work. Raises InterruptedStageError: it is to end."""
-    # The farm may be away, or too old to know this call; what is to be done shows later.
+    """Report to the farm that a runner is at work. Raises InterruptedStageError: it must end."""
+    # The farm may be away, or too old for this call; the consequences show later.
     with contextlib.suppress(FarmGoneError, RefusedError):
         if farm.ready_soon() is not RunnerCommand.CONTINUE:
             raise InterruptedStageError
@@ -161,7 +161,7 @@ def _from_store(
     if linked:
         try:
             if not status.st_mode & stat.S_IWUSR:
-                # A program would be refused to open it for writing. Older farms kept blobs so.
+                # Programs could not open it for writing. Older farms stored blobs like this.
                 blob.chmod(0o600)
             os.link(blob, target)
         except OSError as error:
@@ -193,7 +193,7 @@ def _clone(source: Path, target: Path) -> bool:
 
 
 def _look_for_room(folder: Path, size: int) -> None:
-    """Raise OSError as a full disk does, while there is still something left of it."""
+    """Raise OSError like a full disk, while a little space is still left."""
     disk, files = shutil.disk_usage(folder), free_files(folder)
     few = files is not None and files < _RESERVED_FILES
     if few or disk.free - size < min(_RESERVE_BYTES, disk.total // _RESERVED_PART):
@@ -204,7 +204,7 @@ def _tickets(farm: Farm, entries: Sequence[FileEntry]) -> dict[str, str]:
     try:
         return farm.tickets({entry.hash for entry in entries})
     except RefusedError as error:
-        # The project may have changed since the runner was told of its files.
+        # The project may have changed since the runner got the list of its files.
         raise StageError(f"The project's files cannot be fetched: {error}") from error
 
 
@@ -214,7 +214,7 @@ def _download(
     wrong = ""
     _look_for_room(target.parent, entry.size)
     for _attempt in range(2):
-        if wrong:  # The ticket may have been too old, or what it led to damaged.
+        if wrong:  # The ticket may have expired, or the bytes behind it may be damaged.
             tickets = _tickets(farm, [entry])
         try:
             farm.download(tickets[entry.hash], entry.size, target, progress.report)

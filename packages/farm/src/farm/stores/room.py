@@ -1,8 +1,8 @@
-"""Room for blobs: what a disk keeps free, and what one account may take of the rest.
+"""Room for blobs: the free space that a disk keeps, and what one account may take of the rest.
 
-A disk that is full stops everybody: the database cannot write either. So the last bytes are not
-given to blobs. Uploads are refused first; results, which machine time was paid for, may take half
-of what is kept. Whoever is refused is told so before a byte is read, and tries again by itself.
+A full disk stops everybody: the database cannot write either. So the last bytes are not given to
+blobs. Uploads are refused first; results, for which machine time was paid, may take half of the
+reserve. Refusals come before a byte is read, and clients retry by themselves.
 """
 
 import os
@@ -21,11 +21,12 @@ RESERVED_PART = 20
 """Kept free unless a setting says more: a gibibyte, or a twentieth of a smaller disk."""
 
 AHEAD_BYTES = 16 << 20
-"""Room that a result has beside what of it has arrived. It has no quota, so whoever announces one
-and does not send it must not hold the disk."""
+"""Room that a result has beyond what has arrived of it. It has no quota, so announcing one without
+sending it must not reserve the disk.
+"""
 
 _GRANTED_PART = 4
-"""What is written for a while takes no more than this part of what is free for it."""
+"""Temporary files take no more than this fraction of the space that is free for them."""
 
 _RESERVED_FILES_PART = 50
 """Of the files that a disk has room for: so many stay free, too. Who sends very many small files
@@ -37,7 +38,7 @@ _NO_DISK = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an account may store. Bytes; 0: no number is given.
+    """What an account may store. Bytes; 0: not set.
 
     Attributes:
         stored: what it stores now.
@@ -56,7 +57,7 @@ class Room:
     """The room on the disk of the database, and on that of the blobs, often the same one."""
 
     def __init__(self, data_dir: Path, blobs: Path | None, reserve: int | None = None) -> None:
-        """Look after the disks of these folders, which are there.
+        """Watch the disks of these existing folders.
 
         Parameters:
             blobs: what `farm.stores.port.Store.folder` returns; None: blobs use no disk of this
@@ -68,11 +69,11 @@ class Room:
         self._folders = [data_dir] if blobs is None else [data_dir, blobs]
         self._given = reserve
         self._lock = threading.Lock()
-        # Announced, and not yet on the disk.
+        # Announced, and not yet on disk.
         self._coming: Counter[str] = Counter()
-        # Announced, and not yet among what its account stores, however much of it has arrived.
+        # Announced, and not yet counted as stored, however much has arrived.
         self._on_the_way: Counter[str] = Counter()
-        # Lent to what writes temporary files, however much of it is written.
+        # Lent for temporary files, however much of it is written.
         self._granted = 0
         self._was_full = False
 
@@ -85,7 +86,7 @@ class Room:
         return min(LARGEST_RESERVE, smallest // RESERVED_PART)
 
     def is_full(self) -> bool:
-        """Return whether there is hardly room for results: nothing should be rendered.
+        """Return whether there is hardly room for results: then nothing should be rendered.
 
         Once it is so, it stays so until there is room for uploads again.
         """
@@ -95,14 +96,14 @@ class Room:
         return self._was_full
 
     def check(self, account_id: str, size: int, quota: Quota | None) -> None:
-        """Look whether so many bytes may come; see `taken`."""
+        """Check whether so many bytes may come; see `taken`."""
         with self._lock:
             self._check(account_id, size, quota, self._on_the_way[account_id])
 
     def check_rows(self, account_id: str, size: int, quota: Quota) -> None:
-        """Look whether the account may have so many bytes more in the database.
+        """Check whether the account may use this many more bytes in the database.
 
-        The disk's reserve is kept for just these.
+        The disk's reserve is for exactly these.
         """
         self.check_growth(size)
         with self._lock:
@@ -111,19 +112,19 @@ class Room:
             self._check_share(size, mine, quota, self._free())
 
     def check_growth(self, size: int) -> None:
-        """Look whether the database may grow by so many bytes, whoever's they are.
+        """Check whether the database may grow by so many bytes, for whomever.
 
-        A quarter of the reserve is for what it writes of its own accord. Raises StorageFullError.
+        A quarter of the reserve is for its own writes. Raises StorageFullError.
         """
         reserve = self.reserve
         if _free_on(self._data_dir) - size < reserve // 4:
             raise _full(size, reserve)
 
     def check_passing(self, size: int) -> None:
-        """Look whether so many bytes may lie beside the database for a while.
+        """Check whether so many bytes may be stored temporarily beside the database.
 
-        Whatever the farm makes for itself must never be why jobs stand still (see `is_full`), and
-        as they do so below three quarters of the reserve, this leaves seven eighths of it. Raises
+        The farm's own files must never cause jobs to be suspended (see `is_full`). Since that
+        happens below three quarters of the reserve, this leaves seven eighths of it. Raises
         StorageFullError.
         """
         reserve = self.reserve
@@ -132,7 +133,9 @@ class Room:
 
     @contextmanager
     def granted(self, size: int) -> Iterator[int]:
-        """Keep room for temporary files beside the database; yields how many of the bytes it is."""
+        """Reserve room for temporary files beside the database; yields how many of the bytes it
+        got.
+        """
         with self._lock:
             granted = max(0, min(size, self._for_temporary() // _GRANTED_PART))
             self._granted += granted
@@ -144,9 +147,9 @@ class Room:
 
     @contextmanager
     def announced(self, account_id: str, size: int) -> Iterator[int]:
-        """Count an upload until it is stored; yields what is on the way with it.
+        """Count an upload until it is stored; yields the bytes in transit including it.
 
-        Ask for this first, and then what is stored: whatever arrives in between is counted.
+        Call this before reading what is stored, so that bytes arriving in between are counted.
         """
         with self._lock:
             self._on_the_way[account_id] += size
@@ -163,7 +166,7 @@ class Room:
     def taken(
         self, account_id: str, size: int, quota: Quota | None, on_the_way: int = 0
     ) -> Iterator[Callable[[int], None]]:
-        """Keep room for bytes that are announced; yields what is told how many have arrived.
+        """Reserve room for announced bytes; yields what to call with those that have arrived.
 
         Parameters:
             quota: None: for a result, which only the disk limits. It is refused if there is no room
@@ -171,8 +174,9 @@ class Room:
             on_the_way: what `announced` has yielded; it counts these bytes, too.
 
         Raises:
-            StorageFullError: the disk has no room for them; of a result also by what is yielded.
-            QuotaExceededError: the account has none.
+            StorageFullError: the disk has no room for them; for a result also raised by the yielded
+                function.
+            QuotaExceededError: the account has no room left.
         """
         with self._lock:
             others = max(0, on_the_way - size)
@@ -264,10 +268,10 @@ def shown(size: int) -> str:
 
 
 def _free_on(folder: Path) -> int:
-    """Return the free bytes of a disk: none when it has hardly room for another file."""
+    """Return the free bytes of a disk: 0 when it hardly has room for another file."""
     if hasattr(os, "statvfs"):
         told = os.statvfs(folder)
-        # Some file systems have no such number (btrfs).
+        # Some file systems do not report such a number (btrfs).
         if told.f_favail < told.f_files // _RESERVED_FILES_PART:
             return 0
     return shutil.disk_usage(folder).free

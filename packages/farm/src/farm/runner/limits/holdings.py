@@ -1,4 +1,4 @@
-"""What renderers hold that lies in no folder and belongs to no process: only Linux.
+"""Resources of renderers that are in no folder and belong to no process: only Linux.
 
 Files that are open have no name any more, and may lie in memory; pipes and sockets are buffers of
 the kernel; shared memory stays when it is no longer mapped by those that have filled it. All of it
@@ -70,7 +70,7 @@ _LARGEST_PIPE, _PIPES_OF_A_USER = 2**20, 16_384
 
 @dataclass
 class Holdings:
-    """What a number of processes hold, together.
+    """What some processes hold together.
 
     Attributes:
         shared_bytes: of memory that has the form of files, whether it is mapped or not.
@@ -121,7 +121,7 @@ def holdings_of(processes: Sequence[int], shared_before: int, sandboxed: bool) -
         too_many=found.too_many or too_many_locks(processes),
         sent=found.sent,
     )
-    # The first inside is bubblewrap's own: where we may not look at it, we may look at none.
+    # The first inside is bubblewrap's own: if we may not examine it, we may examine none.
     total.hidden = bool(inside) and inside[0] not in denied and not denied.isdisjoint(inside)
     if found.unseen:
         # Somebody else's may be among it; but nearly no renderer shares memory in this way.
@@ -160,12 +160,12 @@ class _Found:
 
     @property
     def too_many(self) -> bool:
-        """Whether counting stops: the renderer keeps too much open, or the time is over."""
+        """Whether counting stops: the renderer keeps too much open, or time is up."""
         most = self.count > _MOST or self.read > _MOST_BYTES
         return most or time.thread_time() > self.until
 
     def add(self, path: str) -> None:
-        """Count a file that has no name any more, once. Raises OSError."""
+        """Count an unlinked file, once. Raises OSError."""
         status = os.stat(path)  # noqa: PTH116 - called a thousand times in a look
         key = status.st_dev, status.st_ino
         if not stat.S_ISREG(status.st_mode) or status.st_nlink or key in self.seen:
@@ -183,7 +183,9 @@ class _Found:
 
 
 def _look(process: int, found: _Found) -> bool:
-    """Look at one process; return False when that is not allowed. Gone is seen as well."""
+    """Examine a process; return False when that is not allowed. A process that is gone counts as
+    examined.
+    """
     for _ in range(TRIES):
         if found.too_many or _look_through(living(process), found):
             return True
@@ -205,12 +207,12 @@ def _look_through(thread: int, found: _Found) -> bool:
             _look_at_descriptors(each, found, guessed=each not in apart)
     if _DELETED.encode() in maps:
         _look_at_mapped(thread, maps, found)
-    # Of one that has ended, the kernel tells that it has nothing.
+    # For an ended process, the kernel reports nothing.
     return bool(maps) or found.too_many
 
 
 def _look_at_descriptors(thread: int, found: _Found, guessed: bool = False) -> None:
-    """Look at what a thread has open. Raises OSError.
+    """Examine a thread's descriptors. Raises OSError.
 
     Parameters:
         guessed: it probably has the descriptors of its process, and they were looked at.
@@ -230,7 +232,7 @@ def _look_at_descriptors(thread: int, found: _Found, guessed: bool = False) -> N
 
 
 def _maps(process: int, found: _Found) -> bytes:
-    """Return what a process has mapped, as far as it is looked at. Raises OSError."""
+    """Return a process's mappings, within the limits. Raises OSError."""
     pieces = []
     with Path(f"/proc/{process}/maps").open("rb", buffering=0) as file:
         while not found.too_many and (piece := file.read(_PIECE)):
@@ -308,7 +310,7 @@ def _device(key: bytes) -> int:
 
 
 def _temporary_folders(found: _Found, inside: Iterable[int]) -> int:
-    """Return what lies in a sandbox's folders in memory, with a name or without."""
+    """Return the contents of a sandbox's in-memory folders, with a name or without."""
     ours = {Path(each).stat().st_dev for each in _TEMPORARY if Path(each).exists()}
     for process in inside:
         paths = [f"/proc/{process}/root{each}" for each in _TEMPORARY]
@@ -318,7 +320,7 @@ def _temporary_folders(found: _Found, inside: Iterable[int]) -> int:
         except OSError:
             continue
         if devices & ours:
-            continue  # The sandbox is being made, and this is the machine's own still.
+            continue  # The sandbox is still being set up; this is the host's own /tmp.
         found.counted.update(devices)
         return sum(
             (each.f_blocks - each.f_bfree) * each.f_frsize

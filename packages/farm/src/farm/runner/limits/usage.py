@@ -1,4 +1,4 @@
-"""What a renderer and all that it has started use: processes, memory, processor time."""
+"""The usage of a renderer and its child processes: processes, memory, processor time."""
 
 import contextlib
 import os
@@ -18,14 +18,14 @@ from farm.runner.limits.processor_time import Used
 from farm.runner.limits.threads import TRIES, has_ended, living, number
 
 _AMOUNT = re.compile(rb"^(VmRSS|RssShmem|VmPTE|Pss|Pss_Shmem):[ \t]+([0-9]+) kB$", re.MULTILINE)
-"""Whole lines of these names: that of a process, which has one of its own, it chooses itself."""
+"""Whole lines with these names: a process chooses its own name, which also has a line."""
 
 
 def this_machine(folder: Path) -> Machine:
-    """Return what this machine has for its renderers.
+    """Return this machine's resources for renderers.
 
     Parameters:
-        folder: an existing one, on the disk that they write to.
+        folder: an existing folder on the disk that they write to.
     """
     memory = psutil.virtual_memory().total
     return Machine(
@@ -66,20 +66,20 @@ def _most_processes() -> int | None:
 
 
 def processors() -> int:
-    """Return how many CPUs this process, and what it starts, may use."""
+    """Return how many CPUs this process, and its children, may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def this_machine_holds(sandbox: bool) -> HostLimits:
-    """Return how this machine holds renderers to their limits.
+    """Return how this machine enforces renderers' limits.
 
     Parameters:
         sandbox: they run in one.
 
     Raises:
-        farm.confine.UndecidedError: of a sandbox, nobody can tell now.
+        farm.confine.UndecidedError: it is currently unknown whether there is a sandbox.
     """
     ends = sandbox and ends_all()
     return held_by(cgroups.usable(), sandbox, os.name == "posix", ends)
@@ -87,13 +87,13 @@ def this_machine_holds(sandbox: bool) -> HostLimits:
 
 @dataclass(frozen=True)
 class Tree:
-    """A process and all that descend from it.
+    """A process and all its descendants.
 
     Attributes:
         processes: with their threads.
-        memory_bytes: of RAM; what several share counts once.
-        shared_bytes: of it, what is shared and lies in no file of a disk.
-        used: of each, its processor time; {} when there are too many of them.
+        memory_bytes: of RAM; shared memory counts once.
+        shared_bytes: the part of it that is shared and not in a file on disk.
+        used: processor time of each; {} when there are too many of them.
     """
 
     members: tuple[psutil.Process, ...] = ()
@@ -103,10 +103,10 @@ class Tree:
     used: Mapping[psutil.Process, Used] = field(default_factory=dict)
 
     def kill(self) -> None:
-        """Kill all of them, and what they start meanwhile."""
+        """Kill all of them, and children that they start meanwhile."""
         stopped: set[psutil.Process] = set()
         found = set(self.members)
-        # Stopped first: what has no parent any more cannot be found, and is not to start others.
+        # Stopped first: orphans cannot be found, and must not start others.
         while found:
             for each in found:
                 with contextlib.suppress(psutil.Error):
@@ -119,11 +119,11 @@ class Tree:
 
 
 def tree_of(pid: int, most_processes: int, most_memory_bytes: int) -> Tree:
-    """Return what a process and its descendants use now; nothing when it is gone.
+    """Return the current usage of a process and its descendants; nothing when it is gone.
 
     Parameters:
-        most_processes: of more than these, no more than that is learned.
-        most_memory_bytes: only above it is it worth the while to count shared memory once.
+        most_processes: with more than these, only that fact is determined.
+        most_memory_bytes: only above it is it worthwhile to count shared memory once.
     """
     try:
         first = psutil.Process(pid)
@@ -172,12 +172,12 @@ def _children(parents: Iterable[psutil.Process]) -> set[psutil.Process]:
 
 
 def _fair_share(process: psutil.Process) -> tuple[int, int]:
-    """Return the memory of a process, and what of it is shared: of both only its own share."""
+    """Return a process's memory, and its shared part: its own share of both."""
     told = _memory(process.pid, "smaps_rollup")
     if "Pss" in told:
         return told["Pss"], told.get("Pss_Shmem", 0)
     try:
-        # Of a process that does not let itself be looked at, all that it has.
+        # For a process that cannot be examined, all that it has.
         told = _memory(process.pid)
         return told.get("VmRSS") or process.memory_info().rss, told.get("RssShmem", 0)
     except psutil.Error:

@@ -1,9 +1,8 @@
-"""Holds the renderer of a claim to its limits, and says in a message which one it has hit.
+"""Enforces the limits of a claim's renderer, and reports which one it has hit.
 
-Where a control group does it, the kernel counts and this only reads; elsewhere all processes, what
-they hold open (`holdings`) and the work folder are looked at twice a second. What a renderer fills
-in between, the kernel's own limits bound: the size of a file and, in a sandbox, the number of
-processes.
+With a control group, the kernel counts and this only reads; without, all processes, what they hold
+open (`holdings`) and the work folder are checked twice a second. In between, the kernel's own
+limits apply: the size of a file and, in a sandbox, the number of processes.
 """
 
 import contextlib
@@ -27,7 +26,7 @@ from farm.runner.workplace import Workplace
 
 LOOK_SECONDS = 0.5
 _FOLDER_PART = 0.1
-"""Most of the time that may go into looking through the work folder, or what is held open."""
+"""Largest fraction of time for scanning the work folder, or open files."""
 _LEAST_MEMORY = 256 * 2**20
 """Memory and swap of the whole machine, below which the kernel is about to kill at random."""
 _HIDDEN_LOOKS = 3
@@ -39,11 +38,11 @@ _MOST_SENT = 32
 
 @dataclass(frozen=True)
 class Confinement:
-    """What holds the renderers of a job.
+    """What confines the renderers of a job.
 
     Attributes:
         group: the control group they run in; None where there is none.
-        pid_file: holds the process id of the claim's renderer once it has started.
+        pid_file: has the process id of the claim's renderer once it has started.
     """
 
     limits: Limits
@@ -51,7 +50,7 @@ class Confinement:
     group: Group | None = None
 
     def orders(self, command: Sequence[str], apart: bool, programs: bool) -> Confined:
-        """Return what `farm_start.py` is told about a renderer that it becomes."""
+        """Return the orders for `farm_start.py`, which becomes a renderer."""
         return {
             "command": list(command),
             "apart": apart,
@@ -78,7 +77,7 @@ class Watch:
         Parameters:
             frames: number of the claim's frames.
             sandboxed: the renderer runs in a sandbox.
-            layered: what it changes of the staged files lies apart from them.
+            layered: its changes to the staged files are kept separate from them.
         """
         self._limits, self._group = confinement.limits, confinement.group
         self._pid_file = confinement.pid_file
@@ -98,7 +97,7 @@ class Watch:
         self.cpu_seconds = 0.0
 
     def look(self) -> Failure | None:
-        """Return why the renderer must be ended now; None when it may go on."""
+        """Return why the renderer must be ended now; None when it may continue."""
         pid = self._pid()
         if pid is None:
             return None
@@ -108,7 +107,7 @@ class Watch:
             self._tree.used, time.monotonic(), lambda process: running(process.pid)
         )
         self.cpu_seconds = max(self.cpu_seconds, seconds)
-        # What is known at once comes first: to look at what is held takes long.
+        # Cheap checks come first: examining open files takes long.
         failure = self.told_by_the_kernel() or _too_much_memory(limits, self._tree.memory_bytes)
         if failure is not None:
             return failure
@@ -124,9 +123,9 @@ class Watch:
         )
 
     def told_by_the_kernel(self) -> Failure | None:
-        """Return which limit the kernel has enforced; None: none that it tells of.
+        """Return which limit the kernel has enforced; None: none that it reports.
 
-        To be asked once more after the renderer's end.
+        Call this once more after the renderer's end.
         """
         if self._group is None:
             return None
@@ -139,7 +138,7 @@ class Watch:
         return None
 
     def kill(self) -> None:
-        """Kill all that the renderer has started, as far as it is known."""
+        """Kill everything that the renderer has started, as far as known."""
         if self._group is not None:
             self._group.kill()
         self._tree.kill()
@@ -166,13 +165,13 @@ class Watch:
         return holdings_of(processes, self._shared_before, self._sandboxed)
 
     def _unlinked(self) -> UnlinkedFiles:
-        """Return what the renderer has in files without a name. It is held still meanwhile."""
+        """Return the renderer's open files without a name. It is stopped meanwhile."""
         if (pid := self._pid()) is not None:
             self._tree = tree_of(pid, self._limits.processes, self._limits.memory_bytes)
         return _unlinked_of(self._holdings())
 
     def _memory_bytes(self) -> int:
-        """Return the memory of all processes, and what belongs to none where we count alone."""
+        """Return the memory of all processes, plus unowned memory where only we count."""
         tree, held = self._tree, self._held
         if self._group is not None:
             return tree.memory_bytes
@@ -216,7 +215,7 @@ class Watch:
         )
 
     def _machine_full(self) -> Failure | None:
-        """Return whether the machine itself is about to run out of what it has."""
+        """Return whether the machine itself is running out of a resource."""
         left = psutil.virtual_memory().available
         if left < _LEAST_MEMORY and left + psutil.swap_memory().free < _LEAST_MEMORY:
             return Failure(
@@ -288,12 +287,12 @@ def _unlinked_of(held: Holdings) -> UnlinkedFiles:
 
 
 def unmeasured(error: Exception) -> Failure:
-    """Return what it means that nobody can look at what the renderer uses."""
+    """Return the failure for a renderer whose usage cannot be measured."""
     return Failure(f"What the renderer uses cannot be measured: {error!r}.", False)
 
 
 def file_too_large(limits: Limits) -> Failure:
-    """Return what it means that SIGXFSZ has ended the renderer."""
+    """Return the failure for a renderer that SIGXFSZ has ended."""
     return Failure(
         f"The renderer wrote a file of {size(limits.file_bytes)}, the most that this machine type "
         "allows.",

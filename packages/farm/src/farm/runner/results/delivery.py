@@ -1,4 +1,4 @@
-"""Finished frames on their way to the farm: checked, measured, hashed, sent, reported."""
+"""Delivers finished frames to the farm: checked, measured, hashed, sent, reported."""
 
 import contextlib
 import itertools
@@ -24,7 +24,7 @@ from farm.runner.workplace import Workplace
 
 @dataclass(frozen=True)
 class FrameFiles:
-    """What the renderer says it has written.
+    """Files that the renderer says it has written.
 
     Attributes:
         files: relative to the output folder; the frame's own.
@@ -41,15 +41,15 @@ class FrameFiles:
 
 
 _BLOCK = 512
-"""Bytes, in which every system counts what a file takes (``st_blocks``)."""
+"""The unit of ``st_blocks``, in bytes."""
 
 
 _LAST_SECONDS = 2.0
-"""For what is on its way when nobody waits for it any more: most frames have arrived by then."""
+"""Time for results in transit that nobody awaits any more: most frames have arrived by then."""
 
 
 class AbandonedError(Exception):
-    """A result was on its way for too long after nobody waited for it any more."""
+    """A result took too long after nobody awaited it any more."""
 
 
 class TooLargeError(Exception):
@@ -57,7 +57,7 @@ class TooLargeError(Exception):
 
 
 def _blocks_of(status: os.stat_result) -> int:
-    # Windows does not tell: then nothing is taken for a hole.
+    # Windows does not report blocks: then no file has holes.
     blocks: int = getattr(status, "st_blocks", -(-status.st_size // _BLOCK))
     return blocks
 
@@ -67,7 +67,7 @@ class Results:
 
     Attributes:
         sent: frames that the farm has.
-        failure: of the first frame that could not be sent, or of the first for which trying again
+        failure: of the first frame that could not be sent, or of the first for which retrying
             cannot help; None so far.
     """
 
@@ -89,13 +89,13 @@ class Results:
         """Prepare.
 
         Parameters:
-            expected: the files of each frame as the template names them; [] when it does not.
+            expected: each frame's files as named by the template; [] when it does not name them.
             whole: the one frame that the farm knows of a job that is done as a whole; its files
                 are reported by `complete`.
-            most_bytes: of a frame's files together, and of all that is said to be in files and
-                takes no room on the disk: holes cost a scene nothing, and the farm their size.
-            folders: the expected files may lie in folders of cameras or layers.
-            unwanted: whether the runner is to end, or its claim is another's.
+            most_bytes: limit of a frame's files together, and of all holes in files: these cost a
+                scene nothing, but the farm their size.
+            folders: the expected files may be in folders of cameras or layers.
+            unwanted: returns whether the runner must end, or has lost its claim.
             warnings: those of the renderer so far.
         """
         self._warnings = warnings
@@ -117,11 +117,11 @@ class Results:
         self._asking_since: float | None = None
 
     def rendered(self) -> None:
-        """Tell that the renderer has ended, and no more frames come."""
+        """Report that the renderer has ended, and no more frames will come."""
         self._rendered_at = time.monotonic()
 
     def waiting_seconds(self) -> float:
-        """Return for how long nothing has been rendered and the farm has not taken a result.
+        """Return for how long nothing has been rendered while the farm has not accepted a result.
 
         May be asked from any thread.
         """
@@ -144,7 +144,7 @@ class Results:
 
         Raises:
             farm.runner.farm_client.ReportError: the claim is lost or the farm gone.
-            AbandonedError: nobody waits for it any more, and it takes long.
+            AbandonedError: nobody awaits it any more, and it takes long.
         """
         try:
             paths, images = self._check(frame)
@@ -154,8 +154,8 @@ class Results:
             if self._whole is not None:
                 self._collected |= {each.path: each for each in outputs}
                 self._seconds += frame.seconds
-                # The farm knows one frame; the messages name the right ones, of each kind the
-                # first.
+                # The farm knows one frame; the messages name the right ones, and the first of each
+                # kind is kept.
                 self._noticed = {flag.code: flag for flag in noticed} | self._noticed
             else:
                 done = FrameDone(
@@ -212,7 +212,7 @@ class Results:
             self._fail(f"The farm refuses the results: {error}", self._whole)
 
     def _check(self, frame: FrameFiles) -> tuple[dict[str, Path], list[ImageStatistics]]:
-        """Return the frame's files by name, and the numbers of those that are its own picture."""
+        """Return the frame's files by name, and the statistics of its own pictures."""
         expected = self._expected.get(frame.frame)
         if expected is None:
             raise OutputError(f"The renderer wrote frame {frame.frame}, which was not asked for.")
@@ -230,7 +230,8 @@ class Results:
                 canonical(f"{self._remote_folder}/{name}")
             except UnsafePathError as error:
                 raise OutputError(f"A result has a name that is not allowed: {error}") from None
-            # A number of ours: names of two folders may be equal. The suffix tells the format.
+            # A number of ours, since names in two folders may be equal. The suffix gives the
+            # format.
             path = self._place.taken / f"{next(self._numbers)}{PurePosixPath(name).suffix}"
             account = self._place.account
             take(self._place.output, inside, path, None if account is None else account.uid)
@@ -260,7 +261,7 @@ class Results:
         return self._checks.check(path, name, size, self._go_on)
 
     def _go_on(self) -> None:
-        """Called while a result is on its way. Raises AbandonedError."""
+        """Called while a result is in transit. Raises AbandonedError."""
         if not self._unwanted():
             return
         now = time.monotonic()
@@ -289,6 +290,6 @@ def _is_view_of(expected: str, given: str) -> bool:
 
 
 def _noticed(frame: int, images: list[ImageStatistics]) -> list[FrameFlag]:
-    """Return what looks wrong; of several views of a frame, of each kind the first."""
+    """Return the remarks; for several views of a frame, the first of each kind."""
     found = {flag.code: flag for image in reversed(images) for flag in flags(frame, image)}
     return list(found.values())

@@ -1,6 +1,6 @@
-"""Has images looked at by a process that is thrown away when one of them ruins it.
+"""Has images checked by a process that is discarded when one of them crashes it.
 
-One process, `farm.runner.results.image_worker`, serves a runner for all of its life: it is started
+One process, `farm.runner.results.image_worker`, serves a runner for its whole life: it is started
 while the renderer loads, so that the first frame need not wait for it.
 """
 
@@ -38,24 +38,24 @@ from farm.runner.results.outputs import OutputError, check_there
 log = logging.getLogger("farm.runner")
 
 _HEADER_SECONDS = 120.0
-"""Also for the start of the process, on a machine that has much to do."""
+"""Includes the start of the process, on a busy machine."""
 _BYTES_A_SECOND = 4 << 20
 _ASKED_SECONDS = 0.5
-"""Between two questions whether anybody still waits for an answer."""
+"""Between two checks whether the answer is still wanted."""
 _MOST_ANSWER = 1 << 20
 _MOST_MESSAGE = 1000
 _NO_ANSWER = "the process that checked it gave an invalid answer"
 
 
 class _EndedError(Exception):
-    """The process has ended, or is of no use any more. ``str()`` says how, for people."""
+    """The process has ended, or is unusable. ``str()`` says why, for people."""
 
 
 class ImageChecks:
-    """Looks at the images of a runner, one after the other. May be asked from any thread."""
+    """Checks the images of a runner, one by one. May be called from any thread."""
 
     def __init__(self, mode: SandboxMode) -> None:
-        """Start nothing yet. ``mode``: of the farm's sandbox."""
+        """Start nothing yet. ``mode``: the farm's sandbox mode."""
         self._mode = mode
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,16 +65,16 @@ class ImageChecks:
         self._memory_bytes: int | None = None
 
     def allow(self, memory_bytes: int) -> None:
-        """From now on take no more memory than a renderer of the job may.
+        """From now on use no more memory than a renderer of the job may.
 
         The process needs a few GB all the same (`image_worker.LEAST_MEMORY`).
         """
         self._memory_bytes = memory_bytes
 
     def warm_up(self) -> None:
-        """Start the process, and do not wait until it is ready.
+        """Start the process, without waiting until it is ready.
 
-        Where it cannot be started now, as when its user has no process left, who asks starts it.
+        If it cannot be started now, for lack of processes for example, the first check starts it.
         """
         with self._lock, contextlib.suppress(OSError):
             self._start()
@@ -86,17 +86,17 @@ class ImageChecks:
         size: tuple[int, int] | None,
         go_on: Callable[[], None] = lambda: None,
     ) -> ImageStatistics | None:
-        """Return the numbers of what people see of an image; None of one that has none.
+        """Return the statistics of an image's visible part; None if it has none.
 
         Parameters:
-            path: of a file that nobody else writes any more.
-            name: how people know it.
+            path: path of a file that nobody else writes any more.
+            name: its name for people.
             size: expected (width, height) in pixels; None to take any.
-            go_on: called now and then; what it raises ends the work.
+            go_on: called now and then; its exceptions end the check.
 
         Raises:
-            OutputError: it is not whole, has another size, asks for more than a frame needs, or
-                ruins who looks at it.
+            OutputError: it is incomplete, has another size, needs more than any frame should, or
+                crashes the checker.
             OSError: it cannot be read, or the process cannot be started; also
                 `farm.confine.UndecidedError`.
         """
@@ -116,7 +116,7 @@ class ImageChecks:
                         self._ask(question, file)
                         break
                     except OSError as error:
-                        # It had ended before: that is not this image's fault.
+                        # The process had ended before: this image is not at fault.
                         self._throw_away()
                         if error.errno == errno.ETOOMANYREFS:
                             return self._answer_of_another(question, file, name, go_on)
@@ -142,10 +142,10 @@ class ImageChecks:
     def _answer_of_another(
         self, question: Question, file: int, name: str, go_on: Callable[[], None]
     ) -> ImageStatistics | None:
-        """Ask a process that has inherited the file, and is of no use for others.
+        """Ask a process that has inherited the file, and can check no other.
 
-        The kernel counts the descriptors that are on the way for each user, and a scene of that
-        user has taken all that there may be.
+        The kernel limits descriptors in transit per user, and a scene of that user has used up all
+        of them.
         """
         inherited = inheritable(file)
         try:
@@ -162,7 +162,7 @@ class ImageChecks:
         self._throw_away()
         line = command("farm.runner.results.image_worker", self._mode)
         if line[0] == sys.executable:
-            # Without a sandbox, which has its own: what it leaves there when it is killed goes too.
+            # Without a sandbox, which has its own: leftovers after a kill are removed, too.
             self._folder = new_folder("images-")
         ours, theirs = socket.socketpair()
         with theirs:
@@ -170,7 +170,7 @@ class ImageChecks:
                 line,
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                # What its libraries print would be a scene's to choose.
+                # Output of its libraries may be controlled by a scene.
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 env=environment(self._folder),
@@ -195,7 +195,7 @@ class ImageChecks:
         while True:
             match self._next(until, go_on):
                 case Decoding(decoding=pixels):
-                    # Who an image has in its hands must not get time for ever.
+                    # A checker that an image has taken over must not get unlimited time.
                     if begun:
                         raise _EndedError(_NO_ANSWER)
                     begun = True
@@ -206,7 +206,7 @@ class ImageChecks:
                     return found
 
     def _next(self, until: float, go_on: Callable[[], None]) -> Ready | Decoding | Looked | Wrong:
-        """Return the next line that it says. Raises _EndedError, and what ``go_on`` does."""
+        """Return the next line of its answer. Raises _EndedError, and what ``go_on`` raises."""
         assert self._connection is not None
         while b"\n" not in self._rest:
             left = until - time.monotonic()
@@ -237,7 +237,7 @@ class ImageChecks:
             code = self._process.wait(10)
         except subprocess.TimeoutExpired:
             return "the process that checked it stopped answering"
-        # bubblewrap says 128 and the number of the signal.
+        # bubblewrap exits with 128 plus the number of the signal.
         signal = -code if code < 0 else code - 128 if code > 128 else 0
         why = f"signal {signal}" if signal else f"exit code {code}"
         return f"the process that checked it ended with {why}"
@@ -254,15 +254,15 @@ class ImageChecks:
 
 
 def _printable(text: str) -> str:
-    """Return a message that the process says: it may be in a scene's hands."""
+    """Return the process's message in printable form: a scene may control it."""
     return "".join(each if each.isprintable() else " " for each in text[:_MOST_MESSAGE])
 
 
 @contextlib.contextmanager
 def _open(path: Path, name: str) -> Iterator[int]:
-    """Open a file that a renderer has written, so that the process may read it, too.
+    """Open a file written by a renderer so that the checker may read it, too.
 
-    The process of a runner that is root is not: it may read what everybody may.
+    The checker of a runner that is root is not root: it may read what everybody may.
     """
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
@@ -272,7 +272,7 @@ def _open(path: Path, name: str) -> Iterator[int]:
                 f"{name} is not a file: the scene has put something else in its place."
             )
         if is_root() and not status.st_mode & stat.S_IROTH:
-            # A file of another name is not the renderer's to be opened to everybody.
+            # A hard-linked file may not be the renderer's to make readable.
             if status.st_nlink > 1:
                 raise OutputError(f"{name} is a hard link to a file that others may not read.")
             os.fchmod(file, status.st_mode | stat.S_IROTH)
