@@ -1,16 +1,16 @@
-"""The bodies of requests: how large each route's may be, and who may send one.
+"""The bodies of requests: their limit for each route, and who may send one.
 
-Before a route sees a request, its body is here: complete, within the route's limit, and from
-somebody with a valid key. The key is looked at before a byte of the body is read. Three kinds may
-come from strangers, and are small: a login, the question of an Envoy whether this farm is its own,
-and what runners tell all the time, whose token is looked at in the same transaction that does what
-they ask. A runner's large ones are not among them.
+Before a route sees a request, its body has been read: complete, within the route's limit, and from
+a sender with a valid key. The key is checked before a byte of the body is read. Three kinds may
+come from strangers, and are small: a login, an Envoy's question whether this farm is its own, and
+the frequent reports of runners, whose token is checked in the transaction that processes them. A
+runner's large bodies are not among them.
 
 Blobs are not read here: their routes know the sender before they write a byte.
 
 Large ones are parsed here as well: see `farm.api.parsing`.
 
-Here, too, the requests of users wait for their turn; see `farm.api.own_turns`.
+Users' requests also wait for their turn here; see `farm.api.own_turns`.
 """
 
 import re
@@ -49,7 +49,7 @@ from farm.errors import InsufficientCreditsError, NotAuthenticatedError, Unavail
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """What a route takes whose bodies may be large, and how large they may be."""
+    """A route with large bodies: their model, and their limit."""
 
     model: type[BaseModel]
     limit: BodyLimit
@@ -58,14 +58,14 @@ class Large:
 LARGE: dict[tuple[str, str], Large] = {
     # 5,000 blobs of a project: their hashes and sizes.
     ("POST", "/v1/blobs/missing"): Large(MissingRequest, BodyLimit(1 << 20, 30_000, 15_000)),
-    # 5,000 files with the longest paths that there are.
+    # 5,000 files with the longest possible paths.
     ("PUT", "/v1/projects/{name}/files"): Large(
         ManifestUpdate, BodyLimit(24 << 20, 200_000, 30_000)
     ),
     ("POST", "/v1/projects/{name}/files/remove"): Large(
         FileRemoval, BodyLimit(24 << 20, 20_000, 10_000)
     ),
-    # 1,000 jobs with their parameters; beside them, the paths of all files still to come.
+    # 1,000 jobs with their parameters, plus the paths of all pending files.
     ("POST", "/v1/submissions"): Large(SubmissionSpec, BodyLimit(32 << 20, 200_000, 100_000)),
     ("POST", "/v1/submissions/check"): Large(
         SubmissionSpec, BodyLimit(64 << 20, 1_200_000, 100_000)
@@ -83,25 +83,27 @@ LARGE: dict[tuple[str, str], Large] = {
 """Every other body is `SMALL`."""
 
 FOR_CREDITS = ("POST", "/v1/submissions/check")
-"""Is only done for an account that has some. A submission that is there is answered without."""
+"""Only for accounts with credits. An existing submission is returned without."""
 
 COSTLY = frozenset({("POST", "/v1/submissions"), ("POST", "/v1/submissions/check")})
-"""Their turns are fewer than those of other requests."""
+"""They have fewer turns than other requests."""
 
 WITHOUT_TURNS = frozenset({"/v1/changes", "/v1/health"})
-"""One takes a turn itself whenever it looks for news, and none while it waits for them; the other
-does nothing that takes time."""
+"""One takes a turn itself for each query, but none while it waits for news; the other does no work
+that takes time.
+"""
 
 FOR_STRANGERS = frozenset({("POST", "/v1/login"), ("POST", "/v1/proof")})
 
 MOST_HELD, MOST_HELD_OF_ONE = 256 << 20, 96 << 20
-"""Bytes of bodies in memory, of all and of one account."""
+"""Bytes of bodies in memory, in total and for one account."""
 
 NOTHING_HERE = "There is nothing at this address."
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""No address holds one, but a route's pattern would overlook a line break at the end: the request
-would reach its route, past everything that goes by the exact path."""
+"""No path may contain one: a route's pattern would ignore a line break at the end, and the request
+would bypass everything that depends on the exact path.
+"""
 
 _BLOB = re.compile(r"/v1/(runner/)?blobs/[0-9a-f]{64}")
 _LARGE = [
@@ -118,7 +120,7 @@ def _large(method: str, path: str) -> Large | None:
 
 
 def limit_of(method: str, path: str) -> BodyLimit:
-    """Return what a body may be that is sent to this address."""
+    """Return the limit of bodies sent to this path."""
     large = _large(method, path)
     return large.limit if large else SMALL
 
@@ -133,7 +135,7 @@ class Bodies:
         self._memory = BodyMemory(MOST_HELD, MOST_HELD_OF_ONE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its body, or answer with the reason why not."""
+        """Pass a request on with its body, or answer why not."""
         if scope["type"] == "http" and _CONTROL.search(scope["path"]):
             nothing = errors.answer(ErrorCode.NOT_FOUND, NOTHING_HERE)
             await nothing(scope, receive, send)
@@ -157,7 +159,7 @@ class Bodies:
         except BusyError as error:
             await errors.answer(ErrorCode.UNAVAILABLE, str(error))(scope, receive, send)
         except ClientDisconnect:
-            return  # Nobody is left to answer.
+            return  # There is nobody left to answer.
 
     async def _in_turn(
         self, sender: str, scope: Scope, body: bytes, receive: Receive, send: Send
@@ -180,7 +182,7 @@ class Bodies:
     async def _pass_on(
         self, sender: str, scope: Scope, body: bytes, receive: Receive, send: Send
     ) -> None:
-        """Let the route answer. Of a large body it is told what it says.
+        """Let the route answer. A large body is passed in parsed form.
 
         Raises InsufficientCreditsError, UnavailableError.
         """
@@ -201,7 +203,7 @@ class Bodies:
             require_positive(connection, account_id)
 
     def _turns_for(self, scope: Scope) -> OwnTurns | None:
-        """Return the turns that a request of a user takes."""
+        """Return the turns for a user's request."""
         method, path = scope["method"], scope["path"]
         if _of_runner(path) or path in WITHOUT_TURNS:
             return None
@@ -211,12 +213,12 @@ class Bodies:
         return self._context.turns.reading if reads else self._context.turns.writing
 
     async def _sender(self, scope: Scope, size: int | None) -> str:
-        """Return the account that sends; "" for strangers who may. Raises NotAuthenticatedError."""
+        """Return the sender's account; "" for permitted strangers. Raises NotAuthenticatedError."""
         if (scope["method"], scope["path"]) in FOR_STRANGERS:
             return ""
         authorization = Headers(scope=scope).get("authorization", "")
         if size == 0:
-            # Without a body, the route itself refuses whoever has no valid key.
+            # Without a body, the route itself refuses senders without a valid key.
             try:
                 return await self._account(scope, await bearer(authorization))
             except NotAuthenticatedError:
@@ -235,7 +237,7 @@ class Bodies:
 
 
 def _knows_itself(scope: Scope, size: int | None) -> bool:
-    """Return whether a request needs nothing of what `Bodies` does."""
+    """Return whether a request needs nothing from `Bodies`."""
     if scope["method"] == "PUT" and _BLOB.fullmatch(scope["path"]):
         return True
     return size == 0 and (_of_runner(scope["path"]) or scope["path"] in WITHOUT_TURNS)

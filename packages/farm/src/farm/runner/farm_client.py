@@ -1,17 +1,17 @@
-"""Speak to the farm: every call of `farm_protocol.runner`, repeated until it is answered.
+"""The farm's API for runners: every call of `farm_protocol.runner`, repeated until it is answered.
 
 Errors:
 
     ReportError
-        ClaimLostError     410: the claim is another runner's now
+        ClaimLostError     410: another runner has the claim now
         NotWelcomeError    401, 403: the token is no longer valid
         RefusedError       any other answer that repeating cannot change
             TakenError     409: a result would replace what another job has written
-            ChangedError   a result is not any more what it was when it was hashed
+            ChangedError   a result has changed since it was hashed
         FarmGoneError      no answer for `GIVE_UP_SECONDS`
 
-All calls are idempotent, so a call whose answer got lost is simply made again: the embedded farm
-may restart at any time, and a render must outlive that.
+All calls are idempotent, so a call whose answer got lost is simply repeated: the embedded farm may
+restart at any time, and a render must survive that.
 """
 
 import itertools
@@ -48,26 +48,27 @@ from pydantic import BaseModel, ValidationError
 
 GIVE_UP_SECONDS = 300.0
 FULL_SECONDS = 6 * 3600.0
-"""How long a result waits for room on the farm's disk: longer than for a farm that is silent, for
-somebody is told, and rendering it again would need the same room."""
+"""How long a result waits for space on the farm's disk: longer than for a silent farm, since
+somebody is notified, and rendering it again would need the same space.
+"""
 
 HURRY_SECONDS = 3.0
-"""How long calls are repeated once the runner has been told to end."""
+"""How long calls are retried once the runner has been told to end."""
 
 _PAUSES = BackOff(0.1, 5.0)
 _MOST_BYTES = 2**24
-"""Of an answer; of the job, which names all files of its project, `_MOST_JOB_BYTES`."""
+"""Limit of an answer; for the job, which names all files of its project, `_MOST_JOB_BYTES`."""
 _MOST_JOB_BYTES = 2**29
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _CAUTIOUS: dict[str, Any] = {
-    # A few packed bytes can become any number, so none is asked for.
+    # A few compressed bytes can expand to any number, so compression is not accepted.
     "headers": {"Accept-Encoding": "identity"},
-    # Nothing of what an answer wants kept is kept.
+    # Cookies are not kept.
     "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),
     "timeout": _TIMEOUT,
 }
 _RETRY_STATUS = frozenset({408, 422, 425, 429, 500, 502, 503, 504})
-"""422 is ``hash_mismatch``: bytes damaged on the way, which are sent again."""
+"""422 is ``hash_mismatch``: bytes damaged in transit, which are resent."""
 
 _NO_ROOM_STATUS = frozenset({507, 509})
 
@@ -76,7 +77,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class ReportError(Exception):
-    """The farm could not be told, or not asked. ``str()`` is a message."""
+    """The farm could not be reached, or refused the call. ``str()`` is a message."""
 
 
 class ClaimLostError(ReportError):
@@ -88,15 +89,15 @@ class NotWelcomeError(ReportError):
 
 
 class RefusedError(ReportError):
-    """The farm refuses this call for good."""
+    """The farm permanently refuses this call."""
 
 
 class TakenError(RefusedError):
-    """A result would replace another job's: rendering it again would do so again."""
+    """A result would replace another job's: rendering it again would not help."""
 
 
 class ChangedError(RefusedError):
-    """A result has been changed since it was hashed: its renderer still has it open."""
+    """A result has changed since it was hashed: its renderer still has it open."""
 
 
 class FarmGoneError(ReportError):
@@ -110,7 +111,7 @@ class Farm:
         """Prepare calls to ``url`` with a job's ``token``; connects with the first call."""
         self._http = httpx.Client(
             base_url=url.rstrip("/") + "/v1/runner/",
-            # Loading certificates takes 100 ms, which a farm on this machine has no use for.
+            # Loading certificates takes 100 ms, which a farm on this machine does not need.
             verify=url.startswith("https:"),
             event_hooks={"request": [_bound_head, _refuse_strangers]},
             **_CAUTIOUS,
@@ -138,13 +139,13 @@ class Farm:
         return job.model_copy(update={"files": list(last.values())})
 
     def claim(self, request: ClaimRequest) -> Claim:
-        """Ask the farm for frames to render."""
+        """Request frames from the farm."""
         return self._read(Claim, lambda: self._post("claims", request))
 
     def heartbeat(
         self, claim_id: str, frame: int | None, waiting_seconds: float = 0.0
     ) -> RunnerCommand:
-        """Tell that the claim is alive; tried once, since the next one follows soon.
+        """Report that the claim is alive; tried once, since the next one follows soon.
 
         Parameters:
             waiting_seconds: see `farm_protocol.runner.Heartbeat`.
@@ -156,7 +157,7 @@ class Farm:
         return self._send_heartbeat(f"claims/{claim_id}/heartbeat", beat)
 
     def ready_soon(self) -> RunnerCommand:
-        """Tell that the runner got further on the way to its first claim; tried once, too."""
+        """Report progress towards the first claim; also tried once."""
         return self._send_heartbeat("heartbeat", Heartbeat())
 
     def _send_heartbeat(self, path: str, beat: Heartbeat) -> RunnerCommand:
@@ -169,10 +170,10 @@ class Farm:
     def upload(
         self, blob_hash: BlobHash, path: Path, moved: Callable[[], None] = lambda: None
     ) -> None:
-        """Send the bytes of a result. Raises ChangedError when they are others by now.
+        """Send the bytes of a result. Raises ChangedError when it has changed.
 
         Parameters:
-            moved: called for every piece that is sent; what it raises ends the work.
+            moved: called after every piece; its exceptions end the upload.
         """
         headers = {"Content-Length": str(path.stat().st_size)}
         tries = itertools.count()
@@ -189,7 +190,7 @@ class Farm:
         self._insist(put)
 
     def tickets(self, hashes: Collection[BlobHash]) -> dict[str, str]:
-        """Return where each of these blobs is to be fetched.
+        """Return where to fetch each of these blobs.
 
         Parameters:
             hashes: `MOST_TICKETS` at most.
@@ -210,12 +211,12 @@ class Farm:
         """Fetch a blob into ``target``, which is overwritten. The caller verifies it.
 
         Parameters:
-            url: of its ticket.
-            size: in bytes; of more, no more than a piece is taken.
-            progress: called for every piece; what it raises ends the download.
+            url: the ticket's address.
+            size: in bytes; at most one piece more is read.
+            progress: called after every piece; its exceptions end the download.
 
         Raises:
-            RefusedError: the ticket is not accepted, for instance because it is too old.
+            RefusedError: the ticket is not accepted, for instance because it has expired.
         """
         elsewhere = url.startswith(("http://", "https://"))
         http = self._without_token() if elsewhere else self._http
@@ -241,10 +242,10 @@ class Farm:
     def frame_done(
         self, claim_id: str, done: FrameDone, waiting: Callable[[], float] = lambda: 0.0
     ) -> None:
-        """Report a finished frame whose blobs were sent.
+        """Report a finished frame whose blobs have been sent.
 
         Parameters:
-            waiting: returns ``waiting_seconds`` anew for each try.
+            waiting: returns the current ``waiting_seconds`` for each attempt.
         """
 
         def post() -> httpx.Response:
@@ -258,7 +259,7 @@ class Farm:
         self._insist(lambda: self._post(f"claims/{claim_id}/log", chunk))
 
     def finish(self, ended: EndedClaim) -> None:
-        """End a claim without asking for another one."""
+        """End a claim without requesting another one."""
         self._insist(lambda: self._post(f"claims/{ended.claim_id}/finish", ended.finish))
 
     def _without_token(self) -> httpx.Client:
@@ -274,7 +275,7 @@ class Farm:
     def _ask(
         self, method: str, path: str, *, most: int = _MOST_BYTES, **request: Any
     ) -> httpx.Response:
-        """Return an answer with its content, which may be of so many bytes at most."""
+        """Return an answer with its content, which is limited in size."""
         with self._http.stream(method, path, **request) as response:
             return _read_up_to(response, most)
 
@@ -287,7 +288,7 @@ class Farm:
             ) from error
 
     def _insist(self, call: Callable[[], httpx.Response]) -> httpx.Response:
-        """Repeat a call until the farm accepts or refuses it for good."""
+        """Repeat a call until the farm accepts or permanently refuses it."""
         begin, failures = time.monotonic(), 0
         while True:
             try:
@@ -299,16 +300,16 @@ class Farm:
                 patience = HURRY_SECONDS if self._hurry.is_set() else patience
                 if time.monotonic() - begin + _PAUSES.after(failures) > patience:
                     raise FarmGoneError(f"The farm does not answer: {error}") from error
-            # Spread out, so that a restarted farm does not meet all runners at once.
+            # Spread out, so that a restarted farm is not hit by all runners at once.
             self._hurry.wait(_PAUSES.spread(failures, random.random()))  # noqa: S311 - not a secret
             if self._hurry.is_set():
                 time.sleep(_PAUSES.first)
 
 
 def _refuse_strangers(request: httpx.Request) -> None:
-    """Show the token to nobody who has taken the port of a farm that ended.
+    """Never send the token to a program that has taken the port of a farm that ended.
 
-    Neither before the look nor between it and the connection.
+    This covers the time before the check and between check and connection.
     """
     if is_another_users(str(request.url)):
         raise httpx.ConnectError(peers.MESSAGE)
@@ -331,7 +332,7 @@ def _bound_head(request: httpx.Request) -> None:
 
 
 class _RetryLaterError(Exception):
-    """An answer that may be another one next time."""
+    """An answer that may be different next time."""
 
 
 class _NoRoomError(_RetryLaterError):
@@ -339,7 +340,7 @@ class _NoRoomError(_RetryLaterError):
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
-    # Anything else is no success: what a redirect would lead to was not done.
+    # Anything else is not a success: redirects are not followed.
     if response.is_success:
         return response
     message = _message(response)
@@ -357,7 +358,7 @@ def _checked(response: httpx.Response) -> httpx.Response:
 
 
 def _refused_elsewhere(status: int) -> Exception:
-    # A store knows nothing of claims and runners, and speaks its own language.
+    # A store knows nothing about claims and runners, and has its own status codes.
     message = f"The store answered with status {status}."
     return _RetryLaterError(message) if status in _RETRY_STATUS else RefusedError(message)
 
@@ -373,7 +374,7 @@ def _read_up_to(response: httpx.Response, most: int) -> httpx.Response:
     """Read the body of an answer that is being streamed.
 
     Raises:
-        httpx.HTTPError: it breaks off, is packed, or has more than ``most`` bytes.
+        httpx.HTTPError: it breaks off, is compressed, or has more than ``most`` bytes.
     """
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise httpx.DecodingError("its answer is compressed, which was not asked for")

@@ -1,8 +1,7 @@
-"""What runners ask for and report. Every claim is fenced: only its runner, only while it is open.
+"""Runners' requests and reports. Every claim is fenced: only its runner, only while it is open.
 
-All functions work in a write transaction in which the caller has been read: it lives, and what it
-tells of its job and its claim is true. They may be repeated: a runner that did not get the answer
-sends the same again.
+All functions run in a write transaction in which the caller has been read: it is alive, and its job
+and claim are as given. They may be repeated: a runner without an answer sends the same again.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -41,19 +40,19 @@ from farm.jobs.transitions import Event
 from farm.scheduler import claim_ends, frame_health, machine_time, setbacks, trust, writer
 
 TOKEN_LIFE = timedelta(days=7)
-"""How long a runner's token is good after the runner was last heard of."""
+"""How long a runner's token stays valid after its last sign of life."""
 
 FILES_AT_A_TIME = 5_000
-"""Of a frame, that are stored in one transaction."""
+"""Files of a frame that are stored in one transaction."""
 
 MOST_NAMES_OF_A_FRAME = 2 * MAX_OUTPUTS
-"""That a frame of many files may have, however often it is tried and called differently."""
+"""Limit on a frame's files, over all attempts and names."""
 
 Grow = Callable[[int], None]
 """Called before the database grows by so many bytes. Raises StorageFullError."""
 
 _RENEWED = timedelta(hours=1)
-"""How often a token's end is moved on: not with every heartbeat."""
+"""How often a token's expiry is extended: not with every heartbeat."""
 
 
 def claim(
@@ -66,13 +65,13 @@ def claim(
     now: datetime,
     free_a_day: float = FREE_SECONDS_OF_A_DAY,
 ) -> tuple[Claim, bool]:
-    """Give the runner frames, or tell it why there are none and end it.
+    """Give the runner frames, or end it and say why there are none.
 
-    Returns the answer, and whether that leaves the scheduler something to do.
+    Returns the answer, and whether the scheduler has something to do.
 
     Parameters:
         slots: capacity by machine type, as configured.
-        definitions: say which plug-ins go with which products.
+        definitions: define which plug-ins work with which products.
         known: the products whose programs runners look for.
         free_a_day: see `finish`.
     """
@@ -99,12 +98,12 @@ def claim(
         connection, claim_id, runner.id, runner.job_id, min(size, MAX_CLAIM), now
     )
     writer.warn(connection, row, request.warnings)
-    # What it waited for is there.
+    # What it waited for is available.
     over = row.reason in WAITS and not setbacks.waits_for_licence(row, now)
     said = NOTHING if over else None
     writer.apply(connection, row, Event.CLAIMED, now, said, moved, **times)
-    # A renderer is given ascending frames, whatever order the user asked for: see `unfinished`.
-    # Of what it gave back nothing is left for another runner when it got as much anew.
+    # A renderer gets ascending frames, in whatever order the user requested them: see `unfinished`.
+    # A runner that returns frames and gets as many again leaves none for others.
     more_wait = job_rows.progress(row).claimable > waited
     return Claim(claim_id=claim_id, frames=sorted(given)), something_to_do and more_wait
 
@@ -112,9 +111,9 @@ def claim(
 def _end_last(
     connection: Connection, caller: Caller, request: ClaimRequest, now: datetime, free_a_day: float
 ) -> bool:
-    """End the claim that a runner still has when it asks for the next one.
+    """End the claim that a runner still has when it requests the next one.
 
-    Returns whether that leaves frames for other runners, or a job for the scheduler.
+    Returns whether that leaves frames for other runners, or work for the scheduler.
     """
     if caller.claim is None:
         return False
@@ -123,9 +122,9 @@ def _end_last(
     if ended is not None and ended.claim_id == caller.claim.id:
         something_to_do = finish(connection, caller, ended.claim_id, ended.finish, now, free_a_day)
     else:
-        # It asks for the next one, so it knows nothing of this: the answer never arrived.
+        # It requests the next one, so it does not know about this: the answer never arrived.
         claim_ends.end(connection, row, caller.claim, ClaimEnd.STOPPED, "stopped", "", now)
-    # What it met while it rendered: there may be no frame left with which to tell it.
+    # Warnings from its rendering: there may be no frame left with which to report them.
     writer.warn(connection, row, request.warnings)
     return something_to_do
 
@@ -175,7 +174,7 @@ def heartbeat(
     *,
     no_room: bool = False,
 ) -> RunnerCommand:
-    """Note that the runner lives, and tell it what to do.
+    """Record a sign of life, and return the farm's command.
 
     Parameters:
         no_room: the farm's disk is full.
@@ -187,17 +186,17 @@ def heartbeat(
     unposted = machine_time.unposted(own, now, beat.waiting_seconds, no_room=no_room)
     claim_rows.touch(connection, own.id, now, beat.frame, unposted)
     command = _command(connection, caller, now)
-    # Who has delivered everything has had the time to end: nothing is lost with its renderer.
+    # A renderer that has delivered everything has had time to end: nothing is lost with it.
     overdue = own.delivered and unposted > FREE_ENDING_SECONDS
     return RunnerCommand.STOP if overdue else command
 
 
 def ready_soon(connection: Connection, caller: Caller, now: datetime) -> RunnerCommand:
-    """Note that a runner got further on the way to its first claim, and tell it what to do.
+    """Record a runner's progress towards its first claim, and return the farm's command.
 
-    One that is told anything but to go on is ended: it has nothing to give back.
+    With any command but to continue, the runner is ended: it has nothing to return.
     """
-    # Between two claims there is nothing to get ready for.
+    # Between two claims there is nothing to prepare.
     if not runner_rows.has_claimed(connection, caller.runner.id):
         runner_rows.set_heard(connection, caller.runner.id, now)
     command = _command(connection, caller, now)
@@ -220,25 +219,25 @@ def _command(connection: Connection, caller: Caller, now: datetime) -> RunnerCom
 
 
 def _keep_token(connection: Connection, runner: RunnerRow, now: datetime) -> None:
-    """Move on the end of a token: a frame may take longer than a token lives."""
+    """Extend a token: a frame may take longer than a token lives."""
     if runner.expires_at < now + TOKEN_LIFE - _RENEWED:
         runner_rows.set_expiry(connection, runner.id, now + TOKEN_LIFE)
 
 
 def portions(report: FrameDone) -> list[range]:
-    """Return which files of a frame are stored in a transaction: all in one, unless they are many.
+    """Return a frame's files for each transaction: all in one, unless they are many.
 
-    A scene that writes very many would otherwise hold up all others. The last portion is for
-    `frame_done`, those before for `frame_files`.
+    A scene that writes very many would otherwise block all others. The last portion is for
+    `frame_done`, the earlier ones for `frame_files`.
     """
     every = range(len(report.outputs))
     return [every[begin : begin + FILES_AT_A_TIME] for begin in every[::FILES_AT_A_TIME]]
 
 
 def check_report(connection: Connection, caller: Caller, claim_id: str, report: FrameDone) -> None:
-    """Look whether all files of a frame may be stored, before the first of several portions is.
+    """Check whether all files of a frame may be stored, before the first of several portions is.
 
-    It only reads. What is stored of a report that is refused later would stay.
+    It only reads. Portions of a report that is refused later would stay.
 
     Raises as `frame_done`, and InvalidRequestError for too many names.
     """
@@ -274,9 +273,9 @@ def frame_files(
     grow: Grow,
     no_room: bool = False,
 ) -> None:
-    """Store a portion of the files of a frame that is not done yet. Raises as `frame_done`.
+    """Store a portion of the files of an unfinished frame. Raises as `frame_done`.
 
-    It is a sign of life as well: storing all of them may take longer than a runner may be silent.
+    This is also a sign of life: storing all of them may take longer than a runner may be silent.
     """
     own = _own(caller, claim_id)
     state, _ = _frame(connection, caller.job, own, report)
@@ -300,11 +299,11 @@ def frame_done(
     """Store a finished frame, its files and its price.
 
     Parameters:
-        portion: the last of `portions`, when those before are stored.
+        portion: the last of `portions`, once the earlier ones are stored.
         no_room: the farm's disk is full.
 
     Raises:
-        ClaimLostError: the claim is not this runner's any more; nothing is charged.
+        ClaimLostError: the claim no longer belongs to this runner; nothing is charged.
         InvalidRequestError: not a frame of the claim, a file outside the job's output folder, or
             one whose blob was not sent.
         ConflictError: another job of the submission has written one of the files.
@@ -330,7 +329,7 @@ def frame_done(
 def _frame(
     connection: Connection, row: JobRow, own: ClaimRow, report: FrameDone
 ) -> tuple[FrameState, bool]:
-    """Return what is known of a frame. Raises InvalidRequestError: it is not the claim's."""
+    """Return a frame's data. Raises InvalidRequestError: it does not belong to the claim."""
     found = frame_states.of_claim(connection, row.id, own.id, report.frame)
     if found is None:
         raise InvalidRequestError({"frame": [f"{report.frame} is not a frame of this claim."]})
@@ -345,7 +344,7 @@ def _store(
     now: datetime,
     grow: Grow,
 ) -> None:
-    """Store a portion of a frame's files, and tell the feed of them."""
+    """Store a portion of a frame's files, and report them to the feed."""
     produced = report.outputs[portion.start : portion.stop]
     _check_outputs(connection, row.account_id, row.output_folder, produced, portion.start)
     _check_others(connection, row, produced)
@@ -353,7 +352,7 @@ def _store(
     known = outputs.known(connection, row.id, paths)
     kept = earlier_results.keep(connection, row.id, known, now)
     if grows := outputs.size_of((paths - known).union(kept)):
-        # Whoever delivers names without end fills the disk as well as with bytes.
+        # Endless names fill the disk as well as bytes do.
         grow(grows)
         files.add_stored(connection, row.account_id, grows)
     outputs.store(
@@ -384,9 +383,9 @@ def _check_outputs(
 
 
 def _check_others(connection: Connection, row: JobRow, produced: list[OutputFile]) -> None:
-    """Refuse to replace another job's file: both lie in one folder, and one would be lost.
+    """Refuse to replace another job's file: both are in one folder, and one would be lost.
 
-    Most is seen at submission; but what some scenes write, only they know.
+    Most conflicts are found at submission; but some file names only the scenes know.
     """
     taken = outputs.taken(connection, row.submission_id, row.id, produced)
     if taken is not None:
@@ -401,7 +400,7 @@ def _check_others(connection: Connection, row: JobRow, produced: list[OutputFile
 def add_log(
     connection: Connection, caller: Caller, claim_id: str, offset: int, text: str, grow: Grow
 ) -> None:
-    """Keep a piece of the claim's log.
+    """Store a piece of the claim's log.
 
     Raises ClaimLostError, InvalidRequestError when the log is full, and what ``grow`` raises.
     """
@@ -417,10 +416,10 @@ def finish(
     now: datetime,
     free_a_day: float = FREE_SECONDS_OF_A_DAY,
 ) -> bool:
-    """The runner ends its claim; return whether that leaves the scheduler something to do.
+    """The runner ends its claim; return whether the scheduler has something to do.
 
     Parameters:
-        free_a_day: most seconds without a licence that cost an account nothing.
+        free_a_day: most free seconds of an account without a licence.
 
     Raises ClaimLostError.
     """
@@ -444,8 +443,8 @@ def finish(
         free_a_day=free_a_day,
         heard=True,
     )
-    # Of a job that is over and one that is to stop the runners go, and others may begin.
-    # The last test frame lets the rest begin.
+    # The runners of a job that is over or must stop will end, and others may start. The last test
+    # frame releases the others.
     return frames_wait or row.state not in writer.AT_WORK or row.test_frames > 0
 
 

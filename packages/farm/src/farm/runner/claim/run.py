@@ -1,8 +1,9 @@
 """One claim: the renderer at work, with heartbeat, log and results beside it.
 
-Threads: the caller's waits for the renderer; OpenJD's hands over its lines; ``heartbeat`` keeps the
-claim; ``results`` checks and sends finished frames while the renderer goes on; the log has its own.
-What one finds out (claim lost, stop, farm gone) it puts into `_EarlyEnd`, which kills the renderer.
+Threads: the caller's waits for the renderer; OpenJD's passes on its lines; ``heartbeat`` keeps the
+claim; ``results`` checks and sends finished frames while the renderer continues; the log has its
+own. Any of them can end the claim early (claim lost, stop, farm gone) through `_EarlyEnd`, which
+kills the renderer.
 """
 
 import contextlib
@@ -68,33 +69,35 @@ _CLOSED = (
     " 'licence_servers'.)"
 )
 _MOST_TOO_MANY = 100
-"""Frames that a renderer may report beyond those of its claim before it is ended: each of them
-starts its time anew, and takes some of the runner's."""
+"""Frames that a renderer may report beyond those of its claim before it is ended: each one restarts
+its time limit, and costs the runner time.
+"""
 
 _MOST_UNSEEN = 3
-"""Looks at what a renderer uses that fail, one after the other: then it is ended."""
+"""Consecutive failed checks of a renderer's usage, after which it is ended."""
 
 _ENDING_SECONDS = 20.0
-"""How long a renderer may take to end after the last frame of its claim: it gives back memory and
-licences. Less than `farm.jobs.pricing.FREE_ENDING_SECONDS`, after which its time costs again."""
+"""How long a renderer may take to end after the last frame of its claim: it releases memory and
+licences. Less than `farm.jobs.pricing.FREE_ENDING_SECONDS`, after which its time is charged again.
+"""
 
 
 class End(Enum):
     """Why a claim is over."""
 
     FINISHED = auto()
-    """The outcome is known; ask for another claim."""
+    """The outcome is known; request another claim."""
     LOST = auto()
-    """The claim is another's now; ask for another one."""
+    """Another runner has the claim now; request another one."""
     STOPPED = auto()
     """The runner was told to end."""
     GONE = auto()
-    """The farm does not answer, or does not want this runner any more."""
+    """The farm does not answer, or no longer wants this runner."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a claim measured, for the next `ClaimRequest`; None when not known."""
+    """Measurements of a claim, for the next `ClaimRequest`; None when unknown."""
 
     startup_seconds: float | None = None
     frame_seconds: float | None = None
@@ -105,7 +108,7 @@ class ClaimOver:
     """A claim is over.
 
     Attributes:
-        ended: what the farm must be told; None when the claim is not this runner's any more.
+        ended: the report for the farm; None when the claim no longer belongs to this runner.
         warnings: messages of the renderer for the job's owner.
     """
 
@@ -149,9 +152,9 @@ class ClaimRun:
         """Prepare.
 
         Parameters:
-            sandbox: that the renderer runs in.
-            confinement: what holds the renderer to its limits.
-            checks: looks at the images.
+            sandbox: the renderer's sandbox.
+            confinement: enforces the renderer's limits.
+            checks: checks the images.
             stopping: set when the runner itself is told to end.
         """
         assert claim.claim_id is not None
@@ -189,7 +192,7 @@ class ClaimRun:
         )
 
     def run(self) -> ClaimOver:
-        """Render the claim's frames and report everything but the claim's end."""
+        """Render the claim's frames and report everything except the claim's end."""
         beat = self._thread("heartbeat", self._heartbeat)
         results = self._thread("results", self._send_results)
         beat.start()
@@ -207,7 +210,7 @@ class ClaimRun:
             )
             ended = Ended(None, None)
         except Exception as error:
-            # A mistake of ours must end the claim with a reason, not let it run into its timeout.
+            # A bug of ours must end the claim with a reason, not run into its time-out.
             log.exception("Claim %s", self._claim_id)
             self._rendering.failure = Failure(f"The runner failed: {error!r}.", False)
             ended = Ended(None, None)
@@ -269,19 +272,19 @@ class ClaimRun:
         return ended
 
     def _is_over(self) -> bool:
-        """Return whether somebody wants this claim to end early."""
+        """Return whether this claim must end early."""
         if self._stopping.is_set():
             self._early_end.decide(End.STOPPED)
         return self._early_end.end is not None
 
     def _is_unwanted(self) -> bool:
-        """Return whether nobody waits for results any more."""
+        """Return whether nobody awaits results any more."""
         return self._stopping.is_set() or self._early_end.end in (End.LOST, End.GONE)
 
     def _is_overdue(self) -> bool:
-        """Return whether the renderer works on for long after the last frame of its claim.
+        """Return whether the renderer keeps working for long after the last frame of its claim.
 
-        What a job that is done as a whole reports may be less than all it writes.
+        A job that is done as a whole may report less than it writes.
         """
         since = self._rendering.complete_since
         if since is None or self._template.whole:
@@ -289,18 +292,18 @@ class ClaimRun:
         return time.monotonic() - since > _ENDING_SECONDS
 
     def _hold(self, rendered: threading.Event) -> None:
-        """End the renderer when it uses too much. A thread of its own: looking may take long."""
+        """End the renderer when it uses too much. In a separate thread: checks may take long."""
         unseen = 0
         while not rendered.wait(LOOK_SECONDS):
             try:
                 failure, unseen = self._watch.look(), 0
             except Exception as error:
                 log.exception("Claim %s", self._claim_id)
-                # What ends between two questions about it may do that once, but not each time.
+                # A process that ends during a check may make it fail once, but not each time.
                 unseen += 1
                 failure = unmeasured(error) if unseen >= _MOST_UNSEEN else None
             if failure is not None:
-                # Before anybody else ends its first process, through which the others are found.
+                # Before anything else ends its first process, through which the others are found.
                 self._watch.kill()
                 self._rendering.condemn(failure)
 
@@ -308,7 +311,7 @@ class ClaimRun:
         return threading.Thread(target=self._guarded, args=[work, *told], name=name, daemon=True)
 
     def _guarded(self, work: Callable[..., None], *told: object) -> None:
-        """Do the work of a thread: a mistake of ours in it must end the claim, not only itself."""
+        """Run a thread's work: a bug of ours in it must end the claim, not only the thread."""
         try:
             work(*told)
         except Exception as error:
@@ -322,7 +325,7 @@ class ClaimRun:
         return self._watch.told_by_the_kernel()
 
     def _written(self, frame: FrameFiles) -> None:
-        """Let a frame be sent. Runs in OpenJD's thread."""
+        """Queue a frame for sending. Runs in OpenJD's thread."""
         self._told += 1
         if self._told > len(self._frames) + _MOST_TOO_MANY:
             self._rendering.condemn(
@@ -330,7 +333,7 @@ class ClaimRun:
             )
         self._done.put(frame)
         if self._may_yield:
-            # The next frame has hardly begun: nothing is lost with the renderer.
+            # The next frame has hardly started: nothing is lost with the renderer.
             self._early_end.decide(End.FINISHED)
 
     def _heartbeat(self) -> None:
@@ -360,9 +363,9 @@ class ClaimRun:
 
     @property
     def _may_yield(self) -> bool:
-        """Whether the renderer may be ended between two frames.
+        """Return whether the renderer may be ended between two frames.
 
-        Not while a job is done as a whole: all of it would be lost, and begun anew.
+        Not while a job is done as a whole: all of it would be lost, and started over.
         """
         return self._yielding and not self._template.whole
 
@@ -382,14 +385,14 @@ class ClaimRun:
 
     def _finish(self, ended: Ended) -> Finish:
         if self._early_end.end is not None:
-            # What was begun after the frame for which it was to wait is no loss.
+            # Frames started after the one it had to finish are not a loss.
             frame = None if self._yielding else self._rendering.frame
             return Finish(outcome=Outcome.STOPPED, frame=frame, exit_code=ended.status)
         left = [frame for frame in self._frames if frame not in self._results.sent]
         told, symptoms = self._rendering, self._template.symptoms
         failure = told.failure or self._results.failure
         if self._overstayed and failure is None and not left:
-            # Everything is there: how the renderer ended makes no difference.
+            # Everything is delivered: how the renderer ended makes no difference.
             return Finish(outcome=Outcome.COMPLETED, exit_code=ended.status)
         finish = judge(ended, failure, left, told.frame, told.last_line, symptoms)
         if finish.outcome is Outcome.NO_LICENCE and self._sandbox.closed:
@@ -397,7 +400,7 @@ class ClaimRun:
         return finish
 
     def _complete(self, ended: Ended) -> Finish | None:
-        """Report what belongs together; return the outcome when that did not work."""
+        """Report the files of the whole; return the outcome when that did not work."""
         try:
             self._results.complete()
         except ReportError as error:
@@ -416,7 +419,7 @@ class ClaimRun:
         if self._early_end.end in (End.LOST, End.GONE):
             return None
         if finish.outcome is Outcome.NO_LICENCE:
-            # Looked at while it lived; or told to who waited for its end. One may miss some.
+            # Checked while it was running, or reported to its waiting parent. Either may miss some.
             ended = cpu_seconds_of_ended() - self._cpu_before
             used = round(max(self._watch.cpu_seconds, ended), 3)
             finish = finish.model_copy(update={"processor_seconds": used})
@@ -424,7 +427,7 @@ class ClaimRun:
 
 
 def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
-    """End a claim for which no renderer could be started, the reason in the log as well.
+    """End a claim whose renderer could not be started, with the reason in the log as well.
 
     Raises:
         farm.runner.farm_client.ReportError: the farm could not be told.
@@ -433,7 +436,7 @@ def finish_unrendered(farm: Farm, claim_id: str, failure: Failure) -> None:
 
 
 def give_back(farm: Farm, claim_id: str, reason: str) -> None:
-    """End a claim that nobody has worked on, and for whose frames that is no failure.
+    """End a claim on which nobody has worked, without failures of its frames.
 
     Raises:
         farm.runner.farm_client.ReportError: the farm could not be told.
@@ -444,7 +447,7 @@ def give_back(farm: Farm, claim_id: str, reason: str) -> None:
 
 def _end_unrendered(farm: Farm, claim_id: str, reason: str, finish: Finish) -> None:
     line = reason.encode("utf-8", "backslashreplace").decode("utf-8")
-    # In this thread: who finds no room for another process finds none for a thread, either.
+    # In this thread: without room for another process there is none for a thread, either.
     with contextlib.suppress(RefusedError):
         farm.log(claim_id, LogChunk(offset=0, text=f"{line}\n"))
     farm.finish(EndedClaim(claim_id=claim_id, finish=finish))
