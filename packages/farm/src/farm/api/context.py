@@ -1,4 +1,4 @@
-"""What every route may use, and who is asking."""
+"""The parts that every route may use, and the caller's identity."""
 
 import asyncio
 import time
@@ -39,23 +39,22 @@ from farm.wakeup import Wakeup
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts that `farm.main` has put together.
+    """The parts assembled by `farm.main`.
 
     Attributes:
-        work: tells the scheduler that there may be something to do.
-        changes: tells readers of the feed that there is something new.
-        catalogue: what the farm has without its render nodes; see `offers`.
+        work: notifies the scheduler that there may be something to do.
+        changes: notifies readers of the feed of news.
+        catalogue: the farm's catalogue without its render nodes; see `offers`.
         room: for blobs, on the store's disk.
-        expect_work: tells the scheduler that a submission is on its way.
-        assets: looks for the files that scenes need.
+        expect_work: notifies the scheduler that a submission is expected.
+        assets: finds the files that scenes need.
         attempts: failed logins.
-        identity: by which an Envoy on the same folder recognises the farm.
-        unlicensed_seconds: most machine time without a licence that an account has for nothing
-            within a day.
+        identity: identifies the farm to an Envoy on the same folder.
+        unlicensed_seconds: most free machine time without a licence per account and day.
         sandbox: whether renderers must run in one.
-        passwords: whose password is looked at next.
+        passwords: the queue of password checks.
         polls: requests that wait for news.
-        turns: those that requests of users take before they take a thread.
+        turns: turns that users' requests take before they take a thread.
         file_lists: of jobs, for their runners.
         one_project: lets one request at a time add files to a project, by account and name.
     """
@@ -89,11 +88,11 @@ class Context:
         self.work.notify()
 
     def offers(self, connection: Connection) -> Catalogue:
-        """Return what jobs may ask for now: render nodes that reported lately count, too."""
+        """Return what jobs may request now, including render nodes that reported recently."""
         return self.catalogue.with_hosts(hosts.recent(connection, datetime.now(UTC)).values())
 
     def sandbox_mode(self, connection: Connection) -> SandboxMode:
-        """Return whether renderers run in a sandbox, as things are now."""
+        """Return whether renderers must currently run in a sandbox."""
         return self.sandbox.now(alone=accounts.is_alone(connection))
 
     def has_gpu(self, machine_type: str) -> bool:
@@ -111,7 +110,7 @@ class Context:
         return {each.id: each.slots for each in self.catalogue.machines}
 
 
-# Dependencies that wait for nothing are coroutines: for a function a thread would be asked.
+# Dependencies that never block are coroutines: a function would need a thread.
 async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
@@ -134,14 +133,15 @@ Secret = Annotated[str, Depends(bearer)]
 
 
 FRESH_SECONDS = 1.0
-"""How long it counts who sends a request. A key may be withdrawn while a body arrives slowly, or
-while the request waits for its turn."""
+"""How long a sender's identity stays valid. A key may be revoked while a body arrives slowly, or
+while the request waits for its turn.
+"""
 
 _SENDER = "farm.sender"
 
 
 async def sender(scope: Scope, context: Context, secret: str) -> AccountRow:
-    """Return whose access key this is, keep it for the rest of the request, and tell the gate.
+    """Return the account of the access key, keep it for the rest of the request, and tell the gate.
 
     Raises NotAuthenticatedError.
     """

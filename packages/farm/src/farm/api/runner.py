@@ -1,8 +1,8 @@
-"""What runners ask for and report; see `farm_protocol.runner`.
+"""Runners' requests and reports; see `farm_protocol.runner`.
 
-Runners call more often than everybody else together. What FastAPI does for each request would cost
-as much as all that the farm does for it, so this is an application of its own on what lies below
-FastAPI: Starlette and pydantic.
+Runners call more often than everybody else together. FastAPI's work for each request would cost as
+much as the farm's own, so this is a separate application on FastAPI's foundations: Starlette and
+pydantic.
 """
 
 from collections.abc import Awaitable, Callable, Generator
@@ -66,7 +66,7 @@ class _Call:
     """A runner's call.
 
     Attributes:
-        secret: its token, which nobody has looked at yet.
+        secret: its token, not checked yet.
         claim_id: the claim in the address; "" where there is none.
     """
 
@@ -95,7 +95,7 @@ class _Call:
             return await run_in_threadpool(as_caller)
 
     def caller(self) -> Caller:
-        """Return who calls. Raises NotAuthenticatedError."""
+        """Return the caller. Raises NotAuthenticatedError."""
         return caller(self.context, self.secret)
 
     def _caller(self, connection: Connection, now: datetime) -> Caller:
@@ -103,13 +103,13 @@ class _Call:
 
 
 def caller(context: Context, secret: str) -> Caller:
-    """Return whose token this is. Raises NotAuthenticatedError."""
+    """Return the owner of this token. Raises NotAuthenticatedError."""
     with context.database.read() as connection:
         return _known(connection, secret, datetime.now(UTC))
 
 
 def tell(scope: Scope, caller: Caller) -> None:
-    """Tell the gate that a connection is this runner's. Each counts for itself."""
+    """Attribute a connection to this runner, for the gate. Each runner counts separately."""
     known(scope, f"runner {caller.runner.id}")
 
 
@@ -156,7 +156,7 @@ async def _post_heartbeat(call: _Call, beat: Heartbeat) -> HeartbeatAnswer:
 
 
 def _has_no_room(call: _Call, waiting: float) -> bool:
-    """Return whether the farm's disk is full: only asked when a runner waits."""
+    """Return whether the farm's disk is full: only checked when a runner waits."""
     return waiting > 0 and call.context.room.is_full()
 
 
@@ -178,7 +178,7 @@ async def _post_frame(call: _Call, report: FrameDone) -> None:
         )
     grow = call.context.room.check_growth
     for portion in before:
-        # Others may write in between. A runner that hears of no success sends all of it again.
+        # Others may write in between. A runner without an answer resends all of it.
         await call.write(
             partial(
                 claims.frame_files,
@@ -230,8 +230,8 @@ def _job(call: _Call, caller: Caller) -> Response:
         uses = earlier_results.used_by(connection, row.id)
 
         def made() -> Generator[list[KnownFile]]:
-            # The last one of a path is meant. A file that was sent comes before what was rendered
-            # earlier under its name; and a job that follows another works on its results.
+            # If a path occurs twice, the last file counts. An uploaded file comes before results of
+            # earlier jobs under its name; and a job that follows another uses its results.
             for use in uses:
                 yield from earlier_results.portions(connection, use)
             yield from manifests.portions(connection, work.project_id, work.snapshot)
@@ -268,13 +268,13 @@ def _job(call: _Call, caller: Caller) -> Response:
 
 
 def _blob(call: _Call, caller: Caller, blob_hash: str, asked: str | None) -> Response:
-    """Answer a blob that the job works on, and no other of its user's."""
+    """Answer with a blob that the job uses, and no other of its user's."""
     _require_of_job(call.context, caller, {blob_hash})
     return transfer.send(call.context, caller.job.account_id, blob_hash, asked)
 
 
 def _tickets(call: _Call, caller: Caller, request: TicketsRequest) -> Tickets:
-    """Return where blobs are that the job works on."""
+    """Return where to fetch blobs that the job uses."""
     hashes = set(request.hashes)
     _require_of_job(call.context, caller, hashes)
     elsewhere = call.context.store.tickets(caller.job.account_id, hashes)
@@ -339,7 +339,7 @@ async def _put_blob(request: Request) -> Response:
 
 
 def _claim_of(caller: Caller) -> str:
-    """Return whose results a runner sends. Raises ClaimLostError."""
+    """Return the claim whose results a runner sends. Raises ClaimLostError."""
     if caller.claim is None:
         raise _no_claim()
     return caller.claim.id
@@ -368,7 +368,7 @@ async def _post_tickets(call: _Call, request: TicketsRequest) -> Tickets:
 
 
 async def _caller(request: Request, call: _Call) -> Caller:
-    """Return who sends or takes what may take long. Raises NotAuthenticatedError."""
+    """Return the caller of a transfer, which may take long. Raises NotAuthenticatedError."""
     caller = await run_in_threadpool(call.caller)
     tell(request.scope, caller)
     return caller
@@ -393,16 +393,16 @@ def _blob_hash(request: Request) -> str:
 def _post(
     path: str, model: type[Body], answer: Callable[[_Call, Body], Awaitable[BaseModel | None]]
 ) -> Route:
-    """Return the route on which ``answer`` answers what ``model`` describes; None: 204."""
+    """Return the route on which ``answer`` answers requests of type ``model``; None: 204."""
 
     async def endpoint(request: Request) -> Response:
         call = await _call(request)
         try:
             body = parsed(request.scope) or model.model_validate_json(await request.body())
         except ClientDisconnect:
-            return Response(status_code=400)  # Nobody hears it: the runner was killed.
+            return Response(status_code=400)  # Nobody is listening: the runner was killed.
         except ValidationError as error:
-            # Nobody but a runner is told what is wrong with a request.
+            # Only runners are told what is wrong with a request.
             await run_in_threadpool(call.caller)
             raise errors.malformed(error, "body") from None
         found = await answer(call, body)

@@ -1,17 +1,16 @@
 """bubblewrap's command line, and whether bubblewrap works on this machine.
 
-Inside, a program finds the system's programs and libraries, and what it was given to read, all
-read-only; it may write where it was told to, and nowhere else. There is no network, no other
-process, no device but the GPUs of one that needs them. Everything lies at its own path, so that no
-path needs to be translated.
+Inside, a program finds the system's programs and libraries, and its input, all read-only; it may
+write only to given folders. There is no network, no other process, and no device but the GPUs if it
+needs them. Everything has its real path, so that no path needs to be translated.
 
-An ordinary user's bubblewrap lives in a user namespace. Its first process inside is that user's,
-so a program may trace it and have it forget that it is to end with us. So all of bubblewrap lives
-in a further namespace of processes, of whose first one nobody inside knows a number.
+An ordinary user's bubblewrap uses a user namespace. Its first process inside belongs to that user,
+so a program may trace it and keep it from ending with us. So all of bubblewrap runs in a further
+PID namespace, whose first process has no number inside.
 
-Root's lives in no user namespace: it makes its mounts as root, and then gives up everything for the
-account that it was given (see `account`), which so needs no way through root's private folders, and
-may trace nothing of root's.
+Root's uses no user namespace: it makes its mounts as root, and then drops all rights for the given
+account (see `account`), which so needs no access to root's private folders, and cannot trace root's
+processes.
 """
 
 import functools
@@ -30,7 +29,7 @@ from farm.confine.trials import output_of, trial
 
 SYSTEM = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")))
 _CONFIGURATION = (
-    # No more of /etc: it tells who uses this machine, and may hold keys.
+    # No more of /etc: it reveals who uses this machine, and may contain keys.
     "/etc/fonts",
     "/etc/ssl",
     "/etc/alternatives",
@@ -40,13 +39,13 @@ _CONFIGURATION = (
     "/etc/localtime",
 )
 _GPU = ("/sys", "/etc/OpenCL", "/etc/vulkan", "/opt/rocm")
-"""What GPU drivers read: /sys describes the devices, the others name the drivers."""
+"""Paths that GPU drivers read: /sys describes the devices, the others name the drivers."""
 _READ_ONLY = ("acpi", "asound", "bus", "driver", "fs", "irq", "mtrr", "sys", "sysrq-trigger")
 _HIDDEN = (
     *("interrupts", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup", "kpagecount"),
     *("kpageflags", "latency_stats", "sched_debug", "scsi", "timer_list", "timer_stats", "vmcore"),
 )
-"""Of /proc, what is the whole machine's and no program's business; OCI runtimes have such lists."""
+"""Parts of /proc that concern the whole machine and no program; OCI runtimes have such lists."""
 _SHARED = "/tmp /dev/shm"  # noqa: S108 - a sandbox's own
 _USER_LIMITS = "/proc/sys/user"
 """Where ``--disable-userns`` writes."""
@@ -56,7 +55,7 @@ _ASKED = "bubblewrap does not work"
 
 @dataclass(frozen=True)
 class View:
-    """What of this machine a confined program sees beside the system.
+    """What a confined program sees of this machine in addition to the system.
 
     Attributes:
         readable: files and folders.
@@ -68,9 +67,9 @@ class View:
         devices: files and folders below /dev.
         gpu: whether it sees what GPU drivers need.
         folder: where it starts.
-        small_bytes: size of each folder that lies in memory, such as ``/tmp``; None: half of the
-            machine's.
-        watched: no control group counts its memory: it gets none that belongs to no process.
+        small_bytes: size of each in-memory folder, such as ``/tmp``; None: half of the machine's
+            memory.
+        watched: no control group counts its memory: it must not get any that belongs to no process.
     """
 
     readable: tuple[Path, ...] = ()
@@ -88,10 +87,10 @@ class View:
 
 @functools.cache
 def probe() -> str:
-    """Return why bubblewrap does not work here, as a message; "" when it does. Asked once.
+    """Return why bubblewrap does not work here, as a message; "" when it does. Checked once.
 
     Raises:
-        UndecidedError: nobody can tell now; the next time it is asked again.
+        UndecidedError: it is currently unknown; the next call checks again.
     """
     if sys.platform != "linux":
         return "bubblewrap exists only on Linux."
@@ -105,7 +104,7 @@ def probe() -> str:
 
 
 def ends_all() -> bool:
-    """Return whether all that is in a sandbox ends with it, whatever a program in it does.
+    """Return whether everything in a sandbox ends with it, whatever a program inside does.
 
     Where root makes it, nothing inside may trace its first process. Raises UndecidedError.
     """
@@ -113,15 +112,16 @@ def ends_all() -> bool:
 
 
 def prefix(view: View, account: Account | None, before: Sequence[str] = ()) -> list[str]:
-    """Return the command line that a program's own is to follow.
+    """Return the command line to put before a program's own.
 
     Parameters:
-        account: whom the program is to run as; None when we are not root ourselves.
-        before: a command line of ours that bubblewrap's own is to follow.
+        account: the program's account; None when we are not root.
+        before: a command line of ours to put before bubblewrap's own.
 
     Raises:
-        farm.confine.account.AccountError: root cannot be given up here.
-        farm.confine.trials.UndecidedError: nobody can tell now what this machine's bubblewrap can.
+        farm.confine.account.AccountError: root privileges cannot be dropped here.
+        farm.confine.trials.UndecidedError: the abilities of this machine's bubblewrap are currently
+            unknown.
     """
     line = [*_namespaces(account), *_system(view)]
     for folder in view.hidden:
@@ -136,14 +136,14 @@ def prefix(view: View, account: Account | None, before: Sequence[str] = ()) -> l
     layered = () if view.layer is None else (view.layer.path,)
     for path in (*view.writable, *layered):
         line += [*_parent_folders(path), "--bind", str(path), str(path)]
-    # What hides a folder lies in memory that nobody counts, once all else has its place in it.
+    # Mounts that hide a folder are uncounted memory, once everything else is in its place.
     for folder in (*view.hidden, Path("/")):
         line += ["--remount-ro", str(folder)]
     line += ["--chdir", str(view.folder), "--"]
     if account is None:
         known = _known_by_name(line, os.getuid(), os.getgid(), view.watched, before)
         return _in_namespaces(view.layer, known)
-    # Root's own so far, and older versions of bubblewrap cannot be told otherwise.
+    # Root's own so far, and older versions of bubblewrap cannot change that.
     line += ["/bin/sh", "-c", f'/bin/chmod 1777 {_SHARED} && exec "$@"', "sh"]
     line += drop(account, groups_of(view.devices))
     known = _known_by_name(line, account.uid, account.gid, view.watched, before)
@@ -151,7 +151,7 @@ def prefix(view: View, account: Account | None, before: Sequence[str] = ()) -> l
 
 
 def opened(view: View, account: Account) -> list[str]:
-    """Return the command line that only takes root away: what follows is in no sandbox.
+    """Return the command line that only drops root: what follows is not in a sandbox.
 
     It sees what everybody on this machine may see, and what it was given, which may lie in folders
     that are private to root: of these nothing else is there. Only its processes are its own, and
@@ -187,7 +187,7 @@ def opened(view: View, account: Account) -> list[str]:
 
 
 def groups_of(devices: Iterable[Path]) -> set[int]:
-    """Return the groups, but root's, that may use these devices or those in these folders."""
+    """Return the groups, except root's, that may use these devices or those in these folders."""
     nodes = [each.stat() for device in devices for each in _nodes(device)]
     return {each.st_gid for each in nodes if each.st_mode & stat.S_IRGRP} - {0}
 
@@ -204,7 +204,7 @@ def _ends(account: Account | None) -> list[str]:
     """Return how it ends with us, and which capabilities are left to it until it is itself."""
     line = ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     if account is not None:
-        # What giving up root takes; it goes with it.
+        # The capabilities for dropping root, which are dropped with it.
         for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
             line += ["--cap-add", capability]
     return line
@@ -225,14 +225,14 @@ def _known_by_name(
 
 
 def _filtered(watched: bool, more: str = "", before: Sequence[str] = ()) -> list[str]:
-    """Return bubblewrap's own command line, with a filter of system calls.
+    """Return bubblewrap's own command line, with a system call filter.
 
     Parameters:
         watched: as in `View`.
-        more: what a shell is to redirect besides.
+        more: further redirections for the shell.
         before: a command line in front.
     """
-    # Read from descriptors, which live as long as the shell that becomes bubblewrap.
+    # Read from descriptors, which live as long as the shell that execs bubblewrap.
     calls = _filter_file(watched)
     shell = ["/bin/sh", "-c", f'exec "$@" 8<"$0"{more}', calls]
     return [*shell, *before, _bwrap(), *(["--seccomp", "8"] if calls != os.devnull else [])]
@@ -240,7 +240,7 @@ def _filtered(watched: bool, more: str = "", before: Sequence[str] = ()) -> list
 
 @functools.cache
 def _filter_file(watched: bool) -> str:
-    """Return the path of a filter of system calls, /dev/null where this kernel knows none."""
+    """Return the path of a system call filter, /dev/null where there is none for this kernel."""
     file = filter_file(watched=watched)
     return str(file) if file is not None and can_filter() else os.devnull
 
@@ -250,10 +250,11 @@ def _bwrap() -> str:
 
 
 def _only_namespaces() -> list[str]:
-    """Return how a program is kept from making namespaces of its own, where bubblewrap knows how.
+    """Return the options that keep a program from creating namespaces, where bubblewrap has them.
 
-    In one of its own it would have capabilities, and with them more of the kernel to attack. In a
-    container that may not change its /proc/sys, the filter of system calls alone forbids it.
+    In its own namespace it would have capabilities, and with them a larger attack surface of the
+    kernel. In a container that may not change its /proc/sys, only the system call filter forbids
+    it.
     """
     options = ["--unshare-user", "--disable-userns"]
     return options if _knows(options[-1]) and _may_change(_USER_LIMITS) else []
@@ -283,7 +284,7 @@ def _ended_by_the_kernel() -> list[str]:
     ends all the others. [] where that does not work: util-linux before 2.34, or bubblewrap needs
     the rights of root.
     """
-    # Not bubblewrap itself: it would touch each mount of this machine, of dead servers, too.
+    # Not bubblewrap itself: it would access each mount of this machine, even of dead servers.
     line = ["unshare", "--user", "--map-current-user", "--pid", "--fork", "--kill-child"]
     line += ["--mount-proc", "--"]
     sandbox = [_bwrap(), *_namespaces(None), "--ro-bind", "/", "/", "--proc", "/proc"]
@@ -311,9 +312,9 @@ def _system(view: View) -> list[str]:
     line += ["--symlink", "/proc/self/mounts", "/etc/mtab"]
     for device in view.devices:
         line += ["--dev-bind", str(device), str(device)]
-    # The machine has a number of terminals for all, and nothing in here needs one.
+    # The machine has a limited number of terminals, and nothing in here needs one.
     line += ["--ro-bind", "/dev/null", "/dev/pts/ptmx"]
-    # It lies in memory, too, and nothing has any business in it.
+    # It is in memory, too, and nothing inside needs it.
     return [*line, "--remount-ro", "/dev"]
 
 
@@ -328,7 +329,7 @@ def _help() -> str:
 
 
 def _covers() -> list[str]:
-    """Return how /proc is covered: bubblewrap skips what it finds that it may not write itself."""
+    """Return the options that cover /proc: bubblewrap skips what it may not write itself."""
     line: list[str] = []
     for path in (f"/proc/{name}" for name in _READ_ONLY):
         line += ["--ro-bind-try", path, path]

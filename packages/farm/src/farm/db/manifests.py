@@ -31,7 +31,7 @@ from farm.db.tables import jobs, manifest_entries, replaced_entries, submissions
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a manifest says of a path.
+    """What a manifest says about a path.
 
     Attributes:
         since: the first snapshot that has it; it may not be taken yet.
@@ -47,7 +47,7 @@ def content_of(file: FileEntry) -> str:
     return f"{file.hash} {file.size} {file.mtime_ns}"
 
 
-# In one text: a query of its own for each path (see `_of_each`) has one value.
+# In one text: a subquery for each path (see `_of_each`) has one value.
 _LINE = (
     cast(manifest_entries.c.since, Text)
     + literal(" ")
@@ -60,24 +60,24 @@ _LINE = (
 
 
 def kept(project: ProjectRow, old: Mapping[str, Line]) -> list[str]:
-    """Return the paths of those of a project's lines that a snapshot has: they are kept."""
+    """Return the paths of those of a project's lines that are in a snapshot, and must be kept."""
     return [path for path, line in old.items() if line.since <= project.snapshots]
 
 
 _ENTRY_BYTES = 400
-"""What a line takes in the database, beside its path."""
+"""Size of a line in the database, without its path."""
 
 
 def size_of(paths: Iterable[str]) -> int:
-    """Return what the lines of these paths take in the database.
+    """Return the size of these paths' lines in the database.
 
-    A path stands in the table and its indexes: three times.
+    A path is stored in the table and its indexes: three times.
     """
     return sum(_ENTRY_BYTES + 3 * len(path.encode()) for path in paths)
 
 
 def lines(connection: Connection, project: str, paths: Collection[str]) -> dict[str, Line]:
-    """Return what a project's manifest says of these paths, by path; nothing of unknown ones."""
+    """Return a project's lines for these paths, by path; unknown paths are left out."""
     found: dict[str, Line] = {}
     for path, text in _of_each(connection, project, paths):
         since, content = text.split(" ", 1)
@@ -90,7 +90,7 @@ def _of_each(
 ) -> Iterable[tuple[str, str]]:
     dialect = dialect_of(connection)
     path = dialect.given("of_paths")
-    # A query of its own for each: of many paths, PostgreSQL would rather read the whole table.
+    # A subquery for each: for many paths, PostgreSQL would rather scan the whole table.
     its = (
         select(_LINE)
         .where(manifest_entries.c.project_id == project, manifest_entries.c.path == path)
@@ -128,7 +128,7 @@ def two_in_one(
 
 
 def drop(connection: Connection, project: ProjectRow, old: Mapping[str, Line]) -> None:
-    """Take lines out of a project's manifest; ``old`` is what `lines` says of them."""
+    """Remove lines from a project's manifest; ``old`` is the result of `lines`."""
     if not old:
         return
     dialect = dialect_of(connection)
@@ -152,7 +152,7 @@ def drop(connection: Connection, project: ProjectRow, old: Mapping[str, Line]) -
 def add(
     connection: Connection, account_id: str, project: ProjectRow, files: Sequence[FileEntry]
 ) -> None:
-    """Add lines to a project's manifest that it does not have."""
+    """Add new lines to a project's manifest."""
     if not files:
         return
     connection.execute(
@@ -178,9 +178,9 @@ _FILE = ("path", "hash", "size", "mtime_ns")
 def portions(
     connection: Connection, project: str, snapshot: int, size: int = 1000
 ) -> Generator[list[KnownFile]]:
-    """Yield the files of a snapshot of a project, in no order, as they are read: so many at a time.
+    """Yield the files of a project's snapshot, in portions, in no order, while they are read.
 
-    There may be a million: nobody holds all rows, and others have turns in between.
+    There may be a million: not all rows are in memory, and others have turns in between.
     """
     now, then = manifest_entries.c, replaced_entries.c
     query = union_all(
@@ -197,9 +197,9 @@ def portions(
 
 
 def entries(connection: Connection, project: str, snapshot: int) -> list[KnownFile]:
-    """Return the files of a snapshot of a project, sorted by path; for few of them."""
+    """Return the files of a project's snapshot, sorted by path; only for few files."""
     found = itertools.chain.from_iterable(portions(connection, project, snapshot))
-    # Sorted here: databases differ in how they order letters.
+    # Sorted here, since databases differ in their collation.
     return sorted(found, key=lambda file: file.path)
 
 
@@ -228,7 +228,7 @@ def blobs_of_job(connection: Connection, job_id: str, hashes: set[str]) -> set[s
 
 
 LAST = "\U0010ffff"
-"""No path begins with it, and any other character comes before it."""
+"""No path begins with it, and any other character sorts before it."""
 
 
 def hashes(
@@ -252,7 +252,7 @@ def hashes(
 def page(
     connection: Connection, project: str, folder: str, after: str, limit: int
 ) -> list[KnownFile]:
-    """Return up to ``limit`` lines of a project's manifest, of what lies in a remote folder.
+    """Return up to ``limit`` lines of a project's manifest in a remote folder.
 
     Parameters:
         after: their paths come after this one.
@@ -270,7 +270,7 @@ def page(
 
 
 def hash_of(connection: Connection, project: str, path: str) -> str | None:
-    """Return the hash of this path in the project's manifest; None when it is not there."""
+    """Return the hash of this path in the project's manifest; None when it is not in it."""
     return connection.execute(
         select(manifest_entries.c.hash).where(
             manifest_entries.c.project_id == project, manifest_entries.c.path == path

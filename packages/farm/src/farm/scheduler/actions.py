@@ -1,7 +1,7 @@
-"""What a user may do to jobs: to one, to a submission, to all. Each may be repeated.
+"""Users' actions on jobs: on one, on a submission, on all. Each may be repeated.
 
-All functions work in the caller's write transaction, so that of two clicks at the same moment the
-second finds what the first has done, and changes nothing.
+All functions run in the caller's write transaction, so that of two simultaneous clicks the second
+sees the effect of the first, and changes nothing.
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,13 @@ from farm.scheduler import setbacks, writer
 
 
 class Action(StrEnum):
-    """What a user may do to a job; also the last part of the call's address.
+    """A user's action on a job; also the last part of the call's address.
 
     STOP kills what runs. SUSPEND lets frames that are being rendered finish and starts no others.
-    RESUME goes on. RETRY puts failed frames back, and a job that was stopped does the rest, but not
-    when all of a user's are meant: not all that was ever stopped is wanted again. RETRY_ALL renders
-    every frame anew; of a job that is not over it only puts failed frames back. RESTART_UNSTARTED
-    lets the frames be rendered that no renderer has begun; the others of a job that is over count
-    as failed.
+    RESUME continues. RETRY resets failed frames, and a stopped job renders the rest, except when it
+    applies to all of a user's jobs: not every job that was ever stopped is wanted again. RETRY_ALL
+    renders every frame again; for an unfinished job it only resets failed frames. RESTART_UNSTARTED
+    renders the frames that no renderer has started; the others of a finished job count as failed.
     """
 
     STOP = "stop"
@@ -60,35 +59,35 @@ _LIVE = frozenset(state for state in JobState if not state.is_final) | {JobState
 def candidates(action: Action | None = None) -> frozenset[JobState]:
     """Return the states of jobs on which an action (None: a `change`) can have an effect.
 
-    Whoever acts on everything means these: not every job that the account ever had.
+    Actions on all jobs apply to these, not to every job that the account ever had.
     """
     if action is None:
         return _LIVE
     event = _EVENTS[action]
     moved = {state for (state, on), to in TABLE.items() if on is event and to is not state}
     if action is Action.RETRY:
-        moved.remove(JobState.STOPPED)  # It did not fail: its user did not want it any more.
-    # A live job may have frames to put back; one that is held may be suspended for good.
+        moved.remove(JobState.STOPPED)  # It did not fail: its user no longer wanted it.
+    # A live job may have frames to reset; a held one may be suspended permanently.
     more = {JobState.SUSPENDED} if action is Action.SUSPEND else set()
     return frozenset(moved | (_LIVE if event in (Event.RETRY, Event.RESTART) else more))
 
 
 _ANEW = {"failures": 0, "losses": 0, "seconds": 0}
-"""What frames are that are to be rendered as if for the first time."""
+"""Columns of frames that are to be rendered as if for the first time."""
 
 PORTION = 20_000
-"""Frames that are put back in one transaction: others must not wait for a million of them."""
+"""Frames that are reset in one transaction: others must not wait for a million of them."""
 
 _FEWEST = 100
-"""Of each of many jobs; so few are no work."""
+"""Frames of each of many jobs; so few take no time."""
 
 
 def with_many(
     connection: Connection, job_ids: Sequence[str], action: Action
 ) -> tuple[list[str], int]:
-    """Return the jobs of which an action puts many frames back, and how many are few for each.
+    """Return the jobs for which an action resets many frames, and how many are few for each.
 
-    They are to be prepared by `requeue_some`.
+    Prepare these with `requeue_some`.
     """
     few = max(_FEWEST, PORTION // max(1, len(job_ids))) if len(job_ids) > 1 else PORTION
     if action not in (Action.RETRY, Action.RETRY_ALL):
@@ -102,13 +101,13 @@ def with_many(
 
 
 def requeue_some(connection: Connection, job_id: str, action: Action, few: int) -> bool:
-    """Do a part of what `act` would do with a job's frames; return whether more of it is left.
+    """Do a part of what `act` would do with a job's frames; return whether more is left.
 
-    Some are left for `act` in any case. If it never comes, the user finds the job as it was, with
-    more frames to do, and may ask again.
+    Some are left for `act` in any case. If that is never called, the user finds the job as it was,
+    with more frames to do, and may repeat the request.
 
     Parameters:
-        few: so many may be left for `act`, and so many are put back.
+        few: so many may be left for `act`, and so many are reset.
     """
     row = job_rows.row(connection, job_id)
     over = _reopens(row, action)
@@ -144,13 +143,13 @@ def act(
     *,
     who: str = "its user",
 ) -> None:
-    """Do something to one job.
+    """Act on one job.
 
     Parameters:
-        who: named in the message of a job that is stopped or suspended.
+        who: name for the message of a job that is stopped or suspended.
 
     Raises:
-        ConflictError: it makes no sense in the job's present state, or there is nothing to restart.
+        ConflictError: the job's present state does not allow it, or there is nothing to restart.
     """
     row = job_rows.row(connection, job_id)
     try:
@@ -175,9 +174,9 @@ def act_on_many(
     *,
     who: str = "its user",
 ) -> list[str]:
-    """Do something to those of the jobs to which it can be done; the others stay as they are.
+    """Act on those of the jobs that allow it; the others stay unchanged.
 
-    Returns the jobs to which it was done.
+    Returns the jobs that were changed.
     """
     said = {
         Action.STOP: Said(f"Stopped by {who}.", JobReason.USER),
@@ -197,7 +196,7 @@ def act_on_many(
 
 
 def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> None:
-    """Change priority and instances, also while the jobs run."""
+    """Change priority and instances, even while the jobs run."""
     for job_id, row in job_rows.fetch_many(connection, job_ids).items():
         limit = row.job_throughput_limit
         before = most_runners(row.instances, limit)
@@ -212,12 +211,12 @@ def change(connection: Connection, job_ids: Sequence[str], asked: JobChange) -> 
         job_rows.put(connection, row, **news)
         feed.job_changed(connection, row.account_id, job_id)
         if most_runners(row.instances, limit) > before:
-            # Its frames may all have been given out already; more runners need their part.
+            # All of its frames may be handed out already; more runners need their share.
             claim_rows.recall(connection, job_id)
 
 
 def _reopens(row: JobRow, action: Action) -> bool | None:
-    """Return whether an action would take a job out of its end; None where it may not be taken."""
+    """Return whether an action would reopen a finished job; None where that is not allowed."""
     state = JobState(row.state)
     try:
         return next_state(state, _EVENTS[action]) is not state
@@ -226,7 +225,7 @@ def _reopens(row: JobRow, action: Action) -> bool | None:
 
 
 def _requeue(connection: Connection, row: JobRow, action: Action) -> bool:
-    """Let frames wait again; return whether there is a reason to let the job go on."""
+    """Let frames wait again; return whether there is a reason for the job to continue."""
     job_id = row.id
     over = _reopens(row, action)
     if over is None:
@@ -237,7 +236,7 @@ def _requeue(connection: Connection, row: JobRow, action: Action) -> bool:
     if action is Action.RESTART_UNSTARTED:
         return _restart_unstarted(connection, row, over=over)
     again = done = NOTHING_MOVED
-    if row.frames_failed:  # A thousand jobs may have none: nothing is looked for in vain.
+    if row.frames_failed:  # A thousand jobs may have none, so nothing is searched unnecessarily.
         failed, waiting = FrameState.FAILED, FrameState.WAITING
         again = frame_states.move(connection, job_id, failed, waiting, **_ANEW)
         again += frame_states.move_untouched(connection, job_id, failed, waiting)
@@ -256,15 +255,15 @@ def _requeue(connection: Connection, row: JobRow, action: Action) -> bool:
 
 
 def _restart_unstarted(connection: Connection, row: JobRow, *, over: bool) -> bool:
-    """Let the frames wait that no renderer has begun; return whether there are any.
+    """Let the frames wait that no renderer has started; return whether there are any.
 
     Parameters:
-        over: nobody works on the job. Those that were begun are then given up, and the test frames
-            do not hold up the rest: whoever wants it wants it in spite of one that failed.
+        over: no runner works on the job. Started frames are then given up, and test frames do not
+            block the others: the user wants them in spite of a failed one.
     """
     job_id = row.id
     failed, waiting = FrameState.FAILED, FrameState.WAITING
-    # A lost runner says of a frame only that it was at it, if it was.
+    # A lost runner's frame may only have been claimed, not started.
     begun = or_(frames.c.failures > 0, frames.c.number.in_(claim_rows.begun_frames(job_id)))
     again = frame_states.move(connection, job_id, failed, waiting, ~begun, losses=0)
     again += frame_states.move_untouched(connection, job_id, failed, waiting)

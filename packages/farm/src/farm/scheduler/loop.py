@@ -1,4 +1,4 @@
-"""The scheduler's loop: reads, lets `plan` decide, applies. One a farm, in a thread."""
+"""The scheduler's loop: reads, lets `plan` decide, applies. One per farm, in a thread."""
 
 import logging
 import threading
@@ -33,18 +33,21 @@ BUSY_SECONDS = 2.0
 """Between two passes while runners live: a lost one is noticed soon."""
 
 IDLE_SECONDS = 5.0
-"""Between two passes while nothing runs. Whatever happens through the API wakes the loop; what the
-commands beside the farm write is noticed by the next pass."""
+"""Between two passes while nothing runs. Events in the API wake the loop; changes by the commands
+beside the farm are noticed by the next pass.
+"""
 
 REST_SHARE = 4.0
-"""How long the loop rests after a pass, in lengths of the pass: it takes a fifth of a core at
-most, and a wish that arrives while it rests waits for some milliseconds. Not longer than
-`BUSY_SECONDS`, though: a lost runner must be noticed."""
+"""How long the loop rests after a pass, relative to the pass: it takes a fifth of a core at most,
+and a request that arrives meanwhile waits for some milliseconds. At most `BUSY_SECONDS`, though: a
+lost runner must be noticed.
+"""
 
 _PATIENCE = timedelta(seconds=CLAIM_TIMEOUT_SECONDS)
 _PAUSE = timedelta(seconds=CLAIM_TIMEOUT_SECONDS - 2 * HEARTBEAT_SECONDS)
-"""Passes that are further apart say that the farm, its host or its clock stood still or jumped. A
-runner that lives may look silent then; one that is heard of every few seconds does not yet."""
+"""A longer gap between passes means that the farm, its host or its clock stood still or jumped. A
+living runner may then look silent; one that reports every few seconds does not yet.
+"""
 
 _LAUNCH_GRACE = timedelta(seconds=2 * CLAIM_TIMEOUT_SECONDS)
 _STUCK_GRACE = timedelta(seconds=30)
@@ -58,7 +61,7 @@ _BACK_OFF = BackOff(1.0, 60.0)
 
 
 class Scheduler:
-    """Starts runners where `plan` wants them, and takes back the work of those that vanish."""
+    """Starts runners as `plan` decides, and takes back the work of those that vanish."""
 
     def __init__(
         self,
@@ -75,10 +78,10 @@ class Scheduler:
 
         Parameters:
             slots: capacity by machine type, as configured.
-            wakeup: told whenever there may be something to do.
-            changes: to tell when a job has changed.
-            farm_url: where runners report to.
-            disk_is_full: whether there is hardly room for results.
+            wakeup: notified whenever there may be something to do.
+            changes: to notify when a job has changed.
+            farm_url: the address to which runners report.
+            disk_is_full: returns whether there is hardly room for results.
         """
         self._database = database
         self._engine = engine
@@ -89,7 +92,7 @@ class Scheduler:
         self._clock = clock
         self._disk_is_full = disk_is_full
         self._stopping = threading.Event()
-        # Jobs whose runners end before they claim anything: (failures in a row, not before).
+        # Jobs whose runners end before they claim: (consecutive failures, time of the next launch).
         self._held_back: dict[str, tuple[int, datetime]] = {}
         self._was_busy = False
         self._told = 0
@@ -98,9 +101,9 @@ class Scheduler:
         self.has_lost_database = False
 
     def run(self) -> None:
-        """Work until `stop`; an error of one pass is logged, and the next pass tries again.
+        """Work until `stop`; an error in one pass is logged, and the next pass retries.
 
-        Ends, and says so by `has_lost_database`, when the database is another farm's meanwhile.
+        Ends, and sets `has_lost_database`, when another farm has taken the database meanwhile.
         """
         while not self._stopping.is_set():
             seen = self._wakeup.count
@@ -125,7 +128,7 @@ class Scheduler:
         self._wakeup.notify()
 
     def stop_runners(self) -> None:
-        """Ask every runner to end that shall not outlive the farm, which goes down on purpose."""
+        """Ask every runner that does not outlive the farm to end, since the farm shuts down."""
         self._engine.close()
         if self._engine.outlives_farm:
             return
@@ -136,11 +139,11 @@ class Scheduler:
                 self._engine.stop(runner.reference)
 
     def expect_work(self) -> None:
-        """A submission is on its way: let the engine get ready for it."""
+        """A submission is expected: let the engine prepare for it."""
         self._engine.prepare()
 
     def runners_alive(self) -> bool:
-        """Return whether a runner still lives that ends before the farm does."""
+        """Return whether runners are alive that must end before the farm does."""
         if self._engine.outlives_farm:
             return False
         with self._database.read() as connection:
@@ -148,7 +151,7 @@ class Scheduler:
         return any(sight.phase is not Phase.GONE for sight in self._look(living).values())
 
     def tick(self) -> bool:
-        """Do one pass. Returns whether runners live or are wanted."""
+        """Do one pass. Returns whether runners are alive or wanted."""
         now = self._clock()
         with self._database.read() as connection:
             living = runners.live_runners(connection)
@@ -181,11 +184,12 @@ class Scheduler:
         return bool(living or decision.launches or self._held_back)
 
     def _is_patient(self, now: datetime) -> bool:
-        """Return whether runners may look silent because nobody could hear them.
+        """Return whether runners may seem silent because nobody could hear them.
 
-        So it is after a start, after a pause of the process, its host or its database, and after
-        a jump of the clock, forth or back: runners then have a whole `CLAIM_TIMEOUT_SECONDS` to be
-        heard again. Silence is measured by this clock, so no other needs to be compared with it.
+        That is the case after a start, after a pause of the process, its host or its database, and
+        after a jump of the clock in either direction: runners then have a whole
+        `CLAIM_TIMEOUT_SECONDS` to be heard again. Silence is measured by this clock, so no other
+        needs to be compared with it.
         """
         last, self._last_pass = self._last_pass, now
         if last is None or not timedelta(0) <= now - last <= _PAUSE:
@@ -193,7 +197,7 @@ class Scheduler:
         return now < self._patient_until
 
     def _tell_readers(self) -> None:
-        """Wake those who wait for news: a command of another process may have written it."""
+        """Wake the readers of the feed: a command of another process may have written to it."""
         with self._database.read() as connection:
             newest = feed.newest_of_all(connection)
         if newest != self._told:
@@ -211,11 +215,11 @@ class Scheduler:
         if any(job.waiting and not job.runners and job.id not in started for job in snapshot.jobs):
             self._engine.prepare()  # For when a machine becomes free.
         elif self._was_busy and not living and not started:
-            self._engine.prepare()  # Who has just rendered often renders again.
+            self._engine.prepare()  # A user who has just rendered often renders again.
         self._was_busy = living or bool(started)
 
     def _look(self, living: Sequence[RunnerRow]) -> Sights:
-        """Return what the engine sees of the runners, by reference; nothing when it cannot tell."""
+        """Return the engine's view of the runners, by reference; nothing when it is unknown."""
         references = [each.reference for each in living if each.reference is not None]
         try:
             return self._engine.look(references) if references else {}
@@ -227,7 +231,7 @@ class Scheduler:
         self, living: Sequence[RunnerRow], seen: Sights, now: datetime
     ) -> list[RunnerRow]:
         gone = sights.gone(living, seen)
-        # Launched, perhaps, by a farm that crashed before it could note the reference.
+        # Launched, perhaps, by a farm that crashed before it could record the reference.
         gone += [
             each
             for each in living
@@ -240,14 +244,14 @@ class Scheduler:
         return [each for each in gone if each.id not in heard]
 
     def _note_begun(self, living: Sequence[RunnerRow], seen: Sights, now: datetime) -> None:
-        """Let the patience with runners begin that have left their engine's queue."""
+        """Start the time-out of runners that have left their engine's queue."""
         if begun := sights.begun(living, seen):
             with self._database.write() as connection:
                 for runner in begun:
                     runners.set_heard(connection, runner.id, now)
 
     def _tell_queued(self, living: Sequence[RunnerRow], seen: Sights) -> None:
-        """Let jobs say why they wait whose runners all stand in the engine's queue."""
+        """Let jobs say why they wait if all their runners are in the engine's queue."""
         said = {
             job_id: no_runner(reason or "all machines are in use.")
             for job_id, reason in sights.queued(living, seen).items()
@@ -264,7 +268,7 @@ class Scheduler:
 
     def _take_back(self, gone: list[RunnerRow], now: datetime) -> None:
         with self._database.write() as connection:
-            # Asked again: whoever waited long for the database was not alone.
+            # Checked again: after a long wait for the database, others may have written.
             patient = self._is_patient(self._clock())
             if not patient:
                 claim_ends.expire_silent(connection, now)
@@ -279,7 +283,7 @@ class Scheduler:
                 self._dismiss(connection, runner, _ENDED, now)
 
     def _dismiss(self, connection: Connection, runner: RunnerRow, why: str, now: datetime) -> None:
-        """Forget a runner, and take back what it had."""
+        """Remove a runner, and take back its work."""
         row = job_rows.row(connection, runner.job_id)
         wanted = row.state in writer.AT_WORK and not runner.yielding
         if wanted and not runners.has_claimed(connection, runner.id):
@@ -317,7 +321,7 @@ class Scheduler:
             return
         now = self._clock()
         with self._database.write() as connection:
-            # Stored before they start: a runner that nobody knows of could not be stopped.
+            # Stored before they start: a runner without a record could not be stopped.
             for job_id in dict.fromkeys(request.job_id for request in requests):
                 runners.note_served(connection, job_id, now)
             for request in requests:
@@ -348,7 +352,7 @@ class Scheduler:
         logger.warning("a runner of job %s could not start; next try in %.0f s", job_id, seconds)
 
     def _back_off(self, now: datetime) -> set[str]:
-        # Forgotten once it has been quiet for as long as the longest back-off.
+        # Forgotten after a quiet time as long as the longest back-off.
         self._held_back = {
             job_id: held
             for job_id, held in self._held_back.items()

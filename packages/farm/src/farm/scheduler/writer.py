@@ -1,7 +1,7 @@
 """The one writer of jobs' states; `farm.db.frame_states` and `frame_runs` write those of frames.
 
-Everything that happens to a job comes through here as an event of `farm.jobs.transitions`, in the
-caller's transaction, together with its line in the change feed and what it means for dependents.
+Everything that happens to a job passes through here as an event of `farm.jobs.transitions`, in the
+caller's transaction, together with its line in the change feed and its effect on dependents.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ AT_WORK = frozenset({JobState.READY, JobState.RUNNING})
 """States of jobs that runners may work on."""
 
 _MOST_LOOKED_AT = 1000
-"""Failed frames, and ranges of them, that are looked at to tell a few."""
+"""Limit on failed frames, and ranges of them, that are read to name a few."""
 
 _BY_THEMSELVES = frozenset({JobState.COMPLETED, JobState.FAILED})
-"""How jobs end unless somebody stops them, or one that they need."""
+"""How jobs end unless somebody stops them, or one of their dependencies."""
 
 
 def apply(
@@ -45,8 +45,8 @@ def apply(
     """Apply ``event`` to a job and to those that wait for it; return the job's new state.
 
     Parameters:
-        said: what the job says from now on; None keeps what it says.
-        moved: what its frames have become.
+        said: the job's new message; None keeps the current one.
+        moved: state changes of its frames.
         also: other columns to write at the same time.
     """
     before = JobState(row.state)
@@ -69,9 +69,9 @@ def apply_to_many(
     now: datetime,
     said: Said | None = None,
 ) -> list[str]:
-    """Apply ``event`` to those of the jobs to which it can happen; return these.
+    """Apply ``event`` to those of the jobs that allow it; return these.
 
-    What it means for dependents is looked at once a submission, afterwards.
+    Its effect on dependents is determined afterwards, once per submission.
     """
     happened: list[str] = []
     submissions: set[str] = set()
@@ -112,7 +112,7 @@ def _change(
     if before is JobState.SUSPENDED and state is not before:
         values["suspended_for"] = ""
     if state is JobState.READY and state is not before:
-        values |= {"licence_failures": 0, "not_before": None}  # What it waited for is tried anew.
+        values |= {"licence_failures": 0, "not_before": None}  # The job it waited for is retried.
     if event is Event.CLAIMED and row.started_at is None:
         values["started_at"] = now
     if state.is_final != before.is_final:
@@ -130,9 +130,9 @@ def _columns(said: Said) -> JobColumns:
 
 
 def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -> None:
-    """Tell the user when the last job of a submission has ended.
+    """Notify the user when the last job of a submission has ended.
 
-    Who has stopped all of it knows it.
+    A user who has stopped all of it knows.
     """
     if job_table.any_unfinished(connection, submission_id):
         return
@@ -157,40 +157,40 @@ def _tell_when_over(connection: Connection, submission_id: str, now: datetime) -
 
 
 def say(connection: Connection, row: JobRow, said: Said) -> None:
-    """Change what a job says of itself, when that is news."""
+    """Change a job's message, if it is new."""
     if Said(row.message, JobReason(row.reason)) != said:
         job_rows.put(connection, row, **_columns(said))
         feed.job_changed(connection, row.account_id, row.id)
 
 
 def hold(connection: Connection, row: JobRow, said: Said) -> None:
-    """Let a suspended job stay so for another reason: no top-up wakes it any more."""
+    """Keep a suspended job suspended for another reason: no top-up resumes it any more."""
     if row.suspended_for:
         job_rows.put(connection, row, suspended_for="")
         say(connection, row, said)
 
 
 def say_at_work(connection: Connection, row: JobRow, said: Said) -> None:
-    """Change what a job says of itself, unless it stands still: then it says why."""
+    """Change a job's message, unless it is suspended: then its message says why."""
     if JobState(row.state) in AT_WORK:
         say(connection, row, said)
 
 
 def notice(connection: Connection, row: JobRow, text: str, flagged: int) -> None:
-    """Change what a job says about its ``flagged`` frames, beside its message."""
+    """Change a job's remark on its ``flagged`` frames, beside its message."""
     if row.noticed != text:
         job_rows.put(connection, row, noticed=text, frames_flagged=flagged)
         feed.job_changed(connection, row.account_id, row.id)
 
 
 def warn(connection: Connection, row: JobRow, messages: Sequence[str]) -> None:
-    """Add warnings to a job, each once, when they are news."""
+    """Add warnings to a job, each once, if they are new."""
     if messages:
         job_warnings.add(connection, row.id, messages)
 
 
 def review_dependencies(connection: Connection, submission_id: str, now: datetime) -> None:
-    """Let the waiting jobs of a submission go on, or block them, as what they need stands."""
+    """Release the waiting jobs of a submission, or block them, according to their dependencies."""
     again, over = True, False
     while again:
         again = False
@@ -217,11 +217,11 @@ def requeue(
     said: Said | None,
     **also: Unpack[JobColumns],
 ) -> None:
-    """Write down what becomes of the unfinished frames of a claim that ended.
+    """Store what happens to the unfinished frames of a claim that ended.
 
     Parameters:
         verdicts: one for each of its unfinished frames.
-        said: what a job that is at work says from now on; None keeps what it says.
+        said: the new message of a running job; None keeps the current one.
         also: other columns of the job to write at the same time.
     """
     moved = frame_states.take_back(connection, row.id, claim_id, verdicts)
@@ -233,7 +233,7 @@ def requeue(
 
 
 def fail_waiting(connection: Connection, row: JobRow) -> None:
-    """Give up the frames that nobody has begun: the job cannot succeed."""
+    """Give up the untouched frames: the job cannot succeed."""
     begun = frame_states.move(connection, row.id, FrameState.WAITING, FrameState.FAILED)
     job_rows.put(
         connection,
@@ -244,7 +244,7 @@ def fail_waiting(connection: Connection, row: JobRow) -> None:
 
 
 def settle(connection: Connection, row: JobRow, now: datetime) -> None:
-    """End the job if nothing of it is left to do."""
+    """End the job if no work is left."""
     state = JobState(row.state)
     if state.is_final or state in (JobState.PENDING, JobState.STOPPING):
         return

@@ -1,10 +1,9 @@
 """What confines a renderer: a sandbox where there is one, and never the rights of root.
 
 Inside, a scene's programs find the system's programs and libraries and the renderer's own, all
-read-only; they may write into the job's folders for results and for temporary files and, without
-changing it, into its project, and nowhere else. There is no network but the way to the job's
-licence servers (`licences`).
-`farm.confine` makes the command line, `view` says what is seen.
+read-only; they may write only into the job's folders for results and for temporary files and,
+without changing it, into its project. There is no network but the relays to the job's licence
+servers (`licences`). `farm.confine` makes the command line, `view` decides what is visible.
 """
 
 import logging
@@ -51,7 +50,9 @@ _RIGHTS = {
         " may read, and use the network."
     ),
 }
-"""What a scene may do outside of a sandbox: as the farm's user, and where that is root."""
+"""What a scene may do outside of a sandbox: as the farm's user, or as an account without rights
+where that is root.
+"""
 
 
 _OUTLIVES = (
@@ -68,20 +69,20 @@ class SandboxError(Exception):
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What was set up.
+    """The result of the set-up.
 
     Attributes:
-        prefix: the command line to put in front of the renderer's; () for none.
-        apart: whether the renderer then is among processes of its own.
-        warning: what the job's owner must know; "" when all is well.
+        prefix: the command line to put before the renderer's; () for none.
+        apart: whether the renderer then has its own process namespace.
+        warning: a warning for the job's owner; "" when all is well.
         works: the renderer runs in one.
-        layered: what the renderer changes of the project goes with its claim, and the staged files
-            stay as they are.
+        layered: the renderer's changes to the project vanish with its claim, and the staged files
+            stay unchanged.
         closed: the renderer reaches no network at all, and no licence server.
-        programs: whether a scene may run what its renderer confines only halfway, as shaders in
-            OSL: inside, and where the operator has switched the sandbox off.
-        file: where all of it is written down for `farm_start.py`.
-        mode: what the operator wants of sandboxes.
+        programs: whether a scene may run programs that its renderer confines only partly, such as
+            OSL shaders: inside, and where the operator has switched the sandbox off.
+        file: file with all of this for `farm_start.py`.
+        mode: the operator's setting for sandboxes.
     """
 
     prefix: tuple[str, ...] = ()
@@ -96,7 +97,7 @@ class Sandbox:
 
 
 def complaint(mode: SandboxMode) -> str:
-    """Return what an operator must know of this machine, as a message; "" when all is well."""
+    """Return a warning about this machine for its operator, as a message; "" when all is well."""
     try:
         if mode == "off":
             return ""
@@ -123,17 +124,17 @@ def set_up(
     """Prepare the sandbox of a job's renderers.
 
     Parameters:
-        gpu: whether the job uses the GPUs of this machine.
-        limits: of the renderers; those that a command line can set are.
+        gpu: whether the job uses this machine's GPUs.
+        limits: of the renderers; those that a command line can set are applied.
         plugins: the job's own, ``<code>`` or ``<code>:<version>``.
-        licences: the way to its licence servers; None for none.
-        watched: no control group holds it to its memory.
+        licences: relays to its licence servers; None for none.
+        watched: no control group limits its memory.
 
     Raises:
-        SandboxError: the mode is ``required`` and there is none, or the renderer starts only
-            outside, for a reason that may pass.
+        SandboxError: the mode is ``required`` and there is no sandbox, or the renderer starts only
+            outside, for a temporary reason.
         farm.confine.AccountError: root cannot be given up here.
-        farm.confine.UndecidedError: nobody can tell now.
+        farm.confine.UndecidedError: it is currently unknown.
     """
     account = place.account
     if mode == "off":
@@ -178,9 +179,10 @@ def set_up(
 
 
 def _layered(view: View, place: Workplace) -> View:
-    """Return a view in which the project stays as it is; the same view where that does not work.
+    """Return a view in which the project stays unchanged; the same view where that does not work.
 
-    Not where the work folder's file system or the kernel cannot, or an ordinary user may not.
+    It does not work if the work folder's file system or the kernel cannot, or an ordinary user may
+    not.
     """
     writable = tuple(path for path in view.writable if path != place.project)
     layered = replace(view, writable=writable, layer=place.layer)
@@ -194,16 +196,16 @@ def _layered(view: View, place: Workplace) -> View:
 
 
 def _counted(most: int) -> list[str]:
-    """Return the command line that lets its user have so many processes and threads.
+    """Return the command line that limits its user's processes and threads.
 
-    [] where util-linux is missing: there they are watched only.
+    [] where util-linux is missing: there they are only watched.
     """
     program = shutil.which("prlimit")
     return [] if program is None else [program, "--core=0", f"--nproc={most}", "--"]
 
 
 def _without(view: View, account: Account, counted: list[str]) -> Sandbox:
-    """Return how a renderer is started without a sandbox, but not as root."""
+    """Return how to start a renderer without a sandbox, but not as root."""
     if probe():
         return Sandbox((*drop(account, groups_of(view.devices)), *counted))
     # A program may be a script for the farm's own Python, which may lie in root's folder.
@@ -225,8 +227,9 @@ def _refusal(inside: list[str], outside: list[str], renderer: Renderer, template
         inside, outside: the command line in front of it, with and without a sandbox.
 
     Raises:
-        SandboxError: it starts outside only, for a reason that may pass: no reason to open it.
-        farm.confine.UndecidedError: it starts nowhere now.
+        SandboxError: it starts only outside, for a temporary reason: that does not justify opening
+            the sandbox.
+        farm.confine.UndecidedError: it currently starts nowhere.
     """
     program = renderer.command[0]
     if seen(Path(program).resolve(), SYSTEM):
@@ -238,7 +241,7 @@ def _refusal(inside: list[str], outside: list[str], renderer: Renderer, template
     try:
         reason = trial([*inside, *line], trouble)
     except UndecidedError as error:
-        # Outside it has the same room, or want of it.
+        # Outside it has the same resources, or lack of them.
         if trial([*outside, *line], program):
             return ""
         raise SandboxError(f"{error} {_WITHOUT}") from error
@@ -272,7 +275,7 @@ def _check_reach(outside: Sequence[str], renderer: Renderer, template: Template)
 
 
 def required(reason: str) -> str:
-    """Return why there is no work here, as a message.
+    """Return why no work is done here, as a message.
 
     Parameters:
         reason: why there is no sandbox; "" for a renderer that was started without one.
@@ -284,7 +287,7 @@ def required(reason: str) -> str:
 
 
 def undecided(error: UndecidedError) -> str:
-    """Return why nothing is rendered for the time being, as a message."""
+    """Return why nothing is rendered for now, as a message."""
     return (
         "The sandbox of this render machine cannot be checked now, and nothing is rendered"
         f" without it until then: {error} If this goes on, close other programs of the"
