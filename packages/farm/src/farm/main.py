@@ -57,16 +57,16 @@ from farm.wakeup import Wakeup
 logger = logging.getLogger(__name__)
 
 EngineMaker = Callable[[Callable[[], None]], Engine]
-"""Makes an engine, given what it calls whenever a runner may have ended."""
+"""Creates an engine, given a function to call whenever a runner may have ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Farm:
-    """A farm that is put together and does nothing yet.
+    """An assembled farm that does nothing yet.
 
     Attributes:
         server: the API, with the scheduler in it.
-        beside: what works in threads of its own while the server runs.
+        beside: parts with their own threads while the server runs.
     """
 
     server: FarmServer
@@ -132,13 +132,13 @@ def assemble(
     catalogue: Catalogue | None = None,
     store: Store | None = None,
 ) -> Farm:
-    """Put a farm together: read this from top to bottom and you know what it consists of.
+    """Assemble a farm: read this from top to bottom and you know its parts.
 
     Parameters:
         settings: of a data folder that this process owns.
         url: where the farm will be reached.
         engine: starts the runners; None: as processes of this machine.
-        catalogue: what jobs may ask for; None: what is found on this machine.
+        catalogue: what jobs may request; None: what is found on this machine.
         store: keeps the blobs; None: the data folder.
 
     Raises:
@@ -271,7 +271,7 @@ def configured_programs(settings: Settings, programs: Collection[str]) -> dict[s
 
 
 def find_catalogue(settings: Settings) -> Catalogue:
-    """Return what this machine can run, and as which machine types.
+    """Return what this machine can run, and on which machine types.
 
     Raises:
         StartError: the studio's catalogue is wrong, or FARM_PROGRAMS.
@@ -306,7 +306,7 @@ def find_catalogue(settings: Settings) -> Catalogue:
 
 
 def _complain(database: Database, policy: SandboxPolicy, render_user: str) -> None:
-    """Tell the operator what this machine lacks. Raises StartError: there is no such account."""
+    """Warn the operator of what this machine lacks. Raises StartError: there is no such account."""
     with database.read() as connection:
         mode = policy.now(alone=accounts.is_alone(connection))
     if trouble := complaint(mode):
@@ -321,12 +321,12 @@ def _complain(database: Database, policy: SandboxPolicy, render_user: str) -> No
 
 
 def _remember_programs(database: Database, catalogue: Catalogue, settings: Settings) -> None:
-    """Tell of this machine as runners tell of theirs, so that `farm workers` shows it."""
+    """Report this machine as runners report theirs, so that `farm workers` shows it."""
     found = [report_of(each.app, each.version, each.plugins) for each in catalogue.installed]
     try:
         held = this_machine_holds(sandbox=settings.sandbox != "off" and not probe())
     except UndecidedError:
-        held = this_machine_holds(sandbox=False)  # Its runners will tell.
+        held = this_machine_holds(sandbox=False)  # Its runners will report.
     with database.write() as connection:
         hosts.start_over(connection, socket.gethostname()[:255], found, held, datetime.now(UTC))
 
@@ -345,7 +345,7 @@ def _mail_server(settings: Settings) -> Smtp | None:
 
 
 def _announce(settings: Settings, identity: Identity, machines: Sequence[Machines]) -> None:
-    """Tell whoever wants to find this farm where it is."""
+    """Announce where this farm is."""
     kinds = [AnnouncedMachines(id=each.id, gpu=each.gpu, slots=each.slots) for each in machines]
     who = Announcement(
         url=identity.url,

@@ -39,7 +39,7 @@ _ADDRESS = re.compile(r"[^@\s,;:<>()\[\]\"\\/\x00-\x1f\x7f]+@[^@\s,;:<>()\[\]\"\
 _LONGEST_ADDRESS = 320
 
 _HALF = 16
-"""Bytes of a device's number, and of its signature."""
+"""Bytes of a device's id, and of its signature."""
 
 _DEVICE = re.compile(r"[0-9a-f]{64}")
 
@@ -79,7 +79,7 @@ def hash_password(password: str) -> str:
 
 
 def reset_password(database: Database, email: str, password: str) -> None:
-    """Set a password and withdraw all access keys: whoever has one signs in again.
+    """Set a password and revoke all access keys: their users must sign in again.
 
     Raises:
         NotFoundError: no such account.
@@ -136,7 +136,7 @@ async def login(
 
     Raises:
         NotAuthenticatedError: wrong, unknown or disabled; always the same message.
-        TooManyAttemptsError: passwords are not looked at for a while.
+        TooManyAttemptsError: passwords are not checked for a while.
     """
 
     def look() -> tuple[AccountRow | None, AccountRow | None]:
@@ -150,7 +150,7 @@ async def login(
         return LoginAnswer(email=email, access_key=request.secret)
     device = device_of(account, request.device)
     stranger = not device and not attempts.is_home(email, address)
-    # An unknown user costs as much time as a wrong password, and so cannot be told from one.
+    # An unknown user takes as much time as a wrong password, so the two are indistinguishable.
     stored = account.password_hash if account and account.password_hash else unknown_hash()
     whose = (email, device or address)
     async with nullcontext() if stranger else queue.one_by_one(whose):
@@ -173,7 +173,7 @@ def _with_password(
     rehashed = _hasher.hash(request.secret) if _hasher.check_needs_rehash(stored) else None
     key = new_secret(KEY_PREFIX)
     with database.write() as connection:
-        # Looked at again: a reset or a lock-out meanwhile must not be slipped past.
+        # Checked again: a reset or a lock-out meanwhile must not be bypassed.
         now = account_rows.by_email(connection, email)
         if now is None or not now.active or now.password_hash != stored:
             raise NotAuthenticatedError(_WRONG)

@@ -143,7 +143,7 @@ def plan(
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Give a user another plan. It counts at once, for running jobs too."""
+    """Give a user another plan. It applies at once, also to running jobs."""
     user = _change(data_dir, email, checked(UserChange, plan=name))
     _tell(user, as_json, f"{user.email} now has the plan '{user.plan}'.")
 
@@ -202,14 +202,14 @@ def machine(
 
 @users.command("disable")
 def disable(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Lock a user out. Keys and password stop working, jobs stand still; nothing is removed."""
+    """Lock a user out. Keys and password stop working, jobs are suspended; nothing is removed."""
     user = _change(data_dir, email, UserChange(active=False))
     _tell(user, as_json, f"{user.email} is disabled. The jobs are suspended within seconds.")
 
 
 @users.command("enable")
 def enable(email: Email, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Let a disabled user in again; jobs that stood still for that go on."""
+    """Let a disabled user in again; jobs that were suspended for that continue."""
     user = _change(data_dir, email, UserChange(active=True))
     _tell(user, as_json, f"{user.email} is enabled.")
 

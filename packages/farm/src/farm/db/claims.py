@@ -1,4 +1,4 @@
-"""Claims: which frames a runner was given, and what became of them."""
+"""Claims: which frames a runner got, and their outcome."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -68,12 +68,12 @@ CLAIM = columns_of(ClaimRow, claims.c)
 
 # Built once: runners ask so often that building these costs more than running them.
 _ADD_CLAIM = Prepared(insert(claims).inline())
-# Which columns it sets follows from the values it is given.
+# The given values determine which columns it sets.
 _PUT_CLAIM = Prepared(update(claims).where(claims.c.id == bindparam("of_claim")))
 
 
 def recall(connection: Connection, job_id: str) -> None:
-    """Want back what the job's open claims have not begun: it is to be shared anew."""
+    """Reclaim frames that the job's open claims have not started, to redistribute them."""
     connection.execute(
         update(claims)
         .where(claims.c.job_id == job_id, claims.c.ended_at.is_(None))
@@ -82,12 +82,12 @@ def recall(connection: Connection, job_id: str) -> None:
 
 
 def recall_all(connection: Connection, account_id: str) -> None:
-    """Want back what the claims of all jobs of an account have not begun."""
+    """Reclaim frames that the claims of all of an account's jobs have not started."""
     _recall(connection, select(jobs.c.id).where(jobs.c.account_id == account_id))
 
 
 def recall_machine(connection: Connection, machine_type: str) -> None:
-    """Want back what the claims of all jobs of a machine type have not begun."""
+    """Reclaim frames that the claims of all jobs of a machine type have not started."""
     _recall(connection, select(jobs.c.id).where(jobs.c.machine_type == machine_type))
 
 
@@ -108,7 +108,7 @@ def open_claims(connection: Connection, *, runner_id: str | None = None) -> list
 
 
 def silent_claims(connection: Connection, now: datetime) -> list[ClaimRow]:
-    """Return the open claims of which nothing was heard for `CLAIM_TIMEOUT_SECONDS`.
+    """Return the open claims that have been silent for `CLAIM_TIMEOUT_SECONDS`.
 
     Also those that were heard of in the future: the clock was set back, and a runner that lives
     has told of itself since.
@@ -204,14 +204,14 @@ def empty_claims(connection: Connection, runner_id: str) -> int:
 
 
 def begun_frames(job_id: str) -> Select[tuple[int | None]]:
-    """Return the query for the frames at which claims of a job were when last heard of."""
+    """Return the query for the frames that a job's claims last reported as being rendered."""
     return select(claims.c.current_frame).where(
         claims.c.job_id == job_id, claims.c.current_frame.is_not(None)
     )
 
 
 def forget_begun(connection: Connection, job_id: str) -> None:
-    """Let the frames count as never begun at which claims were that have ended."""
+    """Let frames that ended claims were rendering count as never started."""
     connection.execute(
         update(claims)
         .where(claims.c.job_id == job_id, claims.c.ended_at.is_not(None))

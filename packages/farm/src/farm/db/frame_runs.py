@@ -1,4 +1,4 @@
-"""Frames that nobody has touched yet: a row for each range of them, not for each frame.
+"""Untouched frames: a row for each range of them, not for each frame.
 
 A frame gets a row of its own, in ``frames``, when it is claimed; from then on it is one of those,
 whatever becomes of it. What is left here is always what was asked for last: the frames in front
@@ -74,7 +74,7 @@ class NewRun:
     """The row of a range of frames of a new job.
 
     Attributes:
-        position: of its first frame among the job's, in the order they were asked for.
+        position: position of its first frame in the requested order of the job's frames.
         step: of the range as it was asked for; below zero when it goes down.
     """
 
@@ -124,7 +124,7 @@ class Front:
 
 
 def front(connection: Connection, job_id: str, most: int) -> Front:
-    """Return up to ``most`` of them, to be given to a claim by `take`."""
+    """Return up to ``most`` of them, for `take` to give to a claim."""
     numbers: list[int] = []
     begin, until = 0, None
     for position, lowest, highest, step, _ in _FIRST.rows(connection, of_job=job_id, most=most):
@@ -182,12 +182,12 @@ def move(connection: Connection, job_id: str, before: FrameState, after: FrameSt
 
 
 def any_wait(connection: Connection, job_id: str) -> bool:
-    """Return whether frames of a job wait that nobody has touched."""
+    """Return whether untouched frames of a job wait."""
     return bool(_FIRST.rows(connection, of_job=job_id, most=1))
 
 
 def failed(connection: Connection, job_id: str, most: int) -> list[range]:
-    """Return up to ``most`` ranges of a job's frames that were given up before anybody began."""
+    """Return up to ``most`` ranges of a job's frames that were given up untouched."""
     found = connection.execute(
         select(*_COLUMNS)
         .where(frame_runs.c.job_id == job_id, frame_runs.c.state == FrameState.FAILED.value)

@@ -37,7 +37,7 @@ SUBMISSION_COLUMNS = (
 
 
 class JobColumns(TypedDict, total=False):
-    """Columns of a job that change after it was submitted, but for the counts of its frames."""
+    """Columns of a job that change after its submission, except the counts of its frames."""
 
     instances: int
     priority: int
@@ -65,7 +65,7 @@ class JobRow:
 
     Attributes:
         project, submission_name, output_folder: of its submission.
-        active: its user is let in.
+        active: its user is not disabled.
         job_throughput_limit: of its user's plan.
         hosts_failed: a host has failed it.
         slots: of its machine type; None when they are as configured.
@@ -130,7 +130,7 @@ class JobRow:
         return cast(JobColumns, changed)
 
     def update_from(self, other: "JobRow") -> None:
-        """Take over what another reading of the same job has found."""
+        """Take over the values of another row of the same job."""
         for each in fields(self):
             setattr(self, each.name, getattr(other, each.name))
 
@@ -176,7 +176,7 @@ def put(
     """Write columns of a job, and remember them in its row.
 
     Parameters:
-        moved: what its frames have become. Nothing else changes their counts.
+        moved: state changes of its frames. Nothing else changes their counts.
     """
     counts: dict[str, int] = {}
     if moved.done:
@@ -192,7 +192,7 @@ def put(
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a job's runner needs to know besides its row: the JSON, which is read once."""
+    """What a job's runner needs in addition to its row: the JSON, which is read once."""
 
     parameters: dict[str, Any]
     plugins: list[str]
@@ -238,7 +238,7 @@ _WORK = (
     .join_from(jobs, submissions)
     .where(jobs.c.id == bindparam("of_job"))
 )
-# Which columns it sets follows from the values it is given.
+# The given values determine which columns it sets.
 _PUT = Prepared(update(jobs).where(jobs.c.id == bindparam("of_job")))
 
 

@@ -32,7 +32,7 @@ INSTANCES = case(
 """A job's instances, those of the plan when it leaves them to it."""
 
 SAYS = func.trim(jobs.c.message + " " + jobs.c.noticed).label("message")
-"""What a job says: why it is as it is, and what looks wrong about its frames."""
+"""A job's message: its reason, and what looks wrong about its frames."""
 
 _JOB_COLUMNS = (
     jobs.c.client_id,
@@ -160,7 +160,7 @@ def any_unfinished(connection: Connection, submission_id: str) -> bool:
 
 
 def needed_first(connection: Connection, job_ids: Sequence[str]) -> list[str]:
-    """Return those of the jobs that exist, by submission, none of them before one that it needs."""
+    """Return those of the jobs that exist, by submission, each after its dependencies."""
     of: dict[str, list[str]] = {}
     for part in parts(job_ids):
         query = select(jobs.c.id, jobs.c.submission_id).where(jobs.c.id.in_(part))

@@ -27,7 +27,7 @@ def open_database(data_dir: Path, url: str | None) -> Database:
 
 
 def open_existing(data_dir: Path, url: str | None) -> Database:
-    """Open the database of a farm that there is; nothing is made, and no table changed.
+    """Open the database of an existing farm; nothing is created, and no table changed.
 
     Parameters:
         url: as of `connect`.
@@ -55,7 +55,7 @@ def open_existing(data_dir: Path, url: str | None) -> Database:
 
 
 def connect(data_dir: Path, url: str | None) -> Database:
-    """Return the database of a data folder, of which nothing was read or changed yet.
+    """Return the database of a data folder, before anything is read or changed.
 
     Parameters:
         url: ``postgresql://...``; None: the SQLite file of the data folder.
@@ -89,7 +89,7 @@ def connect(data_dir: Path, url: str | None) -> Database:
 
 
 def adopt(database: Database, data_dir: Path, *, new_folder: bool = True) -> None:
-    """Make or migrate the tables, and let the folder remember the database. Closed on an error.
+    """Create or migrate the tables, and record the database in the folder. Closed on an error.
 
     Parameters:
         new_folder: whether the folder may be a new one of a farm that has files already.
@@ -120,7 +120,7 @@ def adopt(database: Database, data_dir: Path, *, new_folder: bool = True) -> Non
             feed.ensure_farm_id(connection)
             farm_id = feed.farm_id(connection)
             for table in metadata.sorted_tables:
-                connection.execute(select(*table.columns).limit(0))  # Is all of it there?
+                connection.execute(select(*table.columns).limit(0))  # Is it complete?
         assert farm_id is not None
         _memory_of(database, farm_id).write(data_dir)
 
@@ -181,7 +181,7 @@ def _check_kind(data_dir: Path, memory: Memory, url: URL | None) -> None:
 
 
 def _refuse_lost(database: Database, data_dir: Path, memory: Memory | None) -> None:
-    """Refuse an empty database for a folder that holds a farm: it would be a new one beside it."""
+    """Refuse an empty database for a folder with a farm: it would be a second one."""
     if memory is not None:
         raise CannotOpenDatabaseError(_lost(data_dir, memory))
     if (data_dir / BLOBS).exists():

@@ -1,4 +1,4 @@
-"""How a program is driven whose command line is all that we know of it. Pure: data in, data out.
+"""How to drive a program of which only the command line is known. Pure: data in, data out.
 
 The part ``drive`` of ``<app>_<operation>.farm.yaml`` says what `Drive` holds. For a claim it
 becomes the orders for ``shared/drive.py``, which starts the program, reads its lines and gives

@@ -61,7 +61,7 @@ _SIGNALS = 128
 
 
 class UnreadableBlendError(Exception):
-    """A .blend cannot be looked through: nothing is known about what it needs.
+    """A .blend cannot be read: its needs are unknown.
 
     ``path``: its remote path. ``str()``: a message for people.
     """
@@ -72,7 +72,7 @@ class UnreadableBlendError(Exception):
 
 
 class NoRoomError(UnreadableBlendError):
-    """A .blend could be looked through if there were more room to expand it."""
+    """A .blend could be read if there were more room to expand it."""
 
 
 def is_blend(path: str) -> bool:
@@ -87,7 +87,7 @@ def missing_assets(
     seconds: float = SECONDS,
     readers: Readers = DEFAULT,
 ) -> Lacks:
-    """Return what a scene and the libraries that it links need and the project does not have.
+    """Return the files that a scene and its libraries need but the project does not have.
 
     Reads the .blend files and the scene's map only, never writes to them, and blocks until it is
     done. All of it is done by another process.
@@ -100,7 +100,7 @@ def missing_assets(
 
     Raises:
         UnreadableBlendError: the scene or one of its libraries is damaged, of an unknown format,
-            or too large to be looked through within the limits.
+            or too large to be read within the limits.
         NoRoomError: there is too little room to expand one of them.
         farm.errors.StorageFullError: there is too little for the question.
         OSError, subprocess.CalledProcessError: the reader cannot be started, or is broken itself;
@@ -130,7 +130,7 @@ def _said(
     readers: Readers,
     compared: tuple[Path | None, Iterable[str]] | None = None,
 ) -> bytes:
-    """Return what the process answers that reads.
+    """Return the answer of the reading process.
 
     Parameters:
         compared: with the scene's map and the paths of the project; None: with nothing.
@@ -189,7 +189,7 @@ def _said(
 
 
 def _write(paths: Iterable[str], file: IO[bytes], scene: str, readers: Readers) -> None:
-    """Write remote paths, as `farm.scenes.trace_messages` says; let others have turns."""
+    """Write remote paths, as described in `farm.scenes.trace_messages`; let others have turns."""
     left, each = _MOST_PATHS, iter(paths)
     while portion := list(islice(each, _AT_A_TIME)):
         told = "".join(f"{path}\0" for path in portion).encode("utf-8", "surrogatepass")
@@ -234,7 +234,7 @@ def _trace(
     seconds: float,
     variables: Mapping[str, str],
 ) -> None:
-    """Run the program that reads; raises what `subprocess.run` does."""
+    """Run the reading program; raises as `subprocess.run` does."""
     with subprocess.Popen(
         line,
         stdin=question,

@@ -1,4 +1,4 @@
-"""All that can be wrong with a submission, and what its jobs become when nothing is."""
+"""Everything that can be wrong with a submission, and the jobs of a correct one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -61,21 +61,21 @@ MAX_SUBMISSION_RANGES = 20_000
 """Most separate ranges of these."""
 
 MAX_SUBMISSION_NAMES = 1_500_000
-"""Names of files that are looked at for its sequences: more than one of a million images has."""
+"""Limit of file names examined for its sequences: more than a sequence of a million images has."""
 MAX_SUBMISSION_PIECES = 400_000
-"""Most parts that are looked at to find these: ranges that interleave are many."""
+"""Limit of parts examined to find these: interleaved ranges are many."""
 
 MAX_SUBMISSION_DEPENDENCIES = 10_000
 """Most dependencies of these, and as often they may use results of an earlier job."""
 
 _MOST_HINTS = 3
-"""Jobs for whose missing images a similar name is looked for."""
+"""Limit of jobs for whose missing images a similar name is searched."""
 
 MOST_FOLDER_BYTES = MAX_PATH_BYTES - MAX_SEGMENT_BYTES - 1
 """Of an output folder: a name of any length goes in."""
 
 _MOST_RANGES = 100
-"""Ranges of frames that two jobs have in common, to tell a few of them."""
+"""Limit of frame ranges that two jobs share, to name a few of them."""
 
 _NOT_THERE = (
     "'{}' is neither among the files to upload nor on the farm; "

@@ -58,7 +58,7 @@ _Asked = dict["Future[Traced]", list[int]]
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What one must know of a submission to look for its files; nothing else of it is kept.
+    """The parts of a submission needed to find its files; nothing else of it is kept.
 
     Attributes:
         project: its name.
@@ -75,13 +75,13 @@ class _Question:
 
     @property
     def size(self) -> int:
-        """How many characters it holds, about."""
+        """Approximate number of characters in it."""
         paths = (*self.scenes.values(), *self.pending)
         return sum(_ITEM + len(path) for path in paths)
 
 
 _ITEM = 100
-"""Characters: what a text takes beside its own."""
+"""Overhead of a text, in characters."""
 
 
 class AssetChecks:
@@ -141,7 +141,7 @@ class AssetChecks:
                 ) from None
             for index in positions:
                 lacking = _lacking(traced, question.results.get(index))
-                # Caches that were never baked are named like those that were.
+                # Caches that were never baked have the same names as baked ones.
                 certain = [asset for asset in lacking if asset.kind is not AssetKind.CACHE]
                 if certain:
                     told = _messages(certain, max(MOST_NAMED, left), traced.more)
@@ -151,7 +151,7 @@ class AssetChecks:
             raise InvalidRequestError(errors)
 
     def expect(self, account_id: str, spec: SubmissionSpec) -> None:
-        """A submission is likely soon: begin to look, and do not wait."""
+        """A submission is likely soon: start looking, without waiting."""
         if self._mode == "warn":
             about, question = ("expected", spec.project), self._question(spec)
             self._beside.soon(
@@ -159,7 +159,7 @@ class AssetChecks:
             )
 
     def note(self, account_id: str, spec: SubmissionSpec, submission: Submission) -> None:
-        """Warn the jobs of a new submission about what they lack, as soon as that is known.
+        """Warn the jobs of a new submission about missing files, as soon as these are known.
 
         One that many others of its account follow at once gets no warnings.
         """
@@ -198,7 +198,7 @@ class AssetChecks:
 
     def _ask(self, account_id: str, question: _Question) -> _Asked:
         if any(is_blend(path) or is_map(path) for path in question.pending):
-            return {}  # What they will need, nobody knows yet.
+            return {}  # Their needs are not known yet.
         if not question.scenes:
             return {}
         project = self._project(account_id, question.project)
@@ -223,7 +223,7 @@ class AssetChecks:
             return projects.find(connection, account_id, name)
 
     def _key(self, version: projects.ProjectRow | None, files: Files) -> str:
-        """Return the key of a project's files; made only once for each of its versions."""
+        """Return the key of a project's files; computed only once for each of its versions."""
         with self._reading:
             found = (version and self._keys.get(version)) or files.key()
             if version:
@@ -246,10 +246,10 @@ class AssetChecks:
 
 
 def _lacking(traced: Traced, results: str | None) -> list[MissingAsset]:
-    """Return what a job lacks, each file once.
+    """Return the files that a job lacks, each once.
 
     Parameters:
-        results: folder in which others write what it needs; None: it waits for nobody.
+        results: folder in which other jobs write what it needs; None: it waits for none.
     """
     found: dict[str, MissingAsset] = {}
     for asset in traced.missing:

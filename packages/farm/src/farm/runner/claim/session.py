@@ -32,7 +32,7 @@ _MOST_WAITING, _PATIENCE_SECONDS = 200, 60.0
 
 
 class _Backlog(queue.Queue[str]):
-    """OpenJD's queue between who reads a renderer's output and who takes its lines.
+    """OpenJD's queue between the reader of a renderer's output and the consumer of its lines.
 
     Its own takes whatever comes: a renderer that prints faster than its lines are judged would
     fill this process's memory. Here it waits, as for any reader of a pipe.
@@ -42,7 +42,7 @@ class _Backlog(queue.Queue[str]):
         super().__init__(_MOST_WAITING)
 
     def put(self, item: str, block: bool = True, timeout: float | None = None) -> None:
-        # Nobody takes the lines that come after the renderer's end; who reads them is to end, too.
+        # Nobody consumes lines after the renderer's end; their reader must end, too.
         with contextlib.suppress(queue.Full):
             super().put(item, block, _PATIENCE_SECONDS if timeout is None else timeout)
 
@@ -199,7 +199,7 @@ def _as_text(run: range) -> str:
 
 
 class _LineHandler(logging.Handler):
-    """Passes on what the renderer prints, and why it could not start."""
+    """Passes on the renderer's output, and why it could not start."""
 
     def __init__(self, session_id: str, on_line: Callable[[str], None]) -> None:
         super().__init__()
