@@ -1,8 +1,8 @@
-"""What the farm answers, as far as it is believed: bounded in size and time, of the right types.
+"""Validation of the farm's answers: bounded in size and time, and of the right types.
 
-A farm may be broken, or somebody else's. Whatever it sends, an answer costs Envoy a known amount
-of memory and time: it is read in pieces up to a limit, never unpacked, never fetched from elsewhere
-(a redirect is an error), and what of it is kept was validated.
+A farm may be broken, or hostile. Whatever it sends, an answer costs Envoy a bounded amount of
+memory and time: it is read in pieces up to a limit, never decompressed, never fetched from
+elsewhere (a redirect is an error), and all parts that are kept are validated.
 """
 
 import asyncio
@@ -29,21 +29,22 @@ from envoy.process.threads import in_thread
 T = TypeVar("T")
 
 HEADERS = {"Accept-Encoding": "identity"}
-"""A few bytes of a packed answer can become any number, so none is asked for or unpacked."""
+"""A few compressed bytes can expand to any number, so compression is neither accepted nor undone.
+"""
 
 
 def no_cookies() -> CookieJar:
-    """Return a jar that stays empty: whatever a farm wants kept would be kept without bounds."""
+    """Return a jar that stays empty: a farm's cookies would be kept without bounds."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 ERROR_BYTES = 2**20
 SMALL_BYTES = 2**20
-"""Of answers about one thing."""
+"""Limit of answers about one thing."""
 PAGE_BYTES = 2**26
-"""Of one page of a list."""
+"""Limit of one page of a list."""
 WHOLE_BYTES = 2**27
-"""Of what has no pages on an older farm: all files of a project; and of a job's log."""
+"""Limit of lists without pages on an older farm (all files of a project), and of a job's log."""
 DENSE_BYTES, DENSE_NESTED_BYTES, DENSE_VALUES = 8, 64, 10_000
 """Of JSON, each value takes so many bytes on average, and each list or object so many more, but for
 the first ones. Fewer would be lists of next to nothing, which cost many times their size once they
@@ -52,41 +53,43 @@ MOST_NESTED, MOST_NESTED_NEWS, MOST_VALUES = 300_000, 100_000, 1_500_000
 """Lists and objects of one answer, and of a page of the change feed, and values of either. A page
 of the farm's has a tenth; only all files of a large project, from an older farm, have as many."""
 AT_ONCE_BYTES = 2**18
-"""An answer of more is read in a thread, since it takes longer than others should wait."""
+"""A larger answer is parsed in a thread, since it takes longer than others should wait."""
 FILE_PAGE_BYTES = 2**25
 """Of one page of a project's files: 5,000 with the longest paths that there are."""
 MOST_WHOLE_ROWS = 250_000
-"""Files of a project on an older farm, which sends all of them at once."""
+"""Limit of a project's files on an older farm, which sends all of them at once."""
 MOST_PAGE_ROWS = 10_000
 """Of a page of the change feed; the farm's have a tenth."""
 MANY_PARTS, SMALLEST_PARTS = 10_000, 32
-"""So many parts of an answer must have so many bytes on average: each part costs time, which an
-answer in chunks of one byte would take from everybody."""
+"""So many parts of an answer must have so many bytes on average: each part costs time, so that
+chunks of one byte would delay everybody.
+"""
 TURN_PARTS = 100
-"""Parts of an answer after which others have a turn: what has arrived is read without waiting."""
+"""Parts of an answer after which others get a turn, since data that has arrived is read without
+waiting.
+"""
 ANSWER_SECONDS = 120.0
-"""For a whole answer, from the question on: a server may send a byte now and then for ever."""
+"""For a whole answer, from the request on: a server may send a byte now and then for ever."""
 STILL_SECONDS = 60.0
-"""How long the bytes of a file may stand still on their way; a part of `SLOWEST_BYTES` must come
-in this time."""
+"""How long a file's transfer may stall; a part of `SLOWEST_BYTES` must arrive in this time."""
 SLOWEST_BYTES = 2**16
 MOST_ROWS = 1_000_000
 """Of a list that comes in pages."""
 LISTED_BYTES = 3 * 2**27
-"""Of all pages that are read to answer one question: enough for a million usual results."""
+"""Limit of all pages that are read for one request: enough for a million usual results."""
 MOST_MESSAGE = 2000
-"""Characters of a message of the farm's."""
+"""Characters of a message from the farm."""
 MOST_WARNINGS = 20_000
 """Characters of all warnings of a job."""
 MOST_CHECK_WARNINGS = 100_000
 """Characters of all warnings about a submission, which may have a thousand jobs."""
 MOST_TEXT = 4096
-"""Characters of what names a result."""
+"""Characters of the names of a result."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What the change feed told. ``faults``: messages about rows that are not usable at all."""
+    """News from the change feed. ``faults``: messages about unusable rows."""
 
     farm_id: str
     cursor: int
@@ -100,7 +103,7 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class RefusedOutput:
-    """A result that the farm describes wrongly, but whose place is told."""
+    """A result with a known place that the farm describes wrongly."""
 
     submission_id: str
     path: str
@@ -108,7 +111,7 @@ class RefusedOutput:
 
 
 class _Changes(Answer):
-    """`farm_protocol.changes.Changes` before its rows are looked at, each by itself."""
+    """`farm_protocol.changes.Changes` before its rows are validated one by one."""
 
     farm_id: FarmId
     cursor: Int64
@@ -131,7 +134,7 @@ class FileList(Manifest):
 
 
 class Room:
-    """How much may still be listed to answer one question, however many lists that takes."""
+    """How much may still be listed for one request, however many lists that takes."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -148,7 +151,7 @@ class Room:
 
 
 async def bound_head(request: httpx.Request) -> None:
-    """Make a request end when its answer has too many interim responses; a hook of httpx."""
+    """End a request whose answer has too many interim responses; a hook of httpx."""
     others = request.extensions.get("trace")
 
     async def look(event: str, info: Mapping[str, Any]) -> None:
@@ -163,7 +166,7 @@ async def content_of(response: httpx.Response, most: int) -> bytes:
     """Return the body of an answer that is being streamed, of at most so many bytes.
 
     Raises:
-        FarmAnswerError: there is more, or it is packed.
+        FarmAnswerError: there is more, or it is compressed.
         httpx.HTTPError: it breaks off.
     """
     refuse_packed(response)
@@ -177,7 +180,7 @@ async def content_of(response: httpx.Response, most: int) -> bytes:
 
 
 async def parts_of(response: httpx.Response) -> AsyncIterator[bytes]:
-    """Yield a body as it comes, with turns for others in between.
+    """Yield a body as it arrives, with turns for others in between.
 
     Raises:
         FarmAnswerError: it comes in too many too small parts.
@@ -195,7 +198,7 @@ async def parts_of(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def refuse_packed(response: httpx.Response) -> None:
-    """Raise FarmAnswerError if the body would have to be unpacked."""
+    """Raise FarmAnswerError if the body is compressed."""
     if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
         where = response.url.path
         raise faulty(f"The farm's answer to {where} is compressed, which Envoy did not ask for.")
@@ -218,10 +221,10 @@ async def within(seconds: float) -> AsyncIterator[asyncio.Timeout]:
 async def moving(
     parts: AsyncIterator[bytes], limit: asyncio.Timeout, size: int
 ) -> AsyncIterator[bytes]:
-    """Yield what comes in larger parts, as long as enough comes in `STILL_SECONDS`.
+    """Yield data in larger parts, as long as enough arrives in `STILL_SECONDS`.
 
     Parameters:
-        limit: ends the waiting for bytes; not what the caller does with them.
+        limit: limits waiting for bytes, but not the caller's work on them.
         size: of a part, in bytes.
     """
     loop = asyncio.get_running_loop()
@@ -259,7 +262,7 @@ def check_status(response: httpx.Response, content: bytes) -> None:
         )
     try:
         body = read(TypeAdapter(ErrorBody), content, response.url.path)
-        # Scripts print it as it comes.
+        # Scripts print it unchanged.
         errors = {
             escaped(field[:MOST_MESSAGE]): [escaped(each[:MOST_MESSAGE]) for each in messages]
             for field, messages in body.errors.items()
@@ -281,7 +284,7 @@ def faulty(message: str, *, may_pass: bool = True) -> FarmAnswerError:
 
 
 def endless(what: str) -> FarmAnswerError:
-    """Return the error for a list that goes on for ever."""
+    """Return the error for an endless list."""
     return faulty(f"The farm's list of {what} never ends.")
 
 
@@ -298,12 +301,12 @@ def require_progress(page: Manifest, after: str) -> Manifest:
 
 
 def key_of(row: FileEntry | Output | ProjectSummary) -> str:
-    """Return what tells a farm which rows of a list come next."""
+    """Return the key after which a farm continues a list."""
     return row.name if isinstance(row, ProjectSummary) else row.path
 
 
 async def understood(adapter: TypeAdapter[T], content: bytes, where: str) -> T:
-    """Return an answer as `read` does; a large one is read while others have their turn."""
+    """Return an answer as `read` does; a large one is parsed in a thread."""
     return await _beside_others(content, lambda: read(adapter, content, where))
 
 
@@ -312,11 +315,11 @@ async def _beside_others(content: bytes, work: Callable[[], T]) -> T:
 
 
 def read(adapter: TypeAdapter[T], content: bytes, where: str, nested: int = MOST_NESTED) -> T:
-    """Return an answer as what it must be. Raises FarmAnswerError.
+    """Return an answer as a model. Raises FarmAnswerError.
 
     Parameters:
-        where: path that was asked, for the message.
-        nested: lists and objects that it may have.
+        where: requested path, for the message.
+        nested: limit of lists and objects in it.
     """
     if _is_dense(content, nested):
         raise faulty(f"The farm's answer to {where} cannot be understood (too many values).")
@@ -354,7 +357,7 @@ def _has_many_values(content: bytes, size: int, most_nested: int) -> bool:
 
 
 async def news(content: bytes, where: str) -> News:
-    """Return a page of the change feed; a row that is wrong does not spoil the others.
+    """Return a page of the change feed; a wrong row does not affect the others.
 
     Raises:
         FarmAnswerError: the page as a whole is not understood.
@@ -397,7 +400,7 @@ def _read_news(content: bytes, where: str) -> News:
 
 
 def bounded(job: Job) -> Job:
-    """Return a job with texts of a length that can be kept and shown."""
+    """Return the job with its texts cut to a length that can be stored and shown."""
     cut = {
         field: value[:MOST_MESSAGE]
         for field, value in job
@@ -407,7 +410,7 @@ def bounded(job: Job) -> Job:
 
 
 def bounded_check(check: SubmissionCheck) -> SubmissionCheck:
-    """Return a check with warnings that can be kept and shown, beside those of others."""
+    """Return a check with its warnings cut to a size that can be stored, beside others."""
     return SubmissionCheck(warnings=_first(check.warnings, MOST_CHECK_WARNINGS))
 
 
@@ -432,7 +435,7 @@ def _note(row: JsonValue, fault: str, refused: list[RefusedOutput], faults: list
 
 
 def _text(row: JsonValue, field: str) -> str:
-    """Return a field that can stand in the journal, or ""."""
+    """Return a field that the journal can store, or ""."""
     value = row.get(field) if isinstance(row, dict) else None
     return value if isinstance(value, str) and len(value) <= MOST_TEXT and "\0" not in value else ""
 

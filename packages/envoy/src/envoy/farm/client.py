@@ -115,7 +115,7 @@ class FarmClient:
             event_hooks={"request": [bound_head] if url else [bound_head, only_to_own_user]},
             timeout=httpx.Timeout(60.0, connect=5.0, pool=None),
             limits=httpx.Limits(max_connections=64, max_keepalive_connections=16),
-            # A proxy of the environment must not see what stays on this machine; and loading
+            # A proxy of the environment must not see local data; and loading
             # the certificate store costs more than the rest of the start.
             trust_env=not loopback,
             verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if loopback else True,
@@ -125,7 +125,7 @@ class FarmClient:
         self._missed = asyncio.Event()
         self._access_key = ""
         self.account = ""
-        # Of the farm as it was when it last gave tickets.
+        # The farm's reach when it last issued tickets.
         self._reach = reach_of_host(urlsplit(url).hostname or "localhost")
         self._is_elsewhere = False
         self.sign_ins = 0
@@ -134,7 +134,7 @@ class FarmClient:
         self.set_url(url)
 
     def set_url(self, url: str) -> None:
-        """Tell where the farm is; "" when it is gone, which makes calls wait for its return."""
+        """Set the farm's address; "" when it is gone, which makes calls wait for its return."""
         self.url = url.rstrip("/")
         if self.url:
             self._ready.set()
@@ -142,7 +142,7 @@ class FarmClient:
             self._ready.clear()
 
     async def missed(self, seconds: float) -> None:
-        """Return as soon as a call finds nobody at the farm's address, or after ``seconds``."""
+        """Return as soon as a call finds no farm at its address, or after ``seconds``."""
         self._missed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -152,7 +152,7 @@ class FarmClient:
     def identity(self) -> str:
         """Which farm this is, as far as an access key is concerned: its address, or "embedded".
 
-        The embedded farm's address changes; who answers there has proved to be ours.
+        The embedded farm's address changes, but it has proved to be ours.
         """
         return EMBEDDED if self._is_embedded else origin(self.url)
 
@@ -191,7 +191,7 @@ class FarmClient:
     async def is_at_home(self, farm: Identity) -> bool:
         """Return whether the program at a farm's address is that farm.
 
-        Whoever it is, it learns neither the secret nor anything that it could show to others; see
+        If not, it learns neither the secret nor anything that it could show to others; see
         `farm_protocol.proof`.
         """
         nonce = new_secret()
@@ -213,7 +213,7 @@ class FarmClient:
     # Projects and files
 
     async def projects(self) -> list[ProjectSummary]:
-        """Return the account's projects. An older farm knows no pages, and sends all at once."""
+        """Return the account's projects. An older farm has no pages, and sends all at once."""
         room, path = Room("projects"), "/v1/projects"
         return await self._pages(room, path, ProjectList, lambda page: page.projects, PAGE_BYTES)
 
@@ -230,7 +230,7 @@ class FarmClient:
         return require_progress(await page, after)
 
     async def remove_files(self, project: str, paths: list[str]) -> None:
-        """Take files out of a project. At most `files.MAX_BATCH`."""
+        """Remove files from a project. At most `files.MAX_BATCH`."""
         await self._send("POST", f"{files_of(project)}/remove", json=FileRemoval(paths=paths))
 
     async def put_manifest(self, project: str, files: list[FileEntry]) -> None:
@@ -270,7 +270,7 @@ class FarmClient:
             headers |= self._authorization()
         loop = asyncio.get_running_loop()
         left = size
-        # Longer than a file may take to be read: then it is not the farm that does not answer.
+        # Longer than reading a file may take, so that a slow disk is not blamed on the farm.
         async with within(STUCK_SECONDS + ANSWER_SECONDS) as limit:
 
             def moved(count: int) -> None:
@@ -292,7 +292,7 @@ class FarmClient:
                     content = await content_of(response, ERROR_BYTES)
             except FarmAnswerError:
                 if own:
-                    # It may have moved nearer, which a farm tells by giving tickets there.
+                    # It may have moved nearer, which tickets for that address show.
                     await self.missing([BlobRef(hash=ticket.hash, size=size)])
                 raise
             except httpx.HTTPError as error:
@@ -327,7 +327,7 @@ class FarmClient:
     # Submissions and changes
 
     async def check(self, spec: SubmissionSpec) -> SubmissionCheck:
-        """Validate a submission without making it."""
+        """Validate a submission without creating it."""
         path = "/v1/submissions/check"
         check = await self._call("POST", path, SubmissionCheck, json=spec, most=PAGE_BYTES)
         return bounded_check(check)
@@ -473,8 +473,8 @@ class FarmClient:
     def _not_here(self) -> dict[str, Trace]:
         """Return what ends a call to this machine, for a farm that was elsewhere before.
 
-        Whoever runs it may have its name lead here, to programs that only this machine can reach.
-        Another network is fine: inside a studio its name may mean another address.
+        Its operator may point its name here, to programs that only this machine can reach. Another
+        network is fine: inside a studio its name may mean another address.
         """
         if not self._is_elsewhere:
             return {}
